@@ -1,0 +1,1 @@
+"""What a connection is: settings, credentials, clients, the registry."""

@@ -1,0 +1,194 @@
+"""Every error a user of this package can meet.
+
+    S3ConnError
+    ├─ StatementError                 a statement is wrong; carries the place
+    │  ├─ StatementSyntaxError        it cannot be parsed
+    │  └─ BindError                   it parses, but its names, types or options do not fit
+    ├─ ConnectionNotFoundError        no connection of that name in the session
+    ├─ ConnectionExistsError          the name is taken
+    ├─ ConnectionInUseError           tables or jobs depend on it (`usages`)
+    ├─ ReadOnlyConnectionError        the connection is READ_ONLY and the request could write
+    ├─ CredentialsError               missing, wrong or expired credentials
+    ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
+    ├─ BucketNotFoundError            the bucket does not exist
+    ├─ RegionError                    the bucket's region cannot be found or does not match
+    ├─ EndpointError                  the server cannot be reached or does not speak S3
+    ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
+    ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ ListingInterrupted             a listing was stopped by the user (`rows_so_far`)
+    └─ InternalError                  anything unforeseen, shown without values
+
+An error prints as one short block: what, where, what to do. No traceback is shown in a notebook, in any `%xmode`,
+because a traceback of a cell magic repeats the cell, and the cell may hold a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a cell something is: 1-based line and column, and the line with every literal masked.
+
+    `excerpt` is empty when the text cannot be read safely; `marker` holds the carets under the place.
+    """
+
+    line: int
+    column: int
+    excerpt: str = ""
+    marker: str = ""
+
+    def lines(self) -> list[str]:
+        """The place as lines of text."""
+        where = f"  line {self.line}, column {self.column}"
+        return [where, f"    {self.excerpt}", f"    {self.marker}"] if self.excerpt else [where]
+
+
+class S3ConnError(Exception):
+    """Base of every error of this package.
+
+    Attributes:
+        message: what went wrong, one sentence, free of secrets.
+        hint: what to do about it, or an empty string.
+        place: where in the cell, or None when it did not come from a cell.
+        notes: further lines, such as one per location that could not be read.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", place: Place | None = None, notes: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.place = place
+        self.notes = notes
+
+    def at(self, place: Place) -> Self:
+        """Name the place of the statement that failed, unless a closer one is known."""
+        self.place = self.place or place
+        return self
+
+    def block(self) -> str:
+        """The short text block that stands in for a traceback."""
+        lines = [f"{type(self).__name__}: {self.message}"]
+        lines += self.place.lines() if self.place else []
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  {self.hint}"] if self.hint else []
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.block().partition(": ")[2]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.__dict__))
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython asks for this in place of a traceback."""
+        return self.block().splitlines()
+
+
+def _rebuild(kind: type[S3ConnError], state: dict[str, Any]) -> S3ConnError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, state["message"])
+    error.__dict__.update(state)
+    return error
+
+
+class StatementError(S3ConnError):
+    """A statement is wrong. Nothing of its cell has run."""
+
+
+class StatementSyntaxError(StatementError):
+    """The text is not a statement of the language."""
+
+
+class BindError(StatementError):
+    """A name, type, option or combination of options does not fit."""
+
+
+class ConnectionNotFoundError(S3ConnError):
+    """No connection of that name exists in the session."""
+
+
+class ConnectionExistsError(S3ConnError):
+    """A connection of that name exists already."""
+
+
+class ConnectionInUseError(S3ConnError):
+    """Tables or jobs depend on the connection; `usages` names them."""
+
+    def __init__(self, message: str, *, usages: tuple[str, ...], **details: Any) -> None:
+        super().__init__(message, **details)
+        self.usages = usages
+
+
+class ReadOnlyConnectionError(S3ConnError):
+    """The connection is READ_ONLY and the request could write or delete; nothing was sent."""
+
+
+class CredentialsError(S3ConnError):
+    """Credentials are missing, wrong, expired, or could not be obtained."""
+
+
+class AccessDeniedError(S3ConnError):
+    """The identity lacks a permission: `action` is the IAM action, `resource` what it was asked for."""
+
+    def __init__(self, message: str, *, action: str, resource: str, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.action = action
+        self.resource = resource
+
+
+class BucketNotFoundError(S3ConnError):
+    """The bucket does not exist at this endpoint."""
+
+
+class RegionError(S3ConnError):
+    """The region of a bucket cannot be found, or the request was signed for another."""
+
+
+class EndpointError(S3ConnError):
+    """The server cannot be reached, or what answers does not speak S3."""
+
+
+class ThrottledError(S3ConnError):
+    """The server kept asking to slow down; `attempts` is how often the request was tried."""
+
+    def __init__(self, message: str, *, attempts: int, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.attempts = attempts
+
+
+class IncompleteListingError(S3ConnError):
+    """A listing failed part way; `rows_so_far` holds what had arrived and `reason` says why it is not all."""
+
+    def __init__(self, message: str, *, rows_so_far: Any, reason: str, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.rows_so_far = rows_so_far
+        self.reason = reason
+
+
+class ListingInterrupted(S3ConnError):  # noqa: N818 - named by what happened, as KeyboardInterrupt is
+    """The user stopped a listing; `rows_so_far` holds what had arrived."""
+
+    def __init__(self, message: str, *, rows_so_far: Any, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.rows_so_far = rows_so_far
+
+
+class InternalError(S3ConnError):
+    """Something unforeseen. Shown by its kind and place in our code, never by its values."""
+
+    @classmethod
+    def from_exception(cls, error: BaseException) -> InternalError:
+        """Name the kind and the innermost line of an unforeseen exception, and nothing it says."""
+        trace, where = error.__traceback__, ""
+        while trace is not None:
+            where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+            trace = trace.tb_next
+        return cls(
+            f"unexpected {type(error).__name__} at {where or 'an unknown place'}",
+            hint="This is a defect of s3conn_magic: please report these two lines.",
+        )

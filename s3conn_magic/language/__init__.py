@@ -1,0 +1,1 @@
+"""Text of a cell turned into bound plans."""

@@ -1,0 +1,1 @@
+"""Pages of a bucket turned into columns."""
