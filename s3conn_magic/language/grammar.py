@@ -26,6 +26,8 @@ _DIGITS = 18
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {"ALL", "BUCKETS", "CONNECTIONS", "ENV", "HELP", "KEYRING", "PROMPT", "SANDBOX", "START", "STOP", "TEST", "USE"}
 _STRUCTURAL = KEYWORDS - _FREE - {"WRITE"}
+RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
+"""Words that are names only in double quotes."""
 
 
 def _regex(pattern: str, name: str) -> pp.ParserElement:
@@ -105,7 +107,7 @@ def _unquoted(quoted: str) -> str:
 _IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*'"
 name = (
     _token(r'"(?:[^"]|"")+"', "a name", tree.Name, _unquoted)
-    | _name_but(_STRUCTURAL | frozenset(OPTION_NAMES), "a name")
+    | _name_but(RESERVED, "a name")
 ).set_name("a name")
 text = _regex(_STRING, "text in single quotes").add_parse_action(lambda found: _unquoted(found[0]))
 number = _regex(rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number").add_parse_action(
