@@ -1,12 +1,12 @@
 """What the sandbox holds: six buckets of a made-up web shop, the same at every start.
 
-acme-lake         us-east-1   events/ (Hive-partitioned Parquet), sales/ (CSV), clicks/ (JSON lines), reports/ (PNG),
-                              cold/ (other storage classes), drafts/ (an empty folder's marker), README.txt
-acme-logs         us-east-1   web/, 2,400 small logs in one folder
-acme-archive-eu   eu-west-1   versioned: two versions of a contract, a deleted one
-acme-odd-keys     us-east-1   keys that break careless code
-acme-empty        eu-west-1   nothing
-acme-public       us-east-1   readable without credentials
+* acme-lake (us-east-1): events/ (Hive-partitioned Parquet), sales/ (CSV), clicks/ (JSON lines, one gzip),
+  reports/ (PNG), cold/ (other storage classes), drafts/ (an empty folder's marker), README.txt with a tag
+* acme-logs (us-east-1): web/, 2,400 small logs in one folder
+* acme-archive-eu (eu-west-1): versioned; two versions of one contract, another one deleted
+* acme-odd-keys (us-east-1): keys that break careless code
+* acme-empty (eu-west-1): nothing
+* acme-public (us-east-1): readable without credentials
 """
 
 from __future__ import annotations
