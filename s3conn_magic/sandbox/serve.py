@@ -18,6 +18,7 @@ _STDOUT, _STDERR = 1, 2
 
 def main() -> None:
     """Serve on a free port of 127.0.0.1; the first line of standard output is the endpoint, once it answers."""
+    # The launcher gives us a session of our own; where there are none (Windows), Ctrl-C would reach us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Begun first: a parent that dies while we start must not leave us behind.
     threading.Thread(target=_exit_with_parent, daemon=True).start()
