@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import SANDBOX, bind
 from s3conn_magic.language.parser import parse
@@ -28,16 +28,29 @@ ROW_LIMIT = 1_000_000
 class Keys(Protocol):
     """A key pair."""
 
-    access_key_id: str
-    secret_access_key: Secret
+    @property
+    def access_key_id(self) -> str:
+        """Its id."""
+
+    @property
+    def secret_access_key(self) -> Secret:
+        """Its secret."""
 
 
 class Server(Protocol):
     """The embedded S3, as the session sees it."""
 
-    endpoint: str
-    region: str
-    admin: Keys
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+
+    @property
+    def region(self) -> str:
+        """The region it says it is in."""
+
+    @property
+    def admin(self) -> Keys:
+        """Keys that may do everything."""
 
     def stop(self) -> None:
         """End it."""
@@ -52,7 +65,9 @@ class Session:
         note: shows a short note beside a result, such as where a listing was cut.
     """
 
-    def __init__(self, inputs: Inputs, *, start_server: Callable[[], Server], note: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, inputs: Inputs, *, start_server: Callable[[], Server], note: Callable[[str], None] = print
+    ) -> None:
         self.connections = Registry(row_limit=ROW_LIMIT)
         self._inputs = inputs
         self._start_server = start_server
@@ -75,6 +90,8 @@ class Session:
         """
         source = Source(text)
         todo = bind(parse(source), source, self.connections, self._inputs)
+        for plan in todo:
+            _check_glob(plan)
         for index, plan in enumerate(todo, 1):
             yield self._attempt(plan, index, len(todo))
 
@@ -189,7 +206,7 @@ class Session:
 
     @execute.register
     def _explore(self, plan: plans.Explore) -> Any:
-        from s3conn_magic.views.explorer import open_explorer
+        from s3conn_magic.views.tree import open_explorer
 
         return open_explorer(self.connections.get(plan.name), plan.location)
 
@@ -227,6 +244,21 @@ class Session:
             server.stop()
 
 
+def _check_glob(plan: plans.Plan) -> None:
+    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
+    if not isinstance(plan, plans.ListObjects) or plan.matching is None:
+        return
+    from s3conn_magic.listing import Glob
+
+    try:
+        Glob.compile(plan.matching)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return
+    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place)
+
+
 def _card(connection: Connection, did: str) -> Any:
     from s3conn_magic.views.cards import connection_card
 
@@ -235,5 +267,7 @@ def _card(connection: Connection, did: str) -> Any:
 
 def _rest(index: int, count: int) -> str:
     before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
-    after = "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
+    after = (
+        "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
+    )
     return ", ".join(part for part in (before, after) if part)

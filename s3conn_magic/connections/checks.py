@@ -117,7 +117,10 @@ class _Checks:
         if reason:
             allowed = False if self._connection.settings.read_only else None
             checks = [Check(action, allowed, reason, None) for action in ("write", "delete")]
-            return [*checks, Check("kms", None, reason if self._connection.settings.kms_key else "no KMS key is set", None)]
+            return [
+                *checks,
+                Check("kms", None, reason if self._connection.settings.kms_key else "no KMS key is set", None),
+            ]
         place = self._place()
         probe = Location(place.bucket, f"{place.key}s3conn-magic-check-{uuid.uuid4().hex}")
         gone = False
@@ -155,7 +158,9 @@ class _Checks:
         key = self._connection.settings.kms_key
         if not key:
             return Check("kms", None, "no KMS key is set", None)
-        return Check("kms", write.allowed, f"the write was encrypted with {key}" if write.allowed else write.detail, write.ms)
+        return Check(
+            "kms", write.allowed, f"the write was encrypted with {key}" if write.allowed else write.detail, write.ms
+        )
 
 
 def _untried(action: str) -> Check:

@@ -60,7 +60,7 @@ def find_identity(connection: Connection) -> str | None:
 
 
 def _first_buckets(connection: Connection, identity: str | None) -> Findings:
-    buckets, token = _bucket_page(connection, None, tries=_TRIES)
+    buckets, token = bucket_page(connection, None, tries=_TRIES)
     regions = tuple(dict.fromkeys(bucket.region for bucket in buckets if bucket.region))
     return Findings(identity, buckets=len(buckets), more=token is not None, regions=regions)
 
@@ -73,13 +73,18 @@ def all_buckets(connection: Connection) -> Iterator[Bucket]:
     """
     token: str | None = None
     while True:
-        buckets, token = _bucket_page(connection, token)
+        buckets, token = bucket_page(connection, token)
         yield from buckets
         if token is None:
             return
 
 
-def _bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[Bucket], str | None]:
+def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[Bucket], str | None]:
+    """One page of buckets and the token of the next.
+
+    Raises:
+        AccessDeniedError: `s3:ListAllMyBuckets` is missing.
+    """
     # Only with a page size does AWS name the regions; other servers may not know the parameter.
     paging: dict[str, Any] = {} if connection.settings.endpoint else {"MaxBuckets": _PAGE}
     if token:

@@ -219,15 +219,17 @@ class _Binder:
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
         limit = self._row_limit if statement.limit is None else statement.limit
-        if statement.matching == "":
-            raise self._binding.error("MATCHING takes a glob that is not empty", statement.span)
+        matching = statement.matching
+        if matching and not self._binding.text(matching):
+            raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
         return plans.ListObjects(
             place=self._binding.place(statement.span),
             name=self._reader(statement.using, statement),
             location=self._location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
-            matching=statement.matching,
+            matching=self._binding.text(matching) if matching else None,
+            matching_place=self._binding.place(matching.span) if matching else None,
             limit=None if isinstance(limit, str) else limit,
         )
 

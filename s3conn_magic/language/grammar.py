@@ -105,10 +105,7 @@ def _unquoted(quoted: str) -> str:
 # Names and values
 
 _IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*'"
-name = (
-    _token(r'"(?:[^"]|"")+"', "a name", tree.Name, _unquoted)
-    | _name_but(RESERVED, "a name")
-).set_name("a name")
+name = (_token(r'"(?:[^"]|"")+"', "a name", tree.Name, _unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
 text = _regex(_STRING, "text in single quotes").add_parse_action(lambda found: _unquoted(found[0]))
 number = _regex(rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number").add_parse_action(
     lambda found: int(found[0])
@@ -151,7 +148,7 @@ _list_clause = (
     using
     | _flag("recursive", "RECURSIVE")
     | _flag("versions", "VERSIONS")
-    | _field("matching", _words("MATCHING") - text)
+    | _field("matching", _words("MATCHING") - string)
     | limit
 )
 

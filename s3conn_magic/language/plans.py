@@ -150,6 +150,7 @@ class ListObjects(Plan):
     recursive: bool
     versions: bool
     matching: str | None
+    matching_place: Place | None = field(compare=False)
     limit: int | None
 
 

@@ -199,7 +199,7 @@ class ListObjects(Statement):
     using: Name | None = None
     recursive: bool = False
     versions: bool = False
-    matching: str | None = None
+    matching: StringLiteral | None = None
     limit: int | Literal["ALL"] | None = None
 
 

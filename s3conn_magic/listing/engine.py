@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from s3conn_magic.listing.background import Background
+from typing import TYPE_CHECKING
+
 from s3conn_magic.listing.cut import Cut
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
-from s3conn_magic.listing.order import Order
 from s3conn_magic.listing.progress import Tally
-from s3conn_magic.listing.query import PageQuery
 from s3conn_magic.listing.sequence import Sequence
-from s3conn_magic.listing.table import Page
-from s3conn_magic.listing.target import Target
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.background import Background
+    from s3conn_magic.listing.order import Order
+    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.table import Page
+    from s3conn_magic.listing.target import Target
 
 
 class Engine:
@@ -31,7 +35,7 @@ class Engine:
         """Run to the end."""
         async with open_fetcher(self._target, self._order.connections) as fetcher:
             queries = self._order.queries()
-            for index, first in enumerate(queries):
+            for _index, first in enumerate(queries):
                 await self._sequential(fetcher, first, background)
 
     async def _sequential(self, fetcher: Fetcher, first: PageQuery, background: Background) -> None:

@@ -5,10 +5,14 @@ Keys are compared as UTF-8 bytes, which is S3's own order and the order of Pytho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _STORAGE_CLASS = pa.dictionary(pa.int32(), pa.string())
 
@@ -79,7 +83,7 @@ def _first_key(batch: pa.RecordBatch) -> str:
 
 def _in_order(batches: Sequence[pa.RecordBatch], versions: bool) -> bool:
     bounds = [(batch.column(0)[0].as_py(), batch.column(0)[-1].as_py()) for batch in batches]
-    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in zip(bounds, bounds[1:]))
+    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in itertools.pairwise(bounds))
     return across and all(ascending(batch.column(0), strictly=not versions) for batch in batches)
 
 

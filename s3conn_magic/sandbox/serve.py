@@ -38,15 +38,15 @@ def _exit_with_parent() -> None:
 
 
 def _server() -> BaseWSGIServer:
-    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - imported in this process only
+    from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
         MotoRequestHandler,
         create_backend_app,
     )
-    from werkzeug.serving import make_server  # noqa: PLC0415
+    from werkzeug.serving import make_server
 
-    from s3conn_magic.sandbox.fill import fill  # noqa: PLC0415
-    from s3conn_magic.sandbox.gate import Gate  # noqa: PLC0415
+    from s3conn_magic.sandbox.fill import fill
+    from s3conn_magic.sandbox.gate import Gate
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     fill()

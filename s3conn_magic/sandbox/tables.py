@@ -41,8 +41,8 @@ def events(random: Random, day: datetime, rows: int) -> bytes:
     Columns: event_time (timestamp, UTC), user_id (int32), event_type, device, country, amount (decimal(9, 2), USD,
     null unless it is a purchase).
     """
-    import pyarrow as pa  # noqa: PLC0415 - loaded by the server only
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     kinds = random.choices(_EVENTS, _EVENT_WEIGHTS, k=rows)
     cents = pa.array([_price(random, kind) for kind in kinds], pa.decimal128(9, 2))
@@ -62,7 +62,7 @@ def events(random: Random, day: datetime, rows: int) -> bytes:
 
 
 def _price(random: Random, kind: str) -> Any:
-    from decimal import Decimal  # noqa: PLC0415 - beside its only use
+    from decimal import Decimal
 
     return Decimal(random.randint(450, 45_000)).scaleb(-2) if kind == "purchase" else None
 
