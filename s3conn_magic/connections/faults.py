@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
 from s3conn_magic.locations import visible
@@ -65,9 +66,13 @@ _CREDENTIALS_ERRORS = (
     boto.RefreshWithMFAUnsupportedError,
     boto.UnknownCredentialError,
     boto.SSOError,
+    boto.NoAuthTokenError,
     boto.TokenRetrievalError,
+    boto.UnknownTokenProviderError,
+    boto.MissingDependencyException,
+    boto.InvalidIMDSEndpointError,
+    boto.InvalidIMDSEndpointModeError,
     boto.UnauthorizedSSOTokenError,
-    boto.PendingAuthorizationExpiredError,
 )
 _REGION_ERRORS = (boto.NoRegionError, boto.InvalidRegionError, boto.UnknownRegionError)
 _ENDPOINT_ERRORS = (
@@ -129,7 +134,8 @@ def from_code(
     if code in _DENIED:
         return _denied(operation, resource)
     if code in {"NoSuchBucket", "InvalidBucketName"} or (code == "404" and operation.endswith("Bucket")):
-        return errors.BucketNotFoundError(f"there is no bucket for {visible(resource)}")
+        name = resource.rpartition(":::")[2].partition("/")[0] or resource
+        return errors.BucketNotFoundError(f"there is no bucket {visible(name)}".rstrip())
     if code in _REGIONS:
         return errors.RegionError(
             f"{visible(resource)} is in another region than the request was signed for ({code})",
@@ -211,15 +217,18 @@ def _not_s3(_: BaseException) -> errors.EndpointError:
     return errors.EndpointError("the answer is not what S3 would say", hint="Is ENDPOINT an S3 server?")
 
 
-def _no_request(_: BaseException) -> errors.EndpointError:
-    return errors.EndpointError("no request can be made of this location and these options")
+def _no_request(error: BaseException) -> errors.EndpointError:
+    return errors.EndpointError(
+        f"no request can be made of this location, these options and this machine's AWS configuration"
+        f" ({type(error).__name__})"
+    )
 
 
 # The first that fits counts.
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], errors.S3ConnError]], ...] = (
     (_CREDENTIALS_ERRORS, _no_credentials),
     (_REGION_ERRORS, _no_region),
-    ((boto.ResponseParserError,), _not_s3),
+    ((ResponseParserError,), _not_s3),
     (_ENDPOINT_ERRORS, unreachable),
-    ((boto.ParamValidationError, boto.UnsupportedS3ConfigurationError, boto.UnsupportedS3ArnError), _no_request),
+    ((boto.BotoCoreError,), _no_request),
 )

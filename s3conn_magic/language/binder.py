@@ -81,7 +81,7 @@ class _Binder:
     @_bind.register
     def _create(self, statement: tree.CreateConnection) -> plans.Plan:
         name = statement.name
-        place = self._binding.place(statement.span)
+        place = self._binding.beginning(statement)
         if statement.or_replace and statement.if_not_exists:
             raise self._binding.error(
                 "OR REPLACE does not go with IF NOT EXISTS", name.span, hint="Give one of the two."
@@ -103,7 +103,7 @@ class _Binder:
 
     @_bind.register
     def _alter(self, statement: tree.AlterConnection) -> plans.Plan:
-        place = self._binding.place(statement.span)
+        place = self._binding.beginning(statement)
         settings = self._binding.options(statement.settings)
         for setting in statement.settings:
             self._mutable(setting.name, may_be_transient=True)
@@ -157,7 +157,7 @@ class _Binder:
 
     @_bind.register
     def _drop(self, statement: tree.DropConnection) -> plans.Plan:
-        place = self._binding.place(statement.span)
+        place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
@@ -172,7 +172,7 @@ class _Binder:
     def _use(self, statement: tree.UseConnection) -> plans.Plan:
         found = self._existing(statement.name)
         self._default = found.name.casefold()
-        return plans.Use(place=self._binding.place(statement.span), name=found.name)
+        return plans.Use(place=self._binding.beginning(statement), name=found.name)
 
     def _existing(self, name: tree.Name) -> Known:
         if found := self._known.get(name.folded):
@@ -183,23 +183,23 @@ class _Binder:
 
     @_bind.register
     def _show_connections(self, statement: tree.ShowConnections) -> plans.Plan:
-        return plans.ShowConnections(place=self._binding.place(statement.span), like=statement.like)
+        return plans.ShowConnections(place=self._binding.beginning(statement), like=statement.like)
 
     @_bind.register
     def _describe(self, statement: tree.DescribeConnection) -> plans.Plan:
         found = self._existing(statement.name)
-        return plans.Describe(place=self._binding.place(statement.span), name=found.name)
+        return plans.Describe(place=self._binding.beginning(statement), name=found.name)
 
     @_bind.register
     def _show_create(self, statement: tree.ShowCreate) -> plans.Plan:
         found = self._existing(statement.name)
-        return plans.ShowCreate(place=self._binding.place(statement.span), name=found.name)
+        return plans.ShowCreate(place=self._binding.beginning(statement), name=found.name)
 
     @_bind.register
     def _test(self, statement: tree.TestConnection) -> plans.Plan:
         found = self._existing(statement.name)
         return plans.Test(
-            place=self._binding.place(statement.span),
+            place=self._binding.beginning(statement),
             name=found.name,
             location=self._location(statement.location),
             with_write=statement.with_write,
@@ -207,14 +207,14 @@ class _Binder:
 
     @_bind.register
     def _help(self, statement: tree.Help) -> plans.Plan:
-        return plans.Help(place=self._binding.place(statement.span), topic=statement.topic)
+        return plans.Help(place=self._binding.beginning(statement), topic=statement.topic)
 
     # Buckets
 
     @_bind.register
     def _show_buckets(self, statement: tree.ShowBuckets) -> plans.Plan:
         name = self._reader(statement.using, statement)
-        return plans.ShowBuckets(place=self._binding.place(statement.span), name=name, like=statement.like)
+        return plans.ShowBuckets(place=self._binding.beginning(statement), name=name, like=statement.like)
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
@@ -223,7 +223,7 @@ class _Binder:
         if matching and not self._binding.text(matching):
             raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
         return plans.ListObjects(
-            place=self._binding.place(statement.span),
+            place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
             location=self._location(statement.location),
             recursive=statement.recursive,
@@ -236,7 +236,7 @@ class _Binder:
     @_bind.register
     def _explore(self, statement: tree.Explore) -> plans.Plan:
         return plans.Explore(
-            place=self._binding.place(statement.span),
+            place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
             location=self._location(statement.location),
         )
@@ -250,7 +250,7 @@ class _Binder:
         names = [one.name for one in self._known.values()]
         if len(names) == 1:
             return names[0]
-        place = self._binding.place(statement.span)
+        place = self._binding.beginning(statement)
         if not names:
             hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
             raise ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
@@ -272,14 +272,14 @@ class _Binder:
     @_bind.register
     def _start(self, statement: tree.StartSandbox) -> plans.Plan:
         self._known.setdefault(SANDBOX, Known(SANDBOX, {}))
-        return plans.StartSandbox(place=self._binding.place(statement.span))
+        return plans.StartSandbox(place=self._binding.beginning(statement))
 
     @_bind.register
     def _stop(self, statement: tree.StopSandbox) -> plans.Plan:
         found = self._known.pop(SANDBOX, None)
         if found and found.usages:
-            raise in_use(found).at(self._binding.place(statement.span))
-        return plans.StopSandbox(place=self._binding.place(statement.span))
+            raise in_use(found).at(self._binding.beginning(statement))
+        return plans.StopSandbox(place=self._binding.beginning(statement))
 
 
 def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:

@@ -57,6 +57,12 @@ class Binding:
         """Where a span is in the cell."""
         return self._source.place(span)
 
+    def beginning(self, statement: tree.Statement) -> Place:
+        """Where a statement begins: its first word."""
+        start = statement.span.start
+        token = self._source.token_at(start)
+        return self._source.place(token.span if token else statement.span)
+
     def error(self, message: str, span: Span, *, hint: str = "") -> BindError:
         """A bind error at a place of the cell."""
         return BindError(message, hint=hint, place=self._source.place(span))

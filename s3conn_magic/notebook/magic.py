@@ -39,7 +39,8 @@ class UpsqlMagics(Magics):
 
     @property
     def _namespace(self) -> dict[str, Any]:
-        return self._kernel.user_ns
+        names: dict[str, Any] = self._kernel.user_ns
+        return names
 
     @no_var_expand
     @line_cell_magic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -47,8 +48,9 @@ class S3Frame(pd.DataFrame):
             return str(self._shown().to_html(notebook=True, **self._layout()))
 
     def __repr__(self) -> str:
-        width = pd.get_option("display.width") or 120
-        return str(self._shown().to_string(line_width=width, **self._layout()))
+        width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
+        layout = self._layout() | {"max_cols": pd.get_option("display.max_columns") or None}
+        return str(self._shown().to_string(line_width=width, **layout))
 
     def _layout(self) -> dict[str, Any]:
         most = pd.get_option("display.max_rows")
@@ -69,7 +71,7 @@ class S3Frame(pd.DataFrame):
         return shown
 
     def _formatters(self) -> dict[Any, Callable[[Any], str]]:
-        kinds = (pd.StringDtype, pd.CategoricalDtype)
+        kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
         return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or kind == "object"}
 
 
@@ -78,6 +80,8 @@ def _cell(value: Any) -> str:
         return ", ".join(_cell(one) for one in value)
     if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN is not itself
         return ""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
     text = visible(str(value))
     most = pd.get_option("display.max_colwidth")
     return text if not most or len(text) <= most else text[: most - 1] + "…"
