@@ -11,6 +11,7 @@ from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,7 +122,8 @@ class Binding:
             return value.value.reveal(), "statement"
         if isinstance(value, tree.BooleanLiteral | tree.IntegerLiteral):
             return value.value, "statement"
-        return self._look_up(value), source_text(value)
+        found = self._look_up(value)
+        return found.reveal() if isinstance(found, Secret) else found, source_text(value)
 
     def _look_up(self, value: tree.Origin) -> Any:
         try:
