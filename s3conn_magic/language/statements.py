@@ -41,7 +41,7 @@ class BooleanLiteral:
 
 @dataclass(frozen=True, slots=True)
 class IntegerLiteral:
-    """Digits, with a sign or without."""
+    """Digits."""
 
     value: int
     span: Span = field(compare=False)
