@@ -12,6 +12,7 @@ from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.spelling import listed, related
+from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,7 +139,7 @@ class Binding:
             return BoundValue(_Pending())
         return BoundValue(tuple(dict.fromkeys(one for item in items for one in item.value)))
 
-    def _read_one(self, option: Option, value: tree.Value) -> BoundValue:
+    def _read_one(self, option: Option, value: tree.Scalar) -> BoundValue:
         raw, origin = self._raw(value)
         # The error is made after the except block, so that no context of it holds the value.
         try:
@@ -147,15 +148,14 @@ class Binding:
             reason = str(error)
         raise self.error(f"{option.name} takes {option.takes}: {reason}", value.span)
 
-    def _raw(
-        self, value: tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral | tree.Origin
-    ) -> tuple[Any, str]:
+    def _raw(self, value: tree.Scalar) -> tuple[Any, str]:
         """The plain value and its source."""
         if isinstance(value, tree.StringLiteral):
             return value.value.reveal(), "statement"
         if isinstance(value, tree.BooleanLiteral | tree.IntegerLiteral):
             return value.value, "statement"
-        return self._look_up(value), source_text(value)
+        found = self._look_up(value)
+        return found.reveal() if isinstance(found, Secret) else found, source_text(value)
 
     def _look_up(self, value: tree.Origin) -> Any:
         try:

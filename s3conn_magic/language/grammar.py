@@ -95,7 +95,8 @@ def _from_first_word(rule: pp.ParserElement) -> pp.ParserElement:
 
     def widen(text: str, _: int, found: Any) -> tree.Statement:
         start, (statement,), end = found
-        return replace(statement, span=_span(text, start, end))
+        widened: tree.Statement = replace(statement, span=_span(text, start, end))
+        return widened
 
     return pp.Located(rule).add_parse_action(widen)
 

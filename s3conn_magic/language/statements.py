@@ -89,7 +89,8 @@ class KeyringSource:
 
 
 Origin = VariableSource | EnvSource | PromptSource | KeyringSource
-Value = StringLiteral | BooleanLiteral | IntegerLiteral | ListLiteral | Origin
+Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
+Value = Scalar | ListLiteral
 LocationValue = StringLiteral | VariableSource
 
 

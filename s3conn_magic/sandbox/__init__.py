@@ -5,7 +5,7 @@ Importing this package imports neither moto nor boto3; they load in the server's
 
 from __future__ import annotations
 
-from s3conn_magic.sandbox.identities import Keys
+from s3conn_magic.sandbox.identities import EXTERNAL_ID, RESTRICTED, ROLE_ARN, Keys
 from s3conn_magic.sandbox.launch import Sandbox
 
-__all__ = ["Keys", "Sandbox"]
+__all__ = ["EXTERNAL_ID", "RESTRICTED", "ROLE_ARN", "Keys", "Sandbox"]
