@@ -9,7 +9,7 @@ from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans
-from s3conn_magic.language.binder import SANDBOX, bind
+from s3conn_magic.language.binder import SANDBOX, SANDBOX_SOURCE, bind
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
@@ -223,7 +223,7 @@ class Session:
             "REGION": self._server.region,
             "COMMENT": "the embedded S3 with sample data",
         }
-        options = {name: plans.BoundValue(value, "START SANDBOX") for name, value in values.items()}
+        options = {name: plans.BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}
         return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
 
     @execute.register
