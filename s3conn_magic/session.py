@@ -102,6 +102,8 @@ class Session:
             failure = error.at(plan.place)
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
+        # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
+        failure.__cause__ = failure.__context__ = None
         raise failure
 
     @singledispatchmethod
