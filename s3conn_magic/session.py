@@ -9,7 +9,7 @@ from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans
-from s3conn_magic.language.binder import SANDBOX, bind
+from s3conn_magic.language.binder import SANDBOX, SANDBOX_SOURCE, bind
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
@@ -102,6 +102,8 @@ class Session:
             failure = error.at(plan.place)
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
+        # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
+        failure.__cause__ = failure.__context__ = None
         raise failure
 
     @singledispatchmethod
@@ -223,7 +225,7 @@ class Session:
             "REGION": self._server.region,
             "COMMENT": "the embedded S3 with sample data",
         }
-        options = {name: plans.BoundValue(value, "START SANDBOX") for name, value in values.items()}
+        options = {name: plans.BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}
         return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
 
     @execute.register

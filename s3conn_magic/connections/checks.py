@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import AccessDeniedError, S3ConnError
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -123,15 +123,7 @@ class _Checks:
             ]
         place = self._place()
         probe = Location(place.bucket, f"{place.key}s3conn-magic-check-{uuid.uuid4().hex}")
-        gone = False
-        try:
-            write = _check("write", lambda: self._write(probe))
-            delete = _check("delete", lambda: self._delete(probe)) if write.allowed else _untried("delete")
-            gone = bool(delete.allowed) or not write.allowed
-        finally:
-            if not gone:
-                self._sweep(probe)
-        return [write, delete, self._kms(write)]
+        return _WriteChecks(self._connection, probe).run()
 
     def _why_not(self, *, with_write: bool) -> str:
         if self._connection.settings.read_only:
@@ -140,19 +132,55 @@ class _Checks:
             return "tried only WITH WRITE"
         return "" if self._where else "name a LOCATION to try it"
 
-    def _write(self, probe: Location) -> str:
-        client = self._connection.internal_client(probe.bucket)
-        translated(lambda: client.put_object(Bucket=probe.bucket, Key=probe.key, Body=b"s3conn"), resource=probe.arn)
-        return visible(probe.uri)
 
-    def _delete(self, probe: Location) -> str:
-        client = self._connection.internal_client(probe.bucket)
-        translated(lambda: client.delete_object(Bucket=probe.bucket, Key=probe.key), resource=probe.arn)
+class _WriteChecks:
+    """Writes one small object, deletes it, and leaves nothing behind: no version and no delete marker either."""
+
+    def __init__(self, connection: Connection, probe: Location) -> None:
+        self._connection = connection
+        self._probe = probe
+        self._may_be_there = False
+        self._versions: list[str] = []
+
+    def run(self) -> list[Check]:
+        try:
+            write = _check("write", self._write)
+            delete = _check("delete", self._delete) if write.allowed else _untried("delete")
+        finally:
+            if self._may_be_there:
+                # An interrupt, or an answer that did not come, may have left it.
+                _check("delete", self._delete)
+        return [write, delete, self._kms(write)]
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        where = self._probe
+        call = getattr(self._connection.internal_client(where.bucket), operation)
+        answer = translated(lambda: call(Bucket=where.bucket, Key=where.key, **arguments), resource=where.arn)
+        self._versions += [answer["VersionId"]] if "VersionId" in answer and "VersionId" not in arguments else []
+        return answer
+
+    def _write(self) -> str:
+        self._may_be_there = True
+        try:
+            self._ask("put_object", Body=b"s3conn")
+        except AccessDeniedError:
+            self._may_be_there = False
+            raise
+        return visible(self._probe.uri)
+
+    def _delete(self) -> str:
+        self._ask("delete_object")
+        detail = self._delete_versions()
+        self._may_be_there = False
+        return detail
+
+    def _delete_versions(self) -> str:
+        try:
+            for version in self._versions:
+                self._ask("delete_object", VersionId=version)
+        except S3ConnError:
+            return "cleaned up, but for a version and its delete marker: s3:DeleteObjectVersion is missing"
         return "cleaned up"
-
-    def _sweep(self, probe: Location) -> None:
-        """Last attempt to remove what an interrupt may have left."""
-        _check("delete", lambda: self._delete(probe))
 
     def _kms(self, write: Check) -> Check:
         key = self._connection.settings.kms_key

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import boto3
 from botocore.config import Config
 
+from s3conn_magic.connections.capture import let_capture
 from s3conn_magic.connections.credentials import DEFAULT_REGION, LiveCredentials, live_session
+from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.forks import Lock, renew_in_child
 from s3conn_magic.connections.guards import guard
 
 if TYPE_CHECKING:
@@ -38,17 +40,26 @@ class Clients:
         self._name = name
         self._current = current
         self._live = LiveCredentials(credentials)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._made: dict[tuple[Any, ...], Any] = {}
-        # A forked child may inherit the lock taken; it gets a new one, and makes its own sockets.
-        os.register_at_fork(after_in_child=self._renew)
+        self._handed_out: WeakSet[Any] = WeakSet()
+        renew_in_child(self)
 
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
+    def renew(self) -> None:
+        """Leave the parent's sockets to the parent; a client that was handed out opens its own."""
         self._made = {}
+        for client in self._handed_out:
+            client.close()
 
     def session(self) -> boto3.session.Session:
-        """A boto3 session that signs as the connection does at every request."""
+        """A boto3 session that signs as the connection does at every request.
+
+        Raises:
+            CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
+        """
+        return translated(self._session)
+
+    def _session(self) -> boto3.session.Session:
         return boto3.session.Session(botocore_session=live_session(self._settings, self._live))
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int = 5) -> Any:
@@ -56,16 +67,18 @@ class Clients:
         key = (service, region, tries)
         with self._lock:
             if key not in self._made:
-                self._made[key] = self._make(service, region, tries)
+                self._made[key] = translated(lambda: self._make(service, region, tries))
             return self._made[key]
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """A client of its own, to hand out: what its owner does to it changes no other."""
         with self._lock:
-            return self._make(service, region, 5)
+            client = translated(lambda: self._make(service, region, 5))
+            self._handed_out.add(client)
+            return client
 
     def _make(self, service: str, region: str | None, tries: int) -> Any:
-        session = self.session()
+        session = self._session()
         client = session.client(
             service,
             region_name=region or self._settings.region or session.region_name or DEFAULT_REGION,
@@ -74,6 +87,7 @@ class Clients:
         )
         if service == "s3":
             guard(client, self._name, self._current)
+            let_capture(client)
         return client
 
     def _config(self, tries: int) -> Config:

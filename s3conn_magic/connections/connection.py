@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.connections.forks import Lock
 from s3conn_magic.connections.settings import Settings
 from s3conn_magic.errors import ConnectionNotFoundError
 
@@ -28,7 +28,7 @@ class _State:
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.settings = settings
         self._connection = connection
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._credentials: list[Credentials | None] = []
         self._clients: Clients | None = None
         self._regions: Regions | None = None
@@ -50,7 +50,7 @@ class _State:
                 self._clients = Clients(
                     self.settings,
                     name=lambda: connection.name,
-                    current=lambda: connection.settings,
+                    current=connection.live_settings,
                     credentials=connection.credentials,
                 )
             return self._clients
@@ -109,6 +109,15 @@ class Connection:
         """The settings of this moment."""
         return self._state.settings
 
+    def live_settings(self) -> Settings:
+        """The settings of this moment, for a request that is about to leave.
+
+        Raises:
+            ConnectionNotFoundError: the connection was dropped.
+        """
+        self._alive()
+        return self.settings
+
     @property
     def identity(self) -> str | None:
         """ARN that STS named at the last probe."""
@@ -135,8 +144,10 @@ class Connection:
 
     def frozen_credentials(self) -> Any:
         """One consistent triple of access key id, secret and token, refreshed if it had to be."""
+        from s3conn_magic.connections.credentials import frozen
+
         found = self.credentials()
-        return found.get_frozen_credentials() if found else None
+        return frozen(found) if found else None
 
     def check_credentials(self) -> None:
         """Obtain the credentials now.
@@ -194,8 +205,17 @@ class Connection:
         return client
 
     def session(self) -> Session:
-        """A boto3 session that signs as the connection does."""
+        """A boto3 session that signs as the connection does.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY, and the session's clients would have no guard.
+            ConnectionNotFoundError: the connection was dropped.
+        """
         self._alive()
+        if self.settings.read_only:
+            from s3conn_magic.connections.guards import refuse_session
+
+            refuse_session(self.name)
         return self._state.clients().session()
 
     def target(self, bucket: str) -> BucketTarget:

@@ -19,6 +19,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.session import Session
 
 from s3conn_magic.connections.faults import translated
+from s3conn_magic.errors import CredentialsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,24 @@ def _sts_creator(settings: Settings) -> Callable[..., Any]:
     return create
 
 
+def frozen(found: Credentials) -> Any:
+    """One consistent triple of access key id, secret and token, refreshed if it had to be.
+
+    Raises:
+        CredentialsError: what was obtained has expired already.
+    """
+    try:
+        return found.get_frozen_credentials()
+    except RuntimeError as error:
+        # botocore has no class of its own for this.
+        if type(error) is not RuntimeError:
+            raise
+    raise CredentialsError(
+        "the credentials that were obtained have expired already",
+        hint="The clock of this machine may be wrong, or what the profile runs gives out old ones.",
+    )
+
+
 class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not typed
     """Credentials that ask, at every request, what the connection's are now.
 
@@ -132,7 +151,7 @@ class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not type
 
     def get_frozen_credentials(self) -> Any:
         """One consistent triple."""
-        return self._now().get_frozen_credentials()
+        return frozen(self._now())
 
 
 class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not typed

@@ -6,6 +6,7 @@ Which operations write is read from botocore's service model, so an operation ad
 from __future__ import annotations
 
 import base64
+import functools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore import UNSIGNED
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 # GET and HEAD never write; of the others, this one only filters what it reads.
 _READING_METHODS = {"GET", "HEAD"}
 _READING_OPERATIONS = {"SelectObjectContent"}
+# The first signs a policy, and the others may hand their work to another library: both pass the events by.
+_WRITING_METHODS = {
+    "generate_presigned_post": "a presigned POST",
+    "upload_file": "an upload",
+    "upload_fileobj": "an upload",
+    "copy": "a copy",
+}
+_ENCRYPTION = ("ServerSideEncryption", "SSE")
 
 
 def writes(operation: Any) -> bool:
@@ -43,40 +52,53 @@ def guard(client: Any, name: Callable[[], str], settings: Callable[[], Settings]
         if now.read_only and writes(model):
             raise refusal(name(), model.name)
         members = model.input_shape.members if model.input_shape else {}
-        for key, value in _defaults(now).items():
-            if key in members:
-                params.setdefault(key, value)
+        for begins, defaults in _defaults(now):
+            # What the caller says of the encryption counts whole: half of it with half of ours is refused by S3.
+            if not any(given.startswith(begins) for given in params):
+                params.update({key: value for key, value in defaults.items() if key in members})
 
     def choose_signer(**_: Any) -> Any:
         return UNSIGNED if settings().anonymous else None
 
-    plain_post = client.generate_presigned_post
-
-    def presigned_post(*args: Any, **keys: Any) -> Any:
-        if settings().read_only:
-            raise refusal(name(), "a presigned POST")
-        return plain_post(*args, **keys)
-
     client.meta.events.register_first("provide-client-params.s3", before)
     client.meta.events.register_first("choose-signer.s3", choose_signer)
-    # It signs a policy without passing any event, so it is wrapped by itself.
-    client.generate_presigned_post = presigned_post
+    for method, what in _WRITING_METHODS.items():
+        setattr(client, method, _refusing(getattr(client, method), what, name, settings))
 
 
-def _defaults(settings: Settings) -> dict[str, Any]:
-    """Parameters that this connection's requests carry wherever the operation has them."""
-    found: dict[str, Any] = {}
+def _refusing(method: Callable[..., Any], what: str, name: Callable[[], str], settings: Callable[[], Settings]) -> Any:
+    @functools.wraps(method)
+    def refuse_or_call(*args: Any, **keys: Any) -> Any:
+        if settings().read_only:
+            raise refusal(name(), what)
+        return method(*args, **keys)
+
+    return refuse_or_call
+
+
+def _defaults(settings: Settings) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Parameters that this connection's requests carry wherever the operation has them.
+
+    Each group goes with the beginnings of those parameters that, given by the caller, replace it.
+    """
+    found: list[tuple[tuple[str, ...], dict[str, Any]]] = []
     if settings.requester_pays:
-        found["RequestPayer"] = "requester"
+        found.append((("RequestPayer",), {"RequestPayer": "requester"}))
     if settings.kms_key:
-        found |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key}
+        found.append((_ENCRYPTION, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key}))
     if settings.customer_key:
         key = base64.b64decode(settings.customer_key.reveal())
-        found |= {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}
-        found |= {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": key}
+        found.append((_ENCRYPTION, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}))
+        source = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": key}
+        found.append((("CopySourceSSE",), source))
     return found
 
 
 def refuse_service(name: str, service: str) -> NoReturn:
     """A READ_ONLY connection gives out no client whose writes it could not tell."""
     raise refusal(name, f"a client for {service}")
+
+
+def refuse_session(name: str) -> NoReturn:
+    """A READ_ONLY connection gives out no session, whose clients would have no guard."""
+    raise refusal(name, "a session")

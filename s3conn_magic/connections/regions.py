@@ -1,15 +1,16 @@
-"""The region of a bucket: one HEAD request, three at most, remembered."""
+"""The region of a bucket: one HEAD request, two at most, remembered."""
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.credentials import DEFAULT_REGION
-from s3conn_magic.connections.faults import translated
-from s3conn_magic.errors import BucketNotFoundError, RegionError
+from s3conn_magic.connections.faults import translate, translated
+from s3conn_magic.connections.forks import Lock
+from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.clients import Clients
     from s3conn_magic.connections.settings import Settings
 
-_REQUESTS = 3
 _HEADER = "x-amz-bucket-region"
+_REDIRECTS = {301, 307}
+# Who may not ask about a bucket may still list a prefix of it; and the listing's refusal says why.
+_LEFT_TO_THE_LISTING = {400, 403}
 
 
 class Regions:
@@ -29,7 +32,7 @@ class Regions:
         self._settings = settings
         self._clients = clients
         self._found: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def of(self, bucket: str) -> str | None:
         """The region to sign for; None where the client's own will do (REGION or ENDPOINT is set).
@@ -53,33 +56,29 @@ class Regions:
         return region
 
     def _ask(self, bucket: str) -> str:
-        region = DEFAULT_REGION
-        for _ in range(_REQUESTS):
-            headers, failure = self._head(bucket, region)
-            if found := headers.get(_HEADER):
-                return found
-            if failure is None:
-                return region
-            if isinstance(failure, ClientError) and failure.response.get("Error", {}).get("Code") == "404":
-                raise BucketNotFoundError(f"there is no bucket {bucket}")
-            region = region_of(failure) or region
-        raise RegionError(f"the region of {bucket} cannot be found", hint="Set REGION = 'eu-west-1', say.")
-
-    def _head(self, bucket: str, region: str) -> tuple[Mapping[str, str], ClientError | None]:
-        client = self._clients.client("s3", region=region)
-        without_redirects(client)
-        answer, failure = translated(lambda: _head_bucket(client, bucket), resource=Location(bucket).arn)
-        if failure is None:
-            return answer["ResponseMetadata"]["HTTPHeaders"], None
-        return failure.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}), failure
+        """Ask where the client is first: a bucket of another partition is known there only."""
+        for region in (None, DEFAULT_REGION):
+            client = self._clients.client("s3", region=region)
+            without_redirects(client)
+            answer, failure = translated(partial(_head_bucket, client, bucket), resource=Location(bucket).arn)
+            if found := answer.get("HTTPHeaders", {}).get(_HEADER):
+                return str(found)
+            if failure is None or answer.get("HTTPStatusCode") in _LEFT_TO_THE_LISTING:
+                return str(client.meta.region_name)
+            if answer.get("HTTPStatusCode") not in _REDIRECTS:
+                raise translate(failure, resource=Location(bucket).arn)
+        raise RegionError(
+            f"the region of {bucket} cannot be found: the server says it is another, and not which",
+            hint="Set REGION = 'eu-west-1', say.",
+        )
 
 
-def _head_bucket(client: Any, bucket: str) -> tuple[Any, ClientError | None]:
-    """The answer, or the refusal: either may name the region."""
+def _head_bucket(client: Any, bucket: str) -> tuple[Mapping[str, Any], ClientError | None]:
+    """What botocore tells of the answer, and the refusal: either may name the region."""
     try:
-        return client.head_bucket(Bucket=bucket), None
+        return client.head_bucket(Bucket=bucket)["ResponseMetadata"], None
     except ClientError as error:
-        return None, error
+        return error.response.get("ResponseMetadata", {}), error
 
 
 def without_redirects(client: Any) -> None:
@@ -89,10 +88,3 @@ def without_redirects(client: Any) -> None:
         context.setdefault("s3_redirect", {})["redirected"] = True
 
     client.meta.events.register("before-call.s3", mark, unique_id="s3conn-no-redirect")
-
-
-def region_of(failure: ClientError) -> str | None:
-    """The region that an error answer names."""
-    error = failure.response.get("Error", {})
-    region = error.get("Region")
-    return str(region) if region else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from s3conn_magic.language.source import Source
 
 SANDBOX = "sandbox"
+SANDBOX_SOURCE = "START SANDBOX"
+"""Where the values of its options come from."""
+# What is written otherwise may be anything.
+_SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
 _UNCHANGED = "Operation resulted in no change"
 
 
@@ -93,7 +98,7 @@ class _Binder:
                 hint="CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it.",
                 place=self._binding.place(name.span),
             )
-        options = self._binding.options(statement.settings)
+        options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: the connection {old.name} exists already.")
@@ -104,14 +109,20 @@ class _Binder:
     @_bind.register
     def _alter(self, statement: tree.AlterConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
-        settings = self._binding.options(statement.settings)
+        old = self._known.get(statement.name.folded)
+        settings = self._binding.options(statement.settings, used=bool(old))
         for setting in statement.settings:
             self._mutable(setting.name, may_be_transient=True)
-        removed = [self._mutable(name, may_be_transient=False).name for name in statement.unset]
-        old = self._known.get(statement.name.folded)
+        for name in statement.unset:
+            self._mutable(name, may_be_transient=False)
+        removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
+        if _is_to_be_started(old):
+            raise self._binding.error(
+                f"{old.name} has its options when START SANDBOX has run", statement.name.span, hint=_NEXT_CELL
+            )
         if statement.rename_to:
             return self._rename(old, statement.rename_to, place)
         kept, validate = _split(settings)
@@ -271,15 +282,38 @@ class _Binder:
 
     @_bind.register
     def _start(self, statement: tree.StartSandbox) -> plans.Plan:
-        self._known.setdefault(SANDBOX, Known(SANDBOX, {}))
+        self._own(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
+        self._known.setdefault(SANDBOX, _TO_BE_STARTED)
         return plans.StartSandbox(place=self._binding.beginning(statement))
 
     @_bind.register
     def _stop(self, statement: tree.StopSandbox) -> plans.Plan:
+        self._own(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
         found = self._known.pop(SANDBOX, None)
         if found and found.usages:
             raise in_use(found).at(self._binding.beginning(statement))
         return plans.StopSandbox(place=self._binding.beginning(statement))
+
+    def _own(self, statement: tree.Statement, message: str) -> None:
+        """Refuse to touch a connection that somebody else made."""
+        found = self._known.get(SANDBOX)
+        if found and not _is_sandbox(found):
+            hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
+            raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement))
+
+
+# Its options are known when the server runs.
+_TO_BE_STARTED = Known(SANDBOX, {})
+_NEXT_CELL = "Alter it in the next cell."
+
+
+def _is_to_be_started(known: Known) -> bool:
+    return known is _TO_BE_STARTED
+
+
+def _is_sandbox(known: Known) -> bool:
+    """Whether START SANDBOX made the connection."""
+    return known is _TO_BE_STARTED or any(one.source == SANDBOX_SOURCE for one in known.options.values())
 
 
 def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
@@ -293,7 +327,8 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     near = nearest(name, names)
     there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
     hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
-    return ConnectionNotFoundError(f"there is no connection {name}", hint=hint)
+    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
+    return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
 def in_use(found: Known) -> ConnectionInUseError:

@@ -7,6 +7,7 @@ after "expected", and an error stop (`-`) stands wherever only one continuation 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
@@ -82,11 +83,26 @@ def _statement(kind: type[tree.Statement], rule: pp.ParserElement) -> pp.ParserE
         fields: dict[str, Any] = {}
         for field, one, at in parts:
             if field in fields and field != "settings":
-                raise pp.ParseFatalException(text, at, "this clause stands twice")
+                raise pp.ParseFatalException(text, _span(text, at, at).start, f"{_clause(field)} stands twice")
             fields[field] = fields.get(field, ()) + one if field == "settings" else one
         return kind(**fields, span=_span(text, start, end))
 
     return pp.Located(rule).add_parse_action(build)
+
+
+def _from_first_word(rule: pp.ParserElement) -> pp.ParserElement:
+    """A rule that ends in a statement, whose span then begins where the rule does."""
+
+    def widen(text: str, _: int, found: Any) -> tree.Statement:
+        start, (statement,), end = found
+        widened: tree.Statement = replace(statement, span=_span(text, start, end))
+        return widened
+
+    return pp.Located(rule).add_parse_action(widen)
+
+
+def _clause(field: str) -> str:
+    return "the location" if field == "location" else field.replace("_", " ").upper()
 
 
 def _span(text: str, start: int, end: int) -> Span:
@@ -135,7 +151,8 @@ named = _field("name", name).set_name("a name")
 if_exists = pp.Opt(_flag("if_exists", "IF EXISTS"))
 like = _field("like", _words("LIKE") - text)
 using = _field("using", _words("USING") - name)
-location = _field("location", string | variable).set_name("an s3:// location")
+_place = (string | variable).set_name("an s3:// location")
+location = _field("location", _place).set_name("an s3:// location")
 limit = _field("limit", _words("LIMIT") - (_word("ALL") | number).set_name("a whole number or ALL"))
 
 # Statements
@@ -174,17 +191,20 @@ drop = _statement(
     - named
     - pp.Opt(_flag("cascade", "CASCADE")),
 )
-show = _words("SHOW") - (
+_shown = (
     _statement(tree.ShowConnections, _words("CONNECTIONS") - pp.Opt(like))
     | _statement(tree.ShowBuckets, _words("BUCKETS") - pp.ZeroOrMore(using | like))
     | _statement(tree.ShowCreate, _words("CREATE S3 CONNECTION") - named)
 ).set_name("CONNECTIONS, BUCKETS or CREATE S3 CONNECTION")
+show = _from_first_word(_words("SHOW") - _shown)
 describe = _statement(tree.DescribeConnection, _words("DESCRIBE CONNECTION") - named)
 test = _statement(
     tree.TestConnection,
     _words("TEST CONNECTION")
     - named
-    - pp.ZeroOrMore(_words("LOCATION") - pp.Opt(_mark("=")) - location | _flag("with_write", "WITH WRITE")),
+    - pp.ZeroOrMore(
+        _field("location", _words("LOCATION") - pp.Opt(_mark("=")) - _place) | _flag("with_write", "WITH WRITE")
+    ),
 )
 use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
 list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))

@@ -41,7 +41,7 @@ class BooleanLiteral:
 
 @dataclass(frozen=True, slots=True)
 class IntegerLiteral:
-    """Digits, with a sign or without."""
+    """Digits."""
 
     value: int
     span: Span = field(compare=False)
@@ -89,7 +89,8 @@ class KeyringSource:
 
 
 Origin = VariableSource | EnvSource | PromptSource | KeyringSource
-Value = StringLiteral | BooleanLiteral | IntegerLiteral | ListLiteral | Origin
+Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
+Value = Scalar | ListLiteral
 LocationValue = StringLiteral | VariableSource
 
 

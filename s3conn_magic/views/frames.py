@@ -27,6 +27,24 @@ _DTYPES: dict[str, Any] = {
 _SHOWN_ROWS = 20
 
 
+class S3Series(pd.Series):
+    """A column or a row of an S3Frame, whose printed form is as safe. It pickles as a plain Series."""
+
+    @property
+    def _constructor(self) -> type[S3Series]:
+        return S3Series
+
+    @property
+    def _constructor_expanddim(self) -> type[S3Frame]:
+        return S3Frame
+
+    def __reduce__(self) -> Any:
+        return pd.Series(self).__reduce_ex__(1)  # a later protocol demands the class itself
+
+    def __repr__(self) -> str:
+        return _lines(repr(pd.Series(self)))
+
+
 class S3Frame(pd.DataFrame):
     """A DataFrame whose printed form shows hostile keys safely.
 
@@ -38,19 +56,23 @@ class S3Frame(pd.DataFrame):
     def _constructor(self) -> type[S3Frame]:
         return S3Frame
 
+    @property
+    def _constructor_sliced(self) -> type[S3Series]:
+        return S3Series
+
     def __reduce__(self) -> Any:
-        return pd.DataFrame(self).__reduce_ex__(2)
+        return pd.DataFrame(self).__reduce_ex__(1)  # a later protocol demands the class itself
 
     def _repr_html_(self) -> str | None:
         if not pd.get_option("display.notebook_repr_html"):
             return None
         with pd.option_context("display.html.use_mathjax", False):
-            return str(self._shown().to_html(notebook=True, **self._layout()))
+            return _lines(str(self._shown().to_html(notebook=True, **self._layout())))
 
     def __repr__(self) -> str:
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
         layout = self._layout() | {"max_cols": pd.get_option("display.max_columns") or None}
-        return str(self._shown().to_string(line_width=width, **layout))
+        return _lines(str(self._shown().to_string(line_width=width, **layout)))
 
     def _layout(self) -> dict[str, Any]:
         most = pd.get_option("display.max_rows")
@@ -73,6 +95,11 @@ class S3Frame(pd.DataFrame):
     def _formatters(self) -> dict[Any, Callable[[Any], str]]:
         kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
         return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or kind == "object"}
+
+
+def _lines(text: str) -> str:
+    """A printed form without what labels may have brought into it: columns may be keys after a pivot."""
+    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def _cell(value: Any) -> str:

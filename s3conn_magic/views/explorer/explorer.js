@@ -9,6 +9,16 @@ const END = 20000; // px at each end of a mapped list
 const FAR = 5000; // px: a longer step is a drag of the scroll bar
 const PREFIX = 1, OPEN = 2, BUSY = 4;
 
+const MOVES = {
+  ArrowDown: (at) => at + 1,
+  ArrowUp: (at) => at - 1,
+  PageDown: (at, page) => at + page,
+  PageUp: (at, page) => at - page,
+  Home: () => 0,
+  End: (at, page, last) => last,
+};
+const KEYS = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace"]);
+
 const ICONS = {
   bucket: "M2.2 4.2c0-1.2 2.6-2 5.8-2s5.8.8 5.8 2-2.6 2-5.8 2-5.8-.8-5.8-2Zm0 0L3.6 12c.2 1.1 2 1.8 4.4 1.8s4.2-.7 4.4-1.8l1.4-7.8",
   folder: "M1.8 12.2V3.8c0-.6.4-1 1-1h3.5l1.6 1.8h5.3c.6 0 1 .4 1 1v6.6c0 .6-.4 1-1 1H2.8c-.6 0-1-.4-1-1Z",
@@ -195,6 +205,7 @@ class View {
     this.scrolled = 0;
     this.slots = [];
     this.typed = "";
+    this.queue = [];
     this.said = 0;
     this.build(el);
     this.watch();
@@ -260,6 +271,7 @@ class View {
   sortBy(by) {
     const [now, descending] = this.store.state.sort;
     this.store.act("order", { by, descending: now === by ? !descending : by !== "name" });
+    this.rise = this.store.seq;
   }
 
   buildBody() {
@@ -288,7 +300,10 @@ class View {
     this.store.addEventListener("change", this.changed);
     this.body.addEventListener("scroll", () => this.onScroll(), { passive: true });
     this.body.addEventListener("keydown", (event) => this.onKey(event));
-    this.body.addEventListener("copy", (event) => this.onCopy(event));
+    // What is typed on a button here is not a shortcut of the notebook.
+    this.root.addEventListener("keydown", (event) => {
+      if (event.target.closest("button") && event.key !== "Tab") event.stopPropagation();
+    });
     this.canvas.addEventListener("mousedown", (event) => this.onPress(event));
     this.canvas.addEventListener("dblclick", (event) => this.onDouble(event));
     this.resized = new ResizeObserver(() => this.paint());
@@ -312,9 +327,11 @@ class View {
     this.canvas.style.height = `${Math.min(this.total, SEGMENT) * ROW}px`;
     this.body.style.setProperty("--s3x-rows", Math.min(Math.max(this.total, 7), 15));
     this.paintBar(state);
-    if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
-    if (this.follow && this.store.seq === state.seq) this.reveal();
+    if (this.rise && state.seq >= this.rise) this.rise = this.scrollTo(0);
+    else if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
+    if (this.follow && state.seq >= this.store.seq) this.reveal();
     this.scrollTo(Math.min(this.top(), this.bottom()));
+    while (this.queue.length && !this.follow) this.takeKey(this.queue.shift());
   }
 
   paintBar(state) {
@@ -322,6 +339,7 @@ class View {
     if (path !== this.path) {
       this.path = path;
       this.crumbs.replaceChildren(...this.crumbNodes(state));
+      this.find.title = `Searches in ${[state.title, ...state.crumbs.map(([label]) => label)].join(" › ")}`;
       this.crumbs.scrollLeft = this.crumbs.scrollWidth;
     }
     if (state.find !== this.findShown) this.find.value = this.findShown = state.find;
@@ -522,7 +540,11 @@ class View {
   tools(row) {
     const { store } = this;
     const number = row.folder;
-    const more = (every) => () => store.act("more", { number, every });
+    // The button goes with its line: the keyboard stays in the tree.
+    const act = (label, type, what) => button("s3x-act", label, () => {
+      this.body.focus({ preventScroll: true });
+      store.act(type, { number, ...what });
+    });
     const small = (label, act, drawn) => {
       const node = button("s3x-tool", label, act, drawn);
       node.tabIndex = -1;
@@ -533,10 +555,10 @@ class View {
       if (!(row.flags & PREFIX)) return [copy];
       return [copy, small("Begin the tree here", () => store.on(row, "root"), "enter")];
     }
-    if (row.kind === "more") return [button("s3x-act", "Load more", more(false)), button("s3x-act", "Load all", more(true))];
-    if (row.kind === "loading") return [button("s3x-act", "Cancel", () => store.act("cancel", { number }))];
-    if (row.kind === "error") return [button("s3x-act", "Retry", more(false))];
-    return row.kind === "stopped" ? [button("s3x-act", "List", more(false))] : [];
+    if (row.kind === "more") return [act("Load more", "more"), act("Load all", "more", { every: true })];
+    if (row.kind === "loading") return [act("Cancel", "cancel")];
+    if (row.kind === "error") return [act("Retry", "more")];
+    return row.kind === "stopped" ? [act("List", "more")] : [];
   }
 
   // ---- copying: through the clipboard's API, or as the answer to a copy event; both keep every byte
@@ -546,24 +568,20 @@ class View {
     try {
       await navigator.clipboard.writeText(uri);
     } catch {
-      this.copying = uri;
-      this.body.focus({ preventScroll: true });
-      document.execCommand("copy");
+      const answer = (event) => {
+        event.clipboardData.setData("text/plain", uri);
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      };
+      document.addEventListener("copy", answer, { capture: true, once: true });
+      const done = document.execCommand("copy");
+      document.removeEventListener("copy", answer, { capture: true });
+      if (!done) return this.say("The browser does not allow copying here");
     }
     this.say("Copied the s3:// URI");
     if (!node) return;
     draw(node.firstChild, "done");
     setTimeout(() => draw(node.firstChild, "copy"), 1500);
-  }
-
-  onCopy(event) {
-    const row = this.store.rows.get(this.store.focus.at);
-    const uri = this.copying ?? (row?.kind === "row" ? this.store.uri(row) : undefined);
-    this.copying = undefined;
-    if (uri === undefined) return;
-    event.clipboardData.setData("text/plain", uri);
-    event.preventDefault();
-    event.stopPropagation();
   }
 
   // ---- mouse and keyboard
@@ -589,13 +607,19 @@ class View {
 
   onKey(event) {
     if (event.target !== this.body || event.altKey || !this.store.state) return;
-    const control = event.ctrlKey || event.metaKey;
-    const row = this.store.rows.get(this.store.focus.at);
-    const handled = control && event.key === "c" ? this.copyFocused(row)
-      : this.moveByKey(event, control) || (!control && (this.actByKey(event, row) || this.typeAhead(event)));
-    if (!handled) return;
+    const { key, shiftKey } = event;
+    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey };
+    const ours = keyed.control ? key === "c" || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
+    if (!ours || !(this.follow ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
+  takeKey(keyed) {
+    const row = this.store.rows.get(this.store.focus.at);
+    if (keyed.control && keyed.key === "c") return this.copyFocused(row);
+    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed.key)));
   }
 
   copyFocused(row) {
@@ -603,12 +627,12 @@ class View {
     return row?.kind === "row";
   }
 
-  moveByKey(event, control) {
+  moveByKey({ key, shiftKey, control }) {
+    if (!(key in MOVES)) return false;
     const { at } = this.store.focus;
-    const page = Math.max(1, Math.floor(this.height() / ROW) - 1);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.total - 1 }[event.key];
-    if (to === undefined) return false;
-    const mode = event.shiftKey ? "range" : control ? "move" : "one";
+    const to = MOVES[key](at, Math.max(1, Math.floor(this.height() / ROW) - 1), this.total - 1);
+    this.typed = "";
+    const mode = shiftKey ? "range" : control ? "move" : "one";
     this.store.moveTo(this.skipPads(Math.max(0, Math.min(to, this.total - 1)), to >= at), mode);
     this.reveal();
     return true;
@@ -623,17 +647,17 @@ class View {
     return at;
   }
 
-  actByKey(event, row) {
-    if (event.key === "Backspace") return this.actOn("up");
+  actByKey({ key, shiftKey }, row) {
+    if (key === "Backspace") return this.actOn("up");
     if (!row) return false;
     const opens = row.flags & PREFIX;
-    const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[event.key];
+    const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[key];
     if (act) return this.actOn(act, { place: [row.folder, row.row] });
-    if (event.key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
-    if (event.key !== "Enter") return event.key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
+    if (key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
+    if (key !== "Enter") return key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
     if (opens) return this.actOn("toggle", { place: [row.folder, row.row] });
     const acts = row.row < 0 ? this.tools(row) : [];
-    acts[event.shiftKey ? acts.length - 1 : 0]?.click();
+    acts[shiftKey ? acts.length - 1 : 0]?.click();
     return true;
   }
 
@@ -643,11 +667,11 @@ class View {
     return true;
   }
 
-  typeAhead(event) {
-    if (event.key.length !== 1) return false;
+  typeAhead(key) {
+    if (key.length !== 1) return false;
     clearTimeout(this.forget);
     this.forget = setTimeout(() => (this.typed = ""), 700);
-    this.typed += event.key;
+    this.typed += key;
     return this.actOn("typed", { text: this.typed });
   }
 }

@@ -36,7 +36,7 @@ class Explorer(anywidget.AnyWidget):
         first: the first page of that, where the caller has listed it already; otherwise it is listed when shown.
 
     Attributes:
-        location: the folder that has the focus, or the one that holds the object that has it; observable.
+        location: the open folder that has the focus, or the folder that holds the row that has it; observable.
         selection: the `s3://` URIs of the chosen rows; observable.
     """
 
