@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from s3conn_magic.errors import ConnectionExistsError, ConnectionInUseError, ConnectionNotFoundError
+from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.binding import Binding, Inputs
+from s3conn_magic.language.catalog import Catalog, Known, in_use, not_found
 from s3conn_magic.language.options import Option, find_option
-from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.spelling import listed
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.source import Source
@@ -23,32 +23,7 @@ if TYPE_CHECKING:
 SANDBOX = "sandbox"
 SANDBOX_SOURCE = "START SANDBOX"
 """Where the values of its options come from."""
-# What is written otherwise may be anything.
-_SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
 _UNCHANGED = "Operation resulted in no change"
-
-
-class Known(NamedTuple):
-    """A connection as the binder sees it."""
-
-    name: str
-    options: plans.BoundOptions
-    usages: tuple[plans.Usage, ...] = ()
-
-
-class Catalog(Protocol):
-    """The connections there are when the cell begins."""
-
-    def known(self) -> Iterable[Known]:
-        """All of them, in the order of their making."""
-
-    @property
-    def default(self) -> str | None:
-        """The one that USE CONNECTION set."""
-
-    @property
-    def row_limit(self) -> int:
-        """Rows of a listing without LIMIT."""
 
 
 def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
@@ -72,7 +47,6 @@ class _Binder:
         self._binding = binding
         self._known = {one.name.casefold(): one for one in catalog.known()}
         self._default = catalog.default.casefold() if catalog.default else None
-        self._row_limit = catalog.row_limit
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
         return [self._bind(statement) for statement in statements]
@@ -229,7 +203,6 @@ class _Binder:
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
-        limit = self._row_limit if statement.limit is None else statement.limit
         matching = statement.matching
         if matching and not self._binding.text(matching):
             raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
@@ -241,7 +214,7 @@ class _Binder:
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
             matching_place=self._binding.place(matching.span) if matching else None,
-            limit=None if isinstance(limit, str) else limit,
+            limit=statement.limit,
         )
 
     @_bind.register
@@ -277,6 +250,17 @@ class _Binder:
         except ValueError as error:
             reason = str(error)
         raise self._binding.error(f"this is not a location: {reason}", value.span)
+
+    # Session
+
+    @_bind.register
+    def _set(self, statement: tree.SetSetting) -> plans.Plan:
+        name, value = self._binding.setting(statement.name, statement.value)
+        return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
+
+    @_bind.register
+    def _show_settings(self, statement: tree.ShowSettings) -> plans.Plan:
+        return plans.ShowSettings(place=self._binding.beginning(statement))
 
     # Sandbox
 
@@ -320,23 +304,3 @@ def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bo
     """The options to keep, and whether to probe."""
     validate = options.pop("VALIDATE", plans.BoundValue(True)).value
     return options, bool(validate)
-
-
-def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
-    """The error for a name that no connection has."""
-    near = nearest(name, names)
-    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
-    hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
-    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
-    return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
-
-
-def in_use(found: Known) -> ConnectionInUseError:
-    """The error for dropping what tables or jobs depend on."""
-    names = " ".join(usage.name for usage in found.usages)
-    return ConnectionInUseError(
-        f"Cannot delete connection due to usages: {names}",
-        usages=tuple(usage.name for usage in found.usages),
-        notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
-        hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
-    )

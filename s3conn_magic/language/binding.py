@@ -11,7 +11,8 @@ from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
-from s3conn_magic.language.spelling import listed, related
+from s3conn_magic.language.settings import SETTING_NAMES, find_setting
+from s3conn_magic.language.spelling import listed, nearest
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -110,6 +111,26 @@ class Binding:
         near = related(name.text, OPTION_NAMES)
         hint = f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options."
         raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
+
+    def setting(self, name: tree.Name, value: tree.Value) -> tuple[str, Any]:
+        """A setting's canonical name and the value as read.
+
+        Raises:
+            BindError: there is no such setting, or it takes another value.
+        """
+        found = find_setting(name.text)
+        if found is None:
+            near = nearest(name.text, SETTING_NAMES)
+            hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
+            raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
+        if isinstance(value, tree.ListLiteral):
+            raise self.error(f"{found.name} takes {found.takes}, not a list", value.span)
+        raw, _ = self._raw(value)
+        try:
+            return found.name, found.read(raw)
+        except ValueError as error:
+            reason = str(error)
+        raise self.error(f"{found.name} takes {found.takes}: {reason}", value.span)
 
     def _shown(self, name: tree.Name) -> str:
         token = self._source.token_at(name.span.start)

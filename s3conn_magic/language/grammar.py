@@ -25,7 +25,21 @@ _WHITE = " \t\r\n\f\v"
 _BLANK = re.compile(f"[{_WHITE}]*")
 _DIGITS = 18
 # Keywords that stand where no name can, so that they may be names without quotes.
-_FREE = {"ALL", "BUCKETS", "CONNECTIONS", "ENV", "HELP", "KEYRING", "PROMPT", "SANDBOX", "START", "STOP", "TEST", "USE"}
+_FREE = {
+    "ALL",
+    "BUCKETS",
+    "CONNECTIONS",
+    "SETTINGS",
+    "ENV",
+    "HELP",
+    "KEYRING",
+    "PROMPT",
+    "SANDBOX",
+    "START",
+    "STOP",
+    "TEST",
+    "USE",
+}
 _STRUCTURAL = KEYWORDS - _FREE - {"WRITE"}
 RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that are names only in double quotes."""
@@ -194,8 +208,9 @@ drop = _statement(
 _shown = (
     _statement(tree.ShowConnections, _words("CONNECTIONS") - pp.Opt(like))
     | _statement(tree.ShowBuckets, _words("BUCKETS") - pp.ZeroOrMore(using | like))
+    | _statement(tree.ShowSettings, _words("SETTINGS"))
     | _statement(tree.ShowCreate, _words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS or CREATE S3 CONNECTION")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
 show = _from_first_word(_words("SHOW") - _shown)
 describe = _statement(tree.DescribeConnection, _words("DESCRIBE CONNECTION") - named)
 test = _statement(
@@ -209,13 +224,17 @@ test = _statement(
 use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
 list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
 explore = _statement(tree.Explore, _words("EXPLORE") - pp.Opt(location) - pp.Opt(using))
+_setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
+_all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.StringLiteral, lambda _: Secret("ALL"))
+_setting_value = _field("value", _all | value).set_name("a value")
+set_ = _statement(tree.SetSetting, _words("SET") - _field("name", _setting) - _mark("=") - _setting_value)
 start = _statement(tree.StartSandbox, _words("START SANDBOX"))
 stop = _statement(tree.StopSandbox, _words("STOP SANDBOX"))
 topic = pp.OneOrMore(_regex(_IDENTIFIER, "a name")).add_parse_action(" ".join)
 help_ = _statement(tree.Help, _words("HELP") - pp.Opt(_field("topic", topic)))
 
 statement = (
-    create | alter | drop | show | describe | test | use | list_objects | explore | start | stop | help_
+    create | alter | drop | show | describe | test | use | list_objects | explore | set_ | start | stop | help_
 ).set_name("a statement")
 _separator = pp.OneOrMore(_mark(";"))
 cell = (

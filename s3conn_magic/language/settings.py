@@ -49,3 +49,8 @@ SETTING_NAMES = tuple(_BY_NAME)
 def find_setting(name: str) -> Setting | None:
     """The setting of that name, in whatever case."""
     return _BY_NAME.get(name.upper())
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value as it is written."""
+    return str(value).upper() if isinstance(value, bool) else str(value)

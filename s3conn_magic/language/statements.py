@@ -213,6 +213,19 @@ class Explore(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetSetting(Statement):
+    """`SET name = value`: a setting of the session."""
+
+    name: Name
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSettings(Statement):
+    """`SHOW SETTINGS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartSandbox(Statement):
     """`START SANDBOX`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from s3conn_magic.views.progress import progress_bar, progress_html, progress_text
 
@@ -31,7 +31,7 @@ class ProgressLine:
             self._shown_at = progress.elapsed
             self._show(progress, done=False)
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
