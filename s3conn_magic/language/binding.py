@@ -12,7 +12,7 @@ from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import SETTING_NAMES, find_setting
-from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.spelling import listed, nearest, related
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
