@@ -236,6 +236,7 @@ class View {
     this.find.placeholder = "Begins with… or s3://…";
     this.find.setAttribute("aria-label", "Show what begins with this text in the current folder, or go to an s3:// location");
     this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
+    this.clear.hidden = true;
     form.append(icon("find"), this.find, this.clear);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -288,7 +289,7 @@ class View {
 
   buildFoot() {
     const foot = make("div", "s3x-foot");
-    this.summary = make("span", "s3x-summary");
+    this.summary = make("span", "s3x-summary", "Waiting for the kernel…");
     this.live = make("span", "s3x-live");
     this.live.setAttribute("role", "status");
     foot.append(this.summary, this.live);
@@ -330,8 +331,9 @@ class View {
     if (this.rise && state.seq >= this.rise) this.rise = this.scrollTo(0);
     else if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
     if (this.follow && state.seq >= this.store.seq) this.reveal();
+    if (this.unfolding) this.unfold(this.store);
     this.scrollTo(Math.min(this.top(), this.bottom()));
-    while (this.queue.length && !this.follow) this.takeKey(this.queue.shift());
+    while (this.queue.length && !this.waits()) this.takeKey(this.queue.shift());
   }
 
   paintBar(state) {
@@ -413,11 +415,21 @@ class View {
     this.paint();
   }
 
-  reveal() {
+  /** Bring the focus into sight, and some lines below it. */
+  reveal(below = 0) {
     this.follow = false;
     const y = this.store.focus.at * ROW;
+    const end = Math.min(y + (1 + below) * ROW, this.total * ROW);
+    if (end > this.top() + this.height()) this.scrollTo(Math.min(y, end - this.height()));
     if (y < this.top()) this.scrollTo(y);
-    else if (y + ROW > this.top() + this.height()) this.scrollTo(y + ROW - this.height());
+  }
+
+  /** Show the beginning of what was just opened. */
+  unfold({ focus, rows }) {
+    const row = rows.get(focus.at);
+    if (!row || idOf(row) !== this.unfolding || !(row.flags & OPEN) || row.flags & BUSY) return;
+    this.unfolding = "";
+    this.reveal(4);
   }
 
   // ---- drawing
@@ -595,14 +607,19 @@ class View {
     const slot = this.rowOf(event);
     if (!slot?.row || event.button) return;
     const { row, at } = slot;
-    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.store.on(row, "toggle");
+    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.toggle(row);
     else this.store.moveTo(at, event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one");
     if (event.shiftKey) event.preventDefault();
   }
 
   onDouble(event) {
     const slot = this.rowOf(event);
-    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.store.on(slot.row, "toggle");
+    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.toggle(slot.row);
+  }
+
+  toggle(row) {
+    this.unfolding = idOf(row);
+    return this.actOn("toggle", { place: [row.folder, row.row] });
   }
 
   onKey(event) {
@@ -610,10 +627,12 @@ class View {
     const { key, shiftKey } = event;
     const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey };
     const ours = keyed.control ? key === "c" || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
-    if (!ours || !(this.follow ? this.queue.push(keyed) : this.takeKey(keyed))) return;
+    if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
   }
+
+  waits() { return this.follow || this.store.mode !== ""; }
 
   /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
   takeKey(keyed) {
@@ -652,10 +671,11 @@ class View {
     if (!row) return false;
     const opens = row.flags & PREFIX;
     const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[key];
+    if (act === "right") this.unfolding = idOf(row);
     if (act) return this.actOn(act, { place: [row.folder, row.row] });
     if (key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
     if (key !== "Enter") return key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
-    if (opens) return this.actOn("toggle", { place: [row.folder, row.row] });
+    if (opens) return this.toggle(row);
     const acts = row.row < 0 ? this.tools(row) : [];
     acts[shiftKey ? acts.length - 1 : 0]?.click();
     return true;
