@@ -142,6 +142,7 @@ class Store extends EventTarget {
   }
 
   receiveRows(message) {
+    if (message.done) this.asked = null;
     const coming = this.coming?.state.version === message.version ? this.coming : null;
     if (!coming && this.state?.version !== message.version) return;
     const into = coming ?? this;
@@ -152,7 +153,6 @@ class Store extends EventTarget {
       else line.hint = rest[0];
       into.rows.set(message.from + index, line);
     });
-    if (message.done) this.asked = null;
     if (coming && message.done) this.commit(coming);
     if (this.mode && this.rows.has(this.focus.at)) this.moveTo(this.focus.at, this.mode);
     else this.tell();
@@ -205,6 +205,7 @@ class View {
     this.scrolled = 0;
     this.slots = [];
     this.typed = "";
+    this.typedAt = 0;
     this.queue = [];
     this.said = 0;
     this.build(el);
@@ -625,7 +626,7 @@ class View {
   onKey(event) {
     if (event.target !== this.body || event.altKey || !this.store.state) return;
     const { key, shiftKey } = event;
-    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey };
+    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
     const ours = keyed.control ? key === "c" || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
     if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
@@ -638,7 +639,7 @@ class View {
   takeKey(keyed) {
     const row = this.store.rows.get(this.store.focus.at);
     if (keyed.control && keyed.key === "c") return this.copyFocused(row);
-    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed.key)));
+    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
   }
 
   copyFocused(row) {
@@ -687,10 +688,10 @@ class View {
     return true;
   }
 
-  typeAhead(key) {
+  typeAhead({ key, time }) {
     if (key.length !== 1) return false;
-    clearTimeout(this.forget);
-    this.forget = setTimeout(() => (this.typed = ""), 700);
+    if (time - this.typedAt > 700) this.typed = "";
+    this.typedAt = time;
     this.typed += key;
     return this.actOn("typed", { text: this.typed });
   }
