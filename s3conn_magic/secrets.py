@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
-from typing import NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MASK = "<REDACTED>"
 
@@ -30,7 +32,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        return hmac.compare_digest(*(one.reveal().encode("utf-8", "surrogatepass") for one in (self, other)))
 
     def __hash__(self) -> int:
         return hash(Secret)

@@ -1,0 +1,233 @@
+"""Option settings of a statement → values that have been read, with every pair and conflict checked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+from s3conn_magic.errors import BindError
+from s3conn_magic.language import statements as tree
+from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.plans import BoundOptions, BoundValue
+from s3conn_magic.language.spelling import listed, related
+from s3conn_magic.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from s3conn_magic.errors import Place
+    from s3conn_magic.language.source import Source, Span
+
+
+class Inputs(Protocol):
+    """Where values that are not in the text come from. Each raises LookupError, saying why, when it has none."""
+
+    def variable(self, name: str) -> Any:
+        """The value of a Python variable of the notebook."""
+
+    def prompt(self, text: str) -> str:
+        """What the user types, without an echo."""
+
+    def keyring(self, service: str, user: str) -> str:
+        """A password of the operating system's keyring."""
+
+
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_NAMELESS = "this environment variable"
+_WRITTEN = tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral
+
+
+class _Pending:
+    """Stands for a value that the user has not been asked for yet."""
+
+
+class Binding:
+    """Reads the values of one cell.
+
+    A cell is bound twice when it has prompts: first without asking, so that nobody types a secret for a cell with
+    an error in it, then asking. Values are fetched once.
+    """
+
+    def __init__(self, source: Source, inputs: Inputs) -> None:
+        self._source = source
+        self._inputs = inputs
+        self._fetched: dict[Span, Any] = {}
+        self.asking = False
+        self.prompts = 0
+
+    def place(self, span: Span) -> Place:
+        """Where a span is in the cell."""
+        return self._source.place(span)
+
+    def beginning(self, statement: tree.Statement) -> Place:
+        """Where a statement begins: its first word."""
+        start = statement.span.start
+        token = self._source.token_at(start)
+        return self._source.place(token.span if token else statement.span)
+
+    def error(self, message: str, span: Span, *, hint: str = "") -> BindError:
+        """A bind error at a place of the cell."""
+        return BindError(message, hint=hint, place=self._source.place(span))
+
+    def options(self, settings: Iterable[tree.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
+        """The settings by canonical name.
+
+        Args:
+            settings: as written.
+            used: False for a statement that will change nothing, so that nobody is asked for its values.
+
+        Raises:
+            BindError: an unknown option, one given twice, or a value of the wrong type or form.
+        """
+        found: dict[str, tree.OptionSetting] = {}
+        for setting in settings:
+            option = self.option(setting.name)
+            if option.name in found:
+                raise self._twice(option, found[option.name].name, setting.name)
+            found[option.name] = setting
+        return {name: self._read(self.option(one.name), one.value, used=used) for name, one in found.items()}
+
+    def removed(self, names: Iterable[tree.Name]) -> tuple[str, ...]:
+        """The canonical names of options to unset.
+
+        Raises:
+            BindError: an unknown option, or one given twice.
+        """
+        found: dict[str, tree.Name] = {}
+        for name in names:
+            option = self.option(name)
+            if option.name in found:
+                raise self._twice(option, found[option.name], name)
+            found[option.name] = name
+        return tuple(found)
+
+    def option(self, name: tree.Name) -> Option:
+        """The option of that name."""
+        if option := find_option(name.text):
+            return option
+        near = related(name.text, OPTION_NAMES)
+        hint = f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options."
+        raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
+
+    def _shown(self, name: tree.Name) -> str:
+        token = self._source.token_at(name.span.start)
+        return self._source.shown(token).strip("…") if token else ""
+
+    def _twice(self, option: Option, first: tree.Name, second: tree.Name) -> BindError:
+        place = self._source.place(first.span)
+        spelling = "" if first.folded == second.folded else f" as {first.text.upper()}"
+        message = f"{second.text.upper()} is given twice: first in line {place.line}, column {place.column}{spelling}"
+        return self.error(message, second.span, hint=f"Keep one {option.name}.")
+
+    def _read(self, option: Option, value: tree.Value, *, used: bool) -> BoundValue:
+        if isinstance(value, tree.ListLiteral):
+            return self._read_list(option, value, used=used)
+        if not used and not isinstance(value, _WRITTEN):
+            return BoundValue(_Pending(), source_text(value))
+        if isinstance(value, tree.PromptSource) and not self.asking:
+            self.prompts += 1
+            return BoundValue(_Pending(), source_text(value))
+        return self._read_one(option, value)
+
+    def _read_list(self, option: Option, value: tree.ListLiteral, *, used: bool) -> BoundValue:
+        if not option.takes_list:
+            raise self.error(f"{option.name} takes {option.takes}, not a list", value.span)
+        items = [self._read(option, item, used=used) for item in value.items]
+        if any(isinstance(item.value, _Pending) for item in items):
+            return BoundValue(_Pending())
+        return BoundValue(tuple(dict.fromkeys(one for item in items for one in item.value)))
+
+    def _read_one(self, option: Option, value: tree.Scalar) -> BoundValue:
+        raw, origin = self._raw(value)
+        # The error is made after the except block, so that no context of it holds the value.
+        try:
+            return BoundValue(option.read(raw), origin)
+        except ValueError as error:
+            reason = str(error)
+        raise self.error(f"{option.name} takes {option.takes}: {reason}", value.span)
+
+    def _raw(self, value: tree.Scalar) -> tuple[Any, str]:
+        """The plain value and its source."""
+        if isinstance(value, tree.StringLiteral):
+            return value.value.reveal(), "statement"
+        if isinstance(value, tree.BooleanLiteral | tree.IntegerLiteral):
+            return value.value, "statement"
+        found = self._look_up(value)
+        return found.reveal() if isinstance(found, Secret) else found, source_text(value)
+
+    def _look_up(self, value: tree.Origin) -> Any:
+        try:
+            if value.span not in self._fetched:
+                self._fetched[value.span] = self._fetch(value)
+            return self._fetched[value.span]
+        except LookupError as error:
+            reason = str(error.args[0]) if error.args else "it has no value"
+        raise self.error(reason, value.span)
+
+    def _fetch(self, value: tree.Origin) -> Any:
+        if isinstance(value, tree.VariableSource):
+            return self._inputs.variable(value.name)
+        if isinstance(value, tree.KeyringSource):
+            return self._inputs.keyring(value.service, value.user)
+        if isinstance(value, tree.PromptSource):
+            return self._inputs.prompt(value.text)
+        # A name that the operating system could not even encode is not set either.
+        with contextlib.suppress(KeyError, ValueError):
+            return os.environ[value.name]
+        # What is not written like a variable's name may be the secret itself.
+        name = f"the environment variable {value.name}" if _ENVIRONMENT_NAME.fullmatch(value.name) else _NAMELESS
+        raise LookupError(f"{name} is not set in the kernel")
+
+    def text(self, value: tree.LocationValue) -> str:
+        """A literal, or the text of a Python variable."""
+        raw, _ = self._raw(value)
+        if not isinstance(raw, str):
+            raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
+        return raw
+
+    def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
+        """Refuse options that lack a partner or do not go together.
+
+        Args:
+            options: all that the connection would have.
+            where: spans of those that this statement gives.
+            otherwise: the place to name for the others.
+        """
+        given = {name for name, bound in options.items() if bound.value is not False}
+        for name in options:
+            if name not in given:
+                continue
+            option = find_option(name)
+            span = where.get(name, otherwise)
+            if option and (missing := [one for one in option.requires if one not in given]):
+                raise self._incomplete(name, missing, span, add=name in where)
+            if option and (clash := [one for one in option.excludes if one in given]):
+                raise self._conflict(name, clash[0], where, otherwise)
+
+    def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
+        example = " ".join(f"{one} = {option.example}" for one in missing if (option := find_option(one)))
+        return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=f"Add {example}." if add else "")
+
+    def _conflict(self, one: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
+        """The error of two options, at the later of those that the statement gives."""
+        there, given = sorted((one, other), key=lambda name: where.get(name, (-1,)))
+        hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
+        return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
+
+
+def source_text(value: tree.Origin) -> str:
+    """A secret source as it is written."""
+    if isinstance(value, tree.VariableSource):
+        return f"${value.name}"
+    if isinstance(value, tree.EnvSource):
+        return f"ENV {quoted(value.name)}"
+    if isinstance(value, tree.KeyringSource):
+        return f"KEYRING {quoted(value.service)} {quoted(value.user)}"
+    return f"PROMPT {quoted(value.text)}" if value.text else "PROMPT"
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of the language."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,111 @@
+"""A coroutine in a thread and loop of its own, and what it reports to the thread that waits for it.
+
+The kernel's thread has a running loop already, and must stay interruptible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+_STOP_WITHIN = 0.8
+_WAKE = 0.25
+_CROWDED, _RELAX = 256, 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The coroutine is over."""
+
+    error: BaseException | None
+
+
+class Background:
+    """Runs a coroutine in a daemon thread.
+
+    Args:
+        work: makes the coroutine; it is given this object, to report by `put`.
+    """
+
+    def __init__(self, work: Callable[[Background], Awaitable[None]]) -> None:
+        self._work = work
+        self._reports: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="s3conn-listing", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def put(self, report: Any) -> None:
+        """Report to the waiting thread; waits while that thread is far behind."""
+        self._reports.put(report)
+        while self._reports.qsize() > _CROWDED:
+            await asyncio.sleep(_RELAX)
+
+    def reports(self, *, every: Callable[[], None] | None = None) -> Iterator[Any]:
+        """What is reported, until the coroutine is over; its error is raised here.
+
+        `every` is called in the waiting thread, a few times a second while nothing is reported.
+        """
+        while True:
+            try:
+                report = self._reports.get(timeout=_WAKE)
+            except queue.Empty:
+                if every is not None:
+                    every()
+                continue
+            if isinstance(report, _End):
+                self._thread.join(_STOP_WITHIN)
+                if report.error is not None:
+                    raise report.error
+                return
+            yield report
+
+    def drain(self) -> list[Any]:
+        """What was reported and not taken, without waiting."""
+        left = []
+        while not self._reports.empty():
+            left.append(self._reports.get_nowait())
+        return [report for report in left if not isinstance(report, _End)]
+
+    def stop(self) -> None:
+        """End the coroutine and wait, less than a second, until its sockets and its thread are gone."""
+        self._stopped.set()
+        if self._loop is not None and self._thread.is_alive():
+            try:
+                self._loop.call_soon_threadsafe(self._cancel)
+            except RuntimeError:  # the loop closed in this moment
+                pass
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(_STOP_WITHIN)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._main())
+        except asyncio.CancelledError:
+            pass
+        except BaseException as problem:  # noqa: BLE001 - whatever it is, it is raised in the waiting thread
+            error = problem
+        finally:
+            self._reports.put(_End(error))
+
+    async def _main(self) -> None:
+        self._task = asyncio.current_task()
+        if not self._stopped.is_set():
+            await self._work(self)

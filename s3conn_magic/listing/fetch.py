@@ -1,0 +1,158 @@
+"""One page of a bucket: asked for, checked, and asked for again where that may help."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from s3conn_magic.errors import EndpointError, ThrottledError
+from s3conn_magic.listing import document
+from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
+from s3conn_magic.listing.integrity import key_texts, page_of
+from s3conn_magic.listing.pace import TRIES, Pace, backoff
+from s3conn_magic.listing.parse import parse
+from s3conn_magic.listing.table import Page
+from s3conn_magic.listing.wire import OversizedError, Wire, open_wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.target import Response, Target
+
+_OK = 200
+_BUSY = frozenset({429, 503})
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_SLOW_DOWN = frozenset(
+    {
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TooManyRequests",
+        "BandwidthLimitExceeded",
+    }
+)
+_PASSING_CODES = _SLOW_DOWN | {"InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"}
+_NETWORK = (aiohttp.ClientError, TimeoutError, OSError, OversizedError)
+
+
+class Fetcher:
+    """Fetches pages of one bucket.
+
+    Attributes:
+        requests: how many requests were sent.
+        in_process: whether the target answers by itself, one request at a time, without a socket.
+    """
+
+    def __init__(self, target: Target, wire: Wire, pace: Pace) -> None:
+        self._target = target
+        self._wire = wire
+        self._pace = pace
+        self._plus: bool | None = None
+        self.requests = 0
+        self.in_process = False
+
+    async def page(self, query: PageQuery) -> Page:
+        """The page, complete and exact.
+
+        Raises:
+            UnreadableError: no try gave an answer that is a page; the message says why.
+            S3ConnError: what the target says of the answers, or of their absence.
+        """
+        before = self.requests
+        problem: Exception = EndpointError("the server kept redirecting the request")
+        for tries in range(1, TRIES + 1):
+            async with self._pace as epoch:
+                found = await self._try(query, epoch, tries)
+            if isinstance(found, Page):
+                self._pace.succeeded()
+                return replace(found, requests=self.requests - before)
+            problem = found.error or problem
+            if tries < TRIES:
+                await asyncio.sleep(backoff(tries) if found.wait else 0)
+        raise problem
+
+    async def _try(self, query: PageQuery, epoch: int, tries: int) -> Page | _Retry:
+        try:
+            response = await self._answer(query)
+            return await self._read(response, query)
+        except _NETWORK as error:
+            return _Retry(self._target.unreachable(error))
+        except UnreadableError as error:
+            return _Retry(error)
+        except _RefusedError as refused:
+            if refused.busy:
+                self._pace.slow_down(epoch, tries)
+            return refused.retry
+
+    async def _answer(self, query: PageQuery) -> Response:
+        self.requests += 1
+        parameters = query.parameters()
+        response = self._target.send(parameters)
+        self.in_process = response is not None
+        return response or await self._wire.get(self._target.sign(parameters))
+
+    async def _read(self, response: Response, query: PageQuery) -> Page:
+        code = document.error_code(response.body)
+        if response.status != _OK or code is not None:
+            raise self._refusal(response, query, code or "")
+        answer = parse(response.body)
+        try:
+            page = page_of(answer, query, bucket=self._target.bucket, plus=self._plus)
+        except AmbiguousPlusError:
+            await self._settle_plus(key_texts(answer), query)
+            page = page_of(answer, query, bucket=self._target.bucket, plus=self._plus)
+        return replace(page, received=len(response.body))
+
+    async def _settle_plus(self, encoded: set[str], query: PageQuery) -> None:
+        """Ask for the same page without encoding, once in a listing, to learn what `+` stands for."""
+        response = await self._answer(replace(query, encoded=False))
+        if response.status != _OK or document.error_code(response.body) is not None:
+            raise self._refusal(response, query, document.error_code(response.body) or "")
+        try:
+            self._plus = settle_plus(encoded, key_texts(parse(response.body)))
+        except UndecodableError as error:
+            raise UnreadableError(str(error)) from None
+
+    def _refusal(self, response: Response, query: PageQuery, code: str) -> Exception:
+        """What to do about an answer that is no page: wait and try again, try again at once, or give up."""
+        busy = response.status in _BUSY or code in _SLOW_DOWN
+        fault = _throttled() if busy else self._target.fault(response, query.parameters())
+        if response.status in _PASSING or code in _PASSING_CODES:
+            return _RefusedError(_Retry(fault), busy=busy)
+        return fault or _RefusedError(_Retry(None, wait=False), busy=False)
+
+
+def _throttled() -> ThrottledError:
+    hint = "Try again later, or with fewer connections."
+    return ThrottledError("the server asked to slow down until the tries were used up", hint=hint, attempts=TRIES)
+
+
+class _Retry:
+    """A try that failed: the error to raise when it was the last, and whether to wait before the next."""
+
+    def __init__(self, error: Exception | None, *, wait: bool = True) -> None:
+        self.error = error
+        self.wait = wait
+
+
+class _RefusedError(Exception):
+    """The server answered, and not with a page."""
+
+    def __init__(self, retry: _Retry, *, busy: bool) -> None:
+        super().__init__()
+        self.retry = retry
+        self.busy = busy
+
+
+@asynccontextmanager
+async def open_fetcher(target: Target, connections: int) -> AsyncIterator[Fetcher]:
+    """A fetcher with that many connections at most; its sockets are closed on leaving."""
+    async with open_wire(target.transport, connections) as wire:
+        yield Fetcher(target, wire, Pace(connections))

@@ -1,0 +1,139 @@
+"""`MATCHING 'glob'`: literal heads to ask the server for, and an exact filter of the keys that come.
+
+`*` matches within a segment, `**` across segments (`**/` also none at all), `?` one character of a segment, `[a-z]` and
+`[!a-z]` one character of a class, `{a,b}` either. A backslash is an ordinary character, as it is in a key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_MOST_HEADS, _MOST_BRACES = 16, 4
+_SPECIAL = re.compile(r"[*?\[{]")
+_PUNCTUATION = re.compile(r"[^\w]", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A compiled pattern for keys below a location.
+
+    Attributes:
+        pattern: the text it was made from.
+        heads: literal beginnings, none a beginning of another; every match begins with one of them.
+        expression: the pattern as an RE2 and Python expression without anchors.
+    """
+
+    pattern: str
+    heads: tuple[str, ...] = field(repr=False)
+    expression: str = field(repr=False)
+
+    @classmethod
+    def compile(cls, pattern: str) -> Glob:
+        """Compile a pattern.
+
+        Raises:
+            ValueError: a bracket or brace is not closed, or a class is empty; the message says which.
+        """
+        expression, rest = _alternatives(pattern, 0, nested=False)
+        if rest != len(pattern):
+            raise ValueError("a } has no {")
+        return cls(pattern, _heads(pattern), expression)
+
+    def matches(self, key: str) -> bool:
+        """Whether one key, relative to the location, matches."""
+        return re.fullmatch(self.expression, key, re.DOTALL) is not None
+
+    def mask(self, keys: pa.Array, prefix: str = "") -> pa.Array:
+        """Which keys match, as booleans; `prefix` is what they all begin with and the pattern does not see."""
+        import pyarrow.compute as pc
+
+        return pc.match_substring_regex(keys, rf"(?s)\A{_literal(prefix)}(?:{self.expression})\z")
+
+
+def _literal(text: str) -> str:
+    # Two hexadecimal digits are written alike for Python and for Arrow's RE2.
+    return _PUNCTUATION.sub(lambda match: rf"\x{ord(match[0]):02x}" if match[0].isascii() else match[0], text)
+
+
+def _alternatives(text: str, at: int, *, nested: bool) -> tuple[str, int]:
+    """The expression of the text from `at` up to its end, or to the brace that closes it."""
+    out = ""
+    while at < len(text):
+        character = text[at]
+        if nested and character in ",}":
+            if character == "}":
+                return out, at + 1
+            out, at = out + "|", at + 1
+        elif character == "}":
+            return out, at
+        else:
+            piece, at = _piece(text, at)
+            out += piece
+    if nested:
+        raise ValueError("a { is not closed")
+    return out, at
+
+
+def _piece(text: str, at: int) -> tuple[str, int]:
+    if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
+        return "(?:.*/)?", at + 3
+    if text.startswith("**", at):
+        return ".*", at + 2
+    if text[at] == "{":
+        inner, end = _alternatives(text, at + 1, nested=True)
+        return f"(?:{inner})", end
+    if text[at] == "[":
+        return _class(text, at)
+    return {"*": "[^/]*", "?": "[^/]"}.get(text[at]) or _literal(text[at]), at + 1
+
+
+def _class(text: str, at: int) -> tuple[str, int]:
+    negated = text.startswith(("!", "^"), at + 1)
+    begin = at + 1 + negated
+    end = text.find("]", begin + 1)
+    if end < 0:
+        raise ValueError("a [ is not closed")
+    members = re.sub(r".-.|.", lambda match: _range(match[0]), text[begin:end], flags=re.DOTALL)
+    return (f"[^/{members}]" if negated else f"[{members}]"), end + 1
+
+
+def _range(text: str) -> str:
+    if len(text) == 3 and text[0] > text[2]:  # noqa: PLR2004 - a, hyphen, z
+        raise ValueError("a range in [ ] is the wrong way round")
+    return f"{_literal(text[0])}-{_literal(text[2])}" if len(text) == 3 else _literal(text)  # noqa: PLR2004
+
+
+def _heads(pattern: str) -> tuple[str, ...]:
+    heads = {head for head, _ in _expand(pattern)}
+    return tuple(sorted(head for head in heads if not any(head != other and head.startswith(other) for other in heads)))
+
+
+def _expand(pattern: str) -> list[tuple[str, bool]]:
+    """Literal beginnings with braces expanded, each with whether it is the whole pattern."""
+    special = _SPECIAL.search(pattern)
+    if special is None:
+        return [(pattern, True)]
+    head, at = pattern[: special.start()], special.start()
+    if special[0] != "{" or pattern.count("{") > _MOST_BRACES:
+        return [(head, False)]
+    branches, end = _branches(pattern, at)
+    found = [piece for branch in branches for piece in _expand(branch + pattern[end:])]
+    return [(head + text, whole) for text, whole in found] if len(found) <= _MOST_HEADS else [(head, False)]
+
+
+def _branches(pattern: str, at: int) -> tuple[list[str], int]:
+    depth, begin, branches = 0, at + 1, []
+    for index in range(at, len(pattern)):
+        character = pattern[index]
+        depth += (character == "{") - (character == "}")
+        if (character == "," and depth == 1) or depth == 0:
+            branches.append(pattern[begin:index])
+            begin = index + 1
+        if depth == 0:
+            return branches, index + 1
+    raise ValueError("a { is not closed")

@@ -1,0 +1,218 @@
+"""What an answer must satisfy to be a page: complete and exact, or an error that says why not.
+
+Each rule stands against an answer that was met in the wild and that other clients pass on in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s3conn_magic.listing.answer import Answer, Columns, UnreadableError
+from s3conn_magic.listing.decode import (
+    AmbiguousPlusError,
+    UndecodableError,
+    checked_utf8,
+    percent_column,
+    percent_text,
+    plus_convention,
+)
+from s3conn_magic.listing.query import PageQuery, join_markers
+from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_TRUTH = {"true": True, "false": False}
+_ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
+
+
+def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None = None) -> Page:
+    """The page that an answer to `query` is.
+
+    Args:
+        answer: what was read.
+        query: what was asked.
+        bucket: whose keys the answer must be.
+        plus: whether the server writes a space as `+`, where that is known.
+
+    Raises:
+        UnreadableError: the answer breaks a rule; the message says which.
+        AmbiguousPlusError: the answer holds a `+` and nothing tells what it stands for.
+    """
+    _check_name(answer, bucket)
+    encoded = answer.fields.get("EncodingType", "").lower() == "url"
+    try:
+        columns, prefixes = _decoded(answer, plus) if encoded else (answer.columns, answer.prefixes)
+        keys = _required(columns, "Key")
+    except UndecodableError as error:
+        raise UnreadableError(str(error)) from None
+    _check_count(answer)
+    _check_prefix(answer, query, encoded=encoded)
+    _check_within(keys, prefixes, query)
+    token = _next_token(answer, query, encoded=encoded, plus=plus is not False)
+    return Page(_batch(columns, query), prefixes, token)
+
+
+def key_texts(answer: Answer) -> set[str]:
+    """Every key and common prefix of an answer as its text stands there."""
+    keys = answer.columns.texts.get("Key")
+    return {*(keys.to_pylist() if keys is not None else ()), *answer.prefixes}
+
+
+def _check_name(answer: Answer, bucket: str) -> None:
+    # An access point answers with the name of its alias or of its bucket.
+    name = answer.fields.get("Name")
+    if name and name != bucket and not _ALIAS.match(bucket):
+        raise UnreadableError("the answer lists another bucket")
+
+
+def _decoded(answer: Answer, plus: bool | None) -> tuple[Columns, tuple[str, ...]]:
+    texts = dict(answer.columns.texts)
+    keys = texts.get("Key")
+    if plus is None:
+        plus = plus_convention(b"\n".join([_bytes_of(keys), *(prefix.encode() for prefix in answer.prefixes)]))
+    if plus is None:
+        raise AmbiguousPlusError
+    if keys is not None and keys.null_count == 0:
+        texts["Key"] = checked_utf8(percent_column(keys, plus=plus))
+    prefixes = tuple(percent_text(prefix, plus=plus) for prefix in answer.prefixes)
+    return Columns(texts, answer.columns.rows, answer.columns.markers), prefixes
+
+
+def _bytes_of(texts: pa.StringArray | None) -> bytes:
+    return texts.buffers()[2].to_pybytes() if texts is not None and texts.buffers()[2] is not None else b""
+
+
+def _required(columns: Columns, name: str) -> pa.StringArray:
+    texts = columns.texts.get(name)
+    if columns.rows == 0:
+        return pa.array([], pa.string())
+    if texts is None or texts.null_count or (name == "Key" and pc.min(pc.binary_length(texts)).as_py() == 0):
+        raise UnreadableError(f"a row of the answer has no {name}")
+    return texts
+
+
+def _check_count(answer: Answer) -> None:
+    said = answer.fields.get("KeyCount", "").strip()
+    found = answer.columns.rows + len(answer.prefixes)
+    if said and said != str(found):
+        raise UnreadableError(f"the answer says it has {said[:12]} keys and has {found}")
+
+
+def _check_prefix(answer: Answer, query: PageQuery, *, encoded: bool) -> None:
+    said = answer.fields.get("Prefix")
+    if said and said not in _readings(query.prefix) and query.prefix not in (_decodings(said) if encoded else ()):
+        raise UnreadableError("the answer is for another prefix")
+
+
+def _readings(prefix: str) -> set[str]:
+    # An XML parser turns a carriage return into a line feed where the server did not escape it.
+    return {prefix, prefix.replace("\r\n", "\n").replace("\r", "\n")}
+
+
+def _decodings(text: str) -> Iterable[str]:
+    for plus in (True, False):
+        try:
+            yield percent_text(text, plus=plus)
+        except UndecodableError:
+            return
+
+
+def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery) -> None:
+    inside = not query.prefix or bool(pc.all(pc.starts_with(keys, query.prefix)).as_py() in (True, None))
+    if not inside or not all(prefix.startswith(query.prefix) for prefix in prefixes):
+        raise UnreadableError("the answer has keys outside the prefix that was asked for")
+    if prefixes and not query.delimiter:
+        raise UnreadableError("the answer groups keys, and no delimiter was given")
+
+
+def _next_token(answer: Answer, query: PageQuery, *, encoded: bool, plus: bool) -> str | None:
+    truncated = _TRUTH.get(answer.fields.get("IsTruncated", "").strip().lower())
+    token = (
+        _version_token(answer, encoded=encoded, plus=plus)
+        if query.versions
+        else answer.fields.get("NextContinuationToken")
+    )
+    if truncated is None:
+        raise UnreadableError("the answer does not say whether it is complete")
+    if truncated and not token:
+        raise UnreadableError("the answer says that more follows, and not how to ask for it")
+    if not truncated and token:
+        raise UnreadableError("the answer says that it is complete and that more follows")
+    if token and token == query.token:
+        raise UnreadableError("the answer says that it is followed by itself")
+    return token or None
+
+
+def _version_token(answer: Answer, *, encoded: bool, plus: bool) -> str | None:
+    key = answer.fields.get("NextKeyMarker")
+    if not key:
+        return None
+    return join_markers(percent_text(key, plus=plus) if encoded else key, answer.fields.get("NextVersionIdMarker"))
+
+
+def _batch(columns: Columns, query: PageQuery) -> pa.RecordBatch:
+    schema = VERSIONS if query.versions else OBJECTS
+    try:
+        arrays = [_ARRAYS[field.name](columns).cast(field.type) for field in schema]
+    except pa.ArrowInvalid:
+        raise UnreadableError("a size or time of the answer cannot be read") from None
+    if arrays[1].null_count != len(arrays[1]) and pc.min(arrays[1]).as_py() < 0:
+        raise UnreadableError("a size of the answer is negative")
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _optional(columns: Columns, name: str) -> pa.StringArray:
+    texts = columns.texts.get(name)
+    return texts if texts is not None else pa.nulls(columns.rows, pa.string())
+
+
+def _sizes(columns: Columns) -> pa.Array:
+    sizes = _optional(columns, "Size")
+    if sizes.null_count and not pc.all(pc.or_(sizes.is_valid(), columns.markers)).as_py():
+        raise UnreadableError("a row of the answer has no Size")
+    return sizes
+
+
+def _etags(columns: Columns) -> pa.StringArray:
+    etags = _optional(columns, "ETag")
+    return pc.utf8_trim(etags, '"') if etags.null_count < len(etags) else etags
+
+
+def _storage_classes(columns: Columns) -> pa.Array:
+    return _optional(columns, "StorageClass").dictionary_encode()
+
+
+def _flags(columns: Columns) -> pa.Array:
+    return pc.equal(_required(columns, "IsLatest"), "true")
+
+
+_ARRAYS = {
+    "key": lambda columns: columns.texts.get("Key", pa.array([], pa.string())),
+    "size": _sizes,
+    "last_modified": lambda columns: _required(columns, "LastModified"),
+    "etag": _etags,
+    "storage_class": _storage_classes,
+    "version_id": lambda columns: _optional(columns, "VersionId"),
+    "is_latest": _flags,
+    "is_delete_marker": lambda columns: columns.markers,
+}
+
+
+def first_key(page: Page) -> str | None:
+    """The least key or common prefix of a page, or None of an empty one."""
+    return min(_ends(page, 0), default=None)
+
+
+def last_key(page: Page) -> str | None:
+    """The greatest key or common prefix of a page, or None of an empty one."""
+    return max(_ends(page, -1), default=None)
+
+
+def _ends(page: Page, index: int) -> list[str]:
+    keys = [page.objects.column(0)[index].as_py()] if page.objects.num_rows else []
+    return [*keys, *page.prefixes[index : index + 1 or None]]

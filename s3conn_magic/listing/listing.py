@@ -1,0 +1,193 @@
+"""The face of the engine: pages as they come, or one table of them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
+from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing.background import Background
+from s3conn_magic.listing.engine import Engine
+from s3conn_magic.listing.fetch import open_fetcher
+from s3conn_magic.listing.order import Order
+from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
+from s3conn_magic.listing.table import Page, assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    import pyarrow as pa
+
+    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.progress import Progress
+    from s3conn_magic.listing.target import Target
+
+CONNECTIONS = 32
+"""Most requests of one listing under way."""
+
+
+class Listing:
+    """All keys of a bucket below a prefix, listed over many connections at once.
+
+    Args:
+        target: the bucket.
+        prefix: every key listed begins with it.
+        delimiter: group keys at its first occurrence after the prefix; None lists every key.
+        versions: list versions and delete markers.
+        matching: list only keys whose part after the prefix matches.
+        limit: list only the first rows, in key order.
+        connections: most requests under way.
+        page_keys: most rows asked of a page, 1 to 1000.
+
+    A listing runs once: either `pages` or `collect`. As a context manager it is cancelled on leaving.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        prefix: str = "",
+        *,
+        delimiter: str | None = None,
+        versions: bool = False,
+        matching: Glob | None = None,
+        limit: int | None = None,
+        connections: int = CONNECTIONS,
+        page_keys: int = PAGE_KEYS,
+    ) -> None:
+        self._order = Order(prefix, delimiter, versions, matching, limit, connections, page_keys)
+        self._engine = Engine(target, self._order)
+        self._background = Background(self._engine)
+        self._arrived: list[Page] = []
+
+    @property
+    def progress(self) -> Progress:
+        """How far the listing is; from any thread."""
+        return self._engine.tally.snapshot()
+
+    @property
+    def truncated(self) -> bool:
+        """Whether `limit` left rows out: certain once the listing is over."""
+        return self._engine.cut.truncated
+
+    def pages(self, *, keep: bool = True) -> Iterator[Page]:
+        """Pages in the order they arrive; in key order where a limit is set.
+
+        Args:
+            keep: hold on to the pages, so that an error can carry the rows so far; False for streams of any length,
+                whose errors carry the rows that were not handed out.
+
+        Raises:
+            IncompleteListingError: the listing failed after its first page, or a page could not be trusted.
+            ListingInterrupted: the user interrupted it.
+            S3ConnError: it failed before anything arrived.
+        """
+        return self._watched(keep=keep, every=None)
+
+    def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
+        """One table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.
+
+        `on_progress` is called in this thread, several times a second.
+
+        Raises:
+            As `pages`.
+        """
+        report = None if on_progress is None else lambda: on_progress(self.progress)
+        try:
+            for _ in self._watched(keep=True, every=report):
+                if report is not None:
+                    report()
+        except KeyboardInterrupt:
+            raise self._interrupted() from None
+        return self.table()
+
+    def table(self) -> pa.Table:
+        """The rows that have arrived and were kept, as `collect` gives them."""
+        grouped = self._order.delimiter is not None
+        return assemble(self._arrived, versions=self._order.versions, with_prefixes=grouped)
+
+    def cancel(self) -> None:
+        """Stop; sockets and thread are gone when this returns, within a second. From any thread."""
+        self._background.stop()
+        self._engine.tally.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page]:
+        try:
+            self._background.start()
+            for page in self._background.reports(every=every):
+                if keep:
+                    self._arrived.append(page)
+                yield page
+        except KeyboardInterrupt:
+            raise self._interrupted() from None
+        except (S3ConnError, UnreadableError) as error:
+            raise self._failure(error) from error
+        finally:
+            self.cancel()
+
+    def _interrupted(self) -> ListingInterrupted:
+        self.cancel()
+        self._arrived += self._background.drain()
+        rows = self.table()
+        return ListingInterrupted(f"the listing was interrupted after {len(rows):,} rows", rows_so_far=rows)
+
+    def _failure(self, error: Exception) -> S3ConnError:
+        """A failure before the first page is what it is; a later one, or a page that cannot be trusted, cuts a listing."""
+        if isinstance(error, S3ConnError) and not self._engine.tally.pages:
+            return error
+        reason = error.message if isinstance(error, S3ConnError) else str(error)
+        rows = self.table()
+        return IncompleteListingError(
+            f"the listing is incomplete, {len(rows):,} rows had arrived: {reason}",
+            rows_so_far=rows,
+            reason=reason,
+            hint=getattr(error, "hint", ""),
+        )
+
+
+def fetch_page(
+    target: Target,
+    *,
+    prefix: str = "",
+    delimiter: str = "/",
+    token: str | None = None,
+    start_after: str | None = None,
+    max_keys: int = PAGE_KEYS,
+) -> Page:
+    """One page, complete and exact, by one request (and its tries).
+
+    Raises:
+        IncompleteListingError: no try gave an answer that is a page.
+        ListingInterrupted: the user interrupted it.
+        S3ConnError: what the target says of the answer, or of its absence.
+    """
+    query = PageQuery(prefix, delimiter, token, start_after, max_keys)
+
+    async def work(background: Background) -> None:
+        async with open_fetcher(target, 1) as fetcher:
+            await background.put(await fetcher.page(query))
+
+    background = Background(work)
+    try:
+        background.start()
+        return _only(list(background.reports()))
+    except KeyboardInterrupt:
+        raise ListingInterrupted("the request was interrupted", rows_so_far=assemble([])) from None
+    except UnreadableError as error:
+        message = f"the page cannot be trusted: {error}"
+        raise IncompleteListingError(message, rows_so_far=assemble([]), reason=str(error)) from error
+    finally:
+        background.stop()
+
+
+def _only(pages: list[Any]) -> Page:
+    (page,) = pages
+    return page

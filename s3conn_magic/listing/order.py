@@ -1,0 +1,55 @@
+"""What is to be listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.table import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be listed.
+
+    Attributes:
+        prefix: every key begins with it.
+        delimiter: keys are grouped at it, or None.
+        versions: list versions and delete markers.
+        matching: only keys that match below the prefix.
+        limit: most rows.
+        connections: most requests under way.
+        page_keys: most rows asked of a page.
+    """
+
+    prefix: str = ""
+    delimiter: str | None = None
+    versions: bool = False
+    matching: Glob | None = None
+    limit: int | None = None
+    connections: int = 32
+    page_keys: int = PAGE_KEYS
+
+    def queries(self) -> list[PageQuery]:
+        """The first query of each literal beginning of the keys, in key order."""
+        heads = self.matching.heads if self.matching else ("",)
+        exact = self.limit is not None and self.matching is None
+        keys = min(self.page_keys, max(1, self.limit or 1)) if exact else self.page_keys
+        return [
+            PageQuery(self.prefix + head, self.delimiter or "", max_keys=keys, versions=self.versions) for head in heads
+        ]
+
+    def select(self, page: Page) -> Page:
+        """The page without what does not match."""
+        if self.matching is None:
+            return page
+        objects = page.objects.filter(self.matching.mask(page.objects.column(0), self.prefix))
+        return replace(page, objects=objects, prefixes=tuple(filter(self._wants, page.prefixes)))
+
+    def _wants(self, prefix: str) -> bool:
+        below = prefix[len(self.prefix) :]
+        return self.matching is None or self.matching.matches(below) or self.matching.matches(below.rstrip("/"))

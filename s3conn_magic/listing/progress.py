@@ -1,0 +1,60 @@
+"""How far a listing is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.table import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A snapshot of a listing.
+
+    Attributes:
+        keys: rows that have arrived, common prefixes included.
+        bytes: sum of the sizes of these objects.
+        requests: requests that have been answered, tries included.
+        elapsed: seconds since the listing began.
+        fraction: estimated part of the whole, 0 to 1, or None where there is nothing to go by.
+        received: bytes of the answers' bodies.
+    """
+
+    keys: int = 0
+    bytes: int = 0
+    requests: int = 0
+    elapsed: float = 0.0
+    fraction: float | None = None
+    received: int = 0
+
+
+class Tally:
+    """Counts what arrives. Written by the engine's thread, read by any."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self.pages = self.keys = self.bytes = self.requests = self.received = 0
+        self.fraction: float | None = None
+
+    def add(self, page: Page) -> None:
+        """Count a page."""
+        self.pages += 1
+        self.keys += len(page)
+        self.bytes += pc.sum(page.objects.column(1)).as_py() or 0
+        self.requests += page.requests
+        self.received += page.received
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self._ended = self._ended or time.monotonic()
+
+    def snapshot(self) -> Progress:
+        """The counts of this moment."""
+        elapsed = (self._ended or time.monotonic()) - self._began
+        return Progress(self.keys, self.bytes, self.requests, elapsed, self.fraction, self.received)

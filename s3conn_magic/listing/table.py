@@ -1,0 +1,111 @@
+"""The fixed columns of a listing, and pages put together into one table.
+
+Keys are compared as UTF-8 bytes, which is S3's own order and the order of Python's strings.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_STORAGE_CLASS = pa.dictionary(pa.int32(), pa.string())
+
+OBJECTS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("size", pa.int64()),
+        ("last_modified", pa.timestamp("us", tz="UTC")),
+        ("etag", pa.string()),
+        ("storage_class", _STORAGE_CLASS),
+    ]
+)
+"""Columns of a listing: exact key, bytes, UTC time, etag without its quotes, storage class."""
+
+VERSIONS = pa.schema(
+    [
+        *OBJECTS,
+        ("version_id", pa.string()),
+        ("is_latest", pa.bool_()),
+        ("is_delete_marker", pa.bool_()),
+    ]
+)
+"""Columns of a listing of versions; a delete marker has no size, etag or storage class."""
+
+_IS_PREFIX = pa.field("is_prefix", pa.bool_())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        objects: the rows, of schema `OBJECTS` or `VERSIONS`.
+        prefixes: the common prefixes, exact, where a delimiter was given.
+        next_token: what continues the listing after this page, or None at its end.
+        received: bytes of the answer's body.
+        requests: requests that the page took, tries included.
+    """
+
+    objects: pa.RecordBatch
+    prefixes: tuple[str, ...] = ()
+    next_token: str | None = None
+    received: int = 0
+    requests: int = 1
+
+    def __len__(self) -> int:
+        return self.objects.num_rows + len(self.prefixes)
+
+
+def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bool = False) -> pa.Table:
+    """One table of all pages' rows, sorted by key; chunks are kept as they came where their order allows.
+
+    With `with_prefixes` the common prefixes become rows whose `is_prefix` is true and whose other columns are null.
+    """
+    pages = list(pages)
+    schema = VERSIONS if versions else OBJECTS
+    batches = sorted((page.objects for page in pages if page.objects.num_rows), key=_first_key)
+    table = pa.Table.from_batches(batches, schema).unify_dictionaries()
+    if with_prefixes:
+        table = _with_prefixes(table, {prefix for page in pages for prefix in page.prefixes})
+    # Versions of a key come newest first and may span pages, so a sort must be stable; batches in order need none.
+    return table if not with_prefixes and _in_order(batches, versions) else _stable_sort(table)
+
+
+def _first_key(batch: pa.RecordBatch) -> str:
+    return str(batch.column(0)[0].as_py())
+
+
+def _in_order(batches: Sequence[pa.RecordBatch], versions: bool) -> bool:
+    bounds = [(batch.column(0)[0].as_py(), batch.column(0)[-1].as_py()) for batch in batches]
+    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in itertools.pairwise(bounds))
+    return across and all(ascending(batch.column(0), strictly=not versions) for batch in batches)
+
+
+def ascending(keys: pa.Array, *, strictly: bool = True) -> bool:
+    """Whether keys come in UTF-8 binary order, without a repetition when `strictly`."""
+    import pyarrow.compute as pc
+
+    if len(keys) < 2:  # noqa: PLR2004 - one key is in order
+        return True
+    compare = pc.less if strictly else pc.less_equal
+    return bool(pc.all(compare(keys[:-1], keys[1:])).as_py())
+
+
+def _with_prefixes(table: pa.Table, prefixes: set[str]) -> pa.Table:
+    objects = table.append_column(_IS_PREFIX, pa.array([False]).take(pa.array([0] * len(table), pa.int64())))
+    columns = [pa.nulls(len(prefixes), field.type) for field in objects.schema]
+    columns[0] = pa.array(sorted(prefixes), pa.string())
+    columns[-1] = pa.array([True] * len(prefixes), pa.bool_())
+    return pa.concat_tables([objects, pa.Table.from_arrays(columns, schema=objects.schema)]).unify_dictionaries()
+
+
+def _stable_sort(table: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return table.take(pc.array_sort_indices(table.column(0).combine_chunks())) if len(table) else table

@@ -1,0 +1,137 @@
+"""Signed requests over sockets: one aiohttp session for one listing, set up as the target's transport says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import threading
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from s3conn_magic.listing.target import Response, SignedRequest, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_LARGEST = 64 * 1024 * 1024
+_DEADLINE = 2.0
+
+
+class OversizedError(Exception):
+    """The body is larger than any page can be."""
+
+
+class Wire:
+    """Sends signed requests."""
+
+    def __init__(self, session: aiohttp.ClientSession, transport: Transport) -> None:
+        self._session = session
+        self._transport = transport
+
+    async def get(self, request: SignedRequest) -> Response:
+        """The complete answer; aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError` where there is none."""
+        url = URL(request.url, encoded=True)
+        way = {"proxy": self._transport.proxy, "ssl": self._tls(url), "allow_redirects": False}
+        async with self._session.get(url, headers=request.headers, **way) as answer:
+            body = await _body(answer)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status, headers, body)
+
+    def _tls(self, url: URL) -> ssl.SSLContext | bool:
+        secure = "https" in (url.scheme, (self._transport.proxy or "").partition(":")[0])
+        return _tls(self._transport.verify, self._transport.client_cert, os.getpid()) if secure else True
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in answer.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _LARGEST:
+            raise OversizedError
+    return b"".join(chunks)
+
+
+@asynccontextmanager
+async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wire]:
+    """A session with that many connections; closed with all its sockets on leaving."""
+    connector = aiohttp.TCPConnector(limit=connections, resolver=_Resolver())
+    timeout = aiohttp.ClientTimeout(
+        total=transport.connect_timeout + _DEADLINE * transport.read_timeout,
+        sock_connect=transport.connect_timeout,
+        sock_read=transport.read_timeout,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": "identity"},
+        skip_auto_headers=("User-Agent",),
+        read_bufsize=1 << 20,
+    ) as session:
+        yield Wire(session, transport)
+
+
+@lru_cache(maxsize=8)
+def _tls(verify: bool | str, client_cert: str | tuple[str, str] | None, _process: int) -> ssl.SSLContext | bool:
+    """The TLS context; reading the system's certificates takes tens of milliseconds, so it is kept per process."""
+    if verify is False and not client_cert:
+        return False
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if verify is False:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if client_cert:
+        context.load_cert_chain(*((client_cert,) if isinstance(client_cert, str) else client_cert))
+    return context
+
+
+class _Resolver(AbstractResolver):
+    """Names resolved in a daemon thread: a name server that does not answer must not keep a process from exiting."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        threading.Thread(target=_look_up, args=(loop, answer, host, port, family), daemon=True).start()
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, protocol, _, address in await answer
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+def _look_up(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], host: str, port: int, family: int) -> None:
+    try:
+        found: Any = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    except OSError as error:
+        found = error
+    try:
+        loop.call_soon_threadsafe(_settle, answer, found)
+    except RuntimeError:  # the listing is over and its loop closed
+        return
+
+
+def _settle(answer: asyncio.Future[Any], found: Any) -> None:
+    if answer.done():
+        return
+    if isinstance(found, BaseException):
+        answer.set_exception(found)
+    else:
+        answer.set_result(found)
