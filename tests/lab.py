@@ -108,7 +108,7 @@ class Lab:
         self._work = folder / "work"
 
     def __enter__(self) -> Self:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is found
+        from playwright.sync_api import sync_playwright
 
         self._work.mkdir(parents=True)
         self.set_theme("JupyterLab Light")

@@ -82,7 +82,7 @@ def frame(tree: Tree) -> pd.DataFrame:
     Returns:
         bucket, key (exact), size (bytes, Int64), last_modified (UTC), etag, storage_class, is_prefix.
     """
-    import pandas as pd  # noqa: PLC0415 - loads at first use
+    import pandas as pd
 
     runs = [folder.rows.columns(rows) for folder, rows in tree.runs()]
     sizes = np.concatenate([run.sizes for run in runs])
