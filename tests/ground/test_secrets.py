@@ -39,8 +39,10 @@ def test_reveal_gives_the_text():
         pprint.pformat,
         lambda one: f"{one}",
         lambda one: "%s %r" % (one, one),  # noqa: UP031 - this form, too
-    ]
-    + [lambda one: str([one]), lambda one: str({"a": one}), lambda one: string.Template("$a").substitute(a=one)],
+        lambda one: str([one]),
+        lambda one: str({"a": one}),
+        lambda one: string.Template("$a").substitute(a=one),
+    ],
 )
 def test_no_text_form_shows_it(show):
     """Every way to print a Secret prints the mask."""
@@ -96,7 +98,7 @@ def test_it_is_no_text():
     """It cannot be joined, added, sliced, measured or iterated by accident."""
     secret = Secret(SECRET)
     for use in (
-        lambda: ", ".join([secret, ""]),
+        lambda: str.join("", (secret,)),
         lambda: secret + "",
         lambda: secret[0],
         lambda: len(secret),
