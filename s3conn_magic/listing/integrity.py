@@ -21,7 +21,7 @@ from s3conn_magic.listing.decode import (
     plus_convention,
 )
 from s3conn_magic.listing.query import PageQuery, join_markers
-from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page
+from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page, ascending
 
 _TRUTH = {"true": True, "false": False}
 _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
@@ -49,9 +49,10 @@ def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None 
         raise UnreadableError(str(error)) from None
     _check_count(answer)
     _check_prefix(answer, query, encoded=encoded)
-    _check_within(keys, prefixes, query)
+    in_order = ascending(keys)
+    _check_within(keys, prefixes, query, in_order=in_order)
     token = _next_token(answer, query, encoded=encoded, plus=plus is not False)
-    return Page(_batch(columns, query), prefixes, token)
+    return Page(_batch(columns, query), prefixes, token, ascending=in_order)
 
 
 def key_texts(answer: Answer) -> set[str]:
@@ -119,8 +120,10 @@ def _decodings(text: str) -> Iterable[str]:
             return
 
 
-def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery) -> None:
-    inside = not query.prefix or bool(pc.all(pc.starts_with(keys, query.prefix)).as_py() in (True, None))
+def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery, *, in_order: bool) -> None:
+    # Where the first and last of sorted keys begin with the prefix, so do all between them.
+    probe = keys.take(pa.array([0, len(keys) - 1])) if in_order and len(keys) else keys
+    inside = not query.prefix or pc.all(pc.starts_with(probe, query.prefix)).as_py() is not False
     if not inside or not all(prefix.startswith(query.prefix) for prefix in prefixes):
         raise UnreadableError("the answer has keys outside the prefix that was asked for")
     if prefixes and not query.delimiter:
@@ -198,18 +201,3 @@ _ARRAYS = {
     "is_latest": _flags,
     "is_delete_marker": lambda columns: columns.markers,
 }
-
-
-def first_key(page: Page) -> str | None:
-    """The least key or common prefix of a page, or None of an empty one."""
-    return min(_ends(page, 0), default=None)
-
-
-def last_key(page: Page) -> str | None:
-    """The greatest key or common prefix of a page, or None of an empty one."""
-    return max(_ends(page, -1), default=None)
-
-
-def _ends(page: Page, index: int) -> list[str]:
-    keys = [page.objects.column(0)[index].as_py()] if page.objects.num_rows else []
-    return [*keys, *page.prefixes[index : index + 1 or None]]
