@@ -1,1 +1,101 @@
-"""Amazon S3 connections, listings and a bucket explorer in SQL, as an IPython cell magic."""
+"""Amazon S3 connections, listings and a bucket explorer in SQL, as an IPython cell magic.
+
+`%load_ext s3conn_magic` adds `%%upsql`; `execute` runs the same statements from Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.session import Session
+
+__all__ = ["Connection", "S3ConnError", "Session", "connection", "execute", "load_ipython_extension"]
+__version__ = "0.1.0"
+
+_HOMES = {"Connection": "connections.connection", "S3ConnError": "errors", "Session": "session"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add the `%%upsql` magic to a kernel; loading it again keeps the session."""
+    from s3conn_magic.notebook.magic import UpsqlMagics
+
+    if UpsqlMagics.__name__ not in shell.magics_manager.registry:
+        shell.register_magics(UpsqlMagics(shell, lambda found: _new_session(lambda: found.user_ns)))
+
+
+def execute(text: str) -> Any:
+    """Run statements as `%%upsql` does.
+
+    In a kernel with the extension loaded they run in its session; elsewhere in one session of this process.
+
+    Args:
+        text: one or more statements.
+
+    Returns:
+        The result of the last: a DataFrame, an explorer, a card or a message; None for none.
+
+    Raises:
+        S3ConnError: what went wrong; statements after it did not run.
+    """
+    last = None
+    for result in _current_session().run(text):
+        last = result
+    return last
+
+
+def connection(name: str) -> Connection:
+    """A connection of the session, to get clients from: `connection("lake").client("s3")`.
+
+    Raises:
+        ConnectionNotFoundError: there is none of that name.
+    """
+    return _current_session().connections.get(name)
+
+
+def _current_session() -> Session:
+    """The kernel's session where the extension is loaded, else the one of this process."""
+    return _kernel_session() or _process_session()
+
+
+def _kernel_session() -> Session | None:
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    magics = shell.magics_manager.registry.get("UpsqlMagics") if shell else None
+    found: Session | None = magics.session if magics else None
+    return found
+
+
+def _process_session() -> Session:
+    import __main__
+
+    if "process" not in _sessions:
+        _sessions["process"] = _new_session(lambda: vars(__main__))
+    return _sessions["process"]
+
+
+# A script has no magic to hold its session.
+_sessions: dict[str, Session] = {}
+
+
+def _new_session(namespace: Any) -> Session:
+    """Put a session together; the only place that knows all layers."""
+    from s3conn_magic.inputs import KernelInputs
+    from s3conn_magic.sandbox import Sandbox
+    from s3conn_magic.session import Session
+
+    return Session(KernelInputs(namespace), start_server=Sandbox.start)

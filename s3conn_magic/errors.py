@@ -15,7 +15,8 @@
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
-    ├─ ListingInterrupted             a listing was stopped by the user (`rows_so_far`)
+    ├─ StatementInterrupted           the user stopped a statement
+    │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
     └─ InternalError                  anything unforeseen, shown without values
 
 An error prints as one short block: what, where, what to do. No traceback is shown in a notebook, in any `%xmode`,
@@ -170,7 +171,11 @@ class IncompleteListingError(S3ConnError):
         self.reason = reason
 
 
-class ListingInterrupted(S3ConnError):  # noqa: N818 - named by what happened, as KeyboardInterrupt is
+class StatementInterrupted(S3ConnError):  # noqa: N818 - named by what happened, as KeyboardInterrupt is
+    """The user stopped a statement."""
+
+
+class ListingInterrupted(StatementInterrupted):
     """The user stopped a listing; `rows_so_far` holds what had arrived."""
 
     def __init__(self, message: str, *, rows_so_far: Any, **details: Any) -> None:

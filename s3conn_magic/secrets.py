@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
-from typing import NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MASK = "<REDACTED>"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.listing.table import Page
+if TYPE_CHECKING:
+    from s3conn_magic.listing.table import Page
 
 
 class Cut:

@@ -6,12 +6,15 @@ Whether `+` stands for a space differs between servers: see `plus_convention`.
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 _HEX = np.full(256, 255, np.uint8)
 _HEX[np.frombuffer(b"0123456789", np.uint8)] = np.arange(10)

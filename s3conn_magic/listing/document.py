@@ -6,12 +6,15 @@ The envelope of every answer is read here; its rows only where `rows` finds them
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pyarrow as pa
 
 from s3conn_magic.listing.answer import WANTED, Answer, Columns, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROWS = ("Contents", "Version", "DeleteMarker")
 ROOTS = ("ListBucketResult", "ListVersionsResult")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing.answer import UnreadableError
-from s3conn_magic.listing.background import Background
 from s3conn_magic.listing.cut import Cut
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
-from s3conn_magic.listing.order import Order
 from s3conn_magic.listing.progress import Tally
 from s3conn_magic.listing.ranges import Ranges, Step, UntrustedOrderError
 from s3conn_magic.listing.sequence import Sequence
-from s3conn_magic.listing.table import Page
-from s3conn_magic.listing.target import Target
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.background import Background
+    from s3conn_magic.listing.order import Order
+    from s3conn_magic.listing.table import Page
+    from s3conn_magic.listing.target import Target
 
 
 class Restart:
@@ -136,5 +139,3 @@ class _Crew:
         more = page.next_token is not None or len(kept) < len(page)
         for ready, follows in self._ranges.release(step.range, selected, more=more):
             await self._background.put(self._engine.admit(ready, more=follows))
-
-

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -16,10 +16,14 @@ from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, se
 from s3conn_magic.listing.integrity import key_texts, page_of
 from s3conn_magic.listing.pace import TRIES, Pace, backoff
 from s3conn_magic.listing.parse import parse
-from s3conn_magic.listing.query import PageQuery
 from s3conn_magic.listing.table import Page
-from s3conn_magic.listing.target import Response, Target
 from s3conn_magic.listing.wire import OversizedError, Wire, open_wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.target import Response, Target
 
 _OK = 200
 _BUSY = frozenset({429, 503})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from s3conn_magic.listing.query import PageQuery
-from s3conn_magic.listing.table import Page
+if TYPE_CHECKING:
+    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.table import Page
 
 _SLASH = "/"
 _LEVELS = 4

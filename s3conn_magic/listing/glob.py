@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MOST_HEADS, _MOST_BRACES = 16, 4
 _SPECIAL = re.compile(r"[*?\[{]")

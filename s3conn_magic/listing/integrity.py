@@ -6,7 +6,7 @@ Each rule stands against an answer that was met in the wild and that other clien
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,9 @@ from s3conn_magic.listing.decode import (
 )
 from s3conn_magic.listing.query import PageQuery, join_markers
 from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page, ascending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TRUTH = {"true": True, "false": False}
 _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os.path
 from bisect import bisect_right
-from collections.abc import Iterator
 from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LONGEST = 200
 _FINEST = 1e-12

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Self
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.background import Background
 from s3conn_magic.listing.engine import Engine, Restart
 from s3conn_magic.listing.fetch import open_fetcher
-from s3conn_magic.listing.glob import Glob
 from s3conn_magic.listing.order import Order
-from s3conn_magic.listing.progress import Progress
 from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
 from s3conn_magic.listing.table import Page, assemble
-from s3conn_magic.listing.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    import pyarrow as pa
+
+    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.progress import Progress
+    from s3conn_magic.listing.target import Target
 
 CONNECTIONS = 32
 """Most requests of one listing under way."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from s3conn_magic.listing.glob import Glob
 from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
-from s3conn_magic.listing.table import Page
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.table import Page
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from s3conn_magic.listing.table import Page
+if TYPE_CHECKING:
+    from s3conn_magic.listing.table import Page
 
 
 @dataclass(frozen=True, slots=True)

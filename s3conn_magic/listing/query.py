@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from s3conn_magic.listing.target import Query
+if TYPE_CHECKING:
+    from s3conn_magic.listing.target import Query
 
 PAGE_KEYS = 1000
 """Most keys that a page of S3 holds."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.folders import Folders
 from s3conn_magic.listing.keyspace import Keyspace
-from s3conn_magic.listing.query import PageQuery
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.query import PageQuery
 
 _RAMP = 4
 _WASTE, _WASTE_GROWTH, _WASTE_PART = 6, 24, 0.18
@@ -222,7 +225,10 @@ class Ranges:
 
     def _estimate(self, item: Range) -> None:
         base = _common(item.start, item.high, item.prefix)
-        low, end = self._keyspace.locate(item.low, base), 1.0 if item.high is None else self._keyspace.locate(item.high, base)
+        low, end = (
+            self._keyspace.locate(item.low, base),
+            1.0 if item.high is None else self._keyspace.locate(item.high, base),
+        )
         done = low - (self._keyspace.locate(item.start, base) if item.start.startswith(base) else 0.0)
         left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
         if item.left is not None and item.left < self._page_keys:
@@ -297,5 +303,7 @@ def _way_out(item: Range) -> str | None:
 def _common(low: str, high: str | None, prefix: str) -> str:
     if high is None:
         return prefix
-    end = next((at for at, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), min(len(low), len(high)))
+    end = next(
+        (at for at, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), min(len(low), len(high))
+    )
     return high[: max(end, len(prefix))]

@@ -7,8 +7,9 @@ to `document`, which is ten times slower.
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -116,7 +117,7 @@ def _chunks(tags: list[bytes], leaves: list[int]) -> list[list[tuple[int, int, b
     """Runs of tags without a text between them, each as overlapping pieces of eight bytes."""
     bounds = [0, *(index + 1 for index in leaves), len(tags)]
     chunks = []
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in itertools.pairwise(bounds):
         text = b"".join(tags[begin:end])
         if len(text) < _WORD:
             raise _UnexpectedError

@@ -5,10 +5,13 @@ Keys are compared as UTF-8 bytes, which is S3's own order and the order of Pytho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _STORAGE_CLASS = pa.dictionary(pa.int32(), pa.string())
 

@@ -7,16 +7,18 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from s3conn_magic.listing.target import Response, SignedRequest, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 _LARGEST = 64 * 1024 * 1024
 _DEADLINE = 2.0

@@ -1,1 +1,6 @@
-"""The bucket tree."""
+"""The tree explorer: `widget.Explorer` shows what a `model.ChildrenOf` lists.
+
+The widget never sees a connection. One way through the folder: `model` (what is asked for) → `columns` (the loaded
+rows of one folder) → `tree` (the open folders as one list of lines) → `wire` (lines as messages of bounded size) →
+`widget` (the kernel's end) → `explorer.js` and `explorer.css` (the browser's end).
+"""

@@ -1,0 +1,117 @@
+"""The command line: the quickstart in the terminal, and JupyterLab on the quickstart notebook."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic import __version__
+from s3conn_magic.errors import S3ConnError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NOTEBOOK = Path("notebooks", "quickstart.ipynb")
+
+# The statements of the quickstart notebook that make sense in a terminal.
+DEMO = (
+    "START SANDBOX;",
+    """CREATE S3 CONNECTION sales
+    AWS_ACCESS_KEY_ID = $key_id
+    AWS_SECRET_ACCESS_KEY = $secret
+    ENDPOINT = $endpoint
+    PATH_DISPLAY_FILTERS = ('s3://acme-lake/sales/')
+    READ_ONLY = TRUE
+    COMMENT = 'may not list buckets';""",
+    "SHOW BUCKETS USING sandbox;",
+    "LIST USING sales;",
+    "LIST 's3://acme-lake/' USING sandbox RECURSIVE MATCHING '**/*.{csv,png}';",
+    "EXPLORE 's3://acme-lake/' USING sandbox;",
+    "STOP SANDBOX;",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0, or 1 after an error, whose block goes to stderr."""
+    parser = argparse.ArgumentParser(prog="s3conn-magic", description="Amazon S3 connections in SQL, for notebooks.")
+    parser.add_argument("--version", action="version", version=f"s3conn-magic {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="run the quickstart against the embedded sandbox, in this terminal")
+    demo.set_defaults(run=_demo)
+    lab = commands.add_parser("lab", help="open JupyterLab on the quickstart notebook")
+    lab.add_argument("options", nargs=argparse.REMAINDER, help="options for jupyter lab, such as --no-browser")
+    lab.set_defaults(run=_lab)
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.run is not _lab:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return int(chosen.run([*getattr(chosen, "options", []), *rest]))
+    except S3ConnError as error:
+        print(error.block(), file=sys.stderr)
+        return 1
+
+
+def _demo(_: Sequence[str]) -> int:
+    session = _demo_session()
+    try:
+        for statement in DEMO:
+            _show(statement, session)
+    finally:
+        session.close()
+    print(f"Open it in JupyterLab:  {sys.argv[0]} lab\nor in any notebook:     %load_ext s3conn_magic, then %%upsql")
+    return 0
+
+
+def _demo_session() -> Any:
+    from s3conn_magic.inputs import KernelInputs
+    from s3conn_magic.sandbox import RESTRICTED, Sandbox
+    from s3conn_magic.session import Session
+
+    names: dict[str, Any] = {"key_id": RESTRICTED.access_key_id, "secret": RESTRICTED.secret_access_key}
+
+    def start() -> Sandbox:
+        server = Sandbox.start()
+        names["endpoint"] = server.endpoint
+        return server
+
+    return Session(KernelInputs(lambda: names), start_server=start)
+
+
+def _show(statement: str, session: Any) -> None:
+    print("\n".join(f"upsql> {line}" for line in statement.splitlines()))
+    for result in session.run(statement):
+        print(f"{_text(result)}\n", flush=True)
+
+
+def _text(result: Any) -> str:
+    """What a terminal shows of a result."""
+    bundle = result._repr_mimebundle_() if hasattr(result, "_repr_mimebundle_") else None
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    return str(data["text/plain"]) if data else repr(result)
+
+
+def _lab(options: Sequence[str]) -> int:
+    notebook = _quickstart()
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={Path.cwd()}", str(notebook), *options]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    try:
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter
+    except KeyboardInterrupt:
+        return 0
+
+
+def _quickstart() -> Path:
+    """The quickstart notebook below the current folder; a copy of the packaged one where there is none."""
+    if _NOTEBOOK.exists():
+        return _NOTEBOOK
+    copy = Path(_NOTEBOOK.name)
+    packaged = Path(__file__).parent / _NOTEBOOK
+    if not copy.exists() and packaged.exists():
+        shutil.copy(packaged, copy)
+    return copy

@@ -1,0 +1,91 @@
+"""The one factory of clients: boto3, made once per service and region, under a lock, and again after a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from s3conn_magic.connections.credentials import DEFAULT_REGION, LiveCredentials, live_session
+from s3conn_magic.connections.guards import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from botocore.credentials import Credentials
+
+    from s3conn_magic.connections.settings import Settings
+
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+_POOL = 32
+
+
+class Clients:
+    """Clients for one state of a connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: Callable[[], str],
+        current: Callable[[], Settings],
+        credentials: Callable[[], Credentials | None],
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._current = current
+        self._live = LiveCredentials(credentials)
+        self._lock = threading.Lock()
+        self._made: dict[tuple[Any, ...], Any] = {}
+        # A forked child may inherit the lock taken; it gets a new one, and makes its own sockets.
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._made = {}
+
+    def session(self) -> boto3.session.Session:
+        """A boto3 session that signs as the connection does at every request."""
+        return boto3.session.Session(botocore_session=live_session(self._settings, self._live))
+
+    def client(self, service: str = "s3", *, region: str | None = None, tries: int = 5) -> Any:
+        """The client for a service; `tries` counts the first one too."""
+        key = (service, region, tries)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(service, region, tries)
+            return self._made[key]
+
+    def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
+        """A client of its own, to hand out: what its owner does to it changes no other."""
+        with self._lock:
+            return self._make(service, region, 5)
+
+    def _make(self, service: str, region: str | None, tries: int) -> Any:
+        session = self.session()
+        client = session.client(
+            service,
+            region_name=region or self._settings.region or session.region_name or DEFAULT_REGION,
+            endpoint_url=self._settings.endpoint if service in {"s3", "sts"} else None,
+            config=self._config(tries),
+        )
+        if service == "s3":
+            guard(client, self._name, self._current)
+        return client
+
+    def _config(self, tries: int) -> Config:
+        # Servers other than S3 reject the checksums that botocore would add to every request.
+        checksums = "when_required" if self._settings.endpoint else "when_supported"
+        return Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            max_pool_connections=_POOL,
+            retries={"mode": "standard", "total_max_attempts": tries},
+            s3={"addressing_style": self._settings.addressing_style},
+            request_checksum_calculation=checksums,
+            response_checksum_validation=checksums,
+            user_agent_extra="s3conn-magic",
+        )

@@ -1,0 +1,209 @@
+"""A connection: its settings, and clients made of them at first use."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.connections.settings import Settings
+from s3conn_magic.errors import ConnectionNotFoundError
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.credentials import Credentials
+
+    from s3conn_magic.connections.clients import Clients
+    from s3conn_magic.connections.regions import Regions
+    from s3conn_magic.connections.targets import BucketTarget
+    from s3conn_magic.language.plans import BoundOptions
+
+_GUARDED_SERVICES = {"s3", "sts"}
+
+
+class _State:
+    """Everything that an ALTER replaces, in one object that is swapped whole."""
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self.settings = settings
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._credentials: list[Credentials | None] = []
+        self._clients: Clients | None = None
+        self._regions: Regions | None = None
+
+    def credentials(self) -> Credentials | None:
+        from s3conn_magic.connections.credentials import find_credentials
+
+        with self._lock:
+            if not self._credentials:
+                self._credentials.append(find_credentials(self.settings))
+            return self._credentials[0]
+
+    def clients(self) -> Clients:
+        from s3conn_magic.connections.clients import Clients
+
+        with self._lock:
+            if self._clients is None:
+                connection = self._connection
+                self._clients = Clients(
+                    self.settings,
+                    name=lambda: connection.name,
+                    current=lambda: connection.settings,
+                    credentials=connection.credentials,
+                )
+            return self._clients
+
+    def regions(self) -> Regions:
+        from s3conn_magic.connections.regions import Regions
+
+        clients = self.clients()
+        with self._lock:
+            self._regions = self._regions or Regions(self.settings, clients)
+            return self._regions
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a probe found.
+
+    Attributes:
+        identity: ARN that STS named, or None where it did not say.
+        buckets: how many the account lists (its first page), or None where display filters were read instead.
+        more: whether there are more buckets than that.
+        filters: the display filters that were read.
+        regions: regions that the answers named.
+        reached: whether a request was answered at all; False for anonymous access with nothing named to look at.
+    """
+
+    identity: str | None = None
+    buckets: int | None = None
+    more: bool = False
+    filters: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    reached: bool = True
+
+
+@dataclass
+class Connection:
+    """A connection of the session, and the handle that Python code works with.
+
+    Attributes:
+        name: as written when it was created.
+        created_at: UTC.
+        findings: what the last probe found, or None after VALIDATE = FALSE.
+    """
+
+    name: str
+    options: BoundOptions = field(repr=False)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    findings: Findings | None = None
+
+    def __post_init__(self) -> None:
+        self._state = _State(self, Settings(self.options))
+        self._dropped = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this moment."""
+        return self._state.settings
+
+    @property
+    def identity(self) -> str | None:
+        """ARN that STS named at the last probe."""
+        return self.findings.identity if self.findings else None
+
+    def become(self, other: Connection) -> None:
+        """Take over the options and findings of another; clients that were handed out follow at their next request."""
+        self.options, self.findings = other.options, other.findings
+        self._state = _State(self, Settings(other.options))
+
+    def drop(self) -> None:
+        """Refuse every further request."""
+        self._dropped = True
+
+    def credentials(self) -> Credentials | None:
+        """The credentials of this moment; None when anonymous.
+
+        Raises:
+            CredentialsError: there are none where the settings say.
+            ConnectionNotFoundError: the connection was dropped.
+        """
+        self._alive()
+        return self._state.credentials()
+
+    def frozen_credentials(self) -> Any:
+        """One consistent triple of access key id, secret and token, refreshed if it had to be."""
+        found = self.credentials()
+        return found.get_frozen_credentials() if found else None
+
+    def check_credentials(self) -> None:
+        """Obtain the credentials now.
+
+        Raises:
+            CredentialsError: there are none, or they could not be obtained.
+            AccessDeniedError: the role may not be assumed.
+        """
+        from s3conn_magic.connections.faults import translated
+
+        translated(self.frozen_credentials, resource=self.settings.role or "")
+
+    def _alive(self) -> None:
+        if self._dropped:
+            raise ConnectionNotFoundError(
+                f"the connection {self.name} was dropped", hint="Create it again, or use another."
+            )
+
+    @property
+    def state_token(self) -> object:
+        """An object that is another one after each ALTER."""
+        return self._state
+
+    @property
+    def regions(self) -> Regions:
+        """Finds the region of each bucket."""
+        return self._state.regions()
+
+    def client(self, service: str = "s3", *, region: str | None = None) -> Any:
+        """A boto3 client that signs with the connection's credentials as they are at each request.
+
+        Args:
+            service: `s3` or another AWS service.
+            region: region to sign for, the connection's own by default.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY, and the service's writes could not be told apart.
+            ConnectionNotFoundError: the connection was dropped.
+        """
+        self._alive()
+        if self.settings.read_only and service not in _GUARDED_SERVICES:
+            from s3conn_magic.connections.guards import refuse_service
+
+            refuse_service(self.name, service)
+        return self._state.clients().new_client(service, region=region)
+
+    def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
+        """The shared client for a bucket's region, which follows no redirects; for this package only."""
+        from s3conn_magic.connections.regions import without_redirects
+
+        self._alive()
+        region = self.regions.of(bucket) if bucket else None
+        client = self._state.clients().client(service, region=region, tries=tries)
+        without_redirects(client)
+        return client
+
+    def session(self) -> Session:
+        """A boto3 session that signs as the connection does."""
+        self._alive()
+        return self._state.clients().session()
+
+    def target(self, bucket: str) -> BucketTarget:
+        """A bucket as the listing engine sees it."""
+        from s3conn_magic.connections.targets import BucketTarget
+
+        return BucketTarget(self, bucket)
+
+    def __repr__(self) -> str:
+        kind = self.settings.credentials_kind
+        return f"<S3 connection {self.name}: {kind}{', read-only' if self.settings.read_only else ''}>"

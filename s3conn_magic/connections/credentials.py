@@ -1,0 +1,153 @@
+"""Where the credentials of a connection come from.
+
+Explicit settings never fall through: a key pair is only itself, a profile is only what the profile says. The default
+chain, with the environment and the metadata services, is read only where no setting names credentials.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    Credentials,
+    DeferredRefreshableCredentials,
+)
+from botocore.exceptions import NoCredentialsError
+from botocore.session import Session
+
+from s3conn_magic.connections.faults import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3conn_magic.connections.settings import Settings
+
+# A life as short as 900 s lies wholly inside botocore's advisory window: every use would ask STS again.
+ROLE_SECONDS = 3600
+_ROLE_SESSION = "s3conn-magic"
+_NOT_OF_A_PROFILE = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
+DEFAULT_REGION = "us-east-1"
+
+
+def bare_session(settings: Settings) -> Session:
+    """A botocore session for a connection's configuration; AWS_PROFILE of the environment counts for the chain only."""
+    if settings.profile:
+        return Session(profile=settings.profile)
+    if settings.access_key_id or settings.anonymous:
+        return Session(session_vars={"profile": (None, None, None, None)})
+    return Session()
+
+
+def find_credentials(settings: Settings) -> Credentials | None:
+    """The credentials to sign with, refreshing themselves where they can; None for anonymous.
+
+    Raises:
+        CredentialsError: there are none where the settings say.
+    """
+    if settings.anonymous:
+        return None
+    source = translated(lambda: _source(settings))
+    return _assumed(settings, source) if settings.role else source
+
+
+def _source(settings: Settings) -> Credentials:
+    if settings.access_key_id and settings.secret_access_key:
+        token = settings.session_token.reveal() if settings.session_token else None
+        return Credentials(settings.access_key_id, settings.secret_access_key.reveal(), token, method="key pair")
+    session = bare_session(settings)
+    if settings.profile:
+        _only_the_profile(session)
+    found = session.get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found
+
+
+def _only_the_profile(session: Session) -> None:
+    resolver = session.get_component("credential_provider")
+    for method in _NOT_OF_A_PROFILE:
+        resolver.remove(method)
+
+
+def _assumed(settings: Settings, source: Credentials) -> Credentials:
+    """Credentials of the role, fetched from STS at first use and again before they expire."""
+    extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
+    if settings.external_id:
+        extra["ExternalId"] = settings.external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=_sts_creator(settings),
+        source_credentials=source,
+        role_arn=settings.role,
+        extra_args=extra,
+    )
+    return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
+
+
+def _sts_creator(settings: Settings) -> Callable[..., Any]:
+    """STS lives at the connection's own endpoint where one is set, as S3-compatible servers have it."""
+    session = bare_session(settings)
+    region = settings.region or session.get_config_variable("region") or DEFAULT_REGION
+
+    def create(service: str, **keys: Any) -> Any:
+        return session.create_client(service, region_name=region, endpoint_url=settings.endpoint, **keys)
+
+    return create
+
+
+class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not typed
+    """Credentials that ask, at every request, what the connection's are now.
+
+    A client that was handed out before an ALTER signs its next request with the altered connection's credentials.
+    """
+
+    method = "s3conn-magic"
+    account_id = None
+
+    def __init__(self, current: Callable[[], Credentials | None]) -> None:
+        self._current = current
+
+    def _now(self) -> Credentials:
+        found = self._current()
+        if found is None:
+            raise NoCredentialsError
+        return found
+
+    @property
+    def access_key(self) -> str:
+        """Access key id of this moment."""
+        return str(self._now().access_key)
+
+    @property
+    def secret_key(self) -> str:
+        """Secret access key of this moment."""
+        return str(self._now().secret_key)
+
+    @property
+    def token(self) -> str | None:
+        """Session token of this moment."""
+        return self._now().token  # type: ignore[no-any-return] # botocore is not typed
+
+    def get_frozen_credentials(self) -> Any:
+        """One consistent triple."""
+        return self._now().get_frozen_credentials()
+
+
+class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not typed
+    METHOD = CANONICAL_NAME = "s3conn-magic"
+
+    def __init__(self, credentials: LiveCredentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> LiveCredentials:
+        return self._credentials
+
+
+def live_session(settings: Settings, credentials: LiveCredentials) -> Session:
+    """A botocore session whose clients sign with these credentials and look nowhere else."""
+    session = bare_session(settings)
+    session.register_component("credential_provider", CredentialResolver([_LiveProvider(credentials)]))
+    return session

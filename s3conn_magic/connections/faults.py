@@ -1,0 +1,234 @@
+"""Errors of botocore and answers of servers → the errors of this package.
+
+Nothing that a server or a library says is repeated but its error code: messages may quote headers, keys or tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from s3conn_magic import errors
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ACTIONS = {
+    "ListBuckets": "s3:ListAllMyBuckets",
+    "ListObjectsV2": "s3:ListBucket",
+    "ListObjects": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "HeadObject": "s3:GetObject",
+    "AssumeRole": "sts:AssumeRole",
+    "GetCallerIdentity": "sts:GetCallerIdentity",
+}
+_WRONG_CREDENTIALS = {
+    "InvalidAccessKeyId": "the access key id is not known to the server",
+    "InvalidClientTokenId": "the access key id or session token is not known to the server",
+    "UnrecognizedClientException": "the access key id or session token is not known to the server",
+    "SignatureDoesNotMatch": "the signature does not match: the secret access key is wrong",
+    "AuthFailure": "the credentials are not valid",
+    "NotSignedUp": "the account is not signed up for the service",
+    "InvalidSecurity": "the credentials are not valid",
+    "InvalidToken": "the session token is malformed or does not belong to the key pair",
+    "ExpiredToken": "the credentials have expired",
+    "ExpiredTokenException": "the credentials have expired",
+    "TokenRefreshRequired": "the credentials have expired",
+    "RequestExpired": "the request was signed too long ago: the clock of this machine may be wrong",
+    "RequestTimeTooSkewed": "the clock of this machine differs too much from the server's",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "403", "Forbidden"}
+_REGIONS = {
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "301",
+    "307",
+}
+_THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429", "TooManyRequests"}
+_UNAVAILABLE = {"InternalError", "ServiceUnavailable", "InternalFailure", "500", "502", "504"}
+_CREDENTIALS_ERRORS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.MetadataRetrievalError,
+    boto.ConfigNotFound,
+    boto.ConfigParseError,
+    boto.ProfileNotFound,
+    boto.InvalidConfigError,
+    boto.InfiniteLoopConfigError,
+    boto.RefreshWithMFAUnsupportedError,
+    boto.UnknownCredentialError,
+    boto.SSOError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.UnknownTokenProviderError,
+    boto.MissingDependencyException,
+    boto.InvalidIMDSEndpointError,
+    boto.InvalidIMDSEndpointModeError,
+    boto.UnauthorizedSSOTokenError,
+)
+_REGION_ERRORS = (boto.NoRegionError, boto.InvalidRegionError, boto.UnknownRegionError)
+_ENDPOINT_ERRORS = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.UnknownEndpointError,
+    boto.EndpointProviderError,
+    boto.InvalidEndpointDiscoveryConfigurationError,
+    boto.ChecksumError,
+    boto.IncompleteReadError,
+)
+_ATTEMPTS = 5
+_Result = TypeVar("_Result")
+
+
+def action_of(operation: str) -> str:
+    """The IAM action that an S3 or STS operation needs."""
+    return _ACTIONS.get(operation, f"s3:{operation}")
+
+
+def translate(error: BaseException, *, resource: str = "") -> errors.S3ConnError:
+    """The error of this package for one of botocore's; `resource` is the ARN or URI it was about."""
+    if isinstance(error, errors.S3ConnError):
+        return error
+    if isinstance(error, boto.ClientError):
+        return _from_answer(error, resource)
+    for kinds, make in _KINDS:
+        if isinstance(error, kinds):
+            return make(error)
+    return errors.InternalError.from_exception(error)
+
+
+def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
+    metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    return from_code(
+        str(error.response.get("Error", {}).get("Code", "")),
+        operation=error.operation_name,
+        resource=resource,
+        attempts=int(metadata.get("RetryAttempts", 0)) + 1,
+        status=int(metadata.get("HTTPStatusCode", 0)),
+    )
+
+
+def translated(call: Callable[[], _Result], *, resource: str = "") -> _Result:
+    """The result of a call into botocore, or the error of this package with nothing of botocore's chained to it."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - this is the boundary to botocore
+        failure = translate(error, resource=resource)
+    raise failure
+
+
+def from_code(
+    code: str, *, operation: str, resource: str, attempts: int = _ATTEMPTS, status: int = 0
+) -> errors.S3ConnError:
+    """The error for an error code of S3 or STS."""
+    if code in _WRONG_CREDENTIALS:
+        return errors.CredentialsError(f"{_WRONG_CREDENTIALS[code]} ({code})", hint=_credentials_hint(code))
+    if code in _DENIED:
+        return _denied(operation, resource)
+    if code in {"NoSuchBucket", "InvalidBucketName"} or (code == "404" and operation.endswith("Bucket")):
+        name = resource.rpartition(":::")[2].partition("/")[0] or resource
+        return errors.BucketNotFoundError(f"there is no bucket {visible(name)}".rstrip())
+    if code in _REGIONS:
+        return errors.RegionError(
+            f"{visible(resource)} is in another region than the request was signed for ({code})",
+            hint="Leave REGION out to have it found, or set the bucket's.",
+        )
+    return _unusual(code, operation, resource, attempts, status)
+
+
+def _unusual(code: str, operation: str, resource: str, attempts: int, status: int) -> errors.S3ConnError:
+    if code in _THROTTLED:
+        return errors.ThrottledError(f"the server asked to slow down in all of {attempts} tries", attempts=attempts)
+    if code in _UNAVAILABLE:
+        return errors.EndpointError(f"the server failed to answer in all of {attempts} tries ({code})")
+    name = code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else f"status {status}"
+    about = f" for {visible(resource)}" if resource else ""
+    return errors.EndpointError(
+        f"the server refused {operation}{about} ({name})", hint="An S3-compatible server may not offer this."
+    )
+
+
+def _credentials_hint(code: str) -> str:
+    if "Expired" in code or code == "TokenRefreshRequired":
+        return "Get new ones and ALTER S3 CONNECTION … SET them; AWS_ROLE and AWS_PROFILE renew themselves."
+    if code in {"RequestTimeTooSkewed", "RequestExpired"}:
+        return "Set the clock by a time server."
+    return "ALTER S3 CONNECTION … SET the right key pair."
+
+
+def _denied(operation: str, resource: str) -> errors.AccessDeniedError:
+    action = action_of(operation)
+    about = f" on {visible(resource)}" if resource else ""
+    hint = f"Ask for the IAM action {action}{about}."
+    if operation == "ListBuckets":
+        hint = (
+            "Name the buckets by PATH_DISPLAY_FILTERS = ('s3://bucket/'), which needs no such permission,"
+            f" or ask for {action}."
+        )
+    return errors.AccessDeniedError(
+        f"access denied: {action} is missing{about}", action=action, resource=resource, hint=hint
+    )
+
+
+def _no_credentials(error: boto.BotoCoreError) -> errors.CredentialsError:
+    if isinstance(error, boto.ProfileNotFound):
+        return errors.CredentialsError(
+            "the profile is not in the AWS configuration files", hint="aws configure list-profiles lists them."
+        )
+    if isinstance(error, boto.SSOError | boto.TokenRetrievalError):
+        return errors.CredentialsError(
+            "the SSO session has ended or was never begun", hint="Run aws sso login for the profile."
+        )
+    if isinstance(error, boto.NoCredentialsError):
+        return errors.CredentialsError(
+            "no credentials were found",
+            hint="Give AWS_PROFILE, a key pair, AWS_ROLE, or ANONYMOUS = TRUE for public buckets.",
+        )
+    return errors.CredentialsError(f"credentials could not be obtained ({type(error).__name__})")
+
+
+def unreachable(error: BaseException) -> errors.EndpointError:
+    """The error for a server that does not answer, naming the kind of failure only."""
+    if isinstance(error, boto.SSLError):
+        return errors.EndpointError(
+            "the TLS certificate of the server is not trusted", hint="Set AWS_CA_BUNDLE to the CA's file."
+        )
+    if isinstance(error, boto.ProxyConnectionError):
+        return errors.EndpointError("the proxy cannot be reached", hint="See HTTPS_PROXY and NO_PROXY.")
+    what = "in time" if "imeout" in type(error).__name__ else f"({type(error).__name__})"
+    return errors.EndpointError(
+        f"the server cannot be reached {what}", hint="Check ENDPOINT, the network and the proxy."
+    )
+
+
+def _no_region(_: BaseException) -> errors.RegionError:
+    return errors.RegionError("the region is missing or not valid", hint="Set REGION = 'eu-west-1', say.")
+
+
+def _not_s3(_: BaseException) -> errors.EndpointError:
+    return errors.EndpointError("the answer is not what S3 would say", hint="Is ENDPOINT an S3 server?")
+
+
+def _no_request(error: BaseException) -> errors.EndpointError:
+    return errors.EndpointError(
+        f"no request can be made of this location, these options and this machine's AWS configuration"
+        f" ({type(error).__name__})"
+    )
+
+
+# The first that fits counts.
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], errors.S3ConnError]], ...] = (
+    (_CREDENTIALS_ERRORS, _no_credentials),
+    (_REGION_ERRORS, _no_region),
+    ((ResponseParserError,), _not_s3),
+    (_ENDPOINT_ERRORS, unreachable),
+    ((boto.BotoCoreError,), _no_request),
+)

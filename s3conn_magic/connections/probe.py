@@ -1,0 +1,119 @@
+"""What CREATE and ALTER try before a connection counts, and the buckets that a connection shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from s3conn_magic.connections.connection import Connection, Findings
+from s3conn_magic.connections.faults import translate, translated
+from s3conn_magic.errors import CredentialsError, S3ConnError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from s3conn_magic.locations import Location
+
+_PAGE = 1000
+# A person waits for the probe; a wrong endpoint should not take a minute to say so.
+_TRIES = 2
+
+
+class Bucket(NamedTuple):
+    """A bucket as the server lists it."""
+
+    name: str
+    region: str | None
+    created_at: datetime | None
+
+
+def probe(connection: Connection) -> Findings:
+    """Ask who the connection is, and list its buckets or each of its display filters: one page each.
+
+    Raises:
+        S3ConnError: what could not be reached or is not allowed, by the IAM action that is missing.
+    """
+    identity = None if connection.settings.anonymous else find_identity(connection)
+    filters = connection.settings.display_filters
+    if filters:
+        return Findings(identity, filters=_read_filters(connection, filters), regions=_regions(connection, filters))
+    if connection.settings.anonymous and not connection.settings.endpoint:
+        # Nobody may list the buckets of AWS unsigned, so there is nothing to ask.
+        return Findings(reached=False)
+    return _first_buckets(connection, identity)
+
+
+def find_identity(connection: Connection) -> str | None:
+    """ARN that STS names, or None where it cannot say, as on servers without STS.
+
+    Raises:
+        CredentialsError: there are no credentials, or they could not be obtained.
+        AccessDeniedError: the role may not be assumed.
+    """
+    connection.check_credentials()
+    try:
+        answer = connection.internal_client(service="sts", tries=1).get_caller_identity()
+    except Exception:  # noqa: BLE001 - best effort: the listing that follows tells what matters
+        return None
+    arn = answer.get("Arn")
+    return str(arn) if arn else None
+
+
+def _first_buckets(connection: Connection, identity: str | None) -> Findings:
+    buckets, token = bucket_page(connection, None, tries=_TRIES)
+    regions = tuple(dict.fromkeys(bucket.region for bucket in buckets if bucket.region))
+    return Findings(identity, buckets=len(buckets), more=token is not None, regions=regions)
+
+
+def all_buckets(connection: Connection) -> Iterator[Bucket]:
+    """Every bucket that the connection may list, page by page.
+
+    Raises:
+        AccessDeniedError: `s3:ListAllMyBuckets` is missing.
+    """
+    token: str | None = None
+    while True:
+        buckets, token = bucket_page(connection, token)
+        yield from buckets
+        if token is None:
+            return
+
+
+def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[Bucket], str | None]:
+    """One page of buckets and the token of the next.
+
+    Raises:
+        AccessDeniedError: `s3:ListAllMyBuckets` is missing.
+    """
+    # Only with a page size does AWS name the regions; other servers may not know the parameter.
+    paging: dict[str, Any] = {} if connection.settings.endpoint else {"MaxBuckets": _PAGE}
+    if token:
+        paging["ContinuationToken"] = token
+    answer = translated(lambda: connection.internal_client(tries=tries).list_buckets(**paging))
+    found = [Bucket(one["Name"], one.get("BucketRegion"), one.get("CreationDate")) for one in answer.get("Buckets", [])]
+    return found, answer.get("ContinuationToken") or None
+
+
+def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:
+    failures = [(location, failure) for location in filters if (failure := _read(connection, location))]
+    if not failures:
+        return tuple(location.uri for location in filters)
+    first = failures[0][1]
+    if len(failures) > 1 and not isinstance(first, CredentialsError):
+        first.notes = tuple(f"{location.uri}: {failure.message}" for location, failure in failures)
+    first.hint = f"{first.hint} VALIDATE = FALSE skips this check.".strip()
+    raise first
+
+
+def _read(connection: Connection, location: Location) -> S3ConnError | None:
+    """One page of a display filter; never of the bucket's root when a prefix was given."""
+    try:
+        client = connection.internal_client(location.bucket, tries=_TRIES)
+        client.list_objects_v2(Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
+    except Exception as error:  # noqa: BLE001 - translated, and raised by the caller
+        return translate(error, resource=location.arn)
+    return None
+
+
+def _regions(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(region for one in filters if (region := connection.regions.of(one.bucket))))

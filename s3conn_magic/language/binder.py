@@ -1,0 +1,307 @@
+"""Statements → plans. Everything that can be wrong with a cell is found here, before its first statement runs."""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from s3conn_magic.errors import ConnectionExistsError, ConnectionInUseError, ConnectionNotFoundError
+from s3conn_magic.language import plans
+from s3conn_magic.language import statements as tree
+from s3conn_magic.language.binding import Binding, Inputs
+from s3conn_magic.language.options import Option, find_option
+from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.locations import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from s3conn_magic.errors import Place
+    from s3conn_magic.language.source import Source
+
+SANDBOX = "sandbox"
+_UNCHANGED = "Operation resulted in no change"
+
+
+class Known(NamedTuple):
+    """A connection as the binder sees it."""
+
+    name: str
+    options: plans.BoundOptions
+    usages: tuple[plans.Usage, ...] = ()
+
+
+class Catalog(Protocol):
+    """The connections there are when the cell begins."""
+
+    def known(self) -> Iterable[Known]:
+        """All of them, in the order of their making."""
+
+    @property
+    def default(self) -> str | None:
+        """The one that USE CONNECTION set."""
+
+    @property
+    def row_limit(self) -> int:
+        """Rows of a listing without LIMIT."""
+
+
+def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
+    """The plans of a cell, in order.
+
+    Each statement is bound against the connections as the ones before it would leave them.
+
+    Raises:
+        BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
+    """
+    binding = Binding(source, inputs)
+    bound = _Binder(binding, catalog).bind_all(statements)
+    if not binding.prompts:
+        return bound
+    binding.asking = True
+    return _Binder(binding, catalog).bind_all(statements)
+
+
+class _Binder:
+    def __init__(self, binding: Binding, catalog: Catalog) -> None:
+        self._binding = binding
+        self._known = {one.name.casefold(): one for one in catalog.known()}
+        self._default = catalog.default.casefold() if catalog.default else None
+        self._row_limit = catalog.row_limit
+
+    def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
+        return [self._bind(statement) for statement in statements]
+
+    @singledispatchmethod
+    def _bind(self, statement: tree.Statement) -> plans.Plan:
+        raise NotImplementedError(type(statement).__name__)
+
+    # Connections
+
+    @_bind.register
+    def _create(self, statement: tree.CreateConnection) -> plans.Plan:
+        name = statement.name
+        place = self._binding.beginning(statement)
+        if statement.or_replace and statement.if_not_exists:
+            raise self._binding.error(
+                "OR REPLACE does not go with IF NOT EXISTS", name.span, hint="Give one of the two."
+            )
+        old = self._known.get(name.folded)
+        if old and not statement.or_replace and not statement.if_not_exists:
+            raise ConnectionExistsError(
+                f"the connection {old.name} exists already",
+                hint="CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it.",
+                place=self._binding.place(name.span),
+            )
+        options = self._binding.options(statement.settings)
+        self._check(options, statement.settings, name)
+        if old and statement.if_not_exists:
+            return plans.NoChange(place=place, message=f"{_UNCHANGED}: the connection {old.name} exists already.")
+        kept, validate = _split(options)
+        self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
+        return plans.Create(place=place, name=name.text, options=kept, replace=bool(old), validate=validate)
+
+    @_bind.register
+    def _alter(self, statement: tree.AlterConnection) -> plans.Plan:
+        place = self._binding.beginning(statement)
+        settings = self._binding.options(statement.settings)
+        for setting in statement.settings:
+            self._mutable(setting.name, may_be_transient=True)
+        removed = [self._mutable(name, may_be_transient=False).name for name in statement.unset]
+        old = self._known.get(statement.name.folded)
+        if old is None and statement.if_exists:
+            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+        old = self._existing(statement.name)
+        if statement.rename_to:
+            return self._rename(old, statement.rename_to, place)
+        kept, validate = _split(settings)
+        options = {name: value for name, value in {**old.options, **kept}.items() if name not in removed}
+        self._check(options, statement.settings, statement.unset[0] if statement.unset else statement.name)
+        self._known[old.name.casefold()] = old._replace(options=options)
+        changed = (*kept, *removed)
+        return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate)
+
+    def _rename(self, old: Known, new: tree.Name, place: Place) -> plans.Plan:
+        taken = self._known.get(new.folded)
+        if taken and taken is not old:
+            raise ConnectionExistsError(
+                f"the connection {taken.name} exists already",
+                hint="Choose another name, or drop that one first.",
+                place=self._binding.place(new.span),
+            )
+        self._known = {
+            (new.folded if one is old else key): (old._replace(name=new.text) if one is old else one)
+            for key, one in self._known.items()
+        }
+        if self._default == old.name.casefold():
+            self._default = new.folded
+        return plans.Rename(place=place, name=old.name, new_name=new.text)
+
+    def _mutable(self, name: tree.Name, *, may_be_transient: bool) -> Option:
+        option = self._binding.option(name)
+        if not option.mutable:
+            raise self._binding.error(
+                f"{option.name} cannot be altered: it is a promise that the connection was made with",
+                name.span,
+                hint=f"Make another connection, or CREATE OR REPLACE S3 CONNECTION … {option.name} = ….",
+            )
+        if not option.stored and not may_be_transient:
+            raise self._binding.error(f"{option.name} is not kept, so it cannot be unset", name.span)
+        return option
+
+    def _check(
+        self, options: plans.BoundOptions, settings: tuple[tree.OptionSetting, ...], otherwise: tree.Name
+    ) -> None:
+        where = {option.name: one.span for one in settings if (option := find_option(one.name.text))}
+        self._binding.check(options, where, otherwise.span)
+
+    @_bind.register
+    def _drop(self, statement: tree.DropConnection) -> plans.Plan:
+        place = self._binding.beginning(statement)
+        if statement.name.folded not in self._known and statement.if_exists:
+            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+        old = self._existing(statement.name)
+        if old.usages and not statement.cascade:
+            raise in_use(old).at(self._binding.place(statement.name.span))
+        del self._known[old.name.casefold()]
+        if self._default == old.name.casefold():
+            self._default = None
+        return plans.Drop(place=place, name=old.name, cascade=statement.cascade)
+
+    @_bind.register
+    def _use(self, statement: tree.UseConnection) -> plans.Plan:
+        found = self._existing(statement.name)
+        self._default = found.name.casefold()
+        return plans.Use(place=self._binding.beginning(statement), name=found.name)
+
+    def _existing(self, name: tree.Name) -> Known:
+        if found := self._known.get(name.folded):
+            return found
+        raise not_found(name.text, [one.name for one in self._known.values()]).at(self._binding.place(name.span))
+
+    # Introspection
+
+    @_bind.register
+    def _show_connections(self, statement: tree.ShowConnections) -> plans.Plan:
+        return plans.ShowConnections(place=self._binding.beginning(statement), like=statement.like)
+
+    @_bind.register
+    def _describe(self, statement: tree.DescribeConnection) -> plans.Plan:
+        found = self._existing(statement.name)
+        return plans.Describe(place=self._binding.beginning(statement), name=found.name)
+
+    @_bind.register
+    def _show_create(self, statement: tree.ShowCreate) -> plans.Plan:
+        found = self._existing(statement.name)
+        return plans.ShowCreate(place=self._binding.beginning(statement), name=found.name)
+
+    @_bind.register
+    def _test(self, statement: tree.TestConnection) -> plans.Plan:
+        found = self._existing(statement.name)
+        return plans.Test(
+            place=self._binding.beginning(statement),
+            name=found.name,
+            location=self._location(statement.location),
+            with_write=statement.with_write,
+        )
+
+    @_bind.register
+    def _help(self, statement: tree.Help) -> plans.Plan:
+        return plans.Help(place=self._binding.beginning(statement), topic=statement.topic)
+
+    # Buckets
+
+    @_bind.register
+    def _show_buckets(self, statement: tree.ShowBuckets) -> plans.Plan:
+        name = self._reader(statement.using, statement)
+        return plans.ShowBuckets(place=self._binding.beginning(statement), name=name, like=statement.like)
+
+    @_bind.register
+    def _list(self, statement: tree.ListObjects) -> plans.Plan:
+        limit = self._row_limit if statement.limit is None else statement.limit
+        matching = statement.matching
+        if matching and not self._binding.text(matching):
+            raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
+        return plans.ListObjects(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._location(statement.location),
+            recursive=statement.recursive,
+            versions=statement.versions,
+            matching=self._binding.text(matching) if matching else None,
+            matching_place=self._binding.place(matching.span) if matching else None,
+            limit=None if isinstance(limit, str) else limit,
+        )
+
+    @_bind.register
+    def _explore(self, statement: tree.Explore) -> plans.Plan:
+        return plans.Explore(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._location(statement.location),
+        )
+
+    def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
+        """The connection that a statement reads through."""
+        if using:
+            return self._existing(using).name
+        if self._default in self._known:
+            return self._known[self._default].name
+        names = [one.name for one in self._known.values()]
+        if len(names) == 1:
+            return names[0]
+        place = self._binding.beginning(statement)
+        if not names:
+            hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+            raise ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
+        hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
+        raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
+
+    def _location(self, value: tree.LocationValue | None) -> Location | None:
+        if value is None:
+            return None
+        text = self._binding.text(value)
+        try:
+            return Location.parse(text)
+        except ValueError as error:
+            reason = str(error)
+        raise self._binding.error(f"this is not a location: {reason}", value.span)
+
+    # Sandbox
+
+    @_bind.register
+    def _start(self, statement: tree.StartSandbox) -> plans.Plan:
+        self._known.setdefault(SANDBOX, Known(SANDBOX, {}))
+        return plans.StartSandbox(place=self._binding.beginning(statement))
+
+    @_bind.register
+    def _stop(self, statement: tree.StopSandbox) -> plans.Plan:
+        found = self._known.pop(SANDBOX, None)
+        if found and found.usages:
+            raise in_use(found).at(self._binding.beginning(statement))
+        return plans.StopSandbox(place=self._binding.beginning(statement))
+
+
+def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
+    """The options to keep, and whether to probe."""
+    validate = options.pop("VALIDATE", plans.BoundValue(True)).value
+    return options, bool(validate)
+
+
+def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
+    """The error for a name that no connection has."""
+    near = nearest(name, names)
+    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
+    hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
+    return ConnectionNotFoundError(f"there is no connection {name}", hint=hint)
+
+
+def in_use(found: Known) -> ConnectionInUseError:
+    """The error for dropping what tables or jobs depend on."""
+    names = " ".join(usage.name for usage in found.usages)
+    return ConnectionInUseError(
+        f"Cannot delete connection due to usages: {names}",
+        usages=tuple(usage.name for usage in found.usages),
+        notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
+        hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
+    )

@@ -1,0 +1,172 @@
+"""What the binder makes of statements: names found, values read, conflicts settled. Ready to execute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from s3conn_magic.errors import Place
+    from s3conn_magic.locations import Location
+
+
+@dataclass(frozen=True, slots=True)
+class BoundValue:
+    """A value that has been read, and where it came from: `'statement'`, or the secret source as written."""
+
+    value: Any
+    source: str = "statement"
+
+
+BoundOptions = Mapping[str, BoundValue]
+"""Options that were given, by canonical name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Something that depends on a connection: a table or a job."""
+
+    kind: Literal["table", "job"]
+    name: str
+
+    @property
+    def dropped_by(self) -> str:
+        """The statement that drops it."""
+        return f"DROP {self.kind.upper()} {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Base of the plans; `place` is where its statement begins."""
+
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoChange(Plan):
+    """A statement that finds nothing to do."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create(Plan):
+    """Make a connection, or replace the one of that name."""
+
+    name: str
+    options: BoundOptions
+    replace: bool
+    validate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alter(Plan):
+    """Give a connection these options, whole or not at all."""
+
+    name: str
+    options: BoundOptions
+    changed: tuple[str, ...]
+    validate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename(Plan):
+    """Give a connection another name."""
+
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop(Plan):
+    """Forget a connection; with `cascade`, what depends on it too."""
+
+    name: str
+    cascade: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowConnections(Plan):
+    """The session's connections whose name is like the pattern."""
+
+    like: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Describe(Plan):
+    """The options of a connection."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCreate(Plan):
+    """The statement that makes a connection."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test(Plan):
+    """Try what a connection may do."""
+
+    name: str
+    location: Location | None
+    with_write: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use(Plan):
+    """Make a connection the default."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Help(Plan):
+    """The reference of one statement or option, or of all."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowBuckets(Plan):
+    """The buckets of a connection whose name is like the pattern."""
+
+    name: str
+    like: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListObjects(Plan):
+    """Objects below a location; without one, below the display filters or of all buckets.
+
+    `limit` None stands for no limit.
+    """
+
+    name: str
+    location: Location | None
+    recursive: bool
+    versions: bool
+    matching: str | None
+    matching_place: Place | None = field(compare=False)
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explore(Plan):
+    """A tree of a connection, from a location or from its roots."""
+
+    name: str
+    location: Location | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSandbox(Plan):
+    """Start the embedded server and make its connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSandbox(Plan):
+    """Stop the embedded server and drop its connection."""

@@ -1,0 +1,193 @@
+"""The one table of statements: syntax, summary, example and result columns.
+
+`HELP`, the frames of the results, the vocabulary of error messages and the generated reference all read it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from s3conn_magic.language.options import OPTION_NAMES
+
+ColumnType = Literal["string", "boolean", "integer", "timestamp", "category", "list"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds."""
+
+    name: str
+    type: ColumnType
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A statement as the documentation shows it. `columns` is empty where the result is not a frame."""
+
+    name: str
+    syntax: str
+    help: str
+    example: str
+    columns: tuple[Column, ...] = ()
+
+
+LISTING_COLUMNS = (
+    Column("bucket", "string", "name of the bucket"),
+    Column("key", "string", "the exact key, or the exact common prefix"),
+    Column("size", "integer", "bytes; missing for a folder"),
+    Column("last_modified", "timestamp", "UTC"),
+    Column("etag", "string", "entity tag without its quotes"),
+    Column("storage_class", "category", "STANDARD, GLACIER, …"),
+)
+VERSION_COLUMNS = (
+    Column("version_id", "string", "id of the version"),
+    Column("is_latest", "boolean", "whether it is the current version"),
+    Column("is_delete_marker", "boolean", "whether it marks a deletion"),
+)
+PREFIX_COLUMN = Column("is_prefix", "boolean", "whether the row is a folder (a common prefix)")
+
+STATEMENTS: tuple[Reference, ...] = (
+    Reference(
+        "CREATE S3 CONNECTION",
+        "CREATE [OR REPLACE] S3 CONNECTION [IF NOT EXISTS] name [option = value ...]",
+        "Make a connection and keep it in the session, after a probe of what it reaches.",
+        "CREATE S3 CONNECTION lake AWS_PROFILE = 'analytics' READ_ONLY = TRUE;",
+    ),
+    Reference(
+        "ALTER S3 CONNECTION",
+        "ALTER S3 CONNECTION [IF EXISTS] name {SET option = value ... | UNSET option, ... | RENAME TO name}",
+        "Change a connection, whole or not at all; open explorers and handles follow.",
+        "ALTER S3 CONNECTION lake SET COMMENT = 'events and orders';",
+    ),
+    Reference(
+        "DROP CONNECTION",
+        "DROP [S3] CONNECTION [IF EXISTS] name [CASCADE]",
+        "Forget a connection; refused while tables or jobs depend on it, unless CASCADE drops them too.",
+        "DROP CONNECTION lake;",
+    ),
+    Reference(
+        "SHOW CONNECTIONS",
+        "SHOW CONNECTIONS [LIKE 'pattern']",
+        "The session's connections.",
+        "SHOW CONNECTIONS LIKE 'la%';",
+        (
+            Column("name", "string", "as written when it was created"),
+            Column("type", "string", "S3"),
+            Column("credentials", "string", "how requests are signed"),
+            Column("identity", "string", "ARN that STS named at the last probe"),
+            Column("region", "string", "REGION, or missing where it is found per bucket"),
+            Column("endpoint", "string", "ENDPOINT, or missing for AWS"),
+            Column("read_only", "boolean", "READ_ONLY"),
+            Column("encryption", "string", "how writes are encrypted"),
+            Column("display_filters", "list", "PATH_DISPLAY_FILTERS"),
+            Column("comment", "string", "COMMENT"),
+            Column("created_at", "timestamp", "UTC"),
+            Column("state", "string", "'ok' after a probe that succeeded, 'not probed' after VALIDATE = FALSE"),
+        ),
+    ),
+    Reference(
+        "DESCRIBE CONNECTION",
+        "DESCRIBE CONNECTION name",
+        "Every option of a connection and where its value came from.",
+        "DESCRIBE CONNECTION lake;",
+        (
+            Column("option", "string", "name of the option"),
+            Column("value", "string", "its value; 'set' for a secret; missing when not given"),
+            Column("source", "string", "'statement', the secret source, or 'default'"),
+            Column("mutable", "boolean", "whether ALTER may set it"),
+            Column("description", "string", "what it does"),
+        ),
+    ),
+    Reference(
+        "SHOW CREATE S3 CONNECTION",
+        "SHOW CREATE S3 CONNECTION name",
+        "The statement that makes the connection again; a secret is its source or '<REDACTED>'.",
+        "SHOW CREATE S3 CONNECTION lake;",
+    ),
+    Reference(
+        "TEST CONNECTION",
+        "TEST CONNECTION name [LOCATION 's3://bucket/prefix'] [WITH WRITE]",
+        "Try what the connection may do; writes only WITH WRITE, never when it is READ_ONLY, and cleans up.",
+        "TEST CONNECTION lake LOCATION 's3://bucket/folder/';",
+        (
+            Column("action", "string", "identity, list buckets, list, read, write, delete, kms"),
+            Column("allowed", "boolean", "missing when it was not tried"),
+            Column("detail", "string", "what was found, or the IAM action that is missing"),
+            Column("ms", "integer", "milliseconds it took"),
+        ),
+    ),
+    Reference(
+        "USE CONNECTION",
+        "USE CONNECTION name",
+        "Make it the session's default from here on.",
+        "USE CONNECTION lake;",
+    ),
+    Reference(
+        "SHOW BUCKETS",
+        "SHOW BUCKETS [USING name] [LIKE 'pattern']",
+        "The buckets of a connection, or those of its display filters.",
+        "SHOW BUCKETS USING lake;",
+        (
+            Column("bucket", "string", "name of the bucket"),
+            Column("location", "string", "s3:// location to list: the bucket, or a display filter in it"),
+            Column("region", "string", "where the server says it is"),
+            Column("created_at", "timestamp", "UTC; missing with display filters"),
+        ),
+    ),
+    Reference(
+        "LIST",
+        "LIST ['s3://bucket/prefix'] [USING name] [RECURSIVE] [VERSIONS] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
+        "Objects and folders at a location, or every object below it with RECURSIVE, as a frame.",
+        "LIST 's3://bucket/folder/' RECURSIVE MATCHING '**/*.parquet';",
+        (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
+    ),
+    Reference(
+        "EXPLORE",
+        "EXPLORE ['s3://bucket/prefix'] [USING name]",
+        "A tree of buckets, folders and objects to open and search.",
+        "EXPLORE 's3://bucket/';",
+    ),
+    Reference(
+        "START SANDBOX",
+        "START SANDBOX",
+        "Start the embedded S3 server with sample data, and make the connection sandbox to it.",
+        "START SANDBOX;",
+    ),
+    Reference(
+        "STOP SANDBOX",
+        "STOP SANDBOX",
+        "Stop the embedded S3 server and drop its connection.",
+        "STOP SANDBOX;",
+    ),
+    Reference(
+        "HELP",
+        "HELP [statement | option]",
+        "This reference.",
+        "HELP CREATE S3 CONNECTION;",
+        (
+            Column("statement", "string", "statement or option"),
+            Column("syntax", "string", "how it is written"),
+            Column("description", "string", "what it does"),
+        ),
+    ),
+)
+
+# Words of the value syntax, which no statement's line spells out.
+_VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
+
+KEYWORDS: frozenset[str] = frozenset(
+    word for reference in STATEMENTS for word in re.findall(r"\b[A-Z][A-Z0-9]+\b", reference.syntax)
+) | frozenset(_VALUE_WORDS)
+
+VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES)
+"""Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
+
+
+def find_statement(name: str) -> Reference | None:
+    """The statement of that name, in whatever case; `CREATE` alone finds the first that begins so."""
+    wanted = " ".join(name.upper().split())
+    exact = [one for one in STATEMENTS if one.name == wanted]
+    return next(iter(exact or [one for one in STATEMENTS if one.name.startswith(wanted + " ")]), None)

@@ -1,0 +1,41 @@
+"""The nearest known name for a misspelt one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WITHIN = 2
+_SHORT = 4
+
+
+def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
+    """Insertions, deletions, changes and swaps of neighbours between two words; `within + 1` stands for more."""
+    if abs(len(one) - len(other)) > within:
+        return within + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        older, before, row = before, row, [i]
+        for j, b in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and (one[i - 2], a) == (b, other[j - 2]):
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+    return min(row[-1], within + 1)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name within two edits of `word` (one for short words), the closest first, in whatever case."""
+    word = word.upper()
+    within = 1 if len(word) <= _SHORT else _WITHIN
+    ranked = sorted((edits(word, name.upper()), name) for name in known)
+    return ranked[0][1] if ranked and ranked[0][0] <= within else None
+
+
+def listed(names: Iterable[str], last: str = "or") -> str:
+    """Names as a phrase: `A`, `A or B`, `A, B or C`."""
+    *head, tail = [*names] or [""]
+    return f"{', '.join(head)} {last} {tail}" if head else tail

@@ -1,0 +1,221 @@
+"""The tree that the grammar makes: frozen dataclasses, each with its span in the cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from s3conn_magic.language.source import Span
+    from s3conn_magic.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A connection's name, or an option's, as written; compared without case."""
+
+    text: str
+    span: Span = field(compare=False)
+
+    @property
+    def folded(self) -> str:
+        """The form that names are compared by."""
+        return self.text.casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class StringLiteral:
+    """Text in single quotes. Any of them may be a secret, so all are kept as one."""
+
+    value: Secret
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanLiteral:
+    """TRUE or FALSE."""
+
+    value: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerLiteral:
+    """Digits, with a sign or without."""
+
+    value: int
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ListLiteral:
+    """`( value, … )`."""
+
+    items: tuple[Value, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VariableSource:
+    """`$name`: the value of a Python variable."""
+
+    name: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSource:
+    """`ENV 'NAME'`: the value of an environment variable of the kernel."""
+
+    name: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSource:
+    """`PROMPT 'text'`: typed in without an echo when the cell runs."""
+
+    text: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringSource:
+    """`KEYRING 'service' 'user'`: kept by the operating system's keyring."""
+
+    service: str
+    user: str
+    span: Span = field(compare=False)
+
+
+Origin = VariableSource | EnvSource | PromptSource | KeyringSource
+Value = StringLiteral | BooleanLiteral | IntegerLiteral | ListLiteral | Origin
+LocationValue = StringLiteral | VariableSource
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSetting:
+    """`NAME = value`."""
+
+    name: Name
+    value: Value
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Base of the statements."""
+
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateConnection(Statement):
+    """`CREATE [OR REPLACE] S3 CONNECTION [IF NOT EXISTS] name { option }`."""
+
+    name: Name
+    settings: tuple[OptionSetting, ...] = ()
+    or_replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterConnection(Statement):
+    """`ALTER S3 CONNECTION [IF EXISTS] name SET … | UNSET … | RENAME TO …`; exactly one of the three is given."""
+
+    name: Name
+    settings: tuple[OptionSetting, ...] = ()
+    unset: tuple[Name, ...] = ()
+    rename_to: Name | None = None
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropConnection(Statement):
+    """`DROP [S3] CONNECTION [IF EXISTS] name [CASCADE]`."""
+
+    name: Name
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowConnections(Statement):
+    """`SHOW CONNECTIONS [LIKE 'pattern']`."""
+
+    like: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeConnection(Statement):
+    """`DESCRIBE CONNECTION name`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCreate(Statement):
+    """`SHOW CREATE S3 CONNECTION name`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestConnection(Statement):
+    """`TEST CONNECTION name [LOCATION 's3://…'] [WITH WRITE]`."""
+
+    name: Name
+    location: LocationValue | None = None
+    with_write: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseConnection(Statement):
+    """`USE CONNECTION name`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Help(Statement):
+    """`HELP [topic]`."""
+
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowBuckets(Statement):
+    """`SHOW BUCKETS [USING name] [LIKE 'pattern']`."""
+
+    using: Name | None = None
+    like: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListObjects(Statement):
+    """`LIST …`; a `limit` of None stands for the session's default."""
+
+    location: LocationValue | None = None
+    using: Name | None = None
+    recursive: bool = False
+    versions: bool = False
+    matching: StringLiteral | None = None
+    limit: int | Literal["ALL"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explore(Statement):
+    """`EXPLORE ['s3://…'] [USING name]`."""
+
+    location: LocationValue | None = None
+    using: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSandbox(Statement):
+    """`START SANDBOX`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSandbox(Statement):
+    """`STOP SANDBOX`."""

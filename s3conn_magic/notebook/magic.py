@@ -1,0 +1,98 @@
+"""The `%%upsql` magic: parse → bind → execute → render, and the one error boundary."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from s3conn_magic.errors import InternalError, ListingInterrupted, S3ConnError, StatementInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from s3conn_magic.session import Session
+
+_INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
+_MAGIC = "%%upsql"
+
+
+@magics_class
+class UpsqlMagics(Magics):
+    """Holds the session of a kernel."""
+
+    def __init__(self, shell: InteractiveShell, make_session: Callable[[InteractiveShell], Session]) -> None:
+        super().__init__(shell)
+        self._kernel = shell
+        self._make_session = make_session
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The kernel's session, made at first use."""
+        if self._session is None:
+            self._session = self._make_session(self._kernel)
+        return self._session
+
+    @property
+    def _namespace(self) -> dict[str, Any]:
+        names: dict[str, Any] = self._kernel.user_ns
+        return names
+
+    @no_var_expand
+    @line_cell_magic
+    def upsql(self, line: str, cell: str | None = None) -> Any:
+        """Run statements for Amazon S3 connections: HELP; lists them.
+
+        `%%upsql` runs the statements of a cell, `%upsql STATEMENT` those of a line; `%%upsql name <<` puts the last
+        result into the variable `name` and shows nothing.
+        """
+        into, text = _destination(line, cell)
+        results = self._run(text, shown=into is None)
+        if into is None:
+            return results
+        self._namespace[into] = results
+        return None
+
+    def _run(self, text: str, *, shown: bool) -> Any:
+        """The last result; those before it are displayed. Every error leaves by here."""
+        try:
+            return self._show_all_but_last(text, shown=shown)
+        except S3ConnError as error:
+            failure = error
+        except KeyboardInterrupt:
+            failure = StatementInterrupted("the statement was interrupted")
+        except Exception as error:  # noqa: BLE001 - what it says may hold a secret
+            failure = InternalError.from_exception(error)
+        if isinstance(failure, ListingInterrupted):
+            self._namespace["_"] = failure.rows_so_far
+        failure.__cause__ = failure.__context__ = None
+        raise failure.with_traceback(None)
+
+    def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
+        last, waiting = None, False
+        for result in self.session.run(text):
+            if waiting and shown:
+                _display(last)
+            last, waiting = result, True
+        return last
+
+
+def _display(result: Any) -> None:
+    from IPython.display import display
+
+    display(result)  # type: ignore[no-untyped-call] # IPython leaves it untyped
+
+
+def _destination(line: str, cell: str | None) -> tuple[str | None, str]:
+    """The variable of `name <<`, and the text, padded so that places are those of the cell."""
+    found = _INTO.fullmatch(line)
+    into, rest = (found[1], found[2]) if found else (None, line)
+    if cell is None:
+        return into, rest
+    if not rest.strip():
+        return into, f"\n{cell}"
+    return into, " " * (len(_MAGIC) + 1 + len(line) - len(rest)) + f"{rest}\n{cell}"

@@ -1,0 +1,273 @@
+"""One session: its connections, and how each plan is executed."""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any, Protocol
+
+from s3conn_magic.connections.connection import Connection
+from s3conn_magic.connections.registry import Registry
+from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.language import plans
+from s3conn_magic.language.binder import SANDBOX, bind
+from s3conn_magic.language.parser import parse
+from s3conn_magic.language.patterns import like
+from s3conn_magic.language.reference import find_statement
+from s3conn_magic.language.source import Source
+from s3conn_magic.views.cards import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from s3conn_magic.language.binding import Inputs
+    from s3conn_magic.secrets import Secret
+
+ROW_LIMIT = 1_000_000
+
+
+class Keys(Protocol):
+    """A key pair."""
+
+    @property
+    def access_key_id(self) -> str:
+        """Its id."""
+
+    @property
+    def secret_access_key(self) -> Secret:
+        """Its secret."""
+
+
+class Server(Protocol):
+    """The embedded S3, as the session sees it."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+
+    @property
+    def region(self) -> str:
+        """The region it says it is in."""
+
+    @property
+    def admin(self) -> Keys:
+        """Keys that may do everything."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class Session:
+    """Connections of a kernel, and the statements that make, change and use them.
+
+    Args:
+        inputs: where `$name`, PROMPT and KEYRING values come from.
+        start_server: starts the embedded S3.
+        note: shows a short note beside a result, such as where a listing was cut.
+    """
+
+    def __init__(
+        self, inputs: Inputs, *, start_server: Callable[[], Server], note: Callable[[str], None] = print
+    ) -> None:
+        self.connections = Registry(row_limit=ROW_LIMIT)
+        self._inputs = inputs
+        self._start_server = start_server
+        self._server: Server | None = None
+        self._note = note
+
+    def __repr__(self) -> str:
+        return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
+
+    def run(self, text: str) -> Iterator[Any]:
+        """Execute the statements of a text one after the other, each when its result is asked for.
+
+        All of them are parsed and bound before the first one runs.
+
+        Yields:
+            One result a statement: a frame, an explorer, a card or a message.
+
+        Raises:
+            S3ConnError: the first statement that fails; those before it are done, those after it do not run.
+        """
+        source = Source(text)
+        todo = bind(parse(source), source, self.connections, self._inputs)
+        for plan in todo:
+            _check_glob(plan)
+        for index, plan in enumerate(todo, 1):
+            yield self._attempt(plan, index, len(todo))
+
+    def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
+        try:
+            return self.execute(plan)
+        except S3ConnError as error:
+            failure = error.at(plan.place)
+        if count > 1:
+            failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
+        raise failure
+
+    @singledispatchmethod
+    def execute(self, plan: plans.Plan) -> Any:
+        """The result of one plan."""
+        raise NotImplementedError(type(plan).__name__)
+
+    # Connections
+
+    @execute.register
+    def _no_change(self, plan: plans.NoChange) -> Message:
+        return Message(plan.message)
+
+    @execute.register
+    def _create(self, plan: plans.Create) -> Any:
+        candidate = Connection(plan.name, plan.options)
+        self._probe(candidate, validate=plan.validate)
+        return _card(self.connections.put(candidate), "replaced" if plan.replace else "created")
+
+    @execute.register
+    def _alter(self, plan: plans.Alter) -> Any:
+        candidate = Connection(plan.name, plan.options)
+        self._probe(candidate, validate=plan.validate)
+        connection = self.connections.get(plan.name)
+        connection.become(candidate)
+        return _card(connection, "altered")
+
+    def _probe(self, candidate: Connection, *, validate: bool) -> None:
+        if validate:
+            from s3conn_magic.connections.probe import probe
+
+            candidate.findings = probe(candidate)
+
+    @execute.register
+    def _rename(self, plan: plans.Rename) -> Message:
+        self.connections.rename(plan.name, plan.new_name)
+        return Message(f"The connection {plan.name} is now {plan.new_name}.")
+
+    @execute.register
+    def _drop(self, plan: plans.Drop) -> Message:
+        dropped = self.connections.drop(plan.name)
+        too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
+        return Message(f"The connection {plan.name} was dropped{too}.")
+
+    @execute.register
+    def _use(self, plan: plans.Use) -> Message:
+        self.connections.use(plan.name)
+        return Message(f"Statements without USING go through {plan.name} from here on.")
+
+    # Introspection
+
+    @execute.register
+    def _show_connections(self, plan: plans.ShowConnections) -> Any:
+        from s3conn_magic.views.introspection import connections_frame
+
+        return connections_frame([one for one in self.connections if like(plan.like, one.name)])
+
+    @execute.register
+    def _describe(self, plan: plans.Describe) -> Any:
+        from s3conn_magic.views.introspection import options_frame
+
+        return options_frame(self.connections.get(plan.name))
+
+    @execute.register
+    def _show_create(self, plan: plans.ShowCreate) -> Message:
+        from s3conn_magic.language.render import create_statement
+
+        connection = self.connections.get(plan.name)
+        return Message(create_statement(connection.name, connection.options))
+
+    @execute.register
+    def _test(self, plan: plans.Test) -> Any:
+        from s3conn_magic.connections.checks import run_checks
+        from s3conn_magic.views.frames import frame_of
+
+        checks = run_checks(self.connections.get(plan.name), plan.location, with_write=plan.with_write)
+        reference = find_statement("TEST CONNECTION")
+        return frame_of(reference.columns if reference else (), checks)
+
+    @execute.register
+    def _help(self, plan: plans.Help) -> Any:
+        from s3conn_magic.views.introspection import help_on
+
+        return help_on(plan.topic)
+
+    # Buckets
+
+    @execute.register
+    def _show_buckets(self, plan: plans.ShowBuckets) -> Any:
+        from s3conn_magic.views.buckets import buckets_frame
+
+        return buckets_frame(self.connections.get(plan.name), plan.like)
+
+    @execute.register
+    def _list(self, plan: plans.ListObjects) -> Any:
+        from s3conn_magic.views.buckets import list_frame
+
+        frame, cut = list_frame(self.connections.get(plan.name), plan)
+        if cut:
+            self._note(f"LIMIT {plan.limit:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
+        return frame
+
+    @execute.register
+    def _explore(self, plan: plans.Explore) -> Any:
+        from s3conn_magic.views.tree import open_explorer
+
+        return open_explorer(self.connections.get(plan.name), plan.location)
+
+    # Sandbox
+
+    @execute.register
+    def _start_sandbox(self, plan: plans.StartSandbox) -> Any:
+        if self._server is None:
+            self._server = self._start_server()
+        values = {
+            "AWS_ACCESS_KEY_ID": self._server.admin.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self._server.admin.secret_access_key,
+            "ENDPOINT": self._server.endpoint,
+            "REGION": self._server.region,
+            "COMMENT": "the embedded S3 with sample data",
+        }
+        options = {name: plans.BoundValue(value, "START SANDBOX") for name, value in values.items()}
+        return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
+
+    @execute.register
+    def _stop_sandbox(self, plan: plans.StopSandbox) -> Message:
+        del plan
+        if SANDBOX in self.connections:
+            self.connections.drop(SANDBOX)
+        if self._server is None:
+            return Message("The sandbox is not running.")
+        server, self._server = self._server, None
+        server.stop()
+        return Message("The sandbox was stopped.")
+
+    def close(self) -> None:
+        """Stop what the session started."""
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.stop()
+
+
+def _check_glob(plan: plans.Plan) -> None:
+    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
+    if not isinstance(plan, plans.ListObjects) or plan.matching is None:
+        return
+    from s3conn_magic.listing import Glob
+
+    try:
+        Glob.compile(plan.matching)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return
+    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place)
+
+
+def _card(connection: Connection, did: str) -> Any:
+    from s3conn_magic.views.cards import connection_card
+
+    return connection_card(connection, did)
+
+
+def _rest(index: int, count: int) -> str:
+    before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
+    after = (
+        "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
+    )
+    return ", ".join(part for part in (before, after) if part)

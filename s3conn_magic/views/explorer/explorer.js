@@ -1,0 +1,667 @@
+// The browser's end of the explorer. Data reaches the page as text nodes only.
+
+const ROW = 28; // px, as in the style sheet
+const SEGMENT = 500000; // rows: browsers limit an element's height to some 17 million px
+const MARGIN = 100; // rows asked for beyond those in sight
+const KEPT = 20000; // rows kept before the far ones are dropped
+const OVERSCAN = 6; // rows drawn beyond those in sight; an error takes three
+const END = 20000; // px at each end of a mapped list
+const FAR = 5000; // px: a longer step is a drag of the scroll bar
+const PREFIX = 1, OPEN = 2, BUSY = 4;
+
+const ICONS = {
+  bucket: "M2.2 4.2c0-1.2 2.6-2 5.8-2s5.8.8 5.8 2-2.6 2-5.8 2-5.8-.8-5.8-2Zm0 0L3.6 12c.2 1.1 2 1.8 4.4 1.8s4.2-.7 4.4-1.8l1.4-7.8",
+  folder: "M1.8 12.2V3.8c0-.6.4-1 1-1h3.5l1.6 1.8h5.3c.6 0 1 .4 1 1v6.6c0 .6-.4 1-1 1H2.8c-.6 0-1-.4-1-1Z",
+  object: "M9.2 1.8H4.3c-.6 0-1 .4-1 1v10.4c0 .6.4 1 1 1h7.4c.6 0 1-.4 1-1V5.3L9.2 1.8Zm0 0v3.5h3.5",
+  twisty: "m6 3.8 4.2 4.2L6 12.2",
+  copy: "M5.6 5.6V3.2c0-.6.4-1 1-1h6.2c.6 0 1 .4 1 1v6.2c0 .6-.4 1-1 1h-2.4M3.2 5.6h6.2c.6 0 1 .4 1 1v6.2c0 .6-.4 1-1 1H3.2c-.6 0-1-.4-1-1V6.6c0-.6.4-1 1-1Z",
+  done: "m3 8.6 3.2 3.2L13 4.6",
+  enter: "M3 3v5.2c0 .6.4 1 1 1h8.6M9.4 5.8l3.4 3.4-3.4 3.4",
+  refresh: "M13.2 8A5.2 5.2 0 1 1 11.5 4.1M13.4 1.9v3h-3",
+  stop: "M4.2 4.2h7.6v7.6H4.2z",
+  up: "M8 13.2V3.4M3.9 7.3 8 3.2l4.1 4.1",
+  find: "M7 11.6a4.6 4.6 0 1 0 0-9.2 4.6 4.6 0 0 0 0 9.2Zm3.4-1.2 3.4 3.4",
+  clear: "m4 4 8 8m0-8-8 8",
+  warn: "M8 2.2 14.4 13.4H1.6L8 2.2Zm0 4.2v3.4m0 1.7v.2",
+};
+
+function make(tag, name, text) {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text) node.textContent = text;
+  return node;
+}
+
+function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("class", "s3x-icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS(svg.namespaceURI, "path"));
+  draw(svg, name);
+  return svg;
+}
+
+function draw(svg, name) {
+  if (svg.dataset.icon === name) return;
+  svg.dataset.icon = name;
+  svg.firstChild.setAttribute("d", ICONS[name]);
+}
+
+function button(name, label, act, drawn) {
+  const node = make("button", `s3x-button ${name}`);
+  node.type = "button";
+  if (drawn) {
+    node.append(icon(drawn));
+    node.title = label;
+    node.setAttribute("aria-label", label);
+  } else node.textContent = label;
+  node.addEventListener("click", act);
+  return node;
+}
+
+function sizeText(size) {
+  let value = size, unit = 0;
+  const units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+  while (value >= 999.5 && unit < 6) [value, unit] = [value / 1000, unit + 1];
+  return `${unit ? Number(value.toPrecision(3)) : value} ${units[unit]}`;
+}
+
+/** Where a point of one length lies on another: both ends as they are, the middle in proportion. */
+function mapped(y, from, to) {
+  if (from <= 2 * END || to <= 2 * END || y <= END) return Math.min(y, to);
+  if (y >= from - END) return to - (from - y);
+  return END + ((y - END) / (from - 2 * END)) * (to - 2 * END);
+}
+
+const dateText = (time) => new Date(time).toISOString().slice(0, 16).replace("T", " ");
+const idOf = (row) => `${row.folder}:${row.row}`;
+
+/** What the kernel has said; one for each model, shared by its views. */
+class Store extends EventTarget {
+  constructor(model) {
+    super();
+    this.model = model;
+    this.state = null;
+    this.rows = new Map();
+    this.folders = {};
+    this.focus = { id: "", at: 0 };
+    this.selected = new Set();
+    this.seq = 0;
+    this.coming = null;
+    this.asked = null;
+    this.mode = "";
+    model.on("msg:custom", (content) => this.receive(JSON.parse(content.json)));
+  }
+
+  act(type, what = {}) {
+    this.seq += 1;
+    this.model.send({ type, seq: this.seq, ...what });
+  }
+
+  on(row, type, what) {
+    this.act(type, { place: [row.folder, row.row], ...what });
+  }
+
+  receive(message) {
+    if (message.type === "rows") this.receiveRows(message);
+    else this.receiveState(message);
+  }
+
+  receiveState(state) {
+    if (!this.state || state.version !== this.state.version) {
+      this.coming = { state, rows: new Map(), folders: {} };
+      return;
+    }
+    this.adopt(state);
+    this.tell();
+  }
+
+  adopt(state) {
+    const before = this.focus.at;
+    const [folder, row, at] = state.focus;
+    if (state.seq >= this.seq && !this.mode) {
+      this.focus = { id: `${folder}:${row}`, at };
+      this.selected = new Set(state.selected);
+    } else {
+      for (const [index, each] of this.rows) if (idOf(each) === this.focus.id) this.focus.at = index;
+      this.focus.at = Math.max(0, Math.min(this.focus.at, state.total - 1));
+    }
+    this.state = state;
+    this.shift = this.focus.at - before;
+  }
+
+  receiveRows(message) {
+    const coming = this.coming?.state.version === message.version ? this.coming : null;
+    if (!coming && this.state?.version !== message.version) return;
+    const into = coming ?? this;
+    Object.assign(into.folders, message.folders);
+    message.rows.forEach(([folder, row, kind, depth, rank, name, ...rest], index) => {
+      const line = { folder, row, kind, depth, rank, name };
+      if (kind === "row") [line.size, line.time, line.storage, line.flags, line.exact] = rest;
+      else line.hint = rest[0];
+      into.rows.set(message.from + index, line);
+    });
+    if (message.done) this.asked = null;
+    if (coming && message.done) this.commit(coming);
+    if (this.mode && this.rows.has(this.focus.at)) this.moveTo(this.focus.at, this.mode);
+    else this.tell();
+  }
+
+  commit({ state, rows, folders }) {
+    [this.rows, this.folders, this.coming] = [rows, folders, null];
+    this.adopt(state);
+  }
+
+  tell() {
+    this.dispatchEvent(new Event("change"));
+    this.shift = 0;
+  }
+
+  /** Ask for the rows in sight, with a margin, unless they are here or on their way. */
+  need(first, last) {
+    const total = this.state.total;
+    let missing = false;
+    for (let at = first; at < last && !missing; at++) missing = !this.rows.has(at);
+    if (!missing || this.coming || (this.asked && this.asked[0] <= first && this.asked[1] >= last)) return;
+    if (this.rows.size > KEPT) for (const at of this.rows.keys()) if (Math.abs(at - first) > KEPT / 4) this.rows.delete(at);
+    this.asked = [Math.max(0, first - MARGIN), Math.min(total, last + MARGIN)];
+    this.model.send({ type: "rows", from: this.asked[0], to: this.asked[1] });
+  }
+
+  uri(row) {
+    return this.folders[row.folder][0] + (row.exact ?? row.name);
+  }
+
+  /** Give a line the focus; one that is not here yet is told to the kernel when it comes. */
+  moveTo(at, mode) {
+    const row = this.rows.get(at);
+    this.mode = row ? "" : mode;
+    this.focus = { id: row ? idOf(row) : "", at };
+    if (mode === "one") this.selected = new Set(row && row.row >= 0 ? [idOf(row)] : []);
+    if (row) this.on(row, "at", { mode });
+    this.tell();
+  }
+}
+
+let views = 0;
+
+/** One place on the page where the tree is shown. */
+class View {
+  constructor(store, el) {
+    this.store = store;
+    this.uid = `s3x-${++views}`;
+    this.offset = 0; // px by which rows stand higher in the list than in the scrolled element
+    this.scrolled = 0;
+    this.slots = [];
+    this.typed = "";
+    this.said = 0;
+    this.build(el);
+    this.watch();
+  }
+
+  build(el) {
+    this.root = make("div", "s3x tex2jax_ignore mathjax_ignore");
+    this.root.append(this.buildBar(), this.buildHead(), this.buildBody(), this.buildFoot());
+    el.append(this.root);
+  }
+
+  buildBar() {
+    const bar = make("div", "s3x-bar");
+    this.up = button("s3x-up", "Up one folder", () => this.store.act("up"), "up");
+    this.crumbs = make("nav", "s3x-crumbs");
+    this.crumbs.setAttribute("aria-label", "Location");
+    this.refresh = button("s3x-refresh", "Refresh", () => this.store.act(this.store.state?.busy ? "stop" : "refresh"), "refresh");
+    bar.append(this.up, this.crumbs, this.buildFind(), this.refresh);
+    return bar;
+  }
+
+  buildFind() {
+    const form = make("form", "s3x-find");
+    this.find = make("input");
+    this.find.type = "text";
+    this.find.spellcheck = false;
+    this.find.autocomplete = "off";
+    this.find.placeholder = "Begins with… or s3://…";
+    this.find.setAttribute("aria-label", "Show what begins with this text in the current folder, or go to an s3:// location");
+    this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
+    form.append(icon("find"), this.find, this.clear);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.find.value;
+      if (text) this.store.act("go", { text });
+      else if (this.store.state?.find) this.store.act("clear");
+      if (text.includes("://")) this.find.value = "";
+      this.body.focus({ preventScroll: true });
+    });
+    form.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key === "Escape") this.clearFind();
+    });
+    return form;
+  }
+
+  clearFind() {
+    this.find.value = "";
+    if (this.store.state?.find) this.store.act("clear");
+  }
+
+  buildHead() {
+    const head = make("div", "s3x-head s3x-grid");
+    this.sorts = [["name", "Name"], ["size", "Size"], ["date", "Modified (UTC)"]].map(([by, label]) => {
+      const node = button(`s3x-sort s3x-${by}`, label, () => this.sortBy(by));
+      node.dataset.by = by;
+      return node;
+    });
+    head.append(...this.sorts, make("span", "s3x-class", "Storage class"));
+    return head;
+  }
+
+  sortBy(by) {
+    const [now, descending] = this.store.state.sort;
+    this.store.act("order", { by, descending: now === by ? !descending : by !== "name" });
+  }
+
+  buildBody() {
+    this.body = make("div", "s3x-body");
+    this.body.tabIndex = 0;
+    this.body.setAttribute("role", "tree");
+    this.body.setAttribute("aria-label", "Buckets, folders and objects");
+    this.body.setAttribute("aria-multiselectable", "true");
+    this.canvas = make("div", "s3x-canvas");
+    this.canvas.setAttribute("role", "none");
+    this.body.append(this.canvas);
+    return this.body;
+  }
+
+  buildFoot() {
+    const foot = make("div", "s3x-foot");
+    this.summary = make("span", "s3x-summary");
+    this.live = make("span", "s3x-live");
+    this.live.setAttribute("role", "status");
+    foot.append(this.summary, this.live);
+    return foot;
+  }
+
+  watch() {
+    this.changed = () => this.update();
+    this.store.addEventListener("change", this.changed);
+    this.body.addEventListener("scroll", () => this.onScroll(), { passive: true });
+    this.body.addEventListener("keydown", (event) => this.onKey(event));
+    this.body.addEventListener("copy", (event) => this.onCopy(event));
+    this.canvas.addEventListener("mousedown", (event) => this.onPress(event));
+    this.canvas.addEventListener("dblclick", (event) => this.onDouble(event));
+    this.resized = new ResizeObserver(() => this.paint());
+    this.resized.observe(this.body);
+    if (this.store.state) this.update();
+  }
+
+  close() {
+    this.store.removeEventListener("change", this.changed);
+    this.resized.disconnect();
+    this.root.remove();
+  }
+
+  // ---- what the kernel said
+
+  update() {
+    const { state, focus, shift } = this.store;
+    if (!state) return;
+    const inSight = this.isInSight(focus.at - (shift ?? 0));
+    this.total = state.total;
+    this.canvas.style.height = `${Math.min(this.total, SEGMENT) * ROW}px`;
+    this.body.style.setProperty("--s3x-rows", Math.min(Math.max(this.total, 7), 15));
+    this.paintBar(state);
+    if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
+    if (this.follow && this.store.seq === state.seq) this.reveal();
+    this.scrollTo(Math.min(this.top(), this.bottom()));
+  }
+
+  paintBar(state) {
+    const path = JSON.stringify([state.title, state.crumbs]);
+    if (path !== this.path) {
+      this.path = path;
+      this.crumbs.replaceChildren(...this.crumbNodes(state));
+      this.crumbs.scrollLeft = this.crumbs.scrollWidth;
+    }
+    if (state.find !== this.findShown) this.find.value = this.findShown = state.find;
+    this.clear.hidden = !state.find;
+    this.up.disabled = !state.crumbs.length;
+    draw(this.refresh.firstChild, state.busy ? "stop" : "refresh");
+    this.refresh.title = state.busy ? "Stop listing" : "Refresh";
+    this.refresh.setAttribute("aria-label", this.refresh.title);
+    this.root.classList.toggle("s3x-busy", state.busy);
+    this.paintSorts(state.sort);
+    this.summary.textContent = state.summary;
+    if (state.said[0] !== this.said) this.say(state.said[1]);
+    this.said = state.said[0];
+  }
+
+  crumbNodes(state) {
+    let uri = "s3://";
+    const places = [[state.title, ""], ...state.crumbs.map(([label, exact]) => [label, (uri += exact)])];
+    return places.map(([label, text], index) => {
+      const node = button("s3x-crumb", label, () => this.store.act("go", { text }));
+      node.title = label;
+      if (index === places.length - 1) node.setAttribute("aria-current", "location");
+      return node;
+    });
+  }
+
+  paintSorts([by, descending]) {
+    for (const node of this.sorts) {
+      const now = node.dataset.by === by;
+      node.dataset.order = now ? (descending ? "down" : "up") : "";
+      node.setAttribute("aria-pressed", String(now));
+      node.title = now ? `Ordered by ${by}, ${descending ? "descending" : "ascending"}` : `Order by ${by}`;
+    }
+  }
+
+  say(text) {
+    this.live.textContent = text;
+    clearTimeout(this.quiet);
+    this.quiet = setTimeout(() => (this.live.textContent = ""), 6000);
+  }
+
+  // ---- scrolling: a list taller than an element may be is mapped onto it, end by end pixel for pixel and the middle
+  // in proportion; small steps are taken as they are, and the map is set right again at rest
+
+  height() { return this.body.clientHeight || 15 * ROW; }
+  room() { return Math.max(0, Math.min(this.total, SEGMENT) * ROW - this.height()); }
+  bottom() { return Math.max(0, this.total * ROW - this.height()); }
+  top() { return this.body.scrollTop + this.offset; }
+  isInSight(at) { return at * ROW + ROW > this.top() && at * ROW < this.top() + this.height(); }
+
+  scrollTo(y) {
+    const to = Math.max(0, Math.min(y, this.bottom()));
+    const at = Math.round(mapped(to, this.bottom(), this.room()));
+    if (Math.abs(this.body.scrollTop - at) >= 1) this.body.scrollTop = at;
+    this.scrolled = this.body.scrollTop;
+    this.offset = this.total > SEGMENT ? to - this.scrolled : 0;
+    this.paint();
+  }
+
+  onScroll() {
+    const at = this.body.scrollTop;
+    if (this.total > SEGMENT) {
+      const far = Math.abs(at - this.scrolled) > FAR;
+      if (far) this.offset = mapped(at, this.room(), this.bottom()) - at;
+      clearTimeout(this.rest);
+      const atEnd = at < 1000 || at > this.room() - 1000;
+      if (atEnd && Math.abs(mapped(this.top(), this.bottom(), this.room()) - at) > 1) return this.scrollTo(this.top());
+      this.rest = setTimeout(() => this.scrollTo(this.top()), 200);
+    }
+    this.scrolled = at;
+    this.paint();
+  }
+
+  reveal() {
+    this.follow = false;
+    const y = this.store.focus.at * ROW;
+    if (y < this.top()) this.scrollTo(y);
+    else if (y + ROW > this.top() + this.height()) this.scrollTo(y + ROW - this.height());
+  }
+
+  // ---- drawing
+
+  paint() {
+    if (!this.store.state || this.painting) return;
+    this.painting = true;
+    const first = Math.max(0, Math.floor(this.top() / ROW));
+    const last = Math.min(this.total, Math.ceil((this.top() + this.height()) / ROW));
+    this.store.need(first, last);
+    const from = Math.max(0, first - OVERSCAN), to = Math.min(this.total, last + OVERSCAN);
+    while (this.slots.length < to - from) this.addSlot();
+    const count = this.slots.length;
+    this.slots.forEach((slot, index) => {
+      const at = from + ((((index - from) % count) + count) % count);
+      this.paintSlot(slot, at, at < to);
+    });
+    const { at } = this.store.focus;
+    if (at >= from && at < to) this.body.setAttribute("aria-activedescendant", `${this.uid}-${at}`);
+    else this.body.removeAttribute("aria-activedescendant");
+    this.painting = false;
+  }
+
+  addSlot() {
+    const node = make("div", "s3x-row s3x-grid");
+    node.setAttribute("role", "treeitem");
+    const slot = { node, at: -1, name: make("div", "s3x-name"), size: make("div", "s3x-size") };
+    slot.twisty = make("span", "s3x-twisty");
+    slot.twisty.append(icon("twisty"));
+    slot.icon = icon("object");
+    slot.text = make("span", "s3x-text");
+    slot.hint = make("span", "s3x-hint");
+    slot.tools = make("span", "s3x-tools");
+    slot.bar = make("span", "s3x-meter");
+    slot.bar.append(make("span"));
+    slot.bytes = make("span", "s3x-bytes");
+    slot.date = make("div", "s3x-date");
+    slot.storage = make("div", "s3x-class");
+    slot.name.append(slot.twisty, slot.icon, slot.text, slot.hint, slot.tools);
+    slot.size.append(slot.bar, slot.bytes);
+    node.append(slot.name, slot.size, slot.date, slot.storage);
+    this.canvas.append(node);
+    this.slots.push(slot);
+  }
+
+  paintSlot(slot, at, shown) {
+    const { store } = this;
+    const { node } = slot;
+    const row = shown ? store.rows.get(at) : undefined;
+    node.hidden = !shown || row?.kind === "pad";
+    if (!shown) return;
+    node.style.top = `${at * ROW - this.offset}px`;
+    const focused = at === store.focus.at;
+    node.classList.toggle("s3x-focus", focused);
+    if (slot.at !== at) node.id = `${this.uid}-${(slot.at = at)}`;
+    if (row === undefined) return this.paintWait(slot);
+    const chosen = store.selected.has(idOf(row));
+    node.classList.toggle("s3x-chosen", chosen);
+    node.setAttribute("aria-selected", String(chosen));
+    if (slot.row === row) return;
+    slot.row = row;
+    node.dataset.kind = row.kind;
+    node.style.setProperty("--s3x-depth", row.depth);
+    node.setAttribute("aria-level", row.depth + 1);
+    slot.text.textContent = row.name;
+    slot.tools.replaceChildren(...this.tools(row));
+    if (row.kind === "row") this.paintRow(slot, row);
+    else this.paintEnd(slot, row);
+  }
+
+  paintWait(slot) {
+    slot.row = undefined;
+    slot.node.dataset.kind = "wait";
+    slot.text.textContent = "";
+    slot.tools.replaceChildren();
+    for (const name of ["aria-expanded", "aria-posinset", "aria-setsize"]) slot.node.removeAttribute(name);
+    slot.node.setAttribute("aria-label", "Loading");
+  }
+
+  paintRow(slot, row) {
+    const { node } = slot;
+    const [, largest, count, complete] = this.store.folders[row.folder];
+    const opens = row.flags & PREFIX;
+    const isBucket = this.store.folders[row.folder][0] === "s3://" && opens && !row.name.includes("/");
+    draw(slot.icon, isBucket ? "bucket" : opens ? "folder" : "object");
+    slot.icon.dataset.is = isBucket ? "bucket" : opens ? "folder" : "object";
+    node.dataset.opens = opens ? (row.flags & OPEN ? "open" : "closed") : "";
+    node.classList.toggle("s3x-listing", Boolean(row.flags & BUSY));
+    if (opens) node.setAttribute("aria-expanded", String(Boolean(row.flags & OPEN)));
+    else node.removeAttribute("aria-expanded");
+    node.setAttribute("aria-posinset", row.rank + 1);
+    node.setAttribute("aria-setsize", complete ? count : -1);
+    slot.text.title = row.name;
+    slot.hint.textContent = "";
+    const sized = row.size !== null;
+    slot.bytes.textContent = sized ? sizeText(row.size) : opens ? "–" : "";
+    slot.bytes.title = sized ? `${row.size.toLocaleString("en")} bytes` : "";
+    slot.bar.hidden = !sized || !largest;
+    if (sized && largest) slot.bar.firstChild.style.width = `${(row.size / largest) * 100}%`;
+    slot.date.textContent = row.time === null ? "" : dateText(row.time);
+    slot.storage.textContent = row.storage ?? "";
+    const said = [row.name, sized && slot.bytes.textContent, slot.date.textContent, row.storage];
+    node.setAttribute("aria-label", said.filter(Boolean).join(", "));
+  }
+
+  paintEnd(slot, row) {
+    const { node } = slot;
+    for (const name of ["aria-expanded", "aria-posinset", "aria-setsize"]) node.removeAttribute(name);
+    node.dataset.opens = "";
+    node.classList.remove("s3x-listing");
+    draw(slot.icon, "warn");
+    slot.text.title = [row.name, row.hint].filter(Boolean).join(" ");
+    slot.hint.textContent = row.hint ?? "";
+    for (const cell of [slot.bytes, slot.date, slot.storage]) cell.textContent = "";
+    slot.bar.hidden = true;
+    node.setAttribute("aria-label", [row.name, row.hint].filter(Boolean).join(" "));
+  }
+
+  /** The buttons of a row; the first one is what Enter does on a line at a folder's end. */
+  tools(row) {
+    const { store } = this;
+    const number = row.folder;
+    const more = (every) => () => store.act("more", { number, every });
+    const small = (label, act, drawn) => {
+      const node = button("s3x-tool", label, act, drawn);
+      node.tabIndex = -1;
+      return node;
+    };
+    if (row.kind === "row") {
+      const copy = small("Copy the s3:// URI", () => this.copy(row, copy), "copy");
+      if (!(row.flags & PREFIX)) return [copy];
+      return [copy, small("Begin the tree here", () => store.on(row, "root"), "enter")];
+    }
+    if (row.kind === "more") return [button("s3x-act", "Load more", more(false)), button("s3x-act", "Load all", more(true))];
+    if (row.kind === "loading") return [button("s3x-act", "Cancel", () => store.act("cancel", { number }))];
+    if (row.kind === "error") return [button("s3x-act", "Retry", more(false))];
+    return row.kind === "stopped" ? [button("s3x-act", "List", more(false))] : [];
+  }
+
+  // ---- copying: through the clipboard's API, or as the answer to a copy event; both keep every byte
+
+  async copy(row, node) {
+    const uri = this.store.uri(row);
+    try {
+      await navigator.clipboard.writeText(uri);
+    } catch {
+      this.copying = uri;
+      this.body.focus({ preventScroll: true });
+      document.execCommand("copy");
+    }
+    this.say("Copied the s3:// URI");
+    if (!node) return;
+    draw(node.firstChild, "done");
+    setTimeout(() => draw(node.firstChild, "copy"), 1500);
+  }
+
+  onCopy(event) {
+    const row = this.store.rows.get(this.store.focus.at);
+    const uri = this.copying ?? (row?.kind === "row" ? this.store.uri(row) : undefined);
+    this.copying = undefined;
+    if (uri === undefined) return;
+    event.clipboardData.setData("text/plain", uri);
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  // ---- mouse and keyboard
+
+  rowOf(event) {
+    const slot = this.slots.find((each) => each.node.contains(event.target));
+    return slot && !event.target.closest("button") ? slot : undefined;
+  }
+
+  onPress(event) {
+    const slot = this.rowOf(event);
+    if (!slot?.row || event.button) return;
+    const { row, at } = slot;
+    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.store.on(row, "toggle");
+    else this.store.moveTo(at, event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one");
+    if (event.shiftKey) event.preventDefault();
+  }
+
+  onDouble(event) {
+    const slot = this.rowOf(event);
+    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.store.on(slot.row, "toggle");
+  }
+
+  onKey(event) {
+    if (event.target !== this.body || event.altKey || !this.store.state) return;
+    const control = event.ctrlKey || event.metaKey;
+    const row = this.store.rows.get(this.store.focus.at);
+    const handled = control && event.key === "c" ? this.copyFocused(row)
+      : this.moveByKey(event, control) || (!control && (this.actByKey(event, row) || this.typeAhead(event)));
+    if (!handled) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  copyFocused(row) {
+    if (row?.kind === "row") this.copy(row);
+    return row?.kind === "row";
+  }
+
+  moveByKey(event, control) {
+    const { at } = this.store.focus;
+    const page = Math.max(1, Math.floor(this.height() / ROW) - 1);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.total - 1 }[event.key];
+    if (to === undefined) return false;
+    const mode = event.shiftKey ? "range" : control ? "move" : "one";
+    this.store.moveTo(this.skipPads(Math.max(0, Math.min(to, this.total - 1)), to >= at), mode);
+    this.reveal();
+    return true;
+  }
+
+  /** An error takes three lines and is one step. */
+  skipPads(to, down) {
+    const isPad = (at) => this.store.rows.get(at)?.kind === "pad";
+    let at = to;
+    while (down && isPad(at) && at < this.total - 1) at += 1;
+    while (isPad(at) && at > 0) at -= 1;
+    return at;
+  }
+
+  actByKey(event, row) {
+    if (event.key === "Backspace") return this.actOn("up");
+    if (!row) return false;
+    const opens = row.flags & PREFIX;
+    const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[event.key];
+    if (act) return this.actOn(act, { place: [row.folder, row.row] });
+    if (event.key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
+    if (event.key !== "Enter") return event.key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
+    if (opens) return this.actOn("toggle", { place: [row.folder, row.row] });
+    const acts = row.row < 0 ? this.tools(row) : [];
+    acts[event.shiftKey ? acts.length - 1 : 0]?.click();
+    return true;
+  }
+
+  actOn(type, what) {
+    this.follow = true;
+    this.store.act(type, what);
+    return true;
+  }
+
+  typeAhead(event) {
+    if (event.key.length !== 1) return false;
+    clearTimeout(this.forget);
+    this.forget = setTimeout(() => (this.typed = ""), 700);
+    this.typed += event.key;
+    return this.actOn("typed", { text: this.typed });
+  }
+}
+
+export default () => {
+  let store;
+  return {
+    initialize({ model }) {
+      store = new Store(model);
+      store.act("begin");
+    },
+    render({ el }) {
+      const view = new View(store, el);
+      return () => view.close();
+    },
+  };
+};

@@ -1,0 +1,283 @@
+"""What a user can do with the tree, one method each, safe from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from s3conn_magic.locations import Location
+from s3conn_magic.views.explorer.cursor import Cursor, Mode
+from s3conn_magic.views.explorer.listings import AT_ONCE, Listing
+from s3conn_magic.views.explorer.tree import Folder, Place, Sort, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.views.explorer.columns import SortKey
+    from s3conn_magic.views.explorer.model import Children, ChildrenOf
+
+OPENED_AT_ONCE = 50
+NEWS_EVERY = 0.2
+"""Seconds between two reports of a listing that loads everything."""
+
+
+class Navigator:
+    """The tree, the line that has the focus, and the chosen rows.
+
+    Attributes:
+        version: grows with every change of the lines.
+        said: how many messages were said to the user so far, and the last one.
+    """
+
+    def __init__(
+        self, children: ChildrenOf, changed: Callable[[], None], location: Location | None, first: Children | None
+    ) -> None:
+        self.lock = threading.RLock()
+        self.version = 1
+        self.said = (0, "")
+        self._children = children
+        self._changed = changed
+        self._slots = threading.BoundedSemaphore(AT_ONCE)
+        self._told = 0.0
+        root = Folder(location)
+        if first is not None:
+            root.add(first)
+        self.tree = Tree(root)
+        self.cursor = Cursor(self.tree)
+
+    # What is shown
+
+    @property
+    def busy(self) -> bool:
+        """Whether any listing runs."""
+        return any(folder.busy for folder in self.tree.root.family())
+
+    # Opening and closing
+
+    def begin(self) -> None:
+        """List the root when nothing was listed yet."""
+        with self.lock:
+            root = self.tree.root
+            if not (root.listed or root.busy or root.stopped or root.error):
+                self._list(root)
+        self._changed()
+
+    def toggle(self, place: Place) -> None:
+        """Open a closed folder, close an open one."""
+        with self.lock:
+            if line := self._row(place):
+                child = line[0].child(line[1])
+                self.cursor.move(*line)
+                (self._close if child.open else self._open)(child)
+        self._restructured()
+
+    def right(self, place: Place) -> None:
+        """Open the folder, or step into an open one."""
+        with self.lock:
+            line = self._row(place)
+            child = line[0].child(line[1]) if line else None
+            if child and child.open:
+                self.cursor.move(child, self.tree.at_rank(child, 0))
+            elif child:
+                self._open(child)
+        self._restructured()
+
+    def left(self, place: Place) -> None:
+        """Close the folder, or step out to the one that holds the line."""
+        with self.lock:
+            folder, row = self.tree.folder(place[0]), place[1]
+            child = folder.children.get(row) if folder else None
+            if child and child.open:
+                self._close(child)
+            elif folder and folder.parent:
+                self.cursor.move(folder.parent, folder.row)
+        self._restructured()
+
+    def siblings(self, place: Place) -> None:
+        """Open every folder beside this line, up to a limit that is said."""
+        with self.lock:
+            if folder := self.tree.folder(place[0]):
+                rows = [row for row in range(len(folder.rows)) if folder.rows.is_prefix(row)]
+                for row in rows[:OPENED_AT_ONCE]:
+                    self._open(folder.child(row))
+                if len(rows) > OPENED_AT_ONCE:
+                    self._say(f"Opened the first {OPENED_AT_ONCE} of {len(rows):,} folders")
+        self._restructured()
+
+    def _open(self, folder: Folder) -> None:
+        folder.open = True
+        if not folder.listed and not folder.busy:
+            self._list(folder)
+
+    def _close(self, folder: Folder) -> None:
+        for each in folder.family():
+            self._cancel(each)
+        folder.open = False
+
+    # Listing
+
+    def more(self, number: int, every: bool = False) -> None:
+        """List the folder's next page, or `every` page that is left; after an error, the page that failed."""
+        with self.lock:
+            folder = self.tree.folder(number)
+            if folder and not folder.busy:
+                self._list(folder, every=every)
+        self._restructured()
+
+    def cancel(self, number: int) -> None:
+        """Stop the listing of one folder; what has arrived stays."""
+        with self.lock:
+            if folder := self.tree.folder(number):
+                self._cancel(folder)
+        self._restructured()
+
+    def stop(self) -> None:
+        """Stop every listing."""
+        with self.lock:
+            for folder in self.tree.root.family():
+                self._cancel(folder)
+        self._restructured()
+
+    def refresh(self) -> None:
+        """List every open folder afresh; the old rows stay until the new ones are there."""
+        with self.lock:
+            for folder in list(self.tree.root.family()):
+                self._cancel(folder)
+                folder.replacing = True
+                self._list(folder)
+        self._restructured()
+
+    def _list(self, folder: Folder, *, every: bool = False) -> None:
+        folder.error, folder.stopped = None, False
+        token = None if folder.replacing else folder.token
+        listing = Listing(self._children, folder.location, token, folder.starting_with, every=every)
+        folder.listing = listing
+        listing.start(
+            self._slots,
+            lambda which, page: self._arrived(folder, which, page),
+            lambda which, error: self._ended(folder, which, error),
+        )
+
+    def _cancel(self, folder: Folder) -> None:
+        if folder.listing:
+            folder.listing.cancel()
+            folder.listing, folder.stopped, folder.replacing = None, True, False
+
+    def _arrived(self, folder: Folder, listing: Listing, page: Children) -> None:
+        with self.lock:
+            if folder.listing is not listing:
+                return
+            self.cursor.take(folder, page)
+            now = time.monotonic()
+            quiet = listing.every and now - self._told < NEWS_EVERY
+        if not quiet:
+            self._told = now
+            self._restructured()
+
+    def _ended(self, folder: Folder, listing: Listing, error: S3ConnError | None) -> None:
+        with self.lock:
+            if folder.listing is not listing:
+                return
+            folder.listing, folder.error = None, error
+        self._restructured()
+
+    # Going elsewhere
+
+    def go(self, text: str) -> None:
+        """Begin the tree at an `s3://` location; show what begins with any other text in the current folder.
+
+        An empty text asks for the roots.
+        """
+        try:
+            location, starting_with = self._target(text)
+        except ValueError as error:
+            self._say(f"{error}".capitalize())
+            return self._changed()
+        with self.lock:
+            shown = None if starting_with else self.tree.find(location) if location else None
+            if shown:
+                self.cursor.move(*((shown.parent, shown.row) if shown.parent else (shown, self.tree.at_rank(shown, 0))))
+            else:
+                self._plant(location, starting_with)
+        return self._restructured()
+
+    def _target(self, text: str) -> tuple[Location | None, str]:
+        if "://" not in text:
+            return (self.cursor.location, text) if text else (None, "")
+        location = Location.parse(text)
+        head, slash, tail = location.key.rpartition("/")
+        return Location(location.bucket, head + slash), tail
+
+    def clear(self) -> None:
+        """Show the root folder without the text that its keys had to begin with."""
+        with self.lock:
+            self._plant(self.tree.root.location)
+        self._restructured()
+
+    def root(self, place: Place) -> None:
+        """Begin the tree at this folder."""
+        with self.lock:
+            if line := self._row(place):
+                self._plant(line[0].rows.location(line[1]))
+        self._restructured()
+
+    def up(self) -> None:
+        """Begin the tree one folder further up."""
+        with self.lock:
+            root = self.tree.root
+            if root.location:
+                key = root.location.key if root.starting_with else root.location.key[:-1]
+                head, slash, _ = key.rpartition("/")
+                self._plant(Location(root.location.bucket, head + slash) if root.location.key else None)
+        self._restructured()
+
+    def _plant(self, location: Location | None, starting_with: str = "") -> None:
+        for folder in self.tree.root.family():
+            self._cancel(folder)
+        self.tree = Tree(Folder(location, starting_with), self.tree.sort)
+        self._list(self.tree.root)
+        self.cursor = Cursor(self.tree)
+
+    # Order, focus, choice
+
+    def order(self, by: SortKey, descending: bool) -> None:
+        """Order the loaded rows of every folder."""
+        with self.lock:
+            self.tree.sort = Sort(by, descending)
+        self._restructured()
+
+    def at(self, place: Place, mode: Mode = "one") -> None:
+        """Give a line the focus; choose it alone, not at all, as well or not any more, or all up to it."""
+        with self.lock:
+            folder = self.tree.folder(place[0])
+            if folder and -1 <= place[1] < len(folder.rows):
+                self.cursor.move(folder, place[1])
+                self._say(self.cursor.choose(mode))
+        self._changed()
+
+    def typed(self, text: str) -> None:
+        """Give the focus to the next row whose name begins with the text."""
+        with self.lock:
+            self._say(self.cursor.typed(text))
+        self._changed()
+
+    # Common steps
+
+    def _restructured(self) -> None:
+        with self.lock:
+            self.version += 1
+            self.cursor.settle()
+        self._changed()
+
+    def _row(self, place: Place) -> tuple[Folder, int] | None:
+        """The folder and row of a place that can be opened and is shown."""
+        folder = self.tree.folder(place[0])
+        if folder and 0 <= place[1] < len(folder.rows) and folder.rows.is_prefix(place[1]):
+            return folder, place[1]
+        return None
+
+    def _say(self, text: str) -> None:
+        if text:
+            self.said = (self.said[0] + 1, text)

@@ -1,0 +1,207 @@
+"""The open folders as one list of lines: what is shown, and where each line stands.
+
+A line is a row of a folder, or one of the few lines at a folder's end that say what is missing.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from s3conn_magic.views.explorer.columns import Rows, SortKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.locations import Location
+    from s3conn_magic.views.explorer.listings import Listing
+    from s3conn_magic.views.explorer.model import Children
+
+Kind = Literal["row", "loading", "error", "pad", "more", "empty", "stopped"]
+Place = tuple[int, int]
+"""A line by its folder's number and its row; the folder's end has the row -1."""
+ERROR_LINES: tuple[Kind, ...] = ("error", "pad", "pad")
+_numbers = count(1)
+
+
+class Line(NamedTuple):
+    """One line: its folder, the row in it (-1 at the end), its kind, and how many rows stand before it."""
+
+    folder: Folder
+    row: int
+    kind: Kind
+    rank: int
+
+    @property
+    def place(self) -> Place:
+        """What names the line for as long as the folder is not listed afresh."""
+        return (self.folder.number, self.row)
+
+
+class Sort(NamedTuple):
+    """How rows are ordered."""
+
+    by: SortKey = "name"
+    descending: bool = False
+
+
+@dataclass(eq=False)
+class Folder:
+    """A location that was opened: its loaded rows, its open folders, and how its listing stands.
+
+    Attributes:
+        token: of the next page; None when the listing is complete or has not begun.
+        listed: at least one page has arrived.
+        stopped: the user stopped the listing.
+        children: folders by their row, open or closed.
+    """
+
+    location: Location | None
+    starting_with: str = ""
+    parent: Folder | None = None
+    row: int = -1
+    open: bool = True
+    token: str | None = None
+    listed: bool = False
+    stopped: bool = False
+    error: S3ConnError | None = None
+    listing: Listing | None = None
+    children: dict[int, Folder] = field(default_factory=dict)
+    number: int = field(default_factory=lambda: next(_numbers))
+    replacing: bool = False
+
+    def __post_init__(self) -> None:
+        self.rows = Rows(self.location)
+
+    @property
+    def depth(self) -> int:
+        """0 for the folder whose rows are at the left edge."""
+        return self.parent.depth + 1 if self.parent else 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a listing runs."""
+        return self.listing is not None
+
+    def add(self, page: Children) -> None:
+        """Take a page in; the first one after `replacing` was set takes the place of all rows."""
+        if self.replacing:
+            self._replace(page)
+        else:
+            self.rows.extend(page.entries)
+        self.token, self.listed, self.error, self.replacing = page.token, True, None, False
+
+    def _replace(self, page: Children) -> None:
+        names = {self.rows.names[row]: child for row, child in self.children.items()}
+        self.rows = Rows(self.location)
+        self.rows.extend(page.entries)
+        self.children = {}
+        for name, row in self.rows.find(set(names)).items():
+            self.children[row] = names[name]
+            names[name].row = row
+
+    def child(self, row: int) -> Folder:
+        """The folder of a row, made closed when it was never opened."""
+        if row not in self.children:
+            self.children[row] = Folder(self.rows.location(row), parent=self, row=row, open=False)
+        return self.children[row]
+
+    def tail(self) -> tuple[Kind, ...]:
+        """The lines at the folder's end."""
+        if self.error:
+            return ERROR_LINES
+        if self.busy and not (self.replacing and len(self.rows)):
+            return ("loading",)
+        if self.token is not None:
+            return ("more",)
+        if not self.listed:
+            return ("stopped",) if self.stopped else ()
+        return () if len(self.rows) else ("empty",)
+
+    def family(self) -> Iterator[Folder]:
+        """This folder and every open one below it, in no order that matters."""
+        yield self
+        for child in self.children.values():
+            if child.open:
+                yield from child.family()
+
+
+class Tree:
+    """The root folder and the order of its lines."""
+
+    def __init__(self, root: Folder, sort: Sort | None = None) -> None:
+        self.root = root
+        self.sort = sort or Sort()
+
+    def __len__(self) -> int:
+        return self.height(self.root)
+
+    def folder(self, number: int) -> Folder | None:
+        """The open folder of that number."""
+        return next((folder for folder in self.root.family() if folder.number == number), None)
+
+    def height(self, folder: Folder) -> int:
+        """How many lines the folder's content takes."""
+        inner = sum(self.height(child) for child in folder.children.values() if child.open)
+        return len(folder.rows) + inner + len(folder.tail())
+
+    def rank(self, folder: Folder, row: int) -> int:
+        """How many of the folder's rows stand before this one."""
+        order = folder.rows.order(*self.sort)
+        return row if order is None else int((order == row).argmax())
+
+    def at_rank(self, folder: Folder, rank: int) -> int:
+        """The folder's row that stands at this rank; -1, the folder's end, where there is none."""
+        if not 0 <= rank < len(folder.rows):
+            return -1
+        order = folder.rows.order(*self.sort)
+        return rank if order is None else int(order[rank])
+
+    def _opened(self, folder: Folder) -> list[tuple[int, int, Folder]]:
+        """The open folders directly below: rank of their row, their height, themselves; in order."""
+        opened: list[tuple[int, int, Folder]] = []
+        for row, child in folder.children.items():
+            if child.open:
+                insort(opened, (self.rank(folder, row), self.height(child), child), key=lambda each: each[0])
+        return opened
+
+    def lines(self, start: int, stop: int) -> Iterator[Line]:
+        """The lines from `start` up to `stop`, counted from the top."""
+        yield from self._lines(self.root, start, stop)
+
+    def _lines(self, folder: Folder, start: int, stop: int) -> Iterator[Line]:
+        at, rank = 0, 0
+        for last, height, child in self._opened(folder):
+            yield from self._run(folder, rank, last + 1, start - at, stop - at)
+            at, rank = at + last + 1 - rank, last + 1
+            if at < stop and at + height > start:
+                yield from self._lines(child, start - at, stop - at)
+            at += height
+        yield from self._run(folder, rank, len(folder.rows), start - at, stop - at)
+        at += len(folder.rows) - rank
+        tail = folder.tail()
+        for kind in tail[max(start - at, 0) : max(stop - at, 0)]:
+            yield Line(folder, -1, kind, len(folder.rows))
+
+    def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[Line]:
+        """Neighbouring rows without an open folder in between; `start` and `stop` count from `first`."""
+        order = folder.rows.order(*self.sort)
+        for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):
+            yield Line(folder, rank if order is None else int(order[rank]), "row", rank)
+
+    def position(self, folder: Folder, row: int) -> int:
+        """Which line, counted from the top, a row of an open folder is; or the folder's end with the row -1."""
+        top = self.position(folder.parent, folder.row) + 1 if folder.parent else 0
+        if row < 0:
+            return top + max(self.height(folder) - max(len(folder.tail()), 1), 0)
+        rank = self.rank(folder, row)
+        before = sum(height for above, height, _ in self._opened(folder) if above < rank)
+        return top + rank + before
+
+    def find(self, location: Location) -> Folder | None:
+        """The open folder of a location."""
+        same = (each for each in self.root.family() if each.location == location and not each.starting_with)
+        return next(same, None)

@@ -1,0 +1,175 @@
+"""Lines and state as messages to the browser, none larger than 256 kB.
+
+A message is one text of ASCII JSON: a lone surrogate in a key would break the channel as raw text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.views.explorer.columns import NO_SIZE, NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from s3conn_magic.views.explorer.cursor import Cursor
+    from s3conn_magic.views.explorer.tree import Folder, Line, Tree
+
+MESSAGE_AT_MOST = 256_000
+_ENVELOPE = 2_000
+_PREFIX, _OPEN, _BUSY = 1, 2, 4
+_SEGMENT = re.compile(r"[^/]*/|[^/]+")
+
+
+def size_text(size: int) -> str:
+    """A size in decimal units: `0 B`, `12.3 kB`, `4.56 GB`."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB", "EB"):
+        if value < 999.5 or unit == "EB":  # noqa: PLR2004 - what would be written as 1000
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def shown_name(folder: Folder, row: int) -> str:
+    """The visible form of a row's name; a bucket without its slash."""
+    name = folder.rows.names[row]
+    if folder.location is None and name.count("/") == 1 and name.endswith("/"):
+        name = name[:-1]
+    return visible(name) or "(folder marker)"
+
+
+def more_text(folder: Folder) -> str:
+    """How much of a folder is shown, when that is not all."""
+    loaded = len(folder.rows)
+    return f"{loaded:,} of more than {loaded:,} shown"
+
+
+def empty_text(folder: Folder) -> str:
+    """What stands in place of rows when there are none."""
+    if folder.starting_with:
+        return f"Nothing here begins with “{visible(folder.starting_with)}”"
+    if folder.location is None:
+        return "There is no bucket to show"
+    return "This folder is empty" if folder.location.key else "This bucket is empty"
+
+
+def _loading_text(folder: Folder) -> str:
+    if folder.listing and folder.listing.every and len(folder.rows):
+        return f"Listing everything: {len(folder.rows):,} so far"
+    return "Listing more…" if len(folder.rows) else "Listing…"
+
+
+def tail_text(line: Line) -> tuple[str, str]:
+    """The text of a line at a folder's end, and a hint."""
+    error = line.folder.error
+    if line.kind == "error" and error:
+        return visible(error.message), visible(" ".join([*error.notes, error.hint]).strip())
+    if line.kind == "loading":
+        return _loading_text(line.folder), ""
+    texts = {"more": more_text, "empty": empty_text}
+    return texts[line.kind](line.folder) if line.kind in texts else "Stopped before anything arrived", ""
+
+
+def _record(line: Line) -> list[Any]:
+    folder, row = line.folder, line.row
+    head = [folder.number, row, line.kind, folder.depth, line.rank]
+    if line.kind == "pad":
+        return head
+    if row < 0:
+        return [*head, *tail_text(line)]
+    rows, child, name = folder.rows, folder.children.get(row), shown_name(folder, row)
+    size, time = rows.sizes[row], rows.times[row]
+    flags = _PREFIX * rows.is_prefix(row)
+    if child and child.open:
+        flags |= _OPEN | (_BUSY * child.busy)
+    exact = [] if name == rows.names[row] else [rows.names[row]]
+    numbers = [None if size == NO_SIZE else size, None if time == NO_TIME else time]
+    return [*head, name, *numbers, rows.classes[row], flags, *exact]
+
+
+def _folder_record(folder: Folder) -> list[Any]:
+    complete = folder.listed and folder.token is None
+    return [folder.rows.base, folder.rows.largest, len(folder.rows), complete]
+
+
+def _cost(text: str) -> int:
+    """Bytes of a text inside a JSON string."""
+    return len(text) + text.count('"') + text.count("\\")
+
+
+def row_messages(lines: Iterable[Line], start: int, version: int) -> Iterator[dict[str, str]]:
+    """Lines as messages; the last one says so."""
+    records: list[str] = []
+    folders: dict[int, str] = {}
+    room = MESSAGE_AT_MOST - _ENVELOPE
+    for line in lines:
+        record = json.dumps(_record(line), separators=(",", ":"))
+        folder = json.dumps(_folder_record(line.folder), separators=(",", ":"))
+        cost = _cost(record) + 1 + (0 if line.folder.number in folders else _cost(folder) + 20)
+        if cost > room and records:
+            yield _rows(records, folders, start, version, done=False)
+            start, records, folders = start + len(records), [], {}
+            room = MESSAGE_AT_MOST - _ENVELOPE
+            cost = _cost(record) + _cost(folder) + 21
+        room -= cost
+        records.append(record)
+        folders[line.folder.number] = folder
+    yield _rows(records, folders, start, version, done=True)
+
+
+def _rows(records: list[str], folders: dict[int, str], start: int, version: int, *, done: bool) -> dict[str, str]:
+    below = ",".join(f'"{number}":{folder}' for number, folder in folders.items())
+    head = json.dumps({"type": "rows", "version": version, "from": start, "done": done})
+    return {"json": f'{head[:-1]},"rows":[{",".join(records)}],"folders":{{{below}}}}}'}
+
+
+def crumbs(location: Location | None) -> list[list[str]]:
+    """The bucket and the folders of a location: what is shown, and the exact text that it adds to the URI."""
+    if location is None:
+        return []
+    segments = _SEGMENT.findall(location.key)
+    return [[visible(location.bucket), location.bucket + "/"]] + [
+        [visible(each.removesuffix("/")) or "(empty)", each] for each in segments
+    ]
+
+
+def summary(cursor: Cursor) -> str:
+    """The loaded rows of the folder that has the focus, in a sentence."""
+    child = cursor.folder.children.get(cursor.row)
+    folder = child if child and child.open and child.listed else cursor.folder
+    if not folder.listed:
+        return ""
+    folders = folder.rows.prefix_count
+    parts = [f"{folders:,} {_kind(folder)}{'' if folders == 1 else 's'}"] if folders else []
+    objects = len(folder.rows) - folders
+    if objects or not folders:
+        parts.append(f"{objects:,} object{'' if objects == 1 else 's'}, {size_text(folder.rows.bytes)}")
+    if folder.token is not None:
+        sort = cursor.tree.sort
+        ordered = f", ordered by {sort.by} among those loaded" if sort != ("name", False) else ""
+        parts.append(f"more not loaded{ordered}")
+    return " · ".join(parts)
+
+
+def _kind(folder: Folder) -> str:
+    return "bucket" if folder.location is None and not folder.starting_with else "folder"
+
+
+def state_message(tree: Tree, cursor: Cursor, **more: Any) -> dict[str, str]:
+    """Everything but the lines."""
+    state = {
+        "type": "state",
+        "total": len(tree),
+        "focus": [*cursor.place, cursor.position],
+        "selected": [f"{number}:{row}" for number, row in cursor.selected],
+        "crumbs": crumbs(cursor.location),
+        "find": visible(tree.root.starting_with),
+        "sort": [tree.sort.by, tree.sort.descending],
+        "summary": summary(cursor),
+        **more,
+    }
+    return {"json": json.dumps(state, separators=(",", ":"))}

@@ -1,0 +1,164 @@
+"""Results as pandas frames with the columns of the reference table, typed also when empty."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from s3conn_magic.language.reference import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import pyarrow as pa
+
+_DTYPES: dict[str, Any] = {
+    "string": pd.StringDtype("pyarrow"),
+    "boolean": pd.BooleanDtype(),
+    "integer": pd.Int64Dtype(),
+    "timestamp": pd.DatetimeTZDtype("us", "UTC"),
+    "category": pd.CategoricalDtype(),
+    "list": object,
+}
+_SHOWN_ROWS = 20
+
+
+class S3Frame(pd.DataFrame):
+    """A DataFrame whose printed form shows hostile keys safely.
+
+    Control, bidi and invisible characters are shown as visible symbols, and `$…$` is not typeset. The values are
+    exact. It pickles as a plain DataFrame.
+    """
+
+    @property
+    def _constructor(self) -> type[S3Frame]:
+        return S3Frame
+
+    def __reduce__(self) -> Any:
+        return pd.DataFrame(self).__reduce_ex__(2)
+
+    def _repr_html_(self) -> str | None:
+        if not pd.get_option("display.notebook_repr_html"):
+            return None
+        with pd.option_context("display.html.use_mathjax", False):
+            return str(self._shown().to_html(notebook=True, **self._layout()))
+
+    def __repr__(self) -> str:
+        width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
+        layout = self._layout() | {"max_cols": pd.get_option("display.max_columns") or None}
+        return str(self._shown().to_string(line_width=width, **layout))
+
+    def _layout(self) -> dict[str, Any]:
+        most = pd.get_option("display.max_rows")
+        few = min(most or _SHOWN_ROWS, _SHOWN_ROWS)
+        return {
+            "max_rows": few if most and len(self) > most else most,
+            "max_cols": pd.get_option("display.max_columns"),
+            "show_dimensions": True,
+            "formatters": self._formatters(),
+            "na_rep": "",
+        }
+
+    def _shown(self) -> pd.DataFrame:
+        """Plain frame with a safe index; columns are made safe cell by cell, only where they are shown."""
+        shown = pd.DataFrame(self)
+        if not pd.api.types.is_numeric_dtype(shown.index.dtype):
+            shown = shown.set_axis(shown.index.map(_cell))
+        return shown
+
+    def _formatters(self) -> dict[Any, Callable[[Any], str]]:
+        kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
+        return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or kind == "object"}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(one) for one in value)
+    if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN is not itself
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+    text = visible(str(value))
+    most = pd.get_option("display.max_colwidth")
+    return text if not most or len(text) <= most else text[: most - 1] + "…"
+
+
+def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> S3Frame:
+    """A frame of the columns, in their order, from rows of plain values; None is missing."""
+    cells = list(zip(*rows, strict=True)) or [() for _ in columns]
+    return S3Frame({column.name: _series(column, values) for column, values in zip(columns, cells, strict=True)})
+
+
+def _series(column: Column, values: Sequence[Any]) -> Any:
+    if column.type == "timestamp":
+        return pd.Series(pd.to_datetime(list(values), utc=True).as_unit("us"), dtype=_DTYPES[column.type])
+    return pd.Series(list(values), dtype=_DTYPES[column.type])
+
+
+def listing_columns(*, versions: bool) -> tuple[Column, ...]:
+    """The columns of LIST, in order."""
+    return (*LISTING_COLUMNS, *(VERSION_COLUMNS if versions else ()), PREFIX_COLUMN)
+
+
+def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = False) -> S3Frame:
+    """The frame of LIST from the tables of one or more buckets.
+
+    Args:
+        tables: name of the bucket and the engine's table, whose columns may be fewer than the frame's.
+        versions: whether the version columns are part of it.
+
+    Returns:
+        shape (rows of all tables, 7 or 10 columns); Arrow strings, nullable integers and booleans, UTC timestamps,
+        categorical storage class.
+    """
+    import pyarrow as pa
+
+    columns = listing_columns(versions=versions)
+    parts = [_complete(bucket, table, columns) for bucket, table in tables]
+    whole = pa.concat_tables(parts).unify_dictionaries() if parts else _arrow_schema(columns).empty_table()
+    mapped = {kind: _DTYPES[name] for name, kind in _arrow_types().items() if name in {"string", "integer", "boolean"}}
+    return S3Frame(whole.to_pandas(types_mapper=mapped.get, self_destruct=True))
+
+
+def _arrow_types() -> dict[str, Any]:
+    import pyarrow as pa
+
+    return {
+        "string": pa.large_string(),
+        "integer": pa.int64(),
+        "boolean": pa.bool_(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "category": pa.dictionary(pa.int32(), pa.string()),
+    }
+
+
+def _arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    import pyarrow as pa
+
+    types = _arrow_types()
+    return pa.schema([(column.name, types[column.type]) for column in columns])
+
+
+def _complete(bucket: str, table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    import pyarrow as pa
+
+    schema = _arrow_schema(columns)
+    arrays = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if name == "bucket":
+            arrays.append(pa.repeat(pa.scalar(bucket, kind), len(table)))
+        elif name in table.column_names:
+            arrays.append(table[name].cast(kind))
+        else:
+            missing = pa.scalar(False, kind) if name == "is_prefix" else pa.scalar(None, kind)
+            arrays.append(pa.repeat(missing, len(table)))
+    return pa.table(arrays, schema=schema)
+
+
+def escaped(text: str) -> str:
+    """A text as HTML that shows it, and nothing else."""
+    return html.escape(visible(text))

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import site
+from typing import TYPE_CHECKING
+
+import pytest
+from kernels import Kernel, started
+from servers import RcloneServer
+
+from s3conn_magic.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_CLEARED = ("AWS_", "BOTO_", "S3CONN", "IPYTHON", "JUPYTER", "JPY_", "XDG_")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty home folder for this worker and every process it starts, and nothing of the user's settings."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(_CLEARED) or name in _PROXIES:
+                patch.delenv(name)
+        # Packages installed for the user are found through the home folder.
+        patch.setenv("PYTHONUSERBASE", site.getuserbase())
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("HOME", str(folder))
+        patch.setenv("USERPROFILE", str(folder))
+        for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+            patch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            patch.setenv(name, str(folder / name.lower()))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def aws_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Where this test's AWS config and credentials files would be; neither exists until the test writes it."""
+    config, credentials = tmp_path / "aws-config", tmp_path / "aws-credentials"
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    return config, credentials
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The embedded S3, one for each worker. Tests that write do so in `acme-empty` and clean up."""
+    with Sandbox.start() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    """An S3 server that is not moto, one for each worker."""
+    server = RcloneServer.start(tmp_path_factory.mktemp("rclone") / "buckets")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """One kernel for each worker; tests ask for `kernel`."""
+    with started(tmp_path_factory.mktemp("kernel")) as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def kernel(shared_kernel: Kernel) -> Kernel:
+    """A real kernel that knows no variable and has not loaded this package."""
+    shared_kernel.reset()
+    return shared_kernel

@@ -1,0 +1,165 @@
+"""A real ipykernel, driven as a notebook drives it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import KernelManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+REPOSITORY = Path(__file__).parents[1]
+_START_SECONDS = 60.0
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a kernel sent for one cell: `messages` of iopub in order, and the shell's `reply`."""
+
+    reply: Message
+    messages: list[Message] = field(default_factory=list)
+
+    def contents(self, kind: str) -> list[dict[str, Any]]:
+        """Contents of the iopub messages of one type, such as `comm_open`."""
+        return [message["content"] for message in self.messages if message["msg_type"] == kind]
+
+    def _stream(self, name: str) -> str:
+        return "".join(content["text"] for content in self.contents("stream") if content["name"] == name)
+
+    @property
+    def status(self) -> str:
+        """`ok`, `error` or `aborted`."""
+        return self.reply["content"]["status"]
+
+    @property
+    def stdout(self) -> str:
+        """What the cell printed."""
+        return self._stream("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """What it wrote to standard error, warnings among it."""
+        return self._stream("stderr")
+
+    @property
+    def displays(self) -> list[dict[str, Any]]:
+        """MIME bundles of `display_data`, in order; updates of a display are among them."""
+        kinds = {"display_data", "update_display_data"}
+        return [message["content"]["data"] for message in self.messages if message["msg_type"] in kinds]
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """MIME bundle of the cell's value."""
+        results = self.contents("execute_result")
+        return results[-1]["data"] if results else None
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """`ename`, `evalue` and `traceback` (lines) as the notebook would save them."""
+        errors = self.contents("error")
+        return errors[-1] if errors else None
+
+    @property
+    def everything(self) -> str:
+        """All that was sent, but for the echo of the cell itself: where a secret must not be found."""
+        echo = {"execute_input"}
+        return repr([message["content"] for message in self.messages if message["msg_type"] not in echo] + [self.reply])
+
+
+class Kernel:
+    """One kernel process with this repository on its path; `client` is its BlockingKernelClient."""
+
+    def __init__(self, folder: Path) -> None:
+        self._manager = KernelManager(kernel_name="python3")
+        path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+        self._manager.start_kernel(env={**os.environ, "PYTHONPATH": path}, cwd=str(folder))
+        self.client = self._manager.blocking_client()
+        try:
+            self.client.start_channels()
+            self.client.wait_for_ready(timeout=_START_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(
+        self,
+        cell: str,
+        *,
+        timeout: float = 60.0,
+        on_message: Callable[[Message], object] = lambda _: None,
+        answers: Iterable[str] = (),
+    ) -> Outcome:
+        """Run one cell and wait for its end.
+
+        Args:
+            cell: the cell's text.
+            timeout: seconds until TimeoutError.
+            on_message: called with each iopub message as it comes, for instance to `interrupt` at the right moment.
+            answers: what the user types at `input()` and `getpass()`, in order.
+        """
+        messages: list[Message] = []
+        typed = iter(answers)
+
+        def keep(message: Message) -> None:
+            messages.append(message)
+            on_message(message)
+
+        reply = self.client.execute_interactive(
+            cell,
+            timeout=timeout,
+            output_hook=keep,
+            allow_stdin=True,
+            stdin_hook=lambda _: self.client.input(next(typed)),
+        )
+        return Outcome(reply, messages)
+
+    def interrupt(self) -> None:
+        """What the notebook's stop button does."""
+        self._manager.interrupt_kernel()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the kernel."""
+        return self._manager.provisioner.pid
+
+    def reset(self) -> None:
+        """Forget every variable and this package, as if the kernel were new to both."""
+        outcome = self.run(_RESET)
+        assert outcome.status == "ok", outcome.error
+
+    def kill(self) -> None:
+        """End it without a chance to clean up, as a crash does."""
+        self._manager.shutdown_kernel(now=True)
+
+    def stop(self) -> None:
+        """End the kernel and close its sockets."""
+        self.client.stop_channels()
+        if self._manager.has_kernel:
+            self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+
+
+_RESET = """\
+import sys as _sys
+if "s3conn_magic" in get_ipython().extension_manager.loaded:
+    get_ipython().extension_manager.unload_extension("s3conn_magic")
+for _name in [name for name in _sys.modules if name.partition(".")[0] == "s3conn_magic"]:
+    del _sys.modules[_name]
+get_ipython().run_line_magic("reset", "-f")
+"""
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Kernel]:
+    """A kernel for the length of a block."""
+    kernel = Kernel(folder)
+    try:
+        yield kernel
+    finally:
+        kernel.stop()
