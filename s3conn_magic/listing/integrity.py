@@ -125,8 +125,8 @@ def _decodings(text: str) -> Iterable[str]:
 
 def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery, *, in_order: bool) -> None:
     # Where the first and last of sorted keys begin with the prefix, so do all between them.
-    probe = keys.take(pa.array([0, len(keys) - 1])) if in_order and len(keys) else keys
-    inside = not query.prefix or pc.all(pc.starts_with(probe, query.prefix)).as_py() is not False
+    ends = [keys[0].as_py(), keys[-1].as_py()] if in_order and len(keys) else keys.to_pylist()
+    inside = all(key.startswith(query.prefix) for key in ends)
     if not inside or not all(prefix.startswith(query.prefix) for prefix in prefixes):
         raise UnreadableError("the answer has keys outside the prefix that was asked for")
     if prefixes and not query.delimiter:
@@ -161,12 +161,16 @@ def _version_token(answer: Answer, *, encoded: bool, plus: bool) -> str | None:
 def _batch(columns: Columns, query: PageQuery) -> pa.RecordBatch:
     schema = VERSIONS if query.versions else OBJECTS
     try:
-        arrays = [_ARRAYS[field.name](columns).cast(field.type) for field in schema]
+        arrays = [_cast(_ARRAYS[field.name](columns), field.type) for field in schema]
     except pa.ArrowInvalid:
         raise UnreadableError("a size or time of the answer cannot be read") from None
     if arrays[1].null_count != len(arrays[1]) and pc.min(arrays[1]).as_py() < 0:
         raise UnreadableError("a size of the answer is negative")
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array if array.type == kind else array.cast(kind)
 
 
 def _optional(columns: Columns, name: str) -> pa.StringArray:
@@ -182,8 +186,7 @@ def _sizes(columns: Columns) -> pa.Array:
 
 
 def _etags(columns: Columns) -> pa.StringArray:
-    etags = _optional(columns, "ETag")
-    return pc.utf8_trim(etags, '"') if etags.null_count < len(etags) else etags
+    return _optional(columns, "ETag")
 
 
 def _storage_classes(columns: Columns) -> pa.Array:

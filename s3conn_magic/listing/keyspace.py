@@ -39,23 +39,27 @@ class Keyspace:
         self._seen: dict[_Context, set[str]] = {}
         self._closed: set[_Context] = set()
         self._tables: dict[_Context, _Table] = {}
+        self._learned = ""
 
     def learn(self, key: str) -> None:
         """Note which characters follow which."""
-        for character, *contexts in _places(key, 0):
-            if not _LEAST <= character <= _GREATEST:
-                continue
-            for context in contexts:
-                seen = self._seen.get(context)
-                if seen is None:
-                    self._seen[context] = {character}
-                elif character not in seen:
-                    seen.add(character)
-                    self._tables.pop(context, None)
+        known, self._learned = len(_shared(key, self._learned)), key
+        for character, *contexts in _places(key, known):
+            if _LEAST <= character <= _GREATEST:
+                for context in contexts:
+                    self._note(context, character)
+
+    def _note(self, context: _Context, character: str) -> None:
+        seen = self._seen.get(context)
+        if seen is None:
+            self._seen[context] = {character}
+        elif character not in seen:
+            seen.add(character)
+            self._tables.pop(context, None)
 
     def close(self, key: str, following: str) -> None:
         """Note that no key lies between two: where the first goes on alone, its characters are the last of their place."""
-        shared = len(os.path.commonprefix([key, following]))
+        shared = len(_shared(key, following))
         for character, *contexts in _places(key, shared + 1):
             for context in contexts:
                 seen = self._seen.get(context)
@@ -98,7 +102,7 @@ class Keyspace:
 
         `high` is None for the end of the keys that begin with `prefix`.
         """
-        base = os.path.commonprefix([low, high]) if high is not None else prefix
+        base = _shared(low, high) if high is not None else prefix
         if not low.startswith(base):
             return None
         start, end = self.locate(low, base), 1.0 if high is None else self.locate(high, base)
@@ -117,8 +121,13 @@ def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
     depth = key.count("/", 0, begin)
     for at in range(begin, min(len(key), begin + _LONGEST)):
         character = key[at]
-        yield character, (depth, key[max(0, at - 3) : at]), (depth, key[max(0, at - 1) : at])
+        yield character, (depth, key[at - 3 if at > 3 else 0 : at]), (depth, key[at - 1 if at else 0 : at])  # noqa: PLR2004
         depth += character == "/"
+
+
+def _shared(left: str, right: str) -> str:
+    """The characters that both begin with."""
+    return os.path.commonprefix([left, right])  # noqa: RUF071 - keys, not paths
 
 
 def _weigh(seen: set[str], *, closed: bool) -> _Table:

@@ -25,6 +25,7 @@ _WASTE, _WASTE_GROWTH, _WASTE_PART = 6, 24, 0.18
 _WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.6, 2.5, 500
 _LEARN_PAGES = 64
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
+_ANY = 1.0
 _SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
 _SURPLUS = 1.2
 _LEAST, _NEAR, _HALF = 0.05, 0.25, 0.5
@@ -47,6 +48,7 @@ class Range:
         keys: rows so far.
         bounded: whether keys are known to exist above `high`, so that it is no guess.
         left: estimated rows left, or None before the first page.
+        estimated: at how many rows `left` was estimated anew; since then it was counted down.
         asked: whether a request is under way.
         part: at which part of the rest to split next.
         surprises: how often there was more than estimated.
@@ -62,6 +64,7 @@ class Range:
     bounded: bool = False
     left: float | None = None
     asked: bool = False
+    estimated: int = 0
     part: float = _HALF
     surprises: int = 0
     below: Range | None = None
@@ -191,7 +194,7 @@ class Ranges:
         kept = up_to(page, item.high)
         item.keys += len(kept)
         self._count(item, kept)
-        self._move(item, page, last)
+        self._move(item, page, last, len(kept))
         return kept
 
     def _check_end(self, item: Range, page: Page, last: str | None) -> None:
@@ -209,7 +212,7 @@ class Ranges:
         elif item.below is not None:
             item.below.part = max(_LEAST, item.below.part / 2)
 
-    def _move(self, item: Range, page: Page, last: str | None) -> None:
+    def _move(self, item: Range, page: Page, last: str | None, rows: int) -> None:
         query = item.query
         assert query is not None  # noqa: S101
         first_page = query.token is None and query.start_after is None
@@ -219,22 +222,23 @@ class Ranges:
         if ended and self._limit is None:
             self.ranges.remove(item)
         if not ended:
-            self._estimate(item)
+            item.left = _ANY if item.left is None else max(0.0, item.left - rows)
         if not ended and first_page and not self.serial:
             self._folders.begin(query, page)
 
-    def _estimate(self, item: Range) -> None:
-        base = _common(item.start, item.high, item.prefix)
-        low, end = (
-            self._keyspace.locate(item.low, base),
-            1.0 if item.high is None else self._keyspace.locate(item.high, base),
-        )
-        done = low - (self._keyspace.locate(item.start, base) if item.start.startswith(base) else 0.0)
+    def _estimate(self, item: Range) -> float:
+        """Rows left, estimated from where the keys that have arrived stand in the range."""
+        if item.left is None or item.estimated == item.keys:
+            return item.left or 0.0
+        base, locate = _common(item.start, item.high, item.prefix), self._keyspace.locate
+        low, end = locate(item.low, base), 1.0 if item.high is None else locate(item.high, base)
+        done = low - (locate(item.start, base) if item.start.startswith(base) else 0.0)
         left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
-        if item.left is not None and item.left < self._page_keys:
-            item.surprises += 1
+        item.surprises += item.left <= 0
         least = 2.0**item.surprises * self._page_keys if item.surprises else 0.0
+        item.estimated = item.keys
         item.left = max(left, least, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
+        return item.left
 
     def _learn(self, page: Page) -> None:
         if self.serial:
@@ -248,7 +252,7 @@ class Ranges:
         if self._wasted > self._may_waste():
             return None
         worth = min(_WORTH_MOST, _WORTH_PAGES + self._pages / _WORTH_RISE) * self._page_keys
-        candidates = [item for item in wanted if (item.left or 0) > worth and item.query is not None]
+        candidates = [item for item in wanted if item.query is not None and self._estimate(item) > worth]
         for item in sorted(candidates, key=_by_left):
             split = self._at_hint(item) or self._at_guess(item)
             if split is not None:

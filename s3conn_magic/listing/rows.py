@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,7 +28,8 @@ _TAG = re.compile(rb"<(/?)([A-Za-z]+)>")
 _BETWEEN = re.compile(rb"(</[A-Za-z]+>|<(?:Contents|Version|DeleteMarker|Owner|RestoreStatus)>)\s+(?=<)")
 _ROW_TAGS = (b"<Contents>", b"<Version>", b"<DeleteMarker>")
 _ROW_END = re.compile(rb"</(?:Contents|Version|DeleteMarker)>")
-_QUOTES = (b"&quot;", b'"')
+_QUOTE = b'"'
+_QUOTES = (b"&quot;", _QUOTE)
 _MOST_SHAPES = 8
 _WIDEST = 64
 
@@ -36,14 +38,17 @@ class _UnexpectedError(ValueError):
     """The rows are not in a form that this module reads."""
 
 
-def read(body: bytes) -> Columns | None:
-    """The columns of a run of rows, or None where their form is not the usual one."""
-    for candidate in (lambda: body, lambda: _BETWEEN.sub(rb"\1", body).rstrip()):
-        # The second try is for servers that indent their XML: the same rows without the space between tags.
-        try:
-            return _read(_Region.of(candidate()))
-        except (_UnexpectedError, IndexError):
-            continue
+def read(body: bytes, begin: int, end: int) -> Columns | None:
+    """The columns of the run of rows that is `body[begin:end]`, or None where their form is not the usual one.
+
+    At least eight bytes must follow the rows, as the closing tag of the answer does.
+    """
+    with suppress(_UnexpectedError, IndexError):
+        return _read(_Region.of(body, begin, end))
+    # Servers that indent their XML: the same rows without the space between tags.
+    dense = _BETWEEN.sub(rb"\1", body[begin:end]).rstrip()
+    with suppress(_UnexpectedError, IndexError):
+        return _read(_Region.of(dense + bytes(_WORD), 0, len(dense)))
     return None
 
 
@@ -52,16 +57,20 @@ class _Region:
     """The bytes of the rows, the place of each `<` in them, and every eight bytes as one word."""
 
     body: bytes
+    begin: int
+    end: int
     opens: Positions
     words: npt.NDArray[np.uint64]
-    plain: bool
     entities: int
 
     @classmethod
-    def of(cls, body: bytes) -> _Region:
-        words = np.ndarray((len(body),), "<u8", body + bytes(_WORD), 0, (1,))
-        data = np.frombuffer(body, np.uint8)
-        return cls(body, np.flatnonzero(data == _OPEN), words, body.isascii(), int(np.count_nonzero(data == _ENTITY)))
+    def of(cls, body: bytes, begin: int, end: int) -> _Region:
+        """The rows that are `body[begin:end]`; all places are counted from the begin of the body."""
+        words: npt.NDArray[np.uint64] = np.ndarray((len(body) - _WORD + 1,), "<u8", body, 0, (1,))
+        data = np.frombuffer(body, np.uint8)[begin:end]
+        opens = np.flatnonzero(data == _OPEN)
+        opens += begin
+        return cls(body, begin, end, opens, words, int(np.count_nonzero(data == _ENTITY)))
 
     def has(self, text: bytes, at: Positions) -> bool:
         """Whether the text stands at every one of the places."""
@@ -149,9 +158,9 @@ def _depths(tags: list[tuple[bool, bytes]]) -> list[int]:
 
 
 def _read(region: _Region) -> Columns:
-    if not len(region.opens) or region.opens[0] != 0:
+    if not len(region.opens) or region.opens[0] != region.begin:
         raise _UnexpectedError
-    shape = _shape_at(region, 0)
+    shape = _shape_at(region, region.begin)
     if len(region.opens) % shape.width == 0:
         rows = np.ascontiguousarray(region.opens.reshape(-1, shape.width).T)
         if _contiguous(region, rows[0], rows[-1] + shape.end) and shape.fits(region, rows):
@@ -172,7 +181,8 @@ def _shape_at(region: _Region, start: int) -> _Shape:
 
 
 def _contiguous(region: _Region, begins: Positions, ends: Positions) -> bool:
-    return bool(begins[0] == 0 and ends[-1] == len(region.body) and np.array_equal(begins[1:], ends[:-1]))
+    ends_meet = begins[0] == region.begin and ends[-1] == region.end
+    return bool(ends_meet and np.array_equal(begins[1:], ends[:-1]))
 
 
 def _read_mixed(region: _Region) -> Columns:
@@ -227,6 +237,8 @@ def _columns(region: _Region, spans: dict[str, tuple[Positions, Positions]], mar
         spans["ETag"], unquoted = _unquoted(region, *spans["ETag"])
         entities -= unquoted
     texts = {name: _texts(region, *span, entities=entities > 0) for name, span in spans.items()}
+    if "ETag" in texts and _QUOTE in texts["ETag"].buffers()[2].to_pybytes():
+        texts["ETag"] = pc.utf8_trim(texts["ETag"], '"')
     return Columns(texts, len(markers), pa.array(markers))
 
 
@@ -245,7 +257,7 @@ def _texts(region: _Region, begins: Positions, ends: Positions, *, entities: boo
     texts = None if lacks else _same_width(region, begins, ends)
     if texts is None:
         texts = _slices(region.body, begins, ends, missing if lacks else None)
-    texts = texts if region.plain else checked_utf8(texts)
+    texts = texts if region.body.isascii() else checked_utf8(texts)
     texts = entity_column(texts) if entities else texts
     return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), texts) if lacks else texts
 
