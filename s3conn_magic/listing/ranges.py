@@ -243,7 +243,7 @@ class Ranges:
     def _learn(self, page: Page) -> None:
         if self.serial:
             return
-        for key in sample(page, 8 if self._pages < _LEARN_PAGES else 2):
+        for key in sample(page, 8 if self._pages < _LEARN_PAGES else 1):
             self._keyspace.learn(key)
         if page.prefixes and page.next_token is None:
             self._keyspace.close(page.prefixes[-1], "")

@@ -61,6 +61,7 @@ class _Region:
     end: int
     opens: Positions
     words: npt.NDArray[np.uint64]
+    plain: bool
     entities: int
 
     @classmethod
@@ -70,7 +71,7 @@ class _Region:
         data = np.frombuffer(body, np.uint8)[begin:end]
         opens = np.flatnonzero(data == _OPEN)
         opens += begin
-        return cls(body, begin, end, opens, words, int(np.count_nonzero(data == _ENTITY)))
+        return cls(body, begin, end, opens, words, body.isascii(), int(np.count_nonzero(data == _ENTITY)))
 
     def has(self, text: bytes, at: Positions) -> bool:
         """Whether the text stands at every one of the places."""
@@ -257,7 +258,7 @@ def _texts(region: _Region, begins: Positions, ends: Positions, *, entities: boo
     texts = None if lacks else _same_width(region, begins, ends)
     if texts is None:
         texts = _slices(region.body, begins, ends, missing if lacks else None)
-    texts = texts if region.body.isascii() else checked_utf8(texts)
+    texts = texts if region.plain else checked_utf8(texts)
     texts = entity_column(texts) if entities else texts
     return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), texts) if lacks else texts
 

@@ -140,7 +140,7 @@ def up_to(page: Page, high: str | None) -> Page:
 
 
 def sample(page: Page, count: int = 8) -> list[str]:
-    """A few keys and common prefixes of a page, spread over it, its first and last among them."""
+    """A few keys and common prefixes of a page, spread over it, its last among them."""
     rows = page.objects.num_rows
-    places = sorted({round(at * (rows - 1) / (count - 1)) for at in range(count)}) if rows else []
+    places = sorted({(at + 1) * rows // count - 1 for at in range(count)} - {-1}) if rows else []
     return [*(page.objects.column(0)[at].as_py() for at in places), *page.prefixes[:: max(1, len(page.prefixes) // 16)]]
