@@ -55,9 +55,10 @@ class Location:
             raise ValueError(f"a location begins with s3://{found}")
         rest = text[len(_SCHEME) :]
         if arn := _ACCESS_POINT.fullmatch(rest):
-            return cls(arn[1], arn[2] or "")
-        bucket, _, key = rest.partition("/")
-        _check_bucket(bucket)
+            bucket, key = arn[1], arn[2] or ""
+        else:
+            bucket, _, key = rest.partition("/")
+            _check_bucket(bucket)
         if len(key.encode("utf-8", "surrogatepass")) > _MAX_KEY_BYTES:
             raise ValueError(f"a key has at most {_MAX_KEY_BYTES} bytes of UTF-8")
         return cls(bucket, key)

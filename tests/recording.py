@@ -26,6 +26,8 @@ class Request:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    connection: int = 0
+    """Port at the other end: the same for requests that came by one socket."""
 
     @property
     def path(self) -> str:
@@ -152,7 +154,7 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, self.path, headers, body)
+            request = Request(self.command, self.path, headers, body, self.client_address[1])
             recorder.requests.append(request)
             self._send(recorder.answer(request))
 

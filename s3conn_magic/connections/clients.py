@@ -12,7 +12,7 @@ from s3conn_magic.connections.capture import let_capture
 from s3conn_magic.connections.credentials import DEFAULT_REGION, LiveCredentials, live_session
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.forks import Lock, renew_in_child
-from s3conn_magic.connections.guards import guard
+from s3conn_magic.connections.guards import guard, presign_by_version_4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +86,8 @@ class Clients:
             config=self._config(tries),
         )
         if service == "s3":
+            if region or self._settings.region or self._settings.endpoint:
+                presign_by_version_4(client)
             guard(client, self._name, self._current)
             let_capture(client)
         return client

@@ -107,13 +107,21 @@ def translate(error: BaseException, *, resource: str = "") -> errors.S3ConnError
 
 def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
+    if code.isdigit() and "html" in _content_type(metadata) and not error.operation_name.startswith("Head"):
+        return _not_s3(error)
     return from_code(
-        str(error.response.get("Error", {}).get("Code", "")),
+        code,
         operation=error.operation_name,
         resource=resource,
         attempts=int(metadata.get("RetryAttempts", 0)) + 1,
         status=int(metadata.get("HTTPStatusCode", 0)),
     )
+
+
+def _content_type(metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("HTTPHeaders", {}).get("content-type", "")).lower()
 
 
 def translated(call: Callable[[], _Result], *, resource: str = "") -> _Result:

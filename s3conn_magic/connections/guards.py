@@ -28,6 +28,7 @@ _WRITING_METHODS = {
     "upload_fileobj": "an upload",
     "copy": "a copy",
 }
+_PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how in ("query", "presign-post")}
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
 
 
@@ -64,6 +65,18 @@ def guard(client: Any, name: Callable[[], str], settings: Callable[[], Settings]
     client.meta.events.register_first("choose-signer.s3", choose_signer)
     for method, what in _WRITING_METHODS.items():
         setattr(client, method, _refusing(getattr(client, method), what, name, settings))
+
+
+def presign_by_version_4(client: Any) -> None:
+    """Keep botocore from presigning by version 2, which most other servers, newer regions and KMS keys refuse.
+
+    For a client that knows its region only: a signature of version 4 holds in no other.
+    """
+
+    def keep(signature_version: Any, **_: Any) -> Any:
+        return _PRESIGNED.get(str(signature_version))
+
+    client.meta.events.register_first("choose-signer.s3", keep)
 
 
 def _refusing(method: Callable[..., Any], what: str, name: Callable[[], str], settings: Callable[[], Settings]) -> Any:

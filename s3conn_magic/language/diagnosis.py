@@ -91,8 +91,9 @@ def _bad_name(source: Source, found: Token) -> StatementSyntaxError:
 
 
 def _end(source: Source) -> Span:
-    size = len(source.text.rstrip())
-    return Span(size, size)
+    """Where the text ends, not counting comments."""
+    last = source.token_before(len(source.text))
+    return Span(last.span.end, last.span.end) if last else Span(0, 0)
 
 
 def _head(source: Source, until: int) -> tuple[Token, ...]:

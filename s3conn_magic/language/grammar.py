@@ -120,6 +120,9 @@ def _clause(field: str) -> str:
 
 
 def _span(text: str, start: int, end: int) -> Span:
+    """The span without the white space around it, of which the parser skips some before and some after."""
+    while end > start and text[end - 1] in _WHITE:
+        end -= 1
     return Span(_BLANK.match(text, start).end(), end)  # type: ignore[union-attr] # it matches nothing, too
 
 
@@ -236,7 +239,7 @@ help_ = _statement(tree.Help, _words("HELP") - pp.Opt(_field("topic", topic)))
 statement = (
     create | alter | drop | show | describe | test | use | list_objects | explore | set_ | start | stop | help_
 ).set_name("a statement")
-_separator = pp.OneOrMore(_mark(";"))
+_separator = _regex(rf";[;{_WHITE}]*", "`;`").suppress()
 cell = (
     pp.Opt(_separator) - pp.Opt(statement - pp.ZeroOrMore(_separator + statement) - pp.Opt(_separator)) - pp.StringEnd()
 )

@@ -180,14 +180,15 @@ class Source:
     def _excerpt(self, span: Span, line: int) -> tuple[str, str]:
         start = self._line_starts[line - 1]
         end = self._line_starts[line] - 1 if line < len(self._line_starts) else len(self.text)
-        shown, marker = "", ""
+        shown, marker, after = "", "", 0
         for token in self._around(span, start, end):
             piece = self._masked(token, start, end)
             inside = token.span.start < span.end and span.start < token.span.end
             shown += piece
             marker += ("^" if inside else " ") * len(piece)
+            after = len(shown) if token.span.end <= span.start else after
         if "^" not in marker:
-            marker = " " * len(shown) + "^"
+            marker = " " * after + "^"
         return _cut(shown.rstrip(), marker.rstrip())
 
     def _around(self, span: Span, start: int, end: int) -> tuple[Token, ...]:

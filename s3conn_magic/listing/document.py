@@ -77,7 +77,8 @@ def _columns(rows: list[ET.Element]) -> Columns:
             column = texts.setdefault(local(child), [None] * len(rows))
             if column[index] is not None:
                 raise UnreadableError("a row of the answer has a field twice")
-            column[index] = child.text or ""
+            text = child.text or ""
+            column[index] = text.strip('"') if local(child) == "ETag" else text
     markers = [local(row) == "DeleteMarker" for row in rows]
     return Columns(
         {name: pa.array(values, pa.string()) for name, values in texts.items()},

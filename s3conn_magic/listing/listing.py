@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.background import Background
-from s3conn_magic.listing.engine import Engine
+from s3conn_magic.listing.engine import Engine, Restart
 from s3conn_magic.listing.fetch import open_fetcher
 from s3conn_magic.listing.order import Order
 from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
@@ -82,7 +82,10 @@ class Listing:
             ListingInterrupted: the user interrupted it.
             S3ConnError: it failed before anything arrived.
         """
-        return self._watched(keep=keep, every=None)
+        for report in self._watched(keep=keep, every=None):
+            if isinstance(report, Restart):
+                raise self._failure(UnreadableError("the server lists keys in no order, and rows were handed out"))
+            yield report
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
         """One table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.
@@ -94,7 +97,9 @@ class Listing:
         """
         report = None if on_progress is None else lambda: on_progress(self.progress)
         try:
-            for _ in self._watched(keep=True, every=report):
+            for arrived in self._watched(keep=True, every=report):
+                if isinstance(arrived, Restart):
+                    self._arrived.clear()
                 if report is not None:
                     report()
         except KeyboardInterrupt:
@@ -119,13 +124,13 @@ class Listing:
     ) -> None:
         self.cancel()
 
-    def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page]:
+    def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page | Restart]:
         try:
             self._background.start()
-            for page in self._background.reports(every=every):
-                if keep:
-                    self._arrived.append(page)
-                yield page
+            for report in self._background.reports(every=every):
+                if keep and isinstance(report, Page):
+                    self._arrived.append(report)
+                yield report
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except (S3ConnError, UnreadableError) as error:
@@ -135,7 +140,7 @@ class Listing:
 
     def _interrupted(self) -> ListingInterrupted:
         self.cancel()
-        self._arrived += self._background.drain()
+        self._arrived += [report for report in self._background.drain() if isinstance(report, Page)]
         rows = self.table()
         return ListingInterrupted(f"the listing was interrupted after {len(rows):,} rows", rows_so_far=rows)
 

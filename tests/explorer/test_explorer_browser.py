@@ -301,6 +301,32 @@ def test_orders_what_is_loaded_and_says_so(lake):
     lake.row("2024-0000.log.gz").wait_for()
 
 
+def test_opening_at_the_bottom_shows_what_is_inside(lake):
+    """A folder that is opened at the lower edge is moved up until its first rows are in sight."""
+    lake.row("lake").click()
+    lake.press("End", "Enter")
+    lake.row("a<b>&c/").wait_for()
+    lake.root.page.wait_for_function(
+        """([row, body]) => row.getBoundingClientRect().bottom <= body.getBoundingClientRect().bottom""",
+        arg=[lake.row("a<b>&c/").element_handle(), lake.body.element_handle()],
+    )
+
+
+def test_a_page_that_is_loaded_again_shows_the_same(notebook, lake):
+    """After the page is loaded again, the explorer shows the open folders without asking for them again."""
+    lake.toggle("curated/")
+    lake.row("orders/").wait_for()
+    notebook.save()
+    asked = notebook.value("len(buckets.asked)")
+    notebook.save()
+    notebook.page.reload()
+    again = Shown(notebook, notebook.page.locator(".s3x").last)
+    again.row("orders/").wait_for()
+    again.toggle("events/")
+    again.row("year=2024/").wait_for()
+    assert notebook.value("len(buckets.asked)") == str(int(asked) + 1)
+
+
 def test_two_explorers_in_one_notebook(notebook, tree):
     """Two explorers in one notebook keep to themselves."""
     other = explore(notebook, "second = Explorer(MadeUpBuckets(), title='second')\nsecond")

@@ -409,6 +409,17 @@ def test_the_browser_end_is_small():
     assert len(str(Explorer._esm).encode()) + len(str(Explorer._css).encode()) < 40_000
 
 
+def test_the_browser_end_is_safe_under_a_strict_policy():
+    """The script writes no markup, evaluates no text, sets no style attribute and loads nothing."""
+    script = str(Explorer._esm)
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "fetch("):
+        assert forbidden not in script
+    assert 'setAttribute("style"' not in script
+    assert [line for line in script.splitlines() if "http" in line and "www.w3.org/2000/svg" not in line] == []
+    assert "url(" not in str(Explorer._css)
+    assert "@import" not in str(Explorer._css)
+
+
 def test_entries_travel_between_processes():
     """An entry can be pickled."""
     entry = Entry(LAKE, is_prefix=True)

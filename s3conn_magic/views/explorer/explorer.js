@@ -142,6 +142,7 @@ class Store extends EventTarget {
   }
 
   receiveRows(message) {
+    if (message.done) this.asked = null;
     const coming = this.coming?.state.version === message.version ? this.coming : null;
     if (!coming && this.state?.version !== message.version) return;
     const into = coming ?? this;
@@ -152,7 +153,6 @@ class Store extends EventTarget {
       else line.hint = rest[0];
       into.rows.set(message.from + index, line);
     });
-    if (message.done) this.asked = null;
     if (coming && message.done) this.commit(coming);
     if (this.mode && this.rows.has(this.focus.at)) this.moveTo(this.focus.at, this.mode);
     else this.tell();
@@ -205,6 +205,7 @@ class View {
     this.scrolled = 0;
     this.slots = [];
     this.typed = "";
+    this.typedAt = 0;
     this.queue = [];
     this.said = 0;
     this.build(el);
@@ -236,6 +237,7 @@ class View {
     this.find.placeholder = "Begins with… or s3://…";
     this.find.setAttribute("aria-label", "Show what begins with this text in the current folder, or go to an s3:// location");
     this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
+    this.clear.hidden = true;
     form.append(icon("find"), this.find, this.clear);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -288,7 +290,7 @@ class View {
 
   buildFoot() {
     const foot = make("div", "s3x-foot");
-    this.summary = make("span", "s3x-summary");
+    this.summary = make("span", "s3x-summary", "Waiting for the kernel…");
     this.live = make("span", "s3x-live");
     this.live.setAttribute("role", "status");
     foot.append(this.summary, this.live);
@@ -330,8 +332,9 @@ class View {
     if (this.rise && state.seq >= this.rise) this.rise = this.scrollTo(0);
     else if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
     if (this.follow && state.seq >= this.store.seq) this.reveal();
+    if (this.unfolding) this.unfold(this.store);
     this.scrollTo(Math.min(this.top(), this.bottom()));
-    while (this.queue.length && !this.follow) this.takeKey(this.queue.shift());
+    while (this.queue.length && !this.waits()) this.takeKey(this.queue.shift());
   }
 
   paintBar(state) {
@@ -413,11 +416,21 @@ class View {
     this.paint();
   }
 
-  reveal() {
+  /** Bring the focus into sight, and some lines below it. */
+  reveal(below = 0) {
     this.follow = false;
     const y = this.store.focus.at * ROW;
+    const end = Math.min(y + (1 + below) * ROW, this.total * ROW);
+    if (end > this.top() + this.height()) this.scrollTo(Math.min(y, end - this.height()));
     if (y < this.top()) this.scrollTo(y);
-    else if (y + ROW > this.top() + this.height()) this.scrollTo(y + ROW - this.height());
+  }
+
+  /** Show the beginning of what was just opened. */
+  unfold({ focus, rows }) {
+    const row = rows.get(focus.at);
+    if (!row || idOf(row) !== this.unfolding || !(row.flags & OPEN) || row.flags & BUSY) return;
+    this.unfolding = "";
+    this.reveal(4);
   }
 
   // ---- drawing
@@ -595,31 +608,38 @@ class View {
     const slot = this.rowOf(event);
     if (!slot?.row || event.button) return;
     const { row, at } = slot;
-    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.store.on(row, "toggle");
+    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.toggle(row);
     else this.store.moveTo(at, event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one");
     if (event.shiftKey) event.preventDefault();
   }
 
   onDouble(event) {
     const slot = this.rowOf(event);
-    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.store.on(slot.row, "toggle");
+    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.toggle(slot.row);
+  }
+
+  toggle(row) {
+    this.unfolding = idOf(row);
+    return this.actOn("toggle", { place: [row.folder, row.row] });
   }
 
   onKey(event) {
     if (event.target !== this.body || event.altKey || !this.store.state) return;
     const { key, shiftKey } = event;
-    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey };
+    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
     const ours = keyed.control ? key === "c" || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
-    if (!ours || !(this.follow ? this.queue.push(keyed) : this.takeKey(keyed))) return;
+    if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
   }
+
+  waits() { return this.follow || this.store.mode !== ""; }
 
   /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
   takeKey(keyed) {
     const row = this.store.rows.get(this.store.focus.at);
     if (keyed.control && keyed.key === "c") return this.copyFocused(row);
-    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed.key)));
+    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
   }
 
   copyFocused(row) {
@@ -652,10 +672,11 @@ class View {
     if (!row) return false;
     const opens = row.flags & PREFIX;
     const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[key];
+    if (act === "right") this.unfolding = idOf(row);
     if (act) return this.actOn(act, { place: [row.folder, row.row] });
     if (key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
     if (key !== "Enter") return key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
-    if (opens) return this.actOn("toggle", { place: [row.folder, row.row] });
+    if (opens) return this.toggle(row);
     const acts = row.row < 0 ? this.tools(row) : [];
     acts[shiftKey ? acts.length - 1 : 0]?.click();
     return true;
@@ -667,10 +688,10 @@ class View {
     return true;
   }
 
-  typeAhead(key) {
+  typeAhead({ key, time }) {
     if (key.length !== 1) return false;
-    clearTimeout(this.forget);
-    this.forget = setTimeout(() => (this.typed = ""), 700);
+    if (time - this.typedAt > 700) this.typed = "";
+    this.typedAt = time;
     this.typed += key;
     return this.actOn("typed", { text: this.typed });
   }

@@ -1,0 +1,200 @@
+"""botocore's errors and servers' codes become errors of this package, which repeat none of their values."""
+
+from __future__ import annotations
+
+import inspect
+from string import Formatter
+
+import pytest
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from s3conn_magic import errors
+from s3conn_magic.connections import faults
+
+PLANTED = "PLANTED/Secret+Value"
+RESOURCE = "arn:aws:s3:::acme"
+
+
+def classes():
+    """Every exception class of botocore's module, with its name."""
+    found = inspect.getmembers(boto, inspect.isclass)
+    return [one for name, one in found if one.__module__ == boto.__name__ and issubclass(one, Exception)]
+
+
+def made(kind):
+    """An instance with the secret for every value that its message asks for."""
+    if issubclass(kind, boto.ClientError):
+        return kind({"Error": {"Code": "SomethingNew", "Message": PLANTED}}, "GetObject")
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    named = {one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD}
+    if any(one.kind is one.VAR_KEYWORD for one in parameters) and hasattr(kind, "fmt"):
+        named |= {field for _, field, _, _ in Formatter().parse(kind.fmt) if field}
+    return kind(**dict.fromkeys(named, PLANTED)) if named else kind() if hasattr(kind, "fmt") else kind(PLANTED)
+
+
+@pytest.mark.parametrize("kind", classes(), ids=lambda one: one.__name__)
+def test_every_exception_of_botocore_has_one_of_ours(kind):
+    """Each class becomes an error of this package, none of botocore's own an InternalError, and shows no value."""
+    error = made(kind)
+    translated = faults.translate(error, resource=RESOURCE)
+    assert isinstance(translated, errors.S3ConnError)
+    if issubclass(kind, boto.BotoCoreError | boto.ClientError):
+        assert not isinstance(translated, errors.InternalError)
+    assert PLANTED not in translated.block()
+    assert PLANTED not in repr(vars(translated))
+
+
+def test_the_secret_was_planted():
+    """Most of the errors above would have shown the secret, so that the test can fail."""
+    shown = [kind for kind in classes() if PLANTED in str(made(kind))]
+    assert len(shown) > 60
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (boto.NoCredentialsError, errors.CredentialsError),
+        (boto.ProfileNotFound, errors.CredentialsError),
+        (boto.UnauthorizedSSOTokenError, errors.CredentialsError),
+        (boto.SSOTokenLoadError, errors.CredentialsError),
+        (boto.CredentialRetrievalError, errors.CredentialsError),
+        (boto.ConnectTimeoutError, errors.EndpointError),
+        (boto.ReadTimeoutError, errors.EndpointError),
+        (boto.EndpointConnectionError, errors.EndpointError),
+        (boto.ConnectionClosedError, errors.EndpointError),
+        (boto.SSLError, errors.EndpointError),
+        (boto.ProxyConnectionError, errors.EndpointError),
+        (boto.NoRegionError, errors.RegionError),
+        (boto.InvalidRegionError, errors.RegionError),
+        (boto.ParamValidationError, errors.EndpointError),
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_the_kinds_that_matter(kind, expected):
+    """The errors that people meet become the ones that say what to do."""
+    assert type(faults.translate(made(kind))) is expected
+
+
+def test_an_answer_that_cannot_be_parsed():
+    """A parser's error is about the server, and repeats nothing of the body."""
+    found = faults.translate(ResponseParserError(f"not XML: {PLANTED}"))
+    assert type(found) is errors.EndpointError
+    assert PLANTED not in found.block()
+
+
+def test_what_nobody_foresaw():
+    """Any other exception is an InternalError that names its kind and place, and no value."""
+    found = faults.translate(ValueError(PLANTED))
+    assert type(found) is errors.InternalError
+    assert "ValueError" in found.message
+    assert PLANTED not in found.block()
+
+
+def test_ours_stay_what_they_are():
+    """An error of this package passes unchanged."""
+    error = errors.RegionError("as it is")
+    assert faults.translate(error) is error
+
+
+@pytest.mark.parametrize("code", sorted(faults._WRONG_CREDENTIALS))
+def test_codes_of_wrong_credentials(code):
+    """Each says what is wrong with the credentials, with its code and what to do."""
+    found = faults.from_code(code, operation="ListBuckets", resource="")
+    assert type(found) is errors.CredentialsError
+    assert code in found.message
+    assert found.hint
+
+
+@pytest.mark.parametrize("code", sorted(faults._DENIED))
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("ListBuckets", "s3:ListAllMyBuckets"),
+        ("ListObjectsV2", "s3:ListBucket"),
+        ("ListObjectVersions", "s3:ListBucketVersions"),
+        ("HeadObject", "s3:GetObject"),
+        ("PutObject", "s3:PutObject"),
+        ("AssumeRole", "sts:AssumeRole"),
+        ("GetCallerIdentity", "sts:GetCallerIdentity"),
+    ],
+)
+def test_codes_of_denial_name_the_action(code, operation, action):
+    """Each names the IAM action that is missing and the resource."""
+    found = faults.from_code(code, operation=operation, resource=RESOURCE)
+    assert type(found) is errors.AccessDeniedError
+    assert (found.action, found.resource) == (action, RESOURCE)
+    assert action in found.message
+    assert action in found.hint
+
+
+@pytest.mark.parametrize("code", sorted(faults._REGIONS))
+def test_codes_of_another_region(code):
+    """Each is a RegionError that names the resource."""
+    found = faults.from_code(code, operation="ListObjectsV2", resource=RESOURCE)
+    assert type(found) is errors.RegionError
+    assert RESOURCE in found.message
+
+
+@pytest.mark.parametrize("code", sorted(faults._THROTTLED))
+def test_codes_of_throttling(code):
+    """Each says how often the request was tried."""
+    found = faults.from_code(code, operation="ListObjectsV2", resource=RESOURCE, attempts=3)
+    assert type(found) is errors.ThrottledError
+    assert found.attempts == 3
+    assert "3" in found.message
+
+
+@pytest.mark.parametrize("code", sorted(faults._UNAVAILABLE))
+def test_codes_of_a_server_that_fails(code):
+    """Each is an EndpointError with the code."""
+    found = faults.from_code(code, operation="ListObjectsV2", resource=RESOURCE)
+    assert type(found) is errors.EndpointError
+    assert code in found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "operation"),
+    [("NoSuchBucket", "ListObjectsV2"), ("InvalidBucketName", "GetObject"), ("404", "HeadBucket")],
+)
+def test_codes_of_a_missing_bucket(code, operation):
+    """Each names the bucket alone, though the resource names a key too."""
+    found = faults.from_code(code, operation=operation, resource=f"{RESOURCE}/folder/key")
+    assert type(found) is errors.BucketNotFoundError
+    assert found.message == "there is no bucket acme"
+
+
+@pytest.mark.parametrize("code", ["EntirelyNew", "NoSuchKey", "404", "501", ""])
+def test_other_codes(code):
+    """Any other code is an EndpointError that names operation and code, or the status where there is none."""
+    found = faults.from_code(code, operation="GetObject", resource=RESOURCE, status=404)
+    assert type(found) is errors.EndpointError
+    assert "GetObject" in found.message
+    assert (code or "status 404") in found.message
+
+
+@pytest.mark.parametrize("code", ["<script>", "Secret Key: abc", "x" * 61, "a\x1b[31m"])
+def test_a_code_that_is_none_is_not_repeated(code):
+    """What does not look like a code is replaced by the status: a hostile server may put anything there."""
+    found = faults.from_code(code, operation="GetObject", resource=RESOURCE, status=400)
+    assert code not in found.block()
+    assert "status 400" in found.message
+
+
+def test_hostile_resources_are_shown_safely():
+    """Control characters of a key in an error are visible symbols."""
+    found = faults.from_code("AccessDenied", operation="GetObject", resource=f"{RESOURCE}/\x1b[31m\u202e")
+    assert "\x1b" not in found.block()
+    assert "\u202e" not in found.block()
+
+
+def test_nothing_of_botocore_is_chained():
+    """`translated` raises ours with no cause or context: botocore's error holds headers and bodies."""
+
+    def fail():
+        raise boto.EndpointConnectionError(endpoint_url=PLANTED)
+
+    with pytest.raises(errors.EndpointError) as raised_error:
+        faults.translated(fail)
+    assert raised_error.value.__cause__ is None
+    assert raised_error.value.__context__ is None

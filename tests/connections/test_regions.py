@@ -1,0 +1,191 @@
+"""The region of a bucket, found by asking a server that answers as S3 does."""
+
+from __future__ import annotations
+
+import pytest
+from recording import Reply, error, listing, recording
+from statements import Statements, create
+
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    CredentialsError,
+    EndpointError,
+    RegionError,
+    ThrottledError,
+)
+from s3conn_magic.locations import Location
+from s3conn_magic.sandbox import Keys
+from s3conn_magic.secrets import Secret
+
+KEYS = Keys("AKIAONE", Secret("one-secret"))
+BUCKET = "far-away"
+HERE = {"x-amz-bucket-region": "eu-west-1"}
+
+
+class Server:
+    """Answers HEAD of the bucket with `head` and everything else with `other`."""
+
+    def __init__(self):
+        self.head = Reply(200, HERE)
+        self.other = listing(BUCKET, "a.txt")
+
+    def __call__(self, request):
+        """The answer to one request."""
+        return self.head if request.method == "HEAD" else self.other
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+def wire(server, monkeypatch):
+    """The server, in AWS's place."""
+    with recording(server) as recorder:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", recorder.endpoint)
+        yield recorder
+
+
+@pytest.fixture
+def run(wire):
+    """A session with an unprobed connection without REGION and ENDPOINT."""
+    assert wire.endpoint
+    statements = Statements()
+    statements(create("lake", keys=KEYS, VALIDATE=False))
+    return statements
+
+
+def heads(wire):
+    return [one for one in wire.requests if one.method == "HEAD"]
+
+
+@pytest.mark.parametrize("status", [200, 301, 307, 400, 403])
+def test_the_header_names_the_region(run, wire, server, status):
+    """One HEAD finds the region, whatever its status, and the listing is signed for it; the next one asks no more."""
+    server.head = Reply(status, HERE)
+    assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+    run(f"LIST 's3://{BUCKET}/'")
+    assert [one.signed_for for one in wire.requests] == ["us-east-1", "eu-west-1", "eu-west-1"]
+    assert len(heads(wire)) == 1
+
+
+def test_the_first_question_goes_to_the_region_of_the_configuration(run, wire, server, monkeypatch):
+    """A bucket of another partition is known only there, so AWS_DEFAULT_REGION is asked before us-east-1."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
+    server.head = Reply(200)
+    run(f"LIST 's3://{BUCKET}/'")
+    assert {one.signed_for for one in wire.requests} == {"cn-north-1"}
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_redirect_to_nowhere_ends(run, wire, server, status):
+    """A redirect that names no region is a RegionError that says what to do, after at most three requests."""
+    server.head = Reply(status)
+    failed = run.fails(f"LIST 's3://{BUCKET}/'", RegionError)
+    assert BUCKET in failed.message
+    assert "REGION" in failed.hint
+    assert 1 <= len(wire.requests) <= 3
+
+
+def test_a_missing_bucket(run, wire, server):
+    """404 is a BucketNotFoundError after one request."""
+    server.head = Reply(404)
+    failed = run.fails(f"LIST 's3://{BUCKET}/'", BucketNotFoundError)
+    assert BUCKET in failed.message
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(error(403, "AccessDenied"), AccessDeniedError), (error(400, "ExpiredToken"), CredentialsError)],
+)
+def test_a_refusal_without_a_region_is_left_to_the_listing(run, wire, server, answer, kind):
+    """Who may not HEAD a bucket may list a prefix of it; where not, the listing's refusal says why."""
+    server.head = Reply(answer.status)
+    assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+    run(create("other", keys=KEYS, VALIDATE=False))
+    server.other = answer
+    run.fails(f"LIST 's3://{BUCKET}/' USING other", kind)
+    assert len(heads(wire)) == 2
+
+
+@pytest.mark.parametrize(("status", "kind"), [(503, ThrottledError), (500, EndpointError)])
+def test_a_server_that_fails_is_no_missing_region(run, server, status, kind, monkeypatch):
+    """A server that cannot answer is said as such."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    server.head = Reply(status)
+    run.fails(f"LIST 's3://{BUCKET}/'", kind)
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        Reply(301, HERE, b"<Error><Code>PermanentRedirect</Code></Error>"),
+        Reply(400, {}, b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"),
+    ],
+)
+def test_a_listing_learns_the_region_from_a_redirect(run, wire, server, redirect):
+    """A region that turns out wrong is learnt from the listing's answer, once, and remembered."""
+    server.head = Reply(200, {"x-amz-bucket-region": "us-west-2"})
+    page = server.other
+    wire.answer = lambda one: (
+        server.head if one.method == "HEAD" else page if one.signed_for == "eu-west-1" else redirect
+    )
+    assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+    assert [one.signed_for for one in wire.requests] == ["us-east-1", "us-west-2", "eu-west-1"]
+    assert run.connection("lake").regions.of(BUCKET) == "eu-west-1"
+
+
+def test_a_listing_that_is_sent_in_circles_ends(run, wire, server):
+    """A server that redirects for ever gets three requests at most, and the error is a RegionError."""
+    server.other = Reply(301, {"x-amz-bucket-region": "eu-west-2"}, b"<Error><Code>PermanentRedirect</Code></Error>")
+    run.fails(f"LIST 's3://{BUCKET}/'", RegionError)
+    assert len(wire.requests) == 3
+
+
+def test_a_redirected_probe_is_followed_once(server, wire):
+    """CREATE with a display filter probes where HEAD says the bucket is."""
+    run = Statements()
+    card = run(create("lake", keys=KEYS, PATH_DISPLAY_FILTER=f"s3://{BUCKET}/in/"))
+    assert dict(card.lines)["region"] == "eu-west-1"
+    [asked] = [one for one in wire.requests if one.method == "GET"]
+    assert (asked.signed_for, asked.query["prefix"]) == ("eu-west-1", "in/")
+    assert server.head.headers == HERE
+
+
+@pytest.mark.parametrize("option", ["REGION", "ENDPOINT"])
+def test_a_region_or_endpoint_of_one_s_own_asks_nothing(wire, option):
+    """With REGION or ENDPOINT no HEAD is sent, and requests are signed for REGION or us-east-1."""
+    run = Statements()
+    value = wire.endpoint if option == "ENDPOINT" else "ap-south-1"
+    run(create("lake", keys=KEYS, VALIDATE=False, **{option: value}))
+    run(f"LIST 's3://{BUCKET}/'")
+    assert heads(wire) == []
+    assert [one.signed_for for one in wire.requests] == ["us-east-1" if option == "ENDPOINT" else "ap-south-1"]
+
+
+def test_a_wrong_region_of_one_s_own_is_said(wire, server):
+    """Where REGION is wrong, it is not overruled: the error says to leave it out."""
+    run = Statements()
+    run(create("lake", keys=KEYS, VALIDATE=False, REGION="ap-south-1"))
+    server.other = Reply(301, HERE, b"<Error><Code>PermanentRedirect</Code></Error>")
+    failed = run.fails(f"LIST 's3://{BUCKET}/'", RegionError)
+    assert "Leave REGION out" in failed.hint
+    assert len(wire.requests) <= 3
+
+
+def test_an_access_point_s_region_is_in_its_name(run, wire):
+    """The region of an access point is read from its ARN, without a request."""
+    arn = "arn:aws:s3:eu-central-1:123456789012:accesspoint/reports"
+    assert run.connection("lake").regions.of(Location(arn).bucket) == "eu-central-1"
+    assert wire.requests == []
+
+
+def test_alter_forgets_regions(run, wire):
+    """After an ALTER the region is found anew, for it may be another account's bucket."""
+    run(f"LIST 's3://{BUCKET}/'")
+    run("ALTER S3 CONNECTION lake SET AWS_ACCESS_KEY_ID = 'AKIATWO' VALIDATE = FALSE")
+    run(f"LIST 's3://{BUCKET}/'")
+    assert len(heads(wire)) == 2
