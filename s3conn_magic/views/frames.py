@@ -73,7 +73,10 @@ class S3Frame(pd.DataFrame):
 
     def __repr__(self) -> str:
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
-        layout = self._layout() | {"max_cols": pd.get_option("display.max_columns") or None}
+        layout = self._layout() | {
+            "max_cols": pd.get_option("display.max_columns") or None,
+            "max_colwidth": pd.get_option("display.max_colwidth"),
+        }
         table = _lines(str(self._shown().to_string(line_width=width, **layout)))
         label = self._label()
         return f"{label}\n{table}" if label else table

@@ -1,0 +1,249 @@
+"""Result frames: their columns, their types, and how hostile keys are printed."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from statements import Statements, create
+
+from s3conn_magic.language.reference import STATEMENTS, find_statement
+from s3conn_magic.sandbox.data import ODD_KEYS
+from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
+from s3conn_magic.views.frames import S3Frame, S3Series, frame_of, listing_columns, listing_frame
+
+STRING, BOOLEAN, INTEGER = "string", "boolean", "Int64"
+TIME, CATEGORY, OBJECT = "datetime64[us, UTC]", "category", "object"
+LISTING = {
+    "bucket": STRING,
+    "key": STRING,
+    "size": INTEGER,
+    "last_modified": TIME,
+    "etag": STRING,
+    "storage_class": CATEGORY,
+}
+VERSIONS = {"version_id": STRING, "is_latest": BOOLEAN, "is_delete_marker": BOOLEAN}
+PREFIX = {"is_prefix": BOOLEAN}
+CONNECTIONS = {
+    "name": STRING,
+    "type": STRING,
+    "credentials": STRING,
+    "identity": STRING,
+    "region": STRING,
+    "endpoint": STRING,
+    "read_only": BOOLEAN,
+    "encryption": STRING,
+    "display_filters": OBJECT,
+    "comment": STRING,
+    "created_at": TIME,
+    "state": STRING,
+}
+FRAMES = {
+    "SHOW CONNECTIONS": CONNECTIONS,
+    "SHOW CONNECTIONS LIKE 'no%such'": CONNECTIONS,
+    "DESCRIBE CONNECTION lake": dict.fromkeys(("option", "value", "source"), STRING)
+    | {"mutable": BOOLEAN, "description": STRING},
+    "TEST CONNECTION lake": {"action": STRING, "allowed": BOOLEAN, "detail": STRING, "ms": INTEGER},
+    "HELP": dict.fromkeys(("statement", "syntax", "description"), STRING),
+    "SHOW BUCKETS": {"bucket": STRING, "location": STRING, "region": STRING, "created_at": TIME},
+    "SHOW BUCKETS LIKE 'no%such'": {"bucket": STRING, "location": STRING, "region": STRING, "created_at": TIME},
+    "LIST": LISTING | PREFIX,
+    "LIST MATCHING 'none'": LISTING | PREFIX,
+    "LIST VERSIONS": LISTING | VERSIONS | PREFIX,
+    f"LIST 's3://{LAKE}/'": LISTING | PREFIX,
+    f"LIST 's3://{LAKE}/sales/' RECURSIVE": LISTING | PREFIX,
+    f"LIST 's3://{EMPTY}/'": LISTING | PREFIX,
+    f"LIST 's3://{EMPTY}/' RECURSIVE VERSIONS": LISTING | VERSIONS | PREFIX,
+    f"LIST 's3://{ARCHIVE}/' VERSIONS RECURSIVE": LISTING | VERSIONS | PREFIX,
+    f"LIST 's3://{ARCHIVE}/' VERSIONS": LISTING | VERSIONS | PREFIX,
+    f"LIST 's3://{LAKE}/' LIMIT 0": LISTING | PREFIX,
+}
+HOSTILE = "a\x1b[31mred\u202e<script>1</script>$x^2$\n\x00&amp;"
+
+
+@pytest.fixture(scope="module")
+def run(sandbox):
+    """A session with the connection `lake` to the sandbox."""
+    statements = Statements()
+    statements(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    return statements
+
+
+@pytest.fixture
+def hostile():
+    """A listing of one hostile key and one plain one."""
+    row = ("bucket", HOSTILE, 3, datetime(2026, 1, 2, tzinfo=UTC), "etag", "STANDARD", False)
+    return frame_of(listing_columns(versions=False), [row, ("bucket", "plain", None, None, None, None, True)])
+
+
+@pytest.mark.parametrize("statement", FRAMES)
+def test_columns_and_types(run, statement):
+    """Every frame has the columns of the reference, in order and typed, with rows or without."""
+    frame = run(statement)
+    assert isinstance(frame, pd.DataFrame)
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == FRAMES[statement]
+    assert list(frame.columns) == list(FRAMES[statement])
+    assert isinstance(frame.index, pd.RangeIndex)
+
+
+def test_every_statement_with_columns_is_tested():
+    """A statement that gets a frame tomorrow is missing here until its columns are written above."""
+    tested = {find_statement(" ".join(one.split()[:2])) or find_statement(one.split()[0]) for one in FRAMES}
+    assert {one for one in STATEMENTS if one.columns} == tested
+
+
+def test_no_connection_is_an_empty_frame():
+    """SHOW CONNECTIONS in a new session has its columns and types and no row."""
+    frame = Statements()("SHOW CONNECTIONS")
+    assert frame.empty
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == CONNECTIONS
+
+
+def test_values_are_exact(run):
+    """Keys come as they are in the bucket: nothing is normalised, decoded, dropped or made visible."""
+    frame = run(f"LIST 's3://{ODD}/' RECURSIVE")
+    assert sorted(frame["key"]) == sorted(ODD_KEYS)
+    assert frame["size"].tolist() == [0 if key.endswith("/") else len(f"This is {key!a}.\n") for key in frame["key"]]
+
+
+def test_versions_and_markers(run):
+    """VERSIONS gives every version, which one is current, and deletion markers without a size."""
+    frame = run(f"LIST 's3://{ARCHIVE}/' VERSIONS RECURSIVE")
+    assert len(frame) == 4
+    marker = frame[frame["is_delete_marker"]]
+    assert marker["key"].tolist() == ["contracts/expired.txt"]
+    assert marker["size"].isna().all()
+    assert marker["is_latest"].all()
+    assert frame.groupby("key")["is_latest"].sum().tolist() == [1, 1]
+    assert frame["version_id"].nunique() == 4
+
+
+def test_tables_of_several_buckets_are_one_frame():
+    """Tables with fewer columns than the frame are filled with what is missing, in order."""
+    first = pa.table({"key": ["a"], "storage_class": pa.array(["STANDARD"]).dictionary_encode()})
+    second = pa.table({"key": ["b"], "storage_class": pa.array(["GLACIER"]).dictionary_encode()})
+    frame = listing_frame([("one", first), ("two", second)])
+    assert frame[["bucket", "key", "storage_class"]].to_numpy().tolist() == [
+        ["one", "a", "STANDARD"],
+        ["two", "b", "GLACIER"],
+    ]
+    assert frame["size"].isna().all()
+    assert not frame["is_prefix"].any()
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == LISTING | PREFIX
+
+
+# Printing
+
+
+def assert_safe(text):
+    """No control, bidi or invisible character but line feeds, and the visible symbols in their place."""
+    assert not any(one in text for one in "\x1b\x00\u202e\r")
+    assert "\u241b[31m" in text
+    assert "\u27e8U+202E\u27e9" in text
+
+
+def test_html_shows_hostile_keys_safely(hostile):
+    """The HTML form escapes tags and entities, shows controls as symbols, and keeps MathJax off."""
+    page = hostile._repr_html_()
+    assert_safe(page)
+    assert "<script>" not in page
+    assert "&lt;script&gt;1&lt;/script&gt;$x^2$\u240a\u2400&amp;amp;" in page
+    assert "tex2jax_ignore" in page
+    assert "mathjax_ignore" in page
+
+
+def test_text_shows_hostile_keys_safely(hostile):
+    """The text form sends no control character to the terminal, and one row is one line."""
+    text = repr(hostile)
+    assert_safe(text)
+    assert len([line for line in text.splitlines() if "red" in line]) == 1
+
+
+FORMS = {
+    "rows": lambda frame: frame.head(1),
+    "columns": lambda frame: frame[["key", "size"]],
+    "filtered": lambda frame: frame[frame["size"] == 3],
+    "sorted": lambda frame: frame.sort_values("key"),
+    "copied": lambda frame: frame.copy(),
+    "index": lambda frame: frame.set_index("key"),
+    "two in the index": lambda frame: frame.set_index(["bucket", "key"]),
+    "pivoted": lambda frame: frame.set_index("key").T,
+    "renamed": lambda frame: frame.rename(columns={"key": HOSTILE}),
+    "column": lambda frame: frame["key"],
+    "row": lambda frame: frame.iloc[0],
+    "indexed column": lambda frame: frame.set_index("key")["size"],
+    "named": lambda frame: frame["size"].rename(HOSTILE),
+    "back to a frame": lambda frame: frame["key"].to_frame(),
+    "with a column of one's own": lambda frame: frame.assign(uri="s3://b/" + frame["key"]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_taken_from_a_frame_stays_safe(hostile, form):
+    """Slices, columns, rows, indexes and pivots print as safely as the frame they come from."""
+    taken = FORMS[form](hostile)
+    assert isinstance(taken, S3Frame | S3Series)
+    assert_safe(repr(taken))
+    if isinstance(taken, S3Frame):
+        assert_safe(taken._repr_html_())
+        assert "<script>" not in taken._repr_html_()
+
+
+def test_values_under_the_print_are_exact(hostile):
+    """What is printed safely is still the exact key."""
+    assert hostile["key"][0] == HOSTILE
+    assert hostile.to_dict("records")[0]["key"] == HOSTILE
+
+
+def test_pandas_options_are_respected(hostile):
+    """Width of columns, number of rows and the HTML switch are pandas' own options."""
+    with pd.option_context("display.max_colwidth", 8):
+        assert "script" not in repr(hostile) + hostile._repr_html_()
+        assert "\u2026" in repr(hostile)
+    many = frame_of(listing_columns(versions=False), [("b", f"key-{n}", n, None, None, None, False) for n in range(90)])
+    with pd.option_context("display.max_rows", 10):
+        assert "key-40" not in repr(many) + many._repr_html_()
+        assert "90 rows" in repr(many)
+    with pd.option_context("display.max_rows", None):
+        assert "key-40" in repr(many)
+    with pd.option_context("display.notebook_repr_html", False):
+        assert hostile._repr_html_() is None
+
+
+def test_missing_values_print_as_nothing_for_times_and_classes(hostile):
+    """A folder's missing time and storage class are blank."""
+    assert "NaT" not in repr(hostile) + hostile._repr_html_()
+    assert "nan" not in repr(hostile) + hostile._repr_html_()
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_frames_pickle_as_plain_frames(hostile, protocol):
+    """A pickled frame is a DataFrame with the same values and types, which this package isn't needed to read."""
+    for one, kind in ((hostile, pd.DataFrame), (hostile["key"], pd.Series), (hostile.head(0), pd.DataFrame)):
+        data = pickle.dumps(one, protocol)
+        assert b"s3conn" not in data
+        back = pickle.loads(data)
+        assert type(back) is kind
+        assert back.equals(kind(one))
+
+
+def test_a_pickle_is_read_without_this_package(hostile, tmp_path):
+    """Another process, where this package is not imported, reads it."""
+    (tmp_path / "frame").write_bytes(pickle.dumps(hostile))
+    program = "import pickle, sys; f = pickle.load(open('frame', 'rb')); print(f.shape, 's3conn_magic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "(2, 7) False\n"
+
+
+def test_frames_are_frames_to_others(hostile, tmp_path):
+    """Parquet, Arrow, CSV, concatenation and merging take them as what they are."""
+    hostile.to_parquet(tmp_path / "frame.parquet")
+    assert pd.read_parquet(tmp_path / "frame.parquet")["key"].tolist() == [HOSTILE, "plain"]
+    assert pa.Table.from_pandas(hostile)["key"].to_pylist() == [HOSTILE, "plain"]
+    assert len(pd.concat([hostile, pd.DataFrame(hostile)])) == 4
+    assert len(hostile.merge(hostile, on="key")) == 2
