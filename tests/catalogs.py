@@ -16,8 +16,6 @@ from s3conn_magic.language.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROW_LIMIT = 1_000
-
 
 @dataclass
 class Connections:
@@ -25,7 +23,6 @@ class Connections:
 
     there: list[Known] = field(default_factory=list)
     default: str | None = None
-    row_limit: int = ROW_LIMIT
 
     def known(self) -> Iterable[Known]:
         """All of them."""

@@ -112,7 +112,7 @@ class Binding:
         hint = f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options."
         raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
 
-    def setting(self, name: tree.Name, value: tree.Value) -> tuple[str, Any]:
+    def setting(self, name: tree.Name, value: tree.Value | tree.WordLiteral) -> tuple[str, Any]:
         """A setting's canonical name and the value as read.
 
         Raises:
@@ -125,7 +125,7 @@ class Binding:
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
         if isinstance(value, tree.ListLiteral):
             raise self.error(f"{found.name} takes {found.takes}, not a list", value.span)
-        raw, _ = self._raw(value)
+        raw = value.value if isinstance(value, tree.WordLiteral) else self._raw(value)[0]
         try:
             return found.name, found.read(raw)
         except ValueError as error:

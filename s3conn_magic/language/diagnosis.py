@@ -123,7 +123,13 @@ def _expected(stop: _Stop) -> str:
         return "a statement"
     if _is_location(stop.found):
         return "a location"
-    return "`;`" if stop.word in _STARTS else _END
+    return "`;`" if _begins_another(stop) else _END
+
+
+def _begins_another(stop: _Stop) -> bool:
+    """Whether a statement seems to begin here; SET more likely belongs to a CREATE that does not have it."""
+    in_create = bool(stop.head) and stop.head[0].text.upper() == "CREATE"
+    return stop.word in _STARTS and not (stop.word == "SET" and in_create)
 
 
 def _is_location(token: Token | None) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language.options import OPTIONS, Option
 from s3conn_magic.language.reference import STATEMENTS, Column, Reference
+from s3conn_magic.language.settings import SETTINGS, setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,6 +45,8 @@ def page() -> str:
             _OPTIONS_HEAD,
             _table(("option", "value", "default", "published", "`ALTER`"), _summary()),
             *(_option(one) for one in OPTIONS),
+            "## Settings of the session\n",
+            _table(("setting", "value", "default", "what it does"), _settings()),
         ]
     )
 
@@ -66,6 +69,10 @@ def _summary() -> Iterator[tuple[str, ...]]:
     for one in OPTIONS:
         names = ", ".join(f"`{name}`" for name in (one.name, *one.aliases))
         yield names, one.takes, one.default, _yes(one.origin == "Upsolver"), _yes(one.mutable)
+
+
+def _settings() -> Iterator[tuple[str, ...]]:
+    return ((f"`{one.name}`", one.takes, f"`{setting_text(one.default)}`", one.help) for one in SETTINGS)
 
 
 def _option(one: Option) -> str:

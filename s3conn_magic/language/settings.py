@@ -28,19 +28,25 @@ class Setting:
 def _rows(value: Any) -> int | str:
     if value == ALL or (isinstance(value, int) and not isinstance(value, bool)):
         return value  # type: ignore[no-any-return]
-    raise ValueError("it takes a whole number or ALL")
+    raise ValueError("this is neither")
 
 
 def _connections(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_CONNECTIONS:
         return value
-    raise ValueError(f"it takes a whole number from 1 to {_MOST_CONNECTIONS}")
+    raise ValueError("this is none")
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("PROGRESS", values.boolean, "TRUE or FALSE", "Show how far a listing is, after half a second.", True),
     Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
-    Setting("CONNECTIONS", _connections, "a whole number", "Most requests of one listing that are under way.", 32),
+    Setting(
+        "CONNECTIONS",
+        _connections,
+        f"a whole number from 1 to {_MOST_CONNECTIONS}",
+        "Most requests of one listing that are under way.",
+        32,
+    ),
 )
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 SETTING_NAMES = tuple(_BY_NAME)

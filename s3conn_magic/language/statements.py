@@ -40,6 +40,14 @@ class BooleanLiteral:
 
 
 @dataclass(frozen=True, slots=True)
+class WordLiteral:
+    """A word of the language that stands for a value, such as ALL; in upper case."""
+
+    value: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class IntegerLiteral:
     """Digits."""
 
@@ -217,7 +225,7 @@ class SetSetting(Statement):
     """`SET name = value`: a setting of the session."""
 
     name: Name
-    value: Value
+    value: Value | WordLiteral
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

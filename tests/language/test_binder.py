@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from catalogs import ROW_LIMIT, Connections, having, plans_of, used, with_options
+from catalogs import Connections, having, plans_of, used, with_options
 from offline import VARIABLES, Inputs, offline_session
 
 from s3conn_magic.errors import (
@@ -261,14 +261,14 @@ def test_a_misspelt_connection_is_told_the_nearest(text: str):
 
 
 def test_a_listing_has_the_session_limit_unless_it_names_one():
-    """LIMIT n is n, LIMIT ALL is none, and none is the session's."""
+    """LIMIT n is n, LIMIT ALL is ALL, and none is left to the session."""
     texts = (
         "LIST 's3://bucket/'",
         "LIST 's3://bucket/' LIMIT 7",
         "LIST 's3://bucket/' LIMIT 0",
         "LIST 's3://bucket/' LIMIT ALL",
     )
-    assert [plans_of(text, having("x"))[0].limit for text in texts] == [ROW_LIMIT, 7, 0, None]
+    assert [plans_of(text, having("x"))[0].limit for text in texts] == [None, 7, 0, "ALL"]
 
 
 def test_a_location_is_exact():
