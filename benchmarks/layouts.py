@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SYLLABLES = (
-    "ba ca da fa ga ha ja ka la ma na pa ra sa ta va be ce de fe ge he je ke le me ne pe re se te ve "
-    "bi ci di fi gi hi ki li mi ni pi ri si ti vi bo co do fo go ho jo ko lo mo no po ro so to vo stra ble ment ing"
-).split()
+_SYLLABLES = ["ba", "ca", "da", "fa", "ga", "ha", "ja", "ka", "la", "ma", "na", "pa", "ra", "sa", "ta", "va", "be", "ce", "de", "fe", "ge", "he", "je", "ke", "le", "me", "ne", "pe", "re", "se", "te", "ve", "bi", "ci", "di", "fi", "gi", "hi", "ki", "li", "mi", "ni", "pi", "ri", "si", "ti", "vi", "bo", "co", "do", "fo", "go", "ho", "jo", "ko", "lo", "mo", "no", "po", "ro", "so", "to", "vo", "stra", "ble", "ment", "ing"]
 
 
 def _hexadecimal(chance: random.Random, digits: int) -> str:
