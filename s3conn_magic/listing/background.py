@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,10 +104,8 @@ class Background:
         """End the coroutine and wait, less than a second, until its sockets and its thread are gone."""
         self._stopped.set()
         if self._loop is not None and self._thread.is_alive():
-            try:
+            with suppress(RuntimeError):  # the loop may close in this moment
                 self._loop.call_soon_threadsafe(self._cancel)
-            except RuntimeError:  # the loop closed in this moment
-                pass
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(_STOP_WITHIN)
 

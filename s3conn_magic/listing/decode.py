@@ -103,7 +103,7 @@ def _codes(
     high, low = _HEX[data[escapes + 1]], _HEX[data[escapes + 2]]
     if ((high | low) > 15).any():  # noqa: PLR2004 - not a hexadecimal digit
         raise UndecodableError("a percent escape is broken")
-    return (high << 4) | low
+    return ((high << 4) | low).astype(np.uint8, copy=False)
 
 
 def _one_code(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) -> pa.StringArray | None:

@@ -50,7 +50,7 @@ def parse(body: bytes) -> ET.Element:
 
 
 def error_code(body: bytes) -> str | None:
-    """The code of an `<Error>` document, an empty text where it has none, or None where the body is no such document."""
+    """The code of an `<Error>` document, an empty text where it has none; None where the body is no such document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
     found = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)

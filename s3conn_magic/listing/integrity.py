@@ -161,7 +161,7 @@ def _version_token(answer: Answer, *, encoded: bool, plus: bool) -> str | None:
 def _batch(columns: Columns, query: PageQuery) -> pa.RecordBatch:
     schema = VERSIONS if query.versions else OBJECTS
     try:
-        arrays = [_cast(_ARRAYS[field.name](columns), field.type) for field in schema]
+        arrays = [_cast(_ARRAYS[field.name](columns), field.type) for field in schema]  # type: ignore[no-untyped-call]
     except pa.ArrowInvalid:
         raise UnreadableError("a size or time of the answer cannot be read") from None
     if arrays[1].null_count != len(arrays[1]) and pc.min(arrays[1]).as_py() < 0:

@@ -58,7 +58,7 @@ class Keyspace:
             self._tables.pop(context, None)
 
     def close(self, key: str, following: str) -> None:
-        """Note that no key lies between two: where the first goes on alone, its characters are the last of their place."""
+        """Note that no key lies between two: where the first goes on alone, its characters are the last there."""
         shared = len(_shared(key, following))
         for character, *contexts in _places(key, shared + 1):
             for context in contexts:

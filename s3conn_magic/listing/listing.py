@@ -145,7 +145,7 @@ class Listing:
         return ListingInterrupted(f"the listing was interrupted after {len(rows):,} rows", rows_so_far=rows)
 
     def _failure(self, error: Exception) -> S3ConnError:
-        """A failure before the first page is what it is; a later one, or a page that cannot be trusted, cuts a listing."""
+        """A failure before the first page is what it is; a later one, or an untrustworthy page, cuts a listing."""
         if isinstance(error, S3ConnError) and not self._engine.tally.pages:
             return error
         reason = error.message if isinstance(error, S3ConnError) else str(error)
@@ -194,5 +194,6 @@ def fetch_page(
 
 
 def _only(pages: list[Any]) -> Page:
+    page: Page
     (page,) = pages
     return page

@@ -146,7 +146,7 @@ class Ranges:
             return None
         return self._advance(step, page)
 
-    def missed(self, step: Step) -> None:
+    def missed(self, step: Step) -> None:  # noqa: ARG002 - steps of every kind are told alike
         """A look failed: the ranges do without it."""
         self._asked -= 1
         self._wasted += 1
@@ -297,7 +297,7 @@ def _by_left(item: Range) -> float:
 
 
 def _way_out(item: Range) -> str | None:
-    """Where a folder half way up from the lowest key ends: in a deep tree that is listed leaves first, half is above."""
+    """Where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
     base = len(_common(item.low, item.high, item.prefix))
     ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
     middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""

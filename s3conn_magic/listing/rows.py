@@ -169,7 +169,7 @@ def _read_mixed(region: _Region) -> Columns:
     begins, ends = region.opens[starts], np.empty(len(starts), np.int64)
     spans: dict[str, tuple[Positions, Positions]] = {}
     markers = np.zeros(len(starts), bool)
-    for group in _groups(widths * 256 + np.frombuffer(region.body, np.uint8)[begins + 1]):
+    for group in _groups(widths.astype(np.int64) * 256 + np.frombuffer(region.body, np.uint8)[begins + 1]):
         shape = _shape_at(region, int(begins[group[0]]))
         if shape.width != widths[group[0]]:
             raise _UnexpectedError

@@ -6,6 +6,7 @@ Keys are compared as UTF-8 bytes, which is S3's own order and the order of Pytho
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -60,7 +61,7 @@ class Page:
     ascending: bool = True
 
     def __len__(self) -> int:
-        return self.objects.num_rows + len(self.prefixes)
+        return int(self.objects.num_rows) + len(self.prefixes)
 
 
 def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bool = False) -> pa.Table:
@@ -84,7 +85,7 @@ def _first_key(batch: pa.RecordBatch) -> str:
 
 def _in_order(batches: Sequence[pa.RecordBatch], versions: bool) -> bool:
     bounds = [(batch.column(0)[0].as_py(), batch.column(0)[-1].as_py()) for batch in batches]
-    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in zip(bounds, bounds[1:]))
+    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in pairwise(bounds))
     return across and all(ascending(batch.column(0), strictly=not versions) for batch in batches)
 
 
