@@ -73,12 +73,12 @@ class UpsqlMagics(Magics):
         raise failure.with_traceback(None)
 
     def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
-        last, waiting = None, False
-        for result in self.session.run(text):
-            if waiting and shown:
-                _display(last)
-            last, waiting = result, True
-        return last
+        steps = self.session.steps(text)
+        for step in steps[:-1]:
+            result = step()
+            if shown:
+                _display(result)
+        return steps[-1]() if steps else None
 
 
 def _display(result: Any) -> None:
