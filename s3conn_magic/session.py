@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.connections.connection import Connection
@@ -111,12 +111,20 @@ class Session:
         Raises:
             S3ConnError: the first statement that fails; those before it are done, those after it do not run.
         """
+        for step in self.steps(text):
+            yield step()
+
+    def steps(self, text: str) -> list[Callable[[], Any]]:
+        """The statements of a text, bound, each ready to be executed in its turn.
+
+        Raises:
+            S3ConnError: what is wrong with any of them.
+        """
         source = Source(text)
         todo = bind(parse(source), source, self.connections, self._inputs)
         for plan in todo:
             _check_glob(plan)
-        for index, plan in enumerate(todo, 1):
-            yield self._attempt(plan, index, len(todo))
+        return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:

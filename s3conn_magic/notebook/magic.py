@@ -84,12 +84,12 @@ class UpsqlMagics(Magics):
             failure.hint = f"The rows so far are in _, labelled as partial. {failure.hint}".rstrip()
 
     def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
-        last, waiting = None, False
-        for result in self.session.run(text):
-            if waiting and shown:
-                _display(last)
-            last, waiting = result, True
-        return last
+        steps = self.session.steps(text)
+        for step in steps[:-1]:
+            result = step()
+            if shown:
+                _display(result)
+        return steps[-1]() if steps else None
 
 
 def _display(result: Any) -> None:
