@@ -114,7 +114,14 @@ class _Crew:
         elif self._engine.cut.full:
             self._over.set_result(None)
         else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask for more. An error in a callback reaches nobody by itself, and the listing would wait for ever."""
+        try:
             self._ask()
+        except Exception as error:  # noqa: BLE001 - raised by `run`
+            self._over.set_exception(error)
 
     async def _take(self, step: Step) -> None:
         try:

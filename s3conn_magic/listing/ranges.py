@@ -123,7 +123,7 @@ class Ranges:
         waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
         if waiting is not None:
             return self._ask(waiting)
-        if self.serial or self._asked > _RAMP * self._full:
+        if self.serial or self._asked > _RAMP * self._full or all(item.query is None for item in self.ranges):
             return None
         look = self._folders.next()
         if look is not None:
