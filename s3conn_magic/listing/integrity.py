@@ -54,6 +54,8 @@ def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None 
     _check_prefix(answer, query, encoded=encoded)
     in_order = ascending(keys)
     _check_within(keys, prefixes, query, in_order=in_order)
+    if not in_order and not query.versions and pc.count_distinct(keys).as_py() != len(keys):
+        raise UnreadableError("a key stands twice in the answer")
     token = _next_token(answer, query, encoded=encoded, plus=plus is not False)
     return Page(_batch(columns, query), prefixes, token, ascending=in_order)
 

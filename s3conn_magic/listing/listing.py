@@ -59,6 +59,7 @@ class Listing:
         self._engine = Engine(target, self._order)
         self._background = Background(self._engine)
         self._arrived: list[Page] = []
+        self._void: list[Page] = []
 
     @property
     def progress(self) -> Progress:
@@ -99,12 +100,15 @@ class Listing:
         try:
             for arrived in self._watched(keep=True, every=report):
                 if isinstance(arrived, Restart):
-                    self._arrived.clear()
+                    self._void, self._arrived = self._arrived, []
                 if report is not None:
                     report()
         except KeyboardInterrupt:
             raise self._interrupted() from None
-        return self.table()
+        rows = self.table()
+        if self._void and not self.truncated and not _holds(rows, self._void):
+            raise self._failure(UnreadableError("the server lists keys in no order, and not the same ones twice"))
+        return rows
 
     def table(self) -> pa.Table:
         """The rows that have arrived and were kept, as `collect` gives them."""
@@ -156,6 +160,14 @@ class Listing:
             reason=reason,
             hint=getattr(error, "hint", ""),
         )
+
+
+def _holds(rows: pa.Table, pages: list[Page]) -> bool:
+    """Whether every key of the pages is in the rows."""
+    import pyarrow.compute as pc
+
+    keys = rows.column("key")
+    return all(pc.all(pc.is_in(page.objects.column(0), value_set=keys)).as_py() is not False for page in pages)
 
 
 def fetch_page(

@@ -9,9 +9,9 @@ import pytest
 # The synthetic server is a command of the benchmarks and serves the tests as well.
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from synthetic import serving  # noqa: E402
+from synthetic import serving
 
-from s3conn_magic.listing import pace  # noqa: E402
+from s3conn_magic.listing import pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -160,11 +160,15 @@ ANSWERS: dict[str, Callable[[FaultConnection, bytes], None]] = {
     "cut XML": _changed(lambda body: body[: len(body) * 2 // 3]),
     "cut behind a row": _changed(lambda body: body[: body.rindex(b"</Contents>") + len(b"</Contents>")]),
     "a document type": _changed(lambda body: body.replace(b"<ListBucketResult", b"<!DOCTYPE x><ListBucketResult", 1)),
-    "entities that grow": _whole(b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><ListBucketResult>&b;</ListBucketResult>'),
+    "entities that grow": _whole(
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><ListBucketResult>&b;</ListBucketResult>'
+    ),
     "truncated without a token": _changed(_without_token),
     "truncated not said": _replaced(rb"<IsTruncated>\w+</IsTruncated>", b""),
     "truncated and nonsense": _replaced(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<"),
-    "complete with a token": _changed(lambda body: _with_token(body, b"AA==").replace(b"<IsTruncated>true", b"<IsTruncated>false")),
+    "complete with a token": _changed(
+        lambda body: _with_token(body, b"AA==").replace(b"<IsTruncated>true", b"<IsTruncated>false")
+    ),
     "tokens in a circle": _circle,
     "a row too few": _changed(_without_last_row),
     "a row twice": _changed(_twice),

@@ -7,7 +7,8 @@ import unicodedata
 _CONTROLS = {f"control {code:#04x}": f"control/{chr(code)}/x" for code in (*range(1, 32), 127)}
 
 _PUNCTUATION = {
-    f"punctuation {character}": f"punctuation/{character}key{character}" for character in "!\"#$%&'()*+,-.:;<=>?@[\\]^_`{|}~"
+    f"punctuation {character}": f"punctuation/{character}key{character}"
+    for character in "!\"#$%&'()*+,-.:;<=>?@[\\]^_`{|}~"
 }
 
 _PATHS = {

@@ -62,7 +62,11 @@ class SignedTarget:
         return EndpointError(f"no answer: {type(error).__name__}")
 
 
-_KINDS: dict[str, type[S3ConnError]] = {"NoSuchBucket": BucketNotFoundError, "PermanentRedirect": RegionError, "301": RegionError}
+_KINDS: dict[str, type[S3ConnError]] = {
+    "NoSuchBucket": BucketNotFoundError,
+    "PermanentRedirect": RegionError,
+    "301": RegionError,
+}
 
 
 @dataclass
