@@ -60,7 +60,12 @@ class Clients:
         return translated(self._session)
 
     def _session(self) -> boto3.session.Session:
-        return boto3.session.Session(botocore_session=live_session(self._settings, self._live))
+        live = live_session(self._settings, self._live)
+        session = boto3.session.Session(botocore_session=live)
+        # Each boto3 session adds its folder to the loader that all of them share.
+        paths = live.get_component("data_loader").search_paths
+        paths[:] = dict.fromkeys(paths)
+        return session
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int = 5) -> Any:
         """The client for a service; `tries` counts the first one too."""
@@ -86,9 +91,9 @@ class Clients:
             config=self._config(tries),
         )
         if service == "s3":
+            guard(client, self._name, self._current)
             if region or self._settings.region or self._settings.endpoint:
                 presign_by_version_4(client)
-            guard(client, self._name, self._current)
             let_capture(client)
         return client
 
