@@ -60,7 +60,12 @@ class Clients:
         return translated(self._session)
 
     def _session(self) -> boto3.session.Session:
-        return boto3.session.Session(botocore_session=live_session(self._settings, self._live))
+        live = live_session(self._settings, self._live)
+        session = boto3.session.Session(botocore_session=live)
+        # Each boto3 session adds its folder to the loader that all of them share.
+        paths = live.get_component("data_loader").search_paths
+        paths[:] = dict.fromkeys(paths)
+        return session
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int = 5) -> Any:
         """The client for a service; `tries` counts the first one too."""

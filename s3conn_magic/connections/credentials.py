@@ -6,6 +6,7 @@ chain, with the environment and the metadata services, is read only where no set
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.credentials import (
@@ -16,6 +17,7 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import create_loader
 from botocore.session import Session
 
 from s3conn_magic.connections.faults import translated
@@ -35,11 +37,23 @@ DEFAULT_REGION = "us-east-1"
 
 def bare_session(settings: Settings) -> Session:
     """A botocore session for a connection's configuration; AWS_PROFILE of the environment counts for the chain only."""
+    session = _new_session(settings)
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+def _new_session(settings: Settings) -> Session:
     if settings.profile:
         return Session(profile=settings.profile)
     if settings.access_key_id or settings.anonymous:
         return Session(session_vars={"profile": (None, None, None, None)})
     return Session()
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """One loader for all sessions: each would read and parse the megabytes of JSON that describe S3 anew."""
+    return create_loader(data_path)
 
 
 def find_credentials(settings: Settings) -> Credentials | None:

@@ -222,6 +222,13 @@ def test_a_forked_child_works_and_leaves_the_parent_alone(sandbox):
     assert len({one.connection for one in used if one.path == f"/{LAKE}"}) >= 3
 
 
+def test_clients_share_what_describes_their_service(run):
+    """Sessions of one connection after another read S3's description once, and don't grow what they share."""
+    loaders = [run.connection("lake").session()._session.get_component("data_loader") for _ in range(3)]
+    assert len({id(one) for one in loaders}) == 1
+    assert len(loaders[0].search_paths) == len(set(loaders[0].search_paths))
+
+
 def test_requests_of_the_public_bucket_need_no_signature(sandbox):
     """An anonymous connection's client presigns nothing and reads the public bucket by a plain URL."""
     run = Statements()

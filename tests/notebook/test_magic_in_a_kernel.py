@@ -22,21 +22,23 @@ _shell.extension_manager.loaded.discard("s3conn_magic")
 _shell.magics_manager.registry.pop("UpsqlMagics", None)
 for _kind in _shell.magics_manager.magics.values():
     _kind.pop("upsql", None)
+_shell.run_line_magic("reset", "-f")
 """
 
 
 @pytest.fixture
-def cells(kernel):
-    """A kernel that has just loaded the extension."""
-    assert kernel.run(FORGET).status == "ok"
-    assert kernel.run("%load_ext s3conn_magic").status == "ok"
-    return kernel
+def cells(shared_kernel):
+    """A kernel without variables that has just loaded the extension, though its modules may be there already."""
+    assert shared_kernel.run(FORGET).status == "ok"
+    assert shared_kernel.run("%load_ext s3conn_magic").status == "ok"
+    return shared_kernel
 
 
 @pytest.fixture
 def lake(cells, sandbox):
     """A kernel with the connection `lake` to the sandbox."""
-    assert upsql(cells, create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint)).status == "ok"
+    made = upsql(cells, create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    assert made.status == "ok"
     return cells
 
 
