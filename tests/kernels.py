@@ -147,8 +147,11 @@ class Kernel:
 
 _RESET = """\
 import sys as _sys
-if "s3conn_magic" in get_ipython().extension_manager.loaded:
-    get_ipython().extension_manager.unload_extension("s3conn_magic")
+_shell = get_ipython()
+_shell.extension_manager.loaded.discard("s3conn_magic")
+_shell.magics_manager.registry.pop("UpsqlMagics", None)
+for _kind in _shell.magics_manager.magics.values():
+    _kind.pop("upsql", None)
 for _name in [name for name in _sys.modules if name.partition(".")[0] == "s3conn_magic"]:
     del _sys.modules[_name]
 get_ipython().run_line_magic("reset", "-f")

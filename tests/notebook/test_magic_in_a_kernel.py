@@ -37,7 +37,9 @@ def cells(shared_kernel):
 @pytest.fixture
 def lake(cells, sandbox):
     """A kernel with the connection `lake` to the sandbox."""
-    made = upsql(cells, create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    # A listing that takes long on a busy machine would show its progress among the outputs.
+    quiet = "; SET PROGRESS = FALSE"
+    made = upsql(cells, create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False) + quiet)
     assert made.status == "ok"
     return cells
 

@@ -1,0 +1,72 @@
+"""A long listing in a real kernel: its progress, and what an interrupt leaves."""
+
+from __future__ import annotations
+
+import pytest
+from layouts import keys_of
+from synthetic import Behaviour, Bucket
+
+KEYS = 30_000
+SLOW = 0.2
+
+
+@pytest.fixture
+def slow(kernel, serve):
+    """A kernel with a connection to a server that takes 0.2 s a page, asked one page at a time."""
+    address = serve(Bucket(keys_of("hive", KEYS)), Behaviour(latency=SLOW))
+    assert kernel.run("%load_ext s3conn_magic").status == "ok"
+    pair = "AWS_ACCESS_KEY_ID = 'AKIDEXAMPLE' AWS_SECRET_ACCESS_KEY = 'example'"
+    create = f"CREATE OR REPLACE S3 CONNECTION slow {pair} ENDPOINT = '{address}' VALIDATE = FALSE"
+    assert (
+        kernel.run(f"%%upsql\n{create}; SET CONNECTIONS = 1; SET PROGRESS = TRUE; USE CONNECTION slow").status == "ok"
+    )
+    return kernel
+
+
+def _value(kernel, expression):
+    outcome = kernel.run(f"print({expression})")
+    assert outcome.status == "ok", outcome.error
+    return outcome.stdout.strip()
+
+
+def _text(message):
+    return message["content"]["data"]["text/plain"]
+
+
+def test_progress_is_one_line_updated_in_place(slow):
+    """A listing of more than half a second shows one display, updates it, and leaves a summary of all that came."""
+    outcome = slow.run("%upsql LIST 's3://bucket/' RECURSIVE LIMIT 8000")
+    assert outcome.status == "ok"
+    shown, updates = outcome.contents("display_data"), outcome.contents("update_display_data")
+    assert len(shown) == 1
+    assert updates
+    assert "keys/s" in updates[-1]["data"]["text/plain"]
+    assert "%" not in updates[-1]["data"]["text/plain"]
+
+
+def test_no_progress_when_it_is_off(slow):
+    """After SET PROGRESS = FALSE a long listing shows its frame and nothing else."""
+    outcome = slow.run("%%upsql\nSET PROGRESS = FALSE;\nLIST 's3://bucket/' RECURSIVE LIMIT 5000")
+    assert outcome.status == "ok"
+    assert len(outcome.contents("display_data")) == 1
+    assert outcome.contents("update_display_data") == []
+
+
+def test_an_interrupt_keeps_the_rows_and_leaves_nothing_behind(slow):
+    """SIGINT ends a listing; its rows are in `_`, labelled, its thread is gone, and the next cell works."""
+    sent = []
+
+    def stop(message):
+        if message["msg_type"] == "update_display_data" and not sent and not _text(message).startswith("0 keys"):
+            sent.append(message)
+            slow.interrupt()
+
+    outcome = slow.run("%upsql LIST 's3://bucket/' RECURSIVE", on_message=stop)
+    assert outcome.status == "error"
+    assert outcome.error["ename"] == "ListingInterrupted", outcome.error["traceback"]
+    assert any("rows so far are in _" in line for line in outcome.error["traceback"])
+    assert 0 < int(_value(slow, "len(_)")) < KEYS
+    assert _value(slow, "repr(_).startswith('partial: the listing was interrupted')") == "True"
+    names = "[thread.name for thread in __import__('threading').enumerate() if 's3conn' in thread.name]"
+    assert _value(slow, names) == "[]"
+    assert slow.run("%upsql LIST 's3://bucket/' RECURSIVE LIMIT 10").status == "ok"
