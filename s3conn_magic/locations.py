@@ -16,6 +16,22 @@ _ACCESS_POINT = re.compile(
     r"(arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d{12}:accesspoint[/:][A-Za-z0-9.-]+)(?:/(.*))?", re.DOTALL
 )
 _SCHEME = "s3://"
+_OTHER_SCHEMES = {
+    "abfs",
+    "abfss",
+    "az",
+    "file",
+    "ftp",
+    "gs",
+    "hdfs",
+    "http",
+    "https",
+    "s3",
+    "s3a",
+    "s3n",
+    "wasb",
+    "wasbs",
+}
 _MAX_KEY_BYTES = 1024
 
 
@@ -34,14 +50,15 @@ class Location:
             ValueError: the text is no such location; the message says why, without repeating the text.
         """
         if not text.startswith(_SCHEME):
-            other = re.match(r"([A-Za-z0-9+.-]{1,12})://", text)
-            found = f", not {other[1].lower()}://" if other and other[1] != "s3" else ""
+            scheme = text.partition("://")[0]
+            found = f", not {scheme}://" if scheme.lower() in _OTHER_SCHEMES and "://" in text else ""
             raise ValueError(f"a location begins with s3://{found}")
         rest = text[len(_SCHEME) :]
         if arn := _ACCESS_POINT.fullmatch(rest):
-            return cls(arn[1], arn[2] or "")
-        bucket, _, key = rest.partition("/")
-        _check_bucket(bucket)
+            bucket, key = arn[1], arn[2] or ""
+        else:
+            bucket, _, key = rest.partition("/")
+            _check_bucket(bucket)
         if len(key.encode("utf-8", "surrogatepass")) > _MAX_KEY_BYTES:
             raise ValueError(f"a key has at most {_MAX_KEY_BYTES} bytes of UTF-8")
         return cls(bucket, key)

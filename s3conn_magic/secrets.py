@@ -32,7 +32,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        return hmac.compare_digest(*(one.reveal().encode("utf-8", "surrogatepass") for one in (self, other)))
 
     def __hash__(self) -> int:
         return hash(Secret)

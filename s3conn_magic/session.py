@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,20 +10,22 @@ from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans
-from s3conn_magic.language.binder import SANDBOX, bind
+from s3conn_magic.language.binder import SANDBOX, SANDBOX_SOURCE, bind
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
+from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from s3conn_magic.language.binding import Inputs
+    from s3conn_magic.listing import Progress
     from s3conn_magic.secrets import Secret
-
-ROW_LIMIT = 1_000_000
 
 
 class Keys(Protocol):
@@ -56,6 +59,18 @@ class Server(Protocol):
         """End it."""
 
 
+class ProgressView(Protocol):
+    """Shows snapshots of a listing while it runs."""
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """End, in whatever way."""
+
+
 class Session:
     """Connections of a kernel, and the statements that make, change and use them.
 
@@ -63,12 +78,20 @@ class Session:
         inputs: where `$name`, PROMPT and KEYRING values come from.
         start_server: starts the embedded S3.
         note: shows a short note beside a result, such as where a listing was cut.
+        progress: makes what shows how far a listing is while it runs; None shows nothing.
     """
 
     def __init__(
-        self, inputs: Inputs, *, start_server: Callable[[], Server], note: Callable[[str], None] = print
+        self,
+        inputs: Inputs,
+        *,
+        start_server: Callable[[], Server],
+        note: Callable[[str], None] = print,
+        progress: Callable[[], ProgressView] | None = None,
     ) -> None:
-        self.connections = Registry(row_limit=ROW_LIMIT)
+        self.connections = Registry()
+        self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
+        self._progress = progress
         self._inputs = inputs
         self._start_server = start_server
         self._server: Server | None = None
@@ -207,18 +230,39 @@ class Session:
 
     @execute.register
     def _list(self, plan: plans.ListObjects) -> Any:
-        from s3conn_magic.views.buckets import list_frame
+        from s3conn_magic.views.buckets import ListOptions, list_frame
 
-        frame, cut = list_frame(self.connections.get(plan.name), plan)
+        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
+        connection, most = self.connections.get(plan.name), None if limit == "ALL" else limit
+        with self._progress_view() as report:
+            options = ListOptions(most, self.settings["CONNECTIONS"], report)
+            frame, cut = list_frame(connection, plan, options)
         if cut:
-            self._note(f"LIMIT {plan.limit:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
+            self._note(f"LIMIT {most:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
         return frame
+
+    def _progress_view(self) -> AbstractContextManager[Callable[[Progress], None] | None]:
+        return self._progress() if self._progress and self.settings["PROGRESS"] else nullcontext()
 
     @execute.register
     def _explore(self, plan: plans.Explore) -> Any:
         from s3conn_magic.views.tree import open_explorer
 
         return open_explorer(self.connections.get(plan.name), plan.location)
+
+    # Settings
+
+    @execute.register
+    def _set(self, plan: plans.SetSetting) -> Message:
+        self.settings[plan.name] = plan.value
+        return Message(f"{plan.name} = {setting_text(plan.value)}")
+
+    @execute.register
+    def _show_settings(self, plan: plans.ShowSettings) -> Any:
+        from s3conn_magic.views.introspection import settings_frame
+
+        del plan
+        return settings_frame(self.settings)
 
     # Sandbox
 
@@ -233,7 +277,7 @@ class Session:
             "REGION": self._server.region,
             "COMMENT": "the embedded S3 with sample data",
         }
-        options = {name: plans.BoundValue(value, "START SANDBOX") for name, value in values.items()}
+        options = {name: plans.BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}
         return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
 
     @execute.register

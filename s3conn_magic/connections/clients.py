@@ -91,6 +91,7 @@ class Clients:
             config=self._config(tries),
         )
         if service == "s3":
+            # The guard comes first: of the handlers that choose a signer, the first with an answer counts.
             guard(client, self._name, self._current)
             if region or self._settings.region or self._settings.endpoint:
                 presign_by_version_4(client)

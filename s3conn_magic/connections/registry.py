@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.binder import Known, not_found
+from s3conn_magic.language.catalog import Known, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 class Registry:
     """Connections by name without case, in the order of their making."""
 
-    def __init__(self, *, row_limit: int) -> None:
+    def __init__(self) -> None:
         self._connections: dict[str, Connection] = {}
         self._usages: dict[str, list[Usage]] = {}
         self._default: str | None = None
-        self.row_limit = row_limit
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(self._connections.values())

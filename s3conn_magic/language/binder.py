@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from s3conn_magic.errors import ConnectionExistsError, ConnectionInUseError, ConnectionNotFoundError
+from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.binding import Binding, Inputs
+from s3conn_magic.language.catalog import Catalog, Known, in_use, not_found
 from s3conn_magic.language.options import Option, find_option
-from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.spelling import listed
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.source import Source
 
 SANDBOX = "sandbox"
+SANDBOX_SOURCE = "START SANDBOX"
+"""Where the values of its options come from."""
 _UNCHANGED = "Operation resulted in no change"
-
-
-class Known(NamedTuple):
-    """A connection as the binder sees it."""
-
-    name: str
-    options: plans.BoundOptions
-    usages: tuple[plans.Usage, ...] = ()
-
-
-class Catalog(Protocol):
-    """The connections there are when the cell begins."""
-
-    def known(self) -> Iterable[Known]:
-        """All of them, in the order of their making."""
-
-    @property
-    def default(self) -> str | None:
-        """The one that USE CONNECTION set."""
-
-    @property
-    def row_limit(self) -> int:
-        """Rows of a listing without LIMIT."""
 
 
 def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
@@ -67,7 +47,6 @@ class _Binder:
         self._binding = binding
         self._known = {one.name.casefold(): one for one in catalog.known()}
         self._default = catalog.default.casefold() if catalog.default else None
-        self._row_limit = catalog.row_limit
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
         return [self._bind(statement) for statement in statements]
@@ -93,7 +72,7 @@ class _Binder:
                 hint="CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it.",
                 place=self._binding.place(name.span),
             )
-        options = self._binding.options(statement.settings)
+        options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: the connection {old.name} exists already.")
@@ -104,14 +83,20 @@ class _Binder:
     @_bind.register
     def _alter(self, statement: tree.AlterConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
-        settings = self._binding.options(statement.settings)
+        old = self._known.get(statement.name.folded)
+        settings = self._binding.options(statement.settings, used=bool(old))
         for setting in statement.settings:
             self._mutable(setting.name, may_be_transient=True)
-        removed = [self._mutable(name, may_be_transient=False).name for name in statement.unset]
-        old = self._known.get(statement.name.folded)
+        for name in statement.unset:
+            self._mutable(name, may_be_transient=False)
+        removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
+        if _is_to_be_started(old):
+            raise self._binding.error(
+                f"{old.name} has its options when START SANDBOX has run", statement.name.span, hint=_NEXT_CELL
+            )
         if statement.rename_to:
             return self._rename(old, statement.rename_to, place)
         kept, validate = _split(settings)
@@ -218,7 +203,6 @@ class _Binder:
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
-        limit = self._row_limit if statement.limit is None else statement.limit
         matching = statement.matching
         if matching and not self._binding.text(matching):
             raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
@@ -230,7 +214,7 @@ class _Binder:
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
             matching_place=self._binding.place(matching.span) if matching else None,
-            limit=None if isinstance(limit, str) else limit,
+            limit=statement.limit,
         )
 
     @_bind.register
@@ -267,41 +251,56 @@ class _Binder:
             reason = str(error)
         raise self._binding.error(f"this is not a location: {reason}", value.span)
 
+    # Session
+
+    @_bind.register
+    def _set(self, statement: tree.SetSetting) -> plans.Plan:
+        name, value = self._binding.setting(statement.name, statement.value)
+        return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
+
+    @_bind.register
+    def _show_settings(self, statement: tree.ShowSettings) -> plans.Plan:
+        return plans.ShowSettings(place=self._binding.beginning(statement))
+
     # Sandbox
 
     @_bind.register
     def _start(self, statement: tree.StartSandbox) -> plans.Plan:
-        self._known.setdefault(SANDBOX, Known(SANDBOX, {}))
+        self._own(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
+        self._known.setdefault(SANDBOX, _TO_BE_STARTED)
         return plans.StartSandbox(place=self._binding.beginning(statement))
 
     @_bind.register
     def _stop(self, statement: tree.StopSandbox) -> plans.Plan:
+        self._own(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
         found = self._known.pop(SANDBOX, None)
         if found and found.usages:
             raise in_use(found).at(self._binding.beginning(statement))
         return plans.StopSandbox(place=self._binding.beginning(statement))
+
+    def _own(self, statement: tree.Statement, message: str) -> None:
+        """Refuse to touch a connection that somebody else made."""
+        found = self._known.get(SANDBOX)
+        if found and not _is_sandbox(found):
+            hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
+            raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement))
+
+
+# Its options are known when the server runs.
+_TO_BE_STARTED = Known(SANDBOX, {})
+_NEXT_CELL = "Alter it in the next cell."
+
+
+def _is_to_be_started(known: Known) -> bool:
+    return known is _TO_BE_STARTED
+
+
+def _is_sandbox(known: Known) -> bool:
+    """Whether START SANDBOX made the connection."""
+    return known is _TO_BE_STARTED or any(one.source == SANDBOX_SOURCE for one in known.options.values())
 
 
 def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
     """The options to keep, and whether to probe."""
     validate = options.pop("VALIDATE", plans.BoundValue(True)).value
     return options, bool(validate)
-
-
-def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
-    """The error for a name that no connection has."""
-    near = nearest(name, names)
-    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
-    hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
-    return ConnectionNotFoundError(f"there is no connection {name}", hint=hint)
-
-
-def in_use(found: Known) -> ConnectionInUseError:
-    """The error for dropping what tables or jobs depend on."""
-    names = " ".join(usage.name for usage in found.usages)
-    return ConnectionInUseError(
-        f"Cannot delete connection due to usages: {names}",
-        usages=tuple(usage.name for usage in found.usages),
-        notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
-        hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
-    )

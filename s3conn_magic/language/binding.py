@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +11,8 @@ from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
-from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.settings import SETTING_NAMES, find_setting
+from s3conn_magic.language.spelling import listed, nearest, related
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Inputs(Protocol):
 
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_NAMELESS = "this environment variable"
+_WRITTEN = tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral
 
 
 class _Pending:
@@ -68,8 +72,12 @@ class Binding:
         """A bind error at a place of the cell."""
         return BindError(message, hint=hint, place=self._source.place(span))
 
-    def options(self, settings: Iterable[tree.OptionSetting]) -> dict[str, BoundValue]:
+    def options(self, settings: Iterable[tree.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
         """The settings by canonical name.
+
+        Args:
+            settings: as written.
+            used: False for a statement that will change nothing, so that nobody is asked for its values.
 
         Raises:
             BindError: an unknown option, one given twice, or a value of the wrong type or form.
@@ -78,34 +86,81 @@ class Binding:
         for setting in settings:
             option = self.option(setting.name)
             if option.name in found:
-                raise self._twice(option, found[option.name], setting)
+                raise self._twice(option, found[option.name].name, setting.name)
             found[option.name] = setting
-        return {name: self._read(self.option(setting.name), setting.value) for name, setting in found.items()}
+        return {name: self._read(self.option(one.name), one.value, used=used) for name, one in found.items()}
+
+    def removed(self, names: Iterable[tree.Name]) -> tuple[str, ...]:
+        """The canonical names of options to unset.
+
+        Raises:
+            BindError: an unknown option, or one given twice.
+        """
+        found: dict[str, tree.Name] = {}
+        for name in names:
+            option = self.option(name)
+            if option.name in found:
+                raise self._twice(option, found[option.name], name)
+            found[option.name] = name
+        return tuple(found)
 
     def option(self, name: tree.Name) -> Option:
         """The option of that name."""
         if option := find_option(name.text):
             return option
-        near = nearest(name.text, OPTION_NAMES)
+        near = related(name.text, OPTION_NAMES)
         hint = f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options."
         raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
+
+    def setting(self, name: tree.Name, value: tree.Value | tree.WordLiteral) -> tuple[str, Any]:
+        """A setting's canonical name and the value as read.
+
+        Raises:
+            BindError: there is no such setting, or it takes another value.
+        """
+        found = find_setting(name.text)
+        if found is None:
+            near = nearest(name.text, SETTING_NAMES)
+            hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
+            raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
+        if isinstance(value, tree.ListLiteral):
+            raise self.error(f"{found.name} takes {found.takes}, not a list", value.span)
+        raw = value.value if isinstance(value, tree.WordLiteral) else self._raw(value)[0]
+        try:
+            return found.name, found.read(raw)
+        except ValueError as error:
+            reason = str(error)
+        raise self.error(f"{found.name} takes {found.takes}: {reason}", value.span)
 
     def _shown(self, name: tree.Name) -> str:
         token = self._source.token_at(name.span.start)
         return self._source.shown(token).strip("…") if token else ""
 
-    def _twice(self, option: Option, first: tree.OptionSetting, second: tree.OptionSetting) -> BindError:
+    def _twice(self, option: Option, first: tree.Name, second: tree.Name) -> BindError:
         place = self._source.place(first.span)
-        spelling = "" if first.name.folded == second.name.folded else f", as {first.name.text.upper()}"
-        message = f"{second.name.text.upper()} is given twice: first in line {place.line}{spelling}"
+        spelling = "" if first.folded == second.folded else f" as {first.text.upper()}"
+        message = f"{second.text.upper()} is given twice: first in line {place.line}, column {place.column}{spelling}"
         return self.error(message, second.span, hint=f"Keep one {option.name}.")
 
-    def _read(self, option: Option, value: tree.Value) -> BoundValue:
-        if isinstance(value, tree.ListLiteral) and option.name != "PATH_DISPLAY_FILTERS":
-            raise self.error(f"{option.name} takes {option.takes}, not a list", value.span)
+    def _read(self, option: Option, value: tree.Value, *, used: bool) -> BoundValue:
+        if isinstance(value, tree.ListLiteral):
+            return self._read_list(option, value, used=used)
+        if not used and not isinstance(value, _WRITTEN):
+            return BoundValue(_Pending(), source_text(value))
         if isinstance(value, tree.PromptSource) and not self.asking:
             self.prompts += 1
             return BoundValue(_Pending(), source_text(value))
+        return self._read_one(option, value)
+
+    def _read_list(self, option: Option, value: tree.ListLiteral, *, used: bool) -> BoundValue:
+        if not option.takes_list:
+            raise self.error(f"{option.name} takes {option.takes}, not a list", value.span)
+        items = [self._read(option, item, used=used) for item in value.items]
+        if any(isinstance(item.value, _Pending) for item in items):
+            return BoundValue(_Pending())
+        return BoundValue(tuple(dict.fromkeys(one for item in items for one in item.value)))
+
+    def _read_one(self, option: Option, value: tree.Scalar) -> BoundValue:
         raw, origin = self._raw(value)
         # The error is made after the except block, so that no context of it holds the value.
         try:
@@ -114,10 +169,8 @@ class Binding:
             reason = str(error)
         raise self.error(f"{option.name} takes {option.takes}: {reason}", value.span)
 
-    def _raw(self, value: tree.Value) -> tuple[Any, str]:
+    def _raw(self, value: tree.Scalar) -> tuple[Any, str]:
         """The plain value and its source."""
-        if isinstance(value, tree.ListLiteral):
-            return tuple(self._raw(item)[0] for item in value.items), "statement"
         if isinstance(value, tree.StringLiteral):
             return value.value.reveal(), "statement"
         if isinstance(value, tree.BooleanLiteral | tree.IntegerLiteral):
@@ -141,11 +194,12 @@ class Binding:
             return self._inputs.keyring(value.service, value.user)
         if isinstance(value, tree.PromptSource):
             return self._inputs.prompt(value.text)
-        if value.name in os.environ:
+        # A name that the operating system could not even encode is not set either.
+        with contextlib.suppress(KeyError, ValueError):
             return os.environ[value.name]
         # What is not written like a variable's name may be the secret itself.
-        name = f" {value.name}" if _ENVIRONMENT_NAME.fullmatch(value.name) else ""
-        raise LookupError(f"the environment variable{name} is not set in the kernel")
+        name = f"the environment variable {value.name}" if _ENVIRONMENT_NAME.fullmatch(value.name) else _NAMELESS
+        raise LookupError(f"{name} is not set in the kernel")
 
     def text(self, value: tree.LocationValue) -> str:
         """A literal, or the text of a Python variable."""
@@ -169,10 +223,19 @@ class Binding:
             option = find_option(name)
             span = where.get(name, otherwise)
             if option and (missing := [one for one in option.requires if one not in given]):
-                raise self.error(f"{name} needs {listed(missing, 'and')} too", span)
+                raise self._incomplete(name, missing, span, add=name in where)
             if option and (clash := [one for one in option.excludes if one in given]):
-                place = where.get(name) or where.get(clash[0]) or otherwise
-                raise self.error(f"{name} does not go with {clash[0]}", place, hint="Give one of the two.")
+                raise self._conflict(name, clash[0], where, otherwise)
+
+    def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
+        example = " ".join(f"{one} = {option.example}" for one in missing if (option := find_option(one)))
+        return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=f"Add {example}." if add else "")
+
+    def _conflict(self, one: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
+        """The error of two options, at the later of those that the statement gives."""
+        there, given = sorted((one, other), key=lambda name: where.get(name, (-1,)))
+        hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
+        return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
 
 
 def source_text(value: tree.Origin) -> str:

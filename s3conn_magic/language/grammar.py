@@ -7,6 +7,7 @@ after "expected", and an error stop (`-`) stands wherever only one continuation 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
@@ -24,7 +25,21 @@ _WHITE = " \t\r\n\f\v"
 _BLANK = re.compile(f"[{_WHITE}]*")
 _DIGITS = 18
 # Keywords that stand where no name can, so that they may be names without quotes.
-_FREE = {"ALL", "BUCKETS", "CONNECTIONS", "ENV", "HELP", "KEYRING", "PROMPT", "SANDBOX", "START", "STOP", "TEST", "USE"}
+_FREE = {
+    "ALL",
+    "BUCKETS",
+    "CONNECTIONS",
+    "SETTINGS",
+    "ENV",
+    "HELP",
+    "KEYRING",
+    "PROMPT",
+    "SANDBOX",
+    "START",
+    "STOP",
+    "TEST",
+    "USE",
+}
 _STRUCTURAL = KEYWORDS - _FREE - {"WRITE"}
 RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that are names only in double quotes."""
@@ -82,14 +97,32 @@ def _statement(kind: type[tree.Statement], rule: pp.ParserElement) -> pp.ParserE
         fields: dict[str, Any] = {}
         for field, one, at in parts:
             if field in fields and field != "settings":
-                raise pp.ParseFatalException(text, at, "this clause stands twice")
+                raise pp.ParseFatalException(text, _span(text, at, at).start, f"{_clause(field)} stands twice")
             fields[field] = fields.get(field, ()) + one if field == "settings" else one
         return kind(**fields, span=_span(text, start, end))
 
     return pp.Located(rule).add_parse_action(build)
 
 
+def _from_first_word(rule: pp.ParserElement) -> pp.ParserElement:
+    """A rule that ends in a statement, whose span then begins where the rule does."""
+
+    def widen(text: str, _: int, found: Any) -> tree.Statement:
+        start, (statement,), end = found
+        widened: tree.Statement = replace(statement, span=_span(text, start, end))
+        return widened
+
+    return pp.Located(rule).add_parse_action(widen)
+
+
+def _clause(field: str) -> str:
+    return "the location" if field == "location" else field.replace("_", " ").upper()
+
+
 def _span(text: str, start: int, end: int) -> Span:
+    """The span without the white space around it, of which the parser skips some before and some after."""
+    while end > start and text[end - 1] in _WHITE:
+        end -= 1
     return Span(_BLANK.match(text, start).end(), end)  # type: ignore[union-attr] # it matches nothing, too
 
 
@@ -135,7 +168,8 @@ named = _field("name", name).set_name("a name")
 if_exists = pp.Opt(_flag("if_exists", "IF EXISTS"))
 like = _field("like", _words("LIKE") - text)
 using = _field("using", _words("USING") - name)
-location = _field("location", string | variable).set_name("an s3:// location")
+_place = (string | variable).set_name("an s3:// location")
+location = _field("location", _place).set_name("an s3:// location")
 limit = _field("limit", _words("LIMIT") - (_word("ALL") | number).set_name("a whole number or ALL"))
 
 # Statements
@@ -174,30 +208,38 @@ drop = _statement(
     - named
     - pp.Opt(_flag("cascade", "CASCADE")),
 )
-show = _words("SHOW") - (
+_shown = (
     _statement(tree.ShowConnections, _words("CONNECTIONS") - pp.Opt(like))
     | _statement(tree.ShowBuckets, _words("BUCKETS") - pp.ZeroOrMore(using | like))
+    | _statement(tree.ShowSettings, _words("SETTINGS"))
     | _statement(tree.ShowCreate, _words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS or CREATE S3 CONNECTION")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
+show = _from_first_word(_words("SHOW") - _shown)
 describe = _statement(tree.DescribeConnection, _words("DESCRIBE CONNECTION") - named)
 test = _statement(
     tree.TestConnection,
     _words("TEST CONNECTION")
     - named
-    - pp.ZeroOrMore(_words("LOCATION") - pp.Opt(_mark("=")) - location | _flag("with_write", "WITH WRITE")),
+    - pp.ZeroOrMore(
+        _field("location", _words("LOCATION") - pp.Opt(_mark("=")) - _place) | _flag("with_write", "WITH WRITE")
+    ),
 )
 use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
 list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
 explore = _statement(tree.Explore, _words("EXPLORE") - pp.Opt(location) - pp.Opt(using))
+_setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
+_all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.WordLiteral, str.upper)
+_setting_value = _field("value", (_all | value).set_name("a value")).set_name("a value")
+set_ = _statement(tree.SetSetting, _words("SET") - _field("name", _setting) - _mark("=") - _setting_value)
 start = _statement(tree.StartSandbox, _words("START SANDBOX"))
 stop = _statement(tree.StopSandbox, _words("STOP SANDBOX"))
 topic = pp.OneOrMore(_regex(_IDENTIFIER, "a name")).add_parse_action(" ".join)
 help_ = _statement(tree.Help, _words("HELP") - pp.Opt(_field("topic", topic)))
 
 statement = (
-    create | alter | drop | show | describe | test | use | list_objects | explore | start | stop | help_
+    create | alter | drop | show | describe | test | use | list_objects | explore | set_ | start | stop | help_
 ).set_name("a statement")
-_separator = pp.OneOrMore(_mark(";"))
+_separator = _regex(rf";[;{_WHITE}]*", "`;`").suppress()
 cell = (
     pp.Opt(_separator) - pp.Opt(statement - pp.ZeroOrMore(_separator + statement) - pp.Opt(_separator)) - pp.StringEnd()
 )

@@ -32,6 +32,7 @@ class Option:
         requires: options that must be there too.
         excludes: options that must not be there too.
         aliases: other spellings.
+        takes_list: whether a list of values may be written; `read` then gives a tuple.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Option:
     requires: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    takes_list: bool = False
 
 
 _UPSOLVER = "Upsolver"
@@ -111,6 +113,7 @@ OPTIONS: tuple[Option, ...] = (
         example="('s3://bucket1/', 's3://bucket2/folder/')",
         origin=_UPSOLVER,
         aliases=("PATH_DISPLAY_FILTER",),
+        takes_list=True,
     ),
     Option(
         "READ_ONLY",
@@ -192,7 +195,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "ENDPOINT",
         values.endpoint,
-        takes="a URL: http(s)://host[:port]",
+        takes="a URL, http(s)://host[:port]",
         help="S3-compatible server to talk to; roles are assumed there too.",
         default="AWS",
         example="'http://127.0.0.1:9000'",

@@ -142,7 +142,7 @@ class ShowBuckets(Plan):
 class ListObjects(Plan):
     """Objects below a location; without one, below the display filters or of all buckets.
 
-    `limit` None stands for no limit.
+    `limit` None stands for the session's.
     """
 
     name: str
@@ -151,7 +151,7 @@ class ListObjects(Plan):
     versions: bool
     matching: str | None
     matching_place: Place | None = field(compare=False)
-    limit: int | None
+    limit: int | Literal["ALL"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +160,19 @@ class Explore(Plan):
 
     name: str
     location: Location | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSetting(Plan):
+    """Give a setting of the session a value that has been read."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSettings(Plan):
+    """The session's settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

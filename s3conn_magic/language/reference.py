@@ -151,6 +151,24 @@ STATEMENTS: tuple[Reference, ...] = (
         "EXPLORE 's3://bucket/';",
     ),
     Reference(
+        "SET",
+        "SET setting = value",
+        "Change a setting of the session.",
+        "SET PROGRESS = FALSE;",
+    ),
+    Reference(
+        "SHOW SETTINGS",
+        "SHOW SETTINGS",
+        "The session's settings.",
+        "SHOW SETTINGS;",
+        (
+            Column("setting", "string", "name of the setting"),
+            Column("value", "string", "its value now"),
+            Column("takes", "string", "what it can be set to"),
+            Column("description", "string", "what it does"),
+        ),
+    ),
+    Reference(
         "START SANDBOX",
         "START SANDBOX",
         "Start the embedded S3 server with sample data, and make the connection sandbox to it.",

@@ -35,6 +35,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return ranked[0][1] if ranked and ranked[0][0] <= within else None
 
 
+def related(word: str, known: Iterable[str]) -> str | None:
+    """The nearest known name; else the one closest in length that holds the word or is held by it, as `KEY_ID`."""
+    names, word = [*known], word.upper()
+    parts = [name for name in names if len(word) > _SHORT and (word in name or name in word)]
+    return nearest(word, names) or min(parts, key=lambda name: abs(len(name) - len(word)), default=None)
+
+
 def listed(names: Iterable[str], last: str = "or") -> str:
     """Names as a phrase: `A`, `A or B`, `A, B or C`."""
     *head, tail = [*names] or [""]

@@ -40,8 +40,16 @@ class BooleanLiteral:
 
 
 @dataclass(frozen=True, slots=True)
+class WordLiteral:
+    """A word of the language that stands for a value, such as ALL; in upper case."""
+
+    value: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class IntegerLiteral:
-    """Digits, with a sign or without."""
+    """Digits."""
 
     value: int
     span: Span = field(compare=False)
@@ -89,7 +97,8 @@ class KeyringSource:
 
 
 Origin = VariableSource | EnvSource | PromptSource | KeyringSource
-Value = StringLiteral | BooleanLiteral | IntegerLiteral | ListLiteral | Origin
+Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
+Value = Scalar | ListLiteral
 LocationValue = StringLiteral | VariableSource
 
 
@@ -209,6 +218,19 @@ class Explore(Statement):
 
     location: LocationValue | None = None
     using: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSetting(Statement):
+    """`SET name = value`: a setting of the session."""
+
+    name: Name
+    value: Value | WordLiteral
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSettings(Statement):
+    """`SHOW SETTINGS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,13 +24,19 @@ _KMS = re.compile(
 )
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CUSTOMER_KEY_BYTES = 32
+_ENDPOINT_FORM = "it looks like 'https://host:port'"
 
 
 def text(value: Any) -> str:
     """Any text."""
     if not isinstance(value, str):
-        raise ValueError("it takes text in single quotes")
+        raise ValueError(f"this is {_kind(value)}; text stands in single quotes")
     return value
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", int: "a number", tuple: "a list", list: "a list", type(None): "None"}
+    return kinds.get(type(value), f"of type {type(value).__name__}")
 
 
 def _filled(value: Any) -> str:
@@ -43,7 +49,7 @@ def boolean(value: Any) -> bool:
     """TRUE or FALSE."""
     if isinstance(value, bool):
         return value
-    raise ValueError("it takes TRUE or FALSE, without quotes")
+    raise ValueError("this is text; leave out the quotes" if isinstance(value, str) else f"this is {_kind(value)}")
 
 
 def credential(value: Any) -> str:
@@ -83,20 +89,26 @@ def kms_key(value: Any) -> str:
 
 def customer_key(value: Any) -> Secret:
     """The Base64 text of a 256-bit key."""
-    try:
-        size = len(base64.b64decode(_filled(value).encode(), validate=True))
-    except (binascii.Error, UnicodeEncodeError):
-        size = -1
+    size = _decoded_size(_filled(value))
+    if size is None:
+        raise ValueError("this is not Base64; a 256-bit key has 44 characters of it, the last one =")
     if size != _CUSTOMER_KEY_BYTES:
-        raise ValueError("it takes the Base64 text of exactly 32 bytes (a 256-bit key)")
+        raise ValueError(f"this is Base64 of {size} bytes, where 32 are needed")
     return Secret(value)
+
+
+def _decoded_size(encoded: str) -> int | None:
+    try:
+        return len(base64.b64decode(encoded.encode(), validate=True))
+    except (binascii.Error, UnicodeEncodeError):
+        return None
 
 
 def display_filters(value: Any) -> tuple[Location, ...]:
     """One or more `s3://` paths, duplicates dropped."""
     paths = value if isinstance(value, tuple | list) else (value,)
     if not paths:
-        raise ValueError("it takes at least one s3:// path")
+        raise ValueError("this list is empty")
     return tuple(dict.fromkeys(Location.parse(_filled(path)) for path in paths))
 
 
@@ -118,21 +130,23 @@ def addressing_style(value: Any) -> str:
     """How the bucket's name travels."""
     style = _filled(value).lower()
     if style not in {"auto", "path", "virtual"}:
-        raise ValueError("it takes 'auto', 'path' or 'virtual'")
+        raise ValueError("this is none of them")
     return style
 
 
 def endpoint(value: Any) -> str:
     """The URL of a server: no user info, path, query or fragment, any of which could hold a secret or be lost."""
+    if "@" in _filled(value):
+        raise ValueError("it holds no user or password; give them by AWS_ACCESS_KEY_ID and its secret")
     try:
-        parts = urlsplit(_filled(value))
+        parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ValueError("an endpoint looks like 'https://host:port'") from None
+        raise ValueError(_ENDPOINT_FORM) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise ValueError("an endpoint looks like 'https://host:port'")
-    if "@" in parts.netloc:
-        raise ValueError("an endpoint holds no user or password; give them by AWS_ACCESS_KEY_ID and its secret")
-    if parts.path.strip("/") or parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in value):
-        raise ValueError("an endpoint is only http(s)://host[:port]; the bucket belongs into the s3:// location")
+        raise ValueError(_ENDPOINT_FORM)
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("it has no white space")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("nothing follows the host and port; the bucket belongs into the s3:// location")
     return f"{parts.scheme}://{parts.netloc}"

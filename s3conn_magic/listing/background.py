@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _STOP_WITHIN = 0.8
 _WAKE = 0.25
-_CROWDED, _RELAX = 256, 0.005
+_TOGETHER, _CROWDED, _RELAX = 0.02, 16, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopped = threading.Event()
+        self._batch: list[Any] = []
+        self._taken: list[Any] = []
+        self._flushing: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="s3conn-listing", daemon=True)
 
     def start(self) -> None:
@@ -46,10 +50,26 @@ class Background:
         self._thread.start()
 
     async def put(self, report: Any) -> None:
-        """Report to the waiting thread; waits while that thread is far behind."""
-        self._reports.put(report)
-        while self._reports.qsize() > _CROWDED:
+        """Report to the waiting thread; waits while that thread is far behind.
+
+        The first report goes at once. Later ones go together, many times a second: to wake a thread for each would cost
+        more than what is reported.
+        """
+        self._batch.append(report)
+        if self._flushing is None:
+            self._flush()
+            self._flushing = asyncio.get_running_loop().call_later(_TOGETHER, self._flushed)
+        while self._reports.qsize() > _CROWDED:  # noqa: ASYNC110 - the queue is emptied by another thread
             await asyncio.sleep(_RELAX)
+
+    def _flushed(self) -> None:
+        self._flushing = None
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._reports.put(self._batch)
+            self._batch = []
 
     def reports(self, *, every: Callable[[], None] | None = None) -> Iterator[Any]:
         """What is reported, until the coroutine is over; its error is raised here.
@@ -68,23 +88,24 @@ class Background:
                 if report.error is not None:
                     raise report.error
                 return
-            yield report
+            self._taken = report
+            while self._taken:
+                yield self._taken.pop(0)
 
     def drain(self) -> list[Any]:
         """What was reported and not taken, without waiting."""
-        left = []
+        left, self._taken = self._taken, []
         while not self._reports.empty():
-            left.append(self._reports.get_nowait())
-        return [report for report in left if not isinstance(report, _End)]
+            batch = self._reports.get_nowait()
+            left += [] if isinstance(batch, _End) else batch
+        return left
 
     def stop(self) -> None:
         """End the coroutine and wait, less than a second, until its sockets and its thread are gone."""
         self._stopped.set()
         if self._loop is not None and self._thread.is_alive():
-            try:
+            with suppress(RuntimeError):  # the loop may close in this moment
                 self._loop.call_soon_threadsafe(self._cancel)
-            except RuntimeError:  # the loop closed in this moment
-                pass
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(_STOP_WITHIN)
 
@@ -103,6 +124,7 @@ class Background:
         except BaseException as problem:  # noqa: BLE001 - whatever it is, it is raised in the waiting thread
             error = problem
         finally:
+            self._flush()
             self._reports.put(_End(error))
 
     async def _main(self) -> None:

@@ -50,7 +50,7 @@ def parse(body: bytes) -> ET.Element:
 
 
 def error_code(body: bytes) -> str | None:
-    """The code of an `<Error>` document, an empty text where it has none, or None where the body is no such document."""
+    """The code of an `<Error>` document, an empty text where it has none; None where the body is no such document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
     found = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
@@ -77,7 +77,8 @@ def _columns(rows: list[ET.Element]) -> Columns:
             column = texts.setdefault(local(child), [None] * len(rows))
             if column[index] is not None:
                 raise UnreadableError("a row of the answer has a field twice")
-            column[index] = child.text or ""
+            text = child.text or ""
+            column[index] = text.strip('"') if local(child) == "ETag" else text
     markers = [local(row) == "DeleteMarker" for row in rows]
     return Columns(
         {name: pa.array(values, pa.string()) for name, values in texts.items()},

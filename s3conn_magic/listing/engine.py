@@ -1,20 +1,27 @@
-"""The coroutine of a listing: which page to ask for next, until all is there."""
+"""The coroutine of a listing: asks for pages over many connections until all is there."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.cut import Cut
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
 from s3conn_magic.listing.progress import Tally
+from s3conn_magic.listing.ranges import Ranges, Step, UntrustedOrderError
 from s3conn_magic.listing.sequence import Sequence
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.background import Background
     from s3conn_magic.listing.order import Order
-    from s3conn_magic.listing.query import PageQuery
     from s3conn_magic.listing.table import Page
     from s3conn_magic.listing.target import Target
+
+
+class Restart:
+    """Reported when what was reported before is void, because the server's order cannot be relied on."""
 
 
 class Engine:
@@ -33,21 +40,109 @@ class Engine:
 
     async def __call__(self, background: Background) -> None:
         """Run to the end."""
-        async with open_fetcher(self._target, self._order.connections) as fetcher:
-            queries = self._order.queries()
-            for _index, first in enumerate(queries):
-                await self._sequential(fetcher, first, background)
+        order = self._order
+        async with open_fetcher(self._target, order.connections) as fetcher:
+            if order.versions or order.delimiter or not self._target.ordered:
+                await self._sequential(fetcher, background)
+                return
+            try:
+                await _Crew(self, fetcher, background).run()
+            except UntrustedOrderError:
+                self.tally.clear()
+                self.cut = Cut(order.limit)
+                await background.put(Restart())
+                await self._sequential(fetcher, background)
 
-    async def _sequential(self, fetcher: Fetcher, first: PageQuery, background: Background) -> None:
-        sequence = Sequence(first)
-        while sequence.next is not None and not self.cut.full:
-            page = await fetcher.page(sequence.next)
-            sequence.arrived(page)
-            await self._report(page, background)
+    async def _sequential(self, fetcher: Fetcher, background: Background) -> None:
+        for first in self._order.queries():
+            sequence = Sequence(first)
+            while sequence.next is not None and not self.cut.full:
+                page = await fetcher.page(sequence.next)
+                sequence.arrived(page)
+                selected = self._order.select(page)
+                self.tally.count(page)
+                self.tally.add(selected)
+                await background.put(self.admit(selected, more=page.next_token is not None))
 
-    async def _report(self, page: Page, background: Background) -> None:
-        selected = self._order.select(page)
-        certain = page.next_token is not None and self._order.matching is None
-        kept = self.cut.admit(selected, more=certain)
-        self.tally.add(kept)
-        await background.put(kept)
+    def admit(self, selected: Page, *, more: bool) -> Page:
+        """What the limit lets through of a page; `more` says that its prefix goes on behind it."""
+        return self.cut.admit(selected, more=more and self._order.matching is None)
+
+    @property
+    def order(self) -> Order:
+        """What is listed."""
+        return self._order
+
+
+class _Crew:
+    """Pages of many ranges at once."""
+
+    def __init__(self, engine: Engine, fetcher: Fetcher, background: Background) -> None:
+        self._engine = engine
+        self._fetcher = fetcher
+        self._background = background
+        self._ranges = Ranges(engine.order.queries(), limit=engine.order.limit)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Ask and report until nothing is left, or the first error."""
+        try:
+            self._ask()
+            await self._over
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _ask(self) -> None:
+        """Start as many requests as are worth it; where none is and none is under way, all is done."""
+        most = 1 if self._fetcher.in_process else self._engine.order.connections
+        while not self._engine.cut.full and len(self._under_way) < most and (step := self._ranges.next()) is not None:
+            task = asyncio.create_task(self._take(step))
+            self._under_way.add(task)
+            task.add_done_callback(self._taken)
+        if not self._under_way and not self._over.done():
+            self._over.set_result(None)
+
+    def _taken(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if self._over.done():
+            return
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._over.set_exception(error)
+        elif self._engine.cut.full:
+            self._over.set_result(None)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask for more. An error in a callback reaches nobody by itself, and the listing would wait for ever."""
+        try:
+            self._ask()
+        except Exception as error:  # noqa: BLE001 - raised by `run`
+            self._over.set_exception(error)
+
+    async def _take(self, step: Step) -> None:
+        try:
+            page = await self._fetcher.page(step.query)
+        except (S3ConnError, UnreadableError):
+            if not step.look:
+                raise
+            # A policy may forbid a look by delimiter; the ranges do without.
+            self._ranges.missed(step)
+            return
+        self._ranges.serial = self._fetcher.in_process
+        await self._report(step, self._ranges.arrived(step, page), page)
+
+    async def _report(self, step: Step, kept: Page | None, page: Page) -> None:
+        tally = self._engine.tally
+        tally.count(page)
+        if kept is None:
+            return
+        selected = self._engine.order.select(kept)
+        tally.add(selected)
+        tally.estimate(self._ranges.keys_left)
+        more = page.next_token is not None or len(kept) < len(page)
+        for ready, follows in self._ranges.release(step.range, selected, more=more):
+            await self._background.put(self._engine.admit(ready, more=follows))

@@ -46,7 +46,6 @@ class Fetcher:
     """Fetches pages of one bucket.
 
     Attributes:
-        requests: how many requests were sent.
         in_process: whether the target answers by itself, one request at a time, without a socket.
     """
 
@@ -55,7 +54,6 @@ class Fetcher:
         self._wire = wire
         self._pace = pace
         self._plus: bool | None = None
-        self.requests = 0
         self.in_process = False
 
     async def page(self, query: PageQuery) -> Page:
@@ -65,14 +63,13 @@ class Fetcher:
             UnreadableError: no try gave an answer that is a page; the message says why.
             S3ConnError: what the target says of the answers, or of their absence.
         """
-        before = self.requests
         problem: Exception = EndpointError("the server kept redirecting the request")
         for tries in range(1, TRIES + 1):
             async with self._pace as epoch:
                 found = await self._try(query, epoch, tries)
             if isinstance(found, Page):
                 self._pace.succeeded()
-                return replace(found, requests=self.requests - before)
+                return replace(found, requests=found.requests + tries - 1)
             problem = found.error or problem
             if tries < TRIES:
                 await asyncio.sleep(backoff(tries) if found.wait else 0)
@@ -92,7 +89,6 @@ class Fetcher:
             return refused.retry
 
     async def _answer(self, query: PageQuery) -> Response:
-        self.requests += 1
         parameters = query.parameters()
         response = self._target.send(parameters)
         self.in_process = response is not None
@@ -103,12 +99,14 @@ class Fetcher:
         if response.status != _OK or code is not None:
             raise self._refusal(response, query, code or "")
         answer = parse(response.body)
+        requests = 1
         try:
             page = page_of(answer, query, bucket=self._target.bucket, plus=self._plus)
         except AmbiguousPlusError:
             await self._settle_plus(key_texts(answer), query)
+            requests += 1
             page = page_of(answer, query, bucket=self._target.bucket, plus=self._plus)
-        return replace(page, received=len(response.body))
+        return replace(page, received=len(response.body), requests=requests)
 
     async def _settle_plus(self, encoded: set[str], query: PageQuery) -> None:
         """Ask for the same page without encoding, once in a listing, to learn what `+` stands for."""

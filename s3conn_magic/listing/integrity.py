@@ -21,7 +21,7 @@ from s3conn_magic.listing.decode import (
     plus_convention,
 )
 from s3conn_magic.listing.query import PageQuery, join_markers
-from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page
+from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page, ascending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +52,12 @@ def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None 
         raise UnreadableError(str(error)) from None
     _check_count(answer)
     _check_prefix(answer, query, encoded=encoded)
-    _check_within(keys, prefixes, query)
+    in_order = ascending(keys)
+    _check_within(keys, prefixes, query, in_order=in_order)
+    if not in_order and not query.versions and pc.count_distinct(keys).as_py() != len(keys):
+        raise UnreadableError("a key stands twice in the answer")
     token = _next_token(answer, query, encoded=encoded, plus=plus is not False)
-    return Page(_batch(columns, query), prefixes, token)
+    return Page(_batch(columns, query), prefixes, token, ascending=in_order)
 
 
 def key_texts(answer: Answer) -> set[str]:
@@ -122,8 +125,10 @@ def _decodings(text: str) -> Iterable[str]:
             return
 
 
-def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery) -> None:
-    inside = not query.prefix or bool(pc.all(pc.starts_with(keys, query.prefix)).as_py() in (True, None))
+def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery, *, in_order: bool) -> None:
+    # Where the first and last of sorted keys begin with the prefix, so do all between them.
+    ends = [keys[0].as_py(), keys[-1].as_py()] if in_order and len(keys) else keys.to_pylist()
+    inside = all(key.startswith(query.prefix) for key in ends)
     if not inside or not all(prefix.startswith(query.prefix) for prefix in prefixes):
         raise UnreadableError("the answer has keys outside the prefix that was asked for")
     if prefixes and not query.delimiter:
@@ -158,12 +163,16 @@ def _version_token(answer: Answer, *, encoded: bool, plus: bool) -> str | None:
 def _batch(columns: Columns, query: PageQuery) -> pa.RecordBatch:
     schema = VERSIONS if query.versions else OBJECTS
     try:
-        arrays = [_ARRAYS[field.name](columns).cast(field.type) for field in schema]
+        arrays = [_cast(_ARRAYS[field.name](columns), field.type) for field in schema]  # type: ignore[no-untyped-call]
     except pa.ArrowInvalid:
         raise UnreadableError("a size or time of the answer cannot be read") from None
     if arrays[1].null_count != len(arrays[1]) and pc.min(arrays[1]).as_py() < 0:
         raise UnreadableError("a size of the answer is negative")
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array if array.type == kind else array.cast(kind)
 
 
 def _optional(columns: Columns, name: str) -> pa.StringArray:
@@ -179,8 +188,7 @@ def _sizes(columns: Columns) -> pa.Array:
 
 
 def _etags(columns: Columns) -> pa.StringArray:
-    etags = _optional(columns, "ETag")
-    return pc.utf8_trim(etags, '"') if etags.null_count < len(etags) else etags
+    return _optional(columns, "ETag")
 
 
 def _storage_classes(columns: Columns) -> pa.Array:
@@ -201,18 +209,3 @@ _ARRAYS = {
     "is_latest": _flags,
     "is_delete_marker": lambda columns: columns.markers,
 }
-
-
-def first_key(page: Page) -> str | None:
-    """The least key or common prefix of a page, or None of an empty one."""
-    return min(_ends(page, 0), default=None)
-
-
-def last_key(page: Page) -> str | None:
-    """The greatest key or common prefix of a page, or None of an empty one."""
-    return max(_ends(page, -1), default=None)
-
-
-def _ends(page: Page, index: int) -> list[str]:
-    keys = [page.objects.column(0)[index].as_py()] if page.objects.num_rows else []
-    return [*keys, *page.prefixes[index : index + 1 or None]]

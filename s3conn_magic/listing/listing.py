@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.background import Background
-from s3conn_magic.listing.engine import Engine
+from s3conn_magic.listing.engine import Engine, Restart
 from s3conn_magic.listing.fetch import open_fetcher
 from s3conn_magic.listing.order import Order
 from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
@@ -59,6 +59,7 @@ class Listing:
         self._engine = Engine(target, self._order)
         self._background = Background(self._engine)
         self._arrived: list[Page] = []
+        self._void: list[Page] = []
 
     @property
     def progress(self) -> Progress:
@@ -82,7 +83,10 @@ class Listing:
             ListingInterrupted: the user interrupted it.
             S3ConnError: it failed before anything arrived.
         """
-        return self._watched(keep=keep, every=None)
+        for report in self._watched(keep=keep, every=None):
+            if isinstance(report, Restart):
+                raise self._failure(UnreadableError("the server lists keys in no order, and rows were handed out"))
+            yield report
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
         """One table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.
@@ -94,12 +98,17 @@ class Listing:
         """
         report = None if on_progress is None else lambda: on_progress(self.progress)
         try:
-            for _ in self._watched(keep=True, every=report):
+            for arrived in self._watched(keep=True, every=report):
+                if isinstance(arrived, Restart):
+                    self._void, self._arrived = self._arrived, []
                 if report is not None:
                     report()
         except KeyboardInterrupt:
             raise self._interrupted() from None
-        return self.table()
+        rows = self.table()
+        if self._void and not self.truncated and not _holds(rows, self._void):
+            raise self._failure(UnreadableError("the server lists keys in no order, and not the same ones twice"))
+        return rows
 
     def table(self) -> pa.Table:
         """The rows that have arrived and were kept, as `collect` gives them."""
@@ -119,13 +128,13 @@ class Listing:
     ) -> None:
         self.cancel()
 
-    def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page]:
+    def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page | Restart]:
         try:
             self._background.start()
-            for page in self._background.reports(every=every):
-                if keep:
-                    self._arrived.append(page)
-                yield page
+            for report in self._background.reports(every=every):
+                if keep and isinstance(report, Page):
+                    self._arrived.append(report)
+                yield report
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except (S3ConnError, UnreadableError) as error:
@@ -135,12 +144,12 @@ class Listing:
 
     def _interrupted(self) -> ListingInterrupted:
         self.cancel()
-        self._arrived += self._background.drain()
+        self._arrived += [report for report in self._background.drain() if isinstance(report, Page)]
         rows = self.table()
         return ListingInterrupted(f"the listing was interrupted after {len(rows):,} rows", rows_so_far=rows)
 
     def _failure(self, error: Exception) -> S3ConnError:
-        """A failure before the first page is what it is; a later one, or a page that cannot be trusted, cuts a listing."""
+        """A failure before the first page is what it is; a later one, or an untrustworthy page, cuts a listing."""
         if isinstance(error, S3ConnError) and not self._engine.tally.pages:
             return error
         reason = error.message if isinstance(error, S3ConnError) else str(error)
@@ -151,6 +160,14 @@ class Listing:
             reason=reason,
             hint=getattr(error, "hint", ""),
         )
+
+
+def _holds(rows: pa.Table, pages: list[Page]) -> bool:
+    """Whether every key of the pages is in the rows."""
+    import pyarrow.compute as pc
+
+    keys = rows.column("key")
+    return all(pc.all(pc.is_in(page.objects.column(0), value_set=keys)).as_py() is not False for page in pages)
 
 
 def fetch_page(
@@ -189,5 +206,6 @@ def fetch_page(
 
 
 def _only(pages: list[Any]) -> Page:
+    page: Page
     (page,) = pages
     return page

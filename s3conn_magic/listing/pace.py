@@ -34,7 +34,8 @@ class Pace:
             await turn
         self._under_way += 1
         try:
-            while (left := self._pause_until - asyncio.get_running_loop().time()) > 0:
+            # A pause may be lengthened while it is slept through, so it is looked at again.
+            while (left := self._pause_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - the clock is what is waited for
                 await asyncio.sleep(left)
         except BaseException:
             await self.__aexit__()

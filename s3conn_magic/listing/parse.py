@@ -36,7 +36,7 @@ def _split(body: bytes) -> Answer | None:
     end = _last_row(body, max(first.start(), len(body) - _TAIL)) or _last_row(body, first.start())
     if not end:
         return None
-    columns = rows.read(body[first.start() : end])
+    columns = rows.read(body, first.start(), end)
     if columns is None:
         return None
     envelope = document.read(body[: first.start()] + body[end:])

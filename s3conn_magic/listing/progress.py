@@ -42,13 +42,25 @@ class Tally:
         self.pages = self.keys = self.bytes = self.requests = self.received = 0
         self.fraction: float | None = None
 
-    def add(self, page: Page) -> None:
-        """Count a page."""
+    def count(self, page: Page) -> None:
+        """Count an answer."""
         self.pages += 1
-        self.keys += len(page)
-        self.bytes += pc.sum(page.objects.column(1)).as_py() or 0
         self.requests += page.requests
         self.received += page.received
+
+    def add(self, page: Page) -> None:
+        """Count the rows of a page that are part of the listing."""
+        self.keys += len(page)
+        self.bytes += pc.sum(page.objects.column(1)).as_py() or 0
+
+    def estimate(self, left: float | None) -> None:
+        """Note how many rows are still expected."""
+        self.fraction = None if left is None else self.keys / (self.keys + left) if self.keys + left else 1.0
+
+    def clear(self) -> None:
+        """Forget the rows: the listing begins again."""
+        self.keys = self.bytes = 0
+        self.fraction = None
 
     def end(self) -> None:
         """Stop the clock."""

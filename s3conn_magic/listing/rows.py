@@ -7,10 +7,11 @@ to `document`, which is ten times slower.
 
 from __future__ import annotations
 
-import itertools
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +23,13 @@ from s3conn_magic.listing.decode import checked_utf8, entity_column
 
 Positions = npt.NDArray[np.int64]
 
-_OPEN, _ENTITY, _WORD = ord("<"), ord("&"), 8
+_OPEN, _ENTITY = ord("<"), ord("&")
 _TAG = re.compile(rb"<(/?)([A-Za-z]+)>")
 _BETWEEN = re.compile(rb"(</[A-Za-z]+>|<(?:Contents|Version|DeleteMarker|Owner|RestoreStatus)>)\s+(?=<)")
 _ROW_TAGS = (b"<Contents>", b"<Version>", b"<DeleteMarker>")
 _ROW_END = re.compile(rb"</(?:Contents|Version|DeleteMarker)>")
-_QUOTES = (b"&quot;", b'"')
+_QUOTE = b'"'
+_QUOTES = (b"&quot;", _QUOTE)
 _MOST_SHAPES = 8
 _WIDEST = 64
 
@@ -36,44 +38,45 @@ class _UnexpectedError(ValueError):
     """The rows are not in a form that this module reads."""
 
 
-def read(body: bytes) -> Columns | None:
-    """The columns of a run of rows, or None where their form is not the usual one."""
-    for candidate in (lambda: body, lambda: _BETWEEN.sub(rb"\1", body).rstrip()):
-        # The second try is for servers that indent their XML: the same rows without the space between tags.
-        try:
-            return _read(_Region.of(candidate()))
-        except (_UnexpectedError, IndexError):
-            continue
+def read(body: bytes, begin: int, end: int) -> Columns | None:
+    """The columns of the run of rows that is `body[begin:end]`, or None where their form is not the usual one."""
+    with suppress(_UnexpectedError, IndexError):
+        return _read(_Region.of(body, begin, end))
+    # Servers that indent their XML: the same rows without the space between tags.
+    dense = _BETWEEN.sub(rb"\1", body[begin:end]).rstrip()
+    with suppress(_UnexpectedError, IndexError):
+        return _read(_Region.of(dense, 0, len(dense)))
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """The bytes of the rows, the place of each `<` in them, and every eight bytes as one word."""
+    """The bytes of the rows, and the place of each `<` in them; all places are counted from the begin of the body."""
 
     body: bytes
+    begin: int
+    end: int
     opens: Positions
-    words: npt.NDArray[np.uint64]
     plain: bool
     entities: int
 
     @classmethod
-    def of(cls, body: bytes) -> _Region:
-        words = np.ndarray((len(body),), "<u8", body + bytes(_WORD), 0, (1,))
-        data = np.frombuffer(body, np.uint8)
-        return cls(body, np.flatnonzero(data == _OPEN), words, body.isascii(), int(np.count_nonzero(data == _ENTITY)))
+    def of(cls, body: bytes, begin: int, end: int) -> _Region:
+        """The rows that are `body[begin:end]`."""
+        data = np.frombuffer(body, np.uint8)[begin:end]
+        opens = np.flatnonzero(data == _OPEN)
+        opens += begin
+        return cls(body, begin, end, opens, body.isascii(), int(np.count_nonzero(data == _ENTITY)))
+
+    def cut(self, width: int, at: Positions) -> bytes:
+        """So many bytes from each of the places, one after the other."""
+        # A view of overlapping items, one at every byte: indexing it copies without a loop.
+        pieces: npt.NDArray[np.void] = np.ndarray((len(self.body) - width + 1,), f"V{width}", self.body, 0, (1,))
+        return pieces[at].tobytes()
 
     def has(self, text: bytes, at: Positions) -> bool:
         """Whether the text stands at every one of the places."""
-        masks = [(offset, text[offset : offset + _WORD]) for offset in range(0, len(text), _WORD)]
-        return all(
-            bool(np.all((self.words[at + offset] & np.uint64((1 << 8 * len(piece)) - 1)) == _word(piece)))
-            for offset, piece in masks
-        )
-
-
-def _word(piece: bytes) -> np.uint64:
-    return np.uint64(int.from_bytes(piece, "little"))
+        return self.cut(len(text), at) == text * len(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +86,20 @@ class _Shape:
     Attributes:
         width: number of tags.
         fields: name of each wanted field and the index of its opening tag.
-        anchors, offsets, words: at `offsets` bytes after the tag of index `anchors`, these eight bytes stand.
+        between: the text from each of these tags to the next text of the row.
         end: bytes of the row's closing tag.
+        marker: whether the row is a delete marker.
     """
 
     width: int
     fields: dict[str, int]
-    anchors: Positions
-    offsets: Positions
-    words: npt.NDArray[np.uint64]
+    between: dict[int, bytes]
     end: int
     marker: bool
 
     def fits(self, region: _Region, rows: Positions) -> bool:
         """Whether the rows, an array of shape (tags, rows), have these tags and texts only where the shape has them."""
-        found = region.words[rows[self.anchors] + self.offsets[:, None]]
-        return bool((found == self.words[:, None]).all())
+        return all(region.has(text, rows[at]) for at, text in self.between.items())
 
 
 @lru_cache(maxsize=64)
@@ -106,24 +107,9 @@ def _shape(tags: tuple[tuple[bytes, bytes, bytes], ...]) -> _Shape:
     leaves = [index for index in range(len(tags) - 1) if not tags[index][1] and tags[index + 1][1]]
     depths = _depths([(bool(close), name) for _, close, name in tags])
     fields = _fields([(tags[index][2].decode(), index) for index in leaves if depths[index] == 1])
-    pieces = [piece for chunk in _chunks([tag for tag, _, _ in tags], leaves) for piece in chunk]
-    anchors, offsets, texts = zip(*pieces, strict=True)
-    words = np.array([_word(text) for text in texts], np.uint64)
-    marker = tags[0][0] == _ROW_TAGS[2]
-    return _Shape(len(tags), fields, np.array(anchors), np.array(offsets), words, len(tags[-1][0]), marker)
-
-
-def _chunks(tags: list[bytes], leaves: list[int]) -> list[list[tuple[int, int, bytes]]]:
-    """Runs of tags without a text between them, each as overlapping pieces of eight bytes."""
     bounds = [0, *(index + 1 for index in leaves), len(tags)]
-    chunks = []
-    for begin, end in itertools.pairwise(bounds):
-        text = b"".join(tags[begin:end])
-        if len(text) < _WORD:
-            raise _UnexpectedError
-        offsets = [*range(0, len(text) - _WORD, _WORD), len(text) - _WORD]
-        chunks.append([(begin, offset, text[offset : offset + _WORD]) for offset in offsets])
-    return chunks
+    between = {begin: b"".join(tag for tag, _, _ in tags[begin:end]) for begin, end in pairwise(bounds)}
+    return _Shape(len(tags), fields, between, len(tags[-1][0]), tags[0][0] == _ROW_TAGS[2])
 
 
 def _fields(named: list[tuple[str, int]]) -> dict[str, int]:
@@ -149,9 +135,9 @@ def _depths(tags: list[tuple[bool, bytes]]) -> list[int]:
 
 
 def _read(region: _Region) -> Columns:
-    if not len(region.opens) or region.opens[0] != 0:
+    if not len(region.opens) or region.opens[0] != region.begin:
         raise _UnexpectedError
-    shape = _shape_at(region, 0)
+    shape = _shape_at(region, region.begin)
     if len(region.opens) % shape.width == 0:
         rows = np.ascontiguousarray(region.opens.reshape(-1, shape.width).T)
         if _contiguous(region, rows[0], rows[-1] + shape.end) and shape.fits(region, rows):
@@ -172,7 +158,8 @@ def _shape_at(region: _Region, start: int) -> _Shape:
 
 
 def _contiguous(region: _Region, begins: Positions, ends: Positions) -> bool:
-    return bool(begins[0] == 0 and ends[-1] == len(region.body) and np.array_equal(begins[1:], ends[:-1]))
+    ends_meet = begins[0] == region.begin and ends[-1] == region.end
+    return bool(ends_meet and np.array_equal(begins[1:], ends[:-1]))
 
 
 def _read_mixed(region: _Region) -> Columns:
@@ -182,7 +169,7 @@ def _read_mixed(region: _Region) -> Columns:
     begins, ends = region.opens[starts], np.empty(len(starts), np.int64)
     spans: dict[str, tuple[Positions, Positions]] = {}
     markers = np.zeros(len(starts), bool)
-    for group in _groups(widths * 256 + np.frombuffer(region.body, np.uint8)[begins + 1]):
+    for group in _groups(widths.astype(np.int64) * 256 + np.frombuffer(region.body, np.uint8)[begins + 1]):
         shape = _shape_at(region, int(begins[group[0]]))
         if shape.width != widths[group[0]]:
             raise _UnexpectedError
@@ -198,8 +185,9 @@ def _read_mixed(region: _Region) -> Columns:
 
 def _row_starts(region: _Region) -> Positions:
     """Indexes, into the places of `<`, of the tags that begin rows."""
+    within = region.opens[region.opens + max(map(len, _ROW_TAGS)) <= len(region.body)]
     found = [
-        np.flatnonzero(region.words[region.opens + (len(tag) - _WORD)] == _word(tag[-_WORD:]))
+        np.flatnonzero(np.frombuffer(region.cut(len(tag), within), f"S{len(tag)}") == tag)
         for tag in _ROW_TAGS
         if tag in region.body
     ]
@@ -227,6 +215,8 @@ def _columns(region: _Region, spans: dict[str, tuple[Positions, Positions]], mar
         spans["ETag"], unquoted = _unquoted(region, *spans["ETag"])
         entities -= unquoted
     texts = {name: _texts(region, *span, entities=entities > 0) for name, span in spans.items()}
+    if "ETag" in texts and _QUOTE in texts["ETag"].buffers()[2].to_pybytes():
+        texts["ETag"] = pc.utf8_trim(texts["ETag"], '"')
     return Columns(texts, len(markers), pa.array(markers))
 
 
@@ -251,13 +241,12 @@ def _texts(region: _Region, begins: Positions, ends: Positions, *, entities: boo
 
 
 def _same_width(region: _Region, begins: Positions, ends: Positions) -> pa.StringArray | None:
-    """Texts that all have one width of whole words, such as times and most etags, without Arrow's `take`."""
+    """Texts that all have one width, such as times and most etags, without Arrow's `take`."""
     width = int(ends[0] - begins[0])
-    if not 0 < width <= _WIDEST or width % _WORD or np.any(ends - begins != width):
+    if not 0 < width <= _WIDEST or (ends - begins != width).any():
         return None
-    words = region.words[begins[:, None] + np.arange(0, width, _WORD)]
     offsets = np.arange(0, (len(begins) + 1) * width, width, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(words))
+    return pa.StringArray.from_buffers(len(begins), pa.py_buffer(offsets), pa.py_buffer(region.cut(width, begins)))
 
 
 def _slices(body: bytes, begins: Positions, ends: Positions, missing: npt.NDArray[np.bool_] | None) -> pa.StringArray:

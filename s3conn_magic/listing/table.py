@@ -5,8 +5,8 @@ Keys are compared as UTF-8 bytes, which is S3's own order and the order of Pytho
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -50,6 +50,7 @@ class Page:
         next_token: what continues the listing after this page, or None at its end.
         received: bytes of the answer's body.
         requests: requests that the page took, tries included.
+        ascending: whether the objects' keys come in UTF-8 binary order without a repetition.
     """
 
     objects: pa.RecordBatch
@@ -57,9 +58,10 @@ class Page:
     next_token: str | None = None
     received: int = 0
     requests: int = 1
+    ascending: bool = True
 
     def __len__(self) -> int:
-        return self.objects.num_rows + len(self.prefixes)
+        return int(self.objects.num_rows) + len(self.prefixes)
 
 
 def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bool = False) -> pa.Table:
@@ -83,7 +85,7 @@ def _first_key(batch: pa.RecordBatch) -> str:
 
 def _in_order(batches: Sequence[pa.RecordBatch], versions: bool) -> bool:
     bounds = [(batch.column(0)[0].as_py(), batch.column(0)[-1].as_py()) for batch in batches]
-    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in itertools.pairwise(bounds))
+    across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in pairwise(bounds))
     return across and all(ascending(batch.column(0), strictly=not versions) for batch in batches)
 
 
@@ -109,3 +111,37 @@ def _stable_sort(table: pa.Table) -> pa.Table:
     import pyarrow.compute as pc
 
     return table.take(pc.array_sort_indices(table.column(0).combine_chunks())) if len(table) else table
+
+
+def first_key(page: Page) -> str | None:
+    """The least key or common prefix of a page in order, or None of an empty one."""
+    return min(_ends(page, 0), default=None)
+
+
+def last_key(page: Page) -> str | None:
+    """The greatest key or common prefix of a page in order, or None of an empty one."""
+    return max(_ends(page, -1), default=None)
+
+
+def _ends(page: Page, index: int) -> list[str]:
+    keys = [page.objects.column(0)[index].as_py()] if page.objects.num_rows else []
+    return [*keys, *([page.prefixes[index]] if page.prefixes else [])]
+
+
+def up_to(page: Page, high: str | None) -> Page:
+    """The rows of a page in order whose key is at most `high`."""
+    import pyarrow.compute as pc
+
+    last = last_key(page)
+    if high is None or last is None or last <= high:
+        return page
+    count = pc.sum(pc.less_equal(page.objects.column(0), pa.scalar(high))).as_py() or 0
+    prefixes = tuple(prefix for prefix in page.prefixes if prefix <= high)
+    return replace(page, objects=page.objects.slice(0, count), prefixes=prefixes)
+
+
+def sample(page: Page, count: int = 8) -> list[str]:
+    """A few keys and common prefixes of a page, spread over it, its last among them."""
+    rows = page.objects.num_rows
+    places = sorted({(at + 1) * rows // count - 1 for at in range(count)} - {-1}) if rows else []
+    return [*(page.objects.column(0)[at].as_py() for at in places), *page.prefixes[:: max(1, len(page.prefixes) // 16)]]

@@ -38,7 +38,7 @@ class Wire:
     async def get(self, request: SignedRequest) -> Response:
         """The complete answer; aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError` where there is none."""
         url = URL(request.url, encoded=True)
-        way = {"proxy": self._transport.proxy, "ssl": self._tls(url), "allow_redirects": False}
+        way: dict[str, Any] = {"proxy": self._transport.proxy, "ssl": self._tls(url), "allow_redirects": False}
         async with self._session.get(url, headers=request.headers, **way) as answer:
             body = await _body(answer)
             headers = {name.lower(): value for name, value in answer.headers.items()}

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from s3conn_magic.errors import InternalError, ListingInterrupted, S3ConnError, StatementInterrupted
+from s3conn_magic.errors import (
+    IncompleteListingError,
+    InternalError,
+    ListingInterrupted,
+    S3ConnError,
+    StatementInterrupted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +73,15 @@ class UpsqlMagics(Magics):
             failure = StatementInterrupted("the statement was interrupted")
         except Exception as error:  # noqa: BLE001 - what it says may hold a secret
             failure = InternalError.from_exception(error)
-        if isinstance(failure, ListingInterrupted):
-            self._namespace["_"] = failure.rows_so_far
+        self._keep_rows(failure)
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None)
+
+    def _keep_rows(self, failure: S3ConnError) -> None:
+        """Rows that had arrived are not lost: they are in `_`, labelled as partial."""
+        if isinstance(failure, ListingInterrupted | IncompleteListingError):
+            self._namespace["_"] = failure.rows_so_far
+            failure.hint = f"The rows so far are in _, labelled as partial. {failure.hint}".rstrip()
 
     def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
         steps = self.session.steps(text)

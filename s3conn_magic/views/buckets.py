@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.connections.probe import Bucket, all_buckets
-from s3conn_magic.errors import IncompleteListingError, ListingInterrupted
+from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.listing import Glob, Listing
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, visible
 from s3conn_magic.views.frames import S3Frame, frame_of, listing_columns, listing_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import ListObjects
+    from s3conn_magic.listing import Progress
 
 
 def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
@@ -39,28 +41,43 @@ def _buckets(connection: Connection) -> list[tuple[Bucket, Location]]:
     return [(one, Location(one.name)) for one in all_buckets(connection)]
 
 
-def list_frame(connection: Connection, plan: ListObjects) -> tuple[S3Frame, bool]:
-    """The frame of LIST, and whether LIMIT left rows out.
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """How a listing runs.
+
+    Attributes:
+        limit: most rows, or None for all.
+        connections: most requests under way.
+        report: called with how far the listing is, several times a second, or None.
+    """
+
+    limit: int | None
+    connections: int
+    report: Callable[[Progress], None] | None = None
+
+
+def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) -> tuple[S3Frame, bool]:
+    """The frame of LIST, and whether the limit left rows out.
 
     Raises:
-        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape.
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
     """
     filters = connection.settings.display_filters
     if plan.location is None and not filters and not plan.recursive:
-        return _bucket_rows(connection, plan)
+        return _bucket_rows(connection, plan, options.limit)
     places = (
         [plan.location] if plan.location else filters or tuple(Location(one.name) for one in all_buckets(connection))
     )
-    return _Rows(connection, plan).of(_apart(places) if plan.recursive else places)
+    return _Rows(connection, plan, options).of(_apart(places) if plan.recursive else places)
 
 
-def _bucket_rows(connection: Connection, plan: ListObjects) -> tuple[S3Frame, bool]:
+def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -> tuple[S3Frame, bool]:
     """Without a location the buckets themselves are the folders."""
     names = [one.name for one in all_buckets(connection)]
     if plan.matching is not None:
         glob = Glob.compile(plan.matching)
         names = [name for name in names if glob.matches(name)]
-    shown = names if plan.limit is None else names[: plan.limit]
+    shown = names if limit is None else names[:limit]
     columns = listing_columns(versions=plan.versions)
     blank = dict.fromkeys((column.name for column in columns), None)
     rows = [tuple({**blank, "bucket": name, "key": "", "is_prefix": True}.values()) for name in shown]
@@ -75,24 +92,35 @@ def _apart(places: Sequence[Location]) -> list[Location]:
 class _Rows:
     """The rows of several places, one after the other, up to the limit."""
 
-    def __init__(self, connection: Connection, plan: ListObjects) -> None:
+    def __init__(self, connection: Connection, plan: ListObjects, options: ListOptions) -> None:
         self._connection = connection
         self._plan = plan
+        self._options = options
         self._tables: list[tuple[str, pa.Table]] = []
+        self._before = (0, 0, 0, 0.0)
         self._cut = False
 
     def of(self, places: Sequence[Location]) -> tuple[S3Frame, bool]:
         for place in places:
-            left = None if self._plan.limit is None else self._plan.limit - sum(len(table) for _, table in self._tables)
             try:
-                self._list(place, left)
+                self._list(place, alone=len(places) == 1)
             except (IncompleteListingError, ListingInterrupted) as error:
                 self._tables.append((place.bucket, error.rows_so_far))
-                error.rows_so_far = self._frame()
+                self._label(error)
                 raise
+            except S3ConnError as error:
+                if not self._tables:
+                    raise
+                incomplete = self._incomplete(place, error)
+                self._label(incomplete)
+                raise incomplete from None
         return self._frame(), self._cut
 
-    def _list(self, place: Location, left: int | None) -> None:
+    def _left(self) -> int | None:
+        limit = self._options.limit
+        return None if limit is None else limit - sum(len(table) for _, table in self._tables)
+
+    def _list(self, place: Location, *, alone: bool) -> None:
         plan = self._plan
         with Listing(
             self._connection.target(place.bucket),
@@ -100,10 +128,40 @@ class _Rows:
             delimiter=None if plan.recursive else "/",
             versions=plan.versions,
             matching=Glob.compile(plan.matching) if plan.matching is not None else None,
-            limit=left,
+            limit=self._left(),
+            connections=self._options.connections,
         ) as listing:
-            self._tables.append((place.bucket, listing.collect()))
+            table = listing.collect(on_progress=None if self._options.report is None else self._reporter(alone=alone))
+            self._tables.append((place.bucket, table))
             self._cut = self._cut or listing.truncated
+            self._before = self._sum(listing.progress)
+
+    def _reporter(self, *, alone: bool) -> Callable[[Progress], None]:
+        report = self._options.report
+
+        def sum_up(progress: Progress) -> None:
+            keys, size, requests, elapsed = self._sum(progress)
+            fraction = progress.fraction if alone else None
+            if report is not None:
+                report(replace(progress, keys=keys, bytes=size, requests=requests, elapsed=elapsed, fraction=fraction))
+
+        return sum_up
+
+    def _sum(self, progress: Progress) -> tuple[int, int, int, float]:
+        keys, size, requests, elapsed = self._before
+        return keys + progress.keys, size + progress.bytes, requests + progress.requests, elapsed + progress.elapsed
+
+    def _incomplete(self, place: Location, error: S3ConnError) -> IncompleteListingError:
+        return IncompleteListingError(
+            f"the listing is incomplete, it failed at {visible(place.uri)}: {error.message}",
+            rows_so_far=None,
+            reason=error.message,
+            hint=error.hint,
+        )
+
+    def _label(self, error: IncompleteListingError | ListingInterrupted) -> None:
+        error.rows_so_far = self._frame()
+        error.rows_so_far.attrs["partial"] = error.message
 
     def _frame(self) -> S3Frame:
         return listing_frame(self._tables, versions=self._plan.versions)

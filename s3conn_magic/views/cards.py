@@ -17,8 +17,9 @@ _BOX = (
     "display:inline-block;border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:8px 14px;"
     "font-size:13px;line-height:1.5;max-width:100%;box-sizing:border-box"
 )
-_LABEL = "color:var(--jp-ui-font-color2,#666);padding:0 1.2em 0 0;text-align:left;vertical-align:top;white-space:nowrap"
-_VALUE = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+_CELL = "text-align:left;vertical-align:baseline;border:0;font-size:13px;line-height:1.6;"
+_LABEL = f"{_CELL}color:var(--jp-ui-font-color2,#666);padding:0 1.4em 0 0;white-space:nowrap"
+_VALUE = f"{_CELL}padding:0;overflow-wrap:anywhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ class S3Frame(pd.DataFrame):
         if not pd.get_option("display.notebook_repr_html"):
             return None
         with pd.option_context("display.html.use_mathjax", False):
-            return _lines(str(self._shown().to_html(notebook=True, **self._layout())))
+            table = _lines(str(self._shown().to_html(notebook=True, **self._layout())))
+        label = self._label()
+        return f"<p><strong>{html.escape(label)}</strong></p>{table}" if label else table
 
     def __repr__(self) -> str:
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
@@ -75,7 +77,14 @@ class S3Frame(pd.DataFrame):
             "max_cols": pd.get_option("display.max_columns") or None,
             "max_colwidth": pd.get_option("display.max_colwidth"),
         }
-        return _lines(str(self._shown().to_string(line_width=width, **layout)))
+        table = _lines(str(self._shown().to_string(line_width=width, **layout)))
+        label = self._label()
+        return f"{label}\n{table}" if label else table
+
+    def _label(self) -> str:
+        """What an incomplete listing's rows are headed by."""
+        partial = self.attrs.get("partial")
+        return f"partial: {visible(str(partial))}" if partial else ""
 
     def _layout(self) -> dict[str, Any]:
         most = pd.get_option("display.max_rows")

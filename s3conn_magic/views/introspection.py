@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
 from s3conn_magic.language.reference import STATEMENTS, Reference, find_statement
+from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.spelling import nearest
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
@@ -14,7 +15,7 @@ from s3conn_magic.views.cards import Message
 from s3conn_magic.views.frames import S3Frame, frame_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import BoundValue
@@ -67,6 +68,12 @@ def _shown_value(bound: BoundValue) -> str:
     if isinstance(value, tuple):
         return ", ".join(one.uri if isinstance(one, Location) else str(one) for one in value)
     return str(value).upper() if isinstance(value, bool) else str(value)
+
+
+def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
+    """One row for each setting of the session."""
+    rows = [(one.name, setting_text(settings[one.name]), one.takes, one.help) for one in SETTINGS]
+    return frame_of(_columns("SHOW SETTINGS"), rows)
 
 
 def help_on(topic: str) -> Any:

@@ -62,6 +62,7 @@ FRAMES = {
     f"LIST 's3://{ARCHIVE}/' VERSIONS RECURSIVE": LISTING | VERSIONS | PREFIX,
     f"LIST 's3://{ARCHIVE}/' VERSIONS": LISTING | VERSIONS | PREFIX,
     f"LIST 's3://{LAKE}/' LIMIT 0": LISTING | PREFIX,
+    "SHOW SETTINGS": dict.fromkeys(("setting", "value", "takes", "description"), STRING),
 }
 HOSTILE = "a\x1b[31mred\u202e<script>1</script>$x^2$\n\x00&amp;"
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from array import array
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from operator import le
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.model import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+    from s3conn_magic.views.explorer.model import Entry
 
 ROOTS = "s3://"
 NO_SIZE = -1
@@ -29,6 +31,18 @@ def milliseconds(moment: datetime | None) -> int:
         return NO_TIME
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1000)
+
+
+class Columns(NamedTuple):
+    """Rows of one folder, a column each."""
+
+    buckets: list[str]
+    keys: list[str]
+    sizes: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    etags: list[str | None]
+    classes: list[str | None]
+    prefixes: npt.NDArray[np.bool_]
 
 
 class Rows:
@@ -66,31 +80,30 @@ class Rows:
         Raises:
             ValueError: an entry does not lie below this location.
         """
+        page = list(entries)
+        names = self._names([entry.location for entry in page])
+        sizes = [NO_SIZE if entry.size is None else entry.size for entry in page]
+        joined = [*self.names[-1:], *names]
+        self._ascending = self._ascending and all(map(le, joined, joined[1:]))
         self._orders.clear()
-        for entry in entries:
-            self._add(entry, self._name(entry.location))
+        self.names += names
+        self.sizes.extend(sizes)
+        self.times.extend([milliseconds(entry.last_modified) for entry in page])
+        self.classes += [sys.intern(entry.storage_class) if entry.storage_class else None for entry in page]
+        self.etags += [entry.etag for entry in page]
+        self._prefixes += bytes([entry.is_prefix for entry in page])
+        self.largest = max(self.largest, *sizes, 0)
+        self.bytes += sum(size for size in sizes if size > 0)
 
-    def _name(self, location: Location) -> str:
+    def _names(self, locations: list[Location]) -> list[str]:
         at = self._location
         if at is None:
-            return location.uri[len(ROOTS) :]
-        if not at.covers(location):
+            self._roots += locations
+            return [location.uri[len(ROOTS) :] for location in locations]
+        if not all(location.bucket == at.bucket and location.key.startswith(at.key) for location in locations):
             raise ValueError("an entry lies outside the location that was listed")
-        return location.key[len(at.key) :]
-
-    def _add(self, entry: Entry, name: str) -> None:
-        self._ascending = self._ascending and (not self.names or self.names[-1] <= name)
-        if self._location is None:
-            self._roots.append(entry.location)
-        size = NO_SIZE if entry.size is None else entry.size
-        self.largest = max(self.largest, size)
-        self.bytes += max(size, 0)
-        self.names.append(name)
-        self.sizes.append(size)
-        self.times.append(milliseconds(entry.last_modified))
-        self.classes.append(sys.intern(entry.storage_class) if entry.storage_class else None)
-        self.etags.append(entry.etag)
-        self._prefixes.append(entry.is_prefix)
+        cut = len(at.key)
+        return [location.key[cut:] for location in locations]
 
     def is_prefix(self, row: int) -> bool:
         """Whether the row can be opened."""
@@ -114,6 +127,8 @@ class Rows:
         return self._orders[by, descending]
 
     def _sorted(self, by: SortKey, descending: bool) -> Order | None:
+        if by == "name" and not descending and self._ascending and self.prefix_count in {0, len(self)}:
+            return None
         named = self._named()
         if by != "name":
             values = np.array(self.sizes if by == "size" else self.times, dtype=np.int64)[named]
@@ -126,25 +141,25 @@ class Rows:
         return None if np.array_equal(order, np.arange(len(order))) else order
 
     def _named(self) -> Order:
-        rows = range(len(self))
-        return np.array(rows if self._ascending else sorted(rows, key=self.names.__getitem__), dtype=np.int64)
+        if self._ascending:
+            return np.arange(len(self))
+        return np.array(sorted(range(len(self)), key=self.names.__getitem__), dtype=np.int64)
 
     def find(self, names: set[str]) -> dict[str, int]:
         """The rows that have these names."""
         return {name: row for row, name in enumerate(self.names) if name in names}
 
-    def entries(self) -> Iterator[Entry]:
-        """The rows as entries, in the order in which they came."""
-        return map(self.entry, range(len(self)))
-
-    def entry(self, row: int) -> Entry:
-        """One row as an entry."""
-        size, time = self.sizes[row], self.times[row]
-        return Entry(
-            self.location(row),
-            is_prefix=self.is_prefix(row),
-            size=None if size == NO_SIZE else size,
-            last_modified=None if time == NO_TIME else datetime.fromtimestamp(time / 1000, UTC),
-            etag=self.etags[row],
-            storage_class=self.classes[row],
+    def columns(self, rows: Order) -> Columns:
+        """These rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
+        chosen = rows.tolist()
+        at = self._location
+        prefix = at.key if at else ""
+        return Columns(
+            [self._roots[row].bucket for row in chosen] if at is None else [at.bucket] * len(chosen),
+            [self._roots[row].key for row in chosen] if at is None else [prefix + self.names[row] for row in chosen],
+            np.array(self.sizes, dtype=np.int64)[rows],
+            np.array(self.times, dtype=np.int64)[rows],
+            [self.etags[row] for row in chosen],
+            [self.classes[row] for row in chosen],
+            np.frombuffer(bytes(self._prefixes), dtype=np.bool_)[rows],
         )

@@ -41,10 +41,9 @@ class Cursor:
 
     @property
     def location(self) -> Location | None:
-        """The folder that has the focus, or the one that holds the line that has it."""
-        if self.row >= 0 and self.folder.rows.is_prefix(self.row):
-            return self.folder.rows.location(self.row)
-        return self.folder.location
+        """The open folder that has the focus, or the folder that holds the line that has it."""
+        child = self.folder.children.get(self.row)
+        return child.location if child and child.open else self.folder.location
 
     def move(self, folder: Folder, row: int) -> None:
         """Give the focus to a line."""

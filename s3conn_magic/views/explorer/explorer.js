@@ -9,6 +9,16 @@ const END = 20000; // px at each end of a mapped list
 const FAR = 5000; // px: a longer step is a drag of the scroll bar
 const PREFIX = 1, OPEN = 2, BUSY = 4;
 
+const MOVES = {
+  ArrowDown: (at) => at + 1,
+  ArrowUp: (at) => at - 1,
+  PageDown: (at, page) => at + page,
+  PageUp: (at, page) => at - page,
+  Home: () => 0,
+  End: (at, page, last) => last,
+};
+const KEYS = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace"]);
+
 const ICONS = {
   bucket: "M2.2 4.2c0-1.2 2.6-2 5.8-2s5.8.8 5.8 2-2.6 2-5.8 2-5.8-.8-5.8-2Zm0 0L3.6 12c.2 1.1 2 1.8 4.4 1.8s4.2-.7 4.4-1.8l1.4-7.8",
   folder: "M1.8 12.2V3.8c0-.6.4-1 1-1h3.5l1.6 1.8h5.3c.6 0 1 .4 1 1v6.6c0 .6-.4 1-1 1H2.8c-.6 0-1-.4-1-1Z",
@@ -132,6 +142,7 @@ class Store extends EventTarget {
   }
 
   receiveRows(message) {
+    if (message.done) this.asked = null;
     const coming = this.coming?.state.version === message.version ? this.coming : null;
     if (!coming && this.state?.version !== message.version) return;
     const into = coming ?? this;
@@ -142,7 +153,6 @@ class Store extends EventTarget {
       else line.hint = rest[0];
       into.rows.set(message.from + index, line);
     });
-    if (message.done) this.asked = null;
     if (coming && message.done) this.commit(coming);
     if (this.mode && this.rows.has(this.focus.at)) this.moveTo(this.focus.at, this.mode);
     else this.tell();
@@ -195,6 +205,8 @@ class View {
     this.scrolled = 0;
     this.slots = [];
     this.typed = "";
+    this.typedAt = 0;
+    this.queue = [];
     this.said = 0;
     this.build(el);
     this.watch();
@@ -225,6 +237,7 @@ class View {
     this.find.placeholder = "Begins with… or s3://…";
     this.find.setAttribute("aria-label", "Show what begins with this text in the current folder, or go to an s3:// location");
     this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
+    this.clear.hidden = true;
     form.append(icon("find"), this.find, this.clear);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -260,6 +273,7 @@ class View {
   sortBy(by) {
     const [now, descending] = this.store.state.sort;
     this.store.act("order", { by, descending: now === by ? !descending : by !== "name" });
+    this.rise = this.store.seq;
   }
 
   buildBody() {
@@ -276,7 +290,7 @@ class View {
 
   buildFoot() {
     const foot = make("div", "s3x-foot");
-    this.summary = make("span", "s3x-summary");
+    this.summary = make("span", "s3x-summary", "Waiting for the kernel…");
     this.live = make("span", "s3x-live");
     this.live.setAttribute("role", "status");
     foot.append(this.summary, this.live);
@@ -288,7 +302,10 @@ class View {
     this.store.addEventListener("change", this.changed);
     this.body.addEventListener("scroll", () => this.onScroll(), { passive: true });
     this.body.addEventListener("keydown", (event) => this.onKey(event));
-    this.body.addEventListener("copy", (event) => this.onCopy(event));
+    // What is typed on a button here is not a shortcut of the notebook.
+    this.root.addEventListener("keydown", (event) => {
+      if (event.target.closest("button") && event.key !== "Tab") event.stopPropagation();
+    });
     this.canvas.addEventListener("mousedown", (event) => this.onPress(event));
     this.canvas.addEventListener("dblclick", (event) => this.onDouble(event));
     this.resized = new ResizeObserver(() => this.paint());
@@ -312,9 +329,12 @@ class View {
     this.canvas.style.height = `${Math.min(this.total, SEGMENT) * ROW}px`;
     this.body.style.setProperty("--s3x-rows", Math.min(Math.max(this.total, 7), 15));
     this.paintBar(state);
-    if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
-    if (this.follow && this.store.seq === state.seq) this.reveal();
+    if (this.rise && state.seq >= this.rise) this.rise = this.scrollTo(0);
+    else if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
+    if (this.follow && state.seq >= this.store.seq) this.reveal();
+    if (this.unfolding) this.unfold(this.store);
     this.scrollTo(Math.min(this.top(), this.bottom()));
+    while (this.queue.length && !this.waits()) this.takeKey(this.queue.shift());
   }
 
   paintBar(state) {
@@ -322,6 +342,7 @@ class View {
     if (path !== this.path) {
       this.path = path;
       this.crumbs.replaceChildren(...this.crumbNodes(state));
+      this.find.title = `Searches in ${[state.title, ...state.crumbs.map(([label]) => label)].join(" › ")}`;
       this.crumbs.scrollLeft = this.crumbs.scrollWidth;
     }
     if (state.find !== this.findShown) this.find.value = this.findShown = state.find;
@@ -395,11 +416,21 @@ class View {
     this.paint();
   }
 
-  reveal() {
+  /** Bring the focus into sight, and some lines below it. */
+  reveal(below = 0) {
     this.follow = false;
     const y = this.store.focus.at * ROW;
+    const end = Math.min(y + (1 + below) * ROW, this.total * ROW);
+    if (end > this.top() + this.height()) this.scrollTo(Math.min(y, end - this.height()));
     if (y < this.top()) this.scrollTo(y);
-    else if (y + ROW > this.top() + this.height()) this.scrollTo(y + ROW - this.height());
+  }
+
+  /** Show the beginning of what was just opened. */
+  unfold({ focus, rows }) {
+    const row = rows.get(focus.at);
+    if (!row || idOf(row) !== this.unfolding || !(row.flags & OPEN) || row.flags & BUSY) return;
+    this.unfolding = "";
+    this.reveal(4);
   }
 
   // ---- drawing
@@ -522,7 +553,11 @@ class View {
   tools(row) {
     const { store } = this;
     const number = row.folder;
-    const more = (every) => () => store.act("more", { number, every });
+    // The button goes with its line: the keyboard stays in the tree.
+    const act = (label, type, what) => button("s3x-act", label, () => {
+      this.body.focus({ preventScroll: true });
+      store.act(type, { number, ...what });
+    });
     const small = (label, act, drawn) => {
       const node = button("s3x-tool", label, act, drawn);
       node.tabIndex = -1;
@@ -533,10 +568,10 @@ class View {
       if (!(row.flags & PREFIX)) return [copy];
       return [copy, small("Begin the tree here", () => store.on(row, "root"), "enter")];
     }
-    if (row.kind === "more") return [button("s3x-act", "Load more", more(false)), button("s3x-act", "Load all", more(true))];
-    if (row.kind === "loading") return [button("s3x-act", "Cancel", () => store.act("cancel", { number }))];
-    if (row.kind === "error") return [button("s3x-act", "Retry", more(false))];
-    return row.kind === "stopped" ? [button("s3x-act", "List", more(false))] : [];
+    if (row.kind === "more") return [act("Load more", "more"), act("Load all", "more", { every: true })];
+    if (row.kind === "loading") return [act("Cancel", "cancel")];
+    if (row.kind === "error") return [act("Retry", "more")];
+    return row.kind === "stopped" ? [act("List", "more")] : [];
   }
 
   // ---- copying: through the clipboard's API, or as the answer to a copy event; both keep every byte
@@ -546,24 +581,20 @@ class View {
     try {
       await navigator.clipboard.writeText(uri);
     } catch {
-      this.copying = uri;
-      this.body.focus({ preventScroll: true });
-      document.execCommand("copy");
+      const answer = (event) => {
+        event.clipboardData.setData("text/plain", uri);
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      };
+      document.addEventListener("copy", answer, { capture: true, once: true });
+      const done = document.execCommand("copy");
+      document.removeEventListener("copy", answer, { capture: true });
+      if (!done) return this.say("The browser does not allow copying here");
     }
     this.say("Copied the s3:// URI");
     if (!node) return;
     draw(node.firstChild, "done");
     setTimeout(() => draw(node.firstChild, "copy"), 1500);
-  }
-
-  onCopy(event) {
-    const row = this.store.rows.get(this.store.focus.at);
-    const uri = this.copying ?? (row?.kind === "row" ? this.store.uri(row) : undefined);
-    this.copying = undefined;
-    if (uri === undefined) return;
-    event.clipboardData.setData("text/plain", uri);
-    event.preventDefault();
-    event.stopPropagation();
   }
 
   // ---- mouse and keyboard
@@ -577,25 +608,38 @@ class View {
     const slot = this.rowOf(event);
     if (!slot?.row || event.button) return;
     const { row, at } = slot;
-    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.store.on(row, "toggle");
+    if (slot.twisty.contains(event.target) && row.flags & PREFIX) this.toggle(row);
     else this.store.moveTo(at, event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one");
     if (event.shiftKey) event.preventDefault();
   }
 
   onDouble(event) {
     const slot = this.rowOf(event);
-    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.store.on(slot.row, "toggle");
+    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.toggle(slot.row);
+  }
+
+  toggle(row) {
+    this.unfolding = idOf(row);
+    return this.actOn("toggle", { place: [row.folder, row.row] });
   }
 
   onKey(event) {
     if (event.target !== this.body || event.altKey || !this.store.state) return;
-    const control = event.ctrlKey || event.metaKey;
-    const row = this.store.rows.get(this.store.focus.at);
-    const handled = control && event.key === "c" ? this.copyFocused(row)
-      : this.moveByKey(event, control) || (!control && (this.actByKey(event, row) || this.typeAhead(event)));
-    if (!handled) return;
+    const { key, shiftKey } = event;
+    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
+    const ours = keyed.control ? key === "c" || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
+    if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  waits() { return this.follow || this.store.mode !== ""; }
+
+  /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
+  takeKey(keyed) {
+    const row = this.store.rows.get(this.store.focus.at);
+    if (keyed.control && keyed.key === "c") return this.copyFocused(row);
+    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
   }
 
   copyFocused(row) {
@@ -603,12 +647,12 @@ class View {
     return row?.kind === "row";
   }
 
-  moveByKey(event, control) {
+  moveByKey({ key, shiftKey, control }) {
+    if (!(key in MOVES)) return false;
     const { at } = this.store.focus;
-    const page = Math.max(1, Math.floor(this.height() / ROW) - 1);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.total - 1 }[event.key];
-    if (to === undefined) return false;
-    const mode = event.shiftKey ? "range" : control ? "move" : "one";
+    const to = MOVES[key](at, Math.max(1, Math.floor(this.height() / ROW) - 1), this.total - 1);
+    this.typed = "";
+    const mode = shiftKey ? "range" : control ? "move" : "one";
     this.store.moveTo(this.skipPads(Math.max(0, Math.min(to, this.total - 1)), to >= at), mode);
     this.reveal();
     return true;
@@ -623,17 +667,18 @@ class View {
     return at;
   }
 
-  actByKey(event, row) {
-    if (event.key === "Backspace") return this.actOn("up");
+  actByKey({ key, shiftKey }, row) {
+    if (key === "Backspace") return this.actOn("up");
     if (!row) return false;
     const opens = row.flags & PREFIX;
-    const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[event.key];
+    const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[key];
+    if (act === "right") this.unfolding = idOf(row);
     if (act) return this.actOn(act, { place: [row.folder, row.row] });
-    if (event.key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
-    if (event.key !== "Enter") return event.key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
-    if (opens) return this.actOn("toggle", { place: [row.folder, row.row] });
+    if (key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
+    if (key !== "Enter") return key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
+    if (opens) return this.toggle(row);
     const acts = row.row < 0 ? this.tools(row) : [];
-    acts[event.shiftKey ? acts.length - 1 : 0]?.click();
+    acts[shiftKey ? acts.length - 1 : 0]?.click();
     return true;
   }
 
@@ -643,11 +688,11 @@ class View {
     return true;
   }
 
-  typeAhead(event) {
-    if (event.key.length !== 1) return false;
-    clearTimeout(this.forget);
-    this.forget = setTimeout(() => (this.typed = ""), 700);
-    this.typed += event.key;
+  typeAhead({ key, time }) {
+    if (key.length !== 1) return false;
+    if (time - this.typedAt > 700) this.typed = "";
+    this.typedAt = time;
+    this.typed += key;
     return this.actOn("typed", { text: this.typed });
   }
 }

@@ -57,12 +57,12 @@ class Navigator:
     # Opening and closing
 
     def begin(self) -> None:
-        """List the root when nothing was listed yet."""
+        """A page has opened: list the root when nothing was listed yet, and say everything."""
         with self.lock:
             root = self.tree.root
             if not (root.listed or root.busy or root.stopped or root.error):
                 self._list(root)
-        self._changed()
+        self._restructured()
 
     def toggle(self, place: Place) -> None:
         """Open a closed folder, close an open one."""
@@ -80,6 +80,7 @@ class Navigator:
             child = line[0].child(line[1]) if line else None
             if child and child.open:
                 self.cursor.move(child, self.tree.at_rank(child, 0))
+                self.cursor.choose("one")
             elif child:
                 self._open(child)
         self._restructured()
@@ -93,6 +94,7 @@ class Navigator:
                 self._close(child)
             elif folder and folder.parent:
                 self.cursor.move(folder.parent, folder.row)
+                self.cursor.choose("one")
         self._restructured()
 
     def siblings(self, place: Place) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from html import escape
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from s3conn_magic.locations import visible
 from s3conn_magic.views.explorer.columns import NO_SIZE, NO_TIME
@@ -80,17 +82,20 @@ def frame(tree: Tree) -> pd.DataFrame:
     Returns:
         bucket, key (exact), size (bytes, Int64), last_modified (UTC), etag, storage_class, is_prefix.
     """
-    import pandas as pd  # noqa: PLC0415 - loads at first use
+    import pandas as pd
 
-    entries = [line.folder.rows.entry(line.row) for line in tree.lines(0, len(tree)) if line.row >= 0]
+    runs = [folder.rows.columns(rows) for folder, rows in tree.runs()]
+    sizes = np.concatenate([run.sizes for run in runs])
+    times = np.concatenate([run.times for run in runs])
+    moments = np.where(times == NO_TIME, np.iinfo(np.int64).min, times).astype("datetime64[ms]")
     return pd.DataFrame(
         {
-            "bucket": pd.Series([each.location.bucket for each in entries], dtype="str"),
-            "key": pd.Series([each.location.key for each in entries], dtype="str"),
-            "size": pd.Series([each.size for each in entries], dtype="Int64"),
-            "last_modified": pd.Series([each.last_modified for each in entries], dtype="datetime64[us, UTC]"),
-            "etag": pd.Series([each.etag for each in entries], dtype="str"),
-            "storage_class": pd.Series([each.storage_class for each in entries], dtype="str"),
-            "is_prefix": pd.Series([each.is_prefix for each in entries], dtype="bool"),
+            "bucket": pd.Series(list(chain.from_iterable(run.buckets for run in runs)), dtype="str"),
+            "key": pd.Series(list(chain.from_iterable(run.keys for run in runs)), dtype="str"),
+            "size": pd.Series(pd.arrays.IntegerArray(sizes, sizes == NO_SIZE)),
+            "last_modified": pd.Series(moments).dt.as_unit("us").dt.tz_localize("UTC"),
+            "etag": pd.Series(list(chain.from_iterable(run.etags for run in runs)), dtype="str"),
+            "storage_class": pd.Series(list(chain.from_iterable(run.classes for run in runs)), dtype="str"),
+            "is_prefix": pd.Series(np.concatenate([run.prefixes for run in runs])),
         }
     )

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from s3conn_magic.views.explorer.columns import Rows, SortKey
+import numpy as np
+
+from s3conn_magic.views.explorer.columns import Order, Rows, SortKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,6 +193,17 @@ class Tree:
         order = folder.rows.order(*self.sort)
         for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):
             yield Line(folder, rank if order is None else int(order[rank]), "row", rank)
+
+    def runs(self, folder: Folder | None = None) -> Iterator[tuple[Folder, Order]]:
+        """The rows of every open folder as runs of neighbours, in the order of the lines."""
+        folder = folder or self.root
+        order, rank = folder.rows.order(*self.sort), 0
+        order = np.arange(len(folder.rows)) if order is None else order
+        for last, _, child in self._opened(folder):
+            yield folder, order[rank : last + 1]
+            yield from self.runs(child)
+            rank = last + 1
+        yield folder, order[rank:]
 
     def position(self, folder: Folder, row: int) -> int:
         """Which line, counted from the top, a row of an open folder is; or the folder's end with the row -1."""

@@ -36,7 +36,7 @@ class Explorer(anywidget.AnyWidget):
         first: the first page of that, where the caller has listed it already; otherwise it is listed when shown.
 
     Attributes:
-        location: the folder that has the focus, or the one that holds the object that has it; observable.
+        location: the open folder that has the focus, or the folder that holds the row that has it; observable.
         selection: the `s3://` URIs of the chosen rows; observable.
     """
 
@@ -87,11 +87,14 @@ class Explorer(anywidget.AnyWidget):
 
     def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         message = dict(content)
-        kind, self._seen = message.pop("type"), message.pop("seq", self._seen)
+        kind, seq = message.pop("type"), message.pop("seq", 0)
         if kind == "rows":
             self._send_rows(message["from"], message["to"])
         elif kind in _ACTIONS:
-            getattr(self._navigator, kind)(**message)
+            # Under the lock: no report of a listing may say that this message was seen before it has had its effect.
+            with self._navigator.lock:
+                self._seen = seq
+                getattr(self._navigator, kind)(**message)
 
     def _send_rows(self, start: int, stop: int) -> None:
         with self._navigator.lock:

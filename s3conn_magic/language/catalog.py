@@ -1,0 +1,56 @@
+"""The connections that there are, as the binder sees them, and the errors about their names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from s3conn_magic.errors import ConnectionInUseError, ConnectionNotFoundError
+from s3conn_magic.language.spelling import listed, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from s3conn_magic.language import plans
+
+# What is written otherwise may be anything.
+_SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+
+
+class Known(NamedTuple):
+    """A connection as the binder sees it."""
+
+    name: str
+    options: plans.BoundOptions
+    usages: tuple[plans.Usage, ...] = ()
+
+
+class Catalog(Protocol):
+    """The connections there are when the cell begins."""
+
+    def known(self) -> Iterable[Known]:
+        """All of them, in the order of their making."""
+
+    @property
+    def default(self) -> str | None:
+        """The one that USE CONNECTION set."""
+
+
+def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
+    """The error for a name that no connection has."""
+    near = nearest(name, names)
+    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
+    hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
+    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
+    return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
+
+
+def in_use(found: Known) -> ConnectionInUseError:
+    """The error for dropping what tables or jobs depend on."""
+    names = " ".join(usage.name for usage in found.usages)
+    return ConnectionInUseError(
+        f"Cannot delete connection due to usages: {names}",
+        usages=tuple(usage.name for usage in found.usages),
+        notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
+        hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
+    )

@@ -1,0 +1,62 @@
+"""The one table of the session's settings, which `SET`, `SHOW SETTINGS`, `HELP` and the reference read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.language import values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MOST_CONNECTIONS = 64
+ALL = "ALL"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: `read` turns the raw value into the kept one, and raises ValueError with what is wanted."""
+
+    name: str
+    read: Callable[[Any], Any]
+    takes: str
+    help: str
+    default: Any
+
+
+def _rows(value: Any) -> int | str:
+    if value == ALL or (isinstance(value, int) and not isinstance(value, bool)):
+        return value  # type: ignore[no-any-return]
+    raise ValueError("this is neither")
+
+
+def _connections(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_CONNECTIONS:
+        return value
+    raise ValueError("this is none")
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("PROGRESS", values.boolean, "TRUE or FALSE", "Show how far a listing is, after half a second.", True),
+    Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
+    Setting(
+        "CONNECTIONS",
+        _connections,
+        f"a whole number from 1 to {_MOST_CONNECTIONS}",
+        "Most requests of one listing that are under way.",
+        32,
+    ),
+)
+_BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+SETTING_NAMES = tuple(_BY_NAME)
+
+
+def find_setting(name: str) -> Setting | None:
+    """The setting of that name, in whatever case."""
+    return _BY_NAME.get(name.upper())
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value as it is written."""
+    return str(value).upper() if isinstance(value, bool) else str(value)

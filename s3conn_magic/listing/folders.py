@@ -1,0 +1,54 @@
+"""Looks for folders: one request by delimiter gives the places where many ranges may begin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.table import Page
+
+_SLASH = "/"
+_LEVELS = 4
+_MOST_CUTS = 64
+_WORTH_PAGES = 2
+
+
+class Folders:
+    """Which folders to look into, and which of what was found to begin a range at.
+
+    Args:
+        page_keys: rows of a full page.
+    """
+
+    def __init__(self, page_keys: int) -> None:
+        self._page_keys = page_keys
+        self._looks: list[PageQuery] = []
+        self._children: dict[str, int] = {}
+
+    def begin(self, query: PageQuery, page: Page) -> None:
+        """Plan looks along the path of the first page's last key."""
+        keys = page.objects.column(0).to_pylist()
+        for folder in _path(query.prefix, keys[-1])[:_LEVELS] if keys else ():
+            children = {key[len(folder) :].partition(_SLASH)[0] for key in keys if key.startswith(folder)}
+            self._children[folder] = max(1, len(children))
+            self._looks.append(replace(query, prefix=folder, delimiter=_SLASH, start_after=keys[-1], token=None))
+
+    def next(self) -> PageQuery | None:
+        """The next look to take, or None."""
+        return self._looks.pop(0) if self._looks else None
+
+    def cuts(self, query: PageQuery, page: Page) -> list[str]:
+        """The folders of a look's page to begin ranges at: not so many that their pages would be mostly empty."""
+        found = [prefix for prefix in page.prefixes if prefix > (query.start_after or "")]
+        per_child = self._page_keys / self._children.get(query.prefix, 1)
+        stride = max(1, round(_WORTH_PAGES * self._page_keys / per_child) if per_child < self._page_keys else 1)
+        stride = max(stride, -(-len(found) // _MOST_CUTS))
+        return found[stride - 1 :: stride]
+
+
+def _path(prefix: str, key: str) -> list[str]:
+    """The folders from the prefix down to the key; the prefix itself first, where folders lie below it."""
+    ends = [at + 1 for at in range(len(prefix), len(key)) if key[at] == _SLASH]
+    return [prefix, *(key[:end] for end in ends)][: len(ends)]

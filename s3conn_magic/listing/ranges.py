@@ -1,0 +1,313 @@
+"""Ranges of keys listed side by side: cut where folders begin, split where most is left.
+
+A range is `(low, high]`. Its first page is asked for by `start-after`, the next ones by the server's tokens, so every
+request is a page of the listing and a wrong guess of where keys are costs one request. All ranges stay within the
+prefix that was asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing.folders import Folders
+from s3conn_magic.listing.keyspace import Keyspace
+from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.query import PageQuery
+
+_RAMP = 4
+_WASTE, _WASTE_GROWTH, _WASTE_PART = 6, 24, 0.18
+# Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
+_WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.6, 2.5, 500
+_LEARN_PAGES = 64
+_UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
+_ANY = 1.0
+_SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
+_SURPLUS = 1.2
+_LEAST, _NEAR, _HALF = 0.05, 0.25, 0.5
+_FEW_PAGES = 3
+
+
+class UntrustedOrderError(Exception):
+    """The server's keys come in no order, or not after the key that was given: only its own tokens can be relied on."""
+
+
+@dataclass(slots=True, eq=False)
+class Range:
+    """Keys above `low` up to and including `high`.
+
+    Attributes:
+        query: the next page's query, or None at the end.
+        low: every key listed so far is at or below it; it moves up as pages arrive.
+        high: the last key that may belong to the range; None for the end of the prefix.
+        start: where the range began.
+        keys: rows so far.
+        bounded: whether keys are known to exist above `high`, so that it is no guess.
+        left: estimated rows left, or None before the first page.
+        estimated: at how many rows `left` was estimated anew; since then it was counted down.
+        asked: whether a request is under way.
+        part: at which part of the rest to split next.
+        surprises: how often there was more than estimated.
+        below: the range it was split from by a guess, until that is proven.
+        held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
+    """
+
+    query: PageQuery | None
+    low: str
+    high: str | None
+    start: str
+    keys: int = 0
+    bounded: bool = False
+    left: float | None = None
+    asked: bool = False
+    estimated: int = 0
+    part: float = _HALF
+    surprises: int = 0
+    below: Range | None = None
+    held: list[tuple[Page, bool]] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the request."""
+        return "" if self.query is None else self.query.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request to make: a page of a range, or a look for folders."""
+
+    query: PageQuery
+    range: Range
+    look: bool = False
+
+
+class Ranges:
+    """Decides what to ask for next.
+
+    Args:
+        firsts: the first query of each prefix, in key order.
+        limit: rows that are wanted, in key order; None for all.
+
+    Attributes:
+        serial: never ask for more than the next page of each.
+    """
+
+    def __init__(self, firsts: list[PageQuery], *, limit: int | None = None) -> None:
+        self.ranges = [Range(first, "", None, "") for first in firsts]
+        self.serial = False
+        self._limit = limit
+        self._released = 0
+        self._page_keys = firsts[0].max_keys
+        self._keyspace = Keyspace()
+        self._folders = Folders(self._page_keys)
+        self._asked = self._pages = 0
+        # Measured in full pages: what came, and the places of pages that stayed empty.
+        self._full = self._wasted = 0.0
+        self._greatest: dict[str, str] = {}
+        self._hints: list[str] = []
+
+    @property
+    def keys_left(self) -> float | None:
+        """Estimated rows that are still to come, or None where there is nothing to go by."""
+        open_ranges = [item for item in self.ranges if item.query is not None]
+        known = [item.left for item in open_ranges if item.left is not None]
+        return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
+
+    def next(self) -> Step | None:
+        """The next request, or None while there is nothing worth asking."""
+        wanted = self._wanted()
+        waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
+        if waiting is not None:
+            return self._ask(waiting)
+        if self.serial or self._asked > _RAMP * self._full or all(item.query is None for item in self.ranges):
+            return None
+        look = self._folders.next()
+        if look is not None:
+            self._asked += 1
+            return Step(look, self.ranges[0], look=True)
+        return self._split_most(wanted)
+
+    def arrived(self, step: Step, page: Page) -> Page | None:
+        """Note a page; gives the rows of it that belong to its range, None for a look.
+
+        Raises:
+            UntrustedOrderError: the page is not in order, or does not begin where it was asked to.
+            UnreadableError: the server says that a range ends where it cannot.
+        """
+        self._asked -= 1
+        self._learn(page)
+        if step.look:
+            self._wasted += 1
+            self._hints = sorted({*self._hints, *self._folders.cuts(step.query, page)})
+            return None
+        return self._advance(step, page)
+
+    def missed(self, step: Step) -> None:  # noqa: ARG002 - steps of every kind are told alike
+        """A look failed: the ranges do without it."""
+        self._asked -= 1
+        self._wasted += 1
+
+    def release(self, item: Range, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
+        """Pages to hand on, each with whether rows certainly follow it: with a limit, only in key order."""
+        if self._limit is None:
+            return [(page, more)]
+        item.held.append((page, more))
+        ready: list[tuple[Page, bool]] = []
+        while self.ranges:
+            ready += self.ranges[0].held
+            self.ranges[0].held = []
+            if self.ranges[0].query is not None:
+                break
+            self.ranges.pop(0)
+        self._released += sum(len(page) for page, _ in ready)
+        return ready
+
+    def _wanted(self) -> list[Range]:
+        """The ranges that may hold rows within the limit, by what is known and estimated of those before them."""
+        if self._limit is None:
+            return self.ranges
+        before, wanted, alive = float(self._released), [], False
+        for item in self.ranges:
+            if before > self._limit * _SURPLUS and alive:
+                break
+            wanted.append(item)
+            alive = alive or item.query is not None
+            before += sum(len(page) for page, _ in item.held) + ((item.left or 0.0) if item.query is not None else 0.0)
+        return wanted
+
+    def _ask(self, item: Range) -> Step:
+        item.asked = True
+        self._asked += 1
+        assert item.query is not None  # noqa: S101
+        return Step(item.query, item)
+
+    def _advance(self, step: Step, page: Page) -> Page:
+        item, first, last = step.range, first_key(page), last_key(page)
+        item.asked = False
+        if not page.ascending or (first is not None and item.low and first <= item.low):
+            raise UntrustedOrderError
+        self._check_end(item, page, last)
+        kept = up_to(page, item.high)
+        item.keys += len(kept)
+        self._count(item, kept)
+        self._move(item, page, last, len(kept))
+        return kept
+
+    def _check_end(self, item: Range, page: Page, last: str | None) -> None:
+        greatest = self._greatest.get(item.prefix, "")
+        if page.next_token is None and (last or "") < greatest and item.low < greatest:
+            raise UnreadableError("the server says that the keys end, and there are keys beyond")
+        self._greatest[item.prefix] = max(greatest, last or "")
+
+    def _count(self, item: Range, kept: Page) -> None:
+        self._pages += 1
+        part = min(1.0, len(kept) / self._page_keys)
+        self._full, self._wasted = self._full + part, self._wasted + 1 - part
+        if item.below is not None and len(kept):
+            item.below.bounded, item.below = True, None
+        elif item.below is not None:
+            item.below.part = max(_LEAST, item.below.part / 2)
+
+    def _move(self, item: Range, page: Page, last: str | None, rows: int) -> None:
+        query = item.query
+        assert query is not None  # noqa: S101
+        first_page = query.token is None and query.start_after is None
+        item.low = last or item.low
+        ended = page.next_token is None or (item.high is not None and item.low >= item.high)
+        item.query = None if ended else replace(query, token=page.next_token, start_after=None)
+        if ended and self._limit is None:
+            self.ranges.remove(item)
+        if not ended:
+            item.left = _ANY if item.left is None else max(0.0, item.left - rows)
+        if not ended and first_page and not self.serial:
+            self._folders.begin(query, page)
+
+    def _estimate(self, item: Range) -> float:
+        """Rows left, estimated from where the keys that have arrived stand in the range."""
+        if item.left is None or item.estimated == item.keys:
+            return item.left or 0.0
+        base, locate = _common(item.start, item.high, item.prefix), self._keyspace.locate
+        low, end = locate(item.low, base), 1.0 if item.high is None else locate(item.high, base)
+        done = low - (locate(item.start, base) if item.start.startswith(base) else 0.0)
+        left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
+        item.surprises += item.left <= 0
+        least = 2.0**item.surprises * self._page_keys if item.surprises else 0.0
+        item.estimated = item.keys
+        item.left = max(left, least, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
+        return item.left
+
+    def _learn(self, page: Page) -> None:
+        if self.serial:
+            return
+        for key in sample(page, 8 if self._pages < _LEARN_PAGES else 1):
+            self._keyspace.learn(key)
+        if page.prefixes and page.next_token is None:
+            self._keyspace.close(page.prefixes[-1], "")
+
+    def _split_most(self, wanted: list[Range]) -> Step | None:
+        if self._wasted > self._may_waste():
+            return None
+        worth = min(_WORTH_MOST, _WORTH_PAGES + self._pages / _WORTH_RISE) * self._page_keys
+        candidates = [item for item in wanted if item.query is not None and self._estimate(item) > worth]
+        for item in sorted(candidates, key=_by_left):
+            split = self._at_hint(item) or self._at_guess(item)
+            if split is not None:
+                return self._ask(split)
+            item.left = worth
+        return None
+
+    def _may_waste(self) -> float:
+        """Requests' worth of empty places that finding out where the keys are may cost."""
+        return _WASTE + min(self._full, _WASTE_GROWTH) + _WASTE_PART * self._full
+
+    def _at_hint(self, item: Range) -> Range | None:
+        """Split where a folder is known to begin, as near to the middle of those known as can be."""
+        begin = bisect_right(self._hints, item.low)
+        end = len(self._hints) if item.high is None else bisect_left(self._hints, item.high)
+        hints = [hint for hint in self._hints[begin:end] if hint.startswith(item.prefix)]
+        if not hints:
+            return None
+        middle = (len(hints) - 1) // 2
+        upper = self._split(item, hints[middle], (middle + 1) / (len(hints) + 1))
+        upper.left, upper.below, item.bounded = (item.left or 0) * (len(hints) - middle) / (middle + 1), None, True
+        return upper
+
+    def _at_guess(self, item: Range) -> Range | None:
+        part = _NEAR if item.high is None and self._pages < _FEW_PAGES else item.part
+        middle = _way_out(item) if item.surprises or part < _NEAR else None
+        middle = middle or self._keyspace.between(item.low, item.high, item.prefix, part)
+        return None if middle is None else self._split(item, middle, part)
+
+    def _split(self, item: Range, middle: str, part: float) -> Range:
+        assert item.query is not None  # noqa: S101
+        query = replace(item.query, token=None, start_after=middle)
+        upper = Range(query, middle, item.high, middle, bounded=item.bounded, below=item)
+        item.high, item.bounded = middle, False
+        item.left = None if item.left is None else item.left * part
+        self.ranges.insert(self.ranges.index(item) + 1, upper)
+        return upper
+
+
+def _by_left(item: Range) -> float:
+    return -(item.left or 0.0)
+
+
+def _way_out(item: Range) -> str | None:
+    """Where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
+    base = len(_common(item.low, item.high, item.prefix))
+    ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
+    middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
+    return middle if middle > item.low and (item.high is None or middle < item.high) else None
+
+
+def _common(low: str, high: str | None, prefix: str) -> str:
+    if high is None:
+        return prefix
+    end = next(
+        (at for at, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), min(len(low), len(high))
+    )
+    return high[: max(end, len(prefix))]

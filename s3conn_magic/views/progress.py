@@ -1,0 +1,58 @@
+"""How far a listing is, as text and as HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing import Progress
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
+_TEN = 10
+_BAR_CELLS = 20
+_TRACK = "display:inline-block;vertical-align:middle;width:140px;height:6px;border-radius:3px;margin-right:8px;"
+_GREY, _BLUE = "background:var(--jp-layout-color3,#ddd)", "background:var(--jp-brand-color1,#1976d2)"
+
+
+def size_text(count: float) -> str:
+    """Bytes in the largest fitting unit of 1024, such as `1.4 GiB`."""
+    for unit in _UNITS:
+        if count < _STEP or unit == _UNITS[-1]:
+            break
+        count /= _STEP
+    return f"{count:,.0f} {unit}" if unit == "B" or count >= _TEN else f"{count:,.1f} {unit}"
+
+
+def progress_text(progress: Progress, *, done: bool = False) -> str:
+    """One line: keys, their bytes, keys a second, requests, seconds; and the part done where it can be estimated."""
+    rate = progress.keys / progress.elapsed if progress.elapsed else 0.0
+    part = "" if done or progress.fraction is None else f"about {progress.fraction:.0%} · "
+    return (
+        f"{part}{progress.keys:,} keys · {size_text(progress.bytes)} · {rate:,.0f} keys/s · "
+        f"{progress.requests:,} requests · {progress.elapsed:.1f} s"
+    )
+
+
+def progress_bar(progress: Progress) -> str:
+    """A bar of text, or nothing where the whole cannot be estimated."""
+    if progress.fraction is None:
+        return ""
+    filled = round(progress.fraction * _BAR_CELLS)
+    return "█" * filled + "░" * (_BAR_CELLS - filled) + " "
+
+
+def progress_html(progress: Progress, *, done: bool = False) -> str:
+    """The line with a bar before it, in the notebook's colours."""
+    bar = "" if done or progress.fraction is None else _html_bar(progress.fraction)
+    text = html.escape(progress_text(progress, done=done))
+    return (
+        '<div style="font-size:12px;font-variant-numeric:tabular-nums;color:var(--jp-ui-font-color2,#666)">'
+        f"{bar}{text}</div>"
+    )
+
+
+def _html_bar(fraction: float) -> str:
+    filled = f'<span style="display:block;height:6px;border-radius:3px;width:{fraction:.0%};{_BLUE}"></span>'
+    return f'<span role="progressbar" aria-valuenow="{fraction:.0%}" style="{_TRACK}{_GREY}">{filled}</span>'

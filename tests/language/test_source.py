@@ -1,0 +1,107 @@
+"""Places in a cell: line, column, and an excerpt that shows no literal."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3conn_magic.errors import StatementSyntaxError
+from s3conn_magic.language.parser import parse
+from s3conn_magic.language.source import Source, Span
+
+LONG = "CREATE S3 CONNECTION lake COMMENT = 'x' " + "READ_ONLY = TRUE " * 40
+
+
+def _place(text: str, part: str):
+    at = text.index(part)
+    return Source(text).place(Span(at, at + len(part)))
+
+
+def test_a_place_is_counted_from_one():
+    """The first character of a cell is line 1, column 1."""
+    place = _place("SHOW CONNECTIONS", "SHOW")
+    assert (place.line, place.column, place.excerpt, place.marker) == (1, 1, "SHOW CONNECTIONS", "^^^^")
+
+
+def test_a_place_counts_characters_not_bytes():
+    """Letters outside ASCII and tabs count as one column each."""
+    assert _place("/* \u65e5\u672c\t */ SHOW", "SHOW").column == 11
+
+
+def test_an_excerpt_masks_every_literal_and_keeps_the_carets_aligned():
+    """Carets stand under the word they mean, although the text before it is masked."""
+    place = _place("SET A = 'very long text' B = \"name\" WRONG", "WRONG")
+    assert place.excerpt == "SET A = '…' B = \"…\" WRONG"
+    assert place.excerpt[place.marker.index("^") :] == "WRONG"
+
+
+def test_an_excerpt_leaves_the_indent_out():
+    """An indented line is shown from its first word on."""
+    assert _place("SHOW\n\t   CONNECTIONS", "CONNECTIONS").marker == "^" * 11
+
+
+def test_a_line_inside_a_literal_shows_the_mask_only():
+    """The lines of a text in quotes are not shown, whichever of them is meant."""
+    place = _place("X = 'one\ntwo three four five\nsix' Y", "three")
+    assert place.excerpt == "'…'"
+
+
+@pytest.mark.parametrize("part", ["CREATE", "lake", "COMMENT"])
+def test_a_long_line_is_cut_at_its_end(part: str):
+    """The head of a long line is shown as it is, with an ellipsis where it was cut."""
+    place = _place(LONG, part)
+    assert place.excerpt.startswith("CREATE S3")
+    assert place.excerpt.endswith("…")
+    assert place.excerpt[place.marker.index("^") :].startswith(part)
+
+
+def test_a_long_line_is_cut_on_both_sides_of_its_middle():
+    """A place in the middle of a long line is shown with an ellipsis on both sides, and its carets stay below it."""
+    place = Source(LONG).place(Span(at := LONG.index("READ_ONLY", 300), at + len("READ_ONLY")))
+    assert place.excerpt[0] == place.excerpt[-1] == "…"
+    assert len(place.excerpt) <= 102
+    assert place.excerpt[place.marker.index("^") :].startswith("READ_ONLY")
+    assert place.marker.count("^") == len("READ_ONLY")
+
+
+def test_the_end_of_a_long_line_can_be_meant():
+    """A place after the last word of a long line has its caret after that word."""
+    place = Source(LONG.rstrip()).place(Span(len(LONG.rstrip()), len(LONG.rstrip())))
+    assert place.excerpt.startswith("…")
+    assert place.marker == " " * len(place.excerpt) + "^"
+
+
+@pytest.mark.parametrize("text", ["X = 'a", "X = 'a'b'c'", 'X = "a', "X = a'b'", "X \u2018a\u2019", "X = 'a' /* b"])
+def test_text_that_cannot_be_read_safely_has_no_excerpt(text: str):
+    """Where a literal may not end where it seems to, line and column are all that is shown."""
+    place = Source(text).place(Span(0, 1))
+    assert (place.line, place.column, place.excerpt, place.marker) == (1, 1, "", "")
+
+
+def test_a_source_says_nothing_of_its_text():
+    """The repr of a cell's text holds its size only."""
+    assert repr(Source("secret")) == "Source(6 characters)"
+
+
+def test_comments_become_blanks_of_the_same_size():
+    """The text that is parsed has every offset and every line break of the cell's."""
+    text = "SHOW -- one\n/* two\nthree */ CONNECTIONS"
+    code = Source(text).code
+    assert (len(code), code.count("\n")) == (len(text), text.count("\n"))
+    assert code.split() == ["SHOW", "CONNECTIONS"]
+    assert code.index("CONNECTIONS") == text.index("CONNECTIONS")
+
+
+def test_a_long_cell_in_one_line_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch):
+    """An error in a line of 64 KiB looks at the words around it, not at all of them."""
+    looked: list[str] = []
+    shown = Source.shown
+    monkeypatch.setattr(Source, "shown", lambda self, token: looked.append(token.kind) or shown(self, token))
+    with pytest.raises(StatementSyntaxError):
+        parse(Source("anything_else " * 4_700))
+    assert 0 < len(looked) < 200
+
+
+def test_deep_brackets_end_in_an_error():
+    """Any number of brackets is one clear error, not a recursion."""
+    with pytest.raises(StatementSyntaxError, match="expected a value after `\\(`"):
+        parse(Source("CREATE S3 CONNECTION x PATH_DISPLAY_FILTERS = " + "(" * 20_000))

@@ -1,0 +1,145 @@
+"""Keys that break clients, each by a name that says what is hard about it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_CONTROLS = {f"control {code:#04x}": f"control/{chr(code)}/x" for code in (*range(1, 32), 127)}
+
+_PUNCTUATION = {
+    f"punctuation {character}": f"punctuation/{character}key{character}"
+    for character in "!\"#$%&'()*+,-.:;<=>?@[\\]^_`{|}~"
+}
+
+_PATHS = {
+    "two slashes": "a//b",
+    "three slashes": "a///b",
+    "leading slash": "/a",
+    "only a slash": "/",
+    "two leading slashes": "//a",
+    "trailing slash": "folder/",
+    "trailing slashes": "folder//",
+    "key beside its folder": "folder",
+    "key in its folder": "folder/inside",
+    "folder marker": "marker/",
+    "file below a marker": "marker/file",
+    "dot": ".",
+    "two dots": "..",
+    "dot segment": "a/./b",
+    "two dots segment": "a/../b",
+    "climbing": "../../etc/passwd",
+    "hidden": ".hidden",
+    "tilde": "~/x",
+    "windows": "C:\\new\\table",
+    "unc": "\\\\server\\share",
+    "uri": "s3://bucket/key",
+    "url": "https://example.org/?a=b&c=d#e",
+    "many segments": "/".join("x" * 40),
+    "hive": "year=2024/month=01/day=31/part.parquet",
+    "hive null": "year=__HIVE_DEFAULT_PARTITION__/x",
+}
+
+_ESCAPES = {
+    "percent": "100%",
+    "percent in front": "%",
+    "percent sequence": "a%20b",
+    "percent twice": "a%2520b",
+    "percent plus": "a%2Bb",
+    "percent slash": "a%2Fb",
+    "percent lower case": "a%2fb",
+    "percent broken": "a%zzb",
+    "percent at the end": "a%2",
+    "percent null": "a%00b",
+    "plus": "a+b",
+    "pluses": "+++",
+    "space": "a b",
+    "spaces": "a  b",
+    "leading space": " a",
+    "trailing space": "a ",
+    "only a space": " ",
+    "plus and space": "a +b",
+    "entity": "a&amp;b",
+    "entity twice": "a&amp;amp;b",
+    "entity less": "&lt;b&gt;",
+    "entity number": "&#65;",
+    "entity unknown": "&nbsp;",
+    "entity open": "&",
+    "quote entity": "&quot;x&quot;",
+    "cdata": "<![CDATA[x]]>",
+    "cdata end": "]]>",
+    "comment": "<!-- x -->",
+    "instruction": "<?xml version='1.0'?>",
+    "doctype": "<!DOCTYPE x>",
+    "row tag": "</Key></Contents><Contents><Key>injected",
+    "list tag": "</ListBucketResult>",
+    "script": "<script>alert(1)</script>",
+    "image": "<img src=x onerror=alert(1)>",
+    "math": "$x^2$",
+    "template": "{{7*7}}",
+    "format": "{0} %s %(name)s",
+    "shell": "$(reboot) `reboot`; rm -rf /",
+    "sql": "'; DROP TABLE x; --",
+    "glob": "*.[ch]?{a,b}**",
+    "json": '{"a": [1, null]}',
+    "csv": '=1+1,"x"',
+    "newline": "a\nb",
+    "carriage return": "a\rb",
+    "windows newline": "a\r\nb",
+    "tab": "a\tb",
+    "escape sequence": "\x1b[31mred\x1b[0m",
+}
+
+_UNICODE = {
+    "nfc": unicodedata.normalize("NFC", "café"),
+    "nfd": unicodedata.normalize("NFD", "café"),
+    "angstrom": "\u212b",
+    "a with ring": "\u00c5",
+    "ligature": "\ufb01",
+    "dotless i": "\u0131",
+    "dotted i": "\u0130",
+    "sharp s": "ß",
+    "chinese": "数据/文件.txt",
+    "japanese half width": "ｶﾞ",
+    "korean jamo": "\u1112\u1161\u11ab",
+    "arabic": "ملف.csv",
+    "hebrew": "קובץ.csv",
+    "thai": "ไฟล์",
+    "devanagari": "फ़ाइल",
+    "emoji": "🎉.png",
+    "emoji family": "👩\u200d👩\u200d👧.png",
+    "flag": "🇩🇪",
+    "skin tone": "👍🏽",
+    "astral": "\U0001d49c",
+    "last code point": "\U0010ffff",
+    "private use": "\ue000",
+    "before surrogates": "\ud7ff",
+    "replacement character": "\ufffd",
+    "noncharacter": "\ufdd0",
+    "byte order mark": "\ufeffx",
+    "right to left override": "\u202egnp.exe",
+    "isolate": "\u2066x\u2069",
+    "left to right mark": "a\u200eb",
+    "zero width space": "a\u200bb",
+    "zero width joiner": "a\u200db",
+    "soft hyphen": "a\u00adb",
+    "no-break space": "a\u00a0b",
+    "ideographic space": "a\u3000b",
+    "line separator": "a\u2028b",
+    "next line": "a\u0085b",
+    "combining pile": "e" + "\u0301" * 30,
+    "full width": "ＡＢＣ",
+}
+
+_SIZES = {
+    "1,024 bytes": "x" * 1024,
+    "1,024 bytes of umlauts": "ü" * 512,
+    "1,024 bytes of emoji": "🎉" * 256,
+    "1,023 bytes and a slash": "y" * 1023 + "/",
+    "one byte": "z",
+    "digits": "0",
+    "long segment": "seg/" + "s" * 900 + "/x",
+}
+
+_CASES = {"upper": "CASE", "lower": "case", "mixed": "Case", "underscore": "_", "capital sorts first": "Z"}
+
+HOSTILE: dict[str, str] = _CONTROLS | _PUNCTUATION | _PATHS | _ESCAPES | _UNICODE | _SIZES | _CASES

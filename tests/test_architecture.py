@@ -1,0 +1,192 @@
+"""The shape of the package: what may import what, what is public, what stays light."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import s3conn_magic
+from s3conn_magic.language import grammar
+from s3conn_magic.language.options import OPTION_NAMES
+from s3conn_magic.language.reference import KEYWORDS
+
+ROOT = Path(s3conn_magic.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+class Layer(NamedTuple):
+    """A layer: its modules or folders, and the libraries of others that it may import."""
+
+    name: str
+    parts: frozenset[str]
+    libraries: frozenset[str] = frozenset()
+
+
+def _layer(name: str, parts: str, libraries: str = "") -> Layer:
+    return Layer(name, frozenset(parts.split()), frozenset(libraries.split()))
+
+
+# A layer imports itself and the layers above it; the sandbox, a server of its own, imports the ground only.
+LAYERS = [
+    _layer("ground", "errors secrets locations wire"),
+    _layer("language", "language", "pyparsing"),
+    _layer("connections", "connections", "boto3 botocore"),
+    _layer("listing", "listing", "aiohttp yarl pyarrow numpy"),
+    _layer("query", "query", "duckdb pyarrow"),
+    _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
+    _layer("session", "session inputs", "keyring"),
+    _layer("notebook", "notebook", "IPython"),
+    _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
+    _layer("composition", "__init__ __main__ cli", "IPython"),
+]
+RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer.parts}
+GROUND, LISTING, SANDBOX, COMPOSITION = (
+    next(rank for rank, layer in enumerate(LAYERS) if layer.name == name)
+    for name in ("ground", "listing", "sandbox", "composition")
+)
+# Listing sees a small protocol, not a connection; the sandbox is nobody's part.
+NARROW = {LISTING: {GROUND, LISTING}, SANDBOX: {GROUND, SANDBOX}}
+
+
+def _imports(file: Path) -> set[str]:
+    """Every module that a file imports, also inside functions and for types only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def _part(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _own(imported: str) -> str:
+    """The layer's part that an import of ours is of; the version is everybody's."""
+    part = imported.split(".")[1] if "." in imported else "__init__"
+    return "errors" if part == "__version__" else part
+
+
+def _id(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", MODULES, ids=_id)
+def test_a_module_imports_only_the_layers_above_it(file: Path):
+    """The direction of architecture.md's table, whether an import is at the top, in a function or for types."""
+    rank = RANK[_part(file)]
+    allowed = NARROW.get(rank, set(range(rank + 1)) - ({SANDBOX} if rank != COMPOSITION else set()))
+    ours = {one for one in _imports(file) if one.split(".")[0] == "s3conn_magic"}
+    assert not {one for one in ours if RANK[_own(one)] not in allowed}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=_id)
+def test_a_module_imports_only_the_libraries_of_its_layer(file: Path):
+    """Nothing but the standard library, and what the layer is there to use."""
+    known = {*sys.stdlib_module_names, "__main__", "s3conn_magic"}
+    libraries = {one.split(".")[0] for one in _imports(file)} - known
+    assert libraries <= LAYERS[RANK[_part(file)]].libraries
+
+
+def test_the_layers_of_the_test_are_those_of_the_package():
+    """No module is without a layer, and nothing that is gone has one but what is to come."""
+    there = {_part(file) for file in MODULES}
+    assert there <= set(RANK)
+    assert set(RANK) - there <= {"query"}
+
+
+def test_the_import_test_finds_what_it_looks_for(tmp_path: Path):
+    """Imports in functions and for types are seen."""
+    file = tmp_path / "x.py"
+    file.write_text("def f():\n    import boto3.session\n    from s3conn_magic.views import frames\n", encoding="utf-8")
+    assert _imports(file) == {"boto3.session", "s3conn_magic.views.frames"}
+    assert RANK[_own("s3conn_magic.views.frames")] > RANK["language"]
+
+
+@pytest.mark.parametrize("file", MODULES, ids=_id)
+def test_a_module_is_short(file: Path):
+    """No module has more than 350 lines."""
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+@pytest.mark.parametrize("file", MODULES, ids=_id)
+def test_nothing_is_called_by_a_name_that_says_nothing(file: Path):
+    """Modules and classes have names of the field."""
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    words = [file.stem, *[node.name for node in tree if isinstance(node, ast.ClassDef)]]
+    empty = re.compile(r"(^|_)(utils?|helpers?|managers?|handle[rs]*|process)(_|$)", re.IGNORECASE)
+    assert not [word for word in words if empty.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word))]
+
+
+def test_the_public_names_are_these():
+    """The surface is a handful of names, and each of them is there."""
+    assert s3conn_magic.__all__ == [
+        "Connection",
+        "S3ConnError",
+        "Session",
+        "connection",
+        "execute",
+        "load_ipython_extension",
+    ]
+    assert all(getattr(s3conn_magic, name) for name in s3conn_magic.__all__)
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    """Lazy names do not change how a missing one fails."""
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = s3conn_magic.nothing
+
+
+HEAVY = ["aiohttp", "anywidget", "boto3", "botocore", "numpy", "pandas", "pyarrow", "pyparsing"]
+LOAD = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+before = set(sys.modules)
+shell.run_line_magic("load_ext", "s3conn_magic")
+assert "upsql" in shell.magics_manager.magics["cell"]
+"""
+
+
+@pytest.mark.parametrize("use", ["before = set()\nimport s3conn_magic", LOAD], ids=["import", "load_ext"])
+def test_nothing_heavy_is_imported_before_its_first_use(use: str):
+    """Importing the package and loading the extension import none of the large libraries."""
+    report = f"\nprint(json.dumps(sorted(set({HEAVY!r}) & (set(sys.modules) - before))))"
+    code = f"import json, sys\nsys.path.insert(0, {str(ROOT.parent)!r})\n{use}{report}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def _grammar_words() -> set[str]:
+    """Every keyword that the grammar's rules match."""
+    words, waiting, seen = set(), [grammar.cell], set()
+    while waiting:
+        rule = waiting.pop()
+        if id(rule) in seen:
+            continue
+        seen.add(id(rule))
+        if isinstance(rule, grammar.pp.CaselessKeyword):
+            words.add(rule.match.upper())
+        waiting += list(rule.recurse())
+    boolean = re.findall(r"\(\?i:([A-Z|]+)\)", grammar.boolean.pattern)
+    return words | {word for one in boolean for word in one.split("|")}
+
+
+def test_the_grammar_and_the_reference_have_the_same_words():
+    """Every keyword of the grammar is in the reference, and the reverse."""
+    assert _grammar_words() == KEYWORDS
+
+
+def test_no_option_is_a_keyword():
+    """The words of the language and the names of options do not meet."""
+    assert not KEYWORDS & set(OPTION_NAMES)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3conn_magic import __version__
+from s3conn_magic.cli import DEMO
+from s3conn_magic.sandbox import RESTRICTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parent.parent
+
+
+def _run(arguments: Sequence[str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "s3conn_magic", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+
+
+def test_the_demo_creates_lists_and_explores() -> None:
+    """`demo` runs every statement of the quickstart, ends without an error and says how to go on in JupyterLab."""
+    done = _run(["demo"])
+    assert (done.returncode, done.stderr) == (0, "")
+    for statement in DEMO:
+        assert f"upsql> {statement.splitlines()[0]}" in done.stdout
+    assert "S3 connection sales created" in done.stdout
+    assert re.search(r"acme-lake +sales/orders\.csv +\d+ 20\d\d-", done.stdout)
+    assert re.search(r"^.─ events/$", done.stdout, re.MULTILINE)
+    assert done.stdout.splitlines()[-2].endswith(" lab")
+    assert RESTRICTED.secret_access_key.reveal() not in done.stdout
+
+
+def test_the_version_is_told() -> None:
+    """`--version` prints the package's version."""
+    assert _run(["--version"]).stdout == f"s3conn-magic {__version__}\n"
+
+
+def test_an_unknown_command_is_refused() -> None:
+    """A command that does not exist ends with status 2 and names those that do."""
+    done = _run(["explore"])
+    assert done.returncode == 2
+    assert "demo" in done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_lab_serves_the_quickstart() -> None:
+    """`lab` starts JupyterLab at the current folder, and it serves the quickstart notebook."""
+    name = "notebooks/quickstart.ipynb"
+    port = _free_port()
+    options = ["--no-browser", f"--ServerApp.port={port}", "--IdentityProvider.token=t"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "s3conn_magic", "lab", *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert b"%load_ext s3conn_magic" in _fetched(f"http://127.0.0.1:{port}/files/{name}?token=t", server)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def _fetched(url: str, server: subprocess.Popen[bytes]) -> bytes:
+    """The page, as soon as the server answers; within a minute."""
+    for _ in range(600):
+        assert server.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return bytes(answer.read())
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise AssertionError("the server did not answer")
