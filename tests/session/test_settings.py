@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import io
+from contextlib import nullcontext
+
+import pytest
+from statements import Statements, create
+
+from s3conn_magic.errors import BindError, IncompleteListingError
+from s3conn_magic.listing import Progress
+from s3conn_magic.notebook.progress import TerminalProgress
+from s3conn_magic.sandbox.identities import LOGS
+from s3conn_magic.views.progress import progress_bar, progress_html, progress_text
+
+
+@pytest.fixture
+def run(sandbox):
+    """A session with the connection `lake` to the sandbox."""
+    statements = Statements()
+    statements(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    return statements
+
+
+def test_settings_are_shown_as_they_are_set(run):
+    """SHOW SETTINGS names every setting with its value now."""
+    run("SET PROGRESS = FALSE; SET limit = 7; SET CONNECTIONS = 3")
+    frame = run("SHOW SETTINGS")
+    assert dict(zip(frame.setting, frame.value, strict=True)) == {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3"}
+
+
+def test_the_limit_of_the_session_holds_for_a_list_without_its_own(run):
+    """SET LIMIT cuts a LIST of the same cell and says so; LIMIT ALL of the statement wins."""
+    assert len(run(f"SET LIMIT = 3; LIST 's3://{LOGS}/' RECURSIVE")) == 3
+    assert "LIMIT 3" in run.notes[-1]
+    assert len(run(f"LIST 's3://{LOGS}/' RECURSIVE LIMIT ALL")) == 2400
+    assert len(run.notes) == 1
+
+
+def test_a_bad_setting_changes_nothing(run):
+    """A cell with a setting that is refused runs none of its statements."""
+    run.fails("SET LIMIT = 3; SET CONNECTIONS = 0", BindError)
+    assert run.session.settings["LIMIT"] == 1_000_000
+
+
+class _Seen:
+    """Keeps the snapshots that a listing reports."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Progress] = []
+
+    def __call__(self):
+        return nullcontext(self.snapshots.append)
+
+
+def test_progress_is_reported_unless_it_is_off(run):
+    """A listing reports keys that only grow, up to all of them; after SET PROGRESS = FALSE it reports nothing."""
+    seen = run.session._progress = _Seen()
+    run(f"LIST 's3://{LOGS}/' RECURSIVE")
+    keys = [snapshot.keys for snapshot in seen.snapshots]
+    assert keys == sorted(keys)
+    assert keys[-1] == 2400
+    seen.snapshots.clear()
+    run(f"SET PROGRESS = FALSE; LIST 's3://{LOGS}/' RECURSIVE")
+    assert seen.snapshots == []
+
+
+def test_rows_of_places_before_a_failure_are_kept_and_labelled(sandbox):
+    """A listing of two display filters whose second fails is an error that holds the first's rows, labelled partial."""
+    run = Statements()
+    filters = f"('{sandbox.restricted_location}', 's3://{LOGS}/')"
+    run(
+        create("sales", keys=sandbox.restricted, ENDPOINT=sandbox.endpoint)
+        + f" PATH_DISPLAY_FILTERS = {filters} VALIDATE = FALSE"
+    )
+    error = run.fails("LIST USING sales RECURSIVE", IncompleteListingError)
+    assert list(error.rows_so_far.key) == ["sales/customers.csv", "sales/orders.csv"]
+    assert "s3:ListBucket" in error.reason
+    assert repr(error.rows_so_far).startswith("partial: the listing is incomplete")
+    assert "partial: the listing is incomplete" in error.rows_so_far._repr_html_()
+
+
+def test_the_line_says_what_came_and_how_far_it_is():
+    """Keys, bytes, rate, requests and seconds; a bar and a part only where the whole can be estimated."""
+    progress = Progress(keys=250_000, bytes=3 * 1024**3, requests=260, elapsed=2.0, fraction=0.25)
+    assert progress_text(progress) == "about 25% · 250,000 keys · 3.0 GiB · 125,000 keys/s · 260 requests · 2.0 s"
+    assert progress_text(progress, done=True).startswith("250,000 keys")
+    assert progress_bar(progress) == "█" * 5 + "░" * 15 + " "
+    assert 'role="progressbar"' in progress_html(progress)
+    unknown = Progress(keys=1, elapsed=1.0)
+    assert progress_bar(unknown) == ""
+    assert "progressbar" not in progress_html(unknown)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_quiet_for_half_a_second_and_keeps_the_last_line():
+    """Nothing is written for a young listing; later snapshots write over one line, which ends as the summary."""
+    young, old = _Terminal(), _Terminal()
+    with TerminalProgress(young) as line:
+        line(Progress(keys=1, elapsed=0.4))
+    assert young.getvalue() == ""
+    with TerminalProgress(old) as line:
+        line(Progress(keys=10, elapsed=0.6, fraction=0.5))
+        line(Progress(keys=11, elapsed=0.65))
+        line(Progress(keys=20, elapsed=1.0))
+    assert "10 keys" in old.getvalue()
+    assert "11 keys" not in old.getvalue()
+    assert old.getvalue().endswith("1.0 s\n")
+    assert old.getvalue().count("\n") == 1
+
+
+def test_what_is_no_terminal_gets_no_progress():
+    """A log file or a pipe is not written to."""
+    stream = io.StringIO()
+    with TerminalProgress(stream) as line:
+        line(Progress(keys=10, elapsed=5.0))
+    assert stream.getvalue() == ""
