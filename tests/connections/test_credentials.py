@@ -176,12 +176,26 @@ def test_a_profile_that_assumes_a_role(run, wire, sandbox, aws_files, monkeypatc
     assert [one.signed_by for one in assumptions(wire)] == [sandbox.restricted.access_key_id]
 
 
+@pytest.fixture
+def container(sandbox, tmp_path, monkeypatch):
+    """The admin's keys where containers and old configuration files have them; recorded when they are asked for."""
+    secret = sandbox.admin.secret_access_key.reveal()
+    keys = {"AccessKeyId": sandbox.admin.access_key_id, "SecretAccessKey": secret, "Token": "t"}
+    keys["Expiration"] = "2100-01-01T00:00:00Z"
+    old = tmp_path / "boto.cfg"
+    old.write_text(f"[Credentials]\naws_access_key_id = {keys['AccessKeyId']}\naws_secret_access_key = {secret}\n")
+    monkeypatch.setenv("BOTO_CONFIG", str(old))
+    with recording(lambda _: Reply(200, {}, json.dumps(keys).encode())) as recorder:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{recorder.endpoint}/credentials")
+        yield recorder
+
+
 @pytest.mark.usefixtures("environment_keys")
-def test_a_profile_without_credentials_never_falls_through(run, wire, aws_files):
-    """A profile that holds no credentials is an error, though the environment has some."""
+def test_a_profile_without_credentials_never_falls_through(run, wire, aws_files, container):
+    """A profile that holds none is an error, though environment, container and old files have some; none is asked."""
     write_profiles(aws_files, "[profile bare]\nregion = us-east-1\n")
     run.fails(create("lake", AWS_PROFILE="bare", ENDPOINT=wire.endpoint), CredentialsError)
-    assert wire.requests == []
+    assert container.requests == wire.requests == []
 
 
 @pytest.mark.usefixtures("environment_keys")
