@@ -38,7 +38,7 @@ class Transport:
         client_cert: path of a client certificate, or a pair of certificate and key, or None.
     """
 
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)  # it may hold a password
     verify: bool | str = True
     connect_timeout: float = 10.0
     read_timeout: float = 60.0

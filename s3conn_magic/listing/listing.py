@@ -138,7 +138,7 @@ class Listing:
         except KeyboardInterrupt:
             raise self._interrupted() from None
         except (S3ConnError, UnreadableError) as error:
-            raise self._failure(error) from error
+            raise self._failure(error) from None
         finally:
             self.cancel()
 
