@@ -189,9 +189,15 @@ class Connection(asyncio.Protocol):
         self._bucket = bucket
         self._behaviour = behaviour
         self._received = b""
+        self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        if hasattr(self, "_transport"):
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -238,13 +244,22 @@ def serving(bucket: Bucket, behaviour: Behaviour | None = None, connection: type
     behaviour, loop = behaviour or Behaviour(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    start = loop.create_server(lambda: connection(bucket, behaviour), "127.0.0.1", 0)
+    connections: list[Connection] = []
+
+    def accept() -> Connection:
+        connections.append(connection(bucket, behaviour))
+        return connections[-1]
+
+    start = loop.create_server(accept, "127.0.0.1", 0)
     server = asyncio.run_coroutine_threadsafe(start, loop).result(10)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
+        for each in connections:
+            loop.call_soon_threadsafe(each.abort)
+        # Aborted transports close their sockets in the loop's next round.
+        loop.call_soon_threadsafe(loop.call_soon, loop.call_soon, loop.stop)
         thread.join(10)
         loop.close()
 
