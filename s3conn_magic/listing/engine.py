@@ -107,9 +107,10 @@ class _Crew:
 
     def _taken(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        error = None if task.cancelled() else task.exception()
         if self._over.done():
             return
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if error is not None:
             self._over.set_exception(error)
         elif self._engine.cut.full:
             self._over.set_result(None)

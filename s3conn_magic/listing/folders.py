@@ -25,6 +25,7 @@ class Folders:
     def __init__(self, page_keys: int) -> None:
         self._page_keys = page_keys
         self._looks: list[PageQuery] = []
+        self._looked: set[str] = set()
         self._children: dict[str, int] = {}
 
     def begin(self, query: PageQuery, page: Page) -> None:
@@ -33,7 +34,15 @@ class Folders:
         for folder in _path(query.prefix, keys[-1])[:_LEVELS] if keys else ():
             children = {key[len(folder) :].partition(_SLASH)[0] for key in keys if key.startswith(folder)}
             self._children[folder] = max(1, len(children))
+            self._looked.add(folder)
             self._looks.append(replace(query, prefix=folder, delimiter=_SLASH, start_after=keys[-1], token=None))
+
+    def into(self, folder: str, query: PageQuery, low: str) -> PageQuery | None:
+        """The look into a folder, behind the lowest key of a range in it; None if one was taken before."""
+        if not folder or folder in self._looked:
+            return None
+        self._looked.add(folder)
+        return replace(query, prefix=folder, delimiter=_SLASH, start_after=max(low, folder), token=None)
 
     def next(self) -> PageQuery | None:
         """The next look to take, or None."""

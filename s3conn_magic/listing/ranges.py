@@ -30,6 +30,8 @@ _SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
 _SURPLUS = 1.2
 _LEAST, _NEAR, _HALF = 0.05, 0.25, 0.5
 _FEW_PAGES = 3
+_MOST_SURPRISES = 8
+_FEW_LOOKS, _LOOKS_PART = 8, 0.03
 
 
 class UntrustedOrderError(Exception):
@@ -50,8 +52,10 @@ class Range:
         left: estimated rows left, or None before the first page.
         estimated: at how many rows `left` was estimated anew; since then it was counted down.
         asked: whether a request is under way.
+        expected: what the keys seen made of `left` then.
         part: at which part of the rest to split next.
         surprises: how often there was more than estimated.
+        folder: the folder that it lies in, where a look has found one.
         below: the range it was split from by a guess, until that is proven.
         held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
     """
@@ -65,10 +69,19 @@ class Range:
     left: float | None = None
     asked: bool = False
     estimated: int = 0
+    expected: float = float("inf")
     part: float = _HALF
     surprises: int = 0
+    folder: str = ""
     below: Range | None = None
     held: list[tuple[Page, bool]] = field(default_factory=list)
+
+    @property
+    def likely(self) -> tuple[str | None, str]:
+        """Highest key and prefix of where its keys are likely: a range within a folder mostly ends with it."""
+        if self.folder and self.low.startswith(self.folder) and not (self.high or "").startswith(self.folder):
+            return None, self.folder
+        return self.high, self.prefix
 
     @property
     def prefix(self) -> str:
@@ -104,7 +117,7 @@ class Ranges:
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
         self._folders = Folders(self._page_keys)
-        self._asked = self._pages = 0
+        self._asked = self._pages = self._looks = 0
         # Measured in full pages: what came, and the places of pages that stayed empty.
         self._full = self._wasted = 0.0
         self._greatest: dict[str, str] = {}
@@ -127,8 +140,7 @@ class Ranges:
             return None
         look = self._folders.next()
         if look is not None:
-            self._asked += 1
-            return Step(look, self.ranges[0], look=True)
+            return self._look(look)
         return self._split_most(wanted)
 
     def arrived(self, step: Step, page: Page) -> Page | None:
@@ -230,13 +242,14 @@ class Ranges:
         """Rows left, estimated from where the keys that have arrived stand in the range."""
         if item.left is None or item.estimated == item.keys:
             return item.left or 0.0
-        base, locate = _common(item.start, item.high, item.prefix), self._keyspace.locate
-        low, end = locate(item.low, base), 1.0 if item.high is None else locate(item.high, base)
+        high, prefix = item.likely
+        base, locate = _common(item.start, high, prefix), self._keyspace.locate
+        low, end = locate(item.low, base), 1.0 if high is None else locate(high, base)
         done = low - (locate(item.start, base) if item.start.startswith(base) else 0.0)
         left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
-        item.surprises += item.left <= 0
-        least = 2.0**item.surprises * self._page_keys if item.surprises else 0.0
-        item.estimated = item.keys
+        item.surprises += item.keys - item.estimated >= item.expected
+        item.estimated, item.expected = item.keys, left
+        least = 2.0 ** min(item.surprises, _MOST_SURPRISES) * self._page_keys if item.surprises else 0.0
         item.left = max(left, least, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
         return item.left
 
@@ -249,16 +262,31 @@ class Ranges:
             self._keyspace.close(page.prefixes[-1], "")
 
     def _split_most(self, wanted: list[Range]) -> Step | None:
-        if self._wasted > self._may_waste():
-            return None
+        # Where a folder begins there are keys: only guesses can be in vain.
+        may_guess = self._wasted <= self._may_waste()
         worth = min(_WORTH_MOST, _WORTH_PAGES + self._pages / _WORTH_RISE) * self._page_keys
         candidates = [item for item in wanted if item.query is not None and self._estimate(item) > worth]
         for item in sorted(candidates, key=_by_left):
-            split = self._at_hint(item) or self._at_guess(item)
+            split = self._at_hint(item)
+            if split is None and (look := self._look_into(item)) is not None:
+                return look
+            split = split or (self._at_guess(item) if may_guess else None)
             if split is not None:
                 return self._ask(split)
-            item.left = worth
+            item.left = worth if may_guess else item.left
         return None
+
+    def _look_into(self, item: Range) -> Step | None:
+        """A look into the folder that a range lies in, to find where its folders begin."""
+        if self._looks > _FEW_LOOKS + _LOOKS_PART * self._full or item.query is None:
+            return None
+        look = self._folders.into(item.folder, item.query, item.low)
+        return None if look is None else self._look(look)
+
+    def _look(self, query: PageQuery) -> Step:
+        self._asked += 1
+        self._looks += 1
+        return Step(query, self.ranges[0], look=True)
 
     def _may_waste(self) -> float:
         """Requests' worth of empty places that finding out where the keys are may cost."""
@@ -273,19 +301,20 @@ class Ranges:
             return None
         middle = (len(hints) - 1) // 2
         upper = self._split(item, hints[middle], (middle + 1) / (len(hints) + 1))
+        upper.folder = hints[middle]
         upper.left, upper.below, item.bounded = (item.left or 0) * (len(hints) - middle) / (middle + 1), None, True
         return upper
 
     def _at_guess(self, item: Range) -> Range | None:
         part = _NEAR if item.high is None and self._pages < _FEW_PAGES else item.part
         middle = _way_out(item) if item.surprises or part < _NEAR else None
-        middle = middle or self._keyspace.between(item.low, item.high, item.prefix, part)
+        middle = middle or self._keyspace.between(item.low, *item.likely, part)
         return None if middle is None else self._split(item, middle, part)
 
     def _split(self, item: Range, middle: str, part: float) -> Range:
         assert item.query is not None  # noqa: S101
         query = replace(item.query, token=None, start_after=middle)
-        upper = Range(query, middle, item.high, middle, bounded=item.bounded, below=item)
+        upper = Range(query, middle, item.high, middle, bounded=item.bounded, below=item, folder=item.folder)
         item.high, item.bounded = middle, False
         item.left = None if item.left is None else item.left * part
         self.ranges.insert(self.ranges.index(item) + 1, upper)

@@ -169,7 +169,7 @@ def _read_mixed(region: _Region) -> Columns:
     begins, ends = region.opens[starts], np.empty(len(starts), np.int64)
     spans: dict[str, tuple[Positions, Positions]] = {}
     markers = np.zeros(len(starts), bool)
-    for group in _groups(widths.astype(np.int64) * 256 + np.frombuffer(region.body, np.uint8)[begins + 1]):
+    for group in _groups(_kinds(region, starts, widths)):
         shape = _shape_at(region, int(begins[group[0]]))
         if shape.width != widths[group[0]]:
             raise _UnexpectedError
@@ -192,6 +192,13 @@ def _row_starts(region: _Region) -> Positions:
         if tag in region.body
     ]
     return np.sort(np.concatenate(found))
+
+
+def _kinds(region: _Region, starts: Positions, widths: Positions) -> Positions:
+    """A number for each row that is the same for rows of one shape: of how many tags, and with which first letters."""
+    letters = np.frombuffer(region.body, np.uint8)[region.opens + 1].astype(np.int64)
+    kinds: Positions = widths.astype(np.int64) * (1 << 32) + np.add.reduceat(letters * letters, starts)
+    return kinds
 
 
 def _groups(kinds: Positions) -> list[Positions]:

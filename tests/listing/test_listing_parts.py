@@ -1,0 +1,170 @@
+"""The parts of the engine by themselves: both readers of a page agree, ranges ask for little more than is needed."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from urllib.parse import quote, quote_plus
+
+import pyarrow as pa
+import pytest
+from hostile_keys import HOSTILE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layouts import LAYOUTS, keys_of
+from synthetic import Bucket, encoded, xml_text
+
+from s3conn_magic.listing import document, rows
+from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing.cut import first_rows
+from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column, percent_text
+from s3conn_magic.listing.integrity import page_of
+from s3conn_magic.listing.parse import parse
+from s3conn_magic.listing.query import PageQuery
+from s3conn_magic.listing.ranges import Ranges, Step
+from s3conn_magic.listing.table import Page
+
+_TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
+_CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
+_OWNER = "<Owner><ID>someone</ID><DisplayName>Key</DisplayName></Owner>"
+
+
+@st.composite
+def _documents(draw):
+    """Lists of one to six rows, with the variety of fields that servers send."""
+    made = []
+    for key in draw(st.lists(_TEXTS, min_size=1, max_size=6, unique=True)):
+        mark = draw(st.sampled_from(["&quot;", '"', ""]))
+        fields = [f"<Key>{xml_text(key)}</Key>", "<LastModified>2024-01-02T03:04:05.678Z</LastModified>"]
+        fields += [f"<ETag>{mark}{draw(st.text('0123456789abcdef-', min_size=1, max_size=40))}{mark}</ETag>"]
+        fields += [_CHECKSUM] * draw(st.booleans())
+        fields += [f"<Size>{draw(st.integers(0, 2**62))}</Size>"]
+        fields += [_OWNER] * draw(st.booleans())
+        kind = draw(st.sampled_from(["STANDARD", "GLACIER_IR"]))
+        fields += [f"<StorageClass>{kind}</StorageClass>"] * draw(st.booleans())
+        made.append(f"<Contents>{''.join(fields)}</Contents>")
+    space = draw(st.sampled_from(["", "\n", "\n    "]))
+    head = f"<ListBucketResult><Name>b</Name><KeyCount>{len(made)}</KeyCount><IsTruncated>false</IsTruncated>"
+    return space.join([head, *made, "</ListBucketResult>"]).encode()
+
+
+def _texts(columns):
+    return {name: texts.to_pylist() for name, texts in columns.texts.items()}
+
+
+@settings(max_examples=300, deadline=None)
+@given(_documents())
+def test_both_readers_agree(body):
+    """What the vectorised reader reads of a page is what the XML parser reads of it."""
+    begin, end = body.index(b"<Contents>"), body.rindex(b"</Contents>") + len(b"</Contents>")
+    fast, slow = rows.read(body, begin, end), document.read(body).columns
+    assert fast is not None
+    assert fast.rows == slow.rows
+    assert _texts(fast) == _texts(slow)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_documents(), st.data())
+def test_a_damaged_page_is_never_read_as_a_shorter_one(body, data):
+    """Bytes cut out of a page make it unreadable, or change a text; they never make rows disappear in silence."""
+    whole = page_of(parse(body), PageQuery(), bucket="b")
+    begin = data.draw(st.integers(body.index(b"<IsTruncated>"), len(body) - 1))
+    end = data.draw(st.integers(begin + 1, min(len(body), begin + 60)))
+    try:
+        page = page_of(parse(body[:begin] + body[end:]), PageQuery(), bucket="b")
+    except UnreadableError:
+        return
+    assert len(page) == len(whole)
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=8), st.booleans())
+def test_percent_encoding_of_columns(texts, plus):
+    """A column is decoded as each of its texts would be."""
+    write = quote_plus if plus else quote
+    column = pa.array([write(text, safe="/") for text in texts], pa.string())
+    assert percent_column(column, plus=plus).to_pylist() == texts
+
+
+@given(st.lists(st.text("%2fF0az+", max_size=6), min_size=1, max_size=6), st.booleans())
+def test_broken_escapes_are_never_guessed(texts, plus):
+    """Where one of the texts has a broken escape, the column has one."""
+    column = pa.array(texts, pa.string())
+    try:
+        expected = [percent_text(text, plus=plus) for text in texts]
+    except UndecodableError:
+        with pytest.raises(UndecodableError):
+            checked_utf8(percent_column(column, plus=plus))
+    else:
+        assert percent_column(column, plus=plus).to_pylist() == expected
+
+
+def test_hostile_keys_through_the_xml_parser():
+    """The slow reader gives the same keys, entities resolved and encoding kept."""
+    keys = sorted(key for key in HOSTILE.values() if all(ord(each) > 31 for each in key))
+    body = Bucket(keys).page({"max-keys": "1000", "encoding-type": "url"})
+    assert document.read(body).columns.texts["Key"].to_pylist() == [encoded(key) for key in keys]
+
+
+def _page(bucket: Bucket, query: PageQuery) -> Page:
+    return page_of(parse(bucket.page(dict(query.parameters()))), query, bucket=bucket.name)
+
+
+def _rounds(keys: list[str], page_keys: int, connections: int) -> tuple[list[str], int, float]:
+    """List keys in a time in which every request takes about one: the keys, the number of requests, the time."""
+    ranges, bucket, chance = Ranges([PageQuery(max_keys=page_keys)]), Bucket(keys), random.Random(3)
+    under_way: list[tuple[float, int, Step]] = []
+    found: list[str] = []
+    requests, now = 0, 0.0
+    while True:
+        while len(under_way) < connections and (step := ranges.next()) is not None:
+            requests += 1
+            heapq.heappush(under_way, (now + chance.uniform(0.95, 1.05), requests, step))
+        if not under_way:
+            return found, requests, now
+        now, _, step = heapq.heappop(under_way)
+        kept = ranges.arrived(step, _page(bucket, step.query))
+        found += kept.objects.column(0).to_pylist() if kept is not None else []
+
+
+# How many times faster than one page after the other. A chain whose folders come behind their files hides each
+# folder until the files before it are passed, so little can be done at once.
+FASTER = {"deep": 1.2} | dict.fromkeys(["hive", "random", "sequential", "skewed", "words"], 10)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_ranges_cost(layout):
+    """A thousand pages by 32 connections: every key once, at most a quarter more requests, many times faster."""
+    keys = keys_of(layout, 20000)
+    found, requests, time = _rounds(keys, 20, 32)
+    assert sorted(found) == keys
+    assert requests <= 1.25 * 1000
+    assert time <= 1000 / FASTER[layout]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_short_listings_cost_few_requests(layout):
+    """A listing of three pages asks for no more than a dozen or so."""
+    found, requests, _ = _rounds(keys_of(layout, 60), 20, 32)
+    assert len(found) == 60
+    assert requests <= 18
+
+
+def test_the_end_before_keys_that_are_known():
+    """A page that says the keys end, below a key that has been seen, is an error."""
+    bucket = Bucket(keys_of("random", 2000))
+    ranges = Ranges([PageQuery(max_keys=100)])
+    first = ranges.next()
+    ranges.arrived(first, _page(bucket, first.query))
+    below, *guesses = [ranges.next() for _ in range(4)]
+    assert sum(len(ranges.arrived(step, _page(bucket, step.query))) for step in guesses) > 0
+    early = Page(_page(bucket, below.query).objects.slice(0, 10), next_token=None)
+    with pytest.raises(UnreadableError, match="keys beyond"):
+        ranges.arrived(below, early)
+
+
+def test_the_first_rows_of_a_page_with_folders():
+    """Objects and folders are cut together, in key order."""
+    page = Page(pa.RecordBatch.from_pydict({"key": ["b", "d"]}), prefixes=("a/", "c/"))
+    cuts = [first_rows(page, count) for count in range(5)]
+    assert [cut.objects.column(0).to_pylist() for cut in cuts] == [[], [], ["b"], ["b"], ["b", "d"]]
+    assert [cut.prefixes for cut in cuts] == [(), ("a/",), ("a/",), ("a/", "c/"), ("a/", "c/")]
