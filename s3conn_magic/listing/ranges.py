@@ -113,6 +113,7 @@ class Ranges:
         self.ranges = [Range(first, "", None, "") for first in firsts]
         self.serial = False
         self._limit = limit
+        self._few = limit is not None and limit <= _FEW_PAGES * firsts[0].max_keys
         self._released = 0
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
@@ -136,7 +137,7 @@ class Ranges:
         waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
         if waiting is not None:
             return self._ask(waiting)
-        if self.serial or self._asked > _RAMP * self._full or all(item.query is None for item in self.ranges):
+        if self._few or self.serial or self._asked > _RAMP * self._full or all(item.query is None for item in wanted):
             return None
         look = self._folders.next()
         if look is not None:

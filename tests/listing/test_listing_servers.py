@@ -1,0 +1,288 @@
+"""Servers that differ from AWS: in their order, their XML, their encoding, their permissions."""
+
+from __future__ import annotations
+
+import random
+import threading
+from urllib.parse import quote, quote_plus
+
+import boto3
+import pytest
+import requests
+from hostile_keys import HOSTILE
+from layouts import keys_of
+from listing_targets import FakeTarget, SignedTarget
+from moto import mock_aws
+from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
+
+from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
+from s3conn_magic.listing import VERSIONS, Listing, fetch_page, wire
+from s3conn_magic.listing.target import Response, Transport
+
+KEYS = keys_of("words", 1500)
+HOSTILE_KEYS = sorted(HOSTILE.values())
+SPACED = sorted(f"{word} {sign} {number}" for word in ("a", "b+c", "d") for sign in "+%&" for number in range(20))
+
+
+def _keys(table):
+    return table.column("key").to_pylist()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_refuses_forever(serve):
+    """A server that never stops refusing is asked five times."""
+    target = SignedTarget(serve(Bucket(KEYS), Behaviour(rate=1e-9)))
+    with pytest.raises(ThrottledError) as caught:
+        Listing(target).collect()
+    assert caught.value.attempts == len(target.asked) == 5
+
+
+class _IgnoresStartAfter(Bucket):
+    def page(self, query):
+        return super().page({name: value for name, value in query.items() if name != "start-after"})
+
+
+def _unencoded(keys, token, write=xml_text, kind=""):
+    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    rows = Rows.of(keys, write).text.decode()
+    return f"<ListBucketResult>{kind}{more or '<IsTruncated>false</IsTruncated>'}{rows}</ListBucketResult>".encode()
+
+
+class _ByUtf16(Bucket):
+    """Keys in the order of UTF-16, as some servers written in Java keep them."""
+
+    def page(self, query):
+        token = query.get("continuation-token")
+        after = bytes.fromhex(token).decode() if token else query.get("start-after", "")
+        ranked = sorted((key for key in self.keys if key.startswith(query["prefix"])), key=_utf16)
+        keys, most = [key for key in ranked if _utf16(key) > _utf16(after)], int(query["max-keys"])
+        return _unencoded(keys[:most], keys[most - 1].encode().hex() if len(keys) > most else "")
+
+
+def _utf16(key):
+    return key.encode("utf-16-be")
+
+
+@pytest.mark.parametrize("make", [_IgnoresStartAfter, _ByUtf16])
+def test_a_server_whose_order_cannot_be_relied_on(make, serve):
+    """A server that ignores `start-after`, or keeps another order, is listed exactly by its own tokens."""
+    keys = sorted([*KEYS, *HOSTILE_KEYS])
+    assert _keys(Listing(SignedTarget(serve(make(keys))), page_keys=40).collect()) == keys
+
+
+class _Shuffled(Bucket):
+    """A directory bucket: keys in no order, known by their number."""
+
+    def page(self, query):
+        assert "start-after" not in query
+        at, most = int(query.get("continuation-token", "0")), int(query["max-keys"])
+        return _unencoded(self.keys[at : at + most], str(at + most) if at + most < len(self.keys) else "")
+
+
+def test_a_directory_bucket():
+    """A bucket that is known to have no order is listed page by page, and sorted in the end."""
+    shuffled = _Shuffled(random.Random(7).sample(KEYS, len(KEYS)))
+    assert _keys(Listing(FakeTarget(shuffled, ordered=False), page_keys=70).collect()) == KEYS
+    limited = Listing(FakeTarget(shuffled, ordered=False), page_keys=70, limit=100)
+    assert len(limited.collect()) == 100
+    assert limited.truncated
+
+
+class _Writes(Bucket):
+    """A server that percent-encodes in its own way."""
+
+    def __init__(self, keys, write):
+        super().__init__(keys)
+        self._write = write
+
+    def page(self, query):
+        at, most = int(query.get("continuation-token", "0")), int(query["max-keys"])
+        token = str(at + most) if at + most < len(self.keys) else ""
+        if query.get("encoding-type") != "url":
+            return _unencoded(self.keys[at : at + most], token)
+        kind = "<EncodingType>url</EncodingType>"
+        return _unencoded(self.keys[at : at + most], token, lambda key: xml_text(self._write(key)), kind)
+
+
+ENCODINGS = {
+    "as AWS": lambda key: quote_plus(key, safe="/*"),
+    "space as %20": lambda key: quote(key, safe="/"),
+    "plus left alone": lambda key: quote(key, safe="/+"),
+    "lower case": lambda key: "".join(f"%{byte:02x}" for byte in key.encode()),
+    "only percent and space": lambda key: key.replace("%", "%25").replace(" ", "%20"),
+}
+
+
+@pytest.mark.parametrize("page_keys", [1, 3, 1000])
+@pytest.mark.parametrize(
+    "keys", [SPACED, ["a b", "a+b"], ["a b"], ["a+b"], HOSTILE_KEYS], ids=["spaced", "both", "space", "plus", "all"]
+)
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_ways_to_write_a_space_and_a_plus(name, keys, page_keys):
+    """A space is a space and a plus a plus, however the server writes them; to learn it costs one request at most."""
+    target = FakeTarget(_Writes(keys, ENCODINGS[name]))
+    assert _keys(Listing(target, page_keys=page_keys).collect()) == keys
+    assert sum("encoding-type" not in dict(query) for query in target.asked) <= 1
+
+
+VERSION_PAGES = {
+    "": """<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name>
+      <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
+      <NextKeyMarker>a%2Fb+c%2B</NextKeyMarker><NextVersionIdMarker>v2</NextVersionIdMarker>
+      <DeleteMarker><Key>a%2Fb+c%2B</Key><VersionId>v3</VersionId><IsLatest>true</IsLatest>
+        <LastModified>2024-03-01T00:00:00.000Z</LastModified><Owner><ID>me</ID></Owner></DeleteMarker>
+      <Version><Key>a%2Fb+c%2B</Key><VersionId>v2</VersionId><IsLatest>false</IsLatest>
+        <LastModified>2024-02-01T00:00:00.000Z</LastModified><ETag>&quot;e2&quot;</ETag><Size>2</Size>
+        <StorageClass>GLACIER</StorageClass><Owner><ID>me</ID></Owner></Version></ListVersionsResult>""",
+    "a/b c+": """<ListVersionsResult><Name>bucket</Name><EncodingType>url</EncodingType>
+      <IsTruncated>false</IsTruncated>
+      <Version><Key>a%2Fb+c%2B</Key><VersionId>v1</VersionId><IsLatest>false</IsLatest>
+        <LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>&quot;e1&quot;</ETag><Size>1</Size>
+        <StorageClass>STANDARD</StorageClass></Version>
+      <Version><Key>d</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>
+        <LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>0</Size>
+        <StorageClass>STANDARD</StorageClass></Version></ListVersionsResult>""",
+}
+
+
+class _Versions(FakeTarget):
+    def send(self, query):
+        asked = dict(query)
+        assert "versions" in asked
+        assert ("key-marker" in asked) is ("version-id-marker" in asked)
+        return Response(200, {}, VERSION_PAGES[asked.get("key-marker", "")].encode())
+
+
+def test_versions():
+    """Versions and delete markers come in S3's order, the newest of a key first, across pages."""
+    table = Listing(_Versions(Bucket([])), versions=True).collect()
+    assert table.schema.equals(VERSIONS)
+    columns = ["key", "version_id", "is_latest", "is_delete_marker", "size", "etag"]
+    assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == [
+        ("a/b c+", "v3", True, True, None, None),
+        ("a/b c+", "v2", False, False, 2, "e2"),
+        ("a/b c+", "v1", False, False, 1, "e1"),
+        ("d", "null", True, False, 0, "e"),
+    ]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+def test_versions_within_a_limit(limit):
+    """A limit counts versions."""
+    listing = Listing(_Versions(Bucket([])), versions=True, limit=limit)
+    assert len(listing.collect()) == min(limit, 4)
+    assert listing.truncated is (limit < 4)
+
+
+class _Moto(FakeTarget):
+    """A bucket of moto within this process, which answers requests without a socket."""
+
+    def send(self, query):
+        answer = requests.get("https://bucket.s3.amazonaws.com/", params=list(query), timeout=10)
+        return Response(answer.status_code, {}, answer.content)
+
+
+@pytest.fixture(scope="module")
+def moto_bucket():
+    """A bucket of hostile keys in moto, the size of each its place among them."""
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s")
+        client.create_bucket(Bucket="bucket")
+        for number, key in enumerate(HOSTILE_KEYS):
+            client.put_object(Bucket="bucket", Key=key, Body=b"x" * number)
+        yield
+
+
+@pytest.mark.parametrize("page_keys", [1, 2, 7, 1000])
+@pytest.mark.usefixtures("moto_bucket")
+def test_hostile_keys_of_moto_in_process(page_keys):
+    """Every hostile key that moto holds comes exactly, without a socket."""
+    found = Listing(_Moto(Bucket([])), page_keys=page_keys).collect()
+    assert _keys(found) == HOSTILE_KEYS
+    assert found.column("size").to_pylist() == list(range(len(HOSTILE_KEYS)))
+
+
+@pytest.mark.parametrize("page_keys", [1, 2, 7, 1000])
+@pytest.mark.usefixtures("moto_bucket")
+def test_folders_of_moto_in_process(page_keys):
+    """The folders that moto's hostile keys make come exactly."""
+    found = Listing(_Moto(Bucket([])), delimiter="/", page_keys=page_keys).collect()
+    parts = [key.partition("/") for key in HOSTILE_KEYS]
+    assert _keys(found) == sorted({head + slash for head, slash, _ in parts})
+
+
+class _NoDelimiter(Connection):
+    """Allows listing, and not by delimiter, as a policy can."""
+
+    def answer(self, method, target):
+        if "delimiter" in target:
+            return "403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>"
+        return super().answer(method, target)
+
+
+def test_a_policy_that_forbids_the_delimiter(serve):
+    """Where only listings without a delimiter are allowed a recursive one works, and one by delimiter says why not."""
+    target = SignedTarget(serve(Bucket(KEYS), connection=_NoDelimiter))
+    assert _keys(Listing(target, page_keys=30).collect()) == KEYS
+    with pytest.raises(AccessDeniedError):
+        Listing(target, delimiter="/").collect()
+
+
+def test_a_proxy(serve):
+    """Requests go through the transport's proxy."""
+    seen = []
+
+    class Proxy(Connection):
+        def answer(self, method, target):
+            seen.append(target)
+            return super().answer(method, "/" + target.split("/", 3)[3])
+
+    proxy = serve(Bucket(KEYS), connection=Proxy)
+    target = SignedTarget("http://bucket.invalid", transport=Transport(proxy=proxy))
+    assert len(fetch_page(target, delimiter="")) == 1000
+    assert seen[0].startswith("http://bucket.invalid/bucket?")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_body_without_end_is_cut(monkeypatch, serve):
+    """A body that is larger than any page can be is an error before it fills the memory."""
+    monkeypatch.setattr(wire, "_LARGEST", 10000)
+    with pytest.raises(EndpointError, match="OversizedError"):
+        fetch_page(SignedTarget(serve(Bucket(KEYS))), delimiter="")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf<?xml version='1.0' encoding='utf-8'?>\n"])
+def test_a_list_without_rows(mark):
+    """An empty list is empty, with or without a byte order mark and a declaration."""
+
+    class Empty(FakeTarget):
+        def send(self, query):
+            del query
+            return Response(200, {}, mark + b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+
+    assert len(Listing(Empty(Bucket([]))).collect()) == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_row_that_is_empty():
+    """A row without anything in it is an error, not nothing."""
+
+    class Empty(FakeTarget):
+        def send(self, query):
+            del query
+            body = b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents/></ListBucketResult>"
+            return Response(200, {}, body)
+
+    with pytest.raises(IncompleteListingError, match="no Key"):
+        Listing(Empty(Bucket([]))).collect()
+
+
+def test_pages_from_many_threads(serve):
+    """Pages of one target may be fetched from many threads at once."""
+    target, found = SignedTarget(serve(Bucket(KEYS))), []
+    threads = [threading.Thread(target=lambda: found.append(len(fetch_page(target, delimiter="")))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1000] * 8
