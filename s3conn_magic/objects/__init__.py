@@ -1,0 +1,8 @@
+"""One object, looked at by range reads: what it is, and the beginning of what is in it.
+
+    describe(connection, location)                what a HEAD, the tags and the versions say
+    preview(connection, location, rows=100)       the beginning as a table, text, image or bytes
+    RangeReader                                   a seekable file over ranged GETs
+
+Never the whole of a large object is read; see `preview` for the bounds.
+"""
