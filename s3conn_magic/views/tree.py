@@ -1,27 +1,64 @@
-"""EXPLORE: a connection as the explorer sees it, which is one function."""
+"""EXPLORE: connections as the explorer sees them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.model import Children, Entry
-from s3conn_magic.views.explorer.widget import Explorer
+from s3conn_magic.views.explorer.model import Children, Entry, Through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.registry import Registry
     from s3conn_magic.listing import Page
 
+ALL = "All connections"
 
-def open_explorer(connection: Connection, location: Location | None) -> Explorer:
-    """An explorer whose first page is listed now, so that what is wrong with it is this statement's error."""
+
+def open_explorer(connection: Connection, location: Location | None, *, ui: str = "auto") -> Any:
+    """An explorer whose first page is listed now, so that what is wrong with it is this statement's error.
+
+    Args:
+        connection: what to list through.
+        location: where the tree begins; None for the display filters or buckets.
+        ui: `auto` for the widget, `basic` for plain ipywidgets.
+    """
+    from s3conn_magic.views.access import ConnectionObjects
+
     children = ConnectionChildren(connection)
     first = children(location, None, cancelled=lambda: False)
-    return Explorer(children, title=connection.name, location=location, first=first)
+    objects = ConnectionObjects(lambda _: connection)
+    return _kind(ui)(children, title=connection.name, location=location, first=first, objects=objects)
+
+
+def open_all(connections: Registry, *, ui: str = "auto") -> Any:
+    """An explorer whose roots are the session's connections, as they are at each request."""
+    from s3conn_magic.views.access import ConnectionObjects
+
+    children = AllChildren(connections)
+    first = children(None, None, cancelled=lambda: False)
+    objects = ConnectionObjects(lambda location: connections.get(_through(location)))
+    return _kind(ui)(children, title=ALL, first=first, objects=objects)
+
+
+def _kind(ui: str) -> Any:
+    if ui == "basic":
+        from s3conn_magic.views.explorer.basic import BasicExplorer
+
+        return BasicExplorer
+    from s3conn_magic.views.explorer.widget import Explorer
+
+    return Explorer
+
+
+def _through(location: Location | None) -> str:
+    return location.connection if isinstance(location, Through) else ""
 
 
 class ConnectionChildren:
@@ -52,6 +89,27 @@ class ConnectionChildren:
         buckets, following = bucket_page(self._connection, token)
         found = [Entry(Location(one.name), is_prefix=True, last_modified=one.created_at) for one in buckets]
         return Children([one for one in found if one.location.bucket.startswith(starting_with)], following)
+
+
+class AllChildren:
+    """Lists the session's connections, and the children of a location through the connection that leads to it."""
+
+    def __init__(self, connections: Registry) -> None:
+        self._connections = connections
+
+    def __call__(
+        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+    ) -> Children:
+        """One page; see `explorer.model.ChildrenOf`."""
+        name = _through(location)
+        if not name:
+            names = [one.name for one in self._connections if one.name.startswith(starting_with)]
+            return Children([Entry(Through("", connection=one), is_prefix=True) for one in names])
+        inside = location if location and location.bucket else None
+        children = ConnectionChildren(self._connections.get(name))
+        page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
+        entries = [replace(one, location=Through(one.location.bucket, one.location.key, name)) for one in page.entries]
+        return Children(entries, page.token)
 
 
 def _entries(parent: Location, page: Page) -> Iterator[Entry]:

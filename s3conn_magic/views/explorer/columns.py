@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from dataclasses import replace
 from datetime import UTC, datetime
 from operator import le
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from s3conn_magic.locations import Location
+from s3conn_magic.views.explorer.model import Through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from s3conn_magic.locations import Location
     from s3conn_magic.views.explorer.model import Entry
 
 ROOTS = "s3://"
@@ -33,6 +35,11 @@ def milliseconds(moment: datetime | None) -> int:
     return round(aware.timestamp() * 1000)
 
 
+def is_connection(location: Location | None) -> bool:
+    """Whether a location is a connection and nothing in it."""
+    return isinstance(location, Through) and not location.bucket
+
+
 class Columns(NamedTuple):
     """Rows of one folder, a column each."""
 
@@ -45,19 +52,25 @@ class Columns(NamedTuple):
     prefixes: npt.NDArray[np.bool_]
 
 
+def _root_name(location: Location) -> str:
+    return location.connection if isinstance(location, Through) and not location.bucket else location.uri[len(ROOTS) :]
+
+
 class Rows:
     """Rows in the order in which they came; a row is named by its place in it.
 
     A row's URI is `base` and its name, exactly: `s3://lake/logs/` and `2024/`.
 
     Attributes:
+        rooted: whether the rows are buckets, display filters or connections.
         names: what follows `base` in a row's URI.
         sizes: bytes, `NO_SIZE` for none.
         times: milliseconds since 1970, `NO_TIME` for none.
     """
 
     def __init__(self, location: Location | None) -> None:
-        self.base = location.uri if location else ROOTS
+        self.rooted = location is None or is_connection(location)
+        self.base = location.uri if location and not self.rooted else ROOTS
         self.names: list[str] = []
         self.sizes = array("q")
         self.times = array("q")
@@ -97,9 +110,9 @@ class Rows:
 
     def _names(self, locations: list[Location]) -> list[str]:
         at = self._location
-        if at is None:
+        if at is None or self.rooted:
             self._roots += locations
-            return [location.uri[len(ROOTS) :] for location in locations]
+            return [_root_name(location) for location in locations]
         if not all(location.bucket == at.bucket and location.key.startswith(at.key) for location in locations):
             raise ValueError("an entry lies outside the location that was listed")
         cut = len(at.key)
@@ -116,9 +129,13 @@ class Rows:
 
     def location(self, row: int) -> Location:
         """The exact place of a row."""
-        if self._location is None:
+        if self._location is None or self.rooted:
             return self._roots[row]
-        return Location(self._location.bucket, self._location.key + self.names[row])
+        return replace(self._location, key=self._location.key + self.names[row])
+
+    def is_connection(self, row: int) -> bool:
+        """Whether the row is a connection."""
+        return self.rooted and is_connection(self._roots[row])
 
     def order(self, by: SortKey, descending: bool) -> Order | None:
         """Rows in the order in which they are shown, folders first; None where that is the order they came in."""
@@ -153,10 +170,10 @@ class Rows:
         """These rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
         chosen = rows.tolist()
         at = self._location
-        prefix = at.key if at else ""
+        bucket, prefix = (at.bucket, at.key) if at else ("", "")
         return Columns(
-            [self._roots[row].bucket for row in chosen] if at is None else [at.bucket] * len(chosen),
-            [self._roots[row].key for row in chosen] if at is None else [prefix + self.names[row] for row in chosen],
+            [self._roots[row].bucket for row in chosen] if self.rooted else [bucket] * len(chosen),
+            [self._roots[row].key for row in chosen] if self.rooted else [prefix + self.names[row] for row in chosen],
             np.array(self.sizes, dtype=np.int64)[rows],
             np.array(self.times, dtype=np.int64)[rows],
             [self.etags[row] for row in chosen],

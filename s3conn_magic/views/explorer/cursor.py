@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
+    from s3conn_magic.locations import Location
     from s3conn_magic.views.explorer.model import Children
     from s3conn_magic.views.explorer.tree import Folder, Line, Place, Tree
 
@@ -38,6 +39,11 @@ class Cursor:
     def position(self) -> int:
         """Which line, counted from the top, has the focus."""
         return self.tree.position(self.folder, self.row)
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The exact URIs of the chosen rows; a connection has none."""
+        return tuple(each.uri for each in self.selected.values() if each.bucket)
 
     @property
     def location(self) -> Location | None:

@@ -7,7 +7,7 @@ const KEPT = 20000; // rows kept before the far ones are dropped
 const OVERSCAN = 6; // rows drawn beyond those in sight; an error takes three
 const END = 20000; // px at each end of a mapped list
 const FAR = 5000; // px: a longer step is a drag of the scroll bar
-const PREFIX = 1, OPEN = 2, BUSY = 4;
+const PREFIX = 1, OPEN = 2, BUSY = 4, CONNECTION = 8;
 
 const MOVES = {
   ArrowDown: (at) => at + 1,
@@ -101,8 +101,17 @@ class Store extends EventTarget {
     this.coming = null;
     this.asked = null;
     this.mode = "";
-    model.on("msg:custom", (content) => this.receive(JSON.parse(content.json)));
+    this.subject = new Subject(this);
+    this.transfers = new Transfers(this);
+    model.on("msg:custom", (content, buffers) => this.receive(JSON.parse(content.json), buffers));
   }
+
+  /** Tell the kernel something that changes no line and no focus. */
+  send(type, what = {}) {
+    this.model.send({ type, ...what });
+  }
+
+  download() { this.transfers.download(); }
 
   act(type, what = {}) {
     this.seq += 1;
@@ -113,9 +122,11 @@ class Store extends EventTarget {
     this.act(type, { place: [row.folder, row.row], ...what });
   }
 
-  receive(message) {
+  receive(message, buffers) {
     if (message.type === "rows") this.receiveRows(message);
-    else this.receiveState(message);
+    else if (message.type === "state") this.receiveState(message);
+    else if (message.type === "tasks" || message.type === "piece") this.transfers.receive(message, buffers);
+    else this.subject.receive(message, buffers);
   }
 
   receiveState(state) {
@@ -214,7 +225,13 @@ class View {
 
   build(el) {
     this.root = make("div", "s3x tex2jax_ignore mathjax_ignore");
-    this.root.append(this.buildBar(), this.buildHead(), this.buildBody(), this.buildFoot());
+    const tree = make("div", "s3x-tree");
+    tree.append(this.buildHead(), this.buildBody());
+    const main = make("div", "s3x-main");
+    this.panel = new Panel(this);
+    main.append(tree, this.panel.root);
+    this.lines = new Lines(this);
+    this.root.append(this.buildBar(), main, this.lines.root, this.buildFoot());
     el.append(this.root);
   }
 
@@ -224,8 +241,49 @@ class View {
     this.crumbs = make("nav", "s3x-crumbs");
     this.crumbs.setAttribute("aria-label", "Location");
     this.refresh = button("s3x-refresh", "Refresh", () => this.store.act(this.store.state?.busy ? "stop" : "refresh"), "refresh");
-    bar.append(this.up, this.crumbs, this.buildFind(), this.refresh);
+    bar.append(this.up, this.crumbs, this.buildFind(), this.refresh, ...this.buildActs());
     return bar;
+  }
+
+  /** What can be done with objects, where the kernel's end can do it. */
+  buildActs() {
+    const focused = () => this.store.rows.get(this.store.focus.at);
+    this.info = button("s3x-icon-button", "Details and preview", () => this.panel.toggle(focused()?.kind === "row" ? focused() : null), "info");
+    this.picker = make("input");
+    this.picker.type = "file";
+    this.picker.multiple = true;
+    this.picker.hidden = true;
+    this.picker.setAttribute("aria-label", "Files to upload");
+    this.picker.addEventListener("change", () => {
+      this.store.transfers.upload(this.picker.files);
+      this.picker.value = "";
+    });
+    this.upload = this.writing("Upload files here", "upload", () => this.picker.click());
+    this.remove = this.writing("Delete what is chosen…", "remove", () => this.store.send("delete", { id: freshId() }));
+    return [this.info, this.upload, this.remove, this.picker];
+  }
+
+  /** A button that writes; where nothing may be written it stays readable and says why. */
+  writing(label, drawn, act) {
+    const node = button("s3x-icon-button", label, () => {
+      if (node.getAttribute("aria-disabled") === "true") this.say(node.title);
+      else act();
+    }, drawn);
+    node.dataset.label = label;
+    return node;
+  }
+
+  paintActs({ acts, locked, selected }) {
+    for (const node of [this.info, this.upload, this.remove]) node.hidden = !acts;
+    this.paintWriting(this.upload, locked);
+    this.paintWriting(this.remove, locked || (selected.length ? "" : "Choose the objects or folders to delete"));
+    this.info.setAttribute("aria-pressed", String(Boolean(this.store.subject.open)));
+  }
+
+  paintWriting(node, reason) {
+    node.setAttribute("aria-disabled", String(Boolean(reason)));
+    node.title = reason || node.dataset.label;
+    node.setAttribute("aria-label", reason ? `${node.dataset.label} (${reason})` : node.dataset.label);
   }
 
   buildFind() {
@@ -310,11 +368,26 @@ class View {
     this.canvas.addEventListener("dblclick", (event) => this.onDouble(event));
     this.resized = new ResizeObserver(() => this.paint());
     this.resized.observe(this.body);
+    this.body.addEventListener("dragover", (event) => this.onDrag(event));
+    this.body.addEventListener("drop", (event) => this.onDrop(event));
     if (this.store.state) this.update();
+  }
+
+  onDrag(event) {
+    const { state } = this.store;
+    if (event.dataTransfer?.types.includes("Files") && state?.acts && !state.locked) event.preventDefault();
+  }
+
+  onDrop(event) {
+    if (!event.dataTransfer?.files.length || this.store.state.locked) return;
+    event.preventDefault();
+    this.store.transfers.upload(event.dataTransfer.files);
   }
 
   close() {
     this.store.removeEventListener("change", this.changed);
+    this.panel.close();
+    this.lines.close();
     this.resized.disconnect();
     this.root.remove();
   }
@@ -333,6 +406,7 @@ class View {
     else if (shift && inSight) this.scrollTo(this.top() + shift * ROW);
     if (this.follow && state.seq >= this.store.seq) this.reveal();
     if (this.unfolding) this.unfold(this.store);
+    this.panel.follow(this.store.rows.get(focus.at));
     this.scrollTo(Math.min(this.top(), this.bottom()));
     while (this.queue.length && !this.waits()) this.takeKey(this.queue.shift());
   }
@@ -352,6 +426,7 @@ class View {
     this.refresh.title = state.busy ? "Stop listing" : "Refresh";
     this.refresh.setAttribute("aria-label", this.refresh.title);
     this.root.classList.toggle("s3x-busy", state.busy);
+    this.paintActs(state);
     this.paintSorts(state.sort);
     this.summary.textContent = state.summary;
     if (state.said[0] !== this.said) this.say(state.said[1]);
@@ -359,10 +434,9 @@ class View {
   }
 
   crumbNodes(state) {
-    let uri = "s3://";
-    const places = [[state.title, ""], ...state.crumbs.map(([label, exact]) => [label, (uri += exact)])];
-    return places.map(([label, text], index) => {
-      const node = button("s3x-crumb", label, () => this.store.act("go", { text }));
+    const places = [state.title, ...state.crumbs.map(([label]) => label)];
+    return places.map((label, index) => {
+      const node = button("s3x-crumb", label, () => this.store.act("crumb", { index }));
       node.title = label;
       if (index === places.length - 1) node.setAttribute("aria-current", "location");
       return node;
@@ -515,8 +589,9 @@ class View {
     const [, largest, count, complete] = this.store.folders[row.folder];
     const opens = row.flags & PREFIX;
     const isBucket = this.store.folders[row.folder][0] === "s3://" && opens && !row.name.includes("/");
-    draw(slot.icon, isBucket ? "bucket" : opens ? "folder" : "object");
-    slot.icon.dataset.is = isBucket ? "bucket" : opens ? "folder" : "object";
+    const drawn = row.flags & CONNECTION ? "connection" : isBucket ? "bucket" : opens ? "folder" : "object";
+    draw(slot.icon, drawn);
+    slot.icon.dataset.is = drawn;
     node.dataset.opens = opens ? (row.flags & OPEN ? "open" : "closed") : "";
     node.classList.toggle("s3x-listing", Boolean(row.flags & BUSY));
     if (opens) node.setAttribute("aria-expanded", String(Boolean(row.flags & OPEN)));
@@ -564,9 +639,10 @@ class View {
       return node;
     };
     if (row.kind === "row") {
+      if (row.flags & CONNECTION) return [small("Begin the tree here", () => store.on(row, "root"), "enter")];
       const copy = small("Copy the s3:// URI", () => this.copy(row, copy), "copy");
-      if (!(row.flags & PREFIX)) return [copy];
-      return [copy, small("Begin the tree here", () => store.on(row, "root"), "enter")];
+      if (row.flags & PREFIX) return [copy, small("Begin the tree here", () => store.on(row, "root"), "enter")];
+      return store.state.acts ? [copy, small("Details and preview", () => this.panel.show(row), "info")] : [copy];
     }
     if (row.kind === "more") return [act("Load more", "more"), act("Load all", "more", { every: true })];
     if (row.kind === "loading") return [act("Cancel", "cancel")];
@@ -574,25 +650,12 @@ class View {
     return row.kind === "stopped" ? [act("List", "more")] : [];
   }
 
-  // ---- copying: through the clipboard's API, or as the answer to a copy event; both keep every byte
+  // ---- copying
 
   async copy(row, node) {
-    const uri = this.store.uri(row);
-    try {
-      await navigator.clipboard.writeText(uri);
-    } catch {
-      const answer = (event) => {
-        event.clipboardData.setData("text/plain", uri);
-        event.preventDefault();
-        event.stopImmediatePropagation();
-      };
-      document.addEventListener("copy", answer, { capture: true, once: true });
-      const done = document.execCommand("copy");
-      document.removeEventListener("copy", answer, { capture: true });
-      if (!done) return this.say("The browser does not allow copying here");
-    }
-    this.say("Copied the s3:// URI");
-    if (!node) return;
+    const done = await copyText(this.store.uri(row));
+    this.say(done ? "Copied the s3:// URI" : "The browser does not allow copying here");
+    if (!node || !done) return;
     draw(node.firstChild, "done");
     setTimeout(() => draw(node.firstChild, "copy"), 1500);
   }
@@ -615,7 +678,9 @@ class View {
 
   onDouble(event) {
     const slot = this.rowOf(event);
-    if (slot?.row?.flags & PREFIX && !slot.twisty.contains(event.target)) this.toggle(slot.row);
+    if (slot?.row?.kind !== "row" || slot.twisty.contains(event.target)) return;
+    if (slot.row.flags & PREFIX) this.toggle(slot.row);
+    else if (this.store.state.acts) this.panel.show(slot.row);
   }
 
   toggle(row) {
@@ -627,7 +692,7 @@ class View {
     if (event.target !== this.body || event.altKey || !this.store.state) return;
     const { key, shiftKey } = event;
     const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
-    const ours = keyed.control ? key === "c" || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
+    const ours = keyed.control ? key === "c" || key === " " || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
     if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
@@ -639,12 +704,21 @@ class View {
   takeKey(keyed) {
     const row = this.store.rows.get(this.store.focus.at);
     if (keyed.control && keyed.key === "c") return this.copyFocused(row);
+    if (keyed.key === " " && row) return this.spaceOn(row, keyed.control);
     return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
   }
 
   copyFocused(row) {
     if (row?.kind === "row") this.copy(row);
     return row?.kind === "row";
+  }
+
+  /** Space shows a row and hides it again; with Control it chooses the row as well, or not any more. */
+  spaceOn(row, control) {
+    const shows = this.store.state.acts && row.kind === "row" && !(row.flags & CONNECTION);
+    if (control || !shows) return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
+    this.panel.toggle(row);
+    return true;
   }
 
   moveByKey({ key, shiftKey, control }) {
@@ -674,9 +748,9 @@ class View {
     const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[key];
     if (act === "right") this.unfolding = idOf(row);
     if (act) return this.actOn(act, { place: [row.folder, row.row] });
-    if (key === " ") return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
     if (key !== "Enter") return key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
     if (opens) return this.toggle(row);
+    if (row.kind === "row" && this.store.state.acts) this.panel.show(row, { enter: true });
     const acts = row.row < 0 ? this.tools(row) : [];
     acts[shiftKey ? acts.length - 1 : 0]?.click();
     return true;

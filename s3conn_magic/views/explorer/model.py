@@ -1,15 +1,33 @@
-"""What the explorer asks for, and what it is given: a plain function lists the children of a location."""
+"""What the explorer asks for, and what it is given.
+
+A plain function lists the children of a location (`ChildrenOf`); a second, small protocol looks at single objects, moves
+their bytes and deletes them (`Objects`). The explorer never sees a connection.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from s3conn_magic.locations import Location
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from s3conn_magic.locations import Location
+    import pandas as pd
+
+    from s3conn_magic.objects.content import Preview
+    from s3conn_magic.objects.description import Description
+    from s3conn_magic.objects.fetching import Link
+    from s3conn_magic.objects.writing import Chosen, Deleted, Found
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Through(Location):
+    """A location and the connection that leads to it; without a bucket, the connection itself."""
+
+    connection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +82,92 @@ class ChildrenOf(Protocol):
 
         Raises:
             S3ConnError: shown in place, with its hint. Anything else is shown as a defect, without its values.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Code that reads a location, to paste into a cell; it holds no secret.
+
+    Attributes:
+        label: the library, such as `pandas`.
+        code: Python, in ASCII whatever the key.
+    """
+
+    label: str
+    code: str
+
+
+class Outgoing(Protocol):
+    """An object that is being read; see `objects.fetching.Download`."""
+
+    size: int
+    content_type: str
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes in order, at most 1 MiB at once."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Incoming(Protocol):
+    """An object that is being written, whole or not at all; see `objects.writing.Upload`."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> None:
+        """Put the object in place."""
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+
+
+class Objects(Protocol):
+    """What can be done with single objects. All members are called in background threads but the first two.
+
+    Every method but these two raises `S3ConnError`, which is shown in place with its hint; anything else is shown as a
+    defect, without its values.
+    """
+
+    def refuses_writes(self, location: Location | None) -> str:
+        """Why nothing may be written at a location; empty where it may be tried."""
+
+    def snippets(self, location: Location, *, is_prefix: bool) -> Sequence[Snippet]:
+        """Code that reads an object, or what lies below a prefix."""
+
+    def describe(self, location: Location, version_id: str | None) -> Description:
+        """What an object is."""
+
+    def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
+        """What is in it, by reading its beginning only."""
+
+    def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
+        """A link to it that lasts so long."""
+
+    def download(self, location: Location, version_id: str | None) -> Outgoing:
+        """Begin to read it."""
+
+    def exists(self, location: Location) -> bool:
+        """Whether an object may be there already."""
+
+    def upload(self, location: Location, size: int, content_type: str, *, overwrite: bool) -> Incoming:
+        """Begin to write an object of `size` bytes."""
+
+    def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> Found:
+        """Every object that a deletion of these would delete, up to `most` and one page."""
+
+    def delete(self, found: Found, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
+        """Delete exactly these keys, batch by batch."""
+
+    def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
+        """The frame of LIST at a location; None stands for the roots."""
+
+    def analyze(
+        self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Mapping[str, object]:
+        """Objects and bytes by folder below a location, as `treemap.js` draws them.
+
+        `report` gets the objects and bytes so far.
         """

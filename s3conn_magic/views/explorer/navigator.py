@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.locations import Location
 from s3conn_magic.views.explorer.cursor import Cursor, Mode
 from s3conn_magic.views.explorer.listings import AT_ONCE, Listing
+from s3conn_magic.views.explorer.model import Through
 from s3conn_magic.views.explorer.tree import Folder, Place, Sort, Tree
+from s3conn_magic.views.explorer.wire import ancestors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.views.explorer.columns import SortKey
@@ -145,11 +148,20 @@ class Navigator:
     def refresh(self) -> None:
         """List every open folder afresh; the old rows stay until the new ones are there."""
         with self.lock:
-            for folder in list(self.tree.root.family()):
-                self._cancel(folder)
-                folder.replacing = True
-                self._list(folder)
+            self._refresh(list(self.tree.root.family()))
         self._restructured()
+
+    def relist(self, locations: Collection[Location | None]) -> None:
+        """List these folders afresh, as far as they are open."""
+        with self.lock:
+            self._refresh([each for each in self.tree.root.family() if each.location in locations])
+        self._restructured()
+
+    def _refresh(self, folders: list[Folder]) -> None:
+        for folder in folders:
+            self._cancel(folder)
+            folder.replacing = True
+            self._list(folder)
 
     def _list(self, folder: Folder, *, every: bool = False) -> None:
         folder.error, folder.stopped = None, False
@@ -197,20 +209,38 @@ class Navigator:
         except ValueError as error:
             self._say(f"{error}".capitalize())
             return self._changed()
+        return self._show(location, starting_with)
+
+    def crumb(self, index: int) -> None:
+        """Show the place that a crumb stands for; the first one stands for the roots."""
+        places = [None, *ancestors(self.cursor.location)]
+        if 0 <= index < len(places):
+            self._show(places[index])
+
+    def _show(self, location: Location | None, starting_with: str = "") -> None:
         with self.lock:
             shown = None if starting_with else self.tree.find(location) if location else None
             if shown:
                 self.cursor.move(*((shown.parent, shown.row) if shown.parent else (shown, self.tree.at_rank(shown, 0))))
             else:
                 self._plant(location, starting_with)
-        return self._restructured()
+        self._restructured()
 
     def _target(self, text: str) -> tuple[Location | None, str]:
         if "://" not in text:
             return (self.cursor.location, text) if text else (None, "")
-        location = Location.parse(text)
+        location = self._here(Location.parse(text))
         head, slash, tail = location.key.rpartition("/")
-        return Location(location.bucket, head + slash), tail
+        return replace(location, key=head + slash), tail
+
+    def _here(self, location: Location) -> Location:
+        """A typed location, reached through the connection that has the focus where there are several."""
+        place, root = self.cursor.location, self.tree.root
+        if place is None and len(root.rows) and root.rows.is_connection(0):
+            place = root.rows.location(self.cursor.row) if self.cursor.folder is root and self.cursor.row >= 0 else None
+            if place is None:
+                raise ValueError("open a connection first: there are several")
+        return Through(location.bucket, location.key, place.connection) if isinstance(place, Through) else location
 
     def clear(self) -> None:
         """Show the root folder without the text that its keys had to begin with."""
@@ -232,7 +262,8 @@ class Navigator:
             if root.location:
                 key = root.location.key if root.starting_with else root.location.key[:-1]
                 head, slash, _ = key.rpartition("/")
-                self._plant(Location(root.location.bucket, head + slash) if root.location.key else None)
+                above = replace(root.location, key=head + slash) if root.location.key else None
+                self._plant(above or next(iter(ancestors(root.location)[-2:-1]), None))
         self._restructured()
 
     def _plant(self, location: Location | None, starting_with: str = "") -> None:
@@ -263,6 +294,11 @@ class Navigator:
         """Give the focus to the next row whose name begins with the text."""
         with self.lock:
             self._say(self.cursor.typed(text))
+        self._changed()
+
+    def say(self, text: str) -> None:
+        """Say something to the user."""
+        self._say(text)
         self._changed()
 
     # Common steps

@@ -123,6 +123,12 @@ class Folder:
             return ("stopped",) if self.stopped else ()
         return () if len(self.rows) else ("empty",)
 
+    def relatives(self) -> Iterator[Folder]:
+        """This folder and every one below it that was ever opened."""
+        yield self
+        for child in self.children.values():
+            yield from child.relatives()
+
     def family(self) -> Iterator[Folder]:
         """This folder and every open one below it, in no order that matters."""
         yield self
@@ -144,6 +150,11 @@ class Tree:
     def folder(self, number: int) -> Folder | None:
         """The open folder of that number."""
         return next((folder for folder in self.root.family() if folder.number == number), None)
+
+    def row_at(self, place: Place) -> tuple[Folder, int] | None:
+        """The folder and row of a place, shown or not; None where there is no such row any more."""
+        folder = next((each for each in self.root.relatives() if each.number == place[0]), None)
+        return (folder, place[1]) if folder and 0 <= place[1] < len(folder.rows) else None
 
     def height(self, folder: Folder) -> int:
         """How many lines the folder's content takes."""

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import visible
 from s3conn_magic.views.explorer.columns import NO_SIZE, NO_TIME
+from s3conn_magic.views.explorer.model import Through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from s3conn_magic.locations import Location
     from s3conn_magic.views.explorer.cursor import Cursor
     from s3conn_magic.views.explorer.tree import Folder, Line, Tree
 
 MESSAGE_AT_MOST = 256_000
 _ENVELOPE = 2_000
-_PREFIX, _OPEN, _BUSY = 1, 2, 4
+_PREFIX, _OPEN, _BUSY, _CONNECTION = 1, 2, 4, 8
 _SEGMENT = re.compile(r"[^/]*/|[^/]+")
 
 
@@ -37,7 +41,7 @@ def size_text(size: int) -> str:
 def shown_name(folder: Folder, row: int) -> str:
     """The visible form of a row's name; a bucket without its slash."""
     name = folder.rows.names[row]
-    if folder.location is None and name.count("/") == 1 and name.endswith("/"):
+    if folder.rows.rooted and name.count("/") == 1 and name.endswith("/"):
         name = name[:-1]
     return visible(name) or "(folder marker)"
 
@@ -52,7 +56,7 @@ def empty_text(folder: Folder) -> str:
     """What stands in place of rows when there are none."""
     if folder.starting_with:
         return f"Nothing here begins with “{visible(folder.starting_with)}”"
-    if folder.location is None:
+    if folder.location is None or folder.rows.rooted:
         return "There is no bucket to show"
     return "This folder is empty" if folder.location.key else "This bucket is empty"
 
@@ -83,7 +87,7 @@ def _record(line: Line) -> list[Any]:
         return [*head, *tail_text(line)]
     rows, child, name = folder.rows, folder.children.get(row), shown_name(folder, row)
     size, time = rows.sizes[row], rows.times[row]
-    flags = _PREFIX * rows.is_prefix(row)
+    flags = _PREFIX * rows.is_prefix(row) | _CONNECTION * rows.is_connection(row)
     if child and child.open:
         flags |= _OPEN | (_BUSY * child.busy)
     exact = [] if name == rows.names[row] else [rows.names[row]]
@@ -131,10 +135,21 @@ def crumbs(location: Location | None) -> list[list[str]]:
     """The bucket and the folders of a location: what is shown, and the exact text that it adds to the URI."""
     if location is None:
         return []
-    segments = _SEGMENT.findall(location.key)
-    return [[visible(location.bucket), location.bucket + "/"]] + [
-        [visible(each.removesuffix("/")) or "(empty)", each] for each in segments
-    ]
+    through = [[visible(location.connection), ""]] if isinstance(location, Through) else []
+    bucket = [[visible(location.bucket), location.bucket + "/"]] if location.bucket else []
+    segments = [[visible(each.removesuffix("/")) or "(empty)", each] for each in _SEGMENT.findall(location.key)]
+    return through + bucket + segments
+
+
+def ancestors(location: Location | None) -> list[Location]:
+    """The places that the crumbs stand for."""
+    if location is None:
+        return []
+    through = [Through(connection=location.connection)] if isinstance(location, Through) else []
+    if not location.bucket:
+        return [*through]
+    ends = accumulate(map(len, _SEGMENT.findall(location.key)), initial=0)
+    return [*through, *(replace(location, key=location.key[:end]) for end in ends)]
 
 
 def summary(cursor: Cursor) -> str:
@@ -156,7 +171,9 @@ def summary(cursor: Cursor) -> str:
 
 
 def _kind(folder: Folder) -> str:
-    return "bucket" if folder.location is None and not folder.starting_with else "folder"
+    if folder.rows.prefix_count and folder.rows.is_connection(0):
+        return "connection"
+    return "bucket" if folder.rows.rooted and not folder.starting_with else "folder"
 
 
 def state_message(tree: Tree, cursor: Cursor, **more: Any) -> dict[str, str]:

@@ -1,0 +1,284 @@
+"""Objects on their way in, and out of existence; refused before a request leaves where the connection is READ_ONLY."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.guards import refusal
+from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
+from s3conn_magic.listing import Listing
+from s3conn_magic.locations import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from s3conn_magic.connections.connection import Connection
+
+PART = 8 * 1024 * 1024
+"""Bytes up to which an object is sent by one request, and of a part of a larger one."""
+BATCH = 1_000
+"""Most keys of one DeleteObjects request."""
+_MOST_PARTS = 10_000
+_LARGEST = 5 * 1024**4
+# XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
+
+
+def refuse_if_read_only(connection: Connection, what: str) -> None:
+    """Refuse a write before anything is sent.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY.
+        ConnectionNotFoundError: it was dropped.
+    """
+    if connection.live_settings().read_only:
+        raise refusal(connection.name, what)
+
+
+def exists(connection: Connection, location: Location) -> bool:
+    """Whether an object may be there: also true where the identity may not know.
+
+    Raises:
+        S3ConnError: the bucket cannot be reached.
+    """
+    client = connection.internal_client(location.bucket)
+    try:
+        return bool(translated(partial(_head, client, location), resource=location.arn))
+    except AccessDeniedError:
+        return True
+
+
+def _head(client: Any, location: Location) -> bool:
+    try:
+        client.head_object(Bucket=location.bucket, Key=location.key)
+    except client.exceptions.ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:  # noqa: PLR2004
+            raise
+        return False
+    return True
+
+
+class Upload:
+    """An object that is written in pieces and is there whole at the end, or not at all.
+
+    Up to `PART` bytes go by one request, more by a multipart upload, which is aborted when anything fails.
+
+    Args:
+        connection: the connection to write through.
+        location: bucket and key.
+        size: bytes that will come.
+        content_type: kept with the object; empty for the server's default.
+        overwrite: whether an object that is there may be replaced.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        ValueError: more bytes than an object of S3 can have.
+    """
+
+    def __init__(
+        self, connection: Connection, location: Location, size: int, *, content_type: str = "", overwrite: bool = False
+    ) -> None:
+        refuse_if_read_only(connection, "an upload")
+        if not 0 <= size <= _LARGEST:
+            raise ValueError("an object has at most 5 TiB")
+        self._client = connection.internal_client(location.bucket)
+        self._named = {"Bucket": location.bucket, "Key": location.key}
+        self._arn = location.arn
+        self._about = {"ContentType": content_type} if content_type else {}
+        self._condition = {} if overwrite else {"IfNoneMatch": "*"}
+        self._size, self._taken = size, 0
+        self._part = max(PART, -(-size // _MOST_PARTS))
+        self._waiting = bytearray()
+        self._id = ""
+        self._parts: list[dict[str, Any]] = []
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; a part is sent when it is full.
+
+        Raises:
+            S3ConnError: the server refused; the upload is aborted.
+        """
+        self._taken += len(data)
+        self._waiting += data
+        if self._size > PART:
+            while len(self._waiting) >= self._part:
+                self._send(self._part)
+
+    def finish(self) -> None:
+        """Send the rest; the object is there when this returns.
+
+        Raises:
+            S3ConnError: the server refused, or the bytes are not as many as announced; the upload is aborted.
+        """
+        if self._taken != self._size:
+            self.abort()
+            raise EndpointError(f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written")
+        if self._size <= PART:
+            self._call(self._client.put_object, Body=bytes(self._waiting), **self._about, **self._condition)
+        else:
+            if self._waiting:
+                self._send(len(self._waiting))
+            parts = {"Parts": self._parts}
+            self._call(
+                self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts, **self._condition
+            )
+        self._id = ""
+        self._waiting.clear()
+
+    def abort(self) -> None:
+        """Leave nothing behind; harmless when there is nothing to abort.
+
+        Raises:
+            S3ConnError: the server refused to drop the parts that it holds.
+        """
+        self._waiting.clear()
+        begun, self._id = self._id, ""
+        if begun:
+            translated(
+                partial(self._client.abort_multipart_upload, UploadId=begun, **self._named), resource=self._arn
+            )
+
+    def _send(self, size: int) -> None:
+        if not self._id:
+            self._id = self._call(self._client.create_multipart_upload, **self._about)["UploadId"]
+        number, body = len(self._parts) + 1, bytes(self._waiting[:size])
+        del self._waiting[:size]
+        answer = self._call(self._client.upload_part, UploadId=self._id, PartNumber=number, Body=body)
+        checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+
+    def _call(self, operation: Callable[..., Any], **parameters: Any) -> Any:
+        try:
+            return translated(partial(operation, **self._named, **parameters), resource=self._arn)
+        except S3ConnError as error:
+            failure = _already_there() if "(PreconditionFailed)" in error.message else error
+        self._abort_quietly(failure)
+        raise failure
+
+    def _abort_quietly(self, failure: S3ConnError) -> None:
+        try:
+            self.abort()
+        except S3ConnError as error:
+            failure.notes += (f"Its parts could not be dropped: {error.message}.",)
+
+
+def _already_there() -> EndpointError:
+    return EndpointError("an object of this name was written meanwhile: nothing was replaced", hint="Upload it again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to be deleted: one object, or with `is_prefix` everything below."""
+
+    location: Location
+    is_prefix: bool = False
+    size: int | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """The objects that a choice stands for.
+
+    Attributes:
+        keys: exact keys by bucket.
+        bytes: sum of their sizes as far as these are known.
+        complete: False when there are more than were looked for.
+    """
+
+    keys: dict[str, dict[str, None]] = field(default_factory=dict)
+    bytes: int = 0
+    complete: bool = True
+
+    def __len__(self) -> int:
+        return sum(map(len, self.keys.values()))
+
+    def add(self, bucket: str, key: str, size: int) -> None:
+        """Note a key once."""
+        keys = self.keys.setdefault(bucket, {})
+        self.bytes += 0 if key in keys else size
+        keys[key] = None
+
+
+def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> Found:
+    """Every object of a choice, by listing the prefixes among it.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        IncompleteListingError, S3ConnError: a prefix could not be listed whole.
+    """
+    refuse_if_read_only(connection, "a deletion")
+    found = Found()
+    for one in chosen:
+        if one.is_prefix and not cancelled():
+            _find_below(connection, one.location, found, most, cancelled)
+        elif not one.is_prefix:
+            found.add(one.location.bucket, one.location.key, one.size or 0)
+    return found
+
+
+def _find_below(
+    connection: Connection, location: Location, found: Found, most: int, cancelled: Callable[[], bool]
+) -> None:
+    with Listing(connection.target(location.bucket), location.key) as listing:
+        for page in listing.pages(keep=False):
+            keys, sizes = (page.objects.column(at).to_pylist() for at in (0, 1))
+            for key, size in zip(keys, sizes, strict=True):
+                found.add(location.bucket, key, size)
+            if len(found) > most:
+                found.complete = False
+            if cancelled() or not found.complete:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The outcome of one request: how many are gone, and the exact keys that are not, each with the server's code."""
+
+    count: int
+    failures: Mapping[str, str]
+
+
+def delete(
+    connection: Connection, bucket: str, keys: Sequence[str], *, cancelled: Callable[[], bool]
+) -> Iterator[Deleted]:
+    """Delete exactly these keys, `BATCH` in a request.
+
+    In a bucket with versioning each gets a delete marker, and its versions stay.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        S3ConnError: a whole request was refused; those before it are done.
+    """
+    refuse_if_read_only(connection, "a deletion")
+    client = connection.internal_client(bucket)
+    odd = [key for key in keys if _NOT_IN_XML.search(key)]
+    plain = [key for key in keys if not _NOT_IN_XML.search(key)]
+    steps: list[Callable[[], Deleted]] = [
+        partial(_delete_batch, client, bucket, plain[at : at + BATCH]) for at in range(0, len(plain), BATCH)
+    ]
+    steps += [partial(_delete_one, client, bucket, key) for key in odd]
+    for step in steps:
+        if cancelled():
+            return
+        yield translated(step, resource=Location(bucket).arn)
+
+
+def _delete_batch(client: Any, bucket: str, keys: Sequence[str]) -> Deleted:
+    wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": False}
+    answer = client.delete_objects(Bucket=bucket, Delete=wanted)
+    failures = {str(one.get("Key", "")): str(one.get("Code") or "refused") for one in answer.get("Errors", [])}
+    gone = {one.get("Key") for one in answer.get("Deleted", [])}
+    unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in failures}
+    return Deleted(len(keys) - len(failures) - len(unsaid), failures | unsaid)
+
+
+def _delete_one(client: Any, bucket: str, key: str) -> Deleted:
+    try:
+        client.delete_object(Bucket=bucket, Key=key)
+    except client.exceptions.ClientError as error:
+        return Deleted(0, {key: str(error.response.get("Error", {}).get("Code") or "refused")})
+    return Deleted(1, {})

@@ -1,0 +1,77 @@
+"""Single objects of connections as the explorer sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.language.plans import ListObjects
+from s3conn_magic.errors import Place
+from s3conn_magic.objects import writing
+from s3conn_magic.objects.description import Description, describe
+from s3conn_magic.objects.fetching import Download, Link, presign
+from s3conn_magic.objects.preview import Preview, preview
+from s3conn_magic.views.explorer.model import Snippet, Through
+from s3conn_magic.views.explorer.snippets import snippets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.locations import Location
+
+_ROWS = 100
+
+
+class ConnectionObjects:
+    """Single objects, through the connection that leads to each; see `explorer.model.Objects`.
+
+    Args:
+        connection_of: the connection of a location.
+    """
+
+    def __init__(self, connection_of: Callable[[Location | None], Connection]) -> None:
+        self._of = connection_of
+
+    def refuses_writes(self, location: Location | None) -> str:
+        """The reason where the connection is READ_ONLY."""
+        if location is None or not location.bucket:
+            return "Open a bucket first"
+        connection = self._of(location)
+        return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
+
+    def snippets(self, location: Location, *, is_prefix: bool) -> Sequence[Snippet]:
+        """Code that reads it."""
+        return snippets(self._of(location).name, location, is_prefix=is_prefix)
+
+    def describe(self, location: Location, version_id: str | None) -> Description:
+        """HeadObject, tags and versions."""
+        return describe(self._of(location), location, version_id=version_id)
+
+    def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
+        """Its beginning."""
+        return preview(self._of(location), location, rows=_ROWS, version_id=version_id, description=description)
+
+    def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
+        """A presigned URL."""
+        return presign(self._of(location), location, seconds, version_id=version_id)
+
+    def download(self, location: Location, version_id: str | None) -> Download:
+        """GetObject, as a stream."""
+        return Download(self._of(location), location, version_id=version_id)
+
+    def exists(self, location: Location) -> bool:
+        """HeadObject."""
+        return writing.exists(self._of(location), location)
+
+    def upload(self, location: Location, size: int, content_type: str, *, overwrite: bool) -> writing.Upload:
+        """PutObject, or a multipart upload."""
+        return writing.Upload(self._of(location), location, size, content_type=content_type, overwrite=overwrite)
+
+    def find(self, chosen: Sequence[writing.Chosen], most: int, cancelled: Callable[[], bool]) -> writing.Found:
+        """Recursive listings of the prefixes."""
+        found = writing.Found()
+        for one in chosen:
+            found.merge(writing.find(self._of(one.location), [one], most=most, cancelled=cancelled))
+        return found

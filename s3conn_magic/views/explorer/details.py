@@ -1,0 +1,157 @@
+"""A description and a preview as the panel shows them: plain values of bounded size, every text in its visible form."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.locations import visible
+from s3conn_magic.views.explorer.wire import size_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.objects.content import Preview
+    from s3conn_magic.objects.description import Description, Version
+
+TEXT_AT_MOST = 100_000
+_COLUMNS_AT_MOST = 50
+_CELL_AT_MOST = 200
+_TABLE_AT_MOST = 150_000
+_PAIRS_AT_MOST = 200
+_KEPT = {"\n": "\n", "\t": "\t"}
+
+
+def moment_text(moment: datetime | None) -> str:
+    """A time in UTC to the minute; empty for none."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
+
+
+def exact_size(size: int) -> str:
+    """A size in decimal units, and in bytes where that says more."""
+    return size_text(size) if size < 1_000 else f"{size_text(size)} ({size:,} bytes)"  # noqa: PLR2004
+
+
+def error_values(error: S3ConnError) -> dict[str, str]:
+    """What is said of an error in its place."""
+    return {"message": visible(error.message), "hint": visible(" ".join([*error.notes, error.hint]).strip())}
+
+
+def description_values(description: Description) -> dict[str, Any]:
+    """The facts of an object, its metadata, tags and versions."""
+    return {
+        "facts": [[label, visible(value)] for label, value in _facts(description) if value],
+        "metadata": _pairs(description.metadata),
+        "tags": None if description.tags is None else _pairs(description.tags),
+        "versions": [_version(each) for each in description.versions],
+        "notes": [visible(note) for note in description.notes],
+    }
+
+
+def _facts(one: Description) -> list[tuple[str, str]]:
+    return [
+        ("Size", exact_size(one.size)),
+        ("Modified", moment_text(one.last_modified)),
+        ("Storage class", one.storage_class),
+        ("Archive", archive_text(one)),
+        ("Type", one.content_type or ""),
+        ("Content encoding", one.content_encoding or ""),
+        ("Encryption", one.encryption),
+        ("Version", one.version_id or ""),
+        ("ETag", one.etag),
+        *((f"{name} checksum", value) for name, value in one.checksums.items()),
+    ]
+
+
+def archive_text(one: Description) -> str:
+    """How an archived object stands; empty for one that can be read at any time."""
+    if not (one.archived or one.restore):
+        return ""
+    tier = f" ({one.archive_status})" if one.archive_status else ""
+    state = f"restored {one.restore}" if one.restore else "not restored"
+    restore = "restore in progress" if one.restore == "in progress" else state
+    return f"{'archived' if one.archived else 'in an archive class'}{tier}, {restore}"
+
+
+def _pairs(values: Any) -> list[list[str]]:
+    return [[visible(str(name)), visible(str(value))] for name, value in list(values.items())[:_PAIRS_AT_MOST]]
+
+
+def _version(one: Version) -> dict[str, Any]:
+    return {
+        "id": one.version_id,
+        "when": moment_text(one.last_modified),
+        "size": "" if one.size is None else size_text(one.size),
+        "storage": one.storage_class or "",
+        "latest": one.is_latest,
+        "marker": one.is_delete_marker,
+    }
+
+
+def preview_values(preview: Preview) -> dict[str, Any]:
+    """What is shown of an object's content; an image's bytes travel apart."""
+    return {
+        "kind": preview.kind,
+        "summary": " · ".join(_summary(preview)),
+        "notes": [visible(note) for note in preview.notes],
+        "table": _table(preview.frame) if preview.frame is not None else None,
+        "schema": [[visible(name), visible(kind)] for name, kind in preview.schema[:1_000]],
+        **_text(preview),
+        "image": _image(preview),
+    }
+
+
+def _summary(one: Preview) -> list[str]:
+    form = [one.format, one.encoding, one.compression]
+    rows = [] if one.total_rows is None else [f"{one.total_rows:,} rows"]
+    groups = [f"{one.row_groups:,} row group{'' if one.row_groups == 1 else 's'}"] if one.row_groups else []
+    pixels = [f"{one.width:,} × {one.height:,} pixels"] if one.width and one.height else []  # noqa: RUF001 - as it is written
+    requests = f"{one.requests:,} request{'' if one.requests == 1 else 's'}"
+    return [*filter(None, form), *rows, *groups, *pixels, f"read {size_text(one.bytes_read)} in {requests}"]
+
+
+def _image(one: Preview) -> dict[str, Any] | None:
+    if one.image is None:
+        return None
+    return {"mime": one.mime, "width": one.width, "height": one.height, "size": len(one.image)}
+
+
+def _text(one: Preview) -> dict[str, Any]:
+    """The text or hex dump, cut with a word."""
+    text = one.hex_dump if one.text is None else one.text
+    if text is None:
+        return {"text": None, "cut": ""}
+    shown = text[:TEXT_AT_MOST]
+    cut = f"The first {TEXT_AT_MOST:,} characters are shown" if len(shown) < len(text) else ""
+    return {"text": visible_lines(shown), "cut": cut or ("There is more than is shown" if one.truncated else "")}
+
+
+def visible_lines(text: str) -> str:
+    """A text of several lines with its control characters visible, but for line ends and tabs."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(visible(part) for part in line.split("\t")) for line in lines)
+
+
+def _table(frame: pd.DataFrame) -> dict[str, Any]:
+    """Columns and rows as text, as many as fit, and what is left out."""
+    names = [visible(str(name))[:_CELL_AT_MOST] for name in frame.columns[:_COLUMNS_AT_MOST]]
+    numeric = [kind.kind in "iuf" for kind in frame.dtypes[:_COLUMNS_AT_MOST]]
+    rows, room = [], _TABLE_AT_MOST
+    for values in frame.iloc[:, :_COLUMNS_AT_MOST].itertuples(index=False, name=None):
+        row = [_cell(value) for value in values]
+        room -= sum(len(cell or "") + 4 for cell in row)
+        if room < 0 and rows:
+            break
+        rows.append(row)
+    left = [f"{len(frame.columns) - len(names):,} more columns"] if len(frame.columns) > len(names) else []
+    left += [f"{len(frame) - len(rows):,} more rows"] if len(frame) > len(rows) else []
+    return {"columns": names, "numeric": numeric, "rows": rows, "left": " and ".join(left)}
+
+
+def _cell(value: Any) -> str | None:
+    """A value as text; None for a missing one."""
+    if value is None or (isinstance(value, float) and value != value) or str(value) in {"<NA>", "NaT"}:  # noqa: PLR0124 - NaN is not itself
+        return None
+    text = visible(str(value))
+    return text if len(text) <= _CELL_AT_MOST else text[: _CELL_AT_MOST - 1] + "…"
