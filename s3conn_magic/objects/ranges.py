@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
 
-from s3conn_magic.connections.faults import translate
+from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.asking import ask, changed, named
@@ -41,6 +41,7 @@ class RangeReader(io.RawIOBase):
         limit: bytes that may be received in all.
         received: bytes of the object that came so far.
         requests: ranged GETs so far.
+        failure: the error of a request, for callers whose library shows another in its place.
     """
 
     def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
@@ -56,6 +57,7 @@ class RangeReader(io.RawIOBase):
         self.limit = limit
         self.received = 0
         self.requests = 0
+        self.failure: S3ConnError | None = None
 
     # A file
 
@@ -82,14 +84,14 @@ class RangeReader(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer from here on, less at the end."""
         view = memoryview(buffer).cast("B")
-        found = self.range(self._at, self._at + len(view))
+        found = self.part(self._at, self._at + len(view))
         view[: len(found)] = found
         self._at += len(found)
         return len(found)
 
     # Ranges
 
-    def range(self, start: int, stop: int) -> bytes:
+    def part(self, start: int, stop: int) -> bytes:
         """The bytes from `start` to `stop`, which may lie behind the end.
 
         Raises:
@@ -107,7 +109,7 @@ class RangeReader(io.RawIOBase):
 
         Raises:
             BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: as for `range`.
+            S3ConnError: as for `part`.
         """
         missing = self._missing(ranges)
         if self.received + sum(stop - start for start, stop in missing) > self.limit:
@@ -140,7 +142,11 @@ class RangeReader(io.RawIOBase):
     def _fetch(self, start: int, stop: int) -> None:
         with self._lock:
             self.requests += 1
-        body = self._get(start, stop)
+        try:
+            body = self._get(start, stop)
+        except S3ConnError as error:
+            self.failure = error
+            raise
         with self._lock:
             self.received += len(body)
             for at in range(start, stop, BLOCK):
@@ -189,11 +195,10 @@ class RangeReader(io.RawIOBase):
 
 def _received(stream: Any, count: int) -> bytes:
     """At most `count` bytes of a body."""
-    failure: S3ConnError | None = None
     try:
         return bytes(stream.read(count))
     except (BotoCoreError, OSError) as error:
-        failure = translate(error)
+        failure = unreachable(error)
     raise failure
 
 
