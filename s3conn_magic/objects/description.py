@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote_plus
+
+from s3conn_magic.errors import AccessDeniedError, EndpointError
+from s3conn_magic.objects.asking import ask, head_answer, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Mapping
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
 
+_Found = TypeVar("_Found")
+_VERSIONS = 100
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_ARCHIVE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
+_ENCRYPTIONS = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
+_CHECKSUMS = {f"Checksum{name}" for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")}
+_RESTORE = re.compile(r'\s*ongoing-request="(true|false)"(?:\s*,\s*expiry-date="([^"]*)")?')
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -77,7 +90,7 @@ def head(connection: Connection, location: Location, *, version_id: str | None =
     Raises:
         S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
     """
-    raise NotImplementedError
+    return _description(location, head_answer(connection, location, version_id))
 
 
 def describe(connection: Connection, location: Location, *, version_id: str | None = None) -> Description:
@@ -88,4 +101,104 @@ def describe(connection: Connection, location: Location, *, version_id: str | No
     Raises:
         S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
     """
-    raise NotImplementedError
+    return with_tags_and_versions(connection, location, head(connection, location, version_id=version_id))
+
+
+def with_tags_and_versions(connection: Connection, location: Location, found: Description) -> Description:
+    """The same description with tags and versions, by two requests; a refusal is a note.
+
+    Raises:
+        S3ConnError: the connection was dropped, or the server cannot be reached.
+    """
+    tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, found.version_id))
+    versions, no_versions = _unless_refused("versions", lambda: _versions(connection, location))
+    cut = (f"only the newest {_VERSIONS} versions are shown",) if versions and len(versions) > _VERSIONS else ()
+    notes = (*found.notes, *no_tags, *no_versions, *cut)
+    return replace(found, tags=tags, versions=tuple(versions or ())[:_VERSIONS], notes=notes)
+
+
+def _description(location: Location, answer: Mapping[str, Any]) -> Description:
+    storage_class = answer.get("StorageClass") or "STANDARD"
+    status, restore = answer.get("ArchiveStatus"), _RESTORE.match(answer.get("Restore") or "")
+    restored = bool(restore and restore[1] == "false")
+    return Description(
+        uri=location.uri,
+        arn=location.arn,
+        size=int(answer["ContentLength"]),
+        last_modified=_utc(answer.get("LastModified")),
+        etag=str(answer.get("ETag", "")).strip('"'),
+        version_id=answer.get("VersionId"),
+        storage_class=storage_class,
+        content_type=answer.get("ContentType"),
+        content_encoding=answer.get("ContentEncoding"),
+        encryption=_encryption(answer),
+        metadata=dict(answer.get("Metadata") or {}),
+        checksums={name[8:]: text for name, text in answer.items() if name in _CHECKSUMS},
+        archived=bool(status or storage_class in _ARCHIVE_CLASSES) and not restored,
+        restore=_restore(restore),
+        archive_status=status,
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """botocore's times are in the zone of this machine, or of the server."""
+    return moment and moment.astimezone(UTC)
+
+
+def _encryption(answer: Mapping[str, Any]) -> str:
+    if answer.get("SSECustomerAlgorithm"):
+        return "SSE-C"
+    method = str(answer.get("ServerSideEncryption") or "")
+    return f"{_ENCRYPTIONS.get(method, method)} {answer.get('SSEKMSKeyId') or ''}".strip() or "none"
+
+
+def _restore(found: re.Match[str] | None) -> str | None:
+    if found is None or found[1] == "true":
+        return found and "in progress"
+    try:
+        return f"until {parsedate_to_datetime(found[2] or ''):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return "done"
+
+
+def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | None, tuple[str, ...]]:
+    """What was found, or a note of the refusal; `EndpointError` stands for servers that do not have it, too."""
+    try:
+        return call(), ()
+    except AccessDeniedError as error:
+        return None, (f"{error.action} is not allowed",)
+    except EndpointError as error:
+        return None, (f"{what}: {error.message}",)
+
+
+def _tags(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, str]:
+    answer = ask(connection, location, "get_object_tagging", **named(location, version_id))
+    return {str(one["Key"]): str(one["Value"]) for one in answer.get("TagSet", ())}
+
+
+def _versions(connection: Connection, location: Location) -> list[Version]:
+    """The versions of exactly this key: of all keys that begin so it is the first."""
+    keys = {location.key, unquote_plus(location.key)}  # botocore decodes also what the server did not encode
+    answer = ask(
+        connection,
+        location,
+        "list_object_versions",
+        Bucket=location.bucket,
+        Prefix=location.key,
+        MaxKeys=_VERSIONS + 1,
+    )
+    found = [_version(one, marker=False) for one in answer.get("Versions", ()) if one["Key"] in keys]
+    found += [_version(one, marker=True) for one in answer.get("DeleteMarkers", ()) if one["Key"] in keys]
+    return sorted(found, key=lambda one: (one.is_latest, one.last_modified or _LONG_AGO), reverse=True)
+
+
+def _version(one: Mapping[str, Any], *, marker: bool) -> Version:
+    return Version(
+        version_id=str(one.get("VersionId", "null")),
+        last_modified=_utc(one.get("LastModified")),
+        size=None if marker else one.get("Size"),
+        is_latest=bool(one.get("IsLatest")),
+        is_delete_marker=marker,
+        storage_class=None if marker else one.get("StorageClass"),
+        etag=None if marker else str(one.get("ETag", "")).strip('"'),
+    )

@@ -1,10 +1,21 @@
-"""The beginning of an object, by range reads."""
+"""The beginning of an object, by range reads.
+
+What is read at most: 1 MiB of a text or text-like table, packed or not, which unpacks to at most 1 MiB; the footer
+(16 MiB) of a Parquet file and 8 MiB of the first pages of its columns; 8 MiB of an image, or nothing but its header
+where it is larger; 64 KiB of everything else. An archived object is not read.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from s3conn_magic.objects.compression import compression_of, unpack
 from s3conn_magic.objects.content import Preview
+from s3conn_magic.objects.description import head
+from s3conn_magic.objects.formats import Promise, format_of, hex_dump, promise
+from s3conn_magic.objects.images import picture_of
+from s3conn_magic.objects.ranges import BLOCK, RangeReader
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
@@ -12,6 +23,13 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.description import Description
 
 __all__ = ["Preview", "preview"]
+
+TEXT_AT_MOST = 1024 * 1024
+IMAGE_AT_MOST = 8 * 1024 * 1024
+PIXELS_AT_MOST = 64 * 1024 * 1024
+ROWS_AT_MOST = 10_000
+_HEX_BYTES = 512
+_PARQUET_TAIL = 64 * 1024
 
 
 def preview(
@@ -27,11 +45,109 @@ def preview(
     Args:
         connection: what to read through.
         location: bucket and exact key.
-        rows: rows of a table at most.
+        rows: rows of a table at most, and no more than 10,000.
         version_id: the version to read, the current one by default.
         description: of this object and version, where the caller has it: saves the HEAD.
 
     Raises:
         S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
     """
-    raise NotImplementedError
+    known = description or head(connection, location, version_id=version_id)
+    asked = 0 if description else 1
+    if known.archived:
+        return _archived(known, asked)
+    if known.size == 0:
+        return Preview("empty", known, format="empty", requests=asked)
+    reader = RangeReader(connection, location, known, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
+    promised, blank = promise(location.key, known), Preview("binary", known, notes=_too_many(rows))
+    found = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
+    return replace(found, bytes_read=reader.received, requests=reader.requests + asked)
+
+
+def _archived(known: Description, asked: int) -> Preview:
+    where = known.archive_status or known.storage_class
+    state = f"its restore is {known.restore}" if known.restore else "it must be restored before it can be read"
+    return Preview("archived", known, format="archived", requests=asked, notes=(f"it is in {where}: {state}",))
+
+
+def _too_many(rows: int) -> tuple[str, ...]:
+    return (f"a preview has at most {ROWS_AT_MOST:,} rows",) if rows > ROWS_AT_MOST else ()
+
+
+def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
+    from s3conn_magic.objects.parquet import FOOTER_AT_MOST, MAGIC, read_parquet
+
+    reader.limit = max(reader.limit, FOOTER_AT_MOST)
+    if promised.parquet:
+        reader.prefetch([(max(reader.size - _PARQUET_TAIL, 0), reader.size)])
+        if found := read_parquet(reader, blank, rows):
+            return found
+    first = reader.part(0, BLOCK)
+    if first.startswith(MAGIC) and not promised.parquet and (found := read_parquet(reader, blank, rows)):
+        return found
+    return _image(reader, blank, first) or _other(reader, blank, first) or _text(reader, blank, promised, rows)
+
+
+def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
+    found = picture_of(first)
+    if found and found.size is None and len(first) < reader.size:
+        # A camera's notes may stand before the size.
+        found = picture_of(reader.part(0, TEXT_AT_MOST))
+    if found is None:
+        return None
+    width, height = found.size or (None, None)
+    seen = replace(blank, kind="image", format=found.format, mime=found.mime, width=width, height=height)
+    if reader.size > IMAGE_AT_MOST or (width or 0) * (height or 0) > PIXELS_AT_MOST:
+        return replace(seen, truncated=True, notes=(*seen.notes, "the picture is too large to be shown"))
+    return replace(seen, image=reader.part(0, reader.size))
+
+
+def _other(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
+    """A format that is recognised and is none of those that are opened."""
+    name = format_of(first)
+    if name is None:
+        return None
+    from s3conn_magic.objects.schemas import read_schema
+
+    return replace(read_schema(reader, _bytes(blank, first, reader.size), name), format=name)
+
+
+def _bytes(blank: Preview, data: bytes, size: int) -> Preview:
+    return replace(blank, hex_dump=hex_dump(data[:_HEX_BYTES]), truncated=size > _HEX_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """The first bytes of what an object holds, unpacked; `whole` when that is all."""
+
+    data: bytes
+    whole: bool
+    compression: str | None
+    damaged: bool = False
+
+
+def _beginning(reader: RangeReader, count: int) -> _Beginning:
+    raw = reader.part(0, count)
+    compression, whole = compression_of(raw), len(raw) == reader.size
+    if compression is None:
+        return _Beginning(raw, whole, None)
+    found = unpack(raw, compression, limit=TEXT_AT_MOST, whole=whole)
+    return _Beginning(found.data, found.ended, compression, found.damaged)
+
+
+def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
+    """As much as the rows need: one block, or else the most that is read of a text."""
+    from s3conn_magic.objects.texts import read_text
+
+    for count in (BLOCK, TEXT_AT_MOST):
+        start = _beginning(reader, count)
+        notes = (f"the {start.compression} data are damaged or cut",) if start.damaged else ()
+        seen = replace(blank, compression=start.compression, notes=(*blank.notes, *notes))
+        last = count >= min(reader.size, TEXT_AT_MOST) or len(start.data) >= TEXT_AT_MOST
+        known = start.compression and format_of(start.data)
+        read = None if known else read_text(start.data, whole=start.whole, promised=promised, rows=rows)
+        if read and (last or read.enough):
+            return read.onto(seen)
+        if read is None and (last or start.data):
+            return replace(_bytes(seen, start.data, len(start.data) + (not start.whole)), format=known or "binary")
+    raise AssertionError  # the last round returns

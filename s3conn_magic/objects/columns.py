@@ -1,0 +1,120 @@
+"""Values → Arrow columns → a pandas frame of Arrow types."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+COLUMNS_AT_MOST = 2_000
+_DEPTH_AT_MOST = 16
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
+_ZONED = re.compile(rf"{_MOMENT.pattern}(?:Z|[+-]\d\d:?\d\d)")
+
+
+def _types() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
+    return (
+        (_WHOLE, pa.int64()),
+        (_NUMBER, pa.float64()),
+        (_BOOLEAN, pa.bool_()),
+        (_DATE, pa.date32()),
+        (_MOMENT, pa.timestamp("us")),
+        (_ZONED, pa.timestamp("us", "UTC")),
+    )
+
+
+def looks_typed(text: str) -> bool:
+    """Whether a text is a number, a boolean, a date or a time."""
+    return any(pattern.fullmatch(text) for pattern, _ in _types())
+
+
+def typed(values: Sequence[str | None]) -> pa.Array:
+    """A column of texts as what all of them look like; a number with leading zeros is none, so `007` stays."""
+    texts = pa.array([_valid(value) for value in values], pa.string())
+    given = [value for value in values if value is not None]
+    for pattern, kind in _types() if given else ():
+        if all(pattern.fullmatch(value) for value in given):
+            try:
+                return texts.cast(kind)
+            except pa.ArrowException:  # 2026-02-30 looks like a date
+                return texts
+    return texts
+
+
+def inferred(values: Sequence[Any]) -> tuple[pa.Array, bool]:
+    """A column of JSON values, and whether they fit no one type, so that each is its JSON text."""
+    if all(_depth(value) <= _DEPTH_AT_MOST for value in values):
+        try:
+            found = pa.array(values)
+            found.validate(full=True)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            pass
+        else:
+            return (found.cast(pa.string()) if pa.types.is_null(found.type) else found), False
+    return pa.array([None if value is None else _json(value) for value in values], pa.string()), True
+
+
+def _depth(value: Any, reached: int = 1) -> int:
+    """How deep lists and objects are nested, looked at no further than matters."""
+    inner: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if reached > _DEPTH_AT_MOST:
+        return reached
+    return max((_depth(one, reached + 1) for one in inner), default=reached)
+
+
+def _json(value: Any) -> str:
+    """Escapes keep what is no valid Unicode."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text == _valid(text) else json.dumps(value)
+
+
+def _valid(text: str | None) -> str | None:
+    return text and text.encode("utf-8", "replace").decode()
+
+
+def table(names: Iterable[str], columns: Iterable[pa.Array]) -> pa.Table:
+    """A table; names may repeat."""
+    return pa.Table.from_arrays([*columns], names=[_valid(name) or "" for name in names])
+
+
+def schema_of(found: pa.Schema) -> tuple[tuple[str, str], ...]:
+    """Name and type of each column."""
+    return tuple((field.name, str(field.type)) for field in found)
+
+
+def frame(found: pa.Table) -> pd.DataFrame:
+    """A frame with the same types; a column that pandas cannot hold so is its values' text."""
+    columns = [_series(column) for column in found.columns]
+    made = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(found)))
+    return made.set_axis(found.column_names, axis=1)
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
+    attempts: tuple[Callable[[], Any], ...] = (
+        lambda: pd.Series(pd.arrays.ArrowExtensionArray(_plain(column))),
+        lambda: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(map(_text, column), pa.string())]))),
+    )
+    try:
+        return attempts[0]()  # type: ignore[no-any-return]
+    except (pa.ArrowException, NotImplementedError, ValueError, TypeError):
+        return attempts[1]()  # type: ignore[no-any-return]
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without extension types, whose values only their own library can show."""
+    kind = column.type
+    return column.cast(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else column
+
+
+def _text(value: pa.Scalar) -> str | None:
+    return str(value) if value.is_valid else None
