@@ -138,9 +138,7 @@ class Upload:
         self._waiting.clear()
         begun, self._id = self._id, ""
         if begun:
-            translated(
-                partial(self._client.abort_multipart_upload, UploadId=begun, **self._named), resource=self._arn
-            )
+            translated(partial(self._client.abort_multipart_upload, UploadId=begun, **self._named), resource=self._arn)
 
     def _send(self, size: int) -> None:
         if not self._id:

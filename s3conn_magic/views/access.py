@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from s3conn_magic.errors import ConnectionNotFoundError, Place, S3ConnError
 from s3conn_magic.language.plans import ListObjects
-from s3conn_magic.errors import Place
+from s3conn_magic.locations import Location
 from s3conn_magic.objects import writing
 from s3conn_magic.objects.description import Description, describe
 from s3conn_magic.objects.fetching import Download, Link, presign
 from s3conn_magic.objects.preview import Preview, preview
-from s3conn_magic.views.explorer.model import Snippet, Through
 from s3conn_magic.views.explorer.snippets import snippets
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.locations import Location
+    from s3conn_magic.views.explorer.model import Snippet
 
 _ROWS = 100
+_CONNECTIONS = 32
 
 
 class ConnectionObjects:
@@ -38,12 +39,18 @@ class ConnectionObjects:
         """The reason where the connection is READ_ONLY."""
         if location is None or not location.bucket:
             return "Open a bucket first"
-        connection = self._of(location)
+        try:
+            connection = self._of(location)
+        except ConnectionNotFoundError as error:
+            return error.message.capitalize()
         return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
 
     def snippets(self, location: Location, *, is_prefix: bool) -> Sequence[Snippet]:
         """Code that reads it."""
-        return snippets(self._of(location).name, location, is_prefix=is_prefix)
+        try:
+            return snippets(self._of(location).name, location, is_prefix=is_prefix)
+        except ConnectionNotFoundError:
+            return []
 
     def describe(self, location: Location, version_id: str | None) -> Description:
         """HeadObject, tags and versions."""
@@ -70,8 +77,37 @@ class ConnectionObjects:
         return writing.Upload(self._of(location), location, size, content_type=content_type, overwrite=overwrite)
 
     def find(self, chosen: Sequence[writing.Chosen], most: int, cancelled: Callable[[], bool]) -> writing.Found:
-        """Recursive listings of the prefixes."""
-        found = writing.Found()
-        for one in chosen:
-            found.merge(writing.find(self._of(one.location), [one], most=most, cancelled=cancelled))
-        return found
+        """Recursive listings of the prefixes; of one connection at a time."""
+        connections = {id(found): found for found in (self._of(one.location) for one in chosen)}
+        if len(connections) != 1:
+            raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
+        return writing.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
+
+    def delete(self, found: writing.Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[writing.Deleted]:
+        """DeleteObjects, bucket by bucket."""
+        for bucket, keys in found.keys.items():
+            yield from writing.delete(self._of(near), bucket, list(keys), cancelled=cancelled)
+
+    def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
+        """The frame of LIST, without a limit."""
+        from s3conn_magic.views.buckets import ListOptions, list_frame
+
+        connection = self._of(location)
+        plain = Location(location.bucket, location.key) if location and location.bucket else None
+        plan = ListObjects(
+            place=Place(1, 1),
+            name=connection.name,
+            location=plain,
+            recursive=recursive,
+            versions=False,
+            matching=None,
+            matching_place=None,
+            limit="ALL",
+        )
+        return list_frame(connection, plan, ListOptions(None, _CONNECTIONS))[0]
+
+    def analyze(
+        self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Mapping[str, object]:
+        """Objects and bytes by folder."""
+        raise NotImplementedError

@@ -55,7 +55,7 @@ class Deletions:
         elif not len(found):
             self._tasks.change(task, state="done", text="There is nothing to delete")
         elif self._tasks.ask(task, _question(chosen, found), f"Delete {_objects(len(found))}"):
-            self._delete(task, found)
+            self._delete(task, found, chosen[0].location)
 
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
         if not chosen:
@@ -64,12 +64,12 @@ class Deletions:
             return "A whole bucket is not deleted here: choose objects or folders"
         return next(filter(None, (self._objects.refuses_writes(one.location) for one in chosen)), "")
 
-    def _delete(self, task: Task, found: Found) -> None:
+    def _delete(self, task: Task, found: Found, near: Location) -> None:
         total, gone = len(found), 0
         failures: dict[str, str] = {}
         self._tasks.change(task, total=total)
         try:
-            for outcome in self._objects.delete(found, task.stop.is_set):
+            for outcome in self._objects.delete(found, near, task.stop.is_set):
                 gone += outcome.count
                 failures |= outcome.failures
                 self._tasks.change(task, done=gone)

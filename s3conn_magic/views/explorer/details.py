@@ -137,7 +137,8 @@ def _table(frame: pd.DataFrame) -> dict[str, Any]:
     """Columns and rows as text, as many as fit, and what is left out."""
     names = [visible(str(name))[:_CELL_AT_MOST] for name in frame.columns[:_COLUMNS_AT_MOST]]
     numeric = [kind.kind in "iuf" for kind in frame.dtypes[:_COLUMNS_AT_MOST]]
-    rows, room = [], _TABLE_AT_MOST
+    rows: list[list[str | None]] = []
+    room = _TABLE_AT_MOST
     for values in frame.iloc[:, :_COLUMNS_AT_MOST].itertuples(index=False, name=None):
         row = [_cell(value) for value in values]
         room -= sum(len(cell or "") + 4 for cell in row)

@@ -1,7 +1,7 @@
 """What the explorer asks for, and what it is given.
 
-A plain function lists the children of a location (`ChildrenOf`); a second, small protocol looks at single objects, moves
-their bytes and deletes them (`Objects`). The explorer never sees a connection.
+A plain function lists the children of a location (`ChildrenOf`). A second, small protocol looks at single objects,
+moves their bytes and deletes them (`Objects`). The explorer never sees a connection.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ class Objects(Protocol):
     def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> Found:
         """Every object that a deletion of these would delete, up to `most` and one page."""
 
-    def delete(self, found: Found, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
-        """Delete exactly these keys, batch by batch."""
+    def delete(self, found: Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
+        """Delete exactly these keys, batch by batch, through the connection that leads to `near`."""
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
         """The frame of LIST at a location; None stands for the roots."""

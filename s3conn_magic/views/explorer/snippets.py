@@ -55,7 +55,7 @@ def snippets(connection: str, location: Location, *, is_prefix: bool) -> list[Sn
         found = [
             Snippet("pandas", f"import pandas as pd\n{body}\ndf = {pandas}"),
             *_polars(form, compression, body),
-            Snippet("DuckDB", f'import duckdb\nimport pandas as pd\n{body}\ndf = {pandas}\nduckdb.sql("SELECT * FROM df")'),
+            Snippet("DuckDB", f'import duckdb\nimport pandas as pd\n{body}\ndf = {pandas}\nduckdb.sql("FROM df")'),
             *found,
         ]
     return found
@@ -78,15 +78,22 @@ def _form(key: str) -> tuple[str, str]:
 
 
 def _client(connection: str) -> str:
-    return f's3 = s3conn_magic.connection({ascii(connection)}).client("s3")'
+    return f's3 = s3conn_magic.connection({connection!a}).client("s3")'
 
 
 def _get(location: Location) -> str:
-    return f'body = s3.get_object(Bucket={ascii(location.bucket)}, Key={ascii(location.key)})["Body"]'
+    return f'body = s3.get_object(Bucket={location.bucket!a}, Key={location.key!a})["Body"]'
 
 
 def _body(connection: str, location: Location) -> str:
-    lines = ["import io", "import s3conn_magic", "", _client(connection), _get(location), "body = io.BytesIO(body.read())"]
+    lines = [
+        "import io",
+        "import s3conn_magic",
+        "",
+        _client(connection),
+        _get(location),
+        "body = io.BytesIO(body.read())",
+    ]
     return "\n".join(lines)
 
 
@@ -96,12 +103,12 @@ def _for_prefix(connection: str, location: Location) -> list[Snippet]:
     pages = (
         f"import s3conn_magic\n\n{_client(connection)}\n"
         'pages = s3.get_paginator("list_objects_v2").paginate'
-        f"(Bucket={ascii(location.bucket)}, Prefix={ascii(location.key)})\n"
+        f"(Bucket={location.bucket!a}, Prefix={location.key!a})\n"
         'keys = [one["Key"] for page in pages for one in page.get("Contents", [])]'
     )
     return [
         Snippet("pandas", frame),
         Snippet("polars", f"import polars as pl\n{frame}\ndf = pl.from_pandas(df)"),
-        Snippet("DuckDB", f'import duckdb\n{frame}\nduckdb.sql("SELECT sum(size) FROM df")'),
+        Snippet("DuckDB", f'import duckdb\n{frame}\nduckdb.sql("FROM df LIMIT 10")'),
         Snippet("boto3", pages),
     ]

@@ -145,7 +145,7 @@ def ancestors(location: Location | None) -> list[Location]:
     """The places that the crumbs stand for."""
     if location is None:
         return []
-    through = [Through(connection=location.connection)] if isinstance(location, Through) else []
+    through = [Through("", connection=location.connection)] if isinstance(location, Through) else []
     if not location.bucket:
         return [*through]
     ends = accumulate(map(len, _SEGMENT.findall(location.key)), initial=0)
