@@ -250,6 +250,12 @@ class Session:
 
         return open_explorer(self.connections.get(plan.name), plan.location)
 
+    @execute.register
+    def _preview(self, plan: plans.Preview) -> Any:
+        from s3conn_magic.views.previews import open_preview
+
+        return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
+
     # Settings
 
     @execute.register

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SANDBOX = "sandbox"
 SANDBOX_SOURCE = "START SANDBOX"
 """Where the values of its options come from."""
+_PREVIEW_ROWS = 100
 _UNCHANGED = "Operation resulted in no change"
 
 
@@ -186,7 +187,7 @@ class _Binder:
         return plans.Test(
             place=self._binding.beginning(statement),
             name=found.name,
-            location=self._location(statement.location),
+            location=self._optional_location(statement.location),
             with_write=statement.with_write,
         )
 
@@ -209,7 +210,7 @@ class _Binder:
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._optional_location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
@@ -222,7 +223,16 @@ class _Binder:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._optional_location(statement.location),
+        )
+
+    @_bind.register
+    def _preview(self, statement: tree.Preview) -> plans.Plan:
+        return plans.Preview(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._object(statement.location),
+            limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
@@ -241,15 +251,23 @@ class _Binder:
         hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
-    def _location(self, value: tree.LocationValue | None) -> Location | None:
-        if value is None:
-            return None
+    def _optional_location(self, value: tree.LocationValue | None) -> Location | None:
+        return None if value is None else self._location(value)
+
+    def _location(self, value: tree.LocationValue) -> Location:
         text = self._binding.text(value)
         try:
             return Location.parse(text)
         except ValueError as error:
             reason = str(error)
         raise self._binding.error(f"this is not a location: {reason}", value.span)
+
+    def _object(self, value: tree.LocationValue) -> Location:
+        location = self._location(value)
+        if location.key:
+            return location
+        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
+        raise self._binding.error("this is a bucket, not an object", value.span, hint=hint)
 
     # Session
 

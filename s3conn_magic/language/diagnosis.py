@@ -246,14 +246,17 @@ def _text(stop: _Stop) -> str:
     source = next((token.text.upper() for token in stop.head[-2:] if token.text.upper() in _SOURCES), "")
     if source:
         return f"Write {_SOURCES[source]}."
-    return "Text is written in single quotes: 'text'." if stop.found else ""
+    clause = stop.expected == _PLACE and stop.word in KEYWORDS
+    return "Text is written in single quotes: 'text'." if stop.found and not clause else ""
 
 
 def _number(stop: _Stop) -> str:
     separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.found and stop.found.text == ","
     if not stop.expected.startswith("a whole number") and not separated:
         return ""
-    return "LIMIT takes a number of at most 18 digits, without a sign or separators, or ALL for no limit."
+    reference = _reference(stop)
+    unlimited = ", or ALL for no limit" if reference and "LIMIT ALL" in reference.syntax else ""
+    return f"LIMIT takes a number of at most 18 digits, without a sign or separators{unlimited}."
 
 
 def _list(stop: _Stop) -> str:

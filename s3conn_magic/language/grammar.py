@@ -227,6 +227,10 @@ test = _statement(
 use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
 list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
 explore = _statement(tree.Explore, _words("EXPLORE") - pp.Opt(location) - pp.Opt(using))
+preview = _statement(
+    tree.Preview,
+    _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),
+)
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
 _all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.WordLiteral, str.upper)
 _setting_value = _field("value", (_all | value).set_name("a value")).set_name("a value")
@@ -237,7 +241,20 @@ topic = pp.OneOrMore(_regex(_IDENTIFIER, "a name")).add_parse_action(" ".join)
 help_ = _statement(tree.Help, _words("HELP") - pp.Opt(_field("topic", topic)))
 
 statement = (
-    create | alter | drop | show | describe | test | use | list_objects | explore | set_ | start | stop | help_
+    create
+    | alter
+    | drop
+    | show
+    | describe
+    | test
+    | use
+    | list_objects
+    | explore
+    | preview
+    | set_
+    | start
+    | stop
+    | help_
 ).set_name("a statement")
 _separator = _regex(rf";[;{_WHITE}]*", "`;`").suppress()
 cell = (

@@ -163,6 +163,15 @@ class Explore(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview(Plan):
+    """The beginning of an object: so many rows of a table at most."""
+
+    name: str
+    location: Location
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Plan):
     """Give a setting of the session a value that has been read."""
 

@@ -151,6 +151,13 @@ STATEMENTS: tuple[Reference, ...] = (
         "EXPLORE 's3://bucket/';",
     ),
     Reference(
+        "PREVIEW",
+        "PREVIEW 's3://bucket/key' [USING name] [LIMIT n]",
+        "The beginning of an object: the first rows of Parquet, CSV or JSON lines (100 without LIMIT), a text or an"
+        " image. Reads the part that it needs, never the whole of a large object.",
+        "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
+    ),
+    Reference(
         "SET",
         "SET setting = value",
         "Change a setting of the session.",

@@ -221,6 +221,15 @@ class Explore(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview(Statement):
+    """`PREVIEW 's3://…' [USING name] [LIMIT n]`; a `limit` of None stands for the default."""
+
+    location: LocationValue
+    using: Name | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Statement):
     """`SET name = value`: a setting of the session."""
 

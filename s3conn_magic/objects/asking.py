@@ -22,8 +22,8 @@ _CHANGED = {"412", "PreconditionFailed"}
 
 def named(location: Location, version_id: str | None) -> dict[str, str]:
     """The parameters that name an object, and one version of it where there are versions."""
-    version = {"VersionId": version_id} if version_id not in {None, "null"} else {}
-    return {"Bucket": location.bucket, "Key": location.key, **version}  # type: ignore[dict-item] # it is no None here
+    version = {"VersionId": version_id} if version_id and version_id != "null" else {}
+    return {"Bucket": location.bucket, "Key": location.key, **version}
 
 
 def ask(connection: Connection, location: Location, operation: str, **parameters: Any) -> Mapping[str, Any]:

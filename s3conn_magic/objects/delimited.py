@@ -115,7 +115,7 @@ def _records(text: str, delimiter: str, quoting: int, *, whole: bool) -> Iterato
     for record in reader:
         if held is not None:
             yield held
-        held = record or held and None
+        held = record or None
     if held is not None and whole:
         yield held
 

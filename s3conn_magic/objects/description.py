@@ -26,6 +26,7 @@ _ENCRYPTIONS = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-
 _CHECKSUMS = {f"Checksum{name}" for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")}
 _RESTORE = re.compile(r'\s*ongoing-request="(true|false)"(?:\s*,\s*expiry-date="([^"]*)")?')
 
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of an object, or the marker of its deletion, which has neither size nor etag."""
@@ -141,7 +142,7 @@ def _description(location: Location, answer: Mapping[str, Any]) -> Description:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """botocore's times are in the zone of this machine, or of the server."""
+    """Botocore's times are in the zone of this machine, or of the server."""
     return moment and moment.astimezone(UTC)
 
 

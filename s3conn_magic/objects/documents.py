@@ -34,7 +34,7 @@ def read_json(text: str, *, whole: bool, rows: int) -> Objects | None:
         whole: whether nothing follows.
         rows: at most.
     """
-    if not text.lstrip()[:1] in {"{", "["}:
+    if text.lstrip()[:1] not in {"{", "["}:
         return None
     return _lines(text, whole, rows) or (_document(text, rows) if whole else None) or _cut(text, whole)
 

@@ -135,6 +135,15 @@ def _beginning(reader: RangeReader, count: int) -> _Beginning:
     return _Beginning(found.data, found.ended, compression, found.damaged)
 
 
+def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Preview:
+    """The bytes inside, or those of the object where nothing can be unpacked."""
+    if start.whole and not start.data:
+        return replace(seen, kind="empty", format="empty")
+    if not start.data:
+        return replace(_bytes(seen, raw, seen.description.size), format=start.compression or name)
+    return replace(_bytes(seen, start.data, len(start.data) + (not start.whole)), format=name)
+
+
 def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
     """As much as the rows need: one block, or else the most that is read of a text."""
     from s3conn_magic.objects.texts import read_text
@@ -149,5 +158,5 @@ def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
         if read and (last or read.enough):
             return read.onto(seen)
         if read is None and (last or start.data):
-            return replace(_bytes(seen, start.data, len(start.data) + (not start.whole)), format=known or "binary")
+            return _not_text(seen, start, known or "binary", reader.part(0, BLOCK))
     raise AssertionError  # the last round returns

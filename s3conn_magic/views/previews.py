@@ -1,0 +1,212 @@
+"""PREVIEW: the beginning of an object as the notebook shows it. Everything in it is hostile text."""
+
+from __future__ import annotations
+
+import base64
+import html
+import itertools
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.description import with_tags_and_versions
+from s3conn_magic.objects.preview import preview
+from s3conn_magic.views.explorer.wire import size_text
+from s3conn_magic.views.frames import S3Frame, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.locations import Location
+    from s3conn_magic.objects.content import Preview
+    from s3conn_magic.objects.description import Description
+
+# MathJax of the notebook leaves elements of these classes alone.
+_PLAIN = "tex2jax_ignore mathjax_ignore"
+_SHOWN_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_SHOWN_CHARACTERS = 64 * 1024
+_SHOWN_COLUMNS = 50
+_CELL = 200
+_PRE = "max-height:40em;overflow:auto;margin:4px 0;white-space:pre"
+_NOTE = "color:var(--jp-ui-font-color2,#666);font-size:13px;margin:4px 0"
+
+
+def open_preview(connection: Connection, location: Location, rows: int) -> ObjectPreview:
+    """Read the beginning of an object.
+
+    Raises:
+        S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
+    """
+    return ObjectPreview(connection, location, preview(connection, location, rows=rows), rows)
+
+
+class ObjectPreview:
+    """The result of PREVIEW.
+
+    Attributes:
+        preview: all that was found out; see `s3conn_magic.objects.content.Preview`.
+    """
+
+    def __init__(self, connection: Connection, location: Location, found: Preview, rows: int) -> None:
+        self.preview = found
+        self._connection = connection
+        self._location = location
+        self._rows = rows
+
+    @cached_property
+    def frame(self) -> S3Frame | None:
+        """The first rows of a table, with Arrow types; exact values."""
+        return None if self.preview.frame is None else S3Frame(self.preview.frame)
+
+    @property
+    def text(self) -> str | None:
+        """What was read of a text, exact; it may be more than is shown."""
+        return self.preview.text
+
+    @property
+    def schema(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of every column of a table."""
+        return self.preview.schema
+
+    @cached_property
+    def description(self) -> Description:
+        """Metadata, tags, versions and all else that is known; asks for tags and versions when first read.
+
+        Raises:
+            S3ConnError: the connection was dropped, or the server cannot be reached.
+        """
+        return with_tags_and_versions(self._connection, self._location, self.preview.description)
+
+    # Shown
+
+    def __repr__(self) -> str:
+        body = self._plain_body()
+        return "\n".join([" · ".join(self._facts()), *([body] if body else []), *self._notes()])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _repr_html_(self) -> str:
+        name, *facts = map(escaped, self._facts())
+        head = f'<div style="margin:4px 0"><strong>{name}</strong> · {" · ".join(facts)}</div>'
+        notes = "".join(f'<div style="{_NOTE}">{escaped(note)}</div>' for note in self._notes())
+        return f'<div class="{_PLAIN}">{head}{self._html_body()}{notes}</div>'
+
+    def _facts(self) -> list[str]:
+        """The line above everything: name, size, format and so on."""
+        found, known = self.preview, self.preview.description
+        facts = [
+            visible(self._location.name),
+            size_text(known.size),
+            _format(found),
+            *([found.encoding] if found.encoding else []),
+            *([found.compression] if found.compression else []),
+            *_counts(found),
+            known.storage_class,
+            f"read {size_text(found.bytes_read)} in {_counted(found.requests, 'request')}",
+        ]
+        return [fact for fact in facts if fact]
+
+    def _notes(self) -> list[str]:
+        notes = [*self.preview.notes]
+        cut = self._cut()
+        return [cut, *notes] if cut else notes
+
+    def _cut(self) -> str:
+        """What is not shown."""
+        found = self.preview
+        if found.frame is not None and found.truncated and found.total_rows is None:
+            return f"The first {_counted(len(found.frame), 'row')}; there are more."
+        if found.frame is not None and found.truncated and len(found.frame) < (found.total_rows or 0):
+            return f"The first {len(found.frame):,} of {found.total_rows:,} rows."
+        if found.text is not None and (found.truncated or len(self._shown_text()) < len(found.text)):
+            return f"The beginning of the text: {_counted(len(self._shown_text().splitlines()), 'line')}."
+        return ""
+
+    def _shown_text(self) -> str:
+        lines = itertools.islice((self.preview.text or "").splitlines(keepends=True), self._rows)
+        return "".join(lines)[:_SHOWN_CHARACTERS]
+
+    def _plain_body(self) -> str:
+        found = self.preview
+        if found.frame is not None:
+            return repr(shown_frame(found.frame))
+        if found.kind == "table":
+            return _schema_text(found.schema)
+        return "\n".join(_visible_lines(self._shown_text())) or found.hex_dump or ""
+
+    def _html_body(self) -> str:
+        found = self.preview
+        if found.frame is not None:
+            return shown_frame(found.frame)._repr_html_() or _pre(self._plain_body())
+        if found.image and found.mime in _SHOWN_IMAGES:
+            data = base64.b64encode(found.image).decode()
+            style = "max-width:100%;max-height:40em"
+            return f'<img src="data:{found.mime};base64,{data}" alt="{escaped(self._location.name)}" style="{style}">'
+        body = self._plain_body()
+        return _pre(body) if body else ""
+
+
+def _format(found: Preview) -> str:
+    if found.width and found.height:
+        return f"{found.format}, {found.width:,} by {found.height:,}"
+    return found.format
+
+
+def _counts(found: Preview) -> Iterator[str]:
+    rows = found.total_rows
+    if rows is None and found.frame is not None and not found.truncated:
+        rows = len(found.frame)
+    if rows is not None:
+        yield _counted(rows, "row")
+    if found.row_groups:
+        yield _counted(found.row_groups, "row group")
+    if found.schema:
+        yield _counted(len(found.schema), "column")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _visible_lines(text: str) -> Iterable[str]:
+    """Lines with tabs kept, every other control or bidi character as a visible symbol."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return ("\t".join(map(visible, line.split("\t"))) for line in (lines[:-1] if lines[-1] == "" else lines))
+
+
+def _pre(text: str) -> str:
+    return f'<pre style="{_PRE}">{html.escape(text)}</pre>'
+
+
+def _schema_text(schema: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{visible(name)}: {kind}" for name, kind in schema)
+
+
+def shown_frame(frame: pd.DataFrame) -> S3Frame:
+    """A frame of short visible texts of the cells, whatever is in them; not all of many columns."""
+    few = frame.iloc[:, :_SHOWN_COLUMNS]
+    columns = [_shown_column(few.iloc[:, at]) for at in range(few.shape[1])]
+    made = pd.DataFrame(dict(enumerate(columns)), index=few.index, dtype=object)
+    return S3Frame(made.set_axis([visible(str(name))[:_CELL] for name in few.columns], axis=1))
+
+
+def _shown_column(column: pd.Series[Any]) -> list[str]:
+    import pyarrow as pa
+
+    values = column.array.__arrow_array__() if hasattr(column.array, "__arrow_array__") else pa.array(column)
+    return [_shown_value(value) for value in values]
+
+
+def _shown_value(value: Any) -> str:
+    """Times far from now are no Python values: they are shown as Arrow does."""
+    if not value.is_valid:
+        return ""
+    try:
+        text = str(value.as_py())
+    except (ValueError, OverflowError, TypeError):
+        text = str(value)
+    return visible(text[: _CELL + 1] if len(text) <= _CELL else text[: _CELL - 1] + "…")
