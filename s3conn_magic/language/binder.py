@@ -235,6 +235,17 @@ class _Binder:
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 
+    @_bind.register
+    def _explore_all(self, statement: tree.ExploreAll) -> plans.Plan:
+        if not self._known:
+            raise self._no_connection(statement)
+        return plans.ExploreAll(place=self._binding.beginning(statement))
+
+    def _no_connection(self, statement: tree.Statement) -> ConnectionNotFoundError:
+        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+        place = self._binding.beginning(statement)
+        return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
+
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
         """The connection that a statement reads through."""
         if using:
@@ -244,10 +255,9 @@ class _Binder:
         names = [one.name for one in self._known.values()]
         if len(names) == 1:
             return names[0]
-        place = self._binding.beginning(statement)
         if not names:
-            hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
-            raise ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
+            raise self._no_connection(statement)
+        place = self._binding.beginning(statement)
         hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 

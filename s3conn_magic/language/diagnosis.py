@@ -145,7 +145,7 @@ def _reference(stop: _Stop) -> Reference | None:
         exact = [one for one in possible if words[:length] == one.name.split()[:length]]
         if len(exact) == 1:
             return exact[0]
-    return None
+    return next((one for one in possible if [one.name] == words[:1]), None)
 
 
 def _option(stop: _Stop) -> Option | None:

@@ -226,7 +226,10 @@ test = _statement(
 )
 use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
 list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
-explore = _statement(tree.Explore, _words("EXPLORE") - pp.Opt(location) - pp.Opt(using))
+_explored = _statement(tree.ExploreAll, _words("ALL CONNECTIONS")) | _statement(
+    tree.Explore, pp.Opt(location) - pp.Opt(using)
+)
+explore = _from_first_word(_words("EXPLORE") - _explored)
 preview = _statement(
     tree.Preview,
     _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),

@@ -172,6 +172,11 @@ class Preview(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExploreAll(Plan):
+    """A tree of all connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Plan):
     """Give a setting of the session a value that has been read."""
 

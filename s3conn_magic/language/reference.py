@@ -147,8 +147,14 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "EXPLORE",
         "EXPLORE ['s3://bucket/prefix'] [USING name]",
-        "A tree of buckets, folders and objects to open and search.",
+        "A tree of buckets, folders and objects to open, search, look into, download, upload and delete.",
         "EXPLORE 's3://bucket/';",
+    ),
+    Reference(
+        "EXPLORE ALL CONNECTIONS",
+        "EXPLORE ALL CONNECTIONS",
+        "One tree whose roots are the session's connections, each opening to its display filters or buckets.",
+        "EXPLORE ALL CONNECTIONS;",
     ),
     Reference(
         "PREVIEW",

@@ -37,6 +37,12 @@ def _connections(value: Any) -> int:
     raise ValueError("this is none")
 
 
+def _explorer_ui(value: Any) -> str:
+    if isinstance(value, str) and value.lower() in {"auto", "basic"}:
+        return value.lower()
+    raise ValueError("this is neither")
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("PROGRESS", values.boolean, "TRUE or FALSE", "Show how far a listing is, after half a second.", True),
     Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
@@ -46,6 +52,13 @@ SETTINGS: tuple[Setting, ...] = (
         f"a whole number from 1 to {_MOST_CONNECTIONS}",
         "Most requests of one listing that are under way.",
         32,
+    ),
+    Setting(
+        "EXPLORER_UI",
+        _explorer_ui,
+        "'auto' or 'basic'",
+        "How EXPLORE is shown: 'basic' is made of plain ipywidgets, for pages where the explorer's own script cannot load.",
+        "auto",
     ),
 )
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

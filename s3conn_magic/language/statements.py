@@ -230,6 +230,11 @@ class Preview(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExploreAll(Statement):
+    """`EXPLORE ALL CONNECTIONS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Statement):
     """`SET name = value`: a setting of the session."""
 
