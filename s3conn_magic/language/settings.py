@@ -57,7 +57,7 @@ SETTINGS: tuple[Setting, ...] = (
         "EXPLORER_UI",
         _explorer_ui,
         "'auto' or 'basic'",
-        "How EXPLORE is shown: 'basic' is made of plain ipywidgets, for pages where the explorer's own script cannot load.",
+        "How EXPLORE is shown: 'basic' is made of plain ipywidgets, where the explorer's own script cannot load.",
         "auto",
     ),
 )

@@ -1,0 +1,217 @@
+"""The explorer of plain ipywidgets, for pages where a widget's own script cannot load: one folder at a time.
+
+It takes 19 widget models, whatever it shows. What is listed is the state of an ipywidgets `Select`, so a notebook that
+saves its widgets' state saves the keys that are shown.
+"""
+
+from __future__ import annotations
+
+import threading
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from s3conn_magic.locations import visible
+from s3conn_magic.views.explorer.background import Work
+from s3conn_magic.views.explorer.columns import NO_SIZE
+from s3conn_magic.views.explorer.details import description_values, error_values, preview_values
+from s3conn_magic.views.explorer.navigator import Navigator
+from s3conn_magic.views.explorer.snapshot import frame, html_table, text_tree
+from s3conn_magic.views.explorer.wire import crumbs, shown_name, size_text, summary, tail_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import pandas as pd
+
+    from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.locations import Location
+    from s3conn_magic.views.explorer.model import Children, ChildrenOf, Objects
+
+_ROWS_AT_MOST = 5_000
+_TEXT_AT_MOST = 4_000
+_AS_IT_IS = "tex2jax_ignore mathjax_ignore"
+"""The classes by which MathJax leaves an element alone: a key may read `$x$`."""
+
+
+class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """A breadcrumb, a list and buttons.
+
+    Args:
+        children: lists the children of a location; called in background threads.
+        title: what stands before the buckets, such as the connection's name.
+        location: where it begins; None for the roots.
+        first: the first page of that, where the caller has listed it already.
+        objects: looks at single objects; without it, only folders can be looked into.
+    """
+
+    def __init__(
+        self,
+        children: ChildrenOf,
+        *,
+        title: str,
+        location: Location | None = None,
+        first: Children | None = None,
+        objects: Objects | None = None,
+    ) -> None:
+        self._title = title
+        self._objects = objects
+        self._showing = threading.RLock()
+        self._work: Work[str] | None = None
+        self._navigator = Navigator(children, self._show, location, first)
+        self._build()
+        super().__init__([self._crumbs, self._bar, self._rows, self._acts, self._about], layout=self._wide)
+        self._navigator.begin()
+
+    def _build(self) -> None:
+        self._wide = ipywidgets.Layout(width="100%")
+        narrow = ipywidgets.Layout(width="auto")
+        style = ipywidgets.ButtonStyle()
+        text_style = ipywidgets.HTMLStyle()
+        self._crumbs = ipywidgets.HTML(layout=self._wide, style=text_style)
+        self._about = ipywidgets.HTML(layout=self._wide, style=text_style)
+        self._rows = ipywidgets.Select(options=[], rows=14, layout=self._wide)
+        self._find = ipywidgets.Text(placeholder="Begins with… or s3://…", continuous_update=False, layout=narrow)
+
+        def button(label: str, act: Callable[[], None]) -> Any:
+            made = ipywidgets.Button(description=label, layout=narrow, style=style)
+            made.on_click(lambda _: act())
+            return made
+
+        self._more = button("Load more", lambda: self._navigator.more(self._navigator.tree.root.number))
+        bar = [button("Up", self._navigator.up), self._find, button("Refresh", self.refresh)]
+        self._bar = ipywidgets.HBox(bar, layout=self._wide)
+        self._acts = ipywidgets.HBox([button("Open", self._open), self._more], layout=self._wide)
+        self._find.observe(lambda change: self._navigator.go(change["new"]), "value")
+
+    # For Python
+
+    @property
+    def location(self) -> Location | None:
+        """The folder that is shown."""
+        return self._navigator.tree.root.location
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """The `s3://` URI of the chosen row, exact."""
+        with self._navigator.lock:
+            row, root = self._rows.value, self._navigator.tree.root
+            chosen = [] if row is None or row >= len(root.rows) else [root.rows.location(row)]
+        return tuple(one.uri for one in chosen if one.bucket)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """What is loaded, with the columns of the other explorer's `frame`."""
+        with self._navigator.lock:
+            return frame(self._navigator.tree)
+
+    def to_frame(self, *, recursive: bool = False) -> pd.DataFrame:
+        """List `location` now, whole, as LIST does; with `recursive` every object below it.
+
+        Raises:
+            S3ConnError: it cannot be listed.
+            NotImplementedError: the explorer was made without `objects`.
+        """
+        if self._objects is None:
+            raise NotImplementedError("this explorer knows a tree only")
+        return self._objects.frame(self.location, recursive=recursive)
+
+    def refresh(self) -> None:
+        """List the folder afresh, in the background."""
+        self._navigator.refresh()
+
+    def go(self, location: str | Location) -> None:
+        """Show a location, in the background; what follows its last `/` is the beginning of a name."""
+        self._navigator.go(str(location))
+
+    def close(self) -> None:
+        """Stop every listing and take the explorer off the page."""
+        self._navigator.stop()
+        super().close()
+
+    # For the browser
+
+    def _show(self) -> None:
+        """Show the folder as it is now; called in whatever thread has changed it."""
+        with self._showing, self._navigator.lock:
+            root, chosen = self._navigator.tree.root, self._rows.value
+            rows = range(min(len(root.rows), _ROWS_AT_MOST))
+            options = [(_label(root, row), row) for row in rows]
+            if tuple(options) != self._rows.options:
+                self._rows.options = options
+                self._rows.value = chosen if chosen in rows else (0 if rows else None)
+            self._crumbs.value = self._heading()
+            self._more.disabled = root.busy or (root.token is None and root.error is None)
+
+    def _heading(self) -> str:
+        navigator = self._navigator
+        root = navigator.tree.root
+        path = " / ".join([visible(self._title), *(label for label, _ in crumbs(root.location))])
+        tails = [line for line in navigator.tree.lines(len(root.rows), len(root.rows) + 1) if line.row < 0]
+        said = " ".join(part for line in tails for part in tail_text(line) if part)
+        said = said or summary(navigator.cursor) or navigator.said[1]
+        cut = f" The first {_ROWS_AT_MOST:,} are shown." if len(root.rows) > _ROWS_AT_MOST else ""
+        return _html([("b", path), ("div", said + cut)])
+
+    def _open(self) -> None:
+        """Open the chosen folder, or tell of the chosen object."""
+        with self._navigator.lock:
+            row, root = self._rows.value, self._navigator.tree.root
+            if row is None or row >= len(root.rows):
+                return
+            if not root.rows.is_prefix(row):
+                self._tell_of(root.rows.location(row))
+                return
+        self._about.value = ""
+        self._navigator.root((root.number, row))
+
+    def _tell_of(self, location: Location) -> None:
+        objects = self._objects
+        if objects is None:
+            return
+        if self._work:
+            self._work.cancel()
+        self._about.value = _html([("i", f"Reading {visible(location.name)}…")])
+        work = self._work = Work[str](lambda _: _about(objects, location))
+        work.start(lambda text: self._told(work, text), lambda error: self._told(work, _problem(error)))
+
+    def _told(self, work: Work[str], text: str) -> None:
+        if work is self._work:
+            self._about.value = text
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        data = super()._repr_mimebundle_(**kwargs)
+        with self._navigator.lock:
+            tree = self._navigator.tree
+            return {**data, "text/html": html_table(self._title, tree), "text/plain": text_tree(self._title, tree)}
+
+
+def _label(folder: Any, row: int) -> str:
+    size = folder.rows.sizes[row]
+    weight = "" if size == NO_SIZE else f"  ({size_text(size)})"
+    return f"{'▸ ' if folder.rows.is_prefix(row) else '   '}{shown_name(folder, row)}{weight}"
+
+
+def _about(objects: Objects, location: Location) -> str:
+    """What an object is, and the beginning of what is in it."""
+    description = objects.describe(location, None)
+    preview = objects.preview(location, description, None)
+    facts, content = description_values(description), preview_values(preview)
+    parts = [("b", visible(location.uri)), *(("div", f"{name}: {value}") for name, value in facts["facts"])]
+    parts += [("div", note) for note in (*facts["notes"], *content["notes"])] + [("i", content["summary"])]
+    table = content["table"]
+    if table:
+        lines = [table["columns"], *([cell or "" for cell in row] for row in table["rows"][:20])]
+        return _html([*parts, ("pre", "\n".join("  ".join(line) for line in lines))])
+    return _html([*parts, ("pre", (content["text"] or "")[:_TEXT_AT_MOST])])
+
+
+def _problem(error: S3ConnError) -> str:
+    said = error_values(error)
+    return _html([("b", said["message"]), ("div", said["hint"])])
+
+
+def _html(parts: Iterable[tuple[str, str]]) -> str:
+    inner = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in parts if text)
+    return f'<div class="{_AS_IT_IS}">{inner}</div>'
