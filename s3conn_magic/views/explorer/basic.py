@@ -1,6 +1,6 @@
 """The explorer of plain ipywidgets, for pages where a widget's own script cannot load: one folder at a time.
 
-It takes 19 widget models, whatever it shows. What is listed is the state of an ipywidgets `Select`, so a notebook that
+It takes 17 widget models, whatever it shows. What is listed is the state of an ipywidgets `Select`, so a notebook that
 saves its widgets' state saves the keys that are shown.
 """
 
@@ -68,9 +68,8 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         self._wide = ipywidgets.Layout(width="100%")
         narrow = ipywidgets.Layout(width="auto")
         style = ipywidgets.ButtonStyle()
-        text_style = ipywidgets.HTMLStyle()
-        self._crumbs = ipywidgets.HTML(layout=self._wide, style=text_style)
-        self._about = ipywidgets.HTML(layout=self._wide, style=text_style)
+        self._crumbs = ipywidgets.HTML(layout=self._wide)
+        self._about = ipywidgets.HTML(layout=self._wide, style=self._crumbs.style)
         self._rows = ipywidgets.Select(options=[], rows=14, layout=self._wide)
         self._find = ipywidgets.Text(placeholder="Begins with… or s3://…", continuous_update=False, layout=narrow)
 
@@ -136,11 +135,12 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         """Show the folder as it is now; called in whatever thread has changed it."""
         with self._showing, self._navigator.lock:
             root, chosen = self._navigator.tree.root, self._rows.value
-            rows = range(min(len(root.rows), _ROWS_AT_MOST))
+            most = min(len(root.rows), _ROWS_AT_MOST)
+            rows = [line.row for line in self._navigator.tree.lines(0, most)]
             options = [(_label(root, row), row) for row in rows]
             if tuple(options) != self._rows.options:
                 self._rows.options = options
-                self._rows.value = chosen if chosen in rows else (0 if rows else None)
+                self._rows.value = chosen if chosen in rows else (rows[0] if rows else None)
             self._crumbs.value = self._heading()
             self._more.disabled = root.busy or (root.token is None and root.error is None)
 
