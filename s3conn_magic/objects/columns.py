@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 COLUMNS_AT_MOST = 2_000
 _DEPTH_AT_MOST = 16
+_UNFIT = (pa.ArrowException, NotImplementedError, ValueError, TypeError, OverflowError, LookupError)
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
@@ -93,21 +94,23 @@ def schema_of(found: pa.Schema) -> tuple[tuple[str, str], ...]:
 
 
 def frame(found: pa.Table) -> pd.DataFrame:
-    """A frame with the same types; a column that pandas cannot hold so is its values' text."""
+    """A frame with the same types; a column with values that Python or pandas cannot hold is their text."""
     columns = [_series(column) for column in found.columns]
     made = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(found)))
     return made.set_axis(found.column_names, axis=1)
 
 
 def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
-    attempts: tuple[Callable[[], Any], ...] = (
-        lambda: pd.Series(pd.arrays.ArrowExtensionArray(_plain(column))),
-        lambda: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(map(_text, column), pa.string())]))),
-    )
     try:
-        return attempts[0]()  # type: ignore[no-any-return]
-    except (pa.ArrowException, NotImplementedError, ValueError, TypeError):
-        return attempts[1]()  # type: ignore[no-any-return]
+        plain = _plain(column)
+        if "_view<" in str(plain.type):  # pandas holds lists of that kind and cannot show them
+            return pd.Series(pd.arrays.ArrowExtensionArray(_texts(column)))
+        plain.to_pylist()  # a year beyond 9999 is no Python value, and would fail when it is shown
+        series = pd.Series(pd.arrays.ArrowExtensionArray(plain))
+        series.head(2).to_string()
+    except _UNFIT:
+        return pd.Series(pd.arrays.ArrowExtensionArray(_texts(column)))
+    return series
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -116,5 +119,18 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else column
 
 
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """As Arrow writes the values, or the numbers that they are stored as, or nothing but that they are there."""
+    for through in (None, pa.int64(), pa.int32()):
+        try:
+            return (column.cast(through) if through else column).cast(pa.string())
+        except pa.ArrowException:
+            continue
+    return pa.chunked_array([pa.array([_text(value) for value in column], pa.string())])
+
+
 def _text(value: pa.Scalar) -> str | None:
-    return str(value) if value.is_valid else None
+    try:
+        return _valid(str(value)) if value.is_valid else None
+    except _UNFIT:
+        return "?"

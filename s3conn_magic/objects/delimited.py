@@ -27,10 +27,14 @@ _FIGURES = re.compile(r"[\d\s.,:/+-]+")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How records are written, and how many of those looked at have the usual number of fields."""
+    """How records are written, and how many of those looked at have the usual number of fields.
+
+    `sure` when all quotes stand where they must and close.
+    """
 
     delimiter: str
     quoting: int
+    sure: bool
     width: int
     share: float
     records: int
@@ -89,7 +93,7 @@ def _made(header: list[str], records: list[list[str]], dialect: Dialect, *, comp
 
 def _dialect(text: str, whole: bool, named: str | None) -> Dialect | None:
     found = [one for each in _DELIMITERS for one in _tries(text, each, whole)]
-    best = max(found, key=lambda one: (one.width > 1, round(one.share, 1), one.delimiter == named, one.width))
+    best = max(found, key=lambda one: _fit(one, named))
     if named is None:
         certain = best.width > 1 and best.share == 1 and best.records >= _FEWEST_RECORDS
         return best if certain else None
@@ -98,24 +102,43 @@ def _dialect(text: str, whole: bool, named: str | None) -> Dialect | None:
     return next((one for one in found if one.delimiter == named and one.width == 1 and one.share >= _MOSTLY), None)
 
 
+def _fit(one: Dialect, named: str | None) -> tuple[Any, ...]:
+    """More is better. A quote that opens by mistake swallows records: as many as can be is the last criterion."""
+    return one.width > 1, round(one.share, 1), one.delimiter == named, one.width, one.share, one.sure, one.records
+
+
 def _tries(text: str, delimiter: str, whole: bool) -> Iterator[Dialect]:
-    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        try:
-            sample = list(islice(_records(text, delimiter, quoting, whole=whole), _SAMPLE))
-        except csv.Error:
-            sample = []
+    for quoting, strict in ((csv.QUOTE_MINIMAL, True), (csv.QUOTE_MINIMAL, False), (csv.QUOTE_NONE, False)):
+        sample = _sample(text, delimiter, quoting, whole=whole, strict=strict)
         (width, count), *_ = Counter(map(len, sample)).most_common(1) or [(1, 0)]
-        yield Dialect(delimiter, quoting, width, count / max(len(sample), 1), len(sample))
+        closed = strict and bool(whole or _sample(text, delimiter, quoting, whole=True, strict=True))
+        yield Dialect(delimiter, quoting, closed and bool(sample), width, count / max(len(sample), 1), len(sample))
 
 
-def _records(text: str, delimiter: str, quoting: int, *, whole: bool) -> Iterator[list[str]]:
+def _sample(text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool) -> list[list[str]]:
+    try:
+        return list(islice(_records(text, delimiter, quoting, whole=whole, strict=strict), _SAMPLE))
+    except csv.Error:
+        return []
+
+
+def _records(
+    text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool = False
+) -> Iterator[list[str]]:
     """Records but blank ones; of a text that goes on, all but the last."""
-    reader: Any = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=strict)  # type: ignore[arg-type]
     held: list[str] | None = None
-    for record in reader:
-        if held is not None:
-            yield held
-        held = record or None
+    try:
+        for record in reader:
+            if held is not None:
+                yield held
+            held = record or None
+    except csv.Error as error:
+        # A quote that is open where the text was cut belongs to the record that is left out.
+        if whole or "unexpected end" not in str(error):
+            raise
+        whole = True
     if held is not None and whole:
         yield held
 

@@ -106,7 +106,8 @@ class S3Frame(pd.DataFrame):
 
     def _formatters(self) -> dict[Any, Callable[[Any], str]]:
         kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
-        return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or kind == "object"}
+        texts = {"object", "string[pyarrow]", "large_string[pyarrow]"}
+        return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or str(kind) in texts}
 
 
 def _lines(text: str) -> str:

@@ -202,11 +202,5 @@ def _shown_column(column: pd.Series[Any]) -> list[str]:
 
 
 def _shown_value(value: Any) -> str:
-    """Times far from now are no Python values: they are shown as Arrow does."""
-    if not value.is_valid:
-        return ""
-    try:
-        text = str(value.as_py())
-    except (ValueError, OverflowError, TypeError):
-        text = str(value)
+    text = str(value.as_py()) if value.is_valid else ""
     return visible(text[: _CELL + 1] if len(text) <= _CELL else text[: _CELL - 1] + "…")
