@@ -39,8 +39,8 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
         raise refusal(connection.name, what)
 
 
-def exists(connection: Connection, location: Location) -> bool:
-    """Whether an object may be there: also true where the identity may not know.
+def exists(connection: Connection, location: Location) -> bool | None:
+    """Whether an object is there; None where the identity may not know.
 
     Raises:
         S3ConnError: the bucket cannot be reached.
@@ -49,7 +49,7 @@ def exists(connection: Connection, location: Location) -> bool:
     try:
         return bool(translated(partial(_head, client, location), resource=location.arn))
     except AccessDeniedError:
-        return True
+        return None
 
 
 def _head(client: Any, location: Location) -> bool:

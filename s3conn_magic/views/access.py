@@ -45,10 +45,11 @@ class ConnectionObjects:
             return error.message.capitalize()
         return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
 
-    def snippets(self, location: Location, *, is_prefix: bool) -> Sequence[Snippet]:
+    def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
         """Code that reads it."""
         try:
-            return snippets(self._of(location).name, location, is_prefix=is_prefix)
+            name = self._of(location).name
+            return snippets(name, location, is_prefix=is_prefix, version_id=version_id)
         except ConnectionNotFoundError:
             return []
 
@@ -68,7 +69,7 @@ class ConnectionObjects:
         """GetObject, as a stream."""
         return Download(self._of(location), location, version_id=version_id)
 
-    def exists(self, location: Location) -> bool:
+    def exists(self, location: Location) -> bool | None:
         """HeadObject."""
         return writing.exists(self._of(location), location)
 

@@ -29,6 +29,11 @@ class Through(Location):
 
     connection: str = ""
 
+    @property
+    def uri(self) -> str:
+        """The exact `s3://` form; a connection is none of its own."""
+        return Location(self.bucket, self.key).uri if self.bucket else "s3://"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -134,7 +139,7 @@ class Objects(Protocol):
     def refuses_writes(self, location: Location | None) -> str:
         """Why nothing may be written at a location; empty where it may be tried."""
 
-    def snippets(self, location: Location, *, is_prefix: bool) -> Sequence[Snippet]:
+    def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
         """Code that reads an object, or what lies below a prefix."""
 
     def describe(self, location: Location, version_id: str | None) -> Description:
@@ -149,8 +154,8 @@ class Objects(Protocol):
     def download(self, location: Location, version_id: str | None) -> Outgoing:
         """Begin to read it."""
 
-    def exists(self, location: Location) -> bool:
-        """Whether an object may be there already."""
+    def exists(self, location: Location) -> bool | None:
+        """Whether an object is there already; None where nobody may know."""
 
     def upload(self, location: Location, size: int, content_type: str, *, overwrite: bool) -> Incoming:
         """Begin to write an object of `size` bytes."""

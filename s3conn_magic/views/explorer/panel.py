@@ -217,7 +217,7 @@ class Panel:
 
     def _head(self, subject: Subject) -> dict[str, Any]:
         where = subject.location
-        snippets = self._objects.snippets(where, is_prefix=subject.is_prefix)
+        snippets = self._objects.snippets(where, subject.version_id, is_prefix=subject.is_prefix)
         return {
             "open": True,
             "name": visible(where.name) or "(folder marker)",

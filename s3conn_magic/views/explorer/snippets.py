@@ -9,6 +9,8 @@ from s3conn_magic.language.render import name_text
 from s3conn_magic.views.explorer.model import Snippet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from s3conn_magic.locations import Location
 
 _COMPRESSIONS = (".gz", ".zst", ".bz2")
@@ -37,35 +39,42 @@ _POLARS = {
 }
 
 
-def snippets(connection: str, location: Location, *, is_prefix: bool) -> list[Snippet]:
-    """Code for pandas, polars, DuckDB and boto3; what a library cannot read directly goes through pandas.
+def snippets(connection: str, location: Location, *, is_prefix: bool, version_id: str | None = None) -> list[Snippet]:
+    """Code for pandas, polars, DuckDB and boto3; for boto3 only where the name does not tell a format.
 
     Args:
         connection: name of the connection.
         location: an object, or with `is_prefix` a folder or bucket.
         is_prefix: whether to read what lies below.
+        version_id: the version to read, the current one by default.
     """
     if is_prefix:
         return _for_prefix(connection, location)
+    body = f"{_client(connection)}\n{_get(location, version_id)}"
+    plain = Snippet("boto3", f"{_imports()}\n\n{body}\ndata = body.read()")
     form, compression = _form(location.key)
-    body = _body(connection, location)
-    found = [Snippet("boto3", f"import s3conn_magic\n\n{_client(connection)}\n{_get(location)}\ndata = body.read()")]
-    if form:
-        pandas = _PANDAS[form].format(compression=f', compression="{compression}"' if compression else "")
-        found = [
-            Snippet("pandas", f"import pandas as pd\n{body}\ndf = {pandas}"),
-            *_polars(form, compression, body),
-            Snippet("DuckDB", f'import duckdb\nimport pandas as pd\n{body}\ndf = {pandas}\nduckdb.sql("FROM df")'),
-            *found,
-        ]
-    return found
+    return [*_tables(form, compression, f"{body}\nbody = io.BytesIO(body.read())"), plain] if form else [plain]
 
 
-def _polars(form: str, compression: str, body: str) -> list[Snippet]:
-    opened = {"": "", "gzip": "\nimport gzip\nbody = gzip.open(body)", "bz2": "\nimport bz2\nbody = bz2.open(body)"}
-    if compression not in opened:
-        return []
-    return [Snippet("polars", f"import polars as pl\n{body}{opened[compression]}\ndf = {_POLARS[form]}")]
+def _tables(form: str, compression: str, body: str) -> list[Snippet]:
+    pandas = _PANDAS[form].format(compression=f', compression="{compression}"' if compression else "")
+    opened = {"": "", "gzip": "\nbody = gzip.open(body)", "bz2": "\nbody = bz2.open(body)"}
+    first = {"": ["io"], "gzip": ["gzip", "io"], "bz2": ["bz2", "io"]}
+    polars = []
+    if compression in opened:
+        imports = _imports("polars as pl", first=first[compression])
+        polars = [Snippet("polars", f"{imports}\n\n{body}{opened[compression]}\ndf = {_POLARS[form]}")]
+    duckdb = f'{_imports("duckdb", "pandas as pd", first=["io"])}\n\n{body}\ndf = {pandas}\nduckdb.sql("FROM df")'
+    return [
+        Snippet("pandas", f"{_imports('pandas as pd', first=['io'])}\n\n{body}\ndf = {pandas}"),
+        *polars,
+        Snippet("DuckDB", duckdb),
+    ]
+
+
+def _imports(*names: str, first: Sequence[str] = ()) -> str:
+    lines = [f"import {name}" for name in first] + ([""] if first else [])
+    return "\n".join([*lines, *(f"import {name}" for name in (*names, "s3conn_magic"))])
 
 
 def _form(key: str) -> tuple[str, str]:
@@ -81,34 +90,23 @@ def _client(connection: str) -> str:
     return f's3 = s3conn_magic.connection({connection!a}).client("s3")'
 
 
-def _get(location: Location) -> str:
-    return f'body = s3.get_object(Bucket={location.bucket!a}, Key={location.key!a})["Body"]'
-
-
-def _body(connection: str, location: Location) -> str:
-    lines = [
-        "import io",
-        "import s3conn_magic",
-        "",
-        _client(connection),
-        _get(location),
-        "body = io.BytesIO(body.read())",
-    ]
-    return "\n".join(lines)
+def _get(location: Location, version_id: str | None) -> str:
+    version = f", VersionId={version_id!a}" if version_id else ""
+    return f'body = s3.get_object(Bucket={location.bucket!a}, Key={location.key!a}{version})["Body"]'
 
 
 def _for_prefix(connection: str, location: Location) -> list[Snippet]:
     statement = ascii(f"LIST {quoted(location.uri)} USING {name_text(connection)} RECURSIVE")
-    frame = f"import s3conn_magic\n\ndf = s3conn_magic.execute({statement})"
+    frame = f"df = s3conn_magic.execute({statement})"
     pages = (
-        f"import s3conn_magic\n\n{_client(connection)}\n"
+        f"{_imports()}\n\n{_client(connection)}\n"
         'pages = s3.get_paginator("list_objects_v2").paginate'
         f"(Bucket={location.bucket!a}, Prefix={location.key!a})\n"
         'keys = [one["Key"] for page in pages for one in page.get("Contents", [])]'
     )
     return [
-        Snippet("pandas", frame),
-        Snippet("polars", f"import polars as pl\n{frame}\ndf = pl.from_pandas(df)"),
-        Snippet("DuckDB", f'import duckdb\n{frame}\nduckdb.sql("FROM df LIMIT 10")'),
+        Snippet("pandas", f"{_imports()}\n\n{frame}"),
+        Snippet("polars", f"{_imports('polars as pl')}\n\n{frame}\ndf = pl.from_pandas(df)"),
+        Snippet("DuckDB", f'{_imports("duckdb")}\n\n{frame}\nduckdb.sql("FROM df LIMIT 10")'),
         Snippet("boto3", pages),
     ]

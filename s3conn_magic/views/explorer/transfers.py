@@ -112,12 +112,13 @@ class Uploads:
             self._tasks.change(task, state="failed", text=reason)
             return
         there = self._objects.exists(location)
-        question = f"{visible(location.uri)} exists already, or may. Replace it?"
-        if there and not self._tasks.ask(task, question, "Replace"):
+        known = "exists already" if there else "may exist already: the connection may not look"
+        question = f"{visible(location.uri)} {known}. Replace it?"
+        if there is not False and not self._tasks.ask(task, question, "Replace"):
             return
         with self._slots:
             if not task.stop.is_set():
-                self._write(task, self._objects.upload(location, size, mime, overwrite=there), size)
+                self._write(task, self._objects.upload(location, size, mime, overwrite=there is not False), size)
         if task.stop.is_set():
             self._tasks.change(task, state="stopped", text="Stopped: nothing was written")
 
