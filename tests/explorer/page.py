@@ -1,0 +1,101 @@
+"""An explorer without a browser: what a page would send and get."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.views.explorer.widget import Explorer
+from s3conn_magic.views.explorer.wire import shown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Page(Explorer):
+    """An explorer that keeps its messages.
+
+    Attributes:
+        got: every message so far, each with its buffers under `buffers`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.got: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        super().__init__(*args, **options)
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Keep a message."""
+        with self._news:
+            self.got.append({**json.loads(content["json"]), "buffers": buffers or []})
+            self._news.notify_all()
+
+    def do(self, type: str, *buffers: bytes, **what: Any) -> None:  # noqa: A002 - the message's own name
+        """Send what a page would send."""
+        self._receive(self, {"type": type, **what}, list(buffers))
+
+    def until(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """The first message of that kind, when it has come."""
+        with self._news:
+            assert self._news.wait_for(lambda: any(map(wanted, self.got)), timeout=20), self.got[-3:]
+            return next(filter(wanted, self.got))
+
+    def last(self, type: str) -> dict[str, Any]:  # noqa: A002
+        """The latest message of a type."""
+        return [message for message in self.got if message["type"] == type][-1]
+
+    def place(self, name: str) -> list[int]:
+        """The place of the row with this shown name."""
+        tree = self._navigator.tree
+        with self._navigator.lock:
+            lines = [line for line in tree.lines(0, len(tree)) if line.row >= 0]
+        return list(next(line.place for line in lines if shown_name(line.folder, line.row) == name))
+
+    def names(self) -> list[str]:
+        """The shown names of all rows."""
+        tree = self._navigator.tree
+        with self._navigator.lock:
+            return [shown_name(line.folder, line.row) for line in tree.lines(0, len(tree)) if line.row >= 0]
+
+    def settled(self) -> Page:
+        """Wait until nothing is listed any more."""
+        self.until(lambda _: not self._navigator.busy)
+        return self
+
+    def open(self, *names: str) -> Page:
+        """Open these folders, one after the other."""
+        for name in names:
+            self.do("toggle", place=self.place(name))
+            with self._news:
+                assert self._news.wait_for(lambda: not self._navigator.busy, timeout=20)
+        return self
+
+    def show(self, name: str) -> Page:
+        """Show a row in the panel, and wait until everything about it is there."""
+        self.got.clear()
+        self.do("show", place=self.place(name))
+        self.until(lambda one: one["type"] == "preview" and not one.get("busy"))
+        return self
+
+    def choose(self, *names: str) -> Page:
+        """Choose these rows."""
+        for at, name in enumerate(names):
+            self.do("at", place=self.place(name), mode="toggle" if at else "one")
+        return self
+
+    def task(self, id: str, state: str) -> dict[str, Any]:  # noqa: A002
+        """The line of that id, when it is in that state."""
+
+        def found(one: dict[str, Any]) -> list[Any]:
+            lines = one.get("tasks", [])
+            return [line for line in lines if line["id"] == id and line["state"] == state]
+
+        return found(self.until(found))[0]
+
+    def upload(self, id: str, name: str, data: bytes, piece: int = 1024 * 1024) -> None:  # noqa: A002
+        """Send a file as a page does: no more pieces than there is credit for."""
+        self.do("upload", id=id, name=name, size=len(data), mime="text/plain")
+        for number, at in enumerate(range(0, len(data), piece)):
+            self.until(lambda one, n=number: any(t["id"] == id and t["credit"] > n for t in one.get("tasks", [])))
+            self.do("chunk", data[at : at + piece], id=id, at=at)

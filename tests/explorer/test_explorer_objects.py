@@ -1,0 +1,622 @@
+"""The panel, links, downloads, uploads and deletions of an explorer over the sandbox, without a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from clients import client
+from page import Page
+from recording import error, passing_to, recording
+from statements import Statements, create
+
+from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
+from s3conn_magic.locations import Location
+from s3conn_magic.objects import writing
+from s3conn_magic.objects.fetching import presign
+from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
+from s3conn_magic.views.access import ConnectionObjects
+from s3conn_magic.views.explorer import transfers
+from s3conn_magic.views.explorer.deletion import DELETE_AT_MOST
+from s3conn_magic.views.explorer.snippets import snippets
+from s3conn_magic.views.tree import ConnectionChildren
+
+CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.fixture
+def upstream(sandbox):
+    """A boto3 client of the sandbox; what a test wrote to the empty bucket is gone afterwards."""
+    s3 = client("s3", sandbox.endpoint, sandbox.admin)
+    yield s3
+    for one in s3.list_objects_v2(Bucket=EMPTY).get("Contents", []):
+        s3.delete_object(Bucket=EMPTY, Key=one["Key"])
+    for one in s3.list_multipart_uploads(Bucket=EMPTY).get("Uploads", []):
+        s3.abort_multipart_upload(Bucket=EMPTY, Key=one["Key"], UploadId=one["UploadId"])
+
+
+@pytest.fixture
+def recorder(sandbox):
+    """What stands before the sandbox and keeps every request."""
+    with recording(passing_to(sandbox.endpoint)) as server:
+        yield server
+
+
+@pytest.fixture
+def connect(sandbox, recorder):
+    """Makes a connection through the recorder, with these options."""
+
+    def made(**options):
+        run = Statements()
+        run(create("lake", keys=sandbox.admin, ENDPOINT=recorder.endpoint, REGION="us-east-1", **options))
+        return run.connection("lake")
+
+    return made
+
+
+@pytest.fixture
+def explore(connect):
+    """Opens an explorer at a location."""
+    opened = []
+
+    def made(uri, connection=None):
+        connection = connection or connect()
+        children, location = ConnectionChildren(connection), Location.parse(uri)
+        first = children(location, None, cancelled=lambda: False)
+        objects = ConnectionObjects(lambda _: connection)
+        opened.append(Page(children, title="lake", location=location, first=first, objects=objects))
+        return opened[-1]
+
+    yield made
+    for page in opened:
+        page.close()
+
+
+def keys(upstream):
+    return [one["Key"] for one in upstream.list_objects_v2(Bucket=EMPTY).get("Contents", [])]
+
+
+# The panel
+
+
+def test_the_panel_tells_what_an_object_is_and_what_is_in_it(explore):
+    """Facts, metadata, tags and the first rows come one after the other, with the cost of reading them."""
+    page = explore(f"s3://{LAKE}/sales/").show("customers.csv")
+    head, details, preview = (page.last(kind) for kind in ("panel", "details", "preview"))
+    assert (head["uri"], head["arn"]) == (
+        f"s3://{LAKE}/sales/customers.csv",
+        f"arn:aws:s3:::{LAKE}/sales/customers.csv",
+    )
+    facts = dict(details["facts"])
+    assert facts["Storage class"] == "STANDARD"
+    assert facts["Size"].endswith("bytes)")
+    assert preview["kind"] == "table"
+    assert len(preview["table"]["rows"]) == 100
+    assert re.search(r"read [\d.]+ kB in \d request", preview["summary"])
+
+
+def test_tags_are_told(explore):
+    """The tags of an object are among its details."""
+    page = explore(f"s3://{LAKE}/").show("README.txt")
+    assert page.last("details")["tags"]
+
+
+def test_an_image_comes_in_pieces(explore, upstream):
+    """A picture's bytes arrive in buffers that put together are the object."""
+    page = explore(f"s3://{LAKE}/reports/").show("revenue.png")
+    exact = upstream.get_object(Bucket=LAKE, Key="reports/revenue.png")["Body"].read()
+    page.until(lambda one: one["type"] == "image" and one["at"] + len(one["buffers"][0]) == one["total"])
+    pieces = [one for one in page.got if one["type"] == "image"]
+    assert b"".join(bytes(one["buffers"][0]) for one in pieces) == exact
+    assert pieces[0]["mime"] == "image/png"
+
+
+def test_a_version_has_a_preview_of_its_own(explore, upstream):
+    """Each version can be chosen; what is shown then is that version's content."""
+    key = next(one["Key"] for one in upstream.list_objects_v2(Bucket=ARCHIVE)["Contents"])
+    listed = upstream.list_object_versions(Bucket=ARCHIVE, Prefix=key)["Versions"]
+    folder, _, name = key.rpartition("/")
+    page = explore(f"s3://{ARCHIVE}/{folder}/").show(name)
+    versions = page.last("details")["versions"]
+    assert [one["id"] for one in versions] == [one["VersionId"] for one in listed]
+    old = next(one for one in versions if not one["latest"])
+    page.got.clear()
+    page.do("version", id=old["id"])
+    page.until(lambda one: one["type"] == "preview" and not one.get("busy"))
+    shown = page.last("preview")["text"]
+    assert shown == upstream.get_object(Bucket=ARCHIVE, Key=key, VersionId=old["id"])["Body"].read().decode()
+    assert all(old["id"] in code for _, code in page.last("panel")["snippets"])
+
+
+def test_what_cannot_be_read_is_said_and_asked_again(explore, upstream):
+    """A missing object is an error in its place, and Retry shows it when it is there."""
+    upstream.put_object(Bucket=EMPTY, Key="late.txt", Body=b"here")
+    page = explore(f"s3://{EMPTY}/")
+    upstream.delete_object(Bucket=EMPTY, Key="late.txt")
+    page.show("late.txt")
+    assert page.last("details")["error"]["message"] == page.last("preview")["error"]["message"]
+    upstream.put_object(Bucket=EMPTY, Key="late.txt", Body=b"here")
+    page.got.clear()
+    page.do("retry")
+    page.until(lambda one: one.get("text") == "here")
+
+
+def test_an_answer_that_nobody_waits_for_is_not_shown(explore):
+    """After another row was chosen, only that one's answers are told."""
+    page = explore(f"s3://{LAKE}/sales/")
+    page.do("show", place=page.place("customers.csv"))
+    page.do("show", place=page.place("orders.csv"))
+    serial = page.last("panel")["serial"]
+    page.until(lambda one: one["type"] == "preview" and one["serial"] == serial and not one.get("busy"))
+    told = [one for one in page.got if one["type"] in {"details", "preview"} and not one.get("busy")]
+    assert {one["serial"] for one in told} == {serial}
+
+
+def test_a_page_that_opens_again_gets_the_panel(explore):
+    """Who loads the page anew sees the panel as it was, without another request."""
+    page = explore(f"s3://{LAKE}/").show("README.txt")
+    before = [one for one in page.got if one["type"] in {"panel", "details", "preview"} and not one.get("busy")]
+    page.got.clear()
+    page.do("begin", seq=1)
+    assert [one for one in page.got if one["type"] in {"panel", "details", "preview"}] == before
+
+
+def test_hostile_keys_are_visible_in_the_panel_and_exact_in_what_is_copied(explore, upstream):
+    """No message of the panel holds a control or bidi character but in the exact URI, ARN and escaped code."""
+    names = [one["Key"] for one in upstream.list_objects_v2(Bucket=ODD, EncodingType="url")["Contents"]]
+    assert names
+    page = explore(f"s3://{ODD}/")
+    with page._navigator.lock:
+        tree = page._navigator.tree
+        places = [line.place for line in tree.lines(0, len(tree)) if not line.folder.rows.is_prefix(line.row)]
+        exact = [tree.root.rows.location(row).uri for _, row in places]
+    for place, uri in zip(places, exact, strict=True):
+        page.do("show", place=list(place))
+        head = page.last("panel")
+        assert head["uri"] == uri
+        shown = head["name"] + head["shown"] + "".join(code.replace("\n", "") for _, code in head["snippets"])
+        assert not re.search("[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", shown)
+
+
+# Links and code
+
+
+@pytest.mark.parametrize("seconds", [900, 3600, 43_200, 604_800])
+def test_a_link_opens_the_object_and_says_when_it_ends(explore, rclone_server, seconds):
+    """A link of each length opens exactly the object without credentials, and travels once, in answer to a click."""
+    run = Statements()
+    run(create("other", keys=rclone_server.keys, ENDPOINT=rclone_server.endpoint))
+    page = explore(f"s3://{LAKE}/", run.connection("other")).show("README.txt")
+    assert not [one for one in page.got if "Signature" in json.dumps(one, default=str)]
+    page.do("link", id="l1", seconds=seconds)
+    link = page.until(lambda one: one["type"] == "link")
+    with urllib.request.urlopen(link["url"], timeout=20) as answer:
+        assert answer.read() == (rclone_server.root / LAKE / "README.txt").read_bytes()
+    ends = datetime.strptime(link["ends"], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    assert abs(ends - datetime.now(UTC) - timedelta(seconds=seconds)) < timedelta(minutes=2)
+    page.got.clear()
+    page.do("begin", seq=1)
+    assert "Signature" not in json.dumps([page.got, page.get_state()], default=str)
+
+
+def test_a_link_lasts_only_so_long_as_is_offered(explore):
+    """A length that the panel does not offer makes no link."""
+    page = explore(f"s3://{LAKE}/").show("README.txt")
+    page.do("link", id="l1", seconds=86_400 * 365)
+    page.do("link", id="l2", seconds=900)
+    assert page.until(lambda one: one["type"] == "link")["id"] == "l2"
+
+
+def test_a_link_of_temporary_credentials_says_so(sandbox):
+    """With a session token the link ends with the credentials, and says it."""
+    sts = client("sts", sandbox.endpoint, sandbox.admin)
+    token = sts.get_session_token()["Credentials"]
+    run = Statements()
+    run(
+        create(
+            "short",
+            AWS_ACCESS_KEY_ID=token["AccessKeyId"],
+            AWS_SECRET_ACCESS_KEY=token["SecretAccessKey"],
+            AWS_SESSION_TOKEN=token["SessionToken"],
+            ENDPOINT=sandbox.endpoint,
+            VALIDATE=False,
+        )
+    )
+    link = presign(run.connection("short"), Location(LAKE, "README.txt"), 900)
+    assert "temporary" in link.note
+    assert token["SecretAccessKey"] not in repr(link) + link.url
+
+
+def test_no_link_where_the_key_travels_with_each_request(connect):
+    """With a customer's encryption key a link could not read the object, and is refused."""
+    with pytest.raises(S3ConnError, match="encryption key"):
+        presign(connect(ENCRYPTION_CUSTOMER_MANAGED_KEY=CUSTOMER_KEY), Location(LAKE, "README.txt"), 900)
+
+
+@pytest.mark.parametrize("label", ["pandas", "boto3"])
+def test_code_runs_as_it_is_pasted(sandbox, monkeypatch, label):
+    """The code for a file, pasted, reads it through the session's connection, and holds no secret."""
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    monkeypatch.setattr("s3conn_magic._current_session", lambda: run.session)
+    found = {one.label: one.code for one in snippets("lake", Location(LAKE, "sales/customers.csv"), is_prefix=False)}
+    assert set(found) == {"pandas", "polars", "DuckDB", "boto3"}
+    names = {}
+    exec(found[label], names)
+    assert len(names["df"] if label == "pandas" else names["data"]) > 100
+    assert sandbox.admin.secret_access_key.reveal() not in "".join(found.values())
+
+
+def test_code_for_a_folder_lists_it(sandbox, monkeypatch):
+    """The code for a folder, pasted, gives the frame of everything below it, whatever its name."""
+    run = Statements()
+    run(create('"my lake"', keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    monkeypatch.setattr("s3conn_magic._current_session", lambda: run.session)
+    found = {one.label: one.code for one in snippets("my lake", Location(LAKE, "sales/"), is_prefix=True)}
+    pandas, boto = {}, {}
+    exec(found["pandas"], pandas)
+    exec(found["boto3"], boto)
+    assert sorted(pandas["df"]["key"]) == sorted(boto["keys"])
+
+
+@pytest.mark.parametrize("key", ["a'b\n.csv", "\u202egnp.parquet", 'x"\\.jsonl.gz', "é.csv.zst", "plain"])
+def test_code_is_ascii_and_compiles_for_every_key(key):
+    """Whatever the key, the code is plain ASCII and valid Python that names the key exactly."""
+    for one in [
+        *snippets("c", Location("bucket", key), is_prefix=False),
+        *snippets("c", Location("bucket", key), is_prefix=True),
+    ]:
+        compile(one.code, one.label, "exec")
+        assert one.code.isascii()
+
+
+# Downloads
+
+
+def test_a_download_is_the_object(explore, upstream):
+    """The pieces of a download, put together, are the object, whatever its size."""
+    body = bytes(range(256)) * 5_000
+    upstream.put_object(Bucket=EMPTY, Key="a.bin", Body=body)
+    upstream.put_object(Bucket=EMPTY, Key="nothing", Body=b"")
+    page = explore(f"s3://{EMPTY}/")
+    for name, exact in (("a.bin", body), ("nothing", b"")):
+        page.show(name)
+        page.do("download", id=name)
+        page.task(name, "done")
+        pieces = [one for one in page.got if one["type"] == "piece" and one["id"] == name]
+        assert b"".join(bytes(one["buffers"][0]) for one in pieces) == exact
+        assert all(len(one["buffers"][0]) <= 1024 * 1024 for one in pieces)
+        assert {one["total"] for one in pieces} == {len(exact)}
+
+
+def test_a_download_can_be_stopped(explore, upstream):
+    """Stop ends a download that waits for its turn."""
+    upstream.put_object(Bucket=EMPTY, Key="a.bin", Body=b"x" * 6_000_000)
+    page = explore(f"s3://{EMPTY}/").show("a.bin")
+    page.do("download", id="d")
+    page.until(lambda one: one["type"] == "piece")
+    page.do("halt", id="d")
+    page.task("d", "stopped")
+    sent = sum(len(one["buffers"][0]) for one in page.got if one["type"] == "piece")
+    assert sent < 6_000_000
+
+
+def test_too_much_for_a_download_is_refused(explore, monkeypatch):
+    """Above the bound nothing is sent, and a link or code is named instead."""
+    monkeypatch.setattr(transfers, "DOWNLOAD_AT_MOST", 10)
+    page = explore(f"s3://{LAKE}/").show("README.txt")
+    page.do("download", id="d")
+    failed = page.task("d", "failed")
+    assert "link" in failed["hint"]
+    assert not [one for one in page.got if one["type"] == "piece"]
+
+
+# Uploads
+
+
+def test_small_and_large_files_arrive_whole(explore, upstream, recorder):
+    """A small file goes by one request, a large one in parts; both are the file, and the folder is listed afresh."""
+    page = explore(f"s3://{EMPTY}/in/")
+    large = bytes(range(251)) * 80_000
+    page.upload("s", "small.txt", b"hello")
+    page.upload("l", "lärge $x$.bin", large)
+    page.upload("n", "nothing", b"")
+    for each in "sln":
+        page.task(each, "done")
+    page.settled()
+    assert keys(upstream) == ["in/lärge $x$.bin", "in/nothing", "in/small.txt"]
+    assert upstream.get_object(Bucket=EMPTY, Key="in/lärge $x$.bin")["Body"].read() == large
+    assert upstream.head_object(Bucket=EMPTY, Key="in/small.txt")["ContentType"] == "text/plain"
+    page.until(lambda _: set(page.names()) == {"lärge $x$.bin", "nothing", "small.txt"})
+    assert sum(one.method == "POST" and "uploads" in one.query for one in recorder.requests) == 1
+    assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
+
+
+def test_an_object_is_replaced_only_after_a_question(explore, upstream):
+    """A file of a name that is taken asks first; no keeps the old object, yes replaces it."""
+    upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"old")
+    page = explore(f"s3://{EMPTY}/")
+    page.do("upload", id="no", name="a.txt", size=3, mime="")
+    assert "exists already" in page.task("no", "asking")["text"]
+    page.do("halt", id="no")
+    page.task("no", "stopped")
+    assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"old"
+    page.do("upload", id="yes", name="a.txt", size=3, mime="")
+    page.task("yes", "asking")
+    page.do("confirm", id="yes")
+    page.until(lambda one: any(t["id"] == "yes" and t["credit"] for t in one.get("tasks", [])))
+    page.do("chunk", b"new", id="yes", at=0)
+    page.task("yes", "done")
+    assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"new"
+
+
+def test_an_object_written_meanwhile_is_not_replaced(connect, upstream):
+    """Between the look and the write another writer may come: its object stays."""
+    upload = writing.Upload(connect(), Location(EMPTY, "race.txt"), 3)
+    upload.write(b"two")
+    upstream.put_object(Bucket=EMPTY, Key="race.txt", Body=b"one")
+    with pytest.raises(S3ConnError, match="written meanwhile"):
+        upload.finish()
+    assert upstream.get_object(Bucket=EMPTY, Key="race.txt")["Body"].read() == b"one"
+
+
+def test_a_stopped_upload_leaves_nothing(explore, upstream):
+    """Stopping a multipart upload aborts it: no object and no part is left."""
+    page = explore(f"s3://{EMPTY}/")
+    page.do("upload", id="u", name="big", size=30_000_000, mime="")
+    for number in range(10):
+        page.until(lambda one, n=number: any(t["id"] == "u" and t["credit"] > n for t in one.get("tasks", [])))
+        page.do("chunk", b"x" * 1024 * 1024, id="u", at=number)
+    page.until(lambda one: any(t["id"] == "u" and t["done"] > 9_000_000 for t in one.get("tasks", [])))
+    page.do("halt", id="u")
+    page.task("u", "stopped")
+    assert keys(upstream) == []
+    assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
+
+
+def test_closing_the_explorer_aborts_uploads(explore, upstream):
+    """An explorer that is closed leaves neither an object nor a part of one."""
+    page = explore(f"s3://{EMPTY}/")
+    page.do("upload", id="u", name="big", size=30_000_000, mime="")
+    for number in range(9):
+        page.until(lambda one, n=number: any(t["id"] == "u" and t["credit"] > n for t in one.get("tasks", [])))
+        page.do("chunk", b"x" * 1024 * 1024, id="u", at=number)
+    page.until(lambda one: any(t["id"] == "u" and t["done"] > 8_000_000 for t in one.get("tasks", [])))
+    page.close()
+    page.task("u", "stopped")
+    assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
+
+
+def test_a_part_that_fails_aborts_the_upload(connect, upstream, recorder, sandbox):
+    """When the server refuses a part, the upload is aborted and the error is the server's."""
+    ask = passing_to(sandbox.endpoint)
+    connection = connect()
+    recorder.answer = lambda one: error(403, "AccessDenied") if one.query.get("partNumber") == "2" else ask(one)
+    upload = writing.Upload(connection, Location(EMPTY, "big"), 20_000_000)
+    with pytest.raises(S3ConnError, match="access denied"):
+        upload.write(b"x" * 20_000_000)
+    assert any(one.method == "DELETE" and "uploadId" in one.query for one in recorder.requests)
+    assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
+
+
+def test_fewer_bytes_than_announced_write_nothing(connect, upstream):
+    """A file that ends early is no object."""
+    for size in (10, 9_000_000):
+        upload = writing.Upload(connect(), Location(EMPTY, "short"), size)
+        upload.write(b"x" * (size - 1))
+        with pytest.raises(S3ConnError, match="nothing was written"):
+            upload.finish()
+    assert keys(upstream) == []
+    assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
+
+
+@pytest.mark.parametrize("size", [5, 9_000_000], ids=["single", "multipart"])
+def test_encryption_goes_with_every_write(connect, recorder, sandbox, size):
+    """SSE-KMS stands on the request that makes the object, SSE-C on each part as well."""
+
+    def written(**options):
+        recorder.requests.clear()
+        upload = writing.Upload(connect(VALIDATE=False, **options), Location(EMPTY, "k"), size, overwrite=True)
+        upload.write(b"x" * size)
+        upload.finish()
+        client("s3", sandbox.endpoint, sandbox.admin).delete_object(Bucket=EMPTY, Key="k")
+        return [one for one in recorder.requests if one.method in {"PUT", "POST"}]
+
+    kms = written(ENCRYPTION_KMS_KEY=KMS_KEY)
+    making = kms[0]
+    assert making.headers["x-amz-server-side-encryption"] == "aws:kms"
+    assert making.headers["x-amz-server-side-encryption-aws-kms-key-id"] == KMS_KEY
+    customer = written(ENCRYPTION_CUSTOMER_MANAGED_KEY=CUSTOMER_KEY)
+    assert {one.headers.get("x-amz-server-side-encryption-customer-key") for one in customer} == {CUSTOMER_KEY}
+    assert len(customer) == (1 if size < 9_000 else 4)
+
+
+# Deletions
+
+
+def test_a_deletion_counts_asks_and_deletes_exactly_that(explore, upstream):
+    """Objects and folders are counted, named and, after a yes, deleted; what came later stays."""
+    for number in range(7):
+        upstream.put_object(Bucket=EMPTY, Key=f"old/deep/{number}", Body=b"12345")
+    for key in ("a.txt", "keep.txt"):
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
+    page = explore(f"s3://{EMPTY}/").choose("old/", "a.txt")
+    page.do("delete", id="d")
+    asked = page.task("d", "asking")
+    assert asked["confirm"] == "Delete 8 objects"
+    assert "36 B" in asked["text"]
+    upstream.put_object(Bucket=EMPTY, Key="old/deep/late", Body=b"1")
+    page.do("confirm", id="d")
+    assert page.task("d", "done")["text"] == "Deleted 8 objects"
+    assert keys(upstream) == ["keep.txt", "old/deep/late"]
+    page.settled()
+    page.until(lambda _: page.names() == ["old/", "keep.txt"])
+
+
+def test_a_no_deletes_nothing(explore, upstream, recorder):
+    """Without the yes, no request deletes."""
+    upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"1")
+    page = explore(f"s3://{EMPTY}/").choose("a.txt")
+    page.do("delete", id="d")
+    page.task("d", "asking")
+    page.do("halt", id="d")
+    page.task("d", "stopped")
+    assert not [one for one in recorder.requests if one.method == "DELETE" or "delete" in one.query]
+    assert keys(upstream) == ["a.txt"]
+
+
+def test_odd_keys_are_deleted_exactly(connect, upstream):
+    """Keys that XML cannot hold go one by one, and no neighbour goes with them."""
+    names = ["a\x1bb", "a\rb", "line\ufffe", "plain", "a b+c%20", "<x>&'\""]
+    for key in names:
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
+    upstream.put_object(Bucket=EMPTY, Key="ab", Body=b"1")
+    outcomes = list(writing.delete(connect(), EMPTY, names, cancelled=lambda: False))
+    assert sum(one.count for one in outcomes) == len(names)
+    assert keys(upstream) == ["ab"]
+
+
+def test_many_keys_go_in_batches(connect, recorder):
+    """More than a thousand keys take a request for each thousand."""
+    names = [f"k{number:04}" for number in range(2_100)]
+    recorder.requests.clear()
+    outcomes = list(writing.delete(connect(VALIDATE=False), EMPTY, names, cancelled=lambda: False))
+    assert [one.count for one in outcomes] == [1000, 1000, 100]
+    assert [one.method for one in recorder.requests] == ["POST"] * 3
+
+
+def test_keys_that_stay_are_named(explore, upstream, recorder, sandbox):
+    """A key that the server keeps is told with the server's reason, and the others are gone."""
+    for key in ("a", "b"):
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
+    page = explore(f"s3://{EMPTY}/").choose("a", "b")
+    ask = passing_to(sandbox.endpoint)
+
+    def answer(one):
+        if "delete" not in one.query:
+            return ask(one)
+        reply = ask(type(one)(one.method, one.target, one.headers, one.body))
+        body = reply.body.replace(b"<Deleted><Key>b</Key></Deleted>", b"")
+        body = re.sub(rb"<Deleted>\s*<Key>b</Key>.*?</Deleted>", b"", reply.body, flags=re.DOTALL)
+        kept = b"<Error><Key>b</Key><Code>AccessDenied</Code><Message>m</Message></Error></DeleteResult>"
+        return type(reply)(reply.status, reply.headers, body.replace(b"</DeleteResult>", kept))
+
+    recorder.answer = answer
+    page.do("delete", id="d")
+    page.task("d", "asking")
+    page.do("confirm", id="d")
+    failed = page.task("d", "failed")
+    assert failed["text"] == "Deleted 1 of 2 objects"
+    assert failed["hint"] == "Not deleted: b: AccessDenied"
+
+
+def test_too_many_to_delete_are_refused(explore, monkeypatch):
+    """Above the bound nothing is deleted and nothing is asked."""
+    monkeypatch.setattr("s3conn_magic.views.explorer.deletion.DELETE_AT_MOST", 50)
+    page = explore(f"s3://{LAKE}/").choose("events/")
+    page.do("delete", id="d")
+    assert "More than 50 objects" in page.task("d", "failed")["text"]
+    assert DELETE_AT_MOST == 10_000
+
+
+def test_buckets_are_not_deleted(connect, recorder):
+    """A chosen bucket is refused without a request."""
+    connection = connect()
+    children = ConnectionChildren(connection)
+    first = children(None, None, cancelled=lambda: False)
+    page = Page(children, title="lake", first=first, objects=ConnectionObjects(lambda _: connection))
+    recorder.requests.clear()
+    page.choose(EMPTY).do("delete", id="d")
+    assert "whole bucket" in page.task("d", "failed")["text"]
+    assert recorder.requests == []
+
+
+# READ_ONLY
+
+
+def test_a_read_only_connection_writes_nothing(explore, connect, recorder):
+    """The page is told why, and the kernel's side refuses upload and deletion before a request leaves."""
+    page = explore(f"s3://{LAKE}/", connect(READ_ONLY=True)).choose("README.txt")
+    assert page.last("state")["locked"] == "The connection lake is READ_ONLY"
+    recorder.requests.clear()
+    page.do("upload", id="u", name="a", size=1, mime="")
+    page.do("delete", id="d")
+    assert "READ_ONLY" in page.task("u", "failed")["text"]
+    assert "READ_ONLY" in page.task("d", "failed")["text"]
+    assert recorder.requests == []
+
+
+def test_the_layer_below_refuses_as_well(connect, recorder):
+    """Who goes around the explorer meets ReadOnlyConnectionError, and no request leaves."""
+    connection, at = connect(READ_ONLY=True), Location(EMPTY, "a")
+    recorder.requests.clear()
+    with pytest.raises(ReadOnlyConnectionError):
+        writing.Upload(connection, at, 1)
+    with pytest.raises(ReadOnlyConnectionError):
+        list(writing.delete(connection, EMPTY, ["a"], cancelled=lambda: False))
+    with pytest.raises(ReadOnlyConnectionError):
+        writing.find(connection, [writing.Chosen(at)], most=1, cancelled=lambda: False)
+    assert recorder.requests == []
+
+
+# Frames, and all connections
+
+
+def test_to_frame_lists_the_location(sandbox):
+    """One level as LIST gives it, and with `recursive` everything below, also of what is not open."""
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    explorer = run(f"EXPLORE 's3://{LAKE}/'")
+    assert explorer.to_frame().equals(run(f"LIST 's3://{LAKE}/'"))
+    assert explorer.to_frame(recursive=True).equals(run(f"LIST 's3://{LAKE}/' RECURSIVE"))
+
+
+def test_all_connections_are_roots(sandbox):
+    """Each connection opens to its display filters or buckets; below, everything goes through that connection."""
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    filters = [f"s3://{LAKE}/sales/", f"s3://{LAKE}/events/"]
+    run(create("some", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, PATH_DISPLAY_FILTERS=filters, READ_ONLY=True))
+    explorer = run("EXPLORE ALL CONNECTIONS")
+    children = explorer._navigator._children
+    page = Page(children, title="All connections", objects=explorer._objects)
+    page.do("begin", seq=1)
+    page.settled().open("lake", "some")
+    names = page.names()
+    assert names[0] == "lake"
+    assert names[-3:] == ["some", f"{LAKE}/events/", f"{LAKE}/sales/"]
+    page.open(f"{LAKE}/sales/")
+    assert page.last("state")["crumbs"][0] == ["some", ""]
+    assert page.last("state")["locked"] == "The connection some is READ_ONLY"
+    page.show("orders.csv")
+    assert page.last("panel")["uri"] == f"s3://{LAKE}/sales/orders.csv"
+    assert all("connection('some')" in code for _, code in page.last("panel")["snippets"])
+    assert len(page.to_frame(recursive=True)) == 2
+    page.do("crumb", seq=2, index=1)
+    page.do("go", seq=3, text=f"s3://{LAKE}/events/")
+    page.settled()
+    assert page.last("state")["crumbs"][0] == ["some", ""]
+    run("DROP CONNECTION some")
+    page.do("refresh", seq=4)
+    page.until(lambda one: "there is no connection some" in json.dumps(one).lower())
+    page.close()
+
+
+def test_a_typed_location_needs_a_connection_where_there_are_several(sandbox):
+    """With the roots shown and none chosen by the focus, a typed location says what to do."""
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    explorer = run("EXPLORE ALL CONNECTIONS")
+    page = Page(explorer._navigator._children, title="All", objects=explorer._objects)
+    page.do("begin", seq=1)
+    page.settled()
+    page.do("go", seq=2, text=f"s3://{LAKE}/sales/")
+    page.settled()
+    assert page.names() == ["customers.csv", "orders.csv"]
+    assert page.last("state")["crumbs"][0] == ["lake", ""]
+    page.close()
