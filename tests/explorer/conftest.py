@@ -19,5 +19,5 @@ def lab(tmp_path_factory):
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}; name one with S3CONN_CHROMIUM")
     folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder / "server", pythonpath=(TESTS.parent, Path(__file__).parent)) as started:
+    with Lab(folder / "server", pythonpath=(TESTS.parent, Path(__file__).parent, TESTS / "listing")) as started:
         yield started

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from made_up_buckets import HOSTILE
+from shown import Shown, clipboard, contrast
 
 pytestmark = pytest.mark.browser
 
@@ -29,46 +30,6 @@ def notebook(shared):
     assert shared.dialogs == []
 
 
-class Shown:
-    """One explorer on the page."""
-
-    def __init__(self, notebook, root):
-        self.page, self.root = notebook.page, root
-        self.body = root.get_by_role("tree")
-        self.summary = root.locator(".s3x-summary")
-
-    def row(self, name):
-        """The row with exactly this shown name."""
-        return self.root.locator(".s3x-row:visible").filter(has=self.page.get_by_text(name, exact=True))
-
-    def line(self, kind):
-        """The lines of one kind, such as `more`."""
-        return self.root.locator(f".s3x-row[data-kind={kind}]:visible")
-
-    def toggle(self, name):
-        """Open or close a folder with the mouse."""
-        self.row(name).locator(".s3x-twisty").click()
-
-    def focused(self, name):
-        """Wait until the row with this name has the focus."""
-        self.root.locator(".s3x-row.s3x-focus:visible").filter(has=self.page.get_by_text(name, exact=True)).wait_for()
-
-    def press(self, *keys):
-        """Press these keys one after the other."""
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def find(self, text):
-        """Type into the box and send it."""
-        box = self.root.get_by_role("textbox")
-        box.fill(text)
-        box.press("Enter")
-
-    def says(self, text):
-        """Wait until the line below the rows says this."""
-        self.summary.filter(has_text=text).wait_for()
-
-
 def explore(notebook, source=EXPLORE):
     root = notebook.run(source).locator(".s3x").last
     shown = Shown(notebook, root)
@@ -86,10 +47,6 @@ def lake(tree):
     tree.toggle("lake")
     tree.row("README.md").wait_for()
     return tree
-
-
-def clipboard(page):
-    return page.evaluate("() => navigator.clipboard.readText()")
 
 
 def test_opens_folders_and_shows_where_it_is(lake):
@@ -396,15 +353,3 @@ def test_reads_well_in_dark_and_narrow(lab, shared):
     name = tree.row("README.md").locator(".s3x-text")
     assert name.evaluate("(text) => text.scrollWidth <= text.clientWidth")
     context.close()
-
-
-def contrast(one, other):
-    """The contrast ratio of two `rgb(…)` colours, after WCAG."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour):
-    parts = [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

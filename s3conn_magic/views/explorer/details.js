@@ -126,9 +126,7 @@ class Panel {
   follow(row) {
     const id = row && idOf(row);
     if (!this.subject.open || !id || id === this.followed) return;
-    const first = this.followed === null;
     this.followed = id;
-    if (first && !this.shownId) return; // a page that was loaded again shows what it showed
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
       if (this.subject.open && row.kind === "row" && !(row.flags & CONNECTION)) this.show(row);
@@ -198,6 +196,7 @@ class Panel {
     this.root.hidden = !head.open;
     this.view.root.classList.toggle("s3x-with-panel", Boolean(head.open));
     if (!head.open) return this.view.paint();
+    this.followed ??= this.store.focus.id; // a page that was loaded again shows what it showed
     if (part === "panel") this.paintHead(head);
     this.paintTabs();
     if (part === "panel" || this.depends(part)) this.paintContent();

@@ -107,15 +107,20 @@ class Store extends EventTarget {
   }
 
   /** Tell the kernel something that changes no line and no focus. */
-  send(type, what = {}) {
-    this.model.send({ type, ...what });
+  send(type, what = {}, buffers = undefined) {
+    try {
+      this.model.send({ type, ...what }, undefined, buffers);
+    } catch {
+      // The comm is closed: the kernel was restarted, or the explorer was closed from Python.
+      this.dispatchEvent(new CustomEvent("said", { detail: "The kernel no longer knows this explorer: run its cell again" }));
+    }
   }
 
   download() { this.transfers.download(); }
 
   act(type, what = {}) {
     this.seq += 1;
-    this.model.send({ type, seq: this.seq, ...what });
+    this.send(type, { seq: this.seq, ...what });
   }
 
   on(row, type, what) {
@@ -187,7 +192,7 @@ class Store extends EventTarget {
     if (!missing || this.coming || (this.asked && this.asked[0] <= first && this.asked[1] >= last)) return;
     if (this.rows.size > KEPT) for (const at of this.rows.keys()) if (Math.abs(at - first) > KEPT / 4) this.rows.delete(at);
     this.asked = [Math.max(0, first - MARGIN), Math.min(total, last + MARGIN)];
-    this.model.send({ type: "rows", from: this.asked[0], to: this.asked[1] });
+    this.send("rows", { from: this.asked[0], to: this.asked[1] });
   }
 
   uri(row) {

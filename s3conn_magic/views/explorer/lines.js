@@ -52,7 +52,7 @@ class Transfers {
     try {
       while (state.sent < state.credit && state.at < state.file.size && this.files.has(task.id)) {
         const piece = await state.file.slice(state.at, state.at + PIECE).arrayBuffer();
-        this.store.model.send({ type: "chunk", id: task.id, at: state.at }, undefined, [piece]);
+        this.store.send("chunk", { id: task.id, at: state.at }, [piece]);
         state.at += piece.byteLength;
         state.sent += 1;
       }
