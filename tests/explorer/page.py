@@ -63,7 +63,7 @@ class Page(Explorer):
         self.until(lambda _: not self._navigator.busy)
         return self
 
-    def open(self, *names: str) -> Page:
+    def enter(self, *names: str) -> Page:
         """Open these folders, one after the other."""
         for name in names:
             self.do("toggle", place=self.place(name))

@@ -586,11 +586,11 @@ def test_all_connections_are_roots(sandbox):
     children = explorer._navigator._children
     page = Page(children, title="All connections", objects=explorer._objects)
     page.do("begin", seq=1)
-    page.settled().open("lake", "some")
+    page.settled().enter("lake", "some")
     names = page.names()
     assert names[0] == "lake"
     assert names[-3:] == ["some", f"{LAKE}/events/", f"{LAKE}/sales/"]
-    page.open(f"{LAKE}/sales/")
+    page.enter(f"{LAKE}/sales/")
     assert page.last("state")["crumbs"][0] == ["some", ""]
     assert page.last("state")["locked"] == "The connection some is READ_ONLY"
     page.show("orders.csv")
