@@ -122,9 +122,7 @@ def _sample(text: str, delimiter: str, quoting: int, *, whole: bool, strict: boo
         return []
 
 
-def _records(
-    text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool = False
-) -> Iterator[list[str]]:
+def _records(text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool = False) -> Iterator[list[str]]:
     """Records but blank ones; of a text that goes on, all but the last."""
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=strict)  # type: ignore[arg-type]

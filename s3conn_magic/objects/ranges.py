@@ -111,7 +111,7 @@ class RangeReader(io.RawIOBase):
             BoundReachedError: it would exceed the limit; nothing was requested.
             S3ConnError: as for `part`.
         """
-        missing = self._missing(ranges)
+        missing = self._runs(ranges)
         if self.received + sum(stop - start for start, stop in missing) > self.limit:
             raise BoundReachedError
         if len(missing) <= 1:
@@ -122,17 +122,17 @@ class RangeReader(io.RawIOBase):
             for done in [pool.submit(self._fetch, *one) for one in missing]:
                 done.result()
 
-    def cost(self, ranges: Iterable[tuple[int, int]]) -> int:
-        """Bytes that would have to be received for some ranges."""
-        return sum(stop - start for start, stop in self._missing(ranges))
-
-    def _missing(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The runs of blocks that are not there, as byte ranges."""
+    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
+        """Numbers of the blocks that would have to be received for some ranges."""
         wanted: set[int] = set()
         for start, stop in ranges:
             wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
+        return wanted - self._blocks.keys()
+
+    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
         runs: list[tuple[int, int]] = []
-        for at in sorted(wanted - self._blocks.keys()):
+        for at in sorted(self.missing(ranges)):
             begin, end = at * BLOCK, min((at + 1) * BLOCK, self.size)
             if runs and runs[-1][1] == begin:
                 begin = runs.pop()[0]
@@ -180,17 +180,18 @@ class RangeReader(io.RawIOBase):
         etag = str(answer.get("ETag", "")).strip('"')
         if self._etag and etag and etag != self._etag:
             raise changed(self._location)
-        status = answer["ResponseMetadata"]["HTTPStatusCode"]
-        if status != _PARTIAL and start == 0:
-            return  # the whole of it: what was asked for is at its beginning
+        # Some servers give a range under the status 200: what the header says counts.
         said = str(answer.get("ContentRange", ""))
-        if status != _PARTIAL or said != f"bytes {start}-{stop - 1}/{self.size}":
-            if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
-                raise changed(self._location)
+        if said == f"bytes {start}-{stop - 1}/{self.size}":
+            return
+        if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
+            raise changed(self._location)
+        if said or start or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL:
             raise EndpointError(
                 f"the server does not give ranges of {visible(self._location.uri)}",
-                hint="A server between here and S3 may drop the Range header.",
+                hint="Something between here and S3 may drop the Range header.",
             )
+        # It is the whole of it, with what was asked for at its beginning.
 
 
 def _received(stream: Any, count: int) -> bytes:
