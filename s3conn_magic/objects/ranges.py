@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError
 
 from s3conn_magic.connections.faults import unreachable
-from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.asking import ask, changed, named
 
@@ -49,6 +49,7 @@ class RangeReader(io.RawIOBase):
         self._connection = connection
         self._location = location
         self._etag = description.etag
+        self._encryption = description.encryption
         self._version_id = description.version_id
         self._blocks: dict[int, bytes] = {}
         self._at = 0
@@ -118,9 +119,13 @@ class RangeReader(io.RawIOBase):
             for one in missing:
                 self._fetch(*one)
             return
-        with ThreadPoolExecutor(min(_AT_ONCE, len(missing))) as pool:
+        pool = ThreadPoolExecutor(min(_AT_ONCE, len(missing)), "s3conn-ranges")
+        try:
             for done in [pool.submit(self._fetch, *one) for one in missing]:
                 done.result()
+        finally:
+            # After an error or an interrupt nobody waits for the others.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
         """Numbers of the blocks that would have to be received for some ranges."""
@@ -153,15 +158,7 @@ class RangeReader(io.RawIOBase):
                 self._blocks[at // BLOCK] = body[at - start : at - start + BLOCK]
 
     def _get(self, start: int, stop: int) -> bytes:
-        condition = {"IfMatch": f'"{self._etag}"'} if self._etag else {}
-        answer = ask(
-            self._connection,
-            self._location,
-            "get_object",
-            Range=f"bytes={start}-{stop - 1}",
-            **condition,
-            **named(self._location, self._version_id),
-        )
+        answer = self._answer(start, stop)
         stream = answer["Body"]
         try:
             self._check(answer, start, stop)
@@ -174,6 +171,16 @@ class RangeReader(io.RawIOBase):
                 hint="Run the statement again.",
             )
         return body
+
+    def _answer(self, start: int, stop: int) -> Mapping[str, Any]:
+        condition = {"IfMatch": f'"{self._etag}"'} if self._etag else {}
+        which = {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self._location, self._version_id)}
+        try:
+            return ask(self._connection, self._location, "get_object", **which)
+        except AccessDeniedError as error:
+            if "KMS" in self._encryption:
+                error.notes = (f"It is encrypted by {self._encryption}: kms:Decrypt on that key is needed, too.",)
+            raise
 
     def _check(self, answer: Mapping[str, Any], start: int, stop: int) -> None:
         """Refuse an answer about another object, or another part of this one."""

@@ -198,6 +198,36 @@ def test_what_is_no_object_is_one_clear_error(lake, location, message, hint):
     assert failed.value.__cause__ is None
 
 
+def test_a_version_that_marks_a_deletion_is_no_object():
+    """Its HEAD is refused; what it stands for is said."""
+    with recording(lambda _: Reply(405, {"x-amz-delete-marker": "true"})) as recorder:
+        run = Statements()
+        run(create("place", keys=KEYS, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        with pytest.raises(S3ConnError, match="s3://bucket/data was deleted"):
+            head(run.connection("place"), HERE, version_id="v2")
+
+
+def test_more_versions_than_are_shown_are_said_to_be():
+    """A hundred of them, and a note."""
+    entry = (
+        "<Version><Key>data</Key><VersionId>v{0}</VersionId><IsLatest>false</IsLatest><Size>1</Size>"
+        '<LastModified>2026-01-01T00:00:00Z</LastModified><ETag>"e"</ETag></Version>'
+    )
+    versions = "".join(entry.format(number) for number in range(101))
+    page = f"<ListVersionsResult><Name>bucket</Name><IsTruncated>true</IsTruncated>{versions}</ListVersionsResult>"
+    served = Served(b"hello")
+
+    def answer(request):
+        return Reply(body=page.encode()) if "versions" in request.target else served.answer(request)
+
+    with recording(answer) as recorder:
+        run = Statements()
+        run(create("place", keys=KEYS, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        found = describe(run.connection("place"), HERE)
+    assert [one.version_id for one in found.versions] == [f"v{number}" for number in range(100)]
+    assert "only the newest 100 versions are shown" in found.notes
+
+
 def test_a_bucket_that_is_not_there_is_said_to_be_missing(lake):
     """The HEAD of an object does not tell; one more request does."""
     with pytest.raises(BucketNotFoundError, match="no bucket acme-nowhere"):

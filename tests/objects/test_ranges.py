@@ -150,6 +150,41 @@ def test_a_server_without_ranges_is_read_from_the_beginning_only():
             file.part(2 * BLOCK, 2 * BLOCK + 5)
 
 
+def test_a_refusal_of_an_object_under_a_kms_key_names_the_other_right():
+    """The right to read is not all that it takes."""
+
+    def refuse(asked, reply):
+        return reply if asked.method == "HEAD" else error(403, "AccessDenied")
+
+    headers = {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": "arn:key"}
+    with serving(Served(BODY, headers, refuse)) as place, pytest.raises(AccessDeniedError) as failed:
+        opened(place).part(0, 1)
+    assert failed.value.notes == ("It is encrypted by SSE-KMS arn:key: kms:Decrypt on that key is needed, too.",)
+
+
+def test_an_object_that_was_archived_meanwhile_is_said_to_be():
+    """The error says what to do, and not which code there was."""
+
+    def refuse(asked, reply):
+        return reply if asked.method == "HEAD" else error(403, "InvalidObjectState")
+
+    with serving(Served(BODY, bend=refuse)) as place, pytest.raises(S3ConnError, match="must be restored before"):
+        opened(place).part(0, 1)
+
+
+def test_the_first_error_of_several_requests_is_the_one_raised():
+    """Others that are under way are not waited for."""
+
+    def refuse(asked, reply):
+        return reply if asked.method == "HEAD" or "bytes=0-" in asked.headers["range"] else error(403, "AccessDenied")
+
+    with serving(Served(BODY, bend=refuse)) as place:
+        file = opened(place)
+        with pytest.raises(AccessDeniedError):
+            file.prefetch([(0, 1), (2 * BLOCK, 2 * BLOCK + 1), (4 * BLOCK, 4 * BLOCK + 1)])
+    assert isinstance(file.failure, AccessDeniedError)
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
