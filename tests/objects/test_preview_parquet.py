@@ -11,7 +11,7 @@ import pytest
 from served import previewed, serving
 
 from s3conn_magic.objects.pages import pages
-from s3conn_magic.objects.parquet import DATA_AT_MOST
+from s3conn_magic.objects.parquet import DATA_AT_MOST, FOOTER_AT_MOST
 
 MIB = 1024 * 1024
 BLOCK = 64 * 1024
@@ -168,6 +168,13 @@ def test_a_broken_footer_is_a_note(body, note):
     found = previewed(body, "t.parquet")
     assert (found.kind, found.format) == ("binary", "Parquet")
     assert note in found.notes[0]
+
+
+def test_the_largest_footer_that_is_read_is_read():
+    """Sixteen MiB of it stay within the bound, and one byte more is not asked for."""
+    for size, note in ((FOOTER_AT_MOST, "the footer is damaged"), (FOOTER_AT_MOST + 1, "the footer says that it has")):
+        body = b"PAR1" + bytes(size) + size.to_bytes(4, "little") + b"PAR1"
+        assert previewed(body, "t.parquet").notes[0].startswith(note)
 
 
 def test_a_cut_file_is_shown_as_bytes():
