@@ -148,7 +148,7 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
         _ = s3conn_magic.nothing
 
 
-HEAVY = ["aiohttp", "anywidget", "boto3", "botocore", "numpy", "pandas", "pyarrow", "pyparsing"]
+HEAVY = ["aiohttp", "anywidget", "boto3", "botocore", "charset_normalizer", "numpy", "pandas", "pyarrow", "pyparsing"]
 LOAD = """
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()

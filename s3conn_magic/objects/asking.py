@@ -79,6 +79,8 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
         return S3ConnError(f"{visible(location.uri)} was deleted", hint=hint)
     if code in _MISSING:
         return _missing(connection, location)
+    if code == "InvalidObjectState" and refusal.operation_name == "GetObject":
+        return S3ConnError(f"{visible(location.uri)} is archived: it must be restored before it can be read")
     if code in _CHANGED:
         return changed(location)
     if code == "400" and refusal.operation_name == "HeadObject":

@@ -107,7 +107,8 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
             return pd.Series(pd.arrays.ArrowExtensionArray(_texts(column)))
         plain.to_pylist()  # a year beyond 9999 is no Python value, and would fail when it is shown
         series = pd.Series(pd.arrays.ArrowExtensionArray(plain))
-        series.head(2).to_string()
+        if not pa.types.is_primitive(plain.type):
+            series.head(2).to_string()
     except _UNFIT:
         return pd.Series(pd.arrays.ArrowExtensionArray(_texts(column)))
     return series

@@ -91,7 +91,8 @@ def head(connection: Connection, location: Location, *, version_id: str | None =
     Raises:
         S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
     """
-    return _description(location, head_answer(connection, location, version_id))
+    found = _description(location, head_answer(connection, location, version_id))
+    return replace(found, version_id=found.version_id or version_id)
 
 
 def describe(connection: Connection, location: Location, *, version_id: str | None = None) -> Description:

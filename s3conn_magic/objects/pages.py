@@ -72,7 +72,8 @@ class _Thrift:
         if kind == _STRUCT:
             return self.struct(depth + 1)
         if kind == _BINARY:
-            self.at += self.varint()
+            length = self.varint()
+            self.at += length
         elif kind not in {_TRUE, _FALSE}:
             raise ValueError("a page's header has no such field")
         return None

@@ -87,19 +87,19 @@ def _first_rows(reader: RangeReader, file: Any, found: Preview, rows: int) -> Pr
     groups = _groups(file, rows)
     spans = _spans(file.schema_arrow)
     whole = [(one.start, one.stop) for group in groups for one in _chunks(file, group, range(sum(spans)))]
-    if reader.cost(whole) <= _WHOLE_GROUPS:
+    if len(reader.missing(whole)) * BLOCK <= _WHOLE_GROUPS:
         reader.prefetch(whole)
     else:
         groups = groups[:1]
     columns = _columns(reader, file, groups, spans, rows)
-    lines = max((len(one) for one in columns.values()), default=min(rows, file.metadata.num_rows))
+    lines = max(map(len, columns.values()), default=0)
     kept = {at: one for at, one in columns.items() if len(one) == lines}
     left = [name for at, (name, _) in enumerate(found.schema) if at not in kept]
-    schema = pa.schema([file.schema_arrow.field(at) for at in kept]).remove_metadata()
-    table = pa.Table.from_arrays([kept[at] for at in kept], schema=schema) if kept else None
+    schema = file.schema_arrow
+    schema = pa.schema([schema.field(at) for at in kept])
     return replace(
         found,
-        frame=None if table is None else frame(table),
+        frame=frame(pa.Table.from_arrays([*kept.values()], schema=schema)) if kept else None,
         truncated=bool(left) or lines < file.metadata.num_rows,
         notes=(*found.notes, *_left_out(left)),
     )
@@ -153,12 +153,16 @@ def _chunks(file: Any, group: int, leaves: Iterable[int]) -> Iterator[_Chunk]:
 def _columns(reader: RangeReader, file: Any, groups: list[int], spans: list[int], rows: int) -> dict[int, Any]:
     """First rows of each column that fits the bound, by its place in the schema."""
     if not groups or not rows:
-        return {}
+        return dict(enumerate(file.schema_arrow.empty_table().columns[:COLUMNS_AT_MOST]))
     ends = [*accumulate(spans)][:COLUMNS_AT_MOST]
     leaves = [range(end - span, end) for end, span in zip(ends, spans, strict=False)]
     fitting = _fetched(reader, [[*_chunks(file, groups[0], one)] for one in leaves], rows)
-    found = {at: _column(reader, file, groups, leaves[at], rows) for at in fitting}
-    return {at: one for at, one in found.items() if one is not None}
+    paths = [[file.schema.column(leaf).path for leaf in one] for one in leaves]
+    together = _read(reader, file, groups, [path for at in fitting for path in paths[at]], rows)
+    if together is not None and together.num_columns == len(fitting):
+        return dict(zip(fitting, together.columns, strict=True))
+    alone = {at: _read(reader, file, groups, paths[at], rows) for at in fitting}
+    return {at: column for at, one in alone.items() if one is not None and (column := _own(one, paths, at)) is not None}
 
 
 def _fetched(reader: RangeReader, columns: Sequence[Sequence[_Chunk]], rows: int) -> list[int]:
@@ -172,9 +176,11 @@ def _fetched(reader: RangeReader, columns: Sequence[Sequence[_Chunk]], rows: int
 def _within(reader: RangeReader, wanted: dict[int, list[tuple[int, int]]]) -> list[int]:
     """Fetch all of what the bound allows, in order, by one set of requests."""
     taken: list[int] = []
-    for at in wanted:
-        if reader.received + reader.cost(one for each in (*taken, at) for one in wanted[each]) <= reader.limit:
-            taken.append(at)
+    blocks: set[int] = set()
+    for at, ranges in wanted.items():
+        with_it = blocks | reader.missing(ranges)
+        if reader.received + len(with_it) * BLOCK <= reader.limit:
+            taken, blocks = [*taken, at], with_it
     reader.prefetch(one for at in taken for one in wanted[at])
     return taken
 
@@ -195,11 +201,21 @@ def _extents(reader: RangeReader, chunks: Sequence[_Chunk], rows: int) -> list[t
     return found
 
 
-def _column(reader: RangeReader, file: Any, groups: list[int], leaves: range, rows: int) -> Any:
-    paths = [file.schema.column(at).path for at in leaves]
+def _own(found: pa.Table, paths: Sequence[list[str]], at: int) -> Any:
+    """The column itself. Names may repeat and hold dots, so that asking for one may give others with it."""
+    asked = {*paths[at]}
+    given = [each for each, one in enumerate(paths) if any(_asked_for(path, asked) for path in one)]
+    return found.column(given.index(at)) if found.num_columns == len(given) else None
+
+
+def _asked_for(path: str, asked: set[str]) -> bool:
+    return path in asked or any(path.startswith(f"{one}.") for one in asked)
+
+
+def _read(reader: RangeReader, file: Any, groups: list[int], paths: Sequence[str], rows: int) -> pa.Table | None:
+    """The first rows of some columns; None where they are damaged or go beyond the bound."""
     try:
-        found = pa.Table.from_batches(_batches(file, groups, paths, rows)).slice(0, rows)
-        return found.column(0) if found.num_columns == 1 else None
+        return pa.Table.from_batches(_batches(file, groups, paths, rows)).slice(0, rows)
     except BoundReachedError:
         return None
     except _WRONG:

@@ -77,7 +77,7 @@ def _too_many(rows: int) -> tuple[str, ...]:
 def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
     from s3conn_magic.objects.parquet import FOOTER_AT_MOST, MAGIC, read_parquet
 
-    reader.limit = max(reader.limit, FOOTER_AT_MOST)
+    reader.limit = max(reader.limit, FOOTER_AT_MOST + TEXT_AT_MOST)
     if promised.parquet:
         reader.prefetch([(max(reader.size - _PARQUET_TAIL, 0), reader.size)])
         if found := read_parquet(reader, blank, rows):

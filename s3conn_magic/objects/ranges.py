@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError
 
 from s3conn_magic.connections.faults import unreachable
-from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.asking import ask, changed, named
 
@@ -49,6 +49,7 @@ class RangeReader(io.RawIOBase):
         self._connection = connection
         self._location = location
         self._etag = description.etag
+        self._encryption = description.encryption
         self._version_id = description.version_id
         self._blocks: dict[int, bytes] = {}
         self._at = 0
@@ -111,28 +112,32 @@ class RangeReader(io.RawIOBase):
             BoundReachedError: it would exceed the limit; nothing was requested.
             S3ConnError: as for `part`.
         """
-        missing = self._missing(ranges)
+        missing = self._runs(ranges)
         if self.received + sum(stop - start for start, stop in missing) > self.limit:
             raise BoundReachedError
         if len(missing) <= 1:
             for one in missing:
                 self._fetch(*one)
             return
-        with ThreadPoolExecutor(min(_AT_ONCE, len(missing))) as pool:
+        pool = ThreadPoolExecutor(min(_AT_ONCE, len(missing)), "s3conn-ranges")
+        try:
             for done in [pool.submit(self._fetch, *one) for one in missing]:
                 done.result()
+        finally:
+            # After an error or an interrupt nobody waits for the others.
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def cost(self, ranges: Iterable[tuple[int, int]]) -> int:
-        """Bytes that would have to be received for some ranges."""
-        return sum(stop - start for start, stop in self._missing(ranges))
-
-    def _missing(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The runs of blocks that are not there, as byte ranges."""
+    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
+        """Numbers of the blocks that would have to be received for some ranges."""
         wanted: set[int] = set()
         for start, stop in ranges:
             wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
+        return wanted - self._blocks.keys()
+
+    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
         runs: list[tuple[int, int]] = []
-        for at in sorted(wanted - self._blocks.keys()):
+        for at in sorted(self.missing(ranges)):
             begin, end = at * BLOCK, min((at + 1) * BLOCK, self.size)
             if runs and runs[-1][1] == begin:
                 begin = runs.pop()[0]
@@ -153,15 +158,7 @@ class RangeReader(io.RawIOBase):
                 self._blocks[at // BLOCK] = body[at - start : at - start + BLOCK]
 
     def _get(self, start: int, stop: int) -> bytes:
-        condition = {"IfMatch": f'"{self._etag}"'} if self._etag else {}
-        answer = ask(
-            self._connection,
-            self._location,
-            "get_object",
-            Range=f"bytes={start}-{stop - 1}",
-            **condition,
-            **named(self._location, self._version_id),
-        )
+        answer = self._answer(start, stop)
         stream = answer["Body"]
         try:
             self._check(answer, start, stop)
@@ -175,22 +172,33 @@ class RangeReader(io.RawIOBase):
             )
         return body
 
+    def _answer(self, start: int, stop: int) -> Mapping[str, Any]:
+        condition = {"IfMatch": f'"{self._etag}"'} if self._etag else {}
+        which = {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self._location, self._version_id)}
+        try:
+            return ask(self._connection, self._location, "get_object", **which)
+        except AccessDeniedError as error:
+            if "KMS" in self._encryption:
+                error.notes = (f"It is encrypted by {self._encryption}: kms:Decrypt on that key is needed, too.",)
+            raise
+
     def _check(self, answer: Mapping[str, Any], start: int, stop: int) -> None:
         """Refuse an answer about another object, or another part of this one."""
         etag = str(answer.get("ETag", "")).strip('"')
         if self._etag and etag and etag != self._etag:
             raise changed(self._location)
-        status = answer["ResponseMetadata"]["HTTPStatusCode"]
-        if status != _PARTIAL and start == 0:
-            return  # the whole of it: what was asked for is at its beginning
+        # Some servers give a range under the status 200: what the header says counts.
         said = str(answer.get("ContentRange", ""))
-        if status != _PARTIAL or said != f"bytes {start}-{stop - 1}/{self.size}":
-            if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
-                raise changed(self._location)
+        if said == f"bytes {start}-{stop - 1}/{self.size}":
+            return
+        if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
+            raise changed(self._location)
+        if said or start or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL:
             raise EndpointError(
                 f"the server does not give ranges of {visible(self._location.uri)}",
-                hint="A server between here and S3 may drop the Range header.",
+                hint="Something between here and S3 may drop the Range header.",
             )
+        # It is the whole of it, with what was asked for at its beginning.
 
 
 def _received(stream: Any, count: int) -> bytes:

@@ -91,7 +91,9 @@ def test_types_of_a_delimited_text_are_those_of_all_its_values():
     """Numbers, booleans, dates and times become such; one value that is none makes the column text."""
     text = "n,f,b,d,t,z,mixed,empty\n1,1.5,true,2026-01-02,2026-01-02 03:04:05,2026-01-02T03:04:05Z,1,\n2,,,,,,x,\n"
     kinds = [kind for _, kind in previewed(text.encode(), "t.csv").schema]
-    assert kinds == ["int64", "double", "bool", "date32[day]", "timestamp[us]", "timestamp[us, tz=UTC]"] + ["string"] * 2
+    assert (
+        kinds == ["int64", "double", "bool", "date32[day]", "timestamp[us]", "timestamp[us, tz=UTC]"] + ["string"] * 2
+    )
 
 
 def test_records_of_another_length_are_kept_and_counted():
