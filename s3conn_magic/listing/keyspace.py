@@ -7,7 +7,6 @@ sixteen digits. A wrong guess costs a request and never a key: the guesses only 
 
 from __future__ import annotations
 
-import os.path
 from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -44,18 +43,12 @@ class Keyspace:
     def learn(self, key: str) -> None:
         """Note which characters follow which."""
         known, self._learned = len(_shared(key, self._learned)), key
+        seen, nothing = self._seen, frozenset[str]()
         for character, *contexts in _places(key, known):
-            if _LEAST <= character <= _GREATEST:
-                for context in contexts:
-                    self._note(context, character)
-
-    def _note(self, context: _Context, character: str) -> None:
-        seen = self._seen.get(context)
-        if seen is None:
-            self._seen[context] = {character}
-        elif character not in seen:
-            seen.add(character)
-            self._tables.pop(context, None)
+            for context in contexts:
+                if character not in seen.get(context, nothing) and _LEAST <= character <= _GREATEST:
+                    seen.setdefault(context, set()).add(character)
+                    self._tables.pop(context, None)
 
     def close(self, key: str, following: str) -> None:
         """Note that no key lies between two: where the first goes on alone, its characters are the last there."""
@@ -127,7 +120,11 @@ def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
 
 def _shared(left: str, right: str) -> str:
     """The characters that both begin with."""
-    return os.path.commonprefix([left, right])  # noqa: RUF071 - keys, not paths
+    low, high = 0, min(len(left), len(right))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if left.startswith(right[low:middle], low) else (low, middle - 1)
+    return left[:low]
 
 
 def _weigh(seen: set[str], *, closed: bool) -> _Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,12 +14,19 @@ from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError
 from s3conn_magic.listing.integrity import Part, page_of, pages_of
 from s3conn_magic.listing.parse import Span, envelope, parse, span_of
+from s3conn_magic.listing.query import PageQuery
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.query import PageQuery
     from s3conn_magic.listing.table import Page
 
 _MOST = 8
+
+
+_SAMPLE = (
+    b"<ListBucketResult><Name>b</Name><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+    b"<Contents><Key>a%3D</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>&quot;0&quot;</ETag>"
+    b"<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents></ListBucketResult>"
+)
 
 
 class _Body(NamedTuple):
@@ -78,6 +86,12 @@ class Reader:
             each.page.set_result(page_of(parse(each.body), each.query, bucket=self._bucket, plus=each.plus))
         except Exception as error:  # noqa: BLE001 - raised to whoever waits for the page
             each.page.set_exception(error)
+
+
+@cache
+def warm_up() -> None:
+    """Read a page, once in a process: Arrow's functions take tens of milliseconds when they are first called."""
+    page_of(parse(_SAMPLE), PageQuery(), bucket="b")
 
 
 def _pages(bodies: list[_Body], bucket: str) -> list[Page] | None:
