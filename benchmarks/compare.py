@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _SERVER_SECONDS = 300
 _PAGE = 1000
+_PYTHONS: dict[str, str] = {}
 Figures = dict[str, float]
 
 
@@ -60,7 +61,7 @@ def requests_of(endpoint: str) -> int:
 def once(client: str, endpoint: str, timeout: float) -> Figures | str:
     """The figures of one run, or why there are none."""
     requests_of(endpoint)
-    command = [sys.executable, str(_HERE / "clients.py"), client, endpoint]
+    command = [_PYTHONS.get(client, sys.executable), str(_HERE / "clients.py"), client, endpoint]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     paths = {"PYTHONPATH": os.pathsep.join([str(_HERE.parent), str(_HERE)]), "AWS_EC2_METADATA_DISABLED": "true"}
     try:
@@ -120,7 +121,8 @@ def table(results: dict[str, Figures | str], keys: int, scales: dict[str, int]) 
         extra = found["requests"] / -(-keys // _PAGE) - 1
         lines.append(
             f"| {name}{mark} | {found['wall']:.2f} | {found['first']:.3f} | {found['cpu']:.2f} | "
-            f"{found['peak'] / 2**20:.0f} | {found['requests']:.0f} | {extra:+.0%} | {found['frame'] / listed:.0f} | {ratio} |"
+            f"{found['peak'] / 2**20:.0f} | {found['requests']:.0f} | {extra:+.0%} | {found['frame'] / listed:.0f} | "
+            f"{ratio} |"
         )
     return lines
 
@@ -151,12 +153,12 @@ def compare(chosen: argparse.Namespace) -> list[str]:
     }
     pages = ceiling(chosen.layout, 0)
     head = f"{chosen.keys:,} keys, layout {chosen.layout}, {chosen.latency:g} ms a request, median of {chosen.repeat}"
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     foot = [f"\\* timed on {keys:,} keys and multiplied: {name}" for name, keys in scales.items() if name in figures]
     return [
         f"### {head}",
         "",
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores; load "
-        f"{os.getloadavg()[0]:.1f}. The server alone: {pages:,.0f} pages a second, {pages * _PAGE:,.0f} keys a second.",
+        f"{machine}; load {os.getloadavg()[0]:.1f}. The server alone gives {pages * _PAGE:,.0f} keys a second.",
         "",
         *table(figures, chosen.keys, scales),
         "",
@@ -176,7 +178,11 @@ def main() -> None:
     options.add_argument(
         "--scale", action="append", default=[], metavar="CLIENT=KEYS", help="time a client on fewer keys"
     )
+    options.add_argument(
+        "--python", action="append", default=[], metavar="CLIENT=PATH", help="run it by another Python"
+    )
     chosen = options.parse_args()
+    _PYTHONS.update(each.split("=", 1) for each in chosen.python)
     if unknown := set(chosen.clients) - set(CLIENTS):
         options.error(f"no such client: {', '.join(sorted(unknown))}")
     print("\n".join(compare(chosen)))
