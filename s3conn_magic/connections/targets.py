@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -77,7 +78,7 @@ class BucketTarget:
         template = self._current()
         if template.signature not in _PLAIN_SIGNATURES:
             template = self._capture()
-        encoded = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query)
+        encoded = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query)
         if template.signature is UNSIGNED:
             return SignedRequest(f"{template.url}?{encoded}", template.headers)
         return self._signer_for(template).sign(encoded)
@@ -125,6 +126,12 @@ class BucketTarget:
     def _capture(self) -> Template:
         """Let botocore make one listing request and keep it instead of sending it."""
         return capture(self._client(), self._bucket)
+
+
+@lru_cache(maxsize=64)
+def _encoded(text: str) -> str:
+    """Percent-encoded as signatures want it; most of the texts are the same in every request of a listing."""
+    return quote(text, safe="-_.~")
 
 
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 200
+_BEHIND = 8
 _FINEST = 1e-12
 _SKIPPED, _CLOSED = 0.1, 0.02
 # Families of characters, and how many of one must be seen before the others are expected.
@@ -38,13 +39,23 @@ class Keyspace:
         self._seen: dict[_Context, set[str]] = {}
         self._closed: set[_Context] = set()
         self._tables: dict[_Context, _Table] = {}
-        self._learned = ""
+        self._learned: list[str] = []
 
     def learn(self, key: str) -> None:
-        """Note which characters follow which."""
-        known, self._learned = len(_shared(key, self._learned)), key
+        """Note which characters follow which, where a segment begins to differ from the one learned before it."""
+        segments, begin = key.split("/"), 0
+        for depth, segment in enumerate(segments):
+            learned = self._learned[depth] if depth < len(self._learned) else None
+            if segment != learned:
+                self._note(key, begin, segment, learned)
+            begin += len(segment) + 1
+        self._learned = segments
+
+    def _note(self, key: str, begin: int, segment: str, learned: str | None) -> None:
+        known = 0 if learned is None else len(_shared(segment, learned))
+        most = _LONGEST if learned is None else _BEHIND
         seen, nothing = self._seen, frozenset[str]()
-        for character, *contexts in _places(key, known):
+        for character, *contexts in _places(key[: begin + len(segment) + 1], begin + known, most):
             for context in contexts:
                 if character not in seen.get(context, nothing) and _LEAST <= character <= _GREATEST:
                     seen.setdefault(context, set()).add(character)
@@ -109,10 +120,10 @@ class Keyspace:
         return table
 
 
-def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
+def _places(key: str, begin: int, most: int = _LONGEST) -> Iterator[tuple[str, _Context, _Context]]:
     """Each character of a key with what stands before it: its depth and three characters, its depth and one."""
     depth = key.count("/", 0, begin)
-    for at in range(begin, min(len(key), begin + _LONGEST)):
+    for at in range(begin, min(len(key), begin + most)):
         character = key[at]
         yield character, (depth, key[at - 3 if at > 3 else 0 : at]), (depth, key[at - 1 if at else 0 : at])  # noqa: PLR2004
         depth += character == "/"
