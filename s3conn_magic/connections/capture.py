@@ -76,10 +76,17 @@ def capture(client: Any, bucket: str) -> Template:
         translated(lambda: client.list_objects_v2(Bucket=bucket), resource=Location(bucket).arn)
     finally:
         _kept.wanted = False
-    url = _kept.request.url.partition("?")[0]
+    url = _with_host_in_lower_case(_kept.request.url.partition("?")[0])
     headers = {name: _plain(value) for name, value in _kept.request.headers.items() if name.lower() not in _NOT_KEPT}
     headers["X-Amz-Content-SHA256"] = _EMPTY_SHA256
     return Template(url, headers, *_kept.signing)
+
+
+def _with_host_in_lower_case(url: str) -> str:
+    """The host as it is signed; not every HTTP library sends it so by itself."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.lower()}{slash}{path}"
 
 
 def _plain(value: str | bytes) -> str:
