@@ -214,6 +214,7 @@ class Place:
         Place("bucket", "s3.eu-west-1.amazonaws.com", {"ADDRESSING_STYLE": "path"}),
         Place("bucket.of.dots", "s3.eu-west-1.amazonaws.com"),
         Place(ACCESS_POINT, "reports-123456789012.s3-accesspoint.eu-west-1.amazonaws.com"),
+        Place(ACCESS_POINT, "reports-123456789012.s3-accesspoint.eu-west-1.amazonaws.com", {"REGION": "us-west-2"}),
         Place(OBJECT_LAMBDA, "redacted-123456789012.s3-object-lambda.eu-west-1.amazonaws.com"),
         Place("reports-1234-s3alias", "reports-1234-s3alias.s3.eu-west-1.amazonaws.com"),
         Place("bucket", "bucket.s3.dualstack.eu-west-1.amazonaws.com", environment=DUALSTACK),
@@ -240,7 +241,7 @@ def test_addresses(server, trusted, monkeypatch, aws_files, place):
     assert {one.headers["host"] for one in ours.requests + theirs.requests} == {place.host}
     assert ours.paths == theirs.paths
     assert ours.headers == theirs.headers
-    assert {one.signed_for for one in ours.requests} == {one.signed_for for one in theirs.requests}
+    assert ours.scopes == theirs.scopes
     assert all(is_signed(one, PAIR) for one in ours.requests + theirs.requests)
 
 

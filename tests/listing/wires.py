@@ -89,6 +89,12 @@ class Side:
         return {pair for pair in set.intersection(*pairs) if pair[0] not in _OF_ITS_OWN}
 
     @property
+    def scopes(self) -> set[str]:
+        """Region and service that the signatures hold for."""
+        found = {one.headers["authorization"].partition("/")[2].partition(",")[0] for one in self.requests}
+        return {scope.partition("/")[2] for scope in found}
+
+    @property
     def paths(self) -> set[str]:
         """Where the requests went."""
         return {one.target.partition("?")[0] for one in self.requests}
