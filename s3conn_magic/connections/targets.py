@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from botocore import UNSIGNED
-from botocore.httpsession import ProxyConfiguration
+from botocore.auth import S3ExpressAuth
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.capture import Template, capture
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
 
-_PLAIN_SIGNATURES = {"s3v4", "v4", UNSIGNED}
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
 _DIRECTORY_BUCKET = "--x-s3"
@@ -80,11 +81,11 @@ class BucketTarget:
         """
         self._connection.live_settings()
         template = self._current()
-        if template.signature not in _PLAIN_SIGNATURES:
-            template = self._capture()
         encoded = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query)
         if template.signature is UNSIGNED:
             return SignedRequest(f"{template.url}?{encoded}", template.headers)
+        if template.identity is not None:
+            return _by_session(template, translated(template.identity, resource=Location(self._bucket).arn), encoded)
         return self._signer_for(template).sign(encoded)
 
     def _signer_for(self, template: Template) -> Signer:
@@ -141,6 +142,14 @@ class BucketTarget:
         return capture(self._client(), self._bucket)
 
 
+def _by_session(template: Template, session: Any, query: str) -> SignedRequest:
+    """Sign for a directory bucket, by the credentials of a session with it."""
+    request = AWSRequest("GET", f"{template.url}?{query}", headers=dict(template.headers))
+    request.context["payload_signing_enabled"] = False
+    S3ExpressAuth(session, template.signing_name, template.region, identity_cache=None).add_auth(request)
+    return SignedRequest(request.url, dict(request.headers.items()))
+
+
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:
     found = pattern.search(body[:4096])
     return found[1].decode() if found else None
@@ -191,6 +200,9 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> EndpointError:
 
 def _verify(client: Any) -> bool | str:
     found = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
+    if found is True:
+        # The CAs of botocore: some Pythons find none on the system, and one that only listings trust would be a riddle.
+        return str(get_cert_path(found))
     if isinstance(found, bool | str):
         return found
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
-from recording import recording
+from certificates import authority
+from proxies import proxying, secured
+from recording import Reply, recording
 from signatures import is_signed, verifying
 from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pages, verified
 
@@ -121,3 +123,26 @@ def test_credentials_that_change_while_a_listing_runs(server):
     connect(ENDPOINT=server.endpoint)
     assert listed() == OBJECTS
     assert [one.signed_by for one in server.requests[:2]] == [PAIR.access_key_id, other.access_key_id]
+
+
+_SESSION = (
+    '<?xml version="1.0"?><CreateSessionResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Credentials>'
+    "<AccessKeyId>AKIDSESSION</AccessKeyId><SecretAccessKey>of/a/session</SecretAccessKey>"
+    "<SessionToken>token-of-a-session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>"
+    "</Credentials></CreateSessionResult>"
+)
+
+
+def test_a_directory_bucket(tmp_path, server, monkeypatch):
+    """A directory bucket's pages are signed by a session with it, which is asked for once."""
+    bucket, session = "lake--use1-az4--x-s3", Keys("AKIDSESSION", Secret("of/a/session"))
+    tls = authority(tmp_path, "*.s3express-use1-az4.us-east-1.amazonaws.com")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tls.bundle))
+    page = verifying(lambda request: pages(request, bucket), session)
+    server.answer = lambda request: Reply(200, {}, _SESSION.encode()) if "session" in request.query else page(request)
+    with secured(server.endpoint, tls.server) as address, proxying(f"https://{address}") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+        connect(REGION="us-east-1")
+        assert listed(f"LIST 's3://{bucket}/' RECURSIVE") == OBJECTS
+    assert ["session" in one.query for one in server.requests] == [True, False, False, False]
+    assert {one.headers.get("x-amz-s3session-token") for one in server.requests[1:]} == {"token-of-a-session"}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from botocore import httpsession
+from botocore.exceptions import SSLError
 from certificates import authority
 from listing_targets import SignedTarget
 from proxies import proxying, secured
@@ -113,6 +115,23 @@ def test_a_certificate_of_another_host_is_refused(server, trusted):
     assert type(error) is EndpointError
     assert "another host" in error.message
     assert server.requests == []
+
+
+@pytest.mark.parametrize("by", ["botocore", "OpenSSL"])
+def test_the_cas_without_a_bundle(https, tls, monkeypatch, by):
+    """Without a bundle the CAs are botocore's, for boto3's client and for listings, and not OpenSSL's own."""
+    if by == "botocore":
+        monkeypatch.setattr(httpsession, "where", lambda: str(tls.bundle))
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tls.bundle))
+    connection = connect(ENDPOINT=https)
+    if by == "botocore":
+        assert connection.client("s3").list_objects_v2(Bucket="bucket")["KeyCount"] == 1000
+        assert listed() == OBJECTS
+    else:
+        with pytest.raises(SSLError):
+            connection.client("s3").list_objects_v2(Bucket="bucket")
+        assert "certificate" in failure().message
 
 
 def test_a_bundle_that_gains_a_ca(https, tls, monkeypatch, tmp_path):
