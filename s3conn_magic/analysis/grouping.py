@@ -109,7 +109,7 @@ def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
     _, offsets, data = keys.buffers()
     bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset)
     slashes = np.flatnonzero(np.frombuffer(data, np.uint8, bounds[-1]) == _SLASH)
-    begins = bounds[:-1] + start
+    begins = bounds[:-1].astype(np.int64) + start
     before, behind = np.searchsorted(slashes, begins), np.searchsorted(slashes, bounds[1:])
     folders = np.minimum(behind - before, depth)
     last = np.append(slashes, 0)[before + folders - 1]
