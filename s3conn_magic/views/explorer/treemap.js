@@ -21,7 +21,7 @@ const Treemap = (() => {
 
   const exact = (count) => count.toLocaleString("en-US");
   const counted = (count, one) => `${exact(count)} ${one}${count === 1 ? "" : "s"}`;
-  const percent = (part) => `${(100 * part).toFixed(part && part < 0.001 ? 3 : 1)} %`;
+  const percent = (part) => (part > 0 && part < 1e-5 ? "< 0.001 %" : `${(100 * part).toFixed(part && part < 0.001 ? 3 : 1)} %`);
 
   function make(tag, name, text) {
     const node = document.createElement(tag);
@@ -133,8 +133,8 @@ const Treemap = (() => {
     listen() {
       this.stage.addEventListener("keydown", (event) => this.onKey(event));
       this.stage.addEventListener("click", (event) => this.onClick(event));
-      this.stage.addEventListener("focusin", (event) => this.tell(this.indexOf(event)));
-      this.stage.addEventListener("mouseover", (event) => this.tell(this.indexOf(event)));
+      this.stage.addEventListener("focusin", (event) => this.onFocus(this.indexOf(event)));
+      this.stage.addEventListener("mousemove", (event) => this.tell(this.indexOf(event)));
       for (const left of ["mouseleave", "focusout"]) this.stage.addEventListener(left, () => this.tell(-1));
       // What is typed on a button here is not a shortcut of the notebook.
       this.root.addEventListener("keydown", (event) => {
@@ -256,6 +256,8 @@ const Treemap = (() => {
     /** The facts of an item while it is pointed at or has the focus. */
     tell(index) {
       const item = this.items[index] ?? (this.stage.contains(document.activeElement) ? this.items[this.at] : null);
+      if (item === this.told) return;
+      this.told = item;
       this.detail.replaceChildren();
       if (item) this.detail.append(make("b", "s3t-shown", item.shown), document.createTextNode(item.facts));
     }
@@ -272,9 +274,14 @@ const Treemap = (() => {
     }
 
     focus(index) {
-      this.at = Math.max(0, Math.min(index, this.items.length - 1));
+      this.nodes[Math.max(0, Math.min(index, this.nodes.length - 1))]?.focus();
+    }
+
+    onFocus(index) {
+      if (index < 0) return;
+      this.at = index;
       this.mark();
-      this.nodes[this.at]?.focus();
+      this.tell(index);
     }
 
     canChoose(item) {
