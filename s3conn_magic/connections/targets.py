@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from botocore import UNSIGNED
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.httpsession import ProxyConfiguration
 from botocore.utils import get_environ_proxies
 
@@ -17,6 +15,7 @@ from s3conn_magic.connections.capture import Template, capture
 from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.forks import Lock
 from s3conn_magic.connections.regions import without_redirects
+from s3conn_magic.connections.signing import Signer
 from s3conn_magic.locations import Location
 from s3conn_magic.wire import Query, Response, SignedRequest, Transport
 
@@ -41,6 +40,7 @@ class BucketTarget:
         self._lock = Lock()
         self._template: Template | None = None
         self._made_for: object = None
+        self._signer: Signer | None = None
         self._redirects = 0
 
     @property
@@ -78,15 +78,16 @@ class BucketTarget:
         if template.signature not in _PLAIN_SIGNATURES:
             template = self._capture()
         encoded = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query)
-        request = AWSRequest("GET", f"{template.url}?{encoded}", headers=dict(template.headers))
-        if template.signature is not UNSIGNED:
-            self._authorize(request, template)
-        return SignedRequest(request.url, dict(request.headers.items()))
+        if template.signature is UNSIGNED:
+            return SignedRequest(f"{template.url}?{encoded}", template.headers)
+        return self._signer_for(template).sign(encoded)
 
-    def _authorize(self, request: AWSRequest, template: Template) -> None:
-        request.context["payload_signing_enabled"] = False
+    def _signer_for(self, template: Template) -> Signer:
         credentials = translated(self._connection.frozen_credentials, resource=self._connection.settings.role or "")
-        S3SigV4Auth(credentials, template.signing_name, template.region).add_auth(request)
+        signer = self._signer
+        if signer is None or not signer.made_for(template, credentials):
+            signer = self._signer = Signer(template, credentials)
+        return signer
 
     def send(self, query: Query) -> Response | None:
         """None: every bucket of a connection is reached by a socket."""
