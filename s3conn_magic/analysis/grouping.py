@@ -108,7 +108,8 @@ def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
     """What each key has from byte `start` up to and with its `depth`-th slash from there, or its last one."""
     _, offsets, data = keys.buffers()
     bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset)
-    slashes = np.flatnonzero(np.frombuffer(data, np.uint8, bounds[-1]) == _SLASH)
+    # Keys of several pages may share a buffer.
+    slashes = np.flatnonzero(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]] == _SLASH) + bounds[0]
     begins = bounds[:-1].astype(np.int64) + start
     before, behind = np.searchsorted(slashes, begins), np.searchsorted(slashes, bounds[1:])
     folders = np.minimum(behind - before, depth)
