@@ -225,6 +225,27 @@ class _Binder:
             location=self._location(statement.location),
         )
 
+    @_bind.register
+    def _analyze(self, statement: tree.Analyze) -> plans.Plan:
+        return plans.Analyze(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._place_of(statement.location),
+            by=statement.by,
+            depth=self._depth(statement),
+        )
+
+    def _depth(self, statement: tree.Analyze) -> int:
+        depth = statement.depth
+        if depth is None:
+            return 1
+        if statement.by != "PREFIX":
+            hint = "Leave it out, or group BY PREFIX."
+            raise self._binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+        if depth.value < 1:
+            raise self._binding.error("DEPTH takes a whole number that is at least 1", depth.span)
+        return depth.value
+
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
         """The connection that a statement reads through."""
         if using:
@@ -242,8 +263,9 @@ class _Binder:
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
     def _location(self, value: tree.LocationValue | None) -> Location | None:
-        if value is None:
-            return None
+        return None if value is None else self._place_of(value)
+
+    def _place_of(self, value: tree.LocationValue) -> Location:
         text = self._binding.text(value)
         try:
             return Location.parse(text)
