@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial, singledispatchmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans
-from s3conn_magic.language.binder import SANDBOX, SANDBOX_SOURCE, bind
+from s3conn_magic.language.binder import bind
+from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
@@ -21,54 +22,10 @@ from s3conn_magic.views.cards import Message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
-    from s3conn_magic.secrets import Secret
-
-
-class Keys(Protocol):
-    """A key pair."""
-
-    @property
-    def access_key_id(self) -> str:
-        """Its id."""
-
-    @property
-    def secret_access_key(self) -> Secret:
-        """Its secret."""
-
-
-class Server(Protocol):
-    """The embedded S3, as the session sees it."""
-
-    @property
-    def endpoint(self) -> str:
-        """Its URL."""
-
-    @property
-    def region(self) -> str:
-        """The region it says it is in."""
-
-    @property
-    def admin(self) -> Keys:
-        """Keys that may do everything."""
-
-    def stop(self) -> None:
-        """End it."""
-
-
-class ProgressView(Protocol):
-    """Shows snapshots of a listing while it runs."""
-
-    def __enter__(self) -> Callable[[Progress], None]:
-        """Begin."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        """End, in whatever way."""
+    from s3conn_magic.surroundings import ProgressView, Server
 
 
 class Session:
@@ -79,6 +36,7 @@ class Session:
         start_server: starts the embedded S3.
         note: shows a short note beside a result, such as where a listing was cut.
         progress: makes what shows how far a listing is while it runs; None shows nothing.
+        beside: shows what the function it is given makes, such as a chart, beside a result; None shows nothing.
     """
 
     def __init__(
@@ -88,10 +46,12 @@ class Session:
         start_server: Callable[[], Server],
         note: Callable[[str], None] = print,
         progress: Callable[[], ProgressView] | None = None,
+        beside: Callable[[Callable[[], Any]], None] | None = None,
     ) -> None:
         self.connections = Registry()
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
+        self._beside = beside
         self._inputs = inputs
         self._start_server = start_server
         self._server: Server | None = None
@@ -262,6 +222,19 @@ class Session:
         from s3conn_magic.views.previews import open_preview
 
         return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
+
+    @execute.register
+    def _analyze(self, plan: plans.Analyze) -> Any:
+        from s3conn_magic.views.analysis import analysis_chart, analysis_frame
+
+        connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
+        with self._progress_view() as report:
+            frame = analysis_frame(
+                connection.target(plan.location.bucket), plan, connections=connections, report=report
+            )
+        if self._beside is not None:
+            self._beside(partial(analysis_chart, frame, plan))
+        return frame
 
     # Settings
 

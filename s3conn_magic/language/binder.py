@@ -9,7 +9,15 @@ from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.binding import Binding, Inputs
-from s3conn_magic.language.catalog import Catalog, Known, in_use, not_found
+from s3conn_magic.language.catalog import (
+    SANDBOX,
+    TO_BE_STARTED,
+    Catalog,
+    Known,
+    in_use,
+    is_sandbox,
+    not_found,
+)
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.spelling import listed
 from s3conn_magic.locations import Location
@@ -20,9 +28,6 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import Place
     from s3conn_magic.language.source import Source
 
-SANDBOX = "sandbox"
-SANDBOX_SOURCE = "START SANDBOX"
-"""Where the values of its options come from."""
 _PREVIEW_ROWS = 100
 _UNCHANGED = "Operation resulted in no change"
 
@@ -94,7 +99,7 @@ class _Binder:
         if old is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
-        if _is_to_be_started(old):
+        if old is TO_BE_STARTED:
             raise self._binding.error(
                 f"{old.name} has its options when START SANDBOX has run", statement.name.span, hint=_NEXT_CELL
             )
@@ -246,6 +251,27 @@ class _Binder:
         place = self._binding.beginning(statement)
         return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
+    @_bind.register
+    def _analyze(self, statement: tree.Analyze) -> plans.Plan:
+        return plans.Analyze(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._location(statement.location),
+            by=statement.by,
+            depth=self._depth(statement),
+        )
+
+    def _depth(self, statement: tree.Analyze) -> int:
+        depth = statement.depth
+        if depth is None:
+            return 1
+        if statement.by != "PREFIX":
+            hint = "Leave it out, or group BY PREFIX."
+            raise self._binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+        if depth.value < 1:
+            raise self._binding.error("DEPTH takes a whole number that is at least 1", depth.span)
+        return depth.value
+
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
         """The connection that a statement reads through."""
         if using:
@@ -295,7 +321,7 @@ class _Binder:
     @_bind.register
     def _start(self, statement: tree.StartSandbox) -> plans.Plan:
         self._own(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
-        self._known.setdefault(SANDBOX, _TO_BE_STARTED)
+        self._known.setdefault(SANDBOX, TO_BE_STARTED)
         return plans.StartSandbox(place=self._binding.beginning(statement))
 
     @_bind.register
@@ -309,23 +335,12 @@ class _Binder:
     def _own(self, statement: tree.Statement, message: str) -> None:
         """Refuse to touch a connection that somebody else made."""
         found = self._known.get(SANDBOX)
-        if found and not _is_sandbox(found):
+        if found and not is_sandbox(found):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement))
 
 
-# Its options are known when the server runs.
-_TO_BE_STARTED = Known(SANDBOX, {})
 _NEXT_CELL = "Alter it in the next cell."
-
-
-def _is_to_be_started(known: Known) -> bool:
-    return known is _TO_BE_STARTED
-
-
-def _is_sandbox(known: Known) -> bool:
-    """Whether START SANDBOX made the connection."""
-    return known is _TO_BE_STARTED or any(one.source == SANDBOX_SOURCE for one in known.options.values())
 
 
 def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:

@@ -25,6 +25,18 @@ class Known(NamedTuple):
     usages: tuple[plans.Usage, ...] = ()
 
 
+SANDBOX = "sandbox"
+SANDBOX_SOURCE = "START SANDBOX"
+"""Where the values of its options come from."""
+TO_BE_STARTED = Known(SANDBOX, {})
+"""Its options are known when the server runs."""
+
+
+def is_sandbox(known: Known) -> bool:
+    """Whether START SANDBOX made the connection."""
+    return known is TO_BE_STARTED or any(one.source == SANDBOX_SOURCE for one in known.options.values())
+
+
 class Catalog(Protocol):
     """The connections there are when the cell begins."""
 

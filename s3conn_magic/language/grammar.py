@@ -26,17 +26,22 @@ _BLANK = re.compile(f"[{_WHITE}]*")
 _DIGITS = 18
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {
+    "AGE",
     "ALL",
     "BUCKETS",
     "CONNECTIONS",
     "SETTINGS",
     "ENV",
+    "EXTENSION",
     "HELP",
     "KEYRING",
+    "PREFIX",
     "PROMPT",
     "SANDBOX",
+    "SIZE",
     "START",
     "STOP",
+    "STORAGE_CLASS",
     "TEST",
     "USE",
 }
@@ -170,6 +175,11 @@ like = _field("like", _words("LIKE") - text)
 using = _field("using", _words("USING") - name)
 _place = (string | variable).set_name("an s3:// location")
 location = _field("location", _place).set_name("an s3:// location")
+_groups = (_word("PREFIX") | _word("STORAGE_CLASS") | _word("EXTENSION") | _word("AGE") | _word("SIZE")).set_name(
+    "PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE"
+)
+by = _field("by", _words("BY") - _groups)
+depth = _field("depth", _words("DEPTH") - integer)
 limit = _field("limit", _words("LIMIT") - (_word("ALL") | number).set_name("a whole number or ALL"))
 
 # Statements
@@ -234,6 +244,7 @@ preview = _statement(
     tree.Preview,
     _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),
 )
+analyze = _statement(tree.Analyze, _words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
 _all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.WordLiteral, str.upper)
 _setting_value = _field("value", (_all | value).set_name("a value")).set_name("a value")
@@ -254,6 +265,7 @@ statement = (
     | list_objects
     | explore
     | preview
+    | analyze
     | set_
     | start
     | stop

@@ -100,6 +100,7 @@ Origin = VariableSource | EnvSource | PromptSource | KeyringSource
 Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
 Value = Scalar | ListLiteral
 LocationValue = StringLiteral | VariableSource
+AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,16 @@ class Preview(Statement):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExploreAll(Statement):
     """`EXPLORE ALL CONNECTIONS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analyze(Statement):
+    """`ANALYZE 's3://…' [USING name] [BY …] [DEPTH n]`."""
+
+    location: LocationValue
+    using: Name | None = None
+    by: AnalyzeBy = "PREFIX"
+    depth: IntegerLiteral | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
