@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.errors import ConnectionNotFoundError, Place, S3ConnError
-from s3conn_magic.language.plans import ListObjects
-from s3conn_magic.locations import Location
+from s3conn_magic.errors import ConnectionNotFoundError, Place, S3ConnError, StatementInterrupted
+from s3conn_magic.language.plans import Analyze, ListObjects
+from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import writing
 from s3conn_magic.objects.description import Description, describe
 from s3conn_magic.objects.fetching import Download, Link, presign
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.listing import Progress
     from s3conn_magic.views.explorer.model import Snippet
 
 _ROWS = 100
 _CONNECTIONS = 32
+_NOWHERE = Place(1, 1)
+"""Where the statement stands that would do what the explorer does."""
 
 
 class ConnectionObjects:
@@ -96,7 +99,7 @@ class ConnectionObjects:
         connection = self._of(location)
         plain = Location(location.bucket, location.key) if location and location.bucket else None
         plan = ListObjects(
-            place=Place(1, 1),
+            place=_NOWHERE,
             name=connection.name,
             location=plain,
             recursive=recursive,
@@ -111,4 +114,15 @@ class ConnectionObjects:
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
         """Objects and bytes by folder."""
-        raise NotImplementedError
+        from s3conn_magic.views.analysis import analysis_frame
+        from s3conn_magic.views.charts import chart_data
+
+        def tell(progress: Progress) -> None:
+            if cancelled():
+                raise StatementInterrupted("the analysis was stopped")
+            report(progress.keys, progress.bytes)
+
+        connection = self._of(location)
+        plan = Analyze(place=_NOWHERE, name=connection.name, location=location, by="PREFIX", depth=1)
+        frame = analysis_frame(connection.target(location.bucket), plan, connections=_CONNECTIONS, report=tell)
+        return chart_data(frame, by="PREFIX", title=visible(location.uri))

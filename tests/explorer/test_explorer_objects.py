@@ -183,6 +183,35 @@ def test_hostile_keys_are_visible_in_the_panel_and_exact_in_what_is_copied(explo
         assert not re.search("[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", shown)
 
 
+# What is in a folder
+
+
+def test_a_folder_is_summed_up_and_can_be_descended_into(explore):
+    """Analyze counts what lies below, by folder, as ANALYZE does; a folder that is chosen becomes the root."""
+    page = explore(f"s3://{LAKE}/")
+    page.do("show", place=page.place("events/"))
+    page.do("analyze")
+    data = page.until(lambda one: one["type"] == "analysis" and one.get("data"))["data"]
+    listed = page._objects.frame(Location(LAKE, "events/"), recursive=True)
+    assert data["total"]["objects"] == len(listed)
+    assert data["total"]["bytes"] == listed["size"].sum()
+    assert sum(one["bytes"] for one in data["groups"]) == listed["size"].sum()
+    page.do("descend", name=data["groups"][0]["name"])
+    assert page._navigator.tree.root.location == Location(LAKE, f"events/{data['groups'][0]['name']}")
+    page.settled()
+
+
+def test_an_analysis_can_be_stopped_and_begun_again(explore):
+    """Stop ends it at once and says so; Analyze begins again."""
+    page = explore(f"s3://{LAKE}/")
+    page.do("show", place=page.place("events/"))
+    page.do("analyze")
+    page.do("halt", id="")
+    assert page.until(lambda one: one["type"] == "analysis" and one.get("error"))["error"]["message"] == "Stopped"
+    page.do("analyze")
+    page.until(lambda one: one["type"] == "analysis" and one.get("data"))
+
+
 # Links and code
 
 

@@ -279,6 +279,21 @@ def test_a_hundred_and_sixty_hostile_keys_are_shown(notebook):
     assert tree.root.locator("img, script, a, b").count() == 0
 
 
+def test_a_folder_is_drawn_as_a_treemap(tree):
+    """Analyze draws the folders below; a rectangle that is chosen with the keyboard becomes the root of the tree."""
+    tree.root.get_by_role("button", name="Up one folder").click()
+    tree.row("acme-lake").click()
+    tree.press(" ")
+    tree.panel.get_by_role("button", name="Analyze").click()
+    tree.panel.locator(".s3t-item").first.wait_for()
+    tree.panel.get_by_text("113 objects").first.wait_for()
+    assert serious(tree) == []
+    tree.panel.locator(".s3t-item[tabindex='0']").focus()
+    tree.press("Enter")
+    tree.row("year=2026/").wait_for()
+    assert tree.root.locator(".s3x-crumb").all_text_contents() == ["sandbox", "acme-lake", "events"]
+
+
 def test_all_connections_in_one_tree(notebook):
     """Connections are the roots; opened, each shows its buckets."""
     tree = explore(notebook, "%upsql EXPLORE ALL CONNECTIONS")

@@ -23,9 +23,10 @@ def run(sandbox):
 
 def test_settings_are_shown_as_they_are_set(run):
     """SHOW SETTINGS names every setting with its value now."""
-    run("SET PROGRESS = FALSE; SET limit = 7; SET CONNECTIONS = 3")
+    run("SET PROGRESS = FALSE; SET limit = 7; SET CONNECTIONS = 3; SET explorer_ui = 'Basic'")
     frame = run("SHOW SETTINGS")
-    assert dict(zip(frame.setting, frame.value, strict=True)) == {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3"}
+    shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic"}
+    assert dict(zip(frame.setting, frame.value, strict=True)) == shown
 
 
 def test_the_limit_of_the_session_holds_for_a_list_without_its_own(run):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from s3conn_magic.views.explorer.tree import Place
 
 MESSAGES = frozenset(
-    "show hide version retry link download upload chunk delete confirm halt analyze".split()  # noqa: SIM905
+    "show hide version retry link download upload chunk delete confirm halt analyze descend".split()  # noqa: SIM905
 )
 
 
@@ -91,6 +91,11 @@ class ObjectActions:
     def analyze(self) -> None:
         """Sum up the folder in the panel."""
         self.panel.analyze()
+
+    def descend(self, name: str) -> None:
+        """Begin the tree at a folder below the one in the panel; `name` is what follows in its key."""
+        if (subject := self.panel.subject) and subject.is_prefix:
+            self._navigator.visit(replace(subject.location, key=subject.location.key + name))
 
     # Bytes
 

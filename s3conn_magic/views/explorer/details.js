@@ -93,6 +93,7 @@ class Panel {
 
   close() {
     this.store.removeEventListener("panel", this.changed);
+    this.map?.close();
     clearTimeout(this.waiting);
   }
 
@@ -209,7 +210,7 @@ class Panel {
   }
 
   paintHead(head) {
-    draw(this.icon, head.folder ? "folder" : "object");
+    draw(this.icon, head.bucket ? "bucket" : head.folder ? "folder" : "object");
     this.name.textContent = head.name;
     this.name.title = head.shown;
     this.root.setAttribute("role", "region");
@@ -476,12 +477,15 @@ class Panel {
     }
     if (analysis?.data) return this.treemap(analysis.data);
     const start = make("div", "s3x-nothing");
-    start.append(make("div", "", "Objects and bytes by folder: every key below is listed."), button("s3x-act", "Analyze", again));
+    start.append(make("div", "", "How much is in each folder? Every key below is listed."), button("s3x-act", "Analyze", again));
     return [start];
   }
 
   treemap(data) {
-    const pairs = (data.groups ?? []).map(({ name, objects, bytes }) => [name, `${objects.toLocaleString("en")} objects, ${sizeText(bytes)}`]);
-    return [this.pairs(pairs)];
+    const host = make("div", "s3x-map");
+    this.map?.close();
+    this.map = new Treemap(host, { choose: ({ name }) => this.store.send("descend", { name }), opens: ({ name }) => name !== "" });
+    this.map.show(data);
+    return [host];
   }
 }

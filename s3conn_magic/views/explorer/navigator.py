@@ -209,15 +209,16 @@ class Navigator:
         except ValueError as error:
             self._say(f"{error}".capitalize())
             return self._changed()
-        return self._show(location, starting_with)
+        return self.visit(location, starting_with)
 
     def crumb(self, index: int) -> None:
         """Show the place that a crumb stands for; the first one stands for the roots."""
         places = [None, *ancestors(self.cursor.location)]
         if 0 <= index < len(places):
-            self._show(places[index])
+            self.visit(places[index])
 
-    def _show(self, location: Location | None, starting_with: str = "") -> None:
+    def visit(self, location: Location | None, starting_with: str = "") -> None:
+        """Give an open folder the focus, or begin the tree at one that is not; None stands for the roots."""
         with self.lock:
             shown = None if starting_with else self.tree.find(location) if location else None
             if shown:

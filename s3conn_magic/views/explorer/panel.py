@@ -225,6 +225,7 @@ class Panel:
             "uri": where.uri,
             "arn": where.arn,
             "folder": subject.is_prefix,
+            "bucket": not where.key,
             "version": subject.version_id,
             "links": LINK_SECONDS,
             "snippets": [[each.label, each.code] for each in snippets],

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.views.explorer.model import Children, ChildrenOf, Objects
 
-SCRIPTS = ("explorer.js", "details.js", "lines.js")
-STYLES = ("explorer.css", "details.css")
+SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")
+STYLES = ("explorer.css", "details.css", "treemap.css")
 """The browser's end, a file for each part of it; together they are one module and one style sheet."""
 _HERE = Path(__file__).parent
 _ROWS_AT_MOST = 1_000
