@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -65,7 +67,8 @@ def _head(client: Any, location: Location) -> bool:
 class Upload:
     """An object that is written in pieces and is there whole at the end, or not at all.
 
-    Up to `PART` bytes go by one request, more by a multipart upload, which is aborted when anything fails.
+    Up to `PART` bytes go by one request, more by a multipart upload, which is aborted when anything fails, and when the
+    process ends in an orderly way.
 
     Args:
         connection: the connection to write through.
@@ -127,7 +130,13 @@ class Upload:
                 self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts, **self._condition
             )
         self._id = ""
+        atexit.unregister(self._leave)
         self._waiting.clear()
+
+    def _leave(self) -> None:
+        """Abort when the kernel ends in an orderly way."""
+        with suppress(S3ConnError):
+            self.abort()
 
     def abort(self) -> None:
         """Leave nothing behind; harmless when there is nothing to abort.
@@ -137,12 +146,14 @@ class Upload:
         """
         self._waiting.clear()
         begun, self._id = self._id, ""
+        atexit.unregister(self._leave)
         if begun:
             translated(partial(self._client.abort_multipart_upload, UploadId=begun, **self._named), resource=self._arn)
 
     def _send(self, size: int) -> None:
         if not self._id:
             self._id = self._call(self._client.create_multipart_upload, **self._about)["UploadId"]
+            atexit.register(self._leave)
         number, body = len(self._parts) + 1, bytes(self._waiting[:size])
         del self._waiting[:size]
         answer = self._call(self._client.upload_part, UploadId=self._id, PartNumber=number, Body=body)

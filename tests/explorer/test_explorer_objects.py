@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from clients import client
@@ -430,6 +433,23 @@ def test_a_part_that_fails_aborts_the_upload(connect, upstream, recorder, sandbo
     with pytest.raises(S3ConnError, match="access denied"):
         upload.write(b"x" * 20_000_000)
     assert any(one.method == "DELETE" and "uploadId" in one.query for one in recorder.requests)
+    assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
+
+
+def test_a_process_that_ends_leaves_no_parts(upstream, sandbox):
+    """Python that exits in the middle of a multipart upload aborts it."""
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from statements import Statements, create\nfrom s3conn_magic.sandbox import Sandbox\n"
+        "from s3conn_magic.locations import Location\nfrom s3conn_magic.objects.writing import Upload\n"
+        "run = Statements()\nrun(create('lake', keys=Sandbox.admin, ENDPOINT=sys.argv[3], VALIDATE=False))\n"
+        f"upload = Upload(run.connection('lake'), Location({EMPTY!r}, 'big'), 20_000_000)\n"
+        "upload.write(b'x' * 9_000_000)\nprint(len(upload._parts))"
+    )
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-c", program, str(tests), str(tests.parent), sandbox.endpoint]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("1", "")
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
 
