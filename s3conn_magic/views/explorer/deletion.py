@@ -98,7 +98,8 @@ def _question(chosen: Sequence[Chosen], found: Found) -> str:
     folders = sum(one.is_prefix for one in chosen)
     inside = f", counted in {folders:,} folder{'' if folders == 1 else 's'}" if folders else ""
     size = f", {size_text(found.bytes)}" if found.bytes else ""
-    return f"Delete {_objects(len(found))}{size}{inside}? Only a bucket that keeps versions can bring them back."
+    them = "it" if len(found) == 1 else "them"
+    return f"Delete {_objects(len(found))}{size}{inside}? Only a bucket that keeps versions can bring {them} back."
 
 
 def _failures(failures: dict[str, str]) -> str:

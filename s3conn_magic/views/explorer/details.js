@@ -196,6 +196,7 @@ class Panel {
     const opened = head.open && this.root.hidden;
     this.root.hidden = !head.open;
     this.view.root.classList.toggle("s3x-with-panel", Boolean(head.open));
+    this.view.info?.setAttribute("aria-pressed", String(Boolean(head.open)));
     if (!head.open) return this.view.paint();
     this.followed ??= this.store.focus.id; // a page that was loaded again shows what it showed
     if (part === "panel") this.paintHead(head);
