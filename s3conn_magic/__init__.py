@@ -33,7 +33,9 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from s3conn_magic.notebook.magic import UpsqlMagics
 
     if UpsqlMagics.__name__ not in shell.magics_manager.registry:
-        shell.register_magics(UpsqlMagics(shell, lambda found: _new_session(lambda: found.user_ns, shell=found)))
+        shell.register_magics(
+            UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))
+        )
 
 
 def execute(text: str) -> Any:
@@ -92,7 +94,7 @@ def _process_session() -> Session:
 _sessions: dict[str, Session] = {}
 
 
-def _new_session(namespace: Any, shell: Any = None) -> Session:
+def _new_session(namespace: Any, shell: Any = None, beside: Any = None) -> Session:
     """Put a session together; the only place that knows all layers."""
     from s3conn_magic.inputs import KernelInputs
     from s3conn_magic.notebook.progress import NotebookProgress, TerminalProgress
@@ -102,4 +104,5 @@ def _new_session(namespace: Any, shell: Any = None) -> Session:
     # A kernel's front end can update a display in place; a terminal writes over its line.
     in_notebook = getattr(shell, "kernel", None) is not None
     progress: Any = NotebookProgress if in_notebook else TerminalProgress
-    return Session(KernelInputs(namespace), start_server=Sandbox.start, progress=progress)
+    beside = beside if in_notebook else None
+    return Session(KernelInputs(namespace), start_server=Sandbox.start, progress=progress, beside=beside)

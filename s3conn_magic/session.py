@@ -79,6 +79,7 @@ class Session:
         start_server: starts the embedded S3.
         note: shows a short note beside a result, such as where a listing was cut.
         progress: makes what shows how far a listing is while it runs; None shows nothing.
+        beside: shows what the function it is given makes, such as a chart, beside a result; None shows nothing.
     """
 
     def __init__(
@@ -88,10 +89,12 @@ class Session:
         start_server: Callable[[], Server],
         note: Callable[[str], None] = print,
         progress: Callable[[], ProgressView] | None = None,
+        beside: Callable[[Callable[[], Any]], None] | None = None,
     ) -> None:
         self.connections = Registry()
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
+        self._beside = beside
         self._inputs = inputs
         self._start_server = start_server
         self._server: Server | None = None
@@ -249,6 +252,19 @@ class Session:
         from s3conn_magic.views.tree import open_explorer
 
         return open_explorer(self.connections.get(plan.name), plan.location)
+
+    @execute.register
+    def _analyze(self, plan: plans.Analyze) -> Any:
+        from s3conn_magic.views.analysis import analysis_chart, analysis_frame
+
+        connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
+        with self._progress_view() as report:
+            frame = analysis_frame(
+                connection.target(plan.location.bucket), plan, connections=connections, report=report
+            )
+        if self._beside is not None:
+            self._beside(partial(analysis_chart, frame, plan))
+        return frame
 
     @execute.register
     def _preview(self, plan: plans.Preview) -> Any:

@@ -40,6 +40,7 @@ LAYERS = [
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp yarl pyarrow numpy"),
     _layer("objects", "objects", "botocore pyarrow pandas charset_normalizer"),
+    _layer("analysis", "analysis", "pyarrow numpy"),
     _layer("query", "query", "duckdb pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer("session", "session inputs", "keyring"),

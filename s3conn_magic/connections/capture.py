@@ -12,21 +12,33 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-_NOT_KEPT = {"authorization", "x-amz-date", "x-amz-security-token", "amz-sdk-invocation-id", "amz-sdk-request", "date"}
+_NOT_KEPT = {
+    "authorization",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-s3session-token",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "date",
+}
 _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A request as botocore made it: all but the query, and what its signature needs."""
+    """A request as botocore made it: all but the query, and what its signature needs.
+
+    `identity` gives the session credentials that a directory bucket's requests are signed with, renewed as they expire.
+    """
 
     url: str
     headers: Mapping[str, str]
     region: str
     signing_name: str
     signature: Any
+    identity: Callable[[], Any] | None = None
 
 
 class _Kept(threading.local):
@@ -34,6 +46,7 @@ class _Kept(threading.local):
 
     wanted = False
     signing: tuple[str, str, Any]
+    asked: Mapping[str, Any]
     request: Any
 
 
@@ -47,9 +60,13 @@ class _Nothing:
         return [b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>']
 
 
-def _before_sign(signing_name: str, region_name: str, signature_version: Any, **_: Any) -> None:
+def _before_sign(request: Any, signing_name: str, region_name: str, signature_version: Any, **_: Any) -> None:
     if _kept.wanted:
-        _kept.signing = (region_name, signing_name, signature_version)
+        # What the endpoint asks for counts before what the client was made for: an ARN names its region and service.
+        asked = request.context.get("signing", {})
+        region, service = asked.get("region") or region_name, asked.get("signing_name") or signing_name
+        # A directory bucket's session is put in by botocore's own handler, which comes after this one.
+        _kept.signing, _kept.asked = (region, service, signature_version), asked
 
 
 def _before_send(request: Any, **_: Any) -> AWSResponse | None:
@@ -76,10 +93,22 @@ def capture(client: Any, bucket: str) -> Template:
         translated(lambda: client.list_objects_v2(Bucket=bucket), resource=Location(bucket).arn)
     finally:
         _kept.wanted = False
-    url = _kept.request.url.partition("?")[0]
+    url = _with_host_in_lower_case(_kept.request.url.partition("?")[0])
     headers = {name: _plain(value) for name, value in _kept.request.headers.items() if name.lower() not in _NOT_KEPT}
     headers["X-Amz-Content-SHA256"] = _EMPTY_SHA256
-    return Template(url, headers, *_kept.signing)
+    return Template(url, headers, *_kept.signing, _identity(_kept.asked))
+
+
+def _identity(asked: Mapping[str, Any]) -> Callable[[], Any] | None:
+    sessions, key = asked.get("identity_cache"), asked.get("cache_key")
+    return None if sessions is None else lambda: sessions.get_credentials(key).get_frozen_credentials()
+
+
+def _with_host_in_lower_case(url: str) -> str:
+    """The host as it is signed; not every HTTP library sends it so by itself."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.lower()}{slash}{path}"
 
 
 def _plain(value: str | bytes) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from botocore import UNSIGNED
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3ExpressAuth
 from botocore.awsrequest import AWSRequest
-from botocore.httpsession import ProxyConfiguration
+from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.capture import Template, capture
 from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.forks import Lock
 from s3conn_magic.connections.regions import without_redirects
+from s3conn_magic.connections.signing import Signer
+from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
 from s3conn_magic.wire import Query, Response, SignedRequest, Transport
 
@@ -25,11 +29,13 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
 
-_PLAIN_SIGNATURES = {"s3v4", "v4", UNSIGNED}
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
 _DIRECTORY_BUCKET = "--x-s3"
 _OPERATIONS = {"versions": "ListObjectVersions"}
+_PROXY_WANTS_CREDENTIALS = 407
+# What OpenSSL says of a certificate, where it is not that its issuer is unknown.
+_CERTIFICATES = {10: "has expired", 62: "is for another host", 64: "is for another host"}
 
 
 class BucketTarget:
@@ -41,6 +47,7 @@ class BucketTarget:
         self._lock = Lock()
         self._template: Template | None = None
         self._made_for: object = None
+        self._signer: Signer | None = None
         self._redirects = 0
 
     @property
@@ -75,18 +82,19 @@ class BucketTarget:
         """
         self._connection.live_settings()
         template = self._current()
-        if template.signature not in _PLAIN_SIGNATURES:
-            template = self._capture()
-        encoded = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query)
-        request = AWSRequest("GET", f"{template.url}?{encoded}", headers=dict(template.headers))
-        if template.signature is not UNSIGNED:
-            self._authorize(request, template)
-        return SignedRequest(request.url, dict(request.headers.items()))
+        encoded = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query)
+        if template.signature is UNSIGNED:
+            return SignedRequest(f"{template.url}?{encoded}", template.headers)
+        if template.identity is not None:
+            return _by_session(template, translated(template.identity, resource=Location(self._bucket).arn), encoded)
+        return self._signer_for(template).sign(encoded)
 
-    def _authorize(self, request: AWSRequest, template: Template) -> None:
-        request.context["payload_signing_enabled"] = False
+    def _signer_for(self, template: Template) -> Signer:
         credentials = translated(self._connection.frozen_credentials, resource=self._connection.settings.role or "")
-        S3SigV4Auth(credentials, template.signing_name, template.region).add_auth(request)
+        signer = self._signer
+        if signer is None or not signer.made_for(template, credentials):
+            signer = self._signer = Signer(template, credentials)
+        return signer
 
     def send(self, query: Query) -> Response | None:
         """None: every bucket of a connection is reached by a socket."""
@@ -95,6 +103,8 @@ class BucketTarget:
 
     def fault(self, response: Response, query: Query) -> Exception | None:
         """The error that an answer stands for; None after a redirect that told the region, to sign anew."""
+        if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
+            return _refused_by(proxy, response.status)
         found = _CODE.search(response.body[:4096])
         code = found[1].decode() if found else str(response.status)
         region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
@@ -108,7 +118,14 @@ class BucketTarget:
 
     def unreachable(self, error: Exception) -> Exception:
         """The error for no answer at all."""
-        return unreachable(error)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _untrusted(error)
+        proxy = self._proxy_host()
+        return unreachable(error) if proxy is None else _behind(proxy, error)
+
+    def _proxy_host(self) -> str | None:
+        proxy = self.transport.proxy
+        return None if proxy is None else _host(proxy)
 
     def _current(self) -> Template:
         """The template, made anew after an ALTER or a redirect."""
@@ -126,6 +143,20 @@ class BucketTarget:
         return capture(self._client(), self._bucket)
 
 
+@lru_cache(maxsize=64)
+def _encoded(text: str) -> str:
+    """Percent-encoded as signatures want it; most of the texts are the same in every request of a listing."""
+    return quote(text, safe="-_.~")
+
+
+def _by_session(template: Template, session: Any, query: str) -> SignedRequest:
+    """Sign for a directory bucket, by the credentials of a session with it."""
+    request = AWSRequest("GET", f"{template.url}?{query}", headers=dict(template.headers))
+    request.context["payload_signing_enabled"] = False
+    S3ExpressAuth(session, template.signing_name, template.region, identity_cache=None).add_auth(request)
+    return SignedRequest(request.url, dict(request.headers.items()))
+
+
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:
     found = pattern.search(body[:4096])
     return found[1].decode() if found else None
@@ -137,8 +168,48 @@ def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
     return found
 
 
+def _host(proxy: str) -> str:
+    """Host and port of a proxy's URL, without user and password, even where these are not escaped as they should be."""
+    before, _, host = proxy.rpartition("@")
+    return host.partition("/")[0] if before else urlsplit(proxy).netloc
+
+
+def _behind(proxy: str, error: Exception) -> EndpointError:
+    """The error for no answer by way of a proxy. What is raised may quote its password, so only the kind is told."""
+    kind = type(error).__name__
+    if "Proxy" in kind and (status := getattr(error, "status", 0)):
+        return _refused_by(proxy, status)
+    if "Proxy" in kind:
+        return EndpointError(f"the proxy {proxy} cannot be reached", hint="See HTTPS_PROXY, HTTP_PROXY and NO_PROXY.")
+    what = "in time" if "imeout" in kind else f"({kind})"
+    return EndpointError(
+        f"the server cannot be reached through the proxy {proxy} {what}",
+        hint="Check ENDPOINT, and HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+    )
+
+
+def _refused_by(proxy: str, status: int) -> EndpointError:
+    if status == _PROXY_WANTS_CREDENTIALS:
+        hint = "Put them into HTTPS_PROXY or HTTP_PROXY: http://user:password@host:port, percent-encoded."
+        return EndpointError(f"the proxy {proxy} wants another user or password ({status})", hint=hint)
+    return EndpointError(
+        f"the proxy {proxy} refused to lead to the server ({status})",
+        hint="See HTTPS_PROXY; NO_PROXY names hosts that are reached without it.",
+    )
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> EndpointError:
+    code = getattr(getattr(error, "certificate_error", error), "verify_code", 0)
+    if code in _CERTIFICATES:
+        return EndpointError(f"the TLS certificate of the server {_CERTIFICATES[code]}", hint="Check ENDPOINT.")
+    return EndpointError("the TLS certificate of the server is not trusted", hint="Set AWS_CA_BUNDLE to the CA's file.")
+
+
 def _verify(client: Any) -> bool | str:
     found = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
+    if found is True:
+        # The CAs of botocore: some Pythons find none on the system, and one that only listings trust would be a riddle.
+        return str(get_cert_path(found))
     if isinstance(found, bool | str):
         return found
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True

@@ -187,7 +187,7 @@ class _Binder:
         return plans.Test(
             place=self._binding.beginning(statement),
             name=found.name,
-            location=self._optional_location(statement.location),
+            location=self._location(statement.location),
             with_write=statement.with_write,
         )
 
@@ -210,7 +210,7 @@ class _Binder:
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._optional_location(statement.location),
+            location=self._location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
@@ -223,7 +223,7 @@ class _Binder:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._optional_location(statement.location),
+            location=self._location(statement.location),
         )
 
     @_bind.register
@@ -234,6 +234,27 @@ class _Binder:
             location=self._object(statement.location),
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
+
+    @_bind.register
+    def _analyze(self, statement: tree.Analyze) -> plans.Plan:
+        return plans.Analyze(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._place_of(statement.location),
+            by=statement.by,
+            depth=self._depth(statement),
+        )
+
+    def _depth(self, statement: tree.Analyze) -> int:
+        depth = statement.depth
+        if depth is None:
+            return 1
+        if statement.by != "PREFIX":
+            hint = "Leave it out, or group BY PREFIX."
+            raise self._binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+        if depth.value < 1:
+            raise self._binding.error("DEPTH takes a whole number that is at least 1", depth.span)
+        return depth.value
 
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
         """The connection that a statement reads through."""
@@ -251,10 +272,10 @@ class _Binder:
         hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
-    def _optional_location(self, value: tree.LocationValue | None) -> Location | None:
-        return None if value is None else self._location(value)
+    def _location(self, value: tree.LocationValue | None) -> Location | None:
+        return None if value is None else self._place_of(value)
 
-    def _location(self, value: tree.LocationValue) -> Location:
+    def _place_of(self, value: tree.LocationValue) -> Location:
         text = self._binding.text(value)
         try:
             return Location.parse(text)
@@ -263,7 +284,7 @@ class _Binder:
         raise self._binding.error(f"this is not a location: {reason}", value.span)
 
     def _object(self, value: tree.LocationValue) -> Location:
-        location = self._location(value)
+        location = self._place_of(value)
         if location.key:
             return location
         hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."

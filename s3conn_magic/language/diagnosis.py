@@ -254,6 +254,8 @@ def _number(stop: _Stop) -> str:
     separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.found and stop.found.text == ","
     if not stop.expected.startswith("a whole number") and not separated:
         return ""
+    if stop.before and stop.before.text.upper() == "DEPTH":
+        return "DEPTH takes a number of at most 18 digits, without a sign or separators."
     reference = _reference(stop)
     unlimited = ", or ALL for no limit" if reference and "LIMIT ALL" in reference.syntax else ""
     return f"LIMIT takes a number of at most 18 digits, without a sign or separators{unlimited}."
@@ -280,7 +282,7 @@ def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
     reference = _reference(stop)
     if stop.expected == _END and reference:
-        words = re.findall(r"\b[A-Z][A-Z0-9]+\b", reference.syntax) + list(OPTION_NAMES) * (
+        words = re.findall(r"\b[A-Z][A-Z0-9_]+\b", reference.syntax) + list(OPTION_NAMES) * (
             "option" in reference.syntax
         )
     near = nearest(stop.word, words) if stop.word else None

@@ -26,17 +26,22 @@ _BLANK = re.compile(f"[{_WHITE}]*")
 _DIGITS = 18
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {
+    "AGE",
     "ALL",
     "BUCKETS",
     "CONNECTIONS",
     "SETTINGS",
     "ENV",
+    "EXTENSION",
     "HELP",
     "KEYRING",
+    "PREFIX",
     "PROMPT",
     "SANDBOX",
+    "SIZE",
     "START",
     "STOP",
+    "STORAGE_CLASS",
     "TEST",
     "USE",
 }
@@ -170,6 +175,11 @@ like = _field("like", _words("LIKE") - text)
 using = _field("using", _words("USING") - name)
 _place = (string | variable).set_name("an s3:// location")
 location = _field("location", _place).set_name("an s3:// location")
+_groups = (_word("PREFIX") | _word("STORAGE_CLASS") | _word("EXTENSION") | _word("AGE") | _word("SIZE")).set_name(
+    "PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE"
+)
+by = _field("by", _words("BY") - _groups)
+depth = _field("depth", _words("DEPTH") - integer)
 limit = _field("limit", _words("LIMIT") - (_word("ALL") | number).set_name("a whole number or ALL"))
 
 # Statements
@@ -227,6 +237,7 @@ test = _statement(
 use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
 list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
 explore = _statement(tree.Explore, _words("EXPLORE") - pp.Opt(location) - pp.Opt(using))
+analyze = _statement(tree.Analyze, _words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 preview = _statement(
     tree.Preview,
     _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),
@@ -250,6 +261,7 @@ statement = (
     | use
     | list_objects
     | explore
+    | analyze
     | preview
     | set_
     | start

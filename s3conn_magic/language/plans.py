@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from s3conn_magic.errors import Place
+    from s3conn_magic.language.statements import AnalyzeBy
     from s3conn_magic.locations import Location
 
 
@@ -160,6 +161,16 @@ class Explore(Plan):
 
     name: str
     location: Location | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analyze(Plan):
+    """Objects and bytes below a location, by group; `depth` counts the folders of a group by PREFIX."""
+
+    name: str
+    location: Location
+    by: AnalyzeBy
+    depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,15 @@ from typing import Literal
 
 from s3conn_magic.language.options import OPTION_NAMES
 
-ColumnType = Literal["string", "boolean", "integer", "timestamp", "category", "list"]
+ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "timestamp", "category", "list"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds."""
+    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
+
+    A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
+    """
 
     name: str
     type: ColumnType
@@ -46,6 +49,14 @@ VERSION_COLUMNS = (
     Column("version_id", "string", "id of the version"),
     Column("is_latest", "boolean", "whether it is the current version"),
     Column("is_delete_marker", "boolean", "whether it marks a deletion"),
+)
+ANALYSIS_COLUMNS = (
+    Column("group", "string", "folders below the location, storage class, extension, or range of age or size"),
+    Column("objects", "count", "number of objects"),
+    Column("bytes", "count", "sum of their sizes"),
+    Column("share", "fraction", "part of all bytes below the location"),
+    Column("newest", "timestamp", "last modification of the newest object, UTC"),
+    Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
 )
 PREFIX_COLUMN = Column("is_prefix", "boolean", "whether the row is a folder (a common prefix)")
 
@@ -151,6 +162,14 @@ STATEMENTS: tuple[Reference, ...] = (
         "EXPLORE 's3://bucket/';",
     ),
     Reference(
+        "ANALYZE",
+        "ANALYZE 's3://bucket/prefix' [USING name] [BY {PREFIX | STORAGE_CLASS | EXTENSION | AGE | SIZE}] [DEPTH n]",
+        "What is below a location: objects and bytes by folder, class, extension, age or size, with a chart beside it. "
+        "All keys are listed; DEPTH is the number of folders that make a group BY PREFIX.",
+        "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",
+        ANALYSIS_COLUMNS,
+    ),
+    Reference(
         "PREVIEW",
         "PREVIEW 's3://bucket/key' [USING name] [LIMIT n]",
         "The beginning of an object: the first rows of Parquet, CSV or JSON lines (100 without LIMIT), a text or an"
@@ -204,7 +223,7 @@ STATEMENTS: tuple[Reference, ...] = (
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 
 KEYWORDS: frozenset[str] = frozenset(
-    word for reference in STATEMENTS for word in re.findall(r"\b[A-Z][A-Z0-9]+\b", reference.syntax)
+    word for reference in STATEMENTS for word in re.findall(r"\b[A-Z][A-Z0-9_]+\b", reference.syntax)
 ) | frozenset(_VALUE_WORDS)
 
 VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES)

@@ -100,6 +100,7 @@ Origin = VariableSource | EnvSource | PromptSource | KeyringSource
 Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
 Value = Scalar | ListLiteral
 LocationValue = StringLiteral | VariableSource
+AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,16 @@ class Explore(Statement):
 
     location: LocationValue | None = None
     using: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analyze(Statement):
+    """`ANALYZE 's3://…' [USING name] [BY …] [DEPTH n]`."""
+
+    location: LocationValue
+    using: Name | None = None
+    by: AnalyzeBy = "PREFIX"
+    depth: IntegerLiteral | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

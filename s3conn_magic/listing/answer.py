@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 WANTED = frozenset({"Key", "LastModified", "ETag", "Size", "StorageClass", "VersionId", "IsLatest"})
@@ -23,12 +25,14 @@ class Columns:
     """The rows as texts, in the order of the answer: entities resolved, percent-encoding kept.
 
     `texts` has one string column per field name of the XML (`Key`, `Size`, …), null where a row lacks the field.
-    `markers` is true at delete markers; None in a listing of objects.
+    `markers` is true at delete markers; None in a listing of objects. `begins` is where in the bytes each row begins,
+    where the rows were read from the bytes as they came.
     """
 
     texts: Mapping[str, pa.StringArray]
     rows: int
     markers: pa.BooleanArray | None = None
+    begins: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.cut import Cut
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
 from s3conn_magic.listing.progress import Tally
-from s3conn_magic.listing.ranges import Ranges, Step, UntrustedOrderError
+from s3conn_magic.listing.ranges import Ranges, UntrustedOrderError
 from s3conn_magic.listing.sequence import Sequence
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.background import Background
     from s3conn_magic.listing.order import Order
+    from s3conn_magic.listing.steps import Step
     from s3conn_magic.listing.table import Page
     from s3conn_magic.listing.target import Target
 

@@ -13,10 +13,11 @@ from s3conn_magic.errors import EndpointError, ThrottledError
 from s3conn_magic.listing import document
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
-from s3conn_magic.listing.integrity import key_texts, page_of
+from s3conn_magic.listing.integrity import key_texts
 from s3conn_magic.listing.pace import TRIES, Pace, backoff
 from s3conn_magic.listing.parse import parse
 from s3conn_magic.listing.table import Page
+from s3conn_magic.listing.together import Reader, warm_up
 from s3conn_magic.listing.wire import OversizedError, Wire, open_wire
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.target import Response, Target
 
 _OK = 200
+_ON_ITS_WAY = 0.006
 _BUSY = frozenset({429, 503})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _SLOW_DOWN = frozenset(
@@ -53,6 +55,7 @@ class Fetcher:
         self._target = target
         self._wire = wire
         self._pace = pace
+        self._reader = Reader(target.bucket)
         self._plus: bool | None = None
         self.in_process = False
 
@@ -98,14 +101,13 @@ class Fetcher:
         code = document.error_code(response.body)
         if response.status != _OK or code is not None:
             raise self._refusal(response, query, code or "")
-        answer = parse(response.body)
         requests = 1
         try:
-            page = page_of(answer, query, bucket=self._target.bucket, plus=self._plus)
+            page = await self._reader.page(response.body, query, plus=self._plus)
         except AmbiguousPlusError:
-            await self._settle_plus(key_texts(answer), query)
+            await self._settle_plus(key_texts(parse(response.body)), query)
             requests += 1
-            page = page_of(answer, query, bucket=self._target.bucket, plus=self._plus)
+            page = await self._reader.page(response.body, query, plus=self._plus)
         return replace(page, received=len(response.body), requests=requests)
 
     async def _settle_plus(self, encoded: set[str], query: PageQuery) -> None:
@@ -152,5 +154,7 @@ class _RefusedError(Exception):
 @asynccontextmanager
 async def open_fetcher(target: Target, connections: int) -> AsyncIterator[Fetcher]:
     """A fetcher with that many connections at most; its sockets are closed on leaving."""
+    # While the first request travels, there is time.
+    asyncio.get_running_loop().call_later(_ON_ITS_WAY, warm_up)
     async with open_wire(target.transport, connections) as wire:
         yield Fetcher(target, wire, Pace(connections))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.query import PageQuery
     from s3conn_magic.listing.table import Page
 
-_SLASH = "/"
+_SLASH, _BEHIND_SLASH = "/", "0"
 _LEVELS = 4
 _MOST_CUTS = 64
 _WORTH_PAGES = 2
@@ -32,8 +33,7 @@ class Folders:
         """Plan looks along the path of the first page's last key."""
         keys = page.objects.column(0).to_pylist()
         for folder in _path(query.prefix, keys[-1])[:_LEVELS] if keys else ():
-            children = {key[len(folder) :].partition(_SLASH)[0] for key in keys if key.startswith(folder)}
-            self._children[folder] = max(1, len(children))
+            self._children[folder] = _children(keys, folder)
             self._looked.add(folder)
             self._looks.append(replace(query, prefix=folder, delimiter=_SLASH, start_after=keys[-1], token=None))
 
@@ -55,6 +55,16 @@ class Folders:
         stride = max(1, round(_WORTH_PAGES * self._page_keys / per_child) if per_child < self._page_keys else 1)
         stride = max(stride, -(-len(found) // _MOST_CUTS))
         return found[stride - 1 :: stride]
+
+
+def _children(keys: list[str], folder: str) -> int:
+    """How many folders and objects lie directly in a folder, among keys in order; 1 at least."""
+    at, count = bisect_left(keys, folder), 0
+    while at < len(keys) and keys[at].startswith(folder):
+        end = keys[at].find(_SLASH, len(folder))
+        at = at + 1 if end < 0 else bisect_left(keys, keys[at][:end] + _BEHIND_SLASH, at)
+        count += 1
+    return max(1, count)
 
 
 def _path(prefix: str, key: str) -> list[str]:

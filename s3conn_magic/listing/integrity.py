@@ -6,6 +6,9 @@ Each rule stands against an answer that was met in the wild and that other clien
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,13 +24,27 @@ from s3conn_magic.listing.decode import (
     plus_convention,
 )
 from s3conn_magic.listing.query import PageQuery, join_markers
-from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page, ascending
+from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page, descents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _TRUTH = {"true": True, "false": False}
 _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a page's answer says but its rows, how many those are, and what was asked."""
+
+    answer: Answer
+    rows: int
+    query: PageQuery
+
+    @property
+    def encoded(self) -> bool:
+        """Whether keys and prefixes are percent-encoded."""
+        return self.answer.fields.get("EncodingType", "").lower() == "url"
 
 
 def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None = None) -> Page:
@@ -43,21 +60,46 @@ def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None 
         UnreadableError: the answer breaks a rule; the message says which.
         AmbiguousPlusError: the answer holds a `+` and nothing tells what it stands for.
     """
-    _check_name(answer, bucket)
-    encoded = answer.fields.get("EncodingType", "").lower() == "url"
+    return pages_of(answer.columns, [Part(answer, answer.columns.rows, query)], bucket=bucket, plus=plus)[0]
+
+
+def pages_of(columns: Columns, parts: Sequence[Part], *, bucket: str, plus: bool | None = None) -> list[Page]:
+    """The pages whose rows are these, one page's after the other's; all encoded alike and of one kind of rows.
+
+    Raises:
+        UnreadableError: as `page_of`, for the first page that breaks a rule.
+        AmbiguousPlusError: as `page_of`.
+    """
+    for part in parts:
+        _check_name(part.answer, bucket)
     try:
-        columns, prefixes = _decoded(answer, plus) if encoded else (answer.columns, answer.prefixes)
-        keys = _required(columns, "Key")
+        decoded, prefixes = _decoded(columns, parts, plus) if parts[0].encoded else (columns, _prefixes(parts))
+        keys = _required(decoded, "Key")
     except UndecodableError as error:
         raise UnreadableError(str(error)) from None
-    _check_count(answer)
-    _check_prefix(answer, query, encoded=encoded)
-    in_order = ascending(keys)
-    _check_within(keys, prefixes, query, in_order=in_order)
-    if not in_order and not query.versions and pc.count_distinct(keys).as_py() != len(keys):
+    falls, ends = descents(keys), list(accumulate(part.rows for part in parts))
+    checked: list[tuple[str | None, bool]] = []
+    for part, end, shared in zip(parts, ends, prefixes, strict=True):
+        begin = end - part.rows
+        in_order = bisect_left(falls, begin) == bisect_left(falls, end - 1)
+        checked.append((_checked(part, keys.slice(begin, part.rows), shared, plus, in_order=in_order), in_order))
+    batch = _batch(decoded, parts[0].query)
+    return [
+        Page(batch.slice(end - part.rows, part.rows), shared, token, ascending=in_order)
+        for part, end, shared, (token, in_order) in zip(parts, ends, prefixes, checked, strict=True)
+    ]
+
+
+def _checked(
+    part: Part, keys: pa.StringArray, prefixes: tuple[str, ...], plus: bool | None, *, in_order: bool
+) -> str | None:
+    """The token of the next page, once the page is known to be one."""
+    _check_count(part)
+    _check_prefix(part)
+    _check_within(keys, prefixes, part.query, in_order=in_order)
+    if not in_order and not part.query.versions and pc.count_distinct(keys).as_py() != len(keys):
         raise UnreadableError("a key stands twice in the answer")
-    token = _next_token(answer, query, encoded=encoded, plus=plus is not False)
-    return Page(_batch(columns, query), prefixes, token, ascending=in_order)
+    return _next_token(part, plus=plus is not False)
 
 
 def key_texts(answer: Answer) -> set[str]:
@@ -73,17 +115,22 @@ def _check_name(answer: Answer, bucket: str) -> None:
         raise UnreadableError("the answer lists another bucket")
 
 
-def _decoded(answer: Answer, plus: bool | None) -> tuple[Columns, tuple[str, ...]]:
-    texts = dict(answer.columns.texts)
+def _prefixes(parts: Sequence[Part]) -> list[tuple[str, ...]]:
+    return [part.answer.prefixes for part in parts]
+
+
+def _decoded(columns: Columns, parts: Sequence[Part], plus: bool | None) -> tuple[Columns, list[tuple[str, ...]]]:
+    texts = dict(columns.texts)
     keys = texts.get("Key")
     if plus is None:
-        plus = plus_convention(b"\n".join([_bytes_of(keys), *(prefix.encode() for prefix in answer.prefixes)]))
+        named = (prefix.encode() for shared in _prefixes(parts) for prefix in shared)
+        plus = plus_convention(b"\n".join([_bytes_of(keys), *named]))
     if plus is None:
         raise AmbiguousPlusError
     if keys is not None and keys.null_count == 0:
         texts["Key"] = checked_utf8(percent_column(keys, plus=plus))
-    prefixes = tuple(percent_text(prefix, plus=plus) for prefix in answer.prefixes)
-    return Columns(texts, answer.columns.rows, answer.columns.markers), prefixes
+    prefixes = [tuple(percent_text(prefix, plus=plus) for prefix in shared) for shared in _prefixes(parts)]
+    return replace(columns, texts=texts), prefixes
 
 
 def _bytes_of(texts: pa.StringArray | None) -> bytes:
@@ -99,16 +146,16 @@ def _required(columns: Columns, name: str) -> pa.StringArray:
     return texts
 
 
-def _check_count(answer: Answer) -> None:
-    said = answer.fields.get("KeyCount", "").strip()
-    found = answer.columns.rows + len(answer.prefixes)
+def _check_count(part: Part) -> None:
+    said = part.answer.fields.get("KeyCount", "").strip()
+    found = part.rows + len(part.answer.prefixes)
     if said and said != str(found):
         raise UnreadableError(f"the answer says it has {said[:12]} keys and has {found}")
 
 
-def _check_prefix(answer: Answer, query: PageQuery, *, encoded: bool) -> None:
-    said = answer.fields.get("Prefix")
-    if said and said not in _readings(query.prefix) and query.prefix not in (_decodings(said) if encoded else ()):
+def _check_prefix(part: Part) -> None:
+    said, asked = part.answer.fields.get("Prefix"), part.query.prefix
+    if said and said not in _readings(asked) and asked not in (_decodings(said) if part.encoded else ()):
         raise UnreadableError("the answer is for another prefix")
 
 
@@ -135,13 +182,10 @@ def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQu
         raise UnreadableError("the answer groups keys, and no delimiter was given")
 
 
-def _next_token(answer: Answer, query: PageQuery, *, encoded: bool, plus: bool) -> str | None:
-    truncated = _TRUTH.get(answer.fields.get("IsTruncated", "").strip().lower())
-    token = (
-        _version_token(answer, encoded=encoded, plus=plus)
-        if query.versions
-        else answer.fields.get("NextContinuationToken")
-    )
+def _next_token(part: Part, *, plus: bool) -> str | None:
+    fields, query = part.answer.fields, part.query
+    truncated = _TRUTH.get(fields.get("IsTruncated", "").strip().lower())
+    token = _version_token(part, plus=plus) if query.versions else fields.get("NextContinuationToken")
     if truncated is None:
         raise UnreadableError("the answer does not say whether it is complete")
     if truncated and not token:
@@ -153,11 +197,11 @@ def _next_token(answer: Answer, query: PageQuery, *, encoded: bool, plus: bool) 
     return token or None
 
 
-def _version_token(answer: Answer, *, encoded: bool, plus: bool) -> str | None:
-    key = answer.fields.get("NextKeyMarker")
+def _version_token(part: Part, *, plus: bool) -> str | None:
+    key, version = (part.answer.fields.get(name) for name in ("NextKeyMarker", "NextVersionIdMarker"))
     if not key:
         return None
-    return join_markers(percent_text(key, plus=plus) if encoded else key, answer.fields.get("NextVersionIdMarker"))
+    return join_markers(percent_text(key, plus=plus) if part.encoded else key, version)
 
 
 def _batch(columns: Columns, query: PageQuery) -> pa.RecordBatch:

@@ -7,7 +7,6 @@ sixteen digits. A wrong guess costs a request and never a key: the guesses only 
 
 from __future__ import annotations
 
-import os.path
 from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 200
+_BEHIND = 8
 _FINEST = 1e-12
 _SKIPPED, _CLOSED = 0.1, 0.02
 # Families of characters, and how many of one must be seen before the others are expected.
@@ -39,23 +39,27 @@ class Keyspace:
         self._seen: dict[_Context, set[str]] = {}
         self._closed: set[_Context] = set()
         self._tables: dict[_Context, _Table] = {}
-        self._learned = ""
+        self._learned: list[str] = []
 
     def learn(self, key: str) -> None:
-        """Note which characters follow which."""
-        known, self._learned = len(_shared(key, self._learned)), key
-        for character, *contexts in _places(key, known):
-            if _LEAST <= character <= _GREATEST:
-                for context in contexts:
-                    self._note(context, character)
+        """Note which characters follow which, where a segment begins to differ from the one learned before it."""
+        segments, begin = key.split("/"), 0
+        for depth, segment in enumerate(segments):
+            learned = self._learned[depth] if depth < len(self._learned) else None
+            if segment != learned:
+                self._note(key, begin, segment, learned)
+            begin += len(segment) + 1
+        self._learned = segments
 
-    def _note(self, context: _Context, character: str) -> None:
-        seen = self._seen.get(context)
-        if seen is None:
-            self._seen[context] = {character}
-        elif character not in seen:
-            seen.add(character)
-            self._tables.pop(context, None)
+    def _note(self, key: str, begin: int, segment: str, learned: str | None) -> None:
+        known = 0 if learned is None else len(_shared(segment, learned))
+        most = _LONGEST if learned is None else _BEHIND
+        seen, nothing = self._seen, frozenset[str]()
+        for character, *contexts in _places(key[: begin + len(segment) + 1], begin + known, most):
+            for context in contexts:
+                if character not in seen.get(context, nothing) and _LEAST <= character <= _GREATEST:
+                    seen.setdefault(context, set()).add(character)
+                    self._tables.pop(context, None)
 
     def close(self, key: str, following: str) -> None:
         """Note that no key lies between two: where the first goes on alone, its characters are the last there."""
@@ -116,10 +120,10 @@ class Keyspace:
         return table
 
 
-def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
+def _places(key: str, begin: int, most: int = _LONGEST) -> Iterator[tuple[str, _Context, _Context]]:
     """Each character of a key with what stands before it: its depth and three characters, its depth and one."""
     depth = key.count("/", 0, begin)
-    for at in range(begin, min(len(key), begin + _LONGEST)):
+    for at in range(begin, min(len(key), begin + most)):
         character = key[at]
         yield character, (depth, key[at - 3 if at > 3 else 0 : at]), (depth, key[at - 1 if at else 0 : at])  # noqa: PLR2004
         depth += character == "/"
@@ -127,7 +131,11 @@ def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
 
 def _shared(left: str, right: str) -> str:
     """The characters that both begin with."""
-    return os.path.commonprefix([left, right])  # noqa: RUF071 - keys, not paths
+    low, high = 0, min(len(left), len(right))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if left.startswith(right[low:middle], low) else (low, middle - 1)
+    return left[:low]
 
 
 def _weigh(seen: set[str], *, closed: bool) -> _Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from s3conn_magic.listing import document, rows
 from s3conn_magic.listing.answer import Answer, UnreadableError
@@ -12,6 +13,13 @@ _FIRST_ROW = re.compile(rb"<(?:Contents|Version|DeleteMarker)>")
 _OTHER_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](?!utf-8["'])""", re.IGNORECASE)
 _TAIL = 4096
 _ROW_ENDS = (b"</Contents>", b"</Version>", b"</DeleteMarker>")
+
+
+class Span(NamedTuple):
+    """Where in a body its rows stand."""
+
+    begin: int
+    end: int
 
 
 def parse(body: bytes) -> Answer:
@@ -28,19 +36,28 @@ def parse(body: bytes) -> Answer:
         ) from None
 
 
-def _split(body: bytes) -> Answer | None:
-    """The answer with its rows read apart, or None where that needs the XML parser."""
+def span_of(body: bytes) -> Span | None:
+    """Where the rows stand, or None where there are none or the XML parser has to look for them."""
     first = _FIRST_ROW.search(body)
     if first is None or _OTHER_ENCODING.match(body):
         return None
     end = _last_row(body, max(first.start(), len(body) - _TAIL)) or _last_row(body, first.start())
-    if not end:
+    return Span(first.start(), end) if end else None
+
+
+def envelope(body: bytes, span: Span) -> Answer:
+    """All of the answer but its rows."""
+    return document.read(body[: span.begin] + body[span.end :])
+
+
+def _split(body: bytes) -> Answer | None:
+    """The answer with its rows read apart, or None where that needs the XML parser."""
+    span = span_of(body)
+    columns = rows.read(body, *span) if span else None
+    if span is None or columns is None:
         return None
-    columns = rows.read(body, first.start(), end)
-    if columns is None:
-        return None
-    envelope = document.read(body[: first.start()] + body[end:])
-    return Answer(columns, envelope.fields, envelope.prefixes)
+    around = envelope(body, span)
+    return Answer(columns, around.fields, around.prefixes)
 
 
 def _last_row(body: bytes, start: int) -> int:

@@ -8,94 +8,37 @@ prefix that was asked for.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.folders import Folders
 from s3conn_magic.listing.keyspace import Keyspace
+from s3conn_magic.listing.steps import Range, Step, by_left, common, way_out
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.query import PageQuery
 
 _RAMP = 4
-_WASTE, _WASTE_GROWTH, _WASTE_PART = 6, 24, 0.18
+_WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 24, 0.18, 12
 # Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
 _WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.6, 2.5, 500
+_WORTH_LEAST, _IDLE = 1.2, 4
 _LEARN_PAGES = 64
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
 _ANY = 1.0
-_SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
 _SURPLUS = 1.2
-_LEAST, _NEAR, _HALF = 0.05, 0.25, 0.5
+_LEAP = 0.25
+_LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
+_FEW_FOLDERS = 3
 _MOST_SURPRISES = 8
 _FEW_LOOKS, _LOOKS_PART = 8, 0.03
 
 
 class UntrustedOrderError(Exception):
     """The server's keys come in no order, or not after the key that was given: only its own tokens can be relied on."""
-
-
-@dataclass(slots=True, eq=False)
-class Range:
-    """Keys above `low` up to and including `high`.
-
-    Attributes:
-        query: the next page's query, or None at the end.
-        low: every key listed so far is at or below it; it moves up as pages arrive.
-        high: the last key that may belong to the range; None for the end of the prefix.
-        start: where the range began.
-        keys: rows so far.
-        bounded: whether keys are known to exist above `high`, so that it is no guess.
-        left: estimated rows left, or None before the first page.
-        estimated: at how many rows `left` was estimated anew; since then it was counted down.
-        asked: whether a request is under way.
-        expected: what the keys seen made of `left` then.
-        part: at which part of the rest to split next.
-        surprises: how often there was more than estimated.
-        folder: the folder that it lies in, where a look has found one.
-        below: the range it was split from by a guess, until that is proven.
-        held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
-    """
-
-    query: PageQuery | None
-    low: str
-    high: str | None
-    start: str
-    keys: int = 0
-    bounded: bool = False
-    left: float | None = None
-    asked: bool = False
-    estimated: int = 0
-    expected: float = float("inf")
-    part: float = _HALF
-    surprises: int = 0
-    folder: str = ""
-    below: Range | None = None
-    held: list[tuple[Page, bool]] = field(default_factory=list)
-
-    @property
-    def likely(self) -> tuple[str | None, str]:
-        """Highest key and prefix of where its keys are likely: a range within a folder mostly ends with it."""
-        if self.folder and self.low.startswith(self.folder) and not (self.high or "").startswith(self.folder):
-            return None, self.folder
-        return self.high, self.prefix
-
-    @property
-    def prefix(self) -> str:
-        """The prefix of the request."""
-        return "" if self.query is None else self.query.prefix
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A request to make: a page of a range, or a look for folders."""
-
-    query: PageQuery
-    range: Range
-    look: bool = False
 
 
 class Ranges:
@@ -118,11 +61,12 @@ class Ranges:
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
         self._folders = Folders(self._page_keys)
-        self._asked = self._pages = self._looks = 0
+        self._asked = self._busiest = self._pages = self._looks = 0
         # Measured in full pages: what came, and the places of pages that stayed empty.
         self._full = self._wasted = 0.0
         self._greatest: dict[str, str] = {}
         self._hints: list[str] = []
+        self._passed = self._passed_rows = 0
 
     @property
     def keys_left(self) -> float | None:
@@ -195,6 +139,7 @@ class Ranges:
     def _ask(self, item: Range) -> Step:
         item.asked = True
         self._asked += 1
+        self._busiest = max(self._busiest, self._asked)
         assert item.query is not None  # noqa: S101
         return Step(item.query, item)
 
@@ -205,10 +150,18 @@ class Ranges:
             raise UntrustedOrderError
         self._check_end(item, page, last)
         kept = up_to(page, item.high)
+        self._weigh_folders(item, last, len(kept))
         item.keys += len(kept)
         self._count(item, kept)
         self._move(item, page, last, len(kept))
         return kept
+
+    def _weigh_folders(self, item: Range, last: str | None, rows: int) -> None:
+        """Learn how many rows a folder has that a look has found, from pages that end behind one."""
+        end = min(last or "", item.high or last or "")
+        passed = bisect_right(self._hints, end) - bisect_right(self._hints, item.low)
+        if passed > 0:
+            self._passed, self._passed_rows = self._passed + passed, self._passed_rows + rows
 
     def _check_end(self, item: Range, page: Page, last: str | None) -> None:
         greatest = self._greatest.get(item.prefix, "")
@@ -242,9 +195,9 @@ class Ranges:
     def _estimate(self, item: Range) -> float:
         """Rows left, estimated from where the keys that have arrived stand in the range."""
         if item.left is None or item.estimated == item.keys:
-            return item.left or 0.0
+            return self._by_folders(item) if item.keys == 0 and item.folder else item.left or 0.0
         high, prefix = item.likely
-        base, locate = _common(item.start, high, prefix), self._keyspace.locate
+        base, locate = common(item.start, high, prefix), self._keyspace.locate
         low, end = locate(item.low, base), 1.0 if high is None else locate(high, base)
         done = low - (locate(item.start, base) if item.start.startswith(base) else 0.0)
         left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
@@ -254,10 +207,18 @@ class Ranges:
         item.left = max(left, least, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
         return item.left
 
+    def _by_folders(self, item: Range) -> float:
+        """Rows of a range of which none has arrived, by the folders in it."""
+        left = item.left or 0.0
+        if self._passed < _FEW_FOLDERS or item.high is None:
+            return left
+        inside = bisect_left(self._hints, item.high) - bisect_right(self._hints, item.low) + 1
+        return min(left, _SURPLUS * inside * self._passed_rows / self._passed)
+
     def _learn(self, page: Page) -> None:
         if self.serial:
             return
-        for key in sample(page, 8 if self._pages < _LEARN_PAGES else 1):
+        for key in sample(page, 3 if self._pages < _LEARN_PAGES else 1):
             self._keyspace.learn(key)
         if page.prefixes and page.next_token is None:
             self._keyspace.close(page.prefixes[-1], "")
@@ -265,9 +226,9 @@ class Ranges:
     def _split_most(self, wanted: list[Range]) -> Step | None:
         # Where a folder begins there are keys: only guesses can be in vain.
         may_guess = self._wasted <= self._may_waste()
-        worth = min(_WORTH_MOST, _WORTH_PAGES + self._pages / _WORTH_RISE) * self._page_keys
+        worth = self._worth() * self._page_keys
         candidates = [item for item in wanted if item.query is not None and self._estimate(item) > worth]
-        for item in sorted(candidates, key=_by_left):
+        for item in sorted(candidates, key=by_left):
             split = self._at_hint(item)
             if split is None and (look := self._look_into(item)) is not None:
                 return look
@@ -276,6 +237,17 @@ class Ranges:
                 return self._ask(split)
             item.left = worth if may_guess else item.left
         return None
+
+    @property
+    def _idle(self) -> bool:
+        """Whether most connections have nothing to do, so that time is lost rather than requests."""
+        return self._asked * _IDLE < self._busiest
+
+    def _worth(self) -> float:
+        """Pages that must be left in a range to split it."""
+        if self._idle:
+            return _WORTH_LEAST
+        return min(_WORTH_MOST, _WORTH_PAGES + self._pages / _WORTH_RISE)
 
     def _look_into(self, item: Range) -> Step | None:
         """A look into the folder that a range lies in, to find where its folders begin."""
@@ -291,7 +263,8 @@ class Ranges:
 
     def _may_waste(self) -> float:
         """Requests' worth of empty places that finding out where the keys are may cost."""
-        return _WASTE + min(self._full, _WASTE_GROWTH) + _WASTE_PART * self._full
+        waste = _WASTE + min(self._full, _WASTE_GROWTH) + _WASTE_PART * self._full
+        return waste + _WASTE_LAST if self._idle else waste
 
     def _at_hint(self, item: Range) -> Range | None:
         """Split where a folder is known to begin, as near to the middle of those known as can be."""
@@ -308,7 +281,8 @@ class Ranges:
 
     def _at_guess(self, item: Range) -> Range | None:
         part = _NEAR if item.high is None and self._pages < _FEW_PAGES else item.part
-        middle = _way_out(item) if item.surprises or part < _NEAR else None
+        part = part * _LEAP if item.part < _HALF else part
+        middle = way_out(item) if item.surprises or part < _NEAR else None
         middle = middle or self._keyspace.between(item.low, *item.likely, part)
         return None if middle is None else self._split(item, middle, part)
 
@@ -320,24 +294,3 @@ class Ranges:
         item.left = None if item.left is None else item.left * part
         self.ranges.insert(self.ranges.index(item) + 1, upper)
         return upper
-
-
-def _by_left(item: Range) -> float:
-    return -(item.left or 0.0)
-
-
-def _way_out(item: Range) -> str | None:
-    """Where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
-    base = len(_common(item.low, item.high, item.prefix))
-    ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
-    middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
-    return middle if middle > item.low and (item.high is None or middle < item.high) else None
-
-
-def _common(low: str, high: str | None, prefix: str) -> str:
-    if high is None:
-        return prefix
-    end = next(
-        (at for at, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), min(len(low), len(high))
-    )
-    return high[: max(end, len(prefix))]

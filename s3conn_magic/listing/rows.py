@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -45,7 +45,7 @@ def read(body: bytes, begin: int, end: int) -> Columns | None:
     # Servers that indent their XML: the same rows without the space between tags.
     dense = _BETWEEN.sub(rb"\1", body[begin:end]).rstrip()
     with suppress(_UnexpectedError, IndexError):
-        return _read(_Region.of(dense, 0, len(dense)))
+        return replace(_read(_Region.of(dense, 0, len(dense))), begins=None)
     return None
 
 
@@ -142,7 +142,7 @@ def _read(region: _Region) -> Columns:
         rows = np.ascontiguousarray(region.opens.reshape(-1, shape.width).T)
         if _contiguous(region, rows[0], rows[-1] + shape.end) and shape.fits(region, rows):
             spans = {name: (rows[at] + len(name) + 2, rows[at + 1]) for name, at in shape.fields.items()}
-            return _columns(region, spans, np.full(rows.shape[1], shape.marker))
+            return _columns(region, spans, rows[0], np.full(rows.shape[1], shape.marker))
     return _read_mixed(region)
 
 
@@ -180,7 +180,7 @@ def _read_mixed(region: _Region) -> Columns:
         _add_spans(spans, shape, rows, group, len(starts))
     if not _contiguous(region, begins, ends):
         raise _UnexpectedError
-    return _columns(region, spans, markers)
+    return _columns(region, spans, begins, markers)
 
 
 def _row_starts(region: _Region) -> Positions:
@@ -216,7 +216,9 @@ def _add_spans(
         begins[group], ends[group] = rows[at] + len(name) + 2, rows[at + 1]
 
 
-def _columns(region: _Region, spans: dict[str, tuple[Positions, Positions]], markers: npt.NDArray[np.bool_]) -> Columns:
+def _columns(
+    region: _Region, spans: dict[str, tuple[Positions, Positions]], begins: Positions, markers: npt.NDArray[np.bool_]
+) -> Columns:
     entities = region.entities
     if "ETag" in spans:
         spans["ETag"], unquoted = _unquoted(region, *spans["ETag"])
@@ -224,7 +226,7 @@ def _columns(region: _Region, spans: dict[str, tuple[Positions, Positions]], mar
     texts = {name: _texts(region, *span, entities=entities > 0) for name, span in spans.items()}
     if "ETag" in texts and _QUOTE in texts["ETag"].buffers()[2].to_pybytes():
         texts["ETag"] = pc.utf8_trim(texts["ETag"], '"')
-    return Columns(texts, len(markers), pa.array(markers))
+    return Columns(texts, len(markers), pa.array(markers), begins)
 
 
 def _unquoted(region: _Region, begins: Positions, ends: Positions) -> tuple[tuple[Positions, Positions], int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -71,32 +72,37 @@ def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bo
     """
     pages = list(pages)
     schema = VERSIONS if versions else OBJECTS
-    batches = sorted((page.objects for page in pages if page.objects.num_rows), key=_first_key)
-    table = pa.Table.from_batches(batches, schema).unify_dictionaries()
+    filled = sorted((page for page in pages if page.objects.num_rows), key=_first_key)
+    table = pa.Table.from_batches([page.objects for page in filled], schema).unify_dictionaries()
     if with_prefixes:
         table = _with_prefixes(table, {prefix for page in pages for prefix in page.prefixes})
     # Versions of a key come newest first and may span pages, so a sort must be stable; batches in order need none.
-    return table if not with_prefixes and _in_order(batches, versions) else _stable_sort(table)
+    return table if not with_prefixes and _in_order(filled, versions) else _stable_sort(table)
 
 
-def _first_key(batch: pa.RecordBatch) -> str:
-    return str(batch.column(0)[0].as_py())
+def _first_key(page: Page) -> str:
+    return str(page.objects.column(0)[0].as_py())
 
 
-def _in_order(batches: Sequence[pa.RecordBatch], versions: bool) -> bool:
-    bounds = [(batch.column(0)[0].as_py(), batch.column(0)[-1].as_py()) for batch in batches]
+def _in_order(pages: Sequence[Page], versions: bool) -> bool:
+    bounds = [(_first_key(page), page.objects.column(0)[-1].as_py()) for page in pages]
     across = all(left[1] < right[0] or (versions and left[1] == right[0]) for left, right in pairwise(bounds))
-    return across and all(ascending(batch.column(0), strictly=not versions) for batch in batches)
+    return across and all(page.ascending or (versions and _level(page.objects.column(0))) for page in pages)
 
 
-def ascending(keys: pa.Array, *, strictly: bool = True) -> bool:
-    """Whether keys come in UTF-8 binary order, without a repetition when `strictly`."""
+def _level(keys: pa.StringArray) -> bool:
+    """Whether keys never fall, though one may stand several times in a row."""
     import pyarrow.compute as pc
 
-    if len(keys) < 2:  # noqa: PLR2004 - one key is in order
-        return True
-    compare = pc.less if strictly else pc.less_equal
-    return bool(pc.all(compare(keys[:-1], keys[1:])).as_py())
+    return bool(pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py())
+
+
+def descents(keys: pa.StringArray) -> list[int]:
+    """The rows whose key is not below the next one's in UTF-8 binary order."""
+    import pyarrow.compute as pc
+
+    rises = pc.less(keys[:-1], keys[1:])
+    return [] if rises.true_count == len(rises) else np.flatnonzero(~np.asarray(rises)).tolist()
 
 
 def _with_prefixes(table: pa.Table, prefixes: set[str]) -> pa.Table:

@@ -8,14 +8,17 @@ import socket
 import ssl
 import threading
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing.target import Response, SignedRequest, Transport
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +39,11 @@ class Wire:
         self._transport = transport
 
     async def get(self, request: SignedRequest) -> Response:
-        """The complete answer; aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError` where there is none."""
+        """The complete answer; aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError` where there is none.
+
+        Raises:
+            EndpointError: there is no CA bundle or client certificate where the transport says.
+        """
         url = URL(request.url, encoded=True)
         way: dict[str, Any] = {"proxy": self._transport.proxy, "ssl": self._tls(url), "allow_redirects": False}
         async with self._session.get(url, headers=request.headers, **way) as answer:
@@ -46,7 +53,25 @@ class Wire:
 
     def _tls(self, url: URL) -> ssl.SSLContext | bool:
         secure = "https" in (url.scheme, (self._transport.proxy or "").partition(":")[0])
-        return _tls(self._transport.verify, self._transport.client_cert, os.getpid()) if secure else True
+        return self._context if secure else True
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext | bool:
+        verify, client_cert = self._transport.verify, self._transport.client_cert
+        try:
+            return _tls(verify, client_cert, _stamps(verify, client_cert), os.getpid())
+        except OSError:  # among them what OpenSSL says of a file that is no certificate
+            bundle = f"the CA bundle {visible(verify)}" if isinstance(verify, str) else "the client certificate"
+        raise EndpointError(
+            f"{bundle} cannot be read, or holds no certificate",
+            hint="AWS_CA_BUNDLE, ca_bundle in the profile, or REQUESTS_CA_BUNDLE names it.",
+        )
+
+
+def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
+    """When the files were changed, so that a CA that is added to a bundle counts at the next listing."""
+    names = [name for one in files for name in (one if isinstance(one, tuple) else (one,)) if isinstance(name, str)]
+    return tuple(Path(name).stat().st_mtime_ns for name in names)
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
@@ -80,11 +105,15 @@ async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wir
 
 
 @lru_cache(maxsize=8)
-def _tls(verify: bool | str, client_cert: str | tuple[str, str] | None, _process: int) -> ssl.SSLContext | bool:
+def _tls(
+    verify: bool | str, client_cert: str | tuple[str, str] | None, _stamps: tuple[int, ...], _process: int
+) -> ssl.SSLContext | bool:
     """The TLS context; reading the system's certificates takes tens of milliseconds, so it is kept per process."""
     if verify is False and not client_cert:
         return False
     context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    # Python 3.13 begins to ask for extensions that the CAs of many companies lack; botocore does not.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if verify is False:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if client_cert:

@@ -22,25 +22,33 @@ if TYPE_CHECKING:
 
     from s3conn_magic.session import Session
 
+    Beside = Callable[[Callable[[], Any]], None]
+
 _INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
 _MAGIC = "%%upsql"
 
 
 @magics_class
 class UpsqlMagics(Magics):
-    """Holds the session of a kernel."""
+    """Holds the session of a kernel.
 
-    def __init__(self, shell: InteractiveShell, make_session: Callable[[InteractiveShell], Session]) -> None:
+    Args:
+        shell: the kernel's.
+        make_session: makes the session from it and from what shows a chart beside a result.
+    """
+
+    def __init__(self, shell: InteractiveShell, make_session: Callable[[InteractiveShell, Beside], Session]) -> None:
         super().__init__(shell)
         self._kernel = shell
         self._make_session = make_session
         self._session: Session | None = None
+        self._showing = False
 
     @property
     def session(self) -> Session:
         """The kernel's session, made at first use."""
         if self._session is None:
-            self._session = self._make_session(self._kernel)
+            self._session = self._make_session(self._kernel, self._show_beside)
         return self._session
 
     @property
@@ -65,6 +73,7 @@ class UpsqlMagics(Magics):
 
     def _run(self, text: str, *, shown: bool) -> Any:
         """The last result; those before it are displayed. Every error leaves by here."""
+        self._showing = shown
         try:
             return self._show_all_but_last(text, shown=shown)
         except S3ConnError as error:
@@ -73,6 +82,8 @@ class UpsqlMagics(Magics):
             failure = StatementInterrupted("the statement was interrupted")
         except Exception as error:  # noqa: BLE001 - what it says may hold a secret
             failure = InternalError.from_exception(error)
+        finally:
+            self._showing = False
         self._keep_rows(failure)
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None)
@@ -82,6 +93,11 @@ class UpsqlMagics(Magics):
         if isinstance(failure, ListingInterrupted | IncompleteListingError):
             self._namespace["_"] = failure.rows_so_far
             failure.hint = f"The rows so far are in _, labelled as partial. {failure.hint}".rstrip()
+
+    def _show_beside(self, make: Callable[[], Any]) -> None:
+        """Display what `make` makes while a statement of a cell runs whose results are shown."""
+        if self._showing:
+            _display(make())
 
     def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
         steps = self.session.steps(text)

@@ -6,6 +6,7 @@ import html
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from s3conn_magic.language.reference import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
@@ -20,6 +21,8 @@ _DTYPES: dict[str, Any] = {
     "string": pd.StringDtype("pyarrow"),
     "boolean": pd.BooleanDtype(),
     "integer": pd.Int64Dtype(),
+    "count": np.dtype("int64"),
+    "fraction": np.dtype("float64"),
     "timestamp": pd.DatetimeTZDtype("us", "UTC"),
     "category": pd.CategoricalDtype(),
     "list": object,
@@ -164,12 +167,25 @@ def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = Fa
     return S3Frame(whole.to_pandas(types_mapper=mapped.get, self_destruct=True))
 
 
+def table_frame(columns: Sequence[Column], table: pa.Table) -> S3Frame:
+    """A frame of the columns, in their order, from a table that has them all under their names."""
+    whole = table.select([column.name for column in columns]).cast(_arrow_schema(columns))
+    return S3Frame({column.name: _arrow_series(column, whole[column.name]) for column in columns})
+
+
+def _arrow_series(column: Column, values: pa.ChunkedArray) -> Any:
+    kinds = {values.type: _DTYPES[column.type]} if column.type in {"string", "integer", "boolean"} else {}
+    return values.to_pandas(types_mapper=kinds.get)
+
+
 def _arrow_types() -> dict[str, Any]:
     import pyarrow as pa
 
     return {
         "string": pa.large_string(),
         "integer": pa.int64(),
+        "count": pa.int64(),
+        "fraction": pa.float64(),
         "boolean": pa.bool_(),
         "timestamp": pa.timestamp("us", "UTC"),
         "category": pa.dictionary(pa.int32(), pa.string()),

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 from xml.etree import ElementTree as ET
 
 import pytest
+from botocore.httpsession import get_cert_path
 from recording import listing, recording
 from statements import Statements, create
 
@@ -201,5 +202,5 @@ def test_certificates_are_verified_by_default(monkeypatch):
     """Without settings certificates are verified, and waiting ends."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     transport = connect(REGION="eu-west-1").connection("lake").target(LAKE).transport
-    assert transport.verify is True
+    assert transport.verify == get_cert_path(True)
     assert (transport.connect_timeout, transport.read_timeout) == (10.0, 60.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import sys
+
 import pytest
 from layouts import keys_of
 from synthetic import Behaviour, Bucket
@@ -70,3 +73,47 @@ def test_an_interrupt_keeps_the_rows_and_leaves_nothing_behind(slow):
     names = "[thread.name for thread in __import__('threading').enumerate() if 's3conn' in thread.name]"
     assert _value(slow, names) == "[]"
     assert slow.run("%upsql LIST 's3://bucket/' RECURSIVE LIMIT 10").status == "ok"
+
+
+_OPEN = """
+import os, threading
+def still_open():
+    files = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            files.append(os.readlink("/proc/self/fd/" + number))
+        except FileNotFoundError:  # the one that listed the folder
+            pass
+    wanted = sorted(one for one in files if one.startswith(("socket:", "anon_inode:")))
+    return sorted(thread.name for thread in threading.enumerate()), wanted
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets are counted in /proc")
+def test_an_interrupt_closes_every_socket_and_thread(kernel, serve):
+    """SIGINT while eight requests wait for a server that has stalled leaves the kernel's own sockets and threads."""
+    behaviour = Behaviour(latency=2 * SLOW)
+    address = serve(Bucket(keys_of("hive", KEYS)), behaviour)
+    pair = "AWS_ACCESS_KEY_ID = 'AKIDEXAMPLE' AWS_SECRET_ACCESS_KEY = 'example'"
+    create = f"CREATE S3 CONNECTION slow {pair} ENDPOINT = '{address}' VALIDATE = FALSE; SET CONNECTIONS = 8"
+    assert kernel.run(f"%load_ext s3conn_magic\n{_OPEN}").status == "ok"
+    assert kernel.run(f"%%upsql\n{create}").status == "ok"
+    before = ast.literal_eval(_value(kernel, "still_open()"))
+    sent = []
+
+    def stall_and_stop(message):
+        if message["msg_type"] == "update_display_data" and not sent and not _text(message).startswith("0 keys"):
+            sent.append(message)
+            behaviour.latency = 3600
+            kernel.interrupt()
+
+    outcome = kernel.run("%upsql LIST 's3://bucket/' RECURSIVE", on_message=stall_and_stop)
+    assert outcome.error["ename"] == "ListingInterrupted", outcome.error["traceback"]
+    assert ast.literal_eval(_value(kernel, "still_open()")) == before
+    assert 0 < int(_value(kernel, "len(_)")) < KEYS
+    assert _value(kernel, "repr(_).startswith('partial: the listing was interrupted')") == "True"
+    assert _value(kernel, "_['key'].is_unique and _['key'].is_monotonic_increasing") == "True"
+    behaviour.latency = 0
+    assert kernel.run("%upsql again << LIST 's3://bucket/' RECURSIVE").status == "ok"
+    assert int(_value(kernel, "len(again)")) == KEYS
+    assert ast.literal_eval(_value(kernel, "still_open()")) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pyarrow as pa
@@ -21,12 +22,15 @@ from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_
 from s3conn_magic.listing.integrity import page_of
 from s3conn_magic.listing.parse import parse
 from s3conn_magic.listing.query import PageQuery
-from s3conn_magic.listing.ranges import Ranges, Step
+from s3conn_magic.listing.ranges import Ranges
 from s3conn_magic.listing.table import Page
 
 _TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 _CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
 _OWNER = "<Owner><ID>someone</ID><DisplayName>Key</DisplayName></Owner>"
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.steps import Step
 
 
 @st.composite

@@ -29,6 +29,14 @@ LISTING = {
 }
 VERSIONS = {"version_id": STRING, "is_latest": BOOLEAN, "is_delete_marker": BOOLEAN}
 PREFIX = {"is_prefix": BOOLEAN}
+ANALYSIS = {
+    "group": STRING,
+    "objects": "int64",
+    "bytes": "int64",
+    "share": "float64",
+    "newest": TIME,
+    "oldest": TIME,
+}
 CONNECTIONS = {
     "name": STRING,
     "type": STRING,
@@ -62,6 +70,8 @@ FRAMES = {
     f"LIST 's3://{ARCHIVE}/' VERSIONS RECURSIVE": LISTING | VERSIONS | PREFIX,
     f"LIST 's3://{ARCHIVE}/' VERSIONS": LISTING | VERSIONS | PREFIX,
     f"LIST 's3://{LAKE}/' LIMIT 0": LISTING | PREFIX,
+    f"ANALYZE 's3://{LAKE}/'": ANALYSIS,
+    f"ANALYZE 's3://{EMPTY}/' BY AGE": ANALYSIS,
     "SHOW SETTINGS": dict.fromkeys(("setting", "value", "takes", "description"), STRING),
 }
 HOSTILE = "a\x1b[31mred\u202e<script>1</script>$x^2$\n\x00&amp;"

@@ -1,0 +1,96 @@
+"""A range of keys that is listed by itself, and one request of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.table import Page
+
+_SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
+_HALF = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Range:
+    """Keys above `low` up to and including `high`.
+
+    Attributes:
+        query: the next page's query, or None at the end.
+        low: every key listed so far is at or below it; it moves up as pages arrive.
+        high: the last key that may belong to the range; None for the end of the prefix.
+        start: where the range began.
+        keys: rows so far.
+        bounded: whether keys are known to exist above `high`, so that it is no guess.
+        left: estimated rows left, or None before the first page.
+        estimated: at how many rows `left` was estimated anew; since then it was counted down.
+        asked: whether a request is under way.
+        expected: what the keys seen made of `left` then.
+        part: at which part of the rest to split next.
+        surprises: how often there was more than estimated.
+        folder: the folder that it lies in, where a look has found one.
+        below: the range it was split from by a guess, until that is proven.
+        held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
+    """
+
+    query: PageQuery | None
+    low: str
+    high: str | None
+    start: str
+    keys: int = 0
+    bounded: bool = False
+    left: float | None = None
+    asked: bool = False
+    estimated: int = 0
+    expected: float = float("inf")
+    part: float = _HALF
+    surprises: int = 0
+    folder: str = ""
+    below: Range | None = None
+    held: list[tuple[Page, bool]] = field(default_factory=list)
+
+    @property
+    def likely(self) -> tuple[str | None, str]:
+        """Highest key and prefix of where its keys are likely: a range within a folder mostly ends with it."""
+        if self.folder and self.low.startswith(self.folder) and not (self.high or "").startswith(self.folder):
+            return None, self.folder
+        return self.high, self.prefix
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the request."""
+        return "" if self.query is None else self.query.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request to make: a page of a range, or a look for folders."""
+
+    query: PageQuery
+    range: Range
+    look: bool = False
+
+
+def by_left(item: Range) -> float:
+    """What to sort ranges by, so that the one with the most left comes first."""
+    return -(item.left or 0.0)
+
+
+def way_out(item: Range) -> str | None:
+    """Where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
+    base = len(common(item.low, item.high, item.prefix))
+    ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
+    middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
+    return middle if middle > item.low and (item.high is None or middle < item.high) else None
+
+
+def common(low: str, high: str | None, prefix: str) -> str:
+    """What both bounds of a range begin with, which is the prefix at least."""
+    if high is None:
+        return prefix
+    end = next(
+        (at for at, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), min(len(low), len(high))
+    )
+    return high[: max(end, len(prefix))]

@@ -1,0 +1,142 @@
+"""The chart of ANALYZE: a treemap or bars, whose data travels as a message and never as state."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+
+from s3conn_magic.locations import visible
+from s3conn_magic.views.explorer.wire import size_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from s3conn_magic.language.statements import AnalyzeBy
+    from s3conn_magic.locations import Location
+
+_HERE = Path(__file__).parent
+_EXPLORER = _HERE / "explorer"
+DRAWN = 200
+"""Most groups that are drawn apart from the others; as many by bytes as by objects are sent."""
+_LONGEST = 300
+_ORDERED = frozenset({"AGE", "SIZE"})
+_NAMES = {
+    "PREFIX": ("folder", "(directly here)"),
+    "STORAGE_CLASS": ("storage class", "(no storage class)"),
+    "EXTENSION": ("extension", "(no extension)"),
+    "AGE": ("age", ""),
+    "SIZE": ("size", ""),
+}
+_ROWS, _CELLS = 100, 24
+# Both the older and the newer name by which MathJax leaves an element alone: a key may read `$x$`.
+_NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
+
+
+def shown_group(name: str, by: AnalyzeBy) -> str:
+    """The visible form of a group's label."""
+    text = visible(name) if name else _NAMES[by][1]
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def chart_data(frame: pd.DataFrame, *, by: AnalyzeBy, title: str) -> dict[str, Any]:
+    """A frame of ANALYZE as `Treemap.show` of treemap.js takes it.
+
+    Args:
+        frame: with the columns of ANALYZE.
+        by: what it is grouped by.
+        title: what is analyzed, in its visible form.
+
+    Returns:
+        `groups`, of which the largest stand for all, and `total` of all; times are ISO 8601 text.
+    """
+    sent = frame.loc[frame["bytes"].nlargest(DRAWN).index.union(frame["objects"].nlargest(DRAWN).index)]
+    groups = [_group(*row, by=by) for row in sent.drop(columns="share").itertuples(index=False, name=None)]
+    total = {"groups": len(frame), "objects": int(frame["objects"].sum()), "bytes": int(frame["bytes"].sum())}
+    ordered = by in _ORDERED
+    kind = "bars" if ordered else "treemap"
+    return {"title": title, "label": _NAMES[by][0], "kind": kind, "ordered": ordered, "groups": groups, "total": total}
+
+
+def _group(name: str, objects: int, size: int, newest: Any, oldest: Any, *, by: AnalyzeBy) -> dict[str, Any]:
+    counts = {"name": name, "objects": objects, "bytes": size, "newest": _time(newest), "oldest": _time(oldest)}
+    shown = shown_group(name, by)
+    return counts if shown == name else {**counts, "shown": shown}
+
+
+def _time(moment: pd.Timestamp) -> str:
+    return moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+
+
+class AnalysisChart(anywidget.AnyWidget):
+    """A frame of ANALYZE, drawn.
+
+    Args:
+        frame: with the columns of ANALYZE.
+        by: what it is grouped by.
+        location: what was analyzed.
+    """
+
+    _esm = (_EXPLORER / "treemap.js").read_text("utf-8") + (_HERE / "chart.js").read_text("utf-8")
+    _css = _EXPLORER / "treemap.css"
+
+    def __init__(self, frame: pd.DataFrame, *, by: AnalyzeBy, location: Location) -> None:
+        super().__init__()
+        self._frame = frame
+        self._by = by
+        self._title = visible(location.uri)
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        if content["type"] == "begin":
+            data = chart_data(self._frame, by=self._by, title=self._title)
+            # ASCII only, as a lone surrogate would break the channel.
+            self.send({"json": json.dumps(data, separators=(",", ":"))})
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        data["text/html"], data["text/plain"] = self._html(), self._text()
+        return data, metadata
+
+    def _head(self) -> str:
+        objects, size = int(self._frame["objects"].sum()), int(self._frame["bytes"].sum())
+        return f"{self._title} by {_NAMES[self._by][0]} · {objects:,} objects · {size_text(size)}"
+
+    def _lines(self) -> list[tuple[str, str, str, str]]:
+        """Label, bar, size and number of objects of the first groups."""
+        first = self._frame.head(_ROWS)
+        most = max(first["bytes"].max(), 1) if len(first) else 1
+        rows = zip(first["group"], first["bytes"], first["objects"], strict=True)
+        return [(shown_group(name, self._by), _bar(size / most), size_text(size), f"{n:,}") for name, size, n in rows]
+
+    def _rest(self) -> str:
+        rest = len(self._frame) - _ROWS
+        return f"{rest:,} more are not in this snapshot" if rest > 0 else ""
+
+    def _text(self) -> str:
+        lines = self._lines()
+        width = max((len(name) for name, *_ in lines), default=0)
+        drawn = [f"{name:<{min(width, 60)}}  {bar:<{_CELLS}}  {size:>8}  {n:>9}" for name, bar, size, n in lines]
+        return "\n".join(filter(None, [self._head(), *drawn, self._rest()]))
+
+    def _html(self) -> str:
+        """A table in `<details>`: no script, no style, every text escaped."""
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in self._lines())
+        heads = "".join(f"<th>{name}</th>" for name in (_NAMES[self._by][0], "bytes", "size", "objects"))
+        rest = f"<p>{self._rest()}</p>" if self._rest() else ""
+        return (
+            f'<details open class="{_NOT_TYPESET}"><summary><b>{escape(self._head())}</b></summary>'
+            f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}</details>"
+        )
+
+
+def _bar(part: float) -> str:
+    """A bar of text; nothing is only for nothing."""
+    cells = round(part * _CELLS * 2)
+    return "█" * (cells // 2) + "▌" * (cells % 2) or ("▏" if part else "")

@@ -1,0 +1,75 @@
+"""Pages read together are what they are when read alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hostile_keys import HOSTILE
+from layouts import keys_of
+from synthetic import Bucket
+
+from s3conn_magic.listing import together
+from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing.decode import AmbiguousPlusError
+from s3conn_magic.listing.integrity import page_of
+from s3conn_magic.listing.parse import parse
+from s3conn_magic.listing.query import PageQuery
+
+if TYPE_CHECKING:
+    from s3conn_magic.listing.table import Page
+
+KEYS = sorted({*keys_of("hive", 400), *HOSTILE.values()})
+
+
+def _asked(bucket: Bucket, queries: list[PageQuery]) -> list[bytes]:
+    return [bucket.page(dict(query.parameters())) for query in queries]
+
+
+async def _read(bodies: list[bytes], queries: list[PageQuery], plus: bool | None) -> list[object]:
+    reader = together.Reader("bucket")
+    waiting = [reader.page(body, query, plus=plus) for body, query in zip(bodies, queries, strict=True)]
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _values(page: Page) -> tuple[object, ...]:
+    return page.objects.to_pylist(), page.prefixes, page.next_token, page.ascending
+
+
+@pytest.mark.parametrize("plus", [None, True])
+@pytest.mark.parametrize("page_keys", [1, 7, 40])
+def test_together_and_alone(page_keys, plus):
+    """Each page of a batch, with hostile keys, folders, and the end among them, equals the page read alone."""
+    bucket = Bucket(KEYS)
+    starts = KEYS[:: max(1, len(KEYS) // 40)]
+    queries = [PageQuery("", "/" * (at % 5 == 4), None, start, page_keys) for at, start in enumerate(starts)]
+    bodies = _asked(bucket, queries)
+    found = asyncio.run(_read(bodies, queries, plus))
+    # A page alone may not tell what its `+` stands for; those beside it may.
+    told = [(page, at) for at, page in enumerate(found) if not isinstance(page, AmbiguousPlusError)]
+    alone = [page_of(parse(bodies[at]), queries[at], bucket="bucket", plus=True) for _, at in told]
+    assert [_values(page) for page, _ in told] == [_values(page) for page in alone]
+    assert len(told) > len(bodies) // 2 if plus is None else len(told) == len(bodies)
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_a_broken_page_among_others(broken):
+    """A page that breaks a rule fails alone; those that arrived with it are pages."""
+    bucket = Bucket(KEYS)
+    queries = [PageQuery(start_after=KEYS[at * 50], max_keys=20) for at in range(4)]
+    bodies = _asked(bucket, queries)
+    bodies[broken] = bodies[broken].replace(b"<Size>", b"<Size>-", 1)
+    found = asyncio.run(_read(bodies, queries, True))
+    assert [isinstance(each, UnreadableError) for each in found] == [at == broken for at in range(4)]
+
+
+def test_pages_that_arrive_together_are_one_batch(monkeypatch):
+    """Eight pages of one listing are read by one look at their rows."""
+    bucket, looks = Bucket(keys_of("hive", 800)), []
+    read = together.rows.read
+    monkeypatch.setattr(together.rows, "read", lambda *region: looks.append(1) or read(*region))
+    queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(8)]
+    found = asyncio.run(_read(_asked(bucket, queries), queries, None))
+    assert [len(page) for page in found] == [50] * 8
+    assert len(looks) == 1
