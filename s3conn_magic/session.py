@@ -218,12 +218,6 @@ class Session:
         return open_all(self.connections, ui=self.settings["EXPLORER_UI"])
 
     @execute.register
-    def _preview(self, plan: plans.Preview) -> Any:
-        from s3conn_magic.views.previews import open_preview
-
-        return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
-
-    @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:
         from s3conn_magic.views.analysis import analysis_chart, analysis_frame
 
@@ -235,6 +229,12 @@ class Session:
         if self._beside is not None:
             self._beside(partial(analysis_chart, frame, plan))
         return frame
+
+    @execute.register
+    def _preview(self, plan: plans.Preview) -> Any:
+        from s3conn_magic.views.previews import open_preview
+
+        return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
 
     # Settings
 

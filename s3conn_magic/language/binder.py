@@ -192,7 +192,7 @@ class _Binder:
         return plans.Test(
             place=self._binding.beginning(statement),
             name=found.name,
-            location=self._optional_location(statement.location),
+            location=self._location(statement.location),
             with_write=statement.with_write,
         )
 
@@ -215,7 +215,7 @@ class _Binder:
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._optional_location(statement.location),
+            location=self._location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
@@ -228,7 +228,7 @@ class _Binder:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._optional_location(statement.location),
+            location=self._location(statement.location),
         )
 
     @_bind.register
@@ -241,22 +241,11 @@ class _Binder:
         )
 
     @_bind.register
-    def _explore_all(self, statement: tree.ExploreAll) -> plans.Plan:
-        if not self._known:
-            raise self._no_connection(statement)
-        return plans.ExploreAll(place=self._binding.beginning(statement))
-
-    def _no_connection(self, statement: tree.Statement) -> ConnectionNotFoundError:
-        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
-        place = self._binding.beginning(statement)
-        return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
-
-    @_bind.register
     def _analyze(self, statement: tree.Analyze) -> plans.Plan:
         return plans.Analyze(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._place_of(statement.location),
             by=statement.by,
             depth=self._depth(statement),
         )
@@ -271,6 +260,17 @@ class _Binder:
         if depth.value < 1:
             raise self._binding.error("DEPTH takes a whole number that is at least 1", depth.span)
         return depth.value
+
+    @_bind.register
+    def _explore_all(self, statement: tree.ExploreAll) -> plans.Plan:
+        if not self._known:
+            raise self._no_connection(statement)
+        return plans.ExploreAll(place=self._binding.beginning(statement))
+
+    def _no_connection(self, statement: tree.Statement) -> ConnectionNotFoundError:
+        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+        place = self._binding.beginning(statement)
+        return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
         """The connection that a statement reads through."""
@@ -287,10 +287,10 @@ class _Binder:
         hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
-    def _optional_location(self, value: tree.LocationValue | None) -> Location | None:
-        return None if value is None else self._location(value)
+    def _location(self, value: tree.LocationValue | None) -> Location | None:
+        return None if value is None else self._place_of(value)
 
-    def _location(self, value: tree.LocationValue) -> Location:
+    def _place_of(self, value: tree.LocationValue) -> Location:
         text = self._binding.text(value)
         try:
             return Location.parse(text)
@@ -299,7 +299,7 @@ class _Binder:
         raise self._binding.error(f"this is not a location: {reason}", value.span)
 
     def _object(self, value: tree.LocationValue) -> Location:
-        location = self._location(value)
+        location = self._place_of(value)
         if location.key:
             return location
         hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."

@@ -240,11 +240,11 @@ _explored = _statement(tree.ExploreAll, _words("ALL CONNECTIONS")) | _statement(
     tree.Explore, pp.Opt(location) - pp.Opt(using)
 )
 explore = _from_first_word(_words("EXPLORE") - _explored)
+analyze = _statement(tree.Analyze, _words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 preview = _statement(
     tree.Preview,
     _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),
 )
-analyze = _statement(tree.Analyze, _words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
 _all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.WordLiteral, str.upper)
 _setting_value = _field("value", (_all | value).set_name("a value")).set_name("a value")
@@ -264,8 +264,8 @@ statement = (
     | use
     | list_objects
     | explore
-    | preview
     | analyze
+    | preview
     | set_
     | start
     | stop

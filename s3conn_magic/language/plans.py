@@ -164,6 +164,16 @@ class Explore(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Analyze(Plan):
+    """Objects and bytes below a location, by group; `depth` counts the folders of a group by PREFIX."""
+
+    name: str
+    location: Location
+    by: AnalyzeBy
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Plan):
     """The beginning of an object: so many rows of a table at most."""
 
@@ -175,16 +185,6 @@ class Preview(Plan):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExploreAll(Plan):
     """A tree of all connections."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analyze(Plan):
-    """Objects and bytes below a location, by group; `depth` counts the folders of a group by PREFIX."""
-
-    name: str
-    location: Location
-    by: AnalyzeBy
-    depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

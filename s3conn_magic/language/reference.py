@@ -168,19 +168,19 @@ STATEMENTS: tuple[Reference, ...] = (
         "EXPLORE ALL CONNECTIONS;",
     ),
     Reference(
-        "PREVIEW",
-        "PREVIEW 's3://bucket/key' [USING name] [LIMIT n]",
-        "The beginning of an object: the first rows of Parquet, CSV or JSON lines (100 without LIMIT), a text or an"
-        " image. Reads the part that it needs, never the whole of a large object.",
-        "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
-    ),
-    Reference(
         "ANALYZE",
         "ANALYZE 's3://bucket/prefix' [USING name] [BY {PREFIX | STORAGE_CLASS | EXTENSION | AGE | SIZE}] [DEPTH n]",
         "What is below a location: objects and bytes by folder, class, extension, age or size, with a chart beside it. "
         "All keys are listed; DEPTH is the number of folders that make a group BY PREFIX.",
         "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",
         ANALYSIS_COLUMNS,
+    ),
+    Reference(
+        "PREVIEW",
+        "PREVIEW 's3://bucket/key' [USING name] [LIMIT n]",
+        "The beginning of an object: the first rows of Parquet, CSV or JSON lines (100 without LIMIT), a text or an"
+        " image. Reads the part that it needs, never the whole of a large object.",
+        "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
     Reference(
         "SET",

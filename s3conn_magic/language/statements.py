@@ -222,6 +222,16 @@ class Explore(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Analyze(Statement):
+    """`ANALYZE 's3://…' [USING name] [BY …] [DEPTH n]`."""
+
+    location: LocationValue
+    using: Name | None = None
+    by: AnalyzeBy = "PREFIX"
+    depth: IntegerLiteral | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Statement):
     """`PREVIEW 's3://…' [USING name] [LIMIT n]`; a `limit` of None stands for the default."""
 
@@ -233,16 +243,6 @@ class Preview(Statement):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExploreAll(Statement):
     """`EXPLORE ALL CONNECTIONS`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analyze(Statement):
-    """`ANALYZE 's3://…' [USING name] [BY …] [DEPTH n]`."""
-
-    location: LocationValue
-    using: Name | None = None
-    by: AnalyzeBy = "PREFIX"
-    depth: IntegerLiteral | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "objects"))
 from served import Served, serving
 
 from s3conn_magic.locations import Location
