@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.cut import Cut
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
+from s3conn_magic.listing.peek import peek
 from s3conn_magic.listing.progress import Tally
 from s3conn_magic.listing.ranges import Ranges, UntrustedOrderError
 from s3conn_magic.listing.sequence import Sequence
@@ -99,7 +101,7 @@ class _Crew:
     def _ask(self) -> None:
         """Start as many requests as are worth it; where none is and none is under way, all is done."""
         most = 1 if self._fetcher.in_process else self._engine.order.connections
-        while not self._engine.cut.full and len(self._under_way) < most and (step := self._ranges.next()) is not None:
+        while not self._engine.cut.full and self._ranges.asked < most and (step := self._ranges.next()) is not None:
             task = asyncio.create_task(self._take(step))
             self._under_way.add(task)
             task.add_done_callback(self._taken)
@@ -127,7 +129,7 @@ class _Crew:
 
     async def _take(self, step: Step) -> None:
         try:
-            page = await self._fetcher.page(step.query)
+            page = await self._fetcher.page(step.query, came=partial(self._came, step))
         except (S3ConnError, UnreadableError):
             if not step.look:
                 raise
@@ -135,7 +137,15 @@ class _Crew:
             self._ranges.missed(step)
             return
         self._ranges.serial = self._fetcher.in_process
+        if step.before is not None:
+            await step.before.over.wait()
         await self._report(step, self._ranges.arrived(step, page), page)
+
+    def _came(self, step: Step, body: bytes) -> None:
+        """Ask for the next page of a range before this one is read."""
+        seen = peek(body)
+        if seen is not None and not self._over.done() and self._ranges.foresee(step, seen):
+            self._go_on()
 
     async def _report(self, step: Step, kept: Page | None, page: Page) -> None:
         tally = self._engine.tally

@@ -21,7 +21,7 @@ from s3conn_magic.listing.together import Reader, warm_up
 from s3conn_magic.listing.wire import OversizedError, Wire, open_wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from s3conn_magic.listing.query import PageQuery
     from s3conn_magic.listing.target import Response, Target
@@ -59,8 +59,12 @@ class Fetcher:
         self._plus: bool | None = None
         self.in_process = False
 
-    async def page(self, query: PageQuery) -> Page:
+    async def page(self, query: PageQuery, *, came: Callable[[bytes], None] | None = None) -> Page:
         """The page, complete and exact.
+
+        Args:
+            query: which.
+            came: called with each body that may be the page, before it is read.
 
         Raises:
             UnreadableError: no try gave an answer that is a page; the message says why.
@@ -68,8 +72,7 @@ class Fetcher:
         """
         problem: Exception = EndpointError("the server kept redirecting the request")
         for tries in range(1, TRIES + 1):
-            async with self._pace as epoch:
-                found = await self._try(query, epoch, tries)
+            found = await self._try(query, tries, came)
             if isinstance(found, Page):
                 self._pace.succeeded()
                 return replace(found, requests=found.requests + tries - 1)
@@ -78,9 +81,13 @@ class Fetcher:
                 await asyncio.sleep(backoff(tries) if found.wait else 0)
         raise problem
 
-    async def _try(self, query: PageQuery, epoch: int, tries: int) -> Page | _Retry:
+    async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
+        epoch = 0
         try:
-            response = await self._answer(query)
+            async with self._pace as epoch:
+                response = await self._answer(query)
+            if came is not None and response.status == _OK and not self.in_process:
+                came(response.body)
             return await self._read(response, query)
         except _NETWORK as error:
             return _Retry(self._target.unreachable(error))

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.table import Page
 
 _SLASH, _BEHIND_SLASH = "/", "0"
-_LEVELS = 4
+_LEVELS = 5
 _MOST_CUTS = 64
-_WORTH_PAGES = 2
+_WORTH_PAGES, _WORTH_LEVELS, _FEW = 2, 1, 8
 
 
 class Folders:
@@ -28,12 +28,15 @@ class Folders:
         self._looks: list[PageQuery] = []
         self._looked: set[str] = set()
         self._children: dict[str, int] = {}
+        self._below: dict[str, int] = {}
 
     def begin(self, query: PageQuery, page: Page) -> None:
         """Plan looks along the path of the first page's last key."""
         keys = page.objects.column(0).to_pylist()
-        for folder in _path(query.prefix, keys[-1])[:_LEVELS] if keys else ():
+        path = _path(query.prefix, keys[-1]) if keys else []
+        for level, folder in enumerate(path[:_LEVELS], 1):
             self._children[folder] = _children(keys, folder)
+            self._below[folder] = len(path) - level
             self._looked.add(folder)
             self._looks.append(replace(query, prefix=folder, delimiter=_SLASH, start_after=keys[-1], token=None))
 
@@ -49,8 +52,16 @@ class Folders:
         return self._looks.pop(0) if self._looks else None
 
     def cuts(self, query: PageQuery, page: Page) -> list[str]:
-        """The folders of a look's page to begin ranges at: not so many that their pages would be mostly empty."""
+        """The folders of a look's page to begin ranges at: not so many that their pages would be mostly empty.
+
+        Where they are few and hold folders of folders, as their sister does, looks into them are planned, too.
+        """
         found = [prefix for prefix in page.prefixes if prefix > (query.start_after or "")]
+        below = self._below.get(query.prefix, 0) - 1
+        for folder in found if below >= _WORTH_LEVELS and len(found) <= _FEW else ():
+            self._below[folder] = below
+            self._looked.add(folder)
+            self._looks.append(replace(query, prefix=folder, start_after=folder))
         per_child = self._page_keys / self._children.get(query.prefix, 1)
         stride = max(1, round(_WORTH_PAGES * self._page_keys / per_child) if per_child < self._page_keys else 1)
         stride = max(stride, -(-len(found) // _MOST_CUTS))

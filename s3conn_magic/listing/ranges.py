@@ -7,32 +7,34 @@ prefix that was asked for.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.folders import Folders
+from s3conn_magic.listing.hints import Hints
 from s3conn_magic.listing.keyspace import Keyspace
-from s3conn_magic.listing.steps import Range, Step, by_left, common, way_out
+from s3conn_magic.listing.steps import Range, Step, by_left, common, rung, way_out
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 
 if TYPE_CHECKING:
+    from s3conn_magic.listing.peek import Peek
     from s3conn_magic.listing.query import PageQuery
 
-_RAMP = 4
-_WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 24, 0.18, 12
+# Requests under way for each full page that came, so that short listings cost few.
+_RAMP, _RAMP_RISE = 3.5, 1.75
+_WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 36, 0.18, 12
 # Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
-_WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.6, 2.5, 500
-_WORTH_LEAST, _IDLE = 1.2, 4
+_WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.3, 2.5, 500
+_WORTH_LEAST, _IDLE = 1.1, 1.5
 _LEARN_PAGES = 64
+_FIRST_PAGES = 2
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
 _ANY = 1.0
 _SURPLUS = 1.2
 _LEAP = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
-_FEW_FOLDERS = 3
 _MOST_SURPRISES = 8
 _FEW_LOOKS, _LOOKS_PART = 8, 0.03
 
@@ -61,12 +63,16 @@ class Ranges:
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
         self._folders = Folders(self._page_keys)
-        self._asked = self._busiest = self._pages = self._looks = 0
+        self._asked = self._busiest = self._pages = self._looks = self._looking = 0
         # Measured in full pages: what came, and the places of pages that stayed empty.
         self._full = self._wasted = 0.0
         self._greatest: dict[str, str] = {}
-        self._hints: list[str] = []
-        self._passed = self._passed_rows = 0
+        self._hints = Hints()
+
+    @property
+    def asked(self) -> int:
+        """Requests under way."""
+        return self._asked
 
     @property
     def keys_left(self) -> float | None:
@@ -81,7 +87,12 @@ class Ranges:
         waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
         if waiting is not None:
             return self._ask(waiting)
-        if self._few or self.serial or self._asked > _RAMP * self._full or all(item.query is None for item in wanted):
+        if (
+            self._few
+            or self.serial
+            or self._asked > _RAMP * self._full**_RAMP_RISE
+            or all(item.query is None for item in wanted)
+        ):
             return None
         look = self._folders.next()
         if look is not None:
@@ -95,17 +106,38 @@ class Ranges:
             UntrustedOrderError: the page is not in order, or does not begin where it was asked to.
             UnreadableError: the server says that a range ends where it cannot.
         """
-        self._asked -= 1
+        self._asked -= step.foreseen is None
         self._learn(page)
+        step.over.set()
+        if step.void:
+            return None
         if step.look:
+            self._looking -= 1
             self._wasted += 1
-            self._hints = sorted({*self._hints, *self._folders.cuts(step.query, page)})
+            self._hints.add(self._folders.cuts(step.query, page))
             return None
         return self._advance(step, page)
+
+    def foresee(self, step: Step, seen: Peek) -> bool:
+        """Let the range go on behind a page that has arrived and waits to be read; whether it does.
+
+        One page ahead at most, and not where rows are wanted in key order, lest requests be made beyond the limit.
+        """
+        item = step.range
+        early = step.void or (step.before is not None and not step.before.over.is_set())
+        if step.look or self.serial or self._limit is not None or early or item.query is not step.query:
+            return False
+        if seen.last <= item.low or (item.high is not None and seen.last >= item.high):
+            return False
+        self._asked -= 1
+        step.foreseen, item.asked, item.low = seen, False, seen.last
+        item.query = replace(step.query, token=seen.token, start_after=None)
+        return True
 
     def missed(self, step: Step) -> None:  # noqa: ARG002 - steps of every kind are told alike
         """A look failed: the ranges do without it."""
         self._asked -= 1
+        self._looking -= 1
         self._wasted += 1
 
     def release(self, item: Range, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
@@ -141,27 +173,27 @@ class Ranges:
         self._asked += 1
         self._busiest = max(self._busiest, self._asked)
         assert item.query is not None  # noqa: S101
-        return Step(item.query, item)
+        before = item.newest if item.newest is not None and not item.newest.over.is_set() else None
+        item.newest = Step(item.query, item, low=item.low, before=before)
+        return item.newest
 
     def _advance(self, step: Step, page: Page) -> Page:
         item, first, last = step.range, first_key(page), last_key(page)
-        item.asked = False
-        if not page.ascending or (first is not None and item.low and first <= item.low):
+        if not page.ascending or (first is not None and step.low and first <= step.low):
             raise UntrustedOrderError
         self._check_end(item, page, last)
         kept = up_to(page, item.high)
-        self._weigh_folders(item, last, len(kept))
+        self._hints.weigh(step, last, len(kept))
         item.keys += len(kept)
+        item.back = step.low
         self._count(item, kept)
-        self._move(item, page, last, len(kept))
+        if step.foreseen is None or step.foreseen != (last, page.next_token):
+            self._move(step, page, last)
+        if item.query is not None:
+            item.left = _ANY if item.left is None else max(0.0, item.left - len(kept))
+            if step.query.token is None and step.query.start_after is None and not self.serial:
+                self._folders.begin(step.query, page)
         return kept
-
-    def _weigh_folders(self, item: Range, last: str | None, rows: int) -> None:
-        """Learn how many rows a folder has that a look has found, from pages that end behind one."""
-        end = min(last or "", item.high or last or "")
-        passed = bisect_right(self._hints, end) - bisect_right(self._hints, item.low)
-        if passed > 0:
-            self._passed, self._passed_rows = self._passed + passed, self._passed_rows + rows
 
     def _check_end(self, item: Range, page: Page, last: str | None) -> None:
         greatest = self._greatest.get(item.prefix, "")
@@ -178,19 +210,17 @@ class Ranges:
         elif item.below is not None:
             item.below.part = max(_LEAST, item.below.part / 2)
 
-    def _move(self, item: Range, page: Page, last: str | None, rows: int) -> None:
-        query = item.query
-        assert query is not None  # noqa: S101
-        first_page = query.token is None and query.start_after is None
-        item.low = last or item.low
+    def _move(self, step: Step, page: Page, last: str | None) -> None:
+        """Where the range goes on behind a page; what was asked for behind another try of it is void."""
+        item = step.range
+        if item.newest is not None and item.newest is not step:
+            item.newest.void = True
+        item.asked = False
+        item.low = last or step.low
         ended = page.next_token is None or (item.high is not None and item.low >= item.high)
-        item.query = None if ended else replace(query, token=page.next_token, start_after=None)
+        item.query = None if ended else replace(step.query, token=page.next_token, start_after=None)
         if ended and self._limit is None:
             self.ranges.remove(item)
-        if not ended:
-            item.left = _ANY if item.left is None else max(0.0, item.left - rows)
-        if not ended and first_page and not self.serial:
-            self._folders.begin(query, page)
 
     def _estimate(self, item: Range) -> float:
         """Rows left, estimated from where the keys that have arrived stand in the range."""
@@ -201,6 +231,8 @@ class Ranges:
         low, end = locate(item.low, base), 1.0 if high is None else locate(high, base)
         done = low - (locate(item.start, base) if item.start.startswith(base) else 0.0)
         left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
+        if high != item.high:
+            left += self._hints.count(item.low, item.high) * self._hints.rows_each(item.keys + left)
         item.surprises += item.keys - item.estimated >= item.expected
         item.estimated, item.expected = item.keys, left
         least = 2.0 ** min(item.surprises, _MOST_SURPRISES) * self._page_keys if item.surprises else 0.0
@@ -210,10 +242,9 @@ class Ranges:
     def _by_folders(self, item: Range) -> float:
         """Rows of a range of which none has arrived, by the folders in it."""
         left = item.left or 0.0
-        if self._passed < _FEW_FOLDERS or item.high is None:
+        if item.high is None:
             return left
-        inside = bisect_left(self._hints, item.high) - bisect_right(self._hints, item.low) + 1
-        return min(left, _SURPLUS * inside * self._passed_rows / self._passed)
+        return min(left, _SURPLUS * (self._hints.count(item.low, item.high) + 1) * self._hints.rows_each(left))
 
     def _learn(self, page: Page) -> None:
         if self.serial:
@@ -224,8 +255,8 @@ class Ranges:
             self._keyspace.close(page.prefixes[-1], "")
 
     def _split_most(self, wanted: list[Range]) -> Step | None:
-        # Where a folder begins there are keys: only guesses can be in vain.
-        may_guess = self._wasted <= self._may_waste()
+        # Where a folder begins there are keys: only guesses can be in vain. What the first looks find is worth more.
+        may_guess = self._wasted <= self._may_waste() and not (self._looking and self._pages <= _FIRST_PAGES)
         worth = self._worth() * self._page_keys
         candidates = [item for item in wanted if item.query is not None and self._estimate(item) > worth]
         for item in sorted(candidates, key=by_left):
@@ -258,6 +289,7 @@ class Ranges:
 
     def _look(self, query: PageQuery) -> Step:
         self._asked += 1
+        self._looking += 1
         self._looks += 1
         return Step(query, self.ranges[0], look=True)
 
@@ -268,21 +300,26 @@ class Ranges:
 
     def _at_hint(self, item: Range) -> Range | None:
         """Split where a folder is known to begin, as near to the middle of those known as can be."""
-        begin = bisect_right(self._hints, item.low)
-        end = len(self._hints) if item.high is None else bisect_left(self._hints, item.high)
-        hints = [hint for hint in self._hints[begin:end] if hint.startswith(item.prefix)]
+        hints = [hint for hint in self._hints.within(item.low, item.high) if hint.startswith(item.prefix)]
         if not hints:
             return None
         middle = (len(hints) - 1) // 2
         upper = self._split(item, hints[middle], (middle + 1) / (len(hints) + 1))
         upper.folder = hints[middle]
-        upper.left, upper.below, item.bounded = (item.left or 0) * (len(hints) - middle) / (middle + 1), None, True
+        left = (item.left or 0) * (len(hints) - middle) / (middle + 1)
+        # Nothing is known of what lies behind the last folder that was found.
+        upper.left = left if upper.high is not None else max(left, _OPEN_PAGES * self._page_keys)
+        upper.below, item.bounded = None, True
         return upper
 
     def _at_guess(self, item: Range) -> Range | None:
         part = _NEAR if item.high is None and self._pages < _FEW_PAGES else item.part
         part = part * _LEAP if item.part < _HALF else part
-        middle = way_out(item) if item.surprises or part < _NEAR else None
+        lost = item.surprises > 0 or part < _NEAR
+        middle = way_out(item) if lost else None
+        if middle is None and lost and (place := rung(item)) is not None:
+            # The rungs are tried side by side: what is left is as unknown below one as above it.
+            return self._split(item, place, 1.0)
         middle = middle or self._keyspace.between(item.low, *item.likely, part)
         return None if middle is None else self._split(item, middle, part)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from s3conn_magic.listing.peek import Peek
     from s3conn_magic.listing.query import PageQuery
     from s3conn_magic.listing.table import Page
 
 _SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
 _HALF = 0.5
+_RUNGS = 24
+_DIGITS = "012345678"
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +37,8 @@ class Range:
         folder: the folder that it lies in, where a look has found one.
         below: the range it was split from by a guess, until that is proven.
         held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
+        newest: the request that was made last.
+        back: what was the lowest key before the page that was read last.
     """
 
     query: PageQuery | None
@@ -50,6 +56,8 @@ class Range:
     folder: str = ""
     below: Range | None = None
     held: list[tuple[Page, bool]] = field(default_factory=list)
+    newest: Step | None = None
+    back: str = ""
 
     @property
     def likely(self) -> tuple[str | None, str]:
@@ -64,13 +72,29 @@ class Range:
         return "" if self.query is None else self.query.prefix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Step:
-    """A request to make: a page of a range, or a look for folders."""
+    """A request to make: a page of a range, or a look for folders.
+
+    Attributes:
+        query: what to ask.
+        range: whose page it is.
+        look: whether it is a look for folders.
+        low: the page's keys are above it.
+        before: the step whose page comes before this one and is not read yet.
+        foreseen: where its page ends, once that is seen and the next one may be asked for.
+        void: whether its page is of no use, because the page before is not what was foreseen.
+        over: set when its page is read and noted.
+    """
 
     query: PageQuery
     range: Range
     look: bool = False
+    low: str = ""
+    before: Step | None = None
+    foreseen: Peek | None = None
+    void: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def by_left(item: Range) -> float:
@@ -84,6 +108,20 @@ def way_out(item: Range) -> str | None:
     ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
     middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
     return middle if middle > item.low and (item.high is None or middle < item.high) else None
+
+
+def rung(item: Range) -> str | None:
+    """The farthest place in its folder that keys like the lowest reach by counting up one of their digits.
+
+    Where nothing tells how far keys go, a look behind each such place finds the order of magnitude.
+    """
+    low = item.low
+    base = max(len(common(item.low, item.high, item.prefix)), low.rfind(_SLASH) + 1)
+    for at in range(base, min(base + _RUNGS, len(common(item.back, low, "")))):
+        place = low[:at] + chr(ord(low[at]) + 1)
+        if low[at] in _DIGITS and (item.high is None or place < item.high):
+            return place
+    return None
 
 
 def common(low: str, high: str | None, prefix: str) -> str:

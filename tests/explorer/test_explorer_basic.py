@@ -47,7 +47,12 @@ class Watched(BasicExplorer):
         before = self._navigator.tree
         self.choose(name)
         self._open()
-        self.until(lambda: self._navigator.tree is not before and not self._navigator.busy)
+        self.until(lambda: self._navigator.tree is not before and self.settled)
+
+    @property
+    def settled(self):
+        """Whether nothing is listed any more and the page shows so."""
+        return not self._navigator.busy and self._crumbs.value == self._heading()
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def test_it_opens_folders_and_goes_up_again(made_up):
     made_up.choose("orders/")
     assert made_up.selection == ("s3://lake/curated/orders/",)
     made_up._navigator.up()
-    made_up.until(lambda: made_up.location == Location("lake") and not made_up._navigator.busy)
+    made_up.until(lambda: made_up.location == Location("lake") and made_up.settled)
     assert len(made_up.frame) == 14
 
 

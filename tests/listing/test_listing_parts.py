@@ -21,9 +21,10 @@ from s3conn_magic.listing.cut import first_rows
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column, percent_text
 from s3conn_magic.listing.integrity import page_of
 from s3conn_magic.listing.parse import parse
+from s3conn_magic.listing.peek import peek
 from s3conn_magic.listing.query import PageQuery
 from s3conn_magic.listing.ranges import Ranges
-from s3conn_magic.listing.table import Page
+from s3conn_magic.listing.table import Page, last_key
 
 _TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 _CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
@@ -120,7 +121,7 @@ def _rounds(keys: list[str], page_keys: int, connections: int) -> tuple[list[str
     found: list[str] = []
     requests, now = 0, 0.0
     while True:
-        while len(under_way) < connections and (step := ranges.next()) is not None:
+        while ranges.asked < connections and (step := ranges.next()) is not None:
             requests += 1
             heapq.heappush(under_way, (now + chance.uniform(0.95, 1.05), requests, step))
         if not under_way:
@@ -128,6 +129,56 @@ def _rounds(keys: list[str], page_keys: int, connections: int) -> tuple[list[str
         now, _, step = heapq.heappop(under_way)
         kept = ranges.arrived(step, _page(bucket, step.query))
         found += kept.objects.column(0).to_pylist() if kept is not None else []
+
+
+def _body(bucket: Bucket, query: PageQuery) -> bytes:
+    return bucket.page(dict(query.parameters()))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_next_page_is_asked_for_before_a_page_is_read(layout):
+    """Where a page ends is seen in its bytes, and is where it ends once it is read; the last page has no next."""
+    bucket = Bucket(keys_of(layout, 95))
+    query, pages = PageQuery(max_keys=10), 0
+    while query is not None:
+        seen, page = peek(_body(bucket, query)), _page(bucket, query)
+        assert seen == (None if page.next_token is None else (last_key(page), page.next_token))
+        query = None if page.next_token is None else PageQuery(token=page.next_token, max_keys=10)
+        pages += 1
+    assert pages == 10
+
+
+@pytest.mark.parametrize("key", ["a+b", "a%zz", "a%FF", "a&bogus;"])
+def test_an_end_that_takes_a_closer_look_is_not_foreseen(key):
+    """Where the last key may be read in two ways, or in none, the page is read first."""
+    body = _body(Bucket(["k/0", "k/1"]), PageQuery(max_keys=1))
+    assert peek(body) is not None
+    assert peek(body.replace(b"<Key>k/0<", f"<Key>{key}<".encode())) is None
+
+
+@pytest.mark.parametrize("taken", [1, 5])
+def test_a_page_that_ends_elsewhere_than_was_foreseen(taken):
+    """Where another try gives another page than was seen of the first, the page behind it is asked for anew."""
+    keys = [f"k/{number:03d}" for number in range(60)]
+    bucket = Bucket(keys)
+    ranges = Ranges([PageQuery(max_keys=10)])
+    first = ranges.next()
+    seen = peek(_body(bucket, PageQuery(max_keys=taken)))
+    assert ranges.foresee(first, seen)
+    follower = ranges.next()
+    assert follower.query.token == seen.token
+    assert not ranges.foresee(follower, peek(_body(bucket, follower.query)))  # one page ahead at most
+    found = ranges.arrived(first, _page(bucket, first.query)).objects.column(0).to_pylist()
+    assert ranges.arrived(follower, _page(bucket, follower.query)) is None
+    under_way: list[Step] = []
+    while under_way or ranges.asked == 0:
+        while (step := ranges.next()) is not None:
+            under_way.append(step)
+        if not under_way:
+            break
+        kept = ranges.arrived(step := under_way.pop(0), _page(bucket, step.query))
+        found += kept.objects.column(0).to_pylist() if kept is not None else []
+    assert sorted(found) == keys
 
 
 # How many times faster than one page after the other. A chain whose folders come behind their files hides each
