@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.session import Session
 
-__all__ = ["Connection", "S3ConnError", "Session", "connection", "execute", "load_ipython_extension"]
+__all__ = [
+    "Connection",
+    "S3ConnError",
+    "Session",
+    "connection",
+    "execute",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 __version__ = "0.1.0"
 
 _HOMES = {"Connection": "connections.connection", "S3ConnError": "errors", "Session": "session"}
@@ -31,11 +39,23 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the `%%upsql` magic to a kernel; loading it again keeps the session."""
     from s3conn_magic.notebook.magic import UpsqlMagics
+    from s3conn_magic.notebook.prompt import colour_prompt
 
-    if UpsqlMagics.__name__ not in shell.magics_manager.registry:
-        shell.register_magics(
-            UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))
-        )
+    there = shell.magics_manager.registry.get(UpsqlMagics.__name__)
+    shell.register_magics(
+        there
+        or UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))
+    )
+    colour_prompt(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the `%%upsql` magic away; the session stays for `execute`, and for when it is loaded again."""
+    from s3conn_magic.notebook.prompt import restore_prompt
+
+    for magics in shell.magics_manager.magics.values():
+        magics.pop("upsql", None)
+    restore_prompt(shell)
 
 
 def execute(text: str) -> Any:

@@ -1,10 +1,11 @@
-"""A real JupyterLab in headless Chromium: `with Lab(folder) as lab: notebook = lab.open(cells)`."""
+"""A real JupyterLab or Notebook in headless Chromium: `with Lab(folder) as lab: notebook = lab.open(cells)`."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ _FLAGS = (
 )
 _STARTS_WITHIN = 60
 _ANSWERS_WITHIN_MS = 30_000
+LABEXTENSION = Path(__file__).parents[1] / "labextension"
 _APPEND = """([source]) => {
   const content = jupyterapp.shell.currentWidget.content;
   const shared = content.model.sharedModel;
@@ -37,6 +39,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def install_labextension(data: Path) -> None:
+    """Put this repository's labextension, whichever is installed, into a Jupyter data folder, as the wheel does."""
+    place = data / "labextensions" / "s3conn-magic"
+    shutil.copytree(LABEXTENSION / "prebuilt", place)
+    for name in ("install.json", "keywords.json"):
+        shutil.copy(LABEXTENSION / name, place)
 
 
 class Notebook:
@@ -98,10 +108,12 @@ class Lab:
     Args:
         folder: where notebooks, settings and logs are kept; the server's root.
         pythonpath: folders that the kernels can import from.
+        application: `jupyterlab`, or `notebook` for Notebook 7.
     """
 
-    def __init__(self, folder: Path, pythonpath: tuple[Path, ...] = ()) -> None:
+    def __init__(self, folder: Path, pythonpath: tuple[Path, ...] = (), application: str = "jupyterlab") -> None:
         self.folder = folder
+        self._application = application
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._token = secrets.token_hex(16)
         self._pythonpath = pythonpath
@@ -111,6 +123,7 @@ class Lab:
         from playwright.sync_api import sync_playwright
 
         self._work.mkdir(parents=True)
+        install_labextension(self.folder / "data")
         self.set_theme("JupyterLab Light")
         self._server = self._start()
         try:
@@ -150,7 +163,8 @@ class Lab:
         path = self._work / (cells.name if isinstance(cells, Path) else name)
         path.write_text(self._text(cells), encoding="utf-8")
         page = (context or self.context).new_page()
-        page.goto(f"{self.url}/doc/tree/{path.name}?token={self._token}")
+        place = "notebooks" if self._application == "notebook" else "doc/tree"
+        page.goto(f"{self.url}/{place}/{path.name}?token={self._token}")
         notebook = Notebook(page, path)
         page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -193,10 +207,10 @@ class Lab:
             "ServerApp.allow_root": "True",
             "ServerApp.root_dir": str(self._work),
             "IdentityProvider.token": self._token,
-            "LabApp.expose_app_in_browser": "True",
+            f"{'JupyterNotebookApp' if self._application == 'notebook' else 'LabApp'}.expose_app_in_browser": "True",
             "LabApp.news_url": "",
         }
-        command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
+        command = [sys.executable, "-m", self._application, *(f"--{name}={value}" for name, value in options.items())]
         with (self.folder / "server.log").open("wb") as log:
             return subprocess.Popen(command, env=self._environment(), cwd=self._work, stdout=log, stderr=log)
 
@@ -209,7 +223,7 @@ class Lab:
                 time.sleep(0.1)
             else:
                 return
-        raise RuntimeError(f"JupyterLab did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
+        raise RuntimeError(f"{self._application} did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
 
     def _stop(self) -> None:
         """Ask the server to end, which ends its kernels; and end it when it does not."""
