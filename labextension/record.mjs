@@ -7,6 +7,7 @@ const sources = [
   'package.json',
   'package-lock.json',
   'core/package.json',
+  'webpack.config.cjs',
   ...readdirSync('src').map((name) => `src/${name}`)
 ].sort();
 const lines = sources.map((name) => {

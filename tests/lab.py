@@ -1,4 +1,4 @@
-"""A real JupyterLab or Notebook in headless Chromium: `with Lab(folder) as lab: notebook = lab.open(cells)`."""
+"""A real JupyterLab in headless Chromium: `with Lab(folder) as lab: notebook = lab.open(cells)`."""
 
 from __future__ import annotations
 
@@ -108,12 +108,10 @@ class Lab:
     Args:
         folder: where notebooks, settings and logs are kept; the server's root.
         pythonpath: folders that the kernels can import from.
-        application: `jupyterlab`, or `notebook` for Notebook 7.
     """
 
-    def __init__(self, folder: Path, pythonpath: tuple[Path, ...] = (), application: str = "jupyterlab") -> None:
+    def __init__(self, folder: Path, pythonpath: tuple[Path, ...] = ()) -> None:
         self.folder = folder
-        self._application = application
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._token = secrets.token_hex(16)
         self._pythonpath = pythonpath
@@ -158,12 +156,16 @@ class Lab:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(settings), encoding="utf-8")
 
-    def open(self, cells: list[str] | Path, *, name: str = "notebook.ipynb", context: Any = None) -> Notebook:
-        """Open a notebook made of these cells, or an existing one, and wait until its kernel is ready."""
+    def open(
+        self, cells: list[str] | Path, *, name: str = "notebook.ipynb", context: Any = None, place: str = "doc/tree"
+    ) -> Notebook:
+        """Open a notebook made of these cells, or an existing one, and wait until its kernel is ready.
+
+        Where the package `notebook` is installed, `place="notebooks"` opens it in Notebook 7.
+        """
         path = self._work / (cells.name if isinstance(cells, Path) else name)
         path.write_text(self._text(cells), encoding="utf-8")
         page = (context or self.context).new_page()
-        place = "notebooks" if self._application == "notebook" else "doc/tree"
         page.goto(f"{self.url}/{place}/{path.name}?token={self._token}")
         notebook = Notebook(page, path)
         page.wait_for_function(
@@ -207,10 +209,11 @@ class Lab:
             "ServerApp.allow_root": "True",
             "ServerApp.root_dir": str(self._work),
             "IdentityProvider.token": self._token,
-            f"{'JupyterNotebookApp' if self._application == 'notebook' else 'LabApp'}.expose_app_in_browser": "True",
+            "LabApp.expose_app_in_browser": "True",
+            "JupyterNotebookApp.expose_app_in_browser": "True",
             "LabApp.news_url": "",
         }
-        command = [sys.executable, "-m", self._application, *(f"--{name}={value}" for name, value in options.items())]
+        command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
         with (self.folder / "server.log").open("wb") as log:
             return subprocess.Popen(command, env=self._environment(), cwd=self._work, stdout=log, stderr=log)
 
@@ -223,7 +226,7 @@ class Lab:
                 time.sleep(0.1)
             else:
                 return
-        raise RuntimeError(f"{self._application} did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
+        raise RuntimeError(f"JupyterLab did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
 
     def _stop(self) -> None:
         """Ask the server to end, which ends its kernels; and end it when it does not."""

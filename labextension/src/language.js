@@ -15,7 +15,7 @@ const STYLES = {
   target: 'variableName.definition',
   keyword: 'keyword',
   option: 'propertyName',
-  constant: 'atom',
+  constant: 'bool',
   function: 'variableName.standard',
   name: 'variableName',
   quoted: 'string.special',

@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KINDS = (
-    "space magic target keyword option constant function name quoted string variable number operator punctuation"
-    " comment"
-).split()
-"""What a piece can be; `target` is the variable of `name <<`, `quoted` a name in double quotes, `variable` a `$name`."""
+    *("space", "magic", "target", "keyword", "option", "constant", "function", "name", "quoted", "string", "variable"),
+    *("number", "operator", "punctuation", "comment"),
+)
+"""What a piece can be: `target` is the variable of `name <<`, `quoted` a name in double quotes, `variable` a `$x`."""
 
 _SOURCES = frozenset({"ENV", "PROMPT", "KEYRING"})
 _CONSTANTS = frozenset({"TRUE", "FALSE", "NULL"})
 _BEGIN_QUERY = frozenset({"SELECT", "WITH", "FROM"})
 # The words of SQL queries, which are the engine's language and in no table of ours.
-_QUERY = frozenset(
-    """ALL AND ANTI ANY AS ASC ASOF BETWEEN BY CASE CAST COLLATE CROSS CUBE CURRENT DESC DISTINCT ELSE END ESCAPE EXCEPT
-    EXCLUDE EXISTS FILTER FIRST FOLLOWING FROM FULL GROUP GROUPING HAVING ILIKE IN INNER INTERSECT INTERVAL IS JOIN LAST
-    LATERAL LEFT LIKE LIMIT MATERIALIZED NATURAL NOT NULLS OFFSET ON OR ORDER OUTER OVER PARTITION PIVOT POSITIONAL
-    PRECEDING QUALIFY RANGE RECURSIVE REPLACE RIGHT ROLLUP ROW ROWS SAMPLE SELECT SEMI SETS SIMILAR SOME TABLESAMPLE THEN
-    TO TRY_CAST UNBOUNDED UNION UNPIVOT USING VALUES WHEN WHERE WINDOW WITH""".split()
-)
+_QUERY = """
+ALL AND ANTI ANY AS ASC ASOF BETWEEN BY CASE CAST COLLATE CROSS CUBE CURRENT DESC DISTINCT ELSE END ESCAPE EXCEPT
+EXCLUDE EXISTS FILTER FIRST FOLLOWING FROM FULL GROUP GROUPING HAVING ILIKE IN INNER INTERSECT INTERVAL IS JOIN LAST
+LATERAL LEFT LIKE LIMIT MATERIALIZED NATURAL NOT NULLS OFFSET ON OR ORDER OUTER OVER PARTITION PIVOT POSITIONAL
+PRECEDING QUALIFY RANGE RECURSIVE REPLACE RIGHT ROLLUP ROW ROWS SAMPLE SELECT SEMI SETS SIMILAR SOME TABLESAMPLE THEN
+TO TRY_CAST UNBOUNDED UNION UNPIVOT USING VALUES WHEN WHERE WINDOW WITH
+"""
 
 _HEAD = re.compile(r"(\s*)(%%upsql)(?!\S)(?:([^\S\n]*)([^\W\d]\w*)([^\S\n]*)(<<))?")
 _HEAD_KINDS = ("space", "magic", "space", "target", "space", "operator")
@@ -66,7 +66,7 @@ def words() -> dict[str, list[str]]:
         "functions": sorted(_SOURCES),
         "beforeName": sorted(BEFORE_NAME),
         "beginQuery": sorted(_BEGIN_QUERY),
-        "query": sorted(_QUERY),
+        "query": _QUERY.split(),
     }
 
 
