@@ -38,7 +38,10 @@ def _cell(notebook, index):
 
 
 def _execute(notebook, command, **arguments):
-    notebook.page.evaluate("([name, options]) => jupyterapp.commands.execute(name, options)", [command, arguments])
+    # What a command gives may be a widget, which is better not sent here.
+    notebook.page.evaluate(
+        "async ([name, options]) => { await jupyterapp.commands.execute(name, options); }", [command, arguments]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ def test_cells_that_come_later_and_kernels_that_restart(opened):
     due = ["ours", "ours", PLAIN, "text/x-ipythongfm", PLAIN]
     assert _mimes(opened, due)
     assert is_coloured(_cell(opened, 1), "%%upsql\nHELP")
-    opened.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    opened.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.restartKernel(); }")
     assert _mimes(opened, due)
     assert is_coloured(_cell(opened, 0), CELL)
     opened.page.evaluate("() => { jupyterapp.shell.currentWidget.content.activeCellIndex = 3; }")
