@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyparsing as pp
 
-from s3conn_magic.language.rules import WHITE, AtMost, Keyword, Node, RuleError, Terminal
-from s3conn_magic.language.source import Span
+from s3conn_magic.language.rules import AtMost, Keyword, Node, RuleError, Terminal
+from s3conn_magic.language.tokens import WHITE, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,10 @@ def _start(text: str, at: int) -> int:
     return _skip(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
 
 
+def _expected(rule: pp.ParserElement) -> str:
+    return rule.errmsg or ""
+
+
 @singledispatch
 def _part(rule: pp.ParserElement) -> _Part:
     raise NotImplementedError(f"the engine does not know {type(rule).__name__}")
@@ -95,13 +99,13 @@ def _(rule: Terminal) -> _Part:
         out.append(make(found[1], found.start(1)))
         return found.end()
 
-    return _Part(run, rule.errmsg, frozenset({rule.word}) if isinstance(rule, Keyword) else None)
+    return _Part(run, _expected(rule), frozenset({rule.word}) if isinstance(rule, Keyword) else None)
 
 
 @_part.register
 def _(rule: pp.Suppress) -> _Part:
     if isinstance(rule.expr, Terminal):
-        return _Part(_matched(rule.expr.pattern), rule.errmsg, _part(rule.expr).first)
+        return _Part(_matched(str(rule.expr.pattern)), _expected(rule), _part(rule.expr).first)
     inner = _renamed(rule, _part(rule.expr))
     return inner._replace(run=lambda text, at, _: inner.run(text, at, []))
 
@@ -120,16 +124,16 @@ def _renamed(rule: pp.ParserElement, inner: _Part) -> _Part:
     """The inner rule, of which a named one around it says what is expected."""
     if rule.customName is None:
         return inner
-    within = inner.run
+    within, expected = inner.run, _expected(rule)
 
     def run(text: str, at: int, out: list[Any]) -> int:
         try:
             return within(text, at, out)
         except _NoMatchError as error:
             where = error.at
-        raise _NoMatchError(where, rule.errmsg)
+        raise _NoMatchError(where, expected)
 
-    return _Part(run, rule.errmsg, inner.first)
+    return _Part(run, expected, inner.first)
 
 
 @_part.register
@@ -202,7 +206,7 @@ def _(rule: pp.MatchFirst) -> _Part:
             return -1
         raise _NoMatchError(furthest.at, furthest.message)
 
-    return _Part(run, rule.errmsg, led if all(part.first is not None for part in parts) else None)
+    return _Part(run, _expected(rule), led if all(part.first is not None for part in parts) else None)
 
 
 @_part.register
@@ -213,7 +217,7 @@ def _(rule: pp.Opt) -> _Part:
         end = within(text, at, out)
         return at if end < 0 else end
 
-    return _Part(run, rule.errmsg)
+    return _Part(run, _expected(rule))
 
 
 def _attempt(within: _Run) -> _Run:
@@ -239,7 +243,7 @@ def _(rule: pp.ZeroOrMore) -> _Part:
             at = end
         return at
 
-    return _Part(run, rule.errmsg)
+    return _Part(run, _expected(rule))
 
 
 @_part.register
@@ -256,7 +260,7 @@ def _(rule: AtMost) -> _Part:
             at = end
         return at
 
-    return _Part(run, rule.errmsg)
+    return _Part(run, _expected(rule))
 
 
 @_part.register
@@ -281,4 +285,4 @@ def _(rule: pp.StringEnd) -> _Part:
         end = _start(text, at)
         return end if end == len(text) else -1
 
-    return _Part(run, rule.errmsg)
+    return _Part(run, _expected(rule))

@@ -15,7 +15,6 @@ from s3conn_magic.language.engine import compiled
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
-    WHITE,
     WORD_END,
     AtMost,
     Node,
@@ -32,6 +31,7 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
+from s3conn_magic.language.tokens import WHITE
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _DIGITS = 18
 # Far more than there are, so that what cannot be right is not read to its end.
 _MOST_OPTIONS = 50
+_MOST_VALUES = 5_000
 _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {
@@ -86,15 +87,14 @@ number = Terminal(_NUMBER, "a whole number", lambda raw, _: int(raw))
 
 string = leaf(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(_unquoted(raw)))
 variable = leaf(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
-boolean = leaf(
-    rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE"
-)
+boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE")
 integer = leaf(_NUMBER, "a whole number", tree.IntegerLiteral, int)
 env = branch(tree.EnvSource, words("ENV") - text)
 keyring = branch(tree.KeyringSource, words("KEYRING") - text - text)
 prompt = Node(words("PROMPT") + pp.Opt(text), lambda found, span: tree.PromptSource("".join(found), span))
 scalar = (string | variable | boolean | integer | env | keyring | prompt).set_name("a value")
-_items = scalar - pp.ZeroOrMore(mark(",") + scalar) - pp.Opt(mark(","))
+_more_items = AtMost(_MOST_VALUES - 1, mark(",") + scalar, f"a list has at most {_MOST_VALUES} values")
+_items = scalar - _more_items - pp.Opt(mark(","))
 values = Node(mark("(") - _items - mark(")"), lambda found, span: tree.ListLiteral(tuple(found), span))
 value = (scalar | values).set_name("a value")
 
@@ -110,9 +110,9 @@ like = field("like", words("LIKE") - text)
 using = field("using", words("USING") - name)
 _place = (string | variable).set_name("an s3:// location")
 location = field("location", _place).set_name("an s3:// location")
-_groups = (keyword("PREFIX") | keyword("STORAGE_CLASS") | keyword("EXTENSION") | keyword("AGE") | keyword("SIZE")).set_name(
-    "PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE"
-)
+_groups = (
+    keyword("PREFIX") | keyword("STORAGE_CLASS") | keyword("EXTENSION") | keyword("AGE") | keyword("SIZE")
+).set_name("PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE")
 by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
@@ -148,12 +148,7 @@ alter = builds(
 )
 drop = builds(
     tree.DropConnection,
-    words("DROP")
-    - pp.Opt(words("S3"))
-    - words("CONNECTION")
-    - if_exists
-    - named
-    - pp.Opt(flag("cascade", "CASCADE")),
+    words("DROP") - pp.Opt(words("S3")) - words("CONNECTION") - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
 )
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
@@ -173,9 +168,7 @@ test = builds(
 )
 use = builds(tree.UseConnection, words("USE CONNECTION") - named)
 list_objects = builds(tree.ListObjects, words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
-_explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(
-    tree.Explore, pp.Opt(location) - pp.Opt(using)
-)
+_explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(tree.Explore, pp.Opt(location) - pp.Opt(using))
 explore = variants(words("EXPLORE") - _explored)
 analyze = builds(tree.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 preview = builds(

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
 
-from s3conn_magic.language.source import Span
+from s3conn_magic.language.tokens import WHITE, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WHITE = " \t\r\n\f\v"
-"""The characters that may stand between words."""
 WORD_END = "(?![A-Za-z0-9_])"
 
 
@@ -38,7 +36,8 @@ class Terminal(pp.Regex):
         self.set_name(name)
         self.make = make
 
-    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802, ARG002, FBT001, FBT002 - pyparsing's
+    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: ARG002, N802 - pyparsing's
+        """How pyparsing runs it."""
         found = self.re.match(instring, loc)
         if found is None:
             raise pp.ParseException(instring, loc, self.errmsg, self)
@@ -63,8 +62,9 @@ class Node(pp.ParseElementEnhance):
         super().__init__(rule)
         self.make = make
 
-    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802, FBT001, FBT002 - pyparsing's
-        end, found = super().parseImpl(instring, loc, do_actions)
+    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
+        """How pyparsing runs it."""
+        end, found = super().parseImpl(instring, loc, do_actions)  # type: ignore[no-untyped-call]
         written = instring[loc:end].rstrip(WHITE)
         try:
             return end, [self.make(list(found), Span(loc, loc + len(written)))]
@@ -80,7 +80,8 @@ class AtMost(pp.ZeroOrMore):
         self.most = most
         self.message = message
 
-    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802, FBT001, FBT002 - pyparsing's
+    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
+        """How pyparsing runs it."""
         found: list[Any] = []
         for count in range(self.most + 1):
             try:
@@ -150,7 +151,7 @@ def variant(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
 
 def variants(rule: pp.ParserElement) -> pp.ParserElement:
     """A rule whose one result is a variant, made into that statement."""
-    return Node(rule, lambda found, span: _stated(*found[0], span))
+    return Node(rule, lambda found, span: _stated(found[0][0], found[0][1], span))
 
 
 def _stated(kind: Any, found: list[tuple[str, Any, int]], span: Span) -> Any:
