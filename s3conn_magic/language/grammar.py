@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 18
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
-_MOST_STATEMENTS = 5_000
+_MOST_STATEMENTS = 2_500
 _MOST_VALUES = 5_000
 _MOST_OPTIONS = 50
 _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
