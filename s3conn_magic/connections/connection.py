@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.forks import Lock
+from s3conn_magic.connections.forks import Lock, renew_in_child
 from s3conn_magic.connections.settings import Settings
 from s3conn_magic.errors import ConnectionNotFoundError
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.targets import BucketTarget
     from s3conn_magic.language.plans import BoundOptions
 
-_GUARDED_SERVICES = {"s3", "sts"}
-
 
 class _State:
     """Everything that an ALTER replaces, in one object that is swapped whole."""
@@ -32,6 +30,14 @@ class _State:
         self._credentials: list[Credentials | None] = []
         self._clients: Clients | None = None
         self._regions: Regions | None = None
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Let a forked child refresh the credentials, though a thread of the parent was doing so."""
+        from s3conn_magic.connections.credentials import renew_locks
+
+        for found in self._credentials:
+            renew_locks(found)
 
     def credentials(self) -> Credentials | None:
         from s3conn_magic.connections.credentials import find_credentials
@@ -62,6 +68,11 @@ class _State:
         with self._lock:
             self._regions = self._regions or Regions(self.settings, clients)
             return self._regions
+
+    def close(self) -> None:
+        """Close the sockets of the clients that the package uses."""
+        if self._clients is not None:
+            self._clients.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +136,15 @@ class Connection:
 
     def become(self, other: Connection) -> None:
         """Take over the options and findings of another; clients that were handed out follow at their next request."""
+        before = self._state
         self.options, self.findings = other.options, other.findings
         self._state = _State(self, Settings(other.options))
+        before.close()
 
     def drop(self) -> None:
-        """Refuse every further request."""
+        """Refuse every further request, and keep no socket."""
         self._dropped = True
+        self._state.close()
 
     def credentials(self) -> Credentials | None:
         """The credentials of this moment; None when anonymous.
@@ -188,7 +202,7 @@ class Connection:
             ConnectionNotFoundError: the connection was dropped.
         """
         self._alive()
-        if self.settings.read_only and service not in _GUARDED_SERVICES:
+        if self.settings.read_only:
             from s3conn_magic.connections.guards import refuse_service
 
             refuse_service(self.name, service)
