@@ -11,6 +11,8 @@ from s3conn_magic.connections.settings import Settings
 from s3conn_magic.errors import ConnectionNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from boto3.session import Session
     from botocore.credentials import Credentials
 
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 class _State:
     """Everything that an ALTER replaces, in one object that is swapped whole."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, settings: Settings, credentials: Iterable[Credentials | None] = ()
+    ) -> None:
         self.settings = settings
         self._connection = connection
         self._lock = Lock()
-        self._credentials: list[Credentials | None] = []
+        self._credentials = [*credentials]
         self._clients: Clients | None = None
         self._regions: Regions | None = None
         renew_in_child(self)
@@ -68,6 +72,11 @@ class _State:
         with self._lock:
             self._regions = self._regions or Regions(self.settings, clients)
             return self._regions
+
+    def found(self) -> tuple[Credentials | None, ...]:
+        """The credentials if they were found already."""
+        with self._lock:
+            return tuple(self._credentials)
 
     def close(self) -> None:
         """Close the sockets of the clients that the package uses."""
@@ -138,7 +147,8 @@ class Connection:
         """Take over the options and findings of another; clients that were handed out follow at their next request."""
         before = self._state
         self.options, self.findings = other.options, other.findings
-        self._state = _State(self, Settings(other.options))
+        # What the probe has obtained is not asked for again: it may have taken an AssumeRole, or a code from the user.
+        self._state = _State(self, Settings(other.options), other._state.found())
         before.close()
 
     def drop(self) -> None:

@@ -106,7 +106,8 @@ def _assumed(settings: Settings, source: Credentials) -> Credentials:
 
     def fetch() -> Any:
         try:
-            return fetcher.fetch_credentials()
+            # Here, where the role is known: what is sent when it is assumed is about something else.
+            return translated(fetcher.fetch_credentials, resource=settings.role or "")
         finally:
             sts.close()
 

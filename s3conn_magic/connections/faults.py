@@ -126,7 +126,8 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     return from_code(
         code,
         operation=error.operation_name,
-        resource=resource,
+        # A profile's role may be assumed to sign a request for a bucket, which the refusal is not about.
+        resource="" if error.operation_name.startswith("Assume") and ":iam:" not in resource else resource,
         attempts=int(metadata.get("RetryAttempts", 0)) + 1,
         status=int(metadata.get("HTTPStatusCode", 0)),
         date=str(metadata.get("HTTPHeaders", {}).get("date", "")),
