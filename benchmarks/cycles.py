@@ -5,7 +5,7 @@
 
 Each cycle makes a connection of its own name, with VALIDATE = FALSE, and drops it; with --clients it also makes an S3
 client, which takes a thousand times the memory while it lives. What the process holds is read after as many cycles as
-fill every cache (a tenth of the count, 500 at most), and again at the end, both times after a garbage collection.
+fill every cache (a quarter of the count, 500 at most), and again at the end, both times after a garbage collection.
 Needs /proc, and so Linux.
 """
 
@@ -44,7 +44,7 @@ def main() -> None:
     options.add_argument("--count", type=int, default=10_000)
     options.add_argument("--clients", action="store_true")
     chosen = options.parse_args()
-    warm = min(500, chosen.count // 10)
+    warm = min(500, chosen.count // 4)
     for number in range(warm):
         cycle(number, clients=chosen.clients)
     before, start = resident(), time.perf_counter()

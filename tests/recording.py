@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,11 +60,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer."""
+    """What to answer; `halfway` is called when half of the body was sent."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    halfway: Callable[[], object] = lambda: None
 
 
 def error(status: int, code: str, **headers: str) -> Reply:
@@ -173,7 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body, self.client_address[1])
         self.recorder.requests.append(request)
-        self._send(self.recorder.answer(request))
+        # A client that is interrupted does not wait for its answer.
+        with suppress(ConnectionError):
+            self._send(self.recorder.answer(request))
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
@@ -182,7 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(reply.body)
+            half = len(reply.body) // 2
+            self.wfile.write(reply.body[:half])
+            reply.halfway()
+            self.wfile.write(reply.body[half:])
 
     def send_response(self, code: int, message: str | None = None) -> None:
         self.send_response_only(code, message)
