@@ -183,12 +183,12 @@ class Stage:
         self._deaf = deaf
         self._addresses = {"address": recorder.endpoint, "deaf": f"http://127.0.0.1:{deaf.getsockname()[1]}"}
         self._python(f"%load_ext s3conn_magic\n{_LOOK}")
-        for point in POINTS:
-            if point.stop and "AWS_ENDPOINT" not in point.before:
-                self._prepare(point)
-                self._run(point.cell)
-                self._clear()
-        self._there = self._look()
+        # Libraries that load at first use open files and start threads that stay.
+        for cell in dict.fromkeys(point.cell for point in POINTS if point.stop and point.before == _READY):
+            self._begin(_READY)
+            self._run(cell)
+            self._clear()
+        self._there = set(self._look())
 
     def interrupt(self, point: Point) -> Outcome:
         """Run a point's cell, interrupt it there, and look around."""
@@ -247,7 +247,9 @@ class Stage:
         while (found := self._still(point, stop)) and time.monotonic() < end:
             time.sleep(0.02)
         self._clear()
-        return left + found + sorted(set(self._look()) - set(self._there))
+        new = set(self._look()) - self._there
+        self._there |= new
+        return left + found + sorted(new)
 
     def _next_cell(self, point: Point) -> list[str]:
         if "deaf" in point.before or "slow" not in point.kept:
@@ -264,9 +266,10 @@ class Stage:
         line, _, rest = point.before.rpartition("\n")
         if line:
             self._python(line.format(**self._addresses))
-        text = rest.format(**self._addresses)
-        settings = "SET CONNECTIONS = 1; SET PROGRESS = FALSE"
-        assert self._run(f"{settings}; {text}") == "ok"
+        self._begin(rest)
+
+    def _begin(self, statements: str) -> None:
+        assert self._run(f"SET CONNECTIONS = 1; SET PROGRESS = FALSE; {statements}") == "ok"
 
     def _clear(self) -> None:
         self._python("import os; _ = os.environ.pop('AWS_ENDPOINT_URL_S3', None)")
