@@ -4,7 +4,7 @@
 
 interrupts 100 cells, each while the server (on 127.0.0.1, in this process) has stopped at the point, and prints for
 each point how often, the longest time from the interrupt to the end of the cell, and what was left: threads, sockets,
-files, processes, connections that the cell should not have made, objects that it should have deleted. It needs /proc,
+files, processes, connections that the cell should not have made or changed, objects that it should have deleted. It needs /proc,
 and so Linux.
 """
 
@@ -58,7 +58,9 @@ def what_is_there():
         there += [f"process {one}" for one in open(f"/proc/self/task/{task}/children").read().split()]
     return there
 """
-_NAMES = "[row.name for row in __import__('s3conn_magic').execute('SHOW CONNECTIONS').itertuples()]"
+_SHOW = "__import__('s3conn_magic').execute('SHOW CONNECTIONS')"
+_NAMES = f"{_SHOW}['name'].tolist()"
+_COMMENTS = f"{_SHOW}['comment'].dropna().tolist()"
 
 
 def _action(name: str) -> Callable[..., bool]:
@@ -242,6 +244,7 @@ class Stage:
         names = ast.literal_eval(self._python(f"print({_NAMES})"))
         left += [f"connection {name}" for name in names if name not in point.kept]
         left += [f"no connection {name}" for name in point.kept if name not in names]
+        left += [f"a comment {text}" for text in ast.literal_eval(self._python(f"print({_COMMENTS})"))]
         left += self._next_cell(point)
         end = time.monotonic() + 5
         while (found := self._still(point, stop)) and time.monotonic() < end:
