@@ -4,8 +4,8 @@
 
 interrupts 100 cells, each while the server (on 127.0.0.1, in this process) has stopped at the point, and prints for
 each point how often, the longest time from the interrupt to the end of the cell, and what was left: threads, sockets,
-files, processes, connections that the cell should not have made or changed, objects that it should have deleted. It needs /proc,
-and so Linux.
+files, processes, connections that the cell should not have made or changed, objects that it should have deleted. It
+needs /proc, and so Linux.
 """
 
 from __future__ import annotations
