@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyparsing as pp
 
 from s3conn_magic.language import statements as tree
+from s3conn_magic.language.expectations import offering
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import Span
@@ -149,31 +150,37 @@ number = _regex(rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number").add
     lambda found: int(found[0])
 )
 
+_env_name = offering("environment variable", text)
+connection_name = offering("connection", name)
+
 string = _token(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(_unquoted(raw)))
-variable = _token(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
+variable = offering(
+    "variable", _token(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
+)
 boolean = _token(
     r"(?i:TRUE|FALSE)(?![A-Za-z0-9_])", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE"
 )
 integer = _token(rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number", tree.IntegerLiteral, int)
-env = _node(tree.EnvSource, _words("ENV") - text)
+env = _node(tree.EnvSource, _words("ENV") - _env_name)
 keyring = _node(tree.KeyringSource, _words("KEYRING") - text - text)
 prompt = _node(tree.PromptSource, _words("PROMPT") + pp.Opt(text, default=""))
-scalar = (string | variable | boolean | integer | env | keyring | prompt).set_name("a value")
+scalar = offering("value", (string | variable | boolean | integer | env | keyring | prompt).set_name("a value"))
 _items = scalar - pp.ZeroOrMore(_mark(",") + scalar) - pp.Opt(_mark(","))
 values = _node(tree.ListLiteral, _mark("(") - _items.add_parse_action(lambda found: [tuple(found)]) - _mark(")"))
-value = (scalar | values).set_name("a value")
+value = offering("value", (scalar | values).set_name("a value"))
 
 # Options and clauses
 
-option_name = _name_but(_STRUCTURAL, "an option")
+option_name = offering("option", _name_but(_STRUCTURAL, "an option"))
 option = _node(tree.OptionSetting, option_name - _mark("=") - value)
 options = option - pp.ZeroOrMore(_mark(",") - option | option)
 
-named = _field("name", name).set_name("a name")
+named = _field("name", connection_name).set_name("a name")
+_new_name = _field("name", name).set_name("a name")
 if_exists = pp.Opt(_flag("if_exists", "IF EXISTS"))
 like = _field("like", _words("LIKE") - text)
-using = _field("using", _words("USING") - name)
-_place = (string | variable).set_name("an s3:// location")
+using = _field("using", _words("USING") - connection_name)
+_place = offering("location", (string | variable).set_name("an s3:// location"))
 location = _field("location", _place).set_name("an s3:// location")
 _groups = (_word("PREFIX") | _word("STORAGE_CLASS") | _word("EXTENSION") | _word("AGE") | _word("SIZE")).set_name(
     "PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE"
@@ -202,7 +209,7 @@ create = _statement(
     - pp.Opt(_flag("or_replace", "OR REPLACE"))
     - _words("S3 CONNECTION")
     - pp.Opt(_flag("if_not_exists", "IF NOT EXISTS"))
-    - named
+    - _new_name
     - pp.Opt(_settings),
 )
 alter = _statement(
@@ -245,13 +252,13 @@ preview = _statement(
     tree.Preview,
     _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),
 )
-_setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
+_setting = offering("setting", _name_but(_STRUCTURAL - {"LIMIT"}, "a setting"))
 _all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.WordLiteral, str.upper)
-_setting_value = _field("value", (_all | value).set_name("a value")).set_name("a value")
+_setting_value = _field("value", offering("value", (_all | value).set_name("a value"))).set_name("a value")
 set_ = _statement(tree.SetSetting, _words("SET") - _field("name", _setting) - _mark("=") - _setting_value)
 start = _statement(tree.StartSandbox, _words("START SANDBOX"))
 stop = _statement(tree.StopSandbox, _words("STOP SANDBOX"))
-topic = pp.OneOrMore(_regex(_IDENTIFIER, "a name")).add_parse_action(" ".join)
+topic = pp.OneOrMore(offering("topic", _regex(_IDENTIFIER, "a name"))).add_parse_action(" ".join)
 help_ = _statement(tree.Help, _words("HELP") - pp.Opt(_field("topic", topic)))
 
 statement = (
