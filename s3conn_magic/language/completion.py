@@ -199,8 +199,9 @@ def _texts(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
 def _in_text(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     offers = cursor.expected.offers
     text = cursor.fragment[1:]
-    unknown = not offers and not cursor.expected.words and text.startswith(_SCHEME)
-    if "location" in offers or unknown or ("value" in offers and _offered(cursor) == "location"):
+    # Of a statement that is not read by the grammar word for word, at least the locations are known.
+    foreign = not cursor.expected.anything and text.startswith(_SCHEME)
+    if "location" in offers or foreign or ("value" in offers and _offered(cursor) == "location"):
         return _locations(cursor, around, text)
     return cursor.fragment, _closed(cursor, [Item(f"'{one}'", kind) for one, kind in _texts(cursor, around)])
 

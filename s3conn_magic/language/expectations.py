@@ -40,11 +40,13 @@ class Expected:
         words: keywords, several where one must follow the other, in the order of the grammar; each with whether it
             begins a clause of which the statement may have several.
         offers: what the rules that may begin here were marked with.
+        anything: whether a word, a mark or a literal may follow at all.
         read: spans of the text that a marked rule has matched, by its mark.
     """
 
     words: dict[str, bool] = field(default_factory=dict)
     offers: dict[str, None] = field(default_factory=dict)
+    anything: bool = False
     read: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
 
@@ -104,8 +106,13 @@ class _Walk:
             return ()
 
     def _expect_words(self, name: str) -> None:
+        self.found.anything = True
         for word in _WORD.findall(name):
-            self.found.words.setdefault(word, self._repeats)
+            self._expect_phrase(word)
+
+    def _expect_phrase(self, words: str) -> None:
+        self.found.anything = True
+        self.found.words.setdefault(words, self._repeats)
 
     @_ends.register(pp.Empty)
     def _(self, rule: pp.Empty, at: int) -> Iterable[int]:
@@ -120,7 +127,7 @@ class _Walk:
             begins = {where for where in reached if where >= self._last}
             if begins and _is_keyword(one):
                 phrase = " ".join(other.name for other in takewhile(_is_keyword, parts[index:]))
-                self.found.words.setdefault(phrase, self._repeats)
+                self._expect_phrase(phrase)
                 reached -= begins
             reached = {end for where in reached for end in self.ends(one, where)}
         return reached

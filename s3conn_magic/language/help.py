@@ -20,6 +20,8 @@ from s3conn_magic.language.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from s3conn_magic.language.source import Token
+
 _HEAD = """\
 Statements for Amazon S3 connections, buckets and what is in them. `%%upsql` runs those of a cell, `%upsql STATEMENT`
 those of a line; `%%upsql name <<` puts the last result into the variable `name` and shows nothing.
@@ -99,8 +101,9 @@ def help_at(text: str, at: int) -> str:
         text: the statements of a cell.
         at: offset into it.
     """
-    head, word = _around(Source(text), at)
-    statement, written = statement_of([*head, word]), [word, *reversed(head)]
+    words, index = _words_around(Source(text), at)
+    statement, head, word = statement_of(words), words[:index], "".join(words[index : index + 1])
+    written = [word, *reversed(head)]
     if head[:1] == ["SET"] and (setting := next(filter(None, map(find_setting, written)), None)):
         return setting_entry(setting)
     if word in KEYWORDS and word not in VALUE_WORDS:
@@ -113,16 +116,21 @@ def _text_of(statement: Reference | None) -> str:
     return statement_text(statement) if statement else overview()
 
 
-def _around(source: Source, at: int) -> tuple[list[str], str]:
-    """The words of the statement before the one at a place, and that one, in upper case."""
-    head: list[str] = []
-    for token in source.tokens:
-        if token.span.start > at:
-            break
-        if token.span.end >= at and token.kind == "word":
-            return head, token.text.upper()
-        if token.text == ";" and token.span.end <= at:
-            head = []
-        elif token.kind == "word":
-            head.append(token.text.upper())
-    return head, ""
+def _words_around(source: Source, at: int) -> tuple[list[str], int]:
+    """The words of the statement at a place, in upper case, and which of them stands there or ends there.
+
+    Between two words, that is the number of all.
+    """
+    tokens = [token for token in source.tokens if token.kind == "word" or token.text == ";"]
+    ends = [index for index, token in enumerate(tokens) if token.text == ";"]
+    first = max((index + 1 for index in ends if tokens[index].span.end <= at), default=0)
+    last = min((index for index in ends if index >= first), default=len(tokens))
+    words = tokens[first:last]
+    here = (index for index, token in enumerate(words) if token.span.start <= at <= token.span.end)
+    before = sum(token.span.end < at for token in words)
+    index = next(here, None)
+    return _upper(words if index is not None else words[:before]), before if index is None else index
+
+
+def _upper(tokens: Iterable[Token]) -> list[str]:
+    return [token.text.upper() for token in tokens]
