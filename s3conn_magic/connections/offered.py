@@ -12,7 +12,8 @@ from s3conn_magic.locations import Location
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
 
-_MOST = 1000
+# As many as IPython hands on.
+_MOST = 500
 
 
 class Below(NamedTuple):

@@ -12,11 +12,15 @@ from s3conn_magic.language.expectations import Expected, expected_after
 from s3conn_magic.language.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from s3conn_magic.language.source import Token
 
 _FRAGMENT = re.compile(r"\$?[A-Za-z0-9_]*\Z")
+# As `source` reads tokens, but for the words between them.
+_BETWEEN = re.compile(
+    r"""--[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/|'(?:[^']|'')*+'|"(?:[^"]|"")*+"|(?P<open>'|"|/\*)|(?P<end>;)"""
+)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -34,7 +38,8 @@ class Cursor:
     """
 
     def __init__(self, text: str, at: int) -> None:
-        before, self.after = text[:at], text[at:]
+        first = max(_ends(text[:at]), default=0)
+        before, self.after = text[first:at], text[at:]
         tokens = Source(before).tokens
         opened = next((token for token in tokens if token.kind == "open"), None)
         self.quote = opened.text if opened else ""
@@ -42,7 +47,7 @@ class Cursor:
         self.fragment = before[begun:]
         last = tokens[-1] if tokens and not opened else None
         self.in_comment = self.quote == "/*" or bool(last and last.text.startswith("--"))
-        self._tokens = _statement(tokens, begun)
+        self._tokens = _pieces(tokens, begun)
 
     @cached_property
     def code(self) -> str:
@@ -73,7 +78,17 @@ class Cursor:
     def _rest(self) -> str:
         """What follows behind the literal that is being written, if that ends in this line."""
         line, _, _ = self.after.partition("\n")
-        return self.after[line.index(self.quote) + 1 :] if self.quote and self.quote in line else self.after
+        rest = self.after[line.index(self.quote) + 1 :] if self.quote and self.quote in line else self.after
+        return rest[: next(_ends(rest), None)]
+
+
+def _ends(text: str) -> Iterator[int]:
+    """Offsets behind each `;` between statements; fast, for a cell may be long and its last statement short."""
+    for found in _BETWEEN.finditer(text):
+        if found["open"]:
+            return
+        if found["end"]:
+            yield found.end()
 
 
 def _last_word(text: str) -> str:
@@ -81,23 +96,14 @@ def _last_word(text: str) -> str:
     return found.group() if found else ""
 
 
-def _statement(tokens: Iterable[Token], until: int) -> list[tuple[str, str]]:
-    """Kinds and texts of the last statement's tokens before an offset, which may lie inside the last of them."""
-    found: list[tuple[str, str]] = []
-    for token in tokens:
-        if token.span.start >= until:
-            break
-        found.append((token.kind, token.text[: until - token.span.start]))
-        if token.text == ";":
-            found.clear()
-    return found
+def _pieces(tokens: Iterable[Token], until: int) -> list[tuple[str, str]]:
+    """Kinds and texts of the tokens before an offset, which may lie inside the last of them."""
+    return [(token.kind, token.text[: until - token.span.start]) for token in tokens if token.span.start < until]
 
 
 def _named_in(rest: str) -> str | None:
     solid = [token for token in Source(rest).tokens if token.kind not in {"space", "comment"}]
     for token, following in pairwise(solid):
-        if token.text == ";":
-            break
         if token.text.upper() == "USING" and following.kind in {"word", "quoted"}:
             return unquoted(following.text)
     return None
