@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 from s3conn_magic.language import grammar
 from s3conn_magic.language.expectations import Expected, expected_after
 from s3conn_magic.language.source import Source
+from s3conn_magic.language.tokens import statement_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from s3conn_magic.language.source import Token
 
 _FRAGMENT = re.compile(r"\$?[A-Za-z0-9_]*\Z")
-# As `source` reads tokens, but for the words between them.
-_BETWEEN = re.compile(
-    r"""--[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/|'(?:[^']|'')*+'|"(?:[^"]|"")*+"|(?P<open>'|"|/\*)|(?P<end>;)"""
-)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -38,9 +35,9 @@ class Cursor:
     """
 
     def __init__(self, text: str, at: int) -> None:
-        first = max(_ends(text[:at]), default=0)
+        first = max(statement_ends(text[:at]), default=0)
         before, self.after = text[first:at], text[at:]
-        tokens = Source(before).tokens
+        tokens = [*Source(before).tokens]
         opened = next((token for token in tokens if token.kind == "open"), None)
         self.quote = opened.text if opened else ""
         begun = opened.span.start if opened else len(before) - len(_last_word(before))
@@ -79,16 +76,7 @@ class Cursor:
         """What follows behind the literal that is being written, if that ends in this line."""
         line, _, _ = self.after.partition("\n")
         rest = self.after[line.index(self.quote) + 1 :] if self.quote and self.quote in line else self.after
-        return rest[: next(_ends(rest), None)]
-
-
-def _ends(text: str) -> Iterator[int]:
-    """Offsets behind each `;` between statements; fast, for a cell may be long and its last statement short."""
-    for found in _BETWEEN.finditer(text):
-        if found["open"]:
-            return
-        if found["end"]:
-            yield found.end()
+        return rest[: next(statement_ends(rest), None)]
 
 
 def _last_word(text: str) -> str:
