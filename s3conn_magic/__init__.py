@@ -37,25 +37,32 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic to a kernel; loading it again keeps the session."""
+    """Add the `%%upsql` magic, its completion, help and colours to a kernel; loading it again keeps the session."""
+    from s3conn_magic.notebook.completion import add_completion
+    from s3conn_magic.notebook.inspection import add_inspection
     from s3conn_magic.notebook.magic import UpsqlMagics
     from s3conn_magic.notebook.prompt import colour_prompt
 
-    there = shell.magics_manager.registry.get(UpsqlMagics.__name__)
-    shell.register_magics(
-        there
-        or UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))
+    magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
+        shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside)
     )
+    shell.register_magics(magics)
+    add_completion(shell, lambda: magics.session_so_far)
+    add_inspection(shell)
     colour_prompt(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take the `%%upsql` magic away; the session stays for `execute`, and for when it is loaded again."""
+    """Take all of that away; `execute` and another load find the session as it was."""
+    from s3conn_magic.notebook.completion import remove_completion
+    from s3conn_magic.notebook.inspection import remove_inspection
     from s3conn_magic.notebook.prompt import restore_prompt
 
-    for magics in shell.magics_manager.magics.values():
-        magics.pop("upsql", None)
+    remove_completion(shell)
+    remove_inspection(shell)
     restore_prompt(shell)
+    for functions in shell.magics_manager.magics.values():
+        functions.pop("upsql", None)
 
 
 def execute(text: str) -> Any:
