@@ -6,8 +6,9 @@ import itertools
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +76,7 @@ class Token(NamedTuple):
     text: str
 
 
-class Tokens:
+class Tokens(Sequence[Token]):
     """All of a text as tokens, in order; what follows something that does not end is left out.
 
     The text is read as far as it is asked for, and a token made when it is: a cell of 64 KiB can have as many.
@@ -111,11 +112,18 @@ class Tokens:
         self._read(len(self._text))
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> Token:
-        if not self.has(index):
+    @overload
+    def __getitem__(self, index: int) -> Token: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Token, ...]: ...
+    def __getitem__(self, index: int | slice) -> Token | tuple[Token, ...]:
+        if isinstance(index, slice):
+            return tuple(self[at] for at in range(*index.indices(len(self))))
+        at = index if index >= 0 else index + len(self)
+        if at < 0 or not self.has(at):
             raise IndexError(index)
-        span = Span(self._ends[index - 1] if index else 0, self._ends[index])
-        return Token(_KINDS[self._kinds[index]], span, self._text[slice(*span)])
+        span = Span(self._ends[at - 1] if at else 0, self._ends[at])
+        return Token(_KINDS[self._kinds[at]], span, self._text[slice(*span)])
 
     def __iter__(self) -> Iterator[Token]:
         return (self[at] for at in itertools.takewhile(self.has, itertools.count()))
