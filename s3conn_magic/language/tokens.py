@@ -32,6 +32,7 @@ _LITERALS = {"string", "quoted"}
 _MARK = _KINDS.index("mark")
 _OPEN = _KINDS.index("open")
 _NOT_CODE = re.compile(rf"""{_LITERAL}|(?P<comment>{_COMMENT})|(?P<open>['"]|/\*)""")
+_BETWEEN = re.compile(rf"""{_LITERAL}|{_COMMENT}|(?P<open>['"]|/\*)|(?P<end>;)""")
 _HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
 WHITE = " \t\r\n\f\v"
@@ -124,6 +125,9 @@ class Tokens(Sequence[Token]):
         span = Span(self._ends[at - 1] if at else 0, self._ends[at])
         return Token(_KINDS[self._kinds[at]], span, self._text[slice(*span)])
 
+    def __iter__(self) -> Iterator[Token]:
+        return (self[at] for at in itertools.takewhile(self.has, itertools.count()))
+
     def statement(self, index: int) -> range:
         """The indices of the tokens of a statement that come before an index."""
         start = index
@@ -147,6 +151,15 @@ class Tokens(Sequence[Token]):
         """The tokens at these indices, as long as there are some, that are neither space nor comment."""
         there = itertools.takewhile(self.has, indices)
         return (self[at] for at in there if self._kinds[at] not in _BLANK)
+
+
+def statement_ends(text: str) -> Iterator[int]:
+    """Offsets behind each `;` between statements, found without a look at the words between them."""
+    for found in _BETWEEN.finditer(text):
+        if found["open"]:
+            return
+        if found["end"]:
+            yield found.end()
 
 
 class Lexed:
