@@ -45,7 +45,7 @@ LAYERS = [
     _layer("query", "query", "duckdb pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer("session", "session surroundings inputs", "keyring"),
-    _layer("notebook", "notebook", "IPython"),
+    _layer("notebook", "notebook", "IPython prompt_toolkit pygments"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),
 ]
