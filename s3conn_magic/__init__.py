@@ -29,9 +29,14 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic to a kernel; loading it again keeps the session."""
+    """Add the `%%upsql` magic to a kernel, whose input history then keeps no secret of it.
+
+    Loading it again keeps the session.
+    """
+    from s3conn_magic.notebook.history import keep_secrets_out
     from s3conn_magic.notebook.magic import UpsqlMagics
 
+    keep_secrets_out(shell)
     if UpsqlMagics.__name__ not in shell.magics_manager.registry:
         shell.register_magics(
             UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))

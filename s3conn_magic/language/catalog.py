@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language import plans
 
-# What is written otherwise may be anything.
-_SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+"""A name that may be shown; what is written otherwise may be anything."""
 
 
 class Known(NamedTuple):
@@ -53,7 +53,7 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     near = nearest(name, names)
     there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
     hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
-    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
+    shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 

@@ -155,7 +155,7 @@ class Source:
         return [token.span.end for token in self.tokens]
 
     @cached_property
-    def _readable(self) -> bool:
+    def readable(self) -> bool:
         """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
         touching = {"string", "quoted", "word"}
         kinds = [token.kind for token in self.tokens]
@@ -172,7 +172,7 @@ class Source:
     def place(self, span: Span) -> Place:
         """Line and column of a span, and the masked line where the text can be read safely."""
         line, column = self._line_and_column(span.start)
-        if not self._readable:
+        if not self.readable:
             return Place(line, column)
         excerpt, marker = self._excerpt(span, line)
         return Place(line, column, excerpt, marker)
