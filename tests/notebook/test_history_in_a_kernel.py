@@ -169,7 +169,7 @@ def test_the_last_error_keeps_no_frames(remembering):
     assert not leaked(kernel.run(walk).everything)
     kernel.run("def mine():\n    there = 7\n    s3conn_magic.execute('LIST \\'s3://x/\\'')\nimport s3conn_magic")
     assert kernel.run("mine()").status == "error"
-    assert "7" in kernel.run("import sys\nprint(sys.last_traceback.tb_next.tb_frame.f_locals['there'])").stdout
+    assert "7" in kernel.run("import sys\nprint(sys.last_traceback.tb_next.tb_next.tb_frame.f_locals['there'])").stdout
 
 
 def test_the_notice_comes_once(remembering):
