@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what a test has recorded as its `summary`, such as how much it looked at."""
     for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):

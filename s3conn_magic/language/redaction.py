@@ -35,6 +35,8 @@ _SOURCES = frozenset({"ENV", "KEYRING", "PROMPT"})
 _VALUE_WORDS = frozenset({"TRUE", "FALSE", "ALL"}) | _SOURCES
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NUMBER_DIGITS = 18
+# Where so many words are unknown, the text is none of the language.
+_WORDS_COMPARED = 100
 # As much of a text without blanks is no word of a comment.
 _COMMENT_WORD = 16
 
@@ -155,14 +157,24 @@ class _Redaction:
 
     def _is_known(self, token: Token) -> bool:
         """Whether a word is of the language, a number, or a name where one stands."""
-        word, follows = token.text.upper(), self._source.token_at(token.span.end)
-        if word in VOCABULARY or (follows and follows.text == "<<"):
+        if token.text.upper() in VOCABULARY:
             return True
         if self._last() == "$" and self._before[-1].span.end == token.span.start:
             return _VARIABLE.fullmatch(token.text) is not None
         if token.text.isdecimal() and len(token.text) <= _NUMBER_DIGITS:
             return self._last() in VOCABULARY if self._owner is None else not _is_secret(self._owner)
-        return self._owner is None and self._source.shown(token) == token.text
+        return self._owner is None and (self._is_destination(token) or self._is_shown(token))
+
+    def _is_shown(self, token: Token) -> bool:
+        """Whether messages show the word; each is compared with the whole language, which takes its time."""
+        if self.secrets > _WORDS_COMPARED:
+            return False
+        return self._source.shown(token) == token.text
+
+    def _is_destination(self, token: Token) -> bool:
+        """Whether a word is the variable of `name <<`."""
+        follows = self._source.token_at(token.span.end)
+        return follows is not None and follows.text == "<<"
 
 
 def _is_secret(name: str) -> bool:

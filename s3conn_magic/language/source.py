@@ -212,8 +212,11 @@ class Source:
 
     def _is_name(self, token: Token) -> bool:
         """Whether a long word is one of ours, or stands where a connection's or an option's name does."""
-        if token.text.upper() in VOCABULARY or nearest(token.text, VOCABULARY):
+        if token.text.upper() in VOCABULARY or self._stands_as_name(token):
             return True
+        return nearest(token.text, VOCABULARY) is not None
+
+    def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
             return _IDENTIFIER.fullmatch(token.text) is not None
@@ -222,7 +225,7 @@ class Source:
 
     def token_at(self, offset: int) -> Token | None:
         """The first token at or after an offset that is neither space nor comment."""
-        later = itertools.islice(self.tokens, bisect_right(self._token_ends, offset), None)
+        later = (self.tokens[index] for index in range(bisect_right(self._token_ends, offset), len(self.tokens)))
         return next((token for token in later if token.kind not in {"space", "comment"}), None)
 
     def token_before(self, offset: int) -> Token | None:

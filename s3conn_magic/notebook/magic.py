@@ -69,7 +69,6 @@ class UpsqlMagics(Magics):
         result into the variable `name` and shows nothing.
         """
         into, text = _destination(line, cell)
-        self._notice(text)
         results = self._run(text, shown=into is None)
         if into is None:
             return results
@@ -87,6 +86,7 @@ class UpsqlMagics(Magics):
         """The last result; those before it are displayed. Every error leaves by here."""
         self._showing = shown
         try:
+            self._notice(text)
             return self._show_all_but_last(text, shown=shown)
         except S3ConnError as error:
             failure = error

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 _GAP = bytes(16)
 _OUTPUTS = {"stream", "display_data", "execute_result", "error"}
 _SHORT, _LONG = 0.3, 30.0
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 _LOOK = ("%whos", *(f"_named_{name}{mark}" for name in CONNECTIONS for mark in ("?", "??")), "%history -g", "%hist -o")
 
 
@@ -97,7 +97,7 @@ class Matrix:
             f"import sys; sys.path.insert(0, {str(HERE)!r}); import leak_observer as _leak\n"
             f"get_ipython().run_line_magic('load_ext', 's3conn_magic'); endpoint = {told.server.endpoint!r}\n"
             f"_observer = _leak.Observer(get_ipython(), {str(self._observed)!r}, {str(secrets)!r})\n"
-            f"_leak.use_keyring(_observer.secrets['keyring value']); _leak.hurry({_SHORT})"
+            f"_leak.use_keyring(_observer.secrets['keyring value']); _leak.hurry({_LONG})"
         )
 
     def inside(self, code: str) -> None:
@@ -137,13 +137,13 @@ class Matrix:
     def _prepared(self, outcome: str) -> Iterator[None]:
         if outcome == "internal error":
             self.inside("_patch = _leak.fail_inside(_observer.secrets['prompt value']); _patch.__enter__()")
-        if outcome == "interrupt":
-            self.inside(f"_leak.hurry({_LONG})")
+        if outcome == "timeout":
+            self.inside(f"_leak.hurry({_SHORT})")
         yield
         if outcome == "internal error":
             self.inside("_patch.__exit__(None, None, None)")
-        if outcome == "interrupt":
-            self.inside(f"_leak.hurry({_SHORT})")
+        if outcome == "timeout":
+            self.inside(f"_leak.hurry({_LONG})")
 
     def _one(self, report: Report, scenario: Scenario) -> list[Any]:
         self.told.arrived.clear()
@@ -201,14 +201,13 @@ class Matrix:
         outputs = []
         for cell in _LOOK:
             outputs += self._gather(report, cell, self.kernel.run(cell))
-        client = self.kernel.client
-        for ask in (
-            lambda: client.inspect("_named_vault", detail_level=1, reply=True, timeout=_PATIENCE),
-            lambda: client.complete("_named_vault.", reply=True, timeout=_PATIENCE),
-            lambda: client.history(raw=True, output=True, n=1000, hist_access_type="tail", reply=True, timeout=_PATIENCE),
-            lambda: client.comm_info(reply=True, timeout=_PATIENCE),
+        client, patiently = self.kernel.client, {"reply": True, "timeout": _PATIENCE}
+        for reply in (
+            client.inspect("_named_vault", detail_level=1, **patiently),
+            client.complete("_named_vault.", **patiently),
+            client.history(output=True, n=1000, hist_access_type="tail", **patiently),
+            client.comm_info(**patiently),
         ):
-            reply = ask()
             report.look("asked", f"shell {reply['msg_type']}", _bytes(reply))
         return outputs
 

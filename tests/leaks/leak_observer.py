@@ -219,10 +219,7 @@ def fail_inside(secret: str) -> Any:
     from s3conn_magic.session import Session
 
     def execute(_: Any, plan: Any) -> Any:
-        try:
-            raise KeyError(secret, plan)
-        except KeyError as error:
-            raise RuntimeError(f"cannot use {secret}") from error
+        raise RuntimeError(f"cannot use {secret}") from KeyError(secret, plan)
 
     return patched(Session, "execute", execute)
 

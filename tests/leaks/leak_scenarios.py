@@ -38,7 +38,7 @@ def sql(text: str) -> str:
 _SECRET, _TOKEN, _KEY = (sql(SECRETS[one]) for one in ("secret key", "session token", "SSE-C key"))
 SET_SECRETS = f"AWS_SECRET_ACCESS_KEY = {_SECRET} AWS_SESSION_TOKEN = {_TOKEN} ENCRYPTION_CUSTOMER_MANAGED_KEY = {_KEY}"
 _HOLDING = f"ALTER S3 CONNECTION vault SET {SET_SECRETS} VALIDATE = FALSE;\n"
-_MISSPELT = f";\nCREATE S3 CONNECTION z AWS_ACCESS_KEY_ID = 'A' AWS_SECRET_KEY = {sql(SECRETS['after a misspelt option'])}"
+_MISSPELT = f";\nCREATE S3 CONNECTION z AWS_SECRET_KEY = {sql(SECRETS['after a misspelt option'])}"
 _OPEN = "'" + SECRETS["in a string without end"]
 _LOCATION = f"'s3://{BUCKET}/folder/'"
 _NEW = f"AWS_ACCESS_KEY_ID = 'AKIAEXAMPLE' {SET_SECRETS} ENDPOINT = $endpoint REGION = 'us-east-1'"
@@ -64,7 +64,8 @@ STATEMENTS = {
     "STOP SANDBOX": "STOP SANDBOX",
     "HELP": "HELP AWS_SECRET_ACCESS_KEY",
 }
-ASKING = {"CREATE S3 CONNECTION", "ALTER S3 CONNECTION", "TEST CONNECTION", "SHOW BUCKETS", "LIST", "EXPLORE", "ANALYZE", "PREVIEW"}
+ASKING = {"CREATE S3 CONNECTION", "ALTER S3 CONNECTION", "TEST CONNECTION", "SHOW BUCKETS"}
+ASKING |= {"LIST", "EXPLORE", "ANALYZE", "PREVIEW"}
 """Statements that send requests, and can therefore go wrong by the server."""
 CONNECTIONS = ("vault", "asked", "role")
 

@@ -1,4 +1,4 @@
-"""An S3 and STS in one that does as it is told: answers, refuses, is silent, or breaks off; and repeats every secret."""
+"""An S3 and STS in one that does as it is told, and repeats every secret where it refuses or breaks off."""
 
 from __future__ import annotations
 

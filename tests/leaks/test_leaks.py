@@ -40,7 +40,8 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
         place.mkdir()
     work, temporary, ipython, home = places
     streams = [folder / "stdout", folder / "stderr"]
-    with pytest.MonkeyPatch.context() as patch, telling() as told, streams[0].open("wb") as out, streams[1].open("wb") as err:
+    out, err = (one.open("wb") for one in streams)
+    with pytest.MonkeyPatch.context() as patch, telling() as told, out, err:
         for name, place in (("TMPDIR", temporary), ("IPYTHONDIR", ipython), ("HOME", home)):
             patch.setenv(name, str(place))
         with started(work, stdout=out, stderr=err) as kernel:
