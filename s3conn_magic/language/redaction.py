@@ -150,10 +150,11 @@ class _Redaction:
             elif self._owner is not None and word not in _SOURCES:
                 self._done()
             return token.text
+        written = MASK if self._owner is None else f"'{MASK}'"
         self._done()
         self.secrets += 1
         self._glued = True
-        return MASK
+        return written
 
     def _is_known(self, token: Token) -> bool:
         """Whether a word is of the language, a number, or a name where one stands."""
