@@ -16,6 +16,7 @@ import s3conn_magic
 from s3conn_magic.language import grammar
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
+from s3conn_magic.language.rules import Keyword
 
 ROOT = Path(s3conn_magic.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -44,7 +45,7 @@ LAYERS = [
     _layer("query", "query", "duckdb pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer("session", "session surroundings inputs", "keyring"),
-    _layer("notebook", "notebook", "IPython"),
+    _layer("notebook", "notebook", "IPython prompt_toolkit pygments"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),
 ]
@@ -139,6 +140,7 @@ def test_the_public_names_are_these():
         "connection",
         "execute",
         "load_ipython_extension",
+        "unload_ipython_extension",
     ]
     assert all(getattr(s3conn_magic, name) for name in s3conn_magic.__all__)
 
@@ -177,10 +179,10 @@ def _grammar_words() -> set[str]:
         if id(rule) in seen:
             continue
         seen.add(id(rule))
-        if isinstance(rule, grammar.pp.CaselessKeyword):
-            words.add(rule.match.upper())
+        if isinstance(rule, Keyword):
+            words.add(rule.word)
         waiting += list(rule.recurse())
-    boolean = re.findall(r"\(\?i:([A-Z|]+)\)", grammar.boolean.pattern)
+    boolean = re.findall(r"\(\?ai:([A-Z|]+)\)", grammar.boolean.pattern)
     return words | {word for one in boolean for word in one.split("|")}
 
 

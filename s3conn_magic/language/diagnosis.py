@@ -7,6 +7,7 @@ of use: everything is shown through `Source.shown`.
 from __future__ import annotations
 
 import re
+from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
@@ -25,7 +26,10 @@ _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', wi
 _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
+_WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _VALUES = {"a value", _TEXT, _PLACE}
+# As many tokens of a statement's beginning, and of its end before the error, are looked at.
+_HEAD = 8
 
 
 class _Stop(NamedTuple):
@@ -54,9 +58,7 @@ def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
         return source.syntax_error(message, found.span if found else _end(source))
     if found and found.kind == "word" and found.span.start < at:
         begun = Token("word", Span(found.span.start, at), found.text[: at - found.span.start])
-        # A keyword with letters after it is a misspelt word, not a word and something else.
-        if begun.text.upper() != expected:
-            return _within(source, expected, found, begun)
+        return _within(source, expected, found, begun)
     return _error(_Stop(source, expected, found, _head(source, found.span.start if found else len(source.text))))
 
 
@@ -97,16 +99,13 @@ def _end(source: Source) -> Span:
 
 
 def _head(source: Source, until: int) -> tuple[Token, ...]:
-    """The tokens of the statement that an offset stands in, before it."""
-    head: list[Token] = []
-    for token in source.tokens:
-        if token.span.start >= until:
-            break
-        if token.text == ";":
-            head = []
-        elif token.kind not in {"space", "comment"}:
-            head.append(token)
-    return tuple(head)
+    """The tokens of the statement that an offset stands in, before it; of many the first ones and the last ones."""
+    indices = source.tokens.statement(source.tokens.ending_after(until))
+    first = (*islice(source.tokens.among(indices), _HEAD + 1),)
+    if len(first) <= _HEAD:
+        return first
+    last = (*islice(source.tokens.among(indices[::-1]), _HEAD),)
+    return (*first, *(token for token in reversed(last) if token.span.start > first[-1].span.start))
 
 
 def _shown(stop: _Stop, token: Token) -> str:
@@ -150,8 +149,12 @@ def _reference(stop: _Stop) -> Reference | None:
 
 def _option(stop: _Stop) -> Option | None:
     """The option whose value is being written."""
-    words = [token.text for token in stop.head if token.kind == "word"]
-    return next((option for word in reversed(words) if (option := find_option(word))), None)
+    if not stop.before:
+        return None
+    tokens = stop.source.tokens
+    indices = tokens.statement(tokens.ending_after(stop.before.span.end))
+    words = (token.text for token in tokens.among(indices[::-1]) if token.kind == "word")
+    return next((option for word in words if (option := find_option(word))), None)
 
 
 # What to do about it: the first that has something to say
@@ -166,9 +169,24 @@ def _order(stop: _Stop) -> str:
     """The right order for `CREATE CONNECTION S3 x` and its like."""
     if not stop.found or stop.word != "CONNECTION" or stop.expected != "S3":
         return ""
-    rest = stop.source.tokens[stop.source.tokens.index(stop.found) + 1 :]
-    names = [token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3"]
-    return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(names[0]) if names else 'name'}."
+    tokens = stop.source.tokens
+    rest = tokens.among(count(tokens.ending_after(stop.found.span.start) + 1))
+    names = (token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3")
+    first = next(names, None)
+    return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
+
+
+def _left_out(stop: _Stop) -> str:
+    """A misspelt word that may be left out, which the one after it gives away."""
+    if stop.word in {"EXISTS", "NOT"} and stop.before:
+        return _meant(stop.before.text, "IF")
+    after = stop.source.token_at(stop.found.span.end) if stop.found else None
+    optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
+    return _meant(stop.word, optional) if optional and stop.expected in {"S3", "CONNECTION"} else ""
+
+
+def _meant(written: str, word: str) -> str:
+    return f"Did you mean {word}?" if written.upper() != word and nearest(written, [word]) else ""
 
 
 def _no_connection(stop: _Stop) -> str:
@@ -251,6 +269,8 @@ def _text(stop: _Stop) -> str:
 
 
 def _number(stop: _Stop) -> str:
+    if stop.expected.endswith("ALL") and nearest(stop.word, ["ALL"]):
+        return "Did you mean ALL?"
     separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.found and stop.found.text == ","
     if not stop.expected.startswith("a whole number") and not separated:
         return ""
@@ -282,9 +302,10 @@ def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
     reference = _reference(stop)
     if stop.expected == _END and reference:
-        words = re.findall(r"\b[A-Z][A-Z0-9_]+\b", reference.syntax) + list(OPTION_NAMES) * (
-            "option" in reference.syntax
-        )
+        head = [token.text.upper() for token in stop.head]
+        begun = [one.syntax for one in STATEMENTS if one.name.split()[: len(head)] == head]
+        words = _WORD.findall(" ".join([reference.syntax, *begun]))
+        words += list(OPTION_NAMES) * ("option" in reference.syntax)
     near = nearest(stop.word, words) if stop.word else None
     return f"Did you mean {near}?" if near and near != stop.word else ""
 
@@ -297,6 +318,7 @@ def _syntax(stop: _Stop) -> str:
 _ADVICE = (
     _comment,
     _order,
+    _left_out,
     _no_connection,
     _location,
     _quotes,

@@ -30,6 +30,12 @@ _INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
 _MAGIC = "%%upsql"
 
 
+def _overview() -> str:
+    from s3conn_magic.language.help import overview
+
+    return overview()
+
+
 @magics_class
 class UpsqlMagics(Magics):
     """Holds the session of a kernel.
@@ -56,6 +62,11 @@ class UpsqlMagics(Magics):
         return self._session
 
     @property
+    def session_so_far(self) -> Session | None:
+        """The kernel's session, if it was used already."""
+        return self._session
+
+    @property
     def _namespace(self) -> dict[str, Any]:
         names: dict[str, Any] = self._kernel.user_ns
         return names
@@ -74,6 +85,9 @@ class UpsqlMagics(Magics):
             return results
         self._namespace[into] = results
         return None
+
+    # What `%upsql?` shows: IPython asks an object for this before it looks at its docstring.
+    upsql.getdoc = _overview  # type: ignore[union-attr]
 
     def _notice(self, text: str) -> None:
         """Say once what this package cannot redact: the notebook's own source."""
