@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # So many names are named in a message, and looked through for one that may be meant.
 _LISTED, _COMPARED = 20, 500
-# What is written otherwise may be anything.
-_SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+"""A name that may be shown; what is written otherwise may be anything."""
 
 
 class Known(NamedTuple):
@@ -61,7 +61,7 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     """The error for a name that no connection has."""
     near = nearest(name, names[:_COMPARED])
     hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE S3 CONNECTION name; makes one."
-    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
+    shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
