@@ -7,6 +7,9 @@
     ├─ ConnectionNotFoundError        no connection of that name in the session
     ├─ ConnectionExistsError          the name is taken
     ├─ ConnectionInUseError           tables or jobs depend on it (`usages`)
+    ├─ JobNotFoundError               no job of that name in the session
+    ├─ JobExistsError                 the name is taken by a job
+    ├─ JobFailedError                 a job wrote or loaded nothing, and says why
     ├─ ReadOnlyConnectionError        the connection is READ_ONLY and the request could write
     ├─ CredentialsError               missing, wrong or expired credentials
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
@@ -123,6 +126,18 @@ class ConnectionInUseError(S3ConnError):
     def __init__(self, message: str, *, usages: tuple[str, ...], **details: Any) -> None:
         super().__init__(message, **details)
         self.usages = usages
+
+
+class JobNotFoundError(S3ConnError):
+    """No job of that name exists in the session."""
+
+
+class JobExistsError(S3ConnError):
+    """A job of that name exists already."""
+
+
+class JobFailedError(S3ConnError):
+    """A job wrote or loaded nothing."""
 
 
 class ReadOnlyConnectionError(S3ConnError):

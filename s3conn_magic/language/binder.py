@@ -18,6 +18,8 @@ from s3conn_magic.language.catalog import (
     is_sandbox,
     not_found,
 )
+from s3conn_magic.language.jobs.binder import JobBinder
+from s3conn_magic.language.jobs.statements import JobStatement
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.spelling import listed
 from s3conn_magic.locations import Location
@@ -302,6 +304,10 @@ class _Binder:
             return location
         hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
         raise self._binding.error("this is a bucket, not an object", value.span, hint=hint)
+
+    @_bind.register
+    def _job(self, statement: JobStatement) -> plans.Plan:
+        return JobBinder(self._binding, self._known, self._existing).bind(statement)
 
     # Session
 

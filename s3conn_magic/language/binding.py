@@ -216,6 +216,10 @@ class Binding:
             raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
         return raw
 
+    def value(self, value: tree.Scalar) -> Any:
+        """The plain value of a literal or a Python variable."""
+        return self._raw(value)[0]
+
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Refuse options that lack a partner or do not go together.
 

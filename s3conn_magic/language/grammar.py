@@ -12,6 +12,8 @@ import pyparsing as pp
 
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.engine import compiled
+from s3conn_magic.language.jobs import grammar as jobs
+from s3conn_magic.language.jobs.statements import DropJob, ShowJobErrors, ShowJobs
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
@@ -48,18 +50,27 @@ _FREE = {
     "ALL",
     "BUCKETS",
     "CONNECTIONS",
-    "SETTINGS",
+    "COPY",
     "ENV",
+    "ERRORS",
     "EXTENSION",
+    "FROM",
     "HELP",
+    "INSERT",
+    "JOB",
+    "JOBS",
     "KEYRING",
     "PREFIX",
     "PROMPT",
+    "RUN",
     "SANDBOX",
+    "SELECT",
+    "SETTINGS",
     "SIZE",
     "START",
     "STOP",
     "STORAGE_CLASS",
+    "SYNC",
     "TEST",
     "USE",
 }
@@ -133,29 +144,31 @@ _list_clause = (
     | limit
 )
 
-create = builds(
+_created = variant(jobs.CREATED, jobs.create(name)) | variant(
     tree.CreateConnection,
-    words("CREATE")
-    - pp.Opt(flag("or_replace", "OR REPLACE"))
-    - words("S3 CONNECTION")
+    (flag("or_replace", "OR REPLACE") - words("S3 CONNECTION") | words("S3 CONNECTION"))
     - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
     - named
     - pp.Opt(_settings),
 )
+create = variants(words("CREATE") - _created.set_name("S3 CONNECTION or JOB"))
 alter = builds(
     tree.AlterConnection,
     words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
-drop = builds(
+_dropped = variant(DropJob, words("JOB") - if_exists - named) | variant(
     tree.DropConnection,
-    words("DROP") - pp.Opt(words("S3")) - words("CONNECTION") - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
+    (words("S3 CONNECTION") | words("CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
 )
+drop = variants(words("DROP") - _dropped.set_name("CONNECTION or JOB"))
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
     | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(tree.ShowSettings, words("SETTINGS"))
     | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
+    | variant(ShowJobs, words("JOBS") - pp.Opt(like))
+    | variant(ShowJobErrors, words("JOB") - named - words("ERRORS"))
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
@@ -200,6 +213,7 @@ statement = (
     | start
     | stop
     | help_
+    | jobs.run(name)
 ).set_name("a statement")
 _separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
 cell = (

@@ -6,36 +6,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
+from s3conn_magic.language.entries import Column as Column  # noqa: PLC0414 - they are to be had here, too
+from s3conn_magic.language.entries import Reference as Reference  # noqa: PLC0414
+from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES
+from s3conn_magic.language.jobs.reference import JOB_STATEMENTS
 from s3conn_magic.language.options import OPTION_NAMES
-
-ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "timestamp", "category", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
-
-    A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
-    """
-
-    name: str
-    type: ColumnType
-    help: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A statement as the documentation shows it. `columns` is empty where the result is not a frame."""
-
-    name: str
-    syntax: str
-    help: str
-    example: str
-    columns: tuple[Column, ...] = ()
-
 
 LISTING_COLUMNS = (
     Column("bucket", "string", "name of the bucket"),
@@ -182,6 +158,7 @@ STATEMENTS: tuple[Reference, ...] = (
         " image. Reads the part that it needs, never the whole of a large object.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
+    *JOB_STATEMENTS,
     Reference(
         "SET",
         "SET setting = value",
@@ -232,7 +209,7 @@ KEYWORDS: frozenset[str] = frozenset(
     word for reference in STATEMENTS for word in re.findall(r"\b[A-Z][A-Z0-9_]+\b", reference.syntax)
 ) | frozenset(_VALUE_WORDS)
 
-VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES)
+VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_OPTION_NAMES)
 """Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
 
 

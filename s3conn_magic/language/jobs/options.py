@@ -195,9 +195,7 @@ _WRITING = (
 _SHARED = (
     JobOption(
         "COMPRESSION",
-        values.choice(
-            "AUTO", "NONE", "GZIP", "SNAPPY", "ZSTD", refused=("LZO", "KCL", "SNAPPY_UNFRAMED")
-        ),
+        values.choice("AUTO", "NONE", "GZIP", "SNAPPY", "ZSTD", refused=("LZO", "KCL", "SNAPPY_UNFRAMED")),
         "AUTO, NONE, GZIP, ZSTD or SNAPPY",
         "How objects are compressed; SNAPPY is for Parquet only.",
         "COPY FROM: by the first bytes of each object; INSERT INTO: SNAPPY for Parquet, NONE for the others",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from s3conn_magic.language.statements import Name, Statement
 
@@ -48,7 +48,9 @@ class TableName:
 
 
 # A bare word, such as JSON or NOW, is a name.
-JobValue = "StringLiteral | VariableSource | BooleanLiteral | IntegerLiteral | Interval | Name | Group | Expression"
+JobValue: TypeAlias = (
+    "StringLiteral | VariableSource | BooleanLiteral | IntegerLiteral | Interval | Name | Group | Expression"
+)
 
 
 @dataclass(frozen=True, slots=True)
