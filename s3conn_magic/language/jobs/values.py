@@ -183,6 +183,13 @@ def fields(value: Any) -> tuple[tuple[str, int, int], ...]:
     return found
 
 
+def untyped(value: Any) -> bool:
+    """FALSE: the columns of these formats are text."""
+    if boolean(value):
+        raise ValueError("columns of this format are text; COLUMN_TRANSFORMATIONS can cast them")
+    return False
+
+
 _FIELD_FORM = "it looks like ((COLUMN_NAME = 'a', START_INDEX = 0, END_INDEX = 9), …)"
 
 
@@ -208,12 +215,12 @@ READ_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "AUTO": {},
     "CSV": {**_TEXT_SETTINGS, "DELIMITER": delimiter},
     "TSV": _TEXT_SETTINGS,
-    "JSON": {"SPLIT_ROOT_ARRAY": boolean, "STORE_JSON_AS_STRING": boolean},
+    "JSON": {"SPLIT_ROOT_ARRAY": boolean},
     "PARQUET": {},
     "ORC": {},
     "SPLIT_LINES": {"PATTERN": text},
-    "REGEX": {"PATTERN": pattern, "MULTILINE": boolean, "INFER_TYPES": boolean},
-    "FIXED_WIDTH": {"COLUMNS": fields, "INFER_TYPES": boolean},
+    "REGEX": {"PATTERN": pattern, "MULTILINE": boolean, "INFER_TYPES": untyped},
+    "FIXED_WIDTH": {"COLUMNS": fields, "INFER_TYPES": untyped},
 }
 """What may stand beside TYPE in CONTENT_TYPE."""
 NEEDED = {"REGEX": "PATTERN", "FIXED_WIDTH": "COLUMNS"}
