@@ -1,6 +1,7 @@
 """Take the documentation's pictures from a real JupyterLab on the sandbox: `python docs/take_screenshots.py`.
 
-Needs the `test` extra and a Chromium; writes `docs/explorer.png`, `docs/explorer-dark.png` and `docs/quickstart.png`.
+Needs the `test` extra and a Chromium; writes `explorer.png`, `explorer-dark.png`, `treemap.png`, `analyze.png` and
+`quickstart.png` beside itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ sys.path.insert(0, str(DOCS.parent / "tests"))
 from lab import Lab, Notebook  # noqa: E402 - the folder of `lab` is put on the path just above
 
 _SETUP = ["%load_ext s3conn_magic", "%upsql START SANDBOX", "tree = %upsql EXPLORE\ntree"]
+_ANALYZE = "%upsql ANALYZE 's3://acme-lake/' BY PREFIX DEPTH 2"
 _CREATE = """%%upsql
 CREATE OR REPLACE S3 CONNECTION lake
     AWS_ACCESS_KEY_ID = $key_id
@@ -37,6 +39,11 @@ def main() -> None:
         notebook = lab.open([*_SETUP[:2], _KEYS, _CREATE], name="create.ipynb")
         notebook.run_all()
         _cells(notebook, 3, DOCS / "quickstart.png")
+        _treemap(lab.open(_SETUP, name="treemap.ipynb"), DOCS / "treemap.png")
+        notebook = lab.open([*_SETUP[:2], _ANALYZE], name="analyze.ipynb")
+        notebook.run_all()
+        notebook.page.locator(".s3t-item").first.wait_for()
+        _cells(notebook, 2, DOCS / "analyze.png")
         lab.set_theme("JupyterLab Dark")
         _explorer(lab.open(_SETUP, name="dark.ipynb"), DOCS / "explorer-dark.png")
 
@@ -50,7 +57,21 @@ def _explorer(notebook: Notebook, picture: Path) -> None:
         page.wait_for_timeout(800)
     row = page.get_by_role("treeitem").filter(has_text="orders.csv").first
     row.click()
-    page.wait_for_timeout(300)
+    page.keyboard.press("Space")
+    page.locator(".s3x-panel table").first.wait_for()
+    page.wait_for_timeout(500)
+    _cells(notebook, 2, picture)
+
+
+def _treemap(notebook: Notebook, picture: Path) -> None:
+    notebook.run_all()
+    page = notebook.page
+    row = page.get_by_role("treeitem").filter(has_text="acme-lake").first
+    row.click()
+    page.keyboard.press("Space")
+    page.locator(".s3x-panel").get_by_role("button", name="Analyze").click()
+    page.locator(".s3t-item").first.wait_for()
+    page.wait_for_timeout(500)
     _cells(notebook, 2, picture)
 
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.query import PageQuery
 
 # Requests under way for each full page that came, so that short listings cost few.
-_RAMP, _RAMP_RISE = 3.5, 1.75
+_RAMP, _RAMP_RISE = 2, 1.75
 _WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 36, 0.18, 12
 # Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
 _WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.3, 2.5, 500
 _WORTH_LEAST, _IDLE = 1.1, 1.5
 _LEARN_PAGES = 64
-_FIRST_PAGES = 2
+_FIRST_PAGES = 6
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
 _ANY = 1.0
 _SURPLUS = 1.2
@@ -87,16 +87,13 @@ class Ranges:
         waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
         if waiting is not None:
             return self._ask(waiting)
-        if (
-            self._few
-            or self.serial
-            or self._asked > _RAMP * self._full**_RAMP_RISE
-            or all(item.query is None for item in wanted)
-        ):
+        if self._few or self.serial or all(item.query is None for item in wanted):
             return None
         look = self._folders.next()
         if look is not None:
             return self._look(look)
+        if self._asked > _RAMP * self._full**_RAMP_RISE:
+            return None
         return self._split_most(wanted)
 
     def arrived(self, step: Step, page: Page) -> Page | None:
