@@ -1,5 +1,8 @@
 """The grammar, and nothing else: text of a cell → statements. `docs/grammar.md` holds its BNF.
 
+It is written in pyparsing; `rules.py` has the elements that make nodes, `engine.py` what runs them. A new statement is
+a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`.
+
 The text comes with its comments blanked, so offsets are those of the cell. Every rule has a name that reads well
 after "expected", and an error stop (`-`) stands wherever only one continuation is left.
 """
@@ -40,9 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGITS = 18
-# Far more than there are, so that what cannot be right is not read to its end.
-_MOST_OPTIONS = 50
+# Far more than anyone writes, so that what cannot be meant is not read to its end.
+_MOST_STATEMENTS = 5_000
 _MOST_VALUES = 5_000
+_MOST_OPTIONS = 50
 _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {
@@ -216,9 +220,8 @@ statement = (
     | jobs.run(name)
 ).set_name("a statement")
 _separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
-cell = (
-    pp.Opt(_separator) - pp.Opt(statement - pp.ZeroOrMore(_separator + statement) - pp.Opt(_separator)) - pp.StringEnd()
-)
+_more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")
+cell = pp.Opt(_separator) - pp.Opt(statement - _more - pp.Opt(_separator)) - pp.StringEnd()
 cell.parse_with_tabs()
 
 parse_cell: Callable[[str], list[tree.Statement]] = compiled(cell)

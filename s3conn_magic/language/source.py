@@ -28,7 +28,6 @@ _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space 
 # Shorter words cannot hold as much of a secret as would matter; longer ones are shown only if they are ours.
 _SHOWN_WORD = 8
 _EXCERPT = 100
-_INK = re.compile(r"[^\n]+")
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
 
@@ -70,7 +69,7 @@ class Source:
             raise self._unclosed(at)
         pieces, at = [], 0
         for start, end in self._lexed.comments:
-            pieces += [self.text[at:start], _INK.sub(_blank, self.text[start:end])]
+            pieces += [self.text[at:start], "\n".join(" " * len(line) for line in self.text[start:end].split("\n"))]
             at = end
         return "".join([*pieces, self.text[at:]])
 
@@ -165,10 +164,6 @@ class Source:
     def token_before(self, offset: int) -> Token | None:
         """The last token that ends at or before an offset and is neither space nor comment."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
-
-
-def _blank(ink: re.Match[str]) -> str:
-    return " " * len(ink[0])
 
 
 def _cut(shown: str, marker: str) -> tuple[str, str]:
