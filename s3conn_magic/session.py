@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.errors import BindError, ConnectionNotFoundError, S3ConnError
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
+from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
+    from s3conn_magic.query.engine import Engine
     from s3conn_magic.surroundings import ProgressView, Server
 
 
@@ -56,6 +59,8 @@ class Session:
         self._start_server = start_server
         self._server: Server | None = None
         self._note = note
+        self._engine: Engine | None = None
+        self._jobs: Jobs | None = None
 
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
@@ -136,6 +141,9 @@ class Session:
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = self.connections.drop(plan.name)
+        for usage in dropped:
+            if usage.kind == "job":
+                self.jobs.drop(usage.name)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
 
@@ -235,6 +243,44 @@ class Session:
         from s3conn_magic.views.previews import open_preview
 
         return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
+
+    # Jobs
+
+    @property
+    def engine(self) -> Engine:
+        """DuckDB, made at its first use."""
+        if self._engine is None:
+            from s3conn_magic.query.engine import Engine
+
+            self._engine = Engine(self._reader, self._inputs.variable)
+        return self._engine
+
+    def _reader(self, name: str | None) -> Connection:
+        """The connection of a name, or the one that statements without USING go through."""
+        if name is not None:
+            return self.connections.get(name)
+        if self.connections.default is not None:
+            return self.connections.get(self.connections.default)
+        found = list(self.connections)
+        if len(found) == 1:
+            return found[0]
+        raise ConnectionNotFoundError("several connections could be meant" if found else "there is no connection yet")
+
+    @property
+    def jobs(self) -> Jobs:
+        """The session's jobs."""
+        if self._jobs is None:
+            from s3conn_magic.jobs.registry import Jobs
+
+            self._jobs = Jobs(self.engine, self.connections)
+        return self._jobs
+
+    @execute.register
+    def _about_jobs(self, plan: JobPlan) -> Any:
+        from s3conn_magic.session_jobs import about_jobs
+
+        with self._progress_view() as report:
+            return about_jobs(self.jobs, plan, report=report, note=self._note)
 
     # Settings
 

@@ -150,4 +150,3 @@ def _still_there(ledger: Ledger, table: Table) -> Mapping[str, Loaded]:
         ledger.clear()
         return {}
     return loaded
-

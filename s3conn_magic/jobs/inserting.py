@@ -7,9 +7,10 @@ import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
-from s3conn_magic.jobs.output import OWNER, Format, Names, OutputFileSystem, Sink, abort_leftovers, is_there, quote
+from s3conn_magic.jobs.output import OWNER, Format, Names, OutputFileSystem, Sink, abort_leftovers, is_there
 from s3conn_magic.listing import Progress
 from s3conn_magic.objects import writing
 from s3conn_magic.objects.writing import Upload
@@ -138,7 +139,7 @@ class _Inserting:
         except EndpointError as error:
             self._remove(where, error)
             raise
-        self._outcome.objects, self._outcome.rows = 1, rows
+        self._outcome.objects, self._outcome.rows, self._outcome.written = 1, rows, where.uri
 
     def _remove(self, where: Location, error: EndpointError) -> None:
         try:
@@ -173,4 +174,3 @@ def _times(engine: Engine, window: tuple[datetime, datetime] | None) -> Iterator
     finally:
         for name in names:
             engine.database.execute(f"DROP MACRO IF EXISTS {name}")
-

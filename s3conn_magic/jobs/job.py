@@ -41,6 +41,7 @@ class Outcome:
         replaced: those among them that replaced the rows of an earlier version.
         rows: their rows.
         bytes: their bytes.
+        written: the `s3://` location of what an INSERT wrote.
         failed: objects that failed.
         first_error: what the first of them failed of.
         connections: names of the connections that were read through.
@@ -52,6 +53,7 @@ class Outcome:
     replaced: int = 0
     rows: int = 0
     bytes: int = 0
+    written: str = ""
     failed: int = 0
     first_error: str = ""
     connections: set[str] = field(default_factory=set)

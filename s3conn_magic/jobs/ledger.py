@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.selection import Candidate
 
 SCHEMA = "s3conn_magic"
-_TABLES = (
-    f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
-    f"CREATE TABLE IF NOT EXISTS {SCHEMA}.loaded (job VARCHAR, source VARCHAR, target VARCHAR, key VARCHAR,"
-    " etag VARCHAR, size BIGINT, rows BIGINT, loaded_at TIMESTAMP)",
-)
+_MADE = f"""
+    CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+    CREATE TABLE IF NOT EXISTS {SCHEMA}.loaded (
+        job VARCHAR, source VARCHAR, target VARCHAR, key VARCHAR, etag VARCHAR, size BIGINT, rows BIGINT,
+        loaded_at TIMESTAMP
+    )
+"""
 # A replaced object is deleted and inserted in one transaction, which an index of DuckDB's would refuse.
 _OF = "job = ? AND source = ? AND target = ?"
 
@@ -43,8 +45,7 @@ class Ledger:
     def __init__(self, database: duckdb.DuckDBPyConnection, job: Job) -> None:
         self._database = database
         self._of = [job.name.casefold(), job.plan.location.bucket, ".".join(job.plan.table).casefold()]
-        for statement in _TABLES:
-            database.execute(statement)
+        database.execute(_MADE)
 
     def loaded(self) -> Mapping[str, Loaded]:
         """What is in the table, by key."""

@@ -136,7 +136,7 @@ def abort_leftovers(names: Names) -> int:
         S3ConnError: they cannot be listed or aborted.
     """
     job, where = names.job, names.job.plan.location
-    aborted, after = 0, {}
+    aborted, after = 0, dict[str, str]()
     while True:
         answer = ask(job.connection, where, "list_multipart_uploads", Bucket=where.bucket, Prefix=where.key, **after)
         for one in answer.get("Uploads", ()):

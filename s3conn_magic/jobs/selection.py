@@ -77,7 +77,7 @@ def _in_time(job: Job, one: Candidate, below: str) -> bool:
     date = pattern.found(below.removeprefix("/"))
     if date is None:
         return start is None and end is None
-    return (start is None or date + pattern.step > start) and date < (end or _LATEST)
+    return bool((start is None or date + pattern.step > start) and date < (end or _LATEST))
 
 
 def _moment(job: Job, name: str) -> datetime | None:

@@ -114,7 +114,7 @@ class Engine:
         """
         return self.run(sql, lambda: self._table(sql))
 
-    def run(self, sql: str, work: Callable[[], pa.Table]) -> Answer:
+    def run(self, sql: str, work: Callable[[], Any]) -> Answer:
         """Do some work with the database in the scope of one query; `sql` is the query whose names and errors count.
 
         Raises:
@@ -153,6 +153,15 @@ class Engine:
         with self._registered(found) as parameters:
             relation = self.database.sql(sql, params=dict(parameters) or None)
             return relation.to_arrow_table()
+
+    def execute(self, sql: str, *, names: str) -> list[int]:
+        """Execute a statement within `run`: the first column of its result. `names` is the query in it.
+
+        Raises:
+            duckdb.Error, S3ConnError: as it comes; `run` translates them.
+        """
+        with self._registered(mentioned(self.database, names)) as parameters:
+            return [int(row[0]) for row in self.database.execute(sql, dict(parameters) or None).fetchall()]
 
     @contextmanager
     def _registered(self, found: Mentioned) -> Iterator[Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ReadOnlyConnectionError
@@ -15,14 +15,15 @@ from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES, JOB_OPTIONS, Jo
 from s3conn_magic.language.jobs.values import Content, Word
 from s3conn_magic.language.spelling import listed, related
 from s3conn_magic.language.statements import Name
+from s3conn_magic.language.tokens import Span
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from s3conn_magic.errors import Place
     from s3conn_magic.language.binding import Binding
     from s3conn_magic.language.catalog import Known
-    from s3conn_magic.language.source import Span
 
 _NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
@@ -66,13 +67,17 @@ class JobBinder:
     def _insert(self, statement: tree.CreateInsertJob) -> plans.Plan:
         query = statement.query
         others = tuple(dict.fromkeys(self._mentioned(query)))
-        return self._create(statement, "INSERT", {"query": query.value, "offset": query.span.start, "others": others})
+        particular = {"query": query.value, "place_of": partial(self._within, query.span.start), "others": others}
+        return self._create(statement, "INSERT", particular)
+
+    def _within(self, start: int, offset: int) -> Place:
+        return self._binding.place(Span(start + offset, start + offset + 1))
 
     def _mentioned(self, query: tree.Expression) -> Iterable[str]:
         """The connections that a query names in its locations."""
         for found in _MENTIONED.finditer(query.value.reveal()):
             at = query.span.start + found.start(1)
-            yield self._existing(Name(found[1], type(query.span)(at, at + len(found[1])))).name
+            yield self._existing(Name(found[1], Span(at, at + len(found[1])))).name
 
     def _create(self, statement: Any, kind: Kind, particular: Mapping[str, Any]) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name

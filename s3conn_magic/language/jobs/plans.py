@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.language.plans import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from s3conn_magic.errors import Place
     from s3conn_magic.language.jobs.options import Kind
     from s3conn_magic.locations import Location
     from s3conn_magic.secrets import Secret
@@ -33,7 +34,7 @@ class CreateJob(JobPlan):
         options: what was given, by name; LOCATION, BUCKET and PREFIX are in `location`.
         table: parts of the table's name, of a COPY.
         query: SQL, of an INSERT.
-        offset: where the query begins in the cell.
+        place_of: where a character of the query is in the cell.
         note: what to say of options that have no effect here, or empty.
     """
 
@@ -45,7 +46,7 @@ class CreateJob(JobPlan):
     options: Mapping[str, Any]
     table: tuple[str, ...] = ()
     query: Secret | None = None
-    offset: int = field(default=0, compare=False)
+    place_of: Callable[[int], Place] | None = field(default=None, compare=False)
     note: str = ""
 
 

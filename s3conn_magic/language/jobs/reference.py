@@ -10,8 +10,8 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "CREATE [SYNC] JOB [IF NOT EXISTS] job [option = value ...]"
         " AS {COPY FROM S3 name [option = value ...] INTO table"
         " | INSERT INTO S3 name [option = value ...] SELECT ...}",
-        "Make a job and run it once. COPY FROM S3 loads each object below a location into a table, once: all of its rows"
-        " or none. INSERT INTO S3 writes the result of a query as one object, which is there whole or not at all. The"
+        "Make a job and run it. COPY FROM S3 loads each object below a location into a table, once: all of its rows or"
+        " none. INSERT INTO S3 writes the result of a query as one object, which is there whole or not at all. The"
         " statement returns when the run is over, with SYNC and without.",
         "CREATE JOB load_orders CONTENT_TYPE = CSV AS COPY FROM S3 lake LOCATION = 's3://bucket/orders/' INTO orders;",
     ),
