@@ -286,6 +286,8 @@ class Session:
 
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:
+        if plan.name == "DATABASE":
+            self.engine.use(plan.value)
         self.settings[plan.name] = plan.value
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
@@ -325,6 +327,8 @@ class Session:
 
     def close(self) -> None:
         """Stop what the session started."""
+        if self._engine is not None:
+            self._engine.close()
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()

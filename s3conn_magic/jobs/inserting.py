@@ -88,7 +88,9 @@ class _Inserting:
         """What run_start_time() and run_end_time() are; None for a query that has neither."""
         if not _WINDOW.search(_LITERAL.sub("''", self._query)):
             return None
-        done = self._job.done_until or self._names.done_until()
+        done = self._job.done_until
+        if self._job.state != "ok":  # a run of another kernel, or one that was stopped, may have written more
+            done = max((one for one in (done, self._names.done_until()) if one), default=None)
         end = self._job.option("END_AT")
         end = self._job.created_at if end == "NOW" else end
         began = self._run.began
@@ -125,6 +127,7 @@ class _Inserting:
         rows: list[int] = []
 
         def work() -> None:
+            sink.failed = self._engine.filesystem.scope.failed
             with _registered(self._engine, files), _times(self._engine, window):
                 rows.extend(self._engine.execute(copy, names=self._query))
 
@@ -134,12 +137,15 @@ class _Inserting:
 
     def _finish(self, sink: Sink, where: Location, rows: int) -> None:
         sink.finish()
+        self._outcome.objects, self._outcome.rows, self._outcome.written = 1, rows, where.uri
         try:
             sink.verify(self._connection, where)
+        except AccessDeniedError as error:
+            self._outcome.notes.append(f"It could not be read back to compare it: {error.action} is missing.")
         except EndpointError as error:
             self._remove(where, error)
+            self._outcome.objects, self._outcome.rows, self._outcome.written = 0, 0, ""
             raise
-        self._outcome.objects, self._outcome.rows, self._outcome.written = 1, rows, where.uri
 
     def _remove(self, where: Location, error: EndpointError) -> None:
         try:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from fsspec import AbstractFileSystem
 
-from s3conn_magic.errors import EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.language.jobs.values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
@@ -157,7 +157,7 @@ def is_there(connection: Connection, location: Location, job: str) -> bool:
     """
     try:
         answer = head_answer(connection, location, None)
-    except ObjectNotFoundError:
+    except (ObjectNotFoundError, AccessDeniedError):  # what it may not see, the upload does not replace either
         return False
     if _owner(answer) == quote(job):
         return True
@@ -171,7 +171,12 @@ def _owner(answer: Mapping[str, Any]) -> str:
 
 
 class Sink(io.RawIOBase):
-    """The file that DuckDB writes. Nothing is there before `finish`, whatever `close` is called for."""
+    """The file that DuckDB writes. Nothing is there before `finish`, whatever `close` is called for.
+
+    Attributes:
+        failed: is told of an error, of which DuckDB would keep the words only.
+        size: bytes that were written.
+    """
 
     mode = "wb"
 
@@ -179,7 +184,7 @@ class Sink(io.RawIOBase):
         super().__init__()
         self._upload, self._wrote = upload, wrote
         self._digest = hashlib.sha256()
-        self._failure: S3ConnError | None = None
+        self.failed: Callable[[S3ConnError], None] = lambda _: None
         self.size = 0
 
     def writable(self) -> bool:
@@ -198,7 +203,11 @@ class Sink(io.RawIOBase):
         """
         with memoryview(data).cast("B") as view:
             piece = bytes(view)
-        self._upload.write(piece)
+        try:
+            self._upload.write(piece)
+        except S3ConnError as error:
+            self.failed(error)
+            raise
         self._digest.update(piece)
         self.size += len(piece)
         self._wrote(self.size)

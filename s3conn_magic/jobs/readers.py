@@ -90,7 +90,7 @@ def _told(key: str, head: bytes) -> str:
 
 
 def _path(job: Job, one: Candidate) -> str:
-    key = "".join(f"[{char}]" if char in "*?[{" else char for char in one.location.key)
+    key = "".join(f"[{char}]" if char in "*?[{}" else char for char in one.location.key)
     return f"s3://{job.connection.name}@{one.location.bucket}/{key}"
 
 

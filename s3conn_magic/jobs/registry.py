@@ -9,6 +9,7 @@ from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
 from s3conn_magic.language.catalog import job_not_found
 from s3conn_magic.language.plans import Usage
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,14 +90,19 @@ class Jobs:
             job.state = "failed"
             _note(run, error)
             raise
+        except KeyboardInterrupt:
+            job.state = "interrupted"
+            failure = StatementInterrupted(f"the job {job.name} was interrupted", notes=(_so_far(job, outcome),))
         except BaseException:
             job.state = "failed"
             raise
+        else:
+            job.state = "errors" if outcome.failed else "ok"
+            self._settle(job, outcome)
+            return outcome
         finally:
             job.add(outcome)
-        job.state = "errors" if outcome.failed else "ok"
-        self._settle(job, outcome)
-        return outcome
+        raise failure
 
     def _steps(self, job: Job) -> Callable[[Run, Engine, Outcome], None]:
         if job.plan.kind == "COPY":
@@ -139,7 +145,7 @@ class Jobs:
 
 def _so_far(job: Job, outcome: Outcome) -> str:
     if job.plan.kind == "INSERT":
-        return "Nothing was written."
+        return f"{visible(outcome.written)} is there, whole." if outcome.written else "Nothing was written."
     return f"{outcome.objects:,} objects are loaded, whole ({outcome.rows:,} rows); none is there in part."
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from s3conn_magic.errors import QueryError
+from s3conn_magic.locations import visible
 from s3conn_magic.query import sources
-from s3conn_magic.query.faults import interrupted, told, translate
+from s3conn_magic.query.faults import interrupted, told, translate, visible_lines
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.parsing import Mentioned, mentioned
 
@@ -72,6 +74,7 @@ class Engine:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._path = ""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
@@ -84,10 +87,49 @@ class Engine:
                 self._database = self._open()
             return self._database
 
+    def use(self, path: str) -> None:
+        """Keep tables in a file from here on, or in memory for an empty path.
+
+        Raises:
+            QueryError: tables are in memory only and would be lost, or the file cannot be opened.
+        """
+        with self._lock:
+            if path == self._path:
+                return
+            if self._database is not None and not self._path:
+                self._check_empty(self._database)
+            before, self._path = self._path, path
+            old, self._database = self._database, None
+            failure = self._unopened()
+            if failure is not None:
+                self._path, self._database = before, old
+                raise failure
+        if old is not None:
+            old.close()
+
+    def _check_empty(self, database: duckdb.DuckDBPyConnection) -> None:
+        query = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND schema_name <> 's3conn_magic' ORDER BY 1"
+        if names := [visible(name) for (name,) in database.execute(query).fetchall()]:
+            raise QueryError(
+                f"these tables are in memory only, and would be lost: {', '.join(names)}",
+                hint="Drop them first, or set DATABASE before anything is loaded.",
+            )
+
+    def _unopened(self) -> QueryError | None:
+        """Why the database cannot be opened, if it can't."""
+        import duckdb
+
+        try:
+            self._database = self._open()
+        except duckdb.Error as error:
+            said = visible_lines(str(told(error)["exception_message"]))
+            return QueryError(f"the file cannot be used as a database: {said}")
+        return None
+
     def _open(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        database = duckdb.connect(config=dict(_CONFIGURATION))
+        database = duckdb.connect(self._path or ":memory:", config=dict(_CONFIGURATION))
         for setting in _SETTINGS:
             database.execute(setting)
         folder = Path(tempfile.gettempdir()) / f"s3conn-duckdb-{id(self):x}"
