@@ -20,6 +20,7 @@ from s3conn_magic.language.catalog import (
 )
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.spelling import listed
+from s3conn_magic.language.tables import TableBinder
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ _PREVIEW_ROWS = 100
 _UNCHANGED = "Operation resulted in no change"
 
 
-def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
+def bind(
+    statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs, tables: Sequence[str] = ()
+) -> list[plans.Plan]:
     """The plans of a cell, in order.
 
     Each statement is bound against the connections as the ones before it would leave them.
@@ -40,16 +43,17 @@ def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog,
         BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
     """
     binding = Binding(source, inputs)
-    bound = _Binder(binding, catalog).bind_all(statements)
+    bound = _Binder(binding, catalog, tables).bind_all(statements)
     if not binding.prompts:
         return bound
     binding.asking = True
-    return _Binder(binding, catalog).bind_all(statements)
+    return _Binder(binding, catalog, tables).bind_all(statements)
 
 
 class _Binder:
-    def __init__(self, binding: Binding, catalog: Catalog) -> None:
+    def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
+        self._tables = TableBinder(binding, tables, self._reader, self._place_of)
         self._known = {one.name.casefold(): one for one in catalog.known()}
         self._default = catalog.default.casefold() if catalog.default else None
 
@@ -59,7 +63,7 @@ class _Binder:
 
     @singledispatchmethod
     def _bind(self, statement: tree.Statement) -> plans.Plan:
-        raise NotImplementedError(type(statement).__name__)
+        return self._tables.bind(statement)
 
     # Connections
 
@@ -153,6 +157,7 @@ class _Binder:
         if old.usages and not statement.cascade:
             raise in_use(old).at(self._binding.place(statement.name.span))
         del self._known[old.name.casefold()]
+        self._tables.forget(old.usages)
         if self._default == old.name.casefold():
             self._default = None
         return plans.Drop(place=place, name=old.name, cascade=statement.cascade)

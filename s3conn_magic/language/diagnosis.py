@@ -166,7 +166,7 @@ def _comment(stop: _Stop) -> str:
 
 def _order(stop: _Stop) -> str:
     """The right order for `CREATE CONNECTION S3 x` and its like."""
-    if not stop.found or stop.word != "CONNECTION" or stop.expected != "S3":
+    if not stop.found or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
     rest = stop.source.tokens.among(
         range(stop.source.tokens.ending_after(stop.found.span.start) + 1, len(stop.source.tokens))
@@ -178,7 +178,12 @@ def _order(stop: _Stop) -> str:
 
 def _no_connection(stop: _Stop) -> str:
     """The missing word of `CREATE S3 x`, `USE x` and their like."""
-    if stop.expected != "CONNECTION" or not stop.found or stop.word in KEYWORDS or nearest(stop.word, ["CONNECTION"]):
+    if (
+        not stop.expected.startswith("CONNECTION")
+        or not stop.found
+        or stop.word in KEYWORDS
+        or nearest(stop.word, ["CONNECTION"])
+    ):
         return ""
     shown = stop.source.shown(stop.found)
     return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."

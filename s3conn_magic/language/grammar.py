@@ -34,7 +34,7 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
-from s3conn_magic.language.tokens import WHITE
+from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _FREE = {
     "AGE",
     "ALL",
+    "AS",
+    "EXPLAIN",
+    "FROM",
+    "SELECT",
+    "TABLE",
+    "TABLES",
     "BUCKETS",
     "CONNECTIONS",
     "SETTINGS",
@@ -121,6 +127,22 @@ by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
+# Queries, which are the engine's to read: all that matters here is where they end
+
+_HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
+_QUERY = rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM){WORD_END}(?:[^;'"$]++|{_HELD}|\$)*+"""
+_BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
+_COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
+
+
+def _sql(found: str, at: int) -> tree.SqlText:
+    written = found.rstrip(WHITE)
+    return tree.SqlText(Secret(written), Span(at, at + len(written)))
+
+
+query = Terminal(_QUERY, "a query", _sql)
+columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
+
 # Statements
 
 _settings = fields("settings", options)
@@ -137,29 +159,39 @@ _list_clause = (
     | limit
 )
 
-create = builds(
-    tree.CreateConnection,
-    words("CREATE")
-    - pp.Opt(flag("or_replace", "OR REPLACE"))
-    - words("S3 CONNECTION")
-    - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
-    - named
-    - pp.Opt(_settings),
-)
+_if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
+_made = (
+    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - named - pp.Opt(_settings))
+    | variant(
+        tree.CreateTable,
+        words("TABLE")
+        - _if_not_exists
+        - named
+        - pp.Opt(field("columns", columns))
+        - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
+        - pp.Opt(field("query", words("AS") - query)),
+    )
+).set_name("S3 CONNECTION or TABLE")
+create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
     words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
-drop = builds(
-    tree.DropConnection,
-    words("DROP") - pp.Opt(words("S3")) - words("CONNECTION") - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
-)
+_dropped = (
+    variant(
+        tree.DropConnection,
+        (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
+    )
+    | variant(tree.DropTable, words("TABLE") - if_exists - named)
+).set_name("CONNECTION or TABLE")
+drop = variants(words("DROP") - _dropped)
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
     | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(tree.ShowSettings, words("SETTINGS"))
+    | variant(tree.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
@@ -182,6 +214,8 @@ preview = builds(
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
 _setting_value = field("value", (_all | value).set_name("a value")).set_name("a value")
+select = builds(tree.Query, field("query", query))
+explain = builds(tree.ExplainAnalyze, words("EXPLAIN ANALYZE") - field("query", query))
 set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
 start = builds(tree.StartSandbox, words("START SANDBOX"))
 stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
@@ -201,6 +235,8 @@ statement = (
     | analyze
     | preview
     | set_
+    | explain
+    | select
     | start
     | stop
     | help_

@@ -134,6 +134,35 @@ def _(_: tree.StopSandbox) -> str:
     return "STOP SANDBOX"
 
 
+@statement_text.register
+def _(one: tree.Query) -> str:
+    return one.query.value.reveal()
+
+
+@statement_text.register
+def _(one: tree.ExplainAnalyze) -> str:
+    return f"EXPLAIN ANALYZE {one.query.value.reveal()}"
+
+
+@statement_text.register
+def _(one: tree.CreateTable) -> str:
+    head = _joined("CREATE", one.or_replace and "OR REPLACE", "TABLE", one.if_not_exists and "IF NOT EXISTS")
+    place = one.location and f"LOCATION {value_text(one.location)}"
+    query = one.query and f"AS {one.query.value.reveal()}"
+    columns = one.columns and one.columns.value.reveal()
+    return _joined(head, name_text(one.name.text), columns, place, _using(one.using), query)
+
+
+@statement_text.register
+def _(one: tree.DropTable) -> str:
+    return _joined("DROP TABLE", one.if_exists and "IF EXISTS", name_text(one.name.text))
+
+
+@statement_text.register
+def _(one: tree.ShowTables) -> str:
+    return _joined("SHOW TABLES", _like(one.like))
+
+
 def value_text(value: tree.Value) -> str:
     """A value as it is written, secrets too."""
     if isinstance(value, tree.StringLiteral):
