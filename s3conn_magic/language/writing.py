@@ -66,7 +66,7 @@ def _(one: tree.ShowCreate) -> str:
 
 @statement_text.register
 def _(one: tree.TestConnection) -> str:
-    place = one.location and f"LOCATION {value_text(one.location)}"
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
     return _joined(f"TEST CONNECTION {name_text(one.name.text)}", place, one.with_write and "WITH WRITE")
 
 
@@ -88,7 +88,7 @@ def _(one: tree.ShowBuckets) -> str:
 @statement_text.register
 def _(one: tree.ListObjects) -> str:
     flags = _joined(one.recursive and "RECURSIVE", one.versions and "VERSIONS")
-    matching = one.matching and f"MATCHING {value_text(one.matching)}"
+    matching = f"MATCHING {value_text(one.matching)}" if one.matching else ""
     return _joined("LIST", _value(one.location), _using(one.using), flags, matching, _limit(one.limit))
 
 
@@ -104,7 +104,8 @@ def _(_: tree.ExploreAll) -> str:
 
 @statement_text.register
 def _(one: tree.Analyze) -> str:
-    by, depth = one.by != "PREFIX" and f"BY {one.by}", one.depth and f"DEPTH {one.depth.value}"
+    by = one.by != "PREFIX" and f"BY {one.by}"
+    depth = f"DEPTH {one.depth.value}" if one.depth else ""
     return _joined("ANALYZE", _value(one.location), _using(one.using), by, depth)
 
 
@@ -176,7 +177,7 @@ def value_text(value: tree.Value) -> str:
     return source_text(value)
 
 
-def _joined(*parts: str | bool | None) -> str:
+def _joined(*parts: str | bool) -> str:
     """The parts that there are, with a blank between them."""
     return " ".join(part for part in parts if isinstance(part, str) and part)
 
