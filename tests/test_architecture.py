@@ -44,7 +44,7 @@ LAYERS = [
     _layer("analysis", "analysis", "pyarrow numpy"),
     _layer("query", "query", "duckdb fsspec pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
-    _layer("session", "session surroundings inputs", "keyring"),
+    _layer("session", "session queries surroundings inputs", "keyring"),
     _layer("notebook", "notebook", "IPython"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),

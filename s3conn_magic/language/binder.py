@@ -20,7 +20,7 @@ from s3conn_magic.language.catalog import (
 )
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.spelling import listed
-from s3conn_magic.language.tables import TableBinder
+from s3conn_magic.language.tables import UNCHANGED, TableBinder
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from s3conn_magic.language.source import Source
 
 _PREVIEW_ROWS = 100
-_UNCHANGED = "Operation resulted in no change"
 
 
 def bind(
@@ -58,8 +57,7 @@ class _Binder:
         self._default = catalog.default.casefold() if catalog.default else None
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
-        bind_one = self._bind
-        return [bind_one(statement) for statement in statements]
+        return [*map(self._bind, statements)]
 
     @singledispatchmethod
     def _bind(self, statement: tree.Statement) -> plans.Plan:
@@ -85,7 +83,7 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: the connection {old.name} exists already.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
         kept, validate = _split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
         return plans.Create(place=place, name=name.text, options=kept, replace=bool(old), validate=validate)
@@ -101,7 +99,7 @@ class _Binder:
             self._mutable(name, may_be_transient=False)
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
             raise self._binding.error(
@@ -152,7 +150,7 @@ class _Binder:
     def _drop(self, statement: tree.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old.usages and not statement.cascade:
             raise in_use(old).at(self._binding.place(statement.name.span))

@@ -193,7 +193,7 @@ def _meant(written: str, word: str) -> str:
 def _no_connection(stop: _Stop) -> str:
     """The missing word of `CREATE S3 x`, `USE x` and their like."""
     if (
-        not stop.expected.startswith("CONNECTION")
+        stop.expected not in {"CONNECTION", "CONNECTION or TABLE"}
         or not stop.found
         or stop.word in KEYWORDS
         or nearest(stop.word, ["CONNECTION"])

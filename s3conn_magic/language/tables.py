@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING
 
-from s3conn_magic.errors import BindError
 from s3conn_magic.language import plans
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.spelling import listed, nearest
@@ -13,11 +12,12 @@ from s3conn_magic.language.spelling import listed, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from s3conn_magic.errors import Place
+    from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.binding import Binding
     from s3conn_magic.locations import Location
 
-_UNCHANGED = "Operation resulted in no change"
+UNCHANGED = "Operation resulted in no change"
+"""What a statement says that found nothing to do."""
 
 
 class TableBinder:
@@ -80,7 +80,7 @@ class TableBinder:
         self._check(statement)
         old = self._tables.get(statement.name.folded)
         if old is not None and statement.if_not_exists:
-            message = f"{_UNCHANGED}: the table {old} exists already."
+            message = f"{UNCHANGED}: the table {old} exists already."
             return plans.NoChange(place=self._binding.beginning(statement), message=message)
         if old is not None and not statement.or_replace:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
@@ -93,7 +93,7 @@ class TableBinder:
             replace=old is not None,
             columns=columns.value.reveal() if columns else None,
             text=text.value.reveal() if text else None,
-            locate=self._locate(text) if text else None,
+            locate=self._locate(written) if (written := text or columns) else None,
             location=self._place_of(location) if location else None,
             connection=self._reader(statement.using, statement) if location else None,
         )
@@ -115,7 +115,7 @@ class TableBinder:
         found = self._tables.pop(statement.name.folded, None)
         place = self._binding.beginning(statement)
         if found is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no table {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no table {statement.name.text}.")
         if found is None:
             raise self._missing(statement.name)
         return plans.DropTable(place=place, name=found)

@@ -148,9 +148,9 @@ def _(one: tree.ExplainAnalyze) -> str:
 @statement_text.register
 def _(one: tree.CreateTable) -> str:
     head = _joined("CREATE", one.or_replace and "OR REPLACE", "TABLE", one.if_not_exists and "IF NOT EXISTS")
-    place = one.location and f"LOCATION {value_text(one.location)}"
-    query = one.query and f"AS {one.query.value.reveal()}"
-    columns = one.columns and one.columns.value.reveal()
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
+    query = f"AS {one.query.value.reveal()}" if one.query else ""
+    columns = one.columns.value.reveal() if one.columns else ""
     return _joined(head, name_text(one.name.text), columns, place, _using(one.using), query)
 
 

@@ -56,3 +56,8 @@ class Path:
     def has_wildcard(self) -> bool:
         """Whether the key could be a pattern."""
         return _GLOB.search(self.location.key) is not None
+
+
+def escaped(key: str) -> str:
+    """A pattern that only this key matches."""
+    return _GLOB.sub(lambda found: f"[{found[0]}]", key)
