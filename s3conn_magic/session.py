@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, ConnectionNotFoundError, S3ConnError
+from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
@@ -18,6 +18,7 @@ from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
+from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
-    from s3conn_magic.query.engine import Engine
     from s3conn_magic.surroundings import ProgressView, Server
 
 
@@ -52,6 +52,7 @@ class Session:
         beside: Callable[[Callable[[], Any]], None] | None = None,
     ) -> None:
         self.connections = Registry()
+        self.queries = Queries(self.connections, inputs.variable)
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
         self._beside = beside
@@ -59,7 +60,6 @@ class Session:
         self._start_server = start_server
         self._server: Server | None = None
         self._note = note
-        self._engine: Engine | None = None
         self._jobs: Jobs | None = None
 
     def __repr__(self) -> str:
@@ -86,9 +86,10 @@ class Session:
             S3ConnError: what is wrong with any of them.
         """
         source = Source(text)
-        todo = bind(parse(source), source, self.connections, self._inputs)
+        todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
             _check_glob(plan)
+            self.queries.check(plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
@@ -106,6 +107,10 @@ class Session:
     def execute(self, plan: plans.Plan) -> Any:
         """The result of one plan."""
         raise NotImplementedError(type(plan).__name__)
+
+    @execute.register
+    def _queries(self, plan: QueryPlan) -> Any:
+        return self.queries.execute(plan)
 
     # Connections
 
@@ -136,14 +141,16 @@ class Session:
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
         self.connections.rename(plan.name, plan.new_name)
+        self.queries.renamed(plan.name, plan.new_name)
         return Message(f"The connection {plan.name} is now {plan.new_name}.")
 
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = self.connections.drop(plan.name)
-        for usage in dropped:
-            if usage.kind == "job":
-                self.jobs.drop(usage.name)
+        for one in dropped:
+            if one.kind == "job":
+                self.jobs.drop(one.name)
+            self.queries.forget(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
 
@@ -247,32 +254,12 @@ class Session:
     # Jobs
 
     @property
-    def engine(self) -> Engine:
-        """DuckDB, made at its first use."""
-        if self._engine is None:
-            from s3conn_magic.query.engine import Engine
-
-            self._engine = Engine(self._reader, self._inputs.variable)
-        return self._engine
-
-    def _reader(self, name: str | None) -> Connection:
-        """The connection of a name, or the one that statements without USING go through."""
-        if name is not None:
-            return self.connections.get(name)
-        if self.connections.default is not None:
-            return self.connections.get(self.connections.default)
-        found = list(self.connections)
-        if len(found) == 1:
-            return found[0]
-        raise ConnectionNotFoundError("several connections could be meant" if found else "there is no connection yet")
-
-    @property
     def jobs(self) -> Jobs:
         """The session's jobs."""
         if self._jobs is None:
             from s3conn_magic.jobs.registry import Jobs
 
-            self._jobs = Jobs(self.engine, self.connections)
+            self._jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
         return self._jobs
 
     @execute.register
@@ -287,7 +274,7 @@ class Session:
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:
         if plan.name == "DATABASE":
-            self.engine.use(plan.value)
+            self.queries.engine.use(plan.value)
         self.settings[plan.name] = plan.value
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
@@ -326,9 +313,8 @@ class Session:
         return Message("The sandbox was stopped.")
 
     def close(self) -> None:
-        """Stop what the session started."""
-        if self._engine is not None:
-            self._engine.close()
+        """Stop what the session started, and let go of its tables."""
+        self.queries.close()
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()

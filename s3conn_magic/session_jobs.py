@@ -37,8 +37,8 @@ def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
     try:
         outcome = jobs.create(plan, report)
     except QueryError as error:
-        if error.offset is not None and plan.place_of is not None:
-            error.at(plan.place_of(error.offset))
+        if error.offset is not None and plan.locate is not None:
+            error.at(plan.locate(error.offset))
         raise
     return outcome_message(jobs.get(plan.name), outcome, created=True)
 
@@ -55,7 +55,7 @@ def _(plan: plans.RunJob, jobs: Jobs, report: _Report) -> Message:
 def _(plan: plans.DropJob, jobs: Jobs, report: _Report) -> Message:
     del report
     job = jobs.drop(plan.name)
-    kept = f"the table {job.target}" if job.plan.kind == "COPY" else "what it wrote"
+    kept = f"the table {job.plan.table}" if job.plan.kind == "COPY" else "what it wrote"
     return Message(f"The job {job.name} was dropped; {kept} stays.")
 
 

@@ -112,7 +112,7 @@ def nursery() -> Iterator[Nursery]:
 
 def rows_of(run: Statements, table: str = "t", what: str = '* EXCLUDE ("$object")', order: str = "ALL") -> list[Any]:
     """The rows of a table of a session."""
-    return run.session.engine.database.execute(f"SELECT {what} FROM {table} ORDER BY {order}").fetchall()
+    return run.session.queries.engine.database.execute(f"SELECT {what} FROM {table} ORDER BY {order}").fetchall()
 
 
 @pytest.fixture(params=["moto", "rclone"])

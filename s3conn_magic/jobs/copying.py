@@ -46,6 +46,10 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         StatementInterrupted: the user stopped it; objects that were loaded stay, and none is there in part.
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
+    held = {one.name.casefold(): one for one in engine.tables}.get(run.job.plan.table.casefold())
+    if held is not None and held.location is not None:
+        hint = "Load into another table."
+        raise JobFailedError(f"the table {visible(held.name)} is over files, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     _Copying(run, engine, outcome).run()
@@ -65,7 +69,7 @@ class _Copying:
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint)
         self._forget_gone({one.location.uri for one in found})
-        self._engine.run("", lambda: self._load(found))
+        self._engine.run("", "", lambda: self._load(found))
 
     def _forget_gone(self, there: set[str]) -> None:
         """An object that is gone can't fail any more."""

@@ -47,7 +47,7 @@ class _Inserting:
         self._job, self._connection = run.job, run.job.connection
         self._format = Format.of(run.job)
         self._names = Names(run.job, self._format.suffix)
-        self._query = run.job.plan.query.reveal() if run.job.plan.query else ""
+        self._query = run.job.plan.text
         self._began = time.monotonic()
 
     def run(self) -> None:
@@ -123,15 +123,15 @@ class _Inserting:
         """Have DuckDB write the result; gives the number of rows."""
         files = OutputFileSystem()
         files.sink = sink
-        copy = f"COPY ({self._query}\n) TO '{files.path}' {self._format.sql}"
+        before, after = "COPY (", f"\n) TO '{files.path}' {self._format.sql}"
         rows: list[int] = []
 
         def work() -> None:
             sink.failed = self._engine.filesystem.scope.failed
             with _registered(self._engine, files), _times(self._engine, window):
-                rows.extend(self._engine.execute(copy, names=self._query))
+                rows.append(self._engine.count(self._query, before, after))
 
-        answer = self._engine.run(self._query, work)
+        answer = self._engine.run(self._query, before, work)
         self._outcome.connections.update(answer.connections)
         return rows[0]
 

@@ -98,11 +98,6 @@ class Job:
         """As written when it was created."""
         return self.plan.name
 
-    @property
-    def target(self) -> str:
-        """The table of a COPY, as it is shown."""
-        return ".".join(self.plan.table)
-
     def option(self, name: str, default: Any = None) -> Any:
         """The value of an option, or the default."""
         return self.plan.options.get(name, default)

@@ -44,7 +44,7 @@ class Ledger:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, job: Job) -> None:
         self._database = database
-        self._of = [job.name.casefold(), job.plan.location.bucket, ".".join(job.plan.table).casefold()]
+        self._of = [job.name.casefold(), job.plan.location.bucket, job.plan.table.casefold()]
         database.execute(_MADE)
 
     def loaded(self) -> Mapping[str, Loaded]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.jobs.values import Content
 from s3conn_magic.objects.compression import compression_of, unpack
+from s3conn_magic.query.paths import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,8 +91,7 @@ def _told(key: str, head: bytes) -> str:
 
 
 def _path(job: Job, one: Candidate) -> str:
-    key = "".join(f"[{char}]" if char in "*?[{}" else char for char in one.location.key)
-    return f"s3://{job.connection.name}@{one.location.bucket}/{key}"
+    return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
 
 
 def quoted(text: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from s3conn_magic.language.jobs.plans import CreateJob
     from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.tables import Table
 
     _Report = Callable[[Progress], None] | None
 
@@ -26,12 +27,16 @@ class Jobs:
     """Jobs by name without case, in the order of their making.
 
     Args:
-        engine: what runs them.
+        engine_of: gives what runs them.
         connections: the session's; each job is a usage of those that it needs.
+        depends: is told of each table that has got rows.
     """
 
-    def __init__(self, engine: Engine, connections: Registry) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine_of: Callable[[], Engine], connections: Registry, depends: Callable[[Table], None]
+    ) -> None:
+        self._engine_of = engine_of
+        self._depends = depends
         self._connections = connections
         self._jobs: dict[str, Job] = {}
 
@@ -81,7 +86,7 @@ class Jobs:
         job.last_run = datetime.now(UTC)
         run, outcome = Run(job, job.runs, job.last_run, report), Outcome()
         try:
-            self._steps(job)(run, self._engine, outcome)
+            self._steps(job)(run, self._engine_of(), outcome)
         except StatementInterrupted as error:
             job.state = "interrupted"
             error.notes += (_so_far(job, outcome),)
@@ -102,7 +107,17 @@ class Jobs:
             return outcome
         finally:
             job.add(outcome)
+            if job.plan.kind == "COPY":
+                self._note_table(job)
         raise failure
+
+    def _note_table(self, job: Job) -> None:
+        """Have the table of a COPY among those of the session, where there is one now."""
+        from s3conn_magic.jobs.tables import Table as Columns
+
+        engine = self._engine_of()
+        if Columns(engine.database, job.plan.table).columns():
+            self._depends(engine.tables.loaded(job.plan.table, (job.connection.name,)))
 
     def _steps(self, job: Job) -> Callable[[Run, Engine, Outcome], None]:
         if job.plan.kind == "COPY":
@@ -132,7 +147,8 @@ class Jobs:
         if job.plan.kind == "COPY":
             from s3conn_magic.jobs.ledger import Ledger
 
-            self._engine.run("", Ledger(self._engine.database, job).clear)
+            engine = self._engine_of()
+            engine.run("", "", lambda: Ledger(engine.database, job).clear())
         self.forget(name)
         return job
 

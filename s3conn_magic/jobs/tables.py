@@ -21,26 +21,25 @@ _FAMILIES = (_NUMBER, _TIME, _NESTED)
 _TEXTS = {"VARCHAR", "JSON"}
 _COLUMNS = (
     "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
-    " AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) ORDER BY column_index"
+    " AND schema_name = 'main' AND lower(table_name) = lower(?) ORDER BY column_index"
 )
 
 
 class Table:
-    """A table by its name of one to three parts; the first of three, a catalog of Upsolver's, is left out."""
+    """A table by its name, as the database has it."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, parts: tuple[str, ...]) -> None:
+    def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:
         self._database = database
-        self.name = parts[-1]
-        self.schema = parts[-2] if len(parts) > 1 else "main"
+        self.name = name
 
     @property
     def sql(self) -> str:
         """The name in a statement."""
-        return f"{identifier(self.schema)}.{identifier(self.name)}"
+        return f"main.{identifier(self.name)}"
 
     def columns(self) -> dict[str, str]:
         """Types by the name of the column; empty when there is no such table."""
-        return dict(self._database.execute(_COLUMNS, [self.schema, self.name]).fetchall())
+        return dict(self._database.execute(_COLUMNS, [self.name]).fetchall())
 
     def fit(self, wanted: Mapping[str, str]) -> None:
         """Make the table, or have it take rows of these columns without loss.
@@ -61,7 +60,6 @@ class Table:
                 self._alter(f"ALTER COLUMN {identifier(old)} SET DATA TYPE {wider}")
 
     def _make(self, wanted: Mapping[str, str]) -> None:
-        self._database.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(self.schema)}")
         columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in wanted.items())
         self._database.execute(f"CREATE TABLE {self.sql} ({columns})")
 

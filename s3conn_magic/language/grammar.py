@@ -36,7 +36,7 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
-from s3conn_magic.language.tokens import WHITE
+from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _FREE = {
     "AGE",
     "ALL",
+    "AS",
     "BUCKETS",
     "CONNECTIONS",
     "COPY",
     "ENV",
     "ERRORS",
+    "EXPLAIN",
     "EXTENSION",
     "FROM",
     "HELP",
@@ -75,6 +77,8 @@ _FREE = {
     "STOP",
     "STORAGE_CLASS",
     "SYNC",
+    "TABLE",
+    "TABLES",
     "TEST",
     "USE",
 }
@@ -132,6 +136,22 @@ by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
+# Queries, which are the engine's to read: all that matters here is where they end
+
+_HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
+_QUERY = rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM){WORD_END}(?:[^;'"$]++|{_HELD}|\$)*+"""
+_BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
+_COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
+
+
+def _sql(found: str, at: int) -> tree.SqlText:
+    written = found.rstrip(WHITE)
+    return tree.SqlText(Secret(written), Span(at, at + len(written)))
+
+
+query = Terminal(_QUERY, "a query", _sql)
+columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
+
 # Statements
 
 _settings = fields("settings", options)
@@ -148,31 +168,43 @@ _list_clause = (
     | limit
 )
 
-_created = variant(jobs.CREATED, jobs.create(name)) | variant(
-    tree.CreateConnection,
-    (flag("or_replace", "OR REPLACE") - words("S3 CONNECTION") | words("S3 CONNECTION"))
-    - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
-    - named
-    - pp.Opt(_settings),
-)
-create = variants(words("CREATE") - _created.set_name("S3 CONNECTION or JOB"))
+_if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
+_made = (
+    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - named - pp.Opt(_settings))
+    | variant(
+        tree.CreateTable,
+        words("TABLE")
+        - _if_not_exists
+        - named
+        - pp.Opt(field("columns", columns))
+        - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
+        - pp.Opt(field("query", words("AS") - query)),
+    )
+    | variant(jobs.CREATED, jobs.create(name, query))
+).set_name("S3 CONNECTION, TABLE or JOB")
+create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
     words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
-_dropped = variant(DropJob, words("JOB") - if_exists - named) | variant(
-    tree.DropConnection,
-    (words("S3 CONNECTION") | words("CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
-)
-drop = variants(words("DROP") - _dropped.set_name("CONNECTION or JOB"))
+_dropped = (
+    variant(
+        tree.DropConnection,
+        (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
+    )
+    | variant(tree.DropTable, words("TABLE") - if_exists - named)
+    | variant(DropJob, words("JOB") - if_exists - named)
+).set_name("CONNECTION, TABLE or JOB")
+drop = variants(words("DROP") - _dropped)
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
     | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(tree.ShowSettings, words("SETTINGS"))
+    | variant(tree.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
     | variant(ShowJobs, words("JOBS") - pp.Opt(like))
     | variant(ShowJobErrors, words("JOB") - named - words("ERRORS"))
-).set_name("CONNECTIONS, BUCKETS, SETTINGS, JOBS, JOB or CREATE S3 CONNECTION")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
@@ -195,6 +227,8 @@ preview = builds(
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
 _setting_value = field("value", (_all | value).set_name("a value")).set_name("a value")
+select = builds(tree.Query, field("query", query))
+explain = builds(tree.ExplainAnalyze, words("EXPLAIN ANALYZE") - field("query", query))
 set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
 start = builds(tree.StartSandbox, words("START SANDBOX"))
 stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
@@ -214,6 +248,8 @@ statement = (
     | analyze
     | preview
     | set_
+    | explain
+    | select
     | start
     | stop
     | help_

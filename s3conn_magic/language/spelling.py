@@ -15,7 +15,8 @@ _LONG = 64
 
 def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
     """Insertions, deletions, changes and swaps of neighbours between two words; `within + 1` stands for more."""
-    if abs(len(one) - len(other)) > within:
+    # One edit changes at most two of the letters that only one of them has.
+    if abs(len(one) - len(other)) > within or len(set(one) ^ set(other)) > 2 * within:
         return within + 1
     one, other = _unlike(one, other)
     far = within + 1

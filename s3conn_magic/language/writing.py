@@ -68,7 +68,7 @@ def _(one: tree.ShowCreate) -> str:
 
 @statement_text.register
 def _(one: tree.TestConnection) -> str:
-    place = one.location and f"LOCATION {value_text(one.location)}"
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
     return _joined(f"TEST CONNECTION {name_text(one.name.text)}", place, one.with_write and "WITH WRITE")
 
 
@@ -90,7 +90,7 @@ def _(one: tree.ShowBuckets) -> str:
 @statement_text.register
 def _(one: tree.ListObjects) -> str:
     flags = _joined(one.recursive and "RECURSIVE", one.versions and "VERSIONS")
-    matching = one.matching and f"MATCHING {value_text(one.matching)}"
+    matching = f"MATCHING {value_text(one.matching)}" if one.matching else ""
     return _joined("LIST", _value(one.location), _using(one.using), flags, matching, _limit(one.limit))
 
 
@@ -106,7 +106,8 @@ def _(_: tree.ExploreAll) -> str:
 
 @statement_text.register
 def _(one: tree.Analyze) -> str:
-    by, depth = one.by != "PREFIX" and f"BY {one.by}", one.depth and f"DEPTH {one.depth.value}"
+    by = one.by != "PREFIX" and f"BY {one.by}"
+    depth = f"DEPTH {one.depth.value}" if one.depth else ""
     return _joined("ANALYZE", _value(one.location), _using(one.using), by, depth)
 
 
@@ -141,6 +142,35 @@ def _(one: JobStatement) -> str:
     return job_text(one)
 
 
+@statement_text.register
+def _(one: tree.Query) -> str:
+    return one.query.value.reveal()
+
+
+@statement_text.register
+def _(one: tree.ExplainAnalyze) -> str:
+    return f"EXPLAIN ANALYZE {one.query.value.reveal()}"
+
+
+@statement_text.register
+def _(one: tree.CreateTable) -> str:
+    head = _joined("CREATE", one.or_replace and "OR REPLACE", "TABLE", one.if_not_exists and "IF NOT EXISTS")
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
+    query = f"AS {one.query.value.reveal()}" if one.query else ""
+    columns = one.columns.value.reveal() if one.columns else ""
+    return _joined(head, name_text(one.name.text), columns, place, _using(one.using), query)
+
+
+@statement_text.register
+def _(one: tree.DropTable) -> str:
+    return _joined("DROP TABLE", one.if_exists and "IF EXISTS", name_text(one.name.text))
+
+
+@statement_text.register
+def _(one: tree.ShowTables) -> str:
+    return _joined("SHOW TABLES", _like(one.like))
+
+
 def value_text(value: tree.Value) -> str:
     """A value as it is written, secrets too."""
     if isinstance(value, tree.StringLiteral):
@@ -154,7 +184,7 @@ def value_text(value: tree.Value) -> str:
     return source_text(value)
 
 
-def _joined(*parts: str | bool | None) -> str:
+def _joined(*parts: str | bool) -> str:
     """The parts that there are, with a blank between them."""
     return " ".join(part for part in parts if isinstance(part, str) and part)
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query import sources
-from s3conn_magic.query.faults import interrupted, told, translate, visible_lines
+from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.parsing import Mentioned, mentioned
+from s3conn_magic.query.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.errors import S3ConnError
     from s3conn_magic.query.reading import Reading
 
 _Result = TypeVar("_Result")
@@ -42,6 +44,8 @@ _SETTINGS = (
     # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
     "SET enable_external_file_cache = false",
     "SET async_threads = 16",
+    # Large ranges come in one piece, and are asked for by several requests here.
+    "SET external_file_cache_remote_max_block_size = 67108864",
 )
 
 
@@ -63,7 +67,7 @@ class Answer:
 
 
 class Engine:
-    """DuckDB, made at the first query.
+    """DuckDB, made at the first query, and the tables in it (`tables`).
 
     Args:
         connection_of: the connection of a name, or the session's own for None.
@@ -78,6 +82,7 @@ class Engine:
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
+        self.tables = Tables(self)
 
     @property
     def database(self) -> duckdb.DuckDBPyConnection:
@@ -104,6 +109,7 @@ class Engine:
             if failure is not None:
                 self._path, self._database = before, old
                 raise failure
+            self.tables.discover()
         if old is not None:
             old.close()
 
@@ -154,29 +160,41 @@ class Engine:
             StatementInterrupted: the user interrupted it.
             S3ConnError: what it reads could not be read.
         """
-        return self.run(sql, lambda: self._table(sql))
+        return self.run(sql, "", lambda: self._table(sql))
 
-    def run(self, sql: str, work: Callable[[], Any]) -> Answer:
-        """Do some work with the database in the scope of one query; `sql` is the query whose names and errors count.
+    def execute(self, sql: str, before: str, *, parsed: bool = True) -> Answer:
+        """Run a query as the last part of a statement that begins otherwise, such as `CREATE TABLE t AS`.
+
+        `parsed` False is for a part that is no query, such as a list of columns.
+
+        Raises:
+            As `query`; offsets are those in `sql`.
+        """
+        return self.run(sql, before, lambda: self._done(sql, before, parsed=parsed))
+
+    def explain(self, sql: str) -> Answer:
+        """Run a query and say where its time went: a table whose only column is DuckDB's profile.
+
+        Raises:
+            As `query`.
+        """
+        before = "EXPLAIN ANALYZE "
+        return self.run(sql, before, lambda: self._done(sql, before))
+
+    def run(self, sql: str, before: str, work: Callable[[], Any]) -> Answer:
+        """Do some work with the database in the scope of one query.
+
+        Args:
+            sql: the query whose errors are told.
+            before: what stands before it in what is executed.
+            work: does it, in another thread.
 
         Raises:
             As `query`.
         """
         with self._lock, self.filesystem.query() as reading:
-            table = self._guarded(work, sql, reading)
+            table = self._guarded(work, sql, before, reading)
             return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
-
-    def explain(self, sql: str) -> tuple[str, Answer]:
-        """Run a query and say how: DuckDB's profile, and what was read."""
-        profile: list[str] = []
-
-        def work() -> pa.Table:
-            table = self._table(f"EXPLAIN ANALYZE {sql}", names=sql)
-            profile.extend(str(one) for one in table.column(table.num_columns - 1).to_pylist())
-            return table
-
-        answer = self.run(sql, work)
-        return "\n".join(profile), answer
 
     def close(self) -> None:
         """Let go of the database and its tables."""
@@ -190,20 +208,28 @@ class Engine:
 
     # Running
 
-    def _table(self, sql: str, *, names: str | None = None) -> pa.Table:
-        found = mentioned(self.database, names or sql)
-        with self._registered(found) as parameters:
+    def _table(self, sql: str) -> pa.Table:
+        with self._registered(mentioned(self.database, sql)) as parameters:
             relation = self.database.sql(sql, params=dict(parameters) or None)
             return relation.to_arrow_table()
 
-    def execute(self, sql: str, *, names: str) -> list[int]:
-        """Execute a statement within `run`: the first column of its result. `names` is the query in it.
+    def _done(self, sql: str, before: str, *, parsed: bool = True) -> pa.Table:
+        import pyarrow as pa
+
+        found = mentioned(self.database, sql) if parsed else Mentioned((), ())
+        with self._registered(found) as parameters:
+            rows = self.database.execute(before + sql, dict(parameters) or None).fetchall()
+        return pa.table({"result": [str(row[-1]) for row in rows]})
+
+    def count(self, sql: str, before: str, after: str) -> int:
+        """Execute a statement around a query, within `run`: the number of rows that DuckDB says it was.
 
         Raises:
             duckdb.Error, S3ConnError: as it comes; `run` translates them.
         """
-        with self._registered(mentioned(self.database, names)) as parameters:
-            return [int(row[0]) for row in self.database.execute(sql, dict(parameters) or None).fetchall()]
+        with self._registered(mentioned(self.database, sql)) as parameters:
+            ((count, *_),) = self.database.execute(f"{before}{sql}{after}", dict(parameters) or None).fetchall()
+        return int(count)
 
     @contextmanager
     def _registered(self, found: Mentioned) -> Iterator[Mapping[str, Any]]:
@@ -220,15 +246,27 @@ class Engine:
             for name in made:
                 self.database.unregister(name)
 
-    def _guarded(self, work: Callable[[], _Result], sql: str, reading: Reading) -> _Result:
+    def _guarded(self, work: Callable[[], _Result], sql: str, before: str, reading: Reading) -> _Result:
         """Do it in a thread of its own, so that the interrupt button works; errors are those of this package."""
         try:
             return self._interruptible(work, reading)
         except KeyboardInterrupt:
-            failure: Exception = interrupted()
+            failure: S3ConnError = interrupted()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
-            failure = translate(self._placed(error, sql, reading), sql, reading)
+            failure = translate(moved(self._placed(error, sql, reading), len(before.encode())), sql, reading)
+        if name := unknown_table(failure):
+            failure.hint = self._advice(name)
         raise failure
+
+    def _advice(self, name: str) -> str:
+        """What to do about a name that is no table."""
+        if any(one.declared and one.name.casefold() == name.casefold() for one in self.tables):
+            return f"The table {name} has no columns yet: they come with what is loaded into it."
+        try:
+            value = self._variable_of(name)
+        except LookupError:
+            return "SHOW TABLES; shows the tables. DataFrames, Polars frames and Arrow tables are found by their names."
+        return f"The Python variable {name} is a {type(value).__name__}, which is no table."
 
     def _interruptible(self, work: Callable[[], _Result], reading: Reading) -> _Result:
         if self._thread is None:
@@ -263,20 +301,8 @@ class Engine:
             with self._registered(mentioned(self.database, sql)) as parameters:
                 self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
-            return _moved(again, error)
+            found = moved(again, len("EXPLAIN "))
+            return found if told(found)["exception_message"] == told(error)["exception_message"] else error
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error
-
-
-def _moved(error: duckdb.Error, before: Exception) -> Exception:
-    """An error about `EXPLAIN query` as one about the query, if it is the same and has a place."""
-    import duckdb
-
-    said, first = told(error), told(before)
-    if said["exception_message"] != first["exception_message"] or "position" not in said:
-        return before
-    import json
-
-    said["position"] = str(int(said["position"]) - len("EXPLAIN "))
-    return duckdb.Error(json.dumps(said))

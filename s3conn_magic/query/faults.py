@@ -16,6 +16,8 @@ _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _NO_FILES = "No files found that match"
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
+_NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist')
+_CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
 _TEXT_FORM = re.compile(r"\A[A-Z][A-Za-z ]*Error: ")
 
 
@@ -27,7 +29,7 @@ def refused(sql: str, message: str, position: Any) -> QueryError:
         message: DuckDB's words.
         position: byte of the query that it points at, or None.
     """
-    error = QueryError(masked(message, sql))
+    error = QueryError(_CANDIDATE.sub("", masked(message, sql)))
     error.offset = _offset(sql, position)
     return error
 
@@ -67,6 +69,22 @@ def told(error: BaseException) -> dict[str, Any]:
     if isinstance(found, dict) and "exception_message" in found:
         return found
     return {"exception_message": _TEXT_FORM.sub("", str(error).partition("\n\nLINE ")[0])}
+
+
+def moved(error: Exception, by: int) -> Exception:
+    """An error about a text as one about what follows its first bytes."""
+    import duckdb
+
+    said = told(error)
+    if not by or not isinstance(error, duckdb.Error) or "position" not in said:
+        return error
+    return type(error)(json.dumps({**said, "position": str(int(said["position"]) - by)}))
+
+
+def unknown_table(error: S3ConnError) -> str | None:
+    """The name of the table that an error says there is none of."""
+    found = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
+    return found[1] if found else None
 
 
 def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:

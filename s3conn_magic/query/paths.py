@@ -11,6 +11,7 @@ from s3conn_magic.locations import Location
 
 _SCHEME = "s3://"
 _GLOB = re.compile(r"[*?\[{]")
+_SPECIAL = re.compile(r"[*?\[{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,8 @@ class Path:
     def has_wildcard(self) -> bool:
         """Whether the key could be a pattern."""
         return _GLOB.search(self.location.key) is not None
+
+
+def escaped(key: str) -> str:
+    """A pattern that only this key matches."""
+    return _SPECIAL.sub(lambda found: f"[{found[0]}]", key)

@@ -34,7 +34,7 @@ def _row(job: Job) -> tuple[Any, ...]:
         _TYPES[job.plan.kind],
         job.connection.name,
         job.plan.location.uri,
-        job.target or None,
+        job.plan.table or None,
         job.state,
         job.runs,
         job.objects,
@@ -68,10 +68,10 @@ def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
 
 def _loaded(job: Job, outcome: Outcome) -> str:
     if not outcome.objects:
-        return f"There was nothing new to load into {job.target}."
+        return f"There was nothing new to load into {job.plan.table}."
     replaced = f", of which {outcome.replaced:,} replaced an earlier version" if outcome.replaced else ""
     what = f"{_count(outcome.objects, 'object')}{replaced} ({_count(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
-    return f"Loaded {what} into {job.target}."
+    return f"Loaded {what} into {job.plan.table}."
 
 
 def _written(outcome: Outcome) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,9 @@ from s3conn_magic.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from s3conn_magic.errors import Place
     from s3conn_magic.language.binding import Binding
     from s3conn_magic.language.catalog import Known
+    from s3conn_magic.language.statements import SqlText
 
 _NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
@@ -38,12 +39,20 @@ class JobBinder:
         binding: reads values.
         known: the connections there are, by folded name; a job that is made becomes a usage of its connections.
         existing: the connection of a name, or the error that there is none.
+        made: is told of each table that a job loads into.
     """
 
-    def __init__(self, binding: Binding, known: dict[str, Known], existing: Callable[[Name], Known]) -> None:
+    def __init__(
+        self,
+        binding: Binding,
+        known: dict[str, Known],
+        existing: Callable[[Name], Known],
+        made: Callable[[str], None],
+    ) -> None:
         self._binding = binding
         self._known = known
         self._existing = existing
+        self._made = made
 
     def _jobs(self) -> dict[str, str]:
         """Names of the jobs, by folded name."""
@@ -61,19 +70,23 @@ class JobBinder:
 
     @bind.register
     def _copy(self, statement: tree.CreateCopyJob) -> plans.Plan:
-        return self._create(statement, "COPY", {"table": statement.into.parts})
+        *ignored, table = statement.into.parts
+        plan = self._create(statement, "COPY", {"table": table})
+        if not isinstance(plan, jobs.CreateJob):
+            return plan
+        self._made(table)
+        self._depend(plan.connection, plans.Usage("table", table))
+        note = f"{'.'.join(ignored)}: accepted, without effect on one machine; the table is {table}." if ignored else ""
+        return replace(plan, note="\n".join(one for one in (plan.note, note) if one))
 
     @bind.register
     def _insert(self, statement: tree.CreateInsertJob) -> plans.Plan:
         query = statement.query
         others = tuple(dict.fromkeys(self._mentioned(query)))
-        particular = {"query": query.value, "place_of": partial(self._within, query.span.start), "others": others}
-        return self._create(statement, "INSERT", particular)
+        locate = partial(self._binding.place_within, query.span)
+        return self._create(statement, "INSERT", {"text": query.value.reveal(), "locate": locate, "others": others})
 
-    def _within(self, start: int, offset: int) -> Place:
-        return self._binding.place(Span(start + offset, start + offset + 1))
-
-    def _mentioned(self, query: tree.Expression) -> Iterable[str]:
+    def _mentioned(self, query: SqlText) -> Iterable[str]:
         """The connections that a query names in its locations."""
         for found in _MENTIONED.finditer(query.value.reveal()):
             at = query.span.start + found.start(1)
@@ -92,7 +105,7 @@ class JobBinder:
                 return plans.NoChange(place=place, message=f"{_UNCHANGED}: the job {old} exists already.")
             raise job_exists(old).at(self._binding.place(name.span))
         for used in {connection.name, *particular.get("others", ())}:
-            self._depend(used, name.text)
+            self._depend(used, plans.Usage("job", name.text))
         return jobs.CreateJob(
             place=place,
             name=name.text,
@@ -104,10 +117,10 @@ class JobBinder:
             **particular,
         )
 
-    def _depend(self, connection: str, job: str) -> None:
+    def _depend(self, connection: str, usage: plans.Usage) -> None:
         found = self._known[connection.casefold()]
-        usages = (*found.usages, plans.Usage("job", job))
-        self._known[connection.casefold()] = found._replace(usages=usages)
+        if usage not in found.usages:
+            self._known[connection.casefold()] = found._replace(usages=(*found.usages, usage))
 
     # Options
 

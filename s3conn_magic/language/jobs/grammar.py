@@ -13,6 +13,7 @@ from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
     Node,
+    RuleError,
     Terminal,
     builds,
     field,
@@ -133,21 +134,22 @@ table = leaf(
     tree.TableName,
     lambda raw: tuple(map(_unquoted, re.findall(_PART, raw))),
 )
-query = _sql(rf"(?ai:SELECT|WITH|FROM){WORD_END}(?:[^;'\"]|{_STRING}|{_QUOTED})*+", "SELECT")
 
 # Statements
 
 
 def _created(**given: Any) -> tree.JobStatement:
+    if given.pop("or_replace", False):
+        raise RuleError(given["span"].start, "a job is not replaced; DROP JOB forgets it, and CREATE JOB makes another")
     kind: Callable[..., tree.JobStatement] = tree.CreateCopyJob if "into" in given else tree.CreateInsertJob
     return kind(**given)
 
 
-def create(name: pp.ParserElement) -> pp.ParserElement:
-    """What follows CREATE; `name` is the rule of names."""
+def create(name: pp.ParserElement, query: pp.ParserElement) -> pp.ParserElement:
+    """What follows CREATE; the rules are those of names and of queries."""
     connection = field("connection", name).set_name("a connection's name")
     copy = words("COPY FROM S3") - connection - pp.Opt(options) - words("INTO") - field("into", table)
-    insert = words("INSERT INTO S3") - connection - pp.Opt(options) - field("query", query).set_name("SELECT")
+    insert = words("INSERT INTO S3") - connection - pp.Opt(options) - field("query", query)
     return (
         (flag("sync", "SYNC") - words("JOB") | words("JOB"))
         - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import Place
     from s3conn_magic.language.jobs.options import Kind
     from s3conn_magic.locations import Location
-    from s3conn_magic.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +31,9 @@ class CreateJob(JobPlan):
         others: names of the connections that its query names.
         location: where it reads or writes.
         options: what was given, by name; LOCATION, BUCKET and PREFIX are in `location`.
-        table: parts of the table's name, of a COPY.
-        query: SQL, of an INSERT.
-        place_of: where a character of the query is in the cell.
+        table: name of the table, of a COPY.
+        text: the query, of an INSERT.
+        locate: where a character of the query is in the cell.
         note: what to say of options that have no effect here, or empty.
     """
 
@@ -44,9 +43,9 @@ class CreateJob(JobPlan):
     others: tuple[str, ...] = ()
     location: Location
     options: Mapping[str, Any]
-    table: tuple[str, ...] = ()
-    query: Secret | None = None
-    place_of: Callable[[int], Place] | None = field(default=None, compare=False)
+    table: str = ""
+    text: str = field(default="", repr=False)
+    locate: Callable[[int], Place] | None = field(default=None, compare=False)
     note: str = ""
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from s3conn_magic.language.source import Span
-    from s3conn_magic.language.statements import BooleanLiteral, IntegerLiteral, StringLiteral, VariableSource
+    from s3conn_magic.language.statements import BooleanLiteral, IntegerLiteral, SqlText, StringLiteral, VariableSource
     from s3conn_magic.secrets import Secret
 
 
@@ -33,7 +33,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """SQL as written: an expression, or a query. It may hold a literal that is a secret."""
+    """An expression of SQL as written. It may hold a literal that is a secret."""
 
     value: Secret
     span: Span = field(compare=False)
@@ -85,7 +85,7 @@ class CreateInsertJob(JobStatement):
 
     name: Name
     connection: Name
-    query: Expression
+    query: SqlText
     settings: tuple[JobSetting, ...] = ()
     sync: bool = False
     if_not_exists: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import singledispatch
 from typing import Any
 
 from s3conn_magic.language.binding import quoted
@@ -42,22 +43,24 @@ def _setting(one: tree.JobSetting) -> str:
     return f"{name} = {_value(one.value)}"
 
 
+@singledispatch
 def _value(value: Any) -> str:
-    if isinstance(value, StringLiteral):
-        return quoted(value.value.reveal())
-    if isinstance(value, tree.Expression):
-        return value.value.reveal()
-    if isinstance(value, BooleanLiteral):
-        return str(value.value).upper()
-    if isinstance(value, IntegerLiteral):
-        return str(value.value)
-    if isinstance(value, tree.Interval):
-        return f"{value.value // timedelta(seconds=1)} SECONDS"
-    if isinstance(value, VariableSource):
-        return f"${value.name}"
-    if isinstance(value, Name):
-        return _in_quotes(value.text)
-    return f"({', '.join(_setting(one) if isinstance(one, tree.JobSetting) else _value(one) for one in value.items)})"
+    raise NotImplementedError(type(value).__name__)
+
+
+_value.register(StringLiteral, lambda one: quoted(one.value.reveal()))
+_value.register(tree.Expression, lambda one: one.value.reveal())
+_value.register(BooleanLiteral, lambda one: str(one.value).upper())
+_value.register(IntegerLiteral, lambda one: str(one.value))
+_value.register(tree.Interval, lambda one: f"{one.value // timedelta(seconds=1)} SECONDS")
+_value.register(VariableSource, lambda one: f"${one.name}")
+_value.register(Name, lambda one: _in_quotes(one.text))
+
+
+@_value.register(tree.Group)
+def _(group: tree.Group) -> str:
+    items = (_setting(one) if isinstance(one, tree.JobSetting) else _value(one) for one in group.items)
+    return f"({', '.join(items)})"
 
 
 def _in_quotes(name: str) -> str:
