@@ -9,7 +9,7 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "CREATE JOB",
         "CREATE [SYNC] JOB [IF NOT EXISTS] job [option = value ...]"
         " AS {COPY FROM S3 name [option = value ...] INTO table"
-        " | INSERT INTO S3 name [option = value ...] SELECT ...}",
+        " | INSERT INTO S3 name [option = value ...] query}",
         "Make a job and run it. COPY FROM S3 loads each object below a location into a table, once: all of its rows or"
         " none. INSERT INTO S3 writes the result of a query as one object, which is there whole or not at all. The"
         " statement returns when the run is over, with SYNC and without.",
