@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.session import Session
 
-__all__ = ["Connection", "S3ConnError", "Session", "connection", "execute", "load_ipython_extension"]
+__all__ = [
+    "Connection",
+    "S3ConnError",
+    "Session",
+    "connection",
+    "execute",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 __version__ = "0.1.0"
 
 _HOMES = {"Connection": "connections.connection", "S3ConnError": "errors", "Session": "session"}
@@ -29,13 +37,28 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic to a kernel; loading it again keeps the session."""
+    """Add the `%%upsql` magic, its completion and its help to a kernel; loading it again keeps the session."""
+    from s3conn_magic.notebook.completion import add_completion
+    from s3conn_magic.notebook.inspection import add_inspection
     from s3conn_magic.notebook.magic import UpsqlMagics
 
-    if UpsqlMagics.__name__ not in shell.magics_manager.registry:
-        shell.register_magics(
-            UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))
-        )
+    magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
+        shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside)
+    )
+    shell.register_magics(magics)
+    add_completion(shell, lambda: magics.session_so_far)
+    add_inspection(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magic, its completion and its help away; `execute` and another load find the session as it was."""
+    from s3conn_magic.notebook.completion import remove_completion
+    from s3conn_magic.notebook.inspection import remove_inspection
+
+    remove_completion(shell)
+    remove_inspection(shell)
+    for functions in shell.magics_manager.magics.values():
+        functions.pop("upsql", None)
 
 
 def execute(text: str) -> Any:

@@ -72,6 +72,16 @@ class Outcome:
         return repr([message["content"] for message in self.messages if message["msg_type"] not in echo] + [self.reply])
 
 
+@dataclass(frozen=True)
+class Completed:
+    """What a kernel offers: texts in order, what they stand in place of, and the type of each."""
+
+    matches: tuple[str, ...]
+    replaced: str
+    types: dict[str, str]
+    outcome: Outcome
+
+
 class Kernel:
     """One kernel process with this repository on its path; `client` is its BlockingKernelClient."""
 
@@ -117,6 +127,33 @@ class Kernel:
             allow_stdin=True,
             stdin_hook=lambda _: self.client.input(next(typed)),
         )
+        return Outcome(reply, messages)
+
+    def complete(self, marked: str) -> Completed:
+        """What the kernel offers in a cell at `|`, the cursor."""
+        cell, at = marked.replace("|", "", 1), marked.index("|")
+        outcome = self._ask(self.client.complete(cell, at))
+        content = outcome.reply["content"]
+        types = {one["text"]: one["type"] for one in content["metadata"].get("_jupyter_types_experimental", ())}
+        replaced = cell[content["cursor_start"] : content["cursor_end"]]
+        return Completed(tuple(content["matches"]), replaced, types, outcome)
+
+    def inspect(self, marked: str) -> dict[str, Any]:
+        """What it says of what stands in a cell at `|`, as a MIME bundle; empty for nothing."""
+        outcome = self._ask(self.client.inspect(marked.replace("|", "", 1), marked.index("|")))
+        found: dict[str, Any] = outcome.reply["content"]["data"]
+        return found
+
+    def _ask(self, sent: str, timeout: float = 60.0) -> Outcome:
+        """The reply to a message, and what the kernel sent until it was done with it."""
+        messages: list[Message] = []
+        while not messages or messages[-1]["content"].get("execution_state") != "idle":
+            message = self.client.get_iopub_msg(timeout=timeout)
+            if message["parent_header"].get("msg_id") == sent:
+                messages.append(message)
+        reply = self.client.get_shell_msg(timeout=timeout)
+        while reply["parent_header"].get("msg_id") != sent:
+            reply = self.client.get_shell_msg(timeout=timeout)
         return Outcome(reply, messages)
 
     def interrupt(self) -> None:

@@ -140,6 +140,7 @@ def test_the_public_names_are_these():
         "connection",
         "execute",
         "load_ipython_extension",
+        "unload_ipython_extension",
     ]
     assert all(getattr(s3conn_magic, name) for name in s3conn_magic.__all__)
 

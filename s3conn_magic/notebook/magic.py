@@ -28,6 +28,12 @@ _INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
 _MAGIC = "%%upsql"
 
 
+def _overview() -> str:
+    from s3conn_magic.language.help import overview
+
+    return overview()
+
+
 @magics_class
 class UpsqlMagics(Magics):
     """Holds the session of a kernel.
@@ -52,6 +58,11 @@ class UpsqlMagics(Magics):
         return self._session
 
     @property
+    def session_so_far(self) -> Session | None:
+        """The kernel's session, if it was used already."""
+        return self._session
+
+    @property
     def _namespace(self) -> dict[str, Any]:
         names: dict[str, Any] = self._kernel.user_ns
         return names
@@ -70,6 +81,9 @@ class UpsqlMagics(Magics):
             return results
         self._namespace[into] = results
         return None
+
+    # What `%upsql?` shows: IPython asks an object for this before it looks at its docstring.
+    upsql.getdoc = _overview  # type: ignore[union-attr]
 
     def _run(self, text: str, *, shown: bool) -> Any:
         """The last result; those before it are displayed. Every error leaves by here."""

@@ -145,9 +145,9 @@ def _created(**given: Any) -> tree.JobStatement:
     return kind(**given)
 
 
-def create(name: pp.ParserElement, query: pp.ParserElement) -> pp.ParserElement:
-    """What follows CREATE; the rules are those of names and of queries."""
-    connection = field("connection", name).set_name("a connection's name")
+def create(name: pp.ParserElement, reached: pp.ParserElement, query: pp.ParserElement) -> pp.ParserElement:
+    """What follows CREATE; the rules are those of names, of names of connections, and of queries."""
+    connection = field("connection", reached).set_name("a connection's name")
     copy = words("COPY FROM S3") - connection - pp.Opt(options) - words("INTO") - field("into", table)
     insert = words("INSERT INTO S3") - connection - pp.Opt(options) - field("query", query)
     return (
