@@ -37,9 +37,9 @@ the cell has been checked, `KEYRING 'service' 'user'` is the operating system's 
 _JOB_OPTIONS_HEAD = """\
 ## Options of a job
 
-They stand behind the job's name or behind the connection's. A value may be a bare word, as in `CONTENT_TYPE = JSON`, and
-a length of time, as in `5 MINUTES`. What is part of Upsolver's language and has no meaning on one machine is accepted with
-a note.
+They stand behind the job's name or behind the connection's. A value may be a bare word, as in `CONTENT_TYPE = JSON`,
+and a length of time, as in `5 MINUTES`. What is part of Upsolver's language and has no meaning on one machine is
+accepted with a note.
 """
 
 

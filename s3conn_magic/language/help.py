@@ -38,7 +38,7 @@ def overview() -> str:
     options = _section("Options of a connection", [(one.name, one.help) for one in OPTIONS])
     jobs = _section("Options of a job", [(one.name, one.help) for one in JOB_OPTIONS])
     settings = _section("Settings", [(one.name, one.help) for one in SETTINGS])
-    return "\n".join([_HEAD, statements, options, jobs, settings])
+    return f"{_HEAD}\n{statements}\n{options}\n{jobs}\n{settings}"
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
