@@ -27,8 +27,8 @@ _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
-_CONNECTION = {"CONNECTION", "CONNECTION or TABLE"}
-_BEFORE_NAMES = {"S3 CONNECTION or TABLE", *_CONNECTION}
+_CONNECTION = {"CONNECTION", "CONNECTION, TABLE or JOB"}
+_BEFORE_NAMES = {"S3 CONNECTION, TABLE or JOB", *_CONNECTION}
 _VALUES = {"a value", _TEXT, _PLACE}
 # As many tokens of a statement's beginning, and of its end before the error, are looked at.
 _HEAD = 8
