@@ -17,11 +17,11 @@ from s3conn_magic.language.catalog import (
     in_use,
     is_sandbox,
     not_found,
+    there_are,
 )
 from s3conn_magic.language.jobs.binder import JobBinder
 from s3conn_magic.language.jobs.statements import JobStatement
 from s3conn_magic.language.options import Option, find_option
-from s3conn_magic.language.spelling import listed
 from s3conn_magic.language.tables import UNCHANGED, TableBinder
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class _Binder:
             raise self._no_connection(statement)
         names = [one.name for one in self._known.values()]
         place = self._binding.beginning(statement)()
-        hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
+        hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
     @_bind.register
