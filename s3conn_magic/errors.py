@@ -7,14 +7,19 @@
     ├─ ConnectionNotFoundError        no connection of that name in the session
     ├─ ConnectionExistsError          the name is taken
     ├─ ConnectionInUseError           tables or jobs depend on it (`usages`)
+    ├─ JobNotFoundError               no job of that name in the session
+    ├─ JobExistsError                 the name is taken by a job
+    ├─ JobFailedError                 a job wrote or loaded nothing, and says why
     ├─ ReadOnlyConnectionError        the connection is READ_ONLY and the request could write
     ├─ CredentialsError               missing, wrong or expired credentials
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
     ├─ BucketNotFoundError            the bucket does not exist
+    ├─ ObjectNotFoundError            the object does not exist; a FileNotFoundError, too (`is_folder`)
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
     └─ InternalError                  anything unforeseen, shown without values
@@ -125,6 +130,18 @@ class ConnectionInUseError(S3ConnError):
         self.usages = usages
 
 
+class JobNotFoundError(S3ConnError):
+    """No job of that name exists in the session."""
+
+
+class JobExistsError(S3ConnError):
+    """A job of that name exists already."""
+
+
+class JobFailedError(S3ConnError):
+    """A job wrote or loaded nothing."""
+
+
 class ReadOnlyConnectionError(S3ConnError):
     """The connection is READ_ONLY and the request could write or delete; nothing was sent."""
 
@@ -144,6 +161,14 @@ class AccessDeniedError(S3ConnError):
 
 class BucketNotFoundError(S3ConnError):
     """The bucket does not exist at this endpoint."""
+
+
+class ObjectNotFoundError(S3ConnError, FileNotFoundError):
+    """The object does not exist; `is_folder` says whether there are others below its key."""
+
+    def __init__(self, message: str, *, is_folder: bool = False, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.is_folder = is_folder
 
 
 class RegionError(S3ConnError):
@@ -169,6 +194,15 @@ class IncompleteListingError(S3ConnError):
         super().__init__(message, **details)
         self.rows_so_far = rows_so_far
         self.reason = reason
+
+
+class QueryError(S3ConnError):
+    """The query engine refused a query, or failed in it; its own words, literals of the query masked.
+
+    `offset` is the character of the query that it points at, or None.
+    """
+
+    offset: int | None = None
 
 
 class StatementInterrupted(S3ConnError):  # noqa: N818 - named by what happened, as KeyboardInterrupt is

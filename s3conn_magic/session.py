@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
+from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
+from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ class Session:
         beside: Callable[[Callable[[], Any]], None] | None = None,
     ) -> None:
         self.connections = Registry()
+        self.queries = Queries(self.connections, inputs.variable)
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
         self._beside = beside
@@ -56,6 +60,7 @@ class Session:
         self._start_server = start_server
         self._server: Server | None = None
         self._note = note
+        self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
 
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
@@ -81,9 +86,10 @@ class Session:
             S3ConnError: what is wrong with any of them.
         """
         source = Source(text)
-        todo = bind(parse(source), source, self.connections, self._inputs)
+        todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
             _check_glob(plan)
+            self.queries.check(plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
@@ -101,6 +107,10 @@ class Session:
     def execute(self, plan: plans.Plan) -> Any:
         """The result of one plan."""
         raise NotImplementedError(type(plan).__name__)
+
+    @execute.register
+    def _queries(self, plan: QueryPlan) -> Any:
+        return self.queries.execute(plan)
 
     # Connections
 
@@ -138,11 +148,16 @@ class Session:
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
         self.connections.rename(plan.name, plan.new_name)
+        self.queries.renamed(plan.name, plan.new_name)
         return Message(f"The connection {plan.name} is now {plan.new_name}.")
 
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = self.connections.drop(plan.name)
+        for one in dropped:
+            if one.kind == "job":
+                self.jobs.drop(one.name)
+            self.queries.forget(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
 
@@ -243,10 +258,21 @@ class Session:
 
         return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
 
+    # Jobs
+
+    @execute.register
+    def _about_jobs(self, plan: JobPlan) -> Any:
+        from s3conn_magic.session_jobs import about_jobs
+
+        with self._progress_view() as report:
+            return about_jobs(self.jobs, plan, report=report, note=self._note)
+
     # Settings
 
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:
+        if plan.name == "DATABASE":
+            self.queries.engine.use(plan.value)
         self.settings[plan.name] = plan.value
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
@@ -285,7 +311,8 @@ class Session:
         return Message("The sandbox was stopped.")
 
     def close(self) -> None:
-        """Stop what the session started."""
+        """Stop what the session started, and let go of its tables."""
+        self.queries.close()
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()

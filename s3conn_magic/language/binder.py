@@ -19,8 +19,10 @@ from s3conn_magic.language.catalog import (
     not_found,
     there_are,
 )
+from s3conn_magic.language.jobs.binder import JobBinder
+from s3conn_magic.language.jobs.statements import JobStatement
 from s3conn_magic.language.options import Option, find_option
-from s3conn_magic.locations import Location
+from s3conn_magic.language.tables import UNCHANGED, TableBinder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from s3conn_magic.language.source import Source
 
 _PREVIEW_ROWS = 100
-_UNCHANGED = "Operation resulted in no change"
 
 
-def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
+def bind(
+    statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs, tables: Sequence[str] = ()
+) -> list[plans.Plan]:
     """The plans of a cell, in order.
 
     Each statement is bound against the connections as the ones before it would leave them.
@@ -40,26 +43,26 @@ def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog,
         BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
     """
     binding = Binding(source, inputs)
-    bound = _Binder(binding, catalog).bind_all(statements)
+    bound = _Binder(binding, catalog, tables).bind_all(statements)
     if not binding.prompts:
         return bound
     binding.asking = True
-    return _Binder(binding, catalog).bind_all(statements)
+    return _Binder(binding, catalog, tables).bind_all(statements)
 
 
 class _Binder:
-    def __init__(self, binding: Binding, catalog: Catalog) -> None:
+    def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
+        self._tables = TableBinder(binding, tables, self._reader, binding.place_of)
         self._known = {one.name.casefold(): one for one in catalog.known()}
         self._default = catalog.default.casefold() if catalog.default else None
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
-        bind_one = self._bind
-        return [bind_one(statement) for statement in statements]
+        return [*map(self._bind, statements)]
 
     @singledispatchmethod
     def _bind(self, statement: tree.Statement) -> plans.Plan:
-        raise NotImplementedError(type(statement).__name__)
+        return self._tables.bind(statement)
 
     # Connections
 
@@ -81,7 +84,7 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: the connection {old.name} exists already.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
         kept, validate = _split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
         return plans.Create(place=place, name=name.text, options=kept, replace=bool(old), validate=validate)
@@ -97,7 +100,7 @@ class _Binder:
             self._mutable(name, may_be_transient=False)
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
             raise self._binding.error(
@@ -148,11 +151,12 @@ class _Binder:
     def _drop(self, statement: tree.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old.usages and not statement.cascade:
             raise in_use(old).at(self._binding.place(statement.name.span))
         del self._known[old.name.casefold()]
+        self._tables.forget(old.usages)
         if self._default == old.name.casefold():
             self._default = None
         return plans.Drop(place=place, name=old.name, cascade=statement.cascade)
@@ -190,7 +194,7 @@ class _Binder:
         return plans.Test(
             place=self._binding.beginning(statement),
             name=found.name,
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
             with_write=statement.with_write,
         )
 
@@ -213,7 +217,7 @@ class _Binder:
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
@@ -226,7 +230,7 @@ class _Binder:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
         )
 
     @_bind.register
@@ -234,7 +238,7 @@ class _Binder:
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._object(statement.location),
+            location=self._binding.object(statement.location),
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 
@@ -243,7 +247,7 @@ class _Binder:
         return plans.Analyze(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._place_of(statement.location),
+            location=self._binding.place_of(statement.location),
             by=statement.by,
             depth=self._depth(statement),
         )
@@ -285,23 +289,9 @@ class _Binder:
         hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
-    def _location(self, value: tree.LocationValue | None) -> Location | None:
-        return None if value is None else self._place_of(value)
-
-    def _place_of(self, value: tree.LocationValue) -> Location:
-        text = self._binding.text(value)
-        try:
-            return Location.parse(text)
-        except ValueError as error:
-            reason = str(error)
-        raise self._binding.error(f"this is not a location: {reason}", value.span)
-
-    def _object(self, value: tree.LocationValue) -> Location:
-        location = self._place_of(value)
-        if location.key:
-            return location
-        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
-        raise self._binding.error("this is a bucket, not an object", value.span, hint=hint)
+    @_bind.register
+    def _job(self, statement: JobStatement) -> plans.Plan:
+        return JobBinder(self._binding, self._known, self._existing, self._tables.made).bind(statement)
 
     # Session
 

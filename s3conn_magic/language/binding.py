@@ -14,6 +14,7 @@ from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import SETTING_NAMES, find_setting
 from s3conn_magic.language.spelling import listed, nearest, related
+from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Binding:
     def where(self, span: Span) -> Where:
         """A way to ask for the place of a span, which takes longer to find than most statements to bind."""
         return partial(self._source.place, span)
+
+    def place_within(self, span: Span, offset: int) -> Place:
+        """Where a character of a span is: the token that it is of."""
+        token = self._source.token_at(span.start + offset)
+        return self._source.place(token.span if token and token.span.start < span.end else span)
 
     def beginning(self, statement: tree.Statement) -> Where:
         """A way to ask where a statement begins: its first word."""
@@ -213,6 +219,39 @@ class Binding:
         if not isinstance(raw, str):
             raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
         return raw
+
+    def location(self, value: tree.LocationValue | None) -> Location | None:
+        """A location, where one is written."""
+        return None if value is None else self.place_of(value)
+
+    def place_of(self, value: tree.LocationValue) -> Location:
+        """A location.
+
+        Raises:
+            BindError: the text is none.
+        """
+        text = self.text(value)
+        try:
+            return Location.parse(text)
+        except ValueError as error:
+            reason = str(error)
+        raise self.error(f"this is not a location: {reason}", value.span)
+
+    def object(self, value: tree.LocationValue) -> Location:
+        """The location of an object.
+
+        Raises:
+            BindError: it is a bucket.
+        """
+        location = self.place_of(value)
+        if location.key:
+            return location
+        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
+        raise self.error("this is a bucket, not an object", value.span, hint=hint)
+
+    def value(self, value: tree.Scalar) -> Any:
+        """The plain value of a literal or a Python variable."""
+        return self._raw(value)[0]
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Refuse options that lack a partner or do not go together.

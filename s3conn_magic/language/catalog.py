@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from s3conn_magic.errors import ConnectionInUseError, ConnectionNotFoundError
+from s3conn_magic.errors import ConnectionInUseError, ConnectionNotFoundError, JobExistsError, JobNotFoundError
 from s3conn_magic.language.spelling import listed, nearest
 
 if TYPE_CHECKING:
@@ -65,6 +65,15 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
+def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
+    """The error where a path names no connection, and it is not clear which is meant."""
+    if not names:
+        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+        return ConnectionNotFoundError("there is no connection yet", hint=hint)
+    hint = f"Write 's3://name@bucket/key', or USE CONNECTION name first. There are {listed(names, 'and')}."
+    return ConnectionNotFoundError("several connections could be meant", hint=hint)
+
+
 def in_use(found: Known) -> ConnectionInUseError:
     """The error for dropping what tables or jobs depend on."""
     names = " ".join(usage.name for usage in found.usages)
@@ -74,3 +83,18 @@ def in_use(found: Known) -> ConnectionInUseError:
         notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
         hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
     )
+
+
+def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
+    """The error for a name that no job has."""
+    near = nearest(name, names)
+    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
+    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
+    hint = f"Did you mean {near}?" if near else there or "CREATE JOB name … makes one."
+    return JobNotFoundError(f"there is no job{shown}", hint=hint)
+
+
+def job_exists(name: str) -> JobExistsError:
+    """The error for making a job whose name is taken."""
+    hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
+    return JobExistsError(f"the job {name} exists already", hint=hint)

@@ -17,6 +17,8 @@ import pyparsing as pp
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.engine import compiled
 from s3conn_magic.language.expectations import offering
+from s3conn_magic.language.jobs import grammar as jobs
+from s3conn_magic.language.jobs.statements import DropJob, ShowJobErrors, ShowJobs
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
@@ -36,7 +38,7 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
-from s3conn_magic.language.tokens import WHITE
+from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -54,18 +56,30 @@ _FREE = {
     "ALL",
     "BUCKETS",
     "CONNECTIONS",
-    "SETTINGS",
+    "COPY",
     "ENV",
+    "ERRORS",
+    "EXPLAIN",
     "EXTENSION",
+    "FROM",
     "HELP",
+    "INSERT",
+    "JOB",
+    "JOBS",
     "KEYRING",
     "PREFIX",
     "PROMPT",
+    "RUN",
     "SANDBOX",
+    "SELECT",
+    "SETTINGS",
     "SIZE",
     "START",
     "STOP",
     "STORAGE_CLASS",
+    "SYNC",
+    "TABLE",
+    "TABLES",
     "TEST",
     "USE",
 }
@@ -127,6 +141,22 @@ by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
+# Queries, which are the engine's to read: all that matters here is where they end
+
+_HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
+_QUERY = rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM){WORD_END}(?:[{WHITE}]*+(?:[^;'"${WHITE}]++|{_HELD}|\$))*+"""
+_BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
+_COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
+
+
+def _sql(found: str, at: int) -> tree.SqlText:
+    written = found.rstrip(WHITE)
+    return tree.SqlText(Secret(written), Span(at, at + len(written)))
+
+
+query = Terminal(_QUERY, "a query", _sql)
+columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
+
 # Statements
 
 _settings = fields("settings", options)
@@ -143,29 +173,43 @@ _list_clause = (
     | limit
 )
 
-create = builds(
-    tree.CreateConnection,
-    words("CREATE")
-    - pp.Opt(flag("or_replace", "OR REPLACE"))
-    - words("S3 CONNECTION")
-    - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
-    - new_name
-    - pp.Opt(_settings),
-)
+_if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
+_made = (
+    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - new_name - pp.Opt(_settings))
+    | variant(
+        tree.CreateTable,
+        words("TABLE")
+        - _if_not_exists
+        - new_name
+        - pp.Opt(field("columns", columns))
+        - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
+        - pp.Opt(field("query", words("AS") - query)),
+    )
+    | variant(jobs.CREATED, jobs.create(name, connection_name, query))
+).set_name("S3 CONNECTION, TABLE or JOB")
+create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
     words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
-drop = builds(
-    tree.DropConnection,
-    words("DROP") - pp.Opt(words("S3")) - words("CONNECTION") - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
-)
+_dropped = (
+    variant(
+        tree.DropConnection,
+        (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
+    )
+    | variant(tree.DropTable, words("TABLE") - if_exists - new_name)
+    | variant(DropJob, words("JOB") - if_exists - new_name)
+).set_name("CONNECTION, TABLE or JOB")
+drop = variants(words("DROP") - _dropped)
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
     | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(tree.ShowSettings, words("SETTINGS"))
+    | variant(tree.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
+    | variant(ShowJobs, words("JOBS") - pp.Opt(like))
+    | variant(ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
@@ -188,6 +232,8 @@ preview = builds(
 _setting = offering("setting", _name_but(_STRUCTURAL - {"LIMIT"}, "a setting"))
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
 _setting_value = field("value", offering("value", (_all | value).set_name("a value"))).set_name("a value")
+select = builds(tree.Query, field("query", query))
+explain = builds(tree.ExplainAnalyze, words("EXPLAIN ANALYZE") - field("query", query))
 set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
 start = builds(tree.StartSandbox, words("START SANDBOX"))
 stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
@@ -208,9 +254,12 @@ statement = (
     | analyze
     | preview
     | set_
+    | explain
+    | select
     | start
     | stop
     | help_
+    | jobs.run(name)
 ).set_name("a statement")
 _separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
 _more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")

@@ -6,39 +6,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from s3conn_magic.language.entries import Column as Column  # noqa: PLC0414 - they are to be had here, too
+from s3conn_magic.language.entries import Reference as Reference  # noqa: PLC0414
+from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES
+from s3conn_magic.language.jobs.reference import JOB_STATEMENTS
 from s3conn_magic.language.options import OPTION_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "timestamp", "category", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
-
-    A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
-    """
-
-    name: str
-    type: ColumnType
-    help: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A statement as the documentation shows it. `columns` is empty where the result is not a frame."""
-
-    name: str
-    syntax: str
-    help: str
-    example: str
-    columns: tuple[Column, ...] = ()
-
 
 LISTING_COLUMNS = (
     Column("bucket", "string", "name of the bucket"),
@@ -60,6 +37,14 @@ ANALYSIS_COLUMNS = (
     Column("share", "fraction", "part of all bytes below the location"),
     Column("newest", "timestamp", "last modification of the newest object, UTC"),
     Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
+)
+TABLE_COLUMNS = (
+    Column("name", "string", "as written when it was created"),
+    Column("rows", "integer", "how many; missing for a table over files"),
+    Column("columns", "list", "their names and types"),
+    Column("connections", "list", "the connections that it depends on"),
+    Column("location", "string", "LOCATION; missing for a table that the session holds"),
+    Column("created_at", "timestamp", "UTC"),
 )
 PREFIX_COLUMN = Column("is_prefix", "boolean", "whether the row is a folder (a common prefix)")
 
@@ -185,6 +170,42 @@ STATEMENTS: tuple[Reference, ...] = (
         " image. Reads the part that it needs, never the whole of a large object.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
+    *JOB_STATEMENTS,
+    Reference(
+        "SELECT",
+        "SELECT … | WITH … | FROM …",
+        "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
+        " through the connection of that name: Parquet, CSV and JSON, compressed or not, with wildcards and Hive"
+        " partitions. Python frames are tables by their names, $name is the value of a Python variable.",
+        "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
+    ),
+    Reference(
+        "EXPLAIN ANALYZE",
+        "EXPLAIN ANALYZE query",
+        "Run a query, and tell what it read from S3 (requests, bytes) and where its time went.",
+        "EXPLAIN ANALYZE SELECT max(price) FROM 's3://bucket/sales.parquet';",
+    ),
+    Reference(
+        "CREATE TABLE",
+        "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(column type, ...)] [LOCATION 's3://bucket/prefix']"
+        " [USING name] [AS query]",
+        "Make a table of the session: empty, from a query, or over the files at a LOCATION, which every query reads"
+        " afresh. It depends on the connections that it is read through.",
+        "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
+    ),
+    Reference(
+        "DROP TABLE",
+        "DROP TABLE [IF EXISTS] name",
+        "Forget a table; files at its LOCATION stay.",
+        "DROP TABLE sales;",
+    ),
+    Reference(
+        "SHOW TABLES",
+        "SHOW TABLES [LIKE 'pattern']",
+        "The session's tables.",
+        "SHOW TABLES;",
+        TABLE_COLUMNS,
+    ),
     Reference(
         "SET",
         "SET setting = value",
@@ -241,7 +262,7 @@ KEYWORDS: frozenset[str] = frozenset(word for one in STATEMENTS for word in word
     VALUE_WORDS
 )
 
-VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES)
+VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_OPTION_NAMES)
 """Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
 
 

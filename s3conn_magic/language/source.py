@@ -24,6 +24,7 @@ _UNCLOSED = {
     "'": "this text in single quotes does not end; a quote inside it is written ''",
     '"': 'this name in double quotes does not end; a quote inside it is written ""',
     "/*": "this comment does not end; close it with */",
+    "$": "this text between $…$ does not end",
 }
 _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space in its place.")
 # Shorter words cannot hold as much of a secret as would matter; longer ones are shown only if they are ours.
@@ -80,7 +81,7 @@ class Source:
         return self.syntax_error(message, Span(at, at + 1), hint=hint)
 
     def _unclosed(self, at: int) -> StatementSyntaxError:
-        opened = next(mark for mark in _UNCLOSED if self.text.startswith(mark, at))
+        opened = next((mark for mark in _UNCLOSED if self.text.startswith(mark, at)), "$")
         return self.syntax_error(_UNCLOSED[opened], Span(at, at + len(opened)), hint=self._why_open(opened, at))
 
     def _why_open(self, opened: str, at: int) -> str:

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
-_LITERAL = r"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\""""
+_DOLLAR_MARK = r"\$(?:[A-Za-z_][A-Za-z0-9_]*+)?\$"
+# `$$text$$` and `$tag$text$tag$`, as queries may have it.
+DOLLAR_QUOTED = r"\$(?P<tag>[A-Za-z_][A-Za-z0-9_]*+|)\$(?s:.*?)\$(?P=tag)\$"
+_LITERAL = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\"|{DOLLAR_QUOTED}"""
 _WORD = r"""(?:[^\s'"=(),;$/-]|/(?!\*)|-(?!-))++"""
 _TOKEN = re.compile(
     rf"""(?P<space>\s+)
       | (?P<comment>{_COMMENT})
-      | (?P<string>'(?:[^']|'')*+')
+      | (?P<string>'(?:[^']|'')*+'|{DOLLAR_QUOTED})
       | (?P<quoted>"(?:[^"]|"")*+")
-      | (?P<open>/\*|'|")
+      | (?P<open>/\*|'|"|{_DOLLAR_MARK})
       | (?P<mark>[;,=()$])
       | (?P<word>{_WORD})""",
     re.VERBOSE,
@@ -31,8 +34,9 @@ _BLANK = (_KINDS.index("space"), _KINDS.index("comment"))
 _LITERALS = {"string", "quoted"}
 _MARK = _KINDS.index("mark")
 _OPEN = _KINDS.index("open")
-_NOT_CODE = re.compile(rf"""{_LITERAL}|(?P<comment>{_COMMENT})|(?P<open>['"]|/\*)""")
-_BETWEEN = re.compile(rf"""{_LITERAL}|{_COMMENT}|(?P<open>['"]|/\*)|(?P<end>;)""")
+_OPENS = rf"""['"]|/\*|{_DOLLAR_MARK}"""
+_NOT_CODE = re.compile(rf"""{_LITERAL}|(?P<comment>{_COMMENT})|(?P<open>{_OPENS})""")
+_BETWEEN = re.compile(rf"""{_LITERAL}|{_COMMENT}|(?P<open>{_OPENS})|(?P<end>;)""")
 _HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
 WHITE = " \t\r\n\f\v"
@@ -173,7 +177,7 @@ class Lexed:
             if found.lastgroup == "open":
                 self.open = found.start()
                 break
-            if found.lastgroup:
+            if found.lastgroup == "comment":
                 self.comments.append(found.span())
 
     @cached_property
@@ -183,8 +187,8 @@ class Lexed:
         odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
         if not odd:
             return None
-        found = re.finditer(f"{_HELD.pattern}|([{re.escape(odd)}])", text)
-        return next((one.start() for one in found if one[1]), None)
+        found = re.finditer(f"{_HELD.pattern}|(?P<odd>[{re.escape(odd)}])", text)
+        return next((one.start() for one in found if one["odd"]), None)
 
     @cached_property
     def readable(self) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.binding import quoted, source_text
+from s3conn_magic.language.jobs.statements import JobStatement
+from s3conn_magic.language.jobs.writing import job_text
 from s3conn_magic.language.render import name_text
 
 if TYPE_CHECKING:
@@ -133,6 +135,40 @@ def _(_: tree.StartSandbox) -> str:
 @statement_text.register
 def _(_: tree.StopSandbox) -> str:
     return "STOP SANDBOX"
+
+
+@statement_text.register
+def _(one: JobStatement) -> str:
+    return job_text(one)
+
+
+@statement_text.register
+def _(one: tree.Query) -> str:
+    return one.query.value.reveal()
+
+
+@statement_text.register
+def _(one: tree.ExplainAnalyze) -> str:
+    return f"EXPLAIN ANALYZE {one.query.value.reveal()}"
+
+
+@statement_text.register
+def _(one: tree.CreateTable) -> str:
+    head = _joined("CREATE", one.or_replace and "OR REPLACE", "TABLE", one.if_not_exists and "IF NOT EXISTS")
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
+    query = f"AS {one.query.value.reveal()}" if one.query else ""
+    columns = one.columns.value.reveal() if one.columns else ""
+    return _joined(head, name_text(one.name.text), columns, place, _using(one.using), query)
+
+
+@statement_text.register
+def _(one: tree.DropTable) -> str:
+    return _joined("DROP TABLE", one.if_exists and "IF EXISTS", name_text(one.name.text))
+
+
+@statement_text.register
+def _(one: tree.ShowTables) -> str:
+    return _joined("SHOW TABLES", _like(one.like))
 
 
 def value_text(value: tree.Value) -> str:
