@@ -90,7 +90,7 @@ class Session:
         try:
             return self.execute(plan)
         except S3ConnError as error:
-            failure = error.at(plan.place)
+            failure = error.at(plan.place())
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
@@ -296,7 +296,7 @@ def _check_glob(plan: plans.Plan) -> None:
         reason = str(error)
     else:
         return
-    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place)
+    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
 
 
 def _card(connection: Connection, did: str) -> Any:

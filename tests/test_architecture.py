@@ -16,6 +16,7 @@ import s3conn_magic
 from s3conn_magic.language import grammar
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
+from s3conn_magic.language.rules import Keyword
 
 ROOT = Path(s3conn_magic.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -177,10 +178,10 @@ def _grammar_words() -> set[str]:
         if id(rule) in seen:
             continue
         seen.add(id(rule))
-        if isinstance(rule, grammar.pp.CaselessKeyword):
-            words.add(rule.match.upper())
+        if isinstance(rule, Keyword):
+            words.add(rule.word)
         waiting += list(rule.recurse())
-    boolean = re.findall(r"\(\?i:([A-Z|]+)\)", grammar.boolean.pattern)
+    boolean = re.findall(r"\(\?ai:([A-Z|]+)\)", grammar.boolean.pattern)
     return words | {word for one in boolean for word in one.split("|")}
 
 

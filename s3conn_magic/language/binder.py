@@ -25,7 +25,6 @@ from s3conn_magic.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3conn_magic.errors import Place
     from s3conn_magic.language.source import Source
 
 _PREVIEW_ROWS = 100
@@ -55,7 +54,8 @@ class _Binder:
         self._default = catalog.default.casefold() if catalog.default else None
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
-        return [self._bind(statement) for statement in statements]
+        bind_one = self._bind
+        return [bind_one(statement) for statement in statements]
 
     @singledispatchmethod
     def _bind(self, statement: tree.Statement) -> plans.Plan:
@@ -112,7 +112,7 @@ class _Binder:
         changed = (*kept, *removed)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate)
 
-    def _rename(self, old: Known, new: tree.Name, place: Place) -> plans.Plan:
+    def _rename(self, old: Known, new: tree.Name, place: plans.Where) -> plans.Plan:
         taken = self._known.get(new.folded)
         if taken and taken is not old:
             raise ConnectionExistsError(
@@ -120,10 +120,8 @@ class _Binder:
                 hint="Choose another name, or drop that one first.",
                 place=self._binding.place(new.span),
             )
-        self._known = {
-            (new.folded if one is old else key): (old._replace(name=new.text) if one is old else one)
-            for key, one in self._known.items()
-        }
+        del self._known[old.name.casefold()]
+        self._known[new.folded] = old._replace(name=new.text)
         if self._default == old.name.casefold():
             self._default = new.folded
         return plans.Rename(place=place, name=old.name, new_name=new.text)
@@ -219,7 +217,7 @@ class _Binder:
             recursive=statement.recursive,
             versions=statement.versions,
             matching=self._binding.text(matching) if matching else None,
-            matching_place=self._binding.place(matching.span) if matching else None,
+            matching_place=self._binding.where(matching.span) if matching else None,
             limit=statement.limit,
         )
 
@@ -269,7 +267,7 @@ class _Binder:
 
     def _no_connection(self, statement: tree.Statement) -> ConnectionNotFoundError:
         hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
-        place = self._binding.beginning(statement)
+        place = self._binding.beginning(statement)()
         return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
     def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
@@ -278,12 +276,12 @@ class _Binder:
             return self._existing(using).name
         if self._default in self._known:
             return self._known[self._default].name
-        names = [one.name for one in self._known.values()]
-        if len(names) == 1:
-            return names[0]
-        if not names:
+        if len(self._known) == 1:
+            return next(iter(self._known.values())).name
+        if not self._known:
             raise self._no_connection(statement)
-        place = self._binding.beginning(statement)
+        names = [one.name for one in self._known.values()]
+        place = self._binding.beginning(statement)()
         hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
@@ -329,7 +327,7 @@ class _Binder:
         self._own(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
         found = self._known.pop(SANDBOX, None)
         if found and found.usages:
-            raise in_use(found).at(self._binding.beginning(statement))
+            raise in_use(found).at(self._binding.beginning(statement)())
         return plans.StopSandbox(place=self._binding.beginning(statement))
 
     def _own(self, statement: tree.Statement, message: str) -> None:
@@ -337,7 +335,7 @@ class _Binder:
         found = self._known.get(SANDBOX)
         if found and not is_sandbox(found):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
-            raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement))
+            raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
 
 
 _NEXT_CELL = "Alter it in the next cell."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from s3conn_magic.errors import Place
+    from s3conn_magic.language.plans import Where
     from s3conn_magic.language.source import Source, Span
 
 
@@ -62,11 +64,17 @@ class Binding:
         """Where a span is in the cell."""
         return self._source.place(span)
 
-    def beginning(self, statement: tree.Statement) -> Place:
-        """Where a statement begins: its first word."""
-        start = statement.span.start
-        token = self._source.token_at(start)
-        return self._source.place(token.span if token else statement.span)
+    def where(self, span: Span) -> Where:
+        """A way to ask for the place of a span, which takes longer to find than most statements to bind."""
+        return partial(self._source.place, span)
+
+    def beginning(self, statement: tree.Statement) -> Where:
+        """A way to ask where a statement begins: its first word."""
+        return partial(self._first_word, statement.span)
+
+    def _first_word(self, span: Span) -> Place:
+        token = self._source.token_at(span.start)
+        return self._source.place(token.span if token else span)
 
     def error(self, message: str, span: Span, *, hint: str = "") -> BindError:
         """A bind error at a place of the cell."""

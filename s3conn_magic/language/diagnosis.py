@@ -7,6 +7,7 @@ of use: everything is shown through `Source.shown`.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
@@ -26,6 +27,8 @@ _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
 _VALUES = {"a value", _TEXT, _PLACE}
+# As many tokens of a statement's beginning, and of its end before the error, are looked at.
+_HEAD = 8
 
 
 class _Stop(NamedTuple):
@@ -54,9 +57,7 @@ def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
         return source.syntax_error(message, found.span if found else _end(source))
     if found and found.kind == "word" and found.span.start < at:
         begun = Token("word", Span(found.span.start, at), found.text[: at - found.span.start])
-        # A keyword with letters after it is a misspelt word, not a word and something else.
-        if begun.text.upper() != expected:
-            return _within(source, expected, found, begun)
+        return _within(source, expected, found, begun)
     return _error(_Stop(source, expected, found, _head(source, found.span.start if found else len(source.text))))
 
 
@@ -97,16 +98,13 @@ def _end(source: Source) -> Span:
 
 
 def _head(source: Source, until: int) -> tuple[Token, ...]:
-    """The tokens of the statement that an offset stands in, before it."""
-    head: list[Token] = []
-    for token in source.tokens:
-        if token.span.start >= until:
-            break
-        if token.text == ";":
-            head = []
-        elif token.kind not in {"space", "comment"}:
-            head.append(token)
-    return tuple(head)
+    """The tokens of the statement that an offset stands in, before it; of many the first ones and the last ones."""
+    indices = source.tokens.statement(source.tokens.ending_after(until))
+    first = (*islice(source.tokens.among(indices), _HEAD + 1),)
+    if len(first) <= _HEAD:
+        return first
+    last = (*islice(source.tokens.among(indices[::-1]), _HEAD),)
+    return (*first, *(token for token in reversed(last) if token.span.start > first[-1].span.start))
 
 
 def _shown(stop: _Stop, token: Token) -> str:
@@ -150,8 +148,12 @@ def _reference(stop: _Stop) -> Reference | None:
 
 def _option(stop: _Stop) -> Option | None:
     """The option whose value is being written."""
-    words = [token.text for token in stop.head if token.kind == "word"]
-    return next((option for word in reversed(words) if (option := find_option(word))), None)
+    if not stop.before:
+        return None
+    tokens = stop.source.tokens
+    indices = tokens.statement(tokens.ending_after(stop.before.span.end))
+    words = (token.text for token in tokens.among(indices[::-1]) if token.kind == "word")
+    return next((option for word in words if (option := find_option(word))), None)
 
 
 # What to do about it: the first that has something to say
@@ -166,9 +168,12 @@ def _order(stop: _Stop) -> str:
     """The right order for `CREATE CONNECTION S3 x` and its like."""
     if not stop.found or stop.word != "CONNECTION" or stop.expected != "S3":
         return ""
-    rest = stop.source.tokens[stop.source.tokens.index(stop.found) + 1 :]
-    names = [token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3"]
-    return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(names[0]) if names else 'name'}."
+    rest = stop.source.tokens.among(
+        range(stop.source.tokens.ending_after(stop.found.span.start) + 1, len(stop.source.tokens))
+    )
+    names = (token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3")
+    first = next(names, None)
+    return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
 
 
 def _no_connection(stop: _Stop) -> str:

@@ -6,24 +6,42 @@ after "expected", and an error stop (`-`) stands wherever only one continuation 
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyparsing as pp
 
 from s3conn_magic.language import statements as tree
+from s3conn_magic.language.engine import compiled
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
-from s3conn_magic.language.source import Span
+from s3conn_magic.language.rules import (
+    WORD_END,
+    AtMost,
+    Node,
+    Terminal,
+    branch,
+    builds,
+    field,
+    fields,
+    flag,
+    keyword,
+    leaf,
+    mark,
+    variant,
+    variants,
+    words,
+)
+from s3conn_magic.language.tokens import WHITE
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WHITE = " \t\r\n\f\v"
-_BLANK = re.compile(f"[{_WHITE}]*")
 _DIGITS = 18
+# Far more than there are, so that what cannot be right is not read to its end.
+_MOST_OPTIONS = 50
+_MOST_VALUES = 5_000
+_TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {
     "AGE",
@@ -50,90 +68,9 @@ RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that are names only in double quotes."""
 
 
-def _regex(pattern: str, name: str) -> pp.ParserElement:
-    return pp.Regex(pattern).set_whitespace_chars(_WHITE).set_name(name)
-
-
-def _mark(text: str) -> pp.ParserElement:
-    return pp.Literal(text).set_whitespace_chars(_WHITE).suppress().set_name(f"`{text}`")
-
-
-def _word(text: str) -> pp.ParserElement:
-    return pp.CaselessKeyword(text, ident_chars=pp.identbodychars).set_whitespace_chars(_WHITE).set_name(text)
-
-
-def _words(text: str) -> pp.ParserElement:
-    """Keywords of which, once the first is there, all must follow."""
-    rule, *rest = (_word(one).suppress().set_name(one) for one in text.split())
-    for one in rest:
-        rule = rule - one
-    return rule
-
-
-def _name_but(words: frozenset[str], name: str) -> pp.ParserElement:
+def _name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
     """An identifier that is none of the words."""
-    return _token(rf"(?!(?i:{'|'.join(sorted(words))})(?![A-Za-z0-9_]))[A-Za-z_][A-Za-z0-9_]*", name, tree.Name, str)
-
-
-def _token(pattern: str, name: str, kind: Any, read: Callable[[str], Any]) -> pp.ParserElement:
-    """A node made of one match."""
-    return _regex(pattern, name).add_parse_action(lambda at, found: kind(read(found[0]), Span(at, at + len(found[0]))))
-
-
-def _field(field: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule whose one result is the value of a field of the statement."""
-    return pp.Located(rule).add_parse_action(lambda found: [(field, found[1][0], found[0])])
-
-
-def _fields(field: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule all of whose results are the value of a field of the statement."""
-    return pp.Located(rule).add_parse_action(lambda found: [(field, tuple(found[1]), found[0])])
-
-
-def _flag(field: str, words: str, *, value: bool = True) -> pp.ParserElement:
-    return _field(field, _words(words).add_parse_action(lambda: [value])).set_name(words)
-
-
-def _statement(kind: type[tree.Statement], rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule that gives fields, made into the statement; the same field twice is an error at the second."""
-
-    def build(text: str, _: int, found: Any) -> tree.Statement:
-        start, parts, end = found
-        fields: dict[str, Any] = {}
-        for field, one, at in parts:
-            if field in fields and field != "settings":
-                raise pp.ParseFatalException(text, _span(text, at, at).start, f"{_clause(field)} stands twice")
-            fields[field] = fields.get(field, ()) + one if field == "settings" else one
-        return kind(**fields, span=_span(text, start, end))
-
-    return pp.Located(rule).add_parse_action(build)
-
-
-def _from_first_word(rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule that ends in a statement, whose span then begins where the rule does."""
-
-    def widen(text: str, _: int, found: Any) -> tree.Statement:
-        start, (statement,), end = found
-        widened: tree.Statement = replace(statement, span=_span(text, start, end))
-        return widened
-
-    return pp.Located(rule).add_parse_action(widen)
-
-
-def _clause(field: str) -> str:
-    return "the location" if field == "location" else field.replace("_", " ").upper()
-
-
-def _span(text: str, start: int, end: int) -> Span:
-    """The span without the white space around it, of which the parser skips some before and some after."""
-    while end > start and text[end - 1] in _WHITE:
-        end -= 1
-    return Span(_BLANK.match(text, start).end(), end)  # type: ignore[union-attr] # it matches nothing, too
-
-
-def _node(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule whose results are the arguments of a node."""
-    return pp.Located(rule).add_parse_action(lambda text, _, found: kind(*found[1], _span(text, found[0], found[2])))
+    return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){_IDENTIFIER}", name, tree.Name, str)
 
 
 def _unquoted(quoted: str) -> str:
@@ -142,117 +79,110 @@ def _unquoted(quoted: str) -> str:
 
 # Names and values
 
-_IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*'"
-name = (_token(r'"(?:[^"]|"")+"', "a name", tree.Name, _unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
-text = _regex(_STRING, "text in single quotes").add_parse_action(lambda found: _unquoted(found[0]))
-number = _regex(rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number").add_parse_action(
-    lambda found: int(found[0])
-)
+_IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'"
+_NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])"
+name = (leaf(r'"(?:[^"]|"")++"', "a name", tree.Name, _unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
+text = Terminal(_STRING, "text in single quotes", lambda raw, _: _unquoted(raw))
+number = Terminal(_NUMBER, "a whole number", lambda raw, _: int(raw))
 
-string = _token(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(_unquoted(raw)))
-variable = _token(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
-boolean = _token(
-    r"(?i:TRUE|FALSE)(?![A-Za-z0-9_])", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE"
-)
-integer = _token(rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number", tree.IntegerLiteral, int)
-env = _node(tree.EnvSource, _words("ENV") - text)
-keyring = _node(tree.KeyringSource, _words("KEYRING") - text - text)
-prompt = _node(tree.PromptSource, _words("PROMPT") + pp.Opt(text, default=""))
+string = leaf(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(_unquoted(raw)))
+variable = leaf(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
+boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE")
+integer = leaf(_NUMBER, "a whole number", tree.IntegerLiteral, int)
+env = branch(tree.EnvSource, words("ENV") - text)
+keyring = branch(tree.KeyringSource, words("KEYRING") - text - text)
+prompt = Node(words("PROMPT") + pp.Opt(text), lambda found, span: tree.PromptSource("".join(found), span))
 scalar = (string | variable | boolean | integer | env | keyring | prompt).set_name("a value")
-_items = scalar - pp.ZeroOrMore(_mark(",") + scalar) - pp.Opt(_mark(","))
-values = _node(tree.ListLiteral, _mark("(") - _items.add_parse_action(lambda found: [tuple(found)]) - _mark(")"))
+_more_items = AtMost(_MOST_VALUES - 1, mark(",") + scalar, f"a list has at most {_MOST_VALUES} values")
+_items = scalar - _more_items - pp.Opt(mark(","))
+values = Node(mark("(") - _items - mark(")"), lambda found, span: tree.ListLiteral(tuple(found), span))
 value = (scalar | values).set_name("a value")
 
 # Options and clauses
 
 option_name = _name_but(_STRUCTURAL, "an option")
-option = _node(tree.OptionSetting, option_name - _mark("=") - value)
-options = option - pp.ZeroOrMore(_mark(",") - option | option)
+option = branch(tree.OptionSetting, option_name - mark("=") - value)
+options = option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_MANY)
 
-named = _field("name", name).set_name("a name")
-if_exists = pp.Opt(_flag("if_exists", "IF EXISTS"))
-like = _field("like", _words("LIKE") - text)
-using = _field("using", _words("USING") - name)
+named = field("name", name).set_name("a name")
+if_exists = pp.Opt(flag("if_exists", "IF EXISTS"))
+like = field("like", words("LIKE") - text)
+using = field("using", words("USING") - name)
 _place = (string | variable).set_name("an s3:// location")
-location = _field("location", _place).set_name("an s3:// location")
-_groups = (_word("PREFIX") | _word("STORAGE_CLASS") | _word("EXTENSION") | _word("AGE") | _word("SIZE")).set_name(
-    "PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE"
-)
-by = _field("by", _words("BY") - _groups)
-depth = _field("depth", _words("DEPTH") - integer)
-limit = _field("limit", _words("LIMIT") - (_word("ALL") | number).set_name("a whole number or ALL"))
+location = field("location", _place).set_name("an s3:// location")
+_groups = (
+    keyword("PREFIX") | keyword("STORAGE_CLASS") | keyword("EXTENSION") | keyword("AGE") | keyword("SIZE")
+).set_name("PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE")
+by = field("by", words("BY") - _groups)
+depth = field("depth", words("DEPTH") - integer)
+limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
 # Statements
 
-_settings = _fields("settings", options)
-_set = (_words("SET") - _settings - pp.ZeroOrMore(_words("SET") - _settings)).set_name("SET")
-_unset = _fields("unset", _words("UNSET") - option_name - pp.ZeroOrMore(_mark(",") - option_name)).set_name("UNSET")
-_rename = _field("rename_to", _words("RENAME TO") - name).set_name("RENAME TO")
+_settings = fields("settings", options)
+_more_settings = AtMost(_MOST_OPTIONS - 1, words("SET") - _settings, _TOO_MANY)
+_set = (words("SET") - _settings - _more_settings).set_name("SET")
+_more_names = AtMost(_MOST_OPTIONS - 1, mark(",") - option_name, _TOO_MANY)
+_unset = fields("unset", words("UNSET") - option_name - _more_names).set_name("UNSET")
+_rename = field("rename_to", words("RENAME TO") - name).set_name("RENAME TO")
 _list_clause = (
     using
-    | _flag("recursive", "RECURSIVE")
-    | _flag("versions", "VERSIONS")
-    | _field("matching", _words("MATCHING") - string)
+    | flag("recursive", "RECURSIVE")
+    | flag("versions", "VERSIONS")
+    | field("matching", words("MATCHING") - string)
     | limit
 )
 
-create = _statement(
+create = builds(
     tree.CreateConnection,
-    _words("CREATE")
-    - pp.Opt(_flag("or_replace", "OR REPLACE"))
-    - _words("S3 CONNECTION")
-    - pp.Opt(_flag("if_not_exists", "IF NOT EXISTS"))
+    words("CREATE")
+    - pp.Opt(flag("or_replace", "OR REPLACE"))
+    - words("S3 CONNECTION")
+    - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
     - named
     - pp.Opt(_settings),
 )
-alter = _statement(
+alter = builds(
     tree.AlterConnection,
-    _words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
+    words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
-drop = _statement(
+drop = builds(
     tree.DropConnection,
-    _words("DROP")
-    - pp.Opt(_words("S3"))
-    - _words("CONNECTION")
-    - if_exists
-    - named
-    - pp.Opt(_flag("cascade", "CASCADE")),
+    words("DROP") - pp.Opt(words("S3")) - words("CONNECTION") - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
 )
 _shown = (
-    _statement(tree.ShowConnections, _words("CONNECTIONS") - pp.Opt(like))
-    | _statement(tree.ShowBuckets, _words("BUCKETS") - pp.ZeroOrMore(using | like))
-    | _statement(tree.ShowSettings, _words("SETTINGS"))
-    | _statement(tree.ShowCreate, _words("CREATE S3 CONNECTION") - named)
+    variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
+    | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
+    | variant(tree.ShowSettings, words("SETTINGS"))
+    | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
 ).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
-show = _from_first_word(_words("SHOW") - _shown)
-describe = _statement(tree.DescribeConnection, _words("DESCRIBE CONNECTION") - named)
-test = _statement(
+show = variants(words("SHOW") - _shown)
+describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
+test = builds(
     tree.TestConnection,
-    _words("TEST CONNECTION")
+    words("TEST CONNECTION")
     - named
     - pp.ZeroOrMore(
-        _field("location", _words("LOCATION") - pp.Opt(_mark("=")) - _place) | _flag("with_write", "WITH WRITE")
+        field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | flag("with_write", "WITH WRITE")
     ),
 )
-use = _statement(tree.UseConnection, _words("USE CONNECTION") - named)
-list_objects = _statement(tree.ListObjects, _words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
-_explored = _statement(tree.ExploreAll, _words("ALL CONNECTIONS")) | _statement(
-    tree.Explore, pp.Opt(location) - pp.Opt(using)
-)
-explore = _from_first_word(_words("EXPLORE") - _explored)
-analyze = _statement(tree.Analyze, _words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
-preview = _statement(
+use = builds(tree.UseConnection, words("USE CONNECTION") - named)
+list_objects = builds(tree.ListObjects, words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+_explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(tree.Explore, pp.Opt(location) - pp.Opt(using))
+explore = variants(words("EXPLORE") - _explored)
+analyze = builds(tree.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
+preview = builds(
     tree.Preview,
-    _words("PREVIEW") - location - pp.ZeroOrMore(using | _field("limit", _words("LIMIT") - number)),
+    words("PREVIEW") - location - pp.ZeroOrMore(using | field("limit", words("LIMIT") - number)),
 )
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
-_all = _token(r"(?i:ALL)(?![A-Za-z0-9_])", "ALL", tree.WordLiteral, str.upper)
-_setting_value = _field("value", (_all | value).set_name("a value")).set_name("a value")
-set_ = _statement(tree.SetSetting, _words("SET") - _field("name", _setting) - _mark("=") - _setting_value)
-start = _statement(tree.StartSandbox, _words("START SANDBOX"))
-stop = _statement(tree.StopSandbox, _words("STOP SANDBOX"))
-topic = pp.OneOrMore(_regex(_IDENTIFIER, "a name")).add_parse_action(" ".join)
-help_ = _statement(tree.Help, _words("HELP") - pp.Opt(_field("topic", topic)))
+_all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
+_setting_value = field("value", (_all | value).set_name("a value")).set_name("a value")
+set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
+start = builds(tree.StartSandbox, words("START SANDBOX"))
+stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
+topic = Node(pp.OneOrMore(Terminal(_IDENTIFIER, "a name", lambda raw, _: raw)), lambda found, _: " ".join(found))
+help_ = builds(tree.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
 statement = (
     create
@@ -271,17 +201,11 @@ statement = (
     | stop
     | help_
 ).set_name("a statement")
-_separator = _regex(rf";[;{_WHITE}]*", "`;`").suppress()
+_separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
 cell = (
     pp.Opt(_separator) - pp.Opt(statement - pp.ZeroOrMore(_separator + statement) - pp.Opt(_separator)) - pp.StringEnd()
 )
 cell.parse_with_tabs()
 
-
-def parse_cell(code: str) -> list[tree.Statement]:
-    """Statements of a text whose comments are blanked.
-
-    Raises:
-        pyparsing.ParseBaseException: holds the whole text; read its place and rule, and let go of it.
-    """
-    return list(cell.parse_string(code, parse_all=True))
+parse_cell: Callable[[str], list[tree.Statement]] = compiled(cell)
+"""The statements of a text whose comments are blanked; raises `engine.ParseError`."""

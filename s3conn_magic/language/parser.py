@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-import pyparsing as pp
+from typing import TYPE_CHECKING
 
 from s3conn_magic.language.diagnosis import diagnose
+from s3conn_magic.language.engine import ParseError
 from s3conn_magic.language.grammar import parse_cell
 
 if TYPE_CHECKING:
     from s3conn_magic.language.source import Source
     from s3conn_magic.language.statements import Statement
-
-
-class _Failure(NamedTuple):
-    """What is worth keeping of a parser's exception, which holds the whole text."""
-
-    at: int
-    message: str
 
 
 def parse(source: Source) -> list[Statement]:
@@ -27,15 +19,9 @@ def parse(source: Source) -> list[Statement]:
     Raises:
         StatementSyntaxError: with the place of the first thing that does not fit, and what was expected.
     """
-    code = source.code
-    result = _attempt(code)
-    if isinstance(result, _Failure):
-        raise diagnose(source, result.at, result.message)
-    return result
-
-
-def _attempt(code: str) -> list[Statement] | _Failure:
+    # The error is made after the except block, so that it has no context.
     try:
-        return parse_cell(code)
-    except pp.ParseBaseException as error:
-        return _Failure(error.loc, error.msg)
+        return parse_cell(source.code)
+    except ParseError as error:
+        at, message = error.at, error.message
+    raise diagnose(source, at, message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,8 @@ class BoundValue:
     source: str = "statement"
 
 
+Where = Callable[[], "Place"]
+"""Finds a place when it is asked for."""
 BoundOptions = Mapping[str, BoundValue]
 """Options that were given, by canonical name."""
 
@@ -39,9 +41,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Base of the plans; `place` is where its statement begins."""
+    """Base of the plans; `place()` is where its statement begins."""
 
-    place: Place = field(compare=False)
+    place: Where = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ class ListObjects(Plan):
     recursive: bool
     versions: bool
     matching: str | None
-    matching_place: Place | None = field(compare=False)
+    matching_place: Where | None = field(compare=False, repr=False)
     limit: int | Literal["ALL"] | None
 
 

@@ -9,12 +9,15 @@ if TYPE_CHECKING:
 
 _WITHIN = 2
 _SHORT = 4
+# No name of ours is nearly as long.
+_LONG = 64
 
 
 def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
     """Insertions, deletions, changes and swaps of neighbours between two words; `within + 1` stands for more."""
     if abs(len(one) - len(other)) > within:
         return within + 1
+    one, other = _unlike(one, other)
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
@@ -24,11 +27,29 @@ def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
             if i > 1 and j > 1 and (one[i - 2], a) == (b, other[j - 2]):
                 cost = min(cost, older[j - 2] + 1)
             row.append(cost)
+        if min(row) > within:
+            break
     return min(row[-1], within + 1)
+
+
+def _unlike(one: str, other: str) -> tuple[str, str]:
+    """Two words without the beginning and the end that they share."""
+    start = _shared(one, other)
+    one, other = one[start:], other[start:]
+    end = _shared(one[::-1], other[::-1])
+    return one[: len(one) - end], other[: len(other) - end]
+
+
+def _shared(one: str, other: str) -> int:
+    """How many letters two words begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name within two edits of `word` (one for short words), the closest first, in whatever case."""
+    if len(word) > _LONG:
+        return None
     word = word.upper()
     within = 1 if len(word) <= _SHORT else _WITHIN
     ranked = sorted((edits(word, name.upper()), name) for name in known)
@@ -37,7 +58,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def related(word: str, known: Iterable[str]) -> str | None:
     """The nearest known name; else the one closest in length that holds the word or is held by it, as `KEY_ID`."""
-    names, word = [*known], word.upper()
+    names, word = [*known], word[: _LONG + 1].upper()
     parts = [name for name in names if len(word) > _SHORT and (word in name or name in word)]
     return nearest(word, names) or min(parts, key=lambda name: abs(len(name) - len(word)), default=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import ConnectionNotFoundError, Place, S3ConnError, StatementInterrupted
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _ROWS = 100
 _CONNECTIONS = 32
-_NOWHERE = Place(1, 1)
+_NOWHERE = partial(Place, 1, 1)
 """Where the statement stands that would do what the explorer does."""
 
 

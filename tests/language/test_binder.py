@@ -339,4 +339,5 @@ def test_the_sandbox_cannot_be_altered_before_it_runs():
 def test_a_plan_is_placed_at_the_first_word_of_its_statement(text: str, line: int, column: int):
     """Errors of execution point at where their statement begins."""
     (plan,) = plans_of(text, having("x"))
-    assert (plan.place.line, plan.place.column) == (line, column)
+    place = plan.place()
+    assert (place.line, place.column) == (line, column)

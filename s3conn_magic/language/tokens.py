@@ -1,0 +1,162 @@
+"""The text of a cell cut into tokens, and whether its literals are where they seem to be."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from bisect import bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
+_LITERAL = r"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\""""
+_WORD = r"""(?:[^\s'"=(),;$/-]|/(?!\*)|-(?!-))++"""
+_TOKEN = re.compile(
+    rf"""(?P<space>\s+)
+      | (?P<comment>{_COMMENT})
+      | (?P<string>'(?:[^']|'')*+')
+      | (?P<quoted>"(?:[^"]|"")*+")
+      | (?P<open>/\*|'|")
+      | (?P<mark>[;,=()$])
+      | (?P<word>{_WORD})""",
+    re.VERBOSE,
+)
+_KINDS = ("", *_TOKEN.groupindex)
+_BLANK = (_KINDS.index("space"), _KINDS.index("comment"))
+_LITERALS = {"string", "quoted"}
+_MARK = _KINDS.index("mark")
+_OPEN = _KINDS.index("open")
+# Everything up to a comment, or to what opens and does not end.
+_STRETCH = re.compile(rf"""(?:[^'"/-]++|-(?!-)|/(?!\*)|{_LITERAL})*+""")
+_COMMENTS = re.compile(_COMMENT)
+_HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
+_APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
+WHITE = " \t\r\n\f\v"
+"""The characters that may stand between words."""
+_PLAIN = frozenset(map(chr, range(0x21, 0x7F))).difference("`").union(WHITE)
+
+
+# What word processors and web pages put where a plain character was meant.
+LOOKALIKES = {
+    "\u00a0": ("a no-break space", "Type a plain space in its place."),
+    "\u202f": ("a narrow no-break space", "Type a plain space in its place."),
+    "\u2007": ("a figure space", "Type a plain space in its place."),
+    "\u3000": ("an ideographic space", "Type a plain space in its place."),
+    "\ufeff": ("a byte order mark", "Delete it."),
+    "\u200b": ("a zero width space", "Delete it."),
+    "\u2018": ("a curly quote", "Type a straight quote ' in its place."),
+    "\u2019": ("a curly quote", "Type a straight quote ' in its place."),
+    "\u201c": ("a curly quote", "Type a straight quote in its place: ' around a value, \" around a name."),
+    "\u201d": ("a curly quote", "Type a straight quote in its place: ' around a value, \" around a name."),
+    "\u2013": ("a dash", "Type a plain hyphen in its place, or two to begin a comment."),
+    "\u2014": ("a dash", "Type a plain hyphen in its place, or two to begin a comment."),
+    "\uff1b": ("a full-width semicolon", "Type a plain ; in its place."),
+    "\uff1d": ("a full-width equals sign", "Type a plain = in its place."),
+    "\uff0c": ("a full-width comma", "Type a plain , in its place."),
+    "`": ("a backtick", "Put double quotes around a name, single quotes around a value."),
+}
+
+
+class Span(NamedTuple):
+    """Offsets into a cell: start, and end (exclusive)."""
+
+    start: int
+    end: int
+
+
+class Token(NamedTuple):
+    """A piece of the text; `kind` is space, comment, string, quoted, open, mark or word."""
+
+    kind: str
+    span: Span
+    text: str
+
+
+class Tokens:
+    """All of a text as tokens, in order; what follows something that does not end is left out.
+
+    A token is made when it is asked for: a cell of 64 KiB can have as many.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._ends: list[int] = []
+        self._kinds: list[int] = []
+        for found in _TOKEN.finditer(text):
+            self._ends.append(found.end())
+            self._kinds.append(found.lastindex or 0)
+            if found.lastindex == _OPEN:
+                break
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> Token:
+        span = Span(self._ends[index - 1] if index else 0, self._ends[index])
+        return Token(_KINDS[self._kinds[index]], span, self._text[slice(*span)])
+
+    def statement(self, index: int) -> range:
+        """The indices of the tokens of a statement that come before an index."""
+        start = index
+        while start and not (self._kinds[start - 1] == _MARK and self._text[self._ends[start - 1] - 1] == ";"):
+            start -= 1
+        return range(start, index)
+
+    def first_touch(self) -> Token | None:
+        """The first literal that a word follows right after."""
+        kinds = map(_KINDS.__getitem__, self._kinds)
+        pairs = enumerate(itertools.pairwise(kinds))
+        return next((self[at] for at, (one, other) in pairs if one in _LITERALS and other == "word"), None)
+
+    def ending_after(self, offset: int) -> int:
+        """The index of the first token that ends after an offset."""
+        return bisect_right(self._ends, offset)
+
+    def among(self, indices: range) -> Iterator[Token]:
+        """The tokens at these indices that are neither space nor comment."""
+        return (self[at] for at in indices if self._kinds[at] not in _BLANK)
+
+
+class Lexed:
+    """Where a text's comments are, and the first thing that opens and does not end."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.comments: list[Span] = []
+        at = _stretch(text, 0)
+        while found := _COMMENTS.match(text, at):
+            self.comments.append(Span(*found.span()))
+            at = _stretch(text, found.end())
+        self.open = at if at < len(text) else None
+
+    @cached_property
+    def odd(self) -> int | None:
+        """Offset of the first character, before what does not end, that is not one of ours though it may look so."""
+        text = self._text[: self.open]
+        odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
+        if not odd:
+            return None
+        found = re.finditer(f"{_HELD.pattern}|([{re.escape(odd)}])", text)
+        return next((one.start() for one in found if one[1]), None)
+
+    @cached_property
+    def readable(self) -> bool:
+        """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
+        return self.open is None and self.odd is None and _APART.fullmatch(self._text) is not None
+
+
+def _stretch(text: str, at: int) -> int:
+    return _STRETCH.match(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
+
+
+def is_odd(character: str) -> bool:
+    """Whether a character looks like another, or like nothing."""
+    return character not in _PLAIN and (character in LOOKALIKES or _unseen(character))
+
+
+def _unseen(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
