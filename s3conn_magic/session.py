@@ -192,11 +192,29 @@ class Session:
     def _list(self, plan: plans.ListObjects) -> Any:
         from s3conn_magic.views.buckets import ListOptions, list_frame
 
-        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
-        connection, most = self.connections.get(plan.name), None if limit == "ALL" else limit
+        connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
             options = ListOptions(most, self.settings["CONNECTIONS"], report)
             frame, cut = list_frame(connection, plan, options)
+        return self._said_if_cut(frame, most, cut=cut)
+
+    @execute.register
+    def _list_inventory(self, plan: plans.ListInventory) -> Any:
+        from s3conn_magic.views.buckets import ListOptions
+        from s3conn_magic.views.inventory import inventory_frame
+
+        connection, most = self.connections.get(plan.name), self._most(plan)
+        with self._progress_view() as report:
+            options = ListOptions(most, self.settings["CONNECTIONS"], report)
+            frame, cut, told = inventory_frame(connection, plan, options)
+        self._note(told)
+        return self._said_if_cut(frame, most, cut=cut)
+
+    def _most(self, plan: plans.ListObjects | plans.ListInventory) -> int | None:
+        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
+        return None if limit == "ALL" else int(limit)
+
+    def _said_if_cut(self, frame: Any, most: int | None, *, cut: bool) -> Any:
         if cut:
             self._note(f"LIMIT {most:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
         return frame
@@ -286,7 +304,7 @@ class Session:
 
 def _check_glob(plan: plans.Plan) -> None:
     """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
-    if not isinstance(plan, plans.ListObjects) or plan.matching is None:
+    if not isinstance(plan, plans.ListObjects | plans.ListInventory) or plan.matching is None:
         return
     from s3conn_magic.listing import Glob
 

@@ -20,7 +20,6 @@ from s3conn_magic.language.catalog import (
 )
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.spelling import listed
-from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +189,7 @@ class _Binder:
         return plans.Test(
             place=self._binding.beginning(statement),
             name=found.name,
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
             with_write=statement.with_write,
         )
 
@@ -207,17 +206,27 @@ class _Binder:
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
-        matching = statement.matching
-        if matching and not self._binding.text(matching):
-            raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
+        matching, matching_place = self._binding.matching(statement.matching)
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
-            matching=self._binding.text(matching) if matching else None,
-            matching_place=self._binding.where(matching.span) if matching else None,
+            matching=matching,
+            matching_place=matching_place,
+            limit=statement.limit,
+        )
+
+    @_bind.register
+    def _list_inventory(self, statement: tree.ListInventory) -> plans.Plan:
+        matching, matching_place = self._binding.matching(statement.matching)
+        return plans.ListInventory(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._binding.object_of(statement.location, "LIST FROM INVENTORY takes a manifest.json"),
+            matching=matching,
+            matching_place=matching_place,
             limit=statement.limit,
         )
 
@@ -226,7 +235,7 @@ class _Binder:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
         )
 
     @_bind.register
@@ -234,7 +243,7 @@ class _Binder:
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._object(statement.location),
+            location=self._binding.object_of(statement.location, "PREVIEW takes one object"),
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 
@@ -243,7 +252,7 @@ class _Binder:
         return plans.Analyze(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._place_of(statement.location),
+            location=self._binding.place_of(statement.location),
             by=statement.by,
             depth=self._depth(statement),
         )
@@ -284,24 +293,6 @@ class _Binder:
         place = self._binding.beginning(statement)()
         hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
-
-    def _location(self, value: tree.LocationValue | None) -> Location | None:
-        return None if value is None else self._place_of(value)
-
-    def _place_of(self, value: tree.LocationValue) -> Location:
-        text = self._binding.text(value)
-        try:
-            return Location.parse(text)
-        except ValueError as error:
-            reason = str(error)
-        raise self._binding.error(f"this is not a location: {reason}", value.span)
-
-    def _object(self, value: tree.LocationValue) -> Location:
-        location = self._place_of(value)
-        if location.key:
-            return location
-        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
-        raise self._binding.error("this is a bucket, not an object", value.span, hint=hint)
 
     # Session
 

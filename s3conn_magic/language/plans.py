@@ -164,7 +164,7 @@ class ListInventory(Plan):
     name: str
     location: Location
     matching: str | None
-    matching_place: Place | None = field(compare=False)
+    matching_place: Where | None = field(compare=False, repr=False)
     limit: int | Literal["ALL"] | None
 
 

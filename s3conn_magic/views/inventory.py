@@ -12,8 +12,6 @@ from s3conn_magic.locations import visible
 from s3conn_magic.views.frames import S3Frame, listing_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
@@ -22,12 +20,8 @@ if TYPE_CHECKING:
     from s3conn_magic.views.buckets import ListOptions
 
 
-def inventory_frame(
-    connection: Connection, plan: ListInventory, options: ListOptions, *, note: Callable[[str], None]
-) -> tuple[S3Frame, bool]:
-    """The frame of LIST FROM INVENTORY, and whether the limit left rows out.
-
-    `note` is told what the report is: of which bucket, of when.
+def inventory_frame(connection: Connection, plan: ListInventory, options: ListOptions) -> tuple[S3Frame, bool, str]:
+    """The frame of LIST FROM INVENTORY, whether the limit left rows out, and what is to be said of the report.
 
     Raises:
         InventoryError: the report is damaged, or is none.
@@ -35,7 +29,6 @@ def inventory_frame(
         S3ConnError: it cannot be read.
     """
     manifest = read_manifest(connection, plan.location)
-    note(_told(manifest))
     inventory = Inventory(
         connection,
         manifest,
@@ -44,11 +37,12 @@ def inventory_frame(
         connections=options.connections,
     )
     try:
-        return _frame(manifest, inventory.collect(on_progress=options.report)), inventory.truncated
+        frame = _frame(manifest, inventory.collect(on_progress=options.report))
     except ListingInterrupted as error:
         error.rows_so_far = _frame(manifest, error.rows_so_far)
         error.rows_so_far.attrs["partial"] = error.message
         raise
+    return frame, inventory.truncated, _told(manifest)
 
 
 def _frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
