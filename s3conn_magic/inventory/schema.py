@@ -41,7 +41,7 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
     elif file_format == "ORC":
         names = [one.partition(":")[0].strip().strip("`") for one in _cut(_inside(_STRUCT, text, "struct<…>"), ",")]
     else:
-        names = [_parquet_name(one) for one in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}")]
+        names = [_parquet_name(one) for one in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}") if one.strip()]
     if not all(names):
         raise ValueError("a field has no name")
     return tuple(names)
@@ -71,7 +71,7 @@ def _cut(text: str, ends: str) -> Iterator[str]:
     for at, character in enumerate(text):
         depth += (character in _OPENING) - (character in _CLOSING)
         if depth == 0 and character in ends:
-            yield text[begin : at + 1].strip(ends)
+            yield text[begin:at]
             begin = at + 1
     if text[begin:].strip():
         yield text[begin:]
