@@ -11,10 +11,13 @@
     ├─ CredentialsError               missing, wrong or expired credentials
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
     ├─ BucketNotFoundError            the bucket does not exist
+    ├─ ObjectNotFoundError            the object does not exist; a FileNotFoundError, too (`is_folder`)
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
+    ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
     └─ InternalError                  anything unforeseen, shown without values
@@ -146,6 +149,14 @@ class BucketNotFoundError(S3ConnError):
     """The bucket does not exist at this endpoint."""
 
 
+class ObjectNotFoundError(S3ConnError, FileNotFoundError):
+    """The object does not exist; `is_folder` says whether there are others below its key."""
+
+    def __init__(self, message: str, *, is_folder: bool = False, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.is_folder = is_folder
+
+
 class RegionError(S3ConnError):
     """The region of a bucket cannot be found, or the request was signed for another."""
 
@@ -169,6 +180,19 @@ class IncompleteListingError(S3ConnError):
         super().__init__(message, **details)
         self.rows_so_far = rows_so_far
         self.reason = reason
+
+
+class InventoryError(S3ConnError):
+    """A report of S3 Inventory is damaged, incomplete, or is none."""
+
+
+class QueryError(S3ConnError):
+    """The query engine refused a query, or failed in it; its own words, literals of the query masked.
+
+    `offset` is the character of the query that it points at, or None.
+    """
+
+    offset: int | None = None
 
 
 class StatementInterrupted(S3ConnError):  # noqa: N818 - named by what happened, as KeyboardInterrupt is

@@ -6,9 +6,9 @@ from contextlib import nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
@@ -17,12 +17,14 @@ from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
+from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from s3conn_magic.connections.connection import Connection as Described
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
@@ -49,6 +51,7 @@ class Session:
         beside: Callable[[Callable[[], Any]], None] | None = None,
     ) -> None:
         self.connections = Registry()
+        self.queries = Queries(self.connections, inputs.variable)
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
         self._beside = beside
@@ -81,9 +84,10 @@ class Session:
             S3ConnError: what is wrong with any of them.
         """
         source = Source(text)
-        todo = bind(parse(source), source, self.connections, self._inputs)
+        todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
             _check_glob(plan)
+            self.queries.check(plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
@@ -101,6 +105,10 @@ class Session:
     def execute(self, plan: plans.Plan) -> Any:
         """The result of one plan."""
         raise NotImplementedError(type(plan).__name__)
+
+    @execute.register
+    def _queries(self, plan: QueryPlan) -> Any:
+        return self.queries.execute(plan)
 
     # Connections
 
@@ -131,11 +139,14 @@ class Session:
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
         self.connections.rename(plan.name, plan.new_name)
+        self.queries.renamed(plan.name, plan.new_name)
         return Message(f"The connection {plan.name} is now {plan.new_name}.")
 
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = self.connections.drop(plan.name)
+        for one in dropped:
+            self.queries.forget(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
 
@@ -296,7 +307,8 @@ class Session:
         return Message("The sandbox was stopped.")
 
     def close(self) -> None:
-        """Stop what the session started."""
+        """Stop what the session started, and let go of its tables."""
+        self.queries.close()
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()
@@ -317,7 +329,7 @@ def _check_glob(plan: plans.Plan) -> None:
     raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
 
 
-def _card(connection: Connection, did: str) -> Any:
+def _card(connection: Described, did: str) -> Any:
     from s3conn_magic.views.cards import connection_card
 
     return connection_card(connection, did)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.catalog import Known, not_found
+from s3conn_magic.language.catalog import Known, not_found, several_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +90,18 @@ class Registry:
     def use(self, name: str) -> None:
         """Make a connection the default."""
         self._default = self.get(name).name.casefold()
+
+    def chosen(self) -> Connection:
+        """The connection that statements go through which name none.
+
+        Raises:
+            ConnectionNotFoundError: there is none, or several could be meant.
+        """
+        if self.default is not None:
+            return self.get(self.default)
+        if len(self._connections) == 1:
+            return next(iter(self))
+        raise several_or_none([one.name for one in self])
 
     def known(self) -> list[Known]:
         """The connections as the binder sees them."""

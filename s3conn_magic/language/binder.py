@@ -20,6 +20,7 @@ from s3conn_magic.language.catalog import (
 )
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.spelling import listed
+from s3conn_magic.language.tables import UNCHANGED, TableBinder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from s3conn_magic.language.source import Source
 
 _PREVIEW_ROWS = 100
-_UNCHANGED = "Operation resulted in no change"
 
 
-def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
+def bind(
+    statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs, tables: Sequence[str] = ()
+) -> list[plans.Plan]:
     """The plans of a cell, in order.
 
     Each statement is bound against the connections as the ones before it would leave them.
@@ -39,26 +41,26 @@ def bind(statements: Sequence[tree.Statement], source: Source, catalog: Catalog,
         BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
     """
     binding = Binding(source, inputs)
-    bound = _Binder(binding, catalog).bind_all(statements)
+    bound = _Binder(binding, catalog, tables).bind_all(statements)
     if not binding.prompts:
         return bound
     binding.asking = True
-    return _Binder(binding, catalog).bind_all(statements)
+    return _Binder(binding, catalog, tables).bind_all(statements)
 
 
 class _Binder:
-    def __init__(self, binding: Binding, catalog: Catalog) -> None:
+    def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
+        self._tables = TableBinder(binding, tables, self._reader, binding.place_of)
         self._known = {one.name.casefold(): one for one in catalog.known()}
         self._default = catalog.default.casefold() if catalog.default else None
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
-        bind_one = self._bind
-        return [bind_one(statement) for statement in statements]
+        return [*map(self._bind, statements)]
 
     @singledispatchmethod
     def _bind(self, statement: tree.Statement) -> plans.Plan:
-        raise NotImplementedError(type(statement).__name__)
+        return self._tables.bind(statement)
 
     # Connections
 
@@ -80,7 +82,7 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: the connection {old.name} exists already.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
         kept, validate = _split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
         return plans.Create(place=place, name=name.text, options=kept, replace=bool(old), validate=validate)
@@ -96,7 +98,7 @@ class _Binder:
             self._mutable(name, may_be_transient=False)
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
             raise self._binding.error(
@@ -147,11 +149,12 @@ class _Binder:
     def _drop(self, statement: tree.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old.usages and not statement.cascade:
             raise in_use(old).at(self._binding.place(statement.name.span))
         del self._known[old.name.casefold()]
+        self._tables.forget(old.usages)
         if self._default == old.name.casefold():
             self._default = None
         return plans.Drop(place=place, name=old.name, cascade=statement.cascade)

@@ -69,6 +69,11 @@ class Binding:
         """A way to ask for the place of a span, which takes longer to find than most statements to bind."""
         return partial(self._source.place, span)
 
+    def place_within(self, span: Span, offset: int) -> Place:
+        """Where a character of a span is: the token that it is of."""
+        token = self._source.token_at(span.start + offset)
+        return self._source.place(token.span if token and token.span.start < span.end else span)
+
     def beginning(self, statement: tree.Statement) -> Where:
         """A way to ask where a statement begins: its first word."""
         return partial(self._first_word, statement.span)

@@ -57,6 +57,15 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
+def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
+    """The error where a path names no connection, and it is not clear which is meant."""
+    if not names:
+        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+        return ConnectionNotFoundError("there is no connection yet", hint=hint)
+    hint = f"Write 's3://name@bucket/key', or USE CONNECTION name first. There are {listed(names, 'and')}."
+    return ConnectionNotFoundError("several connections could be meant", hint=hint)
+
+
 def in_use(found: Known) -> ConnectionInUseError:
     """The error for dropping what tables or jobs depend on."""
     names = " ".join(usage.name for usage in found.usages)

@@ -26,6 +26,7 @@ _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', wi
 _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
+_WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _VALUES = {"a value", _TEXT, _PLACE}
 # As many tokens of a statement's beginning, and of its end before the error, are looked at.
 _HEAD = 8
@@ -166,7 +167,7 @@ def _comment(stop: _Stop) -> str:
 
 def _order(stop: _Stop) -> str:
     """The right order for `CREATE CONNECTION S3 x` and its like."""
-    if not stop.found or stop.word != "CONNECTION" or stop.expected != "S3":
+    if not stop.found or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
     rest = stop.source.tokens.among(
         range(stop.source.tokens.ending_after(stop.found.span.start) + 1, len(stop.source.tokens))
@@ -176,9 +177,27 @@ def _order(stop: _Stop) -> str:
     return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
 
 
+def _left_out(stop: _Stop) -> str:
+    """A misspelt word that may be left out, which the one after it gives away."""
+    if stop.word in {"EXISTS", "NOT"} and stop.before:
+        return _meant(stop.before.text, "IF")
+    after = stop.source.token_at(stop.found.span.end) if stop.found else None
+    optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
+    return _meant(stop.word, optional) if optional and stop.expected in {"S3", "CONNECTION"} else ""
+
+
+def _meant(written: str, word: str) -> str:
+    return f"Did you mean {word}?" if written.upper() != word and nearest(written, [word]) else ""
+
+
 def _no_connection(stop: _Stop) -> str:
     """The missing word of `CREATE S3 x`, `USE x` and their like."""
-    if stop.expected != "CONNECTION" or not stop.found or stop.word in KEYWORDS or nearest(stop.word, ["CONNECTION"]):
+    if (
+        stop.expected not in {"CONNECTION", "CONNECTION or TABLE"}
+        or not stop.found
+        or stop.word in KEYWORDS
+        or nearest(stop.word, ["CONNECTION"])
+    ):
         return ""
     shown = stop.source.shown(stop.found)
     return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
@@ -256,6 +275,8 @@ def _text(stop: _Stop) -> str:
 
 
 def _number(stop: _Stop) -> str:
+    if stop.expected.endswith("ALL") and nearest(stop.word, ["ALL"]):
+        return "Did you mean ALL?"
     separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.found and stop.found.text == ","
     if not stop.expected.startswith("a whole number") and not separated:
         return ""
@@ -287,9 +308,10 @@ def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
     reference = _reference(stop)
     if stop.expected == _END and reference:
-        words = re.findall(r"\b[A-Z][A-Z0-9_]+\b", reference.syntax) + list(OPTION_NAMES) * (
-            "option" in reference.syntax
-        )
+        head = [token.text.upper() for token in stop.head]
+        begun = [one.syntax for one in STATEMENTS if one.name.split()[: len(head)] == head]
+        words = _WORD.findall(" ".join([reference.syntax, *begun]))
+        words += list(OPTION_NAMES) * ("option" in reference.syntax)
     near = nearest(stop.word, words) if stop.word else None
     return f"Did you mean {near}?" if near and near != stop.word else ""
 
@@ -302,6 +324,7 @@ def _syntax(stop: _Stop) -> str:
 _ADVICE = (
     _comment,
     _order,
+    _left_out,
     _no_connection,
     _location,
     _quotes,

@@ -45,11 +45,19 @@ class _NoMatchError(Exception):
 
 
 class _Part(NamedTuple):
-    """A rule as a function, what to say where it does not begin, and the words that it can begin with, if it must."""
+    """A rule as a function.
+
+    Attributes:
+        run: the function.
+        expected: what to say where the rule does not begin.
+        first: the words that it can begin with; None where it can begin with anything else.
+        gives_up: whether it may begin, not go on, and leave it to another rule: whether it raises _NoMatchError.
+    """
 
     run: _Run
     expected: str
     first: frozenset[str] | None = None
+    gives_up: bool = False
 
 
 def compiled(rule: pp.ParserElement) -> Callable[[str], list[Any]]:
@@ -58,7 +66,7 @@ def compiled(rule: pp.ParserElement) -> Callable[[str], list[Any]]:
     The function raises ParseError.
     """
     rule.streamline()
-    run, expected, _ = _part(rule)
+    run, expected, *_ = _part(rule)
 
     def parse(text: str) -> list[Any]:
         out: list[Any] = []
@@ -122,8 +130,8 @@ def _matched(pattern: str) -> _Run:
 
 def _renamed(rule: pp.ParserElement, inner: _Part) -> _Part:
     """The inner rule, of which a named one around it says what is expected."""
-    if rule.customName is None:
-        return inner
+    if rule.customName is None or not inner.gives_up:
+        return inner if rule.customName is None else inner._replace(expected=_expected(rule))
     within, expected = inner.run, _expected(rule)
 
     def run(text: str, at: int, out: list[Any]) -> int:
@@ -133,7 +141,7 @@ def _renamed(rule: pp.ParserElement, inner: _Part) -> _Part:
             where = error.at
         raise _NoMatchError(where, expected)
 
-    return _Part(run, expected, inner.first)
+    return inner._replace(run=run, expected=expected)
 
 
 @_part.register
@@ -162,6 +170,7 @@ def _(rule: pp.And) -> _Part:
         parts.append(_part(one))
         steps.append((parts[-1].run, parts[-1].expected, ParseError if hard else _NoMatchError))
     (first, _, _), *rest = steps
+    gives_up = parts[0].gives_up or any(failure is _NoMatchError for _, _, failure in rest)
 
     def run(text: str, at: int, out: list[Any]) -> int:
         end = first(text, at, out)
@@ -180,7 +189,7 @@ def _(rule: pp.And) -> _Part:
             raise failure(where, message)
         return end
 
-    return _Part(run, parts[0].expected, parts[0].first)
+    return parts[0]._replace(run=run, gives_up=gives_up)
 
 
 @_part.register
@@ -206,12 +215,13 @@ def _(rule: pp.MatchFirst) -> _Part:
             return -1
         raise _NoMatchError(furthest.at, furthest.message)
 
-    return _Part(run, _expected(rule), led if all(part.first is not None for part in parts) else None)
+    first = led if all(part.first is not None for part in parts) else None
+    return _Part(run, _expected(rule), first, any(part.gives_up for part in parts))
 
 
 @_part.register
 def _(rule: pp.Opt) -> _Part:
-    within = _attempt(_part(rule.expr).run)
+    within = _attempt(_part(rule.expr))
 
     def run(text: str, at: int, out: list[Any]) -> int:
         end = within(text, at, out)
@@ -220,8 +230,11 @@ def _(rule: pp.Opt) -> _Part:
     return _Part(run, _expected(rule))
 
 
-def _attempt(within: _Run) -> _Run:
+def _attempt(part: _Part) -> _Run:
     """The rule, which leaves nothing behind where it does not fit."""
+    if not part.gives_up:
+        return part.run
+    within = part.run
 
     def run(text: str, at: int, out: list[Any]) -> int:
         kept = len(out)
@@ -236,7 +249,7 @@ def _attempt(within: _Run) -> _Run:
 
 @_part.register
 def _(rule: pp.ZeroOrMore) -> _Part:
-    within = _attempt(_part(rule.expr).run)
+    within = _attempt(_part(rule.expr))
 
     def run(text: str, at: int, out: list[Any]) -> int:
         while (end := within(text, at, out)) > at:
@@ -248,7 +261,7 @@ def _(rule: pp.ZeroOrMore) -> _Part:
 
 @_part.register
 def _(rule: AtMost) -> _Part:
-    within, most, message = _attempt(_part(rule.expr).run), rule.most, rule.message
+    within, most, message = _attempt(_part(rule.expr)), rule.most, rule.message
 
     def run(text: str, at: int, out: list[Any]) -> int:
         for count in range(most + 1):
@@ -265,8 +278,8 @@ def _(rule: AtMost) -> _Part:
 
 @_part.register
 def _(rule: pp.OneOrMore) -> _Part:
-    first = _renamed(rule, _part(rule.expr))
-    within = _attempt(first.run)
+    first = _part(rule.expr)
+    within = _attempt(first)
 
     def run(text: str, at: int, out: list[Any]) -> int:
         end = first.run(text, at, out)

@@ -1,5 +1,8 @@
 """The grammar, and nothing else: text of a cell → statements. `docs/grammar.md` holds its BNF.
 
+It is written in pyparsing; `rules.py` has the elements that make nodes, `engine.py` what runs them. A new statement is
+a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`.
+
 The text comes with its comments blanked, so offsets are those of the cell. Every rule has a name that reads well
 after "expected", and an error stop (`-`) stands wherever only one continuation is left.
 """
@@ -31,21 +34,28 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
-from s3conn_magic.language.tokens import WHITE
+from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGITS = 18
-# Far more than there are, so that what cannot be right is not read to its end.
-_MOST_OPTIONS = 50
+# Far more than anyone writes, so that what cannot be meant is not read to its end.
+_MOST_STATEMENTS = 5_000
 _MOST_VALUES = 5_000
+_MOST_OPTIONS = 50
 _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = {
     "AGE",
     "ALL",
+    "AS",
+    "EXPLAIN",
+    "FROM",
+    "SELECT",
+    "TABLE",
+    "TABLES",
     "BUCKETS",
     "CONNECTIONS",
     "SETTINGS",
@@ -118,6 +128,22 @@ by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
+# Queries, which are the engine's to read: all that matters here is where they end
+
+_HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
+_QUERY = rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM){WORD_END}(?:[^;'"$]++|{_HELD}|\$)*+"""
+_BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
+_COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
+
+
+def _sql(found: str, at: int) -> tree.SqlText:
+    written = found.rstrip(WHITE)
+    return tree.SqlText(Secret(written), Span(at, at + len(written)))
+
+
+query = Terminal(_QUERY, "a query", _sql)
+columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
+
 # Statements
 
 _settings = fields("settings", options)
@@ -129,29 +155,39 @@ _rename = field("rename_to", words("RENAME TO") - name).set_name("RENAME TO")
 _matching = field("matching", words("MATCHING") - string)
 _list_clause = using | flag("recursive", "RECURSIVE") | flag("versions", "VERSIONS") | _matching | limit
 
-create = builds(
-    tree.CreateConnection,
-    words("CREATE")
-    - pp.Opt(flag("or_replace", "OR REPLACE"))
-    - words("S3 CONNECTION")
-    - pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
-    - named
-    - pp.Opt(_settings),
-)
+_if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
+_made = (
+    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - named - pp.Opt(_settings))
+    | variant(
+        tree.CreateTable,
+        words("TABLE")
+        - _if_not_exists
+        - named
+        - pp.Opt(field("columns", columns))
+        - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
+        - pp.Opt(field("query", words("AS") - query)),
+    )
+).set_name("S3 CONNECTION or TABLE")
+create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
     words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
-drop = builds(
-    tree.DropConnection,
-    words("DROP") - pp.Opt(words("S3")) - words("CONNECTION") - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
-)
+_dropped = (
+    variant(
+        tree.DropConnection,
+        (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
+    )
+    | variant(tree.DropTable, words("TABLE") - if_exists - named)
+).set_name("CONNECTION or TABLE")
+drop = variants(words("DROP") - _dropped)
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
     | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(tree.ShowSettings, words("SETTINGS"))
+    | variant(tree.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS, SETTINGS or CREATE S3 CONNECTION")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
@@ -177,6 +213,8 @@ preview = builds(
 _setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
 _setting_value = field("value", (_all | value).set_name("a value")).set_name("a value")
+select = builds(tree.Query, field("query", query))
+explain = builds(tree.ExplainAnalyze, words("EXPLAIN ANALYZE") - field("query", query))
 set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
 start = builds(tree.StartSandbox, words("START SANDBOX"))
 stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
@@ -196,14 +234,15 @@ statement = (
     | analyze
     | preview
     | set_
+    | explain
+    | select
     | start
     | stop
     | help_
 ).set_name("a statement")
 _separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
-cell = (
-    pp.Opt(_separator) - pp.Opt(statement - pp.ZeroOrMore(_separator + statement) - pp.Opt(_separator)) - pp.StringEnd()
-)
+_more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")
+cell = pp.Opt(_separator) - pp.Opt(statement - _more - pp.Opt(_separator)) - pp.StringEnd()
 cell.parse_with_tabs()
 
 parse_cell: Callable[[str], list[tree.Statement]] = compiled(cell)

@@ -200,6 +200,56 @@ class ExploreAll(Plan):
     """A tree of all connections."""
 
 
+Locate = Callable[[int], "Place"]
+"""Finds the place of a character of a query."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query(Plan):
+    """The rows of a query."""
+
+    text: str = field(repr=False)
+    locate: Locate = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainQuery(Plan):
+    """What a query reads, by running it."""
+
+    text: str = field(repr=False)
+    locate: Locate = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTable(Plan):
+    """Make a table, or replace the one of that name.
+
+    `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
+    """
+
+    name: str
+    replace: bool
+    columns: str | None = None
+    text: str | None = field(default=None, repr=False)
+    locate: Locate | None = field(default=None, compare=False, repr=False)
+    location: Location | None = None
+    connection: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropTable(Plan):
+    """Forget a table."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowTables(Plan):
+    """The session's tables whose name is like the pattern."""
+
+    like: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Plan):
     """Give a setting of the session a value that has been read."""

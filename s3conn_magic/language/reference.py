@@ -58,6 +58,14 @@ ANALYSIS_COLUMNS = (
     Column("newest", "timestamp", "last modification of the newest object, UTC"),
     Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
 )
+TABLE_COLUMNS = (
+    Column("name", "string", "as written when it was created"),
+    Column("rows", "integer", "how many; missing for a table over files"),
+    Column("columns", "list", "their names and types"),
+    Column("connections", "list", "the connections that it depends on"),
+    Column("location", "string", "LOCATION; missing for a table that the session holds"),
+    Column("created_at", "timestamp", "UTC"),
+)
 PREFIX_COLUMN = Column("is_prefix", "boolean", "whether the row is a folder (a common prefix)")
 
 STATEMENTS: tuple[Reference, ...] = (
@@ -190,6 +198,41 @@ STATEMENTS: tuple[Reference, ...] = (
         "The beginning of an object: the first rows of Parquet, CSV or JSON lines (100 without LIMIT), a text or an"
         " image. Reads the part that it needs, never the whole of a large object.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
+    ),
+    Reference(
+        "SELECT",
+        "SELECT … | WITH … | FROM …",
+        "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
+        " through the connection of that name: Parquet, CSV and JSON, compressed or not, with wildcards and Hive"
+        " partitions. Python frames are tables by their names, $name is the value of a Python variable.",
+        "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
+    ),
+    Reference(
+        "EXPLAIN ANALYZE",
+        "EXPLAIN ANALYZE query",
+        "Run a query, and tell what it read from S3 (requests, bytes) and where its time went.",
+        "EXPLAIN ANALYZE SELECT max(price) FROM 's3://bucket/sales.parquet';",
+    ),
+    Reference(
+        "CREATE TABLE",
+        "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(column type, ...)] [LOCATION 's3://bucket/prefix']"
+        " [USING name] [AS query]",
+        "Make a table of the session: empty, from a query, or over the files at a LOCATION, which every query reads"
+        " afresh. It depends on the connections that it is read through.",
+        "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
+    ),
+    Reference(
+        "DROP TABLE",
+        "DROP TABLE [IF EXISTS] name",
+        "Forget a table; files at its LOCATION stay.",
+        "DROP TABLE sales;",
+    ),
+    Reference(
+        "SHOW TABLES",
+        "SHOW TABLES [LIKE 'pattern']",
+        "The session's tables.",
+        "SHOW TABLES;",
+        TABLE_COLUMNS,
     ),
     Reference(
         "SET",

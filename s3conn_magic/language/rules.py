@@ -150,8 +150,8 @@ def variant(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
 
 
 def variants(rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule whose one result is a variant, made into that statement."""
-    return Node(rule, lambda found, span: _stated(found[0][0], found[0][1], span))
+    """A rule whose last result is a variant, made into that statement; fields before it are the statement's, too."""
+    return Node(rule, lambda found, span: _stated(found[-1][0], [*found[:-1], *found[-1][1]], span))
 
 
 def _stated(kind: Any, found: list[tuple[str, Any, int]], span: Span) -> Any:

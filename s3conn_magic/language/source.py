@@ -23,12 +23,12 @@ _UNCLOSED = {
     "'": "this text in single quotes does not end; a quote inside it is written ''",
     '"': 'this name in double quotes does not end; a quote inside it is written ""',
     "/*": "this comment does not end; close it with */",
+    "$": "this text between $…$ does not end",
 }
 _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space in its place.")
 # Shorter words cannot hold as much of a secret as would matter; longer ones are shown only if they are ours.
 _SHOWN_WORD = 8
 _EXCERPT = 100
-_INK = re.compile(r"[^\n]+")
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
 
@@ -70,7 +70,7 @@ class Source:
             raise self._unclosed(at)
         pieces, at = [], 0
         for start, end in self._lexed.comments:
-            pieces += [self.text[at:start], _INK.sub(_blank, self.text[start:end])]
+            pieces += [self.text[at:start], "\n".join(" " * len(line) for line in self.text[start:end].split("\n"))]
             at = end
         return "".join([*pieces, self.text[at:]])
 
@@ -80,7 +80,7 @@ class Source:
         return self.syntax_error(message, Span(at, at + 1), hint=hint)
 
     def _unclosed(self, at: int) -> StatementSyntaxError:
-        opened = next(mark for mark in _UNCLOSED if self.text.startswith(mark, at))
+        opened = next((mark for mark in _UNCLOSED if self.text.startswith(mark, at)), "$")
         return self.syntax_error(_UNCLOSED[opened], Span(at, at + len(opened)), hint=self._why_open(opened, at))
 
     def _why_open(self, opened: str, at: int) -> str:
@@ -165,10 +165,6 @@ class Source:
     def token_before(self, offset: int) -> Token | None:
         """The last token that ends at or before an offset and is neither space nor comment."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
-
-
-def _blank(ink: re.Match[str]) -> str:
-    return " " * len(ink[0])
 
 
 def _cut(shown: str, marker: str) -> tuple[str, str]:

@@ -15,21 +15,26 @@ _LONG = 64
 
 def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
     """Insertions, deletions, changes and swaps of neighbours between two words; `within + 1` stands for more."""
-    if abs(len(one) - len(other)) > within:
+    # One edit changes at most two of the letters that only one of them has.
+    if abs(len(one) - len(other)) > within or len(set(one) ^ set(other)) > 2 * within:
         return within + 1
     one, other = _unlike(one, other)
+    far = within + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
-        older, before, row = before, row, [i]
-        for j, b in enumerate(other, 1):
+        older, before, row = before, row, [far] * (len(other) + 1)
+        row[0] = i
+        # Further from the diagonal, all are too many.
+        for j in range(max(1, i - within), min(len(other), i + within) + 1):
+            b = other[j - 1]
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
             if i > 1 and j > 1 and (one[i - 2], a) == (b, other[j - 2]):
                 cost = min(cost, older[j - 2] + 1)
-            row.append(cost)
+            row[j] = cost
         if min(row) > within:
             break
-    return min(row[-1], within + 1)
+    return min(row[-1], far)
 
 
 def _unlike(one: str, other: str) -> tuple[str, str]:

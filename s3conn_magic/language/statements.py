@@ -96,6 +96,14 @@ class KeyringSource:
     span: Span = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class SqlText:
+    """Text for the query engine, without comments; kept as a secret, for its literals may be one."""
+
+    value: Secret
+    span: Span = field(compare=False)
+
+
 Origin = VariableSource | EnvSource | PromptSource | KeyringSource
 Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
 Value = Scalar | ListLiteral
@@ -276,3 +284,45 @@ class StartSandbox(Statement):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopSandbox(Statement):
     """`STOP SANDBOX`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query(Statement):
+    """`SELECT …`, `WITH …` or `FROM …`, up to the `;`."""
+
+    query: SqlText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainAnalyze(Statement):
+    """`EXPLAIN ANALYZE query`."""
+
+    query: SqlText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTable(Statement):
+    """`CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(columns)] [LOCATION 's3://…' [USING name]] [AS query]`."""
+
+    name: Name
+    or_replace: bool = False
+    if_not_exists: bool = False
+    columns: SqlText | None = None
+    location: LocationValue | None = None
+    using: Name | None = None
+    query: SqlText | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropTable(Statement):
+    """`DROP TABLE [IF EXISTS] name`."""
+
+    name: Name
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowTables(Statement):
+    """`SHOW TABLES [LIKE 'pattern']`."""
+
+    like: str | None = None

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
-_LITERAL = r"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\""""
+_DOLLAR_MARK = r"\$(?:[A-Za-z_][A-Za-z0-9_]*+)?\$"
+# `$$text$$` and `$tag$text$tag$`, as queries may have it.
+DOLLAR_QUOTED = r"\$(?P<tag>[A-Za-z_][A-Za-z0-9_]*+|)\$(?s:.*?)\$(?P=tag)\$"
+_LITERAL = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\"|{DOLLAR_QUOTED}"""
 _WORD = r"""(?:[^\s'"=(),;$/-]|/(?!\*)|-(?!-))++"""
 _TOKEN = re.compile(
     rf"""(?P<space>\s+)
       | (?P<comment>{_COMMENT})
-      | (?P<string>'(?:[^']|'')*+')
+      | (?P<string>'(?:[^']|'')*+'|{DOLLAR_QUOTED})
       | (?P<quoted>"(?:[^"]|"")*+")
-      | (?P<open>/\*|'|")
+      | (?P<open>/\*|'|"|{_DOLLAR_MARK})
       | (?P<mark>[;,=()$])
       | (?P<word>{_WORD})""",
     re.VERBOSE,
@@ -31,7 +34,7 @@ _LITERALS = {"string", "quoted"}
 _MARK = _KINDS.index("mark")
 _OPEN = _KINDS.index("open")
 # Everything up to a comment, or to what opens and does not end.
-_STRETCH = re.compile(rf"""(?:[^'"/-]++|-(?!-)|/(?!\*)|{_LITERAL})*+""")
+_STRETCH = re.compile(rf"""(?:[^'"/$-]++|-(?!-)|/(?!\*)|(?!{_DOLLAR_MARK})\$|{_LITERAL})*+""")
 _COMMENTS = re.compile(_COMMENT)
 _HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
@@ -140,8 +143,8 @@ class Lexed:
         odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
         if not odd:
             return None
-        found = re.finditer(f"{_HELD.pattern}|([{re.escape(odd)}])", text)
-        return next((one.start() for one in found if one[1]), None)
+        found = re.finditer(f"{_HELD.pattern}|(?P<odd>[{re.escape(odd)}])", text)
+        return next((one.start() for one in found if one["odd"]), None)
 
     @cached_property
     def readable(self) -> bool:

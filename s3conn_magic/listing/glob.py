@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_HEADS, _MOST_BRACES = 16, 4
+_LONGEST, _DEEPEST = 4_096, 16
 _SPECIAL = re.compile(r"[*?\[{]")
 _PUNCTUATION = re.compile(r"[^\w]", re.ASCII)
 
@@ -37,9 +38,12 @@ class Glob:
         """Compile a pattern.
 
         Raises:
-            ValueError: a bracket or brace is not closed, or a class is empty; the message says which.
+            ValueError: a bracket or brace is not closed, a class is empty, or there is too much of something; the
+                message says which.
         """
-        expression, rest = _alternatives(pattern, 0, nested=False)
+        if len(pattern) > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST} characters")
+        expression, rest = _alternatives(pattern, 0)
         if rest != len(pattern):
             raise ValueError("a } has no {")
         return cls(pattern, _heads(pattern), expression)
@@ -60,8 +64,10 @@ def _literal(text: str) -> str:
     return _PUNCTUATION.sub(lambda match: rf"\x{ord(match[0]):02x}" if match[0].isascii() else match[0], text)
 
 
-def _alternatives(text: str, at: int, *, nested: bool) -> tuple[str, int]:
+def _alternatives(text: str, at: int, nested: int = 0) -> tuple[str, int]:
     """The expression of the text from `at` up to its end, or to the brace that closes it."""
+    if nested > _DEEPEST:
+        raise ValueError(f"it has more than {_DEEPEST} {{ within each other")
     out = ""
     while at < len(text):
         character = text[at]
@@ -72,20 +78,20 @@ def _alternatives(text: str, at: int, *, nested: bool) -> tuple[str, int]:
         elif character == "}":
             return out, at
         else:
-            piece, at = _piece(text, at)
+            piece, at = _piece(text, at, nested)
             out += piece
     if nested:
         raise ValueError("a { is not closed")
     return out, at
 
 
-def _piece(text: str, at: int) -> tuple[str, int]:
+def _piece(text: str, at: int, nested: int) -> tuple[str, int]:
     if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
         return "(?:.*/)?", at + 3
     if text.startswith("**", at):
         return ".*", at + 2
     if text[at] == "{":
-        inner, end = _alternatives(text, at + 1, nested=True)
+        inner, end = _alternatives(text, at + 1, nested + 1)
         return f"(?:{inner})", end
     if text[at] == "[":
         return _class(text, at)
@@ -122,8 +128,12 @@ def _expand(pattern: str) -> list[tuple[str, bool]]:
     if special[0] != "{" or pattern.count("{") > _MOST_BRACES:
         return [(head, False)]
     branches, end = _branches(pattern, at)
-    found = [piece for branch in branches for piece in _expand(branch + pattern[end:])]
-    return [(head + text, whole) for text, whole in found] if len(found) <= _MOST_HEADS else [(head, False)]
+    found: list[tuple[str, bool]] = []
+    for branch in branches:
+        found += _expand(branch + pattern[end:])
+        if len(found) > _MOST_HEADS:
+            return [(head, False)]
+    return [(head + text, whole) for text, whole in found]
 
 
 def _branches(pattern: str, at: int) -> tuple[list[str], int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import translate, translated
-from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.language.binding import quoted
 from s3conn_magic.locations import Location, visible
 
@@ -76,7 +76,7 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
     headers = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     if headers.get("x-amz-delete-marker") == "true":
         hint = f"LIST {quoted(visible(location.uri))} VERSIONS; shows what there was."
-        return S3ConnError(f"{visible(location.uri)} was deleted", hint=hint)
+        return ObjectNotFoundError(f"{visible(location.uri)} was deleted", hint=hint)
     if code in _MISSING:
         return _missing(connection, location)
     if code == "InvalidObjectState" and refusal.operation_name == "GetObject":
@@ -106,10 +106,12 @@ def _customer_key(connection: Connection, location: Location) -> S3ConnError:
 def _missing(connection: Connection, location: Location) -> S3ConnError:
     folder = Location(location.bucket, location.key.rstrip("/") + "/")
     if _is_folder(connection, folder):
-        return S3ConnError(f"{visible(location.uri)} is a folder, not an object", hint=_list_hint(folder))
+        return ObjectNotFoundError(
+            f"{visible(location.uri)} is a folder, not an object", is_folder=True, hint=_list_hint(folder)
+        )
     parent = Location(location.bucket, location.key.rstrip("/").rpartition("/")[0])
     above = Location(parent.bucket, f"{parent.key}/") if parent.key else parent
-    return S3ConnError(f"there is no object {visible(location.uri)}", hint=_list_hint(above))
+    return ObjectNotFoundError(f"there is no object {visible(location.uri)}", hint=_list_hint(above))
 
 
 def _is_folder(connection: Connection, folder: Location) -> bool:

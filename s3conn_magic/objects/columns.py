@@ -104,13 +104,13 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
     try:
         plain = _plain(column)
         if "_view<" in str(plain.type):  # pandas holds lists of that kind and cannot show them
-            return pd.Series(pd.arrays.ArrowExtensionArray(_texts(column)))
+            return pd.Series(pd.arrays.ArrowExtensionArray(texts(column)))
         plain.to_pylist()  # a year beyond 9999 is no Python value, and would fail when it is shown
         series = pd.Series(pd.arrays.ArrowExtensionArray(plain))
         if not pa.types.is_primitive(plain.type):
             series.head(2).to_string()
     except _UNFIT:
-        return pd.Series(pd.arrays.ArrowExtensionArray(_texts(column)))
+        return pd.Series(pd.arrays.ArrowExtensionArray(texts(column)))
     return series
 
 
@@ -120,8 +120,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else column
 
 
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """As Arrow writes the values, or the numbers that they are stored as, or nothing but that they are there."""
+def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as text: as Arrow writes the values, or the numbers that they are stored as, or nothing but that they are there."""
     for through in (None, pa.int64(), pa.int32()):
         try:
             return (column.cast(through) if through else column).cast(pa.string())

@@ -7,15 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError
-
-from s3conn_magic.connections.faults import unreachable
-from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
-from s3conn_magic.locations import visible
-from s3conn_magic.objects.asking import ask, changed, named
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.objects.ranged import Pinned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
 BLOCK = 64 * 1024
 _AT_ONCE = 8
-_PARTIAL = 206
 
 
 class BoundReachedError(Exception):
@@ -46,11 +41,14 @@ class RangeReader(io.RawIOBase):
 
     def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
         super().__init__()
-        self._connection = connection
-        self._location = location
-        self._etag = description.etag
-        self._encryption = description.encryption
-        self._version_id = description.version_id
+        self._object = Pinned(
+            connection,
+            location,
+            description.size,
+            description.etag,
+            version_id=description.version_id,
+            encryption=description.encryption,
+        )
         self._blocks: dict[int, bytes] = {}
         self._at = 0
         self._lock = threading.Lock()
@@ -148,7 +146,7 @@ class RangeReader(io.RawIOBase):
         with self._lock:
             self.requests += 1
         try:
-            body = self._get(start, stop)
+            body = self._object.get(start, stop)
         except S3ConnError as error:
             self.failure = error
             raise
@@ -156,58 +154,6 @@ class RangeReader(io.RawIOBase):
             self.received += len(body)
             for at in range(start, stop, BLOCK):
                 self._blocks[at // BLOCK] = body[at - start : at - start + BLOCK]
-
-    def _get(self, start: int, stop: int) -> bytes:
-        answer = self._answer(start, stop)
-        stream = answer["Body"]
-        try:
-            self._check(answer, start, stop)
-            body = _received(stream, stop - start)
-        finally:
-            stream.close()
-        if len(body) < stop - start:
-            raise EndpointError(
-                f"an answer was cut short: {len(body):,} of {stop - start:,} bytes came",
-                hint="Run the statement again.",
-            )
-        return body
-
-    def _answer(self, start: int, stop: int) -> Mapping[str, Any]:
-        condition = {"IfMatch": f'"{self._etag}"'} if self._etag else {}
-        which = {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self._location, self._version_id)}
-        try:
-            return ask(self._connection, self._location, "get_object", **which)
-        except AccessDeniedError as error:
-            if "KMS" in self._encryption:
-                error.notes = (f"It is encrypted by {self._encryption}: kms:Decrypt on that key is needed, too.",)
-            raise
-
-    def _check(self, answer: Mapping[str, Any], start: int, stop: int) -> None:
-        """Refuse an answer about another object, or another part of this one."""
-        etag = str(answer.get("ETag", "")).strip('"')
-        if self._etag and etag and etag != self._etag:
-            raise changed(self._location)
-        # Some servers give a range under the status 200: what the header says counts.
-        said = str(answer.get("ContentRange", ""))
-        if said == f"bytes {start}-{stop - 1}/{self.size}":
-            return
-        if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
-            raise changed(self._location)
-        if said or start or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL:
-            raise EndpointError(
-                f"the server does not give ranges of {visible(self._location.uri)}",
-                hint="Something between here and S3 may drop the Range header.",
-            )
-        # It is the whole of it, with what was asked for at its beginning.
-
-
-def _received(stream: Any, count: int) -> bytes:
-    """At most `count` bytes of a body."""
-    try:
-        return bytes(stream.read(count))
-    except (BotoCoreError, OSError) as error:
-        failure = unreachable(error)
-    raise failure
 
 
 __all__ = ["BLOCK", "BoundReachedError", "RangeReader"]

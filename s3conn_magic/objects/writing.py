@@ -25,6 +25,8 @@ PART = 8 * 1024 * 1024
 BATCH = 1_000
 """Most keys of one DeleteObjects request."""
 _MOST_PARTS = 10_000
+# Without a size, parts double after so many of one size: ten doublings of a thousand parts are more than 5 TiB.
+_PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
 # XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
@@ -73,7 +75,7 @@ class Upload:
     Args:
         connection: the connection to write through.
         location: bucket and key.
-        size: bytes that will come.
+        size: bytes that will come; None where that is not known, for at most 5 TiB.
         content_type: kept with the object; empty for the server's default.
         overwrite: whether an object that is there may be replaced.
 
@@ -83,10 +85,16 @@ class Upload:
     """
 
     def __init__(
-        self, connection: Connection, location: Location, size: int, *, content_type: str = "", overwrite: bool = False
+        self,
+        connection: Connection,
+        location: Location,
+        size: int | None,
+        *,
+        content_type: str = "",
+        overwrite: bool = False,
     ) -> None:
         refuse_if_read_only(connection, "an upload")
-        if not 0 <= size <= _LARGEST:
+        if size is not None and not 0 <= size <= _LARGEST:
             raise ValueError("an object has at most 5 TiB")
         self._client = connection.internal_client(location.bucket)
         self._named = {"Bucket": location.bucket, "Key": location.key}
@@ -94,7 +102,6 @@ class Upload:
         self._about = {"ContentType": content_type} if content_type else {}
         self._condition = {} if overwrite else {"IfNoneMatch": "*"}
         self._size, self._taken = size, 0
-        self._part = max(PART, -(-size // _MOST_PARTS))
         self._waiting = bytearray()
         self._id = ""
         self._parts: list[dict[str, Any]] = []
@@ -107,9 +114,16 @@ class Upload:
         """
         self._taken += len(data)
         self._waiting += data
-        if self._size > PART:
-            while len(self._waiting) >= self._part:
-                self._send(self._part)
+        if self._size is None or self._size > PART:
+            # One request is enough for what is no more than a part, so a full one waits for what comes after it.
+            while len(self._waiting) > (part := self._part_size()):
+                self._send(part)
+
+    def _part_size(self) -> int:
+        """Bytes of the next part, so that all of them are no more than S3 takes."""
+        if self._size is None:
+            return PART << len(self._parts) // _PARTS_OF_A_SIZE
+        return max(PART, -(-self._size // _MOST_PARTS))
 
     def finish(self) -> None:
         """Send the rest; the object is there when this returns.
@@ -117,10 +131,10 @@ class Upload:
         Raises:
             S3ConnError: the server refused, or the bytes are not as many as announced; the upload is aborted.
         """
-        if self._taken != self._size:
+        if self._size is not None and self._taken != self._size:
             self.abort()
             raise EndpointError(f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written")
-        if self._size <= PART:
+        if not self._id and len(self._waiting) <= PART:
             self._call(self._client.put_object, Body=bytes(self._waiting), **self._about, **self._condition)
         else:
             if self._waiting:

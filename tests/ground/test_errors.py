@@ -41,7 +41,7 @@ def test_the_tree_is_drawn_as_it_is():
             depth = len(found[1]) // 3
             path = [*path[:depth], found[2]]
             drawn[found[2]] = path[depth - 1] if depth else None
-    real = {one.__name__: one.__base__.__name__ if one is not S3ConnError else None for one in CLASSES}
+    real = {one.__name__: one.__bases__[0].__name__ if one is not S3ConnError else None for one in CLASSES}
     assert drawn == real
 
 

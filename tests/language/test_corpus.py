@@ -109,6 +109,15 @@ def test_cells_put_together_are_their_statements_put_together():
     assert together == [statement for case in VALID for statement in parse(Source(case.cell))]
 
 
+@pytest.mark.parametrize(("cases", "least"), [(MALFORMED, 300), (VALID, 120)], ids=["malformed", "valid"])
+def test_the_corpora_are_large_and_no_cell_is_in_them_twice(cases: list[Case], least: int):
+    """At least 300 malformed cells and 120 valid ones differ in more than their white space and case."""
+    distinct = {" ".join(case.cell.upper().split()) for case in cases}
+    assert len(distinct) >= least
+    outcomes = {case.outcome for case in cases}
+    assert len(outcomes) >= least * 0.9
+
+
 def test_both_corpora_have_every_statement():
     """Each statement of the reference is in a valid cell, and has a malformed one."""
     valid = " ; ".join(" ".join(case.cell.upper().split()) for case in VALID)

@@ -137,6 +137,18 @@ def test_a_broken_pattern_is_refused(pattern):
         Glob.compile(pattern)
 
 
+@pytest.mark.parametrize("pattern", ["{a," * 20_000, "{" * 17 + "}" * 17, "a" * 4_097, "[a]" * 1_366])
+def test_a_pattern_with_too_much_of_something_is_refused(pattern):
+    """Length and depth have a bound, far from what anyone writes."""
+    with pytest.raises(ValueError, match="more than"):
+        Glob.compile(pattern)
+
+
+def test_alternatives_do_not_multiply():
+    """Four braces of 300 alternatives each have one literal beginning, not 300 to the power of four."""
+    assert Glob.compile(("x/{" + ",".join("ab" * 150) + "}") * 4 + "*").heads == ("x/",)
+
+
 @given(st.text(st.sampled_from("ab/*?[]{},-!\\."), max_size=12), st.text(st.sampled_from("ab/.,-"), max_size=8))
 def test_heads_never_lose_a_match(pattern, key):
     """Whatever a pattern matches begins with one of its heads, and both ways of matching agree."""

@@ -1,0 +1,202 @@
+"""Statements → their text, which parses to the same statements.
+
+The text holds every literal, so it is for the parser and for nobody's eyes. `render.py` writes what may be shown.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from s3conn_magic.language import statements as tree
+from s3conn_magic.language.binding import quoted, source_text
+from s3conn_magic.language.render import name_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def cell_text(statements: Iterable[tree.Statement]) -> str:
+    """The text of a cell, a statement to a line."""
+    return "\n".join(f"{statement_text(one)};" for one in statements)
+
+
+@singledispatch
+def statement_text(statement: tree.Statement) -> str:
+    """The text of a statement, without the `;` and without comments."""
+    raise NotImplementedError(type(statement).__name__)
+
+
+@statement_text.register
+def _(one: tree.CreateConnection) -> str:
+    head = _joined("CREATE", one.or_replace and "OR REPLACE", "S3 CONNECTION", one.if_not_exists and "IF NOT EXISTS")
+    return _joined(head, name_text(one.name.text), _settings(one.settings))
+
+
+@statement_text.register
+def _(one: tree.AlterConnection) -> str:
+    head = _joined("ALTER S3 CONNECTION", one.if_exists and "IF EXISTS", name_text(one.name.text))
+    if one.rename_to:
+        return f"{head} RENAME TO {name_text(one.rename_to.text)}"
+    if one.unset:
+        return f"{head} UNSET {', '.join(name.text for name in one.unset)}"
+    return f"{head} SET {_settings(one.settings)}"
+
+
+@statement_text.register
+def _(one: tree.DropConnection) -> str:
+    head = _joined("DROP S3 CONNECTION", one.if_exists and "IF EXISTS", name_text(one.name.text))
+    return _joined(head, one.cascade and "CASCADE")
+
+
+@statement_text.register
+def _(one: tree.ShowConnections) -> str:
+    return _joined("SHOW CONNECTIONS", _like(one.like))
+
+
+@statement_text.register
+def _(one: tree.DescribeConnection) -> str:
+    return f"DESCRIBE CONNECTION {name_text(one.name.text)}"
+
+
+@statement_text.register
+def _(one: tree.ShowCreate) -> str:
+    return f"SHOW CREATE S3 CONNECTION {name_text(one.name.text)}"
+
+
+@statement_text.register
+def _(one: tree.TestConnection) -> str:
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
+    return _joined(f"TEST CONNECTION {name_text(one.name.text)}", place, one.with_write and "WITH WRITE")
+
+
+@statement_text.register
+def _(one: tree.UseConnection) -> str:
+    return f"USE CONNECTION {name_text(one.name.text)}"
+
+
+@statement_text.register
+def _(one: tree.Help) -> str:
+    return _joined("HELP", one.topic)
+
+
+@statement_text.register
+def _(one: tree.ShowBuckets) -> str:
+    return _joined("SHOW BUCKETS", _using(one.using), _like(one.like))
+
+
+@statement_text.register
+def _(one: tree.ListObjects) -> str:
+    flags = _joined(one.recursive and "RECURSIVE", one.versions and "VERSIONS")
+    matching = f"MATCHING {value_text(one.matching)}" if one.matching else ""
+    return _joined("LIST", _value(one.location), _using(one.using), flags, matching, _limit(one.limit))
+
+
+@statement_text.register
+def _(one: tree.Explore) -> str:
+    return _joined("EXPLORE", _value(one.location), _using(one.using))
+
+
+@statement_text.register
+def _(_: tree.ExploreAll) -> str:
+    return "EXPLORE ALL CONNECTIONS"
+
+
+@statement_text.register
+def _(one: tree.Analyze) -> str:
+    by = one.by != "PREFIX" and f"BY {one.by}"
+    depth = f"DEPTH {one.depth.value}" if one.depth else ""
+    return _joined("ANALYZE", _value(one.location), _using(one.using), by, depth)
+
+
+@statement_text.register
+def _(one: tree.Preview) -> str:
+    return _joined("PREVIEW", _value(one.location), _using(one.using), _limit(one.limit))
+
+
+@statement_text.register
+def _(one: tree.SetSetting) -> str:
+    value = one.value.value if isinstance(one.value, tree.WordLiteral) else value_text(one.value)
+    return f"SET {one.name.text} = {value}"
+
+
+@statement_text.register
+def _(_: tree.ShowSettings) -> str:
+    return "SHOW SETTINGS"
+
+
+@statement_text.register
+def _(_: tree.StartSandbox) -> str:
+    return "START SANDBOX"
+
+
+@statement_text.register
+def _(_: tree.StopSandbox) -> str:
+    return "STOP SANDBOX"
+
+
+@statement_text.register
+def _(one: tree.Query) -> str:
+    return one.query.value.reveal()
+
+
+@statement_text.register
+def _(one: tree.ExplainAnalyze) -> str:
+    return f"EXPLAIN ANALYZE {one.query.value.reveal()}"
+
+
+@statement_text.register
+def _(one: tree.CreateTable) -> str:
+    head = _joined("CREATE", one.or_replace and "OR REPLACE", "TABLE", one.if_not_exists and "IF NOT EXISTS")
+    place = f"LOCATION {value_text(one.location)}" if one.location else ""
+    query = f"AS {one.query.value.reveal()}" if one.query else ""
+    columns = one.columns.value.reveal() if one.columns else ""
+    return _joined(head, name_text(one.name.text), columns, place, _using(one.using), query)
+
+
+@statement_text.register
+def _(one: tree.DropTable) -> str:
+    return _joined("DROP TABLE", one.if_exists and "IF EXISTS", name_text(one.name.text))
+
+
+@statement_text.register
+def _(one: tree.ShowTables) -> str:
+    return _joined("SHOW TABLES", _like(one.like))
+
+
+def value_text(value: tree.Value) -> str:
+    """A value as it is written, secrets too."""
+    if isinstance(value, tree.StringLiteral):
+        return quoted(value.value.reveal())
+    if isinstance(value, tree.BooleanLiteral):
+        return str(value.value).upper()
+    if isinstance(value, tree.IntegerLiteral):
+        return str(value.value)
+    if isinstance(value, tree.ListLiteral):
+        return f"({', '.join(map(value_text, value.items))})"
+    return source_text(value)
+
+
+def _joined(*parts: str | bool) -> str:
+    """The parts that there are, with a blank between them."""
+    return " ".join(part for part in parts if isinstance(part, str) and part)
+
+
+def _settings(settings: tuple[tree.OptionSetting, ...]) -> str:
+    return " ".join(f"{one.name.text} = {value_text(one.value)}" for one in settings)
+
+
+def _value(value: tree.Value | None) -> str:
+    return "" if value is None else value_text(value)
+
+
+def _using(name: tree.Name | None) -> str:
+    return f"USING {name_text(name.text)}" if name else ""
+
+
+def _like(pattern: str | None) -> str:
+    return "" if pattern is None else f"LIKE {quoted(pattern)}"
+
+
+def _limit(limit: int | str | None) -> str:
+    return "" if limit is None else f"LIMIT {limit}"

@@ -1,0 +1,139 @@
+"""A session's query engine: how plans about queries and tables are executed."""
+
+from __future__ import annotations
+
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.language import plans
+from s3conn_magic.views.cards import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.tables import Table
+
+QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
+_WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
+
+
+class Queries:
+    """The engine, made at the first query, and the connections that its tables depend on.
+
+    Args:
+        connections: the session's connections.
+        variable_of: the value of a Python variable; raises LookupError when there is none.
+    """
+
+    def __init__(self, connections: Registry, variable_of: Callable[[str], Any]) -> None:
+        self._connections = connections
+        self._variable_of = variable_of
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; making it loads DuckDB."""
+        if self._engine is None:
+            from s3conn_magic.query.engine import Engine
+
+            self._engine = Engine(self._connection_of, self._variable_of)
+        return self._engine
+
+    def _connection_of(self, name: str | None) -> Connection:
+        """The connection of a path: the one it names, or what statements without USING go through."""
+        return self._connections.get(name) if name is not None else self._connections.chosen()
+
+    @property
+    def table_names(self) -> list[str]:
+        """Names of the tables."""
+        return [one.name for one in self._engine.tables] if self._engine else []
+
+    def check(self, plan: plans.Plan) -> None:
+        """Refuse what is no query, with the rest of what binding refuses.
+
+        Raises:
+            QueryError: with its place in the cell.
+        """
+        text = plan.text if isinstance(plan, _WITH_TEXT) else None
+        if text is not None:
+            self._located(plan, lambda: self.engine.mentioned(text))
+
+    def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
+        """What a call gives; an error of the query points at its place in the cell."""
+        try:
+            return call()
+        except QueryError as error:
+            at, locate = error.offset, plan.locate
+            failure = error.at(plan.place() if at is None or locate is None else locate(at))
+        failure.__cause__ = failure.__context__ = None
+        raise failure
+
+    @singledispatchmethod
+    def execute(self, plan: QueryPlan) -> Any:
+        """The result of one plan."""
+        raise NotImplementedError(type(plan).__name__)
+
+    @execute.register
+    def _query(self, plan: plans.Query) -> Any:
+        from s3conn_magic.views.results import query_frame
+
+        return query_frame(self._located(plan, lambda: self.engine.query(plan.text)))
+
+    @execute.register
+    def _explain(self, plan: plans.ExplainQuery) -> Message:
+        from s3conn_magic.views.results import explanation
+
+        return explanation(self._located(plan, lambda: self.engine.explain(plan.text)))
+
+    @execute.register
+    def _create(self, plan: plans.CreateTable) -> Message:
+        made: Table = self._located(plan, lambda: self._made(plan))
+        self.depends(made)
+        return Message(f"The table {made.name} was {'replaced' if plan.replace else 'created'}.")
+
+    def _made(self, plan: plans.CreateTable) -> Table:
+        tables = self.engine.tables
+        if plan.text is not None:
+            return tables.create_from(plan.name, plan.text, plan.columns)
+        if plan.location is not None and plan.connection is not None:
+            return tables.create_over(plan.name, plan.location, plan.connection)
+        return tables.create_empty(plan.name, plan.columns)
+
+    def depends(self, table: Table) -> None:
+        """Record the connections that a table depends on now."""
+        usage = plans.Usage("table", table.name)
+        self._connections.release(usage)
+        for name in table.connections:
+            self._connections.depend(name, usage)
+
+    @execute.register
+    def _drop(self, plan: plans.DropTable) -> Message:
+        self.forget(plans.Usage("table", plan.name))
+        return Message(f"The table {plan.name} was dropped.")
+
+    def forget(self, usage: plans.Usage) -> None:
+        """Drop a table, whether on its own or with a connection."""
+        if usage.kind == "table":
+            self.engine.tables.drop(usage.name)
+            self._connections.release(usage)
+
+    @execute.register
+    def _show(self, plan: plans.ShowTables) -> Any:
+        from s3conn_magic.views.results import tables_frame
+
+        return tables_frame(self._engine.tables if self._engine else None, plan.like)
+
+    def renamed(self, old: str, new: str) -> None:
+        """Have the tables of a connection find it under another name."""
+        if self._engine is not None:
+            self._engine.tables.rename_connection(old, new)
+
+    def close(self) -> None:
+        """Let go of the engine and its tables."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()

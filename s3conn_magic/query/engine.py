@@ -1,0 +1,252 @@
+"""One DuckDB for a session, which reads objects through the session's connections and nothing else of the network."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from s3conn_magic.query import sources
+from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table
+from s3conn_magic.query.filesystem import ConnectionFileSystem
+from s3conn_magic.query.parsing import Mentioned, mentioned
+from s3conn_magic.query.tables import Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import duckdb
+    import pyarrow as pa
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.query.reading import Reading
+
+_Result = TypeVar("_Result")
+_WAKE = 0.1
+_STOP_WITHIN = 5.0
+# What DuckDB would load from the network, it does not look for; names of Python variables are looked up by `sources`.
+_CONFIGURATION = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+_SETTINGS = (
+    "SET errors_as_json = true",
+    "SET enable_progress_bar = false",
+    "SET TimeZone = 'UTC'",
+    # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
+    "SET enable_external_file_cache = false",
+    "SET async_threads = 16",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query gave, and what it read for it.
+
+    Attributes:
+        table: the rows.
+        requests: requests to S3.
+        bytes: bytes of bodies that came.
+        connections: names of the connections that were used.
+    """
+
+    table: pa.Table
+    requests: int
+    bytes: int
+    connections: tuple[str, ...]
+
+
+class Engine:
+    """DuckDB, made at the first query, and the tables in it (`tables`).
+
+    Args:
+        connection_of: the connection of a name, or the session's own for None.
+        variable_of: the value of a Python variable; raises LookupError when there is none.
+    """
+
+    def __init__(self, connection_of: Callable[[str | None], Connection], variable_of: Callable[[str], Any]) -> None:
+        self.filesystem = ConnectionFileSystem(connection_of)
+        self._variable_of = variable_of
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._lock = threading.RLock()
+        self._opening = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        self.tables = Tables(self)
+
+    @property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """The connection to DuckDB."""
+        with self._opening:  # the other lock is held by the thread that waits for a query
+            if self._database is None:
+                self._database = self._open()
+            return self._database
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        database = duckdb.connect(config=dict(_CONFIGURATION))
+        for setting in _SETTINGS:
+            database.execute(setting)
+        folder = Path(tempfile.gettempdir()) / f"s3conn-duckdb-{id(self):x}"
+        database.execute(f"SET temp_directory = '{str(folder).replace(chr(39), chr(39) * 2)}'")
+        database.register_filesystem(self.filesystem)
+        return database
+
+    def mentioned(self, sql: str) -> Mentioned:
+        """The names in a query, which is not run.
+
+        Raises:
+            QueryError: it cannot be parsed, or is no query.
+        """
+        with self._lock:
+            return mentioned(self.database, sql)
+
+    def query(self, sql: str) -> Answer:
+        """Run a query.
+
+        Raises:
+            QueryError: DuckDB refused it, or failed in it; `offset` says where.
+            StatementInterrupted: the user interrupted it.
+            S3ConnError: what it reads could not be read.
+        """
+        return self.run(sql, "", lambda: self._table(sql))
+
+    def execute(self, sql: str, before: str, *, parsed: bool = True) -> Answer:
+        """Run a query as the last part of a statement that begins otherwise, such as `CREATE TABLE t AS`.
+
+        `parsed` False is for a part that is no query, such as a list of columns.
+
+        Raises:
+            As `query`; offsets are those in `sql`.
+        """
+        return self.run(sql, before, lambda: self._done(sql, before, parsed=parsed))
+
+    def explain(self, sql: str) -> Answer:
+        """Run a query and say where its time went: a table whose only column is DuckDB's profile.
+
+        Raises:
+            As `query`.
+        """
+        before = "EXPLAIN ANALYZE "
+        return self.run(sql, before, lambda: self._done(sql, before))
+
+    def run(self, sql: str, before: str, work: Callable[[], pa.Table]) -> Answer:
+        """Do some work with the database in the scope of one query.
+
+        Args:
+            sql: the query whose errors are told.
+            before: what stands before it in what is executed.
+            work: does it, in another thread.
+
+        Raises:
+            As `query`.
+        """
+        with self._lock, self.filesystem.query() as reading:
+            table = self._guarded(work, sql, before, reading)
+            return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+
+    def close(self) -> None:
+        """Let go of the database and its tables."""
+        with self._lock:
+            database, self._database = self._database, None
+            thread, self._thread = self._thread, None
+        if database is not None:
+            database.close()
+        if thread is not None:
+            thread.shutdown(wait=False)
+
+    # Running
+
+    def _table(self, sql: str) -> pa.Table:
+        with self._registered(mentioned(self.database, sql)) as parameters:
+            relation = self.database.sql(sql, params=dict(parameters) or None)
+            return relation.to_arrow_table()
+
+    def _done(self, sql: str, before: str, *, parsed: bool = True) -> pa.Table:
+        import pyarrow as pa
+
+        found = mentioned(self.database, sql) if parsed else Mentioned((), ())
+        with self._registered(found) as parameters:
+            rows = self.database.execute(before + sql, dict(parameters) or None).fetchall()
+        return pa.table({"result": [str(row[-1]) for row in rows]})
+
+    @contextmanager
+    def _registered(self, found: Mentioned) -> Iterator[Mapping[str, Any]]:
+        """Have the Python frames that a query mentions as tables for the length of a block; gives its parameters."""
+        frames = sources.frames(found.tables, sources.known_tables(self.database), self._variable_of)
+        parameters = sources.parameters(found.parameters, self._variable_of)
+        made: list[str] = []
+        try:
+            for name, frame in frames.items():
+                self.database.register(name, frame)
+                made.append(name)
+            yield parameters
+        finally:
+            for name in made:
+                self.database.unregister(name)
+
+    def _guarded(self, work: Callable[[], _Result], sql: str, before: str, reading: Reading) -> _Result:
+        """Do it in a thread of its own, so that the interrupt button works; errors are those of this package."""
+        try:
+            return self._interruptible(work, reading)
+        except KeyboardInterrupt:
+            failure: Exception = interrupted()
+        except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
+            failure = translate(moved(self._placed(error, sql, reading), len(before.encode())), sql, reading)
+        if name := unknown_table(failure):
+            failure.hint = self._advice(name)
+        raise failure
+
+    def _advice(self, name: str) -> str:
+        """What to do about a name that is no table."""
+        if any(one.declared and one.name.casefold() == name.casefold() for one in self.tables):
+            return f"The table {name} has no columns yet: they come with what is loaded into it."
+        try:
+            value = self._variable_of(name)
+        except LookupError:
+            return "SHOW TABLES; shows the tables. DataFrames, Polars frames and Arrow tables are found by their names."
+        return f"The Python variable {name} is a {type(value).__name__}, which is no table."
+
+    def _interruptible(self, work: Callable[[], _Result], reading: Reading) -> _Result:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "s3conn-duckdb")
+        done = self._thread.submit(work)
+        try:
+            while not done.done():
+                with suppress(TimeoutError):
+                    done.exception(_WAKE)
+        except KeyboardInterrupt:
+            self._stop(done, reading)
+            raise
+        return done.result()
+
+    def _stop(self, done: Future[Any], reading: Reading) -> None:
+        reading.stop()
+        for _ in range(round(_STOP_WITHIN / _WAKE)):
+            self.database.interrupt()
+            with suppress(TimeoutError):
+                done.exception(_WAKE)
+            if done.done():
+                return
+
+    def _placed(self, error: Exception, sql: str, reading: Reading) -> Exception:
+        """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
+        import duckdb
+
+        unplaced = isinstance(error, duckdb.Error) and "position" not in told(error)
+        if not unplaced or reading.failure or reading.stopped:
+            return error
+        try:
+            with self._registered(mentioned(self.database, sql)) as parameters:
+                self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
+        except duckdb.Error as again:
+            found = moved(again, len("EXPLAIN "))
+            return found if told(found)["exception_message"] == told(error)["exception_message"] else error
+        except Exception:  # noqa: BLE001 - the first error counts
+            return error
+        return error

@@ -1,0 +1,124 @@
+"""Errors of DuckDB → errors of this package, without what a query's literals hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from s3conn_magic.query.reading import Reading
+
+_LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
+_SHORT = 3
+_NO_FILES = "No files found that match"
+_EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
+_NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist')
+_CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
+_TEXT_FORM = re.compile(r"\A[A-Z][A-Za-z ]*Error: ")
+
+
+def refused(sql: str, message: str, position: Any) -> QueryError:
+    """The error for what DuckDB says of a query.
+
+    Args:
+        sql: the query.
+        message: DuckDB's words.
+        position: byte of the query that it points at, or None.
+    """
+    error = QueryError(_CANDIDATE.sub("", masked(message, sql)))
+    error.offset = _offset(sql, position)
+    return error
+
+
+def masked(message: str, sql: str) -> str:
+    """A message without the query's literals, which may hold secrets; `s3://` paths stay."""
+    text = visible_lines(message)
+    found = {one[1] if one[1] is not None else one[3] for one in _LITERAL.finditer(sql)}
+    for literal in sorted(found, key=len, reverse=True):
+        if len(literal) >= _SHORT and not literal.startswith("s3://"):
+            text = text.replace(visible(literal), "…").replace(visible(literal.replace("''", "'")), "…")
+    return text
+
+
+def visible_lines(message: str) -> str:
+    """A message of several lines as one, with nothing that shows as something else."""
+    return visible("; ".join(line.strip() for line in message.split("\n") if line.strip()).replace("!; ", "; "))
+
+
+def _offset(sql: str, position: Any) -> int | None:
+    """The character at a byte position, or None."""
+    try:
+        at = int(position)
+    except (TypeError, ValueError):
+        return None
+    before = sql.encode("utf-8", "surrogatepass")[:at].decode("utf-8", "replace")
+    return len(before) if at >= 0 and len(before) <= len(sql) else None
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """What DuckDB says as JSON, with its place; at least the message."""
+    _, brace, rest = str(error).partition("{")
+    try:
+        found = json.loads(brace + rest)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and "exception_message" in found:
+        return found
+    return {"exception_message": _TEXT_FORM.sub("", str(error).partition("\n\nLINE ")[0])}
+
+
+def moved(error: Exception, by: int) -> Exception:
+    """An error about a text as one about what follows its first bytes."""
+    import duckdb
+
+    said = told(error)
+    if not by or not isinstance(error, duckdb.Error) or "position" not in said:
+        return error
+    return type(error)(json.dumps({**said, "position": str(int(said["position"]) - by)}))
+
+
+def unknown_table(error: S3ConnError) -> str | None:
+    """The name of the table that an error says there is none of."""
+    found = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
+    return found[1] if found else None
+
+
+def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
+    """The error of this package for one that came out of a query."""
+    import duckdb
+
+    if reading.stopped:
+        return interrupted()
+    if reading.failure is not None:
+        return reading.failure
+    if isinstance(error, S3ConnError):
+        return error
+    if isinstance(error, duckdb.InterruptException):
+        return interrupted()
+    if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
+        return InternalError.from_exception(error)
+    return _of_duckdb(told(error), sql, reading)
+
+
+def _of_duckdb(said: dict[str, Any], sql: str, reading: Reading) -> S3ConnError:
+    message = str(said["exception_message"])
+    if _NO_FILES in message and reading.missing is not None:
+        return reading.missing
+    if extension := _EXTENSION.match(message):
+        scheme = extension[1].partition("://")[0]
+        failure = QueryError(
+            f"{visible(scheme)}:// cannot be read: DuckDB's extension {extension[2]} is not loaded",
+            hint="Objects of a connection are s3://bucket/key, or s3://connection@bucket/key.",
+        )
+        failure.offset = _offset(sql, said.get("position"))
+        return failure
+    return refused(sql, message, said.get("position"))
+
+
+def interrupted() -> StatementInterrupted:
+    """The error for a query that the user stopped."""
+    return StatementInterrupted("the query was interrupted")

@@ -1,0 +1,334 @@
+"""An fsspec filesystem over the session's connections: exact keys, pinned objects, atomic writes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import ObjectNotFoundError, S3ConnError
+from s3conn_magic.listing import fetch_page
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.ranged import Pinned
+from s3conn_magic.query.changes import ChangingFileSystem
+from s3conn_magic.query.listings import Entry, below, matched
+from s3conn_magic.query.looking import by_head, first_look
+from s3conn_magic.query.paths import Path
+from s3conn_magic.query.ranges import RangedObject
+from s3conn_magic.query.readable import ReadableFile
+from s3conn_magic.query.reading import Reading
+from s3conn_magic.query.together import cat_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from s3conn_magic.connections.connection import Connection
+
+
+class ConnectionFileSystem(ChangingFileSystem):
+    """Files of `s3://bucket/key`, and of `s3://name@bucket/key` through the connection `name`.
+
+    Keys are exact: nothing is normalised, decoded or stripped. Within `query()` an object is the one that it was when
+    it was first seen, or an error says that it was changed; what is read is counted.
+
+    A file that is written is there when it is closed without an error, or not at all. With `with fs.transaction:` all
+    of them are there when the block ends without an error, or none.
+
+    Args:
+        connection_of: the connection of a name, or the session's own for None. Raises ConnectionNotFoundError.
+
+    Errors are those of this package; `ObjectNotFoundError` is a FileNotFoundError, too.
+    """
+
+    protocol = "s3"
+    root_marker = ""
+    cachable = False
+
+    def __init__(self, connection_of: Callable[[str | None], Connection], **options: Any) -> None:
+        super().__init__(**options)
+        self._connection_of = connection_of
+        self._scope: Reading | None = None
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Without `s3://`, and otherwise as it is."""
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return str(path).removeprefix("s3://")
+
+    def unstrip_protocol(self, name: str) -> str:
+        """The path with `s3://`."""
+        return f"s3://{self._strip_protocol(name)}"
+
+    @contextmanager
+    def query(self) -> Iterator[Reading]:
+        """Count what is read in a block, and have it see each object as it was at first."""
+        reading, before = Reading(), self._scope
+        self._scope = reading
+        try:
+            yield reading
+        finally:
+            self._scope = before
+            reading.close()
+
+    def _through(self, path: Path, reading: Reading) -> Connection:
+        """The connection of a path; the query depends on it."""
+        found = self._connection_of(path.connection)
+        reading.connections.add(found.name)
+        return found
+
+    # Reading
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        found = Path.parse(path)
+        if mode == "rb":
+            return self._readable(found)
+        if mode not in {"wb", "xb"}:
+            raise ValueError("an object of S3 is read, or written whole: the modes are rb, wb and xb")
+        return self._writable(found, overwrite=mode == "wb", autocommit=bool(options.get("autocommit", True)))
+
+    def _readable(self, path: Path) -> ReadableFile:
+        reading = self._scope or Reading()
+        try:
+            found = self._object(path, reading)
+        except S3ConnError as error:
+            reading.failed(error)
+            raise
+        return ReadableFile(found, path.text, closed=(lambda: None) if self._scope else reading.close)
+
+    def _object(self, path: Path, reading: Reading) -> RangedObject:
+        """The object of a path as the query first saw it."""
+        connection = self._through(path, reading)
+        found = reading.objects.get((connection.name, path.location))
+        if found is not None:
+            return found
+        reading.check()
+        reading.count(1, 0)
+        pinned, tail = first_look(connection, path.location)
+        reading.count(0, len(tail))
+        return self._pin(pinned, reading, tail)
+
+    def _pin(self, pinned: Pinned, reading: Reading, tail: bytes = b"") -> RangedObject:
+        made = RangedObject(pinned, reading)
+        if tail:
+            made.keep(pinned.size - len(tail), tail)
+        return reading.objects.setdefault((pinned.connection.name, pinned.location), made)
+
+    def cat_ranges(
+        self,
+        paths: Sequence[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        on_error: str = "return",
+        **options: Any,
+    ) -> list[Any]:
+        """Ranges of one or more files, asked for at once; gaps up to `max_gap` bytes are read over."""
+        del options
+        with self._reading() as reading:
+            return cat_ranges(
+                lambda path: self._object(Path.parse(self._strip_protocol(path)), reading),
+                paths,
+                starts,
+                ends,
+                max_gap=max_gap,
+                on_error=on_error,
+            )
+
+    @contextmanager
+    def _reading(self) -> Iterator[Reading]:
+        if self._scope is not None:
+            yield self._scope
+            return
+        reading = Reading()
+        try:
+            yield reading
+        finally:
+            reading.close()
+
+    # Looking
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        """What is at a path: name, size, type, etag, last_modified.
+
+        Raises:
+            ObjectNotFoundError: nothing is there.
+        """
+        del options
+        found = Path.parse(self._strip_protocol(path))
+        with self._reading() as reading:
+            if not found.location.key:
+                return self._folder(found, reading)
+            try:
+                return self._told(found, self._seen(found, reading))
+            except ObjectNotFoundError as error:
+                if not error.is_folder:
+                    raise
+        return _directory(found)
+
+    def _seen(self, path: Path, reading: Reading) -> Entry:
+        connection = self._through(path, reading)
+        pinned = reading.objects.get((connection.name, path.location))
+        if pinned is None and self._scope is not None:
+            pinned = self._object(path, reading)
+        if pinned is not None:
+            return _entry(pinned.pinned)
+        reading.count(1, 0)
+        return _entry(by_head(connection, path.location))
+
+    def _folder(self, path: Path, reading: Reading) -> dict[str, Any]:
+        reading.count(1, 0)
+        fetch_page(self._through(path, reading).target(path.location.bucket), max_keys=1)
+        return _directory(path)
+
+    def _told(self, path: Path, entry: Entry) -> dict[str, Any]:
+        if entry.is_folder:
+            return _directory(path.at(entry.key))
+        told = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
+        return {"name": path.named(entry.key), **told}
+
+    def exists(self, path: str, **options: Any) -> bool:
+        """Whether an object or a folder is there.
+
+        Raises:
+            S3ConnError: the identity may not know, or the server cannot be reached.
+        """
+        try:
+            self.info(path, **options)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    def isfile(self, path: str) -> bool:
+        """Whether an object is there."""
+        try:
+            return bool(self.info(path)["type"] == "file")
+        except ObjectNotFoundError:
+            return False
+
+    def isdir(self, path: str) -> bool:
+        """Whether objects are below it."""
+        try:
+            return bool(self.info(path)["type"] == "directory")
+        except ObjectNotFoundError:
+            return False
+
+    def modified(self, path: str) -> datetime:
+        """When an object was written, UTC."""
+        found: datetime = self.info(path)["last_modified"]
+        return found
+
+    def ukey(self, path: str) -> str:
+        """The etag of an object."""
+        return str(self.info(path)["etag"])
+
+    # Listing
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
+        """The objects and folders one level below a path, or the object that it is.
+
+        Raises:
+            ObjectNotFoundError: nothing is there.
+        """
+        del options
+        found = Path.parse(self._strip_protocol(path))
+        with self._reading() as reading:
+            connection = self._through(found, reading)
+            told = [self._told(found, one) for one in below(connection, _inside(found), reading, recursive=False)]
+        if not told and found.location.key and not found.location.key.endswith("/"):
+            told = [self.info(path)]
+        return told if detail else [one["name"] for one in told]
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
+    ) -> Any:
+        """Every object below a path, by a recursive listing over many connections; the object itself if it is one."""
+        found = Path.parse(self._strip_protocol(path))
+        prefix = str(options.get("prefix", ""))
+        inside = _inside(found)
+        with self._reading() as reading:
+            connection = self._through(found, reading)
+            start = inside.at(inside.location.key + prefix)
+            entries = below(connection, start, reading, recursive=True)
+        rows = {one["name"]: one for one in (self._told(found, entry) for entry in entries)}
+        if not rows and found.location.key and self.isfile(path):
+            rows = {found.text: self.info(path)}
+        base = len(found.named(inside.location.key))
+        if withdirs:
+            rows |= _folders(rows, base)
+        if maxdepth is not None:
+            rows = {name: one for name, one in rows.items() if name[base:].rstrip("/").count("/") < maxdepth}
+        rows = dict(sorted(rows.items()))
+        return rows if detail else list(rows)
+
+    def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
+        """The objects that match a pattern, of the syntax of MATCHING; a path without wildcards matches itself.
+
+        Where nothing matches, an object whose key is the pattern itself does; `[*]` stands for a `*` in any case.
+        """
+        del maxdepth
+        found = Path.parse(self._strip_protocol(path))
+        with self._reading() as reading:
+            entries = reading.globs.get(found.text)
+            if entries is None:
+                entries = self._matches(found, reading) or self._itself(found, reading)
+                reading.globs[found.text] = entries
+        told = {found.named(one.key): self._told(found, one) for one in entries}
+        return told if options.get("detail") else list(told)
+
+    def _matches(self, path: Path, reading: Reading) -> list[Entry]:
+        if not path.has_wildcard:
+            return []
+        connection = self._through(path, reading)
+        try:
+            entries = matched(connection, path, reading)
+        except ValueError:  # a bracket that is not closed: no pattern, so a key
+            return []
+        for one in entries:
+            at = path.at(one.key).location
+            self._pin(Pinned(connection, at, one.size, one.etag, one.last_modified), reading)
+        return entries
+
+    def _itself(self, path: Path, reading: Reading) -> list[Entry]:
+        if not path.location.key:
+            return []
+        try:
+            return [self._seen(path, reading)]
+        except ObjectNotFoundError as error:
+            reading.missing = reading.missing or (_unmatched(path) if path.has_wildcard else error)
+        except S3ConnError as error:
+            reading.failed(error)
+            raise
+        return []
+
+
+def _unmatched(path: Path) -> ObjectNotFoundError:
+    where = visible(path.location.uri)
+    return ObjectNotFoundError(f"no object matches {where}", hint="[*] and [?] stand for the characters themselves.")
+
+
+def _inside(path: Path) -> Path:
+    """The prefix of what is below a path."""
+    key = path.location.key
+    return path if not key or key.endswith("/") else path.at(f"{key}/")
+
+
+def _directory(path: Path) -> dict[str, Any]:
+    # The name of a folder without its slash; `a//` keeps both, for `a/` is another folder.
+    key = path.location.key
+    return {"name": path.named(key if key.endswith("//") else key.removesuffix("/")), "size": 0, "type": "directory"}
+
+
+def _folders(names: Any, base: int) -> dict[str, Any]:
+    """The folders that lie between a path and the objects below it."""
+    found = {}
+    for name in names:
+        at = name.find("/", base)
+        while at >= 0:
+            found[name[:at]] = {"name": name[:at], "size": 0, "type": "directory"}
+            at = name.find("/", at + 1)
+    return found
+
+
+def _entry(pinned: Pinned) -> Entry:
+    return Entry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)

@@ -1,0 +1,118 @@
+"""An object as a file to read, also by several threads at once."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s3conn_magic.query.ranges import RangedObject
+
+_FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 32 * 1024 * 1024
+
+
+class ReadableFile(io.RawIOBase):
+    """A file over ranged GETs.
+
+    DuckDB seeks and reads by two calls, and several of its threads do so with one file. So what a thread seeks counts
+    for its own next read; a read without a seek goes on where the last read ended, whichever thread did it.
+
+    What is read in small steps is asked for in growing windows ahead; what is read here and there, exactly.
+
+    Attributes:
+        size: bytes of the object.
+        path: name of the file, without `s3://`.
+    """
+
+    mode = "rb"
+
+    def __init__(self, source: RangedObject, path: str, *, closed: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self._source = source
+        self._closed = closed
+        self._lock = threading.Lock()
+        self._at = 0
+        self._sought: dict[int, int] = {}
+        self._expected = 0
+        self._window = self._asked = 0
+        self.path = path
+        self.size = source.size
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Where this thread's next read begins."""
+        with self._lock:
+            return self._sought.get(threading.get_ident(), self._at)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move; nothing is requested."""
+        with self._lock:
+            here = self._sought.get(threading.get_ident(), self._at)
+            at = {io.SEEK_SET: 0, io.SEEK_CUR: here, io.SEEK_END: self.size}[whence] + offset
+            if at < 0:
+                raise ValueError("a position is not negative")
+            self._sought[threading.get_ident()] = self._at = at
+        return at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, all that are left for -1; fewer at the end only.
+
+        Raises:
+            S3ConnError: the object was changed, or cannot be read.
+        """
+        start, stop, ahead_to = self._step(-1 if size is None else size)
+        return self._source.read(start, stop, ahead_to=ahead_to)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from here on, less at the end."""
+        view = memoryview(buffer).cast("B")
+        found = self.read(len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def readall(self) -> bytes:
+        """All that is left."""
+        return self.read(-1)
+
+    def cat_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Several ranges, asked for at once."""
+        self._source.prefetch(ranges)
+        return [self._source.read(start, stop) for start, stop in ranges]
+
+    def _step(self, size: int) -> tuple[int, int, int]:
+        """The range of the next read, and up to where to ask for what comes after it."""
+        with self._lock:
+            start = self._sought.pop(threading.get_ident(), None)
+            if start is None:
+                start = self._at
+                self._sought.clear()
+            stop = self.size if size < 0 else min(start + size, self.size)
+            self._at = max(start, stop)
+            ahead_to = self._ahead(start, stop)
+        return start, stop, ahead_to
+
+    def _ahead(self, start: int, stop: int) -> int:
+        follows, self._expected = start == self._expected, stop
+        if not follows or stop - start > _LARGEST_WINDOW >> (not start):
+            self._window, self._asked = 0, stop
+        elif stop > self._asked - self._window // 2:
+            # The next window travels while the second half of this one is read.
+            self._window = min(max(2 * self._window, stop - start, _FIRST_WINDOW), _LARGEST_WINDOW)
+            self._asked = max(self._asked, stop) + self._window
+        return self._asked
+
+    def close(self) -> None:
+        """Let go of it."""
+        if not self.closed:
+            super().close()
+            self._closed()

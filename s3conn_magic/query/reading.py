@@ -1,0 +1,152 @@
+"""What one query reads: objects that stay the same for its length, what came of them, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import S3ConnError, StatementInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s3conn_magic.listing import Listing
+    from s3conn_magic.locations import Location
+    from s3conn_magic.query.listings import Entry
+    from s3conn_magic.query.ranges import RangedObject
+
+AT_ONCE = 16
+"""Most ranged GETs of one query under way."""
+KEPT = 128 * 1024 * 1024
+"""Bytes of objects that a query keeps, so that what is read twice is received once."""
+_WAKE = 0.2
+
+
+class Reading:
+    """The reads of one query. All members may be used from any thread.
+
+    Attributes:
+        requests: requests about objects, and of listings, so far.
+        bytes: bytes of bodies that came so far.
+        failure: the first error of a request, for callers whose engine shows another in its place.
+        objects: those that were seen, by connection and location.
+        globs: what patterns matched.
+        connections: names of the connections that were used.
+        missing: the error for an object that is not there, where the engine looked for files and found none.
+    """
+
+    def __init__(self) -> None:
+        self.requests = self.bytes = 0
+        self.failure: S3ConnError | None = None
+        self.missing: S3ConnError | None = None
+        self.objects: dict[tuple[str, Location], RangedObject] = {}
+        self.globs: dict[str, Sequence[Entry]] = {}
+        self.connections: set[str] = set()
+        self._kept: OrderedDict[tuple[int, int], tuple[int, Callable[[], None]]] = OrderedDict()
+        self._held = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._over = False
+        self._listings: set[Listing] = set()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def count(self, requests: int, received: int) -> None:
+        """Add to the counts."""
+        with self._lock:
+            self.requests += requests
+            self.bytes += received
+
+    def failed(self, error: S3ConnError) -> None:
+        """Note the first error."""
+        with self._lock:
+            self.failure = self.failure or error
+
+    # Stopping
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the query was stopped."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """End every read that is under way, or begins later."""
+        self._stop.set()
+        for listing in list(self._listings):
+            listing.cancel()
+        self.close()
+
+    def check(self) -> None:
+        """Raise when the query was stopped.
+
+        Raises:
+            StatementInterrupted: it was.
+        """
+        if self.stopped:
+            raise StatementInterrupted("the query was stopped")
+
+    def during(self, listing: Listing) -> Listing:
+        """Have a listing cancelled when the query is stopped."""
+        self._listings.add(listing)
+        return listing
+
+    def listed(self, listing: Listing) -> None:
+        """Count the requests of a listing that is over."""
+        self._listings.discard(listing)
+        self.count(listing.progress.requests, listing.progress.received)
+
+    # Requests at once
+
+    def submit(self, call: Callable[[], bytes]) -> Future[bytes]:
+        """Run a request in the background."""
+        self.check()
+        with self._lock:
+            if self._over:
+                raise StatementInterrupted("the query is over")
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(AT_ONCE, "s3conn-query")
+            return self._pool.submit(call)
+
+    def wait(self, future: Future[bytes]) -> bytes:
+        """What a request gave.
+
+        Raises:
+            StatementInterrupted: the query was stopped meanwhile.
+            S3ConnError: the request failed.
+        """
+        while not future.done():
+            self.check()
+            with suppress(TimeoutError):
+                future.exception(_WAKE)
+        return future.result()
+
+    def close(self) -> None:
+        """Give threads and memory back; nobody waits for what is under way."""
+        with self._lock:
+            pool, self._pool, self._over = self._pool, None, True
+            self._kept.clear()
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # Memory
+
+    def keep(self, owner: int, start: int, size: int, drop: Callable[[], None]) -> None:
+        """Count bytes that an object keeps, and have the oldest dropped beyond `KEPT`."""
+        dropped = []
+        with self._lock:
+            self._kept[owner, start] = (size, drop)
+            self._held += size
+            while self._held > KEPT and len(self._kept) > 1:
+                _, (less, oldest) = self._kept.popitem(last=False)
+                self._held -= less
+                dropped.append(oldest)
+        for one in dropped:
+            one()
+
+    def touch(self, owner: int, start: int) -> None:
+        """Note that kept bytes were used."""
+        with self._lock:
+            if (owner, start) in self._kept:
+                self._kept.move_to_end((owner, start))

@@ -1,0 +1,194 @@
+"""The tables of a session: held by DuckDB, or views over files that every query reads afresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.locations import visible
+from s3conn_magic.query.formats import ending_of, reader_of
+from s3conn_magic.query.paths import Path, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3conn_magic.locations import Location
+    from s3conn_magic.query.engine import Engine
+
+_COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
+WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the session.
+
+    Attributes:
+        name: as written when it was created.
+        connections: names of the connections that it depends on.
+        location: where its files are, or None when DuckDB holds its rows.
+        declared: whether it has no columns yet: what is loaded into it first gives it some.
+        created_at: UTC.
+    """
+
+    name: str
+    connections: tuple[str, ...] = ()
+    location: Location | None = None
+    declared: bool = False
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Tables:
+    """The tables of a session by name, without case, in the order of their making."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tables: dict[str, Table] = {}
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self._tables.values())
+
+    def get(self, name: str) -> Table:
+        """The table of that name.
+
+        Raises:
+            QueryError: there is none.
+        """
+        if found := self._tables.get(name.casefold()):
+            return found
+        raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; shows what there is.")
+
+    def create_from(self, name: str, sql: str, columns: str | None = None) -> Table:
+        """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
+
+        Raises:
+            As `Engine.query`.
+        """
+        made = _unused(name)
+        answer = self._engine.execute(sql, f"CREATE TABLE {quoted(made)} {columns or ''} AS ")
+        self._replace(name, made)
+        return self._put(Table(name, answer.connections))
+
+    def create_empty(self, name: str, columns: str | None = None) -> Table:
+        """Make a table without rows; without columns, too, where none are given.
+
+        Raises:
+            QueryError: the columns are not right.
+        """
+        if columns is None:
+            self._forget(name)
+            return self._put(Table(name, declared=True))
+        made = _unused(name)
+        self._engine.execute(columns, f"CREATE TABLE {quoted(made)} ", parsed=False)
+        self._replace(name, made)
+        return self._put(Table(name))
+
+    def create_over(self, name: str, location: Location, connection: str) -> Table:
+        """Make a table over the files at a location, which stay where they are.
+
+        Raises:
+            QueryError: there are none that can be read.
+            S3ConnError: it could not be listed or read.
+        """
+        sql = f"FROM {self._source(Path(connection, location))}"
+        self._engine.query(f"{sql} LIMIT 0")
+        self._forget(name)
+        self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
+        return self._put(Table(name, (connection,), location))
+
+    def drop(self, name: str) -> Table:
+        """Forget a table.
+
+        Raises:
+            QueryError: there is none of that name.
+        """
+        found = self.get(name)
+        self._forget(found.name)
+        del self._tables[found.name.casefold()]
+        return found
+
+    def loaded(self, name: str, connections: tuple[str, ...]) -> Table:
+        """Note that rows of more connections went into a table, which has columns now."""
+        old = self.get(name)
+        together = tuple(dict.fromkeys((*old.connections, *connections)))
+        return self._put(replace(old, connections=together, declared=False))
+
+    def rename_connection(self, old: str, new: str) -> None:
+        """Have the tables that depend on a connection find it under another name."""
+        for one in list(self):
+            if old not in one.connections:
+                continue
+            names = tuple(new if name == old else name for name in one.connections)
+            self._tables[one.name.casefold()] = replace(one, connections=names)
+            if one.location is not None:
+                source = self._source(Path(new, one.location))
+                self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
+
+    def rows(self, table: Table) -> int | None:
+        """How many rows DuckDB holds; None of a table over files."""
+        if table.location is not None:
+            return None
+        if table.declared:
+            return 0
+        ((count,),) = self._engine.database.execute(f"FROM {quoted(table.name)} SELECT count(*)").fetchall()
+        return int(count)
+
+    def columns(self, table: Table) -> list[str]:
+        """Name and type of each column."""
+        found = self._engine.database.execute(_COLUMNS, [table.name]).fetchall()
+        return [f"{name} {kind}" for name, kind in found]
+
+    def _replace(self, name: str, made: str) -> None:
+        """Give a table that was made whole its name; the one that had it goes."""
+        self._forget(name)
+        self._engine.database.execute(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(name)}")
+
+    def _forget(self, name: str) -> None:
+        old = self._tables.get(name.casefold())
+        if old is not None and not old.declared:
+            kind = "TABLE" if old.location is None else "VIEW"
+            self._engine.database.execute(f"DROP {kind} IF EXISTS {quoted(old.name)}")
+
+    def _put(self, table: Table) -> Table:
+        self._tables[table.name.casefold()] = table
+        return table
+
+    def _source(self, path: Path) -> str:
+        """What stands behind FROM for the files at a path."""
+        if path.has_wildcard or reader_of(path.location.key):
+            return literal(f"s3://{path.text}")
+        folder = path.text if path.text.endswith("/") else f"{path.text}/"
+        reader, ending = self._format(path, folder)
+        files = literal(f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}")
+        return f"{reader}({files}, union_by_name = true)"
+
+    def _format(self, path: Path, folder: str) -> tuple[str, str]:
+        """The reader for the files below a folder, and what their names end in: what most of them do."""
+        endings: dict[str, int] = {}
+        for name in self._engine.filesystem.find(folder):
+            if reader_of(name):
+                endings[ending_of(name)] = endings.get(ending_of(name), 0) + 1
+        if not endings:
+            raise QueryError(
+                f"there are no Parquet, CSV or JSON files below {visible(path.location.uri)}",
+                hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
+            )
+        ending = max(endings, key=lambda one: endings[one])
+        return str(reader_of(ending)), ending
+
+
+def _unused(name: str) -> str:
+    """The name of a table while it is made."""
+    return f"{name} (being made)"
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"

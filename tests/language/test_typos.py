@@ -1,0 +1,114 @@
+"""What the error of a mistyped word says: the word that was meant."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from fuzz import SESSION
+
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.language.options import OPTION_NAMES, find_option
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
+from s3conn_magic.language.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Every statement with every word that it can have.
+WHOLE = (
+    "CREATE OR REPLACE S3 CONNECTION x READ_ONLY = TRUE",
+    "CREATE S3 CONNECTION IF NOT EXISTS x READ_ONLY = FALSE",
+    "CREATE S3 CONNECTION x AWS_PROFILE = ENV 'HOME'",
+    "CREATE S3 CONNECTION x AWS_PROFILE = PROMPT 'which?'",
+    "CREATE S3 CONNECTION x AWS_PROFILE = KEYRING 'service' 'user'",
+    "ALTER S3 CONNECTION IF EXISTS lake SET COMMENT = 'text'",
+    "ALTER S3 CONNECTION lake UNSET COMMENT",
+    "ALTER S3 CONNECTION lake RENAME TO pond",
+    "DROP S3 CONNECTION IF EXISTS lake CASCADE",
+    "DROP CONNECTION lake CASCADE",
+    "SHOW CONNECTIONS LIKE 'l%'",
+    "DESCRIBE CONNECTION lake",
+    "SHOW CREATE S3 CONNECTION lake",
+    "TEST CONNECTION lake LOCATION 's3://bucket/' WITH WRITE",
+    "USE CONNECTION lake",
+    "SHOW BUCKETS USING lake LIKE 'b%'",
+    "LIST 's3://bucket/' USING lake RECURSIVE VERSIONS MATCHING '*' LIMIT ALL",
+    "EXPLORE 's3://bucket/' USING lake",
+    "EXPLORE ALL CONNECTIONS",
+    "ANALYZE 's3://bucket/' USING lake BY PREFIX DEPTH 2",
+    "ANALYZE 's3://bucket/' USING lake BY STORAGE_CLASS",
+    "ANALYZE 's3://bucket/' USING lake BY EXTENSION",
+    "ANALYZE 's3://bucket/' USING lake BY AGE",
+    "ANALYZE 's3://bucket/' USING lake BY SIZE",
+    "PREVIEW 's3://bucket/key' USING lake LIMIT 5",
+    "SET PROGRESS = FALSE",
+    "SHOW SETTINGS",
+    "START SANDBOX",
+    "STOP SANDBOX",
+    "HELP",
+)
+# Every eleventh typo; all of them: S3CONN_TYPO_STRIDE=1 python -m pytest tests/language/test_typos.py
+STRIDE = int(os.environ.get("S3CONN_TYPO_STRIDE", "11"))
+LETTERS = string.ascii_uppercase + "_"
+
+
+def _typos(word: str) -> list[str]:
+    """Everything that one insertion, deletion, change or swap of neighbours makes of a word."""
+    found = set()
+    for at in range(len(word) + 1):
+        head, tail = word[:at], word[at:]
+        found |= {head + letter + rest for letter in LETTERS for rest in (tail, tail[1:])}
+        found |= {head + tail[1:], head + tail[1:2] + tail[:1] + tail[2:]}
+    return sorted(found - {word, ""})
+
+
+def _words() -> Iterator[tuple[str, str, str]]:
+    """Every word of every statement, and every option: the word, and the text before it and after it."""
+    for text in WHOLE:
+        tokens = Source(text).tokens
+        for token in map(tokens.__getitem__, range(len(tokens))):
+            if token.text in VOCABULARY:
+                yield token.text, text[: token.span.start], text[token.span.end :]
+    for name in OPTION_NAMES:
+        option = find_option(name)
+        assert option
+        yield name, "CREATE S3 CONNECTION x ", f" = {option.example}"
+
+
+def _is_told(word: str, text: str) -> bool:
+    try:
+        SESSION.steps(text)
+    except S3ConnError as error:
+        return error.hint.startswith(f"Did you mean {word}?")
+    return False
+
+
+@pytest.fixture(scope="module")
+def rates() -> dict[str, float]:
+    """The part of its typos that each word is named for."""
+    told, tried = Counter[str](), Counter[str]()
+    for word, before, after in _words():
+        for typo in _typos(word)[len(before) % STRIDE :: STRIDE]:
+            tried[word] += 1
+            told[word] += _is_told(word, before + typo + after)
+    return {word: told[word] / tried[word] for word in tried}
+
+
+def test_the_typos_are_of_every_word():
+    """All keywords of all statements, and all options, are mistyped."""
+    assert {word for word, _, _ in _words()} >= KEYWORDS - {"WRITE"} | set(OPTION_NAMES)
+    assert all(any(one.name in text for text in WHOLE) for one in STATEMENTS)
+
+
+def test_the_error_of_a_typo_names_the_word_that_was_meant(rates: dict[str, float]):
+    """Of all typos by one edit, in place, at least 95 of 100 are told the word."""
+    assert sum(rates.values()) >= 0.95 * len(rates)
+
+
+def test_every_word_is_found_from_most_of_its_typos(rates: dict[str, float]):
+    """No word is lost: each is named for at least nine of ten typos."""
+    assert {word: rate for word, rate in rates.items() if rate < 0.9} == {}
