@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import shutil
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 from clients import client
-from servers import RcloneServer
 from statements import Statements, create
 
 if TYPE_CHECKING:
@@ -15,17 +13,13 @@ if TYPE_CHECKING:
     from s3conn_magic.sandbox import Keys
 
 
-@pytest.fixture(params=["sandbox", "rclone_server"])
+@pytest.fixture(params=["sandbox", "written_server"])
 def server(request):
     """Each of the two servers: moto's, and rclone's, which verifies signatures."""
     return request.getfixturevalue(request.param)
 
 
-def _emptied(server, s3, report: Report) -> None:
-    if isinstance(server, RcloneServer):
-        # Its own way of deleting looks through all folders, again and again.
-        shutil.rmtree(server.root / report.kept_in / "daily", ignore_errors=True)
-        return
+def _emptied(s3, report: Report) -> None:
     for key in report.objects:
         s3.delete_object(Bucket=report.kept_in, Key=key)
 
@@ -49,7 +43,7 @@ def _reading(server):
 
     yield reading
     for report in reports:
-        _emptied(server, s3, report)
+        _emptied(s3, report)
 
 
 @pytest.fixture
