@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.handoff.credentials import Triple, ask_again_at, path_style, refuse_if_read_only, region_of, triple
 from s3conn_magic.handoff.masks import SecretText, StorageOptions
 from s3conn_magic.language.spelling import listed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
 
 Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask"]
+_TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
 _THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
 
 
@@ -34,6 +36,7 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
     options = store_config(connection, bucket)
     found = triple(connection)
     if found is not None:
+        _refuse_a_mix(library, found)
         options |= _signing(found)
     if library == "deltalake":
         return StorageOptions(
@@ -41,6 +44,20 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
         )
     provider = None if found is None else polars_provider(connection)
     return StorageOptions(options, credential_provider=provider, expires_at=found and found.expires_at)
+
+
+def _refuse_a_mix(library: Library, found: Triple) -> None:
+    """Keep the environment's token from being sent with a pair that has none: these libraries would add it.
+
+    Raises:
+        CredentialsError: they would.
+    """
+    name = next((one for one in _TOKENS if os.environ.get(one)), None)
+    if name is not None and found.token is None:
+        raise CredentialsError(
+            f"{library} would send the {name} of the environment with this connection's key pair",
+            hint=f"Remove it, os.environ.pop('{name}'), or use fsspec(), pyarrow_filesystem() or obstore().",
+        )
 
 
 def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:

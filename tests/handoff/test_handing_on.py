@@ -21,10 +21,7 @@ from obstore.exceptions import BaseError
 from recording import Reply, passing_to, recording
 from statements import Statements, create
 
-from s3conn_magic.errors import (
-    ConnectionNotFoundError,
-    S3ConnError,
-)
+from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, S3ConnError
 from s3conn_magic.handoff.filesystem import HandedFileSystem
 from s3conn_magic.handoff.masks import SecretText, StorageOptions
 from s3conn_magic.sandbox import Keys
@@ -137,8 +134,29 @@ def test_a_role_s_credentials_are_temporary(sandbox):
     assert {one.headers["x-amz-security-token"] for one in used} == {found["aws_session_token"]}
 
 
-def test_anonymous_connections_hand_on_unsigned_access(sandbox):
+OF_THE_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKIAENV", "AWS_SECRET_ACCESS_KEY": "env", "AWS_SESSION_TOKEN": "env-token"}
+
+
+def in_environment(monkeypatch):
+    for name, value in OF_THE_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_token_of_the_environment_is_never_sent_with_a_pair(handed, monkeypatch):
+    """Libraries that would add it are given nothing, and the error says which variable; the others do not send it."""
+    in_environment(monkeypatch)
+    for library in ("polars", "deltalake"):
+        with pytest.raises(CredentialsError, match=f"{library} would send the AWS_SESSION_TOKEN of the environment"):
+            handed.connection.storage_options(library)
+    obstore.head(handed.connection.obstore(BUCKET), "table.csv")
+    handed.connection.fsspec().info(f"{BUCKET}/table.csv")
+    assert {one.signed_by for one in handed.wire.requests} == {"RCLONEEXAMPLEKEY"}
+    assert not [one for one in handed.wire.requests if "x-amz-security-token" in one.headers]
+
+
+def test_anonymous_connections_hand_on_unsigned_access(sandbox, monkeypatch):
     """Stores, options and filesystems of an ANONYMOUS connection sign nothing, whatever the environment holds."""
+    in_environment(monkeypatch)
     with recording(passing_to(sandbox.endpoint)) as wire:
         run = Statements()
         run(create("open", ANONYMOUS=True, ENDPOINT=wire.endpoint, VALIDATE=False))

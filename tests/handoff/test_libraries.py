@@ -17,7 +17,8 @@ from pandas.testing import assert_frame_equal
 
 from s3conn_magic.errors import ReadOnlyConnectionError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*considered unstable")
+# Polars says so of its providers; dask's own calls of pandas are not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:.*considered unstable", "ignore:The inplace keyword")
 AT = f"s3://{BUCKET}"
 
 
