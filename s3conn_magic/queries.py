@@ -118,7 +118,8 @@ class Queries:
     def forget(self, usage: plans.Usage) -> None:
         """Drop a table, whether on its own or with a connection."""
         if usage.kind == "table":
-            self.engine.tables.drop(usage.name)
+            if usage.name in self.table_names:
+                self.engine.tables.drop(usage.name)
             self._connections.release(usage)
 
     @execute.register

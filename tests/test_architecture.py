@@ -183,8 +183,8 @@ def _grammar_words() -> set[str]:
         if isinstance(rule, Keyword):
             words.add(rule.word)
         waiting += list(rule.recurse())
-    boolean = re.findall(r"\(\?ai:([A-Z|]+)\)", grammar.boolean.pattern)
-    return words | {word for one in boolean for word in one.split("|")}
+    patterns = re.findall(r"\(\?ai:([A-Z|]+)\)", grammar.boolean.pattern + grammar.query.pattern)
+    return words | {word for one in patterns for word in one.split("|")}
 
 
 def test_the_grammar_and_the_reference_have_the_same_words():

@@ -27,6 +27,8 @@ _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
+_CONNECTION = {"CONNECTION", "CONNECTION or TABLE"}
+_BEFORE_NAMES = {"S3 CONNECTION or TABLE", *_CONNECTION}
 _VALUES = {"a value", _TEXT, _PLACE}
 # As many tokens of a statement's beginning, and of its end before the error, are looked at.
 _HEAD = 8
@@ -144,7 +146,8 @@ def _reference(stop: _Stop) -> Reference | None:
         exact = [one for one in possible if words[:length] == one.name.split()[:length]]
         if len(exact) == 1:
             return exact[0]
-    return next((one for one in possible if [one.name] == words[:1]), None)
+    first = next(iter(possible), None) if words[0] in {"CREATE", "DROP"} else None
+    return next((one for one in possible if [one.name] == words[:1]), first)
 
 
 def _option(stop: _Stop) -> Option | None:
@@ -183,7 +186,7 @@ def _left_out(stop: _Stop) -> str:
         return _meant(stop.before.text, "IF")
     after = stop.source.token_at(stop.found.span.end) if stop.found else None
     optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
-    return _meant(stop.word, optional) if optional and stop.expected in {"S3", "CONNECTION"} else ""
+    return _meant(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
 
 
 def _meant(written: str, word: str) -> str:
@@ -193,10 +196,10 @@ def _meant(written: str, word: str) -> str:
 def _no_connection(stop: _Stop) -> str:
     """The missing word of `CREATE S3 x`, `USE x` and their like."""
     if (
-        stop.expected not in {"CONNECTION", "CONNECTION or TABLE"}
+        stop.expected not in _CONNECTION
         or not stop.found
         or stop.word in KEYWORDS
-        or nearest(stop.word, ["CONNECTION"])
+        or nearest(stop.word, ["CONNECTION", "TABLE"])
     ):
         return ""
     shown = stop.source.shown(stop.found)
@@ -306,6 +309,7 @@ def _name(stop: _Stop) -> str:
 
 def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
+    words += ["SELECT", "WITH", "FROM"] * (stop.expected == "a query")
     reference = _reference(stop)
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]

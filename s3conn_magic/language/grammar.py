@@ -50,7 +50,6 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _FREE = {
     "AGE",
     "ALL",
-    "AS",
     "EXPLAIN",
     "FROM",
     "SELECT",
@@ -131,7 +130,7 @@ limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a wh
 # Queries, which are the engine's to read: all that matters here is where they end
 
 _HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
-_QUERY = rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM){WORD_END}(?:[^;'"$]++|{_HELD}|\$)*+"""
+_QUERY = rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM){WORD_END}(?:[{WHITE}]*+(?:[^;'"${WHITE}]++|{_HELD}|\$))*+"""
 _BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
 _COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
 

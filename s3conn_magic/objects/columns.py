@@ -121,7 +121,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as text: as Arrow writes the values, or the numbers that they are stored as, or nothing but that they are there."""
+    """A column as text: as Arrow writes values, or the numbers that they are stored as, or only that they are there."""
     for through in (None, pa.int64(), pa.int32()):
         try:
             return (column.cast(through) if through else column).cast(pa.string())

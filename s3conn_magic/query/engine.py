@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.errors import S3ConnError
     from s3conn_magic.query.reading import Reading
 
 _Result = TypeVar("_Result")
@@ -41,6 +42,8 @@ _SETTINGS = (
     # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
     "SET enable_external_file_cache = false",
     "SET async_threads = 16",
+    # Large ranges come in one piece, and are asked for by several requests here.
+    "SET external_file_cache_remote_max_block_size = 67108864",
 )
 
 
@@ -195,7 +198,7 @@ class Engine:
         try:
             return self._interruptible(work, reading)
         except KeyboardInterrupt:
-            failure: Exception = interrupted()
+            failure: S3ConnError = interrupted()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
             failure = translate(moved(self._placed(error, sql, reading), len(before.encode())), sql, reading)
         if name := unknown_table(failure):

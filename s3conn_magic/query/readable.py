@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from s3conn_magic.query.ranges import RangedObject
 
 _FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 32 * 1024 * 1024
+_LARGEST_STEP = 1024 * 1024
 
 
 class ReadableFile(io.RawIOBase):
@@ -102,9 +103,14 @@ class ReadableFile(io.RawIOBase):
         return start, stop, ahead_to
 
     def _ahead(self, start: int, stop: int) -> int:
-        follows, self._expected = start == self._expected, stop
-        if not follows or stop - start > _LARGEST_WINDOW >> (not start):
+        # A stream begins at the beginning: neighbours among columns of Parquet are no stream.
+        self._expected = stop if start in {0, self._expected} else -1
+        # Who takes much at a time may stop after the first two, as for a LIMIT.
+        large = stop - start > _LARGEST_STEP and start < 2 * (stop - start)
+        if self._expected < 0 or large:
             self._window, self._asked = 0, stop
+        elif not start:
+            self._window, self._asked = _FIRST_WINDOW, stop + _FIRST_WINDOW
         elif stop > self._asked - self._window // 2:
             # The next window travels while the second half of this one is read.
             self._window = min(max(2 * self._window, stop - start, _FIRST_WINDOW), _LARGEST_WINDOW)

@@ -8,7 +8,7 @@ from clients import client
 from statements import Statements, create
 
 if TYPE_CHECKING:
-    from reports import Report
+    from inventories import Report
 
     from s3conn_magic.sandbox import Keys
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 from clients import client
+from inventories import BUCKET, CURRENT, FOLDER, FORMATS, START, VERSIONS, Report, row
 from recording import passing_to, recording
-from reports import BUCKET, CURRENT, FOLDER, FORMATS, START, VERSIONS, Report, row
 from statements import Statements, create
 
 from s3conn_magic.errors import AccessDeniedError, InventoryError, ListingInterrupted, ObjectNotFoundError

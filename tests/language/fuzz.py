@@ -26,6 +26,7 @@ from s3conn_magic.errors import (
     ConnectionExistsError,
     ConnectionInUseError,
     ConnectionNotFoundError,
+    QueryError,
     S3ConnError,
     StatementSyntaxError,
 )
@@ -37,7 +38,8 @@ _GIVEN_UP = 30
 _HUGE = 1 / 1_000
 _CHUNK = 5_000
 OUTCOMES = (StatementSyntaxError, BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError)
-"""What a cell may end in besides plans: the syntax, the options, or a connection's name is wrong."""
+OUTCOMES += (QueryError,)
+"""What a cell may end in besides plans: the syntax, the options, a connection's name or a query is wrong."""
 
 
 class _Answers(Inputs):

@@ -184,6 +184,34 @@ SCALAR = st.one_of(
 VALUE = SCALAR | st.builds(tree.ListLiteral, st.lists(SCALAR, min_size=1, max_size=4).map(tuple), st.just(NO_SPAN))
 SETTINGS = st.lists(st.builds(tree.OptionSetting, OPTION, VALUE, st.just(NO_SPAN)), max_size=5).map(tuple)
 PLACE = LITERAL | VARIABLE
+PIECES = st.sampled_from(
+    [
+        "a",
+        ",",
+        "'b;'",
+        '"c;"',
+        "$$ ';\" $$",
+        "$t$ $$ ; $t$",
+        "$x",
+        "(",
+        ")",
+        "->>",
+        "::int",
+        "-",
+        "/",
+        "'it''s'",
+        "\n",
+        "ä",
+    ]
+)
+SQL = st.builds(
+    lambda word, rest: tree.SqlText(Secret(" ".join([word, *rest]).strip()), NO_SPAN),
+    st.sampled_from(["SELECT", "with", "From", "(SELECT"]),
+    st.lists(PIECES, max_size=8),
+)
+COLUMNS = st.sampled_from(["(a int)", '(a int, "b)" decimal(5, 2))', "(a varchar DEFAULT ')')"]).map(
+    lambda text: tree.SqlText(Secret(text), NO_SPAN)
+)
 FIELDS: dict[type[tree.Statement], dict[str, st.SearchStrategy[object]]] = {
     tree.CreateConnection: {"name": NAME, "settings": SETTINGS, "or_replace": st.booleans()}
     | {"if_not_exists": st.booleans()},
@@ -208,6 +236,13 @@ FIELDS: dict[type[tree.Statement], dict[str, st.SearchStrategy[object]]] = {
         "value": VALUE | st.builds(tree.WordLiteral, st.just("ALL"), st.just(NO_SPAN)),
     },
     tree.ShowSettings: {},
+    tree.Query: {"query": SQL},
+    tree.ExplainAnalyze: {"query": SQL},
+    tree.CreateTable: {"name": NAME, "or_replace": st.booleans(), "if_not_exists": st.booleans()}
+    | {"columns": st.none() | COLUMNS, "location": st.none() | PLACE, "using": st.none() | NAME}
+    | {"query": st.none() | SQL},
+    tree.DropTable: {"name": NAME, "if_exists": st.booleans()},
+    tree.ShowTables: {"like": st.none() | TEXTS},
     tree.StartSandbox: {},
     tree.StopSandbox: {},
 }

@@ -46,6 +46,11 @@ WHOLE = (
     "ANALYZE 's3://bucket/' USING lake BY SIZE",
     "PREVIEW 's3://bucket/key' USING lake LIMIT 5",
     "SET PROGRESS = FALSE",
+    "EXPLAIN ANALYZE SELECT 1",
+    "CREATE OR REPLACE TABLE x AS SELECT 1",
+    "CREATE TABLE IF NOT EXISTS x LOCATION 's3://bucket/' USING lake",
+    "DROP TABLE IF EXISTS x",
+    "SHOW TABLES LIKE 'x%'",
     "SHOW SETTINGS",
     "START SANDBOX",
     "STOP SANDBOX",
@@ -100,7 +105,7 @@ def rates() -> dict[str, float]:
 
 def test_the_typos_are_of_every_word():
     """All keywords of all statements, and all options, are mistyped."""
-    assert {word for word, _, _ in _words()} >= KEYWORDS - {"WRITE"} | set(OPTION_NAMES)
+    assert {word for word, _, _ in _words()} >= KEYWORDS - {"WRITE", "FROM"} | set(OPTION_NAMES)
     assert all(any(one.name in text for text in WHOLE) for one in STATEMENTS)
 
 
