@@ -15,8 +15,6 @@ from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
 from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
-from s3conn_magic.language.patterns import like
-from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
+
+
+AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
 
 class Session:
@@ -167,41 +168,11 @@ class Session:
         self.connections.use(plan.name)
         return Message(f"Statements without USING go through {plan.name} from here on.")
 
-    # Introspection
-
     @execute.register
-    def _show_connections(self, plan: plans.ShowConnections) -> Any:
-        from s3conn_magic.views.introspection import connections_frame
+    def _introspection(self, plan: AboutConnections) -> Any:
+        from s3conn_magic.session_introspection import told
 
-        return connections_frame([one for one in self.connections if like(plan.like, one.name)])
-
-    @execute.register
-    def _describe(self, plan: plans.Describe) -> Any:
-        from s3conn_magic.views.introspection import options_frame
-
-        return options_frame(self.connections.get(plan.name))
-
-    @execute.register
-    def _show_create(self, plan: plans.ShowCreate) -> Message:
-        from s3conn_magic.language.render import create_statement
-
-        connection = self.connections.get(plan.name)
-        return Message(create_statement(connection.name, connection.options))
-
-    @execute.register
-    def _test(self, plan: plans.Test) -> Any:
-        from s3conn_magic.connections.checks import run_checks
-        from s3conn_magic.views.frames import frame_of
-
-        checks = run_checks(self.connections.get(plan.name), plan.location, with_write=plan.with_write)
-        reference = find_statement("TEST CONNECTION")
-        return frame_of(reference.columns if reference else (), checks)
-
-    @execute.register
-    def _help(self, plan: plans.Help) -> Any:
-        from s3conn_magic.views.introspection import help_on
-
-        return help_on(plan.topic)
+        return told(plan, self.connections)
 
     # Buckets
 
