@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.session import Session
 
-__all__ = ["Connection", "S3ConnError", "Session", "connection", "execute", "load_ipython_extension"]
+__all__ = [
+    "Connection",
+    "S3ConnError",
+    "Session",
+    "connection",
+    "execute",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 __version__ = "0.1.0"
 
 _HOMES = {"Connection": "connections.connection", "S3ConnError": "errors", "Session": "session"}
@@ -29,13 +37,37 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic to a kernel; loading it again keeps the session."""
-    from s3conn_magic.notebook.magic import UpsqlMagics
+    """Add the `%%upsql` magic, its completion, help and colours to a kernel, whose history then keeps no secret of it.
 
-    if UpsqlMagics.__name__ not in shell.magics_manager.registry:
-        shell.register_magics(
-            UpsqlMagics(shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside))
-        )
+    Loading it again keeps the session.
+    """
+    from s3conn_magic.notebook.completion import add_completion
+    from s3conn_magic.notebook.history import keep_secrets_out
+    from s3conn_magic.notebook.inspection import add_inspection
+    from s3conn_magic.notebook.magic import UpsqlMagics
+    from s3conn_magic.notebook.prompt import colour_prompt
+
+    keep_secrets_out(shell)
+    magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
+        shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside)
+    )
+    shell.register_magics(magics)
+    add_completion(shell, lambda: magics.session_so_far)
+    add_inspection(shell)
+    colour_prompt(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take all of that away but the redaction of the history; `execute` and another load find the session as it was."""
+    from s3conn_magic.notebook.completion import remove_completion
+    from s3conn_magic.notebook.inspection import remove_inspection
+    from s3conn_magic.notebook.prompt import restore_prompt
+
+    remove_completion(shell)
+    remove_inspection(shell)
+    restore_prompt(shell)
+    for functions in shell.magics_manager.magics.values():
+        functions.pop("upsql", None)
 
 
 def execute(text: str) -> Any:

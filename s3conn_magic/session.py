@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -117,23 +117,30 @@ class Session:
 
     @execute.register
     def _create(self, plan: plans.Create) -> Any:
-        candidate = Connection(plan.name, plan.options)
-        self._probe(candidate, validate=plan.validate)
-        return _card(self.connections.put(candidate), "replaced" if plan.replace else "created")
+        with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
+            connection = self.connections.put(candidate)
+        return _card(connection, "replaced" if plan.replace else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
-        candidate = Connection(plan.name, plan.options)
-        self._probe(candidate, validate=plan.validate)
-        connection = self.connections.get(plan.name)
-        connection.become(candidate)
+        with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
+            connection = self.connections.get(plan.name)
+            connection.become(candidate)
         return _card(connection, "altered")
 
-    def _probe(self, candidate: Connection, *, validate: bool) -> None:
-        if validate:
-            from s3conn_magic.connections.probe import probe
+    @contextmanager
+    def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
+        """A connection that may become one of the session; nothing of it stays open when it does not."""
+        candidate = Connection(name, options)
+        try:
+            if validate:
+                from s3conn_magic.connections.probe import probe
 
-            candidate.findings = probe(candidate)
+                candidate.findings = probe(candidate)
+            yield candidate
+        finally:
+            if all(one is not candidate for one in self.connections):
+                candidate.drop()
 
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:

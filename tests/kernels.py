@@ -72,13 +72,26 @@ class Outcome:
         return repr([message["content"] for message in self.messages if message["msg_type"] not in echo] + [self.reply])
 
 
-class Kernel:
-    """One kernel process with this repository on its path; `client` is its BlockingKernelClient."""
+@dataclass(frozen=True)
+class Completed:
+    """What a kernel offers: texts in order, what they stand in place of, and the type of each."""
 
-    def __init__(self, folder: Path) -> None:
+    matches: tuple[str, ...]
+    replaced: str
+    types: dict[str, str]
+    outcome: Outcome
+
+
+class Kernel:
+    """One kernel process with this repository on its path; `client` is its BlockingKernelClient.
+
+    `streams` are the process's own `stdout` and `stderr`, as for Popen.
+    """
+
+    def __init__(self, folder: Path, **streams: Any) -> None:
         self._manager = KernelManager(kernel_name="python3")
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
-        self._manager.start_kernel(env={**os.environ, "PYTHONPATH": path}, cwd=str(folder))
+        self._manager.start_kernel(env={**os.environ, "PYTHONPATH": path}, cwd=str(folder), **streams)
         self.client = self._manager.blocking_client()
         try:
             self.client.start_channels()
@@ -117,6 +130,39 @@ class Kernel:
             allow_stdin=True,
             stdin_hook=lambda _: self.client.input(next(typed)),
         )
+        return Outcome(reply, messages)
+
+    def listener(self) -> Any:
+        """Another client, which hears every message of iopub from here on; stop its channels."""
+        client = self._manager.blocking_client()
+        client.start_channels(shell=False, iopub=True, stdin=False, hb=False, control=False)
+        return client
+
+    def complete(self, marked: str) -> Completed:
+        """What the kernel offers in a cell at `|`, the cursor."""
+        cell, at = marked.replace("|", "", 1), marked.index("|")
+        outcome = self._ask(self.client.complete(cell, at))
+        content = outcome.reply["content"]
+        types = {one["text"]: one["type"] for one in content["metadata"].get("_jupyter_types_experimental", ())}
+        replaced = cell[content["cursor_start"] : content["cursor_end"]]
+        return Completed(tuple(content["matches"]), replaced, types, outcome)
+
+    def inspect(self, marked: str) -> dict[str, Any]:
+        """What it says of what stands in a cell at `|`, as a MIME bundle; empty for nothing."""
+        outcome = self._ask(self.client.inspect(marked.replace("|", "", 1), marked.index("|")))
+        found: dict[str, Any] = outcome.reply["content"]["data"]
+        return found
+
+    def _ask(self, sent: str, timeout: float = 60.0) -> Outcome:
+        """The reply to a message, and what the kernel sent until it was done with it."""
+        messages: list[Message] = []
+        while not messages or messages[-1]["content"].get("execution_state") != "idle":
+            message = self.client.get_iopub_msg(timeout=timeout)
+            if message["parent_header"].get("msg_id") == sent:
+                messages.append(message)
+        reply = self.client.get_shell_msg(timeout=timeout)
+        while reply["parent_header"].get("msg_id") != sent:
+            reply = self.client.get_shell_msg(timeout=timeout)
         return Outcome(reply, messages)
 
     def interrupt(self) -> None:
@@ -159,9 +205,9 @@ get_ipython().run_line_magic("reset", "-f")
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Kernel]:
+def started(folder: Path, **streams: Any) -> Iterator[Kernel]:
     """A kernel for the length of a block."""
-    kernel = Kernel(folder)
+    kernel = Kernel(folder, **streams)
     try:
         yield kernel
     finally:

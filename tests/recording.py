@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,11 +60,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer."""
+    """What to answer; `halfway` is called when half of the body was sent."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    halfway: Callable[[], object] = lambda: None
 
 
 def error(status: int, code: str, **headers: str) -> Reply:
@@ -94,7 +96,8 @@ class Recorder:
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.requests: list[Request] = []
         self.answer = answer
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.connections: set[int] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"recorder": self}))
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -103,6 +106,13 @@ class Recorder:
     def seen(self) -> list[tuple[str, str]]:
         """Method and path of every request so far."""
         return [(one.method, one.path) for one in self.requests]
+
+    def still_open(self, seconds: float = 5.0) -> int:
+        """How many sockets are open that clients have not closed after so many seconds."""
+        end = time.monotonic() + seconds
+        while self.connections and time.monotonic() < end:
+            time.sleep(0.02)
+        return len(self.connections)
 
     def stop(self) -> None:
         """End it."""
@@ -142,35 +152,46 @@ def recording(answer: Callable[[Request], Reply]) -> Iterator[Recorder]:
         server.stop()
 
 
-def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    recorder: Recorder
+    protocol_version = "HTTP/1.1"
 
-        def __getattr__(self, name: str) -> Callable[[], None]:
-            if name.startswith("do_"):
-                return self._serve
-            raise AttributeError(name)
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
 
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, self.path, headers, body, self.client_address[1])
-            recorder.requests.append(request)
-            self._send(recorder.answer(request))
+    def setup(self) -> None:
+        super().setup()
+        self.recorder.connections.add(self.client_address[1])
 
-        def _send(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            headers = {"Content-Length": str(len(reply.body)), **reply.headers}
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(reply.body)
+    def finish(self) -> None:
+        self.recorder.connections.discard(self.client_address[1])
+        super().finish()
 
-        def send_response(self, code: int, message: str | None = None) -> None:
-            self.send_response_only(code, message)
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, body, self.client_address[1])
+        self.recorder.requests.append(request)
+        # A client that is interrupted does not wait for its answer.
+        with suppress(ConnectionError):
+            self._send(self.recorder.answer(request))
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        headers = {"Content-Length": str(len(reply.body)), **reply.headers}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            half = len(reply.body) // 2
+            self.wfile.write(reply.body[:half])
+            reply.halfway()
+            self.wfile.write(reply.body[half:])
 
-    return Handler
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.send_response_only(code, message)
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -45,7 +45,7 @@ LAYERS = [
     _layer("query", "query", "duckdb fsspec pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer("session", "session queries surroundings inputs", "keyring"),
-    _layer("notebook", "notebook", "IPython"),
+    _layer("notebook", "notebook", "IPython prompt_toolkit pygments"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),
 ]
@@ -139,6 +139,7 @@ def test_the_public_names_are_these():
         "connection",
         "execute",
         "load_ipython_extension",
+        "unload_ipython_extension",
     ]
     assert all(getattr(s3conn_magic, name) for name in s3conn_magic.__all__)
 

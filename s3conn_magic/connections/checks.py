@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
-from s3conn_magic.errors import AccessDeniedError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, CredentialsError, S3ConnError
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3conn_magic.connections.connection import Connection
+
+
+_PATIENCE = 0.7
+"""Seconds that an interrupt waits for what was written to be gone."""
+_WAKE = 0.25
 
 
 class Check(NamedTuple):
@@ -134,61 +142,108 @@ class _Checks:
 
 
 class _WriteChecks:
-    """Writes one small object, deletes it, and leaves nothing behind: no version and no delete marker either."""
+    """Writes one small object, deletes it, and leaves nothing behind: no version and no delete marker either.
+
+    It does so in a thread of its own, which an interrupt does not reach: a write that is broken off may still arrive,
+    after the deletion that was to undo it.
+    """
 
     def __init__(self, connection: Connection, probe: Location) -> None:
         self._connection = connection
         self._probe = probe
         self._may_be_there = False
-        self._versions: list[str] = []
+        self._versions: list[str] | None = []
+        self._encryption = ""
+        self._done: SimpleQueue[list[Check] | BaseException] = SimpleQueue()
 
     def run(self) -> list[Check]:
+        """Try it.
+
+        An interrupt is raised as soon as the object is gone, or after `_PATIENCE`; the thread then goes on by itself.
+        """
+        # No daemon: a kernel that ends waits until the object is gone.
+        threading.Thread(target=self._work, name="s3conn-check").start()
         try:
-            write = _check("write", self._write)
-            delete = _check("delete", self._delete) if write.allowed else _untried("delete")
-        finally:
-            if self._may_be_there:
-                # An interrupt, or an answer that did not come, may have left it.
-                _check("delete", self._delete)
+            found = self._wait()
+        except BaseException:
+            with suppress(Empty):
+                self._done.get(timeout=_PATIENCE)
+            raise
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _wait(self) -> list[Check] | BaseException:
+        while True:
+            with suppress(Empty):
+                return self._done.get(timeout=_WAKE)
+
+    def _work(self) -> None:
+        try:
+            self._done.put(self._checks())
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._done.put(error)
+
+    def _checks(self) -> list[Check]:
+        write = _check("write", self._write)
+        delete = _check("delete", self._delete) if write.allowed else _untried("delete")
+        if self._may_be_there:
+            # An answer that did not come may have left it.
+            _check("delete", self._delete)
         return [write, delete, self._kms(write)]
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
         where = self._probe
         call = getattr(self._connection.internal_client(where.bucket), operation)
-        answer = translated(lambda: call(Bucket=where.bucket, Key=where.key, **arguments), resource=where.arn)
-        self._versions += [answer["VersionId"]] if "VersionId" in answer and "VersionId" not in arguments else []
-        return answer
+        return translated(lambda: call(Bucket=where.bucket, **arguments), resource=where.arn)
 
     def _write(self) -> str:
         self._may_be_there = True
         try:
-            self._ask("put_object", Body=b"s3conn")
-        except AccessDeniedError:
+            self._versions = None
+            answer = self._ask("put_object", Key=self._probe.key, Body=b"s3conn")
+            self._encryption = str(answer.get("ServerSideEncryption", ""))
+            if answer["ResponseMetadata"].get("RetryAttempts", 0) == 0:
+                self._versions = [answer["VersionId"]] if "VersionId" in answer else []
+        except (AccessDeniedError, CredentialsError):
             self._may_be_there = False
             raise
         return visible(self._probe.uri)
 
     def _delete(self) -> str:
-        self._ask("delete_object")
-        detail = self._delete_versions()
+        marker = self._ask("delete_object", Key=self._probe.key).get("VersionId")
         self._may_be_there = False
-        return detail
+        return self._delete_versions(str(marker)) if marker else "cleaned up"
 
-    def _delete_versions(self) -> str:
+    def _delete_versions(self, marker: str) -> str:
+        """Where deleting only marks, delete what was marked, and then the mark; never the mark alone."""
+        missing = "s3:ListBucketVersions"
         try:
-            for version in self._versions:
-                self._ask("delete_object", VersionId=version)
+            versions = self._written_versions()
+            missing = "s3:DeleteObjectVersion"
+            for version in [*versions, marker]:
+                self._ask("delete_object", Key=self._probe.key, VersionId=version)
         except S3ConnError:
-            return "cleaned up, but for a version and its delete marker: s3:DeleteObjectVersion is missing"
+            return f"cleaned up, but for a version and its delete marker: {missing} is missing"
         return "cleaned up"
+
+    def _written_versions(self) -> list[str]:
+        """What was written: as the answer said, or, where none came or one got lost, as the server lists it."""
+        if self._versions is not None:
+            return self._versions
+        key = self._probe.key
+        answer = self._ask("list_object_versions", Prefix=key)
+        return [str(one["VersionId"]) for one in answer.get("Versions", []) if one["Key"] == key]
 
     def _kms(self, write: Check) -> Check:
         key = self._connection.settings.kms_key
         if not key:
             return Check("kms", None, "no KMS key is set", None)
-        return Check(
-            "kms", write.allowed, f"the write was encrypted with {key}" if write.allowed else write.detail, write.ms
-        )
+        if not write.allowed:
+            return Check("kms", write.allowed, write.detail, write.ms)
+        if not self._encryption.startswith("aws:kms"):
+            return Check("kms", allowed=False, detail="the server did not say that it used the key", ms=write.ms)
+        return Check("kms", allowed=True, detail=f"the write was encrypted with {key}", ms=write.ms)
 
 
 def _untried(action: str) -> Check:

@@ -51,6 +51,13 @@ class Clients:
         for client in self._handed_out:
             client.close()
 
+    def close(self) -> None:
+        """Close the sockets of the shared clients; those that were handed out are their owners'."""
+        with self._lock:
+            made, self._made = self._made, {}
+        for client in made.values():
+            client.close()
+
     def session(self) -> boto3.session.Session:
         """A boto3 session that signs as the connection does at every request.
 
@@ -61,6 +68,8 @@ class Clients:
 
     def _session(self) -> boto3.session.Session:
         live = live_session(self._settings, self._live)
+        # The guard comes first: of the handlers that choose a signer, the first with an answer counts.
+        guard(live, self._name, self._current)
         session = boto3.session.Session(botocore_session=live)
         # Each boto3 session adds its folder to the loader that all of them share.
         paths = live.get_component("data_loader").search_paths
@@ -91,8 +100,6 @@ class Clients:
             config=self._config(tries),
         )
         if service == "s3":
-            # The guard comes first: of the handlers that choose a signer, the first with an answer counts.
-            guard(client, self._name, self._current)
             if region or self._settings.region or self._settings.endpoint:
                 presign_by_version_4(client)
             let_capture(client)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.forks import Lock
+from s3conn_magic.connections.forks import Lock, renew_in_child
 from s3conn_magic.connections.settings import Settings
 from s3conn_magic.errors import ConnectionNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from boto3.session import Session
     from botocore.credentials import Credentials
 
@@ -19,19 +21,27 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.targets import BucketTarget
     from s3conn_magic.language.plans import BoundOptions
 
-_GUARDED_SERVICES = {"s3", "sts"}
-
 
 class _State:
     """Everything that an ALTER replaces, in one object that is swapped whole."""
 
-    def __init__(self, connection: Connection, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, settings: Settings, credentials: Iterable[Credentials | None] = ()
+    ) -> None:
         self.settings = settings
         self._connection = connection
         self._lock = Lock()
-        self._credentials: list[Credentials | None] = []
+        self._credentials = [*credentials]
         self._clients: Clients | None = None
         self._regions: Regions | None = None
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Let a forked child refresh the credentials, though a thread of the parent was doing so."""
+        from s3conn_magic.connections.credentials import renew_locks
+
+        for found in self._credentials:
+            renew_locks(found)
 
     def credentials(self) -> Credentials | None:
         from s3conn_magic.connections.credentials import find_credentials
@@ -62,6 +72,16 @@ class _State:
         with self._lock:
             self._regions = self._regions or Regions(self.settings, clients)
             return self._regions
+
+    def found(self) -> tuple[Credentials | None, ...]:
+        """The credentials if they were found already."""
+        with self._lock:
+            return tuple(self._credentials)
+
+    def close(self) -> None:
+        """Close the sockets of the clients that the package uses."""
+        if self._clients is not None:
+            self._clients.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +145,16 @@ class Connection:
 
     def become(self, other: Connection) -> None:
         """Take over the options and findings of another; clients that were handed out follow at their next request."""
+        before = self._state
         self.options, self.findings = other.options, other.findings
-        self._state = _State(self, Settings(other.options))
+        # What the probe has obtained is not asked for again: it may have taken an AssumeRole, or a code from the user.
+        self._state = _State(self, Settings(other.options), other._state.found())
+        before.close()
 
     def drop(self) -> None:
-        """Refuse every further request."""
+        """Refuse every further request, and keep no socket."""
         self._dropped = True
+        self._state.close()
 
     def credentials(self) -> Credentials | None:
         """The credentials of this moment; None when anonymous.
@@ -188,7 +212,7 @@ class Connection:
             ConnectionNotFoundError: the connection was dropped.
         """
         self._alive()
-        if self.settings.read_only and service not in _GUARDED_SERVICES:
+        if self.settings.read_only:
             from s3conn_magic.connections.guards import refuse_service
 
             refuse_service(self.name, service)

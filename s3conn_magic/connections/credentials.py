@@ -6,6 +6,7 @@ chain, with the environment and the metadata services, is read only where no set
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ def bare_session(settings: Settings) -> Session:
     """A botocore session for a connection's configuration; AWS_PROFILE of the environment counts for the chain only."""
     session = _new_session(settings)
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    if settings.explicit and str(session.get_config_variable("defaults_mode")).lower() == "auto":
+        # Which defaults are the automatic ones, botocore would ask the metadata service.
+        session.set_config_variable("defaults_mode", "standard")
     return session
 
 
@@ -92,24 +96,62 @@ def _assumed(settings: Settings, source: Credentials) -> Credentials:
     extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
     if settings.external_id:
         extra["ExternalId"] = settings.external_id
+    sts = _Sts(settings)
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=_sts_creator(settings),
+        client_creator=sts.create,
         source_credentials=source,
         role_arn=settings.role,
         extra_args=extra,
     )
-    return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
+
+    def fetch() -> Any:
+        try:
+            # Here, where the role is known: what is sent when it is assumed is about something else.
+            return translated(fetcher.fetch_credentials, resource=settings.role or "")
+        finally:
+            sts.close()
+
+    return _RoleCredentials(fetch, source)
 
 
-def _sts_creator(settings: Settings) -> Callable[..., Any]:
-    """STS lives at the connection's own endpoint where one is set, as S3-compatible servers have it."""
-    session = bare_session(settings)
-    region = settings.region or session.get_config_variable("region") or DEFAULT_REGION
+class _RoleCredentials(DeferredRefreshableCredentials):  # type: ignore[misc] # botocore is not typed
+    """Credentials of a role, and those that assume it."""
 
-    def create(service: str, **keys: Any) -> Any:
-        return session.create_client(service, region_name=region, endpoint_url=settings.endpoint, **keys)
+    def __init__(self, fetch: Callable[[], Any], source: Credentials) -> None:
+        super().__init__(refresh_using=fetch, method="assume-role")
+        self.source = source
 
-    return create
+
+class _Sts:
+    """Makes a client for each AssumeRole, and keeps no socket of the one before.
+
+    STS lives at the connection's own endpoint where one is set, as S3-compatible servers have it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._session = bare_session(settings)
+        self._region = settings.region or self._session.get_config_variable("region") or DEFAULT_REGION
+        self._endpoint = settings.endpoint
+        self._made: list[Any] = []
+
+    def create(self, service: str, **keys: Any) -> Any:
+        """A client, by the keys that are to assume the role."""
+        client = self._session.create_client(service, region_name=self._region, endpoint_url=self._endpoint, **keys)
+        self._made.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close what was made."""
+        while self._made:
+            self._made.pop().close()
+
+
+def renew_locks(found: Any) -> None:
+    """Free the locks of refreshes that were under way in the parent of a forked child."""
+    while found is not None:
+        if hasattr(found, "_refresh_lock"):
+            found._refresh_lock = threading.Lock()  # noqa: SLF001 - botocore has no way to say it
+        found = getattr(found, "source", None)
 
 
 def frozen(found: Credentials) -> Any:

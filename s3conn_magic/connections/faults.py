@@ -6,6 +6,8 @@ Nothing that a server or a library says is repeated but its error code: messages
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore import exceptions as boto
@@ -42,6 +44,16 @@ _WRONG_CREDENTIALS = {
     "RequestExpired": "the request was signed too long ago: the clock of this machine may be wrong",
     "RequestTimeTooSkewed": "the clock of this machine differs too much from the server's",
 }
+# Refusals that a wrong clock leads to, also where the server names another reason.
+_OF_THE_CLOCK = {
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+}
+_CLOCK_MINUTES = 5
+_KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt", "kms:Encrypt", "kms:DescribeKey")
 _DENIED = {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "403", "Forbidden"}
 _REGIONS = {
     "PermanentRedirect",
@@ -114,10 +126,18 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     return from_code(
         code,
         operation=error.operation_name,
-        resource=resource,
+        # A profile's role may be assumed to sign a request for a bucket, which the refusal is not about.
+        resource="" if error.operation_name.startswith("Assume") and ":iam:" not in resource else resource,
         attempts=int(metadata.get("RetryAttempts", 0)) + 1,
         status=int(metadata.get("HTTPStatusCode", 0)),
+        date=str(metadata.get("HTTPHeaders", {}).get("date", "")),
+        key_action=_key_action(str(error.response.get("Error", {}).get("Message", ""))),
     )
+
+
+def _key_action(message: str) -> str:
+    """The action on a KMS key that a refusal is about, in words of this package."""
+    return next((action for action in _KEY_ACTIONS if action in message), "")
 
 
 def _content_type(metadata: Mapping[str, Any]) -> str:
@@ -134,13 +154,30 @@ def translated(call: Callable[[], _Result], *, resource: str = "") -> _Result:
 
 
 def from_code(
-    code: str, *, operation: str, resource: str, attempts: int = _ATTEMPTS, status: int = 0
+    code: str,
+    *,
+    operation: str,
+    resource: str,
+    attempts: int = _ATTEMPTS,
+    status: int = 0,
+    date: str = "",
+    key_action: str = "",
 ) -> errors.S3ConnError:
-    """The error for an error code of S3 or STS."""
+    """The error for an error code of S3 or STS.
+
+    Args:
+        code: the error's code.
+        operation: what was asked.
+        resource: the ARN or URI that it was asked of.
+        attempts: how often.
+        status: HTTP status of the answer.
+        date: the answer's header of that name.
+        key_action: the action on a KMS key that was refused, where it was that.
+    """
     if code in _WRONG_CREDENTIALS:
-        return errors.CredentialsError(f"{_WRONG_CREDENTIALS[code]} ({code})", hint=_credentials_hint(code))
+        return _wrong_credentials(code, date)
     if code in _DENIED:
-        return _denied(operation, resource)
+        return _denied_key(key_action, resource) if key_action else _denied(operation, resource)
     if code in {"NoSuchBucket", "InvalidBucketName"} or (code == "404" and operation.endswith("Bucket")):
         name = resource.rpartition(":::")[2].partition("/")[0] or resource
         return errors.BucketNotFoundError(f"there is no bucket {visible(name)}".rstrip())
@@ -164,12 +201,42 @@ def _unusual(code: str, operation: str, resource: str, attempts: int, status: in
     )
 
 
+def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
+    if code in _OF_THE_CLOCK and (difference := _clock_difference(date)):
+        return errors.CredentialsError(
+            f"the clock of this machine is {difference} the server's ({code})", hint="Set the clock by a time server."
+        )
+    return errors.CredentialsError(f"{_WRONG_CREDENTIALS[code]} ({code})", hint=_credentials_hint(code))
+
+
+def _clock_difference(date: str) -> str:
+    """How far the machine's clock is from an answer's date, such as `2 h 5 min ahead of`; empty when it is right."""
+    try:
+        there = parsedate_to_datetime(date)
+    except ValueError:
+        return ""
+    minutes = round((datetime.now(UTC) - there.astimezone(UTC)).total_seconds() / 60)
+    if abs(minutes) < _CLOCK_MINUTES:
+        return ""
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{f'{hours} h ' if hours else ''}{rest} min {'ahead of' if minutes > 0 else 'behind'}"
+
+
 def _credentials_hint(code: str) -> str:
     if "Expired" in code or code == "TokenRefreshRequired":
         return "Get new ones and ALTER S3 CONNECTION … SET them; AWS_ROLE and AWS_PROFILE renew themselves."
     if code in {"RequestTimeTooSkewed", "RequestExpired"}:
         return "Set the clock by a time server."
     return "ALTER S3 CONNECTION … SET the right key pair."
+
+
+def _denied_key(action: str, resource: str) -> errors.AccessDeniedError:
+    return errors.AccessDeniedError(
+        f"access denied: {action} is missing on the KMS key for {visible(resource)}",
+        action=action,
+        resource=resource,
+        hint=f"Ask for {action} in the key's policy, or for another ENCRYPTION_KMS_KEY.",
+    )
 
 
 def _denied(operation: str, resource: str) -> errors.AccessDeniedError:

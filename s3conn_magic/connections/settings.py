@@ -102,6 +102,11 @@ class Settings:
         return self._get("COMMENT")  # type: ignore[no-any-return]
 
     @property
+    def explicit(self) -> bool:
+        """Whether the options name where credentials come from, and not the default chain."""
+        return self.anonymous or bool(self.access_key_id or self.profile)
+
+    @property
     def credentials_kind(self) -> str:
         """How requests are signed, in words."""
         if self.anonymous:

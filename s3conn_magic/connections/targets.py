@@ -114,7 +114,10 @@ class BucketTarget:
             self._template = None
             return None
         operation = next((_OPERATIONS[name] for name, _ in query if name in _OPERATIONS), "ListObjectsV2")
-        return from_code(code, operation=operation, resource=Location(self._bucket).arn, status=response.status)
+        date = response.headers.get("date", "")
+        return from_code(
+            code, operation=operation, resource=Location(self._bucket).arn, status=response.status, date=date
+        )
 
     def unreachable(self, error: Exception) -> Exception:
         """The error for no answer at all."""

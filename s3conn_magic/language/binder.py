@@ -17,9 +17,9 @@ from s3conn_magic.language.catalog import (
     in_use,
     is_sandbox,
     not_found,
+    there_are,
 )
 from s3conn_magic.language.options import Option, find_option
-from s3conn_magic.language.spelling import listed
 from s3conn_magic.language.tables import UNCHANGED, TableBinder
 from s3conn_magic.locations import Location
 
@@ -285,7 +285,7 @@ class _Binder:
             raise self._no_connection(statement)
         names = [one.name for one in self._known.values()]
         place = self._binding.beginning(statement)()
-        hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
+        hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
     def _location(self, value: tree.LocationValue | None) -> Location | None:

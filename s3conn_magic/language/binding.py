@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import SETTING_NAMES, find_setting
 from s3conn_magic.language.spelling import listed, nearest, related
@@ -37,7 +37,6 @@ class Inputs(Protocol):
         """A password of the operating system's keyring."""
 
 
-_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _NAMELESS = "this environment variable"
 _WRITTEN = tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral
 
@@ -210,8 +209,7 @@ class Binding:
         # A name that the operating system could not even encode is not set either.
         with contextlib.suppress(KeyError, ValueError):
             return os.environ[value.name]
-        # What is not written like a variable's name may be the secret itself.
-        name = f"the environment variable {value.name}" if _ENVIRONMENT_NAME.fullmatch(value.name) else _NAMELESS
+        name = f"the environment variable {value.name}" if is_environment_name(value.name) else _NAMELESS
         raise LookupError(f"{name} is not set in the kernel")
 
     def text(self, value: tree.LocationValue) -> str:

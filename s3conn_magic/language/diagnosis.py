@@ -7,7 +7,7 @@ of use: everything is shown through `Source.shown`.
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
@@ -172,9 +172,8 @@ def _order(stop: _Stop) -> str:
     """The right order for `CREATE CONNECTION S3 x` and its like."""
     if not stop.found or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
-    rest = stop.source.tokens.among(
-        range(stop.source.tokens.ending_after(stop.found.span.start) + 1, len(stop.source.tokens))
-    )
+    tokens = stop.source.tokens
+    rest = tokens.among(count(tokens.ending_after(stop.found.span.start) + 1))
     names = (token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3")
     first = next(names, None)
     return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
@@ -309,7 +308,6 @@ def _name(stop: _Stop) -> str:
 
 def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
-    words += ["SELECT", "WITH", "FROM"] * (stop.expected == "a query")
     reference = _reference(stop)
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]

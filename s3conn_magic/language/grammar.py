@@ -1,7 +1,8 @@
 """The grammar, and nothing else: text of a cell → statements. `docs/grammar.md` holds its BNF.
 
 It is written in pyparsing; `rules.py` has the elements that make nodes, `engine.py` what runs them. A new statement is
-a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`.
+a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`. Completion
+asks the same rules what they expect; `offering` marks those that stand for names and values it can look up.
 
 The text comes with its comments blanked, so offsets are those of the cell. Every rule has a name that reads well
 after "expected", and an error stop (`-`) stands wherever only one continuation is left.
@@ -15,6 +16,7 @@ import pyparsing as pp
 
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.engine import compiled
+from s3conn_magic.language.expectations import offering
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 18
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
-_MOST_STATEMENTS = 5_000
+_MOST_STATEMENTS = 2_500
 _MOST_VALUES = 5_000
 _MOST_OPTIONS = 50
 _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
@@ -92,32 +94,36 @@ _IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'"
 _NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])"
 name = (leaf(r'"(?:[^"]|"")++"', "a name", tree.Name, _unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
 text = Terminal(_STRING, "text in single quotes", lambda raw, _: _unquoted(raw))
+connection_name = offering("connection", name)
 number = Terminal(_NUMBER, "a whole number", lambda raw, _: int(raw))
 
 string = leaf(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(_unquoted(raw)))
-variable = leaf(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
+variable = offering(
+    "variable", leaf(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
+)
 boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE")
 integer = leaf(_NUMBER, "a whole number", tree.IntegerLiteral, int)
-env = branch(tree.EnvSource, words("ENV") - text)
+env = branch(tree.EnvSource, words("ENV") - offering("environment variable", text))
 keyring = branch(tree.KeyringSource, words("KEYRING") - text - text)
 prompt = Node(words("PROMPT") + pp.Opt(text), lambda found, span: tree.PromptSource("".join(found), span))
-scalar = (string | variable | boolean | integer | env | keyring | prompt).set_name("a value")
+scalar = offering("value", (string | variable | boolean | integer | env | keyring | prompt).set_name("a value"))
 _more_items = AtMost(_MOST_VALUES - 1, mark(",") + scalar, f"a list has at most {_MOST_VALUES} values")
 _items = scalar - _more_items - pp.Opt(mark(","))
 values = Node(mark("(") - _items - mark(")"), lambda found, span: tree.ListLiteral(tuple(found), span))
-value = (scalar | values).set_name("a value")
+value = offering("value", (scalar | values).set_name("a value"))
 
 # Options and clauses
 
-option_name = _name_but(_STRUCTURAL, "an option")
+option_name = offering("option", _name_but(_STRUCTURAL, "an option"))
 option = branch(tree.OptionSetting, option_name - mark("=") - value)
 options = option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_MANY)
 
-named = field("name", name).set_name("a name")
+named = field("name", connection_name).set_name("a name")
+new_name = field("name", name).set_name("a name")
 if_exists = pp.Opt(flag("if_exists", "IF EXISTS"))
 like = field("like", words("LIKE") - text)
-using = field("using", words("USING") - name)
-_place = (string | variable).set_name("an s3:// location")
+using = field("using", words("USING") - connection_name)
+_place = offering("location", (string | variable).set_name("an s3:// location"))
 location = field("location", _place).set_name("an s3:// location")
 _groups = (
     keyword("PREFIX") | keyword("STORAGE_CLASS") | keyword("EXTENSION") | keyword("AGE") | keyword("SIZE")
@@ -139,7 +145,7 @@ def _sql(found: str, at: int) -> tree.SqlText:
     return tree.SqlText(Secret(written), Span(at, at + len(written)))
 
 
-query = Terminal(_QUERY, "a query", _sql)
+query = Terminal(_QUERY, "SELECT, WITH or FROM", _sql)
 columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
 
 # Statements
@@ -160,12 +166,12 @@ _list_clause = (
 
 _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
 _made = (
-    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - named - pp.Opt(_settings))
+    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - new_name - pp.Opt(_settings))
     | variant(
         tree.CreateTable,
         words("TABLE")
         - _if_not_exists
-        - named
+        - new_name
         - pp.Opt(field("columns", columns))
         - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
         - pp.Opt(field("query", words("AS") - query)),
@@ -181,7 +187,7 @@ _dropped = (
         tree.DropConnection,
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
-    | variant(tree.DropTable, words("TABLE") - if_exists - named)
+    | variant(tree.DropTable, words("TABLE") - if_exists - new_name)
 ).set_name("CONNECTION or TABLE")
 drop = variants(words("DROP") - _dropped)
 _shown = (
@@ -210,15 +216,16 @@ preview = builds(
     tree.Preview,
     words("PREVIEW") - location - pp.ZeroOrMore(using | field("limit", words("LIMIT") - number)),
 )
-_setting = _name_but(_STRUCTURAL - {"LIMIT"}, "a setting")
+_setting = offering("setting", _name_but(_STRUCTURAL - {"LIMIT"}, "a setting"))
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
-_setting_value = field("value", (_all | value).set_name("a value")).set_name("a value")
+_setting_value = field("value", offering("value", (_all | value).set_name("a value"))).set_name("a value")
 select = builds(tree.Query, field("query", query))
 explain = builds(tree.ExplainAnalyze, words("EXPLAIN ANALYZE") - field("query", query))
 set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
 start = builds(tree.StartSandbox, words("START SANDBOX"))
 stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
-topic = Node(pp.OneOrMore(Terminal(_IDENTIFIER, "a name", lambda raw, _: raw)), lambda found, _: " ".join(found))
+_topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
+topic = Node(pp.OneOrMore(_topic), lambda found, _: " ".join(found))
 help_ = builds(tree.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
 statement = (

@@ -33,6 +33,7 @@ class Option:
         excludes: options that must not be there too.
         aliases: other spellings.
         takes_list: whether a list of values may be written; `read` then gives a tuple.
+        offers: what completion offers inside its quotes: location, profile or region.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Option:
     excludes: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     takes_list: bool = False
+    offers: str = ""
 
 
 _UPSOLVER = "Upsolver"
@@ -114,6 +116,7 @@ OPTIONS: tuple[Option, ...] = (
         origin=_UPSOLVER,
         aliases=("PATH_DISPLAY_FILTER",),
         takes_list=True,
+        offers="location",
     ),
     Option(
         "READ_ONLY",
@@ -173,6 +176,7 @@ OPTIONS: tuple[Option, ...] = (
         help="Profile of the AWS configuration files: SSO, web identity, process, whatever it says.",
         default="none",
         example="'analytics'",
+        offers="profile",
         excludes=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     ),
     Option(
@@ -191,6 +195,7 @@ OPTIONS: tuple[Option, ...] = (
         help="Region to sign for; without it each bucket's region is found.",
         default="found per bucket",
         example="'eu-west-1'",
+        offers="region",
     ),
     Option(
         "ENDPOINT",

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from s3conn_magic.language.options import OPTION_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "timestamp", "category", "list"]
 
@@ -192,7 +195,7 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "SELECT",
-        "SELECT … | WITH … | FROM …",
+        "SELECT … FROM 's3://bucket/key' … | WITH … | FROM …",
         "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
         " through the connection of that name: Parquet, CSV and JSON, compressed or not, with wildcards and Hive"
         " partitions. Python frames are tables by their names, $name is the value of a Python variable.",
@@ -257,11 +260,11 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "HELP",
-        "HELP [statement | option]",
-        "This reference.",
+        "HELP [statement | option | setting | keyword]",
+        "This reference, or one entry of it.",
         "HELP CREATE S3 CONNECTION;",
         (
-            Column("statement", "string", "statement or option"),
+            Column("statement", "string", "statement, option or setting"),
             Column("syntax", "string", "how it is written"),
             Column("description", "string", "what it does"),
         ),
@@ -269,11 +272,17 @@ STATEMENTS: tuple[Reference, ...] = (
 )
 
 # Words of the value syntax, which no statement's line spells out.
-_VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
+VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 
-KEYWORDS: frozenset[str] = frozenset(
-    word for reference in STATEMENTS for word in re.findall(r"\b[A-Z][A-Z0-9_]+\b", reference.syntax)
-) | frozenset(_VALUE_WORDS)
+
+def words_of(syntax: str) -> list[str]:
+    """The keywords of a statement's syntax, in its order."""
+    return re.findall(r"\b[A-Z][A-Z0-9_]+\b", syntax)
+
+
+KEYWORDS: frozenset[str] = frozenset(word for one in STATEMENTS for word in words_of(one.syntax)) | frozenset(
+    VALUE_WORDS
+)
 
 VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES)
 """Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
@@ -284,3 +293,16 @@ def find_statement(name: str) -> Reference | None:
     wanted = " ".join(name.upper().split())
     exact = [one for one in STATEMENTS if one.name == wanted]
     return next(iter(exact or [one for one in STATEMENTS if one.name.startswith(wanted + " ")]), None)
+
+
+def statement_of(words: Sequence[str]) -> Reference | None:
+    """The statement that begins with these words, in upper case: the one of which most of the name is among them."""
+    possible = [one for one in STATEMENTS if words[:1] == one.name.split()[:1]]
+    # Words of a name stand in its order, but others may stand between them.
+    named = [one for one in possible if _in_order(one.name.split(), words)]
+    return max(named, key=lambda one: len(one.name), default=next(iter(possible), None))
+
+
+def _in_order(wanted: Sequence[str], words: Sequence[str]) -> bool:
+    rest = iter(words)
+    return all(word in rest for word in wanted)

@@ -73,3 +73,8 @@ def find_setting(name: str) -> Setting | None:
 def setting_text(value: Any) -> str:
     """A setting's value as it is written."""
     return str(value).upper() if isinstance(value, bool) else str(value)
+
+
+def setting_literal(value: Any) -> str:
+    """A setting's value as a statement has it."""
+    return f"'{value}'" if isinstance(value, str) and value != ALL else setting_text(value)

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import Place, StatementSyntaxError
@@ -70,7 +71,7 @@ class Source:
             raise self._unclosed(at)
         pieces, at = [], 0
         for start, end in self._lexed.comments:
-            pieces += [self.text[at:start], "\n".join(" " * len(line) for line in self.text[start:end].split("\n"))]
+            pieces += [self.text[at:start], _blanked(self.text, start, end)]
             at = end
         return "".join([*pieces, self.text[at:]])
 
@@ -102,6 +103,11 @@ class Source:
     def _line_starts(self) -> list[int]:
         return [0, *(found.end() for found in re.finditer("\n", self.text))]
 
+    @property
+    def readable(self) -> bool:
+        """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
+        return self._lexed.readable
+
     def _line_and_column(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
@@ -130,11 +136,10 @@ class Source:
 
     def _around(self, span: Span, start: int, end: int) -> Iterator[Token]:
         """The tokens of a line, or of a long one those next to the span."""
-        if start >= end:
-            return
-        first, at, last = map(self.tokens.ending_after, (start, span.start, max(start, end - 1)))
-        for index in range(max(first, at - _NEIGHBOURS), min(last + 1, at + _NEIGHBOURS, len(self.tokens))):
-            yield self.tokens[index]
+        first, at = self.tokens.ending_after(start), self.tokens.ending_after(span.start)
+        near = range(max(first, at - _NEIGHBOURS), at + _NEIGHBOURS)
+        there = (self.tokens[index] for index in takewhile(self.tokens.has, near))
+        return takewhile(lambda token: token.span.start < end, there)
 
     def _masked(self, token: Token, start: int, end: int) -> str:
         if token.kind == "space":
@@ -150,8 +155,11 @@ class Source:
 
     def _is_name(self, token: Token) -> bool:
         """Whether a long word is one of ours, or stands where a connection's or an option's name does."""
-        if token.text.upper() in VOCABULARY or nearest(token.text, VOCABULARY):
+        if token.text.upper() in VOCABULARY or self._stands_as_name(token):
             return True
+        return nearest(token.text, VOCABULARY) is not None
+
+    def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
             return _IDENTIFIER.fullmatch(token.text) is not None
@@ -160,11 +168,17 @@ class Source:
 
     def token_at(self, offset: int) -> Token | None:
         """The first token at or after an offset that is neither space nor comment."""
-        return next(self.tokens.among(range(self.tokens.ending_after(offset), len(self.tokens))), None)
+        return next(self.tokens.among(count(self.tokens.ending_after(offset))), None)
 
     def token_before(self, offset: int) -> Token | None:
         """The last token that ends at or before an offset and is neither space nor comment."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
+
+
+def _blanked(text: str, start: int, end: int) -> str:
+    if text.find("\n", start, end) < 0:
+        return " " * (end - start)
+    return "\n".join(" " * len(line) for line in text[start:end].split("\n"))
 
 
 def _cut(shown: str, marker: str) -> tuple[str, str]:

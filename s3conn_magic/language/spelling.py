@@ -47,8 +47,10 @@ def _unlike(one: str, other: str) -> tuple[str, str]:
 
 def _shared(one: str, other: str) -> int:
     """How many letters two words begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    at, most = 0, min(len(one), len(other))
+    while at < most and one[at] == other[at]:
+        at += 1
+    return at
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -6,11 +6,12 @@ import itertools
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
 _DOLLAR_MARK = r"\$(?:[A-Za-z_][A-Za-z0-9_]*+)?\$"
@@ -33,9 +34,9 @@ _BLANK = (_KINDS.index("space"), _KINDS.index("comment"))
 _LITERALS = {"string", "quoted"}
 _MARK = _KINDS.index("mark")
 _OPEN = _KINDS.index("open")
-# Everything up to a comment, or to what opens and does not end.
-_STRETCH = re.compile(rf"""(?:[^'"/$-]++|-(?!-)|/(?!\*)|(?!{_DOLLAR_MARK})\$|{_LITERAL})*+""")
-_COMMENTS = re.compile(_COMMENT)
+_OPENS = rf"(?P<open>['\"]|/\*|{_DOLLAR_MARK})"
+_NOT_CODE = re.compile(rf"{_LITERAL}|(?P<comment>{_COMMENT})|{_OPENS}")
+_BETWEEN = re.compile(rf"{_LITERAL}|{_COMMENT}|{_OPENS}|(?P<end>;)")
 _HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
 WHITE = " \t\r\n\f\v"
@@ -79,28 +80,57 @@ class Token(NamedTuple):
     text: str
 
 
-class Tokens:
+class Tokens(Sequence[Token]):
     """All of a text as tokens, in order; what follows something that does not end is left out.
 
-    A token is made when it is asked for: a cell of 64 KiB can have as many.
+    The text is read as far as it is asked for, and a token made when it is: a cell of 64 KiB can have as many.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._found = _TOKEN.finditer(text)
         self._ends: list[int] = []
         self._kinds: list[int] = []
-        for found in _TOKEN.finditer(text):
+
+    def _read(self, offset: int) -> None:
+        """Read on until a token ends after the offset."""
+        if self._ends and self._ends[-1] > offset:
+            return
+        for found in self._found:
             self._ends.append(found.end())
             self._kinds.append(found.lastindex or 0)
             if found.lastindex == _OPEN:
-                break
+                self._found = iter(())
+            if found.end() > offset:
+                return
+
+    def has(self, index: int) -> bool:
+        """Whether there are so many tokens that one has this index."""
+        while (read := len(self._ends)) <= index:
+            self._read(self._ends[-1] if read else 0)
+            if len(self._ends) == read:
+                return False
+        return True
 
     def __len__(self) -> int:
+        self._read(len(self._text))
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> Token:
-        span = Span(self._ends[index - 1] if index else 0, self._ends[index])
-        return Token(_KINDS[self._kinds[index]], span, self._text[slice(*span)])
+    @overload
+    def __getitem__(self, index: int) -> Token: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Token, ...]: ...
+    def __getitem__(self, index: int | slice) -> Token | tuple[Token, ...]:
+        if isinstance(index, slice):
+            return tuple(self[at] for at in range(*index.indices(len(self))))
+        at = index if index >= 0 else index + len(self)
+        if at < 0 or not self.has(at):
+            raise IndexError(index)
+        span = Span(self._ends[at - 1] if at else 0, self._ends[at])
+        return Token(_KINDS[self._kinds[at]], span, self._text[slice(*span)])
+
+    def __iter__(self) -> Iterator[Token]:
+        return (self[at] for at in itertools.takewhile(self.has, itertools.count()))
 
     def statement(self, index: int) -> range:
         """The indices of the tokens of a statement that come before an index."""
@@ -111,17 +141,29 @@ class Tokens:
 
     def first_touch(self) -> Token | None:
         """The first literal that a word follows right after."""
+        self._read(len(self._text))
         kinds = map(_KINDS.__getitem__, self._kinds)
         pairs = enumerate(itertools.pairwise(kinds))
         return next((self[at] for at, (one, other) in pairs if one in _LITERALS and other == "word"), None)
 
     def ending_after(self, offset: int) -> int:
         """The index of the first token that ends after an offset."""
+        self._read(offset)
         return bisect_right(self._ends, offset)
 
-    def among(self, indices: range) -> Iterator[Token]:
-        """The tokens at these indices that are neither space nor comment."""
-        return (self[at] for at in indices if self._kinds[at] not in _BLANK)
+    def among(self, indices: Iterable[int]) -> Iterator[Token]:
+        """The tokens at these indices, as long as there are some, that are neither space nor comment."""
+        there = itertools.takewhile(self.has, indices)
+        return (self[at] for at in there if self._kinds[at] not in _BLANK)
+
+
+def statement_ends(text: str) -> Iterator[int]:
+    """Offsets behind each `;` between statements, found without a look at the words between them."""
+    for found in _BETWEEN.finditer(text):
+        if found["open"]:
+            return
+        if found["end"]:
+            yield found.end()
 
 
 class Lexed:
@@ -129,12 +171,14 @@ class Lexed:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.comments: list[Span] = []
-        at = _stretch(text, 0)
-        while found := _COMMENTS.match(text, at):
-            self.comments.append(Span(*found.span()))
-            at = _stretch(text, found.end())
-        self.open = at if at < len(text) else None
+        self.comments: list[tuple[int, int]] = []
+        self.open: int | None = None
+        for found in _NOT_CODE.finditer(text):
+            if found["open"]:
+                self.open = found.start()
+                break
+            if found["comment"]:
+                self.comments.append(found.span())
 
     @cached_property
     def odd(self) -> int | None:
@@ -150,10 +194,6 @@ class Lexed:
     def readable(self) -> bool:
         """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
         return self.open is None and self.odd is None and _APART.fullmatch(self._text) is not None
-
-
-def _stretch(text: str, at: int) -> int:
-    return _STRETCH.match(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
 
 
 def is_odd(character: str) -> bool:

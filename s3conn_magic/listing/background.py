@@ -101,13 +101,14 @@ class Background:
         return left
 
     def stop(self) -> None:
-        """End the coroutine and wait, less than a second, until its sockets and its thread are gone."""
+        """End the coroutine and wait, less than a second in all, until its sockets and its thread are gone."""
+        patience = 0.0 if self._stopped.is_set() else _STOP_WITHIN
         self._stopped.set()
         if self._loop is not None and self._thread.is_alive():
             with suppress(RuntimeError):  # the loop may close in this moment
                 self._loop.call_soon_threadsafe(self._cancel)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(_STOP_WITHIN)
+            self._thread.join(patience)
 
     def _cancel(self) -> None:
         if self._task is not None:

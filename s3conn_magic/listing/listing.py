@@ -56,6 +56,7 @@ class Listing:
         page_keys: int = PAGE_KEYS,
     ) -> None:
         self._order = Order(prefix, delimiter, versions, matching, limit, connections, page_keys)
+        self._target = target
         self._engine = Engine(target, self._order)
         self._background = Background(self._engine)
         self._arrived: list[Page] = []
@@ -130,6 +131,7 @@ class Listing:
 
     def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page | Restart]:
         try:
+            self._prepare()
             self._background.start()
             for report in self._background.reports(every=every):
                 if keep and isinstance(report, Page):
@@ -141,6 +143,10 @@ class Listing:
             raise self._failure(error) from None
         finally:
             self.cancel()
+
+    def _prepare(self) -> None:
+        """Find the region and the credentials in this thread, where an interrupt ends the wait for them."""
+        _ = self._target.transport
 
     def _interrupted(self) -> ListingInterrupted:
         self.cancel()
@@ -194,6 +200,7 @@ def fetch_page(
 
     background = Background(work)
     try:
+        _ = target.transport  # as in a listing
         background.start()
         return _only(list(background.reports()))
     except KeyboardInterrupt:

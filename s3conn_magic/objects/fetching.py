@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.errors import CredentialsError, EndpointError
+from s3conn_magic.connections.guards import no_link
+from s3conn_magic.errors import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +48,7 @@ def presign(connection: Connection, location: Location, seconds: int, *, version
     if not 1 <= seconds <= LONGEST_LINK:
         raise ValueError("a link lasts from one second to seven days")
     if connection.settings.customer_key:
-        raise CredentialsError(
-            f"the connection {connection.name} sends its encryption key with every request, which no link does",
-            hint="Download the object instead.",
-        )
+        raise no_link(connection.name)
     client = connection.internal_client(location.bucket)
     url = translated(
         lambda: client.generate_presigned_url("get_object", Params=_named(location, version_id), ExpiresIn=seconds),

@@ -113,6 +113,29 @@ def _require_extra() -> None:
 
 
 def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The process, begun in a thread, which no interrupt reaches: one in the midst of it would leave it to nobody."""
+    begun: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+    threading.Thread(target=lambda: begun.put(_begin(log)), daemon=True).start()
+    try:
+        child = begun.get()
+    except BaseException:
+        child = begun.get()
+        if not isinstance(child, OSError):
+            _end(child, patience=0)
+        raise
+    if isinstance(child, OSError):
+        raise EndpointError(f"the sandbox's server did not start ({type(child).__name__})")
+    return child
+
+
+def _begin(log: IO[bytes]) -> subprocess.Popen[bytes] | OSError:
+    try:
+        return _process(log)
+    except OSError as error:
+        return error
+
+
+def _process(log: IO[bytes]) -> subprocess.Popen[bytes]:
     # -P: a moto.py or random.py beside the notebook must not be what the server imports.
     command = [sys.executable, "-P", "-m", "s3conn_magic.sandbox"]
     pipe = subprocess.PIPE

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
-from s3conn_magic.language.reference import STATEMENTS, Reference, find_statement
-from s3conn_magic.language.settings import SETTINGS, setting_text
+from s3conn_magic.language.help import topic_text
+from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, find_statement
+from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.spelling import nearest
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
@@ -15,7 +16,7 @@ from s3conn_magic.views.cards import Message
 from s3conn_magic.views.frames import S3Frame, frame_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import BoundValue
@@ -77,42 +78,27 @@ def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
 
 
 def help_on(topic: str) -> Any:
-    """A frame of all statements and options, or the reference of one."""
+    """A frame of all statements, options and settings, or the entry of one.
+
+    Raises:
+        S3ConnError: there is nothing of that name.
+    """
     if not topic:
-        return frame_of(_columns("HELP"), [*map(_statement_row, STATEMENTS), *map(_help_row, OPTIONS)])
-    if option := find_option(topic):
-        return Message(_option_text(option))
-    if statement := find_statement(topic):
-        return Message(_statement_text(statement))
-    near = nearest(topic, [*OPTION_NAMES, *(one.name for one in STATEMENTS)])
+        return frame_of(_columns("HELP"), [*map(_statement_row, STATEMENTS), *_option_rows(), *_setting_rows()])
+    if text := topic_text(topic):
+        return Message(text)
+    near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(one.name for one in STATEMENTS), *KEYWORDS])
     hint = f"Did you mean {near}?" if near else "HELP; lists them all."
-    raise S3ConnError("there is no statement or option of that name", hint=hint)
+    raise S3ConnError("there is no statement, option or setting of that name", hint=hint)
 
 
 def _statement_row(one: Reference) -> tuple[str, str, str]:
     return one.name, one.syntax, one.help
 
 
-def _help_row(one: Option) -> tuple[str, str, str]:
-    return one.name, f"{one.name} = {one.example}", one.help
+def _option_rows() -> Iterator[tuple[str, str, str]]:
+    return ((one.name, f"{one.name} = {one.example}", one.help) for one in OPTIONS)
 
 
-def _statement_text(one: Reference) -> str:
-    lines = [one.syntax, "", one.help, "", f"  {one.example}"]
-    if one.columns:
-        width = max(len(column.name) for column in one.columns)
-        lines += ["", "Columns", *(f"  {column.name:<{width}}  {column.help}" for column in one.columns)]
-    if one.name in {"CREATE S3 CONNECTION", "ALTER S3 CONNECTION"}:
-        width = max(len(option.name) for option in OPTIONS)
-        lines += ["", "Options", *(f"  {option.name:<{width}}  {option.help}" for option in OPTIONS)]
-    return "\n".join(lines)
-
-
-def _option_text(one: Option) -> str:
-    facts = [f"takes {one.takes}", f"default: {one.default}"]
-    facts += ["never shown again"] if one.secret else []
-    facts += [] if one.mutable else ["cannot be altered"]
-    facts += [f"needs {', '.join(one.requires)}"] if one.requires else []
-    facts += [f"not with {', '.join(one.excludes)}"] if one.excludes else []
-    facts += [f"also spelt {', '.join(one.aliases)}"] if one.aliases else []
-    return "\n".join([f"{one.name} = {one.example}", "", one.help, "", *(f"  {fact}" for fact in facts)])
+def _setting_rows() -> Iterator[tuple[str, str, str]]:
+    return ((one.name, f"SET {one.name} = {setting_literal(one.default)}", one.help) for one in SETTINGS)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import signal
+import threading
+
 import pytest
 from clients import client
 from recording import Reply, passing_to, recording
 from statements import Statements, create
 
-from s3conn_magic.connections import checks
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
 
 ACTIONS = ["identity", "list buckets", "list", "read", "write", "delete", "kms"]
+KINDS = ("Versions", "DeleteMarkers")
 
 
 @pytest.fixture
@@ -125,39 +129,86 @@ def test_read_only_is_never_written_to(wire, sandbox):
     assert written(wire) == []
 
 
-@pytest.mark.parametrize("moment", ["before the deletion", "while writing"])
-def test_an_interrupt_leaves_nothing(lake, wire, s3, monkeypatch, moment):
-    """A statement that is stopped after its object was written deletes it on the way out."""
-    real = checks._WriteChecks._delete if moment == "before the deletion" else checks._WriteChecks._ask
-    name, stops = real.__name__, [True]
+def interrupt():
+    """What Ctrl-C does."""
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    def interrupted(self, *args, **keys):
-        found = None if name == "_delete" and stops else real(self, *args, **keys)
-        if stops:
-            stops.clear()
-            raise KeyboardInterrupt
-        return found
 
-    monkeypatch.setattr(checks._WriteChecks, name, interrupted)
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("bucket", [EMPTY, ARCHIVE])
+def test_an_interrupt_leaves_nothing(lake, wire, s3, bucket, method):
+    """A statement that is stopped while its object is written or deleted leaves no version of it, and no mark."""
+    ask, stops, before = wire.answer, [interrupt], s3.list_object_versions(Bucket=bucket)
+
+    def stop(request):
+        if request.method == method and stops:
+            stops.pop()()
+        return ask(request)
+
+    wire.answer = stop
+    with pytest.raises(KeyboardInterrupt):
+        lake(f"TEST CONNECTION lake LOCATION 's3://{bucket}/' WITH WRITE")
+    assert [method for method, _ in written(wire)][:2] == ["PUT", "DELETE"]
+    after = s3.list_object_versions(Bucket=bucket)
+    assert [after.get(kind) for kind in KINDS] == [before.get(kind) for kind in KINDS]
+
+
+def test_an_interrupt_does_not_wait_for_a_server_that_has_stalled(lake, wire, s3, sandbox):
+    """Where the server does not answer the write, the statement ends; once it does, its object is deleted."""
+    ask, goes_on, deleted = passing_to(sandbox.endpoint), threading.Event(), threading.Event()
+
+    def stall(request):
+        if request.method == "PUT":
+            interrupt()
+            goes_on.wait(30)
+        reply = ask(request)
+        if request.method == "DELETE":
+            deleted.set()
+        return reply
+
+    wire.answer = stall
     with pytest.raises(KeyboardInterrupt):
         lake(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE")
-    assert [method for method, _ in written(wire)] == ["PUT", "DELETE"]
+    assert not deleted.is_set()
+    goes_on.set()
+    assert deleted.wait(30)
     assert s3.list_objects_v2(Bucket=EMPTY)["KeyCount"] == 0
 
 
-def test_a_write_whose_answer_is_lost_leaves_nothing(lake, wire, s3, sandbox, monkeypatch):
-    """An object that was written though the server said it failed is deleted."""
+@pytest.mark.parametrize("bucket", [EMPTY, ARCHIVE])
+def test_a_write_whose_answer_is_lost_leaves_nothing(lake, wire, s3, monkeypatch, bucket):
+    """An object that was written though the server said it failed is deleted, with every version of it."""
+    before = s3.list_object_versions(Bucket=bucket)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    ask = passing_to(sandbox.endpoint)
+    ask = wire.answer
 
     def lose(request):
         reply = ask(request)
         return Reply(500) if request.method == "PUT" else reply
 
     wire.answer = lose
-    found = rows(lake(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE"))
+    found = rows(lake(f"TEST CONNECTION lake LOCATION 's3://{bucket}/' WITH WRITE"))
     assert found["write"][0] is False
-    assert s3.list_objects_v2(Bucket=EMPTY)["KeyCount"] == 0
+    after = s3.list_object_versions(Bucket=bucket)
+    assert [after.get(kind) for kind in KINDS] == [before.get(kind) for kind in KINDS]
+
+
+def test_a_mark_without_its_version_stays(lake, wire, s3, sandbox, monkeypatch):
+    """Where a lost version cannot be looked up, its delete marker stays: without it the object would be back."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    ask = passing_to(sandbox.endpoint)
+    denied = Reply(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+
+    def lose(request):
+        reply = denied if "versions" in request.query else ask(request)
+        return Reply(500) if request.method == "PUT" else reply
+
+    wire.answer = lose
+    lake(f"TEST CONNECTION lake LOCATION 's3://{ARCHIVE}/lost/' WITH WRITE")
+    answer = s3.list_object_versions(Bucket=ARCHIVE, Prefix="lost/")
+    for one in [*answer["Versions"], *answer["DeleteMarkers"]]:
+        s3.delete_object(Bucket=ARCHIVE, Key=one["Key"], VersionId=one["VersionId"])
+    assert [one["IsLatest"] for one in answer["DeleteMarkers"]] == [True]
 
 
 def test_a_versioned_bucket_keeps_no_trace(lake, s3):
@@ -192,6 +243,44 @@ def test_a_kms_key_is_tried_by_the_write(wire, sandbox):
     [put] = [one for one in wire.requests if one.method == "PUT"]
     assert put.headers["x-amz-server-side-encryption-aws-kms-key-id"] == "alias/lake"
     assert found["kms"] == (True, "the write was encrypted with alias/lake")
+
+
+def test_a_server_that_ignores_the_kms_key_is_said(rclone_server):
+    """Where the answer to the write does not tell of the key, the frame does not say that it was used."""
+    run = Statements()
+    run(create("disk", keys=rclone_server.keys, ENDPOINT=rclone_server.endpoint, ENCRYPTION_KMS_KEY="alias/lake"))
+    found = rows(run("TEST CONNECTION disk LOCATION 's3://acme-empty/' WITH WRITE"))
+    assert found["write"][0] is True
+    assert found["kms"] == (False, "the server did not say that it used the key")
+
+
+def test_a_kms_key_that_may_not_be_used_is_named(wire, sandbox):
+    """A write that the key's policy refuses names the action on the key, not the one on the object."""
+    ask = passing_to(sandbox.endpoint)
+    message = "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey on resource: hidden-arn"
+    denied = Reply(403, {}, f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode())
+    wire.answer = lambda one: denied if one.method == "PUT" else ask(one)
+    run = Statements()
+    options = {"ENDPOINT": wire.endpoint, "ENCRYPTION_KMS_KEY": "alias/lake", "VALIDATE": False}
+    run(create("lake", keys=sandbox.admin, **options))
+    found = rows(run(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE"))
+    for action in ("write", "kms"):
+        assert found[action][0] is False
+        assert "kms:GenerateDataKey is missing" in found[action][1]
+        assert "hidden" not in found[action][1]
+
+
+def test_a_customer_s_key_encrypts_what_is_written_and_read(wire, sandbox):
+    """With ENCRYPTION_CUSTOMER_MANAGED_KEY both the written object and the byte that is read carry the key."""
+    run = Statements()
+    key = base64.b64encode(bytes(range(32))).decode()
+    options = {"ENDPOINT": wire.endpoint, "ENCRYPTION_CUSTOMER_MANAGED_KEY": key, "VALIDATE": False}
+    run(create("lake", keys=sandbox.admin, **options))
+    run(f"TEST CONNECTION lake LOCATION 's3://{LAKE}/sales/'")
+    run(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE")
+    sent = [one for one in wire.requests if one.method == "PUT" or "range" in one.headers]
+    assert [one.method for one in sent] == ["GET", "PUT"]
+    assert {one.headers.get("x-amz-server-side-encryption-customer-key") for one in sent} == {key}
 
 
 def test_an_empty_object_counts_as_read(lake):

@@ -10,11 +10,17 @@ from urllib.request import urlopen
 
 import boto3
 import pytest
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import S3Transfer, TransferConfig
+from botocore.model import OperationModel
 from recording import Reply, listing, recording
+from s3transfer.manager import TransferManager
 from statements import Statements, create
 
+from s3conn_magic.connections.checks import run_checks
+from s3conn_magic.connections.guards import writes
 from s3conn_magic.errors import ReadOnlyConnectionError
+from s3conn_magic.locations import Location
+from s3conn_magic.objects import writing
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import LAKE
 from s3conn_magic.secrets import Secret
@@ -89,6 +95,96 @@ def test_read_only_refuses_every_write(locked, operation):
     assert "vault" in refused.value.message
     assert operation in refused.value.message
     assert len(wire.requests) == before
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH", "GET", "HEAD"])
+def test_read_only_refuses_what_it_does_not_know(method):
+    """An operation that S3 may get tomorrow is refused by default; by a method that reads, if its name says more."""
+    description = {"name": "PurgeBucket", "http": {"method": method, "requestUri": "/{Bucket}"}}
+    assert writes(OperationModel(description, MODEL, "PurgeBucket"))
+    assert writes(OperationModel(description, MODEL, "GetRidOfBucket")) is (method not in {"GET", "HEAD"})
+
+
+def test_what_reads_is_known_by_method_and_name():
+    """Of today's model, exactly what reads is let pass, in a resource's or session's client too."""
+    assert {name for name in MODEL.operation_names if not writes(MODEL.operation_model(name))} == READS
+
+
+def test_every_method_that_boto3_adds_is_known():
+    """What boto3 puts into a client beside S3's operations is known to read, or is guarded."""
+    client = boto3.session.Session("a", "b", region_name="us-east-1").client("s3")
+    added = {name for name in dir(client) if not name.startswith("_") and callable(getattr(client, name))}
+    added -= client.meta.method_to_api_mapping.keys()
+    reads = {"can_paginate", "close", "download_file", "download_fileobj", "get_paginator", "get_waiter"}
+    writing = {"copy", "upload_file", "upload_fileobj", "generate_presigned_post"}
+    # A presigned URL passes by the same event as a request.
+    assert added == reads | writing | {"generate_presigned_url"}
+
+
+def test_a_session_with_a_directory_bucket_is_read_only(locked):
+    """The keys that a read-only connection gets for a directory bucket can do no more, whatever is asked for."""
+    connection, wire = locked
+    session = b"<CreateSessionResult><Credentials><AccessKeyId>k</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
+    session += b"<SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>"
+    wire.answer = lambda _: Reply(200, {}, session + b"</CreateSessionResult>")
+    try:
+        connection.client("s3").create_session(Bucket="bucket", SessionMode="ReadWrite")
+    finally:
+        wire.answer = lambda _: Reply(200, {"ETag": '"e"'})
+    assert wire.requests[-1].headers["x-amz-create-session-mode"] == "ReadOnly"
+
+
+def test_handles_of_a_connection_that_becomes_read_only(wire, tmp_path):
+    """Clients, resources and clients of other services, handed out before OR REPLACE made it so, write no more."""
+    run = Statements()
+    text = create("vault", keys=KEYS, ENDPOINT=wire.endpoint, VALIDATE=False)
+    run(text)
+    connection = run.connection("vault")
+    session = connection.session()
+    s3, queue = connection.client("s3"), connection.client("sqs", region="us-east-1")
+    theirs = session.client("s3", endpoint_url=wire.endpoint)
+    bucket = session.resource("s3", endpoint_url=wire.endpoint).Bucket("bucket")
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    run(text.replace("CREATE", "CREATE OR REPLACE") + " READ_ONLY = TRUE")
+    before = len(wire.requests)
+    for write in (
+        lambda: s3.put_object(Bucket="bucket", Key="key"),
+        lambda: theirs.put_object(Bucket="bucket", Key="key"),
+        lambda: theirs.upload_file(str(file), "bucket", "key"),
+        lambda: theirs.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "key"}),
+        lambda: session.client("s3").generate_presigned_post("bucket", "key"),
+        lambda: bucket.put_object(Key="key"),
+        lambda: bucket.upload_file(str(file), "key"),
+        lambda: bucket.Object("key").copy({"Bucket": "bucket", "Key": "other"}),
+        lambda: bucket.Object("key").delete(),
+        bucket.delete,
+        lambda: queue.send_message(QueueUrl=wire.endpoint, MessageBody="x"),
+        lambda: S3Transfer(theirs).upload_file(str(file), "bucket", "key"),
+        lambda: TransferManager(theirs).delete("bucket", "key").result(),
+    ):
+        with pytest.raises(ReadOnlyConnectionError, match="vault"):
+            write()
+    assert len(wire.requests) == before
+
+
+def test_statements_and_explorer_of_a_read_only_connection_write_nothing(locked):
+    """TEST CONNECTION WITH WRITE, the explorer's upload and its deletions are refused before a request leaves."""
+    connection, wire = locked
+    place = Location("bucket", "key")
+    before = len(wire.requests)
+    for write in (
+        lambda: writing.Upload(connection, place, 1),
+        lambda: writing.find(connection, [writing.Chosen(place)], most=1, cancelled=lambda: False),
+        lambda: list(writing.delete(connection, "bucket", ["key"], cancelled=lambda: False)),
+    ):
+        with pytest.raises(ReadOnlyConnectionError, match="vault"):
+            write()
+    assert len(wire.requests) == before
+    checks = run_checks(connection, place, with_write=True)
+    assert [one.allowed for one in checks if one.action in {"write", "delete"}] == [False, False]
+    assert {one.method for one in wire.requests[before:]} <= {"GET", "HEAD", "POST"}
+    assert {one.form.get("Action") for one in wire.requests[before:] if one.method == "POST"} == {"GetCallerIdentity"}
 
 
 def test_read_only_lets_every_read_pass(locked):

@@ -15,7 +15,7 @@ from statements import Statements, create
 
 from s3conn_magic.errors import ConnectionNotFoundError, ReadOnlyConnectionError
 from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import LAKE, PUBLIC
+from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN
 from s3conn_magic.secrets import Secret
 
 REPOSITORY = Path(__file__).parents[2]
@@ -174,7 +174,7 @@ def test_a_dropped_connection_leaves_nothing(run):
 
 
 _FORK = """
-import os, threading, warnings
+import datetime, os, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 import s3conn_magic as s
 s.execute(os.environ["CREATE"])
@@ -184,10 +184,12 @@ target = handle.target("acme-lake")
 def use():
     listed = kept.list_objects_v2(Bucket="acme-lake", Prefix="sales/")["KeyCount"]
     return listed, len(s.execute("LIST 's3://acme-lake/sales/'")), len(target.sign([("list-type", "2")]).headers) > 3
+role = s.connection("role")
+before = role.frozen_credentials()
 held, go = threading.Event(), threading.Event()
 locks = [one._lock for one in (handle._state, handle.regions, handle._state.clients(), target)]
 def hold():
-    with locks[0], locks[1], locks[2], locks[3]:
+    with locks[0], locks[1], locks[2], locks[3], role.credentials()._refresh_lock:
         held.set()
         go.wait()
 print(use(), flush=True)
@@ -195,7 +197,8 @@ threading.Thread(target=hold, daemon=True).start()
 held.wait()
 child = os.fork()
 if child == 0:
-    print("child", use(), flush=True)
+    role.credentials()._expiry_time -= datetime.timedelta(hours=1)
+    print("child", use(), role.frozen_credentials() == before, flush=True)
     os._exit(0)
 print(os.waitpid(child, 0)[1], flush=True)
 go.set()
@@ -204,11 +207,16 @@ print("parent", use(), flush=True)
 
 
 def test_a_forked_child_works_and_leaves_the_parent_alone(sandbox):
-    """After os.fork, with every lock held by a thread that is not there, the child lists by its own sockets."""
+    """After os.fork, with every lock held by a thread that is not there, the child lists by its own sockets.
+
+    A role whose credentials that thread was about to renew is renewed by the child.
+    """
     used = []
     ask = passing_to(sandbox.endpoint)
     with recording(lambda one: used.append(one) or ask(one)) as wire:
         text = create("lake", keys=sandbox.admin, ENDPOINT=wire.endpoint)
+        role = {"AWS_ROLE": ROLE_ARN, "EXTERNAL_ID": EXTERNAL_ID, "ENDPOINT": wire.endpoint, "VALIDATE": False}
+        text += "; USE CONNECTION lake; " + create("role", keys=sandbox.admin, **role)
         done = subprocess.run(
             [sys.executable, "-c", _FORK],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "CREATE": text},
@@ -218,7 +226,7 @@ def test_a_forked_child_works_and_leaves_the_parent_alone(sandbox):
             check=False,
         )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["(2, 2, True)", "child (2, 2, True)", "0", "parent (2, 2, True)"]
+    assert done.stdout.splitlines() == ["(2, 2, True)", "child (2, 2, True) True", "0", "parent (2, 2, True)"]
     # Only LIST asks for folders; the others came from the client that was made before the fork.
     first, child, second = (one.connection for one in used if one.path == f"/{LAKE}" and "delimiter" not in one.query)
     assert first == second != child

@@ -36,7 +36,7 @@ BOUND = 0.05
 _MARGIN = 10
 _GIVEN_UP = 30
 _HUGE = 1 / 1_000
-_CHUNK = 5_000
+_CHUNK, _SAID = 5_000, 50_000
 OUTCOMES = (StatementSyntaxError, BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError)
 OUTCOMES += (QueryError,)
 """What a cell may end in besides plans: the syntax, the options, a connection's name or a query is wrong."""
@@ -132,8 +132,10 @@ def main() -> int:
     ranges = [range(at, min(at + _CHUNK, end)) for at in range(told.start, end, _CHUNK)]
     begun, total = time.perf_counter(), Tally()
     with ProcessPoolExecutor(told.jobs) as workers:
-        for tally in workers.map(attempt, [told.seed] * len(ranges), ranges):
+        for numbers, tally in zip(ranges, workers.map(attempt, [told.seed] * len(ranges), ranges), strict=True):
             total.add(tally)
+            if numbers.stop % _SAID == 0:
+                print(f"up to {numbers.stop:,}: {len(total.failures)} failures", file=sys.stderr, flush=True)
     _report(total, told, time.perf_counter() - begun)
     return 1 if total.failures else 0
 

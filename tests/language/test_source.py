@@ -82,6 +82,22 @@ def test_a_source_says_nothing_of_its_text():
     assert repr(Source("secret")) == "Source(6 characters)"
 
 
+def test_tokens_are_a_sequence_of_all_of_the_text():
+    """Tokens can be counted, indexed from both ends, cut and walked, and put together they are the text."""
+    text = "LIST 's3://b/' /* all */ LIMIT 5;"
+    tokens = Source(text).tokens
+    assert "".join(token.text for token in tokens) == text
+    assert (len(tokens), tokens[0].text, tokens[-1].text) == (10, "LIST", ";")
+    assert [token.kind for token in tokens[2:5]] == ["string", "space", "comment"]
+    with pytest.raises(IndexError):
+        tokens[10]
+
+
+def test_tokens_end_at_what_does_not_end():
+    """After a quote that opens and does not end, nothing can be told apart."""
+    assert [token.text for token in Source("LIST 'a b").tokens] == ["LIST", " ", "'"]
+
+
 def test_comments_become_blanks_of_the_same_size():
     """The text that is parsed has every offset and every line break of the cell's."""
     text = "SHOW -- one\n/* two\nthree */ CONNECTIONS"

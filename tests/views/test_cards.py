@@ -10,6 +10,7 @@ from statements import Statements, create
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import STATEMENTS
+from s3conn_magic.language.settings import SETTINGS
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 from s3conn_magic.views.cards import Card, Message
@@ -133,6 +134,9 @@ def test_show_create_never_shows_a_secret(run):
     assert "one/secret" not in text
 
 
+ENTRIES = [one.name for table in (STATEMENTS, OPTIONS, SETTINGS) for one in table]
+
+
 @pytest.mark.parametrize("topic", [*(one.name for one in STATEMENTS), *(one.name for one in OPTIONS)])
 def test_help_knows_every_statement_and_option(run, topic):
     """HELP of each statement and option is a message with its syntax and what it does, in any case."""
@@ -144,8 +148,8 @@ def test_help_knows_every_statement_and_option(run, topic):
 
 
 def test_help_lists_them_all(run):
-    """HELP alone has a row for each statement and option."""
-    assert run("HELP")["statement"].tolist() == [*(one.name for one in STATEMENTS), *(one.name for one in OPTIONS)]
+    """HELP alone has a row for each statement, option and setting."""
+    assert run("HELP")["statement"].tolist() == ENTRIES
 
 
 def test_help_suggests(run):

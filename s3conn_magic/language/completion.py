@@ -1,0 +1,242 @@
+"""What may be written at a place in a cell, from the grammar and the tables of options, settings and statements."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from s3conn_magic.language.cursor import Cursor, quoted, written
+from s3conn_magic.language.options import OPTIONS, Option, find_option
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
+from s3conn_magic.language.settings import SETTINGS, Setting, find_setting
+from s3conn_magic.locations import Location, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
+_CHOICE = re.compile(r"'([^']*)'")
+_SCHEME = "s3://"
+_THROUGH = re.compile(r"s3://([^/@]+)@")
+# Marks of the grammar for what is in tables of ours, or in quotes. Every other is a kind of names.
+_TABLES = {"environment variable", "location", "option", "setting", "topic", "value", "variable"}
+
+
+class Item(NamedTuple):
+    """What to insert, and what it is: keyword, option, setting, value, connection, bucket, folder, object, …."""
+
+    text: str
+    kind: str
+
+
+class Completion(NamedTuple):
+    """What may stand from `start` to the cursor, the likeliest first."""
+
+    start: int
+    items: tuple[Item, ...]
+
+
+class Surroundings(Protocol):
+    """What there is besides the text. It answers soon, and with nothing where it cannot."""
+
+    def names(self, kind: str) -> Iterable[str]:
+        """Names of a kind: connection, table, job, variable, environment variable, profile, region."""
+
+    def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
+        """What there is below a place.
+
+        Args:
+            connection: its name, or None for the one that statements without USING go through.
+            place: a bucket or a folder of one, or None for all of the connection.
+            beginning: what each of them begins with.
+
+        Returns:
+            Names, those of folders with their `/`; locations where the place is None.
+        """
+
+
+def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
+    """What may be written at a place.
+
+    Args:
+        text: the statements of a cell.
+        at: offset of the cursor in it.
+        surroundings: connections, buckets, variables and the like.
+    """
+    cursor = Cursor(text, at)
+    if cursor.in_comment:
+        return Completion(at, ())
+    fragment, items = _found(cursor, surroundings)
+    return Completion(at - len(fragment), tuple(dict.fromkeys(items)))
+
+
+def _found(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
+    """What the items stand in place of, and the items."""
+    if cursor.quote == "'":
+        return _in_text(cursor, around)
+    if "topic" in cursor.expected.offers:
+        return _topics(cursor)
+    fragment, names = cursor.fragment, [*_names(cursor, around)]
+    if cursor.quote:
+        return fragment, _closed(cursor, [Item(quoted(name), kind) for name, kind in names])
+    if fragment.startswith("$"):
+        variables = around.names("variable") if "variable" in cursor.expected.offers else ()
+        return fragment, _beginning(fragment, [Item(f"${name}", "variable") for name in variables])
+    items = [Item(written(name), kind) for name, kind in names]
+    return fragment, _beginning(fragment, [*items, *_settable(cursor), *_values(cursor, around), *_words(cursor)])
+
+
+def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The items that go on from a fragment in whatever case; words of the language in that of the fragment."""
+    for item in items:
+        if item.text.lower().startswith(fragment.lower()):
+            ours = fragment and fragment == fragment.lower() and item.kind in {"keyword", "option", "setting"}
+            yield item._replace(text=item.text.lower()) if ours else item
+
+
+def _closed(cursor: Cursor, items: Iterable[Item]) -> Iterator[Item]:
+    """The items, which end in a quote, without that if it stands behind the cursor already."""
+    there = cursor.after.startswith(cursor.quote)
+    for item in items:
+        if item.text.lower().startswith(cursor.fragment.lower()):
+            yield item._replace(text=item.text[:-1]) if there else item
+
+
+# Words and names
+
+
+def _words(cursor: Cursor) -> Iterator[Item]:
+    """Keywords; of what may stand several times, those that do not stand there yet."""
+    for words, again in cursor.expected.words.items():
+        if again and words.split()[0] in cursor.words:
+            continue
+        if "value" not in cursor.expected.offers or _fits(words, _option(cursor)):
+            yield Item(words, "keyword")
+
+
+def _names(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
+    kinds = (kind for kind in cursor.expected.offers if kind not in _TABLES)
+    return (Item(name, kind) for kind in kinds for name in around.names(kind))
+
+
+def _settable(cursor: Cursor) -> Iterator[Item]:
+    if "option" in cursor.expected.offers:
+        yield from _options(cursor)
+    if "setting" in cursor.expected.offers:
+        yield from (Item(one.name, "setting") for one in SETTINGS)
+
+
+def _options(cursor: Cursor) -> Iterator[Item]:
+    """Options that may still be given, those first that one that is given needs."""
+    given = [option for name in cursor.read("option") if (option := find_option(name))]
+    altered = cursor.words[:1] == ("ALTER",)
+    left = [one for one in OPTIONS if not any(_clash(one, other) for other in given) and (one.mutable or not altered)]
+    needed = {name for one in given for name in one.requires}
+    return (Item(one.name, "option") for one in sorted(left, key=lambda one: one.name not in needed))
+
+
+def _clash(one: Option, other: Option) -> bool:
+    return one is other or one.name in other.excludes or other.name in one.excludes
+
+
+def _topics(cursor: Cursor) -> tuple[str, Iterable[Item]]:
+    """What HELP explains; a topic of several words is written anew from its first."""
+    start = min((start for start, _ in cursor.expected.read.get("topic", ())), default=len(cursor.code))
+    fragment = cursor.code[start:].lstrip() + cursor.fragment
+    tables = (("keyword", STATEMENTS), ("option", OPTIONS), ("setting", SETTINGS))
+    return fragment, _beginning(fragment, [Item(one.name, kind) for kind, table in tables for one in table])
+
+
+# Values
+
+
+def _option(cursor: Cursor) -> Option | Setting | None:
+    """What the value that is being written is of."""
+    if options := cursor.read("option"):
+        return find_option(options[-1])
+    settings = cursor.read("setting")
+    return find_setting(settings[-1]) if settings else None
+
+
+# Words that are values of some options or settings; the others say where a value comes from.
+_TAKEN = (*(one.takes for one in OPTIONS), *(one.takes for one in SETTINGS))
+_LITERALS = {word for takes in _TAKEN for word in _CAPITALS.findall(takes)} & KEYWORDS
+
+
+def _fits(word: str, option: Option | Setting | None) -> bool:
+    """Whether a word is a value of what takes it, or of an option that takes anything that a source can give."""
+    if option is None:
+        return True
+    named = _LITERALS.intersection(_CAPITALS.findall(option.takes))
+    return word in named if named or isinstance(option, Setting) else word not in _LITERALS
+
+
+def _values(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
+    """Literals to begin with."""
+    offers = cursor.expected.offers
+    if "location" in offers or ("value" in offers and _offered(cursor) == "location"):
+        yield Item(f"'{_SCHEME}", "location")
+    elif "value" in offers or "environment variable" in offers:
+        yield from (Item(f"'{text}'", kind) for text, kind in _texts(cursor, around))
+
+
+def _offered(cursor: Cursor) -> str:
+    option = _option(cursor)
+    return option.offers if isinstance(option, Option) else ""
+
+
+def _texts(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
+    """What may be written in single quotes here."""
+    if "environment variable" in cursor.expected.offers:
+        yield from (Item(name, "environment variable") for name in around.names("environment variable"))
+    elif "value" in cursor.expected.offers:
+        option = _option(cursor)
+        yield from (Item(text, "value") for text in _CHOICE.findall(option.takes if option else ""))
+        if kind := _offered(cursor):
+            yield from (Item(name, kind) for name in around.names(kind))
+
+
+def _in_text(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
+    offers = cursor.expected.offers
+    text = cursor.fragment[1:]
+    # Of a statement that is not read by the grammar word for word, at least the locations are known.
+    foreign = not cursor.expected.anything and text.startswith(_SCHEME)
+    if "location" in offers or foreign or ("value" in offers and _offered(cursor) == "location"):
+        return _locations(cursor, around, text)
+    return cursor.fragment, _closed(cursor, [Item(f"'{one}'", kind) for one, kind in _texts(cursor, around)])
+
+
+# Locations
+
+
+def _locations(cursor: Cursor, around: Surroundings, text: str) -> tuple[str, Iterable[Item]]:
+    """Buckets and display filters, or folders and objects by their last segment."""
+    connection, location = cursor.connection, text.replace("''", "'")
+    if "value" in cursor.expected.offers and not connection:
+        return text, ()  # of a connection that does not exist yet
+    through = _THROUGH.match(location)
+    if through:
+        connection, location = through[1], _SCHEME + location[through.end() :]
+    if "/" not in location.removeprefix(_SCHEME) or not location.startswith(_SCHEME):
+        head = through.group() if through else _SCHEME
+        found = around.below(connection, None, location if location.startswith(_SCHEME) else _SCHEME)
+        whole = (head + one.removeprefix(_SCHEME) for one in found)
+        return text, [Item(_escaped(one), "bucket") for one in whole if one.startswith(text) and _plain(one)]
+    try:
+        place = Location.parse(location)
+    except ValueError:
+        return text, ()
+    above, slash, segment = place.key.rpartition("/")
+    found = around.below(connection, Location(place.bucket, above + slash), segment)
+    names = (one for one in found if one.startswith(segment) and _plain(one))
+    items = [Item(_escaped(one), "folder" if one.endswith("/") else "object") for one in names]
+    return text[text.rfind("/") + 1 :], items
+
+
+def _escaped(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _plain(text: str) -> bool:
+    """Whether all of it can be seen; what cannot would be inserted unseen."""
+    return visible(text) == text

@@ -1,0 +1,175 @@
+"""What may follow the beginning of a statement, asked of the grammar's own rules.
+
+The rules are walked on every path that fits the text. A rule that would begin where the text ends is expected there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import pyparsing as pp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WORD = re.compile(r"\b[A-Z][A-Z0-9_]*\b")
+_KEYWORD = re.compile(r"[A-Z][A-Z0-9_]*")
+_OFFERS = "offers"
+
+
+def offering(what: str, rule: pp.ParserElement) -> pp.ParserElement:
+    """The rule, marked with what completion offers where it stands, such as `connection`."""
+    marked = rule.copy()
+    setattr(marked, _OFFERS, what)
+    return marked
+
+
+def _is_keyword(rule: pp.ParserElement) -> bool:
+    return not isinstance(rule, pp.ParseExpression) and _KEYWORD.fullmatch(rule.name) is not None
+
+
+@dataclass(slots=True)
+class Expected:
+    """What may follow.
+
+    Attributes:
+        words: keywords, several where one must follow the other, in the order of the grammar; each with whether it
+            begins a clause of which the statement may have several.
+        offers: what the rules that may begin here were marked with.
+        anything: whether a word, a mark or a literal may follow at all.
+        read: spans of the text that a marked rule has matched, by its mark.
+    """
+
+    words: dict[str, bool] = field(default_factory=dict)
+    offers: dict[str, None] = field(default_factory=dict)
+    anything: bool = False
+    read: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+def expected_after(rule: pp.ParserElement, text: str) -> Expected:
+    """What a rule allows behind a text that begins it; nothing where the text does not."""
+    rule.streamline()
+    walk = _Walk(text)
+    walk.ends(rule, 0)
+    return walk.found
+
+
+class _Walk:
+    """Finds where a rule can end, on every path, and notes what it would read at the end of the text."""
+
+    def __init__(self, text: str) -> None:
+        self.found = Expected()
+        self._text = text
+        self._last = len(text.rstrip())
+        self._known: dict[tuple[int, int], frozenset[int]] = {}
+        self._repeats = False
+        self._visiting: set[tuple[int, int]] = set()
+
+    def ends(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
+        """The offsets behind the rule, if it begins at this one."""
+        key = (id(rule), at)
+        if at >= self._last:
+            return self._expect(rule, at)
+        if key not in self._known:
+            if key in self._visiting:
+                return frozenset()
+            self._visiting.add(key)
+            self._known[key] = frozenset(self._ends(rule, at))
+            self._visiting.discard(key)
+            self._note(rule, at, self._known[key])
+        return self._known[key]
+
+    def _expect(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
+        """Note what may begin here; only what may be empty goes on behind it."""
+        if what := getattr(rule, _OFFERS, None):
+            self.found.offers[what] = None
+        return frozenset(self._ends(rule, at))
+
+    def _note(self, rule: pp.ParserElement, at: int, ends: Iterable[int]) -> None:
+        what = getattr(rule, _OFFERS, None)
+        if what and (end := max(ends, default=0)):
+            self.found.read.setdefault(what, []).append((at, end))
+
+    @singledispatchmethod
+    def _ends(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
+        """A word, a mark or a literal."""
+        if at >= self._last:
+            self._expect_words(rule.name)
+            return ()
+        try:
+            return (rule.try_parse(self._text, at),)
+        except pp.ParseBaseException:
+            return ()
+
+    def _expect_words(self, name: str) -> None:
+        self.found.anything = True
+        for word in _WORD.findall(name):
+            self._expect_phrase(word)
+
+    def _expect_phrase(self, words: str) -> None:
+        self.found.anything = True
+        self.found.words.setdefault(words, self._repeats)
+
+    @_ends.register(pp.Empty)
+    def _(self, rule: pp.Empty, at: int) -> Iterable[int]:
+        del rule
+        return (at,)
+
+    @_ends.register(pp.And)
+    def _(self, rule: pp.And, at: int) -> Iterable[int]:
+        reached = {at}
+        parts = [one for one in rule.exprs if not isinstance(one, pp.Empty)]
+        for index, one in enumerate(parts):
+            begins = {where for where in reached if where >= self._last}
+            if begins and _is_keyword(one):
+                phrase = " ".join(other.name for other in takewhile(_is_keyword, parts[index:]))
+                self._expect_phrase(phrase)
+                reached -= begins
+            reached = {end for where in reached for end in self.ends(one, where)}
+        return reached
+
+    @_ends.register(pp.MatchFirst)
+    def _(self, rule: pp.MatchFirst, at: int) -> Iterable[int]:
+        return {end for one in rule.exprs for end in self.ends(one, at)}
+
+    @_ends.register(pp.ParseElementEnhance)
+    def _(self, rule: pp.ParseElementEnhance, at: int) -> Iterable[int]:
+        return self.ends(rule.expr, at)
+
+    @_ends.register(pp.Opt)
+    def _(self, rule: pp.Opt, at: int) -> Iterable[int]:
+        return {at, *self.ends(rule.expr, at)}
+
+    @_ends.register(pp.ZeroOrMore)
+    def _(self, rule: pp.ZeroOrMore, at: int) -> Iterable[int]:
+        return {at, *self._repeated(rule.expr, at)}
+
+    @_ends.register(pp.OneOrMore)
+    def _(self, rule: pp.OneOrMore, at: int) -> Iterable[int]:
+        return self._repeated(rule.expr, at)
+
+    def _repeated(self, rule: pp.ParserElement, at: int) -> set[int]:
+        reached: set[int] = set()
+        waiting = {at}
+        while waiting:
+            where = waiting.pop()
+            before, self._repeats = self._repeats, where >= self._last
+            fresh = set(self.ends(rule, where)) - reached - {where}
+            self._repeats = before
+            reached |= fresh
+            waiting |= fresh
+        return reached
+
+    @_ends.register(pp.NotAny)
+    @_ends.register(pp.FollowedBy)
+    @_ends.register(pp.SkipTo)
+    def _(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
+        """Read as they are: what they look for is not written by them."""
+        try:
+            return (rule.try_parse(self._text, at),)
+        except pp.ParseBaseException:
+            return ()

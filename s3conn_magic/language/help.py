@@ -1,0 +1,136 @@
+"""Help as text, made of the tables of statements, options and settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3conn_magic.language.options import OPTIONS, Option, find_option
+from s3conn_magic.language.reference import (
+    KEYWORDS,
+    STATEMENTS,
+    VALUE_WORDS,
+    Reference,
+    find_statement,
+    statement_of,
+    words_of,
+)
+from s3conn_magic.language.settings import SETTINGS, Setting, find_setting, setting_literal
+from s3conn_magic.language.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from s3conn_magic.language.source import Token
+
+_HEAD = """\
+Statements for Amazon S3 connections, buckets and what is in them. `%%upsql` runs those of a cell, `%upsql STATEMENT`
+those of a line; `%%upsql name <<` puts the last result into the variable `name` and shows nothing.
+HELP; shows this reference as a frame, HELP CREATE S3 CONNECTION; and HELP READ_ONLY; one entry of it."""
+# Statements in which options of a connection stand.
+_WITH_OPTIONS = "option = value"
+
+
+def overview() -> str:
+    """All statements, options and settings, a line each."""
+    statements = _section("Statements", [(one.name, one.help) for one in STATEMENTS])
+    options = _section("Options of a connection", [(one.name, one.help) for one in OPTIONS])
+    return "\n".join([_HEAD, statements, options, _section("Settings", [(one.name, one.help) for one in SETTINGS])])
+
+
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(["", title, *(f"  {name:<{width}}  {text}" for name, text in rows)])
+
+
+def topic_text(topic: str) -> str | None:
+    """The entry of a statement, an option, a setting or a keyword, in whatever case; None where there is none."""
+    words = " ".join(topic.upper().split())
+    if option := find_option(words):
+        return option_text(option)
+    if statement := find_statement(words):
+        return statement_text(statement)
+    setting = find_setting(words)
+    entries = [setting_entry(setting)] if setting else []
+    entries += [_keyword_text(words)] if words in KEYWORDS else []
+    return "\n\n".join(entries) or None
+
+
+def _keyword_text(word: str) -> str:
+    """Where a keyword stands."""
+    lines = [one.syntax for one in STATEMENTS if word in words_of(one.syntax)]
+    lines += [f"{one.name} = {one.example}" for one in OPTIONS if word in one.example.split()]
+    return "\n".join([f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])])
+
+
+def statement_text(one: Reference) -> str:
+    """Syntax, meaning, example, columns and options of a statement."""
+    lines = [one.syntax, "", one.help, "", f"  {one.example}"]
+    if one.columns:
+        lines.append(_section("Columns", [(column.name, column.help) for column in one.columns]))
+    if _WITH_OPTIONS in one.syntax:
+        lines.append(_section("Options", [(option.name, option.help) for option in OPTIONS]))
+    return "\n".join(lines)
+
+
+def option_text(one: Option) -> str:
+    """Meaning, values and rules of an option."""
+    excluded = [other.name for other in OPTIONS if other.name in one.excludes or one.name in other.excludes]
+    facts = [f"takes {one.takes}", f"default: {one.default}"]
+    facts += ["never shown again"] if one.secret else []
+    facts += [] if one.mutable else ["cannot be altered"]
+    facts += [f"needs {', '.join(one.requires)}"] if one.requires else []
+    facts += [f"not with {', '.join(excluded)}"] if excluded else []
+    facts += [f"also spelt {', '.join(one.aliases)}"] if one.aliases else []
+    return _entry(f"{one.name} = {one.example}", one.help, facts)
+
+
+def setting_entry(one: Setting) -> str:
+    """Meaning and values of a setting of the session."""
+    default = setting_literal(one.default)
+    return _entry(f"SET {one.name} = {default}", one.help, [f"takes {one.takes}", f"default: {default}"])
+
+
+def _entry(title: str, text: str, facts: Iterable[str]) -> str:
+    return "\n".join([title, "", text, "", *(f"  {fact}" for fact in facts)])
+
+
+def help_at(text: str, at: int) -> str:
+    """The entry for what stands at a place of a cell: the option or the setting there, else the statement.
+
+    Args:
+        text: the statements of a cell.
+        at: offset into it.
+    """
+    words, index = _words_around(Source(text), at)
+    statement, head, word = statement_of(words), words[:index], "".join(words[index : index + 1])
+    written = [word, *reversed(head)]
+    if head[:1] == ["SET"] and (setting := next(filter(None, map(find_setting, written)), None)):
+        return setting_entry(setting)
+    if word in KEYWORDS and word not in VALUE_WORDS:
+        return _text_of(statement)
+    option = next(filter(None, map(find_option, written)), None)
+    return option_text(option) if option else _text_of(statement)
+
+
+def _text_of(statement: Reference | None) -> str:
+    return statement_text(statement) if statement else overview()
+
+
+def _words_around(source: Source, at: int) -> tuple[list[str], int]:
+    """The words of the statement at a place, in upper case, and which of them stands there or ends there.
+
+    Between two words, that is the number of all.
+    """
+    tokens = [token for token in source.tokens if token.kind == "word" or token.text == ";"]
+    ends = [index for index, token in enumerate(tokens) if token.text == ";"]
+    first = max((index + 1 for index in ends if tokens[index].span.end <= at), default=0)
+    last = min((index for index in ends if index >= first), default=len(tokens))
+    words = tokens[first:last]
+    here = (index for index, token in enumerate(words) if token.span.start <= at <= token.span.end)
+    before = sum(token.span.end < at for token in words)
+    index = next(here, None)
+    return _upper(words if index is not None else words[:before]), before if index is None else index
+
+
+def _upper(tokens: Iterable[Token]) -> list[str]:
+    return [token.text.upper() for token in tokens]
