@@ -308,7 +308,6 @@ def _name(stop: _Stop) -> str:
 
 def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
-    words += ["SELECT", "WITH", "FROM"] * (stop.expected == "a query")
     reference = _reference(stop)
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]

@@ -155,7 +155,7 @@ def _sql(found: str, at: int) -> tree.SqlText:
     return tree.SqlText(Secret(written), Span(at, at + len(written)))
 
 
-query = Terminal(_QUERY, "a query", _sql)
+query = Terminal(_QUERY, "SELECT, WITH or FROM", _sql)
 columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
 
 # Statements
