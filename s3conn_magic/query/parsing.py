@@ -38,7 +38,7 @@ def mentioned(connection: duckdb.DuckDBPyConnection, sql: str) -> Mentioned:
     try:
         sql.encode()
     except UnicodeEncodeError as error:
-        half = error.start
+        half: int | None = error.start
     else:
         half = None
     if half is not None:
