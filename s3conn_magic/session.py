@@ -20,7 +20,7 @@ from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
-from s3conn_magic.views.cards import Message
+from s3conn_magic.views.cards import Message, connection_card
 from s3conn_magic.views.globs import check_glob
 
 if TYPE_CHECKING:
@@ -124,14 +124,14 @@ class Session:
     def _create(self, plan: plans.Create) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.put(candidate)
-        return _card(connection, "replaced" if plan.replace else "created")
+        return connection_card(connection, "replaced" if plan.replace else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.get(plan.name)
             connection.become(candidate)
-        return _card(connection, "altered")
+        return connection_card(connection, "altered")
 
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
@@ -336,12 +336,6 @@ class Session:
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()
-
-
-def _card(connection: Described, did: str) -> Any:
-    from s3conn_magic.views.cards import connection_card
-
-    return connection_card(connection, did)
 
 
 def _rest(index: int, count: int) -> str:
