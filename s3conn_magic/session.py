@@ -7,7 +7,7 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
@@ -18,13 +18,13 @@ from s3conn_magic.language.parser import parse
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
-from s3conn_magic.views.cards import Message
+from s3conn_magic.views.cards import Message, connection_card
+from s3conn_magic.views.globs import check_glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from s3conn_magic.connections.connection import Connection as Described
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
@@ -90,7 +90,7 @@ class Session:
         source = Source(text)
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            _check_glob(plan)
+            check_glob(plan)
             self.queries.check(plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
@@ -124,14 +124,14 @@ class Session:
     def _create(self, plan: plans.Create) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.put(candidate)
-        return _card(connection, "replaced" if plan.replace else "created")
+        return connection_card(connection, "replaced" if plan.replace else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.get(plan.name)
             connection.become(candidate)
-        return _card(connection, "altered")
+        return connection_card(connection, "altered")
 
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
@@ -306,27 +306,6 @@ class Session:
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()
-
-
-def _check_glob(plan: plans.Plan) -> None:
-    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
-    if not isinstance(plan, plans.ListObjects | plans.ListInventory) or plan.matching is None:
-        return
-    from s3conn_magic.listing import Glob
-
-    try:
-        Glob.compile(plan.matching)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        return
-    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
-
-
-def _card(connection: Described, did: str) -> Any:
-    from s3conn_magic.views.cards import connection_card
-
-    return connection_card(connection, did)
 
 
 def _rest(index: int, count: int) -> str:

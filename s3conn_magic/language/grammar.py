@@ -182,7 +182,7 @@ _made = (
         - pp.Opt(field("query", words("AS") - query)),
     )
     | variant(jobs.CREATED, jobs.create(name, connection_name, query))
-).set_name("S3 CONNECTION, TABLE or JOB")
+).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
