@@ -97,3 +97,10 @@ def job_exists(name: str) -> JobExistsError:
     """The error for making a job whose name is taken."""
     hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
     return JobExistsError(f"the job {name} exists already", hint=hint)
+
+
+def release(known: dict[str, Known], kind: str, name: str) -> None:
+    """Have no connection depend on a table or job that is dropped."""
+    for key, one in known.items():
+        usages = tuple(usage for usage in one.usages if (usage.kind, usage.name.casefold()) != (kind, name.casefold()))
+        known[key] = one._replace(usages=usages)
