@@ -7,6 +7,9 @@
     ├─ ConnectionNotFoundError        no connection of that name in the session
     ├─ ConnectionExistsError          the name is taken
     ├─ ConnectionInUseError           tables or jobs depend on it (`usages`)
+    ├─ JobNotFoundError               no job of that name in the session
+    ├─ JobExistsError                 the name is taken by a job
+    ├─ JobFailedError                 a job wrote or loaded nothing, and says why
     ├─ ReadOnlyConnectionError        the connection is READ_ONLY and the request could write
     ├─ CredentialsError               missing, wrong or expired credentials
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
@@ -16,6 +19,7 @@
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
     ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
@@ -127,6 +131,18 @@ class ConnectionInUseError(S3ConnError):
         self.usages = usages
 
 
+class JobNotFoundError(S3ConnError):
+    """No job of that name exists in the session."""
+
+
+class JobExistsError(S3ConnError):
+    """A job of that name exists already."""
+
+
+class JobFailedError(S3ConnError):
+    """A job wrote or loaded nothing."""
+
+
 class ReadOnlyConnectionError(S3ConnError):
     """The connection is READ_ONLY and the request could write or delete; nothing was sent."""
 
@@ -179,6 +195,10 @@ class IncompleteListingError(S3ConnError):
         super().__init__(message, **details)
         self.rows_so_far = rows_so_far
         self.reason = reason
+
+
+class InventoryError(S3ConnError):
+    """A report of S3 Inventory is damaged, incomplete, or is none."""
 
 
 class QueryError(S3ConnError):

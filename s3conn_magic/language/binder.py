@@ -19,9 +19,10 @@ from s3conn_magic.language.catalog import (
     not_found,
     there_are,
 )
+from s3conn_magic.language.jobs.binder import JobBinder
+from s3conn_magic.language.jobs.statements import JobStatement
 from s3conn_magic.language.options import Option, find_option
 from s3conn_magic.language.tables import UNCHANGED, TableBinder
-from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ def bind(
 class _Binder:
     def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
-        self._tables = TableBinder(binding, tables, self._reader, self._place_of)
+        self._tables = TableBinder(binding, tables, self._reader, binding.place_of)
         self._known = {one.name.casefold(): one for one in catalog.known()}
         self._default = catalog.default.casefold() if catalog.default else None
 
@@ -193,7 +194,7 @@ class _Binder:
         return plans.Test(
             place=self._binding.beginning(statement),
             name=found.name,
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
             with_write=statement.with_write,
         )
 
@@ -210,17 +211,27 @@ class _Binder:
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
-        matching = statement.matching
-        if matching and not self._binding.text(matching):
-            raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
+        matching, matching_place = self._binding.matching(statement.matching)
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
-            matching=self._binding.text(matching) if matching else None,
-            matching_place=self._binding.where(matching.span) if matching else None,
+            matching=matching,
+            matching_place=matching_place,
+            limit=statement.limit,
+        )
+
+    @_bind.register
+    def _list_inventory(self, statement: tree.ListInventory) -> plans.Plan:
+        matching, matching_place = self._binding.matching(statement.matching)
+        return plans.ListInventory(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._binding.object_of(statement.location, "LIST FROM INVENTORY takes a manifest.json"),
+            matching=matching,
+            matching_place=matching_place,
             limit=statement.limit,
         )
 
@@ -229,7 +240,7 @@ class _Binder:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._location(statement.location),
+            location=self._binding.location(statement.location),
         )
 
     @_bind.register
@@ -237,7 +248,7 @@ class _Binder:
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._object(statement.location),
+            location=self._binding.object_of(statement.location, "PREVIEW takes one object"),
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 
@@ -246,7 +257,7 @@ class _Binder:
         return plans.Analyze(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._place_of(statement.location),
+            location=self._binding.place_of(statement.location),
             by=statement.by,
             depth=self._depth(statement),
         )
@@ -288,23 +299,9 @@ class _Binder:
         hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
-    def _location(self, value: tree.LocationValue | None) -> Location | None:
-        return None if value is None else self._place_of(value)
-
-    def _place_of(self, value: tree.LocationValue) -> Location:
-        text = self._binding.text(value)
-        try:
-            return Location.parse(text)
-        except ValueError as error:
-            reason = str(error)
-        raise self._binding.error(f"this is not a location: {reason}", value.span)
-
-    def _object(self, value: tree.LocationValue) -> Location:
-        location = self._place_of(value)
-        if location.key:
-            return location
-        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
-        raise self._binding.error("this is a bucket, not an object", value.span, hint=hint)
+    @_bind.register
+    def _job(self, statement: JobStatement) -> plans.Plan:
+        return JobBinder(self._binding, self._known, self._existing, self._tables.made).bind(statement)
 
     # Session
 

@@ -14,6 +14,7 @@ from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import SETTING_NAMES, find_setting
 from s3conn_magic.language.spelling import listed, nearest, related
+from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -218,6 +219,55 @@ class Binding:
         if not isinstance(raw, str):
             raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
         return raw
+
+    def location(self, value: tree.LocationValue | None) -> Location | None:
+        """The location that was given, if any."""
+        return None if value is None else self.place_of(value)
+
+    def place_of(self, value: tree.LocationValue) -> Location:
+        """The location that was given.
+
+        Raises:
+            BindError: it is none.
+        """
+        text = self.text(value)
+        try:
+            return Location.parse(text)
+        except ValueError as error:
+            reason = str(error)
+        raise self.error(f"this is not a location: {reason}", value.span)
+
+    def object_of(self, value: tree.LocationValue, what: str) -> Location:
+        """The location of an object.
+
+        Args:
+            value: as it was given.
+            what: says which object is taken.
+
+        Raises:
+            BindError: it is none, or that of a bucket.
+        """
+        location = self.place_of(value)
+        if location.key:
+            return location
+        hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
+        raise self.error("this is a bucket, not an object", value.span, hint=hint)
+
+    def value(self, value: tree.Scalar) -> Any:
+        """The plain value of a literal or a Python variable."""
+        return self._raw(value)[0]
+
+    def matching(self, value: tree.StringLiteral | None) -> tuple[str | None, Where | None]:
+        """The glob of MATCHING and its place.
+
+        Raises:
+            BindError: it is empty.
+        """
+        if value is None:
+            return None, None
+        if glob := self.text(value):
+            return glob, self.where(value.span)
+        raise self.error("MATCHING takes a glob that is not empty", value.span)
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Refuse options that lack a partner or do not go together.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from s3conn_magic.errors import ConnectionInUseError, ConnectionNotFoundError
+from s3conn_magic.errors import ConnectionInUseError, ConnectionNotFoundError, JobExistsError, JobNotFoundError
 from s3conn_magic.language.spelling import listed, nearest
 
 if TYPE_CHECKING:
@@ -83,3 +83,17 @@ def in_use(found: Known) -> ConnectionInUseError:
         notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
         hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
     )
+
+
+def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
+    """The error for a name that no job has."""
+    near = nearest(name, names[:_COMPARED])
+    shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
+    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE JOB name … makes one."
+    return JobNotFoundError(f"there is no job{shown}", hint=hint)
+
+
+def job_exists(name: str) -> JobExistsError:
+    """The error for making a job whose name is taken."""
+    hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
+    return JobExistsError(f"the job {name} exists already", hint=hint)

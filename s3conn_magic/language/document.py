@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from s3conn_magic.language.jobs.options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option
 from s3conn_magic.language.reference import STATEMENTS, Column, Reference
 from s3conn_magic.language.settings import SETTINGS, setting_text
@@ -33,6 +34,14 @@ the cell has been checked, `KEYRING 'service' 'user'` is the operating system's 
 **Published** options are Upsolver's; the others are additions of this project.
 """
 
+_JOB_OPTIONS_HEAD = """\
+## Options of a job
+
+They stand behind the job's name or behind the connection's. A value may be a bare word, as in `CONTENT_TYPE = JSON`,
+and a length of time, as in `5 MINUTES`. What is part of Upsolver's language and has no meaning on one machine is
+accepted with a note.
+"""
+
 
 def page() -> str:
     """The whole reference."""
@@ -45,6 +54,8 @@ def page() -> str:
             _OPTIONS_HEAD,
             _table(("option", "value", "default", "published", "`ALTER`"), _summary()),
             *(_option(one) for one in OPTIONS),
+            _JOB_OPTIONS_HEAD,
+            _table(("option", "value", "default", "of", "what it does"), _job_options()),
             "## Settings of the session\n",
             _table(("setting", "value", "default", "what it does"), _settings()),
         ]
@@ -69,6 +80,13 @@ def _summary() -> Iterator[tuple[str, ...]]:
     for one in OPTIONS:
         names = ", ".join(f"`{name}`" for name in (one.name, *one.aliases))
         yield names, one.takes, one.default, _yes(one.origin == "Upsolver"), _yes(one.mutable)
+
+
+def _job_options() -> Iterator[tuple[str, ...]]:
+    for one in JOB_OPTIONS:
+        kinds = " and ".join({"COPY": "COPY FROM", "INSERT": "INSERT INTO"}[kind] for kind in one.kinds)
+        default = one.default if one.effect else "no effect on one machine"
+        yield f"`{one.name}`", one.takes, default, kinds, f"{one.help} `{one.name} = {one.example}`"
 
 
 def _settings() -> Iterator[tuple[str, ...]]:

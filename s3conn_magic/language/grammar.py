@@ -17,6 +17,8 @@ import pyparsing as pp
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.engine import compiled
 from s3conn_magic.language.expectations import offering
+from s3conn_magic.language.jobs import grammar as jobs
+from s3conn_magic.language.jobs.statements import DropJob, ShowJobErrors, ShowJobs
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
@@ -52,25 +54,33 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _FREE = {
     "AGE",
     "ALL",
-    "EXPLAIN",
-    "FROM",
-    "SELECT",
-    "TABLE",
-    "TABLES",
     "BUCKETS",
     "CONNECTIONS",
-    "SETTINGS",
+    "COPY",
     "ENV",
+    "ERRORS",
+    "EXPLAIN",
     "EXTENSION",
+    "FROM",
     "HELP",
+    "INSERT",
+    "JOB",
+    "JOBS",
+    "INVENTORY",
     "KEYRING",
     "PREFIX",
     "PROMPT",
+    "RUN",
     "SANDBOX",
+    "SELECT",
+    "SETTINGS",
     "SIZE",
     "START",
     "STOP",
     "STORAGE_CLASS",
+    "SYNC",
+    "TABLE",
+    "TABLES",
     "TEST",
     "USE",
 }
@@ -156,13 +166,8 @@ _set = (words("SET") - _settings - _more_settings).set_name("SET")
 _more_names = AtMost(_MOST_OPTIONS - 1, mark(",") - option_name, _TOO_MANY)
 _unset = fields("unset", words("UNSET") - option_name - _more_names).set_name("UNSET")
 _rename = field("rename_to", words("RENAME TO") - name).set_name("RENAME TO")
-_list_clause = (
-    using
-    | flag("recursive", "RECURSIVE")
-    | flag("versions", "VERSIONS")
-    | field("matching", words("MATCHING") - string)
-    | limit
-)
+_matching = field("matching", words("MATCHING") - string)
+_list_clause = using | flag("recursive", "RECURSIVE") | flag("versions", "VERSIONS") | _matching | limit
 
 _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
 _made = (
@@ -176,7 +181,8 @@ _made = (
         - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
         - pp.Opt(field("query", words("AS") - query)),
     )
-).set_name("S3 CONNECTION or TABLE")
+    | variant(jobs.CREATED, jobs.create(name, connection_name, query))
+).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
@@ -188,7 +194,8 @@ _dropped = (
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
     | variant(tree.DropTable, words("TABLE") - if_exists - new_name)
-).set_name("CONNECTION or TABLE")
+    | variant(DropJob, words("JOB") - if_exists - new_name)
+).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
 _shown = (
     variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
@@ -196,7 +203,9 @@ _shown = (
     | variant(tree.ShowSettings, words("SETTINGS"))
     | variant(tree.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
-).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES or CREATE S3 CONNECTION")
+    | variant(ShowJobs, words("JOBS") - pp.Opt(like))
+    | variant(ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
@@ -208,7 +217,10 @@ test = builds(
     ),
 )
 use = builds(tree.UseConnection, words("USE CONNECTION") - named)
-list_objects = builds(tree.ListObjects, words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+_listed = variant(
+    tree.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
+) | variant(tree.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+list_objects = variants(words("LIST") - _listed)
 _explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(tree.Explore, pp.Opt(location) - pp.Opt(using))
 explore = variants(words("EXPLORE") - _explored)
 analyze = builds(tree.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
@@ -246,6 +258,7 @@ statement = (
     | start
     | stop
     | help_
+    | jobs.run(name)
 ).set_name("a statement")
 _separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
 _more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3conn_magic.language.jobs.options import JOB_OPTIONS, find_job_option
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import (
     KEYWORDS,
@@ -28,13 +29,16 @@ those of a line; `%%upsql name <<` puts the last result into the variable `name`
 HELP; shows this reference as a frame, HELP CREATE S3 CONNECTION; and HELP READ_ONLY; one entry of it."""
 # Statements in which options of a connection stand.
 _WITH_OPTIONS = "option = value"
+_JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 
 
 def overview() -> str:
     """All statements, options and settings, a line each."""
     statements = _section("Statements", [(one.name, one.help) for one in STATEMENTS])
     options = _section("Options of a connection", [(one.name, one.help) for one in OPTIONS])
-    return "\n".join([_HEAD, statements, options, _section("Settings", [(one.name, one.help) for one in SETTINGS])])
+    jobs = _section("Options of a job", [(one.name, one.help) for one in JOB_OPTIONS])
+    settings = _section("Settings", [(one.name, one.help) for one in SETTINGS])
+    return f"{_HEAD}\n{statements}\n{options}\n{jobs}\n{settings}"
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
@@ -45,14 +49,25 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
 def topic_text(topic: str) -> str | None:
     """The entry of a statement, an option, a setting or a keyword, in whatever case; None where there is none."""
     words = " ".join(topic.upper().split())
-    if option := find_option(words):
-        return option_text(option)
+    if options := [*map(option_text, filter(None, [find_option(words)])), *_of_jobs(words)]:
+        return "\n\n".join(options)
     if statement := find_statement(words):
         return statement_text(statement)
     setting = find_setting(words)
     entries = [setting_entry(setting)] if setting else []
     entries += [_keyword_text(words)] if words in KEYWORDS else []
     return "\n\n".join(entries) or None
+
+
+def _of_jobs(word: str) -> list[str]:
+    """The entry of an option of jobs."""
+    one = find_job_option(word)
+    if one is None:
+        return []
+    facts = [f"an option of {' and '.join(_JOBS[kind] for kind in one.kinds)}", f"takes {one.takes}"]
+    facts += [f"default: {one.default}"] if one.effect else ["accepted, without effect on one machine"]
+    facts += [f"needs {', '.join(one.requires)}"] if one.requires else []
+    return [_entry(f"{one.name} = {one.example}", one.help, facts)]
 
 
 def _keyword_text(word: str) -> str:
@@ -67,7 +82,9 @@ def statement_text(one: Reference) -> str:
     lines = [one.syntax, "", one.help, "", f"  {one.example}"]
     if one.columns:
         lines.append(_section("Columns", [(column.name, column.help) for column in one.columns]))
-    if _WITH_OPTIONS in one.syntax:
+    if one.name == "CREATE JOB":
+        lines.append(_section("Options", [(option.name, option.help) for option in JOB_OPTIONS]))
+    elif _WITH_OPTIONS in one.syntax:
         lines.append(_section("Options", [(option.name, option.help) for option in OPTIONS]))
     return "\n".join(lines)
 

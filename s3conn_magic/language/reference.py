@@ -6,39 +6,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from s3conn_magic.language.entries import Column as Column  # noqa: PLC0414 - they are to be had here, too
+from s3conn_magic.language.entries import Reference as Reference  # noqa: PLC0414
+from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES
+from s3conn_magic.language.jobs.reference import JOB_STATEMENTS
 from s3conn_magic.language.options import OPTION_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "timestamp", "category", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
-
-    A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
-    """
-
-    name: str
-    type: ColumnType
-    help: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A statement as the documentation shows it. `columns` is empty where the result is not a frame."""
-
-    name: str
-    syntax: str
-    help: str
-    example: str
-    columns: tuple[Column, ...] = ()
-
 
 LISTING_COLUMNS = (
     Column("bucket", "string", "name of the bucket"),
@@ -167,6 +144,15 @@ STATEMENTS: tuple[Reference, ...] = (
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
     Reference(
+        "LIST FROM INVENTORY",
+        "LIST FROM INVENTORY 's3://bucket/prefix/manifest.json' [USING name] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
+        "The objects of a bucket by a report of S3 Inventory (CSV, ORC or Parquet), without listing it: as they were"
+        " when it was made. The columns of LIST, with those of VERSIONS where the report is of all versions; what the"
+        " report leaves out is missing. Every data file is compared with its size and MD5.",
+        "LIST FROM INVENTORY 's3://reports/acme-lake/daily/2026-01-01T01-00Z/manifest.json' LIMIT ALL;",
+        (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
+    ),
+    Reference(
         "EXPLORE",
         "EXPLORE ['s3://bucket/prefix'] [USING name]",
         "A tree of buckets, folders and objects to open, search, look into, download, upload and delete.",
@@ -193,6 +179,7 @@ STATEMENTS: tuple[Reference, ...] = (
         " image. Reads the part that it needs, never the whole of a large object.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
+    *JOB_STATEMENTS,
     Reference(
         "SELECT",
         "SELECT … FROM 's3://bucket/key' … | WITH … | FROM …",
@@ -284,7 +271,7 @@ KEYWORDS: frozenset[str] = frozenset(word for one in STATEMENTS for word in word
     VALUE_WORDS
 )
 
-VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES)
+VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_OPTION_NAMES)
 """Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
 
 

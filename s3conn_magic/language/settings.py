@@ -43,6 +43,12 @@ def _explorer_ui(value: Any) -> str:
     raise ValueError("this is neither")
 
 
+def _path(value: Any) -> str:
+    if "\0" in values.text(value):
+        raise ValueError("this is none")
+    return str(value)
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("PROGRESS", values.boolean, "TRUE or FALSE", "Show how far a listing is, after half a second.", True),
     Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
@@ -59,6 +65,13 @@ SETTINGS: tuple[Setting, ...] = (
         "'auto' or 'basic'",
         "How EXPLORE is shown: 'basic' is made of plain ipywidgets, where the explorer's own script cannot load.",
         "auto",
+    ),
+    Setting(
+        "DATABASE",
+        _path,
+        "the path of a file, or ''",
+        "The DuckDB file that tables are kept in, with what jobs have loaded; '' keeps them in memory.",
+        "",
     ),
 )
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -47,6 +47,10 @@ class TableBinder:
         for one in usages:
             self._tables.pop(one.name.casefold(), None)
 
+    def made(self, name: str) -> None:
+        """Note that a job makes a table, or loads into it."""
+        self._tables.setdefault(name.casefold(), name)
+
     @singledispatchmethod
     def bind(self, statement: tree.Statement) -> plans.Plan:
         """The plan of a statement.

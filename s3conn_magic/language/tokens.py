@@ -34,9 +34,9 @@ _BLANK = (_KINDS.index("space"), _KINDS.index("comment"))
 _LITERALS = {"string", "quoted"}
 _MARK = _KINDS.index("mark")
 _OPEN = _KINDS.index("open")
-_OPENS = rf"(?P<open>['\"]|/\*|{_DOLLAR_MARK})"
-_NOT_CODE = re.compile(rf"{_LITERAL}|(?P<comment>{_COMMENT})|{_OPENS}")
-_BETWEEN = re.compile(rf"{_LITERAL}|{_COMMENT}|{_OPENS}|(?P<end>;)")
+_OPENS = rf"""['"]|/\*|{_DOLLAR_MARK}"""
+_NOT_CODE = re.compile(rf"""{_LITERAL}|(?P<comment>{_COMMENT})|(?P<open>{_OPENS})""")
+_BETWEEN = re.compile(rf"""{_LITERAL}|{_COMMENT}|(?P<open>{_OPENS})|(?P<end>;)""")
 _HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
 WHITE = " \t\r\n\f\v"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.binding import quoted, source_text
+from s3conn_magic.language.jobs.statements import JobStatement
+from s3conn_magic.language.jobs.writing import job_text
 from s3conn_magic.language.render import name_text
 
 if TYPE_CHECKING:
@@ -133,6 +135,11 @@ def _(_: tree.StartSandbox) -> str:
 @statement_text.register
 def _(_: tree.StopSandbox) -> str:
     return "STOP SANDBOX"
+
+
+@statement_text.register
+def _(one: JobStatement) -> str:
+    return job_text(one)
 
 
 @statement_text.register

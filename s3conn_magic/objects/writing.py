@@ -78,6 +78,7 @@ class Upload:
         size: bytes that will come; None where that is not known, for at most 5 TiB.
         content_type: kept with the object; empty for the server's default.
         overwrite: whether an object that is there may be replaced.
+        metadata: kept with the object; ASCII.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
@@ -92,6 +93,7 @@ class Upload:
         *,
         content_type: str = "",
         overwrite: bool = False,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         refuse_if_read_only(connection, "an upload")
         if size is not None and not 0 <= size <= _LARGEST:
@@ -99,7 +101,9 @@ class Upload:
         self._client = connection.internal_client(location.bucket)
         self._named = {"Bucket": location.bucket, "Key": location.key}
         self._arn = location.arn
-        self._about = {"ContentType": content_type} if content_type else {}
+        self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
+        if metadata:
+            self._about["Metadata"] = dict(metadata)
         self._condition = {} if overwrite else {"IfNoneMatch": "*"}
         self._size, self._taken = size, 0
         self._waiting = bytearray()

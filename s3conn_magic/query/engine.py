@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from s3conn_magic.errors import QueryError
+from s3conn_magic.locations import visible
 from s3conn_magic.query import sources
-from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table
+from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.parsing import Mentioned, mentioned
 from s3conn_magic.query.tables import Tables
@@ -76,6 +78,7 @@ class Engine:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._path = ""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self.tables = Tables(self)
@@ -88,10 +91,50 @@ class Engine:
                 self._database = self._open()
             return self._database
 
+    def use(self, path: str) -> None:
+        """Keep tables in a file from here on, or in memory for an empty path.
+
+        Raises:
+            QueryError: tables are in memory only and would be lost, or the file cannot be opened.
+        """
+        with self._lock:
+            if path == self._path:
+                return
+            if self._database is not None and not self._path:
+                self._check_empty(self._database)
+            before, self._path = self._path, path
+            old, self._database = self._database, None
+            failure = self._unopened()
+            if failure is not None:
+                self._path, self._database = before, old
+                raise failure
+            self.tables.discover()
+        if old is not None:
+            old.close()
+
+    def _check_empty(self, database: duckdb.DuckDBPyConnection) -> None:
+        query = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND schema_name <> 's3conn_magic' ORDER BY 1"
+        if names := [visible(name) for (name,) in database.execute(query).fetchall()]:
+            raise QueryError(
+                f"these tables are in memory only, and would be lost: {', '.join(names)}",
+                hint="Drop them first, or set DATABASE before anything is loaded.",
+            )
+
+    def _unopened(self) -> QueryError | None:
+        """Why the database cannot be opened, if it can't."""
+        import duckdb
+
+        try:
+            self._database = self._open()
+        except duckdb.Error as error:
+            said = visible_lines(str(told(error)["exception_message"]))
+            return QueryError(f"the file cannot be used as a database: {said}")
+        return None
+
     def _open(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        database = duckdb.connect(config=dict(_CONFIGURATION))
+        database = duckdb.connect(self._path or ":memory:", config=dict(_CONFIGURATION))
         for setting in _SETTINGS:
             database.execute(setting)
         folder = Path(tempfile.gettempdir()) / f"s3conn-duckdb-{id(self):x}"
@@ -137,7 +180,7 @@ class Engine:
         before = "EXPLAIN ANALYZE "
         return self.run(sql, before, lambda: self._done(sql, before))
 
-    def run(self, sql: str, before: str, work: Callable[[], pa.Table]) -> Answer:
+    def run(self, sql: str, before: str, work: Callable[[], Any]) -> Answer:
         """Do some work with the database in the scope of one query.
 
         Args:
@@ -173,6 +216,16 @@ class Engine:
         with self._registered(found) as parameters:
             rows = self.database.execute(before + sql, dict(parameters) or None).fetchall()
         return pa.table({"result": [str(row[-1]) for row in rows]})
+
+    def count(self, sql: str, before: str, after: str) -> int:
+        """Execute a statement around a query, within `run`: the number of rows that DuckDB says it was.
+
+        Raises:
+            duckdb.Error, S3ConnError: as it comes; `run` translates them.
+        """
+        with self._registered(mentioned(self.database, sql)) as parameters:
+            ((count, *_),) = self.database.execute(f"{before}{sql}{after}", dict(parameters) or None).fetchall()
+        return int(count)
 
     @contextmanager
     def _registered(self, found: Mentioned) -> Iterator[Mapping[str, Any]]:

@@ -60,6 +60,17 @@ class ConnectionFileSystem(ChangingFileSystem):
         """The path with `s3://`."""
         return f"s3://{self._strip_protocol(name)}"
 
+    @property
+    def scope(self) -> Reading:
+        """The query that is under way.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        if self._scope is None:
+            raise RuntimeError("no query is under way")
+        return self._scope
+
     @contextmanager
     def query(self) -> Iterator[Reading]:
         """Count what is read in a block, and have it see each object as it was at first."""

@@ -11,6 +11,7 @@ from s3conn_magic.locations import Location
 
 _SCHEME = "s3://"
 _GLOB = re.compile(r"[*?\[{]")
+_SPECIAL = re.compile(r"[*?\[{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,4 @@ class Path:
 
 def escaped(key: str) -> str:
     """A pattern that only this key matches."""
-    return _GLOB.sub(lambda found: f"[{found[0]}]", key)
+    return _SPECIAL.sub(lambda found: f"[{found[0]}]", key)

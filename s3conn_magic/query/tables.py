@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
+_HELD = """SELECT table_name FROM duckdb_tables()
+WHERE schema_name = 'main' AND database_name = current_database() ORDER BY table_oid"""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -49,6 +52,11 @@ class Tables:
 
     def __iter__(self) -> Iterator[Table]:
         return iter(self._tables.values())
+
+    def discover(self) -> None:
+        """Have the tables that the database holds, and no others."""
+        found = self._engine.database.execute(_HELD).fetchall()
+        self._tables = {name.casefold(): Table(name) for (name,) in found}
 
     def get(self, name: str) -> Table:
         """The table of that name.
@@ -111,7 +119,7 @@ class Tables:
 
     def loaded(self, name: str, connections: tuple[str, ...]) -> Table:
         """Note that rows of more connections went into a table, which has columns now."""
-        old = self.get(name)
+        old = self._tables.get(name.casefold()) or Table(name)
         together = tuple(dict.fromkeys((*old.connections, *connections)))
         return self._put(replace(old, connections=together, declared=False))
 

@@ -148,7 +148,10 @@ def _canonical(name):
     return next((one.name for one in OPTIONS if name in one.aliases), name)
 
 
-BEGINNINGS = sorted({text[: found.start()] for text in VALID for found in re.finditer(r"(?<=\s)\S", text)}, key=len)
+BEGINNINGS = sorted(
+    {text[: found.start()] for text in VALID for found in re.finditer(r"(?<=\s)\S", text)},
+    key=lambda text: (len(text), text),
+)
 
 
 @pytest.mark.parametrize("text", BEGINNINGS[:: max(1, len(BEGINNINGS) // 150)])

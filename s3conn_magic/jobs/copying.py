@@ -1,0 +1,156 @@
+"""A run of COPY FROM S3: the objects that are new or were changed, one after the other."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import (
+    ConnectionNotFoundError,
+    CredentialsError,
+    EndpointError,
+    JobFailedError,
+    S3ConnError,
+    StatementInterrupted,
+)
+from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome
+from s3conn_magic.jobs.ledger import Ledger
+from s3conn_magic.jobs.loading import Loader
+from s3conn_magic.jobs.selection import candidates
+from s3conn_magic.jobs.tables import Table
+from s3conn_magic.listing import Progress
+from s3conn_magic.locations import visible
+from s3conn_magic.objects import writing
+from s3conn_magic.query.faults import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from s3conn_magic.jobs.job import Run
+    from s3conn_magic.jobs.ledger import Loaded
+    from s3conn_magic.jobs.selection import Candidate
+    from s3conn_magic.query.engine import Engine
+
+_AHEAD = 16
+_SMALL = 4 * 1024 * 1024
+# What fails so fails for the other objects, too.
+_HOPELESS = (CredentialsError, ConnectionNotFoundError)
+_MOST_UNREACHED = 3
+
+
+def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
+    """Load what is new or changed; `outcome` says at any time what was done.
+
+    Raises:
+        StatementInterrupted: the user stopped it; objects that were loaded stay, and none is there in part.
+        S3ConnError: the location cannot be listed, or nothing can be reached any more.
+    """
+    held = {one.name.casefold(): one for one in engine.tables}.get(run.job.plan.table.casefold())
+    if held is not None and held.location is not None:
+        hint = "Load into another table."
+        raise JobFailedError(f"the table {visible(held.name)} is over files, and takes no rows", hint=hint)
+    if run.job.option("DELETE_FILES_AFTER_LOAD"):
+        writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
+    _Copying(run, engine, outcome).run()
+
+
+class _Copying:
+    def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
+        self._run, self._engine, self._outcome = run, engine, outcome
+        self._began = time.monotonic()
+        self._unreached = 0
+
+    def run(self) -> None:
+        job = self._run.job
+        found = candidates(job, first_run=self._run.number == 1)
+        if not found and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
+            where = visible(job.plan.location.uri)
+            hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
+            raise JobFailedError(f"there is nothing to load at {where}", hint=hint)
+        self._forget_gone({one.location.uri for one in found})
+        self._engine.run("", "", lambda: self._load(found))
+
+    def _forget_gone(self, there: set[str]) -> None:
+        """An object that is gone can't fail any more."""
+        job = self._run.job
+        for location in {one.location for one in job.failures if not one.resolved} - there:
+            job.resolve(location)
+
+    def _load(self, found: Sequence[Candidate]) -> None:
+        database = self._engine.database
+        ledger = Ledger(database, self._run.job)
+        loaded = _still_there(ledger, Table(database, self._run.job.plan.table))
+        reading = self._engine.filesystem.scope
+        loader = Loader(self._run.job, database, ledger, reading)
+        todo = [one for one in found if not _same(loaded.get(one.location.key), one)]
+        for at, one in enumerate(todo):
+            for next_one in todo[at : at + _AHEAD]:
+                if 0 < next_one.size <= _SMALL:
+                    loader.pin(next_one).prefetch([(0, next_one.size)])
+            self._one(loader, one, replace=one.location.key in loaded)
+            self._report(at + 1, len(todo))
+
+    def _one(self, loader: Loader, one: Candidate, *, replace: bool) -> None:
+        reading = loader.reading
+        try:
+            reading.check()
+            rows = loader.load(one, replace=replace)
+        except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
+            failure = translate(error, "", reading)
+        else:
+            self._done(one, rows, replace=replace)
+            return
+        finally:
+            loader.release(one)
+        if isinstance(failure, (StatementInterrupted, *_HOPELESS)):
+            raise failure
+        reading.failure = None
+        self._failed(one, failure)
+
+    def _done(self, one: Candidate, rows: int, *, replace: bool) -> None:
+        self._unreached = 0
+        self._outcome.objects += 1
+        self._outcome.replaced += replace
+        self._outcome.rows += rows
+        self._outcome.bytes += one.size
+        self._run.job.resolve(one.location.uri)
+        if self._run.job.option("DELETE_FILES_AFTER_LOAD"):
+            self._delete(one)
+
+    def _delete(self, one: Candidate) -> None:
+        """Delete an object that is loaded, on the condition that it still is what was loaded."""
+        connection, where = self._run.job.connection, one.location
+        try:
+            for done in writing.delete(connection, where.bucket, [where.key], cancelled=lambda: False):
+                for code in done.failures.values():
+                    self._failed(one, S3ConnError(f"it was loaded, and not deleted ({code})"))
+        except S3ConnError as error:
+            self._failed(one, error)
+
+    def _failed(self, one: Candidate, error: S3ConnError) -> None:
+        said = f"{error.message} {error.hint}".strip() if error.hint else error.message
+        failure = Failure(self._run.number, datetime.now(UTC), one.location.uri, one.etag, said)
+        self._run.job.failures.append(failure)
+        self._outcome.fail(failure)
+        self._unreached += isinstance(error, EndpointError)
+        if self._unreached >= _MOST_UNREACHED:
+            raise error
+
+    def _report(self, done: int, of: int) -> None:
+        if self._run.report:
+            elapsed = time.monotonic() - self._began
+            self._run.report(Progress(done, self._outcome.bytes, 0, elapsed, done / of))
+
+
+def _same(before: Loaded | None, one: Candidate) -> bool:
+    return before is not None and (before.etag, before.size) == (one.etag, one.size)
+
+
+def _still_there(ledger: Ledger, table: Table) -> Mapping[str, Loaded]:
+    """What was loaded into the table that is there now; one that was dropped, or made anew, begins anew."""
+    loaded = ledger.loaded()
+    if any(one.rows for one in loaded.values()) and OBJECT_COLUMN not in table.columns():
+        ledger.clear()
+        return {}
+    return loaded

@@ -1,0 +1,124 @@
+"""A job, one run of it, and what came of that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.language.jobs.plans import CreateJob
+    from s3conn_magic.listing import Progress
+
+State = Literal["not run", "ok", "errors", "failed", "interrupted"]
+OBJECT_COLUMN = "$object"
+"""The column that a COPY FROM adds to its table: the `s3://` location of the object that a row is from."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """An object that was not loaded, or an output that was not written; resolved when it was later, or is gone."""
+
+    run: int
+    failed_at: datetime
+    location: str
+    etag: str
+    error: str
+    resolved: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one run did; a run that is stopped has done what it says so far.
+
+    Attributes:
+        objects: objects loaded or written.
+        replaced: those among them that replaced the rows of an earlier version.
+        rows: their rows.
+        bytes: their bytes.
+        written: the `s3://` location of what an INSERT wrote.
+        failed: objects that failed.
+        first_error: what the first of them failed of.
+        connections: names of the connections that were read through.
+        notes: what else to say.
+        window: what run_start_time() and run_end_time() were, where the query has them.
+    """
+
+    objects: int = 0
+    replaced: int = 0
+    rows: int = 0
+    bytes: int = 0
+    written: str = ""
+    failed: int = 0
+    first_error: str = ""
+    connections: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    window: tuple[datetime, datetime] | None = None
+
+    def fail(self, failure: Failure) -> None:
+        """Count a failure."""
+        self.failed += 1
+        self.first_error = self.first_error or f"{visible(failure.location)}: {failure.error}"
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A job of the session.
+
+    Attributes:
+        plan: how it was created.
+        connection: what it reads or writes through; it follows ALTER, RENAME and OR REPLACE.
+        created_at: UTC.
+        state: of the last run.
+        runs: how many there were.
+        last_run: when the last one began, UTC.
+        done_until: run_end_time() of the last run that was complete.
+        failures: what failed, the earliest first.
+    """
+
+    plan: CreateJob
+    connection: Connection
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    state: State = "not run"
+    runs: int = 0
+    last_run: datetime | None = None
+    done_until: datetime | None = None
+    objects: int = 0
+    rows: int = 0
+    bytes: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """As written when it was created."""
+        return self.plan.name
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """The value of an option, or the default."""
+        return self.plan.options.get(name, default)
+
+    def resolve(self, location: str) -> None:
+        """Note that what failed at a location is settled."""
+        for one in self.failures:
+            one.resolved = one.resolved or one.location == location
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what a run did."""
+        self.objects += outcome.objects
+        self.rows += outcome.rows
+        self.bytes += outcome.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its job, its number from 1 on, when it began, and whom to tell how far it is."""
+
+    job: Job
+    number: int
+    began: datetime
+    report: Callable[[Progress], None] | None = None

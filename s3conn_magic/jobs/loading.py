@@ -1,0 +1,187 @@
+"""One object into a table: all of its rows and the note that they are there, in one transaction."""
+
+from __future__ import annotations
+
+import fnmatch
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.jobs.job import OBJECT_COLUMN
+from s3conn_magic.jobs.lines import batches
+from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifier, quoted, scan, source
+from s3conn_magic.jobs.tables import Table
+from s3conn_magic.objects.ranged import Pinned
+from s3conn_magic.query.ranges import RangedObject
+from s3conn_magic.query.readable import ReadableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+    from s3conn_magic.jobs.job import Job
+    from s3conn_magic.jobs.ledger import Ledger
+    from s3conn_magic.jobs.selection import Candidate
+    from s3conn_magic.query.reading import Reading
+
+_STAGED = "s3conn_magic_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads objects for one run of a job.
+
+    Attributes:
+        job: the job.
+        database: where its table is.
+        ledger: of the job.
+        reading: the scope of the engine, in which every object stays the one that was listed.
+    """
+
+    job: Job
+    database: duckdb.DuckDBPyConnection
+    ledger: Ledger
+    reading: Reading
+
+    def pin(self, one: Candidate) -> RangedObject:
+        """Have an object read as it was listed, and no other version of it."""
+        connection = self.job.connection
+        key = (connection.name, one.location)
+        pinned = Pinned(connection, one.location, one.size, one.etag, one.last_modified)
+        return self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
+
+    def release(self, one: Candidate) -> None:
+        """Let go of what was read of it."""
+        self.reading.objects.pop((self.job.connection.name, one.location), None)
+
+    def load(self, one: Candidate, *, replace: bool) -> int:
+        """The rows of an object, once they are in the table.
+
+        Args:
+            one: the object.
+            replace: whether rows of an earlier version of it are there.
+
+        Raises:
+            S3ConnError, duckdb.Error: nothing has changed.
+        """
+        ranged = self.pin(one)
+        if not one.size:
+            return self._write(one, None, replace=replace)
+        found = source(self.job, one, ranged.read(0, min(HEAD, one.size)))
+        if found.content.type in LINES or found.content.type == "ORC":
+            with self._staged(found, ranged):
+                return self._write(one, _STAGED, replace=replace)
+        if found.content.type in {"CSV", "TSV"}:
+            self._check_header(found)
+        return self._scanned(one, found, replace=replace)
+
+    def _scanned(self, one: Candidate, found: Source, *, replace: bool) -> int:
+        """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
+        import duckdb
+
+        text = found.content.type != "PARQUET"
+        try:
+            return self._write(one, scan(found, whole=False), replace=replace)
+        except (duckdb.ConversionException, duckdb.InvalidInputException):
+            if not text or self.reading.failure or self.reading.stopped:
+                raise
+        return self._write(one, scan(found, whole=True), replace=replace)
+
+    def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
+        with _transaction(self.database):
+            table = Table(self.database, self.job.plan.table)
+            where = quoted(one.location.uri)
+            if replace and OBJECT_COLUMN in table.columns():
+                self.database.execute(
+                    f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608
+                )
+            count = self._insert(table, rows, where) if rows else 0
+            self.ledger.note(one, count)
+        return count
+
+    def _insert(self, table: Table, rows: str, where: str) -> int:
+        select = self._select(rows)
+        described = self.database.execute(f"DESCRIBE {select}").fetchall()
+        table.fit({name: kind for name, kind, *_ in described})
+        ((count,),) = self.database.execute(
+            f"INSERT INTO {table.sql} BY NAME SELECT *, {where} AS {identifier(OBJECT_COLUMN)} FROM ({select})"  # noqa: S608
+        ).fetchall()
+        return int(count)
+
+    def _select(self, rows: str) -> str:
+        """The columns of an object that are loaded."""
+        described = self.database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()  # noqa: S608 - as below
+        made = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
+        excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in made}
+        kept = [
+            identifier(name)
+            for name, *_ in described
+            if name.casefold() not in replaced and not _matches(name, excluded)
+        ]
+        columns = [*kept, *(f"({expression}) AS {identifier(name)}" for name, expression in made.items())]
+        if not columns:
+            raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS takes all of them away.")
+        return f"SELECT {', '.join(columns)} FROM {rows}"  # noqa: S608 - the user's own expressions, and quoted names
+
+    def _check_header(self, found: Source) -> None:
+        """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
+        content = found.content
+        most = content.get("MAX_COLUMNS")
+        if content.get("ALLOW_DUPLICATE_HEADERS") is not False and most is None:
+            return
+        options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
+        options.pop("names", None)
+        given = ", ".join(f"{name} = {value}" for name, value in options.items())
+        call = f"read_csv({quoted(found.path)}, compression = {quoted(found.compression)}, {given})"
+        names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
+        first = [str(name).casefold() for name in names[0]] if names else []
+        if most is not None and len(first) > most:
+            raise QueryError(f"there are {len(first):,} columns, and MAX_COLUMNS is {most:,}")
+        if content.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(first)) < len(first):
+            raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
+
+    @contextmanager
+    def _staged(self, found: Source, ranged: RangedObject) -> Iterator[None]:
+        """Have the rows of an object that DuckDB has no reader for as a table of its own."""
+        with _opened(ReadableFile(ranged, found.path), found.compression) as file:
+            table = batches(found, file).read_all()
+        self.database.register(_STAGED, table)
+        try:
+            yield
+        finally:
+            self.database.unregister(_STAGED)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name.casefold(), one.casefold().replace("[", "[[]")) for one in patterns)
+
+
+@contextmanager
+def _opened(file: Any, compression: str) -> Iterator[Any]:
+    if compression == "none":
+        yield file
+        return
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression) as stream:
+        yield stream
+
+
+@contextmanager
+def _transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that a block does, or nothing of it."""
+    import duckdb
+
+    database.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
+        for _ in range(3):
+            with suppress(duckdb.Error):
+                database.execute("ROLLBACK")
+                break
+        raise

@@ -1,0 +1,151 @@
+"""How the rows of an object are read: as SQL of DuckDB, or as Arrow where DuckDB has no reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.language.jobs.values import Content
+from s3conn_magic.objects.compression import compression_of, unpack
+from s3conn_magic.query.paths import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from s3conn_magic.jobs.job import Job
+    from s3conn_magic.jobs.selection import Candidate
+
+HEAD = 4096
+"""Bytes of an object by which its format is told."""
+_BY_NAME = {
+    ".parquet": "PARQUET",
+    ".parq": "PARQUET",
+    ".pq": "PARQUET",
+    ".csv": "CSV",
+    ".tsv": "TSV",
+    ".tab": "TSV",
+    ".json": "JSON",
+    ".jsonl": "JSON",
+    ".ndjson": "JSON",
+    ".orc": "ORC",
+}
+_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
+_OPENABLE = {None: "none", "gzip": "gzip", "zstd": "zstd"}
+_LARGEST_RECORD = 128 * 1024 * 1024
+LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
+"""Formats that are read line by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An object and how to read it.
+
+    Attributes:
+        one: the object.
+        path: of the engine's filesystem, with wildcards escaped.
+        content: format and settings; never AUTO.
+        compression: none, gzip or zstd.
+    """
+
+    one: Candidate
+    path: str
+    content: Content
+    compression: str
+
+
+def source(job: Job, one: Candidate, head: bytes) -> Source:
+    """How to read an object whose first bytes these are.
+
+    Raises:
+        QueryError: its format or compression cannot be told, or not be read.
+    """
+    found = compression_of(head)
+    said = job.option("COMPRESSION", "AUTO")
+    packed = found if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
+    if packed not in _OPENABLE:
+        raise QueryError(f"objects compressed by {packed} are not read", hint="gzip and zstd are.")
+    content = job.option("CONTENT_TYPE") or Content("AUTO", {})
+    if content.type == "AUTO":
+        plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
+        content = Content(_told(one.location.key, plain), {})
+    return Source(one, _path(job, one), content, _OPENABLE[packed])
+
+
+def _told(key: str, head: bytes) -> str:
+    if head.startswith(b"PAR1"):
+        return "PARQUET"
+    if head.startswith(b"ORC") and b"\x00" in head:
+        return "ORC"
+    name = key.lower()
+    for suffix in _PACKED:
+        name = name.removesuffix(suffix)
+    by_name = next((kind for suffix, kind in _BY_NAME.items() if name.endswith(suffix)), None)
+    if by_name in {"CSV", "TSV", "JSON"}:
+        return str(by_name)
+    if head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in {b"{", b"["}:
+        return "JSON"
+    if b"\x00" in head or by_name is not None:
+        raise QueryError("the format of the object cannot be told", hint="CONTENT_TYPE = … says what it is.")
+    return "CSV"
+
+
+def _path(job: Job, one: Candidate) -> str:
+    return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
+
+
+def quoted(text: str) -> str:
+    """A literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name of SQL in its quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def scan(found: Source, *, whole: bool) -> str:
+    """The SQL that reads an object of a format that DuckDB reads.
+
+    Args:
+        found: the object.
+        whole: look at all of it to tell the types of its columns, not at its beginning only.
+    """
+    kind = found.content.type
+    if kind == "PARQUET":
+        return f"read_parquet({quoted(found.path)})"
+    if kind == "JSON":
+        return _call("read_json", found, _json(found.content, whole=whole))
+    return _call("read_csv", found, csv_options(found.content, whole=whole))
+
+
+def _call(function: str, found: Source, options: Mapping[str, str]) -> str:
+    given = {**options, "compression": quoted(found.compression)}
+    return f"{function}({quoted(found.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
+
+
+def _json(content: Content, *, whole: bool) -> dict[str, str]:
+    options = {"format": "'auto'"}
+    if content.get("SPLIT_ROOT_ARRAY") is False:
+        options = {"format": "'unstructured'", "records": "false"}
+    return options | ({"sample_size": "-1", "maximum_object_size": str(_LARGEST_RECORD)} if whole else {})
+
+
+def csv_options(content: Content, *, whole: bool) -> dict[str, str]:
+    """Arguments of read_csv."""
+    options: dict[str, Any] = {}
+    delimiter = "\t" if content.type == "TSV" else content.get("DELIMITER")
+    if delimiter:
+        options["delim"] = quoted(delimiter)
+    names = content.get("HEADER_LINE") or content.get("HEADER")
+    if isinstance(names, tuple):
+        options |= {"header": "false", "names": f"[{', '.join(map(quoted, names))}]"}
+    else:
+        options["header"] = "false" if names is False else "true"
+    if content.get("INFER_TYPES") is False:
+        options["all_varchar"] = "true"
+    if escape := content.get("QUOTE_ESCAPE_CHAR"):
+        options |= {"quote": "'\"'", "escape": quoted(escape)}
+    if (null := content.get("NULL_VALUE")) is not None:
+        options["nullstr"] = f"[{', '.join(dict.fromkeys(map(quoted, (null, ''))))}]"
+    return options | ({"sample_size": "-1"} if whole else {})

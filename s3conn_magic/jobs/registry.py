@@ -1,0 +1,171 @@
+"""The session's jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import S3ConnError, StatementInterrupted
+from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
+from s3conn_magic.language.catalog import job_not_found
+from s3conn_magic.language.plans import Usage
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.language.jobs.plans import CreateJob
+    from s3conn_magic.listing import Progress
+    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.tables import Table
+
+    _Report = Callable[[Progress], None] | None
+
+
+class Jobs:
+    """Jobs by name without case, in the order of their making.
+
+    Args:
+        engine_of: gives what runs them.
+        connections: the session's; each job is a usage of those that it needs.
+        depends: is told of each table that has got rows.
+    """
+
+    def __init__(
+        self, engine_of: Callable[[], Engine], connections: Registry, depends: Callable[[Table], None]
+    ) -> None:
+        self._engine_of = engine_of
+        self._depends = depends
+        self._connections = connections
+        self._jobs: dict[str, Job] = {}
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs.values())
+
+    def get(self, name: str) -> Job:
+        """The job of that name.
+
+        Raises:
+            JobNotFoundError: there is none.
+        """
+        found = self._jobs.get(name.casefold())
+        if found is None:
+            raise job_not_found(name, [one.name for one in self])
+        return found
+
+    def create(self, plan: CreateJob, report: _Report = None) -> Outcome:
+        """Make a job and run it.
+
+        Raises:
+            StatementInterrupted: the user stopped it; the job is there, and RUN JOB goes on.
+            S3ConnError: the run failed as a whole; there is no job.
+        """
+        job = Job(plan, self._connections.get(plan.connection))
+        key = plan.name.casefold()
+        self._jobs[key] = job
+        for name in {plan.connection, *plan.others}:
+            self._connections.depend(name, Usage("job", plan.name))
+        try:
+            return self.run(plan.name, report)
+        except StatementInterrupted as error:
+            error.hint = f"The job {plan.name} was made: RUN JOB {plan.name}; goes on."
+            raise
+        except BaseException:
+            self.forget(plan.name)
+            raise
+
+    def run(self, name: str, report: _Report = None) -> Outcome:
+        """Run a job.
+
+        Raises:
+            S3ConnError: the run failed as a whole, or was stopped; what was done before stays counted.
+        """
+        job = self.get(name)
+        job.runs += 1
+        job.last_run = datetime.now(UTC)
+        run, outcome = Run(job, job.runs, job.last_run, report), Outcome()
+        try:
+            self._steps(job)(run, self._engine_of(), outcome)
+        except StatementInterrupted as error:
+            job.state = "interrupted"
+            error.notes += (_so_far(job, outcome),)
+            raise
+        except S3ConnError as error:
+            job.state = "failed"
+            _note(run, error)
+            raise
+        except KeyboardInterrupt:
+            job.state = "interrupted"
+            failure = StatementInterrupted(f"the job {job.name} was interrupted", notes=(_so_far(job, outcome),))
+        except BaseException:
+            job.state = "failed"
+            raise
+        else:
+            job.state = "errors" if outcome.failed else "ok"
+            self._settle(job, outcome)
+            return outcome
+        finally:
+            job.add(outcome)
+            if job.plan.kind == "COPY":
+                self._note_table(job)
+        raise failure
+
+    def _note_table(self, job: Job) -> None:
+        """Have the table of a COPY among those of the session, where there is one now."""
+        from s3conn_magic.jobs.tables import Table as Columns
+
+        engine = self._engine_of()
+        if Columns(engine.database, job.plan.table).columns():
+            self._depends(engine.tables.loaded(job.plan.table, (job.connection.name,)))
+
+    def _steps(self, job: Job) -> Callable[[Run, Engine, Outcome], None]:
+        if job.plan.kind == "COPY":
+            from s3conn_magic.jobs.copying import run_copy
+
+            return run_copy
+        from s3conn_magic.jobs.inserting import run_insert
+
+        return run_insert
+
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        if outcome.window:
+            job.done_until = outcome.window[1]
+        if job.plan.kind == "INSERT":
+            job.resolve(job.plan.location.uri)
+        for name in outcome.connections:
+            if name in self._connections:
+                self._connections.depend(name, Usage("job", job.name))
+
+    def drop(self, name: str) -> Job:
+        """Forget a job and what it has loaded; tables and objects stay.
+
+        Raises:
+            JobNotFoundError: there is none.
+        """
+        job = self.get(name)
+        if job.plan.kind == "COPY":
+            from s3conn_magic.jobs.ledger import Ledger
+
+            engine = self._engine_of()
+            engine.run("", "", lambda: Ledger(engine.database, job).clear())
+        self.forget(name)
+        return job
+
+    def forget(self, name: str) -> None:
+        """Take a job out of the session."""
+        job = self._jobs.pop(name.casefold(), None)
+        if job is not None:
+            self._connections.release(Usage("job", job.name))
+
+
+def _so_far(job: Job, outcome: Outcome) -> str:
+    if job.plan.kind == "INSERT":
+        return f"{visible(outcome.written)} is there, whole." if outcome.written else "Nothing was written."
+    return f"{outcome.objects:,} objects are loaded, whole ({outcome.rows:,} rows); none is there in part."
+
+
+def _note(run: Run, error: S3ConnError) -> None:
+    """Keep why a run failed as a whole."""
+    job = run.job
+    job.failures.append(Failure(run.number, datetime.now(UTC), job.plan.location.uri, "", error.message))

@@ -1,0 +1,84 @@
+"""The table of a COPY FROM: it gets the columns that objects have, and as wide as they need be."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.jobs.job import OBJECT_COLUMN
+from s3conn_magic.jobs.readers import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
+_TIME = re.compile(r"DATE|TIMESTAMP( WITH TIME ZONE|_S|_MS|_NS)?")
+_NESTED = re.compile(r".*\[\d*\]|STRUCT\(.*\)|MAP\(.*\)", re.DOTALL)
+_FAMILIES = (_NUMBER, _TIME, _NESTED)
+_TEXTS = {"VARCHAR", "JSON"}
+_COLUMNS = (
+    "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
+    " AND schema_name = 'main' AND lower(table_name) = lower(?) ORDER BY column_index"
+)
+
+
+class Table:
+    """A table by its name, as the database has it."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:
+        self._database = database
+        self.name = name
+
+    @property
+    def sql(self) -> str:
+        """The name in a statement."""
+        return f"main.{identifier(self.name)}"
+
+    def columns(self) -> dict[str, str]:
+        """Types by the name of the column; empty when there is no such table."""
+        return dict(self._database.execute(_COLUMNS, [self.name]).fetchall())
+
+    def fit(self, wanted: Mapping[str, str]) -> None:
+        """Make the table, or have it take rows of these columns without loss.
+
+        Raises:
+            QueryError: a column's values do not go into the table's column of that name.
+        """
+        there = self.columns()
+        wanted = {**wanted, OBJECT_COLUMN: "VARCHAR"}
+        if not there:
+            self._make(wanted)
+            return
+        names = {name.casefold(): name for name in there}
+        for name, kind in wanted.items():
+            if (old := names.get(name.casefold())) is None:
+                self._alter(f"ADD COLUMN {identifier(name)} {kind}")
+            elif (wider := self._wider(old, there[old], kind)) != there[old]:
+                self._alter(f"ALTER COLUMN {identifier(old)} SET DATA TYPE {wider}")
+
+    def _make(self, wanted: Mapping[str, str]) -> None:
+        columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in wanted.items())
+        self._database.execute(f"CREATE TABLE {self.sql} ({columns})")
+
+    def _alter(self, change: str) -> None:
+        self._database.execute(f"ALTER TABLE {self.sql} {change}")
+
+    def _wider(self, name: str, there: str, kind: str) -> str:
+        """The type that holds the values of both."""
+        if kind in {there, '"NULL"'} or there == "VARCHAR":
+            return there
+        if there == '"NULL"':
+            return kind
+        if {there, kind} <= _TEXTS:
+            return "VARCHAR"
+        if "JSON" in {there, kind}:
+            return there
+        if not any(family.fullmatch(there) and family.fullmatch(kind) for family in _FAMILIES):
+            raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table")
+        ((_, wider, *_),) = self._database.execute(
+            f"DESCRIBE SELECT NULL::{there} AS x UNION ALL SELECT NULL::{kind}"
+        ).fetchall()
+        return str(wider)

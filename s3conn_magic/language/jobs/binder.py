@@ -1,0 +1,274 @@
+"""Statements about jobs → plans."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial, singledispatchmethod
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import ReadOnlyConnectionError
+from s3conn_magic.language import plans
+from s3conn_magic.language.catalog import job_exists, job_not_found
+from s3conn_magic.language.jobs import plans as jobs
+from s3conn_magic.language.jobs import statements as tree
+from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
+from s3conn_magic.language.jobs.values import Content, Word
+from s3conn_magic.language.spelling import listed, related
+from s3conn_magic.language.statements import Name
+from s3conn_magic.language.tokens import Span
+from s3conn_magic.locations import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from s3conn_magic.language.binding import Binding
+    from s3conn_magic.language.catalog import Known
+    from s3conn_magic.language.statements import SqlText
+
+_NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
+_MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
+_UNCHANGED = "Operation resulted in no change"
+_ONLY_PARQUET = "SNAPPY"
+
+
+class JobBinder:
+    """Binds the statements about jobs of one cell.
+
+    Args:
+        binding: reads values.
+        known: the connections there are, by folded name; a job that is made becomes a usage of its connections.
+        existing: the connection of a name, or the error that there is none.
+        made: is told of each table that a job loads into.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        known: dict[str, Known],
+        existing: Callable[[Name], Known],
+        made: Callable[[str], None],
+    ) -> None:
+        self._binding = binding
+        self._known = known
+        self._existing = existing
+        self._made = made
+
+    def _jobs(self) -> dict[str, str]:
+        """Names of the jobs, by folded name."""
+        usages = [usage for one in self._known.values() for usage in one.usages if usage.kind == "job"]
+        return {usage.name.casefold(): usage.name for usage in usages}
+
+    @singledispatchmethod
+    def bind(self, statement: tree.JobStatement) -> plans.Plan:
+        """The plan of a statement.
+
+        Raises:
+            BindError, ConnectionNotFoundError, ReadOnlyConnectionError: with the place.
+        """
+        raise NotImplementedError(type(statement).__name__)
+
+    @bind.register
+    def _copy(self, statement: tree.CreateCopyJob) -> plans.Plan:
+        *ignored, table = statement.into.parts
+        plan = self._create(statement, "COPY", {"table": table})
+        if not isinstance(plan, jobs.CreateJob):
+            return plan
+        self._made(table)
+        self._depend(plan.connection, plans.Usage("table", table))
+        note = f"{'.'.join(ignored)}: accepted, without effect on one machine; the table is {table}." if ignored else ""
+        return replace(plan, note="\n".join(one for one in (plan.note, note) if one))
+
+    @bind.register
+    def _insert(self, statement: tree.CreateInsertJob) -> plans.Plan:
+        query = statement.query
+        others = tuple(dict.fromkeys(self._mentioned(query)))
+        locate = partial(self._binding.place_within, query.span)
+        return self._create(statement, "INSERT", {"text": query.value.reveal(), "locate": locate, "others": others})
+
+    def _mentioned(self, query: SqlText) -> Iterable[str]:
+        """The connections that a query names in its locations."""
+        for found in _MENTIONED.finditer(query.value.reveal()):
+            at = query.span.start + found.start(1)
+            yield self._existing(Name(found[1], Span(at, at + len(found[1])))).name
+
+    def _create(self, statement: Any, kind: Kind, particular: Mapping[str, Any]) -> plans.Plan:
+        place, name = self._binding.beginning(statement), statement.name
+        connection = self._existing(statement.connection)
+        options, where = self._options(statement.settings, kind)
+        note = _idle(options)
+        location = self._location(options, where, statement)
+        self._check(options, where, kind)
+        self._check_writing(connection, options, kind, statement.connection.span)
+        if old := self._jobs().get(name.folded):
+            if statement.if_not_exists:
+                return plans.NoChange(place=place, message=f"{_UNCHANGED}: the job {old} exists already.")
+            raise job_exists(old).at(self._binding.place(name.span))
+        for used in {connection.name, *particular.get("others", ())}:
+            self._depend(used, plans.Usage("job", name.text))
+        return jobs.CreateJob(
+            place=place,
+            name=name.text,
+            kind=kind,
+            connection=connection.name,
+            location=location,
+            options=options,
+            note=note,
+            **particular,
+        )
+
+    def _depend(self, connection: str, usage: plans.Usage) -> None:
+        found = self._known[connection.casefold()]
+        if usage not in found.usages:
+            self._known[connection.casefold()] = found._replace(usages=(*found.usages, usage))
+
+    # Options
+
+    def _options(self, settings: tuple[tree.JobSetting, ...], kind: Kind) -> tuple[dict[str, Any], dict[str, Span]]:
+        """Values that have been read, and where each option is written."""
+        values: dict[str, Any] = {}
+        where: dict[str, Span] = {}
+        for setting in settings:
+            option = self._option(setting.name, kind)
+            if option.name in where:
+                first = self._binding.place(where[option.name])
+                message = f"{option.name} is given twice: first in line {first.line}, column {first.column}"
+                raise self._binding.error(message, setting.name.span, hint=f"Keep one {option.name}.")
+            where[option.name] = setting.name.span
+            values[option.name] = self._read(option, setting)
+        return values, where
+
+    def _option(self, name: Name, kind: Kind) -> JobOption:
+        option = find_job_option(name.text)
+        if option is None:
+            near = related(name.text, JOB_OPTION_NAMES)
+            known = [one.name for one in JOB_OPTIONS if kind in one.kinds and one.effect]
+            hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
+            raise self._binding.error("unknown option of a job", name.span, hint=hint)
+        if kind not in option.kinds:
+            (other,) = option.kinds
+            raise self._binding.error(
+                f"{option.name} is an option of {_NAMES[other]}, not of {_NAMES[kind]}", name.span
+            )
+        return option
+
+    def _read(self, option: JobOption, setting: tree.JobSetting) -> Any:
+        if setting.value is None:
+            return True
+        raw = self._raw(setting.value)
+        try:
+            return option.read(raw)
+        except ValueError as error:
+            reason = str(error)
+        raise self._binding.error(f"{option.name} takes {option.takes}: {reason}", setting.value.span)
+
+    def _raw(self, value: Any) -> Any:
+        if isinstance(value, Name):
+            return Word(value.text)
+        if isinstance(value, tree.Expression):
+            return value.value.reveal()
+        if isinstance(value, tree.Interval):
+            return value.value
+        if not isinstance(value, tree.Group):
+            found = self._binding.value(value)
+            return tuple(found) if isinstance(found, list) else found
+        if any(isinstance(one, tree.JobSetting) for one in value.items):
+            return self._settings(value)
+        return tuple(map(self._raw, value.items))
+
+    def _settings(self, group: tree.Group) -> dict[str, Any]:
+        """`NAME = value` of a group; names of columns, which make expressions, stay as written."""
+        found: dict[str, Any] = {}
+        for one in group.items:
+            if not isinstance(one, tree.JobSetting):
+                raise self._binding.error("a value stands among settings NAME = value", one.span)
+            name = one.name.text if isinstance(one.value, tree.Expression) else one.name.text.upper()
+            if name in found:
+                raise self._binding.error("this is given twice", one.name.span, hint="Keep one.")
+            found[name] = self._raw(one.value)
+        return found
+
+    def _location(self, options: dict[str, Any], where: Mapping[str, Span], statement: Any) -> Location:
+        text, bucket = options.pop("LOCATION", None), options.pop("BUCKET", None)
+        prefix = options.pop("PREFIX", None)
+        if text is not None and (bucket is not None or prefix is not None):
+            clash = "BUCKET" if bucket is not None else "PREFIX"
+            raise self._binding.error(f"{clash} does not go with LOCATION", where[clash], hint="Give one of the two.")
+        if text is None and bucket is None:
+            span = where.get("PREFIX", statement.connection.span)
+            hint = "Add LOCATION = 's3://bucket/folder/' behind the connection's name."
+            raise self._binding.error("a job needs a LOCATION, or a BUCKET", span, hint=hint)
+        span = where["LOCATION" if text is not None else "BUCKET"]
+        try:
+            found = Location.parse(text) if text is not None else Location(bucket, (prefix or "").removeprefix("/"))
+        except ValueError as error:
+            reason = str(error)
+        else:
+            return found
+        raise self._binding.error(f"this is not a location: {reason}", span)
+
+    def _check(self, options: Mapping[str, Any], where: Mapping[str, Span], kind: Kind) -> None:
+        for name in options:
+            option = find_job_option(name)
+            missing = [one for one in option.requires if one not in where] if option else []
+            if missing:
+                raise self._binding.error(f"{name} needs {listed(missing, 'and')} too", where[name])
+        content = options.get("FILE_FORMAT" if kind == "INSERT" else "CONTENT_TYPE")
+        named = content.type if isinstance(content, Content) else "PARQUET"
+        compression = options.get("COMPRESSION")
+        if compression == _ONLY_PARQUET and named not in {"PARQUET", "AUTO"}:
+            hint = "COMPRESSION = GZIP or ZSTD compress text."
+            raise self._binding.error(f"SNAPPY does not go with {named}", where["COMPRESSION"], hint=hint)
+        start, end = options.get("START_FROM"), options.get("END_AT")
+        if not isinstance(start, str | None) and not isinstance(end, str | None) and start >= end:
+            raise self._binding.error("END_AT is not later than START_FROM", where["END_AT"])
+
+    def _check_writing(self, found: Known, options: Mapping[str, Any], kind: Kind, span: Span) -> None:
+        what = "INSERT INTO S3" if kind == "INSERT" else "DELETE_FILES_AFTER_LOAD"
+        read_only = found.options.get("READ_ONLY")
+        if read_only is None or not read_only.value or (kind == "COPY" and not options.get(what)):
+            return
+        raise ReadOnlyConnectionError(
+            f"the connection {found.name} is READ_ONLY: {what} was refused, nothing was sent",
+            hint="Use a connection that was created without READ_ONLY = TRUE.",
+            place=self._binding.place(span),
+        )
+
+    # The rest
+
+    @bind.register
+    def _run(self, statement: tree.RunJob) -> plans.Plan:
+        return jobs.RunJob(place=self._binding.beginning(statement), name=self._job(statement.name))
+
+    @bind.register
+    def _drop(self, statement: tree.DropJob) -> plans.Plan:
+        place, name = self._binding.beginning(statement), statement.name
+        if statement.if_exists and name.folded not in self._jobs():
+            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no job {name.text}.")
+        found = self._job(name)
+        for key, one in self._known.items():
+            usages = tuple(usage for usage in one.usages if (usage.kind, usage.name) != ("job", found))
+            self._known[key] = one._replace(usages=usages) if usages != one.usages else one
+        return jobs.DropJob(place=place, name=found)
+
+    @bind.register
+    def _show(self, statement: tree.ShowJobs) -> plans.Plan:
+        return jobs.ShowJobs(place=self._binding.beginning(statement), like=statement.like)
+
+    @bind.register
+    def _show_errors(self, statement: tree.ShowJobErrors) -> plans.Plan:
+        return jobs.ShowJobErrors(place=self._binding.beginning(statement), name=self._job(statement.name))
+
+    def _job(self, name: Name) -> str:
+        there = self._jobs()
+        if found := there.get(name.folded):
+            return found
+        raise job_not_found(name.text, list(there.values())).at(self._binding.place(name.span))
+
+
+def _idle(options: dict[str, Any]) -> str:
+    """Take away the options that have no effect here, and say so."""
+    names = [name for name in options if not find_job_option(name).effect]  # type: ignore[union-attr] # they were found
+    for name in names:
+        del options[name]
+    return f"{listed(names, 'and')}: accepted, without effect on one machine." if names else ""

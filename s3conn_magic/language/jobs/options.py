@@ -1,0 +1,256 @@
+"""The one table of the options of jobs. Grammar, binder, `HELP` and the generated reference read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from s3conn_magic.language.jobs import values
+from s3conn_magic.language.values import boolean, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Kind = Literal["COPY", "INSERT"]
+BOTH: tuple[Kind, ...] = ("COPY", "INSERT")
+COPY: tuple[Kind, ...] = ("COPY",)
+INSERT: tuple[Kind, ...] = ("INSERT",)
+
+
+@dataclass(frozen=True, slots=True)
+class JobOption:
+    """One option.
+
+    Attributes:
+        name: as it is written, in whatever case.
+        read: turns a raw value into the stored one; raises ValueError with what is wanted.
+        takes: what is written after `=`.
+        help: one sentence.
+        default: what holds when it is not given, in words.
+        example: a value as one would write it.
+        kinds: the jobs that have it: COPY FROM, INSERT INTO, or both.
+        effect: False for what is Upsolver's and has no meaning on one machine; accepted, with a note.
+        switch: whether it may stand alone, for TRUE.
+        excludes: options that must not be there too.
+        requires: options that must be there too.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    takes: str
+    help: str
+    default: str
+    example: str
+    kinds: tuple[Kind, ...]
+    effect: bool = True
+    switch: bool = False
+    excludes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+
+
+def _idle(name: str, help_: str, example: str, kinds: tuple[Kind, ...] = BOTH) -> JobOption:
+    return JobOption(name, values.anything, "any value", help_, "none", example, kinds, effect=False)
+
+
+_LOCATIONS = (
+    JobOption(
+        "LOCATION",
+        text,
+        "an s3:// location",
+        "Where a COPY FROM reads, every object whose key begins so, or where an INSERT INTO writes; this or BUCKET.",
+        "none",
+        "'s3://bucket/folder/'",
+        BOTH,
+        excludes=("BUCKET", "PREFIX"),
+    ),
+    JobOption("BUCKET", values.bucket, "a bucket's name", "The older form of LOCATION.", "none", "'bucket'", BOTH),
+    JobOption(
+        "PREFIX",
+        values.prefix,
+        "the beginning of keys",
+        "Goes with BUCKET.",
+        "the whole bucket",
+        "'folder/'",
+        BOTH,
+        requires=("BUCKET",),
+    ),
+)
+_READING = (
+    JobOption(
+        "CONTENT_TYPE",
+        values.content_type,
+        "AUTO, CSV, TSV, JSON, PARQUET, ORC, SPLIT_LINES, REGEX or FIXED_WIDTH, or (TYPE = … and its settings)",
+        "Format of the objects. CSV and TSV take DELIMITER (CSV), HEADER, HEADER_LINE, INFER_TYPES, NULL_VALUE,"
+        " QUOTE_ESCAPE_CHAR, MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS; JSON SPLIT_ROOT_ARRAY; SPLIT_LINES PATTERN, the"
+        " text between two lines; REGEX PATTERN and MULTILINE; FIXED_WIDTH COLUMNS.",
+        "AUTO: by the name and the first bytes of each object",
+        "(TYPE = CSV DELIMITER = ';')",
+        COPY,
+    ),
+    JobOption(
+        "FILE_PATTERN",
+        values.pattern,
+        "a regular expression",
+        "Only objects whose key below the location it matches as a whole are loaded.",
+        "every object",
+        r"'.*\.parquet'",
+        COPY,
+    ),
+    JobOption(
+        "FILE_SUFFIX",
+        text,
+        "text",
+        "Only objects whose key ends so are loaded.",
+        "every object",
+        "'.json.gz'",
+        COPY,
+    ),
+    JobOption(
+        "INITIAL_LOAD_PREFIX",
+        values.prefix,
+        "the beginning of keys",
+        "The first run also loads the objects below this prefix of the bucket, whatever FILE_PATTERN, FILE_SUFFIX,"
+        " START_FROM and DATE_PATTERN say.",
+        "none",
+        "'history/'",
+        COPY,
+    ),
+    JobOption(
+        "INITIAL_LOAD_PATTERN",
+        values.pattern,
+        "a regular expression",
+        "FILE_PATTERN of INITIAL_LOAD_PREFIX; without that, of the location in the first run.",
+        "every object",
+        r"'.*LOAD.*\.csv'",
+        COPY,
+    ),
+    JobOption(
+        "EXCLUDE_COLUMNS",
+        values.names,
+        "one name of a column or more, * for any characters",
+        "Columns that are not loaded.",
+        "none",
+        "('email', 'debug_*')",
+        COPY,
+    ),
+    JobOption(
+        "COLUMN_TRANSFORMATIONS",
+        values.transformations,
+        "(column = expression, …)",
+        "Columns that are made of the object's, in DuckDB's SQL; one of the same name is replaced.",
+        "none",
+        "(email = sha256(email), total = price * quantity)",
+        COPY,
+    ),
+    JobOption(
+        "DELETE_FILES_AFTER_LOAD",
+        boolean,
+        "TRUE or FALSE",
+        "Delete an object when all of its rows are in the table; a READ_ONLY connection refuses that.",
+        "FALSE",
+        "TRUE",
+        COPY,
+    ),
+    JobOption(
+        "SKIP_VALIDATIONS",
+        values.validations,
+        "ALL or EMPTY_PATH",
+        "Make the job though there is nothing at its location yet.",
+        "a location without objects is refused",
+        "('EMPTY_PATH')",
+        BOTH,
+    ),
+)
+_WRITING = (
+    JobOption(
+        "FILE_FORMAT",
+        values.file_format,
+        "PARQUET, CSV, TSV or JSON (one object a line), or (TYPE = … and its settings)",
+        "Format of the objects that are written. CSV takes DELIMITER and HEADER, TSV takes HEADER.",
+        "PARQUET",
+        "(TYPE = CSV HEADER = TRUE)",
+        INSERT,
+    ),
+    JobOption(
+        "OUTPUT_OFFSET",
+        values.interval,
+        "a number of MINUTES, HOURS or DAYS",
+        "Added to the time that DATE_PATTERN names.",
+        "0",
+        "1 HOUR",
+        INSERT,
+        requires=("DATE_PATTERN",),
+    ),
+    JobOption(
+        "MAP_COLUMNS_BY_NAME",
+        boolean,
+        "nothing, TRUE or FALSE",
+        "Columns keep the names that the SELECT gives them, as they do in any case.",
+        "TRUE",
+        "TRUE",
+        INSERT,
+        switch=True,
+    ),
+)
+_SHARED = (
+    JobOption(
+        "COMPRESSION",
+        values.choice("AUTO", "NONE", "GZIP", "SNAPPY", "ZSTD", refused=("LZO", "KCL", "SNAPPY_UNFRAMED")),
+        "AUTO, NONE, GZIP, ZSTD or SNAPPY",
+        "How objects are compressed; SNAPPY is for Parquet only.",
+        "COPY FROM: by the first bytes of each object; INSERT INTO: SNAPPY for Parquet, NONE for the others",
+        "GZIP",
+        BOTH,
+    ),
+    JobOption(
+        "DATE_PATTERN",
+        values.date_pattern,
+        "a date as Java writes it, of yyyy, yy, MM, dd, DDD, HH, mm and ss",
+        "COPY FROM: the date right behind the location in each key, which START_FROM and END_AT then go by."
+        " INSERT INTO: the folder below the location, the time of the run in UTC.",
+        "none",
+        "'yyyy/MM/dd/HH'",
+        BOTH,
+    ),
+    JobOption(
+        "START_FROM",
+        values.start,
+        "NOW, BEGINNING or a time",
+        "COPY FROM: objects of before, by the date in the key or when they were written, are not loaded."
+        " INSERT INTO: what run_start_time() is in the first run.",
+        "BEGINNING",
+        "'2026-11-01'",
+        BOTH,
+    ),
+    JobOption(
+        "END_AT",
+        values.end,
+        "NOW or a time",
+        "COPY FROM: objects from then on are not loaded. INSERT INTO: run_end_time() is never later.",
+        "never",
+        "'2026-12-01T00:00:00Z'",
+        BOTH,
+    ),
+    JobOption("COMMENT", text, "text", "Free text shown with the job.", "none", "'hourly events'", BOTH),
+)
+_IDLE = (
+    _idle("COMPUTE_CLUSTER", "Upsolver's cluster that runs the job.", '"Default Compute"'),
+    _idle("RUN_PARALLELISM", "Upsolver's number of shards that run the job.", "4"),
+    _idle("RUN_INTERVAL", "How often Upsolver runs the job; here RUN JOB does.", "5 MINUTES"),
+    _idle("COMMIT_INTERVAL", "How often Upsolver commits; here each object is committed.", "5 MINUTES", COPY),
+    _idle("MAX_DELAY", "How late Upsolver looks for objects; here each run lists all.", "1 HOUR", COPY),
+    _idle("SQS_QUEUE_NAME", "Queue by which Upsolver hears of new objects.", "'queue'", COPY),
+    _idle("SQS_KMS_KEY", "Key of that queue.", "'alias/queue'", COPY),
+    _idle("AGGREGATION_PARALLELISM", "Upsolver's number of shards of an aggregation.", "4", INSERT),
+    _idle("ALLOW_CARTESIAN_PRODUCTS", "Upsolver's leave for a join without a condition.", "TRUE", INSERT),
+    _idle("ADD_MISSING_COLUMNS", "Upsolver's leave to add columns; objects have those of the SELECT.", "TRUE", INSERT),
+)
+
+JOB_OPTIONS: tuple[JobOption, ...] = (*_LOCATIONS, *_READING, *_WRITING, *_SHARED, *_IDLE)
+_BY_NAME = {option.name: option for option in JOB_OPTIONS}
+JOB_OPTION_NAMES = tuple(_BY_NAME)
+
+
+def find_job_option(name: str) -> JobOption | None:
+    """The option of that name, in whatever case."""
+    return _BY_NAME.get(name.upper())

@@ -1,0 +1,272 @@
+"""What the value of a job's option must look like.
+
+Each function takes the raw value of a statement (str, bool, int, timedelta, `Word` for a bare word, a tuple for a list,
+a dict of settings where a group holds some) and gives the stored one. It raises ValueError with what is wanted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from s3conn_magic.language.jobs.dates import DatePattern
+from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.values import boolean, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+BUCKET_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_CONTROLS = {r"\t": "\t", r"\n": "\n"}
+_UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+
+Moment = Literal["NOW", "BEGINNING"] | datetime
+
+
+class Word(str):
+    """A bare word, where text would stand in quotes."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """How the content of objects is read, or written.
+
+    Attributes:
+        type: `AUTO`, or the name of a format.
+        settings: what was given in the parentheses, by name.
+    """
+
+    type: str
+    settings: Mapping[str, Any]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A setting, or the default."""
+        return self.settings.get(name, default)
+
+
+def choice(*allowed: str, refused: tuple[str, ...] = ()) -> Callable[[Any], str]:
+    """One of some words, with or without quotes; the refused ones are Upsolver's and not to be had here."""
+
+    def read(value: Any) -> str:
+        word = text(value).upper()
+        if word in refused:
+            raise ValueError(f"{word} is not supported here; there are {listed(allowed, 'and')}")
+        if word not in allowed:
+            near = nearest(word, allowed)
+            raise ValueError(f"did you mean {near}?" if near else f"there are {listed(allowed, 'and')}")
+        return word
+
+    return read
+
+
+def anything(value: Any) -> Any:
+    """Whatever is written: the option has no effect here."""
+    return value
+
+
+def whole(value: Any) -> int:
+    """A whole number that is at least 1."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError("this is none")
+
+
+def interval(value: Any) -> timedelta:
+    """A number of minutes, hours or days; 0 needs no unit."""
+    if isinstance(value, timedelta):
+        return value
+    if value == 0 and not isinstance(value, bool):
+        return timedelta()
+    raise ValueError("it looks like 5 MINUTES")
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """One name or more, each with or without quotes."""
+    items = value if isinstance(value, tuple) else (value,)
+    if not items or not all(isinstance(one, str) and one for one in items):
+        raise ValueError("it looks like ('a', 'b')")
+    return tuple(dict.fromkeys(map(str, items)))
+
+
+def prefix(value: Any) -> str:
+    """The beginning of keys."""
+    return text(value)
+
+
+def bucket(value: Any) -> str:
+    """A bucket's name."""
+    if not BUCKET_FORM.fullmatch(text(value)):
+        raise ValueError("a bucket's name has 3 to 63 letters, digits, dots and hyphens")
+    return str(value)
+
+
+def pattern(value: Any) -> str:
+    """A regular expression."""
+    try:
+        re.compile(text(value))
+    except re.error as error:
+        reason = str(error)
+    else:
+        return str(value)
+    raise ValueError(f"as a regular expression it is wrong: {reason}")
+
+
+def date_pattern(value: Any) -> DatePattern:
+    """A date pattern as Java writes it."""
+    return DatePattern.parse(text(value))
+
+
+def _moment(value: Any, words: tuple[str, ...]) -> Moment:
+    word = text(value).upper()
+    if word in words:
+        return word  # type: ignore[return-value] # it is one of the two
+    form = f"it is {' or '.join(words)}, or looks like '2026-11-25' or '2026-11-25T13:45:00Z'; without a zone it is UTC"
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(form) from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def start(value: Any) -> Moment:
+    """NOW, BEGINNING or a time."""
+    return _moment(value, ("NOW", "BEGINNING"))
+
+
+def end(value: Any) -> Moment:
+    """NOW or a time."""
+    return _moment(value, ("NOW",))
+
+
+def transformations(value: Any) -> tuple[tuple[str, str], ...]:
+    """Columns and the expressions that make them."""
+    if isinstance(value, dict) and value and all(isinstance(one, str) for one in value.values()):
+        return tuple(value.items())
+    raise ValueError("it looks like (total = price * quantity)")
+
+
+def delimiter(value: Any) -> str:
+    r"""One character or a few; `\t` and `\u0001` are written out."""
+    found = _UNICODE.sub(lambda one: chr(int(one[1], 16)), _CONTROLS.get(text(value), str(value)))
+    if 1 <= len(found) <= 4:  # noqa: PLR2004 - what the readers take
+        return found
+    raise ValueError("it has one to four characters")
+
+
+def character(value: Any) -> str:
+    """One character."""
+    if len(text(value)) == 1:
+        return str(value)
+    raise ValueError("it is one character")
+
+
+def header(value: Any) -> bool | tuple[str, ...]:
+    """The names of the columns, or whether the first row has them."""
+    return value if isinstance(value, bool) else names(value)
+
+
+def header_line(value: Any) -> tuple[str, ...]:
+    """The names of the columns in one text, by commas."""
+    return names(tuple(one.strip() for one in text(value).split(",")))
+
+
+def fields(value: Any) -> tuple[tuple[str, int, int], ...]:
+    """Columns of fixed width: name, first and last character, from 0 on."""
+    items = value if isinstance(value, tuple) else (value,)
+    found = tuple(_field(one) for one in items)
+    if not found:
+        raise ValueError(_FIELD_FORM)
+    return found
+
+
+def untyped(value: Any) -> bool:
+    """FALSE: the columns of these formats are text."""
+    if boolean(value):
+        raise ValueError("columns of this format are text; COLUMN_TRANSFORMATIONS can cast them")
+    return False
+
+
+_FIELD_FORM = "it looks like ((COLUMN_NAME = 'a', START_INDEX = 0, END_INDEX = 9), …)"
+
+
+def _field(value: Any) -> tuple[str, int, int]:
+    if not isinstance(value, dict) or set(value) != {"COLUMN_NAME", "START_INDEX", "END_INDEX"}:
+        raise ValueError(_FIELD_FORM)
+    name, first, last = value["COLUMN_NAME"], value["START_INDEX"], value["END_INDEX"]
+    if not isinstance(name, str) or not isinstance(first, int) or not isinstance(last, int) or not 0 <= first <= last:
+        raise ValueError(_FIELD_FORM)
+    return str(name), first, last
+
+
+_TEXT_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "INFER_TYPES": boolean,
+    "HEADER": header,
+    "HEADER_LINE": header_line,
+    "QUOTE_ESCAPE_CHAR": character,
+    "NULL_VALUE": text,
+    "MAX_COLUMNS": whole,
+    "ALLOW_DUPLICATE_HEADERS": boolean,
+}
+READ_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "AUTO": {},
+    "CSV": {**_TEXT_SETTINGS, "DELIMITER": delimiter},
+    "TSV": _TEXT_SETTINGS,
+    "JSON": {"SPLIT_ROOT_ARRAY": boolean},
+    "PARQUET": {},
+    "ORC": {},
+    "SPLIT_LINES": {"PATTERN": text},
+    "REGEX": {"PATTERN": pattern, "MULTILINE": boolean, "INFER_TYPES": untyped},
+    "FIXED_WIDTH": {"COLUMNS": fields, "INFER_TYPES": untyped},
+}
+"""What may stand beside TYPE in CONTENT_TYPE."""
+NEEDED = {"REGEX": "PATTERN", "FIXED_WIDTH": "COLUMNS"}
+WRITE_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    "PARQUET": {},
+    "CSV": {"DELIMITER": delimiter, "HEADER": boolean},
+    "TSV": {"HEADER": boolean},
+    "JSON": {},
+}
+"""What may stand beside TYPE in FILE_FORMAT."""
+
+
+def content_type(value: Any) -> Content:
+    """CONTENT_TYPE of a COPY FROM."""
+    return _content(value, READ_SETTINGS, ("AVRO", "AVRO_SCHEMA_REGISTRY", "XML"))
+
+
+def file_format(value: Any) -> Content:
+    """FILE_FORMAT of an INSERT INTO."""
+    return _content(value, WRITE_SETTINGS, ("AVRO",))
+
+
+def _content(value: Any, types: Mapping[str, Mapping[str, Any]], refused: tuple[str, ...]) -> Content:
+    given = dict(value) if isinstance(value, dict) else {"TYPE": value}
+    if "TYPE" not in given:
+        raise ValueError("TYPE is missing, as in (TYPE = CSV DELIMITER = ';')")
+    kind = choice(*types, refused=refused)(given.pop("TYPE"))
+    settings = {name: _setting(kind, types[kind], name, one) for name, one in given.items()}
+    if (needed := NEEDED.get(kind)) and needed not in settings:
+        raise ValueError(f"TYPE = {kind} needs {needed}")
+    if "HEADER" in settings and "HEADER_LINE" in settings:
+        raise ValueError("HEADER does not go with HEADER_LINE")
+    return Content(kind, settings)
+
+
+def _setting(kind: str, readers: Mapping[str, Callable[[Any], Any]], name: str, value: Any) -> Any:
+    if name not in readers:
+        known = listed(readers, "and") if readers else "nothing"
+        raise ValueError(f"beside TYPE = {kind} stands {known}")
+    try:
+        return readers[name](value)
+    except ValueError as error:
+        reason = str(error)
+    raise ValueError(f"{name}: {reason}")
+
+
+def validations(value: Any) -> tuple[str, ...]:
+    """What is not checked when a job is made."""
+    return tuple(choice("ALL", "EMPTY_PATH")(one) for one in names(value))

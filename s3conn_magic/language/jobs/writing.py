@@ -1,0 +1,67 @@
+"""Statements about jobs → their text, which parses to the same statements; see `language/writing.py`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import singledispatch
+from typing import Any
+
+from s3conn_magic.language.binding import quoted
+from s3conn_magic.language.jobs import statements as tree
+from s3conn_magic.language.render import name_text
+from s3conn_magic.language.statements import BooleanLiteral, IntegerLiteral, Name, StringLiteral, VariableSource
+
+
+def job_text(one: tree.JobStatement) -> str:
+    """The text of a statement about jobs, without the `;`."""
+    if isinstance(one, tree.CreateCopyJob | tree.CreateInsertJob):
+        return _created(one)
+    if isinstance(one, tree.RunJob):
+        return f"RUN JOB {name_text(one.name.text)}"
+    if isinstance(one, tree.DropJob):
+        return f"DROP JOB {'IF EXISTS ' * one.if_exists}{name_text(one.name.text)}"
+    if isinstance(one, tree.ShowJobErrors):
+        return f"SHOW JOB {name_text(one.name.text)} ERRORS"
+    if isinstance(one, tree.ShowJobs):
+        return "SHOW JOBS" if one.like is None else f"SHOW JOBS LIKE {quoted(one.like)}"
+    raise NotImplementedError(type(one).__name__)
+
+
+def _created(one: tree.CreateCopyJob | tree.CreateInsertJob) -> str:
+    head = f"CREATE {'SYNC ' * one.sync}JOB {'IF NOT EXISTS ' * one.if_not_exists}{name_text(one.name.text)} AS"
+    settings = " ".join(map(_setting, one.settings))
+    connection = name_text(one.connection.text)
+    if isinstance(one, tree.CreateCopyJob):
+        return f"{head} COPY FROM S3 {connection} {settings} INTO {'.'.join(map(_in_quotes, one.into.parts))}"
+    return f"{head} INSERT INTO S3 {connection} {settings} {one.query.value.reveal()}"
+
+
+def _setting(one: tree.JobSetting) -> str:
+    if one.value is None:
+        return one.name.text
+    name = _in_quotes(one.name.text) if isinstance(one.value, tree.Expression) else one.name.text
+    return f"{name} = {_value(one.value)}"
+
+
+@singledispatch
+def _value(value: Any) -> str:
+    raise NotImplementedError(type(value).__name__)
+
+
+_value.register(StringLiteral, lambda one: quoted(one.value.reveal()))
+_value.register(tree.Expression, lambda one: one.value.reveal())
+_value.register(BooleanLiteral, lambda one: str(one.value).upper())
+_value.register(IntegerLiteral, lambda one: str(one.value))
+_value.register(tree.Interval, lambda one: f"{one.value // timedelta(seconds=1)} SECONDS")
+_value.register(VariableSource, lambda one: f"${one.name}")
+_value.register(Name, lambda one: _in_quotes(one.text))
+
+
+@_value.register(tree.Group)
+def _(group: tree.Group) -> str:
+    items = (_setting(one) if isinstance(one, tree.JobSetting) else _value(one) for one in group.items)
+    return f"({', '.join(items)})"
+
+
+def _in_quotes(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

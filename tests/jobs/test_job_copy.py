@@ -1,0 +1,314 @@
+"""COPY FROM S3: each object once, all of its rows or none."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lakes import rows_of
+from pyarrow import orc
+
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    JobExistsError,
+    JobFailedError,
+    ReadOnlyConnectionError,
+    StatementInterrupted,
+)
+from s3conn_magic.jobs.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakes import Lake, Nursery
+
+
+def _copy(lake: Lake, options: str = "", *, job: str = "", into: str = "t") -> str:
+    return f"CREATE JOB j {job} AS COPY FROM S3 lake LOCATION = 's3://{lake.bucket}/in/' {options} INTO {into}"
+
+
+def _parquet(**columns: list[Any]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def test_a_job_loads_each_object_once(lake: Lake):
+    """The first run loads what is there; the next ones what is new, and of what was changed the new rows only."""
+    lake.put(a__csv="n,s\n1,x\n2,y\n", b__json='{"n": 3, "s": "z"}\n', c__parquet=_parquet(n=[4], s=["w"]))
+    run = lake.session()
+    assert str(run(_copy(lake))).startswith("The job j was created. Loaded 3 objects (4 rows, ")
+    assert rows_of(run) == [(1, "x"), (2, "y"), (3, "z"), (4, "w")]
+    assert str(run("RUN JOB j")) == "There was nothing new to load into t."
+    lake.put(a__csv="n,s\n1,x\n5,v\n7,u\n", d__csv="n,s\n6,q\n")
+    assert "Loaded 2 objects, of which 1 replaced an earlier version (4 rows" in str(run("RUN JOB j"))
+    assert rows_of(run) == [(1, "x"), (3, "z"), (4, "w"), (5, "v"), (6, "q"), (7, "u")]
+    assert rows_of(run, what='count(DISTINCT "$object")') == [(4,)]
+    (row,) = run("SHOW JOBS").to_dict("records")
+    counted = {name: row[name] for name in ("job", "type", "table", "state", "runs", "objects", "rows", "failed")}
+    assert list(counted.values()) == ["j", "COPY FROM S3", "t", "ok", 3, 5, 8, 0]
+
+
+def test_an_object_that_cannot_be_read_does_not_stop_the_others(lake: Lake):
+    """It is in the log with its reason until it was loaded, and none of its rows is in the table."""
+    lake.put(a__csv="n\n1\n", b__parquet=b"PAR1 and nothing", c__csv="n\n3\n")
+    run = lake.session()
+    said = str(run(_copy(lake)))
+    assert "Loaded 2 objects" in said
+    assert f"1 object failed, the first: s3://{lake.bucket}/in/b.parquet: " in said
+    assert rows_of(run) == [(1,), (3,)]
+    (failure,) = run("SHOW JOB j ERRORS").to_dict("records")
+    assert failure["location"].endswith("/in/b.parquet")
+    assert failure["error"]
+    assert not failure["resolved"]
+    assert run("SHOW JOBS").loc[0, "state"] == "errors"
+    lake.put(b__parquet=_parquet(n=[2]))
+    assert "Loaded 1 object (1 row" in str(run("RUN JOB j"))
+    assert rows_of(run) == [(1,), (2,), (3,)]
+    assert run("SHOW JOB j ERRORS")["resolved"].tolist() == [True]
+    assert run("SHOW JOBS").loc[0, "failed"] == 0
+
+
+def test_a_value_that_does_not_fit_far_behind_the_beginning_is_loaded(moto_lake: Lake):
+    """Types are told by all of an object where its beginning does not tell them."""
+    lines = "".join(f"{n}\n" for n in range(30_000))
+    moto_lake.put(a__csv=f"n\n{lines}far\n")
+    run = moto_lake.session()
+    assert "(30,001 rows" in str(run(_copy(moto_lake)))
+    assert rows_of(run, what="count(*), max(n)", order="1") == [(30_001, "far")]
+
+
+def test_columns_get_as_wide_as_the_objects_need_and_no_value_is_rounded(moto_lake: Lake):
+    """New columns are added, numbers and dates widened; text for a number is refused, and named."""
+    moto_lake.put(a__csv="n,d\n1,2026-01-01\n")
+    run = moto_lake.session()
+    run(_copy(moto_lake))
+    moto_lake.put(b__csv="n,d\n1.5,2026-01-02 10:00:00\n", c__csv="n,extra\n2,x\n", d__csv="n\nmany\n")
+    said = str(run("RUN JOB j"))
+    assert "the column n is VARCHAR in the object, and DOUBLE in the table" in said
+    noon = datetime(2026, 1, 2, 10)  # noqa: DTZ001 - DuckDB's type without a zone
+    first = datetime(2026, 1, 1)  # noqa: DTZ001
+    assert rows_of(run, what="n, d, extra") == [(1.0, first, None), (1.5, noon, None), (2.0, None, "x")]
+
+
+def test_a_table_that_was_made_before_gets_the_rows(moto_lake: Lake):
+    """Rows go by the names of columns; what is not in an object is NULL."""
+    moto_lake.put(a__csv="b,a\nx,1\n")
+    run = moto_lake.session()
+    run("CREATE TABLE t (a BIGINT, b VARCHAR, c DATE)")
+    run(_copy(moto_lake))
+    assert rows_of(run) == [(1, "x", None)]
+
+
+def test_a_table_that_was_dropped_is_loaded_anew(moto_lake: Lake):
+    """What was in the dropped table counts as not loaded."""
+    moto_lake.put(a__csv="a\n1\n")
+    run = moto_lake.session()
+    run(_copy(moto_lake, into="default_glue_catalog.raw.t"))
+    assert run.notes == ["default_glue_catalog.raw: accepted, without effect on one machine; the table is t."]
+    assert run("SHOW TABLES")["name"].tolist() == ["t"]
+    run("DROP TABLE t; RUN JOB j")
+    assert rows_of(run) == [(1,)]
+
+
+_FIELD = "(COLUMN_NAME = '{}', START_INDEX = {}, END_INDEX = {})"
+READ = {
+    "csv with names": ("(TYPE = CSV DELIMITER = ';' HEADER = ('a', 'b'))", "1;x\n2;y\n", [(1, "x"), (2, "y")]),
+    "csv without types": ("(TYPE = CSV, INFER_TYPES = FALSE, NULL_VALUE = '-')", "a,b\n1,-\n", [("1", None)]),
+    "header line": ("(TYPE = CSV HEADER_LINE = 'a, b')", "1,x\n", [(1, "x")]),
+    "escaped quotes": ("(TYPE = CSV QUOTE_ESCAPE_CHAR = '\\')", 'a\n"x\\"y"\n', [('x"y',)]),
+    "tsv": ("TSV", "a\tb\n1\tx y\n", [(1, "x y")]),
+    "json array": ("JSON", '[{"a": 1}, {"a": 2}]', [(1,), (2,)]),
+    "lines": ("SPLIT_LINES", "one, two\nthree\n", [("one, two",), ("three",)]),
+    "split by text": ("(TYPE = SPLIT_LINES PATTERN = '|')", "one|two", [("one",), ("two",)]),
+    "regex": ("(TYPE = REGEX PATTERN = '(?P<w>\\w+)=(?P<n>\\d+)')", "a=1\nno\nb=2", [("a", "1"), ("b", "2")]),
+    "regex over lines": (
+        "(TYPE = REGEX MULTILINE = TRUE PATTERN = '^(.)\n(.)$')",
+        "a\nb\nc\nd",
+        [("a", "b"), ("c", "d")],
+    ),
+    "fixed width": (
+        f"(TYPE = FIXED_WIDTH COLUMNS = ({_FIELD.format('a', 0, 1)}, {_FIELD.format('b', 2, 4)}))",
+        "12abc\n3 d\n",
+        [("12", "abc"), ("3", "d")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_content_types_are_read_as_they_say(moto_lake: Lake, case: str):
+    """Each CONTENT_TYPE and its settings; compressed the rows are the same."""
+    said, body, expected = READ[case]
+    moto_lake.put(plain=body, packed=gzip.compress(body.encode()))
+    run = moto_lake.session()
+    run(_copy(moto_lake, f"CONTENT_TYPE = {said}"))
+    assert rows_of(run) == sorted(expected * 2)
+
+
+def test_formats_are_told_by_content(moto_lake: Lake):
+    """AUTO needs neither a suffix nor a content type; ORC and zstd are read, and what is none of them is refused."""
+    sink = io.BytesIO()
+    orc.write_table(pa.table({"a": [5]}), sink)
+    zipped = pa.compress(b'{"a": 6}', "zstd", asbytes=True)
+    moto_lake.put(one=_parquet(a=[1]), two='{"a": 2}', three="a\n3\n", five=sink.getvalue(), six=zipped, bad=b"\0\1\2")
+    run = moto_lake.session()
+    assert "the format of the object cannot be told" in str(run(_copy(moto_lake)))
+    assert rows_of(run) == [(1,), (2,), (3,), (5,), (6,)]
+
+
+def test_options_choose_objects_and_columns(moto_lake: Lake):
+    """FILE_PATTERN is a regular expression of the whole key below the location; columns are left out and made."""
+    moto_lake.put(**{"x/a__csv": "n,mail,debug_1\n2,m,1\n", "x/b__txt": "n\n9\n", "y__csv": "n,mail\n3,k\n"})
+    run = moto_lake.session()
+    options = (
+        "FILE_PATTERN = '.*\\.csv' EXCLUDE_COLUMNS = (debug_*) COLUMN_TRANSFORMATIONS = (mail = upper(mail), d = n*2)"
+    )
+    run(_copy(moto_lake, options.replace("debug_*", "'debug_*'")))
+    assert rows_of(run, what="n, mail, d") == [(2, "M", 4), (3, "K", 6)]
+    assert run("DROP JOB j; SHOW JOBS").empty
+    other = "FILE_SUFFIX = 'a.csv' INITIAL_LOAD_PREFIX = 'in/y' EXCLUDE_COLUMNS = 'mail'"
+    run(_copy(moto_lake, other, into="u"))
+    assert rows_of(run, "u", "n") == [(2,), (3,)]
+    moto_lake.put(y2__csv="n\n8\n")
+    assert str(run("RUN JOB j")) == "There was nothing new to load into u."
+
+
+def test_dates_choose_objects(moto_lake: Lake):
+    """START_FROM and END_AT go by the date in the key, or by when an object was written."""
+    moto_lake.put(**{f"2026/01/0{day}/a__csv": f"n\n{day}\n" for day in range(1, 5)})
+    run = moto_lake.session()
+    span = "START_FROM = '2026-01-02T12:00:00' END_AT = '2026-01-04'"
+    run(_copy(moto_lake, f"DATE_PATTERN = 'yyyy/MM/dd' {span}"))
+    assert rows_of(run) == [(2,), (3,)]
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    run("DROP JOB j;" + _copy(moto_lake, f"START_FROM = '{later}' SKIP_VALIDATIONS = ALL", into="u"))
+    assert run("SHOW JOBS").loc[0, "objects"] == 0
+
+
+def test_objects_are_deleted_when_they_are_loaded(moto_lake: Lake):
+    """DELETE_FILES_AFTER_LOAD deletes what was loaded and nothing else."""
+    moto_lake.put(a__csv="n\n1\n", b__parquet=b"PAR1 nothing")
+    run = moto_lake.session()
+    run(_copy(moto_lake, "DELETE_FILES_AFTER_LOAD = TRUE"))
+    assert moto_lake.keys_below("in/") == ["in/b.parquet"]
+    assert rows_of(run) == [(1,)]
+    run("RUN JOB j")
+    assert rows_of(run) == [(1,)]
+
+
+def test_nothing_is_made_where_nothing_can_be_loaded(moto_lake: Lake):
+    """An empty location, a bucket that is not there and READ_ONLY with a deletion are refused; no job is left."""
+    run = moto_lake.session()
+    assert "SKIP_VALIDATIONS" in run.fails(_copy(moto_lake), JobFailedError).hint
+    run.fails(_copy(moto_lake).replace(moto_lake.bucket, "no-such-bucket"))
+    run(moto_lake.connect.replace("lake", "frozen") + " READ_ONLY = TRUE")
+    deleting = _copy(moto_lake, "DELETE_FILES_AFTER_LOAD = TRUE").replace("S3 lake", "S3 frozen")
+    run.fails(deleting, ReadOnlyConnectionError)
+    assert run("SHOW JOBS").empty
+    run("DROP CONNECTION lake")
+
+
+def test_the_older_form_and_hostile_keys(moto_lake: Lake):
+    """BUCKET and PREFIX stand for LOCATION; keys with wildcards, quotes and blanks are read exactly."""
+    names = ["a*b.csv", "a?b.csv", "[x].csv", "it's {1,2}.csv", "ü ø.csv"]
+    for at, name in enumerate(names):
+        moto_lake.client.put_object(Bucket=moto_lake.bucket, Key=f"in/{name}", Body=f"n\n{at}\n".encode())
+    run = moto_lake.session()
+    run(f'CREATE JOB "my job" AS COPY FROM S3 lake BUCKET = \'{moto_lake.bucket}\' PREFIX = \'in/\' INTO "t""x"')
+    assert rows_of(run, '"t""x"') == [(at,) for at in range(len(names))]
+
+
+def test_a_job_is_a_usage_of_its_connection(moto_lake: Lake):
+    """DROP names it, RENAME and OR REPLACE keep it working, CASCADE drops it, and its name is taken once."""
+    moto_lake.put(a__csv="n\n1\n")
+    run = moto_lake.session()
+    run(_copy(moto_lake))
+    assert "Cannot delete connection due to usages: j t" in run.fails("DROP CONNECTION lake").block()
+    run.fails(_copy(moto_lake), JobExistsError)
+    assert "no change" in str(run(_copy(moto_lake).replace("JOB j", "JOB IF NOT EXISTS J")))
+    run("ALTER S3 CONNECTION lake RENAME TO pond")
+    moto_lake.put(b__csv="n\n2\n")
+    run("RUN JOB j")
+    run(moto_lake.connect.replace("S3 CONNECTION lake", "S3 CONNECTION pond").replace("CREATE", "CREATE OR REPLACE"))
+    moto_lake.put(c__csv="n\n3\n")
+    run("RUN JOB J")
+    assert rows_of(run) == [(1,), (2,), (3,)]
+    assert str(run("DROP CONNECTION pond CASCADE")) == "The connection pond was dropped with job j, table t."
+    assert run("SHOW JOBS").empty
+    assert run("SHOW TABLES").empty
+
+
+def test_credentials_that_are_gone_stop_the_run(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch):
+    """What may not be read is said once for each object, with the action that is missing."""
+    moto_lake.put(a__csv="n\n1\n", b__csv="n\n2\n")
+    run = moto_lake.session()
+    from s3conn_magic.objects.ranged import Pinned
+
+    def denied(*_: Any, **__: Any) -> bytes:
+        raise AccessDeniedError("s3:GetObject is denied", action="s3:GetObject", resource="x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pinned, "get", denied)
+        assert "2 objects failed" in str(run(_copy(moto_lake)))
+    assert run("SHOW JOB j ERRORS")["error"].tolist() == ["s3:GetObject is denied"] * 2
+    assert "Loaded 2 objects" in str(run("RUN JOB j"))
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch, at: int):
+    """Interrupted with the rows of an object in its transaction, a job has those of earlier ones; RUN JOB goes on."""
+    moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcd"})
+    run = moto_lake.session()
+    note, calls = Ledger.note, iter(range(1, 100))
+
+    def noted(self: Ledger, *given: Any) -> None:
+        note(self, *given)
+        if next(calls) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+            self._database.execute("SELECT count(*) FROM range(100000000000) a, range(10) b").fetchall()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "note", noted)
+        error = run.fails(_copy(moto_lake), StatementInterrupted)
+    assert "RUN JOB j" in error.hint
+    assert run("SHOW JOBS").loc[0, "state"] == "interrupted"
+    there = ("t",) in rows_of(run, "duckdb_tables()", "table_name", "1")
+    assert there == (at > 1)
+    assert not there or rows_of(run, what="count(*)", order="1") == [((at - 1) * 100,)]
+    assert f"Loaded {5 - at} object" in str(run("RUN JOB j"))
+    assert rows_of(run, what="count(*)", order="1") == [(400,)]
+
+
+def test_a_killed_kernel_leaves_whole_objects_only(moto_lake: Lake, nursery: Nursery, tmp_path: Path):
+    """With a DATABASE file, the next kernel finds every object whole or not at all, and loads the rest exactly once."""
+    moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcdef"})
+    file = tmp_path / "lake.duckdb"
+    database = f"SET DATABASE = '{file}';"
+    points = [("object", 1), ("object", 3), ("object", 2), ("end", 0)]
+    counts: list[dict[int, int]] = []
+    for point in points:
+        nursery.kill(database + moto_lake.connect, _copy(moto_lake), *point)
+        counts.append(_counted(file))
+    assert counts == [{}, {100: 2}, {100: 3}, {100: 6}]
+    run = moto_lake.session(database.rstrip(";"))
+    assert "nothing new" in str(run(_copy(moto_lake)))
+    assert rows_of(run, what="count(*)", order="1") == [(600,)]
+
+
+def _counted(file: Path) -> dict[int, int]:
+    """How many objects have so many rows, as another kernel finds them."""
+    import duckdb
+
+    with duckdb.connect(str(file)) as database:
+        if not database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 't'").fetchall():
+            return {}
+        counts = database.execute('SELECT count(*) FROM t GROUP BY "$object"').fetchall()
+    return pd.Series([count for (count,) in counts]).value_counts().to_dict()
