@@ -77,7 +77,7 @@ def test_a_statement_begins_with_the_words_of_the_reference():
         ("ALTER S3 CONNECTION lake |", ["SET", "UNSET", "RENAME TO"]),
         ("ALTER S3 CONNECTION lake RENAME TO |", []),
         ("DROP CONNECTION lake |", ["CASCADE"]),
-        ("SHOW |", ["CONNECTIONS", "BUCKETS", "SETTINGS", "TABLES", "JOBS", "JOB", "CREATE S3 CONNECTION"]),
+        ("SHOW |", ["CONNECTIONS", "BUCKETS", "SETTINGS", "TABLES", "CREATE S3 CONNECTION", "JOBS", "JOB"]),
         ("LIST |", ["'s3://", "FROM INVENTORY", *CLAUSES]),
         ("LIST RECURSIVE USING lake |", ["VERSIONS", "MATCHING", "LIMIT"]),
         ("LIST 's3://b/' USING lake LIMIT |", ["ALL"]),
