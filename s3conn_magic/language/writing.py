@@ -95,6 +95,12 @@ def _(one: tree.ListObjects) -> str:
 
 
 @statement_text.register
+def _(one: tree.ListInventory) -> str:
+    matching = f"MATCHING {value_text(one.matching)}" if one.matching else ""
+    return _joined("LIST FROM INVENTORY", _value(one.location), _using(one.using), matching, _limit(one.limit))
+
+
+@statement_text.register
 def _(one: tree.Explore) -> str:
     return _joined("EXPLORE", _value(one.location), _using(one.using))
 

@@ -237,6 +237,8 @@ FIELDS: dict[type[tree.Statement], dict[str, st.SearchStrategy[object]]] = {
     tree.ShowBuckets: {"using": st.none() | NAME, "like": st.none() | TEXTS},
     tree.ListObjects: {"location": st.none() | PLACE, "using": st.none() | NAME, "recursive": st.booleans()}
     | {"versions": st.booleans(), "matching": st.none() | LITERAL, "limit": st.none() | st.just("ALL") | NUMBERS},
+    tree.ListInventory: {"location": PLACE, "using": st.none() | NAME, "matching": st.none() | LITERAL}
+    | {"limit": st.none() | st.just("ALL") | NUMBERS},
     tree.Explore: {"location": st.none() | PLACE, "using": st.none() | NAME},
     tree.ExploreAll: {},
     tree.Analyze: {"location": PLACE, "using": st.none() | NAME, "by": st.sampled_from(get_args(tree.AnalyzeBy))}

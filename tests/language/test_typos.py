@@ -37,6 +37,7 @@ WHOLE = (
     "USE CONNECTION lake",
     "SHOW BUCKETS USING lake LIKE 'b%'",
     "LIST 's3://bucket/' USING lake RECURSIVE VERSIONS MATCHING '*' LIMIT ALL",
+    "LIST FROM INVENTORY 's3://bucket/manifest.json' USING lake MATCHING '*' LIMIT ALL",
     "EXPLORE 's3://bucket/' USING lake",
     "EXPLORE ALL CONNECTIONS",
     "ANALYZE 's3://bucket/' USING lake BY PREFIX DEPTH 2",
