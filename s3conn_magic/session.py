@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
@@ -60,7 +60,7 @@ class Session:
         self._start_server = start_server
         self._server: Server | None = None
         self._note = note
-        self._jobs: Jobs | None = None
+        self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
 
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
@@ -259,15 +259,6 @@ class Session:
         return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
 
     # Jobs
-
-    @property
-    def jobs(self) -> Jobs:
-        """The session's jobs."""
-        if self._jobs is None:
-            from s3conn_magic.jobs.registry import Jobs
-
-            self._jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
-        return self._jobs
 
     @execute.register
     def _about_jobs(self, plan: JobPlan) -> Any:
