@@ -37,26 +37,39 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic, its completion and its help to a kernel; loading it again keeps the session."""
+    """Add the `%%upsql` magic, its completion, help and colours to a kernel, whose history then keeps no secret of it.
+
+    Loading it again keeps the session.
+    """
     from s3conn_magic.notebook.completion import add_completion
+    from s3conn_magic.notebook.history import keep_secrets_out
     from s3conn_magic.notebook.inspection import add_inspection
     from s3conn_magic.notebook.magic import UpsqlMagics
+    from s3conn_magic.notebook.prompt import colour_prompt
 
+    keep_secrets_out(shell)
     magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
-        shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside)
+        shell,
+        lambda found, beside, settings: _new_session(
+            lambda: found.user_ns, shell=found, beside=beside, settings=settings
+        ),
     )
     shell.register_magics(magics)
+    magics.load_connections()
     add_completion(shell, lambda: magics.session_so_far)
     add_inspection(shell)
+    colour_prompt(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take the magic, its completion and its help away; `execute` and another load find the session as it was."""
+    """Take all of that away but the redaction of the history; `execute` and another load find the session as it was."""
     from s3conn_magic.notebook.completion import remove_completion
     from s3conn_magic.notebook.inspection import remove_inspection
+    from s3conn_magic.notebook.prompt import restore_prompt
 
     remove_completion(shell)
     remove_inspection(shell)
+    restore_prompt(shell)
     for functions in shell.magics_manager.magics.values():
         functions.pop("upsql", None)
 
@@ -117,7 +130,7 @@ def _process_session() -> Session:
 _sessions: dict[str, Session] = {}
 
 
-def _new_session(namespace: Any, shell: Any = None, beside: Any = None) -> Session:
+def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
     """Put a session together; the only place that knows all layers."""
     from s3conn_magic.inputs import KernelInputs
     from s3conn_magic.notebook.progress import NotebookProgress, TerminalProgress
@@ -128,4 +141,6 @@ def _new_session(namespace: Any, shell: Any = None, beside: Any = None) -> Sessi
     in_notebook = getattr(shell, "kernel", None) is not None
     progress: Any = NotebookProgress if in_notebook else TerminalProgress
     beside = beside if in_notebook else None
-    return Session(KernelInputs(namespace), start_server=Sandbox.start, progress=progress, beside=beside)
+    return Session(
+        KernelInputs(namespace), start_server=Sandbox.start, progress=progress, beside=beside, settings=settings
+    )

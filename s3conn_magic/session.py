@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.connections.settings import Timeouts
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
-from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
+from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
-from s3conn_magic.language.patterns import like
-from s3conn_magic.language.reference import find_statement
-from s3conn_magic.language.settings import SETTINGS, setting_text
+from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
+from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
+from s3conn_magic.session_checks import check_glob, rest_of
+from s3conn_magic.session_introspection import IntrospectionPlan, introspected
+from s3conn_magic.surroundings import sandbox_options
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
@@ -40,6 +44,7 @@ class Session:
         note: shows a short note beside a result, such as where a listing was cut.
         progress: makes what shows how far a listing is while it runs; None shows nothing.
         beside: shows what the function it is given makes, such as a chart, beside a result; None shows nothing.
+        settings: values to begin with, which others may change too.
     """
 
     def __init__(
@@ -50,10 +55,11 @@ class Session:
         note: Callable[[str], None] = print,
         progress: Callable[[], ProgressView] | None = None,
         beside: Callable[[Callable[[], Any]], None] | None = None,
+        settings: SettingValues | None = None,
     ) -> None:
-        self.connections = Registry()
+        self.settings = SettingValues() if settings is None else settings
+        self.connections = Registry(self.settings)
         self.queries = Queries(self.connections, inputs.variable)
-        self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
         self._beside = beside
         self._inputs = inputs
@@ -62,11 +68,19 @@ class Session:
         self._note = note
         self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
 
+        self.settings.on_change |= {
+            "DATABASE": self._use_database,
+            "LOAD_USER_CONNECTIONS": lambda wanted: wanted and self.load_connections(user_file()),
+            "LOAD_PROJECT_CONNECTIONS": lambda wanted: wanted and self.load_connections(project_file()),
+        }
+        if path := self.settings["DATABASE"]:
+            self._use_database(path)
+
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
 
-    def run(self, text: str) -> Iterator[Any]:
-        """Execute the statements of a text one after the other, each when its result is asked for.
+    def run(self, text: str | Source) -> Iterator[Any]:
+        """Execute the statements of a text or file one after the other, each when its result is asked for.
 
         All of them are parsed and bound before the first one runs.
 
@@ -79,16 +93,30 @@ class Session:
         for step in self.steps(text):
             yield step()
 
-    def steps(self, text: str) -> list[Callable[[], Any]]:
+    def run_file(self, path: str) -> Iterator[Any]:
+        """Execute the statements of a file, as `run` does those of a text; errors name the file."""
+        return self.run(read_script(path))
+
+    def load_connections(self, path: Path) -> None:
+        """Make the connections of a file, if there is one, without asking a server; those that are there stay.
+
+        Raises:
+            S3ConnError: what is wrong with the file; none of its connections is made then.
+        """
+        if path.exists():
+            for plan in connection_plans(path, self.connections, self._inputs):
+                self.execute(plan)
+
+    def steps(self, text: str | Source) -> list[Callable[[], Any]]:
         """The statements of a text, bound, each ready to be executed in its turn.
 
         Raises:
             S3ConnError: what is wrong with any of them.
         """
-        source = Source(text)
+        source = Source(text) if isinstance(text, str) else text
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            _check_glob(plan)
+            check_glob(plan)
             self.queries.check(plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
@@ -98,7 +126,7 @@ class Session:
         except S3ConnError as error:
             failure = error.at(plan.place())
         if count > 1:
-            failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
+            failure.notes += (f"Statement {index} of {count} failed; {rest_of(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
@@ -134,7 +162,7 @@ class Session:
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
         """A connection that may become one of the session; nothing of it stays open when it does not."""
-        candidate = Connection(name, options)
+        candidate = Connection(name, options, timeouts=self._timeouts)
         try:
             if validate:
                 from s3conn_magic.connections.probe import probe
@@ -144,6 +172,12 @@ class Session:
         finally:
             if all(one is not candidate for one in self.connections):
                 candidate.drop()
+
+    def _use_database(self, path: str) -> None:
+        self.queries.engine.use(path)
+
+    def _timeouts(self) -> Timeouts:
+        return Timeouts(self.settings["CONNECT_TIMEOUT"], self.settings["READ_TIMEOUT"])
 
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
@@ -166,41 +200,9 @@ class Session:
         self.connections.use(plan.name)
         return Message(f"Statements without USING go through {plan.name} from here on.")
 
-    # Introspection
-
     @execute.register
-    def _show_connections(self, plan: plans.ShowConnections) -> Any:
-        from s3conn_magic.views.introspection import connections_frame
-
-        return connections_frame([one for one in self.connections if like(plan.like, one.name)])
-
-    @execute.register
-    def _describe(self, plan: plans.Describe) -> Any:
-        from s3conn_magic.views.introspection import options_frame
-
-        return options_frame(self.connections.get(plan.name))
-
-    @execute.register
-    def _show_create(self, plan: plans.ShowCreate) -> Message:
-        from s3conn_magic.language.render import create_statement
-
-        connection = self.connections.get(plan.name)
-        return Message(create_statement(connection.name, connection.options))
-
-    @execute.register
-    def _test(self, plan: plans.Test) -> Any:
-        from s3conn_magic.connections.checks import run_checks
-        from s3conn_magic.views.frames import frame_of
-
-        checks = run_checks(self.connections.get(plan.name), plan.location, with_write=plan.with_write)
-        reference = find_statement("TEST CONNECTION")
-        return frame_of(reference.columns if reference else (), checks)
-
-    @execute.register
-    def _help(self, plan: plans.Help) -> Any:
-        from s3conn_magic.views.introspection import help_on
-
-        return help_on(plan.topic)
+    def _introspect(self, plan: IntrospectionPlan) -> Any:
+        return introspected(plan, self.connections)
 
     # Buckets
 
@@ -267,13 +269,24 @@ class Session:
         with self._progress_view() as report:
             return about_jobs(self.jobs, plan, report=report, note=self._note)
 
-    # Settings
+    # Settings and files
+
+    @execute.register
+    def _explain(self, plan: plans.Explain) -> Any:
+        from s3conn_magic.forecast import forecast_frame
+
+        return forecast_frame(self, plan.plan)
+
+    @execute.register
+    def _save(self, plan: plans.SaveConnections) -> Message:
+        from s3conn_magic.saving import save_connections
+
+        path, count = save_connections(self.connections, plan.path, replace=plan.replace)
+        return Message(f"{count} connection{'' if count == 1 else 's'} saved to {path}, without a secret.")
 
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:
-        if plan.name == "DATABASE":
-            self.queries.engine.use(plan.value)
-        self.settings[plan.name] = plan.value
+        self.settings.change(plan.name, plan.value)
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
     @execute.register
@@ -289,14 +302,7 @@ class Session:
     def _start_sandbox(self, plan: plans.StartSandbox) -> Any:
         if self._server is None:
             self._server = self._start_server()
-        values = {
-            "AWS_ACCESS_KEY_ID": self._server.admin.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self._server.admin.secret_access_key,
-            "ENDPOINT": self._server.endpoint,
-            "REGION": self._server.region,
-            "COMMENT": "the embedded S3 with sample data",
-        }
-        options = {name: plans.BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}
+        options = sandbox_options(self._server)
         return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
 
     @execute.register
@@ -318,30 +324,7 @@ class Session:
             server.stop()
 
 
-def _check_glob(plan: plans.Plan) -> None:
-    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
-    if not isinstance(plan, plans.ListObjects) or plan.matching is None:
-        return
-    from s3conn_magic.listing import Glob
-
-    try:
-        Glob.compile(plan.matching)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        return
-    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
-
-
 def _card(connection: Connection, did: str) -> Any:
     from s3conn_magic.views.cards import connection_card
 
     return connection_card(connection, did)
-
-
-def _rest(index: int, count: int) -> str:
-    before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
-    after = (
-        "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
-    )
-    return ", ".join(part for part in (before, after) if part)

@@ -45,8 +45,12 @@ LAYERS = [
     _layer("query", "query", "duckdb fsspec pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
-    _layer("session", "session session_jobs queries surroundings inputs", "keyring"),
-    _layer("notebook", "notebook", "IPython"),
+    _layer(
+        "session",
+        "session session_checks session_introspection session_jobs queries surroundings inputs scripts saving forecast prices",
+        "keyring",
+    ),
+    _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),
 ]

@@ -42,9 +42,17 @@ _LETTERS = re.compile(r"[A-Za-z_]{1,40}")
 
 @dataclass(frozen=True)
 class Source:
-    """A cell's text. Its repr holds none of it."""
+    """A cell's text, or that of a file. Its repr holds none of it.
+
+    Attributes:
+        text: all of it.
+        file: name of the file, or empty.
+        exposed: why nobody should write a secret into the file, or empty.
+    """
 
     text: str
+    file: str = ""
+    exposed: str = ""
 
     def __repr__(self) -> str:
         return f"Source({len(self.text)} characters)"
@@ -103,6 +111,11 @@ class Source:
     def _line_starts(self) -> list[int]:
         return [0, *(found.end() for found in re.finditer("\n", self.text))]
 
+    @property
+    def readable(self) -> bool:
+        """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
+        return self._lexed.readable
+
     def _line_and_column(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
@@ -111,9 +124,9 @@ class Source:
         """Line and column of a span, and the masked line where the text can be read safely."""
         line, column = self._line_and_column(span.start)
         if not self._lexed.readable:
-            return Place(line, column)
+            return Place(line, column, file=self.file)
         excerpt, marker = self._excerpt(span, line)
-        return Place(line, column, excerpt, marker)
+        return Place(line, column, excerpt, marker, self.file)
 
     def _excerpt(self, span: Span, line: int) -> tuple[str, str]:
         start = self._line_starts[line - 1]
@@ -150,8 +163,11 @@ class Source:
 
     def _is_name(self, token: Token) -> bool:
         """Whether a long word is one of ours, or stands where a connection's or an option's name does."""
-        if token.text.upper() in VOCABULARY or nearest(token.text, VOCABULARY):
+        if token.text.upper() in VOCABULARY or self._stands_as_name(token):
             return True
+        return nearest(token.text, VOCABULARY) is not None
+
+    def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
             return _IDENTIFIER.fullmatch(token.text) is not None

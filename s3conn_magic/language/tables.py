@@ -42,6 +42,10 @@ class TableBinder:
         self._reader = reader
         self._place_of = place_of
 
+    def aside(self) -> TableBinder:
+        """Another of the same state, which changes by itself."""
+        return TableBinder(self._binding, self._tables.values(), self._reader, self._place_of)
+
     def forget(self, usages: Iterable[plans.Usage]) -> None:
         """Note that a connection's tables are dropped with it."""
         for one in usages:

@@ -23,6 +23,7 @@ from s3conn_magic.language.binding import quoted
 from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.parser import parse
+from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.render import create_statement, name_text
 from s3conn_magic.language.source import Source, Span, Token
@@ -95,6 +96,16 @@ def test_a_secret_among_any_pieces_leaves_with_no_error(before: list[str], after
     secret = f"'{SECRET}'" if in_quotes else SECRET
     with contextlib.suppress(S3ConnError), _no_leak():
         plans_of(" ".join([*before, secret, *after]), having("lake"))
+
+
+UNQUOTED = st.lists(PIECES.filter(lambda piece: not set(piece) & set("'\"")), max_size=12)
+
+
+@CALM
+@given(UNQUOTED, UNQUOTED)
+def test_a_bare_secret_among_any_pieces_is_not_kept(before: list[str], after: list[str]):
+    """A secret without quotes, whatever stands before and after it, is not in what a history keeps."""
+    assert not leaked(redacted(" ".join([*before, SECRET, *after])))
 
 
 @contextlib.contextmanager
