@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from s3conn_magic.connections.connection import Connection
     from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.handoff.connection import Connection
     from s3conn_magic.session import Session
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_HOMES = {"Connection": "connections.connection", "S3ConnError": "errors", "Session": "session"}
+_HOMES = {"Connection": "handoff.connection", "S3ConnError": "errors", "Session": "session"}
 
 
 def __getattr__(name: str) -> Any:
@@ -95,12 +95,12 @@ def execute(text: str) -> Any:
 
 
 def connection(name: str) -> Connection:
-    """A connection of the session, to get clients from: `connection("lake").client("s3")`.
+    """A connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
 
     Raises:
         ConnectionNotFoundError: there is none of that name.
     """
-    return _current_session().connections.get(name)
+    return cast("Connection", _current_session().connections.get(name))  # a session makes no other
 
 
 def _current_session() -> Session:

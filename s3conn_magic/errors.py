@@ -19,6 +19,7 @@
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
     ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
@@ -196,6 +197,10 @@ class IncompleteListingError(S3ConnError):
         super().__init__(message, **details)
         self.rows_so_far = rows_so_far
         self.reason = reason
+
+
+class InventoryError(S3ConnError):
+    """A report of S3 Inventory is damaged, incomplete, or is none."""
 
 
 class QueryError(S3ConnError):

@@ -6,10 +6,10 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from s3conn_magic.connections.connection import Connection as Described
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
@@ -216,11 +217,29 @@ class Session:
     def _list(self, plan: plans.ListObjects) -> Any:
         from s3conn_magic.views.buckets import ListOptions, list_frame
 
-        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
-        connection, most = self.connections.get(plan.name), None if limit == "ALL" else limit
+        connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
             options = ListOptions(most, self.settings["CONNECTIONS"], report)
             frame, cut = list_frame(connection, plan, options)
+        return self._said_if_cut(frame, most, cut=cut)
+
+    @execute.register
+    def _list_inventory(self, plan: plans.ListInventory) -> Any:
+        from s3conn_magic.views.buckets import ListOptions
+        from s3conn_magic.views.inventory import inventory_frame
+
+        connection, most = self.connections.get(plan.name), self._most(plan)
+        with self._progress_view() as report:
+            options = ListOptions(most, self.settings["CONNECTIONS"], report)
+            frame, cut, told = inventory_frame(connection, plan, options)
+        self._note(told)
+        return self._said_if_cut(frame, most, cut=cut)
+
+    def _most(self, plan: plans.ListObjects | plans.ListInventory) -> int | None:
+        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
+        return None if limit == "ALL" else int(limit)
+
+    def _said_if_cut(self, frame: Any, most: int | None, *, cut: bool) -> Any:
         if cut:
             self._note(f"LIMIT {most:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
         return frame
@@ -324,7 +343,7 @@ class Session:
             server.stop()
 
 
-def _card(connection: Connection, did: str) -> Any:
+def _card(connection: Described, did: str) -> Any:
     from s3conn_magic.views.cards import connection_card
 
     return connection_card(connection, did)

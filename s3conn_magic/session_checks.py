@@ -9,7 +9,7 @@ from s3conn_magic.language import plans
 def check_glob(plan: plans.Plan) -> None:
     """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
     plan = plan.plan if isinstance(plan, plans.Explain) else plan
-    if not isinstance(plan, plans.ListObjects) or plan.matching is None:
+    if not isinstance(plan, plans.ListObjects | plans.ListInventory) or plan.matching is None:
         return
     from s3conn_magic.listing import Glob
 

@@ -72,6 +72,14 @@ def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneSe
 
 
 @pytest.fixture(scope="session")
+def written_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    """The same for tests that write by S3 alone, one for each worker: add no files to its folder while it runs."""
+    server = RcloneServer.start(tmp_path_factory.mktemp("written") / "buckets", remembers="5m")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """One kernel for each worker; tests ask for `kernel`."""
     with started(tmp_path_factory.mktemp("kernel")) as kernel:

@@ -41,13 +41,16 @@ LAYERS = [
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp yarl pyarrow numpy"),
     _layer("objects", "objects", "botocore pyarrow pandas charset_normalizer"),
+    _layer("inventory", "inventory", "pyarrow"),
     _layer("analysis", "analysis", "pyarrow numpy"),
     _layer("query", "query", "duckdb fsspec pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
+    _layer("handoff", "handoff", "fsspec obstore pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer(
         "session",
-        "session session_checks session_introspection session_jobs queries surroundings inputs scripts saving forecast prices",
+        "session session_checks session_introspection session_jobs queries surroundings inputs scripts saving forecast"
+        " prices",
         "keyring",
     ),
     _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),

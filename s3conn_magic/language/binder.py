@@ -200,17 +200,27 @@ class _Binder:
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
-        matching = statement.matching
-        if matching and not self._binding.text(matching):
-            raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
+        matching, matching_place = self._binding.matching(statement.matching)
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
             location=self._binding.location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
-            matching=self._binding.text(matching) if matching else None,
-            matching_place=self._binding.where(matching.span) if matching else None,
+            matching=matching,
+            matching_place=matching_place,
+            limit=statement.limit,
+        )
+
+    @_bind.register
+    def _list_inventory(self, statement: tree.ListInventory) -> plans.Plan:
+        matching, matching_place = self._binding.matching(statement.matching)
+        return plans.ListInventory(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._binding.object_of(statement.location, "LIST FROM INVENTORY takes a manifest.json"),
+            matching=matching,
+            matching_place=matching_place,
             limit=statement.limit,
         )
 
@@ -227,7 +237,7 @@ class _Binder:
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._binding.object(statement.location),
+            location=self._binding.object_of(statement.location, "PREVIEW takes one object"),
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 

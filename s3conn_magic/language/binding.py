@@ -240,14 +240,14 @@ class Binding:
         return raw
 
     def location(self, value: tree.LocationValue | None) -> Location | None:
-        """A location, where one is written."""
+        """The location that was given, if any."""
         return None if value is None else self.place_of(value)
 
     def place_of(self, value: tree.LocationValue) -> Location:
-        """A location.
+        """The location that was given.
 
         Raises:
-            BindError: the text is none.
+            BindError: it is none.
         """
         text = self.text(value)
         try:
@@ -256,21 +256,37 @@ class Binding:
             reason = str(error)
         raise self.error(f"this is not a location: {reason}", value.span)
 
-    def object(self, value: tree.LocationValue) -> Location:
+    def object_of(self, value: tree.LocationValue, what: str) -> Location:
         """The location of an object.
 
+        Args:
+            value: as it was given.
+            what: says which object is taken.
+
         Raises:
-            BindError: it is a bucket.
+            BindError: it is none, or that of a bucket.
         """
         location = self.place_of(value)
         if location.key:
             return location
-        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
+        hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
         raise self.error("this is a bucket, not an object", value.span, hint=hint)
 
     def value(self, value: tree.Scalar) -> Any:
         """The plain value of a literal or a Python variable."""
         return self._raw(value)[0]
+
+    def matching(self, value: tree.StringLiteral | None) -> tuple[str | None, Where | None]:
+        """The glob of MATCHING and its place.
+
+        Raises:
+            BindError: it is empty.
+        """
+        if value is None:
+            return None, None
+        if glob := self.text(value):
+            return glob, self.where(value.span)
+        raise self.error("MATCHING takes a glob that is not empty", value.span)
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Refuse options that lack a partner or do not go together.

@@ -66,6 +66,7 @@ _FREE = {
     "INSERT",
     "JOB",
     "JOBS",
+    "INVENTORY",
     "KEYRING",
     "PREFIX",
     "PROMPT",
@@ -166,13 +167,8 @@ _set = (words("SET") - _settings - _more_settings).set_name("SET")
 _more_names = AtMost(_MOST_OPTIONS - 1, mark(",") - option_name, _TOO_MANY)
 _unset = fields("unset", words("UNSET") - option_name - _more_names).set_name("UNSET")
 _rename = field("rename_to", words("RENAME TO") - name).set_name("RENAME TO")
-_list_clause = (
-    using
-    | flag("recursive", "RECURSIVE")
-    | flag("versions", "VERSIONS")
-    | field("matching", words("MATCHING") - string)
-    | limit
-)
+_matching = field("matching", words("MATCHING") - string)
+_list_clause = using | flag("recursive", "RECURSIVE") | flag("versions", "VERSIONS") | _matching | limit
 
 _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
 _made = (
@@ -222,7 +218,10 @@ test = builds(
     ),
 )
 use = builds(tree.UseConnection, words("USE CONNECTION") - named)
-list_objects = builds(tree.ListObjects, words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+_listed = variant(
+    tree.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
+) | variant(tree.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+list_objects = variants(words("LIST") - _listed)
 _explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(tree.Explore, pp.Opt(location) - pp.Opt(using))
 explore = variants(words("EXPLORE") - _explored)
 analyze = builds(tree.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))

@@ -153,6 +153,15 @@ STATEMENTS: tuple[Reference, ...] = (
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
     Reference(
+        "LIST FROM INVENTORY",
+        "LIST FROM INVENTORY 's3://bucket/prefix/manifest.json' [USING name] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
+        "The objects of a bucket by a report of S3 Inventory (CSV, ORC or Parquet), without listing it: as they were"
+        " when it was made. The columns of LIST, with those of VERSIONS where the report is of all versions; what the"
+        " report leaves out is missing. Every data file is compared with its size and MD5.",
+        "LIST FROM INVENTORY 's3://reports/acme-lake/daily/2026-01-01T01-00Z/manifest.json' LIMIT ALL;",
+        (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
+    ),
+    Reference(
         "EXPLORE",
         "EXPLORE ['s3://bucket/prefix'] [USING name]",
         "A tree of buckets, folders and objects to open, search, look into, download, upload and delete.",

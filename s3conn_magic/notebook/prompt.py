@@ -21,7 +21,7 @@ def colour_prompt(shell: InteractiveShell) -> None:
     # IPython makes a new lexer for every prompt, and has no place to register one.
     def options() -> dict[str, Any]:
         found: dict[str, Any] = plain()
-        getattr(found.get("lexer"), "magic_lexers", {})[_MAGIC] = _prompt_lexer()
+        getattr(found.get("lexer"), "magic_lexers", {})[_MAGIC] = _Lexer
         return found
 
     setattr(shell, _OPTIONS, options)
@@ -32,8 +32,17 @@ def restore_prompt(shell: InteractiveShell) -> None:
     vars(shell).pop(_OPTIONS, None)
 
 
+class _Lexer:
+    """Loads Pygments and the tables at the first `%%upsql`, not at the first prompt."""
+
+    @staticmethod
+    def lex_document(document: Any) -> Any:
+        """Gives a function from a line's number to its fragments, as prompt_toolkit wants it."""
+        return _loaded().lex_document(document)
+
+
 @cache
-def _prompt_lexer() -> Any:
+def _loaded() -> Any:
     from prompt_toolkit.lexers import PygmentsLexer
 
     from s3conn_magic.notebook.lexer import UpsqlLexer

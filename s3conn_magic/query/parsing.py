@@ -35,6 +35,14 @@ def mentioned(connection: duckdb.DuckDBPyConnection, sql: str) -> Mentioned:
     Raises:
         QueryError: it cannot be parsed, is no query, or more than one.
     """
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        half = error.start
+    else:
+        half = None
+    if half is not None:
+        raise refused(sql, "half a character (a lone surrogate) is in the query", len(sql[:half].encode()))
     ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     tree = json.loads(told)
     if tree.get("error"):
