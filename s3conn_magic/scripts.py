@@ -74,8 +74,7 @@ def _kept(one: tree.Statement, source: Source) -> tree.Statement:
             hint="%upsql --file runs a file of any statements.",
             place=source.place(token.span if token else one.span),
         )
-    create = isinstance(one, tree.CreateConnection) and not one.or_replace
-    return replace(one, if_not_exists=True) if create else one  # type: ignore[call-arg] # it is a CreateConnection
+    return replace(one, if_not_exists=True) if isinstance(one, tree.CreateConnection) and not one.or_replace else one
 
 
 def _read(path: Path) -> tuple[Source, os.stat_result]:

@@ -71,8 +71,8 @@ class Session:
 
         self.settings.on_change |= {
             "DATABASE": self._use_database,
-            "LOAD_USER_CONNECTIONS": lambda wanted: wanted and self.load_connections(user_file()),
-            "LOAD_PROJECT_CONNECTIONS": lambda wanted: wanted and self.load_connections(project_file()),
+            "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
+            "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
         if path := self.settings["DATABASE"]:
             self._use_database(path)
@@ -98,13 +98,9 @@ class Session:
         """Execute the statements of a file, as `run` does those of a text; errors name the file."""
         return self.run(read_script(path))
 
-    def load_connections(self, path: Path) -> None:
-        """Make the connections of a file, if there is one, without asking a server; those that are there stay.
-
-        Raises:
-            S3ConnError: what is wrong with the file; none of its connections is made then.
-        """
-        if path.exists():
+    def _load(self, path: Path, *, wanted: bool) -> None:
+        """Make the connections of a file, if there is one; when something is wrong with it, none of them."""
+        if wanted and path.exists():
             for plan in connection_plans(path, self.connections, self._inputs):
                 self.execute(plan)
 
@@ -118,7 +114,7 @@ class Session:
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
             check_glob(plan)
-            self.queries.check(plan)
+            self.queries.check(plan.plan if isinstance(plan, plans.Explain) else plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
@@ -292,9 +288,11 @@ class Session:
 
     @execute.register
     def _explain(self, plan: plans.Explain) -> Any:
-        from s3conn_magic.forecast import forecast_frame
+        from s3conn_magic.forecast import forecast_frame, stated
 
-        return forecast_frame(self, plan.plan)
+        frame = forecast_frame(self, plan.plan)
+        self._note(stated(frame))
+        return frame
 
     @execute.register
     def _save(self, plan: plans.SaveConnections) -> Message:

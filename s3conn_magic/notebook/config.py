@@ -105,7 +105,7 @@ def configured(shell: InteractiveShell) -> SettingValues:
     """
     values = SettingValues()
     made = UpsqlMagic(values)
-    shell.configurables.append(made)
+    shell.configurables.append(made)  # type: ignore[arg-type] # IPython says it holds shells; it holds all that is configurable
     for name, value in shell.config.get(_SECTION, {}).items():
         try:
             made.update_config(type(shell.config)({_SECTION: {name: value}}))
