@@ -115,9 +115,7 @@ class Forecast:
             calls.append(Call("GetObject", _objects(place), 1, "at most", "one byte of the first"))
             if plan.with_write and not settings.read_only:
                 calls.append(Call("PutObject", _objects(place), 1, "exactly", "six bytes"))
-                calls.append(
-                    Call("DeleteObject", _objects(place), 1, "at least", "of versions, too")
-                )
+                calls.append(Call("DeleteObject", _objects(place), 1, "at least", "of versions, too"))
                 calls.append(Call("ListObjectVersions", _bucket(place), 1, "at most", "where an answer got lost"))
         return calls
 
@@ -185,13 +183,27 @@ class Forecast:
     @of.register
     def _table(self, plan: plans.CreateTable) -> list[Call]:
         if plan.location is not None and plan.connection is not None:
-            return self._files(self._connection(plan.connection), plan.location)
+            return self._over(self._connection(plan.connection), plan.location)
         return [*self._read(plan.text)] if plan.text is not None else []
 
     def _files(self, connection: Connection, place: Location) -> list[Call]:
         """Files below a location."""
         reads = Call("GetObject", _objects(place), None, "unknown", _MORE)
         return [*self._reached(connection, place), *_listed(place), reads]
+
+    def _object(self, connection: Connection, place: Location) -> list[Call]:
+        """One object of a query."""
+        looks = Call("HeadObject", place.arn, 1, "at most", "for its size; Parquet tells it with the first read")
+        reads = Call("GetObject", place.arn, 1, "at least", "the ranges that the query needs")
+        return [*self._reached(connection, place), looks, reads]
+
+    def _over(self, connection: Connection, place: Location) -> list[Call]:
+        """The files of a table: one where its name is a file's, those that match a pattern, or those of a folder."""
+        from s3conn_magic.query.formats import reader_of
+
+        if beginning := _before_wildcard(place):
+            return self._files(connection, beginning)
+        return (self._object if reader_of(place.key) else self._files)(connection, place)
 
     def _read(self, text: str) -> Iterator[Call]:
         """What a query reads: by the paths in it, and by the tables over files that it names."""
@@ -201,7 +213,7 @@ class Forecast:
         named = {one.casefold() for one in engine.mentioned(text).tables}
         for table in engine.tables:
             if table.location is not None and table.name.casefold() in named:
-                yield from self._files(self._connection(table.connections[0]), table.location)
+                yield from self._over(self._connection(table.connections[0]), table.location)
 
     def _path(self, text: str) -> list[Call]:
         from s3conn_magic.query.paths import Path
@@ -212,12 +224,9 @@ class Forecast:
             return [Call("GetObject", _ALL, None, "unknown", "of a path that the query puts together")]
         place, registry = path.location, self._session.connections
         connection = registry.chosen() if path.connection is None else registry.get(path.connection)
-        if path.has_wildcard:
-            folder = re.split(r"[*?\[{]", place.key)[0]
-            return self._files(connection, Location(place.bucket, folder))
-        looks = Call("HeadObject", place.arn, 1, "at most", "for its size; Parquet tells it with the first read")
-        reads = Call("GetObject", place.arn, 1, "at least", "the ranges that the query needs")
-        return [*self._reached(connection, place), looks, reads]
+        if beginning := _before_wildcard(place):
+            return self._files(connection, beginning)
+        return self._object(connection, place)
 
     @of.register
     def _job(self, plan: CreateJob) -> list[Call]:
@@ -245,9 +254,11 @@ class Forecast:
         before = [
             Call("ListMultipartUploads", _bucket(place), 1, "at least", "what an earlier run left"),
             Call("HeadObject", _objects(place), 1, "at least", "whether it is there already, and what was written"),
+            Call("ListObjectsV2", _bucket(place), None, "unknown", "where it is not, and for what earlier runs wrote"),
         ]
         write = Call("PutObject", _objects(place), 1, "at least", "one; of a large object one for each part, and two")
-        return [*self._reached(connection, place), *before, *self._read(plan.text), write]
+        back = Call("GetObject", _objects(place), None, "unknown", "what was written is read back")
+        return [*self._reached(connection, place), *before, *self._read(plan.text), write, back]
 
 
 def _paths(text: str) -> Iterator[str]:
@@ -255,6 +266,12 @@ def _paths(text: str) -> Iterator[str]:
         found = single.replace("''", "'") or double.replace('""', '"')
         if found.startswith("s3://"):
             yield found
+
+
+def _before_wildcard(place: Location) -> Location | None:
+    """What stands before the first wildcard, where there is one."""
+    head, *rest = re.split(r"[*?\[{]", place.key, maxsplit=1)
+    return Location(place.bucket, head) if rest else None
 
 
 def _identity() -> Call:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.sandbox import Sandbox
 
-CSV, PARQUET = f"s3://{LAKE}/sales/orders.csv", f"s3://{LAKE}/sales/**/*.parquet"
+CSV, PARQUET = f"s3://{LAKE}/sales/orders.csv", f"s3://{LAKE}/**/*.parquet"
 STATEMENTS = (
     "SHOW BUCKETS",
     "LIST",
@@ -39,6 +39,7 @@ STATEMENTS = (
     f"SELECT count(*) FROM 's3://lake@{LAKE}/sales/orders.csv'",
     f"CREATE OR REPLACE TABLE again AS SELECT * FROM '{CSV}'",
     f"CREATE OR REPLACE TABLE again LOCATION '{CSV}'",
+    f"CREATE OR REPLACE TABLE again LOCATION 's3://{LAKE}/sales/'",
     "ALTER S3 CONNECTION lake SET COMMENT = 'seen'",
     "EXPLORE ALL CONNECTIONS",
     f"CREATE JOB loads AS COPY FROM S3 lake LOCATION = '{CSV}' CONTENT_TYPE = CSV INTO loaded",
@@ -75,6 +76,8 @@ def _operation(request: Request) -> str:
         return f"S3 {request.method.capitalize()}Object"
     if request.path == "/":
         return "S3 ListBuckets"
+    if "uploads" in request.query:
+        return "S3 ListMultipartUploads"
     return f"S3 {'ListObjectVersions' if 'versions' in request.query else 'ListObjectsV2'}"
 
 
@@ -114,7 +117,9 @@ def test_roles_filters_and_regions_are_told_of():
     """What assumes a role, finds a bucket's region and reads each display filter is in the frame, in that order."""
     run = Statements()
     role = "arn:aws:iam::123456789012:role/reader"
-    frame = run(f"EXPLAIN CREATE S3 CONNECTION x AWS_ROLE = '{role}' PATH_DISPLAY_FILTERS = ('s3://one/a/', 's3://two/')")
+    frame = run(
+        f"EXPLAIN CREATE S3 CONNECTION x AWS_ROLE = '{role}' PATH_DISPLAY_FILTERS = ('s3://one/a/', 's3://two/')"
+    )
     assert [*zip(frame["call"], frame["action"], frame["resource"], strict=True)] == [
         ("STS AssumeRole", "sts:AssumeRole", role),
         ("STS GetCallerIdentity", "sts:GetCallerIdentity", "*"),
