@@ -192,8 +192,8 @@ class Forecast:
         return [*self._reached(connection, place), *_listed(place), reads]
 
     def _object(self, connection: Connection, place: Location) -> list[Call]:
-        """One object of a query."""
-        looks = Call("HeadObject", place.arn, 1, "at most", "for its size; Parquet tells it with the first read")
+        """One object of a query, which is looked at once more when a table over it is made."""
+        looks = Call("HeadObject", place.arn, 2, "at most", "for its size; Parquet tells it with the first read")
         reads = Call("GetObject", place.arn, 1, "at least", "the ranges that the query needs")
         return [*self._reached(connection, place), looks, reads]
 

@@ -80,11 +80,7 @@ def _kept(one: tree.Statement, source: Source) -> tree.Statement:
 def _read(path: Path) -> tuple[Source, os.stat_result]:
     shown = visible(str(path))
     try:
-        # Whose it is, is asked of what was opened, so that it cannot be another file by then; of a pipe, nobody waits.
-        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(opened, "rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read(_MOST_BYTES + 1) if stat.S_ISREG(status.st_mode) else None
+        content, status = _content(path)
     except FileNotFoundError:
         reason = f"there is no file {shown}"
     except (OSError, ValueError) as error:
@@ -92,6 +88,19 @@ def _read(path: Path) -> tuple[Source, os.stat_result]:
     else:
         return Source(_text(content, shown), shown, _exposed(status)), status
     raise S3ConnError(reason, hint="A path is relative to the working directory; ~ is the home folder.")
+
+
+def _content(path: Path) -> tuple[bytes | None, os.stat_result]:
+    """The bytes of a file, and whose it is: asked of what was opened, so that it is no other; of a pipe, none."""
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            return None, status
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(_MOST_BYTES + 1), status
+    finally:
+        os.close(opened)
 
 
 def _text(content: bytes | None, shown: str) -> str:

@@ -43,6 +43,19 @@ def test_the_demo_creates_lists_and_explores() -> None:
     assert RESTRICTED.secret_access_key.reveal() not in done.stdout
 
 
+def test_files_are_run(tmp_path: Path) -> None:
+    """`run` prints the result of each statement of the files; an error is one block with its place, and status 1."""
+    (tmp_path / "one.usql").write_text("SET LIMIT = 7;\nSHOW SETTINGS;", encoding="utf-8")
+    (tmp_path / "two.usql").write_text("HELP LIST;\n\n  LIST LIST", encoding="utf-8")
+    done = _run(["run", "one.usql", "two.usql"], tmp_path)
+    assert done.returncode == 1
+    assert re.search(r"LIMIT +7 ", done.stdout)
+    assert done.stderr.splitlines()[1] == "  two.usql, line 3, column 8"
+    assert "Traceback" not in done.stderr
+    assert _run(["run", "one.usql"], tmp_path).returncode == 0
+    assert "there is no file none.usql" in _run(["run", "none.usql"], tmp_path).stderr
+
+
 def test_the_version_is_told() -> None:
     """`--version` prints the package's version."""
     assert _run(["--version"]).stdout == f"s3conn-magic {__version__}\n"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from s3conn_magic.sandbox import Sandbox
 
 CSV, PARQUET = f"s3://{LAKE}/sales/orders.csv", f"s3://{LAKE}/**/*.parquet"
+TOLD = f"s3://{EMPTY}/told/"
 STATEMENTS = (
     "SHOW BUCKETS",
     "LIST",
@@ -43,7 +44,7 @@ STATEMENTS = (
     "ALTER S3 CONNECTION lake SET COMMENT = 'seen'",
     "EXPLORE ALL CONNECTIONS",
     f"CREATE JOB loads AS COPY FROM S3 lake LOCATION = '{CSV}' CONTENT_TYPE = CSV INTO loaded",
-    f"CREATE JOB writes AS INSERT INTO S3 lake LOCATION = 's3://{EMPTY}/told/' FILE_FORMAT = (TYPE = CSV) SELECT 1 AS one",
+    f"CREATE JOB writes AS INSERT INTO S3 lake LOCATION = '{TOLD}' FILE_FORMAT = (TYPE = CSV) SELECT 1 AS one",
     "RUN JOB writes",
     "SHOW CONNECTIONS",
     "SET PROGRESS = FALSE",
@@ -59,12 +60,15 @@ def server(sandbox: Sandbox) -> Iterator[Recorder]:
 
 
 @pytest.fixture(scope="module")
-def run(sandbox: Sandbox, server: Recorder) -> Statements:
+def run(sandbox: Sandbox, server: Recorder) -> Iterator[Statements]:
     """A session with the connection `lake` and a table over a file."""
     statements = Statements()
     statements(create("lake", keys=sandbox.admin, ENDPOINT=server.endpoint))
     statements(f"CREATE TABLE orders LOCATION '{CSV}'")
-    return statements
+    yield statements
+    client = statements.connection("lake").client()
+    for key in statements(f"LIST '{TOLD}' RECURSIVE").key:
+        client.delete_object(Bucket=EMPTY, Key=key)
 
 
 def _operation(request: Request) -> str:
