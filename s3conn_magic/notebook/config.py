@@ -105,7 +105,9 @@ def configured(shell: InteractiveShell) -> SettingValues:
     """
     values = SettingValues()
     made = UpsqlMagic(values)
-    shell.configurables.append(made)  # type: ignore[arg-type] # IPython says it holds shells; it holds all that is configurable
+    # IPython says that the list holds shells; it holds all that is configurable.
+    there: list[Any] = shell.configurables
+    there[:] = [one for one in there if type(one).__name__ != _SECTION] + [made]
     for name, value in shell.config.get(_SECTION, {}).items():
         try:
             made.update_config(type(shell.config)({_SECTION: {name: value}}))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Beside = Callable[[Callable[[], Any]], None]
 
 _INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
-_FILE = re.compile(r"\s*--file(?:\s+|=)(.*)", re.DOTALL)
+_FILE = re.compile(r"(\s*)--file(?![\w-])[ \t]*=?([^\n]*)(.*)", re.DOTALL)
 _MAGIC = "%%upsql"
 
 
@@ -161,10 +161,11 @@ def _script(text: str) -> Source | None:
         return None
     from s3conn_magic.scripts import read_script
 
-    path, _, rest = found[1].strip().partition("\n")
-    if rest.strip():
+    if found[3].strip() and "\n" in found[1]:
+        return None
+    if found[3].strip():
         raise S3ConnError("--file stands alone", hint="%upsql --file setup.usql; other statements have their own cell.")
-    if not (path := _unquoted(path.strip())):
+    if not (path := _unquoted(found[2].strip())):
         raise S3ConnError("--file takes the path of a file", hint="%upsql --file setup.usql")
     return read_script(path)
 
