@@ -20,20 +20,21 @@ from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
-from s3conn_magic.session_checks import check_glob, rest_of
-from s3conn_magic.session_introspection import IntrospectionPlan, introspected
 from s3conn_magic.surroundings import sandbox_options
-from s3conn_magic.views.cards import Message
+from s3conn_magic.views.cards import Message, connection_card
+from s3conn_magic.views.globs import check_glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from s3conn_magic.connections.connection import Connection as Described
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
+
+
+AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
 
 class Session:
@@ -113,8 +114,9 @@ class Session:
         source = Source(text) if isinstance(text, str) else text
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            check_glob(plan)
-            self.queries.check(plan.plan if isinstance(plan, plans.Explain) else plan)
+            meant = plan.plan if isinstance(plan, plans.Explain) else plan
+            check_glob(meant)
+            self.queries.check(meant)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
@@ -123,7 +125,7 @@ class Session:
         except S3ConnError as error:
             failure = error.at(plan.place())
         if count > 1:
-            failure.notes += (f"Statement {index} of {count} failed; {rest_of(index, count)}.",)
+            failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
@@ -147,14 +149,14 @@ class Session:
     def _create(self, plan: plans.Create) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.put(candidate)
-        return _card(connection, "replaced" if plan.replace else "created")
+        return connection_card(connection, "replaced" if plan.replace else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.get(plan.name)
             connection.become(candidate)
-        return _card(connection, "altered")
+        return connection_card(connection, "altered")
 
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
@@ -198,8 +200,10 @@ class Session:
         return Message(f"Statements without USING go through {plan.name} from here on.")
 
     @execute.register
-    def _introspect(self, plan: IntrospectionPlan) -> Any:
-        return introspected(plan, self.connections)
+    def _introspection(self, plan: AboutConnections) -> Any:
+        from s3conn_magic.session_introspection import told
+
+        return told(plan, self.connections)
 
     # Buckets
 
@@ -341,7 +345,9 @@ class Session:
             server.stop()
 
 
-def _card(connection: Described, did: str) -> Any:
-    from s3conn_magic.views.cards import connection_card
-
-    return connection_card(connection, did)
+def _rest(index: int, count: int) -> str:
+    before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
+    after = (
+        "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
+    )
+    return ", ".join(part for part in (before, after) if part)

@@ -13,30 +13,28 @@ from s3conn_magic.views.cards import Message
 if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
 
-IntrospectionPlan = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
-
 
 @singledispatch
-def introspected(plan: IntrospectionPlan, connections: Registry) -> Any:
-    """The result of a plan: a frame, or a message."""
+def told(plan: plans.Plan, connections: Registry) -> Any:
+    """The result of a plan: a frame, a message, or the reference."""
     raise NotImplementedError(type(plan).__name__, connections)
 
 
-@introspected.register(plans.ShowConnections)
+@told.register(plans.ShowConnections)
 def _(plan: plans.ShowConnections, connections: Registry) -> Any:
     from s3conn_magic.views.introspection import connections_frame
 
     return connections_frame([one for one in connections if like(plan.like, one.name)])
 
 
-@introspected.register(plans.Describe)
+@told.register(plans.Describe)
 def _(plan: plans.Describe, connections: Registry) -> Any:
     from s3conn_magic.views.introspection import options_frame
 
     return options_frame(connections.get(plan.name))
 
 
-@introspected.register(plans.ShowCreate)
+@told.register(plans.ShowCreate)
 def _(plan: plans.ShowCreate, connections: Registry) -> Message:
     from s3conn_magic.language.render import create_statement
 
@@ -44,7 +42,7 @@ def _(plan: plans.ShowCreate, connections: Registry) -> Message:
     return Message(create_statement(connection.name, connection.options))
 
 
-@introspected.register(plans.Test)
+@told.register(plans.Test)
 def _(plan: plans.Test, connections: Registry) -> Any:
     from s3conn_magic.connections.checks import run_checks
     from s3conn_magic.views.frames import frame_of
@@ -54,7 +52,7 @@ def _(plan: plans.Test, connections: Registry) -> Any:
     return frame_of(reference.columns if reference else (), checks)
 
 
-@introspected.register(plans.Help)
+@told.register(plans.Help)
 def _(plan: plans.Help, connections: Registry) -> Any:
     from s3conn_magic.views.introspection import help_on
 

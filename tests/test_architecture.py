@@ -49,8 +49,7 @@ LAYERS = [
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer(
         "session",
-        "session session_checks session_introspection session_jobs queries surroundings inputs scripts saving forecast"
-        " prices",
+        "session session_introspection session_jobs queries surroundings inputs scripts saving forecast prices",
         "keyring",
     ),
     _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),

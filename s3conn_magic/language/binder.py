@@ -54,8 +54,8 @@ def bind(
 class _Binder:
     def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
-        self._tables = TableBinder(binding, tables, self._reader, binding.place_of)
         self._known = {one.name.casefold(): one for one in catalog.known()}
+        self._tables = TableBinder(binding, tables, self._reader, self._known)
         self._default = catalog.default.casefold() if catalog.default else None
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:

@@ -87,10 +87,9 @@ def in_use(found: Known) -> ConnectionInUseError:
 
 def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
     """The error for a name that no job has."""
-    near = nearest(name, names)
-    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
+    near = nearest(name, names[:_COMPARED])
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
-    hint = f"Did you mean {near}?" if near else there or "CREATE JOB name … makes one."
+    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE JOB name … makes one."
     return JobNotFoundError(f"there is no job{shown}", hint=hint)
 
 
@@ -98,3 +97,10 @@ def job_exists(name: str) -> JobExistsError:
     """The error for making a job whose name is taken."""
     hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
     return JobExistsError(f"the job {name} exists already", hint=hint)
+
+
+def release(known: dict[str, Known], kind: str, name: str) -> None:
+    """Have no connection depend on a table or job that is dropped."""
+    for key, one in known.items():
+        usages = tuple(usage for usage in one.usages if (usage.kind, usage.name.casefold()) != (kind, name.casefold()))
+        known[key] = one._replace(usages=usages)

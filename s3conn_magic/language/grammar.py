@@ -156,7 +156,7 @@ def _sql(found: str, at: int) -> tree.SqlText:
     return tree.SqlText(Secret(written), Span(at, at + len(written)))
 
 
-query = Terminal(_QUERY, "a query", _sql)
+query = Terminal(_QUERY, "SELECT, WITH or FROM", _sql)
 columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
 
 # Statements
@@ -183,7 +183,7 @@ _made = (
         - pp.Opt(field("query", words("AS") - query)),
     )
     | variant(jobs.CREATED, jobs.create(name, connection_name, query))
-).set_name("S3 CONNECTION, TABLE or JOB")
+).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,

@@ -2,7 +2,7 @@
 
 Every literal is judged by its place among the tokens, so statements that do not parse or bind are redacted too. What
 stays is what cannot be a secret: words of the language, names where names stand, the values of options that hold none,
-locations and patterns, and the sources of secrets. Everything else is masked.
+locations and patterns, the sources of secrets, and the text of queries that are right. Everything else is masked.
 """
 
 from __future__ import annotations
@@ -10,17 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.catalog import SHOWN_NAME
+from s3conn_magic.language.jobs.options import find_job_option
+from s3conn_magic.language.jobs.statements import CreateCopyJob, CreateInsertJob
 from s3conn_magic.language.options import OPTION_NAMES, find_option
+from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Token
+from s3conn_magic.language.statements import CreateTable, ExplainAnalyze, Query
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from s3conn_magic.language.source import Span
+    from s3conn_magic.language.statements import Statement
 
 
 def _before_text(begins: str) -> frozenset[str]:
@@ -62,6 +70,24 @@ def _masked(text: str) -> str:
     return MASK + "\n" * text.count("\n") if text.strip() else text
 
 
+def _open_spans(source: Source) -> list[Span]:
+    """Where queries stand, and known options of jobs, in a text that is right: data and no secret."""
+    try:
+        statements = parse(source)
+    except S3ConnError:
+        return []
+    return [span for one in statements for span in _open_in(one)]
+
+
+def _open_in(statement: Statement) -> Iterator[Span]:
+    if isinstance(statement, (Query, ExplainAnalyze, CreateTable)):
+        yield statement.span
+    elif isinstance(statement, (CreateCopyJob, CreateInsertJob)):
+        yield from (one.span for one in statement.settings if find_job_option(one.name.text))
+        if isinstance(statement, CreateInsertJob):
+            yield statement.query.span
+
+
 class _Redaction:
     """Goes through the tokens and remembers whose value comes next: that of an option, or of a clause."""
 
@@ -72,12 +98,16 @@ class _Redaction:
         self._owner: str | None = None
         self._depth = 0
         self._glued = False
+        self._open = _open_spans(source)
         self.text = "".join(self._written(token) for token in source.tokens)
 
     def _written(self, token: Token) -> str:
         if token.kind in {"space", "comment"}:
             self._glued = False
             return _comment(token.text) if token.kind == "comment" else token.text
+        if any(span.start <= token.span.start and token.span.end <= span.end for span in self._open):
+            self._before.append(token)
+            return token.text
         write: dict[str, Callable[[Token], str]] = {
             "mark": self._mark,
             "string": self._string,

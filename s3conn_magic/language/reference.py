@@ -191,7 +191,7 @@ STATEMENTS: tuple[Reference, ...] = (
     *JOB_STATEMENTS,
     Reference(
         "SELECT",
-        "SELECT … | WITH … | FROM …",
+        "SELECT … FROM 's3://bucket/key' … | WITH … | FROM …",
         "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
         " through the connection of that name: Parquet, CSV and JSON, compressed or not, with wildcards and Hive"
         " partitions. Python frames are tables by their names, $name is the value of a Python variable.",
