@@ -71,12 +71,12 @@ class Session:
         self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
 
         self.settings.on_change |= {
-            "DATABASE": self._use_database,
+            "DATABASE": self.queries.use_database,
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
         if path := self.settings["DATABASE"]:
-            self._use_database(path)
+            self.queries.use_database(path)
 
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
@@ -171,9 +171,6 @@ class Session:
         finally:
             if all(one is not candidate for one in self.connections):
                 candidate.drop()
-
-    def _use_database(self, path: str) -> None:
-        self.queries.engine.use(path)
 
     def _timeouts(self) -> Timeouts:
         return Timeouts(self.settings["CONNECT_TIMEOUT"], self.settings["READ_TIMEOUT"])

@@ -288,7 +288,8 @@ class _Binder:
         place = self._binding.beginning(statement)
         before = self._known, self._tables, self._default
         # What it would change is not changed for the statements that follow.
-        self._known, self._tables = dict(self._known), self._tables.aside()
+        self._known = dict(self._known)
+        self._tables = self._tables.aside(self._known)
         try:
             with self._binding.asking_nobody():
                 return plans.Explain(place=place, plan=self._bind(statement.statement))
