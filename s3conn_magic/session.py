@@ -185,7 +185,7 @@ class Session:
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = self.connections.drop(plan.name)
         for one in dropped:
-            if one.kind == "job":
+            if one.kind == "job" and one.name in self.jobs:
                 self.jobs.drop(one.name)
             self.queries.forget(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""

@@ -33,8 +33,8 @@ _EXCERPT = 100
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
 
-BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "USING", "TO"})
-"""Words that a connection's name follows."""
+BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "INTO", "JOB", "S3", "TABLE", "TO", "USING"})
+"""Words that the name of a connection, table or job follows."""
 # An option's name is of letters, as hardly any secret is.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LETTERS = re.compile(r"[A-Za-z_]{1,40}")
