@@ -47,8 +47,12 @@ LAYERS = [
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
     _layer("handoff", "handoff", "fsspec obstore pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
-    _layer("session", "session session_introspection session_jobs queries surroundings inputs", "keyring"),
-    _layer("notebook", "notebook", "IPython prompt_toolkit pygments"),
+    _layer(
+        "session",
+        "session session_introspection session_jobs queries surroundings inputs scripts saving forecast prices",
+        "keyring",
+    ),
+    _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),
 ]

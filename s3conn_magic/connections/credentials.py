@@ -10,6 +10,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     CredentialProvider,
@@ -22,6 +23,7 @@ from botocore.loaders import create_loader
 from botocore.session import Session
 
 from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import CredentialsError
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def _loader(data_path: str | None) -> Any:
     return create_loader(data_path)
 
 
-def find_credentials(settings: Settings) -> Credentials | None:
+def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Timeouts) -> Credentials | None:
     """The credentials to sign with, refreshing themselves where they can; None for anonymous.
 
     Raises:
@@ -69,7 +71,7 @@ def find_credentials(settings: Settings) -> Credentials | None:
     if settings.anonymous:
         return None
     source = translated(lambda: _source(settings))
-    return _assumed(settings, source) if settings.role else source
+    return _assumed(settings, source, timeouts) if settings.role else source
 
 
 def _source(settings: Settings) -> Credentials:
@@ -91,12 +93,12 @@ def _only_the_profile(session: Session) -> None:
         resolver.remove(method)
 
 
-def _assumed(settings: Settings, source: Credentials) -> Credentials:
+def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:
     """Credentials of the role, fetched from STS at first use and again before they expire."""
     extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
     if settings.external_id:
         extra["ExternalId"] = settings.external_id
-    sts = _Sts(settings)
+    sts = _Sts(settings, timeouts)
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=sts.create,
         source_credentials=source,
@@ -128,7 +130,8 @@ class _Sts:
     STS lives at the connection's own endpoint where one is set, as S3-compatible servers have it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timeouts: Callable[[], Timeouts]) -> None:
+        self._timeouts = timeouts
         self._session = bare_session(settings)
         self._region = settings.region or self._session.get_config_variable("region") or DEFAULT_REGION
         self._endpoint = settings.endpoint
@@ -136,7 +139,11 @@ class _Sts:
 
     def create(self, service: str, **keys: Any) -> Any:
         """A client, by the keys that are to assume the role."""
-        client = self._session.create_client(service, region_name=self._region, endpoint_url=self._endpoint, **keys)
+        timeouts = self._timeouts()
+        config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
+        client = self._session.create_client(
+            service, region_name=self._region, endpoint_url=self._endpoint, config=config, **keys
+        )
         self._made.append(client)
         return client
 

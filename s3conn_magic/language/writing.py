@@ -159,6 +159,16 @@ def _(one: tree.ExplainAnalyze) -> str:
 
 
 @statement_text.register
+def _(one: tree.Explain) -> str:
+    return f"EXPLAIN {statement_text(one.statement)}"
+
+
+@statement_text.register
+def _(one: tree.SaveConnections) -> str:
+    return _joined("SAVE", one.or_replace and "OR REPLACE", f"CONNECTIONS TO {value_text(one.path)}")
+
+
+@statement_text.register
 def _(one: tree.CreateTable) -> str:
     head = _joined("CREATE", one.or_replace and "OR REPLACE", "TABLE", one.if_not_exists and "IF NOT EXISTS")
     place = f"LOCATION {value_text(one.location)}" if one.location else ""
