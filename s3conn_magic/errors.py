@@ -19,6 +19,7 @@
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ ClusterError                   a cluster cannot be reached, or does not do its part
     ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
@@ -194,6 +195,10 @@ class IncompleteListingError(S3ConnError):
         super().__init__(message, **details)
         self.rows_so_far = rows_so_far
         self.reason = reason
+
+
+class ClusterError(S3ConnError):
+    """The scheduler cannot be reached, or its workers do not do their part."""
 
 
 class QueryError(S3ConnError):

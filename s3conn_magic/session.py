@@ -19,6 +19,7 @@ from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
+from s3conn_magic.scale import Scale
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Session:
         self.connections = Registry()
         self.queries = Queries(self.connections, inputs.variable)
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
+        self.scale = Scale(self.settings, note)
         self._progress = progress
         self._beside = beside
         self._inputs = inputs
@@ -217,7 +219,7 @@ class Session:
         limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
         connection, most = self.connections.get(plan.name), None if limit == "ALL" else limit
         with self._progress_view() as report:
-            options = ListOptions(most, self.settings["CONNECTIONS"], report)
+            options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened())
             frame, cut = list_frame(connection, plan, options)
         if cut:
             self._note(f"LIMIT {most:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
@@ -245,9 +247,8 @@ class Session:
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
-            frame = analysis_frame(
-                connection.target(plan.location.bucket), plan, connections=connections, report=report
-            )
+            scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
+            frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
         if self._beside is not None:
             self._beside(partial(analysis_chart, frame, plan))
         return frame
@@ -266,7 +267,7 @@ class Session:
         if self._jobs is None:
             from s3conn_magic.jobs.registry import Jobs
 
-            self._jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
+            self._jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
         return self._jobs
 
     @execute.register
@@ -282,6 +283,7 @@ class Session:
     def _set(self, plan: plans.SetSetting) -> Message:
         if plan.name == "DATABASE":
             self.queries.engine.use(plan.value)
+        self.scale.check(plan.name, plan.value)
         self.settings[plan.name] = plan.value
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
@@ -322,6 +324,7 @@ class Session:
     def close(self) -> None:
         """Stop what the session started, and let go of its tables."""
         self.queries.close()
+        self.scale.close()
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS = 64
 ALL = "ALL"
+_ADDRESS = re.compile(r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,18 @@ def _path(value: Any) -> str:
     return str(value)
 
 
+def _engine(value: Any) -> str:
+    if isinstance(value, str) and value.lower() in {"local", "dask"}:
+        return value.lower()
+    raise ValueError("this is neither")
+
+
+def _scheduler(value: Any) -> str:
+    if isinstance(value, str) and (not value or _ADDRESS.fullmatch(value)):
+        return value
+    raise ValueError("this is none")
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("PROGRESS", values.boolean, "TRUE or FALSE", "Show how far a listing is, after half a second.", True),
     Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
@@ -71,6 +85,20 @@ SETTINGS: tuple[Setting, ...] = (
         _path,
         "the path of a file, or ''",
         "The DuckDB file that tables are kept in, with what jobs have loaded; '' keeps them in memory.",
+        "",
+    ),
+    Setting(
+        "ENGINE",
+        _engine,
+        "'local' or 'dask'",
+        "Where LIST … RECURSIVE, ANALYZE and COPY FROM S3 run: in this process, or on the workers of SCHEDULER.",
+        "local",
+    ),
+    Setting(
+        "SCHEDULER",
+        _scheduler,
+        "'tcp://host:port', 'tls://host:port' or ''",
+        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with clients of their own.",
         "",
     ),
 )
