@@ -16,10 +16,10 @@ from distributed import LocalCluster
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from lakes import moto_lake, rclone_lake  # noqa: E402, F401 - pytest finds them here
-from layouts import keys_of  # noqa: E402
-from statements import Statements, create  # noqa: E402
-from synthetic import Behaviour, Bucket, serving  # noqa: E402
+from lakes import moto_lake, rclone_lake  # noqa: F401 - pytest finds them here
+from layouts import keys_of
+from statements import Statements, create
+from synthetic import Behaviour, Bucket, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,20 +41,21 @@ class Workers:
         """What SCHEDULER is set to."""
         return self.cluster.scheduler_address
 
-    def pids(self) -> list[int]:
-        """The processes of its workers."""
-        return [one.process.process.pid for one in self.cluster.workers.values() if one.process is not None]
+    def _busy(self) -> list[int]:
+        """The processes of workers that have a task."""
+        with_tasks = {name for name, one in list(self.cluster.scheduler.workers.items()) if one.processing}
+        return [one.pid for one in self.cluster.workers.values() if one.worker_address in with_tasks and one.pid]
 
     def kill_one(self, when: Callable[[], bool]) -> threading.Thread:
-        """Have a worker killed as soon as something is so; give up after a while."""
+        """Have a worker that has a task killed as soon as something is so; give up after a while."""
 
         def kill() -> None:
             until = time.monotonic() + _PATIENCE
-            while not when():
+            while not when() or not (busy := self._busy()):
                 if time.monotonic() > until:
                     return
                 time.sleep(0.002)
-            pid = self.pids()[0]
+            pid = busy[0]
             os.kill(pid, signal.SIGKILL)
             self.killed.append(pid)
 
