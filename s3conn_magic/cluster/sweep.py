@@ -24,7 +24,7 @@ FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""
 _PAGE = 1000
 _PORTIONS = 2
-_LEAST_PAGES = 48
+_LEAST_PAGES = 24
 _MORE = 1.5
 _SURPLUS = 1.2
 

@@ -24,7 +24,7 @@ from synthetic import Behaviour, Bucket, serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-KEYS = 160_000
+KEYS = 120_000
 _WORKERS = 3
 _PATIENCE = 30.0
 
@@ -107,7 +107,7 @@ class Slow:
 
 @pytest.fixture(scope="session")
 def slow() -> Iterator[Slow]:
-    """160,000 keys of a Hive layout."""
+    """120,000 keys of a Hive layout."""
     behaviour = Behaviour(0.03)
     with serving(Bucket(keys_of("hive", KEYS)), behaviour) as endpoint:
         yield Slow(endpoint, behaviour)

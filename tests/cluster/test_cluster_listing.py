@@ -41,7 +41,7 @@ def run(workers, slow):
 def test_the_frame_of_a_listing_is_that_of_one_process_though_a_worker_is_killed(run, workers, slow, here):
     """Rows, order and types are the same, and no key is missing or there twice; the worker dies amid its ranges."""
     before = len(workers.killed)
-    thread = workers.kill_one(slow.asked(110))
+    thread = workers.kill_one(slow.asked(66))
     found = run(LIST)
     thread.join()
     assert len(workers.killed) == before + 1
@@ -52,14 +52,14 @@ def test_the_frame_of_a_listing_is_that_of_one_process_though_a_worker_is_killed
 def test_an_analysis_is_that_of_one_process_though_a_worker_is_killed(run, workers, slow, here):
     """Every object counts once."""
     before = len(workers.killed)
-    thread = workers.kill_one(slow.asked(110))
+    thread = workers.kill_one(slow.asked(66))
     found = run(ANALYZE)
     thread.join()
     assert len(workers.killed) == before + 1
     _same(found, here["analyze"])
 
 
-def test_workers_do_most_of_a_listing(run, workers, slow):
+def test_workers_do_most_of_a_listing(run, slow):
     """Tasks of the listing run in the workers' processes, and only the first look here."""
     seen = []
     cluster = run.session.scale.cluster()
@@ -67,19 +67,19 @@ def test_workers_do_most_of_a_listing(run, workers, slow):
     cluster._client.submit = lambda *given, **options: (seen.append(options["key"]), submit(*given, **options))[1]
     asked = slow.behaviour.requests
     run(LIST)
-    assert len(seen) >= 3
+    assert len(seen) >= 2
     assert slow.behaviour.requests - asked > 64
     # What the scheduler, its dashboard and its logs name tasks by tells nothing of what is read.
     assert all(key.startswith("s3conn-list_spans-") and "bucket" not in key for key in seen)
 
 
-@pytest.mark.parametrize("limit", [100_000, 160_000])
+@pytest.mark.parametrize("limit", [90_000, 120_000])
 def test_a_limit_gives_the_first_rows_and_says_whether_there_are_more(run, here, limit):
     """Rows in key order, and the note only where something was left out."""
     run.notes.clear()
     found = run(f"LIST 's3://bucket/' RECURSIVE LIMIT {limit}")
     _same(found, here["list"].head(limit))
-    assert any(note.startswith("LIMIT") for note in run.notes) == (limit < 160_000)
+    assert any(note.startswith("LIMIT") for note in run.notes) == (limit < 120_000)
 
 
 def test_a_pattern_is_matched_on_the_workers(run, here):
@@ -91,7 +91,7 @@ def test_a_pattern_is_matched_on_the_workers(run, here):
 
 def test_an_interrupt_keeps_the_rows_and_cancels_the_tasks(run, slow):
     """The listing ends with what had arrived, and the workers stop asking."""
-    reached = slow.asked(120)
+    reached = slow.asked(70)
 
     def interrupt() -> None:
         until = time.monotonic() + 20
@@ -104,7 +104,7 @@ def test_an_interrupt_keeps_the_rows_and_cancels_the_tasks(run, slow):
     failure = run.fails(LIST, ListingInterrupted)
     thread.join()
     rows = failure.rows_so_far
-    assert 0 < len(rows) < 160_000
+    assert 0 < len(rows) < 120_000
     assert rows["key"].is_unique
     assert "partial" in rows.attrs
     client = run.session.scale.cluster()._client
