@@ -24,7 +24,7 @@ FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""
 _PAGE = 1000
 _PORTIONS = 2
-_LEAST_PAGES = 24
+_LEAST_PAGES, _MOST_PAGES = 64, 320
 _MORE = 1.5
 _SURPLUS = 1.2
 
@@ -76,7 +76,7 @@ class Sweep:
             while len(tasks) < slots.tasks + slots.workers and (group := self._next(slots, wanted())):
                 number += 1
                 self.under_way[number] = group
-                pages = round(sum(one.rows for one in group) / _PAGE * _MORE) + _LEAST_PAGES
+                pages = min(_MOST_PAGES, round(sum(one.rows for one in group) / _PAGE * _MORE) + _LEAST_PAGES)
                 errand = replace(self.errand, connections=max(1, self.errand.connections // slots.each))
                 tasks.submit(number, work.list_spans, errand, group, pages)
             if not self.under_way:

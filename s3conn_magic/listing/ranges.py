@@ -92,7 +92,7 @@ class Ranges:
 
     def _spans(self, item: Range) -> list[Span]:
         places = [hint for hint in self._hints.within(item.low, item.high) if hint.startswith(item.prefix)]
-        each = (self._estimate(item) or self._page_keys) / (len(places) + 1)
+        each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
         bounds = zip([item.low, *places], [*places, item.high], strict=True)
         return [Span(item.prefix, low, high, each) for low, high in bounds]
 
