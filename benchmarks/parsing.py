@@ -37,7 +37,7 @@ def filled(head: str, piece: str, tail: str = "") -> str:
 
 KINDS = {
     "statements of 60 characters": filled("", "LIST 's3://bucket/folder/{}/' USING lake RECURSIVE LIMIT 100;\n"),
-    "statements of 25 characters": filled("", "DESCRIBE CONNECTION lake;"),
+    "statements of 27 characters": filled("", "DESCRIBE CONNECTION lake ;\n"),
     "statements of 13 characters": filled("", "LIST LIMIT 1;"),
     "more statements than may be": filled("", "SET LIMIT=1;"),
     "connections made": filled("", "CREATE S3 CONNECTION c{} REGION = 'a';"),

@@ -1,7 +1,7 @@
 """Take the documentation's pictures from a real JupyterLab on the sandbox: `python docs/take_screenshots.py`.
 
-Needs the `test` extra and a Chromium; writes `explorer.png`, `explorer-dark.png`, `treemap.png`, `analyze.png` and
-`quickstart.png` beside itself.
+Needs the `test` extra and a Chromium; writes `explorer.png`, `explorer-dark.png`, `treemap.png`, `analyze.png`,
+`quickstart.png` and `highlighting.png` beside itself.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ CREATE OR REPLACE S3 CONNECTION lake
     PATH_DISPLAY_FILTERS = ('s3://acme-lake/sales/')
     READ_ONLY = TRUE;
 LIST USING lake;"""
+_COLOURS = """%%upsql events <<
+-- one day of events, and who may look at them
+CREATE OR REPLACE S3 CONNECTION lake
+    AWS_ROLE = 'arn:aws:iam::123456789012:role/reader'
+    EXTERNAL_ID = ENV 'READER_ID'
+    PATH_DISPLAY_FILTERS = ('s3://acme-lake/events/', $folder)
+    READ_ONLY = TRUE;  /* nothing is ever written */
+LIST 's3://acme-lake/events/' USING lake RECURSIVE MATCHING '**/*.parquet' LIMIT 1000;"""
 _KEYS = """import s3conn_magic
 from s3conn_magic.sandbox import RESTRICTED
 key_id, secret = RESTRICTED.access_key_id, RESTRICTED.secret_access_key
@@ -44,6 +52,9 @@ def main() -> None:
         notebook.run_all()
         notebook.page.locator(".s3t-item").first.wait_for()
         _cells(notebook, 2, DOCS / "analyze.png")
+        notebook = lab.open([_COLOURS], name="colours.ipynb")
+        notebook.page.locator(".cm-line span").filter(has_text="MATCHING").wait_for()
+        _cells(notebook, 0, DOCS / "highlighting.png")
         lab.set_theme("JupyterLab Dark")
         _explorer(lab.open(_SETUP, name="dark.ipynb"), DOCS / "explorer-dark.png")
 

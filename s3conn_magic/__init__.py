@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from s3conn_magic.connections.connection import Connection
     from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.handoff.connection import Connection
     from s3conn_magic.session import Session
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_HOMES = {"Connection": "connections.connection", "S3ConnError": "errors", "Session": "session"}
+_HOMES = {"Connection": "handoff.connection", "S3ConnError": "errors", "Session": "session"}
 
 
 def __getattr__(name: str) -> Any:
@@ -37,26 +37,35 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic, its completion and its help to a kernel; loading it again keeps the session."""
+    """Add the `%%upsql` magic, its completion, help and colours to a kernel, whose history then keeps no secret of it.
+
+    Loading it again keeps the session.
+    """
     from s3conn_magic.notebook.completion import add_completion
+    from s3conn_magic.notebook.history import keep_secrets_out
     from s3conn_magic.notebook.inspection import add_inspection
     from s3conn_magic.notebook.magic import UpsqlMagics
+    from s3conn_magic.notebook.prompt import colour_prompt
 
+    keep_secrets_out(shell)
     magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
         shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside)
     )
     shell.register_magics(magics)
     add_completion(shell, lambda: magics.session_so_far)
     add_inspection(shell)
+    colour_prompt(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take the magic, its completion and its help away; `execute` and another load find the session as it was."""
+    """Take all of that away but the redaction of the history; `execute` and another load find the session as it was."""
     from s3conn_magic.notebook.completion import remove_completion
     from s3conn_magic.notebook.inspection import remove_inspection
+    from s3conn_magic.notebook.prompt import restore_prompt
 
     remove_completion(shell)
     remove_inspection(shell)
+    restore_prompt(shell)
     for functions in shell.magics_manager.magics.values():
         functions.pop("upsql", None)
 
@@ -82,12 +91,12 @@ def execute(text: str) -> Any:
 
 
 def connection(name: str) -> Connection:
-    """A connection of the session, to get clients from: `connection("lake").client("s3")`.
+    """A connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
 
     Raises:
         ConnectionNotFoundError: there is none of that name.
     """
-    return _current_session().connections.get(name)
+    return cast("Connection", _current_session().connections.get(name))  # a session makes no other
 
 
 def _current_session() -> Session:

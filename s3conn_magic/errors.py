@@ -20,6 +20,7 @@
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
     ├─ ClusterError                   a cluster cannot be reached, or does not do its part
+    ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
     ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
@@ -199,6 +200,10 @@ class IncompleteListingError(S3ConnError):
 
 class ClusterError(S3ConnError):
     """The scheduler cannot be reached, or its workers do not do their part."""
+
+
+class InventoryError(S3ConnError):
+    """A report of S3 Inventory is damaged, incomplete, or is none."""
 
 
 class QueryError(S3ConnError):

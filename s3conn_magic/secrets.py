@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MASK = "<REDACTED>"
+MASK = "<REDACTED>"
+"""Stands for a secret; no option takes it as one."""
 
 
 class Secret:
@@ -38,10 +39,10 @@ class Secret:
         return hash(Secret)
 
     def __repr__(self) -> str:
-        return _MASK
+        return MASK
 
     def __format__(self, spec: str) -> str:
-        return format(_MASK, spec)
+        return format(MASK, spec)
 
     def __bool__(self) -> bool:
         return True

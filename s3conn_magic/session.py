@@ -6,30 +6,32 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.handoff.connection import Connection
+from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
 from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
-from s3conn_magic.language.patterns import like
-from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.settings import SETTINGS, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.scale import Scale
-from s3conn_magic.views.cards import Message
+from s3conn_magic.views.cards import Message, connection_card
+from s3conn_magic.views.globs import check_glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
+
+
+AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
 
 class Session:
@@ -55,14 +57,14 @@ class Session:
         self.connections = Registry()
         self.queries = Queries(self.connections, inputs.variable)
         self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
-        self.scale = Scale(self.settings, note)
         self._progress = progress
         self._beside = beside
         self._inputs = inputs
         self._start_server = start_server
         self._server: Server | None = None
         self._note = note
-        self._jobs: Jobs | None = None
+        self.scale = Scale(self.settings, note)
+        self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
 
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
@@ -90,7 +92,7 @@ class Session:
         source = Source(text)
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            _check_glob(plan)
+            check_glob(plan)
             self.queries.check(plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
@@ -124,14 +126,14 @@ class Session:
     def _create(self, plan: plans.Create) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.put(candidate)
-        return _card(connection, "replaced" if plan.replace else "created")
+        return connection_card(connection, "replaced" if plan.replace else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
             connection = self.connections.get(plan.name)
             connection.become(candidate)
-        return _card(connection, "altered")
+        return connection_card(connection, "altered")
 
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
@@ -168,41 +170,11 @@ class Session:
         self.connections.use(plan.name)
         return Message(f"Statements without USING go through {plan.name} from here on.")
 
-    # Introspection
-
     @execute.register
-    def _show_connections(self, plan: plans.ShowConnections) -> Any:
-        from s3conn_magic.views.introspection import connections_frame
+    def _introspection(self, plan: AboutConnections) -> Any:
+        from s3conn_magic.session_introspection import told
 
-        return connections_frame([one for one in self.connections if like(plan.like, one.name)])
-
-    @execute.register
-    def _describe(self, plan: plans.Describe) -> Any:
-        from s3conn_magic.views.introspection import options_frame
-
-        return options_frame(self.connections.get(plan.name))
-
-    @execute.register
-    def _show_create(self, plan: plans.ShowCreate) -> Message:
-        from s3conn_magic.language.render import create_statement
-
-        connection = self.connections.get(plan.name)
-        return Message(create_statement(connection.name, connection.options))
-
-    @execute.register
-    def _test(self, plan: plans.Test) -> Any:
-        from s3conn_magic.connections.checks import run_checks
-        from s3conn_magic.views.frames import frame_of
-
-        checks = run_checks(self.connections.get(plan.name), plan.location, with_write=plan.with_write)
-        reference = find_statement("TEST CONNECTION")
-        return frame_of(reference.columns if reference else (), checks)
-
-    @execute.register
-    def _help(self, plan: plans.Help) -> Any:
-        from s3conn_magic.views.introspection import help_on
-
-        return help_on(plan.topic)
+        return told(plan, self.connections)
 
     # Buckets
 
@@ -216,11 +188,29 @@ class Session:
     def _list(self, plan: plans.ListObjects) -> Any:
         from s3conn_magic.views.buckets import ListOptions, list_frame
 
-        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
-        connection, most = self.connections.get(plan.name), None if limit == "ALL" else limit
+        connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
             options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened())
             frame, cut = list_frame(connection, plan, options)
+        return self._said_if_cut(frame, most, cut=cut)
+
+    @execute.register
+    def _list_inventory(self, plan: plans.ListInventory) -> Any:
+        from s3conn_magic.views.buckets import ListOptions
+        from s3conn_magic.views.inventory import inventory_frame
+
+        connection, most = self.connections.get(plan.name), self._most(plan)
+        with self._progress_view() as report:
+            options = ListOptions(most, self.settings["CONNECTIONS"], report)
+            frame, cut, told = inventory_frame(connection, plan, options)
+        self._note(told)
+        return self._said_if_cut(frame, most, cut=cut)
+
+    def _most(self, plan: plans.ListObjects | plans.ListInventory) -> int | None:
+        limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
+        return None if limit == "ALL" else int(limit)
+
+    def _said_if_cut(self, frame: Any, most: int | None, *, cut: bool) -> Any:
         if cut:
             self._note(f"LIMIT {most:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
         return frame
@@ -260,15 +250,6 @@ class Session:
         return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
 
     # Jobs
-
-    @property
-    def jobs(self) -> Jobs:
-        """The session's jobs."""
-        if self._jobs is None:
-            from s3conn_magic.jobs.registry import Jobs
-
-            self._jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
-        return self._jobs
 
     @execute.register
     def _about_jobs(self, plan: JobPlan) -> Any:
@@ -328,27 +309,6 @@ class Session:
         if self._server is not None:
             server, self._server = self._server, None
             server.stop()
-
-
-def _check_glob(plan: plans.Plan) -> None:
-    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
-    if not isinstance(plan, plans.ListObjects) or plan.matching is None:
-        return
-    from s3conn_magic.listing import Glob
-
-    try:
-        Glob.compile(plan.matching)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        return
-    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
-
-
-def _card(connection: Connection, did: str) -> Any:
-    from s3conn_magic.views.cards import connection_card
-
-    return connection_card(connection, did)
 
 
 def _rest(index: int, count: int) -> str:

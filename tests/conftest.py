@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what a test has recorded as its `summary`, such as how much it looked at."""
+    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
+        for name, text in report.user_properties:
+            if name == "summary" and report.when == "call":
+                terminalreporter.write_line(text)
+
+
 _CLEARED = ("AWS_", "BOTO_", "S3CONN", "IPYTHON", "JUPYTER", "JPY_", "XDG_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
@@ -58,6 +67,14 @@ def sandbox() -> Iterator[Sandbox]:
 def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
     """An S3 server that is not moto, one for each worker."""
     server = RcloneServer.start(tmp_path_factory.mktemp("rclone") / "buckets")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def written_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    """The same for tests that write by S3 alone, one for each worker: add no files to its folder while it runs."""
+    server = RcloneServer.start(tmp_path_factory.mktemp("written") / "buckets", remembers="5m")
     yield server
     server.stop()
 

@@ -83,12 +83,15 @@ class Completed:
 
 
 class Kernel:
-    """One kernel process with this repository on its path; `client` is its BlockingKernelClient."""
+    """One kernel process with this repository on its path; `client` is its BlockingKernelClient.
 
-    def __init__(self, folder: Path) -> None:
+    `streams` are the process's own `stdout` and `stderr`, as for Popen.
+    """
+
+    def __init__(self, folder: Path, **streams: Any) -> None:
         self._manager = KernelManager(kernel_name="python3")
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
-        self._manager.start_kernel(env={**os.environ, "PYTHONPATH": path}, cwd=str(folder))
+        self._manager.start_kernel(env={**os.environ, "PYTHONPATH": path}, cwd=str(folder), **streams)
         self.client = self._manager.blocking_client()
         try:
             self.client.start_channels()
@@ -128,6 +131,12 @@ class Kernel:
             stdin_hook=lambda _: self.client.input(next(typed)),
         )
         return Outcome(reply, messages)
+
+    def listener(self) -> Any:
+        """Another client, which hears every message of iopub from here on; stop its channels."""
+        client = self._manager.blocking_client()
+        client.start_channels(shell=False, iopub=True, stdin=False, hb=False, control=False)
+        return client
 
     def complete(self, marked: str) -> Completed:
         """What the kernel offers in a cell at `|`, the cursor."""
@@ -196,9 +205,9 @@ get_ipython().run_line_magic("reset", "-f")
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Kernel]:
+def started(folder: Path, **streams: Any) -> Iterator[Kernel]:
     """A kernel for the length of a block."""
-    kernel = Kernel(folder)
+    kernel = Kernel(folder, **streams)
     try:
         yield kernel
     finally:

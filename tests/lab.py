@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ _FLAGS = (
 )
 _STARTS_WITHIN = 60
 _ANSWERS_WITHIN_MS = 30_000
+LABEXTENSION = Path(__file__).parents[1] / "labextension"
 _APPEND = """([source]) => {
   const content = jupyterapp.shell.currentWidget.content;
   const shared = content.model.sharedModel;
@@ -37,6 +39,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def install_labextension(data: Path) -> None:
+    """Put this repository's labextension, whichever is installed, into a Jupyter data folder, as the wheel does."""
+    place = data / "labextensions" / "s3conn-magic"
+    shutil.copytree(LABEXTENSION / "prebuilt", place)
+    for name in ("install.json", "keywords.json"):
+        shutil.copy(LABEXTENSION / name, place)
 
 
 class Notebook:
@@ -111,6 +121,7 @@ class Lab:
         from playwright.sync_api import sync_playwright
 
         self._work.mkdir(parents=True)
+        install_labextension(self.folder / "data")
         self.set_theme("JupyterLab Light")
         self._server = self._start()
         try:
@@ -145,12 +156,17 @@ class Lab:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(settings), encoding="utf-8")
 
-    def open(self, cells: list[str] | Path, *, name: str = "notebook.ipynb", context: Any = None) -> Notebook:
-        """Open a notebook made of these cells, or an existing one, and wait until its kernel is ready."""
+    def open(
+        self, cells: list[str] | Path, *, name: str = "notebook.ipynb", context: Any = None, place: str = "doc/tree"
+    ) -> Notebook:
+        """Open a notebook made of these cells, or an existing one, and wait until its kernel is ready.
+
+        Where the package `notebook` is installed, `place="notebooks"` opens it in Notebook 7.
+        """
         path = self._work / (cells.name if isinstance(cells, Path) else name)
         path.write_text(self._text(cells), encoding="utf-8")
         page = (context or self.context).new_page()
-        page.goto(f"{self.url}/doc/tree/{path.name}?token={self._token}")
+        page.goto(f"{self.url}/{place}/{path.name}?token={self._token}")
         notebook = Notebook(page, path)
         page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -194,6 +210,7 @@ class Lab:
             "ServerApp.root_dir": str(self._work),
             "IdentityProvider.token": self._token,
             "LabApp.expose_app_in_browser": "True",
+            "JupyterNotebookApp.expose_app_in_browser": "True",
             "LabApp.news_url": "",
         }
         command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]

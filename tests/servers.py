@@ -48,11 +48,17 @@ class RcloneServer:
     _child: subprocess.Popen[bytes] = field(repr=False)
 
     @classmethod
-    def start(cls, root: Path) -> Self:
-        """Fill `root` with the sandbox's lake, logs and an empty bucket, and serve it on a free port."""
+    def start(cls, root: Path, *, remembers: str = "0s") -> Self:
+        """Fill `root` with the sandbox's lake, logs and an empty bucket, and serve it on a free port.
+
+        Args:
+            root: a folder that is made.
+            remembers: how long it trusts what it knows of a folder. With none, as for tests that add files to `root`,
+                each object that is written or deleted makes it look through the folders for seconds.
+        """
         fill(root)
         keys = Keys("RCLONEEXAMPLEKEY", Secret("rclone/example/secret"))
-        child = _spawn(root, keys)
+        child = _spawn(root, keys, remembers)
         try:
             return cls(_await_endpoint(child), keys, root, "us-east-1", child)
         except BaseException:
@@ -80,9 +86,9 @@ def fill(root: Path) -> None:
             path.write_bytes(put.body)
 
 
-def _spawn(root: Path, keys: Keys) -> subprocess.Popen[bytes]:
+def _spawn(root: Path, keys: Keys, remembers: str) -> subprocess.Popen[bytes]:
     pair = f"{keys.access_key_id},{keys.secret_access_key.reveal()}"
-    options = ["--addr", "127.0.0.1:0", "--auth-key", pair, "--config", "", "--dir-cache-time", "0s"]
+    options = ["--addr", "127.0.0.1:0", "--auth-key", pair, "--config", "", "--dir-cache-time", remembers]
     command = [rclone_binary(), "serve", "s3", *options, root]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

@@ -74,9 +74,9 @@ class Registry:
 
     def release(self, usage: Usage) -> None:
         """Forget a table or job that was dropped."""
+        gone = (usage.kind, usage.name.casefold())
         for usages in self._usages.values():
-            if usage in usages:
-                usages.remove(usage)
+            usages[:] = [one for one in usages if (one.kind, one.name.casefold()) != gone]
 
     def usages(self, name: str) -> tuple[Usage, ...]:
         """What depends on a connection."""

@@ -17,11 +17,11 @@ from s3conn_magic.language.catalog import (
     in_use,
     is_sandbox,
     not_found,
+    there_are,
 )
 from s3conn_magic.language.jobs.binder import JobBinder
 from s3conn_magic.language.jobs.statements import JobStatement
 from s3conn_magic.language.options import Option, find_option
-from s3conn_magic.language.spelling import listed
 from s3conn_magic.language.tables import UNCHANGED, TableBinder
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def bind(
 class _Binder:
     def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
-        self._tables = TableBinder(binding, tables, self._reader, binding.place_of)
         self._known = {one.name.casefold(): one for one in catalog.known()}
+        self._tables = TableBinder(binding, tables, self._reader, self._known)
         self._default = catalog.default.casefold() if catalog.default else None
 
     def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
@@ -211,17 +211,27 @@ class _Binder:
 
     @_bind.register
     def _list(self, statement: tree.ListObjects) -> plans.Plan:
-        matching = statement.matching
-        if matching and not self._binding.text(matching):
-            raise self._binding.error("MATCHING takes a glob that is not empty", matching.span)
+        matching, matching_place = self._binding.matching(statement.matching)
         return plans.ListObjects(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
             location=self._binding.location(statement.location),
             recursive=statement.recursive,
             versions=statement.versions,
-            matching=self._binding.text(matching) if matching else None,
-            matching_place=self._binding.where(matching.span) if matching else None,
+            matching=matching,
+            matching_place=matching_place,
+            limit=statement.limit,
+        )
+
+    @_bind.register
+    def _list_inventory(self, statement: tree.ListInventory) -> plans.Plan:
+        matching, matching_place = self._binding.matching(statement.matching)
+        return plans.ListInventory(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement),
+            location=self._binding.object_of(statement.location, "LIST FROM INVENTORY takes a manifest.json"),
+            matching=matching,
+            matching_place=matching_place,
             limit=statement.limit,
         )
 
@@ -238,7 +248,7 @@ class _Binder:
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._binding.object(statement.location),
+            location=self._binding.object_of(statement.location, "PREVIEW takes one object"),
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
         )
 
@@ -286,7 +296,7 @@ class _Binder:
             raise self._no_connection(statement)
         names = [one.name for one in self._known.values()]
         place = self._binding.beginning(statement)()
-        hint = f"Add USING name, or USE CONNECTION name. There are {listed(names, 'and')}."
+        hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
     @_bind.register

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import SETTING_NAMES, find_setting
 from s3conn_magic.language.spelling import listed, nearest, related
@@ -38,7 +38,6 @@ class Inputs(Protocol):
         """A password of the operating system's keyring."""
 
 
-_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _NAMELESS = "this environment variable"
 _WRITTEN = tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral
 
@@ -211,8 +210,7 @@ class Binding:
         # A name that the operating system could not even encode is not set either.
         with contextlib.suppress(KeyError, ValueError):
             return os.environ[value.name]
-        # What is not written like a variable's name may be the secret itself.
-        name = f"the environment variable {value.name}" if _ENVIRONMENT_NAME.fullmatch(value.name) else _NAMELESS
+        name = f"the environment variable {value.name}" if is_environment_name(value.name) else _NAMELESS
         raise LookupError(f"{name} is not set in the kernel")
 
     def text(self, value: tree.LocationValue) -> str:
@@ -223,14 +221,14 @@ class Binding:
         return raw
 
     def location(self, value: tree.LocationValue | None) -> Location | None:
-        """A location, where one is written."""
+        """The location that was given, if any."""
         return None if value is None else self.place_of(value)
 
     def place_of(self, value: tree.LocationValue) -> Location:
-        """A location.
+        """The location that was given.
 
         Raises:
-            BindError: the text is none.
+            BindError: it is none.
         """
         text = self.text(value)
         try:
@@ -239,21 +237,37 @@ class Binding:
             reason = str(error)
         raise self.error(f"this is not a location: {reason}", value.span)
 
-    def object(self, value: tree.LocationValue) -> Location:
+    def object_of(self, value: tree.LocationValue, what: str) -> Location:
         """The location of an object.
 
+        Args:
+            value: as it was given.
+            what: says which object is taken.
+
         Raises:
-            BindError: it is a bucket.
+            BindError: it is none, or that of a bucket.
         """
         location = self.place_of(value)
         if location.key:
             return location
-        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
+        hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
         raise self.error("this is a bucket, not an object", value.span, hint=hint)
 
     def value(self, value: tree.Scalar) -> Any:
         """The plain value of a literal or a Python variable."""
         return self._raw(value)[0]
+
+    def matching(self, value: tree.StringLiteral | None) -> tuple[str | None, Where | None]:
+        """The glob of MATCHING and its place.
+
+        Raises:
+            BindError: it is empty.
+        """
+        if value is None:
+            return None, None
+        if glob := self.text(value):
+            return glob, self.where(value.span)
+        raise self.error("MATCHING takes a glob that is not empty", value.span)
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Refuse options that lack a partner or do not go together.

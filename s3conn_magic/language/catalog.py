@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language import plans
 
-# What is written otherwise may be anything.
-_SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+# So many names are named in a message, and looked through for one that may be meant.
+_LISTED, _COMPARED = 20, 500
+SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
+"""A name that may be shown; what is written otherwise may be anything."""
 
 
 class Known(NamedTuple):
@@ -48,12 +50,18 @@ class Catalog(Protocol):
         """The one that USE CONNECTION set."""
 
 
+def there_are(names: Sequence[str]) -> str:
+    """The connections that there are, as a sentence; of many their number."""
+    if len(names) > _LISTED:
+        return f"There are {len(names)}; SHOW CONNECTIONS; lists them."
+    return f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
+
+
 def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     """The error for a name that no connection has."""
-    near = nearest(name, names)
-    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
-    hint = f"Did you mean {near}?" if near else there or "CREATE S3 CONNECTION name; makes one."
-    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
+    near = nearest(name, names[:_COMPARED])
+    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE S3 CONNECTION name; makes one."
+    shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
@@ -79,10 +87,9 @@ def in_use(found: Known) -> ConnectionInUseError:
 
 def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
     """The error for a name that no job has."""
-    near = nearest(name, names)
-    there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
-    shown = f" {name}" if _SHOWN_NAME.fullmatch(name) else " of that name"
-    hint = f"Did you mean {near}?" if near else there or "CREATE JOB name … makes one."
+    near = nearest(name, names[:_COMPARED])
+    shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
+    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE JOB name … makes one."
     return JobNotFoundError(f"there is no job{shown}", hint=hint)
 
 
@@ -90,3 +97,10 @@ def job_exists(name: str) -> JobExistsError:
     """The error for making a job whose name is taken."""
     hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
     return JobExistsError(f"the job {name} exists already", hint=hint)
+
+
+def release(known: dict[str, Known], kind: str, name: str) -> None:
+    """Have no connection depend on a table or job that is dropped."""
+    for key, one in known.items():
+        usages = tuple(usage for usage in one.usages if (usage.kind, usage.name.casefold()) != (kind, name.casefold()))
+        known[key] = one._replace(usages=usages)

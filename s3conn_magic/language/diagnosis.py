@@ -10,6 +10,7 @@ import re
 from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
@@ -22,13 +23,14 @@ _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEME
 # What other languages call a statement of ours.
 _SYNONYMS = {"DELETE": "DROP", "REMOVE": "DROP", "LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
+_OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTION_NAMES)
 _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', without a comma"}
 _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _CONNECTION = {"CONNECTION", "CONNECTION, TABLE or JOB"}
-_BEFORE_NAMES = {"S3 CONNECTION, TABLE or JOB", *_CONNECTION}
+_BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC or JOB", *_CONNECTION}
 _VALUES = {"a value", _TEXT, _PLACE}
 # As many tokens of a statement's beginning, and of its end before the error, are looked at.
 _HEAD = 8
@@ -248,7 +250,8 @@ def _assignment(stop: _Stop) -> str:
         return ""
     if option := find_option(stop.before.text):
         return f"Write {option.name} = {option.example}."
-    near = nearest(stop.before.text, OPTION_NAMES)
+    is_job = "JOB" in [token.text.upper() for token in stop.head[1:3]]
+    near = nearest(stop.before.text, _OF_JOBS if is_job else OPTION_NAMES)
     return f"Did you mean {near}?" if near else "An option is NAME = value; a name with blanks stands in double quotes."
 
 
@@ -308,7 +311,6 @@ def _name(stop: _Stop) -> str:
 
 def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
-    words += ["SELECT", "WITH", "FROM"] * (stop.expected == "a query")
     reference = _reference(stop)
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]

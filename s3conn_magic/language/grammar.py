@@ -66,6 +66,7 @@ _FREE = {
     "INSERT",
     "JOB",
     "JOBS",
+    "INVENTORY",
     "KEYRING",
     "PREFIX",
     "PROMPT",
@@ -154,7 +155,7 @@ def _sql(found: str, at: int) -> tree.SqlText:
     return tree.SqlText(Secret(written), Span(at, at + len(written)))
 
 
-query = Terminal(_QUERY, "a query", _sql)
+query = Terminal(_QUERY, "SELECT, WITH or FROM", _sql)
 columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
 
 # Statements
@@ -165,13 +166,8 @@ _set = (words("SET") - _settings - _more_settings).set_name("SET")
 _more_names = AtMost(_MOST_OPTIONS - 1, mark(",") - option_name, _TOO_MANY)
 _unset = fields("unset", words("UNSET") - option_name - _more_names).set_name("UNSET")
 _rename = field("rename_to", words("RENAME TO") - name).set_name("RENAME TO")
-_list_clause = (
-    using
-    | flag("recursive", "RECURSIVE")
-    | flag("versions", "VERSIONS")
-    | field("matching", words("MATCHING") - string)
-    | limit
-)
+_matching = field("matching", words("MATCHING") - string)
+_list_clause = using | flag("recursive", "RECURSIVE") | flag("versions", "VERSIONS") | _matching | limit
 
 _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
 _made = (
@@ -186,7 +182,7 @@ _made = (
         - pp.Opt(field("query", words("AS") - query)),
     )
     | variant(jobs.CREATED, jobs.create(name, connection_name, query))
-).set_name("S3 CONNECTION, TABLE or JOB")
+).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     tree.AlterConnection,
@@ -221,7 +217,10 @@ test = builds(
     ),
 )
 use = builds(tree.UseConnection, words("USE CONNECTION") - named)
-list_objects = builds(tree.ListObjects, words("LIST") - pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+_listed = variant(
+    tree.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
+) | variant(tree.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+list_objects = variants(words("LIST") - _listed)
 _explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(tree.Explore, pp.Opt(location) - pp.Opt(using))
 explore = variants(words("EXPLORE") - _explored)
 analyze = builds(tree.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))

@@ -1,8 +1,10 @@
-"""LIKE patterns: `%` for any text, `_` for any character, without case."""
+"""LIKE patterns, `%` for any text and `_` for any character, without case; and names of environment variables."""
 
 from __future__ import annotations
 
 import re
+
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 def like(pattern: str | None, text: str) -> bool:
@@ -11,3 +13,8 @@ def like(pattern: str | None, text: str) -> bool:
         return True
     parts = (".*" if one == "%" else "." if one == "_" else re.escape(one) for one in pattern)
     return re.fullmatch("".join(parts), text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def is_environment_name(text: str) -> bool:
+    """Whether a text is written like the name of an environment variable; what is not may be the secret itself."""
+    return _ENVIRONMENT_NAME.fullmatch(text) is not None

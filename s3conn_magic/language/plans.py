@@ -158,6 +158,17 @@ class ListObjects(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListInventory(Plan):
+    """Objects by the report whose manifest is at a location; `limit` None stands for the session's."""
+
+    name: str
+    location: Location
+    matching: str | None
+    matching_place: Where | None = field(compare=False, repr=False)
+    limit: int | Literal["ALL"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explore(Plan):
     """A tree of a connection, from a location or from its roots."""
 

@@ -144,6 +144,15 @@ STATEMENTS: tuple[Reference, ...] = (
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
     Reference(
+        "LIST FROM INVENTORY",
+        "LIST FROM INVENTORY 's3://bucket/prefix/manifest.json' [USING name] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
+        "The objects of a bucket by a report of S3 Inventory (CSV, ORC or Parquet), without listing it: as they were"
+        " when it was made. The columns of LIST, with those of VERSIONS where the report is of all versions; what the"
+        " report leaves out is missing. Every data file is compared with its size and MD5.",
+        "LIST FROM INVENTORY 's3://reports/acme-lake/daily/2026-01-01T01-00Z/manifest.json' LIMIT ALL;",
+        (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
+    ),
+    Reference(
         "EXPLORE",
         "EXPLORE ['s3://bucket/prefix'] [USING name]",
         "A tree of buckets, folders and objects to open, search, look into, download, upload and delete.",
@@ -173,7 +182,7 @@ STATEMENTS: tuple[Reference, ...] = (
     *JOB_STATEMENTS,
     Reference(
         "SELECT",
-        "SELECT … | WITH … | FROM …",
+        "SELECT … FROM 's3://bucket/key' … | WITH … | FROM …",
         "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
         " through the connection of that name: Parquet, CSV and JSON, compressed or not, with wildcards and Hive"
         " partitions. Python frames are tables by their names, $name is the value of a Python variable.",

@@ -9,7 +9,7 @@ from s3conn_magic.language.binding import quoted
 from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.locations import Location
-from s3conn_magic.secrets import Secret
+from s3conn_magic.secrets import MASK, Secret
 
 if TYPE_CHECKING:
     from s3conn_magic.language.plans import BoundOptions, BoundValue
@@ -38,7 +38,7 @@ def value_text(bound: BoundValue) -> str:
         return bound.source
     value = bound.value
     if isinstance(value, Secret):
-        return "'<REDACTED>'"
+        return quoted(MASK)
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, tuple):

@@ -103,6 +103,11 @@ class Source:
     def _line_starts(self) -> list[int]:
         return [0, *(found.end() for found in re.finditer("\n", self.text))]
 
+    @property
+    def readable(self) -> bool:
+        """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
+        return self._lexed.readable
+
     def _line_and_column(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
@@ -150,8 +155,11 @@ class Source:
 
     def _is_name(self, token: Token) -> bool:
         """Whether a long word is one of ours, or stands where a connection's or an option's name does."""
-        if token.text.upper() in VOCABULARY or nearest(token.text, VOCABULARY):
+        if token.text.upper() in VOCABULARY or self._stands_as_name(token):
             return True
+        return nearest(token.text, VOCABULARY) is not None
+
+    def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
             return _IDENTIFIER.fullmatch(token.text) is not None

@@ -222,6 +222,16 @@ class ListObjects(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListInventory(Statement):
+    """`LIST FROM INVENTORY 's3://…/manifest.json' …`; a `limit` of None stands for the session's default."""
+
+    location: LocationValue
+    using: Name | None = None
+    matching: StringLiteral | None = None
+    limit: int | Literal["ALL"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explore(Statement):
     """`EXPLORE ['s3://…'] [USING name]`."""
 

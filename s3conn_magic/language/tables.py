@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language import plans
 from s3conn_magic.language import statements as tree
+from s3conn_magic.language.catalog import release
 from s3conn_magic.language.spelling import listed, nearest
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.binding import Binding
-    from s3conn_magic.locations import Location
+    from s3conn_magic.language.catalog import Known
 
 UNCHANGED = "Operation resulted in no change"
 """What a statement says that found nothing to do."""
@@ -27,7 +28,7 @@ class TableBinder:
         binding: reads the values of the cell.
         tables: names of the tables there are when the cell begins.
         reader: the connection that a statement reads through.
-        place_of: reads a location.
+        known: the connections there are, by folded name; a table that is dropped is no usage of them any more.
     """
 
     def __init__(
@@ -35,12 +36,12 @@ class TableBinder:
         binding: Binding,
         tables: Iterable[str],
         reader: Callable[[tree.Name | None, tree.Statement], str],
-        place_of: Callable[[tree.LocationValue], Location],
+        known: dict[str, Known],
     ) -> None:
         self._binding = binding
         self._tables = {name.casefold(): name for name in tables}
         self._reader = reader
-        self._place_of = place_of
+        self._known = known
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
         """Note that a connection's tables are dropped with it."""
@@ -98,7 +99,7 @@ class TableBinder:
             columns=columns.value.reveal() if columns else None,
             text=text.value.reveal() if text else None,
             locate=self._locate(written) if (written := text or columns) else None,
-            location=self._place_of(location) if location else None,
+            location=self._binding.place_of(location) if location else None,
             connection=self._reader(statement.using, statement) if location else None,
         )
 
@@ -122,6 +123,7 @@ class TableBinder:
             return plans.NoChange(place=place, message=f"{UNCHANGED}: no table {statement.name.text}.")
         if found is None:
             raise self._missing(statement.name)
+        release(self._known, "table", found)
         return plans.DropTable(place=place, name=found)
 
     def _missing(self, name: tree.Name) -> BindError:

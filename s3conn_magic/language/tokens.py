@@ -174,10 +174,10 @@ class Lexed:
         self.comments: list[tuple[int, int]] = []
         self.open: int | None = None
         for found in _NOT_CODE.finditer(text):
-            if found.lastgroup == "open":
+            if found["open"]:
                 self.open = found.start()
                 break
-            if found.lastgroup == "comment":
+            if found["comment"]:
                 self.comments.append(found.span())
 
     @cached_property

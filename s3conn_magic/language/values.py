@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from s3conn_magic.locations import Location
-from s3conn_magic.secrets import Secret
+from s3conn_magic.secrets import MASK, Secret
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
@@ -63,7 +63,14 @@ def credential(value: Any) -> str:
 
 def secret_credential(value: Any) -> Secret:
     """A credential that is never shown again."""
-    return Secret(credential(value))
+    return Secret(credential(_given(value)))
+
+
+def _given(value: Any) -> Any:
+    """A secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
+    if value == MASK:
+        raise ValueError("this only stands for a secret that was not kept; give the secret itself")
+    return value
 
 
 def role_arn(value: Any) -> str:
@@ -89,7 +96,7 @@ def kms_key(value: Any) -> str:
 
 def customer_key(value: Any) -> Secret:
     """The Base64 text of a 256-bit key."""
-    size = _decoded_size(_filled(value))
+    size = _decoded_size(_filled(_given(value)))
     if size is None:
         raise ValueError("this is not Base64; a 256-bit key has 44 characters of it, the last one =")
     if size != _CUSTOMER_KEY_BYTES:

@@ -14,6 +14,8 @@ from s3conn_magic.errors import (
     S3ConnError,
     StatementInterrupted,
 )
+from s3conn_magic.language.redaction import holds_secret
+from s3conn_magic.notebook.history import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,8 @@ class UpsqlMagics(Magics):
         self._make_session = make_session
         self._session: Session | None = None
         self._showing = False
+        # Only a notebook keeps the source of its cells.
+        self._noticed = getattr(shell, "kernel", None) is None
 
     @property
     def session(self) -> Session:
@@ -85,10 +89,18 @@ class UpsqlMagics(Magics):
     # What `%upsql?` shows: IPython asks an object for this before it looks at its docstring.
     upsql.getdoc = _overview  # type: ignore[union-attr]
 
+    def _notice(self, text: str) -> None:
+        """Say once what this package cannot redact: the notebook's own source."""
+        if self._noticed or not holds_secret(text):
+            return
+        self._noticed = True
+        print(NOTICE)  # noqa: T201 - an output of the cell
+
     def _run(self, text: str, *, shown: bool) -> Any:
         """The last result; those before it are displayed. Every error leaves by here."""
         self._showing = shown
         try:
+            self._notice(text)
             return self._show_all_but_last(text, shown=shown)
         except S3ConnError as error:
             failure = error

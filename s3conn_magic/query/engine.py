@@ -81,7 +81,6 @@ class Engine:
         self._path = ""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
-        self._thread: ThreadPoolExecutor | None = None
         self.tables = Tables(self)
 
     @property
@@ -200,11 +199,8 @@ class Engine:
         """Let go of the database and its tables."""
         with self._lock:
             database, self._database = self._database, None
-            thread, self._thread = self._thread, None
         if database is not None:
             database.close()
-        if thread is not None:
-            thread.shutdown(wait=False)
 
     # Running
 
@@ -269,9 +265,9 @@ class Engine:
         return f"The Python variable {name} is a {type(value).__name__}, which is no table."
 
     def _interruptible(self, work: Callable[[], _Result], reading: Reading) -> _Result:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "s3conn-duckdb")
-        done = self._thread.submit(work)
+        thread = ThreadPoolExecutor(1, "s3conn-duckdb")
+        done = thread.submit(work)
+        thread.shutdown(wait=False)  # it ends with the work
         try:
             while not done.done():
                 with suppress(TimeoutError):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
 
-TAIL = 64 * 1024
+TAIL = 256 * 1024
 """Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
 _PARQUET = (".parquet", ".parq", ".pq")
 _TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")

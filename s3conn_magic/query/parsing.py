@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-_NOT_ONE = "one query at a time"
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ def mentioned(connection: duckdb.DuckDBPyConnection, sql: str) -> Mentioned:
     Raises:
         QueryError: it cannot be parsed, is no query, or more than one.
     """
+    if (half := _HALF.search(sql)) is not None:
+        before = sql[: half.start()].encode()
+        raise refused(sql, "half a character (a lone surrogate) is in the query", len(before))
     ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     tree = json.loads(told)
     if tree.get("error"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.ranged import Pinned
     from s3conn_magic.query.reading import Reading
 
-PART = 4 * 1024 * 1024
+PART = 8 * 1024 * 1024
 """Bytes of one request when a large range is asked for by several at once."""
 _TRIES = 4
 

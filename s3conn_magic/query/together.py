@@ -40,9 +40,10 @@ def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[s
     by_path: dict[str, list[tuple[int, int]]] = {}
     for path, start, end in wanted:
         try:
-            by_path.setdefault(path, []).append(_bounds(object_of(path).size, start, end))
+            bounds = _bounds(object_of(path).size, start, end)
         except S3ConnError:  # it comes again where the range is read
             continue
+        by_path.setdefault(path, []).append(bounds)
     for path, ranges in by_path.items():
         object_of(path).prefetch(coalesced(ranges, gap))
 

@@ -54,6 +54,8 @@ class _Answers(Inputs):
 
 SESSION = offline_session("lake", "logs", inputs=_Answers())
 
+SESSION.steps("SELECT 1")  # DuckDB is loaded once
+
 
 def outcome(text: str) -> str:
     """The name of what a text ends in.

@@ -341,3 +341,13 @@ def test_a_plan_is_placed_at_the_first_word_of_its_statement(text: str, line: in
     (plan,) = plans_of(text, having("x"))
     place = plan.place()
     assert (place.line, place.column) == (line, column)
+
+
+@pytest.mark.parametrize("statement", ["USE CONNECTION elsewhere", "LIST"])
+def test_of_many_connections_an_error_gives_the_number(statement: str):
+    """Up to twenty connections are named; more are counted, and the statement that lists them is named."""
+    few, many = ([f"one_of_{count}_{number}" for number in range(count)] for count in (20, 21))
+    with pytest.raises(ConnectionNotFoundError, match=f"There are {few[0]}, .* and {few[-1]}\\."):
+        plans_of(statement, having(*few))
+    with pytest.raises(ConnectionNotFoundError, match="There are 21; SHOW CONNECTIONS; lists them"):
+        plans_of(statement, having(*many))

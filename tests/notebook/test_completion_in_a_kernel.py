@@ -19,8 +19,9 @@ from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, contex
 def other(context):
     return SimpleMatcherResult(completions=[SimpleCompletion("other", type="other")])
 get_ipython().Completer.custom_matchers.insert(0, other)
+get_ipython().Completer.use_jedi = False
 """
-WITHOUT_OTHERS = "get_ipython().Completer.custom_matchers.remove(other)"
+WITHOUT_OTHERS = "get_ipython().Completer.custom_matchers.remove(other); get_ipython().Completer.use_jedi = True"
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def test_settings_are_shown_as_they_are_set(run):
     """SHOW SETTINGS names every setting with its value now."""
     run("SET PROGRESS = FALSE; SET limit = 7; SET CONNECTIONS = 3; SET explorer_ui = 'Basic'")
     frame = run("SHOW SETTINGS")
-    shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic"}
+    shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic", "DATABASE": ""}
     assert dict(zip(frame.setting, frame.value, strict=True)) == shown
 
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pyarrow as pa
 import pytest
+from clients import client
+from inventories import Report
 from statements import Statements, create
 
 from s3conn_magic.language.reference import STATEMENTS, find_statement
@@ -51,6 +53,7 @@ CONNECTIONS = {
     "created_at": TIME,
     "state": STRING,
 }
+REPORT = Report([])
 FRAMES = {
     "SHOW CONNECTIONS": CONNECTIONS,
     "SHOW CONNECTIONS LIKE 'no%such'": CONNECTIONS,
@@ -70,6 +73,7 @@ FRAMES = {
     f"LIST 's3://{ARCHIVE}/' VERSIONS RECURSIVE": LISTING | VERSIONS | PREFIX,
     f"LIST 's3://{ARCHIVE}/' VERSIONS": LISTING | VERSIONS | PREFIX,
     f"LIST 's3://{LAKE}/' LIMIT 0": LISTING | PREFIX,
+    f"LIST FROM INVENTORY '{REPORT.location}'": LISTING | PREFIX,
     f"ANALYZE 's3://{LAKE}/'": ANALYSIS,
     f"ANALYZE 's3://{EMPTY}/' BY AGE": ANALYSIS,
     "SHOW SETTINGS": dict.fromkeys(("setting", "value", "takes", "description"), STRING),
@@ -82,7 +86,11 @@ def run(sandbox):
     """A session with the connection `lake` to the sandbox."""
     statements = Statements()
     statements(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
-    return statements
+    s3 = client("s3", sandbox.endpoint, sandbox.admin)
+    REPORT.put(s3)
+    yield statements
+    for key in REPORT.objects:
+        s3.delete_object(Bucket=REPORT.kept_in, Key=key)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.language import plans
-from s3conn_magic.language.catalog import job_exists, job_not_found
+from s3conn_magic.language.catalog import job_exists, job_not_found, release
 from s3conn_magic.language.jobs import plans as jobs
 from s3conn_magic.language.jobs import statements as tree
 from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
@@ -246,9 +246,7 @@ class JobBinder:
         if statement.if_exists and name.folded not in self._jobs():
             return plans.NoChange(place=place, message=f"{_UNCHANGED}: no job {name.text}.")
         found = self._job(name)
-        for key, one in self._known.items():
-            usages = tuple(usage for usage in one.usages if (usage.kind, usage.name) != ("job", found))
-            self._known[key] = one._replace(usages=usages) if usages != one.usages else one
+        release(self._known, "job", found)
         return jobs.DropJob(place=place, name=found)
 
     @bind.register

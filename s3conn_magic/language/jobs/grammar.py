@@ -51,6 +51,12 @@ def _interval(text: str) -> timedelta:
     return timedelta(seconds=int(number) * _UNITS[unit.upper().removesuffix("S")])
 
 
+def _timestamp(text: str, at: int) -> StringLiteral:
+    """`TIMESTAMP '…'` is the text alone."""
+    begins = text.index("'")
+    return StringLiteral(Secret(_unquoted(text[begins:])), Span(at + begins, at + len(text)))
+
+
 def _nested(depth: int) -> str:
     """A regular expression for SQL up to a comma or a closing parenthesis, with so many pairs of its own inside."""
     plain = rf"[^'\"(),;]|{_STRING}|{_QUOTED}"
@@ -75,9 +81,7 @@ def _word_but(taken: frozenset[str], name: str) -> Terminal:
 # Values
 
 string = leaf(_STRING, "text in single quotes", StringLiteral, lambda raw: Secret(_unquoted(raw)))
-timestamp = leaf(
-    rf"(?ai:TIMESTAMP)\s*{_STRING}", "a time", StringLiteral, lambda raw: Secret(_unquoted(raw[raw.index("'") :]))
-)
+timestamp = Terminal(rf"(?ai:TIMESTAMP)\s*{_STRING}", "a time", _timestamp)
 variable = leaf(rf"\${_WORD}", "a Python variable", VariableSource, lambda raw: raw[1:])
 boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", BooleanLiteral, lambda raw: raw.upper() == "TRUE")
 interval = leaf(

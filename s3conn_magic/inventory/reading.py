@@ -1,0 +1,182 @@
+"""A report as one table: its data files, several at once, in order, up to a limit."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from s3conn_magic.errors import InventoryError, ListingInterrupted
+from s3conn_magic.inventory.download import Downloads
+from s3conn_magic.inventory.formats import UnreadableFileError, listing_batches
+from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.inventory.manifest import DataFile, Manifest
+    from s3conn_magic.listing import Glob
+
+_FILES_AT_ONCE = 8
+_BYTES_AHEAD = 1024**3
+_WAKE = 0.25
+
+
+class Inventory:
+    """The rows of a report.
+
+    Args:
+        connection: what its data files are read through.
+        manifest: which they are.
+        matching: take only keys that match.
+        limit: take only so many rows, in the order of the report.
+        connections: most requests under way.
+
+    Attributes:
+        truncated: whether `limit` left rows out; certain once `collect` has returned.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        *,
+        matching: Glob | None = None,
+        limit: int | None = None,
+        connections: int = 32,
+    ) -> None:
+        self._manifest = manifest
+        self._matching = matching
+        self._limit = limit
+        self._downloads = Downloads(connection, connections)
+        self._tables: list[pa.Table] = []
+        self._rows = self._bytes = 0
+        self._total = sum(one.size for one in manifest.files)
+        self.truncated = False
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        counts = self._downloads.counts
+        return Progress(
+            keys=self._rows,
+            bytes=self._bytes,
+            requests=counts.requests,
+            elapsed=time.monotonic() - counts.began,
+            fraction=counts.received / self._total if self._total else None,
+            received=counts.received,
+        )
+
+    def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
+        """One table of all rows, sorted by key, with the newest version of a key first.
+
+        `on_progress` is called in this thread, several times a second.
+
+        Raises:
+            InventoryError: a data file is not the one that the manifest names.
+            ListingInterrupted: the user interrupted it.
+            S3ConnError: a data file cannot be read.
+        """
+
+        def report() -> None:
+            if on_progress is not None:
+                on_progress(self.progress)
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="s3conn-", ignore_cleanup_errors=True) as folder:
+                self._collect(Path(folder), report)
+        except KeyboardInterrupt:
+            rows = self.table()
+            message = f"the inventory was interrupted after {len(rows):,} rows"
+            raise ListingInterrupted(message, rows_so_far=rows) from None
+        finally:
+            self._downloads.stop()
+        return self.table()
+
+    def table(self) -> pa.Table:
+        """The rows that were read so far, as `collect` gives them."""
+        import pyarrow.compute as pc
+
+        schema = VERSIONS if self._manifest.versions else OBJECTS
+        # Keys of many files together may be more than two gigabytes.
+        large = schema.set(0, pa.field("key", pa.large_string()))
+        table = pa.concat_tables([one.cast(large) for one in self._tables] or [large.empty_table()])
+        table = table.unify_dictionaries()
+        return table.take(pc.sort_indices(table, sort_keys=_ORDER[: 3 if self._manifest.versions else 1]))
+
+    def _collect(self, folder: Path, report: Callable[[], None]) -> None:
+        pool = ThreadPoolExecutor(_FILES_AT_ONCE, "s3conn-inventory")
+        try:
+            for done in self._under_way(pool, folder):
+                self._take(_waited(done, report))
+                report()
+                if self.truncated:
+                    return
+        finally:
+            self._downloads.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _under_way(self, pool: ThreadPoolExecutor, folder: Path) -> Iterator[Future[pa.Table]]:
+        """The files in order; the next ones are read meanwhile, as far as the disk should hold."""
+        waiting: deque[tuple[Future[pa.Table], int]] = deque()
+        for at, file in enumerate(self._manifest.files):
+            while waiting and (
+                len(waiting) == _FILES_AT_ONCE or sum(size for _, size in waiting) + file.size > _BYTES_AHEAD
+            ):
+                yield waiting.popleft()[0]
+            waiting.append((pool.submit(self._file, file, folder / str(at)), file.size))
+        while waiting:
+            yield waiting.popleft()[0]
+
+    def _take(self, table: pa.Table) -> None:
+        import pyarrow.compute as pc
+
+        if self._limit is not None and self._rows + len(table) > self._limit:
+            table, self.truncated = table.slice(0, self._limit - self._rows), True
+        self._tables.append(table)
+        self._rows += len(table)
+        self._bytes += pc.sum(table["size"]).as_py() or 0
+
+    def _file(self, file: DataFile, path: Path) -> pa.Table:
+        try:
+            with path.open("wb") as into:
+                self._downloads.fetch(file, into)
+            return self._matching_rows(path)
+        except UnreadableFileError as error:
+            reason = str(error)
+        finally:
+            path.unlink(missing_ok=True)
+        raise InventoryError(f"the data file {visible(file.location.uri)} is not as its manifest says: {reason}")
+
+    def _matching_rows(self, path: Path) -> pa.Table:
+        """The rows of a file, no more than show that the limit was passed."""
+        manifest, rows, found = self._manifest, 0, []
+        for batch in listing_batches(path, manifest.file_format, manifest.names, versions=manifest.versions):
+            kept = batch if self._matching is None else batch.filter(self._matching.mask(batch["key"]))
+            found.append(kept)
+            rows += len(kept)
+            if self._limit is not None and rows > self._limit:
+                break
+        schema = VERSIONS if manifest.versions else OBJECTS
+        return pa.concat_tables(found) if found else schema.empty_table()
+
+
+_ORDER = [("key", "ascending"), ("is_latest", "descending"), ("last_modified", "descending")]
+
+
+def _waited(future: Future[pa.Table], report: Callable[[], None]) -> pa.Table:
+    """What a thread found; the user may interrupt the wait, and sees how far it is."""
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(_WAKE)
+        report()
+    return future.result()

@@ -1,0 +1,177 @@
+"""What a kernel remembers of a cell, kept free of the secrets that its statements hold.
+
+IPython keeps the text of a cell in its input history (variables, lists and `history.sqlite`), in its log, in the lines
+that tracebacks quote, and in the frames of the last error. Each of these gets the cell without its secrets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import sqlite3
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.notebook.cells import redacted_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.history import HistoryManager
+    from IPython.core.interactiveshell import InteractiveShell
+
+NOTICE = (
+    "Note: the notebook's own source keeps the secret that is typed in this cell. "
+    "ENV 'NAME', PROMPT, KEYRING 'service' 'user' or AWS_PROFILE = 'name' in its place would keep it out."
+)
+_MAGIC_MODULE = "s3conn_magic.notebook.magic"
+_PLAIN = "unredacted"
+
+
+def keep_secrets_out(shell: InteractiveShell) -> None:
+    """From here on the kernel keeps every cell without its secrets; what it has kept in this session is redacted."""
+    manager = shell.history_manager
+    if manager is not None:
+        _give_instead(manager, "store_inputs", _storing)
+        _redact_kept(shell, manager)
+    _give_instead(shell.logger, "log", _logging)
+    _give_instead(shell.compile, "cache", _caching)
+    shell.events.register("post_execute", _forget_frames)
+    shell.events.register("post_run_cell", _forget_cell)
+    _redact_lines()
+
+
+def _give_instead(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
+    """Put what `made` makes of a method in its place; of one that an earlier load has put there, of the original."""
+    plain = getattr(getattr(owner, name), _PLAIN, getattr(owner, name))
+    instead = made(plain)
+    setattr(instead, _PLAIN, plain)
+    setattr(owner, name, instead)
+
+
+# Before a cell runs
+
+
+def _storing(store: Any) -> Any:
+    def store_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
+        store(line_num, redacted_cell(source), None if source_raw is None else redacted_cell(source_raw))
+
+    return store_inputs
+
+
+def _logging(log: Any) -> Any:
+    def log_cell(line_mod: str, line_ori: str) -> None:
+        log(redacted_cell(line_mod), redacted_cell(line_ori))
+
+    return log_cell
+
+
+def _caching(cache: Any) -> Any:
+    def cache_cell(transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        name: str = cache(transformed_code, number, raw_code=raw_code)
+        _quote_redacted(name, transformed_code)
+        return name
+
+    return cache_cell
+
+
+def _quote_redacted(name: str, code: str) -> None:
+    """Let tracebacks, which read the lines of a cell from here, quote it without its secrets."""
+    kept = redacted_cell(code)
+    if kept != code:
+        linecache.cache[name] = (len(kept), None, kept.splitlines(keepends=True), name)
+
+
+# After it has run
+
+
+def _forget_cell(result: Any) -> None:
+    """Redact the result that the shell keeps, and a syntax error of Python, which quotes its line."""
+    if result is None:
+        return
+    info = result.info
+    for name in ("raw_cell", "transformed_cell"):
+        text = getattr(info, name, None)
+        if isinstance(text, str) and (kept := redacted_cell(text)) != text:
+            setattr(info, name, kept)
+            if isinstance(result.error_before_exec, SyntaxError):
+                _forget_line(result.error_before_exec)
+
+
+def _forget_line(error: SyntaxError) -> None:
+    error.text = linecache.getline(error.filename or "", error.lineno or 0)
+    if len(error.args) > 1:
+        error.args = (error.args[0], (error.filename, error.lineno, error.offset, error.text))
+
+
+def _forget_frames() -> None:
+    """Let go of the frames of a failed statement: their variables hold the cell, and debuggers show them."""
+    error = getattr(sys, "last_value", None)
+    if isinstance(error, S3ConnError) and _from_magic(error.__traceback__):
+        error.__traceback__ = sys.last_traceback = _NO_FRAMES
+
+
+def _from_magic(trace: TracebackType | None) -> bool:
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == _MAGIC_MODULE:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _frames_are_not_kept() -> TracebackType:
+    """A traceback for debuggers, which cannot do without; made at import, when no cell of ours runs."""
+    frame = sys._getframe()  # noqa: SLF001 - Python has no other way to one
+    return TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
+
+
+_NO_FRAMES = _frames_are_not_kept()
+
+
+# What was kept before
+
+
+def _redact_kept(shell: InteractiveShell, manager: HistoryManager) -> None:
+    for kept in (manager.input_hist_parsed, manager.input_hist_raw):
+        kept[:] = map(redacted_cell, kept)
+    with manager.db_input_cache_lock:
+        manager.db_input_cache[:] = [
+            (line, redacted_cell(source), redacted_cell(raw)) for line, source, raw in manager.db_input_cache
+        ]
+    for name in ("_i", "_ii", "_iii", "_i00"):
+        setattr(manager, name, redacted_cell(getattr(manager, name)))
+    for name, value in shell.user_ns.items():
+        if name.startswith("_i") and isinstance(value, str) and (name.strip("_i") or "0").isdecimal():
+            shell.user_ns[name] = redacted_cell(value)
+    # A database that is locked, or none at all, is no reason not to load.
+    with contextlib.suppress(sqlite3.Error):
+        _redact_rows(manager)
+
+
+def _redact_rows(manager: HistoryManager) -> None:
+    """Rows of this session; secure_delete overwrites what they had in the file."""
+    if not manager.enabled:
+        return
+    session, database = manager.session_number, manager.db
+    rows = database.execute("SELECT line, source, source_raw FROM history WHERE session = ?", (session,)).fetchall()
+    changed = [
+        (redacted_cell(source), redacted_cell(raw), session, line)
+        for line, source, raw in rows
+        if (redacted_cell(source), redacted_cell(raw)) != (source, raw)
+    ]
+    if changed:
+        database.execute("PRAGMA secure_delete = ON")
+        with database:
+            database.executemany(
+                "UPDATE history SET source = ?, source_raw = ? WHERE session = ? AND line = ?", changed
+            )
+        # Where a log is written ahead of the file, it held them too.
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _redact_lines() -> None:
+    for name, entry in list(linecache.cache.items()):
+        if len(entry) > 1 and entry[1] is None:
+            _quote_redacted(name, "".join(entry[2]))

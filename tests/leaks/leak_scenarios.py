@@ -1,0 +1,136 @@
+"""Every statement in every outcome, as cells of a notebook that hold secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leak_patterns import SECRETS
+from leak_server import BUCKET, KEY
+
+from s3conn_magic.language.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODES = {"STS refused": "refuse sts", "403": "refuse", "timeout": "hang", "cut response": "cut", "interrupt": "hang"}
+"""What the server does in an outcome that comes from it."""
+EXPECTED = {
+    "success": set(),
+    "syntax error": {"StatementSyntaxError"},
+    "string without end": {"StatementSyntaxError"},
+    "bind error": {"BindError"},
+    "STS refused": {"AccessDeniedError", "CredentialsError"},
+    "403": {"AccessDeniedError", "CredentialsError"},
+    "timeout": {"EndpointError", "IncompleteListingError"},
+    "cut response": {"EndpointError", "IncompleteListingError", "S3ConnError"},
+    "interrupt": {"StatementInterrupted", "ListingInterrupted"},
+    "internal error": {"InternalError"},
+}
+"""Names of the errors that an outcome may show."""
+
+
+def sql(text: str) -> str:
+    """A text as a literal of the language."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+_SECRET, _TOKEN, _KEY = (sql(SECRETS[one]) for one in ("secret key", "session token", "SSE-C key"))
+SET_SECRETS = f"AWS_SECRET_ACCESS_KEY = {_SECRET} AWS_SESSION_TOKEN = {_TOKEN} ENCRYPTION_CUSTOMER_MANAGED_KEY = {_KEY}"
+_HOLDING = f"ALTER S3 CONNECTION vault SET {SET_SECRETS} VALIDATE = FALSE;\n"
+_MISSPELT = f";\nCREATE S3 CONNECTION z AWS_SECRET_KEY = {sql(SECRETS['after a misspelt option'])}"
+_OPEN = "'" + SECRETS["in a string without end"]
+_LOCATION = f"'s3://{BUCKET}/folder/'"
+_NEW = f"AWS_ACCESS_KEY_ID = 'AKIAEXAMPLE' {SET_SECRETS} ENDPOINT = $endpoint REGION = 'us-east-1'"
+
+STATEMENTS = {
+    "CREATE S3 CONNECTION": f"CREATE OR REPLACE S3 CONNECTION made {_NEW}",
+    "ALTER S3 CONNECTION": f"ALTER S3 CONNECTION {{name}} SET {SET_SECRETS}",
+    "DROP CONNECTION": f"CREATE OR REPLACE S3 CONNECTION spare {_NEW} VALIDATE = FALSE; DROP CONNECTION spare",
+    "SHOW CONNECTIONS": "SHOW CONNECTIONS LIKE '%'",
+    "DESCRIBE CONNECTION": "DESCRIBE CONNECTION {name}",
+    "SHOW CREATE S3 CONNECTION": "SHOW CREATE S3 CONNECTION {name}",
+    "TEST CONNECTION": f"TEST CONNECTION {{name}} LOCATION {_LOCATION} WITH WRITE",
+    "USE CONNECTION": "USE CONNECTION {name}",
+    "SHOW BUCKETS": "SHOW BUCKETS USING {name}",
+    "LIST": f"LIST {_LOCATION} USING {{name}} RECURSIVE LIMIT 10",
+    "EXPLORE": f"EXPLORE {_LOCATION} USING {{name}}",
+    "EXPLORE ALL CONNECTIONS": "EXPLORE ALL CONNECTIONS",
+    "ANALYZE": f"ANALYZE {_LOCATION} USING {{name}} BY EXTENSION",
+    "PREVIEW": f"PREVIEW 's3://{BUCKET}/{KEY}' USING {{name}} LIMIT 5",
+    "SET": "SET PROGRESS = FALSE",
+    "SHOW SETTINGS": "SHOW SETTINGS",
+    "START SANDBOX": "START SANDBOX",
+    "STOP SANDBOX": "STOP SANDBOX",
+    "HELP": "HELP AWS_SECRET_ACCESS_KEY",
+}
+ASKING = {"CREATE S3 CONNECTION", "ALTER S3 CONNECTION", "TEST CONNECTION", "SHOW BUCKETS"}
+ASKING |= {"LIST", "EXPLORE", "ANALYZE", "PREVIEW"}
+"""Statements that send requests, and can therefore go wrong by the server."""
+CONNECTIONS = ("vault", "asked", "role")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One cell: `mode` is what the server does, `answers` what the user types."""
+
+    statement: str
+    outcome: str
+    cell: str
+    mode: str = "ok"
+    answers: tuple[str, ...] = ()
+
+
+def setup() -> Iterator[Scenario]:
+    """The cells that make the connections: by literals, by PROMPT and KEYRING, and by a role."""
+    source = "AWS_SECRET_ACCESS_KEY = PROMPT 'the key' AWS_SESSION_TOKEN = KEYRING 'leaks' 'token'"
+    asked = f"AWS_ACCESS_KEY_ID = 'AKIAASKED' {source} ENDPOINT = $endpoint REGION = 'us-east-1'"
+    role = f"{_NEW} AWS_ROLE = 'arn:aws:iam::123456789012:role/leak'"
+    name = "CREATE S3 CONNECTION"
+    for text, answers in (
+        (f"{name} vault {_NEW}", ()),
+        (f"{name} asked {asked}", (SECRETS["prompt value"],)),
+        (f"{name} role {role}", ()),
+    ):
+        yield Scenario(name, "success", f"%%upsql\n{text}", answers=answers)
+
+
+def all_scenarios() -> Iterator[Scenario]:
+    """Every statement in every outcome that it can have."""
+    for statement in STATEMENTS:
+        yield from _local(statement)
+    for statement in STATEMENTS:
+        for outcome, mode in MODES.items():
+            if statement in ASKING:
+                yield from _asking(statement, outcome, mode)
+
+
+def _local(statement: str) -> Iterator[Scenario]:
+    for name in CONNECTIONS if "{name}" in STATEMENTS[statement] else CONNECTIONS[:1]:
+        text = STATEMENTS[statement].replace("{name}", name)
+        yield Scenario(statement, "success", f"%%upsql\n{_HOLDING}{text}")
+    text = STATEMENTS[statement].replace("{name}", "vault")
+    yield Scenario(statement, "bind error", f"%%upsql\n{_HOLDING}{text}{_MISSPELT}")
+    yield Scenario(statement, "bind error", f"x = %upsql {text}{_MISSPELT}".replace("\n", " "))
+    yield Scenario(statement, "internal error", f"%%upsql\n{text}")
+    for token in Source(text).tokens:
+        if token.kind != "space":
+            before, after = text[: token.span.start], text[token.span.end :]
+            yield Scenario(statement, "syntax error", f"%%upsql\n{_HOLDING}{before}?!{after}")
+            yield Scenario(statement, "string without end", f"%%upsql\n{_HOLDING}{before}{_OPEN}")
+
+
+def _asking(statement: str, outcome: str, mode: str) -> Iterator[Scenario]:
+    name = "role" if outcome == "STS refused" else "vault"
+    text = STATEMENTS[statement].replace("{name}", name)
+    if statement == "CREATE S3 CONNECTION" and name == "role":
+        text += " AWS_ROLE = 'arn:aws:iam::123456789012:role/leak'"
+    # An ALTER lets go of clients and of the role's credentials, so that the statement asks anew.
+    first = _HOLDING.replace("vault", name)
+    yield Scenario(statement, outcome, f"%%upsql\n{first}{text}", mode)
+
+
+def short() -> list[Scenario]:
+    """A few cells in which each of the sinks takes part."""
+    kept = {("SHOW CONNECTIONS", "success"), ("EXPLORE", "success"), ("DESCRIBE CONNECTION", "bind error")}
+    return [one for one in all_scenarios() if (one.statement, one.outcome) in kept and "asked" not in one.cell]
