@@ -56,10 +56,8 @@ def measured(run, serving, workers, runs):
 def line(what, connections, figures):
     wall, here, there, serving, rows = figures
     busy = (here + there + serving) / wall / os.cpu_count()
-    print(
-        f"{what:<14} {connections:>11} {rows:>10,} {wall:>7.2f} {here:>9.2f} {there:>12.2f} {serving:>11.2f} {busy:>8.0%}",
-        flush=True,
-    )
+    cells = f"{what:<14} {connections:>11} {rows:>10,} {wall:>7.2f} {here:>9.2f} {there:>12.2f} {serving:>11.2f}"
+    print(f"{cells} {busy:>8.0%}", flush=True)
 
 
 def main():
