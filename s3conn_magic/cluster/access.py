@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from s3conn_magic.cluster.sealed import Sealed
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _TOLD = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
 _SECRET = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_AWS = ".amazonaws."
 _RENEW = 0.5
 _KEPT = 8
 
@@ -81,7 +83,7 @@ class Accesses:
             S3ConnError: the credentials or the region cannot be had.
         """
         region = connection.regions.of(where.bucket)
-        told = {name: one.value for name in _TOLD if (one := connection.options.get(name)) is not None}
+        told = _told(connection, where.bucket)
         if connection.settings.anonymous:
             return _access(connection, where, region, told)
         connection.check_credentials()
@@ -113,6 +115,15 @@ class Accesses:
             seconds = found.seconds * _RENEW
         self._tokens[state] = (time.monotonic() + seconds, found)
         return found
+
+
+def _told(connection: Connection, bucket: str) -> dict[str, Any]:
+    """The options that are no secret; an endpoint that the environment or a profile names here, too."""
+    told = {name: one.value for name in _TOLD if (one := connection.options.get(name)) is not None}
+    meta = connection.internal_client(bucket).meta
+    if "ENDPOINT" not in told and _AWS not in (urlsplit(meta.endpoint_url).hostname or ""):
+        told |= {"ENDPOINT": meta.endpoint_url, "REGION": meta.region_name}
+    return told
 
 
 def _is_taken(trial: Access, where: Location) -> bool:

@@ -10,6 +10,7 @@ from statements import Statements, create
 
 from s3conn_magic.cluster.access import Accesses
 from s3conn_magic.cluster.sealed import Sealed
+from s3conn_magic.connections.credentials import SessionTriple
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox.identities import EXTERNAL_ID, LOGS, ROLE_ARN
 from s3conn_magic.secrets import Secret
@@ -79,6 +80,28 @@ def test_a_pair_is_sent_itself_where_no_session_token_is_taken_and_this_is_said_
     assert "by a test" in note
     assert SECRET not in f"{access!r} {access.options} {note}"
     assert access.connection().settings.read_only
+
+
+def test_the_session_of_a_pair_is_sent_where_the_server_takes_it(slow, told, monkeypatch):
+    """What STS gives for the pair is tried by one request and sent; the pair stays here, and nothing is to be noted."""
+    given = SessionTriple("ASIASESSION", "the-secret-of-a-session", "its-token", 3600)
+    monkeypatch.setattr("s3conn_magic.cluster.access.session_triple", lambda *_: given)
+    run = Statements()
+    run(slow.connect)
+    access = told.of(run, "slow", "bucket")
+    assert access.options["AWS_ACCESS_KEY_ID"] == "ASIASESSION"
+    assert _revealed(access) == {"AWS_SECRET_ACCESS_KEY": given.secret_key, "AWS_SESSION_TOKEN": given.token}
+    assert SECRET.encode() not in pickle.dumps(access)
+    assert told.notes == []
+
+
+def test_an_endpoint_of_the_environment_is_told(told, monkeypatch):
+    """Workers go where this process goes, though their environment does not say so."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    run = Statements()
+    run(create("lake", ANONYMOUS=True, REGION="eu-west-1", VALIDATE=False))
+    options = told.of(run, "lake").options
+    assert (options["ENDPOINT"], options["REGION"]) == ("http://127.0.0.1:9", "eu-west-1")
 
 
 def test_another_key_is_another_access(slow, told):
