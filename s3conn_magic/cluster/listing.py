@@ -178,13 +178,19 @@ def in_key_order(tables: list[pa.Table]) -> pa.Table:
     if not filled:
         return OBJECTS.empty_table()
     whole = pa.concat_tables(sorted(filled, key=lambda one: one["key"][0].as_py())).unify_dictionaries()
-    chunks = [one for one in whole["key"].chunks if len(one)]
-    ends = [(one[0].as_py(), one[-1].as_py()) for one in chunks]
-    if all(left[1] < right[0] for left, right in pairwise(ends)):
+    if _rises(whole):
         return whole
-    # A task's ranges may lie on both sides of another's.
+    # A task's ranges may lie on both sides of another's; a page is of one range.
     batches = sorted((one for one in whole.to_batches() if len(one)), key=lambda one: one.column(0)[0].as_py())
-    return pa.Table.from_batches(batches, whole.schema)
+    whole = pa.Table.from_batches(batches, whole.schema)
+    return whole if _rises(whole) else whole.sort_by("key")
+
+
+def _rises(table: pa.Table) -> bool:
+    """Whether each chunk of keys, all of them being in order, lies above the one before it."""
+    chunks = [one for one in table["key"].chunks if len(one)]
+    ends = [(one[0].as_py(), one[-1].as_py()) for one in chunks]
+    return all(left[1] < right[0] for left, right in pairwise(ends))
 
 
 def open_listing(cluster: Cluster, connection: Connection, where: Location, **given: Any) -> Listing | ClusterListing:

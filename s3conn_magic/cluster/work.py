@@ -106,8 +106,7 @@ def _listed(
         with Listing(
             target, errand.prefix, matching=errand.matching, connections=most, spans=spans, pages=pages
         ) as rows:
-            # One chunk a column travels faster than one a page.
-            return Part(rows.collect(on_progress=check).combine_chunks(), rows.rest, rows.progress)
+            return Part(rows.collect(on_progress=check), rows.rest, rows.progress)
     with Scan(target, errand.prefix, summary_of(errand), connections=most, spans=spans, pages=pages) as scan:
         return Part(scan.total(on_progress=check), scan.rest, scan.progress)
 
