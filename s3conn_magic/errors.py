@@ -19,6 +19,7 @@
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
+    ├─ ClusterError                   a cluster cannot be reached, or does not do its part
     ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
     ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
@@ -199,6 +200,10 @@ class IncompleteListingError(S3ConnError):
         self.reason = reason
 
 
+class ClusterError(S3ConnError):
+    """The scheduler cannot be reached, or its workers do not do their part."""
+
+
 class InventoryError(S3ConnError):
     """A report of S3 Inventory is damaged, incomplete, or is none."""
 
@@ -238,3 +243,12 @@ class InternalError(S3ConnError):
             f"unexpected {type(error).__name__} at {where or 'an unknown place'}",
             hint="This is a defect of s3conn_magic: please report these two lines.",
         )
+
+
+def rest_of_cell(index: int, count: int) -> str:
+    """What became of the statements of a cell around the one that failed, counted from 1."""
+    before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
+    after = (
+        "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
+    )
+    return ", ".join(part for part in (before, after) if part)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import S3ConnError, rest_of_cell
 from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
@@ -19,6 +19,7 @@ from s3conn_magic.language.parser import parse
 from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
+from s3conn_magic.scale import Scale
 from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
 from s3conn_magic.surroundings import sandbox_options
 from s3conn_magic.views.cards import Message, connection_card
@@ -68,10 +69,11 @@ class Session:
         self._start_server = start_server
         self._server: Server | None = None
         self._note = note
-        self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends)
-
+        self.scale = Scale(self.settings, note)
+        self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
+            **{name: partial(self.scale.check, name) for name in ("ENGINE", "SCHEDULER")},
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
@@ -125,7 +127,7 @@ class Session:
         except S3ConnError as error:
             failure = error.at(plan.place())
         if count > 1:
-            failure.notes += (f"Statement {index} of {count} failed; {_rest(index, count)}.",)
+            failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
@@ -216,7 +218,7 @@ class Session:
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
-            options = ListOptions(most, self.settings["CONNECTIONS"], report)
+            options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened())
             frame, cut = list_frame(connection, plan, options)
         return self._said_if_cut(frame, most, cut=cut)
 
@@ -263,9 +265,8 @@ class Session:
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
-            frame = analysis_frame(
-                connection.target(plan.location.bucket), plan, connections=connections, report=report
-            )
+            scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
+            frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
         if self._beside is not None:
             self._beside(partial(analysis_chart, frame, plan))
         return frame
@@ -330,21 +331,16 @@ class Session:
             self.connections.drop(SANDBOX)
         if self._server is None:
             return Message("The sandbox is not running.")
-        server, self._server = self._server, None
-        server.stop()
+        self._end_server()
         return Message("The sandbox was stopped.")
 
     def close(self) -> None:
         """Stop what the session started, and let go of its tables."""
         self.queries.close()
-        if self._server is not None:
-            server, self._server = self._server, None
+        self.scale.close()
+        self._end_server()
+
+    def _end_server(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
             server.stop()
-
-
-def _rest(index: int, count: int) -> str:
-    before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
-    after = (
-        "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
-    )
-    return ", ".join(part for part in (before, after) if part)

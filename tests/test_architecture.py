@@ -46,10 +46,11 @@ LAYERS = [
     _layer("query", "query", "duckdb fsspec pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
     _layer("handoff", "handoff", "fsspec obstore pyarrow"),
+    _layer("cluster", "cluster", "distributed pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer(
         "session",
-        "session session_introspection session_jobs queries surroundings inputs scripts saving forecast prices",
+        "session session_introspection session_jobs queries scale surroundings inputs scripts saving forecast prices",
         "keyring",
     ),
     _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.analysis.summary import Summary
     from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.order import Span
     from s3conn_magic.listing.target import Target
 
 
@@ -30,12 +31,22 @@ class Scan(Listing):
         prefix: every key counted begins with it.
         summary: counts them.
         connections: most requests under way.
+        spans, pages: as of a `Listing`.
 
     It runs once, by `total`. As a context manager it is cancelled on leaving.
     """
 
-    def __init__(self, target: Target, prefix: str, summary: Summary, *, connections: int = CONNECTIONS) -> None:
-        super().__init__(target, prefix, connections=connections)
+    def __init__(
+        self,
+        target: Target,
+        prefix: str,
+        summary: Summary,
+        *,
+        connections: int = CONNECTIONS,
+        spans: tuple[Span, ...] = (),
+        pages: int | None = None,
+    ) -> None:
+        super().__init__(target, prefix, connections=connections, spans=spans, pages=pages)
         self._summary = summary
 
     def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:

@@ -46,6 +46,11 @@ class Summary:
         if len(self._parts) > _MOST_PARTS or self._waiting > max(_MOST_ROWS, len(self._parts[0])):
             self._whole()
 
+    def merge(self, groups: pa.Table) -> None:
+        """Count what another summary of the same grouping has, a table of schema `GROUPS`."""
+        self._parts.append(groups)
+        self._whole()
+
     def _part(self, objects: pa.RecordBatch) -> pa.Table:
         size, time = objects.column("size"), objects.column("last_modified")
         labels = self._grouping.labels(objects)

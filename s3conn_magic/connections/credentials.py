@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.config import Config
 from botocore.credentials import (
@@ -24,7 +24,7 @@ from botocore.session import Session
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.settings import Timeouts
-from s3conn_magic.errors import CredentialsError
+from s3conn_magic.errors import CredentialsError, S3ConnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +141,7 @@ class _Sts:
         """A client, by the keys that are to assume the role."""
         timeouts = self._timeouts()
         config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
+        config = config.merge(keys.pop("config", Config()))
         client = self._session.create_client(
             service, region_name=self._region, endpoint_url=self._endpoint, config=config, **keys
         )
@@ -233,3 +234,29 @@ def live_session(settings: Settings, credentials: LiveCredentials) -> Session:
     session = bare_session(settings)
     session.register_component("credential_provider", CredentialResolver([_LiveProvider(credentials)]))
     return session
+
+
+_SESSION_SECONDS = 3600
+
+
+class SessionTriple(NamedTuple):
+    """Credentials of a session, and for how many seconds they hold."""
+
+    access_key: str
+    secret_key: str
+    token: str
+    seconds: float
+
+
+def session_triple(settings: Settings, pair: Any) -> SessionTriple | None:
+    """Credentials of a session that STS gives for a key pair; None where it gives none."""
+    sts = _Sts(settings, Timeouts)
+    keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
+    try:
+        client = sts.create("sts", **keys, config=Config(retries={"total_max_attempts": 1}, read_timeout=10))
+        found = translated(lambda: client.get_session_token(DurationSeconds=_SESSION_SECONDS))["Credentials"]
+        return SessionTriple(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], _SESSION_SECONDS)
+    except (S3ConnError, KeyError):
+        return None
+    finally:
+        sts.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import (
-    ConnectionNotFoundError,
-    CredentialsError,
     EndpointError,
     JobFailedError,
     S3ConnError,
@@ -16,7 +15,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome
 from s3conn_magic.jobs.ledger import Ledger
-from s3conn_magic.jobs.loading import Loader
+from s3conn_magic.jobs.loading import HOPELESS, Loader
 from s3conn_magic.jobs.selection import candidates
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.listing import Progress
@@ -25,17 +24,15 @@ from s3conn_magic.objects import writing
 from s3conn_magic.query.faults import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from s3conn_magic.jobs.job import Run
     from s3conn_magic.jobs.ledger import Loaded
+    from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.query.engine import Engine
 
 _AHEAD = 16
-_SMALL = 4 * 1024 * 1024
-# What fails so fails for the other objects, too.
-_HOPELESS = (CredentialsError, ConnectionNotFoundError)
 _MOST_UNREACHED = 3
 
 
@@ -82,20 +79,38 @@ class _Copying:
         ledger = Ledger(database, self._run.job)
         loaded = _still_there(ledger, Table(database, self._run.job.plan.table))
         reading = self._engine.filesystem.scope
-        loader = Loader(self._run.job, database, ledger, reading)
+        loader = Loader(self._run.job, database, reading, self._run.job.plan.table, ledger)
         todo = [one for one in found if not _same(loaded.get(one.location.key), one)]
-        for at, one in enumerate(todo):
-            for next_one in todo[at : at + _AHEAD]:
-                if 0 < next_one.size <= _SMALL:
-                    loader.pin(next_one).prefetch([(0, next_one.size)])
-            self._one(loader, one, replace=one.location.key in loaded)
-            self._report(at + 1, len(todo))
+        with closing(self._parsed(loader, todo)) as parsed:
+            for at, (one, rows) in enumerate(zip(todo, parsed, strict=True), 1):
+                self._one(loader, one, rows, replace=one.location.key in loaded)
+                self._report(at, len(todo))
 
-    def _one(self, loader: Loader, one: Candidate, *, replace: bool) -> None:
+    def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
+        """What was read elsewhere of each object; None for what is read here."""
+        if self._run.elsewhere is not None:
+            yield from self._run.elsewhere(self._run.job, todo, loader.reading.check)
+            return
+        for at in range(len(todo)):
+            loader.prefetch(todo[at : at + _AHEAD])
+            yield None
+
+    def _rows(self, loader: Loader, one: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> int:
+        import duckdb
+
+        if isinstance(parsed, S3ConnError):
+            raise parsed
+        if parsed is not None:
+            # What does not fit is told, or fits after all, when it is read with its table at hand.
+            with suppress(duckdb.ConversionException, duckdb.InvalidInputException):
+                return loader.insert(one, parsed, replace=replace)
+        return loader.load(one, replace=replace)
+
+    def _one(self, loader: Loader, one: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> None:
         reading = loader.reading
         try:
             reading.check()
-            rows = loader.load(one, replace=replace)
+            rows = self._rows(loader, one, parsed, replace=replace)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
             failure = translate(error, "", reading)
         else:
@@ -103,7 +118,7 @@ class _Copying:
             return
         finally:
             loader.release(one)
-        if isinstance(failure, (StatementInterrupted, *_HOPELESS)):
+        if isinstance(failure, (StatementInterrupted, *HOPELESS)):
             raise failure
         reading.failure = None
         self._failed(one, failure)

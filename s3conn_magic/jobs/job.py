@@ -4,20 +4,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.jobs.loading import Parsed
+    from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.language.jobs.plans import CreateJob
     from s3conn_magic.listing import Progress
 
 State = Literal["not run", "ok", "errors", "failed", "interrupted"]
 OBJECT_COLUMN = "$object"
 """The column that a COPY FROM adds to its table: the `s3://` location of the object that a row is from."""
+
+
+class HowToRead(Protocol):
+    """What reading an object needs to know of a job."""
+
+    @property
+    def connection(self) -> Connection:
+        """What it reads through."""
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """The value of an option, or the default."""
+
+
+class Elsewhere(Protocol):
+    """Reads objects in other processes."""
+
+    def __call__(
+        self, job: Job, ones: Sequence[Candidate], check: Callable[[], None]
+    ) -> Iterator[Parsed | S3ConnError | None]:
+        """The rows of each object in order, why there are none, or None where it is to be read here.
+
+        Args:
+            job: whose options say how.
+            ones: the objects.
+            check: called several times a second; what it raises ends the reading and is raised here.
+        """
 
 
 @dataclass(slots=True)
@@ -116,9 +145,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its job, its number from 1 on, when it began, and whom to tell how far it is."""
+    """One run: its job, its number from 1 on, when it began, whom to tell how far it is, and who reads for it."""
 
     job: Job
     number: int
     began: datetime
     report: Callable[[Progress], None] | None = None
+    elsewhere: Elsewhere | None = None

@@ -5,44 +5,66 @@ from __future__ import annotations
 import fnmatch
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from s3conn_magic.errors import QueryError
+from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
 from s3conn_magic.jobs.lines import batches
 from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifier, quoted, scan, source
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.ranged import Pinned
+from s3conn_magic.query.faults import translate
 from s3conn_magic.query.ranges import RangedObject
 from s3conn_magic.query.readable import ReadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
+    import pyarrow as pa
 
-    from s3conn_magic.jobs.job import Job
+    from s3conn_magic.jobs.job import HowToRead
     from s3conn_magic.jobs.ledger import Ledger
     from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.query.reading import Reading
 
 _STAGED = "s3conn_magic_rows"
+_SMALL = 4 * 1024 * 1024
+# What fails so fails for the other objects, too.
+HOPELESS = (CredentialsError, ConnectionNotFoundError)
+_Taken = TypeVar("_Taken")
 
 
 @dataclass(frozen=True, slots=True)
-class Loader:
-    """Loads objects for one run of a job.
+class Parsed:
+    """The rows of an object, apart from the table that they are for.
 
     Attributes:
-        job: the job.
-        database: where its table is.
-        ledger: of the job.
+        columns: names and DuckDB's types of them.
+        rows: the rows, of Arrow's types.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: pa.Table
+
+    def sql(self, name: str) -> str:
+        """What gives the rows with DuckDB's types, once they are registered by a name."""
+        casts = ", ".join(f"{identifier(one)}::{kind} AS {identifier(one)}" for one, kind in self.columns)
+        return f"(SELECT {casts} FROM {name})"  # noqa: S608 - quoted names, and types of DuckDB's own
+
+
+@dataclass(frozen=True)
+class Parser:
+    """Reads objects as a job's options say.
+
+    Attributes:
+        job: the job, or what it says of reading.
+        database: reads them.
         reading: the scope of the engine, in which every object stays the one that was listed.
     """
 
-    job: Job
+    job: HowToRead
     database: duckdb.DuckDBPyConnection
-    ledger: Ledger
     reading: Reading
 
     def pin(self, one: Candidate) -> RangedObject:
@@ -52,9 +74,109 @@ class Loader:
         pinned = Pinned(connection, one.location, one.size, one.etag, one.last_modified)
         return self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
 
+    def prefetch(self, ones: Sequence[Candidate]) -> None:
+        """Ask for small objects that will be read next, and do not wait."""
+        for one in ones:
+            if 0 < one.size <= _SMALL:
+                self.pin(one).prefetch([(0, one.size)])
+
     def release(self, one: Candidate) -> None:
         """Let go of what was read of it."""
         self.reading.objects.pop((self.job.connection.name, one.location), None)
+
+    def attempt(self, one: Candidate) -> Parsed | S3ConnError:
+        """The rows of an object, or the error that it fails with.
+
+        Raises:
+            CredentialsError, ConnectionNotFoundError: every object would fail so.
+        """
+        try:
+            self.reading.check()
+            return self._parsed(one)
+        except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
+            failure = translate(error, "", self.reading)
+        finally:
+            self.release(one)
+        if isinstance(failure, HOPELESS):
+            raise failure
+        self.reading.failure = None
+        return failure
+
+    def _parsed(self, one: Candidate) -> Parsed:
+        ranged = self.pin(one)
+        found = source(self.job, one, ranged.read(0, min(HEAD, one.size)))
+        if found.content.type in LINES or found.content.type == "ORC":
+            with self._staged(found, ranged):
+                return self._rows(_STAGED)
+        if found.content.type in {"CSV", "TSV"}:
+            self._check_header(found)
+        return self._scanned(found, self._rows)
+
+    def _rows(self, rows: str) -> Parsed:
+        relation = self.database.sql(f"SELECT * FROM {rows}")  # noqa: S608 - as in `scan`
+        columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
+        return Parsed(columns, relation.to_arrow_table())
+
+    def _scanned(self, found: Source, take: Callable[[str], _Taken]) -> _Taken:
+        """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
+        import duckdb
+
+        text = found.content.type != "PARQUET"
+        try:
+            return take(scan(found, whole=False))
+        except (duckdb.ConversionException, duckdb.InvalidInputException):
+            if not text or self.reading.failure or self.reading.stopped:
+                raise
+        return take(scan(found, whole=True))
+
+    def _check_header(self, found: Source) -> None:
+        """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
+        content = found.content
+        most = content.get("MAX_COLUMNS")
+        if content.get("ALLOW_DUPLICATE_HEADERS") is not False and most is None:
+            return
+        options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
+        options.pop("names", None)
+        given = ", ".join(f"{name} = {value}" for name, value in options.items())
+        call = f"read_csv({quoted(found.path)}, compression = {quoted(found.compression)}, {given})"
+        names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
+        first = [str(name).casefold() for name in names[0]] if names else []
+        if most is not None and len(first) > most:
+            raise QueryError(f"there are {len(first):,} columns, and MAX_COLUMNS is {most:,}")
+        if content.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(first)) < len(first):
+            raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
+
+    @contextmanager
+    def _staged(self, found: Source, ranged: RangedObject) -> Iterator[None]:
+        """Have the rows of an object that DuckDB has no reader for as a table of its own."""
+        with _opened(ReadableFile(ranged, found.path), found.compression) as file:
+            table = batches(found, file).read_all()
+        self.database.register(_STAGED, table)
+        try:
+            yield
+        finally:
+            self.database.unregister(_STAGED)
+
+
+@dataclass(frozen=True)
+class Loader(Parser):
+    """Loads objects for one run of a job, into the table of its database.
+
+    Attributes:
+        table: the table's name.
+        ledger: of the job.
+    """
+
+    table: str
+    ledger: Ledger
+
+    def insert(self, one: Candidate, parsed: Parsed, *, replace: bool) -> int:
+        """As `load`, of an object that was read elsewhere."""
+        self.database.register(_STAGED, parsed.rows)
+        try:
+            return self._write(one, parsed.sql(_STAGED), replace=replace)
+        finally:
+            self.database.unregister(_STAGED)
 
     def load(self, one: Candidate, *, replace: bool) -> int:
         """The rows of an object, once they are in the table.
@@ -75,23 +197,11 @@ class Loader:
                 return self._write(one, _STAGED, replace=replace)
         if found.content.type in {"CSV", "TSV"}:
             self._check_header(found)
-        return self._scanned(one, found, replace=replace)
-
-    def _scanned(self, one: Candidate, found: Source, *, replace: bool) -> int:
-        """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
-        import duckdb
-
-        text = found.content.type != "PARQUET"
-        try:
-            return self._write(one, scan(found, whole=False), replace=replace)
-        except (duckdb.ConversionException, duckdb.InvalidInputException):
-            if not text or self.reading.failure or self.reading.stopped:
-                raise
-        return self._write(one, scan(found, whole=True), replace=replace)
+        return self._scanned(found, lambda rows: self._write(one, rows, replace=replace))
 
     def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
         with _transaction(self.database):
-            table = Table(self.database, self.job.plan.table)
+            table = Table(self.database, self.table)
             where = quoted(one.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
                 self.database.execute(
@@ -124,34 +234,6 @@ class Loader:
         if not columns:
             raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS takes all of them away.")
         return f"SELECT {', '.join(columns)} FROM {rows}"  # noqa: S608 - the user's own expressions, and quoted names
-
-    def _check_header(self, found: Source) -> None:
-        """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
-        content = found.content
-        most = content.get("MAX_COLUMNS")
-        if content.get("ALLOW_DUPLICATE_HEADERS") is not False and most is None:
-            return
-        options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
-        options.pop("names", None)
-        given = ", ".join(f"{name} = {value}" for name, value in options.items())
-        call = f"read_csv({quoted(found.path)}, compression = {quoted(found.compression)}, {given})"
-        names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
-        first = [str(name).casefold() for name in names[0]] if names else []
-        if most is not None and len(first) > most:
-            raise QueryError(f"there are {len(first):,} columns, and MAX_COLUMNS is {most:,}")
-        if content.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(first)) < len(first):
-            raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
-
-    @contextmanager
-    def _staged(self, found: Source, ranged: RangedObject) -> Iterator[None]:
-        """Have the rows of an object that DuckDB has no reader for as a table of its own."""
-        with _opened(ReadableFile(ranged, found.path), found.compression) as file:
-            table = batches(found, file).read_all()
-        self.database.register(_STAGED, table)
-        try:
-            yield
-        finally:
-            self.database.unregister(_STAGED)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from s3conn_magic.query.paths import escaped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from s3conn_magic.jobs.job import Job
+    from s3conn_magic.jobs.job import HowToRead
     from s3conn_magic.jobs.selection import Candidate
 
 HEAD = 4096
@@ -54,7 +54,7 @@ class Source:
     compression: str
 
 
-def source(job: Job, one: Candidate, head: bytes) -> Source:
+def source(job: HowToRead, one: Candidate, head: bytes) -> Source:
     """How to read an object whose first bytes these are.
 
     Raises:
@@ -90,7 +90,7 @@ def _told(key: str, head: bytes) -> str:
     return "CSV"
 
 
-def _path(job: Job, one: Candidate) -> str:
+def _path(job: HowToRead, one: Candidate) -> str:
     return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
 
 

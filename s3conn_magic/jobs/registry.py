@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.jobs.job import Elsewhere
     from s3conn_magic.language.jobs.plans import CreateJob
     from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
@@ -30,13 +31,19 @@ class Jobs:
         engine_of: gives what runs them.
         connections: the session's; each job is a usage of those that it needs.
         depends: is told of each table that has got rows.
+        elsewhere_of: gives who reads the objects of a COPY in other processes; None where this one does.
     """
 
     def __init__(
-        self, engine_of: Callable[[], Engine], connections: Registry, depends: Callable[[Table], None]
+        self,
+        engine_of: Callable[[], Engine],
+        connections: Registry,
+        depends: Callable[[Table], None],
+        elsewhere_of: Callable[[], Elsewhere | None] = lambda: None,
     ) -> None:
         self._engine_of = engine_of
         self._depends = depends
+        self._elsewhere_of = elsewhere_of
         self._connections = connections
         self._jobs: dict[str, Job] = {}
 
@@ -85,9 +92,10 @@ class Jobs:
             S3ConnError: the run failed as a whole, or was stopped; what was done before stays counted.
         """
         job = self.get(name)
+        elsewhere = self._elsewhere_of() if job.plan.kind == "COPY" else None
         job.runs += 1
         job.last_run = datetime.now(UTC)
-        run, outcome = Run(job, job.runs, job.last_run, report), Outcome()
+        run, outcome = Run(job, job.runs, job.last_run, report, elsewhere), Outcome()
         try:
             self._steps(job)(run, self._engine_of(), outcome)
         except StatementInterrupted as error:

@@ -30,7 +30,7 @@ _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _CONNECTION = {"CONNECTION", "CONNECTION, TABLE or JOB"}
-_BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC or JOB", *_CONNECTION}
+_BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC or JOB", "CONNECTIONS", *_CONNECTION}
 _VALUES = {"a value", _TEXT, _PLACE}
 # As many tokens of a statement's beginning, and of its end before the error, are looked at.
 _HEAD = 8
@@ -184,7 +184,9 @@ def _order(stop: _Stop) -> str:
 def _left_out(stop: _Stop) -> str:
     """A misspelt word that may be left out, which the one after it gives away."""
     if stop.word in {"EXISTS", "NOT"} and stop.before:
-        return _meant(stop.before.text, "IF")
+        return _meant(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
+    if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
+        return _meant(stop.word, "SELECT")
     after = stop.source.token_at(stop.found.span.end) if stop.found else None
     optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
     return _meant(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
@@ -196,12 +198,8 @@ def _meant(written: str, word: str) -> str:
 
 def _no_connection(stop: _Stop) -> str:
     """The missing word of `CREATE S3 x`, `USE x` and their like."""
-    if (
-        stop.expected not in _CONNECTION
-        or not stop.found
-        or stop.word in KEYWORDS
-        or nearest(stop.word, ["CONNECTION", "TABLE"])
-    ):
+    near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB"])
+    if stop.expected not in _CONNECTION or not stop.found or stop.word in KEYWORDS or near:
         return ""
     shown = stop.source.shown(stop.found)
     return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."

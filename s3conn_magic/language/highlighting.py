@@ -83,7 +83,7 @@ class _Reading:
         tokens = Source(text).tokens
         for at, token in enumerate(tokens):
             if token.kind == "open":
-                yield Piece(_REST[token.text], text[token.span.start :])
+                yield Piece(_REST.get(token.text, "string"), text[token.span.start :])
                 return
             before = tokens[at - 1] if at else None
             yield from self._pieces(token, text, after_dollar=before is not None and before.text == "$")

@@ -73,8 +73,10 @@ def _is_data(token: Token) -> bool:
     """Whether a piece of a query is surely no secret: those are long, and without a blank."""
     if token.kind == "quoted":
         return SHOWN_NAME.fullmatch(token.text[1:-1]) is not None
+    if token.kind == "word":
+        return all(map(_is_short, re.split(r"[_.]", token.text))) or token.text.replace("_", "").isalpha()
     text = token.text[1:-1]
-    return token.kind != "string" or _reads(Location.parse, text) or all(_is_short(word) for word in text.split())
+    return token.kind != "string" or _reads(Location.parse, text) or all(map(_is_short, text.split()))
 
 
 def _is_short(word: str) -> bool:
@@ -82,7 +84,7 @@ def _is_short(word: str) -> bool:
 
 
 def _as_masked(token: Token) -> str:
-    return f"{token.text[0]}{_masked(token.text)}{token.text[0]}"
+    return MASK if token.kind == "word" else f"{token.text[0]}{_masked(token.text)}{token.text[0]}"
 
 
 def _open_spans(source: Source) -> list[Span]:

@@ -15,6 +15,7 @@ _MOST_CONNECTIONS = 64
 _MOST_SECONDS = 3600
 _NAME = re.compile(r"[\w .-]{0,255}")
 ALL = "ALL"
+_ADDRESS = re.compile(r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,18 @@ def _path(value: Any) -> str:
     if "\0" in values.text(value):
         raise ValueError("this is none")
     return str(value)
+
+
+def _engine(value: Any) -> str:
+    if isinstance(value, str) and value.lower() in {"local", "dask"}:
+        return value.lower()
+    raise ValueError("this is neither")
+
+
+def _scheduler(value: Any) -> str:
+    if isinstance(value, str) and (not value or _ADDRESS.fullmatch(value)):
+        return value
+    raise ValueError("this is none")
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -124,6 +137,20 @@ SETTINGS: tuple[Setting, ...] = (
         "TRUE or FALSE",
         "Make the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
         False,
+    ),
+    Setting(
+        "ENGINE",
+        _engine,
+        "'local' or 'dask'",
+        "Where LIST … RECURSIVE, ANALYZE and COPY FROM S3 run: in this process, or on the workers of SCHEDULER.",
+        "local",
+    ),
+    Setting(
+        "SCHEDULER",
+        _scheduler,
+        "'tcp://host:port', 'tls://host:port' or ''",
+        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with clients of their own.",
+        "",
     ),
 )
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -17,7 +17,7 @@ from s3conn_magic.listing.sequence import Sequence
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.background import Background
-    from s3conn_magic.listing.order import Order
+    from s3conn_magic.listing.order import Order, Span
     from s3conn_magic.listing.steps import Step
     from s3conn_magic.listing.table import Page
     from s3conn_magic.listing.target import Target
@@ -33,6 +33,7 @@ class Engine:
     Attributes:
         tally: what has arrived.
         cut: what the limit lets through.
+        rest: what was left, once it is over.
     """
 
     def __init__(self, target: Target, order: Order) -> None:
@@ -40,6 +41,7 @@ class Engine:
         self._order = order
         self.tally = Tally()
         self.cut = Cut(order.limit)
+        self.rest: tuple[Span, ...] = ()
 
     async def __call__(self, background: Background) -> None:
         """Run to the end."""
@@ -51,6 +53,8 @@ class Engine:
             try:
                 await _Crew(self, fetcher, background).run()
             except UntrustedOrderError:
+                if order.spans:
+                    raise
                 self.tally.clear()
                 self.cut = Cut(order.limit)
                 await background.put(Restart())
@@ -84,7 +88,9 @@ class _Crew:
         self._engine = engine
         self._fetcher = fetcher
         self._background = background
-        self._ranges = Ranges(engine.order.queries(), limit=engine.order.limit)
+        order = engine.order
+        self._ranges = Ranges(order.queries(), limit=order.limit, highs=tuple(one.high for one in order.spans))
+        self._left = order.pages
         self._under_way: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -93,6 +99,7 @@ class _Crew:
         try:
             self._ask()
             await self._over
+            self._engine.rest = tuple(self._ranges.rest()) if self._left == 0 else ()
         finally:
             for task in self._under_way:
                 task.cancel()
@@ -101,12 +108,16 @@ class _Crew:
     def _ask(self) -> None:
         """Start as many requests as are worth it; where none is and none is under way, all is done."""
         most = 1 if self._fetcher.in_process else self._engine.order.connections
-        while not self._engine.cut.full and self._ranges.asked < most and (step := self._ranges.next()) is not None:
+        while self._may_ask(most) and (step := self._ranges.next()) is not None:
+            self._left = None if self._left is None else self._left - 1
             task = asyncio.create_task(self._take(step))
             self._under_way.add(task)
             task.add_done_callback(self._taken)
         if not self._under_way and not self._over.done():
             self._over.set_result(None)
+
+    def _may_ask(self, most: int) -> bool:
+        return not self._engine.cut.full and self._ranges.asked < most and self._left != 0
 
     def _taken(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

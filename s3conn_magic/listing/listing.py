@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.order import Span
     from s3conn_magic.listing.progress import Progress
     from s3conn_magic.listing.target import Target
 
@@ -39,6 +40,9 @@ class Listing:
         limit: list only the first rows, in key order.
         connections: most requests under way.
         page_keys: most rows asked of a page, 1 to 1000.
+        spans: list only these, as `rest` of another listing has them. A server whose order cannot be relied on is
+            then an UntrustedOrderError.
+        pages: requests after which the rest is left to others; not with a limit.
 
     A listing runs once: either `pages` or `collect`. As a context manager it is cancelled on leaving.
     """
@@ -54,8 +58,10 @@ class Listing:
         limit: int | None = None,
         connections: int = CONNECTIONS,
         page_keys: int = PAGE_KEYS,
+        spans: tuple[Span, ...] = (),
+        pages: int | None = None,
     ) -> None:
-        self._order = Order(prefix, delimiter, versions, matching, limit, connections, page_keys)
+        self._order = Order(prefix, delimiter, versions, matching, limit, connections, page_keys, spans, pages)
         self._target = target
         self._engine = Engine(target, self._order)
         self._background = Background(self._engine)
@@ -71,6 +77,11 @@ class Listing:
     def truncated(self) -> bool:
         """Whether `limit` left rows out: certain once the listing is over."""
         return self._engine.cut.truncated
+
+    @property
+    def rest(self) -> tuple[Span, ...]:
+        """What `pages` left, once the listing is over; in key order."""
+        return self._engine.rest
 
     def pages(self, *, keep: bool = True) -> Iterator[Page]:
         """Pages in the order they arrive; in key order where a limit is set.

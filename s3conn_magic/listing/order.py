@@ -13,6 +13,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Keys that begin with `prefix`, above `low` and up to and including `high`.
+
+    Attributes:
+        low: empty for the first of the prefix.
+        high: None for the last of the prefix.
+        rows: estimated.
+    """
+
+    prefix: str
+    low: str
+    high: str | None
+    rows: float = 0.0
+
+    @property
+    def edge(self) -> str:
+        """The least text that may be a key of it."""
+        return self.prefix if self.low < self.prefix else self.low + "\0"
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What is to be listed.
 
@@ -24,6 +45,8 @@ class Order:
         limit: most rows.
         connections: most requests under way.
         page_keys: most rows asked of a page.
+        spans: list only these, which lie apart and in key order, below the prefix; empty for all of it.
+        pages: requests after which the rest is left, or None. What is left is spans, too.
     """
 
     prefix: str = ""
@@ -33,9 +56,13 @@ class Order:
     limit: int | None = None
     connections: int = 32
     page_keys: int = PAGE_KEYS
+    spans: tuple[Span, ...] = ()
+    pages: int | None = None
 
     def queries(self) -> list[PageQuery]:
         """The first query of each literal beginning of the keys, in key order."""
+        if self.spans:
+            return [PageQuery(one.prefix, start_after=one.low or None, max_keys=self.page_keys) for one in self.spans]
         heads = self.matching.heads if self.matching else ("",)
         exact = self.limit is not None and self.matching is None
         keys = min(self.page_keys, max(1, self.limit or 1)) if exact else self.page_keys

@@ -14,6 +14,7 @@ from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.folders import Folders
 from s3conn_magic.listing.hints import Hints
 from s3conn_magic.listing.keyspace import Keyspace
+from s3conn_magic.listing.order import Span
 from s3conn_magic.listing.steps import Range, Step, by_left, common, rung, way_out
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 
@@ -49,13 +50,17 @@ class Ranges:
     Args:
         firsts: the first query of each prefix, in key order.
         limit: rows that are wanted, in key order; None for all.
+        highs: the last key of each of the queries, None for the end of its prefix; empty where all are to the end.
 
     Attributes:
         serial: never ask for more than the next page of each.
     """
 
-    def __init__(self, firsts: list[PageQuery], *, limit: int | None = None) -> None:
-        self.ranges = [Range(first, "", None, "") for first in firsts]
+    def __init__(
+        self, firsts: list[PageQuery], *, limit: int | None = None, highs: tuple[str | None, ...] = ()
+    ) -> None:
+        lows, ends = [first.start_after or "" for first in firsts], highs or (None,) * len(firsts)
+        self.ranges = [Range(first, low, high, low) for first, low, high in zip(firsts, lows, ends, strict=True)]
         self.serial = False
         self._limit = limit
         self._few = limit is not None and limit <= _FEW_PAGES * firsts[0].max_keys
@@ -80,6 +85,16 @@ class Ranges:
         open_ranges = [item for item in self.ranges if item.query is not None]
         known = [item.left for item in open_ranges if item.left is not None]
         return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
+
+    def rest(self) -> list[Span]:
+        """What is left while no request is under way, cut where folders are known to begin."""
+        return [one for item in self.ranges if item.query is not None for one in self._spans(item)]
+
+    def _spans(self, item: Range) -> list[Span]:
+        places = [hint for hint in self._hints.within(item.low, item.high) if hint.startswith(item.prefix)]
+        each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
+        bounds = zip([item.low, *places], [*places, item.high], strict=True)
+        return [Span(item.prefix, low, high, each) for low, high in bounds]
 
     def next(self) -> Step | None:
         """The next request, or None while there is nothing worth asking."""

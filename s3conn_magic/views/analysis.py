@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,8 +18,8 @@ from s3conn_magic.views.frames import S3Frame, table_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
+    from s3conn_magic.cluster.listing import ClusterScan
     from s3conn_magic.language.plans import Analyze
     from s3conn_magic.listing import Progress
     from s3conn_magic.listing.target import Target
@@ -31,6 +33,7 @@ def analysis_frame(
     connections: int,
     report: Callable[[Progress], None] | None = None,
     now: datetime | None = None,
+    scan: Callable[[datetime], ClusterScan] | None = None,
 ) -> S3Frame:
     """The frame of ANALYZE.
 
@@ -40,6 +43,7 @@ def analysis_frame(
         connections: most requests under way.
         report: called with how far the listing is, several times a second, in this thread.
         now: the moment that ages are counted from; this one where none is given.
+        scan: makes the scan for such a moment; by this process where none is given.
 
     Returns:
         shape (groups, 6): group, objects, bytes, share (0 to 1, 0 where there is no byte), newest, oldest (UTC);
@@ -48,10 +52,12 @@ def analysis_frame(
     Raises:
         IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
     """
-    groups = Summary(grouping(plan.by, prefix=plan.location.key, depth=plan.depth, now=now))
-    with Scan(target, plan.location.key, groups, connections=connections) as scan:
+    moment = now or datetime.now(UTC)
+    groups = Summary(grouping(plan.by, prefix=plan.location.key, depth=plan.depth, now=moment))
+    here = partial(Scan, target, plan.location.key, groups, connections=connections)
+    with scan(moment) if scan else here() as scanning:
         try:
-            return _frame(scan.total(on_progress=report))
+            return _frame(scanning.total(on_progress=report))
         except (IncompleteListingError, ListingInterrupted) as error:
             error.rows_so_far = _frame(error.rows_so_far)
             error.rows_so_far.attrs["partial"] = error.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.probe import Bucket, all_buckets
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from s3conn_magic.cluster.listing import ClusterListing
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import ListObjects
     from s3conn_magic.listing import Progress
@@ -41,6 +42,11 @@ def _buckets(connection: Connection) -> list[tuple[Bucket, Location]]:
     return [(one, Location(one.name)) for one in all_buckets(connection)]
 
 
+def open_here(connection: Connection, place: Location, **options: Any) -> Listing:
+    """A listing by this process."""
+    return Listing(connection.target(place.bucket), place.key, **options)
+
+
 @dataclass(frozen=True, slots=True)
 class ListOptions:
     """How a listing runs.
@@ -49,11 +55,13 @@ class ListOptions:
         limit: most rows, or None for all.
         connections: most requests under way.
         report: called with how far the listing is, several times a second, or None.
+        opened: makes the listing of a location of a connection, with a listing's keyword arguments.
     """
 
     limit: int | None
     connections: int
     report: Callable[[Progress], None] | None = None
+    opened: Callable[..., Listing | ClusterListing] = open_here
 
 
 def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) -> tuple[S3Frame, bool]:
@@ -122,9 +130,9 @@ class _Rows:
 
     def _list(self, place: Location, *, alone: bool) -> None:
         plan = self._plan
-        with Listing(
-            self._connection.target(place.bucket),
-            place.key,
+        with self._options.opened(
+            self._connection,
+            place,
             delimiter=None if plan.recursive else "/",
             versions=plan.versions,
             matching=Glob.compile(plan.matching) if plan.matching is not None else None,

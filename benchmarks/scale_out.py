@@ -1,0 +1,97 @@
+"""Listing by one process, and by the workers of a cluster with the same connections each.
+
+    python benchmarks/scale_out.py --keys 1000000 --latency 30 --connections 4 8 32 --workers 2
+
+The server is a process of its own. Each figure is the best of `--runs`; CPU seconds are those of that run, of every
+process that took part, so that it can be seen whether the machine or the latency is the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+
+from statements import Statements, create  # noqa: E402
+
+LIST = "LIST 's3://bucket/' RECURSIVE LIMIT ALL"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def server(keys, layout, latency):
+    command = [sys.executable, str(HERE / "synthetic.py"), "--keys", str(keys), "--layout", layout]
+    command += ["--latency", str(latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        yield running.stdout.readline().strip(), running.pid
+        running.stdin.close()
+
+
+def cpu(pids):
+    """CPU seconds that processes have used so far."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
+
+
+def measured(run, serving, workers, runs):
+    """Wall time, CPU of this process, of the workers and of the server, and rows, of the fastest run."""
+    found = []
+    for _ in range(runs):
+        groups = ([os.getpid()], workers, [serving])
+        before = [cpu(one) for one in groups]
+        began = time.perf_counter()
+        rows = len(run(LIST))
+        wall = time.perf_counter() - began
+        found.append((wall, *(cpu(one) - was for one, was in zip(groups, before, strict=True)), rows))
+    return min(found)
+
+
+def line(what, connections, figures):
+    wall, here, there, serving, rows = figures
+    busy = (here + there + serving) / wall / os.cpu_count()
+    cells = f"{what:<14} {connections:>11} {rows:>10,} {wall:>7.2f} {here:>9.2f} {there:>12.2f} {serving:>11.2f}"
+    print(f"{cells} {busy:>8.0%}", flush=True)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--keys", type=int, default=1_000_000)
+    options.add_argument("--layout", default="hive")
+    options.add_argument("--latency", type=float, default=30.0, help="milliseconds")
+    options.add_argument("--connections", type=int, nargs="+", default=[4, 8, 32])
+    options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--runs", type=int, default=3)
+    chosen = options.parse_args()
+    from distributed import LocalCluster
+
+    load = os.getloadavg()[0]
+    print(f"{chosen.keys:,} keys, {chosen.layout}, {chosen.latency:g} ms; {os.cpu_count()} cores, load {load:.1f}")
+    print("who            connections       rows  wall s  CPU here  CPU workers  CPU server  of cores")
+    with (
+        server(chosen.keys, chosen.layout, chosen.latency) as (endpoint, serving),
+        LocalCluster(
+            n_workers=chosen.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+    ):
+        keys = {"AWS_ACCESS_KEY_ID": "AKIABENCH", "AWS_SECRET_ACCESS_KEY": "bench"}
+        run = Statements()
+        run(create("bench", **keys, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+        run(f"SET PROGRESS = FALSE; SET SCHEDULER = '{cluster.scheduler_address}'")
+        pids = [one.pid for one in cluster.workers.values()]
+        for connections in chosen.connections:
+            run(f"SET CONNECTIONS = {connections}; SET ENGINE = 'local'")
+            line("one process", connections, measured(run, serving, pids, chosen.runs))
+            run("SET ENGINE = 'dask'")
+            line(f"{chosen.workers} workers", connections, measured(run, serving, pids, chosen.runs))
+        run.session.close()
+
+
+if __name__ == "__main__":
+    main()

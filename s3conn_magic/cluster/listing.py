@@ -1,0 +1,267 @@
+"""LIST … RECURSIVE and ANALYZE on a cluster, in the place of a `Listing` and a `Scan`."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s3conn_magic.analysis.scan import Scan
+from s3conn_magic.cluster.sweep import FIRST_PAGES, Sweep, UnorderedError
+from s3conn_magic.cluster.work import Errand, summary_of
+from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
+from s3conn_magic.listing import OBJECTS, Listing, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from s3conn_magic.cluster.cluster import Cluster
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.targets import BucketTarget
+    from s3conn_magic.listing import Glob
+    from s3conn_magic.locations import Location
+
+    _Report = Callable[[Progress], None] | None
+
+_FEW_ROWS = FIRST_PAGES * 1000
+
+
+class ClusterListing:
+    """All keys below a location, listed by the workers of a cluster; used as a `Listing` is, by `collect`.
+
+    Args:
+        cluster: whose workers list.
+        connection: the bucket's.
+        where: bucket and prefix.
+        matching: list only keys whose part after the prefix matches.
+        limit: list only the first rows, in key order.
+        connections: most requests of one worker under way.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        connection: Connection,
+        where: Location,
+        *,
+        matching: Glob | None = None,
+        limit: int | None = None,
+        connections: int,
+    ) -> None:
+        self._cluster = cluster
+        self._connection = connection
+        self._where = where
+        self._matching = matching
+        self._limit = limit
+        self._connections = connections
+        self._began = time.monotonic()
+        self._parts: list[pa.Table] = []
+        self._sweep: Sweep | None = None
+        self._local: Listing | None = None
+        self.truncated = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing stays: `collect` leaves no task."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far the listing is."""
+        if self._sweep is not None:
+            return self._sweep.progress(time.monotonic() - self._began)
+        return self._local.progress if self._local else Progress()
+
+    def collect(self, *, on_progress: _Report = None) -> pa.Table:
+        """One table of all rows, sorted by key, as `Listing.collect` gives it.
+
+        Raises:
+            IncompleteListingError, ListingInterrupted: `rows_so_far` are those that had arrived.
+            S3ConnError: it failed before anything arrived.
+        """
+        left = self._first(on_progress)
+        if left is None:
+            return self._cut(self._parts[0])
+        try:
+            self._swept(left, on_progress)
+        except KeyboardInterrupt:
+            rows = self._joined()
+            message = f"the listing was interrupted after {len(rows):,} rows"
+            failure: S3ConnError = ListingInterrupted(message, rows_so_far=rows)
+        except UnorderedError:
+            return self._one_by_one(on_progress)
+        except S3ConnError as error:
+            failure = _incomplete(self._rows_with(error), error)
+        else:
+            return self._cut(self._joined())
+        raise failure
+
+    def _first(self, report: _Report) -> Sweep | None:
+        """The first look; None when that was all."""
+        with self._listing(pages=FIRST_PAGES) as first:
+            self._local = first
+            self._parts = [first.collect(on_progress=report)]
+        if not first.rest:
+            return None
+        errand = Errand(self._where.key, self._connections, self._matching)
+        return Sweep(errand, list(first.rest), first.progress)
+
+    def _listing(self, **more: Any) -> Listing:
+        target: BucketTarget = self._connection.target(self._where.bucket)
+        return Listing(target, self._where.key, matching=self._matching, connections=self._connections, **more)
+
+    def _swept(self, sweep: Sweep, report: _Report) -> None:
+        self._sweep = sweep
+        with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
+            every = None if report is None else lambda: report(self.progress)
+            for part in sweep.run(self._cluster, tasks, wanted=self._wanted, every=every):
+                if part.table is not None:
+                    self._parts.append(part.table)
+                if self._limit is not None and self._complete() > self._limit:
+                    return
+
+    def _wanted(self) -> float | None:
+        return None if self._limit is None else float(self._limit - self._complete() + 1)
+
+    def _complete(self) -> int:
+        """Rows before the first key that may still come."""
+        edge = self._sweep.edge if self._sweep else None
+        if edge is None:
+            return sum(map(len, self._parts))
+        return sum(_below(table, edge) for table in self._parts)
+
+    def _cut(self, rows: pa.Table) -> pa.Table:
+        self.truncated = self._limit is not None and len(rows) > self._limit
+        return rows if self._limit is None else rows.slice(0, self._limit)
+
+    def _joined(self) -> pa.Table:
+        return in_key_order(self._parts)
+
+    def _rows_with(self, error: S3ConnError) -> pa.Table:
+        """What had arrived, rows of the task that failed among them."""
+        more = getattr(error, "rows_so_far", None)
+        return in_key_order([*self._parts, more] if isinstance(more, pa.Table) else self._parts)
+
+    def _one_by_one(self, report: _Report) -> pa.Table:
+        """The whole of it from here: only the server's own tokens can be relied on."""
+        self._sweep = None
+        with self._listing(limit=self._limit) as local:
+            self._local = local
+            rows = local.collect(on_progress=report)
+            self.truncated = local.truncated
+            return rows
+
+
+def _incomplete(rows: pa.Table, error: S3ConnError) -> IncompleteListingError:
+    reason = error.reason if isinstance(error, IncompleteListingError) else error.message
+    message = f"the listing is incomplete, {len(rows):,} rows had arrived: {reason}"
+    return IncompleteListingError(message, rows_so_far=rows, reason=reason, hint=error.hint)
+
+
+def _below(table: pa.Table, edge: str) -> int:
+    """Rows of a table in key order whose key is below a text."""
+    if not len(table) or table["key"][-1].as_py() < edge:
+        return len(table)
+    return pc.sum(pc.less(table["key"], pa.scalar(edge))).as_py() or 0
+
+
+def in_key_order(tables: list[pa.Table]) -> pa.Table:
+    """One table of all rows, each of the tables being in key order and their ranges apart."""
+    filled = [one for one in tables if len(one)]
+    if not filled:
+        return OBJECTS.empty_table()
+    whole = pa.concat_tables(sorted(filled, key=lambda one: one["key"][0].as_py())).unify_dictionaries()
+    if _rises(whole):
+        return whole
+    # A task's ranges may lie on both sides of another's; a page is of one range.
+    batches = sorted((one for one in whole.to_batches() if len(one)), key=lambda one: one.column(0)[0].as_py())
+    whole = pa.Table.from_batches(batches, whole.schema)
+    return whole if _rises(whole) else whole.sort_by("key")
+
+
+def _rises(table: pa.Table) -> bool:
+    """Whether each chunk of keys, all of them being in order, lies above the one before it."""
+    chunks = [one for one in table["key"].chunks if len(one)]
+    ends = [(one[0].as_py(), one[-1].as_py()) for one in chunks]
+    return all(left[1] < right[0] for left, right in pairwise(ends))
+
+
+def open_listing(cluster: Cluster, connection: Connection, where: Location, **given: Any) -> Listing | ClusterListing:
+    """A listing by the cluster, or one from here where the whole is a few requests, or has to go page by page."""
+    limit, grouped = given["limit"], given.pop("delimiter", None)
+    versions = given.pop("versions", False)
+    target = connection.target(where.bucket)
+    if grouped or versions or not target.ordered or (limit is not None and limit <= _FEW_ROWS):
+        return Listing(target, where.key, delimiter=grouped, versions=versions, **given)
+    return ClusterListing(cluster, connection, where, **given)
+
+
+class ClusterScan:
+    """Everything below a location in groups; used as a `Scan` is, by `total`."""
+
+    def __init__(self, cluster: Cluster, connection: Connection, where: Location, errand: Errand) -> None:
+        self._cluster = cluster
+        self._connection = connection
+        self._where = where
+        self._errand = errand
+        self._groups = summary_of(errand)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing stays: `total` leaves no task."""
+
+    def total(self, *, on_progress: _Report = None) -> pa.Table:
+        """The groups of all objects, as `Scan.total` gives them.
+
+        Raises:
+            IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of what had arrived.
+            S3ConnError: it failed before anything arrived.
+        """
+        target = self._connection.target(self._where.bucket)
+        most = self._errand.connections
+        with Scan(target, self._where.key, self._groups, connections=most, pages=FIRST_PAGES) as first:
+            groups = first.total(on_progress=on_progress)
+        if not first.rest:
+            return groups
+        try:
+            self._swept(Sweep(self._errand, list(first.rest), first.progress), on_progress)
+        except KeyboardInterrupt:
+            message = f"the analysis was interrupted after {self._keys():,} keys"
+            failure: S3ConnError = ListingInterrupted(message, rows_so_far=self._groups.table())
+        except UnorderedError:
+            with Scan(target, self._where.key, summary_of(self._errand), connections=most) as scan:
+                return scan.total(on_progress=on_progress)
+        except S3ConnError as error:
+            failure = self._failure(error)
+        else:
+            return self._groups.table()
+        raise failure
+
+    def _swept(self, sweep: Sweep, report: _Report) -> None:
+        with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
+            every = None if report is None else lambda: report(sweep.progress(time.monotonic() - self._began))
+            for part in sweep.run(self._cluster, tasks, wanted=lambda: None, every=every):
+                if part.table is not None:
+                    self._groups.merge(part.table)
+
+    def _keys(self) -> int:
+        return int(pc.sum(self._groups.table()["objects"]).as_py() or 0)
+
+    def _failure(self, error: S3ConnError) -> IncompleteListingError:
+        if isinstance(error, IncompleteListingError) and isinstance(error.rows_so_far, pa.Table):
+            self._groups.merge(error.rows_so_far)
+        reason = error.reason if isinstance(error, IncompleteListingError) else error.message
+        message = f"the analysis is incomplete, {self._keys():,} keys had arrived: {reason}"
+        return IncompleteListingError(message, rows_so_far=self._groups.table(), reason=reason, hint=error.hint)

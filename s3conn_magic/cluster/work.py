@@ -1,0 +1,178 @@
+"""What runs on a worker. A failure is a result as any other, so that a worker logs neither it nor its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic import __version__
+from s3conn_magic.analysis.grouping import grouping
+from s3conn_magic.analysis.scan import Scan
+from s3conn_magic.analysis.summary import Summary
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.listing import Listing
+from s3conn_magic.listing.ranges import UntrustedOrderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from s3conn_magic.cluster.access import Access
+    from s3conn_magic.jobs.loading import Parsed
+    from s3conn_magic.jobs.selection import Candidate
+    from s3conn_magic.language.statements import AnalyzeBy
+    from s3conn_magic.listing import Glob, Progress
+    from s3conn_magic.listing.order import Span
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the result any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A task that failed."""
+
+    error: S3ConnError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a task has listed.
+
+    Attributes:
+        table: rows of schema `OBJECTS`, or groups of schema `GROUPS`.
+        rest: what it left.
+        progress: its counts.
+        unordered: whether the server's order cannot be relied on; the table is of no use then.
+    """
+
+    table: pa.Table | None
+    rest: tuple[Span, ...] = ()
+    progress: Progress | None = None
+    unordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be done with keys, the same in each task of a statement.
+
+    Attributes:
+        prefix: of all keys.
+        connections: most requests of one task under way.
+        matching: only keys that match, in a listing.
+        by: what to group by in an analysis; None for a listing.
+        depth: of folders that make a group.
+        now: the moment that ages are counted from.
+    """
+
+    prefix: str
+    connections: int
+    matching: Glob | None = None
+    by: AnalyzeBy | None = None
+    depth: int = 1
+    now: datetime | None = None
+
+
+def version() -> str:
+    """The version of this package."""
+    return __version__
+
+
+def list_spans(access: Access, errand: Errand, spans: tuple[Span, ...], pages: int) -> Part | Failed:
+    """List ranges of keys, or add their groups up, by at most about so many requests."""
+    abandoned = _abandoned()
+
+    def check(_: Progress) -> None:
+        if abandoned():
+            raise AbandonedError
+
+    try:
+        return _listed(access, errand, spans, pages, check)
+    except UntrustedOrderError:
+        return Part(None, unordered=True)
+    except S3ConnError as error:
+        return Failed(error)
+
+
+def _listed(
+    access: Access, errand: Errand, spans: tuple[Span, ...], pages: int, check: Callable[[Progress], None]
+) -> Part:
+    target = access.connection().target(access.bucket)
+    most = errand.connections
+    if errand.by is None:
+        with Listing(
+            target, errand.prefix, matching=errand.matching, connections=most, spans=spans, pages=pages
+        ) as rows:
+            return Part(rows.collect(on_progress=check), rows.rest, rows.progress)
+    with Scan(target, errand.prefix, summary_of(errand), connections=most, spans=spans, pages=pages) as scan:
+        return Part(scan.total(on_progress=check), scan.rest, scan.progress)
+
+
+def summary_of(errand: Errand) -> Summary:
+    """An empty summary for an analysis."""
+    by = errand.by or "PREFIX"
+    return Summary(grouping(by, prefix=errand.prefix, depth=errand.depth, now=errand.now))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a job reads objects, as a worker knows it."""
+
+    connection: Any
+    options: Mapping[str, Any]
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """The value of an option, or the default."""
+        return self.options.get(name, default)
+
+
+def parse_objects(
+    access: Access, options: Mapping[str, Any], group: Sequence[Candidate]
+) -> list[Parsed | S3ConnError] | Failed:
+    """The rows of each object, or why there are none."""
+    from s3conn_magic.jobs.loading import Parser
+    from s3conn_magic.query.engine import Engine
+
+    connection, abandoned = access.connection(), _abandoned()
+    engine = Engine(lambda _: connection, _no_variable)
+    found: list[Parsed | S3ConnError] = []
+    try:
+        with engine.filesystem.query() as reading:
+            parser = Parser(Reading(connection, options), engine.database, reading)
+            parser.prefetch(group)
+            for one in group:
+                if abandoned():
+                    raise AbandonedError
+                found.append(parser.attempt(one))
+    except S3ConnError as error:
+        return Failed(error)
+    finally:
+        engine.close()
+    return found
+
+
+def _no_variable(name: str) -> Any:
+    raise LookupError(name)
+
+
+def _abandoned() -> Callable[[], bool]:
+    """Tells whether the task of this thread was cancelled; outside of a worker it never is."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+        key = worker.get_current_task()
+    except (ValueError, AttributeError):
+        return lambda: False
+
+    def check() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return check
+
+
+__all__ = ["Errand", "Failed", "Part", "Reading", "list_spans", "parse_objects", "version"]

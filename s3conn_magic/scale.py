@@ -1,0 +1,108 @@
+"""Where a session's listings, analyses and loads run: in this process, or on a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from s3conn_magic.cluster.cluster import Cluster
+    from s3conn_magic.cluster.listing import ClusterScan
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.jobs.job import Elsewhere
+    from s3conn_magic.language.plans import Analyze
+
+
+class Scale:
+    """The cluster of a session, reached when it is set or first used.
+
+    Args:
+        settings: the session's; ENGINE and SCHEDULER are read at each use.
+        note: is told what the user should know.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], note: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._note = note
+        self._cluster: Cluster | None = None
+
+    def check(self, name: str, value: Any) -> None:
+        """Have a setting refused before it is set, where it could not be used.
+
+        Raises:
+            ClusterError: the package `distributed` is missing, or the scheduler cannot be used.
+        """
+        wanted = {**self._settings, name: value}
+        if wanted["ENGINE"] == "local":
+            self.close()
+        elif wanted["SCHEDULER"]:
+            self._reached(wanted["SCHEDULER"])
+        else:
+            from s3conn_magic.cluster.cluster import check_installed
+
+            check_installed()
+
+    def cluster(self) -> Cluster | None:
+        """The cluster, or None where this process does the work.
+
+        Raises:
+            ClusterError: it cannot be used.
+        """
+        if self._settings["ENGINE"] == "local":
+            return None
+        if not self._settings["SCHEDULER"]:
+            hint = "SET SCHEDULER = 'tcp://host:8786'; or SET ENGINE = 'local';"
+            raise ClusterError("ENGINE is 'dask', and no scheduler is set", hint=hint)
+        return self._reached(self._settings["SCHEDULER"])
+
+    def _reached(self, address: str) -> Cluster:
+        if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
+            from s3conn_magic.cluster.cluster import Cluster
+
+            found = Cluster(address, self._note)
+            self.close()
+            self._cluster = found
+        return self._cluster
+
+    def opened(self) -> Callable[..., Any]:
+        """What makes the listing of a location of a connection."""
+        cluster = self.cluster()
+        if cluster is None:
+            from s3conn_magic.views.buckets import open_here
+
+            return open_here
+        from s3conn_magic.cluster.listing import open_listing
+
+        return partial(open_listing, cluster)
+
+    def scan(self, connection: Connection, plan: Analyze, connections: int) -> Callable[[datetime], ClusterScan] | None:
+        """What makes the scan of an analysis for the moment that ages are counted from; None for this process."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.listing import ClusterScan
+        from s3conn_magic.cluster.work import Errand
+
+        errand = Errand(plan.location.key, connections, by=plan.by, depth=plan.depth)
+        return lambda now: ClusterScan(cluster, connection, plan.location, replace(errand, now=now))
+
+    def elsewhere(self) -> Elsewhere | None:
+        """Who reads objects in other processes."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.copying import Groups
+
+        return Groups(cluster, self._note)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.close()

@@ -1,0 +1,150 @@
+"""LIST … RECURSIVE and ANALYZE on a real cluster give what one process gives, whatever becomes of a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+from statements import Statements
+
+from s3conn_magic.errors import BindError, ClusterError, ListingInterrupted
+
+LIST = "LIST 's3://bucket/' RECURSIVE LIMIT ALL"
+ANALYZE = "ANALYZE 's3://bucket/' BY PREFIX DEPTH 3"
+
+
+def _same(found, expected) -> None:
+    pd.testing.assert_frame_equal(pd.DataFrame(found), pd.DataFrame(expected))
+
+
+@pytest.fixture(scope="module")
+def here(slow, home):
+    """What a session without a cluster finds."""
+    del home
+    run = Statements()
+    run(slow.connect)
+    return {"list": run(LIST), "analyze": run(ANALYZE)}
+
+
+@pytest.fixture
+def run(workers, slow, monkeypatch):
+    """A session that goes to the cluster, with the connection `slow`; tasks are small, so that there are several."""
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
+    statements = workers.session(slow.connect)
+    yield statements
+    statements.session.close()
+
+
+def test_the_frame_of_a_listing_is_that_of_one_process_though_a_worker_is_killed(run, workers, slow, here):
+    """Rows, order and types are the same, and no key is missing or there twice; the worker dies amid its ranges."""
+    before = len(workers.killed)
+    thread = workers.kill_one(slow.asked(66))
+    found = run(LIST)
+    thread.join()
+    assert len(workers.killed) == before + 1
+    assert found["key"].is_unique
+    _same(found, here["list"])
+
+
+def test_an_analysis_is_that_of_one_process_though_a_worker_is_killed(run, workers, slow, here):
+    """Every object counts once."""
+    before = len(workers.killed)
+    thread = workers.kill_one(slow.asked(66))
+    found = run(ANALYZE)
+    thread.join()
+    assert len(workers.killed) == before + 1
+    _same(found, here["analyze"])
+
+
+def test_workers_do_most_of_a_listing(run, slow):
+    """Tasks of the listing run in the workers' processes, and only the first look here."""
+    seen = []
+    cluster = run.session.scale.cluster()
+    submit = cluster._client.submit
+    cluster._client.submit = lambda *given, **options: (seen.append(options["key"]), submit(*given, **options))[1]
+    asked = slow.behaviour.requests
+    run(LIST)
+    assert len(seen) >= 2
+    assert slow.behaviour.requests - asked > 64
+    # What the scheduler, its dashboard and its logs name tasks by tells nothing of what is read.
+    assert all(key.startswith("s3conn-list_spans-") and "bucket" not in key for key in seen)
+
+
+@pytest.mark.parametrize("limit", [90_000, 120_000])
+def test_a_limit_gives_the_first_rows_and_says_whether_there_are_more(run, here, limit):
+    """Rows in key order, and the note only where something was left out."""
+    run.notes.clear()
+    found = run(f"LIST 's3://bucket/' RECURSIVE LIMIT {limit}")
+    _same(found, here["list"].head(limit))
+    assert any(note.startswith("LIMIT") for note in run.notes) == (limit < 120_000)
+
+
+def test_a_pattern_is_matched_on_the_workers(run, here):
+    """MATCHING gives the rows that match, in order."""
+    found = run("LIST 's3://bucket/' RECURSIVE MATCHING 'lake/*/year=*/month=0[1-9]/**' LIMIT ALL")
+    month = here["list"]["key"].str.contains(r"/month=0[1-9]/", regex=True)
+    _same(found, here["list"][month].reset_index(drop=True))
+
+
+def test_an_interrupt_keeps_the_rows_and_cancels_the_tasks(run, slow):
+    """The listing ends with what had arrived, and the workers stop asking."""
+    reached = slow.asked(70)
+
+    def interrupt() -> None:
+        until = time.monotonic() + 20
+        while not reached() and time.monotonic() < until:
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    failure = run.fails(LIST, ListingInterrupted)
+    thread.join()
+    rows = failure.rows_so_far
+    assert 0 < len(rows) < 120_000
+    assert rows["key"].is_unique
+    assert "partial" in rows.attrs
+    client = run.session.scale.cluster()._client
+    assert not client.futures
+
+
+def test_local_is_back_in_this_process(run, workers, here):
+    """SET ENGINE = 'local' leaves the scheduler; the cluster is not asked again."""
+    run("SET ENGINE = 'local'")
+    assert run.session.scale.cluster() is None
+    _same(run(LIST), here["list"])
+    assert set(run("SHOW SETTINGS").query("setting in ['ENGINE', 'SCHEDULER']")["value"]) == {"local", workers.address}
+
+
+def test_a_scheduler_that_is_not_there_is_one_clear_error(run, workers, monkeypatch):
+    """The setting is refused and stays as it was."""
+    monkeypatch.setattr("s3conn_magic.cluster.cluster._REACH", 0.5)
+    run("SET PROGRESS = FALSE")
+    failure = run.fails("SET SCHEDULER = 'tcp://127.0.0.1:9'", ClusterError)
+    assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in failure.message
+    assert run.session.settings["SCHEDULER"] == workers.address
+
+
+def test_dask_without_a_scheduler_says_what_to_set(slow):
+    """ENGINE may be set first; a statement that would go to the cluster then names SCHEDULER."""
+    run = Statements()
+    run(f"{slow.connect}; SET ENGINE = 'DASK'")
+    assert "SET SCHEDULER = 'tcp://" in run.fails(LIST, ClusterError).hint
+
+
+def test_dask_that_is_not_installed_is_named(monkeypatch):
+    """The error says which extra to install, and the setting stays as it was."""
+    monkeypatch.setattr("s3conn_magic.cluster.cluster.find_spec", lambda _: None)
+    run = Statements()
+    assert "s3conn-magic[dask]" in run.fails("SET ENGINE = 'dask'", ClusterError).hint
+    assert run.session.settings["ENGINE"] == "local"
+
+
+@pytest.mark.parametrize("value", ["http://h:1", "tcp://user:pw@h:1", "tcp://h", "h:8786", "tcp://h:1/x"])
+def test_a_scheduler_is_an_address(value):
+    """Anything else is refused when it is bound."""
+    Statements().fails(f"SET SCHEDULER = '{value}'", BindError)
