@@ -49,9 +49,13 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
     keep_secrets_out(shell)
     magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
-        shell, lambda found, beside: _new_session(lambda: found.user_ns, shell=found, beside=beside)
+        shell,
+        lambda found, beside, settings: _new_session(
+            lambda: found.user_ns, shell=found, beside=beside, settings=settings
+        ),
     )
     shell.register_magics(magics)
+    magics.load_connections()
     add_completion(shell, lambda: magics.session_so_far)
     add_inspection(shell)
     colour_prompt(shell)
@@ -126,7 +130,7 @@ def _process_session() -> Session:
 _sessions: dict[str, Session] = {}
 
 
-def _new_session(namespace: Any, shell: Any = None, beside: Any = None) -> Session:
+def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
     """Put a session together; the only place that knows all layers."""
     from s3conn_magic.inputs import KernelInputs
     from s3conn_magic.notebook.progress import NotebookProgress, TerminalProgress
@@ -137,4 +141,6 @@ def _new_session(namespace: Any, shell: Any = None, beside: Any = None) -> Sessi
     in_notebook = getattr(shell, "kernel", None) is not None
     progress: Any = NotebookProgress if in_notebook else TerminalProgress
     beside = beside if in_notebook else None
-    return Session(KernelInputs(namespace), start_server=Sandbox.start, progress=progress, beside=beside)
+    return Session(
+        KernelInputs(namespace), start_server=Sandbox.start, progress=progress, beside=beside, settings=settings
+    )

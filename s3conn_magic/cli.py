@@ -1,4 +1,4 @@
-"""The command line: the quickstart in the terminal, and JupyterLab on the quickstart notebook."""
+"""The command line: the quickstart in the terminal, JupyterLab on the quickstart notebook, and files of statements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import InternalError, S3ConnError, StatementInterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lab = commands.add_parser("lab", help="open JupyterLab on the quickstart notebook")
     lab.add_argument("options", nargs=argparse.REMAINDER, help="options for jupyter lab, such as --no-browser")
     lab.set_defaults(run=_lab)
+    run = commands.add_parser("run", help="run the statements of files, and print their results")
+    run.add_argument("options", nargs="+", metavar="FILE", help="a file of statements, such as setup.usql")
+    run.set_defaults(run=_run)
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.run is not _lab:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -65,6 +68,34 @@ def _demo(_: Sequence[str]) -> int:
         session.close()
     print(f"Open it in JupyterLab:  {sys.argv[0]} lab\nor in any notebook:     %load_ext s3conn_magic, then %%upsql")
     return 0
+
+
+def _run(files: Sequence[str]) -> int:
+    from s3conn_magic.inputs import KernelInputs
+    from s3conn_magic.sandbox import Sandbox
+    from s3conn_magic.session import Session
+
+    session = Session(KernelInputs(dict[str, Any]), start_server=Sandbox.start, note=_say)
+    try:
+        for file in files:
+            for result in session.run_file(file):
+                print(f"{_text(result)}\n", flush=True)
+    except S3ConnError as error:
+        failure = error
+    except KeyboardInterrupt:
+        failure = StatementInterrupted("the statement was interrupted")
+    except Exception as error:  # noqa: BLE001 - what it says may hold a secret
+        failure = InternalError.from_exception(error)
+    else:
+        return 0
+    finally:
+        session.close()
+    _say(failure.block())
+    return 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _demo_session() -> Any:

@@ -38,19 +38,21 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a cell something is: 1-based line and column, and the line with every literal masked.
+    """Where in a cell or file something is: 1-based line and column, and the line with every literal masked.
 
-    `excerpt` is empty when the text cannot be read safely; `marker` holds the carets under the place.
+    `excerpt` is empty when the text cannot be read safely; `marker` holds the carets under the place; `file` is the
+    file's name, or empty for a cell.
     """
 
     line: int
     column: int
     excerpt: str = ""
     marker: str = ""
+    file: str = ""
 
     def lines(self) -> list[str]:
         """The place as lines of text."""
-        where = f"  line {self.line}, column {self.column}"
+        where = f"  {self.file and f'{self.file}, '}line {self.line}, column {self.column}"
         return [where, f"    {self.excerpt}", f"    {self.marker}"] if self.excerpt else [where]
 
 

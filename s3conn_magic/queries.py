@@ -43,6 +43,10 @@ class Queries:
             self._engine = Engine(self._connection_of, self._variable_of)
         return self._engine
 
+    def use_database(self, path: str) -> None:
+        """Keep tables in a file from here on, or in memory where the path is empty."""
+        self.engine.use(path)
+
     def _connection_of(self, name: str | None) -> Connection:
         """The connection of a path: the one it names, or what statements without USING go through."""
         return self._connections.get(name) if name is not None else self._connections.chosen()

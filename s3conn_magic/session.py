@@ -7,29 +7,32 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.registry import Registry
+from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
-from s3conn_magic.language.catalog import SANDBOX, SANDBOX_SOURCE
+from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
-from s3conn_magic.language.settings import SETTINGS, setting_text
+from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.scale import Scale
+from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
+from s3conn_magic.surroundings import sandbox_options
 from s3conn_magic.views.cards import Message, connection_card
 from s3conn_magic.views.globs import check_glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from s3conn_magic.language.binding import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
-
 
 AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
@@ -43,6 +46,7 @@ class Session:
         note: shows a short note beside a result, such as where a listing was cut.
         progress: makes what shows how far a listing is while it runs; None shows nothing.
         beside: shows what the function it is given makes, such as a chart, beside a result; None shows nothing.
+        settings: values to begin with, which others may change too.
     """
 
     def __init__(
@@ -53,10 +57,11 @@ class Session:
         note: Callable[[str], None] = print,
         progress: Callable[[], ProgressView] | None = None,
         beside: Callable[[Callable[[], Any]], None] | None = None,
+        settings: SettingValues | None = None,
     ) -> None:
-        self.connections = Registry()
+        self.settings = SettingValues() if settings is None else settings
+        self.connections = Registry(self.settings)
         self.queries = Queries(self.connections, inputs.variable)
-        self.settings: dict[str, Any] = {one.name: one.default for one in SETTINGS}
         self._progress = progress
         self._beside = beside
         self._inputs = inputs
@@ -65,12 +70,19 @@ class Session:
         self._note = note
         self.scale = Scale(self.settings, note)
         self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
+        self.settings.on_change |= {
+            "DATABASE": self.queries.use_database,
+            "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
+            "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
+        }
+        if path := self.settings["DATABASE"]:
+            self.queries.use_database(path)
 
     def __repr__(self) -> str:
         return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
 
-    def run(self, text: str) -> Iterator[Any]:
-        """Execute the statements of a text one after the other, each when its result is asked for.
+    def run(self, text: str | Source) -> Iterator[Any]:
+        """Execute the statements of a text or file one after the other, each when its result is asked for.
 
         All of them are parsed and bound before the first one runs.
 
@@ -83,17 +95,28 @@ class Session:
         for step in self.steps(text):
             yield step()
 
-    def steps(self, text: str) -> list[Callable[[], Any]]:
+    def run_file(self, path: str) -> Iterator[Any]:
+        """Execute the statements of a file, as `run` does those of a text; errors name the file."""
+        return self.run(read_script(path))
+
+    def _load(self, path: Path, *, wanted: bool) -> None:
+        """Make the connections of a file, if there is one; when something is wrong with it, none of them."""
+        if wanted and path.exists():
+            for plan in connection_plans(path, self.connections, self._inputs):
+                self.execute(plan)
+
+    def steps(self, text: str | Source) -> list[Callable[[], Any]]:
         """The statements of a text, bound, each ready to be executed in its turn.
 
         Raises:
             S3ConnError: what is wrong with any of them.
         """
-        source = Source(text)
+        source = Source(text) if isinstance(text, str) else text
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            check_glob(plan)
-            self.queries.check(plan)
+            meant = plan.plan if isinstance(plan, plans.Explain) else plan
+            check_glob(meant)
+            self.queries.check(meant)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
@@ -138,7 +161,7 @@ class Session:
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
         """A connection that may become one of the session; nothing of it stays open when it does not."""
-        candidate = Connection(name, options)
+        candidate = Connection(name, options, timeouts=self._timeouts)
         try:
             if validate:
                 from s3conn_magic.connections.probe import probe
@@ -148,6 +171,9 @@ class Session:
         finally:
             if all(one is not candidate for one in self.connections):
                 candidate.drop()
+
+    def _timeouts(self) -> Timeouts:
+        return Timeouts(self.settings["CONNECT_TIMEOUT"], self.settings["READ_TIMEOUT"])
 
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
@@ -159,7 +185,7 @@ class Session:
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = self.connections.drop(plan.name)
         for one in dropped:
-            if one.kind == "job":
+            if one.kind == "job" and one.name in self.jobs:
                 self.jobs.drop(one.name)
             self.queries.forget(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
@@ -258,14 +284,26 @@ class Session:
         with self._progress_view() as report:
             return about_jobs(self.jobs, plan, report=report, note=self._note)
 
-    # Settings
+    # Settings and files
+
+    @execute.register
+    def _explain(self, plan: plans.Explain) -> Any:
+        from s3conn_magic.forecast import forecast_frame, stated
+
+        frame = forecast_frame(self, plan.plan)
+        self._note(stated(frame))
+        return frame
+
+    @execute.register
+    def _save(self, plan: plans.SaveConnections) -> Message:
+        from s3conn_magic.saving import save_connections
+
+        path, count = save_connections(self.connections, plan.path, replace=plan.replace)
+        return Message(f"{count} connection{'' if count == 1 else 's'} saved to {path}, without a secret.")
 
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:
-        if plan.name == "DATABASE":
-            self.queries.engine.use(plan.value)
-        self.scale.check(plan.name, plan.value)
-        self.settings[plan.name] = plan.value
+        self.settings.change(plan.name, plan.value)
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
     @execute.register
@@ -281,14 +319,7 @@ class Session:
     def _start_sandbox(self, plan: plans.StartSandbox) -> Any:
         if self._server is None:
             self._server = self._start_server()
-        values = {
-            "AWS_ACCESS_KEY_ID": self._server.admin.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self._server.admin.secret_access_key,
-            "ENDPOINT": self._server.endpoint,
-            "REGION": self._server.region,
-            "COMMENT": "the embedded S3 with sample data",
-        }
-        options = {name: plans.BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}
+        options = sandbox_options(self._server)
         return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
 
     @execute.register

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from s3conn_magic.language.catalog import SANDBOX_SOURCE
+from s3conn_magic.language.plans import BoundOptions, BoundValue
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -53,3 +56,15 @@ class ProgressView(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         """End, in whatever way."""
+
+
+def sandbox_options(server: Server) -> BoundOptions:
+    """The options of the connection to the embedded S3."""
+    values = {
+        "AWS_ACCESS_KEY_ID": server.admin.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.admin.secret_access_key,
+        "ENDPOINT": server.endpoint,
+        "REGION": server.region,
+        "COMMENT": "the embedded S3 with sample data",
+    }
+    return {name: BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}

@@ -48,8 +48,12 @@ LAYERS = [
     _layer("handoff", "handoff", "fsspec obstore pyarrow"),
     _layer("cluster", "cluster", "distributed pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
-    _layer("session", "session session_introspection session_jobs queries scale surroundings inputs", "keyring"),
-    _layer("notebook", "notebook", "IPython prompt_toolkit pygments"),
+    _layer(
+        "session",
+        "session session_introspection session_jobs queries scale surroundings inputs scripts saving forecast prices",
+        "keyring",
+    ),
+    _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),
     _layer("composition", "__init__ __main__ cli", "IPython"),
 ]

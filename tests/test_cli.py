@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3conn_magic import __version__
-from s3conn_magic.cli import DEMO
+from s3conn_magic.cli import DEMO, main
 from s3conn_magic.sandbox import RESTRICTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +43,28 @@ def test_the_demo_creates_lists_and_explores() -> None:
     assert re.search(r"^.─ events/$", done.stdout, re.MULTILINE)
     assert done.stdout.splitlines()[-2].endswith(" lab")
     assert RESTRICTED.secret_access_key.reveal() not in done.stdout
+
+
+def test_files_are_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run` prints the result of each statement of the files; an error is one block with its place, and status 1."""
+    one, two = tmp_path / "one.usql", tmp_path / "two.usql"
+    one.write_text("SET LIMIT = 7;\nSHOW SETTINGS;", encoding="utf-8")
+    two.write_text("HELP LIST;\n\n  LIST LIST", encoding="utf-8")
+    assert main(["run", str(one)]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["run", str(one), str(two)]) == 1
+    said = capsys.readouterr()
+    assert re.search(r"LIMIT +7 ", said.out)
+    assert said.err.splitlines()[1] == f"  {two}, line 3, column 8"
+    assert main(["run", str(tmp_path / "none.usql")]) == 1
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_the_command_is_there() -> None:
+    """A file that is not there ends with status 1 and one block, without a traceback."""
+    done = _run(["run", "none.usql"])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[0] == "S3ConnError: there is no file none.usql"
 
 
 def test_the_version_is_told() -> None:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
 
-    from s3conn_magic.connections.settings import Settings
+    from s3conn_magic.connections.settings import Settings, Timeouts
 
-_CONNECT_SECONDS, _READ_SECONDS = 10, 60
 _POOL = 32
 
 
@@ -35,10 +34,12 @@ class Clients:
         name: Callable[[], str],
         current: Callable[[], Settings],
         credentials: Callable[[], Credentials | None],
+        timeouts: Callable[[], Timeouts],
     ) -> None:
         self._settings = settings
         self._name = name
         self._current = current
+        self._timeouts = timeouts
         self._live = LiveCredentials(credentials)
         self._lock = Lock()
         self._made: dict[tuple[Any, ...], Any] = {}
@@ -78,7 +79,7 @@ class Clients:
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int = 5) -> Any:
         """The client for a service; `tries` counts the first one too."""
-        key = (service, region, tries)
+        key = (service, region, tries, self._timeouts())
         with self._lock:
             if key not in self._made:
                 self._made[key] = translated(lambda: self._make(service, region, tries))
@@ -106,11 +107,12 @@ class Clients:
         return client
 
     def _config(self, tries: int) -> Config:
+        timeouts = self._timeouts()
         # Servers other than S3 reject the checksums that botocore would add to every request.
         checksums = "when_required" if self._settings.endpoint else "when_supported"
         return Config(
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            connect_timeout=timeouts.connect,
+            read_timeout=timeouts.read,
             max_pool_connections=_POOL,
             retries={"mode": "standard", "total_max_attempts": tries},
             s3={"addressing_style": self._settings.addressing_style},

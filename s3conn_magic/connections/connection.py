@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.forks import Lock, renew_in_child
-from s3conn_magic.connections.settings import Settings
+from s3conn_magic.connections.settings import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from boto3.session import Session
     from botocore.credentials import Credentials
@@ -48,7 +48,7 @@ class _State:
 
         with self._lock:
             if not self._credentials:
-                self._credentials.append(find_credentials(self.settings))
+                self._credentials.append(find_credentials(self.settings, self._connection.timeouts))
             return self._credentials[0]
 
     def clients(self) -> Clients:
@@ -62,6 +62,7 @@ class _State:
                     name=lambda: connection.name,
                     current=connection.live_settings,
                     credentials=connection.credentials,
+                    timeouts=connection.timeouts,
                 )
             return self._clients
 
@@ -113,12 +114,14 @@ class Connection:
         name: as written when it was created.
         created_at: UTC.
         findings: what the last probe found, or None after VALIDATE = FALSE.
+        timeouts: those of this moment, for clients that are about to be made.
     """
 
     name: str
     options: BoundOptions = field(repr=False)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     findings: Findings | None = None
+    timeouts: Callable[[], Timeouts] = field(default=Timeouts, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._state = _State(self, Settings(self.options))

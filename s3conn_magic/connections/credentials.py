@@ -23,6 +23,7 @@ from botocore.loaders import create_loader
 from botocore.session import Session
 
 from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import CredentialsError, S3ConnError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _loader(data_path: str | None) -> Any:
     return create_loader(data_path)
 
 
-def find_credentials(settings: Settings) -> Credentials | None:
+def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Timeouts) -> Credentials | None:
     """The credentials to sign with, refreshing themselves where they can; None for anonymous.
 
     Raises:
@@ -70,7 +71,7 @@ def find_credentials(settings: Settings) -> Credentials | None:
     if settings.anonymous:
         return None
     source = translated(lambda: _source(settings))
-    return _assumed(settings, source) if settings.role else source
+    return _assumed(settings, source, timeouts) if settings.role else source
 
 
 def _source(settings: Settings) -> Credentials:
@@ -92,12 +93,12 @@ def _only_the_profile(session: Session) -> None:
         resolver.remove(method)
 
 
-def _assumed(settings: Settings, source: Credentials) -> Credentials:
+def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:
     """Credentials of the role, fetched from STS at first use and again before they expire."""
     extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
     if settings.external_id:
         extra["ExternalId"] = settings.external_id
-    sts = _Sts(settings)
+    sts = _Sts(settings, timeouts)
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=sts.create,
         source_credentials=source,
@@ -129,7 +130,8 @@ class _Sts:
     STS lives at the connection's own endpoint where one is set, as S3-compatible servers have it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timeouts: Callable[[], Timeouts]) -> None:
+        self._timeouts = timeouts
         self._session = bare_session(settings)
         self._region = settings.region or self._session.get_config_variable("region") or DEFAULT_REGION
         self._endpoint = settings.endpoint
@@ -137,7 +139,11 @@ class _Sts:
 
     def create(self, service: str, **keys: Any) -> Any:
         """A client, by the keys that are to assume the role."""
-        client = self._session.create_client(service, region_name=self._region, endpoint_url=self._endpoint, **keys)
+        timeouts = self._timeouts()
+        config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
+        client = self._session.create_client(
+            service, region_name=self._region, endpoint_url=self._endpoint, config=config, **keys
+        )
         self._made.append(client)
         return client
 
@@ -241,12 +247,12 @@ class SessionTriple(NamedTuple):
     seconds: float
 
 
-def session_triple(settings: Settings, pair: Any) -> SessionTriple | None:
+def session_triple(settings: Settings, pair: Any, timeouts: Callable[[], Timeouts] = Timeouts) -> SessionTriple | None:
     """Credentials of a session that STS gives for a key pair; None where it gives none."""
-    sts = _Sts(settings)
+    sts = _Sts(settings, timeouts)
     keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     try:
-        client = sts.create("sts", **keys, config=Config(retries={"total_max_attempts": 1}, read_timeout=10))
+        client = sts.create("sts", **keys)
         found = translated(lambda: client.get_session_token(DurationSeconds=_SESSION_SECONDS))["Credentials"]
         return SessionTriple(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], _SESSION_SECONDS)
     except (S3ConnError, KeyError):

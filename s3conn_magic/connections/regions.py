@@ -49,6 +49,11 @@ class Regions:
             known = self._found.get(bucket)
         return known or self.learn(bucket, self._ask(bucket))
 
+    def knows(self, bucket: str) -> bool:
+        """Whether the region is told without a request."""
+        with self._lock:
+            return bool(self._settings.region or self._settings.endpoint) or bucket in self._found
+
     def learn(self, bucket: str, region: str) -> str:
         """Remember what an answer said."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3conn_magic.language.catalog import Known, not_found, several_or_none
+from s3conn_magic.language.settings import SettingValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """Connections by name without case, in the order of their making."""
+    """Connections by name without case, in the order of their making.
 
-    def __init__(self) -> None:
+    Args:
+        settings: DEFAULT_CONNECTION of these is the name of the default; it need not be there yet.
+    """
+
+    def __init__(self, settings: SettingValues | None = None) -> None:
         self._connections: dict[str, Connection] = {}
         self._usages: dict[str, list[Usage]] = {}
-        self._default: str | None = None
+        self._settings = SettingValues() if settings is None else settings
+
+    @property
+    def _default(self) -> str:
+        name: str = self._settings["DEFAULT_CONNECTION"]
+        return name.casefold()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(self._connections.values())
@@ -55,7 +65,7 @@ class Registry:
         self._connections = {(new if key == old else key): one for key, one in self._connections.items()}
         self._usages[new] = self._usages.pop(old, [])
         if self._default == old:
-            self._default = new
+            self._settings["DEFAULT_CONNECTION"] = new_name
 
     def drop(self, name: str) -> tuple[Usage, ...]:
         """Forget a connection; the caller drops what depended on it, which is returned."""
@@ -63,7 +73,7 @@ class Registry:
         self.get(name).drop()
         del self._connections[key]
         if self._default == key:
-            self._default = None
+            self._settings["DEFAULT_CONNECTION"] = ""
         return tuple(self._usages.pop(key, ()))
 
     def depend(self, name: str, usage: Usage) -> None:
@@ -89,7 +99,7 @@ class Registry:
 
     def use(self, name: str) -> None:
         """Make a connection the default."""
-        self._default = self.get(name).name.casefold()
+        self._settings["DEFAULT_CONNECTION"] = self.get(name).name
 
     def chosen(self) -> Connection:
         """The connection that statements go through which name none.

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from s3conn_magic.language.plans import BoundOptions
     from s3conn_magic.locations import Location
     from s3conn_magic.secrets import Secret
+
+
+class Timeouts(NamedTuple):
+    """Seconds until a server counts as unreachable, and without a byte until an answer is given up."""
+
+    connect: int = 10
+    read: int = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ class Jobs:
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs.values())
 
+    def __contains__(self, name: str) -> bool:
+        return name.casefold() in self._jobs
+
     def get(self, name: str) -> Job:
         """The job of that name.
 

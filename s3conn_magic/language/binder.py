@@ -19,9 +19,10 @@ from s3conn_magic.language.catalog import (
     not_found,
     there_are,
 )
+from s3conn_magic.language.clauses import depth_of, mutable, path_of, split
 from s3conn_magic.language.jobs.binder import JobBinder
 from s3conn_magic.language.jobs.statements import JobStatement
-from s3conn_magic.language.options import Option, find_option
+from s3conn_magic.language.options import find_option
 from s3conn_magic.language.tables import UNCHANGED, TableBinder
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class _Binder:
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
             return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
-        kept, validate = _split(options)
+        kept, validate = split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
         return plans.Create(place=place, name=name.text, options=kept, replace=bool(old), validate=validate)
 
@@ -95,9 +96,9 @@ class _Binder:
         old = self._known.get(statement.name.folded)
         settings = self._binding.options(statement.settings, used=bool(old))
         for setting in statement.settings:
-            self._mutable(setting.name, may_be_transient=True)
+            mutable(self._binding, setting.name, may_be_transient=True)
         for name in statement.unset:
-            self._mutable(name, may_be_transient=False)
+            mutable(self._binding, name, may_be_transient=False)
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
@@ -108,7 +109,7 @@ class _Binder:
             )
         if statement.rename_to:
             return self._rename(old, statement.rename_to, place)
-        kept, validate = _split(settings)
+        kept, validate = split(settings)
         options = {name: value for name, value in {**old.options, **kept}.items() if name not in removed}
         self._check(options, statement.settings, statement.unset[0] if statement.unset else statement.name)
         self._known[old.name.casefold()] = old._replace(options=options)
@@ -128,18 +129,6 @@ class _Binder:
         if self._default == old.name.casefold():
             self._default = new.folded
         return plans.Rename(place=place, name=old.name, new_name=new.text)
-
-    def _mutable(self, name: tree.Name, *, may_be_transient: bool) -> Option:
-        option = self._binding.option(name)
-        if not option.mutable:
-            raise self._binding.error(
-                f"{option.name} cannot be altered: it is a promise that the connection was made with",
-                name.span,
-                hint=f"Make another connection, or CREATE OR REPLACE S3 CONNECTION … {option.name} = ….",
-            )
-        if not option.stored and not may_be_transient:
-            raise self._binding.error(f"{option.name} is not kept, so it cannot be unset", name.span)
-        return option
 
     def _check(
         self, options: plans.BoundOptions, settings: tuple[tree.OptionSetting, ...], otherwise: tree.Name
@@ -259,19 +248,8 @@ class _Binder:
             name=self._reader(statement.using, statement),
             location=self._binding.place_of(statement.location),
             by=statement.by,
-            depth=self._depth(statement),
+            depth=depth_of(self._binding, statement),
         )
-
-    def _depth(self, statement: tree.Analyze) -> int:
-        depth = statement.depth
-        if depth is None:
-            return 1
-        if statement.by != "PREFIX":
-            hint = "Leave it out, or group BY PREFIX."
-            raise self._binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
-        if depth.value < 1:
-            raise self._binding.error("DEPTH takes a whole number that is at least 1", depth.span)
-        return depth.value
 
     @_bind.register
     def _explore_all(self, statement: tree.ExploreAll) -> plans.Plan:
@@ -306,8 +284,28 @@ class _Binder:
     # Session
 
     @_bind.register
+    def _explain(self, statement: tree.Explain) -> plans.Plan:
+        place = self._binding.beginning(statement)
+        before = self._known, self._tables, self._default
+        # What it would change is not changed for the statements that follow.
+        self._known = dict(self._known)
+        self._tables = self._tables.aside(self._known)
+        try:
+            with self._binding.asking_nobody():
+                return plans.Explain(place=place, plan=self._bind(statement.statement))
+        finally:
+            self._known, self._tables, self._default = before
+
+    @_bind.register
+    def _save(self, statement: tree.SaveConnections) -> plans.Plan:
+        path = path_of(self._binding, statement.path)
+        return plans.SaveConnections(place=self._binding.beginning(statement), path=path, replace=statement.or_replace)
+
+    @_bind.register
     def _set(self, statement: tree.SetSetting) -> plans.Plan:
         name, value = self._binding.setting(statement.name, statement.value)
+        if name == "DEFAULT_CONNECTION":
+            self._default = value.casefold()
         return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
 
     @_bind.register
@@ -339,9 +337,3 @@ class _Binder:
 
 
 _NEXT_CELL = "Alter it in the next cell."
-
-
-def _split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
-    """The options to keep, and whether to probe."""
-    validate = options.pop("VALIDATE", plans.BoundValue(True)).value
-    return options, bool(validate)

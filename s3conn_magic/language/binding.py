@@ -18,7 +18,7 @@ from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.plans import Where
@@ -38,6 +38,10 @@ class Inputs(Protocol):
         """A password of the operating system's keyring."""
 
 
+_PRIVATELY = (
+    "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' in its place, or AWS_PROFILE; or give the file"
+    " the mode 0600."
+)
 _NAMELESS = "this environment variable"
 _WRITTEN = tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral
 
@@ -59,6 +63,16 @@ class Binding:
         self._fetched: dict[Span, Any] = {}
         self.asking = False
         self.prompts = 0
+        self._asks_nobody = False
+
+    @contextlib.contextmanager
+    def asking_nobody(self) -> Iterator[None]:
+        """For a statement that will only be told of: neither the user nor the keyring is asked."""
+        before, self._asks_nobody = self._asks_nobody, True
+        try:
+            yield
+        finally:
+            self._asks_nobody = before
 
     def place(self, span: Span) -> Place:
         """Where a span is in the cell."""
@@ -160,6 +174,8 @@ class Binding:
             return self._read_list(option, value, used=used)
         if not used and not isinstance(value, _WRITTEN):
             return BoundValue(_Pending(), source_text(value))
+        if self._asks_nobody and isinstance(value, tree.PromptSource | tree.KeyringSource):
+            return BoundValue(_Pending(), source_text(value))
         if isinstance(value, tree.PromptSource) and not self.asking:
             self.prompts += 1
             return BoundValue(_Pending(), source_text(value))
@@ -174,6 +190,9 @@ class Binding:
         return BoundValue(tuple(dict.fromkeys(one for item in items for one in item.value)))
 
     def _read_one(self, option: Option, value: tree.Scalar) -> BoundValue:
+        if option.secret and self._source.exposed and isinstance(value, tree.StringLiteral):
+            message = f"{option.name} is written out in a file that is not private: {self._source.exposed}"
+            raise self.error(message, value.span, hint=_PRIVATELY)
         raw, origin = self._raw(value)
         # The error is made after the except block, so that no context of it holds the value.
         try:

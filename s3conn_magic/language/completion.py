@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from s3conn_magic.language.cursor import Cursor, quoted, written
+from s3conn_magic.language.jobs.options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.settings import SETTINGS, Setting, find_setting
@@ -19,7 +20,7 @@ _CHOICE = re.compile(r"'([^']*)'")
 _SCHEME = "s3://"
 _THROUGH = re.compile(r"s3://([^/@]+)@")
 # Marks of the grammar for what is in tables of ours, or in quotes. Every other is a kind of names.
-_TABLES = {"environment variable", "location", "option", "setting", "topic", "value", "variable"}
+_TABLES = {"environment variable", "job option", "location", "option", "setting", "topic", "value", "variable"}
 
 
 class Item(NamedTuple):
@@ -122,8 +123,18 @@ def _names(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
 def _settable(cursor: Cursor) -> Iterator[Item]:
     if "option" in cursor.expected.offers:
         yield from _options(cursor)
+    if "job option" in cursor.expected.offers:
+        yield from _job_options(cursor)
     if "setting" in cursor.expected.offers:
         yield from (Item(one.name, "setting") for one in SETTINGS)
+
+
+def _job_options(cursor: Cursor) -> Iterator[Item]:
+    """Options of a job that are not given yet, of its kind as soon as that is known."""
+    given = {name.upper() for name in cursor.read("job option")}
+    kinds = {"COPY", "INSERT"}.intersection(cursor.words) or {"COPY", "INSERT"}
+    left = (one for one in JOB_OPTIONS if one.name not in given and not given.intersection(one.excludes))
+    return (Item(one.name, "option") for one in left if kinds.intersection(one.kinds))
 
 
 def _options(cursor: Cursor) -> Iterator[Item]:

@@ -238,7 +238,7 @@ def _first_word(stop: _Stop) -> str:
     if stop.expected != "a statement":
         return ""
     near = _SYNONYMS.get(stop.word) or nearest(stop.word, _STARTS)
-    return f"Did you mean {near}?" if near else f"A statement begins with {listed(_STARTS)}."
+    return f"Did you mean {near}?" if near and near != stop.word else f"A statement begins with {listed(_STARTS)}."
 
 
 def _semicolon(stop: _Stop) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "timestamp", "category", "list"]
+ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "amount", "timestamp", "category", "list"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Column:
     """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
 
     A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
+    An amount is a number with decimals, which may be missing.
     """
 
     name: str

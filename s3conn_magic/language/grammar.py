@@ -72,6 +72,7 @@ _FREE = {
     "PROMPT",
     "RUN",
     "SANDBOX",
+    "SAVE",
     "SELECT",
     "SETTINGS",
     "SIZE",
@@ -232,34 +233,31 @@ _setting = offering("setting", _name_but(_STRUCTURAL - {"LIMIT"}, "a setting"))
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
 _setting_value = field("value", offering("value", (_all | value).set_name("a value"))).set_name("a value")
 select = builds(tree.Query, field("query", query))
-explain = builds(tree.ExplainAnalyze, words("EXPLAIN ANALYZE") - field("query", query))
 set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
+save = builds(
+    tree.SaveConnections,
+    words("SAVE")
+    - pp.Opt(flag("or_replace", "OR REPLACE"))
+    - words("CONNECTIONS TO")
+    - field("path", (string | variable).set_name("the path of a file in single quotes")),
+)
 start = builds(tree.StartSandbox, words("START SANDBOX"))
 stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
 _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
 topic = Node(pp.OneOrMore(_topic), lambda found, _: " ".join(found))
 help_ = builds(tree.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
-statement = (
-    create
-    | alter
-    | drop
-    | show
-    | describe
-    | test
-    | use
-    | list_objects
-    | explore
-    | analyze
-    | preview
-    | set_
-    | explain
-    | select
-    | start
-    | stop
-    | help_
-    | jobs.run(name)
-).set_name("a statement")
+_plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, preview, set_]
+_plain += [select, save, start, stop, help_, jobs.run(name)]
+_explained = pp.MatchFirst(_plain).set_name("a statement")
+explain = variants(
+    words("EXPLAIN")
+    - (
+        variant(tree.ExplainAnalyze, words("ANALYZE") + field("query", query))
+        | variant(tree.Explain, field("statement", _explained).set_name("a statement"))
+    ).set_name("a statement")
+)
+statement = pp.MatchFirst([*_plain, explain]).set_name("a statement")
 _separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
 _more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")
 cell = pp.Opt(_separator) - pp.Opt(statement - _more - pp.Opt(_separator)) - pp.StringEnd()

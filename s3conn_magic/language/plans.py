@@ -271,3 +271,18 @@ class StartSandbox(Plan):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopSandbox(Plan):
     """Stop the embedded server and drop its connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explain(Plan):
+    """What a plan would request."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveConnections(Plan):
+    """Write the session's connections to a file; with `replace` in place of one that is there."""
+
+    path: str
+    replace: bool

@@ -15,7 +15,6 @@ from s3conn_magic.language.catalog import SHOWN_NAME
 from s3conn_magic.language.jobs.options import find_job_option
 from s3conn_magic.language.jobs.statements import CreateCopyJob, CreateInsertJob
 from s3conn_magic.language.options import OPTION_NAMES, find_option
-from s3conn_magic.language.parser import parse
 from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.settings import find_setting
@@ -70,8 +69,27 @@ def _masked(text: str) -> str:
     return MASK + "\n" * text.count("\n") if text.strip() else text
 
 
+def _is_data(token: Token) -> bool:
+    """Whether a piece of a query is surely no secret: those are long, and without a blank."""
+    if token.kind == "quoted":
+        return SHOWN_NAME.fullmatch(token.text[1:-1]) is not None
+    text = token.text[1:-1]
+    return token.kind != "string" or _reads(Location.parse, text) or all(_is_short(word) for word in text.split())
+
+
+def _is_short(word: str) -> bool:
+    return len(word) < _COMMENT_WORD or word.upper() in VOCABULARY
+
+
+def _as_masked(token: Token) -> str:
+    return f"{token.text[0]}{_masked(token.text)}{token.text[0]}"
+
+
 def _open_spans(source: Source) -> list[Span]:
-    """Where queries stand, and known options of jobs, in a text that is right: data and no secret."""
+    """Where queries stand, and known options of jobs, in a text that is right: data, in which few secrets stand."""
+    # The parser loads at the first cell of ours, not with the extension.
+    from s3conn_magic.language.parser import parse
+
     try:
         statements = parse(source)
     except S3ConnError:
@@ -84,8 +102,7 @@ def _open_in(statement: Statement) -> Iterator[Span]:
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob)):
         yield from (one.span for one in statement.settings if find_job_option(one.name.text))
-        if isinstance(statement, CreateInsertJob):
-            yield statement.query.span
+        yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span
 
 
 class _Redaction:
@@ -107,7 +124,7 @@ class _Redaction:
             return _comment(token.text) if token.kind == "comment" else token.text
         if any(span.start <= token.span.start and token.span.end <= span.end for span in self._open):
             self._before.append(token)
-            return token.text
+            return token.text if _is_data(token) else _as_masked(token)
         write: dict[str, Callable[[Token], str]] = {
             "mark": self._mark,
             "string": self._string,
@@ -231,6 +248,6 @@ def _comment(text: str) -> str:
     """A comment, unless it may hold a statement or a secret that was commented out."""
     words = text.split()
     plain = not any(character in text[2:] for character in "'\"=`")
-    if plain and all(len(word) < _COMMENT_WORD or word.upper() in VOCABULARY for word in words):
+    if plain and all(map(_is_short, words)):
         return text
     return f"-- {MASK}" if text.startswith("--") else f"/* {_masked(text)} */"

@@ -30,6 +30,15 @@ VERSION_COLUMNS = (
     Column("is_latest", "boolean", "whether it is the current version"),
     Column("is_delete_marker", "boolean", "whether it marks a deletion"),
 )
+EXPLAIN_COLUMNS = (
+    Column("call", "string", "service and operation, such as S3 ListObjectsV2"),
+    Column("action", "string", "the IAM action that allows it; missing where none is needed"),
+    Column("resource", "string", "what it is about: an ARN"),
+    Column("requests", "integer", "how many; missing where that is unknown"),
+    Column("bound", "string", "'exactly', 'at least', 'at most' or 'unknown'"),
+    Column("usd", "amount", "dollars for that many, at list prices; missing where the number is"),
+    Column("detail", "string", "when, or for each of what, it is sent"),
+)
 ANALYSIS_COLUMNS = (
     Column("group", "string", "folders below the location, storage class, extension, or range of age or size"),
     Column("objects", "count", "number of objects"),
@@ -103,7 +112,7 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "SHOW CREATE S3 CONNECTION",
         "SHOW CREATE S3 CONNECTION name",
-        "The statement that makes the connection again; a secret is its source or '<REDACTED>'.",
+        "The statement that makes the connection again; a secret is its source, or a PROMPT that asks for it.",
         "SHOW CREATE S3 CONNECTION lake;",
     ),
     Reference(
@@ -232,6 +241,21 @@ STATEMENTS: tuple[Reference, ...] = (
             Column("takes", "string", "what it can be set to"),
             Column("description", "string", "what it does"),
         ),
+    ),
+    Reference(
+        "EXPLAIN",
+        "EXPLAIN statement",
+        "What a statement would request, without a request: calls to S3 and STS, the IAM action of each, how many, and"
+        " dollars at the list prices of S3 Standard. Nobody is asked, and nothing is changed.",
+        "EXPLAIN LIST 's3://bucket/folder/' RECURSIVE;",
+        EXPLAIN_COLUMNS,
+    ),
+    Reference(
+        "SAVE CONNECTIONS",
+        "SAVE [OR REPLACE] CONNECTIONS TO 'file'",
+        "Write the session's connections to a file, without a secret: a secret is its source, or a PROMPT that asks for"
+        " it. `%upsql --file` loads it. A file that is there is kept, unless OR REPLACE is written.",
+        "SAVE CONNECTIONS TO 'connections.usql';",
     ),
     Reference(
         "START SANDBOX",

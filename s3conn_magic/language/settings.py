@@ -1,4 +1,4 @@
-"""The one table of the session's settings, which `SET`, `SHOW SETTINGS`, `HELP` and the reference read."""
+"""The one table of the session's settings: `SET`, `SHOW SETTINGS`, `%config`, `HELP` and the reference read it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _MOST_CONNECTIONS = 64
+_MOST_SECONDS = 3600
+_NAME = re.compile(r"[\w .-]{0,255}")
 ALL = "ALL"
 _ADDRESS = re.compile(r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
@@ -28,14 +30,28 @@ class Setting:
 
 
 def _rows(value: Any) -> int | str:
-    if value == ALL or (isinstance(value, int) and not isinstance(value, bool)):
-        return value  # type: ignore[no-any-return]
+    if isinstance(value, str) and value.upper() == ALL:
+        return ALL
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
     raise ValueError("this is neither")
 
 
 def _connections(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_CONNECTIONS:
         return value
+    raise ValueError("this is none")
+
+
+def _seconds(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SECONDS:
+        return value
+    raise ValueError("this is none")
+
+
+def _name(value: Any) -> str:
+    if _NAME.fullmatch(values.text(value)):
+        return str(value)
     raise ValueError("this is none")
 
 
@@ -101,6 +117,41 @@ SETTINGS: tuple[Setting, ...] = (
         "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with clients of their own.",
         "",
     ),
+    Setting(
+        "CONNECT_TIMEOUT",
+        _seconds,
+        f"a whole number of seconds from 1 to {_MOST_SECONDS}",
+        "Seconds until a server that does not let itself be reached counts as unreachable.",
+        10,
+    ),
+    Setting(
+        "READ_TIMEOUT",
+        _seconds,
+        f"a whole number of seconds from 1 to {_MOST_SECONDS}",
+        "Seconds without a byte after which an answer is given up.",
+        60,
+    ),
+    Setting(
+        "DEFAULT_CONNECTION",
+        _name,
+        "the name of a connection, or ''",
+        "What statements without USING go through; USE CONNECTION sets it, and it may be made later.",
+        "",
+    ),
+    Setting(
+        "LOAD_USER_CONNECTIONS",
+        values.boolean,
+        "TRUE or FALSE",
+        "Make the connections of $XDG_CONFIG_HOME/s3conn-magic/connections.usql: at %load_ext, or at once when set.",
+        False,
+    ),
+    Setting(
+        "LOAD_PROJECT_CONNECTIONS",
+        values.boolean,
+        "TRUE or FALSE",
+        "Make the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
+        False,
+    ),
 )
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 SETTING_NAMES = tuple(_BY_NAME)
@@ -109,6 +160,24 @@ SETTING_NAMES = tuple(_BY_NAME)
 def find_setting(name: str) -> Setting | None:
     """The setting of that name, in whatever case."""
     return _BY_NAME.get(name.upper())
+
+
+class SettingValues(dict[str, Any]):
+    """The settings of one session by name: what `SET` and `%config` change and every statement reads.
+
+    `on_change` holds, by name, what else happens when a setting changes; it is called with the new value before that
+    is kept, so that an error of it leaves the setting as it was.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({one.name: one.default for one in SETTINGS})
+        self.on_change: dict[str, Callable[[Any], object]] = {}
+
+    def change(self, name: str, value: Any) -> None:
+        """Give a setting a value that has been read."""
+        if name in self.on_change:
+            self.on_change[name](value)
+        self[name] = value
 
 
 def setting_text(value: Any) -> str:

@@ -33,8 +33,8 @@ _EXCERPT = 100
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
 
-BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "USING", "TO"})
-"""Words that a connection's name follows."""
+BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "INTO", "JOB", "S3", "TABLE", "TO", "USING"})
+"""Words that the name of a connection, table or job follows."""
 # An option's name is of letters, as hardly any secret is.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LETTERS = re.compile(r"[A-Za-z_]{1,40}")
@@ -42,9 +42,17 @@ _LETTERS = re.compile(r"[A-Za-z_]{1,40}")
 
 @dataclass(frozen=True)
 class Source:
-    """A cell's text. Its repr holds none of it."""
+    """A cell's text, or that of a file. Its repr holds none of it.
+
+    Attributes:
+        text: all of it.
+        file: name of the file, or empty.
+        exposed: why nobody should write a secret into the file, or empty.
+    """
 
     text: str
+    file: str = ""
+    exposed: str = ""
 
     def __repr__(self) -> str:
         return f"Source({len(self.text)} characters)"
@@ -116,9 +124,9 @@ class Source:
         """Line and column of a span, and the masked line where the text can be read safely."""
         line, column = self._line_and_column(span.start)
         if not self._lexed.readable:
-            return Place(line, column)
+            return Place(line, column, file=self.file)
         excerpt, marker = self._excerpt(span, line)
-        return Place(line, column, excerpt, marker)
+        return Place(line, column, excerpt, marker, self.file)
 
     def _excerpt(self, span: Span, line: int) -> tuple[str, str]:
         start = self._line_starts[line - 1]

@@ -326,3 +326,18 @@ class ShowTables(Statement):
     """`SHOW TABLES [LIKE 'pattern']`."""
 
     like: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explain(Statement):
+    """`EXPLAIN statement`: what it would request."""
+
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveConnections(Statement):
+    """`SAVE [OR REPLACE] CONNECTIONS TO 'file'`."""
+
+    path: LocationValue
+    or_replace: bool = False

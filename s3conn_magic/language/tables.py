@@ -43,6 +43,10 @@ class TableBinder:
         self._reader = reader
         self._known = known
 
+    def aside(self, known: dict[str, Known]) -> TableBinder:
+        """Another of the same state, which changes by itself, for connections that do, too."""
+        return TableBinder(self._binding, self._tables.values(), self._reader, known)
+
     def forget(self, usages: Iterable[plans.Usage]) -> None:
         """Note that a connection's tables are dropped with it."""
         for one in usages:

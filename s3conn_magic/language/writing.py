@@ -95,6 +95,12 @@ def _(one: tree.ListObjects) -> str:
 
 
 @statement_text.register
+def _(one: tree.ListInventory) -> str:
+    matching = f"MATCHING {value_text(one.matching)}" if one.matching else ""
+    return _joined("LIST FROM INVENTORY", _value(one.location), _using(one.using), matching, _limit(one.limit))
+
+
+@statement_text.register
 def _(one: tree.Explore) -> str:
     return _joined("EXPLORE", _value(one.location), _using(one.using))
 
@@ -150,6 +156,16 @@ def _(one: tree.Query) -> str:
 @statement_text.register
 def _(one: tree.ExplainAnalyze) -> str:
     return f"EXPLAIN ANALYZE {one.query.value.reveal()}"
+
+
+@statement_text.register
+def _(one: tree.Explain) -> str:
+    return f"EXPLAIN {statement_text(one.statement)}"
+
+
+@statement_text.register
+def _(one: tree.SaveConnections) -> str:
+    return _joined("SAVE", one.or_replace and "OR REPLACE", f"CONNECTIONS TO {value_text(one.path)}")
 
 
 @statement_text.register

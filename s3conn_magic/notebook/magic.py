@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
@@ -15,6 +16,7 @@ from s3conn_magic.errors import (
     StatementInterrupted,
 )
 from s3conn_magic.language.redaction import holds_secret
+from s3conn_magic.notebook.config import configured
 from s3conn_magic.notebook.history import NOTICE
 
 if TYPE_CHECKING:
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from s3conn_magic.language.settings import SettingValues
+    from s3conn_magic.language.source import Source
     from s3conn_magic.session import Session
 
     Beside = Callable[[Callable[[], Any]], None]
 
 _INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
+_FILE = re.compile(r"(\s*)--file(?![\w-])[ \t]*=?([^\n]*)(.*)", re.DOTALL)
 _MAGIC = "%%upsql"
 
 
@@ -42,14 +47,17 @@ class UpsqlMagics(Magics):
 
     Args:
         shell: the kernel's.
-        make_session: makes the session from it and from what shows a chart beside a result.
+        make_session: makes the session from it, from what shows a chart beside a result, and from the settings.
     """
 
-    def __init__(self, shell: InteractiveShell, make_session: Callable[[InteractiveShell, Beside], Session]) -> None:
+    def __init__(
+        self, shell: InteractiveShell, make_session: Callable[[InteractiveShell, Beside, SettingValues], Session]
+    ) -> None:
         super().__init__(shell)
         self._kernel = shell
         self._make_session = make_session
         self._session: Session | None = None
+        self._settings = configured(shell)
         self._showing = False
         # Only a notebook keeps the source of its cells.
         self._noticed = getattr(shell, "kernel", None) is None
@@ -58,13 +66,25 @@ class UpsqlMagics(Magics):
     def session(self) -> Session:
         """The kernel's session, made at first use."""
         if self._session is None:
-            self._session = self._make_session(self._kernel, self._show_beside)
+            self._session = self._make_session(self._kernel, self._show_beside, self._settings)
         return self._session
 
     @property
     def session_so_far(self) -> Session | None:
         """The kernel's session, if it was used already."""
         return self._session
+
+    def load_connections(self) -> None:
+        """Make the connections of the files that the settings ask for; what is wrong with one is told, and no more.
+
+        A project's come first, so that they win over the user's of the same name.
+        """
+        for name in ("LOAD_PROJECT_CONNECTIONS", "LOAD_USER_CONNECTIONS"):
+            if self._settings[name]:
+                try:
+                    self.session.settings.change(name, value=True)
+                except S3ConnError as error:
+                    sys.stderr.write(f"{error.block()}\n")
 
     @property
     def _namespace(self) -> dict[str, Any]:
@@ -77,7 +97,7 @@ class UpsqlMagics(Magics):
         """Run statements for Amazon S3 connections: HELP; lists them.
 
         `%%upsql` runs the statements of a cell, `%upsql STATEMENT` those of a line; `%%upsql name <<` puts the last
-        result into the variable `name` and shows nothing.
+        result into the variable `name` and shows nothing. `%upsql --file setup.usql` runs those of a file.
         """
         into, text = _destination(line, cell)
         results = self._run(text, shown=into is None)
@@ -126,12 +146,32 @@ class UpsqlMagics(Magics):
             _display(make())
 
     def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
-        steps = self.session.steps(text)
+        steps = self.session.steps(_script(text) or text)
         for step in steps[:-1]:
             result = step()
             if shown:
                 _display(result)
         return steps[-1]() if steps else None
+
+
+def _script(text: str) -> Source | None:
+    """The file of `--file path`, which is no comment where it is all there is."""
+    found = _FILE.fullmatch(text)
+    if not found:
+        return None
+    from s3conn_magic.scripts import read_script
+
+    if found[3].strip() and "\n" in found[1]:
+        return None
+    if found[3].strip():
+        raise S3ConnError("--file stands alone", hint="%upsql --file setup.usql; other statements have their own cell.")
+    if not (path := _unquoted(found[2].strip())):
+        raise S3ConnError("--file takes the path of a file", hint="%upsql --file setup.usql")
+    return read_script(path)
+
+
+def _unquoted(path: str) -> str:
+    return path[1:-1] if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"" else path
 
 
 def _display(result: Any) -> None:

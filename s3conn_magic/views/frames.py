@@ -23,6 +23,7 @@ _DTYPES: dict[str, Any] = {
     "integer": pd.Int64Dtype(),
     "count": np.dtype("int64"),
     "fraction": np.dtype("float64"),
+    "amount": pd.Float64Dtype(),
     "timestamp": pd.DatetimeTZDtype("us", "UTC"),
     "category": pd.CategoricalDtype(),
     "list": object,

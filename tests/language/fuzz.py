@@ -26,6 +26,8 @@ from s3conn_magic.errors import (
     ConnectionExistsError,
     ConnectionInUseError,
     ConnectionNotFoundError,
+    JobExistsError,
+    JobNotFoundError,
     QueryError,
     S3ConnError,
     StatementSyntaxError,
@@ -38,7 +40,7 @@ _GIVEN_UP = 30
 _HUGE = 1 / 1_000
 _CHUNK, _SAID = 5_000, 50_000
 OUTCOMES = (StatementSyntaxError, BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError)
-OUTCOMES += (QueryError,)
+OUTCOMES += (QueryError, JobNotFoundError, JobExistsError)
 """What a cell may end in besides plans: the syntax, the options, a connection's name or a query is wrong."""
 
 

@@ -70,15 +70,15 @@ def test_a_statement_begins_with_the_words_of_the_reference():
 @pytest.mark.parametrize(
     ("marked", "offered"),
     [
-        ("CREATE |", ["OR REPLACE", "S3 CONNECTION", "TABLE"]),
+        ("CREATE |", ["OR REPLACE", "S3 CONNECTION", "TABLE", "SYNC JOB", "JOB"]),
         ("create or |", ["REPLACE"]),
         ("CREATE S3 CONNECTION |", ["IF NOT EXISTS"]),
         ("CREATE S3 CONNECTION pri|", []),
         ("ALTER S3 CONNECTION lake |", ["SET", "UNSET", "RENAME TO"]),
         ("ALTER S3 CONNECTION lake RENAME TO |", []),
         ("DROP CONNECTION lake |", ["CASCADE"]),
-        ("SHOW |", ["CONNECTIONS", "BUCKETS", "SETTINGS", "TABLES", "CREATE S3 CONNECTION"]),
-        ("LIST |", ["'s3://", *CLAUSES]),
+        ("SHOW |", ["CONNECTIONS", "BUCKETS", "SETTINGS", "TABLES", "CREATE S3 CONNECTION", "JOBS", "JOB"]),
+        ("LIST |", ["'s3://", "FROM INVENTORY", *CLAUSES]),
         ("LIST RECURSIVE USING lake |", ["VERSIONS", "MATCHING", "LIMIT"]),
         ("LIST 's3://b/' USING lake LIMIT |", ["ALL"]),
         ("ANALYZE 's3://b/' BY |", ["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]),

@@ -237,6 +237,8 @@ FIELDS: dict[type[tree.Statement], dict[str, st.SearchStrategy[object]]] = {
     tree.ShowBuckets: {"using": st.none() | NAME, "like": st.none() | TEXTS},
     tree.ListObjects: {"location": st.none() | PLACE, "using": st.none() | NAME, "recursive": st.booleans()}
     | {"versions": st.booleans(), "matching": st.none() | LITERAL, "limit": st.none() | st.just("ALL") | NUMBERS},
+    tree.ListInventory: {"location": PLACE, "using": st.none() | NAME, "matching": st.none() | LITERAL}
+    | {"limit": st.none() | st.just("ALL") | NUMBERS},
     tree.Explore: {"location": st.none() | PLACE, "using": st.none() | NAME},
     tree.ExploreAll: {},
     tree.Analyze: {"location": PLACE, "using": st.none() | NAME, "by": st.sampled_from(get_args(tree.AnalyzeBy))}
@@ -254,8 +256,13 @@ FIELDS: dict[type[tree.Statement], dict[str, st.SearchStrategy[object]]] = {
     | {"query": st.none() | SQL},
     tree.DropTable: {"name": NAME, "if_exists": st.booleans()},
     tree.ShowTables: {"like": st.none() | TEXTS},
+    tree.SaveConnections: {"path": PLACE, "or_replace": st.booleans()},
     tree.StartSandbox: {},
     tree.StopSandbox: {},
+}
+_TOLD_OF = [tree.ListObjects, tree.Analyze, tree.CreateConnection, tree.TestConnection]
+FIELDS[tree.Explain] = {
+    "statement": st.one_of([st.builds(kind, **FIELDS[kind], span=st.just(NO_SPAN)) for kind in _TOLD_OF])
 }
 CHANGES = st.one_of(
     st.fixed_dictionaries({"settings": SETTINGS.filter(bool)}),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from leak_patterns import SECRETS
-from leak_server import BUCKET, KEY
+from leak_server import BUCKET, KEY, MANIFEST
 
 from s3conn_magic.language.source import Source
 
@@ -17,7 +17,7 @@ MODES = {"STS refused": "refuse sts", "403": "refuse", "timeout": "hang", "cut r
 """What the server does in an outcome that comes from it."""
 EXPECTED = {
     "success": set(),
-    "syntax error": {"StatementSyntaxError"},
+    "syntax error": {"StatementSyntaxError", "QueryError"},
     "string without end": {"StatementSyntaxError"},
     "bind error": {"BindError"},
     "STS refused": {"AccessDeniedError", "CredentialsError"},
@@ -43,6 +43,10 @@ _OPEN = "'" + SECRETS["in a string without end"]
 _LOCATION = f"'s3://{BUCKET}/folder/'"
 _NEW = f"AWS_ACCESS_KEY_ID = 'AKIAEXAMPLE' {SET_SECRETS} ENDPOINT = $endpoint REGION = 'us-east-1'"
 
+_OBJECT = f"read_csv('s3://{{name}}@{BUCKET}/{KEY}')"
+_JOB = f"CREATE JOB made CONTENT_TYPE = CSV AS COPY FROM S3 {{name}} LOCATION = {_LOCATION} INTO copied"
+_MADE = f"DROP JOB IF EXISTS made; {_JOB}"
+
 STATEMENTS = {
     "CREATE S3 CONNECTION": f"CREATE OR REPLACE S3 CONNECTION made {_NEW}",
     "ALTER S3 CONNECTION": f"ALTER S3 CONNECTION {{name}} SET {SET_SECRETS}",
@@ -54,10 +58,21 @@ STATEMENTS = {
     "USE CONNECTION": "USE CONNECTION {name}",
     "SHOW BUCKETS": "SHOW BUCKETS USING {name}",
     "LIST": f"LIST {_LOCATION} USING {{name}} RECURSIVE LIMIT 10",
+    "LIST FROM INVENTORY": f"LIST FROM INVENTORY 's3://{BUCKET}/{MANIFEST}' USING {{name}}",
     "EXPLORE": f"EXPLORE {_LOCATION} USING {{name}}",
     "EXPLORE ALL CONNECTIONS": "EXPLORE ALL CONNECTIONS",
     "ANALYZE": f"ANALYZE {_LOCATION} USING {{name}} BY EXTENSION",
     "PREVIEW": f"PREVIEW 's3://{BUCKET}/{KEY}' USING {{name}} LIMIT 5",
+    "CREATE JOB": _MADE,
+    "RUN JOB": f"{_MADE}; RUN JOB made",
+    "SHOW JOBS": "SHOW JOBS",
+    "SHOW JOB": f"{_MADE}; SHOW JOB made ERRORS",
+    "DROP JOB": f"{_MADE}; DROP JOB made",
+    "SELECT": f"SELECT * FROM {_OBJECT}",
+    "EXPLAIN ANALYZE": f"EXPLAIN ANALYZE SELECT * FROM {_OBJECT}",
+    "CREATE TABLE": f"CREATE OR REPLACE TABLE made_too AS SELECT * FROM {_OBJECT}",
+    "DROP TABLE": "CREATE OR REPLACE TABLE made_too AS SELECT 1; DROP TABLE made_too",
+    "SHOW TABLES": "SHOW TABLES",
     "SET": "SET PROGRESS = FALSE",
     "SHOW SETTINGS": "SHOW SETTINGS",
     "START SANDBOX": "START SANDBOX",
@@ -65,7 +80,7 @@ STATEMENTS = {
     "HELP": "HELP AWS_SECRET_ACCESS_KEY",
 }
 ASKING = {"CREATE S3 CONNECTION", "ALTER S3 CONNECTION", "TEST CONNECTION", "SHOW BUCKETS"}
-ASKING |= {"LIST", "EXPLORE", "ANALYZE", "PREVIEW"}
+ASKING |= {"LIST", "LIST FROM INVENTORY", "EXPLORE", "ANALYZE", "PREVIEW", "CREATE JOB", "SELECT", "CREATE TABLE"}
 """Statements that send requests, and can therefore go wrong by the server."""
 CONNECTIONS = ("vault", "asked", "role")
 

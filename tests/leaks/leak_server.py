@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,7 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUCKET, KEY = "leak-bucket", "folder/table.csv"
+MANIFEST = "report/manifest.json"
 _BODY = b"name,count\n" + b"".join(b"row %d,%d\n" % (one, one) for one in range(50))
+_DATA = gzip.compress(f'"{BUCKET}","{KEY}","10"\n'.encode(), mtime=0)
+_REPORT = {
+    "sourceBucket": BUCKET,
+    "destinationBucket": f"arn:aws:s3:::{BUCKET}",
+    "version": "2016-11-30",
+    "creationTimestamp": "1767312000000",
+    "fileFormat": "CSV",
+    "fileSchema": "Bucket, Key, Size",
+    "files": [{"key": "report/data.csv.gz", "size": len(_DATA), "MD5checksum": hashlib.md5(_DATA).hexdigest()}],
+}
+_OBJECTS = {MANIFEST: json.dumps(_REPORT).encode(), "report/data.csv.gz": _DATA}
+_OBJECTS["report/manifest.checksum"] = hashlib.md5(_OBJECTS[MANIFEST]).hexdigest().encode()
 _XML = {"Content-Type": "application/xml"}
 _ECHO = escape(" ".join(SECRETS.values()), {"'": "&apos;", '"': "&quot;"})
 _REFUSED = f"<Error><Code>AccessDenied</Code><Message>{_ECHO}</Message><Token-0>{_ECHO}</Token-0></Error>".encode()
@@ -83,15 +99,16 @@ def _s3(request: Request) -> Reply:
 
 
 def _object(request: Request) -> Reply:
+    body = _OBJECTS.get(request.path.removeprefix(f"/{BUCKET}").strip("/"), _BODY)
     head = {"ETag": '"d41d8cd98f00b204e9800998ecf8427e"', "Last-Modified": "Fri, 02 Jan 2026 03:04:05 GMT"}
     head |= {"Content-Type": "text/csv", "Accept-Ranges": "bytes"}
     wanted = request.headers.get("range", "").removeprefix("bytes=")
     if not wanted:
-        return Reply(200, head, _BODY)
+        return Reply(200, head, body)
     first, last = wanted.split("-")
-    start = int(first) if first else max(0, len(_BODY) - int(last))
-    end = min(int(last), len(_BODY) - 1) if first and last else len(_BODY) - 1
-    return Reply(206, {**head, "Content-Range": f"bytes {start}-{end}/{len(_BODY)}"}, _BODY[start : end + 1])
+    start = int(first) if first else max(0, len(body) - int(last))
+    end = min(int(last), len(body) - 1) if first and last else len(body) - 1
+    return Reply(206, {**head, "Content-Range": f"bytes {start}-{end}/{len(body)}"}, body[start : end + 1])
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import io
+import threading
 from contextlib import nullcontext
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from recording import Reply, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import BindError, IncompleteListingError
@@ -27,6 +30,8 @@ def test_settings_are_shown_as_they_are_set(run):
     frame = run("SHOW SETTINGS")
     shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic", "DATABASE": ""}
     shown |= {"ENGINE": "local", "SCHEDULER": ""}
+    shown |= {"CONNECT_TIMEOUT": "10", "READ_TIMEOUT": "60", "DEFAULT_CONNECTION": ""}
+    shown |= {"LOAD_USER_CONNECTIONS": "FALSE", "LOAD_PROJECT_CONNECTIONS": "FALSE"}
     assert dict(zip(frame.setting, frame.value, strict=True)) == shown
 
 
@@ -42,6 +47,45 @@ def test_a_bad_setting_changes_nothing(run):
     """A cell with a setting that is refused runs none of its statements."""
     run.fails("SET LIMIT = 3; SET CONNECTIONS = 0", BindError)
     assert run.session.settings["LIMIT"] == 1_000_000
+
+
+def test_timeouts_reach_every_request(run):
+    """The clients and listings of a connection have those of this moment, the ones that were made before, too."""
+    connection = run.connection("lake")
+    target = connection.target(LOGS)
+    assert (target.transport.connect_timeout, target.transport.read_timeout) == (10, 60)
+    run("SET CONNECT_TIMEOUT = 3; SET READ_TIMEOUT = 7")
+    assert (target.transport.connect_timeout, target.transport.read_timeout) == (3, 7)
+    config = connection.client().meta.config
+    assert (config.connect_timeout, config.read_timeout) == (3, 7)
+    run.fails("SET READ_TIMEOUT = 0", BindError)
+
+
+def test_an_answer_that_does_not_come_is_given_up_after_the_read_timeout(sandbox):
+    """A server that takes the request and says nothing ends a listing and a read in an error."""
+    statements = Statements()
+    silent = threading.Event()
+    with recording(lambda _: (silent.wait(30), Reply(500))[1]) as server:
+        statements("SET READ_TIMEOUT = 1")
+        options = {"ENDPOINT": server.endpoint, "VALIDATE": False}
+        statements(create("mute", keys=sandbox.admin, **options))
+        client = statements.connection("mute").internal_client(tries=1)
+        with pytest.raises(ReadTimeoutError):
+            client.list_buckets()
+        silent.set()
+
+
+def test_the_default_connection_is_a_setting(run):
+    """USE CONNECTION sets it; it may be named before it is made, and follows RENAME and DROP."""
+    run("SET DEFAULT_CONNECTION = 'later'; CREATE S3 CONNECTION other AWS_PROFILE = 'p' VALIDATE = FALSE")
+    run("CREATE S3 CONNECTION Later AWS_PROFILE = 'p' VALIDATE = FALSE; USE CONNECTION lake")
+    assert run.session.settings["DEFAULT_CONNECTION"] == "lake"
+    run("SET DEFAULT_CONNECTION = 'LATER'")
+    assert run.session.connections.chosen().name == "Later"
+    run("ALTER S3 CONNECTION later RENAME TO last")
+    assert run.session.settings["DEFAULT_CONNECTION"] == "last"
+    run("DROP CONNECTION last")
+    assert run.session.settings["DEFAULT_CONNECTION"] == ""
 
 
 class _Seen:

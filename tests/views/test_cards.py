@@ -127,10 +127,10 @@ def test_show_create_runs_again(run, monkeypatch):
 
 
 def test_show_create_never_shows_a_secret(run):
-    """A secret that was typed is '<REDACTED>'."""
+    """A secret that was typed is asked for."""
     run(create("lake", keys=KEYS, VALIDATE=False))
     text = str(run("SHOW CREATE S3 CONNECTION lake"))
-    assert "AWS_SECRET_ACCESS_KEY = '<REDACTED>'" in text
+    assert "AWS_SECRET_ACCESS_KEY = PROMPT 'AWS_SECRET_ACCESS_KEY of lake'" in text
     assert "one/secret" not in text
 
 

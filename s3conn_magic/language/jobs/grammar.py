@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
 
+from s3conn_magic.language.expectations import offering
 from s3conn_magic.language.jobs import statements as tree
 from s3conn_magic.language.rules import (
     WORD_END,
@@ -129,7 +130,7 @@ _switch = leaf(rf"(?ai:MAP_COLUMNS_BY_NAME){WORD_END}(?!\s*=)", "an option", Nam
 option = (
     _setting(_columns, _transformations)
     | Node(_switch, lambda found, span: tree.JobSetting(found[0], None, span))
-    | _setting(_word_but(_BEHIND, "an option"), value)
+    | _setting(offering("job option", _word_but(_BEHIND | {"COLUMN_TRANSFORMATIONS"}, "an option")), value)
 ).set_name("an option")
 options = fields("settings", option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_MANY))
 table = leaf(

@@ -1,0 +1,329 @@
+"""EXPLAIN: what a plan would request, told by the plan and the settings of its connection, without a request.
+
+A number is exact where the plan says it all; where it depends on what is in the bucket, it is the least or the most
+that it can be, or unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from s3conn_magic.connections.faults import action_of
+from s3conn_magic.connections.settings import Settings
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.language import plans
+from s3conn_magic.language.jobs.plans import CreateJob, RunJob
+from s3conn_magic.language.reference import EXPLAIN_COLUMNS
+from s3conn_magic.locations import Location
+from s3conn_magic.prices import STATED, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.session import Session
+    from s3conn_magic.views.frames import S3Frame
+
+Bound = Literal["exactly", "at least", "at most", "unknown"]
+_ALL = "arn:aws:s3:::*"
+_STS = frozenset({"AssumeRole", "GetCallerIdentity"})
+_QUOTED = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
+_KEYS, _BUCKETS = "one for 1,000 keys and folders", "one for 1,000 buckets"
+_MORE = "one or more for each object that is read"
+
+
+class Call(NamedTuple):
+    """Requests of one operation; `requests` is None where their number is unknown."""
+
+    operation: str
+    resource: str
+    requests: int | None
+    bound: Bound
+    detail: str = ""
+
+    @property
+    def row(self) -> tuple[Any, ...]:
+        """As a row of the frame."""
+        service = "STS" if self.operation in _STS else "S3"
+        dollars = None if self.requests is None else usd(self.operation, self.requests)
+        action = action_of(self.operation)
+        return (f"{service} {self.operation}", action, self.resource, self.requests, self.bound, dollars, self.detail)
+
+
+def forecast_frame(session: Session, plan: plans.Plan) -> S3Frame:
+    """One row a call; none for a plan that sends nothing.
+
+    Raises:
+        S3ConnError: the plan would be refused before its first request.
+    """
+    from s3conn_magic.views.frames import frame_of
+
+    return frame_of(EXPLAIN_COLUMNS, [call.row for call in Forecast(session).of(plan)])
+
+
+def stated(frame: S3Frame) -> str:
+    """What holds of all of the numbers, to be said beside them."""
+    return STATED if len(frame) else "The statement sends no request."
+
+
+class Forecast:
+    """Tells the calls of plans from the state of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @singledispatchmethod
+    def of(self, plan: plans.Plan) -> list[Call]:
+        """The calls of a plan, in their order."""
+        del plan
+        return []
+
+    @of.register
+    def _create(self, plan: plans.Create | plans.Alter) -> list[Call]:
+        settings = Settings(plan.options)
+        if not plan.validate or (settings.anonymous and not settings.endpoint and not settings.display_filters):
+            return []
+        who = [] if settings.anonymous else [*_assumed(settings, "exactly"), _identity()]
+        filters = settings.display_filters
+        if not filters:
+            return [*who, Call("ListBuckets", _ALL, 1, "exactly", "the first page")]
+        pages = [Call("ListObjectsV2", _bucket(one), 1, "exactly", f"one key of {one.uri}") for one in filters]
+        return [*who, *_regions(settings, filters), *pages]
+
+    def _reached(self, connection: Connection, *places: Location) -> list[Call]:
+        """What it takes to sign, and to find where buckets are, before anything else is sent."""
+        known = connection.regions.knows
+        lost = [one for one in places if not known(one.bucket)]
+        return [*_assumed(connection.settings, "at most"), *_regions(connection.settings, lost)]
+
+    def _connection(self, name: str) -> Connection:
+        return self._session.connections.get(name)
+
+    # Buckets
+
+    @of.register
+    def _test(self, plan: plans.Test) -> list[Call]:
+        connection = self._connection(plan.name)
+        settings = connection.settings
+        where = plan.location or next(iter(settings.display_filters), None)
+        places = [where] if where else []
+        calls = [*self._reached(connection, *places), *([] if settings.anonymous else [_identity()]), _buckets()]
+        for place in places:
+            calls.append(Call("ListObjectsV2", _bucket(place), 2, "exactly", "ten keys at most"))
+            calls.append(Call("GetObject", _objects(place), 1, "at most", "one byte of the first"))
+            if plan.with_write and not settings.read_only:
+                calls.append(Call("PutObject", _objects(place), 1, "exactly", "six bytes"))
+                calls.append(Call("DeleteObject", _objects(place), 1, "at least", "of versions, too"))
+                calls.append(Call("ListObjectVersions", _bucket(place), 1, "at most", "where an answer got lost"))
+        return calls
+
+    @of.register
+    def _show_buckets(self, plan: plans.ShowBuckets) -> list[Call]:
+        connection = self._connection(plan.name)
+        filters = connection.settings.display_filters
+        return self._reached(connection, *filters) if filters else [*self._reached(connection), _buckets()]
+
+    @of.register
+    def _list(self, plan: plans.ListObjects) -> list[Call]:
+        connection = self._connection(plan.name)
+        operation = "ListObjectVersions" if plan.versions else "ListObjectsV2"
+        places = [plan.location] if plan.location else [*connection.settings.display_filters]
+        if places:
+            listed = [call for one in places for call in _listed(one, operation, plan.matching, plan.limit)]
+            return [*self._reached(connection, *places), *listed]
+        first = [*self._reached(connection), _buckets()]
+        return [*first, *_each_bucket(connection, operation)] if plan.recursive else first
+
+    @of.register
+    def _inventory(self, plan: plans.ListInventory) -> list[Call]:
+        connection, place = self._connection(plan.name), plan.location
+        calls = [
+            Call("HeadObject", place.arn, None, "unknown", "one for each data file, and what finds the manifest"),
+            Call("GetObject", _objects(Location(place.bucket)), 1, "at least", "the manifest; one for 8 MiB of data"),
+        ]
+        return [*self._reached(connection, place), *calls]
+
+    @of.register
+    def _explore(self, plan: plans.Explore) -> list[Call]:
+        connection, place = self._connection(plan.name), plan.location
+        later = Call("ListObjectsV2", _bucket(place) if place else _ALL, None, "unknown", "one for a folder opened")
+        if place:
+            return [*self._reached(connection, place), later._replace(requests=1, bound="at least")]
+        if filters := connection.settings.display_filters:
+            return [*self._reached(connection, *filters), later]
+        return [*self._reached(connection), _buckets(), later]
+
+    @of.register
+    def _explore_all(self, plan: plans.ExploreAll) -> list[Call]:
+        del plan
+        what = "when a connection without display filters is opened"
+        later = Call("ListObjectsV2", _ALL, None, "unknown", "one for a folder that is opened")
+        return [Call("ListBuckets", _ALL, None, "unknown", what), later]
+
+    @of.register
+    def _analyze(self, plan: plans.Analyze) -> list[Call]:
+        connection = self._connection(plan.name)
+        return [*self._reached(connection, plan.location), *_listed(plan.location)]
+
+    @of.register
+    def _preview(self, plan: plans.Preview) -> list[Call]:
+        connection, place = self._connection(plan.name), plan.location
+        looks = Call("HeadObject", place.arn, 1, "at least")
+        reads = Call("GetObject", place.arn, None, "unknown", "the ranges that it needs; none of an empty object")
+        return [*self._reached(connection, place), looks, reads]
+
+    # Queries and jobs
+
+    @of.register
+    def _query(self, plan: plans.Query | plans.ExplainQuery) -> list[Call]:
+        return [*self._read(plan.text)]
+
+    @of.register
+    def _table(self, plan: plans.CreateTable) -> list[Call]:
+        if plan.location is not None and plan.connection is not None:
+            return self._over(self._connection(plan.connection), plan.location)
+        return [*self._read(plan.text)] if plan.text is not None else []
+
+    def _files(self, connection: Connection, place: Location) -> list[Call]:
+        """Files below a location."""
+        reads = Call("GetObject", _objects(place), None, "unknown", _MORE)
+        return [*self._reached(connection, place), *_listed(place), reads]
+
+    def _object(self, connection: Connection, place: Location) -> list[Call]:
+        """One object of a query, which is looked at once more when a table over it is made."""
+        looks = Call("HeadObject", place.arn, 2, "at most", "for its size; Parquet tells it with the first read")
+        reads = Call("GetObject", place.arn, 1, "at least", "the ranges that the query needs")
+        return [*self._reached(connection, place), looks, reads]
+
+    def _over(self, connection: Connection, place: Location) -> list[Call]:
+        """The files of a table: one where its name is a file's, those that match a pattern, or those of a folder."""
+        from s3conn_magic.query.formats import reader_of
+
+        if beginning := _before_wildcard(place):
+            return self._files(connection, beginning)
+        return (self._object if reader_of(place.key) else self._files)(connection, place)
+
+    def _read(self, text: str) -> Iterator[Call]:
+        """What a query reads: by the paths in it, and by the tables over files that it names."""
+        engine = self._session.queries.engine
+        for path in dict.fromkeys(_paths(text)):
+            yield from self._path(path)
+        named = {one.casefold() for one in engine.mentioned(text).tables}
+        for table in engine.tables:
+            if table.location is not None and table.name.casefold() in named:
+                yield from self._over(self._connection(table.connections[0]), table.location)
+
+    def _path(self, text: str) -> list[Call]:
+        from s3conn_magic.query.paths import Path
+
+        try:
+            path = Path.parse(text)
+        except S3ConnError:
+            return [Call("GetObject", _ALL, None, "unknown", "of a path that the query puts together")]
+        place, registry = path.location, self._session.connections
+        connection = registry.chosen() if path.connection is None else registry.get(path.connection)
+        if beginning := _before_wildcard(place):
+            return self._files(connection, beginning)
+        return self._object(connection, place)
+
+    @of.register
+    def _job(self, plan: CreateJob) -> list[Call]:
+        connection, place = self._connection(plan.connection), plan.location
+        return self._insert(plan, connection) if plan.kind == "INSERT" else self._copy(plan, connection, place)
+
+    @of.register
+    def _run_job(self, plan: RunJob) -> list[Call]:
+        return self.of(self._session.jobs.get(plan.name).plan)
+
+    def _copy(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
+        from s3conn_magic.objects.writing import refuse_if_read_only
+
+        calls = [*self._files(connection, place)]
+        if plan.options.get("DELETE_FILES_AFTER_LOAD"):
+            refuse_if_read_only(connection, "DELETE_FILES_AFTER_LOAD")
+            calls.append(Call("DeleteObject", _objects(place), None, "unknown", "one for each object that was loaded"))
+        return calls
+
+    def _insert(self, plan: CreateJob, connection: Connection) -> list[Call]:
+        from s3conn_magic.objects.writing import refuse_if_read_only
+
+        refuse_if_read_only(connection, "INSERT INTO S3")
+        place = plan.location
+        before = [
+            Call("ListMultipartUploads", _bucket(place), 1, "at least", "what an earlier run left"),
+            Call("HeadObject", _objects(place), 1, "at least", "whether it is there already, and what was written"),
+            Call("ListObjectsV2", _bucket(place), None, "unknown", "where it is not, and for what earlier runs wrote"),
+        ]
+        write = Call("PutObject", _objects(place), 1, "at least", "one; of a large object one for each part, and two")
+        back = Call("GetObject", _objects(place), None, "unknown", "what was written is read back")
+        return [*self._reached(connection, place), *before, *self._read(plan.text), write, back]
+
+
+def _paths(text: str) -> Iterator[str]:
+    for single, double in _QUOTED.findall(text):
+        found = single.replace("''", "'") or double.replace('""', '"')
+        if found.startswith("s3://"):
+            yield found
+
+
+def _before_wildcard(place: Location) -> Location | None:
+    """What stands before the first wildcard, where there is one."""
+    head, *rest = re.split(r"[*?\[{]", place.key, maxsplit=1)
+    return Location(place.bucket, head) if rest else None
+
+
+def _identity() -> Call:
+    return Call("GetCallerIdentity", "*", 1, "exactly")
+
+
+def _buckets() -> Call:
+    return Call("ListBuckets", _ALL, 1, "at least", _BUCKETS)
+
+
+def _assumed(settings: Settings, bound: Bound) -> list[Call]:
+    """The role; once it is assumed, its credentials last."""
+    detail = "" if bound == "exactly" else "where the role is not assumed yet, or its hour is over"
+    return [Call("AssumeRole", settings.role, 1, bound, detail)] if settings.role else []
+
+
+def _regions(settings: Settings, places: Iterable[Location]) -> list[Call]:
+    """What finds the region of each bucket; with REGION or ENDPOINT, and of an ARN, nothing does."""
+    if settings.region or settings.endpoint:
+        return []
+    buckets = dict.fromkeys(one.bucket for one in places if not one.bucket.startswith("arn:"))
+    return [Call("HeadBucket", Location(one).arn, 2, "at most", "for its region") for one in buckets]
+
+
+def _bucket(place: Location) -> str:
+    return Location(place.bucket).arn
+
+
+def _objects(place: Location) -> str:
+    return f"{place.arn}*" if place.key else f"{place.arn}/*"
+
+
+def _listed(
+    place: Location, operation: str = "ListObjectsV2", matching: str | None = None, limit: int | str | None = None
+) -> list[Call]:
+    """A listing: of each beginning that a glob's matches have."""
+    from s3conn_magic.listing import Glob
+
+    heads = Glob.compile(matching).heads if matching is not None else ("",)
+    bound: Bound = "at most" if limit == 0 else "at least"
+    prefixes = [f"{place.key}{head}" for head in heads]
+    detail = f"{_KEYS}; prefix '{prefixes[0]}'" if len(prefixes) == 1 else f"{_KEYS}; {len(prefixes)} prefixes"
+    return [Call(operation, _bucket(place), len(prefixes), bound, detail)]
+
+
+def _each_bucket(connection: Connection, operation: str) -> list[Call]:
+    """A listing of each bucket, of which the last probe may have told the number."""
+    found = connection.findings
+    count = found.buckets if found else None
+    regions: list[Call] = []
+    if not (connection.settings.region or connection.settings.endpoint):
+        regions = [Call("HeadBucket", _ALL, None, "unknown", "for the region of each bucket, two at most")]
+    if count is None:
+        return [*regions, Call(operation, _ALL, None, "unknown", f"{_KEYS}, of each bucket")]
+    return [*regions, Call(operation, _ALL, count, "at least", f"{_KEYS}, of each bucket")]

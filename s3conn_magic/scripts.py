@@ -1,0 +1,134 @@
+"""Files of statements, and the connections of those that are loaded with the extension.
+
+A file is read whole and becomes a `Source` that knows its name, so that errors name it. A secret may be written out in
+it only where nobody else may read it: its owner is the user, and its mode gives nothing to anyone else, as 0600.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.language import plans
+from s3conn_magic.language import statements as tree
+from s3conn_magic.language.binder import bind
+from s3conn_magic.language.parser import parse
+from s3conn_magic.language.source import Source
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from s3conn_magic.language.binding import Inputs
+    from s3conn_magic.language.catalog import Catalog
+
+_NAME = "connections.usql"
+_MOST_BYTES = 10_000_000
+_ROOT = 0
+_LOADED = (tree.CreateConnection, tree.UseConnection)
+# A file that tells where requests go must be nobody else's.
+_DISTRUSTED = "It is loaded when it is yours, and its mode lets no one else write: chmod go-w."
+
+
+def user_file() -> Path:
+    """The user's file of connections: below `$XDG_CONFIG_HOME`, which is `~/.config` where it is not set."""
+    folder = os.environ.get("XDG_CONFIG_HOME", "")
+    return Path(folder if os.path.isabs(folder) else Path.home() / ".config", "s3conn-magic", _NAME)  # noqa: PTH117 - '' is none
+
+
+def project_file() -> Path:
+    """A project's file of connections: in the working directory, and nowhere above it."""
+    return Path(_NAME)
+
+
+def read_script(path: str | Path) -> Source:
+    """The text of a file.
+
+    Raises:
+        S3ConnError: there is none, it cannot be read, or it is no text in UTF-8.
+    """
+    return _read(Path(path).expanduser())[0]
+
+
+def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
+    """What makes the connections of a file, without a probe; of a name that is taken, the connection stays.
+
+    Raises:
+        S3ConnError: the file cannot be read, is somebody else's, or holds what is wrong or no connection.
+    """
+    source, status = _read(path)
+    if distrust := _distrust(status):
+        raise S3ConnError(f"the file {source.file} is not loaded: {distrust}", hint=_DISTRUSTED)
+    statements = [_kept(one, source) for one in parse(source)]
+    found = bind(statements, source, catalog, inputs)
+    return [replace(one, validate=False) if isinstance(one, plans.Create) else one for one in found]
+
+
+def _kept(one: tree.Statement, source: Source) -> tree.Statement:
+    if not isinstance(one, _LOADED):
+        token = source.token_at(one.span.start)
+        raise BindError(
+            "only CREATE S3 CONNECTION and USE CONNECTION stand in a file of connections",
+            hint="%upsql --file runs a file of any statements.",
+            place=source.place(token.span if token else one.span),
+        )
+    return replace(one, if_not_exists=True) if isinstance(one, tree.CreateConnection) and not one.or_replace else one
+
+
+def _read(path: Path) -> tuple[Source, os.stat_result]:
+    shown = visible(str(path))
+    try:
+        content, status = _content(path)
+    except FileNotFoundError:
+        reason = f"there is no file {shown}"
+    except (OSError, ValueError) as error:
+        reason = f"the file {shown} cannot be read ({type(error).__name__})"
+    else:
+        return Source(_text(content, shown), shown, _exposed(status)), status
+    raise S3ConnError(reason, hint="A path is relative to the working directory; ~ is the home folder.")
+
+
+def _content(path: Path) -> tuple[bytes | None, os.stat_result]:
+    """The bytes of a file, and whose it is: asked of what was opened, so that it is no other; of a pipe, none."""
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            return None, status
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(_MOST_BYTES + 1), status
+    finally:
+        os.close(opened)
+
+
+def _text(content: bytes | None, shown: str) -> str:
+    if content is None:
+        raise S3ConnError(f"{shown} is not a file")
+    if len(content) > _MOST_BYTES:
+        raise S3ConnError(f"the file {shown} has more than {_MOST_BYTES:,} bytes", hint="Is it a file of statements?")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    raise S3ConnError(f"the file {shown} is not text in UTF-8, from line {line} on", hint="Save it as UTF-8.")
+
+
+def _exposed(status: os.stat_result) -> str:
+    """Why a secret in the file would not be safe, or empty."""
+    if not hasattr(os, "geteuid"):
+        return "who may read it cannot be told on this system"
+    if status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    mode = stat.S_IMODE(status.st_mode)
+    return f"others may read or write it, its mode is {mode:04o}" if mode & 0o077 else ""
+
+
+def _distrust(status: os.stat_result) -> str:
+    """Why the file could be somebody else's word, or empty."""
+    if not hasattr(os, "geteuid"):
+        return ""
+    if status.st_uid not in {os.geteuid(), _ROOT}:
+        return "it belongs to another user"
+    return "anyone may write it" if status.st_mode & stat.S_IWOTH else ""
