@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from s3conn_magic.cluster.cluster import Cluster
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Elsewhere
     from s3conn_magic.language.plans import Analyze
+    from s3conn_magic.language.settings import SettingValues
 
 
 class Scale:
@@ -27,12 +28,13 @@ class Scale:
         note: is told what the user should know.
     """
 
-    def __init__(self, settings: Mapping[str, Any], note: Callable[[str], None]) -> None:
+    def __init__(self, settings: SettingValues, note: Callable[[str], None]) -> None:
         self._settings = settings
         self._note = note
         self._cluster: Cluster | None = None
+        settings.on_change |= {name: partial(self._check, name) for name in ("ENGINE", "SCHEDULER")}
 
-    def check(self, name: str, value: Any) -> None:
+    def _check(self, name: str, value: Any) -> None:
         """Have a setting refused before it is set, where it could not be used.
 
         Raises:

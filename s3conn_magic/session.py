@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
 
-
 AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
 
@@ -73,7 +72,6 @@ class Session:
         self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
-            **{name: partial(self.scale.check, name) for name in ("ENGINE", "SCHEDULER")},
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }

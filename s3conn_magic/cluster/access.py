@@ -100,7 +100,7 @@ class Accesses:
         until, known = self._tokens.get(state, (0.0, None))
         if time.monotonic() < until:
             return known
-        found, seconds = session_triple(connection.settings, pair), float("inf")
+        found, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
         if found is not None and connection.settings.endpoint:
             # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
             trial = _access(connection, where, region, {**told, **_keys(found)})

@@ -248,12 +248,12 @@ class SessionTriple(NamedTuple):
     seconds: float
 
 
-def session_triple(settings: Settings, pair: Any) -> SessionTriple | None:
+def session_triple(settings: Settings, pair: Any, timeouts: Callable[[], Timeouts] = Timeouts) -> SessionTriple | None:
     """Credentials of a session that STS gives for a key pair; None where it gives none."""
-    sts = _Sts(settings, Timeouts)
+    sts = _Sts(settings, timeouts)
     keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     try:
-        client = sts.create("sts", **keys, config=Config(retries={"total_max_attempts": 1}, read_timeout=10))
+        client = sts.create("sts", **keys)
         found = translated(lambda: client.get_session_token(DurationSeconds=_SESSION_SECONDS))["Credentials"]
         return SessionTriple(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], _SESSION_SECONDS)
     except (S3ConnError, KeyError):

@@ -104,6 +104,7 @@ def _open_in(statement: Statement) -> Iterator[Span]:
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob)):
         yield from (one.span for one in statement.settings if find_job_option(one.name.text))
+        yield from (statement.name.span, statement.connection.span)
         yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span
 
 

@@ -104,6 +104,20 @@ SETTINGS: tuple[Setting, ...] = (
         "",
     ),
     Setting(
+        "ENGINE",
+        _engine,
+        "'local' or 'dask'",
+        "Where LIST … RECURSIVE, ANALYZE and COPY FROM S3 run: in this process, or on the workers of SCHEDULER.",
+        "local",
+    ),
+    Setting(
+        "SCHEDULER",
+        _scheduler,
+        "'tcp://host:port', 'tls://host:port' or ''",
+        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with clients of their own.",
+        "",
+    ),
+    Setting(
         "CONNECT_TIMEOUT",
         _seconds,
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
@@ -137,20 +151,6 @@ SETTINGS: tuple[Setting, ...] = (
         "TRUE or FALSE",
         "Make the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
         False,
-    ),
-    Setting(
-        "ENGINE",
-        _engine,
-        "'local' or 'dask'",
-        "Where LIST … RECURSIVE, ANALYZE and COPY FROM S3 run: in this process, or on the workers of SCHEDULER.",
-        "local",
-    ),
-    Setting(
-        "SCHEDULER",
-        _scheduler,
-        "'tcp://host:port', 'tls://host:port' or ''",
-        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with clients of their own.",
-        "",
     ),
 )
 _BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -33,7 +33,7 @@ _EXCERPT = 100
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
 
-BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "INTO", "JOB", "S3", "TABLE", "TO", "USING"})
+BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "INTO", "JOB", "TABLE", "TO", "USING"})
 """Words that the name of a connection, table or job follows."""
 # An option's name is of letters, as hardly any secret is.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
