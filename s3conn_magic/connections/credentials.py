@@ -162,6 +162,20 @@ def renew_locks(found: Any) -> None:
         found = getattr(found, "source", None)
 
 
+class Frozen(NamedTuple):
+    """A triple as botocore has it, but for its repr, which tells the access key id only."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+    account_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<credentials of {self.access_key}>"
+
+    __str__ = __repr__
+
+
 def frozen(found: Credentials) -> Any:
     """One consistent triple of access key id, secret and token, refreshed if it had to be.
 
@@ -169,7 +183,7 @@ def frozen(found: Credentials) -> Any:
         CredentialsError: what was obtained has expired already.
     """
     try:
-        return found.get_frozen_credentials()
+        return Frozen(*found.get_frozen_credentials()[:3])
     except RuntimeError as error:
         # botocore has no class of its own for this.
         if type(error) is not RuntimeError:

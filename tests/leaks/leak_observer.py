@@ -173,10 +173,11 @@ def _widget_states() -> list[Any]:
 
 def hurry(read_seconds: float) -> None:
     """Let a request that is not answered fail soon, and only once."""
+    import s3conn_magic
     from s3conn_magic.connections import clients
     from s3conn_magic.listing import fetch
 
-    clients._READ_SECONDS = read_seconds
+    s3conn_magic._current_session().settings["READ_TIMEOUT"] = read_seconds
     fetch.TRIES = 1
     config = clients.Clients._config
     if config.__name__ == "_config":

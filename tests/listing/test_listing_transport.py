@@ -17,7 +17,7 @@ from recording import recording
 from signatures import is_signed
 from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pages, verified
 
-from s3conn_magic.connections import clients
+from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing import Listing
 from s3conn_magic.listing.target import Transport
@@ -193,13 +193,11 @@ def _unresponsive(*, accepting):
             one.close()
 
 
-@pytest.mark.parametrize(("accepting", "short"), [(True, "_READ_SECONDS"), (False, "_CONNECT_SECONDS")])
-def test_timeouts_are_those_of_the_client(monkeypatch, accepting, short):
+@pytest.mark.parametrize(("accepting", "timeouts"), [(True, Timeouts(7200, 0.2)), (False, Timeouts(0.2, 7200))])
+def test_timeouts_are_those_of_the_client(accepting, timeouts):
     """A server that does not answer, or not even accept, is given up after the client's timeout, of hours otherwise."""
-    for name in ("_READ_SECONDS", "_CONNECT_SECONDS"):
-        monkeypatch.setattr(clients, name, 0.2 if name == short else 7200.0)
     with _unresponsive(accepting=accepting) as address:
-        connect(ENDPOINT=address)
+        connect(ENDPOINT=address).timeouts = lambda: timeouts
         error = failure()
     assert type(error) is EndpointError
     assert "in time" in error.message

@@ -1,0 +1,68 @@
+"""The notebook from an unknown bucket to a written result, run on a real kernel, on two servers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from s3conn_magic.sandbox.identities import ADMIN
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "bucket_to_result.ipynb"
+
+
+@pytest.fixture(scope="module", params=["moto", "rclone"])
+def executed(request, tmp_path_factory):
+    """The notebook after its last cell, and the secret that it was given."""
+    notebook, secret = nbformat.read(NOTEBOOK, as_version=4), ADMIN.secret_access_key.reveal()
+    if request.param == "rclone":
+        server = request.getfixturevalue("written_server")
+        secret = server.keys.secret_access_key.reveal()
+        (setup,) = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", ())]
+        given = {"key_id": server.keys.access_key_id, "secret": secret, "endpoint": server.endpoint}
+        setup.source = "import s3conn_magic\n" + "\n".join(f"{name} = {text!r}" for name, text in given.items())
+    folder = tmp_path_factory.mktemp("bucket-to-result")
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(folder)}}).execute()
+    for cell in notebook.cells:
+        if "setup" in cell.metadata.get("tags", ()):
+            cell.source = ""
+    return notebook, secret
+
+
+def _shown(notebook, beginning):
+    (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code" and beginning in cell.source]
+    return "".join(str(one.get("text") or one.data.get("text/plain", "")) for one in cell.outputs)
+
+
+def test_a_question_is_answered_in_sql_with_what_it_read(executed):
+    """Three months of events are grouped by their partitions, and the frame says what was read for it."""
+    notebook, _ = executed
+    assert "'requests':" in _shown(notebook, 'by_day.attrs["read"]')
+    lines = [line.split() for line in _shown(notebook, "FROM by_day").splitlines()]
+    assert [line[1] for line in lines if len(line) == 4 and line[0].isdecimal()] == ["01", "02", "03"]
+
+
+def test_a_job_loads_once_and_the_result_is_written(executed):
+    """The second run of the job finds nothing new, and what was written is read back in the order of revenue."""
+    notebook, _ = executed
+    assert "Loaded 1 object (1,500 rows" in _shown(notebook, "CREATE SYNC JOB load_orders")
+    assert "nothing new" in _shown(notebook, "RUN JOB load_orders")
+    written = _shown(notebook, "FROM 's3://acme-empty/revenue/")
+    assert written.index("Monitor") < written.index("Office chair") < written.index("Notebook, A5")
+
+
+def test_the_answer_is_drawn_and_the_connection_guarded(executed):
+    """The chart is a picture, and a connection with dependents is not dropped."""
+    notebook, _ = executed
+    (drawn,) = [cell for cell in notebook.cells if cell.source.startswith("%matplotlib")]
+    assert any("image/png" in one.get("data", {}) for one in drawn.outputs)
+    assert "Cannot delete connection due to usages" in _shown(notebook, "ConnectionInUseError")
+
+
+def test_the_saved_notebook_holds_no_secret(executed):
+    """Nothing of the secret key is in the notebook as it would be saved."""
+    notebook, secret = executed
+    assert secret[4:20] not in json.dumps(notebook)
