@@ -173,8 +173,6 @@ class Frozen(NamedTuple):
     def __repr__(self) -> str:
         return f"<credentials of {self.access_key}>"
 
-    __str__ = __repr__
-
 
 def frozen(found: Credentials) -> Any:
     """One consistent triple of access key id, secret and token, refreshed if it had to be.
