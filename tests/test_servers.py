@@ -7,8 +7,8 @@ from pathlib import Path
 
 import boto3
 import pytest
+from boto_clients import client
 from botocore.exceptions import ClientError
-from clients import client
 
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import LAKE, LOGS

@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from clients import client
+from boto_clients import client
 from recording import Reply, passing_to, recording
 from statements import Statements, create
 

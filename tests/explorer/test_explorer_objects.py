@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from clients import client
+from boto_clients import client
 from page import Page
 from recording import error, passing_to, recording
 from statements import Statements, create

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from clients import client
+from boto_clients import client
 from handed import BUCKET, FRAME, Handed
 from recording import Recorder, Reply, Request, passing_to, recording
 from statements import Statements, create

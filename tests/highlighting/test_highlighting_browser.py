@@ -134,8 +134,11 @@ def test_colours_leave_no_trace_in_the_file(opened):
 
 
 def _is_plain(text):
-    """Whether the editor shows the text as it is, and whether it ends where it seems to."""
-    ends = all(token.kind != "open" for token in Source(text).tokens)
+    """Whether the editor shows the text as it is, and whether it ends where it seems to.
+
+    JupyterLab's end knows no texts in dollar quotes, which few queries have.
+    """
+    ends = "$$" not in text and all(token.kind != "open" for token in Source(text).tokens)
     return ends and text.isascii() and all(one.isprintable() or one == "\n" for one in text) and len(text) < 500
 
 

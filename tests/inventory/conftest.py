@@ -4,7 +4,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from clients import client
+from boto_clients import client
 from statements import Statements, create
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from clients import client
+from boto_clients import client
 from inventories import BUCKET, CURRENT, FOLDER, FORMATS, START, VERSIONS, Report, row
 from recording import passing_to, recording
 from statements import Statements, create

@@ -9,7 +9,7 @@ from dataclasses import replace as changed_by
 
 import pandas as pd
 import pytest
-from clients import client
+from boto_clients import client
 from recording import error, passing_to, recording
 from served import Served, serving
 from statements import Statements, create

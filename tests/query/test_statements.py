@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from clients import client
+from boto_clients import client
 from recording import error, passing_to, recording
 from statements import Statements, create
 

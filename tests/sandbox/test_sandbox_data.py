@@ -10,7 +10,7 @@ import zlib
 
 import pyarrow.parquet as pq
 import pytest
-from clients import client
+from boto_clients import client
 
 from s3conn_magic.sandbox import data
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, LOGS, ODD

@@ -4,8 +4,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from boto_clients import assumed, client
 from botocore.exceptions import ClientError
-from clients import assumed, client
 
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox import Keys

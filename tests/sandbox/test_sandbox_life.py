@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from clients import client
+from boto_clients import client
 from kernels import REPOSITORY, started
 
 from s3conn_magic.errors import EndpointError, S3ConnError

@@ -7,7 +7,7 @@ import urllib.request
 from datetime import UTC, datetime
 
 import pytest
-from clients import client
+from boto_clients import client
 
 from s3conn_magic.sandbox.identities import LAKE
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pyarrow as pa
 import pytest
-from clients import client
+from boto_clients import client
 from inventories import Report
 from statements import Statements, create
 
