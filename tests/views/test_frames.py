@@ -76,6 +76,15 @@ FRAMES = {
     f"LIST FROM INVENTORY '{REPORT.location}'": LISTING | PREFIX,
     f"ANALYZE 's3://{LAKE}/'": ANALYSIS,
     f"ANALYZE 's3://{EMPTY}/' BY AGE": ANALYSIS,
+    "SHOW TABLES": {"name": STRING, "rows": INTEGER, "columns": OBJECT, "connections": OBJECT}
+    | {"location": STRING, "created_at": TIME},
+    "SHOW JOBS": dict.fromkeys(("job", "type", "connection", "location", "table", "state"), STRING)
+    | dict.fromkeys(("runs", "objects", "rows", "bytes", "failed"), "int64")
+    | {"last_run": TIME, "created_at": TIME, "comment": STRING},
+    "SHOW JOB looked ERRORS": {"run": INTEGER, "failed_at": TIME, "location": STRING, "etag": STRING}
+    | {"error": STRING, "resolved": BOOLEAN},
+    f"EXPLAIN LIST 's3://{EMPTY}/'": {"call": STRING, "action": STRING, "resource": STRING, "requests": INTEGER}
+    | {"bound": STRING, "usd": "Float64", "detail": STRING},
     "SHOW SETTINGS": dict.fromkeys(("setting", "value", "takes", "description"), STRING),
 }
 HOSTILE = "a\x1b[31mred\u202e<script>1</script>$x^2$\n\x00&amp;"
@@ -86,6 +95,8 @@ def run(sandbox):
     """A session with the connection `lake` to the sandbox."""
     statements = Statements()
     statements(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    begin = "CREATE JOB looked SKIP_VALIDATIONS = ('EMPTY_PATH') CONTENT_TYPE = CSV AS COPY FROM S3 lake"
+    statements(f"{begin} LOCATION = 's3://{EMPTY}/' INTO looked")
     s3 = client("s3", sandbox.endpoint, sandbox.admin)
     REPORT.put(s3)
     yield statements
