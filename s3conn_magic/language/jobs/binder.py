@@ -16,6 +16,7 @@ from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES, JOB_OPTIONS, Jo
 from s3conn_magic.language.jobs.values import Content, Word
 from s3conn_magic.language.spelling import listed, related
 from s3conn_magic.language.statements import Name
+from s3conn_magic.language.tables import UNCHANGED
 from s3conn_magic.language.tokens import Span
 from s3conn_magic.locations import Location
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
-_UNCHANGED = "Operation resulted in no change"
 _ONLY_PARQUET = "SNAPPY"
 
 
@@ -102,7 +102,7 @@ class JobBinder:
         self._check_writing(connection, options, kind, statement.connection.span)
         if old := self._jobs().get(name.folded):
             if statement.if_not_exists:
-                return plans.NoChange(place=place, message=f"{_UNCHANGED}: the job {old} exists already.")
+                return plans.NoChange(place=place, message=f"{UNCHANGED}: the job {old} exists already.")
             raise job_exists(old).at(self._binding.place(name.span))
         for used in {connection.name, *particular.get("others", ())}:
             self._depend(used, plans.Usage("job", name.text))
@@ -244,7 +244,7 @@ class JobBinder:
     def _drop(self, statement: tree.DropJob) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
         if statement.if_exists and name.folded not in self._jobs():
-            return plans.NoChange(place=place, message=f"{_UNCHANGED}: no job {name.text}.")
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no job {name.text}.")
         found = self._job(name)
         release(self._known, "job", found)
         return jobs.DropJob(place=place, name=found)
