@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
-from s3conn_magic.errors import InternalError, S3ConnError, StatementInterrupted
+from s3conn_magic.errors import S3ConnError, of_statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,12 +80,8 @@ def _run(files: Sequence[str]) -> int:
         for file in files:
             for result in session.run_file(file):
                 print(f"{_text(result)}\n", flush=True)
-    except S3ConnError as error:
-        failure = error
-    except KeyboardInterrupt:
-        failure = StatementInterrupted("the statement was interrupted")
-    except Exception as error:  # noqa: BLE001 - what it says may hold a secret
-        failure = InternalError.from_exception(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
+        failure = of_statement(error)
     else:
         return 0
     finally:

@@ -245,6 +245,16 @@ class InternalError(S3ConnError):
         )
 
 
+def of_statement(error: BaseException) -> S3ConnError:
+    """The error of this package for whatever ended a statement."""
+    if isinstance(error, S3ConnError):
+        return error
+    # DuckDB, called in the main thread, raises the latter for the former.
+    if isinstance(error, KeyboardInterrupt) or (type(error) is RuntimeError and str(error) == "Query interrupted"):
+        return StatementInterrupted("the statement was interrupted")
+    return InternalError.from_exception(error)
+
+
 def rest_of_cell(index: int, count: int) -> str:
     """What became of the statements of a cell around the one that failed, counted from 1."""
     before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004

@@ -10,10 +10,9 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from s3conn_magic.errors import (
     IncompleteListingError,
-    InternalError,
     ListingInterrupted,
     S3ConnError,
-    StatementInterrupted,
+    of_statement,
 )
 from s3conn_magic.language.redaction import holds_secret
 from s3conn_magic.notebook.config import configured
@@ -122,12 +121,8 @@ class UpsqlMagics(Magics):
         try:
             self._notice(text)
             return self._show_all_but_last(text, shown=shown)
-        except S3ConnError as error:
-            failure = error
-        except KeyboardInterrupt:
-            failure = StatementInterrupted("the statement was interrupted")
-        except Exception as error:  # noqa: BLE001 - what it says may hold a secret
-            failure = InternalError.from_exception(error)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
+            failure = of_statement(error)
         finally:
             self._showing = False
         self._keep_rows(failure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,9 +147,10 @@ class Engine:
 
         Raises:
             QueryError: it cannot be parsed, or is no query.
+            StatementInterrupted: the user interrupted it.
         """
-        with self._lock:
-            return mentioned(self.database, sql)
+        with self._lock, self.filesystem.query() as reading:
+            return self._guarded(lambda: mentioned(self.database, sql), sql, "", reading)
 
     def query(self, sql: str) -> Answer:
         """Run a query.
@@ -265,15 +266,15 @@ class Engine:
         return f"The Python variable {name} is a {type(value).__name__}, which is no table."
 
     def _interruptible(self, work: Callable[[], _Result], reading: Reading) -> _Result:
-        thread = ThreadPoolExecutor(1, "s3conn-duckdb")
-        done = thread.submit(work)
-        thread.shutdown(wait=False)  # it ends with the work
+        done: Future[_Result] = Future()
         try:
+            threading.Thread(target=_into, args=(done, work), name="s3conn-duckdb", daemon=True).start()
             while not done.done():
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
         except KeyboardInterrupt:
-            self._stop(done, reading)
+            if not done.cancel():
+                self._stop(done, reading)
             raise
         return done.result()
 
@@ -302,3 +303,13 @@ class Engine:
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error
+
+
+def _into(done: Future[_Result], work: Callable[[], _Result]) -> None:
+    """What work gives or raises, unless it is called off before it begins."""
+    if not done.set_running_or_notify_cancel():
+        return
+    try:
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - raised where the future is read
+        done.set_exception(error)

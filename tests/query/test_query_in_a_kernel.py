@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
+from s3conn_magic.errors import StatementInterrupted, of_statement
 
 if TYPE_CHECKING:
     from kernels import Kernel
@@ -45,3 +49,46 @@ def test_an_interrupt_ends_a_query_and_the_next_one_works(ready):
     assert outcome.status == "error"
     assert outcome.error["ename"] == "StatementInterrupted", outcome.error
     assert ready.run("%upsql SELECT 1 AS a").status == "ok"
+
+
+_STOPPED_WHILE_READ = """
+import os, random, signal, threading, time
+from s3conn_magic.query.engine import Engine
+
+engine, go, seen = Engine(None, None), threading.Event(), set()
+engine.mentioned("SELECT 1")
+
+
+def press():
+    for _ in range(40):
+        go.wait()
+        go.clear()
+        time.sleep(random.random() / 1000)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+pressing = threading.Thread(target=press)
+pressing.start()
+for _ in range(40):
+    try:
+        go.set()
+        while True:
+            engine.mentioned("SELECT 1 AS a, 2 AS b")
+    except BaseException as error:
+        seen.add(type(error).__name__)
+pressing.join()
+print(*sorted(seen - {"KeyboardInterrupt"}))
+"""
+
+
+def test_an_interrupt_while_a_query_is_read_is_one_too():
+    """The stop button ends a statement whose query DuckDB is still reading as it ends one that runs."""
+    script = [sys.executable, "-c", _STOPPED_WHILE_READ]
+    run = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["StatementInterrupted"]
+
+
+def test_what_duckdb_makes_of_an_interrupt_is_one():
+    """DuckDB's word for the stop button, which reaches it in the main thread, is no defect of ours."""
+    assert type(of_statement(RuntimeError("Query interrupted"))) is StatementInterrupted
