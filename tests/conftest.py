@@ -10,6 +10,7 @@ from kernels import Kernel, started
 from lab import CHROMIUM, Lab
 from servers import RcloneServer
 from synthetic import serving
+from wheels import Installed
 
 from s3conn_magic.sandbox import Sandbox
 
@@ -59,6 +60,12 @@ def aws_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
     return config, credentials
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The package as pip installs it from its wheel, alone in a folder, one for each worker."""
+    return Installed.make(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
