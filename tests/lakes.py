@@ -152,11 +152,11 @@ def _lake(request: pytest.FixtureRequest, server: str) -> Iterator[Lake]:
 
 def _remove(found: Lake) -> None:
     """Other tests count the buckets of the server."""
-    bucket = {"Bucket": found.bucket}
-    if keys := [{"Key": one["Key"]} for one in found.client.list_objects_v2(**bucket).get("Contents", [])]:
-        found.client.delete_objects(**bucket, Delete={"Objects": keys})
+    client, bucket = found.client, {"Bucket": found.bucket}
+    if keys := [{"Key": one["Key"]} for one in client.list_objects_v2(**bucket).get("Contents", [])]:
+        client.delete_objects(**bucket, Delete={"Objects": keys})
     # rclone has no list of uploads where there never was one.
-    with suppress(found.client.exceptions.NoSuchUpload):
-        for one in found.client.list_multipart_uploads(**bucket).get("Uploads", []):
-            found.client.abort_multipart_upload(**bucket, Key=one["Key"], UploadId=one["UploadId"])
-    found.client.delete_bucket(**bucket)
+    with suppress(client.exceptions.NoSuchUpload):
+        for one in client.list_multipart_uploads(**bucket).get("Uploads", []):
+            client.abort_multipart_upload(**bucket, Key=one["Key"], UploadId=one["UploadId"])
+    client.delete_bucket(**bucket)
