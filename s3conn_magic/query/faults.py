@@ -16,7 +16,7 @@ _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _NO_FILES = "No files found that match"
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
-_NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist')
+_NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist|No extension found .* file "(s3://.+?)";')
 _CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
 _TEXT_FORM = re.compile(r"\A[A-Z][A-Za-z ]*Error: ")
 
@@ -82,9 +82,9 @@ def moved(error: Exception, by: int) -> Exception:
 
 
 def unknown_table(error: S3ConnError) -> str | None:
-    """The name of the table that an error says there is none of."""
+    """The name that an error says is none of a table, nor of a file that DuckDB has a function for."""
     found = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
-    return found[1] if found else None
+    return found[1] or found[2] if found else None
 
 
 def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from s3conn_magic.query.formats import ending_of, reader_of
 from s3conn_magic.query.paths import Path, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from s3conn_magic.locations import Location
     from s3conn_magic.query.engine import Engine
@@ -165,25 +166,26 @@ class Tables:
 
     def _source(self, path: Path) -> str:
         """What stands behind FROM for the files at a path."""
-        if path.has_wildcard or reader_of(path.location.key):
-            return literal(f"s3://{path.text}")
+        where = literal(f"s3://{path.text}")
+        if reader := reader_of(path.location.key):
+            return f"{reader}({where})"
+        if path.has_wildcard:
+            reader, _ = self._format(path, self._engine.filesystem.glob(path.text))
+            return f"{reader}({where})"
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        reader, ending = self._format(path, folder)
+        reader, ending = self._format(path, self._engine.filesystem.find(folder))
         files = literal(f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}")
         return f"{reader}({files}, union_by_name = true)"
 
-    def _format(self, path: Path, folder: str) -> tuple[str, str]:
-        """The reader for the files below a folder, and what their names end in: what most of them do."""
-        endings: dict[str, int] = {}
-        for name in self._engine.filesystem.find(folder):
-            if reader_of(name):
-                endings[ending_of(name)] = endings.get(ending_of(name), 0) + 1
+    def _format(self, path: Path, names: Sequence[str]) -> tuple[str, str]:
+        """The reader for files at a location, and what their names end in: what most of them do."""
+        endings = Counter(ending_of(name) for name in names if reader_of(name))
         if not endings:
             raise QueryError(
-                f"there are no Parquet, CSV or JSON files below {visible(path.location.uri)}",
+                f"there are no Parquet, CSV or JSON files at {visible(path.location.uri)}",
                 hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
             )
-        ending = max(endings, key=lambda one: endings[one])
+        ((ending, _),) = endings.most_common(1)
         return str(reader_of(ending)), ending
 
 

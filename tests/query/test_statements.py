@@ -193,6 +193,38 @@ def test_an_error_keeps_its_class_and_no_literal(run, query, kind, said):
     assert "secret" not in failed.block()
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("sales/*", "one of read_parquet('{}'), read_csv('{}'), read_json('{}')"),
+        ("sales/", "such as FROM '{}**/*.parquet'"),
+        ("README.txt", "read_csv('{}')"),
+        ("a/it''s.pq", "FROM read_parquet('{}')"),
+        ("x.orc", "COPY FROM S3"),
+    ],
+)
+def test_a_name_that_tells_no_format_is_said_what_to_do_about(on_sandbox, path, hint):
+    """A pattern, a folder or a file whose ending is unknown: the error points at it and names what reads it."""
+    where = f"s3://{LAKE}/{path}"
+    failed = on_sandbox.fails(f"SELECT *\nFROM '{where}'", QueryError)
+    assert failed.message == f"the name of {where.replace(chr(39) * 2, chr(39))} does not tell what format it has"
+    assert hint.format(*[where] * 3) in failed.hint
+    assert (failed.place.line, failed.place.column) == (2, 6)
+
+
+def test_a_table_over_files_takes_any_known_ending(on_sandbox, bucket):
+    """LOCATION reads .pq, and a pattern without an ending by what most of its files end in, if it is known."""
+    for name, number in (("p/a.pq", 1), ("p/b.pq", 2), ("q/README", 3)):
+        bucket(name, _as_parquet(pa.table({"a": [number]})))
+    for table, location in (("one", "p/a.pq"), ("all", "p/*"), ("folder", "p/")):
+        on_sandbox(f"CREATE TABLE \"{table}\" LOCATION 's3://{EMPTY}/{location}'")
+    assert rows(
+        on_sandbox('SELECT (SELECT sum(a) FROM one), (FROM "all" SELECT sum(a)), (FROM folder SELECT sum(a))')
+    ) == [(1, 3, 3)]
+    failed = on_sandbox.fails(f"CREATE TABLE q LOCATION 's3://{EMPTY}/q/*'", QueryError)
+    assert "no Parquet, CSV or JSON files" in failed.message
+
+
 def test_an_error_of_a_query_points_into_the_cell(on_sandbox):
     """Line and column are those of the cell, behind comments, other statements and letters of several bytes."""
     failed = on_sandbox.fails("SHOW TABLES; -- ä;\nSELECT 'ü' AS \"ö\",\n  nope FROM range(3)", QueryError)
