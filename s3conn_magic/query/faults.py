@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _NO_FILES = "No files found that match"
+_UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
 _NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist|No extension found .* file "(s3://.+?)";')
 _CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
@@ -46,7 +47,7 @@ def masked(message: str, sql: str) -> str:
 
 def visible_lines(message: str) -> str:
     """A message of several lines as one, with nothing that shows as something else."""
-    return visible("; ".join(line.strip() for line in message.split("\n") if line.strip()).replace("!; ", "; "))
+    return visible("; ".join(line.strip().removesuffix("!") for line in message.split("\n") if line.strip()))
 
 
 def _offset(sql: str, position: Any) -> int | None:
@@ -106,6 +107,8 @@ def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
 
 def _of_duckdb(said: dict[str, Any], sql: str, reading: Reading) -> S3ConnError:
     message = str(said["exception_message"])
+    if _UPPER_CASE.search(message):
+        return QueryError("the path of an object begins with s3:// in lower case")
     if _NO_FILES in message and reading.missing is not None:
         return reading.missing
     if extension := _EXTENSION.match(message):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from s3conn_magic.locations import Location
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.engine import Answer, Engine
 
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
+_MAKING = " (being made)"
 _HELD = """SELECT table_name FROM duckdb_tables()
-WHERE schema_name = 'main' AND database_name = current_database() ORDER BY table_oid"""
+WHERE schema_name = 'main' AND database_name = current_database() AND NOT ends_with(table_name, ?) ORDER BY table_oid"""
+_NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Tables:
 
     def discover(self) -> None:
         """Have the tables that the database holds, and no others."""
-        found = self._engine.database.execute(_HELD).fetchall()
+        found = self._engine.database.execute(_HELD, [_MAKING]).fetchall()
         self._tables = {name.casefold(): Table(name) for (name,) in found}
 
     def get(self, name: str) -> Table:
@@ -72,13 +76,34 @@ class Tables:
     def create_from(self, name: str, sql: str, columns: str | None = None) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
 
+        Args:
+            name: of the table.
+            sql: the query.
+            columns: names of the columns in parentheses, all with types or none.
+
         Raises:
             As `Engine.query`.
         """
         made = _unused(name)
-        answer = self._engine.execute(sql, f"CREATE TABLE {quoted(made)} {columns or ''} AS ")
+        if columns is None or _NAMES.fullmatch(columns):
+            answer = self._engine.execute(sql, f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS ")
+        else:
+            answer = self._typed(made, sql, columns)
         self._replace(name, made)
         return self._put(Table(name, answer.connections))
+
+    def _typed(self, made: str, sql: str, columns: str) -> Answer:
+        """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
+        try:
+            self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
+        except QueryError as error:
+            error.offset = None  # it is one in the columns, not in the query
+            raise
+        try:
+            return self._engine.execute(sql, f"INSERT INTO {quoted(made)} ")
+        except BaseException:
+            self._engine.database.execute(f"DROP TABLE {quoted(made)}")
+            raise
 
     def create_empty(self, name: str, columns: str | None = None) -> Table:
         """Make a table without rows; without columns, too, where none are given.
@@ -90,7 +115,7 @@ class Tables:
             self._forget(name)
             return self._put(Table(name, declared=True))
         made = _unused(name)
-        self._engine.execute(columns, f"CREATE TABLE {quoted(made)} ", parsed=False)
+        self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
         self._replace(name, made)
         return self._put(Table(name))
 
@@ -150,15 +175,24 @@ class Tables:
         return [f"{name} {kind}" for name, kind in found]
 
     def _replace(self, name: str, made: str) -> None:
-        """Give a table that was made whole its name; the one that had it goes."""
-        self._forget(name)
-        self._engine.database.execute(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(name)}")
+        """Give a table that was made whole its name, in one transaction with the end of the one that had it."""
+        database = self._engine.database
+        renamed = f"ALTER TABLE {quoted(made)} RENAME TO {quoted(name)}"
+        try:
+            database.execute(f"BEGIN TRANSACTION; {self._dropped(name)}; {renamed}; COMMIT")
+        except BaseException:
+            with suppress(Exception):  # it may be over already
+                database.execute("ROLLBACK")
+            raise
 
     def _forget(self, name: str) -> None:
+        self._engine.database.execute(self._dropped(name))
+
+    def _dropped(self, name: str) -> str:
+        """What drops a table, where there is one."""
         old = self._tables.get(name.casefold())
-        if old is not None and not old.declared:
-            kind = "TABLE" if old.location is None else "VIEW"
-            self._engine.database.execute(f"DROP {kind} IF EXISTS {quoted(old.name)}")
+        kind = "VIEW" if old is not None and old.location is not None else "TABLE"
+        return f"DROP {kind} IF EXISTS {quoted(old.name if old else name)}"
 
     def _put(self, table: Table) -> Table:
         self._tables[table.name.casefold()] = table
@@ -191,7 +225,7 @@ class Tables:
 
 def _unused(name: str) -> str:
     """The name of a table while it is made."""
-    return f"{name} (being made)"
+    return f"{name}{_MAKING}"
 
 
 def quoted(name: str) -> str:

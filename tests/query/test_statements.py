@@ -22,6 +22,7 @@ from s3conn_magic.errors import (
     ConnectionNotFoundError,
     ObjectNotFoundError,
     QueryError,
+    S3ConnError,
 )
 from s3conn_magic.sandbox.identities import EMPTY, LAKE
 from s3conn_magic.views.frames import S3Frame
@@ -183,6 +184,9 @@ def test_polars_frames_are_tables_too(on_sandbox):
         (f"FROM 's3://{LAKE}/nothing*.csv'", ObjectNotFoundError, "no object matches"),
         ("FROM 's3://no-such-bucket-here/x.csv'", BucketNotFoundError, "no-such-bucket-here"),
         (f"FROM 's3://nobody@{LAKE}/x.csv'", ConnectionNotFoundError, "nobody"),
+        (f"FROM 's3://nobody@{LAKE}/*.csv'", ConnectionNotFoundError, "nobody"),
+        ("FROM 's3://a b/x.csv'", S3ConnError, "a bucket's name has no white space"),
+        (f"FROM 'S3://{LAKE}/sales/orders.csv'", QueryError, "s3:// in lower case"),
         ("SELECT CAST('a secret' AS INT)", QueryError, "Could not convert string '…' to INT32"),
     ],
 )
@@ -306,6 +310,20 @@ def test_a_table_is_replaced_whole_or_not_at_all(on_sandbox):
     on_sandbox("CREATE OR REPLACE TABLE t (a INT)")
     assert on_sandbox("SHOW TABLES")["connections"].tolist() == [[]]
     on_sandbox("DROP CONNECTION lake")
+
+
+def test_a_query_fills_columns_that_are_declared(on_sandbox):
+    """Names alone, or names with types, before AS; a value that does not fit leaves no table."""
+    on_sandbox(
+        'CREATE TABLE named (x, "y z") AS SELECT 1, 2; CREATE TABLE typed (x BIGINT, y VARCHAR(9)) AS SELECT 1, 2'
+    )
+    assert on_sandbox("SHOW TABLES")["columns"].tolist() == [["x INTEGER", "y z INTEGER"], ["x BIGINT", "y VARCHAR"]]
+    assert rows(on_sandbox("FROM typed")) == [(1, "2")]
+    failed = on_sandbox.fails("CREATE OR REPLACE TABLE typed (x INT) AS\nSELECT 'no' || 'ne'", QueryError)
+    assert "Could not convert" in failed.message
+    on_sandbox.fails("CREATE TABLE other (x INTT) AS SELECT 1", QueryError)
+    assert rows(on_sandbox("FROM typed")) == [(1, "2")]
+    assert rows(on_sandbox("SELECT table_name FROM duckdb_tables() ORDER BY 1")) == [("named",), ("typed",)]
 
 
 def test_a_connection_with_tables_is_not_dropped(on_sandbox):
