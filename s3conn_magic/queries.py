@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.query.engine import Engine
-    from s3conn_magic.query.tables import Table
+    from s3conn_magic.query.kept import Table
 
 QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
@@ -44,8 +44,13 @@ class Queries:
         return self._engine
 
     def use_database(self, path: str) -> None:
-        """Keep tables in a file from here on, or in memory where the path is empty."""
+        """Keep tables in a file from here on, or in memory where the path is empty; those in it are there at once."""
+        before = self.table_names
         self.engine.use(path)
+        for name in before:
+            self._connections.release(plans.Usage("table", name))
+        for one in self.engine.tables:
+            self.depends(one)
 
     def _connection_of(self, name: str | None) -> Connection:
         """The connection of a path: the one it names, or what statements without USING go through."""

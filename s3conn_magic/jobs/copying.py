@@ -44,9 +44,9 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
     held = {one.name.casefold(): one for one in engine.tables}.get(run.job.plan.table.casefold())
-    if held is not None and held.location is not None:
-        hint = "Load into another table."
-        raise JobFailedError(f"the table {visible(held.name)} is over files, and takes no rows", hint=hint)
+    if held is not None and held.is_view:
+        hint, what = "Load into another table.", "over files" if held.location else "a view"
+        raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     _Copying(run, engine, outcome).run()

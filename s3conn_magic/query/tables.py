@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query.formats import ending_of, reader_of
+from s3conn_magic.query.kept import MAKING, Table, literal, quoted, tables_of
 from s3conn_magic.query.paths import Path, escaped
 
 if TYPE_CHECKING:
@@ -23,29 +23,7 @@ if TYPE_CHECKING:
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
-_MAKING = " (being made)"
-_HELD = """SELECT table_name FROM duckdb_tables()
-WHERE schema_name = 'main' AND database_name = current_database() AND NOT ends_with(table_name, ?) ORDER BY table_oid"""
 _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of the session.
-
-    Attributes:
-        name: as written when it was created.
-        connections: names of the connections that it depends on.
-        location: where its files are, or None when DuckDB holds its rows.
-        declared: whether it has no columns yet: what is loaded into it first gives it some.
-        created_at: UTC.
-    """
-
-    name: str
-    connections: tuple[str, ...] = ()
-    location: Location | None = None
-    declared: bool = False
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class Tables:
@@ -59,9 +37,8 @@ class Tables:
         return iter(self._tables.values())
 
     def discover(self) -> None:
-        """Have the tables that the database holds, and no others."""
-        found = self._engine.database.execute(_HELD, [_MAKING]).fetchall()
-        self._tables = {name.casefold(): Table(name) for (name,) in found}
+        """Have the tables and views that the database holds, and no others."""
+        self._tables = {one.name.casefold(): one for one in tables_of(self._engine.database)}
 
     def get(self, name: str) -> Table:
         """The table of that name.
@@ -89,8 +66,7 @@ class Tables:
             answer = self._engine.execute(sql, f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS ")
         else:
             answer = self._typed(made, sql, columns)
-        self._replace(name, made)
-        return self._put(Table(name, answer.connections))
+        return self._replace(Table(name, answer.connections), made)
 
     def _typed(self, made: str, sql: str, columns: str) -> Answer:
         """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
@@ -116,8 +92,7 @@ class Tables:
             return self._put(Table(name, declared=True))
         made = _unused(name)
         self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
-        self._replace(name, made)
-        return self._put(Table(name))
+        return self._replace(Table(name), made)
 
     def create_over(self, name: str, location: Location, connection: str) -> Table:
         """Make a table over the files at a location, which stay where they are.
@@ -130,7 +105,7 @@ class Tables:
         self._engine.query(f"{sql} LIMIT 0")
         self._forget(name)
         self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
-        return self._put(Table(name, (connection,), location))
+        return self._note(Table(name, (connection,), location, is_view=True))
 
     def drop(self, name: str) -> Table:
         """Forget a table.
@@ -147,7 +122,7 @@ class Tables:
         """Note that rows of more connections went into a table, which has columns now."""
         old = self._tables.get(name.casefold()) or Table(name)
         together = tuple(dict.fromkeys((*old.connections, *connections)))
-        return self._put(replace(old, connections=together, declared=False))
+        return self._note(replace(old, connections=together, declared=False))
 
     def rename_connection(self, old: str, new: str) -> None:
         """Have the tables that depend on a connection find it under another name."""
@@ -155,14 +130,14 @@ class Tables:
             if old not in one.connections:
                 continue
             names = tuple(new if name == old else name for name in one.connections)
-            self._tables[one.name.casefold()] = replace(one, connections=names)
             if one.location is not None:
                 source = self._source(Path(new, one.location))
                 self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
+            self._note(replace(one, connections=names))
 
     def rows(self, table: Table) -> int | None:
-        """How many rows DuckDB holds; None of a table over files."""
-        if table.location is not None:
+        """How many rows DuckDB holds; None of a table over files, or another view."""
+        if table.is_view:
             return None
         if table.declared:
             return 0
@@ -174,25 +149,30 @@ class Tables:
         found = self._engine.database.execute(_COLUMNS, [table.name]).fetchall()
         return [f"{name} {kind}" for name, kind in found]
 
-    def _replace(self, name: str, made: str) -> None:
-        """Give a table that was made whole its name, in one transaction with the end of the one that had it."""
+    def _replace(self, table: Table, made: str) -> Table:
+        """Give what was made whole its name, in one transaction with the end of the table that had it."""
         database = self._engine.database
-        renamed = f"ALTER TABLE {quoted(made)} RENAME TO {quoted(name)}"
+        renamed = f"ALTER TABLE {quoted(made)} RENAME TO {quoted(table.name)}"
         try:
-            database.execute(f"BEGIN TRANSACTION; {self._dropped(name)}; {renamed}; COMMIT")
+            database.execute(f"BEGIN TRANSACTION; {self._dropped(table.name)}; {renamed}; {table.noted()}; COMMIT")
         except BaseException:
             with suppress(Exception):  # it may be over already
                 database.execute("ROLLBACK")
             raise
+        return self._put(table)
 
     def _forget(self, name: str) -> None:
         self._engine.database.execute(self._dropped(name))
 
     def _dropped(self, name: str) -> str:
         """What drops a table, where there is one."""
-        old = self._tables.get(name.casefold())
-        kind = "VIEW" if old is not None and old.location is not None else "TABLE"
-        return f"DROP {kind} IF EXISTS {quoted(old.name if old else name)}"
+        old = self._tables.get(name.casefold()) or Table(name)
+        return f"DROP {old.kind} IF EXISTS {quoted(old.name)}"
+
+    def _note(self, table: Table) -> Table:
+        if table != self._tables.get(table.name.casefold()) and (noted := table.noted()):
+            self._engine.database.execute(noted)
+        return self._put(table)
 
     def _put(self, table: Table) -> Table:
         self._tables[table.name.casefold()] = table
@@ -225,14 +205,4 @@ class Tables:
 
 def _unused(name: str) -> str:
     """The name of a table while it is made."""
-    return f"{name}{_MAKING}"
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
+    return f"{name}{MAKING}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -350,3 +351,25 @@ def test_tables_follow_their_connection(on_sandbox, sandbox):
     replacing = create("pond", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False)
     on_sandbox(replacing.replace("CREATE", "CREATE OR REPLACE"))
     assert on_sandbox("SELECT count(*) AS n FROM orders")["n"][0] == count
+
+
+def test_tables_of_a_file_are_there_in_the_next_kernel(on_sandbox, sandbox, tmp_path):
+    """With SET DATABASE tables keep their files' place and their connections; a view of somebody else is left alone."""
+    file = tmp_path / "tables.duckdb"
+    with duckdb.connect(str(file)) as database:
+        database.execute("CREATE VIEW theirs AS SELECT 5 AS five; COMMENT ON VIEW theirs IS 'mine'")
+    on_sandbox(f"SET DATABASE = '{file}'; CREATE TABLE kept AS SELECT * FROM {ONE}")
+    on_sandbox(f"CREATE TABLE orders LOCATION 's3://{LAKE}/sales/orders.csv'; CREATE TABLE plain AS SELECT 1 AS a")
+    on_sandbox("ALTER S3 CONNECTION lake RENAME TO pond")
+    on_sandbox.session.close()
+    run = Statements()
+    run(f"SET DATABASE = '{file}'")
+    shown = run("SHOW TABLES").set_index("name")
+    assert shown["connections"].to_dict() == {"theirs": [], "kept": ["pond"], "orders": ["pond"], "plain": []}
+    assert shown["location"].dropna().to_dict() == {"orders": f"s3://{LAKE}/sales/orders.csv"}
+    run(create("pond", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    assert set(run.fails("DROP CONNECTION pond", ConnectionInUseError).usages) == {"kept", "orders"}
+    assert run("SELECT count(*) AS n FROM orders JOIN theirs ON true")["n"][0] == 1500
+    run("CREATE OR REPLACE TABLE orders AS SELECT 2 AS b; DROP CONNECTION pond CASCADE")
+    assert set(run("SHOW TABLES")["name"]) == {"plain", "orders", "theirs"}
+    run.session.close()
