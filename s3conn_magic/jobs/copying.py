@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from s3conn_magic.query.engine import Engine
 
 _AHEAD = 16
+# DuckDB's arguments of read_csv are not those of a job.
+_ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
 
 
@@ -144,7 +147,8 @@ class _Copying:
             self._failed(one, error)
 
     def _failed(self, one: Candidate, error: S3ConnError) -> None:
-        said = f"{error.message} {error.hint}".strip() if error.hint else error.message
+        said = _ADVICE.sub("", error.message)
+        said = f"{said.rstrip('.')}. {error.hint}" if error.hint else said
         failure = Failure(self._run.number, datetime.now(UTC), one.location.uri, one.etag, said)
         self._run.job.failures.append(failure)
         self._outcome.fail(failure)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from s3conn_magic.query.reading import Reading
 
 _STAGED = "s3conn_magic_rows"
+_UNEVEN = "not possible to automatically detect the CSV parsing dialect"
 _SMALL = 4 * 1024 * 1024
 # What fails so fails for the other objects, too.
 HOPELESS = (CredentialsError, ConnectionNotFoundError)
@@ -127,7 +128,16 @@ class Parser:
         except (duckdb.ConversionException, duckdb.InvalidInputException):
             if not text or self.reading.failure or self.reading.stopped:
                 raise
-        return take(scan(found, whole=True))
+        try:
+            return take(scan(found, whole=True))
+        except duckdb.InvalidInputException as error:
+            if _UNEVEN not in str(error) or self.reading.failure or self.reading.stopped:
+                raise
+        delimiter = found.content.get("DELIMITER", "\t")
+        raise QueryError(
+            f"not all records have the same number of fields by the delimiter {delimiter!r}, or a quote is not closed",
+            hint="CONTENT_TYPE = (TYPE = CSV DELIMITER = …) says another one; SPLIT_LINES loads lines as they are.",
+        )
 
     def _check_header(self, found: Source) -> None:
         """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""

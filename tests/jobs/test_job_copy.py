@@ -153,6 +153,25 @@ def test_content_types_are_read_as_they_say(moto_lake: Lake, case: str):
     assert rows_of(run) == sorted(expected * 2)
 
 
+def test_no_record_of_a_csv_is_passed_over(moto_lake: Lake):
+    """Uneven records, a title above the names and an open quote fail; what looks like a comment is a record."""
+    moto_lake.put(
+        uneven__csv="a,b\n1,2\n3\n4,5,6\n",
+        title__csv="Report\n\na,b\n1,2\n",
+        late__csv="a,b\n" + "1,2\n" * 30_000 + "3\n",
+        comment__csv="a,b\n#1,x\n#2,y\n",
+        other__csv='a;b\n"1;2";z\n',
+        piped__csv="a|b\n3,5|z\n",
+    )
+    run = moto_lake.session()
+    assert "Loaded 3 objects (4 rows" in str(run(_copy(moto_lake, "CONTENT_TYPE = CSV")))
+    assert rows_of(run, what="a, b") == [("#1", "x"), ("#2", "y"), ("1;2", "z"), ("3,5", "z")]
+    errors = run("SHOW JOB j ERRORS").set_index("location")["error"]
+    assert len(errors) == 3
+    assert errors.str.contains("same number of fields by the delimiter ','").all()
+    assert errors.str.contains("SPLIT_LINES loads lines").all()
+
+
 def test_formats_are_told_by_content(moto_lake: Lake):
     """AUTO needs neither a suffix nor a content type; ORC and zstd are read, and what is none of them is refused."""
     sink = io.BytesIO()
