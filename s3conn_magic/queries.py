@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
     from s3conn_magic.query.kept import Table
+    from s3conn_magic.query.reading import Reading
 
 QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
@@ -80,6 +83,20 @@ class Queries:
             failure = error.at(plan.place() if at is None or locate is None else locate(at))
         failure.__cause__ = failure.__context__ = None
         raise failure
+
+    def run(self, plan: QueryPlan, report: Callable[[Progress], None] | None) -> Any:
+        """The result of one plan; `report` is told what its query reads."""
+        if report is None or not isinstance(plan, _WITH_TEXT):
+            return self.execute(plan)
+        from s3conn_magic.listing import Progress
+
+        began = time.monotonic()
+
+        def watch(reading: Reading) -> None:
+            report(Progress(0, reading.bytes, reading.requests, time.monotonic() - began, unit=""))
+
+        with self.engine.watched(watch):
+            return self.execute(plan)
 
     @singledispatchmethod
     def execute(self, plan: QueryPlan) -> Any:

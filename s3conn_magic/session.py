@@ -137,7 +137,8 @@ class Session:
 
     @execute.register
     def _queries(self, plan: QueryPlan) -> Any:
-        return self.queries.execute(plan)
+        with self._progress_view() as report:
+            return self.queries.run(plan, report)
 
     # Connections
 

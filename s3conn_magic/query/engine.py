@@ -82,6 +82,7 @@ class Engine:
         self._path = ""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
+        self._watch: Callable[[Reading], None] | None = None
         self.tables = Tables(self)
 
     @property
@@ -197,6 +198,15 @@ class Engine:
             table = self._guarded(work, sql, before, reading)
             return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
 
+    @contextmanager
+    def watched(self, watch: Callable[[Reading], None] | None) -> Iterator[None]:
+        """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
+        before, self._watch = self._watch, watch
+        try:
+            yield
+        finally:
+            self._watch = before
+
     def close(self) -> None:
         """Let go of the database and its tables."""
         with self._lock:
@@ -275,7 +285,9 @@ class Engine:
             while not done.done():
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
-        except KeyboardInterrupt:
+                if self._watch is not None:
+                    self._watch(reading)
+        except BaseException:
             if not done.cancel():
                 self._stop(done, reading)
             raise

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import signal
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,23 @@ def test_content_types_are_read_as_they_say(moto_lake: Lake, case: str):
     run = moto_lake.session()
     run(_copy(moto_lake, f"CONTENT_TYPE = {said}"))
     assert rows_of(run) == sorted(expected * 2)
+
+
+def test_jobs_and_queries_tell_how_far_they_are(moto_lake: Lake):
+    """The last of what is told are all objects and bytes; SET PROGRESS = FALSE silences them."""
+    moto_lake.put(a__csv="n\n1\n", b__csv="n\n2\n")
+    run, seen = moto_lake.session(), []
+    run.session._progress = lambda: nullcontext(seen.append)
+    where = f"s3://{moto_lake.bucket}"
+    run(_copy(moto_lake))
+    assert (seen[-1].keys, seen[-1].unit, seen[-1].bytes, seen[-1].fraction) == (2, "objects", 8, 1.0)
+    run(f"CREATE JOB k AS INSERT INTO S3 lake LOCATION = '{where}/out/' FILE_FORMAT = CSV SELECT n FROM t")
+    assert (seen[-1].unit, seen[-1].bytes) == ("", 4)
+    read = run(f"SELECT * FROM '{where}/in/*.csv'").attrs["read"]
+    assert (seen[-1].requests, seen[-1].bytes) == (read["requests"], read["bytes"])
+    told = len(seen)
+    run("SET PROGRESS = FALSE; RUN JOB k")
+    assert len(seen) == told
 
 
 def test_no_record_of_a_csv_is_passed_over(moto_lake: Lake):
