@@ -224,16 +224,22 @@ class Loader(Parser):
     def _insert(self, table: Table, rows: str, where: str) -> int:
         select = self._select(rows)
         described = self.database.execute(f"DESCRIBE {select}").fetchall()
-        table.fit({name: kind for name, kind, *_ in described})
+        columns = {name: kind for name, kind, *_ in described}
+        # An object that was written from such a table has the column, too.
+        origin, own = identifier(OBJECT_COLUMN), columns.pop(OBJECT_COLUMN, None)
+        every = f"* EXCLUDE ({origin})" if own else "*"
+        table.fit(columns)
         ((count,),) = self.database.execute(
-            f"INSERT INTO {table.sql} BY NAME SELECT *, {where} AS {identifier(OBJECT_COLUMN)} FROM ({select})"  # noqa: S608
+            f"INSERT INTO {table.sql} BY NAME SELECT {every}, {where} AS {origin} FROM ({select})"  # noqa: S608
         ).fetchall()
         return int(count)
 
     def _select(self, rows: str) -> str:
         """The columns of an object that are loaded."""
-        described = self.database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()  # noqa: S608 - as below
         made = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
+        if not made and not self.job.option("EXCLUDE_COLUMNS"):
+            return f"SELECT * FROM {rows}"  # noqa: S608 - as below
+        described = self.database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()  # noqa: S608 - as below
         excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in made}
         kept = [
             identifier(name)

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import signal
+import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import rows_of
 from pyarrow import orc
+from recording import Reply, Request, passing_to, recording
 
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -169,6 +171,38 @@ def test_jobs_and_queries_tell_how_far_they_are(moto_lake: Lake):
     told = len(seen)
     run("SET PROGRESS = FALSE; RUN JOB k")
     assert len(seen) == told
+
+
+def test_what_a_job_wrote_of_such_a_table_is_loaded_again(moto_lake: Lake):
+    """The column that says where rows are from says it of the object that was loaded last."""
+    moto_lake.put(a__csv="n\n1\n")
+    run = moto_lake.session()
+    run(_copy(moto_lake))
+    run(f"CREATE JOB k AS INSERT INTO S3 lake LOCATION = 's3://{moto_lake.bucket}/out/' SELECT * FROM t")
+    run(f"CREATE JOB l AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/out/' INTO u")
+    assert rows_of(run, "u", "*") == [(1, f"s3://{moto_lake.bucket}/out/k.parquet")]
+
+
+def test_the_next_objects_are_asked_for_while_one_is_loaded(moto_lake: Lake):
+    """Four objects are four requests, and none is answered before all of them are there."""
+    moto_lake.put(a__csv="n\n1\n", b__csv="n\n2\n", c__csv="n\n3\n", d__csv="n\n4\n")
+    together, ask = threading.Barrier(4), passing_to(moto_lake.endpoint)
+
+    def answer(request: Request) -> Reply:
+        if request.path.endswith(".csv"):
+            together.wait(60)
+        return ask(request)
+
+    with recording(answer) as wire:
+        run = moto_lake.session(moto_lake.connect.replace("lake", "slow").replace(moto_lake.endpoint, wire.endpoint))
+        run(_copy(moto_lake).replace("S3 lake", "S3 slow"))
+    assert rows_of(run) == [(1,), (2,), (3,), (4,)]
+    assert sorted(one.path[-5:] for one in wire.requests if one.path.endswith(".csv")) == [
+        "a.csv",
+        "b.csv",
+        "c.csv",
+        "d.csv",
+    ]
 
 
 def test_no_record_of_a_csv_is_passed_over(moto_lake: Lake):
