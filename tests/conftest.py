@@ -65,16 +65,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
-    """An S3 server that is not moto, one for each worker."""
+    """An S3 server that is not moto, one for each worker: write to it by S3, and clean up."""
     server = RcloneServer.start(tmp_path_factory.mktemp("rclone") / "buckets")
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def written_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
-    """The same for tests that write by S3 alone, one for each worker: add no files to its folder while it runs."""
-    server = RcloneServer.start(tmp_path_factory.mktemp("written") / "buckets", remembers="5m")
     yield server
     server.stop()
 

@@ -19,7 +19,7 @@ def executed(request, tmp_path_factory):
     """The notebook after its last cell, and the secret that it was given."""
     notebook, secret = nbformat.read(NOTEBOOK, as_version=4), ADMIN.secret_access_key.reveal()
     if request.param == "rclone":
-        server = request.getfixturevalue("written_server")
+        server = request.getfixturevalue("rclone_server")
         secret = server.keys.secret_access_key.reveal()
         (setup,) = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", ())]
         given = {"key_id": server.keys.access_key_id, "secret": secret, "endpoint": server.endpoint}

@@ -48,6 +48,19 @@ def test_fsspec_opens_by_options_and_by_the_filesystem(handed):
     assert (handed.folder / "fsspec" / "one.txt").read_bytes() == b"one"
 
 
+def test_files_begin_with_the_buckets(handed):
+    """Without a bucket the filesystem shows the buckets, or the display filters, as folders that can be entered."""
+    files = handed.connection.fsspec()
+    for top in ("", "/", "s3://"):
+        assert files.isdir(top)
+        assert BUCKET in files.ls(top, detail=False)
+    assert f"{BUCKET}/table.csv" in files.ls(
+        files.ls("")[files.ls("", detail=False).index(BUCKET)]["name"], detail=False
+    )
+    handed.alter(f"SET PATH_DISPLAY_FILTERS = ('s3://{BUCKET}/a/', 's3://other')")
+    assert files.ls("", detail=False) == [f"{BUCKET}/a", "other"]
+
+
 def test_dask_reads_and_writes(handed):
     """storage_options("dask") serve dask.dataframe in threads; a folder's trailing slash makes no second one."""
     options = handed.connection.storage_options("dask")
