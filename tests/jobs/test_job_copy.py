@@ -359,19 +359,23 @@ def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: py
 
 
 def test_a_killed_kernel_leaves_whole_objects_only(moto_lake: Lake, nursery: Nursery, tmp_path: Path):
-    """With a DATABASE file, the next kernel finds every object whole or not at all, and loads the rest exactly once."""
-    moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcdef"})
+    """Killed at ten points, the next kernel finds every object whole or not at all, and loads the rest exactly once."""
+    moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcdefgh"})
     file = tmp_path / "lake.duckdb"
     database = f"SET DATABASE = '{file}';"
-    points = [("object", 1), ("object", 3), ("object", 2), ("end", 0)]
+    requests, objects = [("request", at) for at in (1, 2, 4)], [("object", at) for at in (1, 3, 2, 1, 2, 3)]
     counts: list[dict[int, int]] = []
-    for point in points:
+    for point in (*objects[:3], *requests, *objects[3:], ("end", 0)):
         nursery.kill(database + moto_lake.connect, _copy(moto_lake), *point)
         counts.append(_counted(file))
-    assert counts == [{}, {100: 2}, {100: 3}, {100: 6}]
+    assert all(set(one) <= {100} for one in counts)
+    loaded = [sum(one.values()) for one in counts]
+    assert loaded[:3] == [0, 2, 3]
+    assert loaded == sorted(loaded)
+    assert loaded[-1] == 8
     run = moto_lake.session(database.rstrip(";"))
     assert "nothing new" in str(run(_copy(moto_lake)))
-    assert rows_of(run, what="count(*)", order="1") == [(600,)]
+    assert rows_of(run, what="count(*)", order="1") == [(800,)]
 
 
 def _counted(file: Path) -> dict[int, int]:
