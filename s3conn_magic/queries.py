@@ -119,7 +119,10 @@ class Queries:
     def _create(self, plan: plans.CreateTable) -> Message:
         made: Table = self._located(plan, lambda: self._made(plan))
         self.depends(made)
-        return Message(f"The table {made.name} was {'replaced' if plan.replace else 'created'}.")
+        notes = [f"The table {made.name} was {'replaced' if plan.replace else 'created'}."]
+        notes += [made.note] if made.note else []
+        notes += [f'Queries write it "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
+        return Message(" ".join(notes))
 
     def _made(self, plan: plans.CreateTable) -> Table:
         tables = self.engine.tables

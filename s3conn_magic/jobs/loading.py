@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifi
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.ranged import Pinned
 from s3conn_magic.query.faults import translate
+from s3conn_magic.query.kept import transaction
 from s3conn_magic.query.ranges import RangedObject
 from s3conn_magic.query.readable import ReadableFile
 
@@ -210,7 +211,7 @@ class Loader(Parser):
         return self._scanned(found, lambda rows: self._write(one, rows, replace=replace))
 
     def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
-        with _transaction(self.database):
+        with transaction(self.database):
             table = Table(self.database, self.table)
             where = quoted(one.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
@@ -265,21 +266,3 @@ def _opened(file: Any, compression: str) -> Iterator[Any]:
 
     with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression) as stream:
         yield stream
-
-
-@contextmanager
-def _transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All that a block does, or nothing of it."""
-    import duckdb
-
-    database.execute("BEGIN TRANSACTION")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
-        for _ in range(3):
-            with suppress(duckdb.Error):
-                database.execute("ROLLBACK")
-                break
-        raise

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
+_PARAMETER = 'syntax error at or near "$"'
 _NO_FILES = "No files found that match"
 _UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
@@ -32,6 +33,8 @@ def refused(sql: str, message: str, position: Any) -> QueryError:
     """
     error = QueryError(_CANDIDATE.sub("", masked(message, sql)))
     error.offset = _offset(sql, position)
+    if message.startswith(_PARAMETER):
+        error.hint = "$name is a value: as a path it stands in a function, such as FROM read_parquet($name)."
     return error
 
 

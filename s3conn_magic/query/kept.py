@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
 MAKING = " (being made)"
@@ -35,6 +38,7 @@ class Table:
         is_view: whether every query reads it afresh: one over files, or a view that was in the database before.
         comment: what the database says of it that is not ours.
         created_at: UTC.
+        note: what to say of it when it was made.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Table:
     is_view: bool = False
     comment: str = ""
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    note: str = field(default="", compare=False)
 
     @property
     def kind(self) -> str:
@@ -82,3 +87,21 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that a block does, or nothing of it."""
+    import duckdb
+
+    database.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
+        for _ in range(3):
+            with suppress(duckdb.Error):
+                database.execute("ROLLBACK")
+                break
+        raise

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query.formats import ending_of, reader_of
-from s3conn_magic.query.kept import MAKING, Table, literal, quoted, tables_of
+from s3conn_magic.query.kept import MAKING, Table, literal, quoted, tables_of, transaction
 from s3conn_magic.query.paths import Path, escaped
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
+_RESERVED = """SELECT 1 FROM duckdb_keywords()
+WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_function')"""
 _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
@@ -101,11 +102,12 @@ class Tables:
             QueryError: there are none that can be read.
             S3ConnError: it could not be listed or read.
         """
-        sql = f"FROM {self._source(Path(connection, location))}"
+        source, note = self._source(Path(connection, location))
+        sql = f"FROM {source}"
         self._engine.query(f"{sql} LIMIT 0")
         self._forget(name)
         self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
-        return self._note(Table(name, (connection,), location, is_view=True))
+        return self._note(Table(name, (connection,), location, is_view=True, note=note))
 
     def drop(self, name: str) -> Table:
         """Forget a table.
@@ -126,14 +128,19 @@ class Tables:
 
     def rename_connection(self, old: str, new: str) -> None:
         """Have the tables that depend on a connection find it under another name."""
-        for one in list(self):
-            if old not in one.connections:
-                continue
-            names = tuple(new if name == old else name for name in one.connections)
-            if one.location is not None:
-                source = self._source(Path(new, one.location))
-                self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
-            self._note(replace(one, connections=names))
+        renamed = [
+            replace(one, connections=tuple(new if name == old else name for name in one.connections))
+            for one in self
+            if old in one.connections
+        ]
+        with transaction(self._engine.database):
+            for one in renamed:
+                if one.location is not None:
+                    source, _ = self._source(Path(new, one.location))
+                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
+                self._engine.database.execute(one.noted())
+        for one in renamed:
+            self._put(one)
 
     def rows(self, table: Table) -> int | None:
         """How many rows DuckDB holds; None of a table over files, or another view."""
@@ -144,6 +151,10 @@ class Tables:
         ((count,),) = self._engine.database.execute(f"FROM {quoted(table.name)} SELECT count(*)").fetchall()
         return int(count)
 
+    def is_reserved(self, name: str) -> bool:
+        """Whether a name is a word of SQL, which queries write in double quotes."""
+        return bool(self._engine.database.execute(_RESERVED, [name]).fetchall())
+
     def columns(self, table: Table) -> list[str]:
         """Name and type of each column."""
         found = self._engine.database.execute(_COLUMNS, [table.name]).fetchall()
@@ -152,22 +163,14 @@ class Tables:
     def _replace(self, table: Table, made: str) -> Table:
         """Give what was made whole its name, in one transaction with the end of the table that had it."""
         database = self._engine.database
-        renamed = f"ALTER TABLE {quoted(made)} RENAME TO {quoted(table.name)}"
-        try:
-            database.execute(f"BEGIN TRANSACTION; {self._dropped(table.name)}; {renamed}; {table.noted()}; COMMIT")
-        except BaseException:
-            with suppress(Exception):  # it may be over already
-                database.execute("ROLLBACK")
-            raise
+        with transaction(database):
+            self._forget(table.name)
+            database.execute(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(table.name)}; {table.noted()}")
         return self._put(table)
 
     def _forget(self, name: str) -> None:
-        self._engine.database.execute(self._dropped(name))
-
-    def _dropped(self, name: str) -> str:
-        """What drops a table, where there is one."""
         old = self._tables.get(name.casefold()) or Table(name)
-        return f"DROP {old.kind} IF EXISTS {quoted(old.name)}"
+        self._engine.database.execute(f"DROP {old.kind} IF EXISTS {quoted(old.name)}")
 
     def _note(self, table: Table) -> Table:
         if table != self._tables.get(table.name.casefold()) and (noted := table.noted()):
@@ -178,29 +181,30 @@ class Tables:
         self._tables[table.name.casefold()] = table
         return table
 
-    def _source(self, path: Path) -> str:
-        """What stands behind FROM for the files at a path."""
+    def _source(self, path: Path) -> tuple[str, str]:
+        """What stands behind FROM for the files at a path, and what to say of files that it leaves out."""
         where = literal(f"s3://{path.text}")
         if reader := reader_of(path.location.key):
-            return f"{reader}({where})"
+            return f"{reader}({where})", ""
         if path.has_wildcard:
-            reader, _ = self._format(path, self._engine.filesystem.glob(path.text))
-            return f"{reader}({where})"
+            reader, _, _ = self._format(path, self._engine.filesystem.glob(path.text))
+            return f"{reader}({where})", ""
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        reader, ending = self._format(path, self._engine.filesystem.find(folder))
+        reader, ending, left = self._format(path, self._engine.filesystem.find(folder))
         files = literal(f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}")
-        return f"{reader}({files}, union_by_name = true)"
+        note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
+        return f"{reader}({files}, union_by_name = true)", note
 
-    def _format(self, path: Path, names: Sequence[str]) -> tuple[str, str]:
-        """The reader for files at a location, and what their names end in: what most of them do."""
+    def _format(self, path: Path, names: Sequence[str]) -> tuple[str, str, int]:
+        """The reader for files at a location, what their names end in (what most do), and how many end otherwise."""
         endings = Counter(ending_of(name) for name in names if reader_of(name))
         if not endings:
             raise QueryError(
                 f"there are no Parquet, CSV or JSON files at {visible(path.location.uri)}",
                 hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
             )
-        ((ending, _),) = endings.most_common(1)
-        return str(reader_of(ending)), ending
+        ((ending, count),) = endings.most_common(1)
+        return str(reader_of(ending)), ending, len(names) - count
 
 
 def _unused(name: str) -> str:

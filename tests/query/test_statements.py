@@ -168,6 +168,7 @@ def test_python_frames_are_tables_by_their_names(on_sandbox):
     failed = on_sandbox.fails("SELECT 1 FROM word", QueryError)
     assert failed.hint == "The Python variable word is a str, which is no table."
     assert "is not defined" in on_sandbox.fails("SELECT $nothing", QueryError).message
+    assert "read_parquet($name)" in on_sandbox.fails("FROM $word", QueryError).hint
 
 
 def test_polars_frames_are_tables_too(on_sandbox):
@@ -218,14 +219,17 @@ def test_a_name_that_tells_no_format_is_said_what_to_do_about(on_sandbox, path, 
 
 
 def test_a_table_over_files_takes_any_known_ending(on_sandbox, bucket):
-    """LOCATION reads .pq, and a pattern without an ending by what most of its files end in, if it is known."""
+    """LOCATION reads .pq, a pattern by what its files end in, and a folder by most of them, and says what is left."""
     for name, number in (("p/a.pq", 1), ("p/b.pq", 2), ("q/README", 3)):
         bucket(name, _as_parquet(pa.table({"a": [number]})))
-    for table, location in (("one", "p/a.pq"), ("all", "p/*"), ("folder", "p/")):
-        on_sandbox(f"CREATE TABLE \"{table}\" LOCATION 's3://{EMPTY}/{location}'")
-    assert rows(
-        on_sandbox('SELECT (SELECT sum(a) FROM one), (FROM "all" SELECT sum(a)), (FROM folder SELECT sum(a))')
-    ) == [(1, 3, 3)]
+    bucket("p/c.csv", b"a\n4\n")
+    said = [
+        str(on_sandbox(f"CREATE TABLE {table} LOCATION 's3://{EMPTY}/{location}'"))
+        for table, location in (("one", "p/a.pq"), ("several", "p/?.p*"), ("folder", "p/"))
+    ]
+    assert said[2] == "The table folder was created. It reads the .pq files; 1 with another ending are left out."
+    sums = [on_sandbox(f"SELECT sum(a) AS s FROM {table}")["s"][0] for table in ("one", "several", "folder")]
+    assert sums == [1, 3, 3]
     failed = on_sandbox.fails(f"CREATE TABLE q LOCATION 's3://{EMPTY}/q/*'", QueryError)
     assert "no Parquet, CSV or JSON files" in failed.message
 
@@ -315,6 +319,8 @@ def test_a_table_is_replaced_whole_or_not_at_all(on_sandbox):
 
 def test_a_query_fills_columns_that_are_declared(on_sandbox):
     """Names alone, or names with types, before AS; a value that does not fit leaves no table."""
+    assert str(on_sandbox("CREATE TABLE order AS SELECT 1")).endswith('Queries write it "order".')
+    on_sandbox("DROP TABLE order")
     on_sandbox(
         'CREATE TABLE named (x, "y z") AS SELECT 1, 2; CREATE TABLE typed (x BIGINT, y VARCHAR(9)) AS SELECT 1, 2'
     )
@@ -351,6 +357,21 @@ def test_tables_follow_their_connection(on_sandbox, sandbox):
     replacing = create("pond", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False)
     on_sandbox(replacing.replace("CREATE", "CREATE OR REPLACE"))
     assert on_sandbox("SELECT count(*) AS n FROM orders")["n"][0] == count
+
+
+def test_a_connection_whose_tables_cannot_be_read_keeps_its_name(on_sandbox, sandbox):
+    """RENAME makes views anew; where one of them can't be, nothing has changed."""
+    ask, shut = passing_to(sandbox.endpoint), []
+    with recording(lambda one: error(403, "AccessDenied") if shut else ask(one)) as recorder:
+        on_sandbox(create("door", keys=sandbox.admin, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        for name in ("orders", "customers"):
+            on_sandbox(f"CREATE TABLE {name} LOCATION 's3://{LAKE}/sales/{name}.csv' USING door")
+        shut.append(True)
+        on_sandbox.fails("ALTER S3 CONNECTION door RENAME TO gate", AccessDeniedError)
+        shut.clear()
+        assert on_sandbox.connections == ["lake", "door"]
+        assert on_sandbox("SELECT count(*) AS n FROM orders, customers")["n"][0] == 1500 * 250
+        assert on_sandbox.fails("DROP CONNECTION door", ConnectionInUseError).usages == ("orders", "customers")
 
 
 def test_tables_of_a_file_are_there_in_the_next_kernel(on_sandbox, sandbox, tmp_path):
