@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _STAGED = "s3conn_magic_rows"
 _UNEVEN = "not possible to automatically detect the CSV parsing dialect"
 _SMALL = 4 * 1024 * 1024
+_BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
 HOPELESS = (CredentialsError, ConnectionNotFoundError)
 _Taken = TypeVar("_Taken")
@@ -77,10 +78,16 @@ class Parser:
         return self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
 
     def prefetch(self, ones: Sequence[Candidate]) -> None:
-        """Ask for small objects that will be read next, and do not wait."""
-        for one in ones:
+        """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
+
+        Args:
+            ones: the object that is read now, and those behind it.
+        """
+        for at, one in enumerate(ones):
             if 0 < one.size <= _SMALL:
                 self.pin(one).prefetch([(0, one.size)])
+            elif at == 1 and not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
+                self.pin(one).prefetch([(0, _BEGINNING)])
 
     def release(self, one: Candidate) -> None:
         """Let go of what was read of it."""
