@@ -236,7 +236,7 @@ class Loader(Parser):
         # An object that was written from such a table has the column, too.
         origin, own = identifier(OBJECT_COLUMN), columns.pop(OBJECT_COLUMN, None)
         every = f"* EXCLUDE ({origin})" if own else "*"
-        table.fit(columns)
+        table.fit(columns, f"({select})")
         ((count,),) = self.database.execute(
             f"INSERT INTO {table.sql} BY NAME SELECT {every}, {where} AS {origin} FROM ({select})"  # noqa: S608
         ).fetchall()

@@ -90,16 +90,19 @@ def test_a_value_that_does_not_fit_far_behind_the_beginning_is_loaded(moto_lake:
 
 
 def test_columns_get_as_wide_as_the_objects_need_and_no_value_is_rounded(moto_lake: Lake):
-    """New columns are added, numbers and dates widened; text for a number is refused, and named."""
+    """New columns are added, numbers and dates widened; text for a number, and what would be rounded, is refused."""
     moto_lake.put(a__csv="n,d\n1,2026-01-01\n")
     run = moto_lake.session()
     run(_copy(moto_lake))
     moto_lake.put(b__csv="n,d\n1.5,2026-01-02 10:00:00\n", c__csv="n,extra\n2,x\n", d__csv="n\nmany\n")
+    moto_lake.put(e__csv=f"big\n{2**53 + 1}\n", f__csv="big\n0.5\n", g__csv=f"n\n{2**53 + 1}\n")
     said = str(run("RUN JOB j"))
     assert "the column n is VARCHAR in the object, and DOUBLE in the table" in said
     noon = datetime(2026, 1, 2, 10)  # noqa: DTZ001 - DuckDB's type without a zone
     first = datetime(2026, 1, 1)  # noqa: DTZ001
-    assert rows_of(run, what="n, d, extra") == [(1.0, first, None), (1.5, noon, None), (2.0, None, "x")]
+    rounded = run("SHOW JOB j ERRORS").query("error.str.contains('would round them')")
+    assert [one[-5:] for one in rounded["location"]] == ["g.csv", "f.csv"]
+    assert rows_of(run, what="n, d, extra")[:3] == [(1.0, first, None), (1.5, noon, None), (2.0, None, "x")]
 
 
 def test_a_table_that_was_made_before_gets_the_rows(moto_lake: Lake):
