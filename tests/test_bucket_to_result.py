@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from boto_clients import client
 from nbclient import NotebookClient
 
 from s3conn_magic.sandbox.identities import ADMIN
@@ -29,7 +30,10 @@ def executed(request, tmp_path_factory):
     for cell in notebook.cells:
         if "setup" in cell.metadata.get("tags", ()):
             cell.source = ""
-    return notebook, secret
+    yield notebook, secret
+    if request.param == "rclone":
+        key = "revenue/write_revenue.parquet"
+        client("s3", server.endpoint, server.keys).delete_object(Bucket="acme-empty", Key=key)
 
 
 def _shown(notebook, beginning):
