@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(rclone_server) -> Iterator[tuple[Recorder, Path]]:
     """A server before rclone that keeps the requests; a bucket with a table as Parquet and as CSV."""
     s3 = client("s3", rclone_server.endpoint, rclone_server.keys)
