@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(rclone_server) -> Iterator[tuple[Recorder, Path]]:
     """A server before rclone that keeps the requests; a bucket with a table as Parquet and as CSV."""
     s3 = client("s3", rclone_server.endpoint, rclone_server.keys)
@@ -31,6 +31,11 @@ def served(rclone_server) -> Iterator[tuple[Recorder, Path]]:
 
     with recording(answer) as wire:
         yield wire, rclone_server.root / BUCKET
+    # Other tests count the buckets of the server.
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for one in page.get("Contents", ()):
+            s3.delete_object(Bucket=BUCKET, Key=one["Key"])
+    s3.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.fixture
