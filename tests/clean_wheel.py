@@ -97,7 +97,8 @@ def try_wheel(python: str, wheel: Path, server: RcloneServer, folder: Path) -> s
     environment.run(
         "-c", NOTEBOOK, *(folder / "venv").glob("lib/*/site-packages/s3conn_magic/notebooks/quickstart.ipynb")
     )
-    environment.run("-m", "pytest", "-q", *(_copy(folder) / "tests" / one for one in TESTS))
+    tests = _copy(folder) / "tests"
+    environment.run("-m", "pytest", "-q", *(tests / one for one in TESTS))
     return f"{python}: the wheel works alone and with [sandbox], and so do its tests ({time.monotonic() - began:.0f} s)"
 
 
