@@ -29,6 +29,7 @@ _DTYPES: dict[str, Any] = {
     "list": object,
 }
 _SHOWN_ROWS = 20
+_READABLE = "text-align: left; vertical-align: top"
 
 
 class S3Series(pd.Series):
@@ -56,6 +57,8 @@ class S3Frame(pd.DataFrame):
     exact. It pickles as a plain DataFrame.
     """
 
+    _numbered = True
+
     @property
     def _constructor(self) -> type[S3Frame]:
         return S3Frame
@@ -71,7 +74,7 @@ class S3Frame(pd.DataFrame):
         if not pd.get_option("display.notebook_repr_html"):
             return None
         with pd.option_context("display.html.use_mathjax", False):
-            table = _lines(str(self._shown().to_html(notebook=True, **self._layout())))
+            table = _lines(str(self._shown().to_html(notebook=True, index=self._numbered, **self._layout())))
         label = self._label()
         return f"<p><strong>{html.escape(label)}</strong></p>{table}" if label else table
 
@@ -115,14 +118,18 @@ class S3Frame(pd.DataFrame):
 
 
 class ReferenceFrame(S3Frame):
-    """A frame that is there to be read: a notebook shows every row of it, and every text whole.
+    """A frame that is there to be read: a notebook shows every row of it, and every text whole, from left to right.
 
     What is made of it, such as a part of its rows, is an S3Frame like any other.
     """
 
+    _numbered = False
+
     def _repr_html_(self) -> str | None:
         with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
-            return super()._repr_html_()
+            table = super()._repr_html_()
+        # Texts of cells are escaped, so that this is markup wherever it stands.
+        return table and table.replace("<td>", f'<td style="{_READABLE}">').replace("<th>", f'<th style="{_READABLE}">')
 
 
 def _lines(text: str) -> str:
