@@ -5,18 +5,15 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial"
 
 
 def shown(notebook: nbformat.NotebookNode) -> list[tuple[str, list[str]]]:
-    """Each cell's source and its outputs as text, without what differs from run to run: numbers and white space."""
+    """Each cell's source and its outputs as text, but for numbers, units of time and white space."""
     return [(cell.source, [*map(_text, cell.get("outputs", ()))]) for cell in notebook.cells]
 
 
@@ -29,9 +26,4 @@ def _text(output: Any) -> str:
     data = output.get("data", {})
     text = output.get("text") or data.get("text/html") or data.get("text/plain", "")
     plain = html.unescape(re.sub(r"<style.*?</style>|<[^>]*>", " ", "".join(text), flags=re.DOTALL))
-    return " ".join(_lasting(plain))
-
-
-def _lasting(text: str) -> Iterator[str]:
-    for word in text.split():
-        yield re.sub(r"\d+", "0", word)
+    return re.sub(r"\b0 ?[mµ]?s\b", "0s", re.sub(r"\d[\d,.]*", "0", " ".join(plain.split())))
