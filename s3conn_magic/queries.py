@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
-    from s3conn_magic.query.tables import Table
+    from s3conn_magic.query.kept import Table
+    from s3conn_magic.query.reading import Reading
 
 QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
@@ -44,8 +47,13 @@ class Queries:
         return self._engine
 
     def use_database(self, path: str) -> None:
-        """Keep tables in a file from here on, or in memory where the path is empty."""
+        """Keep tables in a file from here on, or in memory where the path is empty; those in it are there at once."""
+        before = self.table_names
         self.engine.use(path)
+        for name in before:
+            self._connections.release(plans.Usage("table", name))
+        for one in self.engine.tables:
+            self.depends(one)
 
     def _connection_of(self, name: str | None) -> Connection:
         """The connection of a path: the one it names, or what statements without USING go through."""
@@ -76,6 +84,20 @@ class Queries:
         failure.__cause__ = failure.__context__ = None
         raise failure
 
+    def run(self, plan: QueryPlan, report: Callable[[Progress], None] | None) -> Any:
+        """The result of one plan; `report` is told what its query reads."""
+        if report is None or not isinstance(plan, _WITH_TEXT):
+            return self.execute(plan)
+        from s3conn_magic.listing import Progress
+
+        began = time.monotonic()
+
+        def watch(reading: Reading) -> None:
+            report(Progress(0, reading.bytes, reading.requests, time.monotonic() - began, unit=""))
+
+        with self.engine.watched(watch):
+            return self.execute(plan)
+
     @singledispatchmethod
     def execute(self, plan: QueryPlan) -> Any:
         """The result of one plan."""
@@ -97,7 +119,10 @@ class Queries:
     def _create(self, plan: plans.CreateTable) -> Message:
         made: Table = self._located(plan, lambda: self._made(plan))
         self.depends(made)
-        return Message(f"The table {made.name} was {'replaced' if plan.replace else 'created'}.")
+        notes = [f"The table {made.name} was {'replaced' if plan.replace else 'created'}."]
+        notes += [made.note] if made.note else []
+        notes += [f'Queries write it "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
+        return Message(" ".join(notes))
 
     def _made(self, plan: plans.CreateTable) -> Table:
         tables = self.engine.tables

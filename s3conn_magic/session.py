@@ -137,7 +137,8 @@ class Session:
 
     @execute.register
     def _queries(self, plan: QueryPlan) -> Any:
-        return self.queries.execute(plan)
+        with self._progress_view() as report:
+            return self.queries.run(plan, report)
 
     # Connections
 
@@ -178,7 +179,11 @@ class Session:
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
         self.connections.rename(plan.name, plan.new_name)
-        self.queries.renamed(plan.name, plan.new_name)
+        try:
+            self.queries.renamed(plan.name, plan.new_name)
+        except BaseException:
+            self.connections.rename(plan.new_name, plan.name)
+            raise
         return Message(f"The connection {plan.name} is now {plan.new_name}.")
 
     @execute.register

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import site
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, text in report.user_properties:
             if name == "summary" and report.when == "call":
                 terminalreporter.write_line(text)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stop_button() -> None:
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background of a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _CLEARED = ("AWS_", "BOTO_", "S3CONN", "IPYTHON", "JUPYTER", "JPY_", "XDG_")
@@ -65,16 +72,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
-    """An S3 server that is not moto, one for each worker."""
+    """An S3 server that is not moto, one for each worker: write to it by S3, and clean up."""
     server = RcloneServer.start(tmp_path_factory.mktemp("rclone") / "buckets")
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def written_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
-    """The same for tests that write by S3 alone, one for each worker: add no files to its folder while it runs."""
-    server = RcloneServer.start(tmp_path_factory.mktemp("written") / "buckets", remembers="5m")
     yield server
     server.stop()
 

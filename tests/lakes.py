@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -138,27 +138,25 @@ def _lake(request: pytest.FixtureRequest, server: str) -> Iterator[Lake]:
     if server == "moto":
         sandbox: Sandbox = request.getfixturevalue("sandbox")
         found = Lake(sandbox.endpoint, sandbox.admin, sandbox.region)
-        found.client.create_bucket(Bucket=found.bucket)
     else:
         rclone: RcloneServer = request.getfixturevalue("rclone_server")
         found = Lake(rclone.endpoint, rclone.keys, rclone.region)
-        (rclone.root / found.bucket).mkdir()
+    found.client.create_bucket(Bucket=found.bucket)
     yield found
     for one in found.sessions:
         one.session.close()
     # A test that lets no request leave is over.
     request.getfixturevalue("monkeypatch").undo()
-    if server == "moto":
-        _remove(found)
-    else:
-        shutil.rmtree(request.getfixturevalue("rclone_server").root / found.bucket)
+    _remove(found)
 
 
 def _remove(found: Lake) -> None:
     """Other tests count the buckets of the server."""
-    bucket = {"Bucket": found.bucket}
-    if keys := [{"Key": one["Key"]} for one in found.client.list_objects_v2(**bucket).get("Contents", [])]:
-        found.client.delete_objects(**bucket, Delete={"Objects": keys})
-    for one in found.client.list_multipart_uploads(**bucket).get("Uploads", []):
-        found.client.abort_multipart_upload(**bucket, Key=one["Key"], UploadId=one["UploadId"])
-    found.client.delete_bucket(**bucket)
+    client, bucket = found.client, {"Bucket": found.bucket}
+    if keys := [{"Key": one["Key"]} for one in client.list_objects_v2(**bucket).get("Contents", [])]:
+        client.delete_objects(**bucket, Delete={"Objects": keys})
+    # rclone has no list of uploads where there never was one.
+    with suppress(client.exceptions.NoSuchUpload):
+        for one in client.list_multipart_uploads(**bucket).get("Uploads", []):
+            client.abort_multipart_upload(**bucket, Key=one["Key"], UploadId=one["UploadId"])
+    client.delete_bucket(**bucket)

@@ -38,7 +38,8 @@ class RcloneServer:
     """A running `rclone serve s3`; every folder of `root` is a bucket.
 
     It verifies signatures and pages its listings; it has neither regions, versions, tags nor storage classes, and its
-    pages no KeyCount. It lists `root` afresh at every request, so a test may add files.
+    pages no KeyCount. It remembers what it knows of a folder, so tests write by S3 alone: made to look afresh each
+    time, it is busy all the time with looking.
     """
 
     endpoint: str
@@ -48,17 +49,11 @@ class RcloneServer:
     _child: subprocess.Popen[bytes] = field(repr=False)
 
     @classmethod
-    def start(cls, root: Path, *, remembers: str = "0s") -> Self:
-        """Fill `root` with the sandbox's lake, logs and an empty bucket, and serve it on a free port.
-
-        Args:
-            root: a folder that is made.
-            remembers: how long it trusts what it knows of a folder. With none, as for tests that add files to `root`,
-                each object that is written or deleted makes it look through the folders for seconds.
-        """
+    def start(cls, root: Path) -> Self:
+        """Fill `root`, a folder that is made, with the sandbox's lake, logs and an empty bucket, and serve it."""
         fill(root)
         keys = Keys("RCLONEEXAMPLEKEY", Secret("rclone/example/secret"))
-        child = _spawn(root, keys, remembers)
+        child = _spawn(root, keys)
         try:
             return cls(_await_endpoint(child), keys, root, "us-east-1", child)
         except BaseException:
@@ -86,9 +81,9 @@ def fill(root: Path) -> None:
             path.write_bytes(put.body)
 
 
-def _spawn(root: Path, keys: Keys, remembers: str) -> subprocess.Popen[bytes]:
+def _spawn(root: Path, keys: Keys) -> subprocess.Popen[bytes]:
     pair = f"{keys.access_key_id},{keys.secret_access_key.reveal()}"
-    options = ["--addr", "127.0.0.1:0", "--auth-key", pair, "--config", "", "--dir-cache-time", remembers]
+    options = ["--addr", "127.0.0.1:0", "--auth-key", pair, "--config", "", "--dir-cache-time", "24h"]
     command = [rclone_binary(), "serve", "s3", *options, root]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

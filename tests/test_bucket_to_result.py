@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from boto_clients import client
 from nbclient import NotebookClient
 from tutorials import in_the_tutorial, shown
 
@@ -20,7 +21,7 @@ def executed(request, tmp_path_factory):
     """The notebook after its last cell, and the secret that it was given."""
     notebook, secret = nbformat.read(NOTEBOOK, as_version=4), ADMIN.secret_access_key.reveal()
     if request.param == "rclone":
-        server = request.getfixturevalue("written_server")
+        server = request.getfixturevalue("rclone_server")
         secret = server.keys.secret_access_key.reveal()
         (setup,) = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", ())]
         given = {"key_id": server.keys.access_key_id, "secret": secret, "endpoint": server.endpoint}
@@ -30,7 +31,10 @@ def executed(request, tmp_path_factory):
     for cell in notebook.cells:
         if secret in cell.source:
             cell.source = ""
-    return notebook, secret
+    yield notebook, secret
+    if request.param == "rclone":
+        key = "revenue/write_revenue.parquet"
+        client("s3", server.endpoint, server.keys).delete_object(Bucket="acme-empty", Key=key)
 
 
 def _shown(notebook, beginning):
@@ -55,12 +59,31 @@ def test_a_job_loads_once_and_the_result_is_written(executed):
     assert written.index("Monitor") < written.index("Office chair") < written.index("Notebook, A5")
 
 
+def test_what_cannot_be_loaded_is_told(executed):
+    """The job in the older form loads the clicks, and its log names the picture."""
+    notebook, _ = executed
+    shown = _shown(notebook, "BUCKET = 'acme-lake'")
+    assert "The job load_clicks was created. Loaded 2 objects" in shown
+    assert "reports/revenue.png" in shown
+    assert "cannot be told" in shown
+
+
+def test_tables_are_of_a_query_or_over_files_and_joined_through_two_connections(executed):
+    """SHOW TABLES tells where each is from, and a query through both connections has an answer."""
+    notebook, _ = executed
+    tables = _shown(notebook, "CREATE TABLE customers LOCATION")
+    assert all(name in tables for name in ("orders", "clicks", "customers", "spent", "s3://acme-lake/sales/"))
+    answer = _shown(notebook, "s3://archive@acme-lake")
+    assert len([line for line in answer.splitlines() if line[:1].isdecimal()]) == 3
+
+
 def test_the_answer_is_drawn_and_the_connection_guarded(executed):
     """The chart is a picture, and a connection with dependents is not dropped."""
     notebook, _ = executed
     (drawn,) = [cell for cell in notebook.cells if cell.source.startswith("%matplotlib")]
     assert any("image/png" in one.get("data", {}) for one in drawn.outputs)
     assert "Cannot delete connection due to usages" in _shown(notebook, "ConnectionInUseError")
+    assert "was dropped with job load_clicks" in _shown(notebook, "CASCADE;")
 
 
 def test_the_saved_notebook_holds_no_secret(executed):

@@ -27,16 +27,16 @@ def test_rclone_serves_the_lake_in_pages(rclone_server):
     assert s3.get_object(Bucket=LAKE, Key="sales/orders.csv")["Body"].read().startswith(b"order_id,")
 
 
-def test_rclone_shows_a_file_that_a_test_adds(rclone_server):
-    """A file written to its folder is in the next listing."""
+def test_rclone_shows_what_a_test_writes_and_deletes(rclone_server):
+    """An object is in the listing after it was put, and neither there nor on disk after it was deleted."""
     s3 = client("s3", rclone_server.endpoint, rclone_server.keys)
-    added = rclone_server.root / "acme-empty" / "new.txt"
-    before = s3.list_objects_v2(Bucket="acme-empty").get("Contents", [])
-    added.write_text("new")
-    after = s3.list_objects_v2(Bucket="acme-empty").get("Contents", [])
-    added.unlink()
-    assert before == []
-    assert [item["Key"] for item in after] == ["new.txt"]
+    seen = [s3.list_objects_v2(Bucket="acme-empty").get("Contents", [])]
+    s3.put_object(Bucket="acme-empty", Key="a/new.txt", Body=b"new")
+    seen.append(s3.list_objects_v2(Bucket="acme-empty").get("Contents", []))
+    s3.delete_object(Bucket="acme-empty", Key="a/new.txt")
+    seen.append(s3.list_objects_v2(Bucket="acme-empty").get("Contents", []))
+    assert [[item["Key"] for item in items] for items in seen] == [[], ["a/new.txt"], []]
+    assert list((rclone_server.root / "acme-empty").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.errors import CredentialsError, S3ConnError
+from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-
-    from s3conn_magic.locations import Location
 
 _PAGE = 1000
 # A person waits for the probe; a wrong endpoint should not take a minute to say so.
@@ -63,6 +62,16 @@ def _first_buckets(connection: Connection, identity: str | None) -> Findings:
     buckets, token = bucket_page(connection, None, tries=_TRIES)
     regions = tuple(dict.fromkeys(bucket.region for bucket in buckets if bucket.region))
     return Findings(identity, buckets=len(buckets), more=token is not None, regions=regions)
+
+
+def roots(connection: Connection) -> list[str]:
+    """Locations where looking around begins: the display filters, or the buckets.
+
+    Raises:
+        AccessDeniedError: there are no filters, and `s3:ListAllMyBuckets` is missing.
+    """
+    filters = connection.settings.display_filters
+    return [one.uri for one in filters or [Location(one.name) for one in all_buckets(connection)]]
 
 
 def all_buckets(connection: Connection) -> Iterator[Bucket]:

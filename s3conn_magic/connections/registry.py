@@ -63,7 +63,7 @@ class Registry:
         old, new = name.casefold(), new_name.casefold()
         self.get(name).name = new_name
         self._connections = {(new if key == old else key): one for key, one in self._connections.items()}
-        self._usages[new] = self._usages.pop(old, [])
+        self._usages[new] = [*self._usages.pop(new, ()), *self._usages.pop(old, ())]
         if self._default == old:
             self._settings["DEFAULT_CONNECTION"] = new_name
 
@@ -77,8 +77,8 @@ class Registry:
         return tuple(self._usages.pop(key, ()))
 
     def depend(self, name: str, usage: Usage) -> None:
-        """Record that a table or job depends on a connection."""
-        usages = self._usages.setdefault(self.get(name).name.casefold(), [])
+        """Record that a table or job depends on a connection, which may be yet to come."""
+        usages = self._usages.setdefault(name.casefold(), [])
         if usage not in usages:
             usages.append(usage)
 

@@ -82,7 +82,7 @@ class Connection(_Connection):
         """The statement that lets a DuckDB with its httpfs extension read as this connection: `duckdb.sql(secret)`.
 
         It holds the credentials of this moment, in its text but not in its printed form; `print` shows them. Ask again
-        when they end. The DuckDB of `%%upsql` needs none.
+        when they end. The DuckDB of `%%upsql` needs none. Tried with the extension of DuckDB 1.5.
 
         Args:
             bucket: limits the secret to a bucket, whose region is found.

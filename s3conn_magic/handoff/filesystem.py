@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 import fsspec
 
+from s3conn_magic.connections.probe import roots
 from s3conn_magic.errors import ConnectionNotFoundError
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 
@@ -80,6 +81,25 @@ class HandedFileSystem(ConnectionFileSystem):
         found = str(path).removeprefix(f"{PROTOCOL}://").removeprefix("s3://")
         return found if found.endswith("//") else found.removesuffix("/")
 
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        """As of every path; the one without a bucket is the folder of the buckets."""
+        return super().info(path, **options) if self._strip_protocol(path) else _folder("")
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
+        """As of every path; without a bucket, the connection's display filters, or its buckets.
+
+        Raises:
+            AccessDeniedError: there are no filters, and the identity may not list buckets.
+        """
+        if self._strip_protocol(path):
+            return super().ls(path, detail, **options)
+        names = [self._strip_protocol(one) for one in roots(self._named(None))]
+        return [_folder(name) for name in names] if detail else names
+
     def __repr__(self) -> str:
         found = self._kept or _handles.get(self._handle)
         return f"<files of the S3 connection {found.name if found else 'that is gone'}>"
+
+
+def _folder(name: str) -> dict[str, Any]:
+    return {"name": name, "size": 0, "type": "directory"}

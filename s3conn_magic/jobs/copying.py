@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.reading import Reading
 
 _AHEAD = 16
+# DuckDB's arguments of read_csv are not those of a job.
+_ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
 
 
@@ -44,9 +48,9 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
     held = {one.name.casefold(): one for one in engine.tables}.get(run.job.plan.table.casefold())
-    if held is not None and held.location is not None:
-        hint = "Load into another table."
-        raise JobFailedError(f"the table {visible(held.name)} is over files, and takes no rows", hint=hint)
+    if held is not None and held.is_view:
+        hint, what = "Load into another table.", "over files" if held.location else "a view"
+        raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     _Copying(run, engine, outcome).run()
@@ -56,7 +60,8 @@ class _Copying:
     def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
         self._began = time.monotonic()
-        self._unreached = 0
+        self._unreached = self._size = 0
+        self._passed: list[int] = []
 
     def run(self) -> None:
         job = self._run.job
@@ -66,7 +71,8 @@ class _Copying:
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint)
         self._forget_gone({one.location.uri for one in found})
-        self._engine.run("", "", lambda: self._load(found))
+        with self._engine.watched(self._report):
+            self._engine.run("", "", lambda: self._load(found))
 
     def _forget_gone(self, there: set[str]) -> None:
         """An object that is gone can't fail any more."""
@@ -81,10 +87,11 @@ class _Copying:
         reading = self._engine.filesystem.scope
         loader = Loader(self._run.job, database, reading, self._run.job.plan.table, ledger)
         todo = [one for one in found if not _same(loaded.get(one.location.key), one)]
+        self._size = sum(one.size for one in todo)
         with closing(self._parsed(loader, todo)) as parsed:
-            for at, (one, rows) in enumerate(zip(todo, parsed, strict=True), 1):
+            for one, rows in zip(todo, parsed, strict=True):
                 self._one(loader, one, rows, replace=one.location.key in loaded)
-                self._report(at, len(todo))
+                self._passed.append(one.size)
 
     def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
         """What was read elsewhere of each object; None for what is read here."""
@@ -144,7 +151,8 @@ class _Copying:
             self._failed(one, error)
 
     def _failed(self, one: Candidate, error: S3ConnError) -> None:
-        said = f"{error.message} {error.hint}".strip() if error.hint else error.message
+        said = _ADVICE.sub("", error.message)
+        said = f"{said.rstrip('.')}. {error.hint}" if error.hint else said
         failure = Failure(self._run.number, datetime.now(UTC), one.location.uri, one.etag, said)
         self._run.job.failures.append(failure)
         self._outcome.fail(failure)
@@ -152,10 +160,13 @@ class _Copying:
         if self._unreached >= _MOST_UNREACHED:
             raise error
 
-    def _report(self, done: int, of: int) -> None:
+    def _report(self, reading: Reading) -> None:
+        """Tell how far it is: by the objects that are passed, and by what has come of those that are read."""
         if self._run.report:
+            came = max(sum(self._passed), min(reading.bytes, self._size))
+            part = came / self._size if self._size else None
             elapsed = time.monotonic() - self._began
-            self._run.report(Progress(done, self._outcome.bytes, 0, elapsed, done / of))
+            self._run.report(Progress(len(self._passed), came, reading.requests, elapsed, part, unit="objects"))
 
 
 def _same(before: Loaded | None, one: Candidate) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import Outcome, Run
     from s3conn_magic.locations import Location
     from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.reading import Reading
 
 _WINDOW = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -112,12 +113,16 @@ class _Inserting:
             overwrite=overwrite,
             metadata=metadata,
         )
-        return Sink(upload, self._report)
+        return Sink(upload, self._wrote)
 
-    def _report(self, size: int) -> None:
+    def _wrote(self, size: int) -> None:
         self._outcome.bytes = size
+
+    def _report(self, reading: Reading) -> None:
+        """Tell what was written, and by how many requests it was read."""
         if self._run.report:
-            self._run.report(Progress(0, size, 0, time.monotonic() - self._began))
+            elapsed = time.monotonic() - self._began
+            self._run.report(Progress(0, self._outcome.bytes, reading.requests, elapsed, unit=""))
 
     def _write(self, sink: Sink, window: tuple[datetime, datetime] | None) -> int:
         """Have DuckDB write the result; gives the number of rows."""
@@ -131,7 +136,8 @@ class _Inserting:
             with _registered(self._engine, files), _times(self._engine, window):
                 rows.append(self._engine.count(self._query, before, after))
 
-        answer = self._engine.run(self._query, before, work)
+        with self._engine.watched(self._report):
+            answer = self._engine.run(self._query, before, work)
         self._outcome.connections.update(answer.connections)
         return rows[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifi
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.ranged import Pinned
 from s3conn_magic.query.faults import translate
+from s3conn_magic.query.kept import transaction
 from s3conn_magic.query.ranges import RangedObject
 from s3conn_magic.query.readable import ReadableFile
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from s3conn_magic.query.reading import Reading
 
 _STAGED = "s3conn_magic_rows"
+_UNEVEN = "not possible to automatically detect the CSV parsing dialect"
 _SMALL = 4 * 1024 * 1024
+_BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
 HOPELESS = (CredentialsError, ConnectionNotFoundError)
 _Taken = TypeVar("_Taken")
@@ -75,10 +78,16 @@ class Parser:
         return self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
 
     def prefetch(self, ones: Sequence[Candidate]) -> None:
-        """Ask for small objects that will be read next, and do not wait."""
-        for one in ones:
+        """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
+
+        Args:
+            ones: the object that is read now, and those behind it.
+        """
+        for at, one in enumerate(ones):
             if 0 < one.size <= _SMALL:
                 self.pin(one).prefetch([(0, one.size)])
+            elif at == 1 and not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
+                self.pin(one).prefetch([(0, _BEGINNING)])
 
     def release(self, one: Candidate) -> None:
         """Let go of what was read of it."""
@@ -127,7 +136,16 @@ class Parser:
         except (duckdb.ConversionException, duckdb.InvalidInputException):
             if not text or self.reading.failure or self.reading.stopped:
                 raise
-        return take(scan(found, whole=True))
+        try:
+            return take(scan(found, whole=True))
+        except duckdb.InvalidInputException as error:
+            if _UNEVEN not in str(error) or self.reading.failure or self.reading.stopped:
+                raise
+        delimiter = found.content.get("DELIMITER", "\t")
+        raise QueryError(
+            f"not all records have the same number of fields by the delimiter {delimiter!r}, or a quote is not closed",
+            hint="CONTENT_TYPE = (TYPE = CSV DELIMITER = …) says another one; SPLIT_LINES loads lines as they are.",
+        )
 
     def _check_header(self, found: Source) -> None:
         """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
@@ -200,7 +218,7 @@ class Loader(Parser):
         return self._scanned(found, lambda rows: self._write(one, rows, replace=replace))
 
     def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
-        with _transaction(self.database):
+        with transaction(self.database):
             table = Table(self.database, self.table)
             where = quoted(one.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
@@ -214,16 +232,22 @@ class Loader(Parser):
     def _insert(self, table: Table, rows: str, where: str) -> int:
         select = self._select(rows)
         described = self.database.execute(f"DESCRIBE {select}").fetchall()
-        table.fit({name: kind for name, kind, *_ in described})
+        columns = {name: kind for name, kind, *_ in described}
+        # An object that was written from such a table has the column, too.
+        origin, own = identifier(OBJECT_COLUMN), columns.pop(OBJECT_COLUMN, None)
+        every = f"* EXCLUDE ({origin})" if own else "*"
+        table.fit(columns, f"({select})")
         ((count,),) = self.database.execute(
-            f"INSERT INTO {table.sql} BY NAME SELECT *, {where} AS {identifier(OBJECT_COLUMN)} FROM ({select})"  # noqa: S608
+            f"INSERT INTO {table.sql} BY NAME SELECT {every}, {where} AS {origin} FROM ({select})"  # noqa: S608
         ).fetchall()
         return int(count)
 
     def _select(self, rows: str) -> str:
         """The columns of an object that are loaded."""
-        described = self.database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()  # noqa: S608 - as below
         made = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
+        if not made and not self.job.option("EXCLUDE_COLUMNS"):
+            return f"SELECT * FROM {rows}"  # noqa: S608 - as below
+        described = self.database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()  # noqa: S608 - as below
         excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in made}
         kept = [
             identifier(name)
@@ -249,21 +273,3 @@ def _opened(file: Any, compression: str) -> Iterator[Any]:
 
     with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression) as stream:
         yield stream
-
-
-@contextmanager
-def _transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All that a block does, or nothing of it."""
-    import duckdb
-
-    database.execute("BEGIN TRANSACTION")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
-        for _ in range(3):
-            with suppress(duckdb.Error):
-                database.execute("ROLLBACK")
-                break
-        raise

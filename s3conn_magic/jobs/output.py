@@ -105,7 +105,8 @@ class Names:
         offset: timedelta = self.job.option("OUTPUT_OFFSET", timedelta())
         date = f"{pattern.of(began + offset).strip('/')}/" if pattern else ""
         span = f"-{window[0].strftime(_TIME)}-{window[1].strftime(_TIME)}" if window else ""
-        return Location(where.bucket, f"{where.key}{date}{self._stem}{span}{self.suffix}")
+        folder = where.key if where.key.endswith("/") or not where.key else f"{where.key}/"
+        return Location(where.bucket, f"{folder}{date}{self._stem}{span}{self.suffix}")
 
     def is_own(self, key: str) -> bool:
         """Whether the job could have written to a key."""

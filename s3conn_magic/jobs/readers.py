@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from s3conn_magic.objects.compression import compression_of, unpack
 from s3conn_magic.query.paths import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from s3conn_magic.jobs.job import HowToRead
     from s3conn_magic.jobs.selection import Candidate
@@ -33,6 +34,9 @@ _BY_NAME = {
 _PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
 _OPENABLE = {None: "none", "gzip": "gzip", "zstd": "zstd"}
 _LARGEST_RECORD = 128 * 1024 * 1024
+_DELIMITERS = ",;\t|"
+_RECORDS = 20
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
 """Formats that are read line by line."""
 
@@ -65,11 +69,30 @@ def source(job: HowToRead, one: Candidate, head: bytes) -> Source:
     packed = found if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
     if packed not in _OPENABLE:
         raise QueryError(f"objects compressed by {packed} are not read", hint="gzip and zstd are.")
+    plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
     content = job.option("CONTENT_TYPE") or Content("AUTO", {})
     if content.type == "AUTO":
-        plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
         content = Content(_told(one.location.key, plain), {})
+    if content.type == "CSV" and not content.get("DELIMITER"):
+        content = Content("CSV", {**content.settings, "DELIMITER": _delimiter(plain)})
     return Source(one, _path(job, one), content, _OPENABLE[packed])
+
+
+def _delimiter(head: bytes) -> str:
+    """By what the fields of the first records are separated: what most of them have as often as the first has it.
+
+    DuckDB would rather find one column, or skip records at the beginning, than an error in records that are uneven.
+    """
+    text = _QUOTED.sub('""', head.decode("utf-8", "replace"))
+    lines = [one for one in text.splitlines() if one][:_RECORDS]
+    counts = {each: [one.count(each) for one in lines] for each in _DELIMITERS}
+    return max(_DELIMITERS, key=lambda each: _evenness(counts[each]))
+
+
+def _evenness(counts: Sequence[int]) -> tuple[float, int]:
+    if not counts or not counts[0]:
+        return 0.0, 0
+    return counts.count(counts[0]) / len(counts), counts[0]
 
 
 def _told(key: str, head: bytes) -> str:
@@ -137,6 +160,8 @@ def csv_options(content: Content, *, whole: bool) -> dict[str, str]:
     delimiter = "\t" if content.type == "TSV" else content.get("DELIMITER")
     if delimiter:
         options["delim"] = quoted(delimiter)
+    # No record is to be passed over, whatever it looks like.
+    options |= {"skip": "0", "comment": "''"}
     names = content.get("HEADER_LINE") or content.get("HEADER")
     if isinstance(names, tuple):
         options |= {"header": "false", "names": f"[{', '.join(map(quoted, names))}]"}

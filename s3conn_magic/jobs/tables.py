@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
 _TIME = re.compile(r"DATE|TIMESTAMP( WITH TIME ZONE|_S|_MS|_NS)?")
 _NESTED = re.compile(r".*\[\d*\]|STRUCT\(.*\)|MAP\(.*\)", re.DOTALL)
+_EXACT = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)")
+_ROUNDING = {"FLOAT", "DOUBLE"}
 _FAMILIES = (_NUMBER, _TIME, _NESTED)
 _TEXTS = {"VARCHAR", "JSON"}
 _COLUMNS = (
@@ -41,8 +43,12 @@ class Table:
         """Types by the name of the column; empty when there is no such table."""
         return dict(self._database.execute(_COLUMNS, [self.name]).fetchall())
 
-    def fit(self, wanted: Mapping[str, str]) -> None:
+    def fit(self, wanted: Mapping[str, str], rows: str) -> None:
         """Make the table, or have it take rows of these columns without loss.
+
+        Args:
+            wanted: types by the name of the column.
+            rows: what gives the rows, in SQL.
 
         Raises:
             QueryError: a column's values do not go into the table's column of that name.
@@ -56,8 +62,25 @@ class Table:
         for name, kind in wanted.items():
             if (old := names.get(name.casefold())) is None:
                 self._alter(f"ADD COLUMN {identifier(name)} {kind}")
-            elif (wider := self._wider(old, there[old], kind)) != there[old]:
+                continue
+            wider = self._wider(old, there[old], kind)
+            if wider in _ROUNDING and kind != there[old]:
+                self._check_exact(self.sql, old, there[old], wider)
+                self._check_exact(rows, name, kind, wider)
+            if wider != there[old]:
                 self._alter(f"ALTER COLUMN {identifier(old)} SET DATA TYPE {wider}")
+
+    def _check_exact(self, rows: str, name: str, kind: str, wider: str) -> None:
+        """Refuse integers and decimals that are other numbers among the floating ones."""
+        if not _EXACT.fullmatch(kind):
+            return
+        column = identifier(name)
+        rounded = f"{column} IS DISTINCT FROM TRY_CAST({column}::{wider} AS {kind})"
+        if self._database.execute(f"FROM {rows} WHERE {rounded} LIMIT 1").fetchall():
+            raise QueryError(
+                f"the column {name} has values of {kind}, and others of {wider}, which would round them",
+                hint="INFER_TYPES = FALSE loads a CSV as text.",
+            )
 
     def _make(self, wanted: Mapping[str, str]) -> None:
         columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in wanted.items())
@@ -81,4 +104,5 @@ class Table:
         ((_, wider, *_),) = self._database.execute(
             f"DESCRIBE SELECT NULL::{there} AS x UNION ALL SELECT NULL::{kind}"
         ).fetchall()
-        return str(wider)
+        exact = _EXACT.fullmatch(there) or _EXACT.fullmatch(kind)
+        return "DOUBLE" if exact and wider == "FLOAT" else str(wider)

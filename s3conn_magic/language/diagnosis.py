@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
 # What other languages call a statement of ours.
 _SYNONYMS = {"DELETE": "DROP", "REMOVE": "DROP", "LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
+_SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 _OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTION_NAMES)
 _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', without a comma"}

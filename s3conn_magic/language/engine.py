@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     _Run = Callable[[str, int, list[Any]], int]
 
 _skip = re.compile(f"[{WHITE}]*+").match
+# The parts of the rule that is being compiled, by identity: rules compare by what they match.
+_parts: dict[int, _Part] = {}
 _peek = re.compile(rf"[{WHITE}]*+([A-Za-z_][A-Za-z0-9_]*+)?").match
 
 
@@ -66,7 +68,9 @@ def compiled(rule: pp.ParserElement) -> Callable[[str], list[Any]]:
     The function raises ParseError.
     """
     rule.streamline()
+    _parts.clear()
     run, expected, *_ = _part(rule)
+    _parts.clear()
 
     def parse(text: str) -> list[Any]:
         out: list[Any] = []
@@ -91,12 +95,19 @@ def _expected(rule: pp.ParserElement) -> str:
     return rule.errmsg or ""
 
 
-@singledispatch
 def _part(rule: pp.ParserElement) -> _Part:
+    """A rule as a function: one for all the places that it stands in."""
+    if (known := _parts.get(id(rule))) is None:
+        known = _parts[id(rule)] = _made(rule)
+    return known
+
+
+@singledispatch
+def _made(rule: pp.ParserElement) -> _Part:
     raise NotImplementedError(f"the engine does not know {type(rule).__name__}")
 
 
-@_part.register
+@_made.register
 def _(rule: Terminal) -> _Part:
     match, make = re.compile(rf"[{WHITE}]*+({rule.pattern})").match, rule.make
 
@@ -110,7 +121,7 @@ def _(rule: Terminal) -> _Part:
     return _Part(run, _expected(rule), frozenset({rule.word}) if isinstance(rule, Keyword) else None)
 
 
-@_part.register
+@_made.register
 def _(rule: pp.Suppress) -> _Part:
     if isinstance(rule.expr, Terminal):
         return _Part(_matched(str(rule.expr.pattern)), _expected(rule), _part(rule.expr).first)
@@ -144,7 +155,7 @@ def _renamed(rule: pp.ParserElement, inner: _Part) -> _Part:
     return inner._replace(run=run, expected=expected)
 
 
-@_part.register
+@_made.register
 def _(rule: Node) -> _Part:
     inner, make = _renamed(rule, _part(rule.expr)), rule.make
     within = inner.run
@@ -160,7 +171,7 @@ def _(rule: Node) -> _Part:
     return inner._replace(run=run)
 
 
-@_part.register
+@_made.register
 def _(rule: pp.And) -> _Part:
     parts, hard, steps = [], False, []
     for one in rule.exprs:
@@ -192,7 +203,7 @@ def _(rule: pp.And) -> _Part:
     return parts[0]._replace(run=run, gives_up=gives_up)
 
 
-@_part.register
+@_made.register
 def _(rule: pp.MatchFirst) -> _Part:
     parts = [_part(one) for one in rule.exprs]
     led = frozenset(word for part in parts for word in part.first or ())
@@ -219,7 +230,7 @@ def _(rule: pp.MatchFirst) -> _Part:
     return _Part(run, _expected(rule), first, any(part.gives_up for part in parts))
 
 
-@_part.register
+@_made.register
 def _(rule: pp.Opt) -> _Part:
     within = _attempt(_part(rule.expr))
 
@@ -247,7 +258,7 @@ def _attempt(part: _Part) -> _Run:
     return run
 
 
-@_part.register
+@_made.register
 def _(rule: pp.ZeroOrMore) -> _Part:
     within = _attempt(_part(rule.expr))
 
@@ -259,7 +270,7 @@ def _(rule: pp.ZeroOrMore) -> _Part:
     return _Part(run, _expected(rule))
 
 
-@_part.register
+@_made.register
 def _(rule: AtMost) -> _Part:
     within, most, message = _attempt(_part(rule.expr)), rule.most, rule.message
 
@@ -276,7 +287,7 @@ def _(rule: AtMost) -> _Part:
     return _Part(run, _expected(rule))
 
 
-@_part.register
+@_made.register
 def _(rule: pp.OneOrMore) -> _Part:
     first = _part(rule.expr)
     within = _attempt(first)
@@ -292,7 +303,7 @@ def _(rule: pp.OneOrMore) -> _Part:
     return first._replace(run=run)
 
 
-@_part.register
+@_made.register
 def _(rule: pp.StringEnd) -> _Part:
     def run(text: str, at: int, _: list[Any]) -> int:
         end = _start(text, at)

@@ -80,7 +80,13 @@ def _scheduler(value: Any) -> str:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("PROGRESS", values.boolean, "TRUE or FALSE", "Show how far a listing is, after half a second.", True),
+    Setting(
+        "PROGRESS",
+        values.boolean,
+        "TRUE or FALSE",
+        "Show how far a listing, a job or a query is, after half a second.",
+        True,
+    ),
     Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
     Setting(
         "CONNECTIONS",

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of a listing.
+    """A snapshot of a listing, of a job or of a query.
 
     Attributes:
-        keys: rows that have arrived, common prefixes included.
+        keys: rows that have arrived, common prefixes included; objects that a job has done with.
         bytes: sum of the sizes of these objects.
         requests: requests that have been answered, tries included.
         elapsed: seconds since the listing began.
         fraction: estimated part of the whole, 0 to 1, or None where there is nothing to go by.
         received: bytes of the answers' bodies.
+        unit: what `keys` counts; empty where nothing is counted but bytes.
     """
 
     keys: int = 0
@@ -31,6 +32,7 @@ class Progress:
     elapsed: float = 0.0
     fraction: float | None = None
     received: int = 0
+    unit: str = "keys"
 
 
 class Tally:

@@ -15,6 +15,7 @@ from s3conn_magic.locations import visible
 from s3conn_magic.query import sources
 from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
 from s3conn_magic.query.filesystem import ConnectionFileSystem
+from s3conn_magic.query.formats import how_to_read
 from s3conn_magic.query.parsing import Mentioned, mentioned
 from s3conn_magic.query.tables import Tables
 
@@ -81,6 +82,7 @@ class Engine:
         self._path = ""
         self._lock = threading.RLock()
         self._opening = threading.Lock()
+        self._watch: Callable[[Reading], None] | None = None
         self.tables = Tables(self)
 
     @property
@@ -196,6 +198,15 @@ class Engine:
             table = self._guarded(work, sql, before, reading)
             return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
 
+    @contextmanager
+    def watched(self, watch: Callable[[Reading], None] | None) -> Iterator[None]:
+        """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
+        before, self._watch = self._watch, watch
+        try:
+            yield
+        finally:
+            self._watch = before
+
     def close(self) -> None:
         """Let go of the database and its tables."""
         with self._lock:
@@ -251,7 +262,9 @@ class Engine:
             failure: S3ConnError = interrupted()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
             failure = translate(moved(self._placed(error, sql, reading), len(before.encode())), sql, reading)
-        if name := unknown_table(failure):
+        if (name := unknown_table(failure)) and name.startswith("s3://"):
+            failure = _untold(name, sql, failure)
+        elif name:
             failure.hint = self._advice(name)
         raise failure
 
@@ -272,7 +285,9 @@ class Engine:
             while not done.done():
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
-        except KeyboardInterrupt:
+                if self._watch is not None:
+                    self._watch(reading)
+        except BaseException:
             if not done.cancel():
                 self._stop(done, reading)
             raise
@@ -303,6 +318,14 @@ class Engine:
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error
+
+
+def _untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
+    """The error for a path that DuckDB knows no function for."""
+    error = QueryError(f"the name of {name} does not tell what format it has", hint=how_to_read(name))
+    at = sql.find(f"'{name}'")
+    error.offset = at if at >= 0 else getattr(failure, "offset", None)
+    return error
 
 
 def _into(done: Future[_Result], work: Callable[[], _Result]) -> None:

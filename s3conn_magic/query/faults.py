@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
+_PARAMETER = 'syntax error at or near "$"'
 _NO_FILES = "No files found that match"
+_UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
-_NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist')
+_NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist|No extension found .* file "(s3://.+?)";')
 _CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
 _TEXT_FORM = re.compile(r"\A[A-Z][A-Za-z ]*Error: ")
 
@@ -31,6 +33,8 @@ def refused(sql: str, message: str, position: Any) -> QueryError:
     """
     error = QueryError(_CANDIDATE.sub("", masked(message, sql)))
     error.offset = _offset(sql, position)
+    if message.startswith(_PARAMETER):
+        error.hint = "$name is a value: as a path it stands in a function, such as FROM read_parquet($name)."
     return error
 
 
@@ -46,7 +50,7 @@ def masked(message: str, sql: str) -> str:
 
 def visible_lines(message: str) -> str:
     """A message of several lines as one, with nothing that shows as something else."""
-    return visible("; ".join(line.strip() for line in message.split("\n") if line.strip()).replace("!; ", "; "))
+    return visible("; ".join(line.strip().removesuffix("!") for line in message.split("\n") if line.strip()))
 
 
 def _offset(sql: str, position: Any) -> int | None:
@@ -82,9 +86,9 @@ def moved(error: Exception, by: int) -> Exception:
 
 
 def unknown_table(error: S3ConnError) -> str | None:
-    """The name of the table that an error says there is none of."""
+    """The name that an error says is none of a table, nor of a file that DuckDB has a function for."""
     found = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
-    return found[1] if found else None
+    return found[1] or found[2] if found else None
 
 
 def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
@@ -106,6 +110,8 @@ def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
 
 def _of_duckdb(said: dict[str, Any], sql: str, reading: Reading) -> S3ConnError:
     message = str(said["exception_message"])
+    if _UPPER_CASE.search(message):
+        return QueryError("the path of an object begins with s3:// in lower case")
     if _NO_FILES in message and reading.missing is not None:
         return reading.missing
     if extension := _EXTENSION.match(message):

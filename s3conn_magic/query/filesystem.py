@@ -82,16 +82,21 @@ class ConnectionFileSystem(ChangingFileSystem):
             self._scope = before
             reading.close()
 
+    def _path(self, text: str) -> Path:
+        with (self._scope or Reading()).noting():
+            return Path.parse(self._strip_protocol(text))
+
     def _through(self, path: Path, reading: Reading) -> Connection:
         """The connection of a path; the query depends on it."""
-        found = self._connection_of(path.connection)
+        with reading.noting():
+            found = self._connection_of(path.connection)
         reading.connections.add(found.name)
         return found
 
     # Reading
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        found = Path.parse(path)
+        found = self._path(path)
         if mode == "rb":
             return self._readable(found)
         if mode not in {"wb", "xb"}:
@@ -100,11 +105,8 @@ class ConnectionFileSystem(ChangingFileSystem):
 
     def _readable(self, path: Path) -> ReadableFile:
         reading = self._scope or Reading()
-        try:
+        with reading.noting():
             found = self._object(path, reading)
-        except S3ConnError as error:
-            reading.failed(error)
-            raise
         return ReadableFile(found, path.text, closed=(lambda: None) if self._scope else reading.close)
 
     def _object(self, path: Path, reading: Reading) -> RangedObject:
@@ -138,7 +140,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         del options
         with self._reading() as reading:
             return cat_ranges(
-                lambda path: self._object(Path.parse(self._strip_protocol(path)), reading),
+                lambda path: self._object(self._path(path), reading),
                 paths,
                 starts,
                 ends,
@@ -166,7 +168,7 @@ class ConnectionFileSystem(ChangingFileSystem):
             ObjectNotFoundError: nothing is there.
         """
         del options
-        found = Path.parse(self._strip_protocol(path))
+        found = self._path(path)
         with self._reading() as reading:
             if not found.location.key:
                 return self._folder(found, reading)
@@ -242,7 +244,7 @@ class ConnectionFileSystem(ChangingFileSystem):
             ObjectNotFoundError: nothing is there.
         """
         del options
-        found = Path.parse(self._strip_protocol(path))
+        found = self._path(path)
         with self._reading() as reading:
             connection = self._through(found, reading)
             told = [self._told(found, one) for one in below(connection, _inside(found), reading, recursive=False)]
@@ -254,7 +256,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
     ) -> Any:
         """Every object below a path, by a recursive listing over many connections; the object itself if it is one."""
-        found = Path.parse(self._strip_protocol(path))
+        found = self._path(path)
         prefix = str(options.get("prefix", ""))
         inside = _inside(found)
         with self._reading() as reading:
@@ -278,7 +280,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         Where nothing matches, an object whose key is the pattern itself does; `[*]` stands for a `*` in any case.
         """
         del maxdepth
-        found = Path.parse(self._strip_protocol(path))
+        found = self._path(path)
         with self._reading() as reading:
             entries = reading.globs.get(found.text)
             if entries is None:

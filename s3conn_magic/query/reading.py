@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from s3conn_magic.listing import Listing
     from s3conn_magic.locations import Location
@@ -63,6 +63,15 @@ class Reading:
         """Note the first error."""
         with self._lock:
             self.failure = self.failure or error
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note the error of a block, which goes on: an engine would show its own words in its place."""
+        try:
+            yield
+        except S3ConnError as error:
+            self.failed(error)
+            raise
 
     # Stopping
 

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+import re
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query.formats import ending_of, reader_of
+from s3conn_magic.query.kept import MAKING, Table, literal, quoted, tables_of, transaction
 from s3conn_magic.query.paths import Path, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from s3conn_magic.locations import Location
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.engine import Answer, Engine
 
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
-_HELD = """SELECT table_name FROM duckdb_tables()
-WHERE schema_name = 'main' AND database_name = current_database() ORDER BY table_oid"""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of the session.
-
-    Attributes:
-        name: as written when it was created.
-        connections: names of the connections that it depends on.
-        location: where its files are, or None when DuckDB holds its rows.
-        declared: whether it has no columns yet: what is loaded into it first gives it some.
-        created_at: UTC.
-    """
-
-    name: str
-    connections: tuple[str, ...] = ()
-    location: Location | None = None
-    declared: bool = False
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+_RESERVED = """SELECT 1 FROM duckdb_keywords()
+WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_function')"""
+_NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
 class Tables:
@@ -54,9 +38,8 @@ class Tables:
         return iter(self._tables.values())
 
     def discover(self) -> None:
-        """Have the tables that the database holds, and no others."""
-        found = self._engine.database.execute(_HELD).fetchall()
-        self._tables = {name.casefold(): Table(name) for (name,) in found}
+        """Have the tables and views that the database holds, and no others."""
+        self._tables = {one.name.casefold(): one for one in tables_of(self._engine.database)}
 
     def get(self, name: str) -> Table:
         """The table of that name.
@@ -71,13 +54,33 @@ class Tables:
     def create_from(self, name: str, sql: str, columns: str | None = None) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
 
+        Args:
+            name: of the table.
+            sql: the query.
+            columns: names of the columns in parentheses, all with types or none.
+
         Raises:
             As `Engine.query`.
         """
         made = _unused(name)
-        answer = self._engine.execute(sql, f"CREATE TABLE {quoted(made)} {columns or ''} AS ")
-        self._replace(name, made)
-        return self._put(Table(name, answer.connections))
+        if columns is None or _NAMES.fullmatch(columns):
+            answer = self._engine.execute(sql, f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS ")
+        else:
+            answer = self._typed(made, sql, columns)
+        return self._replace(Table(name, answer.connections), made)
+
+    def _typed(self, made: str, sql: str, columns: str) -> Answer:
+        """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
+        try:
+            self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
+        except QueryError as error:
+            error.offset = None  # it is one in the columns, not in the query
+            raise
+        try:
+            return self._engine.execute(sql, f"INSERT INTO {quoted(made)} ")
+        except BaseException:
+            self._engine.database.execute(f"DROP TABLE {quoted(made)}")
+            raise
 
     def create_empty(self, name: str, columns: str | None = None) -> Table:
         """Make a table without rows; without columns, too, where none are given.
@@ -89,9 +92,8 @@ class Tables:
             self._forget(name)
             return self._put(Table(name, declared=True))
         made = _unused(name)
-        self._engine.execute(columns, f"CREATE TABLE {quoted(made)} ", parsed=False)
-        self._replace(name, made)
-        return self._put(Table(name))
+        self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
+        return self._replace(Table(name), made)
 
     def create_over(self, name: str, location: Location, connection: str) -> Table:
         """Make a table over the files at a location, which stay where they are.
@@ -100,11 +102,12 @@ class Tables:
             QueryError: there are none that can be read.
             S3ConnError: it could not be listed or read.
         """
-        sql = f"FROM {self._source(Path(connection, location))}"
+        source, note = self._source(Path(connection, location))
+        sql = f"FROM {source}"
         self._engine.query(f"{sql} LIMIT 0")
         self._forget(name)
         self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
-        return self._put(Table(name, (connection,), location))
+        return self._note(Table(name, (connection,), location, is_view=True, note=note))
 
     def drop(self, name: str) -> Table:
         """Forget a table.
@@ -121,82 +124,89 @@ class Tables:
         """Note that rows of more connections went into a table, which has columns now."""
         old = self._tables.get(name.casefold()) or Table(name)
         together = tuple(dict.fromkeys((*old.connections, *connections)))
-        return self._put(replace(old, connections=together, declared=False))
+        return self._note(replace(old, connections=together, declared=False))
 
     def rename_connection(self, old: str, new: str) -> None:
         """Have the tables that depend on a connection find it under another name."""
-        for one in list(self):
-            if old not in one.connections:
-                continue
-            names = tuple(new if name == old else name for name in one.connections)
-            self._tables[one.name.casefold()] = replace(one, connections=names)
-            if one.location is not None:
-                source = self._source(Path(new, one.location))
-                self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
+        renamed = [
+            replace(one, connections=tuple(new if name == old else name for name in one.connections))
+            for one in self
+            if old in one.connections
+        ]
+        with transaction(self._engine.database):
+            for one in renamed:
+                if one.location is not None:
+                    source, _ = self._source(Path(new, one.location))
+                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
+                self._engine.database.execute(one.noted())
+        for one in renamed:
+            self._put(one)
 
     def rows(self, table: Table) -> int | None:
-        """How many rows DuckDB holds; None of a table over files."""
-        if table.location is not None:
+        """How many rows DuckDB holds; None of a table over files, or another view."""
+        if table.is_view:
             return None
         if table.declared:
             return 0
         ((count,),) = self._engine.database.execute(f"FROM {quoted(table.name)} SELECT count(*)").fetchall()
         return int(count)
 
+    def is_reserved(self, name: str) -> bool:
+        """Whether a name is a word of SQL, which queries write in double quotes."""
+        return bool(self._engine.database.execute(_RESERVED, [name]).fetchall())
+
     def columns(self, table: Table) -> list[str]:
         """Name and type of each column."""
         found = self._engine.database.execute(_COLUMNS, [table.name]).fetchall()
         return [f"{name} {kind}" for name, kind in found]
 
-    def _replace(self, name: str, made: str) -> None:
-        """Give a table that was made whole its name; the one that had it goes."""
-        self._forget(name)
-        self._engine.database.execute(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(name)}")
+    def _replace(self, table: Table, made: str) -> Table:
+        """Give what was made whole its name, in one transaction with the end of the table that had it."""
+        database = self._engine.database
+        with transaction(database):
+            self._forget(table.name)
+            database.execute(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(table.name)}; {table.noted()}")
+        return self._put(table)
 
     def _forget(self, name: str) -> None:
-        old = self._tables.get(name.casefold())
-        if old is not None and not old.declared:
-            kind = "TABLE" if old.location is None else "VIEW"
-            self._engine.database.execute(f"DROP {kind} IF EXISTS {quoted(old.name)}")
+        old = self._tables.get(name.casefold()) or Table(name)
+        self._engine.database.execute(f"DROP {old.kind} IF EXISTS {quoted(old.name)}")
+
+    def _note(self, table: Table) -> Table:
+        if table != self._tables.get(table.name.casefold()) and (noted := table.noted()):
+            self._engine.database.execute(noted)
+        return self._put(table)
 
     def _put(self, table: Table) -> Table:
         self._tables[table.name.casefold()] = table
         return table
 
-    def _source(self, path: Path) -> str:
-        """What stands behind FROM for the files at a path."""
-        if path.has_wildcard or reader_of(path.location.key):
-            return literal(f"s3://{path.text}")
+    def _source(self, path: Path) -> tuple[str, str]:
+        """What stands behind FROM for the files at a path, and what to say of files that it leaves out."""
+        where = literal(f"s3://{path.text}")
+        if reader := reader_of(path.location.key):
+            return f"{reader}({where})", ""
+        if path.has_wildcard:
+            reader, _, _ = self._format(path, self._engine.filesystem.glob(path.text))
+            return f"{reader}({where})", ""
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        reader, ending = self._format(path, folder)
+        reader, ending, left = self._format(path, self._engine.filesystem.find(folder))
         files = literal(f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}")
-        return f"{reader}({files}, union_by_name = true)"
+        note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
+        return f"{reader}({files}, union_by_name = true)", note
 
-    def _format(self, path: Path, folder: str) -> tuple[str, str]:
-        """The reader for the files below a folder, and what their names end in: what most of them do."""
-        endings: dict[str, int] = {}
-        for name in self._engine.filesystem.find(folder):
-            if reader_of(name):
-                endings[ending_of(name)] = endings.get(ending_of(name), 0) + 1
+    def _format(self, path: Path, names: Sequence[str]) -> tuple[str, str, int]:
+        """The reader for files at a location, what their names end in (what most do), and how many end otherwise."""
+        endings = Counter(ending_of(name) for name in names if reader_of(name))
         if not endings:
             raise QueryError(
-                f"there are no Parquet, CSV or JSON files below {visible(path.location.uri)}",
+                f"there are no Parquet, CSV or JSON files at {visible(path.location.uri)}",
                 hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
             )
-        ending = max(endings, key=lambda one: endings[one])
-        return str(reader_of(ending)), ending
+        ((ending, count),) = endings.most_common(1)
+        return str(reader_of(ending)), ending, len(names) - count
 
 
 def _unused(name: str) -> str:
     """The name of a table while it is made."""
-    return f"{name} (being made)"
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
+    return f"{name}{MAKING}"

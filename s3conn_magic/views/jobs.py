@@ -67,6 +67,8 @@ def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
 
 
 def _loaded(job: Job, outcome: Outcome) -> str:
+    if not outcome.objects and outcome.failed:
+        return f"Nothing was loaded into {job.plan.table}."
     if not outcome.objects:
         return f"There was nothing new to load into {job.plan.table}."
     replaced = f", of which {outcome.replaced:,} replaced an earlier version" if outcome.replaced else ""

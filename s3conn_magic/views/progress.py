@@ -26,13 +26,20 @@ def size_text(count: float) -> str:
 
 
 def progress_text(progress: Progress, *, done: bool = False) -> str:
-    """One line: keys, their bytes, keys a second, requests, seconds; and the part done where it can be estimated."""
+    """One line: keys, their bytes, keys a second, requests, seconds; and the part done where it can be estimated.
+
+    What a job does is counted in objects, what a query reads in bytes alone.
+    """
     rate = progress.keys / progress.elapsed if progress.elapsed else 0.0
-    part = "" if done or progress.fraction is None else f"about {progress.fraction:.0%} · "
-    return (
-        f"{part}{progress.keys:,} keys · {size_text(progress.bytes)} · {rate:,.0f} keys/s · "
-        f"{progress.requests:,} requests · {progress.elapsed:.1f} s"
-    )
+    parts = {
+        f"about {progress.fraction or 0:.0%}": not done and progress.fraction is not None,
+        f"{progress.keys:,} {progress.unit}": progress.unit,
+        size_text(progress.bytes): True,
+        f"{rate:,.0f} keys/s": progress.unit == "keys",
+        f"{progress.requests:,} requests": progress.requests or progress.unit == "keys",
+        f"{progress.elapsed:.1f} s": True,
+    }
+    return " · ".join(text for text, shown in parts.items() if shown)
 
 
 def progress_bar(progress: Progress) -> str:

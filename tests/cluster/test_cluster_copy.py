@@ -84,7 +84,7 @@ def test_the_rows_are_exact_though_a_worker_is_killed(filled, workers):
     assert len(workers.killed) == before + 1
     assert rows_of(run, what='count(*), count(DISTINCT "$object")') == [(140 + 30_001 + 1 + 2 + 1, 74)]
     assert run("SHOW JOBS").loc[0, "failed"] == 2
-    assert str(run("RUN JOB j")).startswith("There was nothing new")
+    assert str(run("RUN JOB j")).startswith("Nothing was loaded")
     run.session.close()
 
 

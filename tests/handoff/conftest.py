@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="session")
-def served(written_server) -> Iterator[tuple[Recorder, Path]]:
+@pytest.fixture(scope="module")
+def served(rclone_server) -> Iterator[tuple[Recorder, Path]]:
     """A server before rclone that keeps the requests; a bucket with a table as Parquet and as CSV."""
-    s3 = client("s3", written_server.endpoint, written_server.keys)
+    s3 = client("s3", rclone_server.endpoint, rclone_server.keys)
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key="table.parquet", Body=FRAME.to_parquet())
     s3.put_object(Bucket=BUCKET, Key="table.csv", Body=FRAME.to_csv(index=False).encode())
-    ask = passing_to(written_server.endpoint)
+    ask = passing_to(rclone_server.endpoint)
 
     def answer(request: Request) -> Reply:
         reply = ask(request)
@@ -30,14 +30,19 @@ def served(written_server) -> Iterator[tuple[Recorder, Path]]:
         return replace(reply, status=206) if ranged else reply
 
     with recording(answer) as wire:
-        yield wire, written_server.root / BUCKET
+        yield wire, rclone_server.root / BUCKET
+    # Other tests count the buckets of the server.
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for one in page.get("Contents", ()):
+            s3.delete_object(Bucket=BUCKET, Key=one["Key"])
+    s3.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.fixture
-def handed(served, written_server) -> Handed:
+def handed(served, rclone_server) -> Handed:
     """The bucket and a connection of the test's own."""
     wire, folder = served
     run = Statements()
-    run(create("lake", keys=written_server.keys, ENDPOINT=wire.endpoint, VALIDATE=False))
+    run(create("lake", keys=rclone_server.keys, ENDPOINT=wire.endpoint, VALIDATE=False))
     wire.requests.clear()
-    return Handed(run, wire, folder, written_server)
+    return Handed(run, wire, folder, rclone_server)

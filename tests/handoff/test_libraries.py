@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from importlib.metadata import PackageNotFoundError, files
+
 import dask.dataframe as dd
 import deltalake
-import duckdb
 import fsspec
 import obstore
 import pandas as pd
@@ -44,6 +46,19 @@ def test_fsspec_opens_by_options_and_by_the_filesystem(handed):
         file.write(b"one")
     assert files.cat(f"{BUCKET}/fsspec/one.txt") == b"one"
     assert (handed.folder / "fsspec" / "one.txt").read_bytes() == b"one"
+
+
+def test_files_begin_with_the_buckets(handed):
+    """Without a bucket the filesystem shows the buckets, or the display filters, as folders that can be entered."""
+    files = handed.connection.fsspec()
+    for top in ("", "/", "s3://"):
+        assert files.isdir(top)
+        assert BUCKET in files.ls(top, detail=False)
+    assert f"{BUCKET}/table.csv" in files.ls(
+        files.ls("")[files.ls("", detail=False).index(BUCKET)]["name"], detail=False
+    )
+    handed.alter(f"SET PATH_DISPLAY_FILTERS = ('s3://{BUCKET}/a/', 's3://other')")
+    assert files.ls("", detail=False) == [f"{BUCKET}/a", "other"]
 
 
 def test_dask_reads_and_writes(handed):
@@ -108,17 +123,52 @@ def test_obstore_reads_and_writes(handed):
     assert [one["path"] for page in obstore.list(store, "below") for one in page] == ["below/here/one.txt"]
 
 
-def test_duckdb_takes_the_secret_up_to_its_extension(handed):
-    """The secret is one statement of DuckDB's, refused only for want of the extension that knows its type."""
+@pytest.fixture(scope="session")
+def other_duckdb():
+    """Runs SQL in the program of another DuckDB, which has its httpfs extension; gives the lines of its CSV."""
+    program, extension = (_installed(*one) for one in (("duckdb-cli", "duckdb"), ("duckdb-extension-httpfs", "httpfs")))
+
+    def run(sql):
+        text = f"LOAD '{extension}';\n{sql}"
+        command = [program, "-bail", "-csv", "-noheader"]
+        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+def _installed(package, stem):
+    """A file that a package brings; tests are skipped where it is not installed."""
+    try:
+        found = files(package)
+    except PackageNotFoundError:
+        pytest.skip(f"{package} is not installed: .ci/run says how")
+    (path,) = [one.locate() for one in found if one.stem == stem and one.parts[0] != ".."]
+    return path
+
+
+def test_duckdb_reads_and_writes_by_the_secret(handed, other_duckdb):
+    """duckdb_secret(bucket) lets another DuckDB read Parquet and CSV, and write, by its httpfs extension."""
     secret = handed.connection.duckdb_secret(BUCKET)
-    with duckdb.connect() as engine:
-        engine.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-        assert len(engine.extract_statements(secret)) == 1
-        with pytest.raises(duckdb.Error, match=r"(?s)httpfs|Secret type 's3'"):
-            engine.execute(secret)
-    assert "rclone/example/secret" in str(secret)
     assert f"SCOPE 's3://{BUCKET}'" in secret
-    assert "USE_SSL false, URL_STYLE 'path'" in secret
+    done = other_duckdb(f"""{secret}
+        SELECT count(*), sum(n) FROM '{AT}/table.parquet' WHERE n > 10;
+        SELECT max(text) FROM '{AT}/*.csv';
+        COPY (SELECT 7 AS a) TO '{AT}/duckdb.csv';""")
+    assert done.stderr == ""
+    assert done.stdout.split() == ["true", f"989,{sum(range(11, 1000))}", "text", "999"]
+    assert (handed.folder / "duckdb.csv").read_bytes() == b"a\n7\n"
+    failed = other_duckdb(f"{secret.replace('example/secret', 'example/wrong')} FROM '{AT}/table.parquet';")
+    assert "403" in failed.stderr
+
+
+def test_duckdb_sends_the_token_and_the_promise_to_pay(handed, other_duckdb):
+    """A session token and REQUESTER_PAYS go with every request of a DuckDB that has the secret."""
+    handed.alter("SET AWS_SESSION_TOKEN = 'a-token' SET REQUESTER_PAYS = TRUE")
+    other_duckdb(f"{handed.connection.duckdb_secret()} FROM '{AT}/table.csv';")
+    assert handed.wire.requests
+    for one in handed.wire.requests:
+        assert one.headers["x-amz-security-token"] == "a-token"
+        assert one.headers["x-amz-request-payer"] == "requester"
 
 
 def test_read_only_reads_and_refuses_to_write(handed):

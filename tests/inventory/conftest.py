@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from s3conn_magic.sandbox import Keys
 
 
-@pytest.fixture(params=["sandbox", "written_server"])
+@pytest.fixture(params=["sandbox", "rclone_server"])
 def server(request):
     """Each of the two servers: moto's, and rclone's, which verifies signatures."""
     return request.getfixturevalue(request.param)

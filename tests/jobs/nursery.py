@@ -14,12 +14,15 @@ import sys
 from itertools import count
 from typing import Any
 
+import boto3.session  # noqa: F401 - so that no child has to
 import botocore.httpsession
-import duckdb  # noqa: F401 - so that no child has to
+import duckdb  # noqa: F401
 import pandas as pd  # noqa: F401
 import pyarrow as pa  # noqa: F401
 from statements import Statements
 
+from s3conn_magic.connections import clients  # noqa: F401
+from s3conn_magic.jobs import copying, inserting  # noqa: F401
 from s3conn_magic.jobs.ledger import Ledger
 from s3conn_magic.objects import writing
 from s3conn_magic.views import frames, jobs  # noqa: F401

@@ -6,6 +6,8 @@ import gzip
 import io
 import os
 import signal
+import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import rows_of
 from pyarrow import orc
+from recording import Reply, Request, passing_to, recording
 
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -87,16 +90,19 @@ def test_a_value_that_does_not_fit_far_behind_the_beginning_is_loaded(moto_lake:
 
 
 def test_columns_get_as_wide_as_the_objects_need_and_no_value_is_rounded(moto_lake: Lake):
-    """New columns are added, numbers and dates widened; text for a number is refused, and named."""
+    """New columns are added, numbers and dates widened; text for a number, and what would be rounded, is refused."""
     moto_lake.put(a__csv="n,d\n1,2026-01-01\n")
     run = moto_lake.session()
     run(_copy(moto_lake))
     moto_lake.put(b__csv="n,d\n1.5,2026-01-02 10:00:00\n", c__csv="n,extra\n2,x\n", d__csv="n\nmany\n")
+    moto_lake.put(e__csv=f"big\n{2**53 + 1}\n", f__csv="big\n0.5\n", g__csv=f"n\n{2**53 + 1}\n")
     said = str(run("RUN JOB j"))
     assert "the column n is VARCHAR in the object, and DOUBLE in the table" in said
     noon = datetime(2026, 1, 2, 10)  # noqa: DTZ001 - DuckDB's type without a zone
     first = datetime(2026, 1, 1)  # noqa: DTZ001
-    assert rows_of(run, what="n, d, extra") == [(1.0, first, None), (1.5, noon, None), (2.0, None, "x")]
+    rounded = run("SHOW JOB j ERRORS").query("error.str.contains('would round them')")
+    assert [one[-5:] for one in rounded["location"]] == ["g.csv", "f.csv"]
+    assert rows_of(run, what="n, d, extra")[:3] == [(1.0, first, None), (1.5, noon, None), (2.0, None, "x")]
 
 
 def test_a_table_that_was_made_before_gets_the_rows(moto_lake: Lake):
@@ -151,6 +157,71 @@ def test_content_types_are_read_as_they_say(moto_lake: Lake, case: str):
     run = moto_lake.session()
     run(_copy(moto_lake, f"CONTENT_TYPE = {said}"))
     assert rows_of(run) == sorted(expected * 2)
+
+
+def test_jobs_and_queries_tell_how_far_they_are(moto_lake: Lake):
+    """The last of what is told are all objects and bytes; SET PROGRESS = FALSE silences them."""
+    moto_lake.put(a__csv="n\n1\n", b__csv="n\n2\n")
+    run, seen = moto_lake.session(), []
+    run.session._progress = lambda: nullcontext(seen.append)
+    where = f"s3://{moto_lake.bucket}"
+    run(_copy(moto_lake))
+    assert (seen[-1].keys, seen[-1].unit, seen[-1].bytes, seen[-1].fraction) == (2, "objects", 8, 1.0)
+    run(f"CREATE JOB k AS INSERT INTO S3 lake LOCATION = '{where}/out/' FILE_FORMAT = CSV SELECT n FROM t")
+    assert (seen[-1].unit, seen[-1].bytes) == ("", 4)
+    read = run(f"SELECT * FROM '{where}/in/*.csv'").attrs["read"]
+    assert (seen[-1].requests, seen[-1].bytes) == (read["requests"], read["bytes"])
+    told = len(seen)
+    run("SET PROGRESS = FALSE; RUN JOB k")
+    assert len(seen) == told
+
+
+def test_what_a_job_wrote_of_such_a_table_is_loaded_again(moto_lake: Lake):
+    """The column that says where rows are from says it of the object that was loaded last."""
+    moto_lake.put(a__csv="n\n1\n")
+    run = moto_lake.session()
+    run(_copy(moto_lake))
+    run(f"CREATE JOB k AS INSERT INTO S3 lake LOCATION = 's3://{moto_lake.bucket}/out/' SELECT * FROM t")
+    run(f"CREATE JOB l AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/out/' INTO u")
+    assert rows_of(run, "u", "*") == [(1, f"s3://{moto_lake.bucket}/out/k.parquet")]
+
+
+@pytest.mark.parametrize(("objects", "rows"), [(4, 1), (2, 2_500_000)], ids=["small", "large"])
+def test_the_next_objects_are_asked_for_while_one_is_loaded(moto_lake: Lake, objects: int, rows: int):
+    """No object is answered before all of them are asked for: small ones each by one request, a large one ahead."""
+    moto_lake.put(**{f"{at}__csv": "n\n" + "1\n" * rows for at in range(objects)})
+    together, ask, seen = threading.Barrier(objects), passing_to(moto_lake.endpoint), list[str]()
+
+    def answer(request: Request) -> Reply:
+        seen.append(request.path)
+        if request.path.endswith(".csv") and seen.count(request.path) == 1:
+            together.wait(20)
+        return ask(request)
+
+    with recording(answer) as wire:
+        run = moto_lake.session(moto_lake.connect.replace("lake", "slow").replace(moto_lake.endpoint, wire.endpoint))
+        run(_copy(moto_lake).replace("S3 lake", "S3 slow"))
+    assert rows_of(run, what="count(*)", order="1") == [(objects * rows,)]
+    assert rows > 1 or len([path for path in seen if path.endswith(".csv")]) == objects
+
+
+def test_no_record_of_a_csv_is_passed_over(moto_lake: Lake):
+    """Uneven records, a title above the names and an open quote fail; what looks like a comment is a record."""
+    moto_lake.put(
+        uneven__csv="a,b\n1,2\n3\n4,5,6\n",
+        title__csv="Report\n\na,b\n1,2\n",
+        late__csv="a,b\n" + "1,2\n" * 30_000 + "3\n",
+        comment__csv="a,b\n#1,x\n#2,y\n",
+        other__csv='a;b\n"1;2";z\n',
+        piped__csv="a|b\n3,5|z\n",
+    )
+    run = moto_lake.session()
+    assert "Loaded 3 objects (4 rows" in str(run(_copy(moto_lake, "CONTENT_TYPE = CSV")))
+    assert rows_of(run, what="a, b") == [("#1", "x"), ("#2", "y"), ("1;2", "z"), ("3,5", "z")]
+    errors = run("SHOW JOB j ERRORS").set_index("location")["error"]
+    assert len(errors) == 3
+    assert errors.str.contains("same number of fields by the delimiter ','").all()
+    assert errors.str.contains("SPLIT_LINES loads lines").all()
 
 
 def test_formats_are_told_by_content(moto_lake: Lake):
@@ -288,19 +359,23 @@ def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: py
 
 
 def test_a_killed_kernel_leaves_whole_objects_only(moto_lake: Lake, nursery: Nursery, tmp_path: Path):
-    """With a DATABASE file, the next kernel finds every object whole or not at all, and loads the rest exactly once."""
-    moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcdef"})
+    """Killed at ten points, the next kernel finds every object whole or not at all, and loads the rest exactly once."""
+    moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcdefgh"})
     file = tmp_path / "lake.duckdb"
     database = f"SET DATABASE = '{file}';"
-    points = [("object", 1), ("object", 3), ("object", 2), ("end", 0)]
+    requests, objects = [("request", at) for at in (1, 2, 4)], [("object", at) for at in (1, 3, 2, 1, 2, 3)]
     counts: list[dict[int, int]] = []
-    for point in points:
+    for point in (*objects[:3], *requests, *objects[3:], ("end", 0)):
         nursery.kill(database + moto_lake.connect, _copy(moto_lake), *point)
         counts.append(_counted(file))
-    assert counts == [{}, {100: 2}, {100: 3}, {100: 6}]
+    assert all(set(one) <= {100} for one in counts)
+    loaded = [sum(one.values()) for one in counts]
+    assert loaded[:3] == [0, 2, 3]
+    assert loaded == sorted(loaded)
+    assert loaded[-1] == 8
     run = moto_lake.session(database.rstrip(";"))
     assert "nothing new" in str(run(_copy(moto_lake)))
-    assert rows_of(run, what="count(*)", order="1") == [(600,)]
+    assert rows_of(run, what="count(*)", order="1") == [(800,)]
 
 
 def _counted(file: Path) -> dict[int, int]:

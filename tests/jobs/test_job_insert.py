@@ -34,6 +34,14 @@ def _read(lake: Lake, key: str = "out/j.parquet") -> pa.Table:
     return pq.read_table(io.BytesIO(lake.body(key)))
 
 
+def test_a_location_is_a_folder(moto_lake: Lake):
+    """A LOCATION that does not end with a slash is the same folder; a second run finds what it wrote."""
+    run = moto_lake.session()
+    run(_insert(moto_lake, where="out"))
+    assert str(run("RUN JOB j")).startswith("Replaced ")
+    assert moto_lake.keys_below() == ["out/j.parquet"]
+
+
 def test_a_job_writes_the_result_of_its_query(lake: Lake):
     """One object named after the job; a second run replaces it, and the object says which job wrote it."""
     run = lake.session()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from boto_clients import client
 from recording import passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import AccessDeniedError, BindError, BucketNotFoundError, ConnectionNotFoundError, S3ConnError
 from s3conn_magic.sandbox.data import ODD_KEYS, puts
-from s3conn_magic.sandbox.identities import ARCHIVE, LAKE, ODD, PUBLIC
+from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD, PUBLIC
 
 MIB = 1024 * 1024
 EVENTS = f"s3://{LAKE}/events/year=2026/month=01/day=01/part-00000.parquet"
@@ -79,36 +82,37 @@ def test_what_the_lake_holds_is_shown(wire, key, format_, shape):
     assert found.requests == 2
 
 
+@contextmanager
+def put(server, key, body):
+    """An object in the empty bucket for the length of a block; its URI."""
+    s3 = client("s3", server.endpoint, server.keys)
+    s3.put_object(Bucket=EMPTY, Key=key, Body=body)
+    yield f"s3://{EMPTY}/{key}"
+    s3.delete_object(Bucket=EMPTY, Key=key)
+
+
 @pytest.mark.parametrize("wire", ["rclone"], indirect=True)
 def test_a_large_csv_is_read_by_its_first_block(rclone_server, wire):
-    """Of 200 MB, 64 kB for a hundred rows, 1 MiB more for ten thousand."""
-    path = rclone_server.root / "acme-empty" / "large.csv"
+    """Of 32 MiB, 64 kB for a hundred rows, 1 MiB more for ten thousand."""
     line = b"%09d,some text that is the same in every line,1.25\n"
-    with path.open("wb") as file:
-        file.write(b"id,text,value\n" + b"".join(line % number for number in range(40_000)))
-        file.truncate(200 * MIB)
-    try:
-        few, many = wire("s3://acme-empty/large.csv"), wire("s3://acme-empty/large.csv", "LIMIT 10000")
-    finally:
-        path.unlink()
+    body = b"id,text,value\n" + b"".join(line % number for number in range(40_000))
+    with put(rclone_server, "large.csv", body.ljust(32 * MIB, b"\0")) as uri:
+        few, many = wire(uri), wire(uri, "LIMIT 10000")
     assert (few.frame.shape, many.frame.shape) == ((100, 3), (10_000, 3))
-    assert few.preview.description.size == 200 * MIB
+    assert few.preview.description.size == 32 * MIB
     assert wire.received == [0, 64 * 1024, 0, 64 * 1024, MIB - 64 * 1024]
 
 
 @pytest.mark.parametrize("wire", ["rclone"], indirect=True)
 def test_a_large_parquet_file_is_read_by_its_footer_and_first_pages(rclone_server, wire):
-    """Of one row group of 160 MB, less than 3 MB come, and the rows are the first ones."""
-    path = rclone_server.root / "acme-empty" / "large.parquet"
-    count = 10_000_000
+    """Of one row group of 32 MB, less than 3 MB come, and the rows are the first ones."""
+    count = 2_000_000
     numbers = pa.array(range(0, count * 3, 3), pa.int64())
-    table = pa.table({"n": numbers, "m": numbers})
-    pq.write_table(table, path, row_group_size=count, compression="none", use_dictionary=False)
-    try:
-        assert path.stat().st_size > 150 * MIB
-        result = wire("s3://acme-empty/large.parquet")
-    finally:
-        path.unlink()
+    table, body = pa.table({"n": numbers, "m": numbers}), BytesIO()
+    pq.write_table(table, body, row_group_size=count, compression="none", use_dictionary=False)
+    assert len(body.getvalue()) > 30 * MIB
+    with put(rclone_server, "large.parquet", body.getvalue()) as uri:
+        result = wire(uri)
     assert result.frame["m"].tolist() == [*range(0, 300, 3)]
     assert (result.preview.total_rows, result.preview.row_groups) == (count, 1)
     assert sum(wire.received) < 3 * MIB

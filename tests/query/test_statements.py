@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +23,7 @@ from s3conn_magic.errors import (
     ConnectionNotFoundError,
     ObjectNotFoundError,
     QueryError,
+    S3ConnError,
 )
 from s3conn_magic.sandbox.identities import EMPTY, LAKE
 from s3conn_magic.views.frames import S3Frame
@@ -166,6 +168,7 @@ def test_python_frames_are_tables_by_their_names(on_sandbox):
     failed = on_sandbox.fails("SELECT 1 FROM word", QueryError)
     assert failed.hint == "The Python variable word is a str, which is no table."
     assert "is not defined" in on_sandbox.fails("SELECT $nothing", QueryError).message
+    assert "read_parquet($name)" in on_sandbox.fails("FROM $word", QueryError).hint
 
 
 def test_polars_frames_are_tables_too(on_sandbox):
@@ -183,6 +186,9 @@ def test_polars_frames_are_tables_too(on_sandbox):
         (f"FROM 's3://{LAKE}/nothing*.csv'", ObjectNotFoundError, "no object matches"),
         ("FROM 's3://no-such-bucket-here/x.csv'", BucketNotFoundError, "no-such-bucket-here"),
         (f"FROM 's3://nobody@{LAKE}/x.csv'", ConnectionNotFoundError, "nobody"),
+        (f"FROM 's3://nobody@{LAKE}/*.csv'", ConnectionNotFoundError, "nobody"),
+        ("FROM 's3://a b/x.csv'", S3ConnError, "a bucket's name has no white space"),
+        (f"FROM 'S3://{LAKE}/sales/orders.csv'", QueryError, "s3:// in lower case"),
         ("SELECT CAST('a secret' AS INT)", QueryError, "Could not convert string '…' to INT32"),
     ],
 )
@@ -191,6 +197,41 @@ def test_an_error_keeps_its_class_and_no_literal(run, query, kind, said):
     failed = run.fails(query, kind)
     assert said in failed.message
     assert "secret" not in failed.block()
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("sales/*", "one of read_parquet('{}'), read_csv('{}'), read_json('{}')"),
+        ("sales/", "such as FROM '{}**/*.parquet'"),
+        ("README.txt", "read_csv('{}')"),
+        ("a/it''s.pq", "FROM read_parquet('{}')"),
+        ("x.orc", "COPY FROM S3"),
+    ],
+)
+def test_a_name_that_tells_no_format_is_said_what_to_do_about(on_sandbox, path, hint):
+    """A pattern, a folder or a file whose ending is unknown: the error points at it and names what reads it."""
+    where = f"s3://{LAKE}/{path}"
+    failed = on_sandbox.fails(f"SELECT *\nFROM '{where}'", QueryError)
+    assert failed.message == f"the name of {where.replace(chr(39) * 2, chr(39))} does not tell what format it has"
+    assert hint.format(*[where] * 3) in failed.hint
+    assert (failed.place.line, failed.place.column) == (2, 6)
+
+
+def test_a_table_over_files_takes_any_known_ending(on_sandbox, bucket):
+    """LOCATION reads .pq, a pattern by what its files end in, and a folder by most of them, and says what is left."""
+    for name, number in (("p/a.pq", 1), ("p/b.pq", 2), ("q/README", 3)):
+        bucket(name, _as_parquet(pa.table({"a": [number]})))
+    bucket("p/c.csv", b"a\n4\n")
+    said = [
+        str(on_sandbox(f"CREATE TABLE {table} LOCATION 's3://{EMPTY}/{location}'"))
+        for table, location in (("one", "p/a.pq"), ("several", "p/?.p*"), ("folder", "p/"))
+    ]
+    assert said[2] == "The table folder was created. It reads the .pq files; 1 with another ending are left out."
+    sums = [on_sandbox(f"SELECT sum(a) AS s FROM {table}")["s"][0] for table in ("one", "several", "folder")]
+    assert sums == [1, 3, 3]
+    failed = on_sandbox.fails(f"CREATE TABLE q LOCATION 's3://{EMPTY}/q/*'", QueryError)
+    assert "no Parquet, CSV or JSON files" in failed.message
 
 
 def test_an_error_of_a_query_points_into_the_cell(on_sandbox):
@@ -276,6 +317,22 @@ def test_a_table_is_replaced_whole_or_not_at_all(on_sandbox):
     on_sandbox("DROP CONNECTION lake")
 
 
+def test_a_query_fills_columns_that_are_declared(on_sandbox):
+    """Names alone, or names with types, before AS; a value that does not fit leaves no table."""
+    assert str(on_sandbox("CREATE TABLE order AS SELECT 1")).endswith('Queries write it "order".')
+    on_sandbox("DROP TABLE order")
+    on_sandbox(
+        'CREATE TABLE named (x, "y z") AS SELECT 1, 2; CREATE TABLE typed (x BIGINT, y VARCHAR(9)) AS SELECT 1, 2'
+    )
+    assert on_sandbox("SHOW TABLES")["columns"].tolist() == [["x INTEGER", "y z INTEGER"], ["x BIGINT", "y VARCHAR"]]
+    assert rows(on_sandbox("FROM typed")) == [(1, "2")]
+    failed = on_sandbox.fails("CREATE OR REPLACE TABLE typed (x INT) AS\nSELECT 'no' || 'ne'", QueryError)
+    assert "Could not convert" in failed.message
+    on_sandbox.fails("CREATE TABLE other (x INTT) AS SELECT 1", QueryError)
+    assert rows(on_sandbox("FROM typed")) == [(1, "2")]
+    assert rows(on_sandbox("SELECT table_name FROM duckdb_tables() ORDER BY 1")) == [("named",), ("typed",)]
+
+
 def test_a_connection_with_tables_is_not_dropped(on_sandbox):
     """The refusal names them; CASCADE drops them, too; a table without a connection stays."""
     on_sandbox(f"CREATE TABLE b LOCATION 's3://{LAKE}/sales/orders.csv'; CREATE TABLE a AS SELECT * FROM {ONE}")
@@ -300,3 +357,40 @@ def test_tables_follow_their_connection(on_sandbox, sandbox):
     replacing = create("pond", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False)
     on_sandbox(replacing.replace("CREATE", "CREATE OR REPLACE"))
     assert on_sandbox("SELECT count(*) AS n FROM orders")["n"][0] == count
+
+
+def test_a_connection_whose_tables_cannot_be_read_keeps_its_name(on_sandbox, sandbox):
+    """RENAME makes views anew; where one of them can't be, nothing has changed."""
+    ask, shut = passing_to(sandbox.endpoint), []
+    with recording(lambda one: error(403, "AccessDenied") if shut else ask(one)) as recorder:
+        on_sandbox(create("door", keys=sandbox.admin, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        for name in ("orders", "customers"):
+            on_sandbox(f"CREATE TABLE {name} LOCATION 's3://{LAKE}/sales/{name}.csv' USING door")
+        shut.append(True)
+        on_sandbox.fails("ALTER S3 CONNECTION door RENAME TO gate", AccessDeniedError)
+        shut.clear()
+        assert on_sandbox.connections == ["lake", "door"]
+        assert on_sandbox("SELECT count(*) AS n FROM orders, customers")["n"][0] == 1500 * 250
+        assert on_sandbox.fails("DROP CONNECTION door", ConnectionInUseError).usages == ("orders", "customers")
+
+
+def test_tables_of_a_file_are_there_in_the_next_kernel(on_sandbox, sandbox, tmp_path):
+    """With SET DATABASE tables keep their files' place and their connections; a view of somebody else is left alone."""
+    file = tmp_path / "tables.duckdb"
+    with duckdb.connect(str(file)) as database:
+        database.execute("CREATE VIEW theirs AS SELECT 5 AS five; COMMENT ON VIEW theirs IS 'mine'")
+    on_sandbox(f"SET DATABASE = '{file}'; CREATE TABLE kept AS SELECT * FROM {ONE}")
+    on_sandbox(f"CREATE TABLE orders LOCATION 's3://{LAKE}/sales/orders.csv'; CREATE TABLE plain AS SELECT 1 AS a")
+    on_sandbox("ALTER S3 CONNECTION lake RENAME TO pond")
+    on_sandbox.session.close()
+    run = Statements()
+    run(f"SET DATABASE = '{file}'")
+    shown = run("SHOW TABLES").set_index("name")
+    assert shown["connections"].to_dict() == {"theirs": [], "kept": ["pond"], "orders": ["pond"], "plain": []}
+    assert shown["location"].dropna().to_dict() == {"orders": f"s3://{LAKE}/sales/orders.csv"}
+    run(create("pond", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    assert set(run.fails("DROP CONNECTION pond", ConnectionInUseError).usages) == {"kept", "orders"}
+    assert run("SELECT count(*) AS n FROM orders JOIN theirs ON true")["n"][0] == 1500
+    run("CREATE OR REPLACE TABLE orders AS SELECT 2 AS b; DROP CONNECTION pond CASCADE")
+    assert set(run("SHOW TABLES")["name"]) == {"plain", "orders", "theirs"}
+    run.session.close()

@@ -132,6 +132,9 @@ def test_the_line_says_what_came_and_how_far_it_is():
     assert progress_text(progress, done=True).startswith("250,000 keys")
     assert progress_bar(progress) == "█" * 5 + "░" * 15 + " "
     assert 'role="progressbar"' in progress_html(progress)
+    job = Progress(keys=3, bytes=2048, requests=9, elapsed=1.0, fraction=0.5, unit="objects")
+    assert progress_text(job) == "about 50% · 3 objects · 2.0 KiB · 9 requests · 1.0 s"
+    assert progress_text(Progress(bytes=1, elapsed=1.0, unit="")) == "1 B · 1.0 s"
     unknown = Progress(keys=1, elapsed=1.0)
     assert progress_bar(unknown) == ""
     assert "progressbar" not in progress_html(unknown)

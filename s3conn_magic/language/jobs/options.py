@@ -57,7 +57,7 @@ _LOCATIONS = (
         "LOCATION",
         text,
         "an s3:// location",
-        "Where a COPY FROM reads, every object whose key begins so, or where an INSERT INTO writes; this or BUCKET.",
+        "Where a COPY FROM reads, every object whose key begins so, or the folder an INSERT INTO writes to; or BUCKET.",
         "none",
         "'s3://bucket/folder/'",
         BOTH,

@@ -112,7 +112,7 @@ def pattern(value: Any) -> str:
         reason = str(error)
     else:
         return str(value)
-    raise ValueError(f"as a regular expression it is wrong: {reason}")
+    raise ValueError(rf"as a regular expression it is wrong: {reason}; '.*\.csv' is what ends in .csv")
 
 
 def date_pattern(value: Any) -> DatePattern:
