@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "notebooks"
+# Progress is shown of what takes more than half a second, on one machine and not on another.
+_QUIETLY = ["--UpsqlMagic.progress=False"]
 _KEPT = ("text/plain", "text/html", "image/png")
 
 
@@ -21,8 +23,7 @@ def main() -> None:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         with tempfile.TemporaryDirectory() as folder:
-            client = NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}})
-            client.execute()
+            NotebookClient(notebook, extra_arguments=_QUIETLY, resources={"metadata": {"path": folder}}).execute()
         nbformat.write(_lasting(notebook), DOCS / "tutorial" / path.name)
 
 
@@ -31,6 +32,7 @@ def _lasting(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
         for output in cell.get("outputs", ()):
             if "data" in output:
                 output.data = {kind: output.data[kind] for kind in _KEPT if kind in output.data}

@@ -9,17 +9,25 @@ from typing import Any
 
 import nbformat
 
+_PROGRESS = re.compile(r"(about 0% · )?(0 \w+ · )?0 [KMGTP]?i?B · (0 keys/s · )?(0 requests · )?0s")
 TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial"
 
 
 def shown(notebook: nbformat.NotebookNode) -> list[tuple[str, list[str]]]:
-    """Each cell's source and its outputs as text, but for numbers, units of time and white space."""
-    return [(cell.source, [*map(_text, cell.get("outputs", ()))]) for cell in notebook.cells]
+    """Each cell's source and its outputs as text, but for numbers, units of time and white space.
+
+    The progress of what took more than half a second is left out.
+    """
+    return [(cell.source, _texts(cell.get("outputs", ()))) for cell in notebook.cells]
 
 
 def in_the_tutorial(name: str) -> list[tuple[str, list[str]]]:
     """The same of a notebook as the site has it; `python docs/execute_notebooks.py` makes that."""
     return shown(nbformat.read(TUTORIAL / f"{name}.ipynb", as_version=4))
+
+
+def _texts(outputs: Any) -> list[str]:
+    return [text for text in map(_text, outputs) if not _PROGRESS.fullmatch(text)]
 
 
 def _text(output: Any) -> str:
