@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from tutorials import in_the_tutorial, shown
+from tutorials import in_the_tutorial, results, shown
 
 from s3conn_magic.sandbox import RESTRICTED
 from s3conn_magic.sandbox.data import Put, puts
@@ -30,7 +30,7 @@ def _is_event(put: Put) -> bool:
 
 def _outputs(notebook: nbformat.NotebookNode, beginning: str) -> list[nbformat.NotebookNode]:
     (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code" and beginning in cell.source]
-    return list(cell.outputs)
+    return results(cell.outputs)
 
 
 def _plain(output: nbformat.NotebookNode) -> str:

@@ -26,8 +26,13 @@ def in_the_tutorial(name: str) -> list[tuple[str, list[str]]]:
     return shown(nbformat.read(TUTORIAL / f"{name}.ipynb", as_version=4))
 
 
+def results(outputs: Any) -> list[Any]:
+    """A cell's outputs without the progress of what took more than half a second."""
+    return [one for one in outputs if not _PROGRESS.fullmatch(_text(one))]
+
+
 def _texts(outputs: Any) -> list[str]:
-    return [text for text in map(_text, outputs) if not _PROGRESS.fullmatch(text)]
+    return [_text(one) for one in results(outputs)]
 
 
 def _text(output: Any) -> str:
