@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,8 @@ def _text(result: Any) -> str:
 
 
 def _lab(options: Sequence[str]) -> int:
+    if find_spec("jupyterlab") is None:
+        raise S3ConnError("JupyterLab is not installed", hint="Install the extra: pip install 's3conn-magic[lab]'")
     notebook = _quickstart()
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={Path.cwd()}", str(notebook), *options]
     if hasattr(os, "geteuid") and os.geteuid() == 0:

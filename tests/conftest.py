@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import site
@@ -7,13 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kernels import Kernel, started
+from lab import CHROMIUM, Lab
 from servers import RcloneServer
+from synthetic import serving
+from wheels import Installed
 
 from s3conn_magic.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from lab import Notebook
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -64,6 +70,12 @@ def aws_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
 
 
 @pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The package as pip installs it from its wheel, alone in a folder, one for each worker."""
+    return Installed.make(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """The embedded S3, one for each worker. Tests that write do so in `acme-empty` and clean up."""
     with Sandbox.start() as running:
@@ -90,3 +102,45 @@ def kernel(shared_kernel: Kernel) -> Kernel:
     """A real kernel that knows no variable and has not loaded this package."""
     shared_kernel.reset()
     return shared_kernel
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Serve a synthetic bucket until the test ends; gives the server's address."""
+
+    def start(*arguments: object, **options: object) -> str:
+        server = serving(*arguments, **options)
+        address = server.__enter__()
+        request.addfinalizer(lambda: server.__exit__(None, None, None))
+        return address
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab and a browser for each module that asks for them."""
+    if importlib.util.find_spec("playwright") is None or importlib.util.find_spec("jupyterlab") is None:
+        pytest.skip("playwright or jupyterlab is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; name one with S3CONN_CHROMIUM")
+    with Lab(tmp_path_factory.mktemp("lab") / "server") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared_notebook(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Notebook]:
+    """A notebook for each module, whose kernel has run the module's `SETUP`; tests ask for `notebook`."""
+    notebook = lab.open([request.module.SETUP])
+    notebook.run_all()
+    yield notebook
+    notebook.page.close()
+
+
+@pytest.fixture
+def notebook(shared_notebook: Notebook) -> Iterator[Notebook]:
+    """The same without cells. On its page no script fails, and nothing asks the user."""
+    shared_notebook.clear()
+    yield shared_notebook
+    assert shared_notebook.errors == []
+    assert shared_notebook.dialogs == []

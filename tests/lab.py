@@ -24,7 +24,9 @@ _FLAGS = (
 )
 _STARTS_WITHIN = 60
 _ANSWERS_WITHIN_MS = 30_000
-LABEXTENSION = Path(__file__).parents[1] / "labextension"
+_TESTS = Path(__file__).parent
+_IMPORTED = (_TESTS.parent, _TESTS / "explorer", _TESTS / "listing")
+LABEXTENSION = _TESTS.parent / "labextension"
 _APPEND = """([source]) => {
   const content = jupyterapp.shell.currentWidget.content;
   const shared = content.model.sharedModel;
@@ -50,11 +52,20 @@ def install_labextension(data: Path) -> None:
 
 
 class Notebook:
-    """A notebook that is open in the browser; `page` is Playwright's."""
+    """A notebook that is open in the browser; `page` is Playwright's.
+
+    Attributes:
+        dialogs: what the browser's own dialogs said, which are dismissed.
+        errors: what scripts of the page failed with.
+    """
 
     def __init__(self, page: Any, path: Path) -> None:
         self.page = page
         self.path = path
+        self.dialogs: list[str] = []
+        self.errors: list[str] = []
+        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def run_all(self) -> None:
         """Run every cell and wait until each has finished."""
@@ -107,10 +118,10 @@ class Lab:
 
     Args:
         folder: where notebooks, settings and logs are kept; the server's root.
-        pythonpath: folders that the kernels can import from.
+        pythonpath: folders that the kernels can import from; this repository, and what its tests make up.
     """
 
-    def __init__(self, folder: Path, pythonpath: tuple[Path, ...] = ()) -> None:
+    def __init__(self, folder: Path, pythonpath: tuple[Path, ...] = _IMPORTED) -> None:
         self.folder = folder
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._token = secrets.token_hex(16)
@@ -166,8 +177,8 @@ class Lab:
         path = self._work / (cells.name if isinstance(cells, Path) else name)
         path.write_text(self._text(cells), encoding="utf-8")
         page = (context or self.context).new_page()
-        page.goto(f"{self.url}/{place}/{path.name}?token={self._token}")
         notebook = Notebook(page, path)
+        page.goto(f"{self.url}/{place}/{path.name}?token={self._token}")
         page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === 'idle'"
         )

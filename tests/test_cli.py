@@ -79,6 +79,13 @@ def test_an_unknown_command_is_refused() -> None:
     assert "demo" in done.stderr
 
 
+def test_lab_without_jupyterlab_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """`lab` where JupyterLab is not installed ends with status 1 and says what to install."""
+    monkeypatch.setitem(sys.modules, "jupyterlab", None)
+    assert main(["lab"]) == 1
+    assert "pip install 's3conn-magic[lab]'" in capsys.readouterr().err
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ const TARGET = /^([\p{L}_][\p{L}\p{N}_]*)(?=[^\S\n]*<<)/u;
 const WORD = /^[\p{L}_][\p{L}\p{N}_]*/u;
 const NUMBER = /^\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/;
 const CALL = /^\s*\(/;
+const OPENS = /^(?:\/\*|'|"|\$(?:[A-Za-z_][A-Za-z0-9_]*)?\$)/;
 const PUNCTUATION = ';,()';
 
 /** What of CodeMirror's vocabulary stands for each kind of piece; themes colour these. */
@@ -27,25 +28,27 @@ const STYLES = {
   comment: 'comment'
 };
 
-const ENDS = { string: "'", quoted: '"' };
+const QUOTES = `'"`;
+const KINDS = { '/*': 'comment', '"': 'quoted' };
+const ENDS = { '/*': '*/' };
 
-/** Go to the end of a literal or comment, or of the line; `state.inside` says whether it goes on. */
+/**
+ * Go to the end of a literal or comment, or of the line, and give its kind.
+ *
+ * `state.inside` is what it began with, which but for a comment is what it ends with, and null once it has ended.
+ */
 function finish(stream, state) {
-  const kind = state.inside;
-  if (kind === 'comment') {
-    state.inside = stream.skipTo('*/') ? null : kind;
-    state.inside === null ? stream.match('*/') : stream.skipToEnd();
-    return kind;
+  const begun = state.inside;
+  const end = ENDS[begun] ?? begun;
+  while (state.inside !== null && stream.skipTo(end)) {
+    stream.match(end);
+    // A quote that stands twice is one inside the text.
+    state.inside = QUOTES.includes(end) && stream.eat(end) ? begun : null;
   }
-  while (stream.skipTo(ENDS[kind])) {
-    stream.next();
-    if (!stream.eat(ENDS[kind])) {
-      state.inside = null;
-      return kind;
-    }
+  if (state.inside !== null) {
+    stream.skipToEnd();
   }
-  stream.skipToEnd();
-  return kind;
+  return KINDS[begun] ?? 'string';
 }
 
 /** Something that is not a word: no name comes any more, and `;` ends the statement. */
@@ -94,17 +97,15 @@ function open(stream, state) {
     stream.skipToEnd();
     return 'comment';
   }
-  if (stream.match('/*')) {
-    state.inside = 'comment';
-  } else if (stream.eat("'")) {
-    state.inside = 'string';
-  } else if (stream.eat('"')) {
-    state.inside = 'quoted';
+  const begun = stream.match(OPENS);
+  if (!begun) {
+    return null;
   }
-  if (state.inside && state.inside !== 'comment') {
+  [state.inside] = begun;
+  if (state.inside !== '/*') {
     pass(state, '');
   }
-  return state.inside ? finish(stream, state) : null;
+  return finish(stream, state);
 }
 
 function rest(words, stream, state) {

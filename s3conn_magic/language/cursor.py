@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from s3conn_magic.language import grammar
 from s3conn_magic.language.expectations import Expected, expected_after
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.tokens import statement_ends
+from s3conn_magic.language.tokens import statement_ends, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,11 +95,6 @@ def _named_in(rest: str) -> str | None:
         if token.text.upper() == "USING" and following.kind in {"word", "quoted"}:
             return unquoted(following.text)
     return None
-
-
-def unquoted(name: str) -> str:
-    """A name without the double quotes that it may stand in."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def quoted(name: str) -> str:

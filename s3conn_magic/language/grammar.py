@@ -38,7 +38,7 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
-from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span
+from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span, unquoted
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -95,20 +95,16 @@ def _name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
     return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){_IDENTIFIER}", name, tree.Name, str)
 
 
-def _unquoted(quoted: str) -> str:
-    return quoted[1:-1].replace(quoted[0] * 2, quoted[0])
-
-
 # Names and values
 
 _IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'"
 _NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])"
-name = (leaf(r'"(?:[^"]|"")++"', "a name", tree.Name, _unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
-text = Terminal(_STRING, "text in single quotes", lambda raw, _: _unquoted(raw))
+name = (leaf(r'"(?:[^"]|"")++"', "a name", tree.Name, unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
+text = Terminal(_STRING, "text in single quotes", lambda raw, _: unquoted(raw))
 connection_name = offering("connection", name)
 number = Terminal(_NUMBER, "a whole number", lambda raw, _: int(raw))
 
-string = leaf(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(_unquoted(raw)))
+string = leaf(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(unquoted(raw)))
 variable = offering(
     "variable", leaf(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
 )

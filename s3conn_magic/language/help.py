@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from s3conn_magic.language.jobs.options import JOB_OPTIONS, find_job_option
@@ -29,11 +30,12 @@ those of a line; `%%upsql name <<` puts the last result into the variable `name`
 HELP; shows this reference as a frame, HELP CREATE S3 CONNECTION; and HELP READ_ONLY; one entry of it."""
 # Statements in which options of a connection stand.
 _WITH_OPTIONS = "option = value"
+_WIDTH = 118
 _JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 
 
 def overview() -> str:
-    """All statements, options and settings, a line each."""
+    """All statements, options and settings, each with what it does."""
     statements = _section("Statements", [(one.name, one.help) for one in STATEMENTS])
     options = _section("Options of a connection", [(one.name, one.help) for one in OPTIONS])
     jobs = _section("Options of a job", [(one.name, one.help) for one in JOB_OPTIONS])
@@ -43,7 +45,13 @@ def overview() -> str:
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
-    return "\n".join(["", title, *(f"  {name:<{width}}  {text}" for name, text in rows)])
+    return "\n".join(["", title, *(_row(f"  {name:<{width}}  ", text) for name, text in rows)])
+
+
+def _row(name: str, text: str) -> str:
+    """A name and what it means, with the lines of a long text below each other."""
+    lines = textwrap.wrap(text, _WIDTH - len(name), break_long_words=False, break_on_hyphens=False)
+    return name + f"\n{' ' * len(name)}".join(lines)
 
 
 def topic_text(topic: str) -> str | None:

@@ -196,6 +196,12 @@ class Lexed:
         return self.open is None and self.odd is None and _APART.fullmatch(self._text) is not None
 
 
+def unquoted(written: str) -> str:
+    """A text or name without the quotes that it may stand in, with each doubled quote in it as one."""
+    quote = written[:1]
+    return written[1:-1].replace(quote * 2, quote) if quote in {"'", '"'} else written
+
+
 def is_odd(character: str) -> bool:
     """Whether a character looks like another, or like nothing."""
     return character not in _PLAIN and (character in LOOKALIKES or _unseen(character))

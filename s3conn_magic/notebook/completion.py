@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from s3conn_magic.notebook.files import FLAG, PathBegun, file_given, flag_begun, names_in
 from s3conn_magic.notebook.soon import Soon
 from s3conn_magic.notebook.typed import statements_at
 
@@ -24,6 +25,7 @@ MATCHER = "s3conn_magic.upsql_matcher"
 """Its identifier, for `%config IPCompleter.disable_matchers`."""
 # Before every matcher of IPython, so that none of these runs in vain.
 _PRIORITY = 10_000
+_FOLDER_SECONDS = 1.0
 _VALUES = (str, int, list, tuple)
 
 
@@ -69,13 +71,30 @@ def _completions(context: CompletionContext, around: KernelSurroundings) -> Simp
     text = statements_at(context.full_text, at)
     if text is None:
         return SimpleMatcherResult(completions=[])
-    from s3conn_magic.language.completion import complete
-
-    start, items = complete(text, at, around)
+    start, items = _file(text, at, around) or _statement(text, at, around)
     found: Any = [SimpleCompletion(text, type=kind) for text, kind in items] or _Nothing()
     return SimpleMatcherResult(
         completions=found, matched_fragment=context.full_text[start:at], suppress=True, ordered=True
     )
+
+
+def _statement(text: str, at: int, around: KernelSurroundings) -> tuple[int, Iterable[tuple[str, str]]]:
+    from s3conn_magic.language.completion import complete
+
+    return complete(text, at, around)
+
+
+def _file(text: str, at: int, around: KernelSurroundings) -> tuple[int, list[tuple[str, str]]] | None:
+    """The last segment of the path that `--file` takes, and `--file` itself; None where statements stand."""
+    given = file_given(text)
+    if given is None or at < given.start:
+        flag = flag_begun(text[:at]) if not text[at:].strip() else ""
+        return (at - len(flag), [(f"{FLAG} ", "option")]) if flag else None
+    begun = PathBegun.of(text[given.start : at])
+    closed = "" if text.startswith(begun.quote, at) else begun.quote
+    names = begun.found_in(around.names_in(begun.place))
+    items = [(one, "folder") if one.endswith("/") else (one + closed, "file") for one in names]
+    return at - len(begun.name), items
 
 
 def _offset(context: CompletionContext) -> int:
@@ -95,6 +114,8 @@ class KernelSurroundings:
         self._shell = shell
         self._session = session
         self._soon = Soon()
+        # A folder answers at once, but one on a network that is down; what is saved in it is to be seen.
+        self._folders = Soon(keep=_FOLDER_SECONDS, keep_failure=_FOLDER_SECONDS)
         self._kinds: dict[str, Callable[[], Iterable[str]]] = {
             "variable": self._variables,
             "environment variable": lambda: sorted(os.environ),
@@ -126,6 +147,11 @@ class KernelSurroundings:
             return names
 
         return self._soon.ask(kind, work) or ()
+
+    def names_in(self, place: str) -> tuple[str, ...]:
+        """Files of statements and folders in a folder of this machine."""
+        names: tuple[str, ...] | None = self._folders.ask(place, partial(names_in, place))
+        return names or ()
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
         """What there is below a place, within the display filters."""

@@ -16,6 +16,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language.redaction import holds_secret
 from s3conn_magic.notebook.config import configured
+from s3conn_magic.notebook.files import file_given
 from s3conn_magic.notebook.history import NOTICE
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     Beside = Callable[[Callable[[], Any]], None]
 
 _INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
-_FILE = re.compile(r"(\s*)--file(?![\w-])[ \t]*=?([^\n]*)(.*)", re.DOTALL)
 _MAGIC = "%%upsql"
 
 
@@ -150,23 +150,13 @@ class UpsqlMagics(Magics):
 
 
 def _script(text: str) -> Source | None:
-    """The file of `--file path`, which is no comment where it is all there is."""
-    found = _FILE.fullmatch(text)
-    if not found:
+    """The file of `--file path`."""
+    given = file_given(text)
+    if given is None:
         return None
     from s3conn_magic.scripts import read_script
 
-    if found[3].strip() and "\n" in found[1]:
-        return None
-    if found[3].strip():
-        raise S3ConnError("--file stands alone", hint="%upsql --file setup.usql; other statements have their own cell.")
-    if not (path := _unquoted(found[2].strip())):
-        raise S3ConnError("--file takes the path of a file", hint="%upsql --file setup.usql")
-    return read_script(path)
-
-
-def _unquoted(path: str) -> str:
-    return path[1:-1] if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"" else path
+    return read_script(given.path)
 
 
 def _display(result: Any) -> None:

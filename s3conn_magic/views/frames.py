@@ -114,6 +114,17 @@ class S3Frame(pd.DataFrame):
         return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or str(kind) in texts}
 
 
+class ReferenceFrame(S3Frame):
+    """A frame that is there to be read: a notebook shows every row of it, and every text whole.
+
+    What is made of it, such as a part of its rows, is an S3Frame like any other.
+    """
+
+    def _repr_html_(self) -> str | None:
+        with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
+            return super()._repr_html_()
+
+
 def _lines(text: str) -> str:
     """A printed form without what labels may have brought into it: columns may be keys after a pivot."""
     return "\n".join(visible(line) for line in text.split("\n"))
@@ -131,10 +142,10 @@ def _cell(value: Any) -> str:
     return text if not most or len(text) <= most else text[: most - 1] + "…"
 
 
-def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> S3Frame:
+def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]], kind: type[S3Frame] = S3Frame) -> S3Frame:
     """A frame of the columns, in their order, from rows of plain values; None is missing."""
     cells = list(zip(*rows, strict=True)) or [() for _ in columns]
-    return S3Frame({column.name: _series(column, values) for column, values in zip(columns, cells, strict=True)})
+    return kind({column.name: _series(column, values) for column, values in zip(columns, cells, strict=True)})
 
 
 def _series(column: Column, values: Sequence[Any]) -> Any:

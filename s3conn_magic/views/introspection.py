@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language.help import topic_text
+from s3conn_magic.language.help import overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, find_statement
 from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
@@ -13,7 +13,7 @@ from s3conn_magic.language.spelling import nearest
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 from s3conn_magic.views.cards import Message
-from s3conn_magic.views.frames import S3Frame, frame_of
+from s3conn_magic.views.frames import ReferenceFrame, S3Frame, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ def _connection_row(one: Connection) -> tuple[Any, ...]:
 def options_frame(connection: Connection) -> S3Frame:
     """One row for each option a connection can keep."""
     rows = [_option_row(option, connection.options.get(option.name)) for option in OPTIONS if option.stored]
-    return frame_of(_columns("DESCRIBE CONNECTION"), rows)
+    return frame_of(_columns("DESCRIBE CONNECTION"), rows, ReferenceFrame)
 
 
 def _option_row(option: Option, bound: BoundValue | None) -> tuple[Any, ...]:
@@ -74,7 +74,14 @@ def _shown_value(bound: BoundValue) -> str:
 def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
     """One row for each setting of the session."""
     rows = [(one.name, setting_text(settings[one.name]), one.takes, one.help) for one in SETTINGS]
-    return frame_of(_columns("SHOW SETTINGS"), rows)
+    return frame_of(_columns("SHOW SETTINGS"), rows, ReferenceFrame)
+
+
+class HelpFrame(ReferenceFrame):
+    """The frame of HELP, which a terminal has no room for: it shows the overview."""
+
+    def __repr__(self) -> str:
+        return overview()
 
 
 def help_on(topic: str) -> Any:
@@ -84,7 +91,8 @@ def help_on(topic: str) -> Any:
         S3ConnError: there is nothing of that name.
     """
     if not topic:
-        return frame_of(_columns("HELP"), [*map(_statement_row, STATEMENTS), *_option_rows(), *_setting_rows()])
+        rows = [*map(_statement_row, STATEMENTS), *_option_rows(), *_setting_rows()]
+        return frame_of(_columns("HELP"), rows, HelpFrame)
     if text := topic_text(topic):
         return Message(text)
     near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(one.name for one in STATEMENTS), *KEYWORDS])

@@ -33,25 +33,6 @@ def chart(names, sizes, objects=None, by="PREFIX"):
 FOUR = "chart(['a/', '', 'b/', 'empty/'], [6_000_000, 3_000_000, 1_000_000, 0], [1, 20, 300, 4000])"
 
 
-@pytest.fixture(scope="module")
-def shared(lab):
-    notebook = lab.open([SETUP])
-    notebook.dialogs, notebook.errors = [], []
-    notebook.page.on("dialog", lambda dialog: (notebook.dialogs.append(dialog.message), dialog.dismiss()))
-    notebook.page.on("pageerror", lambda error: notebook.errors.append(str(error)))
-    notebook.run_all()
-    yield notebook
-    notebook.page.close()
-
-
-@pytest.fixture
-def notebook(shared):
-    shared.clear()
-    yield shared
-    assert shared.errors == []
-    assert shared.dialogs == []
-
-
 class Shown:
     """One chart on the page."""
 

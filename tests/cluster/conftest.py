@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from distributed import LocalCluster
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
 from lakes import moto_lake, rclone_lake  # noqa: F401 - pytest finds them here
 from layouts import keys_of
 from statements import Statements, create
@@ -23,6 +18,7 @@ from synthetic import Behaviour, Bucket, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KEYS = 120_000
 _WORKERS = 3

@@ -6,28 +6,8 @@ from shown import Shown, clipboard, contrast
 
 pytestmark = pytest.mark.browser
 
-IMPORTS = "from made_up_buckets import MadeUpBuckets\nfrom s3conn_magic.views.explorer.widget import Explorer"
+SETUP = "from made_up_buckets import MadeUpBuckets\nfrom s3conn_magic.views.explorer.widget import Explorer"
 EXPLORE = "buckets = MadeUpBuckets()\nexplorer = Explorer(buckets, title='lab')\nexplorer"
-
-
-@pytest.fixture(scope="module")
-def shared(lab):
-    notebook = lab.open([IMPORTS])
-    notebook.dialogs = []
-    notebook.errors = []
-    notebook.page.on("dialog", lambda dialog: (notebook.dialogs.append(dialog.message), dialog.dismiss()))
-    notebook.page.on("pageerror", lambda error: notebook.errors.append(str(error)))
-    notebook.run_all()
-    yield notebook
-    notebook.page.close()
-
-
-@pytest.fixture
-def notebook(shared):
-    shared.clear()
-    yield shared
-    assert shared.errors == []
-    assert shared.dialogs == []
 
 
 def explore(notebook, source=EXPLORE):
@@ -332,12 +312,11 @@ def test_the_snapshot_is_harmless_in_a_page(notebook):
     assert cell.locator("mjx-container, img, script").count() == 0
 
 
-def test_reads_well_in_dark_and_narrow(lab, shared):
+def test_reads_well_in_dark_and_narrow(lab):
     """In the dark theme and 320 px wide, text stands out from its ground and nothing is wider than the widget."""
-    shared.page.emulate_media()
     lab.set_theme("JupyterLab Dark")
     context = lab.new_context(viewport={"width": 424, "height": 860})
-    notebook = lab.open([IMPORTS + "\n" + EXPLORE], name="narrow.ipynb", context=context)
+    notebook = lab.open([SETUP + "\n" + EXPLORE], name="narrow.ipynb", context=context)
     lab.set_theme("JupyterLab Light")
     notebook.run_all()
     tree = Shown(notebook, notebook.page.locator(".s3x"))

@@ -11,31 +11,12 @@ from shown import Shown, clipboard, contrast
 
 pytestmark = pytest.mark.browser
 
-START = "%load_ext s3conn_magic\n%upsql START SANDBOX"
+SETUP = "%load_ext s3conn_magic\n%upsql START SANDBOX"
 LAKE = "explorer = get_ipython().run_line_magic('upsql', \"EXPLORE 's3://acme-lake/' USING sandbox\")\nexplorer"
 EMPTY = "explorer = get_ipython().run_line_magic('upsql', \"EXPLORE 's3://acme-empty/' USING sandbox\")\nexplorer"
 HARMLESS = (
     "() => window.__xss === undefined && !document.querySelector('.s3x mjx-container, .s3x .MathJax, .s3x script')"
 )
-
-
-@pytest.fixture(scope="module")
-def shared(lab):
-    notebook = lab.open([START])
-    notebook.dialogs, notebook.errors = [], []
-    notebook.page.on("dialog", lambda dialog: (notebook.dialogs.append(dialog.message), dialog.dismiss()))
-    notebook.page.on("pageerror", lambda error: notebook.errors.append(str(error)))
-    notebook.run_all()
-    yield notebook
-    notebook.page.close()
-
-
-@pytest.fixture
-def notebook(shared):
-    shared.clear()
-    yield shared
-    assert shared.errors == []
-    assert shared.dialogs == []
 
 
 def explore(notebook, source=LAKE):
@@ -351,11 +332,11 @@ def serious(tree):
     return [(one["id"], one["nodes"][0]["html"][:200]) for one in results if one["impact"] in {"serious", "critical"}]
 
 
-def test_the_panel_reads_well_in_dark_and_narrow(lab, shared):
+def test_the_panel_reads_well_in_dark_and_narrow(lab):
     """In the dark theme and 320 px wide the panel stands below the tree, nothing overflows, and text stands out."""
     lab.set_theme("JupyterLab Dark")
     context = lab.new_context(viewport={"width": 424, "height": 1100})
-    notebook = lab.open([START, LAKE], name="narrow.ipynb", context=context)
+    notebook = lab.open([SETUP, LAKE], name="narrow.ipynb", context=context)
     lab.set_theme("JupyterLab Light")
     notebook.run_all()
     tree = Shown(notebook, notebook.page.locator(".s3x"))
@@ -372,15 +353,13 @@ def test_the_panel_reads_well_in_dark_and_narrow(lab, shared):
         tree.panel.get_by_role("tab", name=tab).click()
         assert tree.panel.evaluate("(panel) => panel.scrollWidth <= panel.clientWidth + 1")
     assert serious(tree) == []
-    assert shared.errors == []
+    assert notebook.errors == []
     context.close()
 
 
 def test_a_restarted_kernel_leaves_the_rows_and_the_snapshot(lab):
     """With a new kernel the rows stay on the page, a click says what to do, and the file holds the snapshot."""
-    notebook = lab.open([START, LAKE], name="restart.ipynb")
-    errors = []
-    notebook.page.on("pageerror", lambda error: errors.append(str(error)))
+    notebook = lab.open([SETUP, LAKE], name="restart.ipynb")
     notebook.run_all()
     tree = Shown(notebook, notebook.page.locator(".s3x"))
     tree.row("README.txt").wait_for()
@@ -392,5 +371,5 @@ def test_a_restarted_kernel_leaves_the_rows_and_the_snapshot(lab):
     data = notebook.save()["cells"][-1]["outputs"][0]["data"]
     assert "README.txt" in "".join(data["text/html"])
     assert "README.txt" in "".join(data["text/plain"])
-    assert errors == []
+    assert notebook.errors == []
     notebook.page.close()

@@ -45,6 +45,14 @@ def soon(kernel, marked):
     return found
 
 
+def assert_soon(is_so):
+    """Wait until something is so."""
+    deadline = time.monotonic() + ANSWERS_WITHIN
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 # Cells and lines
 
 
@@ -171,6 +179,56 @@ def test_a_connection_that_fails_is_silent(loaded, sandbox, cell: str):
         found = loaded.complete(f"%%upsql\n{cell}' USING broken REC|".replace("|", "", 1))
         assert found.matches == ("RECURSIVE",)
         assert len(server.requests) == 1
+
+
+# Files of statements
+
+
+@pytest.fixture
+def folder(loaded, tmp_path):
+    """The kernel's working directory: two files of statements, another one, and folders."""
+    for name in ("connections.usql", "con next.usql", ".hidden.usql", "contents.csv", "sub/x.usql", ".cache/y.usql"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    loaded.run(f"import os; _before = os.getcwd(); os.chdir({str(tmp_path)!r})")
+    yield tmp_path
+    loaded.run("os.chdir(_before)")
+
+
+@pytest.mark.parametrize(
+    ("cell", "offered", "replaced"),
+    [
+        ("%upsql --file con|", ("con next.usql", "connections.usql"), "con"),
+        ("%upsql --file |", ("con next.usql", "connections.usql", "sub/"), ""),
+        ("x = 1\nfiles = %upsql --file=conn|\nx", ("connections.usql",), "conn"),
+        ("%%upsql files <<\n--file 'con n|", ("con next.usql'",), "con n"),
+        ("%upsql --file 'con n|'", ("con next.usql",), "con n"),
+        ("%upsql --file s|", ("sub/",), "s"),
+        ("%upsql --file ./sub/|", ("x.usql",), ""),
+        ("%upsql --file ../here/sub/x|", ("x.usql",), "x"),
+        ("%upsql --file .|", (".hidden.usql", ".cache/"), "."),
+        ("%upsql --file nowhere/|", (), ""),
+        ("%upsql --file None|", (), ""),
+        ("%upsql --f|", ("--file ",), "--f"),
+        ("%upsql -- a comment --f|", (), ""),
+        ("%%upsql\nLIST;\n--file con|", (), ""),
+    ],
+)
+def test_paths_of_files_are_completed(loaded, folder, cell: str, offered: tuple[str, ...], replaced: str):
+    """Files of statements and folders from the working directory on, by the last segment; nothing of Python's."""
+    found = loaded.complete(cell.replace("here", folder.name))
+    assert (found.matches, found.replaced) == (offered, replaced)
+
+
+def test_a_path_may_begin_at_home_and_files_may_be_new(loaded, folder):
+    """`~` is the home folder, a path may be absolute, and a file that was saved since is offered."""
+    loaded.run(f"_home = os.environ['HOME']; os.environ['HOME'] = {str(folder)!r}")
+    assert loaded.complete("%upsql --file ~/sub/|").matches == ("x.usql",)
+    (folder / "sub" / "new.usql").touch()
+    found = loaded.complete(f"%upsql --file {folder}/|")
+    assert (found.matches[0], found.types[found.matches[0]], found.types["sub/"]) == ("con next.usql", "file", "folder")
+    assert_soon(lambda: loaded.complete("%upsql --file ~/sub/|").matches == ("new.usql", "x.usql"))
+    loaded.run("os.environ['HOME'] = _home")
 
 
 # Help

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-from pathlib import Path
 
 import pytest
-from lab import CHROMIUM, Lab
 from statements import create
 
 pytestmark = pytest.mark.browser
 
 TRIES = 10
-TESTS = Path(__file__).parents[1]
 _EDIT = """([source]) => {
   const content = jupyterapp.shell.currentWidget.content;
   content.activeCell.model.sharedModel.setSource(source);
@@ -25,18 +21,13 @@ _EDIT = """([source]) => {
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory, sandbox):
+def notebook(lab, sandbox):
     """A notebook with the extension and the connection `lake`, and an empty cell below."""
-    if importlib.util.find_spec("playwright") is None or importlib.util.find_spec("jupyterlab") is None:
-        pytest.skip("playwright or jupyterlab is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}; name one with S3CONN_CHROMIUM")
     made = create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint)
-    with Lab(tmp_path_factory.mktemp("lab") / "server", pythonpath=(TESTS.parent,)) as lab:
-        opened = lab.open(["%load_ext s3conn_magic", f"%%upsql\n{made}"])
-        opened.run_all()
-        opened.run("")
-        yield opened
+    opened = lab.open(["%load_ext s3conn_magic", f"%%upsql\n{made}"])
+    opened.run_all()
+    opened.run("")
+    return opened
 
 
 def typed(notebook, source, key):

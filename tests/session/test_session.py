@@ -143,7 +143,7 @@ def test_statements_see_those_before_them():
         DESCRIBE CONNECTION b;
         DROP CONNECTION b;
     """
-    assert [type(one).__name__ for one in run.all(cell)] == ["Card", "Message", "Message", "S3Frame", "Message"]
+    assert [type(one).__name__ for one in run.all(cell)] == ["Card", "Message", "Message", "ReferenceFrame", "Message"]
     assert run.connections == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 
 import pytest
 from statements import Statements, create
@@ -150,6 +151,17 @@ def test_help_knows_every_statement_and_option(run, topic):
 def test_help_lists_them_all(run):
     """HELP alone has a row for each statement, option and setting."""
     assert run("HELP")["statement"].tolist() == ENTRIES
+
+
+@pytest.mark.parametrize("statement", ["HELP", "SHOW SETTINGS", "DESCRIBE CONNECTION lake"])
+def test_what_is_there_to_be_read_is_shown_whole(run, statement):
+    """A notebook shows every row of a reference, and every description to its end; so does a terminal of HELP."""
+    run(create("lake", keys=KEYS, VALIDATE=False))
+    told = run(statement)
+    shown = html.unescape(told._repr_html_())
+    assert all(text in shown for text in [*told.iloc[:, 0], *told["description"]])
+    if statement == "HELP":
+        assert all(text in " ".join(repr(told).split()) for text in [*told["statement"], *told["description"]])
 
 
 def test_help_suggests(run):

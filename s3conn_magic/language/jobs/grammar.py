@@ -25,7 +25,7 @@ from s3conn_magic.language.rules import (
     words,
 )
 from s3conn_magic.language.statements import BooleanLiteral, IntegerLiteral, Name, StringLiteral, VariableSource
-from s3conn_magic.language.tokens import Span
+from s3conn_magic.language.tokens import Span, unquoted
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ _BEHIND = frozenset({"AS", "INTO", "SELECT", "WITH", "FROM"})
 """Words that end the options of a job."""
 
 
-def _unquoted(text: str) -> str:
-    return text[1:-1].replace(text[0] * 2, text[0]) if text[0] in "\"'" else text
-
-
 def _interval(text: str) -> timedelta:
     number, unit = text.split()
     return timedelta(seconds=int(number) * _UNITS[unit.upper().removesuffix("S")])
@@ -55,7 +51,7 @@ def _interval(text: str) -> timedelta:
 def _timestamp(text: str, at: int) -> StringLiteral:
     """`TIMESTAMP '…'` is the text alone."""
     begins = text.index("'")
-    return StringLiteral(Secret(_unquoted(text[begins:])), Span(at + begins, at + len(text)))
+    return StringLiteral(Secret(unquoted(text[begins:])), Span(at + begins, at + len(text)))
 
 
 def _nested(depth: int) -> str:
@@ -81,7 +77,7 @@ def _word_but(taken: frozenset[str], name: str) -> Terminal:
 
 # Values
 
-string = leaf(_STRING, "text in single quotes", StringLiteral, lambda raw: Secret(_unquoted(raw)))
+string = leaf(_STRING, "text in single quotes", StringLiteral, lambda raw: Secret(unquoted(raw)))
 timestamp = Terminal(rf"(?ai:TIMESTAMP)\s*{_STRING}", "a time", _timestamp)
 variable = leaf(rf"\${_WORD}", "a Python variable", VariableSource, lambda raw: raw[1:])
 boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", BooleanLiteral, lambda raw: raw.upper() == "TRUE")
@@ -89,7 +85,7 @@ interval = leaf(
     rf"-?[0-9]{{1,6}}\s+(?ai:{'|'.join(_UNITS)})(?ai:S?){WORD_END}", "a length of time", tree.Interval, _interval
 )
 integer = leaf(rf"-?[0-9]{{1,18}}{_NUMBER_END}", "a whole number", IntegerLiteral, int)
-word = leaf(rf"{_QUOTED}|{_WORD}(?:\.{_WORD})*", "a word", Name, _unquoted)
+word = leaf(rf"{_QUOTED}|{_WORD}(?:\.{_WORD})*", "a word", Name, unquoted)
 _scalar = string | timestamp | variable | boolean | interval | integer | word
 
 
@@ -112,7 +108,7 @@ def _value(depth: int) -> pp.ParserElement:
 
 
 value = _value(_DEPTH)
-_transformed = leaf(_PART, "a column", Name, _unquoted)
+_transformed = leaf(_PART, "a column", Name, unquoted)
 _expression = _sql(_nested(5), "an expression")
 _transformations = Node(
     mark("(")
@@ -137,7 +133,7 @@ table = leaf(
     rf"{_PART}(?:\s*\.\s*{_PART}){{0,2}}",
     "a table's name",
     tree.TableName,
-    lambda raw: tuple(map(_unquoted, re.findall(_PART, raw))),
+    lambda raw: tuple(map(unquoted, re.findall(_PART, raw))),
 )
 
 # Statements
