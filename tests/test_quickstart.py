@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tutorials import in_the_tutorial, results, shown
 
 from s3conn_magic.sandbox import RESTRICTED
 from s3conn_magic.sandbox.data import Put, puts
@@ -29,7 +30,7 @@ def _is_event(put: Put) -> bool:
 
 def _outputs(notebook: nbformat.NotebookNode, beginning: str) -> list[nbformat.NotebookNode]:
     (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code" and beginning in cell.source]
-    return list(cell.outputs)
+    return results(cell.outputs)
 
 
 def _plain(output: nbformat.NotebookNode) -> str:
@@ -78,3 +79,8 @@ def test_the_saved_notebook_holds_no_secret(executed: nbformat.NotebookNode) -> 
         secret = keys.secret_access_key.reveal()
         assert not any(secret[at : at + 8] in saved for at in range(len(secret) - 30))
         assert secret not in saved
+
+
+def test_the_tutorial_shows_what_is_printed(executed: nbformat.NotebookNode) -> None:
+    """docs/tutorial has the same cells and outputs: `python docs/execute_notebooks.py`."""
+    assert shown(executed) == in_the_tutorial(NOTEBOOK.stem)

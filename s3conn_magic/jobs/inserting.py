@@ -164,6 +164,9 @@ class _Inserting:
 
 @contextmanager
 def _registered(engine: Engine, files: OutputFileSystem) -> Iterator[None]:
+    # One that was interrupted may have had no turn to take its own away: DuckDB refuses where it is being interrupted.
+    if files.protocol in engine.database.list_filesystems():
+        engine.database.unregister_filesystem(files.protocol)
     engine.database.register_filesystem(files)
     try:
         yield

@@ -67,7 +67,7 @@ def _overview() -> Iterator[tuple[str, ...]]:
 
 
 def _statement(one: Reference) -> str:
-    parts = [f"### {one.name}\n", f"{_prose(one.help)}\n", _code(one.syntax), _code(one.example)]
+    parts = [f"### {one.name}\n", f"{_prose(one.help)}\n", _code(one.syntax), _code(one.example, "upsql")]
     parts += ["Result:\n", _table(("column", "type", "meaning"), map(_column, one.columns))] if one.columns else []
     return "\n".join(parts)
 
@@ -112,8 +112,8 @@ def _yes(value: object) -> str:
     return "yes" if value else "no"
 
 
-def _code(text: str) -> str:
-    return f"```sql\n{text}\n```\n"
+def _code(text: str, language: str = "sql") -> str:
+    return f"```{language}\n{text}\n```\n"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -144,8 +144,8 @@ def test_copies_without_the_clipboard_api(tree):
     tree.toggle("odd-keys")
     tree.row("line␊break␍␊").click()
     tree.page.evaluate(
-        """() => {
-          navigator.clipboard.writeText("nothing yet");
+        """async () => {
+          await navigator.clipboard.writeText("nothing yet");
           window.__write = navigator.clipboard.writeText;
           navigator.clipboard.writeText = () => Promise.reject(new Error("not allowed"));
           document.addEventListener("copy", (event) => { window.__seen = true; }, { once: true });
