@@ -83,7 +83,7 @@ class Ranges:
     def keys_left(self) -> float | None:
         """Estimated rows that are still to come, or None where there is nothing to go by."""
         open_ranges = [item for item in self.ranges if item.query is not None]
-        known = [item.left for item in open_ranges if item.left is not None]
+        known = [item.left for item in open_ranges if item.left is not None and (item.estimated or not item.keys)]
         return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
 
     def rest(self) -> list[Span]:

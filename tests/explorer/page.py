@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.views.explorer.widget import Explorer
@@ -57,6 +58,15 @@ class Page(Explorer):
         tree = self._navigator.tree
         with self._navigator.lock:
             return [shown_name(line.folder, line.row) for line in tree.lines(0, len(tree)) if line.row >= 0]
+
+    def shows(self, *names: str) -> bool:
+        """Whether the shown names of all rows become these, in any order."""
+        # Not in `until`: with the news at hand one must not wait for the tree, nor the other way round.
+        deadline = time.monotonic() + 20
+        while sorted(self.names()) != sorted(names) and time.monotonic() < deadline:
+            with self._news:
+                self._news.wait(0.05)
+        return sorted(self.names()) == sorted(names)
 
     def settled(self) -> Page:
         """Wait until nothing is listed any more."""

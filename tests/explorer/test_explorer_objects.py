@@ -364,7 +364,7 @@ def test_small_and_large_files_arrive_whole(explore, upstream, recorder):
     assert keys(upstream) == ["in/lärge $x$.bin", "in/nothing", "in/small.txt"]
     assert upstream.get_object(Bucket=EMPTY, Key="in/lärge $x$.bin")["Body"].read() == large
     assert upstream.head_object(Bucket=EMPTY, Key="in/small.txt")["ContentType"] == "text/plain"
-    page.until(lambda _: set(page.names()) == {"lärge $x$.bin", "nothing", "small.txt"})
+    assert page.shows("lärge $x$.bin", "nothing", "small.txt")
     assert sum(one.method == "POST" and "uploads" in one.query for one in recorder.requests) == 1
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
@@ -504,7 +504,7 @@ def test_a_deletion_counts_asks_and_deletes_exactly_that(explore, upstream):
     assert page.task("d", "done")["text"] == "Deleted 8 objects"
     assert keys(upstream) == ["keep.txt", "old/deep/late"]
     page.settled()
-    page.until(lambda _: page.names() == ["old/", "keep.txt"])
+    assert page.shows("old/", "keep.txt")
 
 
 def test_a_no_deletes_nothing(explore, upstream, recorder):
