@@ -217,6 +217,18 @@ def test_the_end_before_keys_that_are_known():
         ranges.arrived(below, early)
 
 
+def test_the_first_page_tells_nothing_of_what_is_left():
+    """How many keys are left is unknown until where the first ones stand has been looked at, and none at the end."""
+    bucket = Bucket([f"{number:04}" for number in range(150)])
+    ranges = Ranges([PageQuery(max_keys=100)])
+    first = ranges.next()
+    ranges.arrived(first, _page(bucket, first.query))
+    assert ranges.keys_left is None
+    for step in iter(ranges.next, None):
+        ranges.arrived(step, _page(bucket, step.query))
+    assert ranges.keys_left == 0
+
+
 def test_the_first_rows_of_a_page_with_folders():
     """Objects and folders are cut together, in key order."""
     page = Page(pa.RecordBatch.from_pydict({"key": ["b", "d"]}), prefixes=("a/", "c/"))
