@@ -64,8 +64,15 @@ class Notebook:
         self.path = path
         self.dialogs: list[str] = []
         self.errors: list[str] = []
-        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", self._answer)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _answer(self, dialog: Any) -> None:
+        if dialog.type == "beforeunload":  # JupyterLab's question whether to leave what is not saved
+            dialog.accept()
+            return
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
 
     def run_all(self) -> None:
         """Run every cell and wait until each has finished."""
