@@ -4,9 +4,10 @@ import importlib.util
 import os
 import signal
 import site
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from boto_clients import client
 from kernels import Kernel, started
 from lab import CHROMIUM, Lab
 from servers import RcloneServer
@@ -14,6 +15,7 @@ from synthetic import serving
 from wheels import Installed
 
 from s3conn_magic.sandbox import Sandbox
+from s3conn_magic.sandbox.identities import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +82,17 @@ def sandbox() -> Iterator[Sandbox]:
     """The embedded S3, one for each worker. Tests that write do so in `acme-empty` and clean up."""
     with Sandbox.start() as running:
         yield running
+
+
+@pytest.fixture
+def upstream(sandbox: Sandbox) -> Iterator[Any]:
+    """A boto3 client of the sandbox; what a test wrote to the empty bucket is gone afterwards."""
+    s3 = client("s3", sandbox.endpoint, sandbox.admin)
+    yield s3
+    for one in s3.list_objects_v2(Bucket=EMPTY).get("Contents", []):
+        s3.delete_object(Bucket=EMPTY, Key=one["Key"])
+    for one in s3.list_multipart_uploads(Bucket=EMPTY).get("Uploads", []):
+        s3.abort_multipart_upload(Bucket=EMPTY, Key=one["Key"], UploadId=one["UploadId"])
 
 
 @pytest.fixture(scope="session")

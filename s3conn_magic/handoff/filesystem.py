@@ -11,6 +11,7 @@ import fsspec
 from s3conn_magic.connections.probe import roots
 from s3conn_magic.errors import ConnectionNotFoundError
 from s3conn_magic.query.filesystem import ConnectionFileSystem
+from s3conn_magic.query.listings import directory
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
@@ -83,7 +84,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
         """As of every path; the one without a bucket is the folder of the buckets."""
-        return super().info(path, **options) if self._strip_protocol(path) else _folder("")
+        return super().info(path, **options) if self._strip_protocol(path) else directory("")
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
         """As of every path; without a bucket, the connection's display filters, or its buckets.
@@ -94,12 +95,8 @@ class HandedFileSystem(ConnectionFileSystem):
         if self._strip_protocol(path):
             return super().ls(path, detail, **options)
         names = [self._strip_protocol(one) for one in roots(self._named(None))]
-        return [_folder(name) for name in names] if detail else names
+        return [directory(name) for name in names] if detail else names
 
     def __repr__(self) -> str:
         found = self._kept or _handles.get(self._handle)
         return f"<files of the S3 connection {found.name if found else 'that is gone'}>"
-
-
-def _folder(name: str) -> dict[str, Any]:
-    return {"name": name, "size": 0, "type": "directory"}

@@ -10,7 +10,7 @@ from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.ranged import Pinned
 from s3conn_magic.query.changes import ChangingFileSystem
-from s3conn_magic.query.listings import Entry, below, matched
+from s3conn_magic.query.listings import Entry, below, directory, matched
 from s3conn_magic.query.looking import by_head, first_look
 from s3conn_magic.query.paths import Path
 from s3conn_magic.query.ranges import RangedObject
@@ -329,7 +329,7 @@ def _inside(path: Path) -> Path:
 def _directory(path: Path) -> dict[str, Any]:
     # The name of a folder without its slash; `a//` keeps both, for `a/` is another folder.
     key = path.location.key
-    return {"name": path.named(key if key.endswith("//") else key.removesuffix("/")), "size": 0, "type": "directory"}
+    return directory(path.named(key if key.endswith("//") else key.removesuffix("/")))
 
 
 def _folders(names: Any, base: int) -> dict[str, Any]:
@@ -338,7 +338,7 @@ def _folders(names: Any, base: int) -> dict[str, Any]:
     for name in names:
         at = name.find("/", base)
         while at >= 0:
-            found[name[:at]] = {"name": name[:at], "size": 0, "type": "directory"}
+            found[name[:at]] = directory(name[:at])
             at = name.find("/", at + 1)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing import Glob, Listing
@@ -34,6 +34,11 @@ class Entry:
     last_modified: datetime | None = None
     etag: str = ""
     is_folder: bool = False
+
+
+def directory(name: str) -> dict[str, Any]:
+    """What fsspec is told of a folder."""
+    return {"name": name, "size": 0, "type": "directory"}
 
 
 def below(

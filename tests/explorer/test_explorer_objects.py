@@ -33,17 +33,6 @@ KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-123456
 
 
 @pytest.fixture
-def upstream(sandbox):
-    """A boto3 client of the sandbox; what a test wrote to the empty bucket is gone afterwards."""
-    s3 = client("s3", sandbox.endpoint, sandbox.admin)
-    yield s3
-    for one in s3.list_objects_v2(Bucket=EMPTY).get("Contents", []):
-        s3.delete_object(Bucket=EMPTY, Key=one["Key"])
-    for one in s3.list_multipart_uploads(Bucket=EMPTY).get("Uploads", []):
-        s3.abort_multipart_upload(Bucket=EMPTY, Key=one["Key"], UploadId=one["UploadId"])
-
-
-@pytest.fixture
 def recorder(sandbox):
     """What stands before the sandbox and keeps every request."""
     with recording(passing_to(sandbox.endpoint)) as server:

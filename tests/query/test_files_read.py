@@ -9,7 +9,6 @@ from dataclasses import replace as changed_by
 
 import pandas as pd
 import pytest
-from boto_clients import client
 from recording import error, passing_to, recording
 from served import Served, serving
 from statements import Statements, create
@@ -39,15 +38,6 @@ def files_of(run: Statements) -> ConnectionFileSystem:
 
 def served_files(place):
     return ConnectionFileSystem(lambda _: place.connection)
-
-
-@pytest.fixture
-def upstream(sandbox):
-    """A plain client, and an empty bucket afterwards."""
-    found = client("s3", sandbox.endpoint, sandbox.admin)
-    yield found
-    for one in found.list_objects_v2(Bucket=EMPTY).get("Contents", []):
-        found.delete_object(Bucket=EMPTY, Key=one["Key"])
 
 
 @pytest.fixture
