@@ -64,14 +64,14 @@ def _first_buckets(connection: Connection, identity: str | None) -> Findings:
     return Findings(identity, buckets=len(buckets), more=token is not None, regions=regions)
 
 
-def roots(connection: Connection) -> list[str]:
+def roots(connection: Connection) -> tuple[Location, ...]:
     """Locations where looking around begins: the display filters, or the buckets.
 
     Raises:
         AccessDeniedError: there are no filters, and `s3:ListAllMyBuckets` is missing.
     """
     filters = connection.settings.display_filters
-    return [one.uri for one in filters or [Location(one.name) for one in all_buckets(connection)]]
+    return filters or tuple(Location(one.name) for one in all_buckets(connection))
 
 
 def all_buckets(connection: Connection) -> Iterator[Bucket]:

@@ -94,7 +94,7 @@ class HandedFileSystem(ConnectionFileSystem):
         """
         if self._strip_protocol(path):
             return super().ls(path, detail, **options)
-        names = [self._strip_protocol(one) for one in roots(self._named(None))]
+        names = [self._strip_protocol(one.uri) for one in roots(self._named(None))]
         return [directory(name) for name in names] if detail else names
 
     def __repr__(self) -> str:

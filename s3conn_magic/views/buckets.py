@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.probe import Bucket, all_buckets
+from s3conn_magic.connections.probe import Bucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
@@ -73,9 +73,7 @@ def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) 
     filters = connection.settings.display_filters
     if plan.location is None and not filters and not plan.recursive:
         return _bucket_rows(connection, plan, options.limit)
-    places = (
-        [plan.location] if plan.location else filters or tuple(Location(one.name) for one in all_buckets(connection))
-    )
+    places = [plan.location] if plan.location else roots(connection)
     return _Rows(connection, plan, options).of(_apart(places) if plan.recursive else places)
 
 
