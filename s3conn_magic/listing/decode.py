@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from s3conn_magic.listing.table import MEMORY
+
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
@@ -113,7 +115,7 @@ def _one_code(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) ->
     escape = re.fullmatch(rb"%([2-7][0-9A-F])", text[first : first + 3])
     if escape is None:
         return None
-    found = pc.replace_substring(texts, escape[0].decode(), chr(int(escape[1], 16)))
+    found = pc.replace_substring(texts, escape[0].decode(), chr(int(escape[1], 16)), memory_pool=MEMORY)
     return found if len(_parts(found)[1]) == len(data) - 2 * count else None
 
 

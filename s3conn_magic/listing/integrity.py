@@ -24,7 +24,7 @@ from s3conn_magic.listing.decode import (
     plus_convention,
 )
 from s3conn_magic.listing.query import PageQuery, join_markers
-from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page, descents
+from s3conn_magic.listing.table import MEMORY, OBJECTS, VERSIONS, Page, descents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -216,7 +216,7 @@ def _batch(columns: Columns, query: PageQuery) -> pa.RecordBatch:
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    return array if array.type == kind else array.cast(kind)
+    return array if array.type == kind else array.cast(kind, memory_pool=MEMORY)
 
 
 def _optional(columns: Columns, name: str) -> pa.StringArray:
@@ -236,7 +236,7 @@ def _etags(columns: Columns) -> pa.StringArray:
 
 
 def _storage_classes(columns: Columns) -> pa.Array:
-    return _optional(columns, "StorageClass").dictionary_encode()
+    return pc.dictionary_encode(_optional(columns, "StorageClass"), memory_pool=MEMORY)
 
 
 def _flags(columns: Columns) -> pa.Array:

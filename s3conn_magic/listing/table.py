@@ -15,6 +15,9 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+MEMORY = pa.system_memory_pool()
+"""Where columns are allocated: Arrow's own pool may take milliseconds to grow, some ten times in a listing."""
+
 _STORAGE_CLASS = pa.dictionary(pa.int32(), pa.string())
 
 OBJECTS = pa.schema(
@@ -73,7 +76,7 @@ def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bo
     pages = list(pages)
     schema = VERSIONS if versions else OBJECTS
     filled = sorted((page for page in pages if page.objects.num_rows), key=_first_key)
-    table = pa.Table.from_batches([page.objects for page in filled], schema).unify_dictionaries()
+    table = pa.Table.from_batches([page.objects for page in filled], schema).unify_dictionaries(MEMORY)
     if with_prefixes:
         table = _with_prefixes(table, {prefix for page in pages for prefix in page.prefixes})
     # Versions of a key come newest first and may span pages, so a sort must be stable; batches in order need none.

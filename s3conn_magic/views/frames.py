@@ -179,11 +179,11 @@ def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = Fa
     """
     import pyarrow as pa
 
-    columns = listing_columns(versions=versions)
+    columns, memory = listing_columns(versions=versions), pa.system_memory_pool()
     parts = [_complete(bucket, table, columns) for bucket, table in tables]
-    whole = pa.concat_tables(parts).unify_dictionaries() if parts else _arrow_schema(columns).empty_table()
+    whole = pa.concat_tables(parts).unify_dictionaries(memory) if parts else _arrow_schema(columns).empty_table()
     mapped = {kind: _DTYPES[name] for name, kind in _arrow_types().items() if name in {"string", "integer", "boolean"}}
-    return S3Frame(whole.to_pandas(types_mapper=mapped.get, self_destruct=True))
+    return S3Frame(whole.to_pandas(types_mapper=mapped.get, self_destruct=True, memory_pool=memory))
 
 
 def table_frame(columns: Sequence[Column], table: pa.Table) -> S3Frame:
@@ -220,17 +220,18 @@ def _arrow_schema(columns: Sequence[Column]) -> pa.Schema:
 
 def _complete(bucket: str, table: pa.Table, columns: Sequence[Column]) -> pa.Table:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    schema = _arrow_schema(columns)
+    schema, memory = _arrow_schema(columns), pa.system_memory_pool()
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name == "bucket":
-            arrays.append(pa.repeat(pa.scalar(bucket, kind), len(table)))
+            arrays.append(pa.repeat(pa.scalar(bucket, kind), len(table), memory))
         elif name in table.column_names:
-            arrays.append(table[name].cast(kind))
+            arrays.append(pc.cast(table[name], kind, memory_pool=memory))
         else:
             missing = pa.scalar(False, kind) if name == "is_prefix" else pa.scalar(None, kind)
-            arrays.append(pa.repeat(missing, len(table)))
+            arrays.append(pa.repeat(missing, len(table), memory))
     return pa.table(arrays, schema=schema)
 
 
