@@ -29,9 +29,10 @@ def read(body: bytes) -> Answer:
         UnreadableError: it is not well-formed XML, or not a list of keys.
     """
     root = parse(body)
-    rows = [element for element in root if local(element) in ROWS]
-    fields = {local(element): element.text or "" for element in root if local(element) not in (*ROWS, _GROUPS)}
-    return Answer(_columns(rows), fields, tuple(_prefixes(root)))
+    named = [(local(element), element) for element in root]
+    fields = {name: element.text or "" for name, element in named if name not in (*ROWS, _GROUPS)}
+    prefixes = (prefix for name, element in named if name == _GROUPS for prefix in _prefixes(element))
+    return Answer(_columns([element for name, element in named if name in ROWS]), fields, tuple(prefixes))
 
 
 def parse(body: bytes) -> ET.Element:
@@ -62,10 +63,8 @@ def local(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def _prefixes(root: ET.Element) -> Iterator[str]:
-    for group in root:
-        if local(group) == _GROUPS:
-            yield from (child.text or "" for child in group if local(child) == "Prefix")
+def _prefixes(group: ET.Element) -> Iterator[str]:
+    return (child.text or "" for child in group if local(child) == "Prefix")
 
 
 def _columns(rows: list[ET.Element]) -> Columns:

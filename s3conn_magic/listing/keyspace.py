@@ -47,18 +47,19 @@ class Keyspace:
         for depth, segment in enumerate(segments):
             learned = self._learned[depth] if depth < len(self._learned) else None
             if segment != learned:
-                self._note(key, begin, segment, learned)
+                self._note(key, depth, begin, segment, learned)
             begin += len(segment) + 1
         self._learned = segments
 
-    def _note(self, key: str, begin: int, segment: str, learned: str | None) -> None:
-        known = 0 if learned is None else len(_shared(segment, learned))
-        most = _LONGEST if learned is None else _BEHIND
-        seen, nothing = self._seen, frozenset[str]()
-        for character, *contexts in _places(key[: begin + len(segment) + 1], begin + known, most):
-            for context in contexts:
-                if character not in seen.get(context, nothing) and _LEAST <= character <= _GREATEST:
-                    seen.setdefault(context, set()).add(character)
+    def _note(self, key: str, depth: int, begin: int, segment: str, learned: str | None) -> None:
+        seen, start = self._seen, begin if learned is None else begin + len(_shared(segment, learned))
+        end = min(len(key), begin + len(segment) + 1, start + (_LONGEST if learned is None else _BEHIND))
+        for at in range(start, end):
+            character = key[at]
+            for context in ((depth, key[at - 3 if at > 3 else 0 : at]), (depth, key[at - 1 if at else 0 : at])):  # noqa: PLR2004
+                known = seen.get(context)
+                if (known is None or character not in known) and _LEAST <= character <= _GREATEST:
+                    seen[context] = {character} if known is None else known | {character}
                     self._tables.pop(context, None)
 
     def close(self, key: str, following: str) -> None:

@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 
 from s3conn_magic.listing.answer import WANTED, Columns
 from s3conn_magic.listing.decode import checked_utf8, entity_column
+from s3conn_magic.listing.table import MEMORY
 
 Positions = npt.NDArray[np.int64]
 
-_OPEN, _ENTITY = ord("<"), ord("&")
+_OPEN = ord("<")
 _TAG = re.compile(rb"<(/?)([A-Za-z]+)>")
 _BETWEEN = re.compile(rb"(</[A-Za-z]+>|<(?:Contents|Version|DeleteMarker|Owner|RestoreStatus)>)\s+(?=<)")
 _ROW_TAGS = (b"<Contents>", b"<Version>", b"<DeleteMarker>")
@@ -58,7 +59,6 @@ class _Region:
     end: int
     opens: Positions
     plain: bool
-    entities: int
 
     @classmethod
     def of(cls, body: bytes, begin: int, end: int) -> _Region:
@@ -66,7 +66,7 @@ class _Region:
         data = np.frombuffer(body, np.uint8)[begin:end]
         opens = np.flatnonzero(data == _OPEN)
         opens += begin
-        return cls(body, begin, end, opens, body.isascii(), int(np.count_nonzero(data == _ENTITY)))
+        return cls(body, begin, end, opens, body.isascii())
 
     def cut(self, width: int, at: Positions) -> bytes:
         """So many bytes from each of the places, one after the other."""
@@ -219,33 +219,31 @@ def _add_spans(
 def _columns(
     region: _Region, spans: dict[str, tuple[Positions, Positions]], begins: Positions, markers: npt.NDArray[np.bool_]
 ) -> Columns:
-    entities = region.entities
     if "ETag" in spans:
-        spans["ETag"], unquoted = _unquoted(region, *spans["ETag"])
-        entities -= unquoted
-    texts = {name: _texts(region, *span, entities=entities > 0) for name, span in spans.items()}
+        spans["ETag"] = _unquoted(region, *spans["ETag"])
+    texts = {name: _texts(region, *span) for name, span in spans.items()}
     if "ETag" in texts and _QUOTE in texts["ETag"].buffers()[2].to_pybytes():
         texts["ETag"] = pc.utf8_trim(texts["ETag"], '"')
     return Columns(texts, len(markers), pa.array(markers), begins)
 
 
-def _unquoted(region: _Region, begins: Positions, ends: Positions) -> tuple[tuple[Positions, Positions], int]:
-    """The spans without the quotes around them where every row has them, and how many entities that leaves out."""
+def _unquoted(region: _Region, begins: Positions, ends: Positions) -> tuple[Positions, Positions]:
+    """The spans without the quotes around them where every row has them."""
     for quote in _QUOTES:
         width = len(quote)
         if (ends - begins).min() >= 2 * width and region.has(quote, begins) and region.has(quote, ends - width):
-            return (begins + width, ends - width), 2 * len(begins) * quote.count(b"&")
-    return (begins, ends), 0
+            return begins + width, ends - width
+    return begins, ends
 
 
-def _texts(region: _Region, begins: Positions, ends: Positions, *, entities: bool) -> pa.Array:
+def _texts(region: _Region, begins: Positions, ends: Positions) -> pa.Array:
     missing = begins < 0
     lacks = bool(missing.any())
     texts = None if lacks else _same_width(region, begins, ends)
     if texts is None:
         texts = _slices(region.body, begins, ends, missing if lacks else None)
     texts = texts if region.plain else checked_utf8(texts)
-    texts = entity_column(texts) if entities else texts
+    texts = entity_column(texts)
     return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), texts) if lacks else texts
 
 
@@ -266,7 +264,7 @@ def _slices(body: bytes, begins: Positions, ends: Positions, missing: npt.NDArra
     offsets = np.empty(2 * len(begins), np.int32)
     offsets[0::2], offsets[1::2] = begins, ends
     whole = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(body))
-    return whole.take(_evens(len(begins)))
+    return pc.take(whole, _evens(len(begins)), memory_pool=MEMORY)
 
 
 @lru_cache(maxsize=4)
