@@ -92,6 +92,7 @@ class _Crew:
         self._ranges = Ranges(order.queries(), limit=order.limit, highs=tuple(one.high for one in order.spans))
         self._left = order.pages
         self._under_way: set[asyncio.Task[None]] = set()
+        self._going_on = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
@@ -128,11 +129,16 @@ class _Crew:
             self._over.set_exception(error)
         elif self._engine.cut.full:
             self._over.set_result(None)
-        else:
-            self._go_on()
+        elif not self._going_on:
+            # Pages that were read together are noted together.
+            self._going_on = True
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
         """Ask for more. An error in a callback reaches nobody by itself, and the listing would wait for ever."""
+        self._going_on = False
+        if self._over.done():
+            return
         try:
             self._ask()
         except Exception as error:  # noqa: BLE001 - raised by `run`

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.table import Page
 
 _MOST = 8
+# A body arrives in two or three rounds of the loop.
+_ROUNDS = 6
 
 
 _SAMPLE = (
@@ -58,8 +60,15 @@ class Reader:
         waiting = _Body(body, query, plus, loop.create_future())
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
-            loop.call_soon(self._read)
+            loop.call_soon(self._gather, _ROUNDS)
         return await waiting.page
+
+    def _gather(self, rounds: int) -> None:
+        """Read when enough pages are here, or the loop has had some rounds to bring more."""
+        if rounds and len(self._waiting) < _MOST:
+            asyncio.get_running_loop().call_soon(self._gather, rounds - 1)
+        else:
+            self._read()
 
     def _read(self) -> None:
         bodies, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]

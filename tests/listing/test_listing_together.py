@@ -73,3 +73,22 @@ def test_pages_that_arrive_together_are_one_batch(monkeypatch):
     found = asyncio.run(_read(_asked(bucket, queries), queries, None))
     assert [len(page) for page in found] == [50] * 8
     assert len(looks) == 1
+
+
+async def _trickle(bodies: list[bytes], queries: list[PageQuery]) -> list[object]:
+    reader, waiting = together.Reader("bucket"), []
+    for body, query in zip(bodies, queries, strict=True):
+        waiting.append(asyncio.ensure_future(reader.page(body, query, plus=None)))
+        await asyncio.sleep(0)
+    return await asyncio.gather(*waiting)
+
+
+def test_pages_of_a_few_rounds_are_one_batch(monkeypatch):
+    """Pages that come one by one in consecutive rounds of the loop are read together, too."""
+    bucket, looks = Bucket(keys_of("hive", 800)), []
+    read = together.rows.read
+    monkeypatch.setattr(together.rows, "read", lambda *region: looks.append(1) or read(*region))
+    queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(5)]
+    found = asyncio.run(_trickle(_asked(bucket, queries), queries))
+    assert [len(page) for page in found] == [50] * 5
+    assert len(looks) == 1
