@@ -11,25 +11,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing.ends import Ends
 from s3conn_magic.listing.folders import Folders
 from s3conn_magic.listing.hints import Hints
 from s3conn_magic.listing.keyspace import Keyspace
 from s3conn_magic.listing.order import Span
 from s3conn_magic.listing.steps import Range, Step, by_left, common, rung, way_out
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
+from s3conn_magic.listing.thrift import Thrift
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.peek import Peek
     from s3conn_magic.listing.query import PageQuery
 
-# Requests under way for each full page that came, so that short listings cost few.
-_RAMP, _RAMP_RISE = 2, 1.75
-_WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 36, 0.18, 12
-# Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
-_WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.3, 2.5, 500
-_WORTH_LEAST, _IDLE = 1.1, 1.5
 _LEARN_PAGES = 64
-_FIRST_PAGES = 6
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
 _ANY = 1.0
 _SURPLUS = 1.2
@@ -37,7 +32,6 @@ _LEAP = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
 _MOST_SURPRISES = 8
-_FEW_LOOKS, _LOOKS_PART = 8, 0.03
 
 
 class UntrustedOrderError(Exception):
@@ -68,16 +62,14 @@ class Ranges:
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
         self._folders = Folders(self._page_keys)
-        self._asked = self._busiest = self._pages = self._looks = self._looking = 0
-        # Measured in full pages: what came, and the places of pages that stayed empty.
-        self._full = self._wasted = 0.0
+        self._thrift = Thrift()
         self._greatest: dict[str, str] = {}
-        self._hints = Hints()
+        self._hints, self._ends = Hints(), Ends(self._page_keys, self._keyspace)
 
     @property
     def asked(self) -> int:
         """Requests under way."""
-        return self._asked
+        return self._thrift.asked
 
     @property
     def keys_left(self) -> float | None:
@@ -107,9 +99,7 @@ class Ranges:
         look = self._folders.next()
         if look is not None:
             return self._look(look)
-        if self._asked > _RAMP * self._full**_RAMP_RISE:
-            return None
-        return self._split_most(wanted)
+        return None if self._thrift.ramped else self._split_most(wanted)
 
     def arrived(self, step: Step, page: Page) -> Page | None:
         """Note a page; gives the rows of it that belong to its range, None for a look.
@@ -118,14 +108,13 @@ class Ranges:
             UntrustedOrderError: the page is not in order, or does not begin where it was asked to.
             UnreadableError: the server says that a range ends where it cannot.
         """
-        self._asked -= step.foreseen is None
+        self._thrift.asked -= step.foreseen is None
         self._learn(page)
         step.over.set()
         if step.void:
             return None
         if step.look:
-            self._looking -= 1
-            self._wasted += 1
+            self._thrift.looked()
             self._hints.add(self._folders.cuts(step.query, page))
             return None
         return self._advance(step, page)
@@ -141,16 +130,15 @@ class Ranges:
             return False
         if seen.last <= item.low or (item.high is not None and seen.last >= item.high):
             return False
-        self._asked -= 1
+        self._thrift.asked -= 1
         step.foreseen, item.asked, item.low = seen, False, seen.last
         item.query = replace(step.query, token=seen.token, start_after=None)
         return True
 
     def missed(self, step: Step) -> None:  # noqa: ARG002 - steps of every kind are told alike
         """A look failed: the ranges do without it."""
-        self._asked -= 1
-        self._looking -= 1
-        self._wasted += 1
+        self._thrift.asked -= 1
+        self._thrift.looked()
 
     def release(self, item: Range, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
         """Pages to hand on, each with whether rows certainly follow it: with a limit, only in key order."""
@@ -182,10 +170,11 @@ class Ranges:
 
     def _ask(self, item: Range) -> Step:
         item.asked = True
-        self._asked += 1
-        self._busiest = max(self._busiest, self._asked)
+        self._thrift.ask()
         assert item.query is not None  # noqa: S101
         before = item.newest if item.newest is not None and not item.newest.over.is_set() else None
+        if not (self.serial or self._limit is not None):
+            item.query = replace(item.query, max_keys=self._ends.page_keys(item))
         item.newest = Step(item.query, item, low=item.low, before=before)
         return item.newest
 
@@ -198,7 +187,7 @@ class Ranges:
         self._hints.weigh(step, last, len(kept))
         item.keys += len(kept)
         item.back = step.low
-        self._count(item, kept)
+        self._count(item, kept, step.query.max_keys)
         if step.foreseen is None or step.foreseen != (last, page.next_token):
             self._move(step, page, last)
         if item.query is not None:
@@ -213,10 +202,8 @@ class Ranges:
             raise UnreadableError("the server says that the keys end, and there are keys beyond")
         self._greatest[item.prefix] = max(greatest, last or "")
 
-    def _count(self, item: Range, kept: Page) -> None:
-        self._pages += 1
-        part = min(1.0, len(kept) / self._page_keys)
-        self._full, self._wasted = self._full + part, self._wasted + 1 - part
+    def _count(self, item: Range, kept: Page, asked: int) -> None:
+        self._thrift.count(len(kept) / self._page_keys, max(0.0, 1 - len(kept) / asked))
         if item.below is not None and len(kept):
             item.below.bounded, item.below = True, None
         elif item.below is not None:
@@ -234,10 +221,11 @@ class Ranges:
         if ended and self._limit is None:
             self.ranges.remove(item)
 
-    def _estimate(self, item: Range) -> float:
-        """Rows left, estimated from where the keys that have arrived stand in the range."""
+    def _estimate(self, item: Range, least: float = 0.0) -> float:
+        """Rows left, by where the keys that have arrived stand in the range; below `least` nothing is looked up."""
         if item.left is None or item.estimated == item.keys:
-            return self._by_folders(item) if item.keys == 0 and item.folder else item.left or 0.0
+            left = item.left or 0.0
+            return self._by_folders(item) if left > least and item.keys == 0 and item.folder else left
         high, prefix = item.likely
         base, locate = common(item.start, high, prefix), self._keyspace.locate
         low, end = locate(item.low, base), 1.0 if high is None else locate(high, base)
@@ -261,16 +249,20 @@ class Ranges:
     def _learn(self, page: Page) -> None:
         if self.serial:
             return
-        for key in sample(page, 3 if self._pages < _LEARN_PAGES else 1):
+        for key in sample(page, 3 if self._thrift.pages < _LEARN_PAGES else 1):
             self._keyspace.learn(key)
         if page.prefixes and page.next_token is None:
             self._keyspace.close(page.prefixes[-1], "")
 
     def _split_most(self, wanted: list[Range]) -> Step | None:
-        # Where a folder begins there are keys: only guesses can be in vain. What the first looks find is worth more.
-        may_guess = self._wasted <= self._may_waste() and not (self._looking and self._pages <= _FIRST_PAGES)
-        worth = self._worth() * self._page_keys
-        candidates = [item for item in wanted if item.query is not None and self._estimate(item) > worth]
+        # Where a folder begins there are keys: only guesses can be in vain.
+        may_guess, worth = self._thrift.may_guess, self._thrift.worth * self._page_keys
+        most = self._page_keys
+        candidates = [
+            item
+            for item in wanted
+            if item.query is not None and item.query.max_keys == most and self._estimate(item, worth) > worth
+        ]
         for item in sorted(candidates, key=by_left):
             split = self._at_hint(item)
             if split is None and (look := self._look_into(item)) is not None:
@@ -281,34 +273,16 @@ class Ranges:
             item.left = worth if may_guess else item.left
         return None
 
-    @property
-    def _idle(self) -> bool:
-        """Whether most connections have nothing to do, so that time is lost rather than requests."""
-        return self._asked * _IDLE < self._busiest
-
-    def _worth(self) -> float:
-        """Pages that must be left in a range to split it."""
-        if self._idle:
-            return _WORTH_LEAST
-        return min(_WORTH_MOST, _WORTH_PAGES + self._pages / _WORTH_RISE)
-
     def _look_into(self, item: Range) -> Step | None:
         """A look into the folder that a range lies in, to find where its folders begin."""
-        if self._looks > _FEW_LOOKS + _LOOKS_PART * self._full or item.query is None:
+        if not self._thrift.may_look or item.query is None:
             return None
         look = self._folders.into(item.folder, item.query, item.low)
         return None if look is None else self._look(look)
 
     def _look(self, query: PageQuery) -> Step:
-        self._asked += 1
-        self._looking += 1
-        self._looks += 1
+        self._thrift.ask(look=True)
         return Step(query, self.ranges[0], look=True)
-
-    def _may_waste(self) -> float:
-        """Requests' worth of empty places that finding out where the keys are may cost."""
-        waste = _WASTE + min(self._full, _WASTE_GROWTH) + _WASTE_PART * self._full
-        return waste + _WASTE_LAST if self._idle else waste
 
     def _at_hint(self, item: Range) -> Range | None:
         """Split where a folder is known to begin, as near to the middle of those known as can be."""
@@ -325,7 +299,7 @@ class Ranges:
         return upper
 
     def _at_guess(self, item: Range) -> Range | None:
-        part = _NEAR if item.high is None and self._pages < _FEW_PAGES else item.part
+        part = _NEAR if item.high is None and self._thrift.pages < _FEW_PAGES else item.part
         part = part * _LEAP if item.part < _HALF else part
         lost = item.surprises > 0 or part < _NEAR
         middle = way_out(item) if lost else None

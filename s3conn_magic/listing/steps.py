@@ -39,6 +39,7 @@ class Range:
         held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
         newest: the request that was made last.
         back: what was the lowest key before the page that was read last.
+        longer: whether it had more rows than were asked of what was to be its last page.
     """
 
     query: PageQuery | None
@@ -58,6 +59,7 @@ class Range:
     held: list[tuple[Page, bool]] = field(default_factory=list)
     newest: Step | None = None
     back: str = ""
+    longer: bool = False
 
     @property
     def likely(self) -> tuple[str | None, str]:

@@ -103,6 +103,16 @@ def test_broken_escapes_are_never_guessed(texts, plus):
         assert percent_column(column, plus=plus).to_pylist() == expected
 
 
+def test_columns_leave_the_default_pool_alone():
+    """What a listing holds is not allocated where Arrow's default pool would take huge pages for it."""
+    bucket = Bucket(keys_of("hive", 5000))
+    before = pa.default_memory_pool().bytes_allocated()
+    pages = [_page(bucket, PageQuery(start_after=key)) for key in bucket.keys[:4000:1000]]
+    held = sum(page.objects.nbytes for page in pages)
+    assert held > 400_000
+    assert pa.default_memory_pool().bytes_allocated() - before < held / 20
+
+
 def test_hostile_keys_through_the_xml_parser():
     """The slow reader gives the same keys, entities resolved and encoding kept."""
     keys = sorted(key for key in HOSTILE.values() if all(ord(each) > 31 for each in key))
@@ -114,8 +124,13 @@ def _page(bucket: Bucket, query: PageQuery) -> Page:
     return page_of(parse(bucket.page(dict(query.parameters()))), query, bucket=bucket.name)
 
 
-def _rounds(keys: list[str], page_keys: int, connections: int) -> tuple[list[str], int, float]:
-    """List keys in a time in which every request takes about one: the keys, the number of requests, the time."""
+def _rounds(
+    keys: list[str], page_keys: int, connections: int, asked: list[tuple[Step, int]] | None = None
+) -> tuple[list[str], int, float]:
+    """List keys in a time in which every request takes about one: the keys, the number of requests, the time.
+
+    Each request and how many rows came of it are noted in `asked`.
+    """
     ranges, bucket, chance = Ranges([PageQuery(max_keys=page_keys)]), Bucket(keys), random.Random(3)
     under_way: list[tuple[float, int, Step]] = []
     found: list[str] = []
@@ -128,6 +143,8 @@ def _rounds(keys: list[str], page_keys: int, connections: int) -> tuple[list[str
             return found, requests, now
         now, _, step = heapq.heappop(under_way)
         kept = ranges.arrived(step, _page(bucket, step.query))
+        if asked is not None:
+            asked.append((step, 0 if kept is None else len(kept)))
         found += kept.objects.column(0).to_pylist() if kept is not None else []
 
 
@@ -202,6 +219,29 @@ def test_short_listings_cost_few_requests(layout):
     found, requests, _ = _rounds(keys_of(layout, 60), 20, 32)
     assert len(found) == 60
     assert requests <= 18
+
+
+def _small(keys: list[str], page_keys: int) -> list[tuple[Step, int]]:
+    """The requests for a part of a page, each with the rows of its range that came."""
+    asked: list[tuple[Step, int]] = []
+    _rounds(keys, page_keys, 32, asked)
+    return [(step, rows) for step, rows in asked if not step.look and step.query.max_keys < page_keys]
+
+
+@pytest.mark.parametrize("layout", ["hive", "random"])
+def test_the_last_page_of_a_range_asks_for_what_is_left(layout):
+    """Where keys stand regularly, last pages ask for a part of a page, and nearly all of those are the last."""
+    small = _small(keys_of(layout, 100_000), 1000)
+    assert len(small) >= 10
+    assert sum(rows == step.query.max_keys for step, rows in small) <= len(small) / 5
+    assert sum(step.query.max_keys for step, _ in small) <= 600 * len(small)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_where_last_pages_fall_short_pages_are_asked_for_whole(layout):
+    """However keys stand, the pages that were to be the last of their range and were not stay few."""
+    small = _small(keys_of(layout, 20000), 20)
+    assert sum(rows == step.query.max_keys for step, rows in small) <= 4 + len(small) / 5
 
 
 def test_the_end_before_keys_that_are_known():
