@@ -194,6 +194,8 @@ class Ranges:
             item.left = _ANY if item.left is None else max(0.0, item.left - len(kept))
             if step.query.token is None and step.query.start_after is None and not self.serial:
                 self._folders.begin(step.query, page)
+            if first is not None and last is not None and len(kept) == self._page_keys < item.keys:
+                self._folders.run(step.query, first, last)
         return kept
 
     def _check_end(self, item: Range, page: Page, last: str | None) -> None:

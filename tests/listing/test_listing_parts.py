@@ -19,6 +19,7 @@ from s3conn_magic.listing import document, rows
 from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.cut import first_rows
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column, percent_text
+from s3conn_magic.listing.folders import Folders
 from s3conn_magic.listing.integrity import page_of
 from s3conn_magic.listing.parse import parse
 from s3conn_magic.listing.peek import peek
@@ -198,9 +199,41 @@ def test_a_page_that_ends_elsewhere_than_was_foreseen(taken):
     assert sorted(found) == keys
 
 
-# How many times faster than one page after the other. A chain whose folders come behind their files hides each
-# folder until the files before it are passed, so little can be done at once.
-FASTER = {"deep": 1.2} | dict.fromkeys(["hive", "random", "sequential", "skewed", "words"], 10)
+@pytest.mark.parametrize(
+    ("first", "last", "after"),
+    [
+        ("a/file-0001", "a/file-0999", "a/file."),
+        ("a/log9.txt", "a/log97.txt", "a/loh"),
+        ("a/0001.jpg", "a/0099.jpg", "a/:"),
+        ("a/0001-ab.jpg", "a/0099-ba.jpg", None),
+        ("a/x", "a/y", None),
+        ("a/\ud7ff1", "a/\ud7ff2", None),
+        ("a/\x1f1", "a/\x1f2", None),
+        ("a/b/file-1", "a/file-2", None),
+        ("a/1/file-1", "a/2/file-1", None),
+        ("file-1", "file-2", None),
+    ],
+)
+def test_a_look_behind_numbered_files(first, last, after):
+    """Where files of one folder that differ in a number fill a page, a look goes behind all such files, and once."""
+    folders = Folders(1000)
+    for _ in range(2):
+        folders.run(PageQuery("a/", max_keys=9, token="token"), first, last)
+    looks = list(iter(folders.next, None))
+    assert looks == ([] if after is None else [PageQuery("a/", "/", None, after)])
+
+
+def test_a_chain_of_folders_behind_files_is_followed():
+    """A folder that such a look finds is looked into behind files of the same names."""
+    folders = Folders(1000)
+    folders.run(PageQuery(), "a/file-1", "a/file-2")
+    found = _page(Bucket(["a/x/1", "a/y/1"]), PageQuery("a/", "/"))
+    assert folders.cuts(folders.next(), found) == ["a/x/", "a/y/"]
+    assert folders.next() == PageQuery("a/x/", "/", None, "a/x/file.")
+
+
+# How many times faster than one page after the other. In a chain, each folder takes a look behind the files above it.
+FASTER = {"deep": 10} | dict.fromkeys(["hive", "random", "sequential", "skewed", "words"], 15)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
