@@ -237,8 +237,8 @@ class Ranges:
             left += self._hints.count(item.low, item.high) * self._hints.rows_each(item.keys + left)
         item.surprises += item.keys - item.estimated >= item.expected
         item.estimated, item.expected = item.keys, left
-        least = 2.0 ** min(item.surprises, _MOST_SURPRISES) * self._page_keys if item.surprises else 0.0
-        item.left = max(left, least, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
+        surprising = 2.0 ** min(item.surprises, _MOST_SURPRISES) * self._page_keys if item.surprises else 0.0
+        item.left = max(left, surprising, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
         return item.left
 
     def _by_folders(self, item: Range) -> float:
