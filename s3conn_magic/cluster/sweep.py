@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""
 _PAGE = 1000
-_PORTIONS = 2
+_PORTIONS, _FEW_SPANS = 2, 3
 _LEAST_PAGES, _MOST_PAGES = 64, 320
 _MORE = 1.5
 _SURPLUS = 1.2
@@ -94,9 +94,12 @@ class Sweep:
         left = self.waiting if wanted is None else self._within(wanted)
         if not left:
             return ()
-        share = max(_LEAST_PAGES * _PAGE, sum(one.rows for one in left) / (_PORTIONS * slots.tasks))
+        portions = _PORTIONS * slots.tasks
+        share = max(_LEAST_PAGES * _PAGE, sum(one.rows for one in left) / portions)
+        # Of ranges that nobody has begun, the estimate may be far too low: nobody takes most of them.
+        most = max(_FEW_SPANS, -(-len(left) // portions))
         rows, count = 0.0, 0
-        for one in left:
+        for one in left[:most]:
             rows, count = rows + one.rows, count + 1
             if rows >= share:
                 break

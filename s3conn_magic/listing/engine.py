@@ -89,7 +89,7 @@ class _Crew:
         self._fetcher = fetcher
         self._background = background
         order = engine.order
-        self._ranges = Ranges(order.queries(), limit=order.limit, highs=tuple(one.high for one in order.spans))
+        self._ranges = Ranges(order.queries(), limit=order.limit, spans=order.spans)
         self._left = order.pages
         self._under_way: set[asyncio.Task[None]] = set()
         self._going_on = False

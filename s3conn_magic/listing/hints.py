@@ -44,6 +44,11 @@ class Hints:
         if passed > 0:
             self._passed, self._passed_rows = self._passed + passed, self._passed_rows + rows
 
+    @property
+    def passed(self) -> int:
+        """How many places the pages so far have passed."""
+        return self._passed
+
     def rows_each(self, otherwise: float) -> float:
         """Rows of a folder on average, or what is given while too few were passed."""
         return otherwise if self._passed < _FEW_FOLDERS else self._passed_rows / self._passed

@@ -44,17 +44,17 @@ class Ranges:
     Args:
         firsts: the first query of each prefix, in key order.
         limit: rows that are wanted, in key order; None for all.
-        highs: the last key of each of the queries, None for the end of its prefix; empty where all are to the end.
+        spans: where each of the queries ends and how many rows it may have; empty where all are to the end.
 
     Attributes:
         serial: never ask for more than the next page of each.
     """
 
-    def __init__(
-        self, firsts: list[PageQuery], *, limit: int | None = None, highs: tuple[str | None, ...] = ()
-    ) -> None:
-        lows, ends = [first.start_after or "" for first in firsts], highs or (None,) * len(firsts)
-        self.ranges = [Range(first, low, high, low) for first, low, high in zip(firsts, lows, ends, strict=True)]
+    def __init__(self, firsts: list[PageQuery], *, limit: int | None = None, spans: tuple[Span, ...] = ()) -> None:
+        self.ranges = [Range(first, first.start_after or "", None, first.start_after or "") for first in firsts]
+        for item, span in zip(self.ranges, spans, strict=False):
+            # What is left undone keeps its estimate.
+            item.high, item.left = span.high, span.rows or None
         self.serial = False
         self._limit = limit
         self._few = limit is not None and limit <= _FEW_PAGES * firsts[0].max_keys
@@ -85,6 +85,9 @@ class Ranges:
     def _spans(self, item: Range) -> list[Span]:
         places = [hint for hint in self._hints.within(item.low, item.high) if hint.startswith(item.prefix)]
         each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
+        if places or not item.keys:
+            # Nothing was seen of most of it: the folders that were passed tell more than its share of a guess.
+            each = max(each, self._thrift.full * self._page_keys / (self._hints.passed + 1))
         bounds = zip([item.low, *places], [*places, item.high], strict=True)
         return [Span(item.prefix, low, high, each) for low, high in bounds]
 

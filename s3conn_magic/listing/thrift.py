@@ -18,12 +18,13 @@ class Thrift:
     Attributes:
         asked: requests under way.
         pages: pages of ranges that arrived.
+        full: what of them was of use, in full pages.
     """
 
     def __init__(self) -> None:
         self.asked = self.pages = self._busiest = self._looks = self._looking = 0
-        # Measured in full pages: what came, and the places of pages that stayed empty.
-        self._full = self._wasted = 0.0
+        # Measured in full pages, too: the places of pages that stayed empty.
+        self.full = self._wasted = 0.0
 
     def ask(self, *, look: bool = False) -> None:
         """Note that a request is made."""
@@ -40,13 +41,13 @@ class Thrift:
     def count(self, full: float, empty: float) -> None:
         """Note a page of a range: how much of a full page it gave, and how much of what was asked stayed empty."""
         self.pages += 1
-        self._full += full
+        self.full += full
         self._wasted += empty
 
     @property
     def ramped(self) -> bool:
         """Whether as many requests are under way as the pages so far allow."""
-        return self.asked > _RAMP * float(self._full**_RAMP_RISE)
+        return self.asked > _RAMP * float(self.full**_RAMP_RISE)
 
     @property
     def idle(self) -> bool:
@@ -61,10 +62,10 @@ class Thrift:
     @property
     def may_look(self) -> bool:
         """Whether there were few looks into folders for so many pages."""
-        return self._looks <= _FEW_LOOKS + _LOOKS_PART * self._full
+        return self._looks <= _FEW_LOOKS + _LOOKS_PART * self.full
 
     @property
     def may_guess(self) -> bool:
         """Whether a range may be split where nothing is known to be; what the first looks find is worth more."""
-        waste = _WASTE + min(self._full, _WASTE_GROWTH) + _WASTE_PART * self._full + _WASTE_LAST * self.idle
+        waste = _WASTE + min(self.full, _WASTE_GROWTH) + _WASTE_PART * self.full + _WASTE_LAST * self.idle
         return self._wasted <= waste and not (self._looking and self.pages <= _FIRST_PAGES)

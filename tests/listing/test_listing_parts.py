@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -21,6 +22,7 @@ from s3conn_magic.listing.cut import first_rows
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column, percent_text
 from s3conn_magic.listing.folders import Folders
 from s3conn_magic.listing.integrity import page_of
+from s3conn_magic.listing.order import Span
 from s3conn_magic.listing.parse import parse
 from s3conn_magic.listing.peek import peek
 from s3conn_magic.listing.query import PageQuery
@@ -275,6 +277,32 @@ def test_where_last_pages_fall_short_pages_are_asked_for_whole(layout):
     """However keys stand, the pages that were to be the last of their range and were not stay few."""
     small = _small(keys_of(layout, 20000), 20)
     assert sum(rows == step.query.max_keys for step, rows in small) <= 4 + len(small) / 5
+
+
+@pytest.mark.parametrize("layout", ["hive", "deep"])
+def test_what_is_left_is_estimated(layout):
+    """After 64 pages, the ranges of folders that nobody has begun are not taken for nearly empty."""
+    keys = keys_of(layout, 20000)
+    ranges, bucket = Ranges([PageQuery(max_keys=20)]), Bucket(keys)
+    under_way: list[Step] = []
+    for _ in range(64):
+        while len(under_way) < 4 and (step := ranges.next()) is not None:
+            under_way.append(step)
+        ranges.arrived(step := under_way.pop(0), _page(bucket, step.query))
+    for step in under_way:
+        ranges.arrived(step, _page(bucket, step.query))
+    left = len(keys) - sum(item.keys for item in ranges.ranges)
+    estimated = sum(span.rows for span in ranges.rest())
+    assert left / 2.5 < estimated < left * 2.5
+
+
+@pytest.mark.parametrize("layout", ["hive", "words"])
+def test_ranges_of_another_listing_keep_their_estimates(layout):
+    """Of ranges that were given and not begun, the estimate is the one that was given."""
+    cuts = keys_of(layout, 10)
+    given = tuple(Span("", low, high, 1000.0 + at) for at, (low, high) in enumerate(pairwise(cuts)))
+    ranges = Ranges([PageQuery(start_after=span.low) for span in given], spans=given)
+    assert ranges.rest() == list(given)
 
 
 def test_the_end_before_keys_that_are_known():
