@@ -75,7 +75,7 @@ class Fetcher:
             found = await self._try(query, tries, came)
             if isinstance(found, Page):
                 self._pace.succeeded()
-                return replace(found, requests=found.requests + tries - 1)
+                return found if tries == 1 else replace(found, requests=found.requests + tries - 1)
             problem = found.error or problem
             if tries < TRIES:
                 await asyncio.sleep(backoff(tries) if found.wait else 0)

@@ -176,8 +176,8 @@ class Ranges:
         self._thrift.ask()
         assert item.query is not None  # noqa: S101
         before = item.newest if item.newest is not None and not item.newest.over.is_set() else None
-        if not (self.serial or self._limit is not None):
-            item.query = replace(item.query, max_keys=self._ends.page_keys(item))
+        if not (self.serial or self._limit is not None) and (most := self._ends.page_keys(item)) != item.query.max_keys:
+            item.query = replace(item.query, max_keys=most)
         item.newest = Step(item.query, item, low=item.low, before=before)
         return item.newest
 

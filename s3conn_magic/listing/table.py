@@ -5,6 +5,7 @@ Keys are compared as UTF-8 bytes, which is S3's own order and the order of Pytho
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -139,14 +140,16 @@ def _ends(page: Page, index: int) -> list[str]:
 
 def up_to(page: Page, high: str | None) -> Page:
     """The rows of a page in order whose key is at most `high`."""
-    import pyarrow.compute as pc
-
     last = last_key(page)
     if high is None or last is None or last <= high:
         return page
-    count = pc.sum(pc.less_equal(page.objects.column(0), pa.scalar(high))).as_py() or 0
+    count = bisect_right(page.objects.column(0), high, key=_text)
     prefixes = tuple(prefix for prefix in page.prefixes if prefix <= high)
     return replace(page, objects=page.objects.slice(0, count), prefixes=prefixes)
+
+
+def _text(key: pa.StringScalar) -> str:
+    return str(key.as_py())
 
 
 def sample(page: Page, count: int = 8) -> list[str]:
