@@ -37,6 +37,8 @@ class FaultConnection(Connection):
     def _later(self, status: str, body: bytes) -> None:
         fault = self.fault
         wanted = b"<Contents>" in body and fault.key.encode() in body
+        # A look for folders that fails is done without, so that a fault which occurs once there has no consequence.
+        wanted = wanted and (fault.times > 1 or b"<Delimiter>" not in body)
         if not wanted or fault.hits >= fault.times:
             fault.tokens += _TOKEN.findall(body)
             super()._later(status, body)
