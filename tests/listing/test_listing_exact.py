@@ -87,7 +87,7 @@ def test_a_server_that_throttles_is_listed_exactly(rate, many, serve):
     keys = sorted(keys_of("random", many))
     target = SignedTarget(serve(Bucket(keys), behaviour))
     assert _keys(Listing(target, page_keys=50).collect()) == keys
-    assert behaviour.refused < behaviour.requests / 6
+    assert behaviour.refused < behaviour.requests / 4
     assert behaviour.refused > 0 or rate > 100  # a busy machine may stay below more
 
 
