@@ -40,15 +40,10 @@ class Ends:
         trusted = self._short <= _FEW_SHORT + _SHORT_PART * self._small
         if newest is None or item.high is None or item.longer or not trusted:
             return self._page_keys
-        left = self._left(item, 0 if newest.over.is_set() else newest.query.max_keys)
+        keys = item.keys + (0 if newest.over.is_set() else newest.query.max_keys)
+        base = common(item.start, item.high, item.prefix)
+        left = self._keyspace.left(keys, item.start, item.low, item.high, base)
         if left is None or left >= _NEAR * self._page_keys:
             return self._page_keys
         self._small += 1
         return min(self._page_keys, int(left * _MARGIN + _SPARE * self._page_keys) + 1)
-
-    def _left(self, item: Range, ahead: int) -> float | None:
-        """Rows above the lowest key, by the share of the range that the rows so far and those `ahead` of it took."""
-        base, locate = common(item.start, item.high, item.prefix), self._keyspace.locate
-        begin = locate(item.start, base) if item.start.startswith(base) else 0.0
-        low, end = locate(item.low, base), locate(item.high or "", base)
-        return (item.keys + ahead) * max(0.0, end - low) / (low - begin) if low > begin else None

@@ -88,6 +88,16 @@ class Keyspace:
                 break
         return low
 
+    def left(self, keys: int, start: str, low: str, high: str | None, base: str) -> float | None:
+        """Keys above `low` and up to `high`, or to the end of `base`, where so many lie above `start` and up to `low`.
+
+        None where the keys' places do not tell.
+        """
+        end = 1.0 if high is None else self.locate(high, base)
+        place = self.locate(low, base)
+        done = place - (self.locate(start, base) if start.startswith(base) else 0.0)
+        return keys * max(0.0, end - place) / done if done > 0 else None
+
     def at(self, fraction: float, base: str, tolerance: float) -> str:
         """A text that begins with `base` and has about that fraction of its keys below it."""
         text, low, width, depth = base, 0.0, 1.0, base.count("/")

@@ -232,10 +232,8 @@ class Ranges:
             left = item.left or 0.0
             return self._by_folders(item) if left > least and item.keys == 0 and item.folder else left
         high, prefix = item.likely
-        base, locate = common(item.start, high, prefix), self._keyspace.locate
-        low, end = locate(item.low, base), 1.0 if high is None else locate(high, base)
-        done = low - (locate(item.start, base) if item.start.startswith(base) else 0.0)
-        left = item.keys * max(0.0, end - low) / done if done > 0 else float(_UNKNOWN_PAGES * self._page_keys)
+        told = self._keyspace.left(item.keys, item.start, item.low, high, common(item.start, high, prefix))
+        left = float(_UNKNOWN_PAGES * self._page_keys) if told is None else told
         if high != item.high:
             left += self._hints.count(item.low, item.high) * self._hints.rows_each(item.keys + left)
         item.surprises += item.keys - item.estimated >= item.expected
