@@ -93,6 +93,60 @@ def schema_of(found: pa.Schema) -> tuple[tuple[str, str], ...]:
     return tuple((field.name, str(field.type)) for field in found)
 
 
+def with_valid_texts(found: pa.Table) -> tuple[pa.Table, list[str]]:
+    """The table with a replacement sign for every byte of a text that is no UTF-8, and the columns where one stood.
+
+    Formats declare texts to be UTF-8, and libraries believe them: Arrow and pandas fail whenever such a value is looked
+    at, and the error is another one each time.
+    """
+    changed = []
+    for at, field in enumerate(found.schema):
+        column = found.column(at)
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            try:
+                values = column.cast(_bytes_type(field.type)).to_pylist()
+                clean = pa.array([_decoded(value, field.type) for value in values], field.type)
+            except _UNFIT:
+                continue
+            found = found.set_column(at, field, clean)
+            changed.append(field.name)
+    return found, changed
+
+
+def _bytes_type(kind: pa.DataType) -> pa.DataType:
+    """The same type with bytes where it has texts, at every depth."""
+    if pa.types.is_dictionary(kind):
+        return _bytes_type(kind.value_type)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _bytes_type(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_bytes_type(kind.key_type), _bytes_type(kind.item_type))
+    return pa.list_(_bytes_type(kind.value_type)) if _is_list(kind) else kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(is_it(kind) for is_it in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
+def _decoded(value: Any, kind: pa.DataType) -> Any:
+    """A value of `_bytes_type(kind)` as one of `kind`."""
+    if value is None:
+        return None
+    if pa.types.is_dictionary(kind):
+        return _decoded(value, kind.value_type)
+    if pa.types.is_map(kind):
+        return [(_decoded(key, kind.key_type), _decoded(item, kind.item_type)) for key, item in value]
+    if pa.types.is_struct(kind):
+        return {field.name: _decoded(value[field.name], field.type) for field in kind}
+    if _is_list(kind):
+        return [_decoded(item, kind.value_type) for item in value]
+    return value.decode("utf-8", "replace") if _bytes_type(kind) == pa.large_binary() != kind else value
+
+
 def frame(found: pa.Table) -> pd.DataFrame:
     """A frame with the same types; a column with values that Python or pandas cannot hold is their text."""
     columns = [_series(column) for column in found.columns]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 from served import previewed, serving
 
-from s3conn_magic.objects.pages import pages
 from s3conn_magic.objects.parquet import DATA_AT_MOST, FOOTER_AT_MOST
+from s3conn_magic.objects.thrift import pages
 
 MIB = 1024 * 1024
 BLOCK = 64 * 1024
@@ -25,6 +27,16 @@ def written(table, **options):
 
 def values(found):
     return pa.Table.from_pandas(found.frame, preserve_index=False).to_pylist()
+
+
+class Vault(pe.KmsClient):
+    """Keys that are wrapped by nothing: what is tested is a reader that has none."""
+
+    def wrap_key(self, key, _):
+        return base64.b64encode(key).decode()
+
+    def unwrap_key(self, key, _):
+        return base64.b64decode(key)
 
 
 NESTED = pa.table(
@@ -86,16 +98,96 @@ def test_rows_come_from_as_many_row_groups_as_they_need():
 
 def test_columns_beyond_the_bound_are_left_out_with_a_note():
     """Columns whose first page alone is large are not all received; the schema still has every one."""
-    noise = random.Random(2).randbytes(3 * MIB)
+    noise = random.Random(2).randbytes(15 * MIB)
     columns = {f"c{number}": pa.array([noise, b"x"]) for number in range(10)}
     with serving(written(pa.table(columns), compression="none", use_dictionary=False)) as place:
         found = place.preview("wide.parquet")
         assert place.served.sent <= DATA_AT_MOST + 4 * BLOCK
-    assert 0 < found.frame.shape[1] < 10
+    assert found.frame.columns.tolist() == ["c0", "c1", "c2", "c3"]
     assert len(found.schema) == 10
-    (note,) = found.notes
-    assert "left out" in note
+    assert found.notes == (
+        "6 columns (c4, c5, c6, c7, c8, …) are left out, since the first pages of the columns take more than 64 MiB",
+    )
     assert found.truncated
+
+
+def test_a_wide_file_of_large_pages_is_shown_whole():
+    """Twenty columns of numbers whose pages have a megabyte each are all there, and nothing is called damaged."""
+    noise = random.Random(3)
+    numbers = [noise.random() for _ in range(140_000)]
+    body = written(pa.table({f"c{number}": numbers[number:] + numbers[:number] for number in range(20)}))
+    with serving(body) as place:
+        found = place.preview("wide.parquet", rows=5)
+        assert place.served.sent < DATA_AT_MOST
+    assert (found.frame.shape, found.notes) == ((5, 20), ())
+    assert found.frame["c19"].tolist() == numbers[19:24]
+
+
+ENCRYPTABLE = pa.table({"id": [1, 2], "name": ["a", "b"], "at": [{"x": 1, "y": "s"}, None], "n": [1.5, None]})
+
+
+def encrypted(*columns, plaintext_footer=True, algorithm="AES_GCM_V1", **options):
+    """A file of `ENCRYPTABLE` some of whose columns (all, where none is named) are encrypted."""
+    config = pe.EncryptionConfiguration(
+        footer_key="footer",
+        column_keys={"column": [*columns]},
+        plaintext_footer=plaintext_footer,
+        encryption_algorithm=algorithm,
+    )
+    connection = pe.KmsConnectionConfig(custom_kms_conf={})
+    properties = pe.CryptoFactory(lambda _: Vault()).file_encryption_properties(connection, config)
+    return written(ENCRYPTABLE, encryption_properties=properties, **options)
+
+
+@pytest.mark.parametrize("algorithm", ["AES_GCM_V1", "AES_GCM_CTR_V1"])
+@pytest.mark.parametrize("columns", [("name",), ("id", "n"), ("at.x",), ("at.x", "at.y"), ("id", "name", "at.y", "n")])
+def test_encrypted_columns_are_said_and_the_others_shown(columns, algorithm):
+    """Of a file with a footer in plain text, what is not encrypted is there, and the process lives."""
+    found = previewed(encrypted(*columns, algorithm=algorithm), "t.parquet")
+    hidden = {path.split(".")[0] for path in columns}
+    shown = [name for name in ENCRYPTABLE.column_names if name not in hidden]
+    assert [name for name, _ in found.schema] == ENCRYPTABLE.column_names
+    (note,) = found.notes
+    assert note.endswith("encrypted")
+    assert all(name in note for name in hidden)
+    if shown:
+        assert values(found) == ENCRYPTABLE.select(shown).to_pylist()
+    else:
+        assert found.frame is None
+    repr(found.frame)
+
+
+def test_encrypted_columns_beside_large_ones_are_said():
+    """Where only the first pages are read, too, no metadata of an encrypted column is asked for."""
+    body = encrypted("name", row_group_size=1, compression="none")
+    found = previewed(body, "t.parquet", rows=1)
+    assert values(found) == ENCRYPTABLE.drop_columns(["name"]).slice(0, 1).to_pylist()
+    assert found.notes == ("the column name is encrypted",)
+
+
+TEXT = pa.Array.from_buffers(pa.string(), 2, pa.array([b"TREL\xd3", "é".encode()]).buffers())
+
+
+@pytest.mark.parametrize(
+    ("column", "right"),
+    [
+        (TEXT, ["TREL\ufffd", "é"]),
+        (TEXT.view(pa.string()).dictionary_encode(), ["TREL\ufffd", "é"]),
+        (pa.ListArray.from_arrays([0, 1, 2], TEXT), [["TREL\ufffd"], ["é"]]),
+        (
+            pa.StructArray.from_arrays([TEXT, pa.array([1, 2])], ["t", "n"]),
+            [{"t": "TREL\ufffd", "n": 1}, {"t": "é", "n": 2}],
+        ),
+        (pa.MapArray.from_arrays([0, 1, 2], TEXT, TEXT), [[("TREL\ufffd", "TREL\ufffd")], [("é", "é")]]),
+    ],
+)
+def test_texts_that_are_not_utf8_have_replacement_signs(column, right):
+    """At every depth, and it is said; every form the frame is shown in works."""
+    found = previewed(written(pa.table({"x": column, "b": pa.array([b"\xff", None])})), "t.parquet")
+    assert values(found) == [{"x": right[0], "b": b"\xff"}, {"x": right[1], "b": None}]
+    assert found.notes == ("not all texts of x are UTF-8; \ufffd stands for what is not",)
+    assert "TREL\ufffd" in repr(found.frame)
+    assert "TREL\ufffd" in found.frame.to_html()
 
 
 def test_many_columns_take_few_requests():
@@ -190,13 +282,20 @@ def test_what_is_only_called_parquet_is_what_it_is():
     assert (found.kind, found.format) == ("table", "CSV")
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(120))
 def test_changed_bytes_never_raise(seed):
-    """Whatever byte of a file is changed, there is a preview."""
+    """Whatever byte of a file or of its footer is changed, encrypted columns or not, the process lives and previews."""
     noise = random.Random(seed)
-    body = bytearray(GOOD)
+    body = bytearray((GOOD, encrypted("name"))[seed % 2])
+    first = len(body) - 8 - int.from_bytes(body[-8:-4], "little") if seed % 3 else 0
     for _ in range(noise.choice((1, 3, 30))):
-        body[noise.randrange(len(body))] = noise.randrange(256)
+        body[noise.randrange(first, len(body))] = noise.randrange(256)
     found = previewed(bytes(body), "t.parquet")
     assert found.kind in {"table", "binary"}
     assert repr(found.frame) is not None
+
+
+def test_an_encrypted_footer_is_said_whatever_the_name_is():
+    """The content tells."""
+    found = previewed(encrypted("name", plaintext_footer=False), "t.encrypted")
+    assert (found.format, found.notes) == ("Parquet", ("the footer is encrypted",))
