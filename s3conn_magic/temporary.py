@@ -1,7 +1,7 @@
 """Temporary files: readable by the user alone, gone with the process, and swept away later where it was killed.
 
-A process has one folder, `s3conn-<process id>-<random>`, of mode 0700, in the system's folder for temporary files. In it
-lie a file `lock`, which is locked for as long as the process lives, and a folder for each database, report and so on.
+A process has one folder, `s3conn-<process id>-<random>`, of mode 0700, in the system's folder for temporary files.
+A file `lock` in it is locked for as long as the process lives; each database, report and so on has a folder in it.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class _Ours:
 
 
 _ours = _Ours()
-atexit.register(lambda: _ours.remove())
+atexit.register(_ours.remove)
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=lambda: _ours.leave())
+    os.register_at_fork(after_in_child=_ours.leave)
 
 
 def new_folder(what_for: str) -> Path:

@@ -46,7 +46,7 @@ LAYERS = [
     _layer("query", "query", "duckdb fsspec pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
     _layer("handoff", "handoff", "fsspec obstore pyarrow"),
-    _layer("cluster", "cluster", "distributed pyarrow"),
+    _layer("cluster", "cluster", "dask distributed pyarrow"),
     _layer("views", "views", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer(
         "session",

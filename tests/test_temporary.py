@@ -40,7 +40,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr(temporary, "_ours", temporary._Ours())
+    monkeypatch.setattr(temporary._ours, "path", None)
+    monkeypatch.setattr(temporary._ours, "lock", -1)
     return folder
 
 
