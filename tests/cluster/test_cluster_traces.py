@@ -157,7 +157,8 @@ def _joins_midway(run: Statements, processes: Processes, *, lacking: bool) -> No
         if not joined:
             joined.append(processes.worker(lacking=lacking))
             until = time.monotonic() + 60
-            while len(cluster.trusted()) < len(cluster._looks) - lacking and time.monotonic() < until:
+            cluster.trusted()
+            while not all(look.done() for look in cluster._looks.values()) and time.monotonic() < until:
                 time.sleep(0.05)
         return submit(*given, **options)
 
