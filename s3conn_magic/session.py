@@ -22,6 +22,7 @@ from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.scale import Scale
 from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
 from s3conn_magic.surroundings import sandbox_options
+from s3conn_magic.temporary import sweep
 from s3conn_magic.views.cards import Message, connection_card
 from s3conn_magic.views.globs import check_glob
 
@@ -59,6 +60,7 @@ class Session:
         beside: Callable[[Callable[[], Any]], None] | None = None,
         settings: SettingValues | None = None,
     ) -> None:
+        sweep()
         self.settings = SettingValues() if settings is None else settings
         self.connections = Registry(self.settings)
         self.queries = Queries(self.connections, inputs.variable)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from s3conn_magic.cluster.sealed import Sealed
+from s3conn_magic.cluster.sealed import opened, seal, unseal
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import CredentialsError, S3ConnError
@@ -21,46 +20,86 @@ from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from s3conn_magic.locations import Location
 
 _TOLD = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
-_SECRET = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_KEY_ID = "AWS_ACCESS_KEY_ID"
 _AWS = ".amazonaws."
 _RENEW = 0.5
-_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a worker reaches one bucket.
+    """How a worker reaches one bucket, as a task carries it: of no use without its pad, which is not in it.
 
     Attributes:
-        mark: tells one access from another; the credentials cannot be found from it.
+        mark: random; names the pad.
         name: of the connection.
         bucket: the bucket.
         region: to sign for, or None where the options or the endpoint say.
-        options: values by the name of the option, secret ones sealed; always READ_ONLY.
+        options: values by the name of the option, none of them secret.
+        sealed: the key pair and the token.
     """
 
     mark: str
-    name: str = field(compare=False)
-    bucket: str = field(compare=False)
-    region: str | None = field(compare=False)
-    options: Mapping[str, Any] = field(compare=False, repr=False)
+    name: str
+    bucket: str
+    region: str | None
+    options: Mapping[str, Any] = field(repr=False)
+    sealed: bytes = field(repr=False)
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        """The connection of this worker for it, made once; READ_ONLY.
+
+        Raises:
+            NotGivenError: its pad is not here.
+        """
+        return opened(self.mark, self._made)
+
+    def _made(self, pad: bytes) -> Connection:
+        return _made(self.name, self.bucket, self.region, self.options, unseal(self.sealed, pad))
+
+
+def _made(
+    name: str, bucket: str, region: str | None, options: Mapping[str, Any], keys: Mapping[str, Secret]
+) -> Connection:
+    signed = {one: secret.reveal() if one == _KEY_ID else secret for one, secret in keys.items()}
+    values = {**options, **signed, "READ_ONLY": True}
+    connection = Connection(name, {option: BoundValue(value) for option, value in values.items()})
+    if region:
+        connection.regions.learn(bucket, region)
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What may be told of a connection to workers, while it is here; two are equal if they say the same.
+
+    Attributes:
+        name: of the connection.
+        bucket: the bucket.
+        region: as of `Access`.
+        options: as of `Access`.
+        keys: access key id, secret and token; none where requests are not signed.
+    """
+
+    name: str
+    bucket: str
+    region: str | None
+    options: Mapping[str, Any]
+    keys: Mapping[str, Secret]
+
+    def sealed(self) -> tuple[Access, bytes]:
+        """What tasks carry, and the pad that opens it."""
+        sealed, pad = seal({name: one.reveal() for name, one in self.keys.items()})
+        mark = secrets.token_hex(16)
+        return Access(mark, self.name, self.bucket, self.region, self.options, sealed), pad
 
     def connection(self) -> Connection:
-        """The connection of this process for it, made once."""
-        return _made(self)
-
-
-@lru_cache(maxsize=_KEPT)
-def _made(access: Access) -> Connection:
-    values = {name: one.open() if isinstance(one, Sealed) else one for name, one in access.options.items()}
-    connection = Connection(access.name, {name: BoundValue(value) for name, value in values.items()})
-    if access.region:
-        connection.regions.learn(access.bucket, access.region)
-    return connection
+        """A connection of this process, as a worker's would be."""
+        return _made(self.name, self.bucket, self.region, self.options, self.keys)
 
 
 class Accesses:
@@ -76,7 +115,7 @@ class Accesses:
         self._way = way
         self._tokens: WeakKeyDictionary[Any, tuple[float, Any]] = WeakKeyDictionary()
 
-    def of(self, connection: Connection, where: Location) -> Access:
+    def of(self, connection: Connection, where: Location) -> Grant:
         """What a worker needs to read at a location.
 
         Raises:
@@ -85,12 +124,12 @@ class Accesses:
         region = connection.regions.of(where.bucket)
         told = _told(connection, where.bucket)
         if connection.settings.anonymous:
-            return _access(connection, where, region, told)
+            return Grant(connection.name, where.bucket, region, told, {})
         connection.check_credentials()
         triple = connection.frozen_credentials()
         if not triple.token:
             triple = self._short_lived(connection, where, region, told, triple)
-        return _access(connection, where, region, {**told, **_keys(triple)})
+        return Grant(connection.name, where.bucket, region, told, _keys(triple))
 
     def _short_lived(
         self, connection: Connection, where: Location, region: str | None, told: dict[str, Any], pair: Any
@@ -103,7 +142,7 @@ class Accesses:
         found, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
         if found is not None and connection.settings.endpoint:
             # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
-            trial = _access(connection, where, region, {**told, **_keys(found)})
+            trial = Grant(connection.name, where.bucket, region, told, _keys(found))
             found = found if _is_taken(trial, where) else None
         if found is None:
             found = pair
@@ -126,24 +165,20 @@ def _told(connection: Connection, bucket: str) -> dict[str, Any]:
     return told
 
 
-def _is_taken(trial: Access, where: Location) -> bool:
+def _is_taken(trial: Grant, where: Location) -> bool:
+    connection = trial.connection()
     try:
-        fetch_page(trial.connection().target(where.bucket), prefix=where.key, max_keys=1)
+        fetch_page(connection.target(where.bucket), prefix=where.key, max_keys=1)
     except CredentialsError:
         return False
     except S3ConnError:
         return True  # whatever else is wrong, the listing will say
+    finally:
+        connection.drop()
     return True
 
 
-def _keys(triple: Any) -> dict[str, Any]:
-    keys = {"AWS_ACCESS_KEY_ID": triple.access_key, "AWS_SECRET_ACCESS_KEY": triple.secret_key}
-    return keys | ({"AWS_SESSION_TOKEN": triple.token} if triple.token else {})
-
-
-def _access(connection: Connection, where: Location, region: str | None, options: Mapping[str, Any]) -> Access:
-    text = repr((connection.name, where.bucket, region, sorted(options.items())))
-    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    sealed = {name: Sealed(Secret(str(value))) if name in _SECRET else value for name, value in options.items()}
-    sealed["READ_ONLY"] = True
-    return Access(mark, connection.name, where.bucket, region, sealed)
+def _keys(triple: Any) -> dict[str, Secret]:
+    keys = {_KEY_ID: triple.access_key, "AWS_SECRET_ACCESS_KEY": triple.secret_key}
+    keys |= {"AWS_SESSION_TOKEN": triple.token} if triple.token else {}
+    return {name: Secret(str(value)) for name, value in keys.items()}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import ssl
+import threading
 import time
+from concurrent.futures import Future as Look
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,19 +18,25 @@ from uuid import uuid4
 
 from s3conn_magic import __version__
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.access import Access, Accesses
+from s3conn_magic.cluster.access import Access, Accesses, Grant
+from s3conn_magic.cluster.sealed import LEASE, forget, give
 from s3conn_magic.errors import ClusterError, CredentialsError
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from distributed import Client, Future
 
-_REACH, _WORKERS = 5.0, 5.0
-_WAKE = 0.1
+_REACH, _WORKERS, _ANSWER = 4.5, 5.0, 10.0
+# A worker that runs this package for the first time has to load it.
+_IMPORT, _OTHERS = 60.0, 3.0
+_WAKE, _LOOK, _RENEW = 0.1, 0.25, 0.3
+_TRIES = 3
 _ALONE = 60.0
 _HINT = "Start one by `dask scheduler` and `dask worker tcp://…`, or SET ENGINE = 'local'."
+_INSTALL = "Install the same version where {}: pip install 's3conn-magic[dask]'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Slots:
 
 
 class Cluster:
-    """A scheduler and its workers.
+    """A scheduler and its workers. Only workers that were found to have this package in this version are given work.
 
     Args:
         address: `tcp://host:port` or `tls://host:port`.
@@ -53,12 +63,14 @@ class Cluster:
 
     Raises:
         ClusterError: the package `distributed` is missing, the scheduler cannot be reached, there is no worker, or
-            the workers lack this package in this version.
+            the scheduler or all workers lack this package in this version.
     """
 
     def __init__(self, address: str, note: Callable[[str], None]) -> None:
         self.address = address
+        self._note = note
         self._client = _connected(address)
+        self._looks: dict[str, Look[Any]] = {}
         encrypted = address.startswith("tls:")
         way = f"over the connection to the scheduler only{'' if encrypted else ', which is not encrypted'}"
         self.accesses = Accesses(note, way)
@@ -69,26 +81,75 @@ class Cluster:
             raise
 
     def _check(self) -> None:
+        try:
+            there = self._client.sync(self._client.run_on_scheduler, work.version, callback_timeout=_IMPORT)
+        except Exception as error:  # noqa: BLE001 - distributed raises many kinds
+            there = "none" if _lacks_package(error) else type(error).__name__
+        if there == "none" or (there[:1].isdigit() and there != __version__):
+            message = f"the scheduler {visible(self.address)} does not have s3conn_magic {__version__}"
+            raise ClusterError(message, hint=_INSTALL.format("the scheduler runs"))
+        if there != __version__:
+            raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({there})", hint=_HINT)
         with suppress(TimeoutError):
             self._client.wait_for_workers(1, timeout=_WORKERS)
         self.slots()
-        try:
-            versions = set(self._client.run(work.version).values())
-        except Exception:  # noqa: BLE001 - whatever a worker says of it, what is missing is missing
-            versions = {"none"}
-        if versions != {__version__}:
-            raise ClusterError(
-                f"the workers of {visible(self.address)} do not have s3conn_magic {__version__}",
-                hint="Install the same version where the workers run: pip install 's3conn-magic[dask]'.",
+        if left_out := len(self._looks) - len(self.trusted()):
+            self._note(
+                f"{left_out} of {len(self._looks)} workers are given no work: they do not have"
+                f" s3conn_magic {__version__}, or do not answer."
             )
+
+    def ask(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> dict[str, Any]:
+        """What a function says on workers; of those that fail or do not answer in time, the exception."""
+
+        async def every(those: list[str]) -> dict[str, Any]:
+            said = await asyncio.gather(*(self._asked(one, _ANSWER, function, *given) for one in those))
+            return dict(zip(those, said, strict=True))
+
+        there = list(workers)
+        found: dict[str, Any] = self._client.sync(every, there) if there else {}
+        return found
+
+    async def _asked(self, worker: str, within: float, function: Callable[..., Any], *given: Any) -> Any:
+        told = self._client.run(function, *given, workers=[worker], on_error="return")
+        try:
+            return (await asyncio.wait_for(told, within)).get(worker)
+        except Exception as error:  # noqa: BLE001 - distributed raises many kinds
+            return error
+
+    def trusted(self) -> dict[str, int]:
+        """The workers that may be given work, and how many tasks each runs at once; new ones are looked at meanwhile.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        threads = self._threads()
+        self._looks = {one: look for one, look in self._looks.items() if one in threads and not _unanswered(look)}
+        loop = self._client.loop.asyncio_loop
+        for one in threads.keys() - self._looks.keys():
+            self._looks[one] = asyncio.run_coroutine_threadsafe(self._asked(one, _IMPORT, work.version), loop)
+        return {
+            one: n for one, n in threads.items() if (look := self._looks[one]).done() and look.result() == __version__
+        }
+
+    def doubt(self) -> None:
+        """Look at every worker again."""
+        self._looks = {}
 
     def slots(self) -> Slots:
         """What there is now.
 
         Raises:
-            ClusterError: there is no worker, or the scheduler is gone.
+            ClusterError: there is no worker that could be given work, or the scheduler is gone.
         """
-        threads = list(self._threads().values())
+        began = time.monotonic()
+        while not (threads := list(self.trusted().values())) or time.monotonic() - began < _OTHERS:
+            if all(look.done() for look in self._looks.values()) or time.monotonic() - began > _IMPORT:
+                break
+            time.sleep(_WAKE)
+        if not threads and self._looks:
+            message = f"the workers of {visible(self.address)} do not have s3conn_magic {__version__}"
+            raise ClusterError(message, hint=_INSTALL.format("the workers run"))
         if not threads:
             raise ClusterError(f"the scheduler {visible(self.address)} has no workers", hint=_HINT)
         return Slots(len(threads), sum(threads), max(threads))
@@ -111,9 +172,9 @@ class Cluster:
         return bool(self._client.status == "running")
 
     @contextmanager
-    def tasks(self, access_of: Callable[[], Access]) -> Iterator[Tasks]:
-        """Tasks of one statement; those that are left when the block ends are cancelled."""
-        tasks = Tasks(self._client, access_of, self._threads)
+    def tasks(self, grant_of: Callable[[], Grant]) -> Iterator[Tasks]:
+        """Tasks of one statement; when the block ends, those that are left are cancelled, and workers know no key."""
+        tasks = Tasks(self, self._client, grant_of)
         try:
             yield tasks
         finally:
@@ -123,6 +184,18 @@ class Cluster:
         """Leave the scheduler."""
         with suppress(Exception):
             self._client.close(timeout=2)
+
+
+def dask_settings(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Settings of dask for a block."""
+    from dask import config
+
+    found: AbstractContextManager[Any] = config.set(dict(values))
+    return found
+
+
+def _lacks_package(error: Exception) -> bool:
+    return isinstance(error, ModuleNotFoundError | AttributeError) or "s3conn_magic" in str(error)
 
 
 def check_installed() -> None:
@@ -135,16 +208,62 @@ def check_installed() -> None:
         raise ClusterError("ENGINE = 'dask' needs the package distributed", hint="pip install 's3conn-magic[dask]'")
 
 
+def _unanswered(look: Look[Any]) -> bool:
+    """Whether a worker was asked in vain, and is to be asked again."""
+    return look.done() and isinstance(look.result(), TimeoutError | OSError)
+
+
 def _connected(address: str) -> Client:
+    """A client, made in a thread: where something else than a scheduler listens, distributed waits for ever."""
     check_installed()
-    try:
+    made: Look[Client] = Look()
+
+    def connect() -> None:
         from distributed import Client
 
-        with _quiet():
-            return Client(address, timeout=_REACH, set_as_default=False, asynchronous=False, name="s3conn-magic")
-    except Exception as error:  # noqa: BLE001 - distributed raises many kinds
-        kind = type(error).__name__
-    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({kind})", hint=_HINT)
+        if not made.set_running_or_notify_cancel():
+            return
+        try:
+            with _quiet():
+                made.set_result(Client(address, timeout=_REACH, set_as_default=False, name="s3conn-magic"))
+        except BaseException as error:  # noqa: BLE001 - raised where the future is read
+            made.set_exception(error)
+
+    import distributed  # noqa: F401 - loading it takes a while, which is not the scheduler's
+
+    threading.Thread(target=connect, name="s3conn-scheduler", daemon=True).start()
+    try:
+        error = _failure(made)
+    except BaseException:
+        made.add_done_callback(_closed)
+        raise
+    if error is None:
+        return made.result()
+    if not made.done():
+        made.add_done_callback(_closed)
+    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({_why(address, error)})", hint=_HINT)
+
+
+def _failure(made: Look[Client]) -> BaseException | None:
+    until = time.monotonic() + _REACH
+    while time.monotonic() < until:
+        with suppress(TimeoutError):
+            return made.exception(_WAKE)
+    return TimeoutError()
+
+
+def _closed(made: Look[Client]) -> None:
+    """Leave a scheduler that was reached when nobody waited any more."""
+    if made.exception() is None:
+        made.result().close(timeout=2)
+
+
+def _why(address: str, error: BaseException) -> str:
+    if address.startswith("tls:") and isinstance(error, TypeError | ssl.SSLError | RuntimeError):
+        return "tls:// needs the certificates that dask's configuration names, distributed.comm.tls"
+    if isinstance(error, TimeoutError):
+        return "nothing answers there as a scheduler does"
+    return type(error).__name__
 
 
 @contextmanager
@@ -160,28 +279,33 @@ def _quiet() -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Task:
-    """A task as it was submitted."""
+    """A task as it was submitted: with what, and to whom."""
 
-    future: Future
+    future: Future | None
     function: Callable[..., Any]
-    access: Access
+    grant: Grant
     rest: tuple[Any, ...]
-    again: bool = False
+    workers: frozenset[str]
+    tries: int = 1
 
 
 class Tasks:
     """Submits tasks and gives their results as they come, each once.
 
-    The scheduler runs a task again when its worker is lost, with what it had done. Keys of tasks say nothing of what is
-    read, and the representations of their arguments no secret.
+    The scheduler runs a task again when its worker is lost, on another one that was looked at. Keys of tasks say
+    nothing of what is read, and what is in them is of no use without what their workers were told in another message.
     """
 
-    def __init__(self, client: Client, access_of: Callable[[], Access], threads: Callable[[], dict[str, int]]) -> None:
+    def __init__(self, cluster: Cluster, client: Client, grant_of: Callable[[], Grant]) -> None:
+        self._cluster = cluster
         self._client = client
-        self._access_of = access_of
-        self._threads = threads
+        self._grant_of = grant_of
         self._tasks: dict[int, _Task] = {}
-        self._done: SimpleQueue[int] = SimpleQueue()
+        self._done: SimpleQueue[tuple[int, Future]] = SimpleQueue()
+        self._sealed: list[tuple[Grant, Access, bytes]] = []
+        self._workers: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._looked = 0.0
         self._alone_since: float | None = None
 
     def __len__(self) -> int:
@@ -189,18 +313,58 @@ class Tasks:
 
     def submit(self, number: int, function: Callable[..., Any], *rest: Any) -> None:
         """Have a function called on a worker with the access of this moment and what else is given."""
-        self._submit(number, function, self._access_of(), rest, again=False)
+        self._submit(number, function, self._grant_of(), rest)
 
     def _submit(
-        self, number: int, function: Callable[..., Any], access: Access, rest: tuple[Any, ...], *, again: bool
+        self, number: int, function: Callable[..., Any], grant: Grant, rest: tuple[Any, ...], tries: int = 1
     ) -> None:
+        access = self._access(grant)
+        workers = frozenset(self._workers)
+        if not workers:  # for the scheduler, none would be any
+            self._tasks[number] = _Task(None, function, grant, rest, workers, tries)
+            return
         key = f"s3conn-{function.__name__}-{uuid4().hex}"
-        future = self._client.submit(function, access, *rest, key=key, pure=False)
-        self._tasks[number] = _Task(future, function, access, rest, again)
+        # A setting of dask's has the source of the calling cell sent along.
+        with dask_settings({"distributed.diagnostics.computations.nframes": 0}):
+            future = self._client.submit(
+                function, access, *rest, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
+            )
+        self._tasks[number] = _Task(future, function, grant, rest, workers, tries)
         future.add_done_callback(partial(self._note, number))
 
-    def _note(self, number: int, _: Future) -> None:
-        self._done.put(number)
+    def _access(self, grant: Grant) -> Access:
+        """What a task carries, its workers having been told what opens it."""
+        found = next((access for known, access, _ in self._sealed if known == grant), None)
+        if found is None:
+            found, pad = grant.sealed()
+            self._sealed.append((grant, found, pad))
+            self._tell([])
+        if not self._workers:
+            self._look()
+        return found
+
+    def _look(self) -> None:
+        """Who is there now: those that are new are told what opens the tasks."""
+        self._looked = time.monotonic()
+        there = self._cluster.trusted()
+        self._workers = {worker: since for worker, since in self._workers.items() if worker in there}
+        new = [worker for worker in there if worker not in self._workers]
+        due = [worker for worker, since in self._workers.items() if self._looked - since > LEASE * _RENEW]
+        self._tell([*new, *due])
+
+    def _tell(self, workers: list[str]) -> None:
+        """Tell workers what opens the tasks, all that are there if none are named."""
+        those = workers or list(self._workers)
+        pads = [(access.mark, pad) for _, access, pad in self._sealed]
+        self._told |= {*those}
+        said = self._cluster.ask(give, pads, workers=those)
+        self._workers |= {worker: time.monotonic() for worker, one in said.items() if one is None}
+        for worker, one in said.items():
+            if one is not None:
+                self._workers.pop(worker, None)
+
+    def _note(self, number: int, future: Future) -> None:
+        self._done.put((number, future))
 
     def wait(self, every: Callable[[], None] | None = None) -> tuple[int, Any]:
         """The number of a task that is over, and its result.
@@ -215,52 +379,82 @@ class Tasks:
         while True:
             if every is not None:
                 every()
-            try:
-                number = self._done.get(timeout=_WAKE)
-            except Empty:
+            if time.monotonic() - self._looked > _LOOK:
                 self._watch()
+            try:
+                number, future = self._done.get(timeout=_WAKE)
+            except Empty:
                 continue
-            if number not in self._tasks:
+            task = self._tasks.get(number)
+            if task is None or task.future is not future:
                 continue
-            task = self._tasks.pop(number)
-            result = _result(task.future)
-            if not isinstance(result, work.Failed):
+            del self._tasks[number]
+            result = self._result(task, future)
+            if not isinstance(result, work.Failed | work.Unopened):
                 return number, result
-            if not self._renewed(number, task, result):
-                raise result.error
+            if not self._again(number, task, result):
+                raise result.error if isinstance(result, work.Failed) else _lost("its worker was told nothing")
 
-    def _renewed(self, number: int, task: _Task, result: work.Failed) -> bool:
-        """Whether credentials that have expired on the way were replaced, and the task submitted again."""
-        if task.again or not isinstance(result.error, CredentialsError):
+    def _result(self, task: _Task, future: Future) -> Any:
+        try:
+            return future.result()
+        except Exception as error:  # noqa: BLE001 - distributed raises many kinds, and a worker whatever it likes
+            failure = self._failure(error)
+        if failure is not None and task.tries >= _TRIES:
+            raise failure
+        if failure is None:
+            message = "workers were lost, one after the other, at the same task"
+            raise ClusterError(message, hint="They may lack memory; their logs say why they ended.")
+        # Another worker may have come to the address of one that had been looked at.
+        self._cluster.doubt()
+        return work.Unopened()
+
+    def _failure(self, error: Exception) -> ClusterError | None:
+        """Why a task has no result; None where its workers were lost."""
+        if not self._cluster.alive:
+            raise ClusterError(f"the scheduler {visible(self._cluster.address)} is gone", hint=_HINT)
+        kind = type(error).__name__
+        return None if kind == "KilledWorker" else _lost(kind)
+
+    def _again(self, number: int, task: _Task, result: work.Failed | work.Unopened) -> bool:
+        """Whether the task was submitted again: its credentials had expired, or its worker could not open it."""
+        if task.tries >= _TRIES:
             return False
-        access = self._access_of()
-        if access == task.access:
-            return False
-        self._submit(number, task.function, access, task.rest, again=True)
+        if isinstance(result, work.Failed):
+            grant = self._grant_of() if isinstance(result.error, CredentialsError) else task.grant
+            if grant == task.grant:
+                return False
+            self._submit(number, task.function, grant, task.rest, _TRIES)
+            return True
+        self._workers = {}
+        self._look()
+        self._submit(number, task.function, task.grant, task.rest, task.tries + 1)
         return True
 
     def _watch(self) -> None:
-        if self._threads():
-            self._alone_since = None
+        self._look()
+        if not self._workers:
+            self._alone_since = self._alone_since or time.monotonic()
+            if time.monotonic() - self._alone_since > _ALONE:
+                raise ClusterError("the cluster has had no workers for a minute", hint=_HINT)
             return
-        self._alone_since = self._alone_since or time.monotonic()
-        if time.monotonic() - self._alone_since > _ALONE:
-            raise ClusterError("the cluster has had no workers for a minute", hint=_HINT)
+        self._alone_since = None
+        for number, task in list(self._tasks.items()):
+            if not task.workers & self._workers.keys():
+                if task.future is not None:
+                    self._client.cancel([task.future], force=True)
+                self._submit(number, task.function, task.grant, task.rest, task.tries)
 
     def cancel(self) -> None:
-        """Have nothing more of them run."""
-        left, self._tasks = [one.future for one in self._tasks.values()], {}
-        if left:
-            with suppress(Exception):
+        """Have nothing more of them run, and workers forget what opened them."""
+        left, self._tasks = [one.future for one in self._tasks.values() if one.future is not None], {}
+        with suppress(Exception):
+            if left:
                 self._client.cancel(left, force=True)
+        marks, self._sealed = [access.mark for _, access, _ in self._sealed], []
+        with suppress(Exception):
+            self._cluster.ask(forget, marks, workers=self._told)
 
 
-def _result(future: Future) -> Any:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 - distributed raises many kinds, and a worker whatever it likes
-        kind = type(error).__name__
-    if kind == "KilledWorker":
-        message = "workers were lost, one after the other, at the same task"
-        raise ClusterError(message, hint="They may lack memory; their logs say why they ended.")
-    raise ClusterError(f"a task was lost or failed on its worker ({kind})", hint="The worker's log says more.")
+def _lost(why: str) -> ClusterError:
+    return ClusterError(f"a task was lost or failed on its worker ({why})", hint="The worker's log says more.")

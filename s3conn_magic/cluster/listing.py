@@ -162,7 +162,7 @@ class ClusterListing:
 def _incomplete(rows: pa.Table, error: S3ConnError) -> IncompleteListingError:
     reason = error.reason if isinstance(error, IncompleteListingError) else error.message
     message = f"the listing is incomplete, {len(rows):,} rows had arrived: {reason}"
-    return IncompleteListingError(message, rows_so_far=rows, reason=reason, hint=error.hint)
+    return IncompleteListingError(message, rows_so_far=rows, reason=reason, hint=error.hint, notes=error.notes)
 
 
 def _below(table: pa.Table, edge: str) -> int:
@@ -264,4 +264,6 @@ class ClusterScan:
             self._groups.merge(error.rows_so_far)
         reason = error.reason if isinstance(error, IncompleteListingError) else error.message
         message = f"the analysis is incomplete, {self._keys():,} keys had arrived: {reason}"
-        return IncompleteListingError(message, rows_so_far=self._groups.table(), reason=reason, hint=error.hint)
+        return IncompleteListingError(
+            message, rows_so_far=self._groups.table(), reason=reason, hint=error.hint, notes=error.notes
+        )

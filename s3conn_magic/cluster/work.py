@@ -9,6 +9,7 @@ from s3conn_magic import __version__
 from s3conn_magic.analysis.grouping import grouping
 from s3conn_magic.analysis.scan import Scan
 from s3conn_magic.analysis.summary import Summary
+from s3conn_magic.cluster.sealed import NotGivenError
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.listing.ranges import UntrustedOrderError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.cluster.access import Access
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.targets import BucketTarget
     from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.language.statements import AnalyzeBy
@@ -36,6 +39,11 @@ class Failed:
     """A task that failed."""
 
     error: S3ConnError
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A task whose worker could not open what it carries: it is to be told, and asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ def version() -> str:
     return __version__
 
 
-def list_spans(access: Access, errand: Errand, spans: tuple[Span, ...], pages: int) -> Part | Failed:
+def list_spans(access: Access, errand: Errand, spans: tuple[Span, ...], pages: int) -> Part | Failed | Unopened:
     """List ranges of keys, or add their groups up, by at most about so many requests."""
     abandoned = _abandoned()
 
@@ -90,17 +98,34 @@ def list_spans(access: Access, errand: Errand, spans: tuple[Span, ...], pages: i
             raise AbandonedError
 
     try:
-        return _listed(access, errand, spans, pages, check)
+        with access.connection() as connection:
+            return _listed(connection.target(access.bucket), errand, spans, pages, check)
+    except NotGivenError:
+        return Unopened()
     except UntrustedOrderError:
         return Part(None, unordered=True)
     except S3ConnError as error:
-        return Failed(error)
+        return _failed(error)
+
+
+def _failed(error: S3ConnError) -> Failed:
+    """A failure, and where it was: a worker's network and environment are its own."""
+    error.notes += (f"That was on the worker {_address()}, whose own network and environment count there.",)
+    return Failed(error)
+
+
+def _address() -> str:
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except (ValueError, AttributeError):
+        return "in this process"
 
 
 def _listed(
-    access: Access, errand: Errand, spans: tuple[Span, ...], pages: int, check: Callable[[Progress], None]
+    target: BucketTarget, errand: Errand, spans: tuple[Span, ...], pages: int, check: Callable[[Progress], None]
 ) -> Part:
-    target = access.connection().target(access.bucket)
     most = errand.connections
     if errand.by is None:
         with Listing(
@@ -131,12 +156,24 @@ class Reading:
 
 def parse_objects(
     access: Access, options: Mapping[str, Any], group: Sequence[Candidate]
-) -> list[Parsed | S3ConnError] | Failed:
+) -> list[Parsed | S3ConnError] | Failed | Unopened:
     """The rows of each object, or why there are none."""
+    try:
+        with access.connection() as connection:
+            return _parsed(connection, options, group)
+    except NotGivenError:
+        return Unopened()
+    except S3ConnError as error:
+        return _failed(error)
+
+
+def _parsed(
+    connection: Connection, options: Mapping[str, Any], group: Sequence[Candidate]
+) -> list[Parsed | S3ConnError]:
     from s3conn_magic.jobs.loading import Parser
     from s3conn_magic.query.engine import Engine
 
-    connection, abandoned = access.connection(), _abandoned()
+    abandoned = _abandoned()
     engine = Engine(lambda _: connection, _no_variable)
     found: list[Parsed | S3ConnError] = []
     try:
@@ -147,8 +184,6 @@ def parse_objects(
                 if abandoned():
                     raise AbandonedError
                 found.append(parser.attempt(one))
-    except S3ConnError as error:
-        return Failed(error)
     finally:
         engine.close()
     return found
@@ -175,4 +210,4 @@ def _abandoned() -> Callable[[], bool]:
     return check
 
 
-__all__ = ["Errand", "Failed", "Part", "Reading", "list_spans", "parse_objects", "version"]
+__all__ = ["Errand", "Failed", "Part", "Reading", "Unopened", "list_spans", "parse_objects", "version"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.forks import Lock, renew_in_child
 from s3conn_magic.connections.settings import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError
+from s3conn_magic.logs import keep_out, let_go
+from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +37,21 @@ class _State:
         self._clients: Clients | None = None
         self._regions: Regions | None = None
         renew_in_child(self)
+        keep_out(self)
+
+    def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Access key ids and secrets, for logs to mask: as they are, whoever holds the lock."""
+        secrets = {one.value.reveal() for one in self.settings.options.values() if isinstance(one.value, Secret)}
+        ids = {self.settings.access_key_id or ""}
+        for one in self._credentials:
+            found: Any = one
+            while found is not None:
+                # Their properties would renew what has expired.
+                there = vars(found)
+                secrets |= {there.get(name) or "" for name in ("secret_key", "_secret_key", "token", "_token")}
+                ids |= {there.get(name) or "" for name in ("access_key", "_access_key")}
+                found = there.get("source")
+        return tuple(sorted(ids - {""})), tuple(sorted(secrets - {""}))
 
     def renew(self) -> None:
         """Let a forked child refresh the credentials, though a thread of the parent was doing so."""
@@ -81,6 +98,7 @@ class _State:
 
     def close(self) -> None:
         """Close the sockets of the clients that the package uses."""
+        let_go(self)
         if self._clients is not None:
             self._clients.close()
 

@@ -7,7 +7,7 @@ chain, with the environment and the metadata services, is read only where no set
 from __future__ import annotations
 
 import threading
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.config import Config
@@ -25,6 +25,7 @@ from botocore.session import Session
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import CredentialsError, S3ConnError
+from s3conn_magic.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +43,48 @@ def bare_session(settings: Settings) -> Session:
     """A botocore session for a connection's configuration; AWS_PROFILE of the environment counts for the chain only."""
     session = _new_session(settings)
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    session.get_component("event_emitter").register_last("creating-client-class", _mask_its_logs)
     if settings.explicit and str(session.get_config_variable("defaults_mode")).lower() == "auto":
         # Which defaults are the automatic ones, botocore would ask the metadata service.
         session.set_config_variable("defaults_mode", "standard")
     return session
+
+
+class _MaskedRequests:
+    """Goes before botocore's own class: what a client of ours does leaves no secret in a log, nor on the screen."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        # `http.client.HTTPConnection.debuglevel = 1` would print each request's headers.
+        http: Any = self._endpoint.http_session  # type: ignore[attr-defined] # of botocore's class
+        silent = {scheme: _silent(pool) for scheme, pool in http._pool_classes_by_scheme.items()}  # noqa: SLF001
+        http._pool_classes_by_scheme = http._manager.pool_classes_by_scheme = silent  # noqa: SLF001
+
+    def _make_api_call(self, *args: Any, **keys: Any) -> Any:
+        with OurRequest():
+            return super()._make_api_call(*args, **keys)  # type: ignore[misc]
+
+
+@cache
+def _silent(pool: Any) -> Any:
+    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"debuglevel": 0})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+
+
+def _mask_its_logs(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
+    base_classes.insert(0, _MaskedRequests)
+    for name in ("generate_presigned_url", "generate_presigned_post"):
+        if presign := class_attributes.get(name):
+            class_attributes[name] = _of_ours(presign)
+
+
+def _of_ours(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **keys: Any) -> Any:
+        with OurRequest():
+            return method(*args, **keys)
+
+    return call
 
 
 def _new_session(settings: Settings) -> Session:

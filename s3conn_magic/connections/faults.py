@@ -15,6 +15,7 @@ from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
 from s3conn_magic.locations import visible
+from s3conn_magic.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,7 +151,8 @@ def _content_type(metadata: Mapping[str, Any]) -> str:
 def translated(call: Callable[[], _Result], *, resource: str = "") -> _Result:
     """The result of a call into botocore, or the error of this package with nothing of botocore's chained to it."""
     try:
-        return call()
+        with OurRequest():
+            return call()
     except Exception as error:  # noqa: BLE001 - this is the boundary to botocore
         failure = translate(error, resource=resource)
     raise failure

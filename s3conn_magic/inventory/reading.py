@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,10 +15,12 @@ from s3conn_magic.inventory.download import Downloads
 from s3conn_magic.inventory.formats import UnreadableFileError, listing_batches
 from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.locations import visible
+from s3conn_magic.temporary import new_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
+    from pathlib import Path
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import DataFile, Manifest
@@ -91,15 +91,16 @@ class Inventory:
             if on_progress is not None:
                 on_progress(self.progress)
 
+        folder = new_folder("inventory")
         try:
-            with tempfile.TemporaryDirectory(prefix="s3conn-", ignore_cleanup_errors=True) as folder:
-                self._collect(Path(folder), report)
+            self._collect(folder, report)
         except KeyboardInterrupt:
             rows = self.table()
             message = f"the inventory was interrupted after {len(rows):,} rows"
             raise ListingInterrupted(message, rows_so_far=rows) from None
         finally:
             self._downloads.stop()
+            remove(folder)
         return self.table()
 
     def table(self) -> pa.Table:

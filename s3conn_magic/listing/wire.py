@@ -19,6 +19,7 @@ from yarl import URL
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing.target import Response, SignedRequest, Transport
 from s3conn_magic.locations import visible
+from s3conn_magic.logs import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,6 +88,7 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
 @asynccontextmanager
 async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wire]:
     """A session with that many connections; closed with all its sockets on leaving."""
+    is_ours()
     connector = aiohttp.TCPConnector(limit=connections, resolver=_Resolver())
     timeout = aiohttp.ClientTimeout(
         total=transport.connect_timeout + _DEADLINE * transport.read_timeout,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import QueryError
@@ -18,9 +16,11 @@ from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.formats import how_to_read
 from s3conn_magic.query.parsing import Mentioned, mentioned
 from s3conn_magic.query.tables import Tables
+from s3conn_magic.temporary import new_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     import duckdb
     import pyarrow as pa
@@ -80,6 +80,7 @@ class Engine:
         self._variable_of = variable_of
         self._database: duckdb.DuckDBPyConnection | None = None
         self._path = ""
+        self._spill: Path | None = None
         self._lock = threading.RLock()
         self._opening = threading.Lock()
         self._watch: Callable[[Reading], None] | None = None
@@ -106,13 +107,16 @@ class Engine:
                 self._check_empty(self._database)
             before, self._path = self._path, path
             old, self._database = self._database, None
+            spill, self._spill = self._spill, None
             failure = self._unopened()
             if failure is not None:
-                self._path, self._database = before, old
+                remove(self._spill)
+                self._path, self._database, self._spill = before, old, spill
                 raise failure
             self.tables.discover()
         if old is not None:
             old.close()
+        remove(spill)
 
     def _check_empty(self, database: duckdb.DuckDBPyConnection) -> None:
         query = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND schema_name <> 's3conn_magic' ORDER BY 1"
@@ -139,8 +143,10 @@ class Engine:
         database = duckdb.connect(self._path or ":memory:", config=dict(_CONFIGURATION))
         for setting in _SETTINGS:
             database.execute(setting)
-        folder = Path(tempfile.gettempdir()) / f"s3conn-duckdb-{id(self):x}"
-        database.execute(f"SET temp_directory = '{str(folder).replace(chr(39), chr(39) * 2)}'")
+        with suppress(OSError):  # an empty name has DuckDB spill nothing
+            self._spill = new_folder("duckdb")
+        spill = str(self._spill or "").replace("'", "''")
+        database.execute(f"SET temp_directory = '{spill}'")
         database.register_filesystem(self.filesystem)
         return database
 
@@ -211,8 +217,10 @@ class Engine:
         """Let go of the database and its tables."""
         with self._lock:
             database, self._database = self._database, None
+            spill, self._spill = self._spill, None
         if database is not None:
             database.close()
+        remove(spill)
 
     # Running
 

@@ -129,6 +129,18 @@ def test_a_scheduler_that_is_not_there_is_one_clear_error(run, workers, monkeypa
     assert run.session.settings["SCHEDULER"] == workers.address
 
 
+def test_a_port_that_is_no_scheduler_is_an_error_soon(run, workers, slow):
+    """A web server, such as the dashboard or S3, gives no answer that a scheduler would give: that is said."""
+    address = slow.endpoint.replace("http:", "tcp:")
+    began = time.monotonic()
+    failure = run.fails(f"SET SCHEDULER = '{address}'", ClusterError)
+    assert time.monotonic() - began < 30
+    assert f"the scheduler {address} cannot be reached" in failure.message
+    failure = run.fails(f"SET SCHEDULER = '{address.replace('tcp:', 'tls:')}'", ClusterError)
+    assert "certificates" in failure.message
+    assert run.session.settings["SCHEDULER"] == workers.address
+
+
 def test_dask_without_a_scheduler_says_what_to_set(slow):
     """ENGINE may be set first; a statement that would go to the cluster then names SCHEDULER."""
     run = Statements()

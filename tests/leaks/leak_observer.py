@@ -16,6 +16,7 @@ import pickle
 import sys
 import tempfile
 import traceback
+import warnings
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,10 @@ class Observer:
         self._output = Path(output).open("a", encoding="utf-8")  # noqa: SIM115 - open as long as the kernel
         self._log = StringIO()
         self._known: set[int] = set()
-        handler = logging.StreamHandler(self._log)
-        logger = logging.getLogger("s3conn_magic")
-        logger.setLevel(logging.DEBUG)
-        logger.addHandler(handler)
+        # Every logger of the process, those that are made later too; the root's level counts for all that have none.
+        logging.basicConfig(level=logging.DEBUG, stream=self._log, format="%(name)s %(message)s", force=True)
+        logging.captureWarnings(capture=True)
+        warnings.simplefilter("always", ResourceWarning)
         shell.events.register("post_run_cell", self.look)
 
     def look(self, result: Any) -> None:
