@@ -19,7 +19,7 @@ from botocore.signers import RequestSigner
 
 from s3conn_magic.connections.credentials import HandedCredentials
 from s3conn_magic.connections.read_only import S3, Sent, refusal, request_writes, writes
-from s3conn_magic.errors import CredentialsError, EndpointError
+from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,8 @@ _WRITING_METHODS = {
 _TRANSFERS = ("upload_file", "upload_fileobj", "download_file", "download_fileobj")
 _PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how in ("query", "presign-post")}
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
+# It names the encryption of an object that it does not store.
+_NOT_STORED = {"WriteGetObjectResponse"}
 _ENCRYPTION_FIELD = "x-amz-server-side-encryption"
 
 
@@ -45,6 +47,21 @@ def no_link(name: str) -> CredentialsError:
         f"the connection {name} sends its encryption key with every request, which no link does",
         hint="Download or upload the object instead.",
     )
+
+
+def refuse_another_place(name: str, made_for: Settings, now: Settings) -> None:
+    """Keep what was made before an ALTER from sending the credentials of now to the place of then.
+
+    Raises:
+        EndpointError: it would.
+    """
+    if now.place != made_for.place:
+        other = [option for option, value in now.place.items() if value != made_for.place[option] and option.isupper()]
+        raise EndpointError(
+            f"the connection {name} was altered: this was made for another {' and '.join(other) or 'kind of keys'}, and"
+            " nothing was sent",
+            hint="Ask the connection for a new client, session or store.",
+        )
 
 
 class Guards:
@@ -90,14 +107,7 @@ class Guards:
             ConnectionNotFoundError: the connection was dropped.
         """
         now = self._settings()
-        if now.place != self._made_for.place:
-            was = self._made_for.place
-            other = [name for name, value in now.place.items() if value != was[name] and name.isupper()]
-            raise EndpointError(
-                f"the connection {self._name()} was altered: this client or session was made for another"
-                f" {' and '.join(other) or 'source of credentials'}, nothing was sent",
-                hint="Ask the connection for a new one: client(), or session().",
-            )
+        refuse_another_place(self._name(), self._made_for, now)
         return now
 
     def keep_credentials(self) -> None:
@@ -105,9 +115,14 @@ class Guards:
 
         Raises:
             ReadOnlyConnectionError: it is READ_ONLY.
+            EndpointError: the connection was altered, and they are another place's.
         """
-        if self._settings().read_only:
-            raise refusal(self._name(), "its credentials outside its own clients")
+        if self.same_place().read_only:
+            raise ReadOnlyConnectionError(
+                f"the connection {self._name()} is READ_ONLY: its session gives out no credentials, for others could"
+                " write with them",
+                hint="Clients and resources of the session read, and refuse to write.",
+            )
 
     def _look(self, service: Any, own: str | None, base: str, request: Any) -> None:
         now = self.same_place()
