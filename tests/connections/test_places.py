@@ -301,7 +301,7 @@ def test_an_old_handle_sends_nothing_to_an_old_place(wire, option):
     uses = {
         "client": lambda: s3.get_object(**where),
         "explicit": lambda: explicit.get_object(**where),
-        "queues": lambda: queues.list_queues(),
+        "queues": queues.list_queues,
         "resource": lambda: resource.Object("bucket", "key").get(),
         "link": lambda: s3.generate_presigned_url("get_object", Params=where),
         "post": lambda: s3.generate_presigned_post("bucket", "key"),
