@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import boto3
 from botocore.config import Config
+from botocore.session import Session
 
 from s3conn_magic.connections.capture import let_capture
-from s3conn_magic.connections.credentials import DEFAULT_REGION, LiveCredentials, live_session
+from s3conn_magic.connections.credentials import (
+    DEFAULT_REGION,
+    HandedCredentials,
+    LiveCredentials,
+    live_session,
+    own_server,
+)
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.forks import Lock, renew_in_child
-from s3conn_magic.connections.guards import guard, presign_by_version_4
+from s3conn_magic.connections.guards import Guards, presign_by_version_4
+from s3conn_magic.connections.read_only import S3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from botocore.credentials import Credentials
 
     from s3conn_magic.connections.settings import Settings, Timeouts
 
 _POOL = 32
+_TRIES = 5
+_PARAMETERS = inspect.signature(Session.create_client)
+
+
+class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
+    """A botocore session whose clients, made by whatever library, are those of a connection."""
+
+    clients: Clients
+
+    def create_client(self, *args: Any, **keys: Any) -> Any:
+        """A client with the connection's endpoint, region, tries and guards.
+
+        What the caller says counts before: `region_name`, `endpoint_url`, keys, and each setting of `config`.
+        """
+        given = _PARAMETERS.bind(self, *args, **keys).arguments
+        del given["self"]
+        configs = [one for one in (self.get_default_client_config(), given.get("config")) if one is not None]
+        client = super().create_client(**self.clients.completed(given, configs))
+        self.clients.hold(client, knows_region=bool(given.get("region_name")))
+        return client
+
+    def register(self, event_name: str, handler: Any, unique_id: str | None = None, *args: Any, **keys: Any) -> None:
+        """As ever; but what boto3 adds to classes is added once, though several of its sessions share this one."""
+        if unique_id is None and getattr(handler, "__module__", "") == "boto3.utils":
+            unique_id = f"boto3-{event_name}"
+        super().register(event_name, handler, unique_id, *args, **keys)
 
 
 class Clients:
@@ -37,10 +72,9 @@ class Clients:
         timeouts: Callable[[], Timeouts],
     ) -> None:
         self._settings = settings
-        self._name = name
-        self._current = current
         self._timeouts = timeouts
-        self._live = LiveCredentials(credentials)
+        self._guards = Guards(name, current, settings)
+        self._handed = HandedCredentials(LiveCredentials(credentials), self._guards.keep_credentials)
         self._lock = Lock()
         self._made: dict[tuple[Any, ...], Any] = {}
         self._handed_out: WeakSet[Any] = WeakSet()
@@ -60,7 +94,7 @@ class Clients:
             client.close()
 
     def session(self) -> boto3.session.Session:
-        """A boto3 session that signs as the connection does at every request.
+        """A boto3 session that signs as the connection does at every request, and whose clients go where it does.
 
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
@@ -68,16 +102,39 @@ class Clients:
         return translated(self._session)
 
     def _session(self) -> boto3.session.Session:
-        live = live_session(self._settings, self._live)
-        # The guard comes first: of the handlers that choose a signer, the first with an answer counts.
-        guard(live, self._name, self._current)
-        session = boto3.session.Session(botocore_session=live)
+        made = live_session(self._settings, self._handed, ConnectionSession)
+        made.clients = self
+        self._guards.attach(made)
+        region = self._settings.region or made.get_config_variable("region") or DEFAULT_REGION
+        session = boto3.session.Session(botocore_session=made, region_name=region)
         # Each boto3 session adds its folder to the loader that all of them share.
-        paths = live.get_component("data_loader").search_paths
+        paths = made.get_component("data_loader").search_paths
         paths[:] = dict.fromkeys(paths)
         return session
 
-    def client(self, service: str = "s3", *, region: str | None = None, tries: int = 5) -> Any:
+    def completed(self, given: dict[str, Any], configs: Iterable[Config]) -> dict[str, Any]:
+        """What a client is made of: what is given, and the connection's settings for the rest.
+
+        Raises:
+            EndpointError: the connection was altered, and these are another place's.
+        """
+        self._guards.same_place()
+        endpoint = given.get("endpoint_url") or self._settings.endpoint_of(given["service_name"])
+        config = self._config(endpoint)
+        for one in configs:
+            # A setting of S3 that is not given stays the connection's.
+            config = config.merge(one).merge(Config(s3={**(config.s3 or {}), **(one.s3 or {})}))
+        return given | {"endpoint_url": endpoint, "config": config}
+
+    def hold(self, client: Any, *, knows_region: bool) -> None:
+        """Guard a new client."""
+        self._guards.hold(client)
+        if client.meta.service_model.service_name == S3 and (
+            knows_region or self._settings.region or self._settings.endpoint
+        ):
+            presign_by_version_4(client)
+
+    def client(self, service: str = "s3", *, region: str | None = None, tries: int = _TRIES) -> Any:
         """The client for a service; `tries` counts the first one too."""
         key = (service, region, tries, self._timeouts())
         with self._lock:
@@ -88,35 +145,34 @@ class Clients:
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """A client of its own, to hand out: what its owner does to it changes no other."""
         with self._lock:
-            client = translated(lambda: self._make(service, region, 5))
+            client = translated(lambda: self._make(service, region, _TRIES))
             self._handed_out.add(client)
             return client
 
     def _make(self, service: str, region: str | None, tries: int) -> Any:
-        session = self._session()
-        client = session.client(
-            service,
-            region_name=region or self._settings.region or session.region_name or DEFAULT_REGION,
-            endpoint_url=self._settings.endpoint if service in {"s3", "sts"} else None,
-            config=self._config(tries),
-        )
-        if service == "s3":
-            if region or self._settings.region or self._settings.endpoint:
-                presign_by_version_4(client)
+        client = self._session().client(service, region_name=region, config=Config(retries=_retries(tries)))
+        if service == S3:
             let_capture(client)
         return client
 
-    def _config(self, tries: int) -> Config:
+    def _config(self, endpoint: str | None) -> Config:
         timeouts = self._timeouts()
         # Servers other than S3 reject the checksums that botocore would add to every request.
         checksums = "when_required" if self._settings.endpoint else "when_supported"
-        return Config(
-            connect_timeout=timeouts.connect,
-            read_timeout=timeouts.read,
-            max_pool_connections=_POOL,
-            retries={"mode": "standard", "total_max_attempts": tries},
-            s3={"addressing_style": self._settings.addressing_style},
-            request_checksum_calculation=checksums,
-            response_checksum_validation=checksums,
-            user_agent_extra="s3conn-magic",
+        fixed = own_server(endpoint)
+        return fixed.merge(
+            Config(
+                connect_timeout=timeouts.connect,
+                read_timeout=timeouts.read,
+                max_pool_connections=_POOL,
+                retries=_retries(_TRIES),
+                s3={**(fixed.s3 or {}), "addressing_style": self._settings.addressing_style},
+                request_checksum_calculation=checksums,
+                response_checksum_validation=checksums,
+                user_agent_extra="s3conn-magic",
+            )
         )
+
+
+def _retries(tries: int) -> dict[str, Any]:
+    return {"mode": "standard", "total_max_attempts": tries}

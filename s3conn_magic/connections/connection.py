@@ -224,19 +224,16 @@ class Connection:
     def client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """A boto3 client that signs with the connection's credentials as they are at each request.
 
+        With ENDPOINT, other services are asked there, too. Of a READ_ONLY connection it reads, and refuses the rest.
+
         Args:
             service: `s3` or another AWS service.
             region: region to sign for, the connection's own by default.
 
         Raises:
-            ReadOnlyConnectionError: the connection is READ_ONLY, and the service's writes could not be told apart.
             ConnectionNotFoundError: the connection was dropped.
         """
         self._alive()
-        if self.settings.read_only:
-            from s3conn_magic.connections.guards import refuse_service
-
-            refuse_service(self.name, service)
         return self._state.clients().new_client(service, region=region)
 
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
@@ -250,17 +247,14 @@ class Connection:
         return client
 
     def session(self) -> Session:
-        """A boto3 session that signs as the connection does.
+        """A boto3 session whose clients and resources are as those of `client()`.
+
+        Of a READ_ONLY connection it gives out no credentials.
 
         Raises:
-            ReadOnlyConnectionError: the connection is READ_ONLY, and the session's clients would have no guard.
             ConnectionNotFoundError: the connection was dropped.
         """
         self._alive()
-        if self.settings.read_only:
-            from s3conn_magic.connections.guards import refuse_session
-
-            refuse_session(self.name)
         return self._state.clients().session()
 
     def target(self, bucket: str) -> BucketTarget:

@@ -39,9 +39,29 @@ _NOT_OF_A_PROFILE = ("env", "ec2-credentials-file", "boto-config", "container-ro
 DEFAULT_REGION = "us-east-1"
 
 
-def bare_session(settings: Settings) -> Session:
+def own_server(endpoint: str | None) -> Config:
+    """What keeps the environment and profiles from changing where a client with an endpoint goes."""
+    if endpoint is None:
+        return Config()
+    s3 = {"use_accelerate_endpoint": False, "use_dualstack_endpoint": False}
+    return Config(use_fips_endpoint=False, use_dualstack_endpoint=False, inject_host_prefix=False, s3=s3)
+
+
+class _SourceSession(Session):  # type: ignore[misc] # botocore is not typed
+    """A session for obtaining credentials, whose roles are assumed at the connection's own STS."""
+
+    sts: str | None = None
+
+    def create_client(self, service_name: str, *args: Any, **keys: Any) -> Any:
+        """A client, for STS at the connection's endpoint where it has one."""
+        if service_name == "sts" and self.sts is not None:
+            keys |= {"endpoint_url": self.sts, "config": own_server(self.sts).merge(keys.get("config") or Config())}
+        return super().create_client(service_name, *args, **keys)
+
+
+def bare_session(settings: Settings, kind: type[Session] = Session) -> Any:
     """A botocore session for a connection's configuration; AWS_PROFILE of the environment counts for the chain only."""
-    session = _new_session(settings)
+    session = _new_session(settings, kind)
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     session.get_component("event_emitter").register_last("creating-client-class", _mask_its_logs)
     if settings.explicit and str(session.get_config_variable("defaults_mode")).lower() == "auto":
@@ -87,12 +107,12 @@ def _of_ours(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _new_session(settings: Settings) -> Session:
+def _new_session(settings: Settings, kind: type[Session]) -> Session:
     if settings.profile:
-        return Session(profile=settings.profile)
+        return kind(profile=settings.profile)
     if settings.access_key_id or settings.anonymous:
-        return Session(session_vars={"profile": (None, None, None, None)})
-    return Session()
+        return kind(session_vars={"profile": (None, None, None, None)})
+    return kind()
 
 
 @cache
@@ -117,7 +137,9 @@ def _source(settings: Settings) -> Credentials:
     if settings.access_key_id and settings.secret_access_key:
         token = settings.session_token.reveal() if settings.session_token else None
         return Credentials(settings.access_key_id, settings.secret_access_key.reveal(), token, method="key pair")
-    session = bare_session(settings)
+    session = bare_session(settings, _SourceSession)
+    session.sts = settings.endpoint_of("sts")
+    session.set_config_variable("region", settings.region or session.get_config_variable("region") or DEFAULT_REGION)
     if settings.profile:
         _only_the_profile(session)
     found = session.get_credentials()
@@ -173,14 +195,14 @@ class _Sts:
         self._timeouts = timeouts
         self._session = bare_session(settings)
         self._region = settings.region or self._session.get_config_variable("region") or DEFAULT_REGION
-        self._endpoint = settings.endpoint
+        self._endpoint = settings.endpoint_of("sts")
         self._made: list[Any] = []
 
     def create(self, service: str, **keys: Any) -> Any:
         """A client, by the keys that are to assume the role."""
         timeouts = self._timeouts()
         config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
-        config = config.merge(keys.pop("config", Config()))
+        config = own_server(self._endpoint).merge(config).merge(keys.pop("config", Config()))
         client = self._session.create_client(
             service, region_name=self._region, endpoint_url=self._endpoint, config=config, **keys
         )
@@ -269,6 +291,24 @@ class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not type
         return frozen(self._now())
 
 
+class HandedCredentials(LiveCredentials):
+    """Live credentials as a session gives them out: not at all while the connection is READ_ONLY.
+
+    Args:
+        live: what the connection's own clients sign with.
+        refuse: raises where they may not be taken.
+    """
+
+    def __init__(self, live: LiveCredentials, refuse: Callable[[], None]) -> None:
+        super().__init__(live._current)  # noqa: SLF001 - the same class
+        self.live = live
+        self._refuse = refuse
+
+    def _now(self) -> Credentials:
+        self._refuse()
+        return super()._now()
+
+
 class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not typed
     METHOD = CANONICAL_NAME = "s3conn-magic"
 
@@ -280,9 +320,9 @@ class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not
         return self._credentials
 
 
-def live_session(settings: Settings, credentials: LiveCredentials) -> Session:
+def live_session(settings: Settings, credentials: LiveCredentials, kind: type[Session]) -> Any:
     """A botocore session whose clients sign with these credentials and look nowhere else."""
-    session = bare_session(settings)
+    session = bare_session(settings, kind)
     session.register_component("credential_provider", CredentialResolver([_LiveProvider(credentials)]))
     return session
 

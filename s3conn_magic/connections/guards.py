@@ -1,6 +1,7 @@
-"""What every S3 client of a connection does before a request leaves: refuse, pay, encrypt.
+"""What every client of a connection does before a request leaves: refuse, pay, encrypt.
 
-Which operations write is read from botocore's service model, so an operation added to S3 tomorrow is refused too.
+Events complete the parameters and refuse with the operation's name. What counts is looked at again where a request is
+signed and where it is sent: there its method and its host are what they will be, whichever hooks a client was given.
 """
 
 from __future__ import annotations
@@ -9,26 +10,22 @@ import base64
 import copy
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
+from botocore.endpoint import Endpoint
+from botocore.signers import RequestSigner
 
-from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError
+from s3conn_magic.connections.credentials import HandedCredentials
+from s3conn_magic.connections.read_only import S3, Sent, refusal, request_writes, writes
+from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3conn_magic.connections.settings import Settings
 
-GUARDED_SERVICES = {"s3", "sts"}
-"""Services whose clients a READ_ONLY connection gives out."""
-# What reads has both such a method and such a name; anything else is taken to write.
-_READING_METHODS = {"GET", "HEAD"}
-_READING_NAMES = ("Get", "Head", "List")
-# The first only filters what it reads; the second begins every read of a directory bucket.
-_READING_OPERATIONS = {"SelectObjectContent", "CreateSession"}
-# It names the encryption of an object that it does not store.
-_NOT_STORED = {"WriteGetObjectResponse"}
 # The first signs a policy, and the others may hand their work to another library: both pass the events by.
 _WRITING_METHODS = {
     "generate_presigned_post": "a presigned POST",
@@ -39,22 +36,9 @@ _WRITING_METHODS = {
 _TRANSFERS = ("upload_file", "upload_fileobj", "download_file", "download_fileobj")
 _PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how in ("query", "presign-post")}
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
+# It names the encryption of an object that it does not store.
+_NOT_STORED = {"WriteGetObjectResponse"}
 _ENCRYPTION_FIELD = "x-amz-server-side-encryption"
-
-
-def writes(operation: Any) -> bool:
-    """Whether an operation of botocore's S3 model could write or delete; one that is not known to read could."""
-    if operation.name in _READING_OPERATIONS:
-        return False
-    return operation.http.get("method") not in _READING_METHODS or not operation.name.startswith(_READING_NAMES)
-
-
-def refusal(name: str, operation: str) -> ReadOnlyConnectionError:
-    """The error for a write through a READ_ONLY connection."""
-    return ReadOnlyConnectionError(
-        f"the connection {name} is READ_ONLY: {operation} was refused, nothing was sent",
-        hint="Use a connection that was created without READ_ONLY = TRUE.",
-    )
 
 
 def no_link(name: str) -> CredentialsError:
@@ -65,35 +49,110 @@ def no_link(name: str) -> CredentialsError:
     )
 
 
-def guard(session: Any, name: Callable[[], str], settings: Callable[[], Settings]) -> None:
-    """Attach the guards to a botocore session, and so to every client that is made of it.
+def refuse_another_place(name: str, made_for: Settings, now: Settings) -> None:
+    """Keep what was made before an ALTER from sending the credentials of now to the place of then.
 
-    They follow the connection: settings are asked for at every request.
+    Raises:
+        EndpointError: it would.
     """
-    guards = _Guards(name, settings)
-    events = session.get_component("event_emitter")
-    events.register_first("provide-client-params", guards.before)
-    events.register_first("choose-signer.s3", guards.choose_signer)
-    events.register_first("after-call.s3.CreateMultipartUpload", guards.begun)
-    # Boto3 puts its methods in first.
-    events.register_last("creating-client-class.s3", guards.wrap)
+    if now.place != made_for.place:
+        other = [option for option, value in now.place.items() if value != made_for.place[option] and option.isupper()]
+        raise EndpointError(
+            f"the connection {name} was altered: this was made for another {' and '.join(other) or 'kind of keys'}, and"
+            " nothing was sent",
+            hint="Ask the connection for a new client, session or store.",
+        )
 
 
-class _Guards:
-    def __init__(self, name: Callable[[], str], settings: Callable[[], Settings]) -> None:
+class Guards:
+    """The guards of a connection's clients; they follow it: settings are asked for at every request.
+
+    Args:
+        name: of the connection.
+        settings: those of this moment.
+        made_for: those that the clients are made for.
+    """
+
+    def __init__(self, name: Callable[[], str], settings: Callable[[], Settings], made_for: Settings) -> None:
         self._name = name
         self._settings = settings
+        self._made_for = made_for
         self._encrypted_by_caller: set[str] = set()
+
+    def attach(self, session: Any) -> None:
+        """Let every client that is made of a botocore session complete its requests, and refuse some at once."""
+        events = session.get_component("event_emitter")
+        # The guards come first: of the handlers that choose a signer, the first with an answer counts.
+        events.register_first("provide-client-params", self.before)
+        events.register_first("choose-signer.s3", self.choose_signer)
+        events.register_first("after-call.s3.CreateMultipartUpload", self.begun)
+        events.register_first("before-call.s3-control", self.at_one_host)
+        events.register_last("creating-client-class", self.without_crt)
+        # Boto3 puts its methods in first.
+        events.register_last("creating-client-class.s3", self.wrap)
+
+    def hold(self, client: Any) -> None:
+        """Look at what a client signs and sends when nothing can change it any more, whatever hooks it was given."""
+        signer, endpoint, service = client._request_signer, client._endpoint, client.meta.service_model  # noqa: SLF001
+        own = client.meta.endpoint_url if self._made_for.endpoint_of(service.service_name) else None
+        look = functools.partial(self._look, service, own, urlsplit(client.meta.endpoint_url).path)
+        signer.__class__, signer.look = _GuardedSigner, look
+        endpoint.__class__, endpoint.look = _GuardedEndpoint, look
+
+    def same_place(self) -> Settings:
+        """The settings of this moment, if what was made still fits them.
+
+        Raises:
+            EndpointError: what was made would send the credentials of this moment to the place of a former one.
+            ConnectionNotFoundError: the connection was dropped.
+        """
+        now = self._settings()
+        refuse_another_place(self._name(), self._made_for, now)
+        return now
+
+    def keep_credentials(self) -> None:
+        """Keep the credentials of a READ_ONLY connection from being taken out of a session.
+
+        Raises:
+            ReadOnlyConnectionError: it is READ_ONLY.
+            EndpointError: the connection was altered, and they are another place's.
+        """
+        if self.same_place().read_only:
+            raise ReadOnlyConnectionError(
+                f"the connection {self._name()} is READ_ONLY: its session gives out no credentials, for others could"
+                " write with them",
+                hint="Clients and resources of the session read, and refuse to write.",
+            )
+
+    def _look(self, service: Any, own: str | None, base: str, request: Any) -> None:
+        now = self.same_place()
+        if own is not None and not _is_at(request.url, own):
+            raise EndpointError(
+                f"the connection {self._name()} has an ENDPOINT of its own: a request of {service.service_name} for"
+                f" {urlsplit(request.url).hostname} was refused, nothing was sent",
+                hint="Where its credentials are meant for that host, make a client with endpoint_url='https://…'.",
+            )
+        if now.read_only and request_writes(service, Sent.of(request, base)):
+            raise refusal(self._name(), f"a {str(request.method).upper()} of {service.service_name}")
+
+    def at_one_host(self, params: dict[str, Any], **_: Any) -> None:
+        """Leave the account out of the host where that is no AWS's: a header names it, too."""
+        url, own = params["url"], self._made_for.endpoint_of("s3control")
+        if own is not None and _is_at(url, own):
+            params["url"] = urlsplit(url)._replace(netloc=urlsplit(own).netloc).geturl()
+
+    @staticmethod
+    def without_crt(class_attributes: dict[str, Any], **_: Any) -> None:
+        """Keep boto3 from handing a client's credentials to the C runtime, which knows neither ENDPOINT nor guards."""
+        class_attributes["_get_credentials"] = lambda _client: None
 
     def before(self, params: dict[str, Any], model: Any, context: Any, **_: Any) -> dict[str, Any] | None:
         """Refuse, or complete the parameters: in place, but for those of a link, which are the caller's own."""
-        now, service = self._settings(), model.service_model.service_name
-        if service != "s3":
-            if now.read_only and service not in GUARDED_SERVICES:
-                raise refusal(self._name(), f"{model.name} of {service}")
-            return None
+        now, service = self.same_place(), model.service_model.service_name
         if now.read_only and writes(model):
-            raise refusal(self._name(), model.name)
+            raise refusal(self._name(), model.name if service == S3 else f"{model.name} of {service}")
+        if service != S3:
+            return None
         completed = dict(params) if context.get("is_presign_request") else params
         if now.read_only and model.name == "CreateSession":
             completed["SessionMode"] = "ReadOnly"
@@ -162,6 +221,54 @@ class _Guards:
         return encrypt_and_call
 
 
+class _GuardedSigner(RequestSigner):  # type: ignore[misc] # botocore is not typed
+    """Signs what the guard has looked at, after every hook."""
+
+    look: Callable[[Any], None]
+
+    def get_auth_instance(self, *args: Any, **keys: Any) -> Any:
+        """What signs a request, a link or a POST, by the credentials that a session does not give out."""
+        call = _AUTH.bind(self, *args, **keys)
+        if isinstance(self._credentials, HandedCredentials) and not call.arguments.get("request_credentials"):
+            call.arguments["request_credentials"] = self._credentials.live
+        auth = super().get_auth_instance(*call.args[1:], **call.kwargs)
+        add = auth.add_auth
+
+        def look_and_add(request: Any, *args: Any, **keys: Any) -> Any:
+            self.look(request)
+            return add(request, *args, **keys)
+
+        auth.add_auth = look_and_add
+        return auth
+
+    get_auth = get_auth_instance
+
+    def sign(self, operation_name: str, request: Any, *args: Any, **keys: Any) -> None:
+        """Sign; and look once more, for an ALTER meanwhile, and for what needs no signature."""
+        super().sign(operation_name, request, *args, **keys)
+        self.look(request)
+
+
+class _GuardedEndpoint(Endpoint):  # type: ignore[misc] # botocore is not typed
+    """Sends what the guard has looked at, after every hook."""
+
+    look: Callable[[Any], None]
+
+    def _send(self, request: Any) -> Any:
+        self.look(request)
+        return super()._send(request)
+
+
+_AUTH = inspect.signature(RequestSigner.get_auth_instance)
+
+
+def _is_at(url: str, endpoint: str) -> bool:
+    """Whether a URL is of an endpoint, or of a host below it, as that of a bucket is."""
+    there, own = urlsplit(url), urlsplit(endpoint)
+    host, home = (there.hostname or ""), (own.hostname or "")
+    return (there.scheme, there.port) == (own.scheme, own.port) and (host == home or host.endswith(f".{home}"))
+
+
 def _by_this_client(transfer: Callable[..., Any]) -> Any:
     """A transfer by the client itself: boto3 may choose another library, which knows neither guards nor ALTER."""
 
@@ -206,14 +313,3 @@ def _defaults(settings: Settings) -> list[tuple[tuple[str, ...], dict[str, Any]]
         source = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": key}
         found.append((("CopySourceSSE",), source))
     return found
-
-
-def refuse_service(name: str, service: str) -> None:
-    """A READ_ONLY connection gives out no client whose writes it could not tell."""
-    if service not in GUARDED_SERVICES:
-        raise refusal(name, f"a client for {service}")
-
-
-def refuse_session(name: str) -> NoReturn:
-    """A READ_ONLY connection gives out no session, which gives out the credentials too."""
-    raise refusal(name, "a session")

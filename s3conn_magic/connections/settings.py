@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from s3conn_magic.language.plans import BoundOptions
     from s3conn_magic.locations import Location
     from s3conn_magic.secrets import Secret
+
+# What decides where a request goes: a client that was made for other values would send there what is not theirs.
+_PLACE = ("ENDPOINT", "REGION", "ADDRESSING_STYLE", "AWS_PROFILE")
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class Timeouts(NamedTuple):
@@ -72,6 +77,22 @@ class Settings:
     def endpoint(self) -> str | None:
         """URL of an S3-compatible server."""
         return self._get("ENDPOINT")  # type: ignore[no-any-return]
+
+    def endpoint_of(self, service: str) -> str | None:
+        """URL at which a service is reached; None where it is AWS that is.
+
+        A server of its own offers what it offers beside S3 at the same URL. An ENDPOINT of AWS, as one in a VPC, is
+        that of S3 alone.
+        """
+        endpoint = self.endpoint
+        if endpoint and service != "s3" and (urlsplit(endpoint).hostname or "").endswith(_AWS):
+            return None
+        return endpoint
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where requests go, by the names of the options that say it."""
+        return {name: self._get(name) for name in _PLACE} | {"explicit": self.explicit}
 
     @property
     def addressing_style(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from s3conn_magic.connections.guards import refuse_another_place
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.handoff.credentials import Triple, ask_again_at, path_style, refuse_if_read_only, region_of, triple
 from s3conn_magic.handoff.masks import SecretText, StorageOptions
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.settings import Settings
 
 Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask"]
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
+_DIRECTORY_BUCKET = "--x-s3"
 _THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
 
 
@@ -68,14 +71,18 @@ def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
         "aws_endpoint_url": settings.endpoint,
         "aws_allow_http": "true" if (settings.endpoint or "").startswith("http://") else None,
         "aws_virtual_hosted_style_request": "false" if path_style(settings) else "true",
-        "aws_skip_signature": "true" if settings.anonymous else None,
-        "aws_request_payer": "true" if settings.requester_pays else None,
+        # What is left out, these stores take from the environment.
+        "aws_skip_signature": "true" if settings.anonymous else "false",
+        "aws_request_payer": "true" if settings.requester_pays else "false",
+        "aws_s3_express": "true" if (bucket or "").endswith(_DIRECTORY_BUCKET) else "false",
         "aws_server_side_encryption": _encryption(connection),
         "aws_sse_kms_key_id": settings.kms_key,
         "aws_sse_customer_key_base64": SecretText(settings.customer_key.reveal()) if settings.customer_key else None,
     }
     if not path_style(settings) and settings.endpoint is not None:
         told["aws_endpoint_url"] = _with_bucket(settings.endpoint, bucket)
+    # The variable of S3's own endpoint would count before that of all services.
+    told["aws_endpoint_url_s3"] = told["aws_endpoint_url"]
     return {name: value for name, value in told.items() if value is not None}
 
 
@@ -102,9 +109,10 @@ def _signing(found: Triple) -> dict[str, str]:
 
 def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, str], int]]:
     """A `credential_provider` of polars: credentials, and in seconds of the epoch when to ask again."""
+    made_for = connection.settings
 
     def provide() -> tuple[Mapping[str, str], int]:
-        found = _signed(connection)
+        found = _signed(connection, made_for)
         return {name: str(one) for name, one in _signing(found).items()}, int(ask_again_at(found).timestamp())
 
     return provide
@@ -112,9 +120,10 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
 
 def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     """A `credential_provider` of obstore: credentials, and as an aware time when to ask again."""
+    made_for = connection.settings
 
     def provide() -> dict[str, Any]:
-        found = _signed(connection)
+        found = _signed(connection, made_for)
         token = {"token": str(found.token)} if found.token else {}
         signing = {"access_key_id": found.access_key_id, "secret_access_key": str(found.secret_access_key)}
         return {**signing, **token, "expires_at": ask_again_at(found)}
@@ -122,13 +131,15 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     return provide
 
 
-def _signed(connection: Connection) -> Triple:
+def _signed(connection: Connection, made_for: Settings) -> Triple:
     """The credentials of this moment, for what was made to sign.
 
     Raises:
+        EndpointError: the connection was altered, and what was made would send them to its former place.
         ReadOnlyConnectionError: the connection has become READ_ONLY.
         S3ConnError: it has become anonymous, was dropped, or has no credentials.
     """
+    refuse_another_place(connection.name, made_for, connection.live_settings())
     refuse_if_read_only(connection, "a signature for another library")
     found = triple(connection)
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from s3conn_magic.handoff.options import obstore_provider, store_config
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
 
-_DIRECTORY_BUCKET = "--x-s3"
+_VARIABLE = "AWS_ENDPOINT_URL_S3"
 
 
 def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
@@ -23,9 +24,8 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
         raise S3ConnError("obstore takes the name of a bucket, not an access point's ARN", hint="Use its alias.")
     config: dict[str, Any] = {name.removeprefix("aws_"): one for name, one in store_config(connection, bucket).items()}
     config["endpoint"] = config.pop("endpoint_url", None)
+    _refuse_another_endpoint(config.pop("endpoint_url_s3", None))
     allow_http = config.pop("allow_http", None) is not None
-    if bucket.endswith(_DIRECTORY_BUCKET):
-        config["s3_express"] = True
     return kind(
         bucket,
         prefix=prefix,
@@ -33,6 +33,20 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
         client_options={"allow_http": allow_http, "user_agent": "s3conn-magic"},
         credential_provider=None if connection.settings.anonymous else obstore_provider(connection),
     )
+
+
+def _refuse_another_endpoint(endpoint: str | None) -> None:
+    """Keep the environment from leading the store elsewhere: obstore reads this variable and takes no such option.
+
+    Raises:
+        S3ConnError: it would.
+    """
+    named = os.environ.get(_VARIABLE)
+    if endpoint and named and named != endpoint:
+        raise S3ConnError(
+            f"obstore would send requests to the {_VARIABLE} of the environment, and not to this connection's ENDPOINT",
+            hint=f"Remove it, os.environ.pop('{_VARIABLE}'), or use fsspec() or pyarrow_filesystem().",
+        )
 
 
 def _store_class() -> Any:

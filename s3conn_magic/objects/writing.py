@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.guards import refusal
+from s3conn_magic.connections.read_only import refusal
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location

@@ -17,7 +17,7 @@ from s3transfer.manager import TransferManager
 from statements import Statements, create
 
 from s3conn_magic.connections.checks import run_checks
-from s3conn_magic.connections.guards import writes
+from s3conn_magic.connections.read_only import writes
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import writing
@@ -202,6 +202,10 @@ def test_read_only_lets_every_read_pass(locked):
     assert len(wire.requests) - before > 50
 
 
+def _of_a_resource(where):
+    return {"bucket_name": where["Bucket"], "key": where["Key"]}
+
+
 def test_read_only_refuses_what_leaves_by_other_ways(locked, tmp_path):
     """Uploads, copies, presigned posts and presigned URLs of writes are refused; those of reads are not."""
     connection, wire = locked
@@ -219,9 +223,11 @@ def test_read_only_refuses_what_leaves_by_other_ways(locked, tmp_path):
         lambda: client.generate_presigned_post("bucket", "key"),
         lambda: client.generate_presigned_url("put_object", Params=where),
         lambda: client.generate_presigned_url("delete_object", Params=where, HttpMethod="GET"),
-        lambda: connection.client("s3control"),
-        lambda: connection.client("sqs"),
-        connection.session,
+        lambda: connection.client("sqs").send_message(QueueUrl="https://sqs.example/q", MessageBody="x"),
+        lambda: connection.client("s3control").delete_public_access_block(AccountId="123456789012"),
+        lambda: connection.session().client("s3").put_object(**where),
+        lambda: connection.session().resource("s3").Object(**_of_a_resource(where)).delete(),
+        connection.session().get_credentials().get_frozen_credentials,
     )
     for attempt in refused:
         with pytest.raises(ReadOnlyConnectionError, match="vault"):

@@ -15,13 +15,15 @@ import obstore
 import pandas as pd
 import polars as pl
 import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 from handed import BUCKET
 from IPython.lib.pretty import pretty
 from obstore.exceptions import BaseError
 from recording import Reply, passing_to, recording
 from statements import Statements, create
 
-from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, S3ConnError
+from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, EndpointError, S3ConnError
 from s3conn_magic.handoff.filesystem import HandedFileSystem
 from s3conn_magic.handoff.masks import SecretText, StorageOptions
 from s3conn_magic.sandbox import Keys
@@ -315,3 +317,45 @@ def test_an_access_point_is_no_bucket_of_obstore(handed):
     """An access point's ARN is refused with what to use in its place."""
     with pytest.raises(S3ConnError, match="not an access point's ARN"):
         handed.connection.obstore("arn:aws:s3:us-east-1:123456789012:accesspoint/one")
+
+
+def test_stores_of_a_former_endpoint_get_no_key(handed):
+    """After an ALTER of ENDPOINT, stores and providers that were given out are refused the new key, with the reason."""
+    store, provide = handed.connection.obstore(BUCKET), handed.connection.storage_options("polars").credential_provider
+    handed.alter("SET ENDPOINT = 'http://127.0.0.1:9' AWS_ACCESS_KEY_ID = 'AKIANEW' AWS_SECRET_ACCESS_KEY = 'new'")
+    with pytest.raises(EndpointError, match="lake was altered: this was made for another ENDPOINT"):
+        provide()
+    _past_the_shortest_wait()
+    with pytest.raises(BaseError, match="was altered"):
+        obstore.head(store, "table.csv")
+    assert handed.wire.requests == []
+
+
+LED_ASTRAY = {
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT": "http://127.0.0.1:9",
+    "AWS_SKIP_SIGNATURE": "true",
+    "AWS_REQUEST_PAYER": "true",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
+    "AWS_S3_EXPRESS": "true",
+    "AWS_REGION": "eu-north-1",
+}
+
+
+@pytest.mark.parametrize("name", LED_ASTRAY)
+def test_the_environment_leads_no_store_elsewhere(handed, monkeypatch, name):
+    """A variable that these libraries read changes neither where they go nor how they sign, or they are refused it."""
+    monkeypatch.setenv(name, LED_ASTRAY[name])
+    options, delta = handed.connection.storage_options("polars"), handed.connection.storage_options("deltalake")
+    pl.scan_parquet(f"s3://{BUCKET}/table.parquet", storage_options=options).select(pl.len()).collect()
+    with pytest.raises(TableNotFoundError):
+        DeltaTable(f"s3://{BUCKET}/not-there-{name.lower()}", storage_options=delta)
+    if name == "AWS_ENDPOINT_URL_S3":
+        with pytest.raises(S3ConnError, match="obstore would send requests to the AWS_ENDPOINT_URL_S3"):
+            handed.connection.obstore(BUCKET)
+    else:
+        obstore.head(handed.connection.obstore(BUCKET), "table.csv")
+    assert handed.wire.requests
+    assert {(one.signed_by, one.signed_for) for one in handed.wire.requests} == {("RCLONEEXAMPLEKEY", "us-east-1")}
+    assert not [one for one in handed.wire.requests if "x-amz-request-payer" in one.headers]
