@@ -322,7 +322,7 @@ def test_a_download_can_be_stopped(explore, upstream):
     page.do("download", id="d")
     page.until(lambda one: one["type"] == "piece")
     page.do("halt", id="d")
-    page.task("d", "stopped")
+    page.gone("d")
     sent = sum(len(one["buffers"][0]) for one in page.got if one["type"] == "piece")
     assert sent < 6_000_000
 
@@ -365,7 +365,7 @@ def test_an_object_is_replaced_only_after_a_question(explore, upstream):
     page.do("upload", id="no", name="a.txt", size=3, mime="")
     assert "exists already" in page.task("no", "asking")["text"]
     page.do("halt", id="no")
-    page.task("no", "stopped")
+    page.gone("no")
     assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"old"
     page.do("upload", id="yes", name="a.txt", size=3, mime="")
     page.task("yes", "asking")
@@ -395,7 +395,7 @@ def test_a_stopped_upload_leaves_nothing(explore, upstream):
         page.do("chunk", b"x" * 1024 * 1024, id="u", at=number)
     page.until(lambda one: any(t["id"] == "u" and t["done"] > 9_000_000 for t in one.get("tasks", [])))
     page.do("halt", id="u")
-    page.task("u", "stopped")
+    page.gone("u")
     assert keys(upstream) == []
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
@@ -409,7 +409,7 @@ def test_closing_the_explorer_aborts_uploads(explore, upstream):
         page.do("chunk", b"x" * 1024 * 1024, id="u", at=number)
     page.until(lambda one: any(t["id"] == "u" and t["done"] > 8_000_000 for t in one.get("tasks", [])))
     page.close()
-    page.task("u", "stopped")
+    page.gone("u")
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
 
@@ -488,6 +488,8 @@ def test_a_deletion_counts_asks_and_deletes_exactly_that(explore, upstream):
     asked = page.task("d", "asking")
     assert asked["confirm"] == "Delete 8 objects"
     assert "36 B" in asked["text"]
+    named = ["a.txt", *(f"old/deep/{number}" for number in range(7))]
+    assert (page.asked("d"), asked["count"]) == ([f"s3://{EMPTY}/{key}" for key in named], 8)
     upstream.put_object(Bucket=EMPTY, Key="old/deep/late", Body=b"1")
     page.do("confirm", id="d")
     assert page.task("d", "done")["text"] == "Deleted 8 objects"
@@ -503,7 +505,7 @@ def test_a_no_deletes_nothing(explore, upstream, recorder):
     page.do("delete", id="d")
     page.task("d", "asking")
     page.do("halt", id="d")
-    page.task("d", "stopped")
+    page.gone("d")
     assert not [one for one in recorder.requests if one.method == "DELETE" or "delete" in one.query]
     assert keys(upstream) == ["a.txt"]
 
