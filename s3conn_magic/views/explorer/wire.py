@@ -169,6 +169,8 @@ def summary(cursor: Cursor) -> str:
         sort = cursor.tree.sort
         ordered = f", ordered by {sort.by} among those loaded" if sort != ("name", False) else ""
         parts.append(f"more not loaded{ordered}")
+    if folder.error:
+        parts.append("not up to date: the last listing failed")
     if len(cursor.selected) > 1:
         parts.append(f"{len(cursor.selected):,} chosen")
     return " · ".join(parts)
