@@ -255,7 +255,7 @@ class Session:
     def _explore(self, plan: plans.Explore) -> Any:
         from s3conn_magic.views.tree import open_explorer
 
-        return open_explorer(self.connections.get(plan.name), plan.location, ui=self.settings["EXPLORER_UI"])
+        return open_explorer(self.connections, plan.name, plan.location, ui=self.settings["EXPLORER_UI"])
 
     @execute.register
     def _explore_all(self, plan: plans.ExploreAll) -> Any:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import no_link
-from s3conn_magic.errors import EndpointError
+from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.ranged import etag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,16 +79,31 @@ def _named(location: Location, version_id: str | None) -> dict[str, Any]:
 class Download:
     """An object that is read once, from its beginning.
 
+    Args:
+        connection: the connection to read through.
+        location: bucket and key.
+        version_id: one of its versions; the current one by default.
+        etag: of the object that is meant, so that another one in its place is not taken for it.
+
     Attributes:
         size: bytes.
         content_type: as the server says.
     """
 
-    def __init__(self, connection: Connection, location: Location, *, version_id: str | None = None) -> None:
+    def __init__(
+        self, connection: Connection, location: Location, *, version_id: str | None = None, etag: str | None = None
+    ) -> None:
         client = connection.internal_client(location.bucket)
         self._arn = location.arn
         answer = translated(lambda: client.get_object(**_named(location, version_id)), resource=self._arn)
         self._body = answer["Body"]
+        # The answer says of itself what it is, so that no condition is needed, which not every server knows.
+        if etag and etag_of(answer) not in {"", etag}:
+            self.close()
+            raise S3ConnError(
+                f"{visible(location.uri)} has changed since it was shown: nothing was downloaded",
+                hint="Refresh, and download it again.",
+            )
         self.size = int(answer["ContentLength"])
         self.content_type = str(answer.get("ContentType") or "application/octet-stream")
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.read_only import refusal
-from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
+from s3conn_magic.objects.description import head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,8 +29,9 @@ _MOST_PARTS = 10_000
 # Without a size, parts double after so many of one size: ten doublings of a thousand parts are more than 5 TiB.
 _PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
+_BROKEN = ("(PreconditionFailed)", "(ConditionalRequestConflict)")
 # XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
+NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
@@ -41,29 +43,6 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
     """
     if connection.live_settings().read_only:
         raise refusal(connection.name, what)
-
-
-def exists(connection: Connection, location: Location) -> bool | None:
-    """Whether an object is there; None where the identity may not know.
-
-    Raises:
-        S3ConnError: the bucket cannot be reached.
-    """
-    client = connection.internal_client(location.bucket)
-    try:
-        return bool(translated(partial(_head, client, location), resource=location.arn))
-    except AccessDeniedError:
-        return None
-
-
-def _head(client: Any, location: Location) -> bool:
-    try:
-        client.head_object(Bucket=location.bucket, Key=location.key)
-    except client.exceptions.ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:  # noqa: PLR2004
-            raise
-        return False
-    return True
 
 
 class Upload:
@@ -78,6 +57,7 @@ class Upload:
         size: bytes that will come; None where that is not known, for at most 5 TiB.
         content_type: kept with the object; empty for the server's default.
         overwrite: whether an object that is there may be replaced.
+        replaces: etag of the one object that may be replaced.
         metadata: kept with the object; ASCII.
 
     Raises:
@@ -93,18 +73,21 @@ class Upload:
         *,
         content_type: str = "",
         overwrite: bool = False,
+        replaces: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         refuse_if_read_only(connection, "an upload")
         if size is not None and not 0 <= size <= _LARGEST:
             raise ValueError("an object has at most 5 TiB")
         self._client = connection.internal_client(location.bucket)
+        self._connection, self._location, self._replaces = connection, location, replaces
         self._named = {"Bucket": location.bucket, "Key": location.key}
         self._arn = location.arn
         self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         if metadata:
             self._about["Metadata"] = dict(metadata)
-        self._condition = {} if overwrite else {"IfNoneMatch": "*"}
+        seen = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": f'"{replaces}"'}
+        self._condition = {} if overwrite else seen
         self._size, self._taken = size, 0
         self._waiting = bytearray()
         self._id = ""
@@ -139,17 +122,33 @@ class Upload:
             self.abort()
             raise EndpointError(f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written")
         if not self._id and len(self._waiting) <= PART:
-            self._call(self._client.put_object, Body=bytes(self._waiting), **self._about, **self._condition)
+            self._put(self._client.put_object, Body=bytes(self._waiting), **self._about)
         else:
             if self._waiting:
                 self._send(len(self._waiting))
             parts = {"Parts": self._parts}
-            self._call(
-                self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts, **self._condition
-            )
+            self._put(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
         self._id = ""
         atexit.unregister(self._leave)
         self._waiting.clear()
+
+    def _put(self, operation: Callable[..., Any], **parameters: Any) -> None:
+        """Make the object, if what is there now is what may be replaced: servers that know no condition ignore it."""
+        if self._condition:
+            self._look()
+        self._call(operation, **parameters, **self._condition)
+
+    def _look(self) -> None:
+        there: str | None = None
+        with suppress(ObjectNotFoundError):
+            try:
+                there = head(self._connection, self._location).etag
+            except AccessDeniedError:
+                return  # the condition alone decides
+        if there != self._replaces:
+            failure = _already_there()
+            self._abort_quietly(failure)
+            raise failure
 
     def _leave(self) -> None:
         """Abort when the kernel ends in an orderly way."""
@@ -182,7 +181,7 @@ class Upload:
         try:
             return translated(partial(operation, **self._named, **parameters), resource=self._arn)
         except S3ConnError as error:
-            failure = _already_there() if "(PreconditionFailed)" in error.message else error
+            failure = _already_there() if any(code in error.message for code in _BROKEN) else error
         self._abort_quietly(failure)
         raise failure
 
@@ -204,30 +203,31 @@ class Chosen:
     location: Location
     is_prefix: bool = False
     size: int | None = None
+    etag: str | None = None
 
 
 @dataclass(slots=True)
 class Found:
-    """The objects that a choice stands for.
+    """The objects that a choice stands for, as they were seen.
 
     Attributes:
-        keys: exact keys by bucket.
+        keys: exact keys by bucket, each with its etag as far as the server gave one.
         bytes: sum of their sizes as far as these are known.
         complete: False when there are more than were looked for.
     """
 
-    keys: dict[str, dict[str, None]] = field(default_factory=dict)
+    keys: dict[str, dict[str, str | None]] = field(default_factory=dict)
     bytes: int = 0
     complete: bool = True
 
     def __len__(self) -> int:
         return sum(map(len, self.keys.values()))
 
-    def add(self, bucket: str, key: str, size: int) -> None:
-        """Note a key once."""
+    def add(self, bucket: str, key: str, size: int, etag: str | None) -> None:
+        """Note a key once, as it was seen first."""
         keys = self.keys.setdefault(bucket, {})
         self.bytes += 0 if key in keys else size
-        keys[key] = None
+        keys.setdefault(key, etag)
 
 
 def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> Found:
@@ -239,11 +239,12 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
     """
     refuse_if_read_only(connection, "a deletion")
     found = Found()
-    for one in chosen:
+    # What was shown of an object counts, and not what a listing tells of it only now.
+    for one in sorted(chosen, key=lambda one: one.is_prefix):
         if one.is_prefix and not cancelled():
             _find_below(connection, one.location, found, most, cancelled)
         elif not one.is_prefix:
-            found.add(one.location.bucket, one.location.key, one.size or 0)
+            found.add(one.location.bucket, one.location.key, one.size or 0, one.etag)
     return found
 
 
@@ -252,9 +253,9 @@ def _find_below(
 ) -> None:
     with Listing(connection.target(location.bucket), location.key) as listing:
         for page in listing.pages(keep=False):
-            keys, sizes = (page.objects.column(at).to_pylist() for at in (0, 1))
-            for key, size in zip(keys, sizes, strict=True):
-                found.add(location.bucket, key, size)
+            columns = (page.objects.column(name).to_pylist() for name in ("key", "size", "etag"))
+            for key, size, etag in zip(*columns, strict=True):
+                found.add(location.bucket, key, size, etag)
             if len(found) > most:
                 found.complete = False
             if cancelled() or not found.complete:
@@ -263,10 +264,15 @@ def _find_below(
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The outcome of one request: how many are gone, and the exact keys that are not, each with the server's code."""
+    """The outcome of one request: how many are gone, and the exact keys that are not, each with the server's code.
+
+    Attributes:
+        missing: how many were not there any more.
+    """
 
     count: int
     failures: Mapping[str, str]
+    missing: int = 0
 
 
 def delete(
@@ -282,8 +288,8 @@ def delete(
     """
     refuse_if_read_only(connection, "a deletion")
     client = connection.internal_client(bucket)
-    odd = [key for key in keys if _NOT_IN_XML.search(key)]
-    plain = [key for key in keys if not _NOT_IN_XML.search(key)]
+    odd = [key for key in keys if NOT_IN_XML.search(key)]
+    plain = [key for key in keys if not NOT_IN_XML.search(key)]
     steps: list[Callable[[], Deleted]] = [
         partial(_delete_batch, client, bucket, plain[at : at + BATCH]) for at in range(0, len(plain), BATCH)
     ]

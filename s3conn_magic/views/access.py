@@ -5,11 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3conn_magic.errors import ConnectionNotFoundError, Place, S3ConnError, StatementInterrupted
+from s3conn_magic.errors import (
+    ConnectionNotFoundError,
+    ObjectNotFoundError,
+    Place,
+    S3ConnError,
+    StatementInterrupted,
+)
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import writing
-from s3conn_magic.objects.description import Description, describe
+from s3conn_magic.objects.deleting import delete_as_seen, versioning
+from s3conn_magic.objects.description import Description, describe, head
 from s3conn_magic.objects.fetching import Download, Link, presign
 from s3conn_magic.objects.preview import Preview, preview
 from s3conn_magic.views.explorer.snippets import snippets
@@ -69,17 +76,24 @@ class ConnectionObjects:
         """A presigned URL."""
         return presign(self._of(location), location, seconds, version_id=version_id)
 
-    def download(self, location: Location, version_id: str | None) -> Download:
+    def download(self, location: Location, version_id: str | None, etag: str | None) -> Download:
         """GetObject, as a stream."""
-        return Download(self._of(location), location, version_id=version_id)
+        return Download(self._of(location), location, version_id=version_id, etag=etag)
 
-    def exists(self, location: Location) -> bool | None:
+    def look(self, location: Location) -> Description | None:
         """HeadObject."""
-        return writing.exists(self._of(location), location)
+        try:
+            return head(self._of(location), location)
+        except ObjectNotFoundError:
+            return None
 
-    def upload(self, location: Location, size: int, content_type: str, *, overwrite: bool) -> writing.Upload:
+    def upload(
+        self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
+    ) -> writing.Upload:
         """PutObject, or a multipart upload."""
-        return writing.Upload(self._of(location), location, size, content_type=content_type, overwrite=overwrite)
+        return writing.Upload(
+            self._of(location), location, size, content_type=content_type, overwrite=overwrite, replaces=replaces
+        )
 
     def find(self, chosen: Sequence[writing.Chosen], most: int, cancelled: Callable[[], bool]) -> writing.Found:
         """Recursive listings of the prefixes; of one connection at a time."""
@@ -89,9 +103,13 @@ class ConnectionObjects:
         return writing.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
 
     def delete(self, found: writing.Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[writing.Deleted]:
-        """DeleteObjects, bucket by bucket."""
-        for bucket, keys in found.keys.items():
-            yield from writing.delete(self._of(near), bucket, list(keys), cancelled=cancelled)
+        """DeleteObjects, bucket by bucket, of what is as it was seen."""
+        for bucket, seen in found.keys.items():
+            yield from delete_as_seen(self._of(near), bucket, seen, cancelled=cancelled)
+
+    def versioning(self, location: Location) -> str | None:
+        """GetBucketVersioning."""
+        return versioning(self._of(location), location.bucket)
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
         """The frame of LIST, without a limit."""

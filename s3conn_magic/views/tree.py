@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 ALL = "All connections"
 
 
-def open_explorer(connection: Connection, location: Location | None, *, ui: str = "auto") -> Any:
+def open_explorer(connections: Registry, name: str, location: Location | None, *, ui: str = "auto") -> Any:
     """An explorer whose first page is listed now, so that what is wrong with it is this statement's error.
 
     Args:
-        connection: what to list through.
+        connections: those of the session. Each request goes by the one that has the name then, so that an explorer
+            goes on when its connection was dropped and made again.
+        name: of the connection to list through.
         location: where the tree begins; None for the display filters or buckets.
         ui: `auto` for the widget, `basic` for plain ipywidgets.
     """
     from s3conn_magic.views.access import ConnectionObjects
 
-    children = ConnectionChildren(connection)
+    title = connections.get(name).name
+    children = NamedChildren(connections, title)
     first = children(location, None, cancelled=lambda: False)
-    objects = ConnectionObjects(lambda _: connection)
-    return _kind(ui)(children, title=connection.name, location=location, first=first, objects=objects)
+    objects = ConnectionObjects(lambda _: connections.get(title))
+    return _kind(ui)(children, title=title, location=location, first=first, objects=objects)
 
 
 def open_all(connections: Registry, *, ui: str = "auto") -> Any:
@@ -91,6 +94,21 @@ class ConnectionChildren:
         return Children([one for one in found if one.location.bucket.startswith(starting_with)], following)
 
 
+class NamedChildren:
+    """Lists the children of a location through whatever connection has a name at each request."""
+
+    def __init__(self, connections: Registry, name: str) -> None:
+        self._connections = connections
+        self._name = name
+
+    def __call__(
+        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+    ) -> Children:
+        """One page; see `explorer.model.ChildrenOf`."""
+        children = ConnectionChildren(self._connections.get(self._name))
+        return children(location, token, starting_with=starting_with, cancelled=cancelled)
+
+
 class AllChildren:
     """Lists the session's connections, and the children of a location through the connection that leads to it."""
 
@@ -106,7 +124,7 @@ class AllChildren:
             names = [one.name for one in self._connections if one.name.startswith(starting_with)]
             return Children([Entry(Through("", connection=one), is_prefix=True) for one in names])
         inside = location if location and location.bucket else None
-        children = ConnectionChildren(self._connections.get(name))
+        children = NamedChildren(self._connections, name)
         page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
         entries = [replace(one, location=Through(one.location.bucket, one.location.key, name)) for one in page.entries]
         return Children(entries, page.token)

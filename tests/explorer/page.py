@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.views.explorer.widget import Explorer
-from s3conn_magic.views.explorer.wire import shown_name
+from s3conn_magic.views.explorer.wire import shown_name, where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,16 +24,25 @@ class Page(Explorer):
     def __init__(self, *args: Any, **options: Any) -> None:
         self.got: list[dict[str, Any]] = []
         self._news = threading.Condition()
+        self._serial = 0
         super().__init__(*args, **options)
 
     def send(self, content: Any, buffers: Any = None) -> None:
         """Keep a message."""
         with self._news:
             self.got.append({**json.loads(content["json"]), "buffers": buffers or []})
+            if self.got[-1]["type"] == "panel":
+                self._serial = self.got[-1]["serial"]
             self._news.notify_all()
 
     def do(self, type: str, *buffers: bytes, **what: Any) -> None:  # noqa: A002 - the message's own name
-        """Send what a page would send."""
+        """Send what a page would send; what it would name of what it shows is named as it is now, if not given."""
+        if type in {"version", "link", "analyze", "descend", "download"}:
+            what = {"serial": self._serial, **what}
+        if type == "upload":
+            what = {"here": where(self._navigator.cursor.location), **what}
+        if type == "confirm" and "question" not in what:
+            what["question"] = self.task(what["id"], "asking")["question"]
         self._receive(self, {"type": type, **what}, list(buffers))
 
     def until(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
@@ -88,11 +97,28 @@ class Page(Explorer):
         self.until(lambda one: one["type"] == "preview" and not one.get("busy"))
         return self
 
-    def choose(self, *names: str) -> Page:
+    def choose(self, *names: str, page: str = "") -> Page:
         """Choose these rows."""
         for at, name in enumerate(names):
-            self.do("at", place=self.place(name), mode="toggle" if at else "one")
+            self.do("at", place=self.place(name), mode="toggle" if at else "one", page=page)
         return self
+
+    def asked(self, id: str) -> list[str]:  # noqa: A002
+        """Everything that the line of that id asks about, as a page would show it."""
+        question = self.task(id, "asking")["question"]
+        parts = [one for one in self.got if one["type"] == "asked" and one["question"] == question]
+        names = [name for one in parts for name in one["names"]]
+        assert [one["from"] for one in parts] == [
+            sum(len(each["names"]) for each in parts[:at]) for at in range(len(parts))
+        ]
+        return names
+
+    def gone(self, id: str) -> None:  # noqa: A002
+        """Wait until there is no line of that id any more."""
+        with self._news:
+            assert self._news.wait_for(
+                lambda: id not in [each["id"] for each in self.last("tasks")["tasks"]], timeout=20
+            )
 
     def task(self, id: str, state: str) -> dict[str, Any]:  # noqa: A002
         """The line of that id, when it is in that state."""

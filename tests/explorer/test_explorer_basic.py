@@ -12,6 +12,7 @@ from statements import Statements, create
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox.identities import LAKE
 from s3conn_magic.views.explorer.basic import BasicExplorer
+from s3conn_magic.views.explorer.model import Children, Entry
 
 
 class Watched(BasicExplorer):
@@ -93,6 +94,24 @@ def test_a_cut_is_said_and_more_is_loaded(made_up):
         made_up._more.click()
         made_up.until(lambda n=shown: len(made_up._rows.options) == n)
     made_up.until(lambda: made_up._more.disabled)
+
+
+def test_refresh_keeps_the_row_and_not_its_place():
+    """After others came before it the chosen row is chosen still; when it is gone, none is."""
+    keys = ["b", "c"]
+
+    def children(location, token, *, starting_with="", cancelled):  # noqa: ARG001 - the protocol's signature
+        return Children([Entry(Location("lake", key)) for key in sorted(keys)])
+
+    explorer = Watched(children, title="lab", location=Location("lake"))
+    explorer.until(lambda: explorer._rows.options)
+    explorer.choose("c")
+    for key, left in (("a", ("s3://lake/c",)), ("c", ())):
+        (keys.remove if key in keys else keys.append)(key)
+        explorer.refresh()
+        explorer.until(lambda: len(explorer._rows.options) == len(keys))
+        assert explorer.selection == left
+    explorer.close()
 
 
 def test_the_number_of_models_is_constant():

@@ -322,7 +322,7 @@ def test_a_download_can_be_stopped(explore, upstream):
     page.do("download", id="d")
     page.until(lambda one: one["type"] == "piece")
     page.do("halt", id="d")
-    page.task("d", "stopped")
+    page.gone("d")
     sent = sum(len(one["buffers"][0]) for one in page.got if one["type"] == "piece")
     assert sent < 6_000_000
 
@@ -365,7 +365,7 @@ def test_an_object_is_replaced_only_after_a_question(explore, upstream):
     page.do("upload", id="no", name="a.txt", size=3, mime="")
     assert "exists already" in page.task("no", "asking")["text"]
     page.do("halt", id="no")
-    page.task("no", "stopped")
+    page.gone("no")
     assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"old"
     page.do("upload", id="yes", name="a.txt", size=3, mime="")
     page.task("yes", "asking")
@@ -395,7 +395,7 @@ def test_a_stopped_upload_leaves_nothing(explore, upstream):
         page.do("chunk", b"x" * 1024 * 1024, id="u", at=number)
     page.until(lambda one: any(t["id"] == "u" and t["done"] > 9_000_000 for t in one.get("tasks", [])))
     page.do("halt", id="u")
-    page.task("u", "stopped")
+    page.gone("u")
     assert keys(upstream) == []
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
@@ -409,7 +409,7 @@ def test_closing_the_explorer_aborts_uploads(explore, upstream):
         page.do("chunk", b"x" * 1024 * 1024, id="u", at=number)
     page.until(lambda one: any(t["id"] == "u" and t["done"] > 8_000_000 for t in one.get("tasks", [])))
     page.close()
-    page.task("u", "stopped")
+    page.gone("u")
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
 
@@ -488,6 +488,8 @@ def test_a_deletion_counts_asks_and_deletes_exactly_that(explore, upstream):
     asked = page.task("d", "asking")
     assert asked["confirm"] == "Delete 8 objects"
     assert "36 B" in asked["text"]
+    named = ["a.txt", *(f"old/deep/{number}" for number in range(7))]
+    assert (page.asked("d"), asked["count"]) == ([f"s3://{EMPTY}/{key}" for key in named], 8)
     upstream.put_object(Bucket=EMPTY, Key="old/deep/late", Body=b"1")
     page.do("confirm", id="d")
     assert page.task("d", "done")["text"] == "Deleted 8 objects"
@@ -503,7 +505,7 @@ def test_a_no_deletes_nothing(explore, upstream, recorder):
     page.do("delete", id="d")
     page.task("d", "asking")
     page.do("halt", id="d")
-    page.task("d", "stopped")
+    page.gone("d")
     assert not [one for one in recorder.requests if one.method == "DELETE" or "delete" in one.query]
     assert keys(upstream) == ["a.txt"]
 
@@ -572,6 +574,171 @@ def test_buckets_are_not_deleted(connect, recorder):
     page.choose(EMPTY).do("delete", id="d")
     assert "whole bucket" in page.task("d", "failed")["text"]
     assert recorder.requests == []
+
+
+CHANGES = {
+    "honoured": lambda _: None,
+    "ignored": lambda one: without(one, "if-match"),
+    "refused": lambda one: error(501, "NotImplemented") if conditional(one) else None,
+}
+"""What servers make of the condition that an object be as it was seen."""
+
+
+def conditional(one):
+    return "if-match" in one.headers or (b"<ETag>" in one.body and "delete" in one.query)
+
+
+def without(one, header):
+    """The request as a server takes it that does not know a header, or an etag in DeleteObjects."""
+    headers = {name: value for name, value in one.headers.items() if name != header}
+    return type(one)(one.method, one.target, headers, one.body)
+
+
+@pytest.fixture(params=CHANGES)
+def server(request, recorder, sandbox):
+    """A server that keeps conditions, ignores them, or refuses them."""
+    ask, change = passing_to(sandbox.endpoint), CHANGES[request.param]
+
+    def answer(one):
+        changed = change(one)
+        return ask(one) if changed is None else ask(changed) if isinstance(changed, type(one)) else changed
+
+    recorder.answer = answer
+    return recorder
+
+
+@pytest.mark.parametrize("keys_chosen", [("a.txt", "b.txt", "odd\x1b"), ("in/",)], ids=["objects", "folder"])
+def test_an_object_that_changed_since_it_was_shown_stays(explore, upstream, server, keys_chosen):
+    """What was replaced after it was shown, or after the question, is not deleted, and is told; the rest is gone."""
+    names = ("in/a.txt", "in/b.txt", "in/c.txt") if keys_chosen == ("in/",) else keys_chosen
+    for key in names:
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"seen")
+    page = explore(f"s3://{EMPTY}/")
+    page.choose(*(name.replace("\x1b", "␛") for name in keys_chosen))
+    page.do("delete", id="d")
+    page.task("d", "asking")
+    upstream.put_object(Bucket=EMPTY, Key=names[-1], Body=b"another")
+    page.do("confirm", id="d")
+    failed = page.task("d", "failed")
+    assert failed["text"] == f"Deleted {len(names) - 1} of {len(names)} objects"
+    assert failed["hint"].endswith(": changed since it was shown")
+    assert keys(upstream) == [names[-1]]
+    assert upstream.get_object(Bucket=EMPTY, Key=names[-1])["Body"].read() == b"another"
+    assert server.requests
+
+
+def test_what_is_gone_already_is_said(explore, upstream):
+    """An object that somebody else deleted meanwhile is counted apart."""
+    for key in ("a", "b"):
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
+    page = explore(f"s3://{EMPTY}/").choose("a", "b")
+    page.do("delete", id="d")
+    page.task("d", "asking")
+    upstream.delete_object(Bucket=EMPTY, Key="a")
+    page.do("confirm", id="d")
+    assert page.task("d", "done")["text"] == "Deleted 1 object; 1 was not there any more"
+
+
+def test_deleting_without_the_right_to_look(explore, upstream, recorder, sandbox):
+    """Where no object may be looked at, a listing tells whether it is as it was shown."""
+    for key in ("same", "other"):
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
+    page = explore(f"s3://{EMPTY}/").choose("same", "other")
+    ask = passing_to(sandbox.endpoint)
+    recorder.answer = lambda one: error(403, "AccessDenied") if one.method == "HEAD" else ask(one)
+    upstream.put_object(Bucket=EMPTY, Key="other", Body=b"another")
+    page.do("delete", id="d")
+    page.do("confirm", id="d")
+    assert page.task("d", "failed")["hint"] == "Not deleted: other: changed since it was shown"
+    assert keys(upstream) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("Enabled", "a delete marker"), ("Suspended", "no new versions"), ("", "no versions")]
+)
+def test_what_deleting_means_is_said(explore, upstream, status, said):
+    """The question tells whether the bucket keeps versions, and so whether anything can be brought back."""
+    bucket = f"versions-{status.lower() or 'never'}"
+    upstream.create_bucket(Bucket=bucket)
+    try:
+        if status:
+            upstream.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+        upstream.put_object(Bucket=bucket, Key="a", Body=b"1")
+        page = explore(f"s3://{bucket}/").choose("a")
+        page.do("delete", id="d")
+        assert said in page.task("d", "asking")["text"]
+        page.do("halt", id="d")
+        page.gone("d")
+    finally:
+        for one in upstream.list_object_versions(Bucket=bucket).get("Versions", []):
+            upstream.delete_object(Bucket=bucket, Key="a", VersionId=one["VersionId"])
+        upstream.delete_bucket(Bucket=bucket)
+
+
+@pytest.mark.parametrize("there", [None, b"old"], ids=["new", "replaced"])
+def test_an_upload_replaces_only_what_the_question_named(explore, upstream, server, there):
+    """An object that another wrote between the look, or the question, and the end of the upload stays."""
+    if there:
+        upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=there)
+    page = explore(f"s3://{EMPTY}/")
+    page.do("upload", id="u", name="a.txt", size=3, mime="")
+    if there:
+        assert "exists already: 3 B of " in page.task("u", "asking")["text"]
+        page.do("confirm", id="u")
+    page.until(lambda one: any(t["id"] == "u" and t["credit"] for t in one.get("tasks", [])))
+    upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"another's")
+    page.do("chunk", b"new", id="u", at=0)
+    assert "written meanwhile" in page.task("u", "failed")["text"]
+    assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"another's"
+    assert server.requests
+
+
+def test_a_stale_row_is_not_downloaded_without_a_word(explore, upstream):
+    """An object that was replaced after the panel showed it is not downloaded, and that is said."""
+    upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"seen")
+    page = explore(f"s3://{EMPTY}/").show("a.txt")
+    upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"another")
+    page.do("download", id="d")
+    assert "has changed since it was shown" in page.task("d", "failed")["text"]
+    assert not [one for one in page.got if one["type"] == "piece"]
+
+
+@pytest.mark.parametrize("kind", ["download", "link", "version", "analyze", "descend"])
+def test_an_action_of_the_panel_means_what_the_page_showed(explore, kind):
+    """When the panel shows something else by now, as another tab may make it, nothing is done, and that is said."""
+    page = explore(f"s3://{LAKE}/").show("README.txt")
+    stale = page.last("panel")["serial"]
+    page.do("show", place=page.place("events/"))
+    before, tree = dict(page._object_actions.panel._parts), page._navigator.tree
+    what = {"version": {"id": None}, "descend": {"name": "year=2026/"}, "analyze": {}}.get(kind, {"id": "x"})
+    page.do(kind, serial=stale, **what, **({"seconds": 900} if kind == "link" else {}))
+    assert "something else by now" in page.last("state")["said"][1]
+    assert (page._object_actions.panel._parts, page._navigator.tree) == (before, tree)
+    assert not [one for one in page.got if one["type"] in {"piece", "link"}]
+
+
+def test_an_explorer_goes_on_with_the_connection_of_its_name(sandbox):
+    """While there is none, each place says so; made again, a refresh is enough, and the rows stay all the time."""
+    run = Statements()
+    made = create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint)
+    run(made)
+    explorer = run(f"EXPLORE 's3://{LAKE}/'")
+    page = Page(explorer._navigator._children, title="lake", location=Location(LAKE), objects=explorer._objects)
+    page.do("begin", seq=1)
+    names = page.settled().names()
+    run("DROP CONNECTION lake")
+    page.refresh()
+    page.settled()
+    assert page.names() == names
+    assert "not up to date" in page.last("state")["summary"]
+    assert "there is no connection lake" in json.dumps(page.last("rows")).lower()
+    run(made)
+    page.refresh()
+    page.settled()
+    assert page.names() == names
+    assert "not up to date" not in page.last("state")["summary"]
+    page.show("README.txt")
+    page.close()
 
 
 # READ_ONLY

@@ -11,6 +11,7 @@ from s3conn_magic.views.explorer.deletion import Deletions
 from s3conn_magic.views.explorer.panel import Panel, Subject
 from s3conn_magic.views.explorer.tasks import Tasks
 from s3conn_magic.views.explorer.transfers import Downloads, Uploads
+from s3conn_magic.views.explorer.wire import where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.writing import Found
     from s3conn_magic.views.explorer.model import Objects
     from s3conn_magic.views.explorer.navigator import Navigator
-    from s3conn_magic.views.explorer.tree import Place
+    from s3conn_magic.views.explorer.tree import Folder, Place
 
 MESSAGES = frozenset(
     "show hide version retry link download upload chunk delete confirm halt analyze descend".split()  # noqa: SIM905
@@ -28,6 +29,8 @@ MESSAGES = frozenset(
 
 class ObjectActions:
     """The panel and the lines of what is under way.
+
+    Called with the page whose user acts, while the navigator is locked and that page's turn is.
 
     Args:
         navigator: knows which rows are meant.
@@ -48,8 +51,9 @@ class ObjectActions:
         self._uploads = Uploads(objects, self.tasks, lambda folder: navigator.relist({folder}))
         self._deletions = Deletions(objects, self.tasks, self._deleted)
 
-    def again(self) -> None:
+    def again(self, page: str) -> None:
         """Tell a page that has just opened everything."""
+        del page  # the panel and the lines are the same in every page
         self.panel.again()
         self.tasks.tell()
 
@@ -58,80 +62,96 @@ class ObjectActions:
         self.panel.hide()
         self.tasks.stop_all()
 
-    def locked(self) -> str:
-        """Why nothing may be written where the focus is; empty where it may be tried."""
-        return self._objects.refuses_writes(self._navigator.cursor.location)
+    def locked(self, location: Location | None) -> str:
+        """Why nothing may be written at a location; empty where it may be tried."""
+        return self._objects.refuses_writes(location)
 
     # The panel
 
-    def show(self, place: Place) -> None:
+    def show(self, page: str, place: Place) -> None:
         """Show an object or a folder in the panel."""
-        with self._navigator.lock:
-            found = self._navigator.tree.row_at(place)
-            subject = Subject(*_row(*found)) if found else None
-        if subject and subject.location.bucket:
-            self.panel.show(subject)
+        del page
+        found = self._navigator.tree.row_at(place)
+        if found and found[0].rows.location(found[1]).bucket:
+            one = _chosen(*found)
+            self.panel.show(Subject(one.location, one.is_prefix, one.size, etag=one.etag))
 
-    def hide(self) -> None:
+    def hide(self, page: str) -> None:
         """Close the panel."""
+        del page
         self.panel.hide()
 
-    def version(self, id: str | None) -> None:  # noqa: A002 - the message's own name
+    def version(self, page: str, id: str | None, serial: int) -> None:  # noqa: A002 - the message's own name
         """Show a version of the same object."""
-        self.panel.version(id)
+        if self._meant(page, serial):
+            self.panel.version(id)
 
-    def retry(self) -> None:
+    def retry(self, page: str) -> None:
         """Ask again for what the panel could not show."""
+        del page
         self.panel.retry()
 
-    def link(self, id: str, seconds: int) -> None:  # noqa: A002
+    def link(self, page: str, id: str, seconds: int, serial: int) -> None:  # noqa: A002
         """Make a link to the object in the panel."""
-        self.panel.link(id, seconds)
+        if subject := self._meant(page, serial):
+            self.panel.link(id, subject, seconds)
 
-    def analyze(self) -> None:
+    def analyze(self, page: str, serial: int) -> None:
         """Sum up the folder in the panel."""
-        self.panel.analyze()
+        if self._meant(page, serial):
+            self.panel.analyze()
 
-    def descend(self, name: str) -> None:
+    def descend(self, page: str, name: str, serial: int) -> None:
         """Begin the tree at a folder below the one in the panel; `name` is what follows in its key."""
-        if (subject := self.panel.subject) and subject.is_prefix:
+        subject = self._meant(page, serial)
+        if subject and subject.is_prefix:
             self._navigator.visit(replace(subject.location, key=subject.location.key + name))
+
+    def _meant(self, page: str, serial: int) -> Subject | None:
+        """What the panel of a page shows; where it shows something else by now, nothing is done, and that is said."""
+        del page
+        subject = self.panel.shown(serial)
+        if subject is None:
+            self._navigator.say("The panel shows something else by now: nothing was done")
+        return subject
 
     # Bytes
 
-    def download(self, id: str) -> None:  # noqa: A002
+    def download(self, page: str, id: str, serial: int) -> None:  # noqa: A002
         """Send the object in the panel to the browser."""
-        if (subject := self.panel.subject) and not subject.is_prefix:
-            self._downloads.begin(id, subject)
+        subject = self._meant(page, serial)
+        if subject and not subject.is_prefix:
+            self._downloads.begin(page, id, subject)
 
-    def upload(self, id: str, name: str, size: int, mime: str) -> None:  # noqa: A002
-        """Take a file into the folder that has the focus."""
+    def upload(self, page: str, id: str, *, name: str, size: int, mime: str, here: str) -> None:  # noqa: A002
+        """Take a file into the folder that has the focus, which the page calls `here`."""
         folder = self._navigator.cursor.location
         if folder is None or not folder.bucket or not name:
             self._navigator.say("Open a bucket or a folder first")
-            return
-        head, slash, _ = folder.key.rpartition("/")
-        self._uploads.begin(id, folder, replace(folder, key=head + slash + name), size, mime)
+        elif where(folder) != here:
+            self._navigator.say("Another folder is shown by now: nothing was uploaded")
+        else:
+            self._uploads.begin(page, id, folder, name, size=size, mime=mime)
 
     def chunk(self, id: str, at: int, buffers: Sequence[Any]) -> None:  # noqa: A002
         """Take the next piece of a file."""
         self._uploads.chunk(id, at, buffers)
 
-    def delete(self, id: str) -> None:  # noqa: A002
-        """Delete what is chosen, after a question."""
-        with self._navigator.lock:
-            places = [self._navigator.tree.row_at(place) for place in self._navigator.cursor.selected]
-            chosen = [Chosen(*_row(*found)) for found in places if found]
-        self._deletions.begin(id, [one for one in chosen if one.location.bucket])
+    def delete(self, page: str, id: str) -> None:  # noqa: A002
+        """Delete what is chosen in the page, after a question."""
+        places = [self._navigator.tree.row_at(place) for place in self._navigator.cursor.selected]
+        chosen = [_chosen(*found) for found in places if found]
+        self._deletions.begin(page, id, [one for one in chosen if one.location.bucket])
 
-    def confirm(self, id: str) -> None:  # noqa: A002
+    def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
         """Say yes to what a line asks."""
-        self.tasks.confirm(id)
+        if not self.tasks.confirm(page, id, question):
+            self._navigator.say("That is not asked any more: nothing was done")
 
-    def halt(self, id: str) -> None:  # noqa: A002
+    def halt(self, page: str, id: str) -> None:  # noqa: A002
         """Stop a line, say no to what it asks, or take it away; without an id, stop what the panel waits for."""
         if id:
-            self.tasks.stop(id)
+            self.tasks.stop(page, id)
         else:
             self.panel.halt()
 
@@ -146,9 +166,9 @@ class ObjectActions:
         navigator.relist(touched)
 
 
-def _row(folder: Any, row: int) -> tuple[Location, bool, int | None]:
-    size = folder.rows.sizes[row]
-    return folder.rows.location(row), folder.rows.is_prefix(row), None if size == NO_SIZE else size
+def _chosen(folder: Folder, row: int) -> Chosen:
+    rows, size = folder.rows, folder.rows.sizes[row]
+    return Chosen(rows.location(row), rows.is_prefix(row), None if size == NO_SIZE else size, rows.etags[row])
 
 
 def _holds(location: Location, found: Found) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.locations import Location
     from s3conn_magic.views.explorer.model import Children, ChildrenOf, Objects
+    from s3conn_magic.views.explorer.tree import Folder
 
 _ROWS_AT_MOST = 5_000
 _TEXT_AT_MOST = 4_000
@@ -59,6 +60,7 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         self._objects = objects
         self._showing = threading.RLock()
         self._work: Work[str] | None = None
+        self._shown: tuple[Folder | None, dict[int, str]] = (None, {})
         self._navigator = Navigator(children, self._show, location, first)
         self._build()
         super().__init__([self._crumbs, self._bar, self._rows, self._acts, self._about], layout=self._wide)
@@ -134,15 +136,26 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
     def _show(self) -> None:
         """Show the folder as it is now; called in whatever thread has changed it."""
         with self._showing, self._navigator.lock:
-            root, chosen = self._navigator.tree.root, self._rows.value
+            root = self._navigator.tree.root
             most = min(len(root.rows), _ROWS_AT_MOST)
             rows = [line.row for line in self._navigator.tree.lines(0, most)]
             options = [(_label(root, row), row) for row in rows]
-            if tuple(options) != self._rows.options:
+            names = {row: root.rows.names[row] for row in rows}
+            if (root, names) != self._shown:
+                chosen = self._still_chosen(root, names)
+                self._shown = root, names
                 self._rows.options = options
-                self._rows.value = chosen if chosen in rows else (rows[0] if rows else None)
+                self._rows.value = chosen
             self._crumbs.value = self._heading()
             self._more.disabled = root.busy or (root.token is None and root.error is None)
+
+    def _still_chosen(self, root: Folder, names: dict[int, str]) -> int | None:
+        """The row that was chosen, wherever it is by now, and no other in its place; of another folder the first."""
+        before, old = self._shown
+        if before is not root or not old:
+            return next(iter(names), None)
+        name = old.get(self._rows.value)
+        return next((row for row, each in names.items() if each == name), None)
 
     def _heading(self) -> str:
         navigator = self._navigator

@@ -1,4 +1,4 @@
-"""The line that has the focus and the rows that are chosen, in one tree."""
+"""What each page that shows the tree has of its own: the line that has the focus, and the rows that are chosen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from s3conn_magic.locations import Location
     from s3conn_magic.views.explorer.model import Children
     from s3conn_magic.views.explorer.tree import Folder, Line, Place, Tree
@@ -18,17 +20,37 @@ Mode = Literal["one", "move", "toggle", "range"]
 
 
 class Cursor:
-    """Focus and choice. A folder and a row name the focus; the row -1 is the folder's end.
+    """One page's focus and choice. A folder and a row name the focus; the row -1 is the folder's end.
+
+    Only rows that are shown are chosen: those of a folder that is closed, or of another tree, are not any more.
 
     Attributes:
         selected: the chosen rows in the order in which they were chosen.
+        said: how many messages were said to the user of this page so far, and the last one.
+        seen: the number of the page's last message that has had its effect.
+        window: the lines that the page looks at, from and up to; None for a page that has not spoken yet.
+        version: of the lines that the page was told of.
     """
 
     def __init__(self, tree: Tree) -> None:
-        self.tree = tree
         self.selected: dict[Place, Location] = {}
+        self.said = (0, "")
+        self.seen = 0
+        self.window: tuple[int, int] | None = None
+        self.version = 0
+        self.plant(tree)
+
+    def plant(self, tree: Tree) -> None:
+        """Go to the first line of another tree, and choose nothing."""
+        self.tree = tree
+        self.selected.clear()
         self.folder, self.row = tree.root, tree.at_rank(tree.root, 0)
-        self._anchor = 0
+        self._anchor = self.folder, self.row
+
+    def say(self, text: str) -> None:
+        """Say something to the user of this page."""
+        if text:
+            self.said = (self.said[0] + 1, text)
 
     @property
     def place(self) -> Place:
@@ -62,14 +84,20 @@ class Cursor:
             What has to be said, if anything.
         """
         if mode == "range":
-            return self._choose_range(self._anchor, self.position)
+            return self._choose_range(self._anchor_position(), self.position)
         if mode != "move":
-            self._anchor = self.position
+            self._anchor = self.folder, self.row
         if mode == "one":
             self.selected.clear()
         if mode in {"one", "toggle"} and self.row >= 0 and self.selected.pop(self.place, None) is None:
             self.selected[self.place] = self.folder.rows.location(self.row)
         return ""
+
+    def _anchor_position(self) -> int:
+        """Where a range begins: at the row that was chosen last, as long as it is shown."""
+        folder, row = self._anchor
+        shown = self.tree.folder(folder.number) is folder and row < len(folder.rows)
+        return self.tree.position(folder, row) if shown else self.position
 
     def _choose_range(self, one: int, other: int) -> str:
         start, stop = min(one, other), max(one, other) + 1
@@ -97,7 +125,7 @@ class Cursor:
         return next((each for each in lines if each.folder.rows.names[each.row].casefold().startswith(head)), None)
 
     def settle(self) -> None:
-        """Move a focus whose line is gone to the nearest line that is still shown."""
+        """Leave lines that are not shown any more: the focus for the nearest one, the choice for good."""
         above: Folder | None = self.folder
         while above and above.parent:
             if above.parent.children.get(above.row) is not above:
@@ -107,25 +135,39 @@ class Cursor:
             above = above.parent
         if self.row < 0 and not self.folder.tail():
             self.row = self.tree.at_rank(self.folder, len(self.folder.rows) - 1)
+        if self.selected:
+            shown = {folder.number for folder in self.tree.root.family()}
+            self.selected = {place: each for place, each in self.selected.items() if place[0] in shown}
 
-    def take(self, folder: Folder, page: Children) -> None:
-        """Add a page to a folder; focus and choice stay with their rows, or go on from the folder's end."""
-        held = self._held(folder) if folder.replacing else {}
-        before = 0 if folder.replacing else len(folder.rows)
-        folder.add(page)
-        self._hold(folder, held)
-        if (self.folder, self.row) == (folder, -1):
-            self.row = self.tree.at_rank(folder, before)
+    def held(self, folder: Folder) -> dict[int, str]:
+        """The folder's rows that have the focus, the anchor or are chosen, by their names."""
+        rows = {row for number, row in self.selected if number == folder.number}
+        rows |= {row for where, row in ((self.folder, self.row), self._anchor) if where is folder and row >= 0}
+        return {row: folder.rows.names[row] for row in rows}
 
-    def _held(self, folder: Folder) -> dict[Place, str]:
-        places = [place for place in (self.place, *self.selected) if place[0] == folder.number and place[1] >= 0]
-        return {place: folder.rows.names[place[1]] for place in places}
-
-    def _hold(self, folder: Folder, held: dict[Place, str]) -> None:
+    def hold(self, folder: Folder, number: int, held: dict[int, str]) -> None:
+        """Keep focus and choice with their rows in a folder whose rows were replaced; it had this number before."""
         rows = folder.rows.find(set(held.values())) if held else {}
-        if self.place in held:
-            self.row = rows.get(held[self.place], self.tree.at_rank(folder, 0))
-        chosen = {place: self.selected.pop(place) for place in held if place in self.selected}
+        if self.folder is folder and self.row >= 0:
+            self.row = rows.get(held[self.row], self.tree.at_rank(folder, 0))
+        if self._anchor[0] is folder:
+            self._anchor = folder, rows.get(held.get(self._anchor[1], ""), self.row)
+        chosen = self.selected
+        self.selected = {}
         for place, location in chosen.items():
-            if held[place] in rows:
-                self.selected[folder.number, rows[held[place]]] = location
+            if place[0] != number:
+                self.selected[place] = location
+            elif held[place[1]] in rows:
+                self.selected[folder.number, rows[held[place[1]]]] = location
+
+
+def take(cursors: Collection[Cursor], folder: Folder, page: Children) -> None:
+    """Add a page to a folder; focus and choice stay with their rows, or go on from the folder's end."""
+    at_end = [cursor for cursor in cursors if (cursor.folder, cursor.row) == (folder, -1)]
+    before, number, replacing = len(folder.rows), folder.number, folder.replacing
+    held = [(cursor, cursor.held(folder)) for cursor in cursors] if replacing else []
+    folder.add(page)
+    for cursor, rows in held:
+        cursor.hold(folder, number, rows)
+    for cursor in at_end:
+        cursor.row = cursor.tree.at_rank(folder, 0 if replacing else before)

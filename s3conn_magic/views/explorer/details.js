@@ -61,9 +61,14 @@ class Subject {
     if (this.image.size === total) this.image = { url: URL.createObjectURL(new Blob(this.image.parts, { type: mime })) };
   }
 
+  /** Ask for something to be done with what is shown, and with nothing else that may take its place meanwhile. */
+  send(type, what = {}) {
+    this.store.send(type, { serial: this.head.serial, ...what });
+  }
+
   link(seconds) {
     const id = freshId();
-    this.store.send("link", { id, seconds });
+    this.send("link", { id, seconds });
     return new Promise((resolve) => this.links.set(id, resolve));
   }
 
@@ -147,7 +152,7 @@ class Panel {
     this.name = make("div", "s3x-panel-name");
     this.name.setAttribute("role", "heading");
     this.name.setAttribute("aria-level", "3");
-    this.download = button("s3x-small", "Download", () => this.store.download(), "download");
+    this.download = button("s3x-small", "Download", () => this.store.transfers.download(), "download");
     this.copyUri = button("s3x-small", "Copy the s3:// URI", () => this.copy(this.subject.head.uri, "the s3:// URI", this.copyUri), "copy");
     this.closer = button("s3x-small", "Close the panel", () => this.hide(), "clear");
     head.append(this.icon, this.name, this.copyUri, this.download, this.closer);
@@ -279,7 +284,7 @@ class Panel {
     const { head, details } = this.subject;
     const known = details.versions?.find((each) => each.id === head.version);
     note.append(make("span", "", known ? `Version of ${known.when}${known.latest ? ", the current one" : ""}` : "An older version"));
-    note.append(button("s3x-act", "Show the current one", () => this.store.send("version", { id: null })));
+    note.append(button("s3x-act", "Show the current one", () => this.subject.send("version", { id: null })));
     return note;
   }
 
@@ -372,7 +377,7 @@ class Panel {
       const line = make("li");
       const shown = head.version ? each.id === head.version : each.latest;
       const text = [each.when, each.marker ? "deleted" : each.size, each.storage].filter(Boolean).join(" · ");
-      const node = button("s3x-version", "", () => this.store.send("version", { id: each.latest ? null : each.id }));
+      const node = button("s3x-version", "", () => this.subject.send("version", { id: each.latest ? null : each.id }));
       node.append(make("span", "", text), make("span", "s3x-quiet", `${each.latest ? "current · " : ""}${each.id}`));
       node.disabled = each.marker;
       node.setAttribute("aria-pressed", String(shown));
@@ -468,7 +473,7 @@ class Panel {
 
   analysis() {
     const { analysis } = this.subject;
-    const again = () => this.store.send("analyze");
+    const again = () => this.subject.send("analyze");
     if (analysis?.error) return [this.problem(analysis.error, again)];
     if (analysis?.busy) {
       const wait = make("div", "s3x-waiting");
@@ -485,7 +490,7 @@ class Panel {
   treemap(data) {
     const host = make("div", "s3x-map");
     this.map?.close();
-    this.map = new Treemap(host, { choose: ({ name }) => this.store.send("descend", { name }), opens: ({ name }) => name !== "" });
+    this.map = new Treemap(host, { choose: ({ name }) => this.subject.send("descend", { name }), opens: ({ name }) => name !== "" });
     this.map.show(data);
     return [host];
   }

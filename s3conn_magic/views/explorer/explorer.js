@@ -17,6 +17,7 @@ const MOVES = {
   Home: () => 0,
   End: (at, page, last) => last,
 };
+const SORTS = new Map([["name", "Name"], ["size", "Size"], ["date", "Modified"]]);
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace"]);
 
 const ICONS = {
@@ -87,11 +88,16 @@ function mapped(y, from, to) {
 const dateText = (time) => new Date(time).toISOString().slice(0, 16).replace("T", " ");
 const idOf = (row) => `${row.folder}:${row.row}`;
 
-/** What the kernel has said; one for each model, shared by its views. */
+/**
+ * What the kernel has said; one for each model and page, shared by its views. Other pages may show the same explorer:
+ * focus, choice and questions belong to a page, so every message names it.
+ */
 class Store extends EventTarget {
   constructor(model) {
     super();
     this.model = model;
+    this.page = freshId();
+    this.window = [0, MARGIN];
     this.state = null;
     this.rows = new Map();
     this.folders = {};
@@ -109,14 +115,12 @@ class Store extends EventTarget {
   /** Tell the kernel something that changes no line and no focus. */
   send(type, what = {}, buffers = undefined) {
     try {
-      this.model.send({ type, ...what }, undefined, buffers);
+      this.model.send({ type, page: this.page, ...what }, undefined, buffers);
     } catch {
       // The comm is closed: the kernel was restarted, or the explorer was closed from Python.
       this.dispatchEvent(new CustomEvent("said", { detail: "The kernel no longer knows this explorer: run its cell again" }));
     }
   }
-
-  download() { this.transfers.download(); }
 
   act(type, what = {}) {
     this.seq += 1;
@@ -128,15 +132,18 @@ class Store extends EventTarget {
   }
 
   receive(message, buffers) {
+    if ((message.page ?? this.page) !== this.page) return;
     if (message.type === "rows") this.receiveRows(message);
     else if (message.type === "state") this.receiveState(message);
-    else if (message.type === "tasks" || message.type === "piece") this.transfers.receive(message, buffers);
+    else if (["tasks", "asked", "piece"].includes(message.type)) this.transfers.receive(message, buffers);
     else this.subject.receive(message, buffers);
   }
 
   receiveState(state) {
     if (!this.state || state.version !== this.state.version) {
       this.coming = { state, rows: new Map(), folders: {} };
+      // To the page whose user acts the kernel sends the rows by itself.
+      if (!state.follow) this.send("rows", { from: this.window[0], to: this.window[1] });
       return;
     }
     this.adopt(state);
@@ -191,7 +198,7 @@ class Store extends EventTarget {
     for (let at = first; at < last && !missing; at++) missing = !this.rows.has(at);
     if (!missing || this.coming || (this.asked && this.asked[0] <= first && this.asked[1] >= last)) return;
     if (this.rows.size > KEPT) for (const at of this.rows.keys()) if (Math.abs(at - first) > KEPT / 4) this.rows.delete(at);
-    this.asked = [Math.max(0, first - MARGIN), Math.min(total, last + MARGIN)];
+    this.asked = this.window = [Math.max(0, first - MARGIN), Math.min(total, last + MARGIN)];
     this.send("rows", { from: this.asked[0], to: this.asked[1] });
   }
 
@@ -260,10 +267,15 @@ class View {
     this.picker.hidden = true;
     this.picker.setAttribute("aria-label", "Files to upload");
     this.picker.addEventListener("change", () => {
-      this.store.transfers.upload(this.picker.files);
+      this.store.transfers.upload(this.picker.files, this.here);
+      this.here = undefined;
       this.picker.value = "";
     });
-    this.upload = this.writing("Upload files here", "upload", () => this.picker.click());
+    // Files go where the user was when choosing them began.
+    this.upload = this.writing("Upload files here", "upload", () => {
+      this.here = this.store.state.here;
+      this.picker.click();
+    });
     this.remove = this.writing("Delete what is chosen…", "remove", () => this.store.send("delete", { id: freshId() }));
     return [this.info, this.upload, this.remove, this.picker];
   }
@@ -278,10 +290,11 @@ class View {
     return node;
   }
 
-  paintActs({ acts, locked, selected }) {
+  paintActs({ acts, locked }) {
+    const { selected } = this.store;
     for (const node of [this.info, this.upload, this.remove]) node.hidden = !acts;
     this.paintWriting(this.upload, locked);
-    this.paintWriting(this.remove, locked || (selected.length ? "" : "Choose the objects or folders to delete"));
+    this.paintWriting(this.remove, locked || (selected.size ? "" : "Choose the objects or folders to delete"));
     this.info.setAttribute("aria-pressed", String(Boolean(this.store.subject.open)));
   }
 
@@ -324,8 +337,8 @@ class View {
 
   buildHead() {
     const head = make("div", "s3x-head s3x-grid");
-    this.sorts = [["name", "Name"], ["size", "Size"], ["date", "Modified (UTC)"]].map(([by, label]) => {
-      const node = button(`s3x-sort s3x-${by}`, label, () => this.sortBy(by));
+    this.sorts = [...SORTS].map(([by, label]) => {
+      const node = button(`s3x-sort s3x-${by}`, by === "date" ? `${label} (UTC)` : label, () => this.sortBy(by));
       node.dataset.by = by;
       return node;
     });
@@ -453,7 +466,8 @@ class View {
       const now = node.dataset.by === by;
       node.dataset.order = now ? (descending ? "down" : "up") : "";
       node.setAttribute("aria-pressed", String(now));
-      node.title = now ? `Ordered by ${by}, ${descending ? "descending" : "ascending"}` : `Order by ${by}`;
+      const name = SORTS.get(node.dataset.by);
+      node.title = now ? `Ordered by ${name}, ${descending ? "descending" : "ascending"}` : `Order by ${name}`;
     }
   }
 

@@ -14,16 +14,31 @@ class Transfers {
     this.files = new Map();
     this.coming = new Map();
     this.leaving = new Set();
+    this.names = new Map();
   }
 
   receive(message, buffers) {
     if (message.type === "piece") return this.takePiece(message, buffers[0]);
-    this.tasks = message.tasks;
+    if (message.type === "asked") this.takeNames(message);
+    else this.takeTasks(message);
+    this.store.dispatchEvent(new Event("tasks"));
+  }
+
+  /** What a question is about comes before it, in parts. */
+  takeNames({ question, from, names }) {
+    const known = this.names.get(question) ?? [];
+    if (known.length === from) this.names.set(question, [...known, ...names]);
+  }
+
+  takeTasks({ tasks }) {
+    // What is asked in another page is answered there.
+    this.tasks = tasks.filter(({ state, page }) => state !== "asking" || page === this.store.page);
+    const asked = new Set(tasks.map(({ question }) => question));
+    for (const question of this.names.keys()) if (!asked.has(question)) this.names.delete(question);
     for (const task of this.tasks) {
       if (this.files.has(task.id)) this.pump(task);
       if (task.state === "done") this.dismissLater(task.id);
     }
-    this.store.dispatchEvent(new Event("tasks"));
   }
 
   dismissLater(id) {
@@ -34,11 +49,11 @@ class Transfers {
 
   // ---- to the kernel
 
-  upload(files) {
+  upload(files, here = this.store.state?.here) {
     for (const file of files) {
       const id = freshId();
       this.files.set(id, { file, at: 0, sent: 0, credit: 0, busy: false });
-      this.store.send("upload", { id, name: file.name, size: file.size, mime: file.type });
+      this.store.send("upload", { id, name: file.name, size: file.size, mime: file.type, here });
     }
   }
 
@@ -67,7 +82,7 @@ class Transfers {
   download() {
     const id = freshId();
     this.coming.set(id, { parts: [], size: 0 });
-    this.store.send("download", { id });
+    this.store.subject.send("download", { id });
   }
 
   takePiece({ id, at, total, name, mime }, buffer) {
@@ -109,6 +124,7 @@ class Lines {
     this.store.addEventListener("said", this.told);
     this.root.addEventListener("keydown", (event) => {
       if (event.key !== "Tab") event.stopPropagation();
+      if (event.key === "Escape") event.target.closest("[data-state=asking]")?.querySelector(".s3x-line-tools").lastChild.click();
     });
     this.paint();
   }
@@ -142,10 +158,21 @@ class Lines {
     bar.setAttribute("aria-valuenow", Math.round(part * 100));
     if (node.dataset.state === task.state) return;
     node.dataset.state = task.state;
-    const within = node.contains(document.activeElement) || this.view.root.contains(document.activeElement);
+    this.paintAsked(line, task);
+    const within = this.view.root.contains(document.activeElement);
+    const had = tools.contains(document.activeElement);
     tools.replaceChildren(...this.tools(task));
     text.setAttribute("role", task.state === "failed" ? "alert" : "status");
     if (task.state === "asking" && within) tools.lastChild.focus();
+    else if (had) this.view.body.focus({ preventScroll: true });
+  }
+
+  /** Everything that a question is about, each with its place, to scroll through. */
+  paintAsked({ asked }, { state, question, count }) {
+    const names = state === "asking" ? (this.store.transfers.names.get(question) ?? []) : [];
+    asked.hidden = !names.length;
+    asked.setAttribute("aria-label", `${count.toLocaleString("en")} objects`);
+    asked.replaceChildren(...names.map((name) => make("li", "", name)));
   }
 
   progress({ kind, done, total }) {
@@ -164,18 +191,24 @@ class Lines {
     bar.setAttribute("aria-label", `${kind} ${name}`);
     bar.append(make("span"));
     const tools = make("span", "s3x-line-tools");
-    about.append(title, text, hint, bar);
+    const asked = make("ul", "s3x-asked");
+    asked.tabIndex = 0;
+    asked.hidden = true;
+    about.append(title, text, asked, hint, bar);
     node.append(icon({ upload: "upload", download: "download", delete: "remove" }[kind]), about, tools);
     this.root.append(node);
-    const line = { node, text, hint, bar, tools };
+    const line = { node, text, asked, hint, bar, tools };
     this.nodes.set(id, line);
     return line;
   }
 
-  tools({ id, state, confirm }) {
+  tools({ id, state, confirm, question, count }) {
     const stop = () => this.store.send("halt", { id });
     if (state === "working") return [button("s3x-act", "Stop", stop)];
     if (state !== "asking") return [button("s3x-small", "Dismiss", stop, "clear")];
-    return [button("s3x-act s3x-danger", confirm, () => this.store.send("confirm", { id })), button("s3x-act", "Cancel", stop)];
+    const yes = button("s3x-act s3x-danger", confirm, () => this.store.send("confirm", { id, question }));
+    // What could not be read is not agreed to.
+    yes.disabled = (this.store.transfers.names.get(question)?.length ?? 0) !== count;
+    return [yes, button("s3x-act", "Cancel", stop)];
   }
 }

@@ -151,20 +151,25 @@ class Objects(Protocol):
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
         """A link to it that lasts so long."""
 
-    def download(self, location: Location, version_id: str | None) -> Outgoing:
-        """Begin to read it."""
+    def download(self, location: Location, version_id: str | None, etag: str | None) -> Outgoing:
+        """Begin to read it, if it still is the one of this etag."""
 
-    def exists(self, location: Location) -> bool | None:
-        """Whether an object is there already; None where nobody may know."""
+    def look(self, location: Location) -> Description | None:
+        """What is there now; None where there is no object. An `AccessDeniedError` where nobody may know."""
 
-    def upload(self, location: Location, size: int, content_type: str, *, overwrite: bool) -> Incoming:
-        """Begin to write an object of `size` bytes."""
+    def upload(
+        self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
+    ) -> Incoming:
+        """Begin to write an object of `size` bytes; `replaces` is the etag of the one that it may replace."""
 
     def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> Found:
         """Every object that a deletion of these would delete, up to `most` and one page."""
 
     def delete(self, found: Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
-        """Delete exactly these keys, batch by batch, through the connection that leads to `near`."""
+        """Delete exactly these keys as they were found, batch by batch, through the connection that leads to `near`."""
+
+    def versioning(self, location: Location) -> str | None:
+        """`Enabled`, `Suspended`, or empty where the bucket never kept versions; None where nobody may know."""
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
         """The frame of LIST at a location; None stands for the roots."""

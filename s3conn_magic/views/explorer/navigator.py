@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.cursor import Cursor, Mode
+from s3conn_magic.views.explorer.cursor import Cursor, Mode, take
 from s3conn_magic.views.explorer.listings import AT_ONCE, Listing
 from s3conn_magic.views.explorer.model import Through
 from s3conn_magic.views.explorer.tree import Folder, Place, Sort, Tree
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 OPENED_AT_ONCE = 50
 NEWS_EVERY = 0.2
 """Seconds between two reports of a listing that loads everything."""
+PAGES_AT_MOST = 8
+"""Pages that are told what is shown; of those that were closed or loaded again nobody says so."""
 
 
 class Navigator:
-    """The tree, the line that has the focus, and the chosen rows.
+    """The tree, and for each page that shows it the line that has the focus and the chosen rows.
 
     Attributes:
         version: grows with every change of the lines.
-        said: how many messages were said to the user so far, and the last one.
+        cursors: by page, the one whose user acted last at the end.
     """
 
     def __init__(
@@ -39,7 +41,6 @@ class Navigator:
     ) -> None:
         self.lock = threading.RLock()
         self.version = 1
-        self.said = (0, "")
         self._children = children
         self._changed = changed
         self._slots = threading.BoundedSemaphore(AT_ONCE)
@@ -48,7 +49,30 @@ class Navigator:
         if first is not None:
             root.add(first)
         self.tree = Tree(root)
-        self.cursor = Cursor(self.tree)
+        self.cursors = {"": Cursor(self.tree)}
+
+    # Who acts
+
+    @property
+    def cursor(self) -> Cursor:
+        """Focus and choice of the page whose user acted last."""
+        return next(reversed(self.cursors.values()))
+
+    @property
+    def said(self) -> tuple[int, str]:
+        """How many messages were said to that page's user so far, and the last one."""
+        return self.cursor.said
+
+    def turn(self, page: str) -> Cursor:
+        """Let a page act; one that is new has the focus where the last one has it, and nothing chosen."""
+        with self.lock:
+            cursor = self.cursors.get(page)
+            if cursor is None:
+                cursor = Cursor(self.tree)
+                cursor.move(self.cursor.folder, self.cursor.row)
+            others = [(name, one) for name, one in self.cursors.items() if name != page]
+            self.cursors = dict([*others[1 - PAGES_AT_MOST :], (page, cursor)])
+            return cursor
 
     # What is shown
 
@@ -108,7 +132,7 @@ class Navigator:
                 for row in rows[:OPENED_AT_ONCE]:
                     self._open(folder.child(row))
                 if len(rows) > OPENED_AT_ONCE:
-                    self._say(f"Opened the first {OPENED_AT_ONCE} of {len(rows):,} folders")
+                    self.cursor.say(f"Opened the first {OPENED_AT_ONCE} of {len(rows):,} folders")
         self._restructured()
 
     def _open(self, folder: Folder) -> None:
@@ -183,7 +207,7 @@ class Navigator:
         with self.lock:
             if folder.listing is not listing:
                 return
-            self.cursor.take(folder, page)
+            take(self.cursors.values(), folder, page)
             now = time.monotonic()
             quiet = listing.every and now - self._told < NEWS_EVERY
         if not quiet:
@@ -207,7 +231,7 @@ class Navigator:
         try:
             location, starting_with = self._target(text)
         except ValueError as error:
-            self._say(f"{error}".capitalize())
+            self.cursor.say(f"{error}".capitalize())
             return self._changed()
         return self.visit(location, starting_with)
 
@@ -272,7 +296,8 @@ class Navigator:
             self._cancel(folder)
         self.tree = Tree(Folder(location, starting_with), self.tree.sort)
         self._list(self.tree.root)
-        self.cursor = Cursor(self.tree)
+        for cursor in self.cursors.values():
+            cursor.plant(self.tree)
 
     # Order, focus, choice
 
@@ -288,18 +313,18 @@ class Navigator:
             folder = self.tree.folder(place[0])
             if folder and -1 <= place[1] < len(folder.rows):
                 self.cursor.move(folder, place[1])
-                self._say(self.cursor.choose(mode))
+                self.cursor.say(self.cursor.choose(mode))
         self._changed()
 
     def typed(self, text: str) -> None:
         """Give the focus to the next row whose name begins with the text."""
         with self.lock:
-            self._say(self.cursor.typed(text))
+            self.cursor.say(self.cursor.typed(text))
         self._changed()
 
     def say(self, text: str) -> None:
-        """Say something to the user."""
-        self._say(text)
+        """Say something to the user of the page that acts."""
+        self.cursor.say(text)
         self._changed()
 
     # Common steps
@@ -307,16 +332,11 @@ class Navigator:
     def _restructured(self) -> None:
         with self.lock:
             self.version += 1
-            self.cursor.settle()
+            for cursor in self.cursors.values():
+                cursor.settle()
         self._changed()
 
     def _row(self, place: Place) -> tuple[Folder, int] | None:
         """The folder and row of a place that can be opened and is shown."""
-        folder = self.tree.folder(place[0])
-        if folder and 0 <= place[1] < len(folder.rows) and folder.rows.is_prefix(place[1]):
-            return folder, place[1]
-        return None
-
-    def _say(self, text: str) -> None:
-        if text:
-            self.said = (self.said[0] + 1, text)
+        found = self.tree.row_at(place)
+        return found if found and found[0].rows.is_prefix(found[1]) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.locations import Location, visible
@@ -33,6 +33,7 @@ class Subject:
     is_prefix: bool = False
     size: int | None = None
     version_id: str | None = None
+    etag: str | None = None
 
 
 class Panel:
@@ -56,6 +57,14 @@ class Panel:
         self._description: Description | None = None
         self._preview: Preview | None = None
         self._parts: dict[str, dict[str, Any]] = {}
+
+    def shown(self, serial: int) -> Subject | None:
+        """What a page means that shows what was told by this number; None when something else is shown by now."""
+        with self._lock:
+            if self.subject is None or serial != self._serial:
+                return None
+            etag = self._description.etag if self._description else self.subject.etag
+            return replace(self.subject, etag=etag)
 
     # What the user does
 
@@ -233,10 +242,9 @@ class Panel:
 
     # Links
 
-    def link(self, id: str, seconds: int) -> None:  # noqa: A002 - the message's own name
-        """Make a link to what is shown; it is sent once and kept nowhere."""
-        subject = self.subject
-        if subject is None or subject.is_prefix or seconds not in LINK_SECONDS:
+    def link(self, id: str, subject: Subject, seconds: int) -> None:  # noqa: A002 - the message's own name
+        """Make a link; it is sent once and kept nowhere."""
+        if subject.is_prefix or seconds not in LINK_SECONDS:
             return
         work = Work[dict[str, Any]](lambda _: self._linked(subject, seconds))
         work.start(

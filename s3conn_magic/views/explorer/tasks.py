@@ -1,16 +1,21 @@
-"""What is under way beside the tree: uploads, downloads and deletions, each with a line of its own below the rows."""
+"""What is under way beside the tree: uploads, downloads and deletions, each with a line of its own below the rows.
+
+What one of them asks, it asks the page that began it, and only that page can answer; every page sees what is done.
+"""
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from s3conn_magic.views.explorer.details import error_values
+from s3conn_magic.views.explorer.pace import PACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from s3conn_magic.errors import S3ConnError
 
@@ -20,6 +25,12 @@ _NEWS_EVERY = 0.1
 """Seconds between two reports of mere progress."""
 _KEPT = 30
 """Lines of tasks that have ended, the oldest of which go first."""
+DONE_FOR = 10.0
+"""Seconds that the line of a task that has succeeded stays."""
+ASKED_FOR = 600.0
+"""Seconds after which a question is taken for answered with no: its page may be gone."""
+_NAMES_IN_MESSAGE = 100_000
+"""Characters of names in one message, but for one long name."""
 
 
 @dataclass(eq=False)
@@ -30,8 +41,11 @@ class Task:
         id: given by the browser.
         kind: `upload`, `download` or `delete`.
         name: of what, in its visible form.
+        page: where it was begun.
         text: how it stands, or what is asked.
         confirm: the label of the button that answers what is asked.
+        question: names what is asked, so that no answer is taken for one to another question.
+        asked: everything that the question is about, each in its visible form.
         done: bytes or objects so far, of `total`.
         credit: pieces that the browser may have sent so far.
     """
@@ -39,20 +53,37 @@ class Task:
     id: str
     kind: str
     name: str
+    page: str = ""
     state: State = "working"
     text: str = ""
     hint: str = ""
     confirm: str = ""
+    question: str = ""
+    asked: tuple[str, ...] = ()
     done: int = 0
     total: int = 0
     credit: int = 0
+    ended_at: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
     answered: threading.Event = field(default_factory=threading.Event)
 
     def values(self) -> dict[str, Any]:
         """What the browser is told."""
-        names = ("id", "kind", "name", "state", "text", "hint", "confirm", "done", "total", "credit")
-        return {name: getattr(self, name) for name in names}
+        names = (
+            "id",
+            "kind",
+            "name",
+            "page",
+            "state",
+            "text",
+            "hint",
+            "confirm",
+            "question",
+            "done",
+            "total",
+            "credit",
+        )
+        return {**{name: getattr(self, name) for name in names}, "count": len(self.asked)}
 
     @property
     def ended(self) -> bool:
@@ -73,21 +104,17 @@ class Tasks:
         self._all: dict[str, Task] = {}
         self._told = 0.0
 
-    def begin(self, id: str, kind: str, name: str, **values: Any) -> Task | None:  # noqa: A002 - the message's own name
+    def begin(self, page: str, id: str, kind: str, name: str, **values: Any) -> Task | None:  # noqa: A002 - the message's own name
         """A new line; None when there is one of that id."""
         with self._lock:
             if id in self._all:
                 return None
-            task = self._all[id] = Task(id, kind, name, **values)
+            task = self._all[id] = Task(id, kind, name, page, **values)
             ended = [each for each in self._all.values() if each.ended]
             for old in ended[: max(len(ended) - _KEPT, 0)]:
                 del self._all[old.id]
             self.tell()
             return task
-
-    def find(self, id: str) -> Task | None:  # noqa: A002 - the message's own name
-        """The line of that id."""
-        return self._all.get(id)
 
     def change(self, task: Task, **values: Any) -> None:
         """Change a line that has not ended."""
@@ -96,45 +123,75 @@ class Tasks:
                 return
             for name, value in values.items():
                 setattr(task, name, value)
+            task.ended_at = time.monotonic()
             if values.keys() - {"done"} or time.monotonic() - self._told > _NEWS_EVERY:
                 self.tell()
 
     def fail(self, task: Task, error: S3ConnError) -> None:
-        """End a line with an error, or as stopped when that is why."""
+        """End a line with an error; take it away when the user's stop is why."""
         if task.stop.is_set():
-            self.change(task, state="stopped", text="Stopped")
+            self.call_off(task)
         else:
             said = error_values(error)
             self.change(task, state="failed", text=said["message"], hint=said["hint"], confirm="")
 
-    def ask(self, task: Task, text: str, confirm: str) -> bool:
-        """Ask the user, and wait for the answer; False also when the explorer is closed."""
-        task.answered.clear()
+    def call_off(self, task: Task) -> None:
+        """Take away the line of what was not done."""
+        with self._lock:
+            self._all.pop(task.id, None)
+            self.tell()
+
+    def ask(self, task: Task, text: str, confirm: str, asked: Sequence[str] = ()) -> bool:
+        """Ask the user about these, and wait for the answer; no also when none comes, or the explorer is closed."""
+        with self._lock:
+            task.answered.clear()
+            task.question, task.asked = secrets.token_hex(8), tuple(asked)
+        self._name(task)
         self.change(task, state="asking", text=text, confirm=confirm)
-        task.answered.wait()
-        if task.stop.is_set():
-            self.change(task, state="stopped", text="Not done")
-            return False
-        self.change(task, state="working", text="", confirm="")
-        return True
+        yes = not task.stop.is_set() and task.answered.wait(ASKED_FOR) and not task.stop.is_set()
+        with self._lock:
+            task.question, task.asked = "", ()
+            if yes:
+                self.change(task, state="working", text="", confirm="")
+            else:
+                self.call_off(task)
+        return yes
+
+    def _name(self, task: Task) -> None:
+        """Tell everything that a question is about."""
+        start = 0
+        while start < len(task.asked):
+            stop, room = start, _NAMES_IN_MESSAGE
+            while stop < len(task.asked) and (stop == start or room >= len(task.asked[stop])):
+                room -= len(task.asked[stop])
+                stop += 1
+            names = task.asked[start:stop]
+            PACE.wait(sum(map(len, names)), task.stop.wait)
+            self._send({"type": "asked", "page": task.page, "question": task.question, "from": start, "names": names})
+            start = stop
 
     # What the user does
 
-    def confirm(self, id: str) -> None:  # noqa: A002 - the message's own name
-        """Say yes to what a line asks."""
-        task = self._all.get(id)
-        if task and task.state == "asking":
-            task.answered.set()
-
-    def stop(self, id: str) -> None:  # noqa: A002 - the message's own name
-        """Stop a line, say no to what it asks, or take one that has ended away."""
+    def confirm(self, page: str, id: str, question: str) -> bool:  # noqa: A002 - the message's own name
+        """Say yes to what a line asks this page; False where it asks that no more."""
         with self._lock:
-            if task := self._all.get(id):
-                task.stop.set()
+            task = self._all.get(id)
+            asks = task is not None and task.state == "asking" and (task.page, task.question) == (page, question)
+            if task and asks:
                 task.answered.set()
-                if task.ended:
-                    del self._all[id]
-                self.tell()
+            return asks
+
+    def stop(self, page: str, id: str) -> None:  # noqa: A002 - the message's own name
+        """Stop a line, say no to what it asks this page, or take one that has ended away."""
+        with self._lock:
+            task = self._all.get(id)
+            if task is None or (task.state == "asking" and task.page != page):
+                return
+            task.stop.set()
+            task.answered.set()
+            if task.ended:
+                del self._all[id]
+            self.tell()
 
     def stop_all(self) -> None:
         """Stop everything."""
@@ -147,4 +204,9 @@ class Tasks:
         """Tell the browser."""
         with self._lock:
             self._told = time.monotonic()
+            over = [
+                task.id for task in self._all.values() if task.state == "done" and self._told > task.ended_at + DONE_FOR
+            ]
+            for id in over:  # noqa: A001 - as above
+                del self._all[id]
             self._send({"type": "tasks", "tasks": [task.values() for task in self._all.values()]})

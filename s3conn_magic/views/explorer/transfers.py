@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
 from s3conn_magic.views.explorer.background import Work
+from s3conn_magic.views.explorer.details import moment_text
 from s3conn_magic.views.explorer.pace import PACE
 from s3conn_magic.views.explorer.wire import size_text
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from s3conn_magic.locations import Location
+    from s3conn_magic.objects.description import Description
     from s3conn_magic.views.explorer.model import Incoming, Objects, Outgoing
     from s3conn_magic.views.explorer.panel import Subject
     from s3conn_magic.views.explorer.tasks import Task, Tasks
@@ -38,15 +41,15 @@ class Downloads:
         self._tasks = tasks
         self._send = send
 
-    def begin(self, id: str, subject: Subject) -> None:  # noqa: A002 - the message's own name
-        """Send an object to the page that asked by this id."""
-        task = self._tasks.begin(id, "download", visible(subject.location.name))
+    def begin(self, page: str, id: str, subject: Subject) -> None:  # noqa: A002 - the message's own name
+        """Send an object, as it was shown, to the page that asked by this id."""
+        task = self._tasks.begin(page, id, "download", visible(subject.location.name))
         if task:
             work = Work[None](lambda _: self._read(task, subject))
             work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
 
     def _read(self, task: Task, subject: Subject) -> None:
-        outgoing = self._objects.download(subject.location, subject.version_id)
+        outgoing = self._objects.download(subject.location, subject.version_id, subject.etag)
         try:
             if outgoing.size > DOWNLOAD_AT_MOST:
                 raise EndpointError(
@@ -64,7 +67,7 @@ class Downloads:
         for piece in _at_least_one(outgoing.pieces()):
             PACE.wait(len(piece), task.stop.wait)
             if task.stop.is_set():
-                return self._tasks.change(task, state="stopped", text="Stopped")
+                return self._tasks.call_off(task)
             self._send({**head, "mime": outgoing.content_type, "at": at}, [piece])
             at += len(piece)
             self._tasks.change(task, done=at)
@@ -93,9 +96,11 @@ class Uploads:
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._coming: dict[str, queue.SimpleQueue[bytes]] = {}
 
-    def begin(self, id: str, folder: Location, location: Location, size: int, mime: str) -> None:  # noqa: A002
-        """Take a file that the browser announces."""
-        task = self._tasks.begin(id, "upload", visible(location.name), total=size, text="Waiting")
+    def begin(self, page: str, id: str, folder: Location, name: str, *, size: int, mime: str) -> None:  # noqa: A002
+        """Take a file that the browser announces, into a folder."""
+        head, slash, _ = folder.key.rpartition("/")
+        location = replace(folder, key=head + slash + name)
+        task = self._tasks.begin(page, id, "upload", visible(location.name), total=size, text="Waiting")
         if task:
             self._coming[id] = queue.SimpleQueue()
             work = Work[None](lambda _: self._run(task, location, size, mime))
@@ -111,16 +116,19 @@ class Uploads:
         if reason := self._objects.refuses_writes(location):
             self._tasks.change(task, state="failed", text=reason)
             return
-        there = self._objects.exists(location)
-        known = "exists already" if there else "may exist already: the connection may not look"
-        question = f"{visible(location.uri)} {known}. Replace it?"
-        if there is not False and not self._tasks.ask(task, question, "Replace"):
+        try:
+            there, known = self._objects.look(location), True
+        except AccessDeniedError:
+            there, known = None, False
+        if (there or not known) and not self._tasks.ask(task, _question(location, there), "Replace"):
             return
         with self._slots:
             if not task.stop.is_set():
-                self._write(task, self._objects.upload(location, size, mime, overwrite=there is not False), size)
+                replaces = there.etag if there else None
+                made = self._objects.upload(location, size, mime, overwrite=not known, replaces=replaces)
+                self._write(task, made, size)
         if task.stop.is_set():
-            self._tasks.change(task, state="stopped", text="Stopped: nothing was written")
+            self._tasks.call_off(task)
 
     def _write(self, task: Task, incoming: Incoming, size: int) -> None:
         try:
@@ -167,6 +175,13 @@ class Uploads:
     def _failed(self, task: Task, error: S3ConnError) -> None:
         self._coming.pop(task.id, None)
         self._tasks.fail(task, error)
+
+
+def _question(location: Location, there: Description | None) -> str:
+    if there is None:
+        return f"{visible(location.uri)} may exist already: the connection may not look. Replace it?"
+    when = f" of {moment_text(there.last_modified)}" if there.last_modified else ""
+    return f"{visible(location.uri)} exists already: {size_text(there.size)}{when}. Replace it?"
 
 
 def _abort(incoming: Incoming) -> None:

@@ -59,6 +59,7 @@ class Folder:
         listed: at least one page has arrived.
         stopped: the user stopped the listing.
         children: folders by their row, open or closed.
+        number: names the folder in messages; another one when its rows are replaced.
     """
 
     location: Location | None
@@ -98,6 +99,8 @@ class Folder:
 
     def _replace(self, page: Children) -> None:
         names = {self.rows.names[row]: child for row, child in self.children.items()}
+        # What a page says of the rows that it still shows must not be taken for these.
+        self.number = next(_numbers)
         self.rows = Rows(self.location)
         self.rows.extend(page.entries)
         self.children = {}
@@ -123,12 +126,6 @@ class Folder:
             return ("stopped",) if self.stopped else ()
         return () if len(self.rows) else ("empty",)
 
-    def relatives(self) -> Iterator[Folder]:
-        """This folder and every one below it that was ever opened."""
-        yield self
-        for child in self.children.values():
-            yield from child.relatives()
-
     def family(self) -> Iterator[Folder]:
         """This folder and every open one below it, in no order that matters."""
         yield self
@@ -152,8 +149,8 @@ class Tree:
         return next((folder for folder in self.root.family() if folder.number == number), None)
 
     def row_at(self, place: Place) -> tuple[Folder, int] | None:
-        """The folder and row of a place, shown or not; None where there is no such row any more."""
-        folder = next((each for each in self.root.relatives() if each.number == place[0]), None)
+        """The folder and row of a place that is shown; None where there is no such row."""
+        folder = self.folder(place[0])
         return (folder, place[1]) if folder and 0 <= place[1] < len(folder.rows) else None
 
     def height(self, folder: Folder) -> int:

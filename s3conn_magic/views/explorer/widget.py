@@ -19,6 +19,7 @@ from s3conn_magic.views.explorer.wire import row_messages, state_message
 if TYPE_CHECKING:
     import pandas as pd
 
+    from s3conn_magic.views.explorer.cursor import Cursor
     from s3conn_magic.views.explorer.model import Children, ChildrenOf, Objects
 
 SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")
@@ -26,6 +27,7 @@ STYLES = ("explorer.css", "details.css", "treemap.css")
 """The browser's end, a file for each part of it; together they are one module and one style sheet."""
 _HERE = Path(__file__).parent
 _ROWS_AT_MOST = 1_000
+_FIRST_ROWS = (0, 100)
 _ACTIONS = frozenset(
     "begin toggle right left siblings more cancel stop refresh go crumb clear root up order at typed".split()  # noqa: SIM905
 )
@@ -38,6 +40,9 @@ def _joined(names: tuple[str, ...]) -> str:
 class Explorer(anywidget.AnyWidget):
     """A tree of buckets, folders and objects.
 
+    Several pages may show it. What is open, how it is ordered and what the panel shows is one for all of them; focus,
+    choice and what is asked belong to a page, which names itself in its messages.
+
     Args:
         children: lists the children of a location; called in background threads.
         title: what stands before the buckets, such as the connection's name.
@@ -46,8 +51,9 @@ class Explorer(anywidget.AnyWidget):
         objects: looks at single objects and moves their bytes; without it, the tree is all there is.
 
     Attributes:
-        location: the open folder that has the focus, or the folder that holds the row that has it; observable.
-        selection: the `s3://` URIs of the chosen rows; observable.
+        location: the open folder that has the focus, or the folder that holds the row that has it, in the page whose
+            user acted last; observable.
+        selection: the `s3://` URIs of the rows that are chosen in that page, all of which are shown; observable.
     """
 
     _esm = _joined(SCRIPTS)
@@ -65,13 +71,10 @@ class Explorer(anywidget.AnyWidget):
         objects: Objects | None = None,
     ) -> None:
         self._title = title
-        self._window = (0, 100)
-        self._seen = 0
         self._publishing = threading.Lock()
         self._navigator = Navigator(children, self._publish, location, first)
         self._objects = objects
         self._object_actions = ObjectActions(self._navigator, objects, self._tell) if objects else None
-        self._sent = 0
         super().__init__()
         self.set_trait("location", location)
         self.on_msg(self._receive)
@@ -121,56 +124,74 @@ class Explorer(anywidget.AnyWidget):
 
     def _receive(self, _widget: object, content: dict[str, Any], buffers: Any) -> None:
         message = dict(content)
-        kind, seq = message.pop("type"), message.pop("seq", 0)
+        kind, seq, page = message.pop("type"), message.pop("seq", 0), message.pop("page", "")
+        navigator, actions = self._navigator, self._object_actions
         if kind == "rows":
-            self._send_rows(message["from"], message["to"])
+            self._send_rows(page, message["from"], message["to"])
+        elif kind == "chunk" and actions:
+            actions.chunk(**message, buffers=buffers)
+        elif kind == "halt" and actions:
+            # A page sends it of itself, too, so it is no sign of who acts.
+            actions.halt(page, **message)
         elif kind in _ACTIONS:
             # Under the lock: no report of a listing may say that this message was seen before it has had its effect.
-            with self._navigator.lock:
-                self._seen = seq
-                getattr(self._navigator, kind)(**message)
-            if kind == "begin" and self._object_actions:
-                self._object_actions.again()
-        elif kind in MESSAGES and self._object_actions:
-            more = {"buffers": buffers} if kind == "chunk" else {}
-            getattr(self._object_actions, kind)(**message, **more)
+            with navigator.lock:
+                self._page(page).seen = seq
+                getattr(navigator, kind)(**message)
+            if kind == "begin" and actions:
+                actions.again(page)
+        elif kind in MESSAGES and actions:
+            with navigator.lock:
+                self._page(page)
+                getattr(actions, kind)(page, **message)
+
+    def _page(self, name: str) -> Cursor:
+        """What a page has of its own; it acts, and is told of what is shown from now on."""
+        cursor = self._navigator.turn(name)
+        cursor.window = cursor.window or _FIRST_ROWS
+        return cursor
 
     def _tell(self, message: dict[str, Any], buffers: Any = None) -> None:
         """Send a message; as one text of ASCII, since a lone surrogate in a key would break the channel."""
         self.send({"json": json.dumps(message, separators=(",", ":"))}, buffers)
 
-    def _send_rows(self, start: int, stop: int) -> None:
-        with self._navigator.lock:
-            self._window = (max(start, 0), min(stop, start + _ROWS_AT_MOST))
-            lines = self._navigator.tree.lines(*self._window)
-            for message in row_messages(lines, self._window[0], self._navigator.version):
+    def _send_rows(self, page: str, start: int, stop: int) -> None:
+        navigator = self._navigator
+        with navigator.lock:
+            window = (max(start, 0), min(stop, start + _ROWS_AT_MOST))
+            if cursor := navigator.cursors.get(page):
+                cursor.window, cursor.version = window, navigator.version
+            for message in row_messages(navigator.tree.lines(*window), window[0], navigator.version, page):
                 self.send(message)
 
     def _publish(self) -> None:
-        """Tell the browser and Python what is now; rows follow when they have changed."""
+        """Tell every page and Python what is now; to the page that acts, rows follow when they have changed."""
         navigator = self._navigator
         with navigator.lock:
-            fresh, self._sent = navigator.version != self._sent, navigator.version
-            cursor = navigator.cursor
-            location, selection = cursor.location, cursor.uris
-            self.send(self._state())
-            if fresh:
-                self._send_rows(*self._window)
+            acting = navigator.cursor
+            for page, cursor in navigator.cursors.items():
+                if cursor.window is None:
+                    continue
+                follow = cursor is acting and cursor.version != navigator.version
+                self.send(self._state(page, cursor, follow=follow))
+                if follow:
+                    self._send_rows(page, *cursor.window)
+            location, selection = acting.location, acting.uris
         self.set_trait("location", location)
         self.set_trait("selection", selection)
 
-    def _state(self) -> dict[str, str]:
-        navigator = self._navigator
+    def _state(self, page: str, cursor: Cursor, *, follow: bool) -> dict[str, str]:
+        navigator, actions = self._navigator, self._object_actions
         return state_message(
             navigator.tree,
-            navigator.cursor,
+            cursor,
+            page=page,
+            follow=follow,
             title=visible(self._title),
             version=navigator.version,
-            seq=self._seen,
             busy=navigator.busy,
-            said=navigator.said,
-            acts=self._object_actions is not None,
-            locked=visible(self._object_actions.locked()) if self._object_actions else "",
+            acts=actions is not None,
+            locked=visible(actions.locked(cursor.location)) if actions else "",
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:

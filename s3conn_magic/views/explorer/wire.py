@@ -105,8 +105,8 @@ def _cost(text: str) -> int:
     return len(text) + text.count('"') + text.count("\\")
 
 
-def row_messages(lines: Iterable[Line], start: int, version: int) -> Iterator[dict[str, str]]:
-    """Lines as messages; the last one says so."""
+def row_messages(lines: Iterable[Line], start: int, version: int, page: str = "") -> Iterator[dict[str, str]]:
+    """Lines as messages to a page; the last one says so."""
     records: list[str] = []
     folders: dict[int, str] = {}
     room = MESSAGE_AT_MOST - _ENVELOPE
@@ -115,19 +115,21 @@ def row_messages(lines: Iterable[Line], start: int, version: int) -> Iterator[di
         folder = json.dumps(_folder_record(line.folder), separators=(",", ":"))
         cost = _cost(record) + 1 + (0 if line.folder.number in folders else _cost(folder) + 20)
         if cost > room and records:
-            yield _rows(records, folders, start, version, done=False)
+            yield _rows(records, folders, start, version, page, done=False)
             start, records, folders = start + len(records), [], {}
             room = MESSAGE_AT_MOST - _ENVELOPE
             cost = _cost(record) + _cost(folder) + 21
         room -= cost
         records.append(record)
         folders[line.folder.number] = folder
-    yield _rows(records, folders, start, version, done=True)
+    yield _rows(records, folders, start, version, page, done=True)
 
 
-def _rows(records: list[str], folders: dict[int, str], start: int, version: int, *, done: bool) -> dict[str, str]:
+def _rows(
+    records: list[str], folders: dict[int, str], start: int, version: int, page: str, *, done: bool
+) -> dict[str, str]:
     below = ",".join(f'"{number}":{folder}' for number, folder in folders.items())
-    head = json.dumps({"type": "rows", "version": version, "from": start, "done": done})
+    head = json.dumps({"type": "rows", "page": page, "version": version, "from": start, "done": done})
     return {"json": f'{head[:-1]},"rows":[{",".join(records)}],"folders":{{{below}}}}}'}
 
 
@@ -167,6 +169,10 @@ def summary(cursor: Cursor) -> str:
         sort = cursor.tree.sort
         ordered = f", ordered by {sort.by} among those loaded" if sort != ("name", False) else ""
         parts.append(f"more not loaded{ordered}")
+    if folder.error:
+        parts.append("not up to date: the last listing failed")
+    if len(cursor.selected) > 1:
+        parts.append(f"{len(cursor.selected):,} chosen")
     return " · ".join(parts)
 
 
@@ -176,14 +182,23 @@ def _kind(folder: Folder) -> str:
     return "bucket" if folder.rows.rooted and not folder.starting_with else "folder"
 
 
+def where(location: Location | None) -> str:
+    """A location and the connection that leads to it, for a page to name where it acts."""
+    through = location.connection if isinstance(location, Through) else ""
+    return f"{through} {location.uri}" if location else ""
+
+
 def state_message(tree: Tree, cursor: Cursor, **more: Any) -> dict[str, str]:
-    """Everything but the lines."""
+    """Everything but the lines, as one page shows it."""
     state = {
         "type": "state",
+        "seq": cursor.seen,
+        "said": cursor.said,
         "total": len(tree),
         "focus": [*cursor.place, cursor.position],
         "selected": [f"{number}:{row}" for number, row in cursor.selected],
         "crumbs": crumbs(cursor.location),
+        "here": where(cursor.location),
         "find": visible(tree.root.starting_with),
         "sort": [tree.sort.by, tree.sort.descending],
         "summary": summary(cursor),
