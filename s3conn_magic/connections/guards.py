@@ -1,4 +1,4 @@
-"""What every S3 client of a connection does before a request leaves: refuse, pay, encrypt.
+"""What every S3 client of a connection does before a request leaves: refuse, pay, encrypt; and when it was answered.
 
 Which operations write is read from botocore's service model, so an operation added to S3 tomorrow is refused too.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore import UNSIGNED
 
+from s3conn_magic.connections import encryption
 from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _WRITING_METHODS = {
 _TRANSFERS = ("upload_file", "upload_fileobj", "download_file", "download_fileobj")
 _PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how in ("query", "presign-post")}
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
-_ENCRYPTION_FIELD = "x-amz-server-side-encryption"
 
 
 def writes(operation: Any) -> bool:
@@ -74,7 +74,9 @@ def guard(session: Any, name: Callable[[], str], settings: Callable[[], Settings
     events = session.get_component("event_emitter")
     events.register_first("provide-client-params", guards.before)
     events.register_first("choose-signer.s3", guards.choose_signer)
+    events.register_last("before-call.s3", guards.sent)
     events.register_first("after-call.s3.CreateMultipartUpload", guards.begun)
+    events.register_last("after-call.s3", encryption.check_answer)
     # Boto3 puts its methods in first.
     events.register_last("creating-client-class.s3", guards.wrap)
 
@@ -125,12 +127,21 @@ class _Guards:
         if context.get("encrypted_by_caller") and (upload := parsed.get("UploadId")):
             self._encrypted_by_caller.add(upload)
 
+    def sent(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        """Note what the answer must tell of the encryption."""
+        kms_key = self._settings().kms_key
+        if model.name == "CompleteMultipartUpload" and kms_key and not context.get("encrypted_by_caller"):
+            encryption.expect_of_the_end(context, kms_key)
+        else:
+            encryption.note_asked(params, model, context)
+
     def choose_signer(self, **_: Any) -> Any:
         """Sign nothing where the connection is anonymous."""
         return UNSIGNED if self._settings().anonymous else None
 
     def wrap(self, class_attributes: dict[str, Any], **_: Any) -> None:
-        """Put the methods in that pass the events by."""
+        """Put the methods in that pass the events by, and what undoes a write that an event refused."""
+        class_attributes["_make_api_call"] = encryption.wrap(self._name)
         for method in _TRANSFERS:
             class_attributes[method] = _by_this_client(class_attributes[method])
         class_attributes["generate_presigned_post"] = self._encrypting(class_attributes["generate_presigned_post"])
@@ -153,8 +164,8 @@ class _Guards:
             now, fields = self._settings(), dict(call.arguments.get("Fields") or {})
             if now.customer_key:
                 raise no_link(self._name())
-            if now.kms_key and not any(name.lower().startswith(_ENCRYPTION_FIELD) for name in fields):
-                ours = {_ENCRYPTION_FIELD: "aws:kms", f"{_ENCRYPTION_FIELD}-aws-kms-key-id": now.kms_key}
+            if now.kms_key and not any(name.lower().startswith(encryption.FIELD) for name in fields):
+                ours = {encryption.FIELD: "aws:kms", f"{encryption.FIELD}-aws-kms-key-id": now.kms_key}
                 conditions = [*(call.arguments.get("Conditions") or []), *({name: ours[name]} for name in ours)]
                 call.arguments.update(Fields=fields | ours, Conditions=conditions)
             return presigned_post(*call.args, **call.kwargs)
