@@ -213,7 +213,7 @@ def _assert_clear(error: EncryptionError, bucket: Bucket) -> None:
 @pytest.mark.parametrize("how", REFUSING)
 @pytest.mark.parametrize("way", ["explorer, replacing", "fsspec open", "fsspec open in parts", "fsspec pipe"])
 def test_an_object_that_was_there_before_stays(on_moto, way: str, how: str):
-    """Whoever replaces an object learns from the beginning of an upload whether the server encrypts, and loses nothing."""
+    """Whoever replaces an object learns from the beginning of an upload whether it is encrypted, and loses nothing."""
     bucket = on_moto(how)
     bucket.plain.put_object(**NEW, Body=b"before")
     with pytest.raises(EncryptionError):
