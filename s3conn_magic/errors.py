@@ -18,6 +18,7 @@
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
+    ├─ EncryptionError                an object was not encrypted as it was asked for
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
     ├─ ClusterError                   a cluster cannot be reached, or does not do its part
     ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
@@ -189,6 +190,10 @@ class ThrottledError(S3ConnError):
     def __init__(self, message: str, *, attempts: int, **details: Any) -> None:
         super().__init__(message, **details)
         self.attempts = attempts
+
+
+class EncryptionError(S3ConnError):
+    """The server did not say that it encrypted an object as it was asked to."""
 
 
 class IncompleteListingError(S3ConnError):

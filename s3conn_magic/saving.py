@@ -77,6 +77,6 @@ def _link(beside: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        if target.exists():
-            raise FileExistsError(target) from None
-        beside.rename(target)
+        # The name is taken by an empty file of our own, which nobody else can take then.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        beside.replace(target)

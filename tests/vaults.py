@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import md5
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from recording import Recorder, Reply, Request, error, listing, recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _SSE = "x-amz-server-side-encryption"
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -31,6 +31,38 @@ def customer_headers(key: bytes, *, source: bool = False) -> dict[str, str]:
     digest = base64.b64encode(md5(key).digest()).decode()
     named = {"algorithm": "AES256", "key": base64.b64encode(key).decode(), "key-md5": digest}
     return {start + name: value for name, value in named.items()}
+
+
+def echo(request: Request) -> dict[str, str]:
+    """What S3 repeats of a request's encryption: everything but the key."""
+    kept = {name: value for name, value in request.headers.items() if name.startswith(_SSE)}
+    kept.pop(f"{_SSE}-customer-key", None)
+    return kept
+
+
+def answering(ask: Callable[[Request], Reply], how: str) -> Callable[[Request], Reply]:
+    """What asks a server, and has its answers to writes tell of the encryption.
+
+    Args:
+        ask: asks it.
+        how: `honours` tells what was asked, `ignores` tells nothing, `other key` tells of another key, `other kind` of
+            another encryption.
+    """
+
+    def answer(request: Request) -> Reply:
+        reply = ask(request)
+        kept = {name: value for name, value in reply.headers.items() if not name.lower().startswith(_SSE)}
+        said = echo(request) if request.method in {"PUT", "POST"} else {}
+        if said and how == "ignores":
+            said = {}
+        elif said and how == "other kind":
+            said = {_SSE: "AES256"}
+        elif said and how == "other key":
+            last = list(said)[-1]
+            said = {**said, last: customer_headers(bytes(32))[last] if "customer" in last else f"{said[last][:-1]}f"}
+        return replace(reply, headers=kept | said)
+
+    return answer
 
 
 @dataclass
@@ -62,7 +94,7 @@ class Vault:
         if given != wanted or not wanted.keys() <= set(names):
             self.refused.append(request)
             return error(400, "InvalidRequest")
-        return self._done(request)
+        return answering(self._done, "honours")(request)
 
     def _wanted(self, request: Request) -> dict[str, str]:
         if request.method in {"GET", "HEAD"}:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from s3conn_magic.connections.conditions import is_lacking, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
-from s3conn_magic.errors import AccessDeniedError, CredentialsError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -125,10 +126,7 @@ class _Checks:
         if reason:
             allowed = False if self._connection.settings.read_only else None
             checks = [Check(action, allowed, reason, None) for action in ("write", "delete")]
-            return [
-                *checks,
-                Check("kms", None, reason if self._connection.settings.kms_key else "no KMS key is set", None),
-            ]
+            return [*checks, Check("encryption", None, _no_option(self._connection) or reason, None)]
         place = self._place()
         probe = Location(place.bucket, f"{place.key}s3conn-magic-check-{uuid.uuid4().hex}")
         return _WriteChecks(self._connection, probe).run()
@@ -153,7 +151,7 @@ class _WriteChecks:
         self._probe = probe
         self._may_be_there = False
         self._versions: list[str] | None = []
-        self._encryption = ""
+        self._unencrypted: EncryptionError | None = None
         self._done: SimpleQueue[list[Check] | BaseException] = SimpleQueue()
 
     def run(self) -> list[Check]:
@@ -190,7 +188,7 @@ class _WriteChecks:
         if self._may_be_there:
             # An answer that did not come may have left it.
             _check("delete", self._delete)
-        return [write, delete, self._kms(write)]
+        return [write, delete, self._encryption(write)]
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
         where = self._probe
@@ -201,14 +199,32 @@ class _WriteChecks:
         self._may_be_there = True
         try:
             self._versions = None
-            answer = self._ask("put_object", Key=self._probe.key, Body=b"s3conn")
-            self._encryption = str(answer.get("ServerSideEncryption", ""))
+            answer = self._put()
             if answer["ResponseMetadata"].get("RetryAttempts", 0) == 0:
                 self._versions = [answer["VersionId"]] if "VersionId" in answer else []
         except (AccessDeniedError, CredentialsError):
             self._may_be_there = False
             raise
+        except EncryptionError as error:
+            self._unencrypted = error
         return visible(self._probe.uri)
+
+    def _put(self) -> Any:
+        """Write it where nothing is; its name is a new one, so what is there after a lost answer is this object."""
+        where = self._probe
+        client = self._connection.internal_client(where.bucket)
+
+        def put() -> Any:
+            try:
+                return client.put_object(Bucket=where.bucket, Key=where.key, Body=b"s3conn", IfNoneMatch="*")
+            except ClientError as error:
+                if is_unmet(error):
+                    return {"ResponseMetadata": {"RetryAttempts": 1}}
+                if not is_lacking(error):
+                    raise
+            return client.put_object(Bucket=where.bucket, Key=where.key, Body=b"s3conn")
+
+        return translated(put, resource=where.arn)
 
     def _delete(self) -> str:
         marker = self._ask("delete_object", Key=self._probe.key).get("VersionId")
@@ -235,15 +251,21 @@ class _WriteChecks:
         answer = self._ask("list_object_versions", Prefix=key)
         return [str(one["VersionId"]) for one in answer.get("Versions", []) if one["Key"] == key]
 
-    def _kms(self, write: Check) -> Check:
-        key = self._connection.settings.kms_key
-        if not key:
-            return Check("kms", None, "no KMS key is set", None)
+    def _encryption(self, write: Check) -> Check:
+        if reason := _no_option(self._connection):
+            return Check("encryption", None, reason, None)
+        if self._unencrypted is not None:
+            return Check("encryption", allowed=False, detail=self._unencrypted.message, ms=write.ms)
         if not write.allowed:
-            return Check("kms", write.allowed, write.detail, write.ms)
-        if not self._encryption.startswith("aws:kms"):
-            return Check("kms", allowed=False, detail="the server did not say that it used the key", ms=write.ms)
-        return Check("kms", allowed=True, detail=f"the write was encrypted with {key}", ms=write.ms)
+            return Check("encryption", write.allowed, write.detail, write.ms)
+        settings = self._connection.settings
+        key = settings.kms_key or "the customer's key"
+        detail = f"{settings.encryption}: the server says that the write was encrypted with {key}"
+        return Check("encryption", allowed=True, detail=detail, ms=write.ms)
+
+
+def _no_option(connection: Connection) -> str:
+    return "" if connection.settings.encrypts else "no encryption is asked for"
 
 
 def _untried(action: str) -> Check:

@@ -1,4 +1,4 @@
-"""What every client of a connection does before a request leaves: refuse, pay, encrypt.
+"""What every client of a connection does before a request leaves: refuse, pay, encrypt; and when it was answered.
 
 Events complete the parameters and refuse with the operation's name. What counts is looked at again where a request is
 signed and where it is sent: there its method and its host are what they will be, whichever hooks a client was given.
@@ -17,6 +17,7 @@ from botocore import UNSIGNED
 from botocore.endpoint import Endpoint
 from botocore.signers import RequestSigner
 
+from s3conn_magic.connections import encryption
 from s3conn_magic.connections.credentials import HandedCredentials
 from s3conn_magic.connections.read_only import S3, Sent, refusal, request_writes, writes
 from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
@@ -38,7 +39,6 @@ _PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how 
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
 # It names the encryption of an object that it does not store.
 _NOT_STORED = {"WriteGetObjectResponse"}
-_ENCRYPTION_FIELD = "x-amz-server-side-encryption"
 
 
 def no_link(name: str) -> CredentialsError:
@@ -85,7 +85,9 @@ class Guards:
         # The guards come first: of the handlers that choose a signer, the first with an answer counts.
         events.register_first("provide-client-params", self.before)
         events.register_first("choose-signer.s3", self.choose_signer)
+        events.register_last("before-call.s3", self.sent)
         events.register_first("after-call.s3.CreateMultipartUpload", self.begun)
+        events.register_last("after-call.s3", encryption.check_answer)
         events.register_first("before-call.s3-control", self.at_one_host)
         events.register_last("creating-client-class", self.without_crt)
         # Boto3 puts its methods in first.
@@ -184,12 +186,21 @@ class Guards:
         if context.get("encrypted_by_caller") and (upload := parsed.get("UploadId")):
             self._encrypted_by_caller.add(upload)
 
+    def sent(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        """Note what the answer must tell of the encryption."""
+        kms_key = self._settings().kms_key
+        if model.name == "CompleteMultipartUpload" and kms_key and not context.get("encrypted_by_caller"):
+            encryption.expect_of_the_end(context, kms_key)
+        else:
+            encryption.note_asked(params, model, context)
+
     def choose_signer(self, **_: Any) -> Any:
         """Sign nothing where the connection is anonymous."""
         return UNSIGNED if self._settings().anonymous else None
 
-    def wrap(self, class_attributes: dict[str, Any], **_: Any) -> None:
-        """Put the methods in that pass the events by."""
+    def wrap(self, class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
+        """Put the methods in that pass the events by, and what undoes a write that an event refused."""
+        base_classes.insert(0, encryption.undoing(self._name))
         for method in _TRANSFERS:
             class_attributes[method] = _by_this_client(class_attributes[method])
         class_attributes["generate_presigned_post"] = self._encrypting(class_attributes["generate_presigned_post"])
@@ -212,8 +223,8 @@ class Guards:
             now, fields = self._settings(), dict(call.arguments.get("Fields") or {})
             if now.customer_key:
                 raise no_link(self._name())
-            if now.kms_key and not any(name.lower().startswith(_ENCRYPTION_FIELD) for name in fields):
-                ours = {_ENCRYPTION_FIELD: "aws:kms", f"{_ENCRYPTION_FIELD}-aws-kms-key-id": now.kms_key}
+            if now.kms_key and not any(name.lower().startswith(encryption.FIELD) for name in fields):
+                ours = {encryption.FIELD: "aws:kms", f"{encryption.FIELD}-aws-kms-key-id": now.kms_key}
                 conditions = [*(call.arguments.get("Conditions") or []), *({name: ours[name]} for name in ours)]
                 call.arguments.update(Fields=fields | ours, Conditions=conditions)
             return presigned_post(*call.args, **call.kwargs)

@@ -144,6 +144,11 @@ class Settings:
         return f"role, assumed by {base}" if self.role else base
 
     @property
+    def encrypts(self) -> bool:
+        """Whether the options ask for an encryption of what is written."""
+        return bool(self.kms_key or self.customer_key)
+
+    @property
     def encryption(self) -> str:
-        """How writes are encrypted, in words."""
+        """The encryption that every write asks for, in words."""
         return "SSE-KMS" if self.kms_key else "SSE-C" if self.customer_key else "bucket default"

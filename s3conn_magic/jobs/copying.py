@@ -19,6 +19,7 @@ from s3conn_magic.jobs.ledger import Ledger
 from s3conn_magic.jobs.loading import HOPELESS, Loader
 from s3conn_magic.jobs.selection import candidates
 from s3conn_magic.jobs.tables import Table
+from s3conn_magic.language.render import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import writing
@@ -38,6 +39,7 @@ _AHEAD = 16
 # DuckDB's arguments of read_csv are not those of a job.
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
+_REPLACED = "it was replaced after it was loaded: what is there now was not deleted"
 
 
 def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
@@ -59,6 +61,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
 class _Copying:
     def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
+        self._deletion: writing.ExactDeletion | None = None
         self._began = time.monotonic()
         self._unreached = self._size = 0
         self._passed: list[int] = []
@@ -87,11 +90,17 @@ class _Copying:
         reading = self._engine.filesystem.scope
         loader = Loader(self._run.job, database, reading, self._run.job.plan.table, ledger)
         todo = [one for one in found if not _same(loaded.get(one.location.key), one)]
+        left = [one for one in found if _same(loaded.get(one.location.key), one)]
         self._size = sum(one.size for one in todo)
         with closing(self._parsed(loader, todo)) as parsed:
             for one, rows in zip(todo, parsed, strict=True):
                 self._one(loader, one, rows, replace=one.location.key in loaded)
                 self._passed.append(one.size)
+        # A run that ended before it could delete them, or was refused, has left them.
+        for one in left:
+            loader.reading.check()
+            self._delete(one)
+        self._say_how_deleted()
 
     def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
         """What was read elsewhere of each object; None for what is read here."""
@@ -137,18 +146,36 @@ class _Copying:
         self._outcome.rows += rows
         self._outcome.bytes += one.size
         self._run.job.resolve(one.location.uri)
-        if self._run.job.option("DELETE_FILES_AFTER_LOAD"):
-            self._delete(one)
+        self._delete(one)
 
     def _delete(self, one: Candidate) -> None:
-        """Delete an object that is loaded, on the condition that it still is what was loaded."""
-        connection, where = self._run.job.connection, one.location
+        """Delete an object that is loaded, where the job does so, and if it still is what was loaded."""
+        job = self._run.job
+        if not job.option("DELETE_FILES_AFTER_LOAD"):
+            return
+        if self._deletion is None:
+            self._deletion = writing.ExactDeletion(job.connection, one.location.bucket)
         try:
-            for done in writing.delete(connection, where.bucket, [where.key], cancelled=lambda: False):
-                for code in done.failures.values():
-                    self._failed(one, S3ConnError(f"it was loaded, and not deleted ({code})"))
+            left = self._why_left(one, self._deletion)
         except S3ConnError as error:
-            self._failed(one, error)
+            left = error
+        if left is not None:
+            self._failed(one, left)
+        else:
+            job.resolve(one.location.uri)
+
+    def _why_left(self, one: Candidate, deletion: writing.ExactDeletion) -> S3ConnError | None:
+        """Delete it, or say why it stays."""
+        if not one.etag:
+            return S3ConnError("it was loaded, and not deleted: the server gives no ETag to tell it by")
+        if deletion.delete(one.location.key, one.etag) == "changed":
+            return S3ConnError(_REPLACED, hint=f"RUN JOB {name_text(self._run.job.name)}; loads it.")
+        return None
+
+    def _say_how_deleted(self) -> None:
+        if self._deletion and (lacking := self._deletion.lacking):
+            said = f"{lacking[0].upper()}{lacking[1:]}: each object was compared with what was loaded just before it."
+            self._outcome.notes.append(said)
 
     def _failed(self, one: Candidate, error: S3ConnError) -> None:
         said = _ADVICE.sub("", error.message)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
-from s3conn_magic.jobs.output import OWNER, Format, Names, OutputFileSystem, Sink, abort_leftovers, is_there
+from s3conn_magic.jobs.output import OWNER, Format, Names, OutputFileSystem, Sink, abort_leftovers, own_etag
 from s3conn_magic.listing import Progress
 from s3conn_magic.objects import writing
 from s3conn_magic.objects.writing import Upload
@@ -59,8 +59,8 @@ class _Inserting:
             self._outcome.notes.append("There is nothing between START_FROM and END_AT that is not written.")
             return
         where = self._names.of(self._run.began, window)
-        there = is_there(self._connection, where, self._job.name)
-        sink = self._sink(where, overwrite=there)
+        there = own_etag(self._connection, where, self._job.name)
+        sink = self._sink(where, replaces=there)
         try:
             rows = self._write(sink, window)
             if window and not rows:
@@ -71,7 +71,7 @@ class _Inserting:
             with suppress(S3ConnError):
                 sink.abort()
             raise
-        self._outcome.replaced += there
+        self._outcome.replaced += there is not None
         self._outcome.window = window
 
     def _clear_up(self) -> None:
@@ -103,14 +103,14 @@ class _Inserting:
             return start
         return self._job.created_at if start == "NOW" else _EPOCH
 
-    def _sink(self, where: Location, *, overwrite: bool) -> Sink:
+    def _sink(self, where: Location, *, replaces: str | None) -> Sink:
         metadata = {OWNER: quote(self._job.name)}
         upload = Upload(
             self._connection,
             where,
             None,
             content_type=self._format.media,
-            overwrite=overwrite,
+            replaces=replaces,
             metadata=metadata,
         )
         return Sink(upload, self._wrote)
@@ -142,24 +142,23 @@ class _Inserting:
         return rows[0]
 
     def _finish(self, sink: Sink, where: Location, rows: int) -> None:
-        sink.finish()
+        if said := sink.finish():
+            self._outcome.notes.append(said)
         self._outcome.objects, self._outcome.rows, self._outcome.written = 1, rows, where.uri
         try:
-            sink.verify(self._connection, where)
+            sink.verify(self._connection, where, self._job.name)
         except AccessDeniedError as error:
             self._outcome.notes.append(f"It could not be read back to compare it: {error.action} is missing.")
         except EndpointError as error:
-            self._remove(where, error)
+            self._remove(sink, where, error)
             self._outcome.objects, self._outcome.rows, self._outcome.written = 0, 0, ""
             raise
 
-    def _remove(self, where: Location, error: EndpointError) -> None:
+    def _remove(self, sink: Sink, where: Location, error: EndpointError) -> None:
         try:
-            list(writing.delete(self._connection, where.bucket, [where.key], cancelled=lambda: False))
+            error.notes += (sink.remove(self._connection, where),)
         except S3ConnError as failure:
             error.notes += (f"It could not be deleted: {failure.message}.",)
-        else:
-            error.notes += ("It was deleted.",)
 
 
 @contextmanager

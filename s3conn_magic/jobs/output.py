@@ -18,7 +18,7 @@ from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.asking import ask, head_answer
 from s3conn_magic.objects.ranged import Pinned, etag_of
-from s3conn_magic.objects.writing import PART, Upload
+from s3conn_magic.objects.writing import PART, ExactDeletion, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,8 +150,8 @@ def abort_leftovers(names: Names) -> int:
         after = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
 
-def is_there(connection: Connection, location: Location, job: str) -> bool:
-    """Whether the object of a job is there.
+def own_etag(connection: Connection, location: Location, job: str) -> str | None:
+    """The etag of the object of a job, where it is there.
 
     Raises:
         JobFailedError: something else is there, which is not to be replaced.
@@ -159,9 +159,9 @@ def is_there(connection: Connection, location: Location, job: str) -> bool:
     try:
         answer = head_answer(connection, location, None)
     except (ObjectNotFoundError, AccessDeniedError):  # what it may not see, the upload does not replace either
-        return False
+        return None
     if _owner(answer) == quote(job):
-        return True
+        return etag_of(answer)
     hint = "Nothing was replaced. Choose another LOCATION, or another name for the job."
     raise JobFailedError(f"an object that the job did not write is at {visible(location.uri)}", hint=hint)
 
@@ -185,6 +185,7 @@ class Sink(io.RawIOBase):
         super().__init__()
         self._upload, self._wrote = upload, wrote
         self._digest = hashlib.sha256()
+        self._etag = ""
         self.failed: Callable[[S3ConnError], None] = lambda _: None
         self.size = 0
 
@@ -217,22 +218,41 @@ class Sink(io.RawIOBase):
     def close(self) -> None:
         """Nothing: DuckDB closes a file that it could not finish, too."""
 
-    def finish(self) -> None:
-        """Make the object."""
+    def finish(self) -> str:
+        """Make the object; gives what to say of it, or an empty text."""
         self._upload.finish()
+        if not self._upload.lacking:
+            return ""
+        return f"The server refuses conditions of writes ({self._upload.lacking}): there was a look before it instead."
 
     def abort(self) -> None:
         """Leave nothing."""
         self._upload.abort()
 
-    def verify(self, connection: Connection, location: Location) -> None:
+    def remove(self, connection: Connection, location: Location) -> str:
+        """Delete the object again, and no other that has taken its place; gives what came of it, a sentence.
+
+        Raises:
+            S3ConnError: the server refused.
+        """
+        deletion = ExactDeletion(connection, location.bucket)
+        removed = deletion.delete(location.key, self._etag, self._upload.version)
+        if removed == "changed":
+            return "What is there now is somebody else's, and stays."
+        return "It was deleted." if removed == "deleted" else "It is gone."
+
+    def verify(self, connection: Connection, location: Location, job: str) -> None:
         """Read the object back and compare every byte.
 
         Raises:
             EndpointError: it is not what was written.
         """
         answer = head_answer(connection, location, None)
+        if _owner(answer) != quote(job):
+            raise EndpointError(f"{visible(location.uri)} was replaced by somebody else since it was written")
+        # Not that of the answer to the upload: rclone has another one for the parts than for the object.
         size, etag = int(answer["ContentLength"]), etag_of(answer)
+        self._etag = etag
         if size == self.size:
             pinned, digest = Pinned(connection, location, size, etag), hashlib.sha256()
             for start in range(0, size, PART):

@@ -132,7 +132,7 @@ OPTIONS: tuple[Option, ...] = (
         "ENCRYPTION_KMS_KEY",
         values.kms_key,
         takes="the ARN, id or alias of a KMS key",
-        help="Encrypt every object written with this KMS key (SSE-KMS).",
+        help="Encrypt every object written with this KMS key (SSE-KMS); what the server does not confirm is undone.",
         default="the bucket's default encryption",
         example="'arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'",
         origin=_UPSOLVER,
@@ -142,7 +142,8 @@ OPTIONS: tuple[Option, ...] = (
         "ENCRYPTION_CUSTOMER_MANAGED_KEY",
         values.customer_key,
         takes="the Base64 text of a 256-bit key",
-        help="Encrypt every object written, and decrypt every object read, with this key of yours (SSE-C).",
+        help="Encrypt every object written, and decrypt every object read, with this key of yours (SSE-C); a write that"
+        " the server does not confirm is undone.",
         default="the bucket's default encryption",
         example="KEYRING 's3' 'customer-key'",
         origin=_UPSOLVER,

@@ -89,7 +89,11 @@ STATEMENTS: tuple[Reference, ...] = (
             Column("region", "string", "REGION, or missing where it is found per bucket"),
             Column("endpoint", "string", "ENDPOINT, or missing for AWS"),
             Column("read_only", "boolean", "READ_ONLY"),
-            Column("encryption", "string", "how writes are encrypted"),
+            Column(
+                "encryption",
+                "string",
+                "what every write asks for; TEST CONNECTION WITH WRITE shows whether the server does it",
+            ),
             Column("display_filters", "list", "PATH_DISPLAY_FILTERS"),
             Column("comment", "string", "COMMENT"),
             Column("created_at", "timestamp", "UTC"),
@@ -121,7 +125,7 @@ STATEMENTS: tuple[Reference, ...] = (
         "Try what the connection may do; writes only WITH WRITE, never when it is READ_ONLY, and cleans up.",
         "TEST CONNECTION lake LOCATION 's3://bucket/folder/';",
         (
-            Column("action", "string", "identity, list buckets, list, read, write, delete, kms"),
+            Column("action", "string", "identity, list buckets, list, read, write, delete, encryption"),
             Column("allowed", "boolean", "missing when it was not tried"),
             Column("detail", "string", "what was found, or the IAM action that is missing"),
             Column("ms", "integer", "milliseconds it took"),

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_plus
 
+from s3conn_magic.connections.encryption import METHODS
 from s3conn_magic.errors import AccessDeniedError, EndpointError
 from s3conn_magic.objects.asking import ask, head_answer, named
 
@@ -22,7 +23,6 @@ _Found = TypeVar("_Found")
 _VERSIONS = 100
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ARCHIVE_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
-_ENCRYPTIONS = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
 _CHECKSUMS = {f"Checksum{name}" for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")}
 _RESTORE = re.compile(r'\s*ongoing-request="(true|false)"(?:\s*,\s*expiry-date="([^"]*)")?')
 
@@ -151,7 +151,7 @@ def _encryption(answer: Mapping[str, Any]) -> str:
     if answer.get("SSECustomerAlgorithm"):
         return "SSE-C"
     method = str(answer.get("ServerSideEncryption") or "")
-    return f"{_ENCRYPTIONS.get(method, method)} {answer.get('SSEKMSKeyId') or ''}".strip() or "none"
+    return f"{METHODS.get(method, method)} {answer.get('SSEKMSKeyId') or ''}".strip() or "none"
 
 
 def _restore(found: re.Match[str] | None) -> str | None:

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.connections.conditions import Place, Removal, etag_at, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.read_only import refusal
-from s3conn_magic.errors import AccessDeniedError, EndpointError, ObjectNotFoundError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
-from s3conn_magic.objects.description import head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from s3conn_magic.connections.conditions import Removed
     from s3conn_magic.connections.connection import Connection
 
 PART = 8 * 1024 * 1024
@@ -45,20 +46,43 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
         raise refusal(connection.name, what)
 
 
+def exists(connection: Connection, location: Location) -> bool | None:
+    """Whether an object is there; None where the identity may not know.
+
+    Raises:
+        S3ConnError: the bucket cannot be reached.
+    """
+    client = connection.internal_client(location.bucket)
+    try:
+        return translated(partial(etag_at, client, *_named(location)), resource=location.arn) is not None
+    except AccessDeniedError:
+        return None
+
+
+def _named(location: Location) -> tuple[str, str]:
+    return location.bucket, location.key
+
+
 class Upload:
     """An object that is written in pieces and is there whole at the end, or not at all.
 
     Up to `PART` bytes go by one request, more by a multipart upload, which is aborted when anything fails, and when the
-    process ends in an orderly way.
+    process ends in an orderly way. What replaces an object under a connection that encrypts is always a multipart
+    upload: by its beginning the server says whether it encrypts, and the object is there until its end.
 
     Args:
         connection: the connection to write through.
         location: bucket and key.
         size: bytes that will come; None where that is not known, for at most 5 TiB.
         content_type: kept with the object; empty for the server's default.
-        overwrite: whether an object that is there may be replaced.
+        overwrite: whether any object that is there may be replaced.
         replaces: etag of the one object that may be replaced.
         metadata: kept with the object; ASCII.
+
+    Attributes:
+        version: id of the version that was made, where the server told it.
+        lacking: the code by which the server refused the condition that nothing else be replaced. It was made after a
+            look then; otherwise empty.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
@@ -86,8 +110,10 @@ class Upload:
         self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         if metadata:
             self._about["Metadata"] = dict(metadata)
-        seen = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": f'"{replaces}"'}
-        self._condition = {} if overwrite else seen
+        self._overwrites = overwrite
+        self._place = Place(self._client, location.bucket, location.key, replaces)
+        self._encrypts = connection.settings.encrypts
+        self.version = self.lacking = ""
         self._size, self._taken = size, 0
         self._waiting = bytearray()
         self._id = ""
@@ -121,34 +147,32 @@ class Upload:
         if self._size is not None and self._taken != self._size:
             self.abort()
             raise EndpointError(f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written")
-        if not self._id and len(self._waiting) <= PART:
-            self._put(self._client.put_object, Body=bytes(self._waiting), **self._about)
+        if not self._id and len(self._waiting) <= PART and not self._could_lose_another():
+            answer = self._make(self._client.put_object, Body=bytes(self._waiting), **self._about)
         else:
-            if self._waiting:
+            if self._waiting or not self._parts:
                 self._send(len(self._waiting))
             parts = {"Parts": self._parts}
-            self._put(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
+            answer = self._make(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
+        self.version = str(answer.get("VersionId", ""))
         self._id = ""
         atexit.unregister(self._leave)
         self._waiting.clear()
 
-    def _put(self, operation: Callable[..., Any], **parameters: Any) -> None:
-        """Make the object, if what is there now is what may be replaced: servers that know no condition ignore it."""
-        if self._condition:
-            self._look()
-        self._call(operation, **parameters, **self._condition)
+    def _could_lose_another(self) -> bool:
+        """Whether the object would take the place of another before the server has said how it encrypts."""
+        replaces = self._overwrites or self._place.replaces is not None
+        look = partial(etag_at, self._client, self._place.bucket, self._place.key)
+        try:
+            return self._encrypts and replaces and translated(look, resource=self._arn) is not None
+        except S3ConnError:  # it may not look, or what is there has another key
+            return True
 
-    def _look(self) -> None:
-        there: str | None = None
-        with suppress(ObjectNotFoundError):
-            try:
-                there = head(self._connection, self._location).etag
-            except AccessDeniedError:
-                return  # the condition alone decides
-        if there != self._replaces:
-            failure = _already_there()
-            self._abort_quietly(failure)
-            raise failure
+    def _make(self, operation: Callable[..., Any], **parameters: Any) -> Any:
+        if self._overwrites:
+            return self._call(operation, **self._named, **parameters)
+        answer, self.lacking = self._call(self._place.write, operation, **parameters)
+        return answer
 
     def _leave(self) -> None:
         """Abort when the kernel ends in an orderly way."""
@@ -165,25 +189,39 @@ class Upload:
         begun, self._id = self._id, ""
         atexit.unregister(self._leave)
         if begun:
-            translated(partial(self._client.abort_multipart_upload, UploadId=begun, **self._named), resource=self._arn)
+            translated(partial(self._abort, begun), resource=self._arn)
+
+    def _abort(self, begun: str) -> None:
+        # One that the server does not know is gone already.
+        with suppress(self._client.exceptions.NoSuchUpload):
+            self._client.abort_multipart_upload(UploadId=begun, **self._named)
 
     def _send(self, size: int) -> None:
         if not self._id:
-            self._id = self._call(self._client.create_multipart_upload, **self._about)["UploadId"]
+            self._id = self._call(self._client.create_multipart_upload, **self._named, **self._about)["UploadId"]
             atexit.register(self._leave)
         number, body = len(self._parts) + 1, bytes(self._waiting[:size])
         del self._waiting[:size]
-        answer = self._call(self._client.upload_part, UploadId=self._id, PartNumber=number, Body=body)
+        part = {"UploadId": self._id, "PartNumber": number, "Body": body}
+        answer = self._call(self._client.upload_part, **self._named, **part)
         checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
 
-    def _call(self, operation: Callable[..., Any], **parameters: Any) -> Any:
+    def _call(self, *operation: Any, **parameters: Any) -> Any:
         try:
-            return translated(partial(operation, **self._named, **parameters), resource=self._arn)
+            return translated(partial(self._unless_unmet, *operation, **parameters), resource=self._arn)
         except S3ConnError as error:
-            failure = _already_there() if any(code in error.message for code in _BROKEN) else error
+            failure = error
         self._abort_quietly(failure)
         raise failure
+
+    def _unless_unmet(self, operation: Callable[..., Any], *given: Any, **parameters: Any) -> Any:
+        try:
+            return operation(*given, **parameters)
+        except self._client.exceptions.ClientError as error:
+            if not is_unmet(error):
+                raise
+        raise _already_there()
 
     def _abort_quietly(self, failure: S3ConnError) -> None:
         try:
@@ -193,7 +231,8 @@ class Upload:
 
 
 def _already_there() -> EndpointError:
-    return EndpointError("an object of this name was written meanwhile: nothing was replaced", hint="Upload it again.")
+    said = "an object of this name was written meanwhile: nothing was replaced"
+    return EndpointError(said, hint="Look at what is there, and write it again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +337,33 @@ def delete(
         if cancelled():
             return
         yield translated(step, resource=Location(bucket).arn)
+
+
+class ExactDeletion:
+    """Deletes objects of a bucket that still are what was seen of them; see `Removal`.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+    """
+
+    def __init__(self, connection: Connection, bucket: str) -> None:
+        refuse_if_read_only(connection, "a deletion")
+        self._bucket = bucket
+        self._removal = Removal(connection.internal_client(bucket))
+
+    @property
+    def lacking(self) -> str:
+        """Why each object is looked at before it is deleted; empty where the server keeps the condition."""
+        return self._removal.lacking
+
+    def delete(self, key: str, etag: str, version: str = "") -> Removed:
+        """Delete an object, or the version of it that is named.
+
+        Raises:
+            S3ConnError: the server refused; the object is there.
+        """
+        step = partial(self._removal.remove, self._bucket, key, etag, version)
+        return translated(step, resource=Location(self._bucket, key).arn)
 
 
 def _delete_batch(client: Any, bucket: str, keys: Sequence[str]) -> Deleted:

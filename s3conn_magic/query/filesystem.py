@@ -101,7 +101,8 @@ class ConnectionFileSystem(ChangingFileSystem):
             return self._readable(found)
         if mode not in {"wb", "xb"}:
             raise ValueError("an object of S3 is read, or written whole: the modes are rb, wb and xb")
-        return self._writable(found, overwrite=mode == "wb", autocommit=bool(options.get("autocommit", True)))
+        overwrite = mode == "wb" and not options.get("exclusive")
+        return self._writable(found, overwrite=overwrite, autocommit=bool(options.get("autocommit", True)))
 
     def _readable(self, path: Path) -> ReadableFile:
         reading = self._scope or Reading()

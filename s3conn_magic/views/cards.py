@@ -86,8 +86,8 @@ def connection_card(connection: Connection, did: str) -> Card:
         ("read-only", "yes: writes and deletes are refused" if settings.read_only else None),
         (
             "encryption",
-            f"{settings.encryption} {settings.kms_key or ''}".strip()
-            if settings.encryption != "bucket default"
+            f"{settings.encryption} {settings.kms_key or ''}".strip() + ", asked for on every write"
+            if settings.encrypts
             else None,
         ),
         ("comment", settings.comment),

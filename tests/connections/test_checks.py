@@ -8,12 +8,14 @@ import threading
 
 import pytest
 from boto_clients import client
-from recording import Reply, passing_to, recording
+from recording import Reply, error, passing_to, recording
 from statements import Statements, create
+from vaults import answering
 
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
 
-ACTIONS = ["identity", "list buckets", "list", "read", "write", "delete", "kms"]
+ACTIONS = ["identity", "list buckets", "list", "read", "write", "delete", "encryption"]
+KEY = base64.b64encode(bytes(range(32))).decode()
 KINDS = ("Versions", "DeleteMarkers")
 
 
@@ -56,7 +58,7 @@ def test_everything_that_is_allowed(lake, wire, s3):
     assert {action: one for action, (one, _) in found.items()} == {
         **dict.fromkeys(ACTIONS, True),
         "read": None,
-        "kms": None,
+        "encryption": None,
     }
     assert found["identity"][1] == "arn:aws:iam::123456789012:user/admin"
     assert found["list buckets"][1] == "6 buckets"
@@ -242,16 +244,42 @@ def test_a_kms_key_is_tried_by_the_write(wire, sandbox):
     found = rows(run(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE"))
     [put] = [one for one in wire.requests if one.method == "PUT"]
     assert put.headers["x-amz-server-side-encryption-aws-kms-key-id"] == "alias/lake"
-    assert found["kms"] == (True, "the write was encrypted with alias/lake")
+    said = "SSE-KMS: the server says that the write was encrypted with alias/lake"
+    assert found["encryption"] == (True, said)
 
 
-def test_a_server_that_ignores_the_kms_key_is_said(rclone_server):
-    """Where the answer to the write does not tell of the key, the frame does not say that it was used."""
+@pytest.mark.parametrize("option", [{"ENCRYPTION_KMS_KEY": "alias/lake"}, {"ENCRYPTION_CUSTOMER_MANAGED_KEY": KEY}])
+def test_a_server_that_does_not_encrypt_is_said(rclone_server, option):
+    """The write is allowed, the encryption is not done, and nothing is left; without WITH WRITE it is not tried."""
     run = Statements()
-    run(create("disk", keys=rclone_server.keys, ENDPOINT=rclone_server.endpoint, ENCRYPTION_KMS_KEY="alias/lake"))
+    run(create("disk", keys=rclone_server.keys, ENDPOINT=rclone_server.endpoint, **option))
+    tried = rows(run("TEST CONNECTION disk LOCATION 's3://acme-empty/'"))
+    assert tried["encryption"] == (None, "tried only WITH WRITE")
     found = rows(run("TEST CONNECTION disk LOCATION 's3://acme-empty/' WITH WRITE"))
-    assert found["write"][0] is True
-    assert found["kms"] == (False, "the server did not say that it used the key")
+    assert (found["write"][0], found["delete"][0], found["encryption"][0]) == (True, True, False)
+    assert "tells of no encryption" in found["encryption"][1]
+    assert list((rclone_server.root / "acme-empty").iterdir()) == []
+
+
+def test_an_unencrypted_write_leaves_no_version(wire, sandbox, s3):
+    """In a bucket with versions neither the version that was not encrypted nor a marker is left."""
+    wire.answer = answering(passing_to(sandbox.endpoint), "ignores")
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=wire.endpoint, VALIDATE=False, ENCRYPTION_KMS_KEY="alias/lake"))
+    found = rows(run(f"TEST CONNECTION lake LOCATION 's3://{ARCHIVE}/plain/' WITH WRITE"))
+    assert (found["delete"][0], found["encryption"][0]) == (True, False)
+    answer = s3.list_object_versions(Bucket=ARCHIVE, Prefix="plain/")
+    assert not any(answer.get(one) for one in KINDS)
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "InvalidArgument"])
+def test_a_server_without_conditions_is_written_to_all_the_same(wire, lake, sandbox, code):
+    """Where If-None-Match is refused, the object of a new name is written without it, and deleted."""
+    ask = passing_to(sandbox.endpoint)
+    wire.answer = lambda one: error(400, code) if "if-none-match" in one.headers else ask(one)
+    found = rows(lake(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE"))
+    assert (found["write"][0], found["delete"][0]) == (True, True)
+    assert [method for method, _ in written(wire)] == ["PUT", "PUT", "DELETE"]
 
 
 def test_a_kms_key_that_may_not_be_used_is_named(wire, sandbox):
@@ -264,7 +292,7 @@ def test_a_kms_key_that_may_not_be_used_is_named(wire, sandbox):
     options = {"ENDPOINT": wire.endpoint, "ENCRYPTION_KMS_KEY": "alias/lake", "VALIDATE": False}
     run(create("lake", keys=sandbox.admin, **options))
     found = rows(run(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE"))
-    for action in ("write", "kms"):
+    for action in ("write", "encryption"):
         assert found[action][0] is False
         assert "kms:GenerateDataKey is missing" in found[action][1]
         assert "hidden" not in found[action][1]

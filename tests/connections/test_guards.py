@@ -15,6 +15,7 @@ from botocore.model import OperationModel
 from recording import Reply, listing, recording
 from s3transfer.manager import TransferManager
 from statements import Statements, create
+from vaults import answering
 
 from s3conn_magic.connections.checks import run_checks
 from s3conn_magic.connections.read_only import writes
@@ -38,8 +39,12 @@ UPLOAD = Reply(200, {}, b"<InitiateMultipartUploadResult><UploadId>u</UploadId><
 
 @pytest.fixture
 def wire():
-    """A server that accepts everything."""
-    with recording(lambda one: UPLOAD if "uploads" in one.target else Reply(200, {"ETag": '"e"'})) as recorder:
+    """A server that accepts everything, and encrypts as it is asked to."""
+
+    def answer(one):
+        return UPLOAD if "uploads" in one.target else Reply(200, {"ETag": '"e"'})
+
+    with recording(answering(answer, "honours")) as recorder:
         yield recorder
 
 

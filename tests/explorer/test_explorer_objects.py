@@ -16,6 +16,7 @@ from boto_clients import client
 from page import Page
 from recording import error, passing_to, recording
 from statements import Statements, create
+from vaults import answering
 
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
 from s3conn_magic.locations import Location
@@ -34,8 +35,8 @@ KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-123456
 
 @pytest.fixture
 def recorder(sandbox):
-    """What stands before the sandbox and keeps every request."""
-    with recording(passing_to(sandbox.endpoint)) as server:
+    """What stands before the sandbox, keeps every request, and tells of SSE-C, of which moto does not."""
+    with recording(answering(passing_to(sandbox.endpoint), "honours")) as server:
         yield server
 
 

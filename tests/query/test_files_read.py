@@ -370,3 +370,99 @@ def test_other_libraries_read_through_it(run):
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "ü"]})
     frame.to_parquet(f"s3://{EMPTY}/f.parquet", filesystem=files)
     assert pd.read_parquet(f"s3://{EMPTY}/f.parquet", filesystem=files).equals(frame)
+
+
+# What comes between
+
+
+@pytest.fixture
+def racing(sandbox, upstream):
+    """Files of the sandbox, and a dictionary of what to do when a copy or a read was answered."""
+    between, ask = {}, passing_to(sandbox.endpoint)
+
+    def answer(request):
+        reply = ask(request)
+        if request.method in between and "/new" not in request.path.partition("?")[0]:
+            between.pop(request.method)()
+        elif request.method == "PUT" and "copy" in between:
+            between.pop("copy")()
+        return reply
+
+    with recording(answer) as recorder:
+        run = Statements()
+        run(create("lake", keys=sandbox.admin, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        yield files_of(run), between, upstream
+
+
+def test_what_is_moved_is_deleted_as_it_was_copied(racing):
+    """An object that is replaced while it is moved stays; the copy is of the former one, and the error says it."""
+    files, between, upstream = racing
+    for key in ("d/a", "d/b"):
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"one")
+    between["copy"] = lambda: upstream.put_object(Bucket=EMPTY, Key="d/a", Body=b"two")
+    with pytest.raises(S3ConnError, match="d/a was replaced while it was moved"):
+        files.mv(f"{EMPTY}/d", f"{EMPTY}/new", recursive=True)
+    found = {key: upstream.get_object(Bucket=EMPTY, Key=key)["Body"].read() for key in ("d/a", "new/a", "new/b")}
+    assert found == {"d/a": b"two", "new/a": b"one", "new/b": b"one"}
+    assert files.find(f"{EMPTY}/d") == [f"{EMPTY}/d/a"]
+
+
+def test_a_folder_and_an_object_are_moved(racing):
+    """Every name for it moves: the objects are at the new place, and none is at the old one."""
+    files, _, upstream = racing
+    upstream.put_object(Bucket=EMPTY, Key="d/e/a", Body=b"one")
+    files.mv(f"{EMPTY}/d", f"{EMPTY}/f", recursive=True)
+    files.rename(f"{EMPTY}/f/e/a", f"{EMPTY}/g")
+    files.move(f"{EMPTY}/g", f"{EMPTY}/h")
+    assert files.find(EMPTY) == [f"{EMPTY}/h"]
+    assert files.cat_file(f"{EMPTY}/h") == b"one"
+
+
+def test_a_move_from_a_read_only_connection_sends_nothing(run):
+    """It could not delete what it has copied, so it copies nothing."""
+    files = files_of(run)
+    with pytest.raises(ReadOnlyConnectionError):
+        files.mv(f"safe@{LAKE}/README.txt", f"{EMPTY}/new")
+    assert files.find(EMPTY) == []
+
+
+@pytest.mark.parametrize("write", ["pipe_file", "put_file", "open"])
+def test_an_object_is_created_where_none_is(racing, tmp_path, write):
+    """By the mode `create`, or `xb`, an object that was written meanwhile is not replaced."""
+    files, _, upstream = racing
+    (tmp_path / "local").write_bytes(b"mine")
+    path = f"{EMPTY}/x"
+
+    def create_it():
+        if write == "pipe_file":
+            files.pipe_file(path, b"mine", mode="create")
+        elif write == "put_file":
+            files.put_file(str(tmp_path / "local"), path, mode="create")
+        else:
+            with files.open(path, "xb") as file:
+                file.write(b"mine")
+
+    create_it()
+    assert files.cat_file(path) == b"mine"
+    upstream.put_object(Bucket=EMPTY, Key="x", Body=b"theirs")
+    files.exists = lambda *_, **__: False  # another writer came after the look
+    with pytest.raises(S3ConnError, match="nothing was replaced"):
+        create_it()
+    assert files.cat_file(path) == b"theirs"
+
+
+def test_a_local_file_is_whole_or_stays_as_it_was(racing, tmp_path):
+    """An object that is replaced while it is downloaded leaves the local file as it was, and no other."""
+    files, between, upstream = racing
+    local = tmp_path / "sub" / "file"
+    upstream.put_object(Bucket=EMPTY, Key="large", Body=BODY)
+    files.get_file(f"{EMPTY}/large", str(local))
+    assert local.read_bytes() == BODY
+    between["GET"] = lambda: upstream.put_object(Bucket=EMPTY, Key="large", Body=BODY[:-1] + b"!")
+    with pytest.raises(S3ConnError, match="was changed while it was read"):
+        files.get(f"{EMPTY}/large", str(local))
+    assert local.read_bytes() == BODY
+    assert list(local.parent.iterdir()) == [local]
+    upstream.put_object(Bucket=EMPTY, Key="large", Body=b"short")
+    files.get(f"{EMPTY}/large", str(local))
+    assert local.read_bytes() == b"short"

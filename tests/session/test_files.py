@@ -253,3 +253,21 @@ def test_a_file_that_is_there_is_replaced_only_when_asked_to(session: Session, p
             session.run("CREATE S3 CONNECTION x AWS_PROFILE = 'p' VALIDATE = FALSE; SAVE OR REPLACE CONNECTIONS TO '.'")
         )
     assert [one.name for one in project.iterdir()] == ["kept.usql"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_a_file_that_came_meanwhile_is_not_replaced(session: Session, project: Path, monkeypatch, links: bool):
+    """Whether the file system has links or not, one of two that save takes the name, and its file is whole and 0600."""
+    path = project / "raced.usql"
+    if not links:
+        monkeypatch.setattr("pathlib.Path.hardlink_to", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    monkeypatch.setattr("pathlib.Path.exists", lambda _: False)  # what came after a look
+    list(session.run("SAVE CONNECTIONS TO 'raced.usql'"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text(encoding="utf-8")
+    assert "CREATE S3 CONNECTION written" in text
+    path.write_text("theirs", encoding="utf-8")
+    with pytest.raises(S3ConnError, match="there already"):
+        list(session.run("SAVE CONNECTIONS TO 'raced.usql'"))
+    assert path.read_text(encoding="utf-8") == "theirs"
+    assert [one.name for one in project.iterdir()] == ["raced.usql"]

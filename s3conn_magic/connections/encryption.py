@@ -1,0 +1,183 @@
+"""Whether a write was encrypted as it was asked for: by what the server's answer says of it.
+
+S3 repeats the encryption in the answer to every request that begins or makes an object. A server that does not know
+the headers passes them by, and keeps what everybody can read: such a write fails, and what it wrote is deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.connections.conditions import Removal, etag_at
+from s3conn_magic.connections.faults import translate
+from s3conn_magic.errors import EncryptionError
+from s3conn_magic.language.binding import quoted
+from s3conn_magic.language.render import name_text
+from s3conn_magic.locations import Location, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FIELD = "x-amz-server-side-encryption"
+"""The header of the algorithm; the others begin with it."""
+METHODS = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
+"""How the algorithms are called."""
+_PARTS = {"UploadPart", "UploadPartCopy"}
+_IN_CONTEXT = "s3conn_magic_encryption"
+_REFUSED = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """The encryption that a request asks for, or that an answer tells of.
+
+    Attributes:
+        algorithm: of a key that the server has: AES256, aws:kms, …
+        kms_key: a key's ARN, id or alias.
+        customer_algorithm: of a customer's key.
+        customer_key_md5: base64 of that key's MD5.
+    """
+
+    algorithm: str = ""
+    kms_key: str = ""
+    customer_algorithm: str = ""
+    customer_key_md5: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, Any]) -> Encryption:
+        """What headers say."""
+        given = {str(name).lower(): _text(value) for name, value in headers.items()}
+        names = ("", "-aws-kms-key-id", "-customer-algorithm", "-customer-key-md5")
+        return cls(*(given.get(f"{FIELD}{name}", "") for name in names))
+
+    def __bool__(self) -> bool:
+        return bool(self.algorithm or self.customer_algorithm)
+
+    def is_done_by(self, said: Encryption) -> bool:
+        """Whether an answer says that what this asks for was done."""
+        if self.customer_algorithm:
+            ours = (self.customer_algorithm, self.customer_key_md5)
+            return ours == (said.customer_algorithm, said.customer_key_md5)
+        return self.algorithm == said.algorithm and _may_be_same_key(self.kms_key, said.kms_key)
+
+    def __str__(self) -> str:
+        if self.customer_algorithm:
+            return f"SSE-C ({visible(self.customer_algorithm)})"
+        if not self.algorithm:
+            return "no encryption"
+        key = f" with the key {visible(self.kms_key)}" if self.kms_key else ""
+        return visible(METHODS.get(self.algorithm, self.algorithm)) + key
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _may_be_same_key(asked: str, said: str) -> bool:
+    """Whether two names may be of one KMS key: an alias tells nothing of the id, and a bare id nothing of the ARN."""
+    if not asked or not said or asked == said:
+        return True
+    if ("alias/" in asked) != ("alias/" in said):
+        return True
+    if asked.startswith("arn:") and said.startswith("arn:"):
+        return False
+    return _id_of(asked) == _id_of(said)
+
+
+def _id_of(key: str) -> str:
+    return key.rpartition("alias/")[2] if "alias/" in key else key.replace("/", ":").rpartition(":")[2]
+
+
+class _NotDone(Exception):  # noqa: N818 - what it becomes is an error
+    """An answer without the encryption that was asked for."""
+
+    def __init__(self, asked: Encryption, said: Encryption, answer: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.asked, self.said, self.answer = asked, said, answer
+
+
+def note_asked(params: Mapping[str, Any], model: Any, context: dict[str, Any]) -> None:
+    """Before a request leaves: keep what its headers ask for, whoever put them in."""
+    can_tell = model.output_shape.members.keys() & {"SSECustomerAlgorithm"} if model.output_shape else ()
+    if can_tell and model.http.get("method") not in {"GET", "HEAD"} and (asked := Encryption.of(params["headers"])):
+        context[_IN_CONTEXT] = asked
+
+
+def expect_of_the_end(context: dict[str, Any], kms_key: str) -> None:
+    """Before an upload is completed, which does not say the encryption again: the answer must name no other."""
+    context[_IN_CONTEXT] = Encryption(algorithm="aws:kms", kms_key=kms_key)
+
+
+def check_answer(http_response: Any, parsed: Mapping[str, Any], model: Any, context: Any, **_: Any) -> None:
+    """When the answer is there: refuse one that does not tell of what was asked for.
+
+    Raises:
+        _NotDone: it does not; see `wrap`.
+    """
+    asked = context.get(_IN_CONTEXT) if isinstance(context, dict) else None
+    if asked is None or http_response.status_code >= _REFUSED:
+        return
+    said = Encryption.of(http_response.headers)
+    if model.name == "CompleteMultipartUpload" and not said:
+        return
+    if not asked.is_done_by(said):
+        raise _NotDone(asked, said, parsed)
+
+
+def undoing(name: Callable[[], str]) -> type:
+    """A base class of a connection's clients that undoes what was written otherwise than it was asked for."""
+
+    class Undoing:
+        def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:
+            try:
+                return super()._make_api_call(operation_name, api_params)  # type: ignore[misc] # of botocore's class
+            except _NotDone as found:
+                refused = found
+            raise _undone(self, name(), operation_name, api_params, refused)
+
+    return Undoing
+
+
+def _undone(client: Any, name: str, operation: str, params: Mapping[str, Any], found: _NotDone) -> EncryptionError:
+    """Undo it, and say what was asked, what the answer was, and what is there now."""
+    where = Location(str(params.get("Bucket", "")), str(params.get("Key", "")))
+    asked, said = found.asked, found.said
+    answer = f"the answer tells of {said}"
+    if asked.customer_algorithm and said.customer_algorithm:
+        answer = "the answer does not tell of its key"
+    try:
+        notes = _undo(client, operation, params, found.answer)
+    except Exception as error:  # noqa: BLE001 - translated, and told beside the reason
+        notes = (
+            f"What was written could not be deleted, and is there: {translate(error, resource=where.arn).message}.",
+        )
+    if asked.customer_algorithm:
+        notes += ("The server was sent the customer's key, and may have kept it: use another one elsewhere.",)
+    location = quoted(visible(Location(where.bucket).uri))
+    return EncryptionError(
+        f"{visible(where.uri)} was not encrypted: {asked} was asked for through the connection {name}, and {answer}",
+        hint=f"TEST CONNECTION {name_text(name)} LOCATION {location} WITH WRITE; shows what the server does. Write"
+        " to a server that encrypts, or through a connection without this option.",
+        notes=notes,
+    )
+
+
+def _undo(client: Any, operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, ...]:
+    bucket, key = params["Bucket"], params["Key"]
+    if operation == "CreateMultipartUpload" or operation in _PARTS:
+        upload = answer.get("UploadId") or params.get("UploadId")
+        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+        sent = "Nothing was sent of it" if operation not in _PARTS else "Its parts were dropped"
+        return (f"{sent}, and nothing was written.",)
+    etag = str(answer.get("ETag") or answer.get("CopyObjectResult", {}).get("ETag") or "")
+    if not etag or operation == "CompleteMultipartUpload":  # some servers have another one for the parts
+        etag = etag_at(client, bucket, key) or ""
+    version = str(answer.get("VersionId") or "")
+    if Removal(client).remove(bucket, key, etag, version) == "changed":
+        return ("What is there now has another ETag than what was written, so it was not deleted: look at it.",)
+    if version and version != "null":
+        return ("The version that was written was deleted; those before it are there.",)
+    if params.get("IfNoneMatch"):
+        return ("What was written was deleted.",)
+    return ("What was written was deleted. An object that was there before is gone, for the bucket keeps no versions.",)
