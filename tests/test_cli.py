@@ -83,7 +83,7 @@ def test_lab_without_jupyterlab_names_the_extra(monkeypatch: pytest.MonkeyPatch,
     """`lab` where JupyterLab is not installed ends with status 1 and says what to install."""
     monkeypatch.setitem(sys.modules, "jupyterlab", None)
     assert main(["lab"]) == 1
-    assert "pip install 's3conn-magic[lab]'" in capsys.readouterr().err
+    assert "pip install jupyterlab matplotlib" in capsys.readouterr().err
 
 
 def _free_port() -> int:

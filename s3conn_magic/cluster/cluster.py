@@ -16,6 +16,7 @@ from s3conn_magic import __version__
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.access import Access, Accesses
 from s3conn_magic.errors import ClusterError, CredentialsError
+from s3conn_magic.extras import pip_install
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Cluster:
         if versions != {__version__}:
             raise ClusterError(
                 f"the workers of {visible(self.address)} do not have s3conn_magic {__version__}",
-                hint="Install the same version where the workers run: pip install 's3conn-magic[dask]'.",
+                hint=f"Install the same version where the workers run, and {pip_install('dask', here=False)} there.",
             )
 
     def slots(self) -> Slots:
@@ -132,7 +133,7 @@ def check_installed() -> None:
         ClusterError: `distributed` is not installed.
     """
     if find_spec("distributed") is None:
-        raise ClusterError("ENGINE = 'dask' needs the package distributed", hint="pip install 's3conn-magic[dask]'")
+        raise ClusterError("ENGINE = 'dask' needs the package distributed", hint=f"Install it: {pip_install('dask')}")
 
 
 def _connected(address: str) -> Client:

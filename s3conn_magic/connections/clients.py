@@ -65,7 +65,7 @@ class Clients:
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
         """
-        return translated(self._session)
+        return translated(self._session, connection=self._name())
 
     def _session(self) -> boto3.session.Session:
         live = live_session(self._settings, self._live)
@@ -82,13 +82,13 @@ class Clients:
         key = (service, region, tries, self._timeouts())
         with self._lock:
             if key not in self._made:
-                self._made[key] = translated(lambda: self._make(service, region, tries))
+                self._made[key] = translated(lambda: self._make(service, region, tries), connection=self._name())
             return self._made[key]
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """A client of its own, to hand out: what its owner does to it changes no other."""
         with self._lock:
-            client = translated(lambda: self._make(service, region, 5))
+            client = translated(lambda: self._make(service, region, 5), connection=self._name())
             self._handed_out.add(client)
             return client
 
