@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_HEADS, _MOST_BRACES = 16, 4
-_LONGEST, _DEEPEST = 4_096, 16
+_LONGEST, _DEEPEST, _MOST_WILDCARDS = 4_096, 16, 128
 _SPECIAL = re.compile(r"[*?\[{]")
 _PUNCTUATION = re.compile(r"[^\w]", re.ASCII)
 
@@ -50,6 +50,9 @@ class Glob:
         expression, rest = _alternatives(pattern, 0)
         if rest != len(pattern):
             raise ValueError("a } has no {")
+        # An automaton takes a step for each of them at every character.
+        if expression.count("[") + expression.count(".*") > _MOST_WILDCARDS:
+            raise ValueError(f"it has more than {_MOST_WILDCARDS} wildcards")
         return cls(pattern, _heads(pattern), expression)
 
     def wants(self, names: Sequence[str]) -> list[bool]:
@@ -93,7 +96,7 @@ def _piece(text: str, at: int, nested: int) -> tuple[str, int]:
             at += 3
         return "(?:.*/)?", at
     if text.startswith("**", at):
-        return ".*", at + 2
+        return ".*", len(text) - len(text[at:].lstrip("*"))
     if text[at] == "{":
         inner, end = _alternatives(text, at + 1, nested + 1)
         return f"(?:{inner})", end
