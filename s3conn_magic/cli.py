@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
 from s3conn_magic.errors import S3ConnError, of_statement
+from s3conn_magic.extras import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,13 +126,17 @@ def _text(result: Any) -> str:
 
 def _lab(options: Sequence[str]) -> int:
     if find_spec("jupyterlab") is None:
-        raise S3ConnError("JupyterLab is not installed", hint="Install the extra: pip install 's3conn-magic[lab]'")
+        raise S3ConnError("JupyterLab is not installed", hint=f"Install it: {pip_install('lab')}")
     notebook = _quickstart()
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={Path.cwd()}", str(notebook), *options]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
+    if os.name == "posix":
+        # JupyterLab takes the place of this process: whatever ends the command ends it, with its kernels.
+        sys.stdout.flush()
+        os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
     try:
-        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - as above
     except KeyboardInterrupt:
         return 0
 

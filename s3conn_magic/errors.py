@@ -65,7 +65,10 @@ class S3ConnError(Exception):
         hint: what to do about it, or an empty string.
         place: where in the cell, or None when it did not come from a cell.
         notes: further lines, such as one per location that could not be read.
+        subject: what the error is about where that was put before the message: a bucket, a role, a connection.
     """
+
+    subject = ""
 
     def __init__(
         self, message: str, *, hint: str = "", place: Place | None = None, notes: tuple[str, ...] = ()
@@ -79,6 +82,20 @@ class S3ConnError(Exception):
     def at(self, place: Place) -> Self:
         """Name the place of the statement that failed, unless a closer one is known."""
         self.place = self.place or place
+        return self
+
+    def of(self, subject: str) -> Self:
+        """Begin the message with what it is about, unless something closer was named already."""
+        if subject and not self.subject:
+            self.subject = subject
+            self.message = self.message if subject in self.message else f"{subject}: {self.message}"
+            self.args = (self.message,)
+        return self
+
+    def before_hint(self, kept: str) -> Self:
+        """Say what stayed as it was before what can be done about the error."""
+        hint = self.hint[:1].lower() + self.hint[1:] if self.hint[1:2].islower() else self.hint
+        self.hint = f"{kept}; {hint}" if hint else f"{kept}."
         return self
 
     def block(self) -> str:

@@ -18,6 +18,7 @@ from s3conn_magic.language.jobs.plans import CreateJob, RunJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location
 from s3conn_magic.prices import STATED, usd
+from s3conn_magic.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -138,10 +139,13 @@ class Forecast:
 
     @of.register
     def _inventory(self, plan: plans.ListInventory) -> list[Call]:
+        from s3conn_magic.inventory.download import PART
+
         connection, place = self._connection(plan.name), plan.location
+        data = f"the manifest; one for each {size_text(PART)} of data"
         calls = [
             Call("HeadObject", place.arn, None, "unknown", "one for each data file, and what finds the manifest"),
-            Call("GetObject", _objects(Location(place.bucket)), 1, "at least", "the manifest; one for 8 MiB of data"),
+            Call("GetObject", _objects(Location(place.bucket)), 1, "at least", data),
         ]
         return [*self._reached(connection, place), *calls]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.extras import pip_install
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -47,7 +49,7 @@ class KernelInputs:
         try:
             import keyring
         except ImportError:
-            reason = "KEYRING needs the keyring package: pip install 's3conn-magic[keyring]'"
+            reason = f"KEYRING needs the keyring package: {pip_install('keyring')}"
         else:
             found, reason = _password(keyring.get_password, service, user)
             if found is not None:

@@ -150,26 +150,34 @@ class Session:
 
     @execute.register
     def _create(self, plan: plans.Create) -> Any:
-        with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
+        there = plan.name in self.connections
+        kept = f"The connection {plan.name} stays as it was" if there else "Nothing was created"
+        with self._probed(plan, kept) as candidate:
             connection = self.connections.put(candidate)
         return connection_card(connection, "replaced" if plan.replace else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
-        with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
+        with self._probed(plan, f"The connection {plan.name} stays as it was") as candidate:
             connection = self.connections.get(plan.name)
             connection.become(candidate)
         return connection_card(connection, "altered")
 
     @contextmanager
-    def _probed(self, name: str, options: plans.BoundOptions, *, validate: bool) -> Iterator[Connection]:
-        """A connection that may become one of the session; nothing of it stays open when it does not."""
-        candidate = Connection(name, options, timeouts=self._timeouts)
+    def _probed(self, plan: plans.Create | plans.Alter, kept: str) -> Iterator[Connection]:
+        """A connection that may become one of the session; nothing of it stays open when it does not.
+
+        Where the probe fails, `kept` is said before what can be done: nothing happened.
+        """
+        candidate = Connection(plan.name, plan.options, timeouts=self._timeouts)
         try:
-            if validate:
+            if plan.validate:
                 from s3conn_magic.connections.probe import probe
 
-                candidate.findings = probe(candidate)
+                try:
+                    candidate.findings = probe(candidate)
+                except S3ConnError as error:
+                    raise error.of(f"the connection {plan.name}").before_hint(kept) from None
             yield candidate
         finally:
             if all(one is not candidate for one in self.connections):

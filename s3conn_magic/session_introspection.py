@@ -6,8 +6,8 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.language import plans
-from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
+from s3conn_magic.patterns import like
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from s3conn_magic.sizes import size_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,10 +23,9 @@ _SLASH = ord("/")
 _DAYS = (1, 7, 30, 90, 365, 3 * 365)
 AGES = ("< 1 day", "< 1 week", "< 30 days", "< 90 days", "< 1 year", "< 3 years", "older")
 """Ranges of age, each without those before it; a year has 365 days."""
-_KIB = 1024
-# 128 KiB is the least that the infrequent access classes bill, 5 GiB the most that one request can write or copy.
-_SIZES = (1, _KIB, 128 * _KIB, _KIB**2, 100 * _KIB**2, _KIB**3, 5 * _KIB**3)
-SIZES = ("0", "< 1 KiB", "< 128 KiB", "< 1 MiB", "< 100 MiB", "< 1 GiB", "< 5 GiB", "more")
+# Of about 128 kB on, the infrequent access classes bill what is there; about 5 GB one request can write or copy.
+_SIZES = (1, 1_000, 128_000, 1_000_000, 100_000_000, 1_000_000_000, 5_000_000_000)
+SIZES = ("0", *(f"< {size_text(size)}" for size in _SIZES[1:]), "more")
 """Ranges of size, each without those before it."""
 
 _COMPRESSIONS = "gz|gzip|bz2|xz|zst|zstd|lz4|lzo|lzma|br|snappy|sz|deflate|z|zip|enc|gpg"

@@ -21,6 +21,7 @@ from s3conn_magic.cluster import work
 from s3conn_magic.cluster.access import Access, Accesses, Grant
 from s3conn_magic.cluster.sealed import LEASE, forget, give
 from s3conn_magic.errors import ClusterError, CredentialsError
+from s3conn_magic.extras import pip_install
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _WAKE, _LOOK, _RENEW = 0.1, 0.25, 0.3
 _TRIES = 3
 _ALONE = 60.0
 _HINT = "Start one by `dask scheduler` and `dask worker tcp://…`, or SET ENGINE = 'local'."
-_INSTALL = "Install the same version where {}: pip install 's3conn-magic[dask]'."
+_INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask', here=False)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def check_installed() -> None:
         ClusterError: `distributed` is not installed.
     """
     if find_spec("distributed") is None:
-        raise ClusterError("ENGINE = 'dask' needs the package distributed", hint="pip install 's3conn-magic[dask]'")
+        raise ClusterError("ENGINE = 'dask' needs the package distributed", hint=f"Install it: {pip_install('dask')}")
 
 
 def _unanswered(look: Look[Any]) -> bool:

@@ -72,6 +72,7 @@ class Clients:
         timeouts: Callable[[], Timeouts],
     ) -> None:
         self._settings = settings
+        self._name = name
         self._timeouts = timeouts
         self._guards = Guards(name, current, settings)
         self._handed = HandedCredentials(LiveCredentials(credentials), self._guards.keep_credentials)
@@ -99,7 +100,7 @@ class Clients:
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
         """
-        return translated(self._session)
+        return translated(self._session, connection=self._name())
 
     def _session(self) -> boto3.session.Session:
         made = live_session(self._settings, self._handed, ConnectionSession)
@@ -139,13 +140,13 @@ class Clients:
         key = (service, region, tries, self._timeouts())
         with self._lock:
             if key not in self._made:
-                self._made[key] = translated(lambda: self._make(service, region, tries))
+                self._made[key] = translated(lambda: self._make(service, region, tries), connection=self._name())
             return self._made[key]
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """A client of its own, to hand out: what its owner does to it changes no other."""
         with self._lock:
-            client = translated(lambda: self._make(service, region, _TRIES))
+            client = translated(lambda: self._make(service, region, _TRIES), connection=self._name())
             self._handed_out.add(client)
             return client
 

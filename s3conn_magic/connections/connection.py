@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.forks import Lock, renew_in_child
 from s3conn_magic.connections.settings import Settings, Timeouts
-from s3conn_magic.errors import ConnectionNotFoundError
+from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
 from s3conn_magic.logs import keep_out, let_go
 from s3conn_magic.secrets import Secret
 
@@ -185,7 +185,11 @@ class Connection:
             ConnectionNotFoundError: the connection was dropped.
         """
         self._alive()
-        return self._state.credentials()
+        try:
+            return self._state.credentials()
+        except S3ConnError as error:
+            error.of(f"the connection {self.name}")
+            raise
 
     def frozen_credentials(self) -> Any:
         """One consistent triple of access key id, secret and token, refreshed if it had to be."""
@@ -203,7 +207,7 @@ class Connection:
         """
         from s3conn_magic.connections.faults import translated
 
-        translated(self.frozen_credentials, resource=self.settings.role or "")
+        translated(self.frozen_credentials, resource=self.settings.role or "", connection=self.name)
 
     def _alive(self) -> None:
         if self._dropped:

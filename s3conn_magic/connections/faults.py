@@ -109,16 +109,38 @@ def action_of(operation: str) -> str:
     return _ACTIONS.get(operation, f"s3:{operation}")
 
 
-def translate(error: BaseException, *, resource: str = "") -> errors.S3ConnError:
-    """The error of this package for one of botocore's; `resource` is the ARN or URI it was about."""
+def translate(error: BaseException, *, resource: str = "", connection: str = "") -> errors.S3ConnError:
+    """The error of this package for one of botocore's, which begins with what it is about.
+
+    Args:
+        error: what was raised; one of this package stays what it is.
+        resource: the ARN or URI that it was about.
+        connection: name of the connection that the request went through.
+    """
     if isinstance(error, errors.S3ConnError):
-        return error
+        return error.of(_connection(connection))
     if isinstance(error, boto.ClientError):
-        return _from_answer(error, resource)
+        return _named(_from_answer(error, resource), resource, connection)
     for kinds, make in _KINDS:
         if isinstance(error, kinds):
-            return make(error)
+            return _named(make(error), resource, connection)
     return errors.InternalError.from_exception(error)
+
+
+def _connection(name: str) -> str:
+    return f"the connection {name}" if name else ""
+
+
+def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.S3ConnError:
+    """The error with what it is about: the connection for its credentials, else the bucket, object or role."""
+    where = visible(resource)
+    if isinstance(error, errors.BucketNotFoundError) or where in error.message:
+        error.subject = where
+    names = [_connection(connection), where.replace("arn:aws:s3:::", "s3://")]
+    of_identity = isinstance(error, errors.CredentialsError) or "sts:" in error.message
+    for name in names if of_identity else reversed(names):
+        error.of(name)
+    return error
 
 
 def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
@@ -127,7 +149,7 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
     if code.isdigit() and "html" in _content_type(metadata) and not error.operation_name.startswith("Head"):
         return _not_s3(error)
-    return from_code(
+    return _of_code(
         code,
         operation=error.operation_name,
         # A profile's role may be assumed to sign a request for a bucket, which the refusal is not about.
@@ -148,17 +170,22 @@ def _content_type(metadata: Mapping[str, Any]) -> str:
     return str(metadata.get("HTTPHeaders", {}).get("content-type", "")).lower()
 
 
-def translated(call: Callable[[], _Result], *, resource: str = "") -> _Result:
+def translated(call: Callable[[], _Result], *, resource: str = "", connection: str = "") -> _Result:
     """The result of a call into botocore, or the error of this package with nothing of botocore's chained to it."""
     try:
         with OurRequest():
             return call()
     except Exception as error:  # noqa: BLE001 - this is the boundary to botocore
-        failure = translate(error, resource=resource)
+        failure = translate(error, resource=resource, connection=connection)
     raise failure
 
 
-def from_code(
+def from_code(code: str, *, operation: str, resource: str, connection: str = "", **answer: Any) -> errors.S3ConnError:
+    """The error for an error code of S3 or STS, which begins with what it is about; `answer` as of `_of_code`."""
+    return _named(_of_code(code, operation=operation, resource=resource, **answer), resource, connection)
+
+
+def _of_code(
     code: str,
     *,
     operation: str,
@@ -168,7 +195,7 @@ def from_code(
     date: str = "",
     key_action: str = "",
 ) -> errors.S3ConnError:
-    """The error for an error code of S3 or STS.
+    """The error for an error code, not yet named.
 
     Args:
         code: the error's code.
@@ -185,10 +212,13 @@ def from_code(
         return _denied_key(key_action, resource) if key_action else _denied(operation, resource)
     if code in {"NoSuchBucket", "InvalidBucketName"} or (code == "404" and operation.endswith("Bucket")):
         name = resource.rpartition(":::")[2].partition("/")[0] or resource
-        return errors.BucketNotFoundError(f"there is no bucket {visible(name)}".rstrip())
+        return errors.BucketNotFoundError(
+            f"there is no bucket {visible(name) or 'of that name'}",
+            hint="SHOW BUCKETS lists those that the connection may see; ENDPOINT may be another server's.",
+        )
     if code in _REGIONS:
         return errors.RegionError(
-            f"{visible(resource)} is in another region than the request was signed for ({code})",
+            f"{visible(resource) or 'the bucket'} is in another region than the request was signed for ({code})",
             hint="Leave REGION out to have it found, or set the bucket's.",
         )
     return _unusual(code, operation, resource, attempts, status)
@@ -196,9 +226,11 @@ def from_code(
 
 def _unusual(code: str, operation: str, resource: str, attempts: int, status: int) -> errors.S3ConnError:
     if code in _THROTTLED:
-        return errors.ThrottledError(f"the server asked to slow down in all of {attempts} tries", attempts=attempts)
+        message = f"the server asked to slow down in all of {attempts} tries"
+        return errors.ThrottledError(message, attempts=attempts, hint="Try again later, or SET CONNECTIONS = 4.")
     if code in _UNAVAILABLE:
-        return errors.EndpointError(f"the server failed to answer in all of {attempts} tries ({code})")
+        message = f"the server failed to answer in all of {attempts} tries ({code})"
+        return errors.EndpointError(message, hint="Try again later.")
     name = code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else f"status {status}"
     about = f" for {visible(resource)}" if resource else ""
     return errors.EndpointError(
@@ -229,10 +261,10 @@ def _clock_difference(date: str) -> str:
 
 def _credentials_hint(code: str) -> str:
     if "Expired" in code or code == "TokenRefreshRequired":
-        return "Get new ones and ALTER S3 CONNECTION … SET them; AWS_ROLE and AWS_PROFILE renew themselves."
+        return "Give new ones, of AWS_SESSION_TOKEN too; AWS_ROLE and AWS_PROFILE renew themselves."
     if code in {"RequestTimeTooSkewed", "RequestExpired"}:
         return "Set the clock by a time server."
-    return "ALTER S3 CONNECTION … SET the right key pair."
+    return "Give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of one pair, with AWS_SESSION_TOKEN if it is temporary."
 
 
 def _denied_key(action: str, resource: str) -> errors.AccessDeniedError:
@@ -272,7 +304,10 @@ def _no_credentials(error: boto.BotoCoreError) -> errors.CredentialsError:
             "no credentials were found",
             hint="Give AWS_PROFILE, a key pair, AWS_ROLE, or ANONYMOUS = TRUE for public buckets.",
         )
-    return errors.CredentialsError(f"credentials could not be obtained ({type(error).__name__})")
+    return errors.CredentialsError(
+        f"credentials could not be obtained ({type(error).__name__})",
+        hint="Look at the AWS configuration of this machine, or give AWS_PROFILE, a key pair or AWS_ROLE.",
+    )
 
 
 def unreachable(error: BaseException) -> errors.EndpointError:
@@ -300,7 +335,8 @@ def _not_s3(_: BaseException) -> errors.EndpointError:
 def _no_request(error: BaseException) -> errors.EndpointError:
     return errors.EndpointError(
         f"no request can be made of this location, these options and this machine's AWS configuration"
-        f" ({type(error).__name__})"
+        f" ({type(error).__name__})",
+        hint="Look at the location, at the connection's options (DESCRIBE CONNECTION) and at AWS_… in the environment.",
     )
 
 

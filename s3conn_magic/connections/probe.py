@@ -98,7 +98,8 @@ def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tu
     paging: dict[str, Any] = {} if connection.settings.endpoint else {"MaxBuckets": _PAGE}
     if token:
         paging["ContinuationToken"] = token
-    answer = translated(lambda: connection.internal_client(tries=tries).list_buckets(**paging))
+    client = connection.internal_client(tries=tries)
+    answer = translated(lambda: client.list_buckets(**paging), connection=connection.name)
     found = [Bucket(one["Name"], one.get("BucketRegion"), one.get("CreationDate")) for one in answer.get("Buckets", [])]
     return found, answer.get("ContinuationToken") or None
 
@@ -120,7 +121,7 @@ def _read(connection: Connection, location: Location) -> S3ConnError | None:
         client = connection.internal_client(location.bucket, tries=_TRIES)
         client.list_objects_v2(Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
     except Exception as error:  # noqa: BLE001 - translated, and raised by the caller
-        return translate(error, resource=location.arn)
+        return translate(error, resource=location.arn, connection=connection.name)
     return None
 
 

@@ -90,7 +90,11 @@ class BucketTarget:
         return self._signer_for(template).sign(encoded)
 
     def _signer_for(self, template: Template) -> Signer:
-        credentials = translated(self._connection.frozen_credentials, resource=self._connection.settings.role or "")
+        credentials = translated(
+            self._connection.frozen_credentials,
+            resource=self._connection.settings.role or "",
+            connection=self._connection.name,
+        )
         signer = self._signer
         if signer is None or not signer.made_for(template, credentials):
             signer = self._signer = Signer(template, credentials)
@@ -104,7 +108,7 @@ class BucketTarget:
     def fault(self, response: Response, query: Query) -> Exception | None:
         """The error that an answer stands for; None after a redirect that told the region, to sign anew."""
         if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
-            return _refused_by(proxy, response.status)
+            return _refused_by(proxy, response.status).of(Location(self._bucket).uri)
         found = _CODE.search(response.body[:4096])
         code = found[1].decode() if found else str(response.status)
         region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
@@ -116,11 +120,19 @@ class BucketTarget:
         operation = next((_OPERATIONS[name] for name, _ in query if name in _OPERATIONS), "ListObjectsV2")
         date = response.headers.get("date", "")
         return from_code(
-            code, operation=operation, resource=Location(self._bucket).arn, status=response.status, date=date
+            code,
+            operation=operation,
+            resource=Location(self._bucket).arn,
+            connection=self._connection.name,
+            status=response.status,
+            date=date,
         )
 
     def unreachable(self, error: Exception) -> Exception:
         """The error for no answer at all."""
+        return self._no_answer(error).of(Location(self._bucket).uri)
+
+    def _no_answer(self, error: Exception) -> EndpointError:
         if isinstance(error, ssl.SSLCertVerificationError):
             return _untrusted(error)
         proxy = self._proxy_host()

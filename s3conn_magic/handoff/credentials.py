@@ -33,7 +33,9 @@ def triple(connection: Connection) -> Triple | None:
         CredentialsError: there are none where the settings say.
         ConnectionNotFoundError: the connection was dropped.
     """
-    frozen = translated(connection.frozen_credentials, resource=connection.settings.role or "")
+    frozen = translated(
+        connection.frozen_credentials, resource=connection.settings.role or "", connection=connection.name
+    )
     if frozen is None:
         return None
     ends = getattr(connection.credentials(), "_expiry_time", None)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.extras import pip_install
 from s3conn_magic.handoff.credentials import refuse_if_read_only
 from s3conn_magic.handoff.options import obstore_provider, store_config
 
@@ -51,7 +52,7 @@ def _refuse_another_endpoint(endpoint: str | None) -> None:
 
 def _store_class() -> Any:
     if find_spec("obstore") is None:
-        raise S3ConnError("obstore is not installed", hint="pip install 's3conn-magic[obstore]'")
+        raise S3ConnError("obstore is not installed", hint=f"Install it: {pip_install('obstore')}")
     from obstore.store import S3Store
 
     return S3Store

@@ -86,7 +86,7 @@ def _read(connection: Connection, location: Location) -> bytes:
     finally:
         stream.close()
     if failure is not None:
-        raise failure
+        raise failure.of(visible(location.uri))
     if len(body) < size:
         raise InventoryError(f"{visible(location.uri)} was cut short on its way", hint="Run the statement again.")
     return body

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.jobs.readers import quoted
+from s3conn_magic.patterns import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from s3conn_magic.language.jobs.values import Content
 
     _Row = tuple[str | None, ...]
-    # Names of the columns, and the rows of one piece.
-    _Reader = tuple[tuple[str, ...], Callable[[str], Iterable[_Row]]]
+    # Names of the columns, and the rows of some pieces.
+    _Reader = tuple[tuple[str, ...], Callable[[list[str]], Iterable[_Row]]]
 
 _AT_ONCE = 10_000
 _CHUNK = 1024 * 1024
@@ -68,41 +70,57 @@ def _rows(pieces: Iterator[str], content: Content) -> pa.RecordBatchReader:
 
     names, read = _READERS[content.type](content)
     schema = pa.schema([(name, pa.string()) for name in names])
-    rows = (row for piece in pieces for row in read(piece.removesuffix("\r")))
 
     def made() -> Iterator[pa.RecordBatch]:
-        while some := list(islice(rows, _AT_ONCE)):
-            yield pa.record_batch([pa.array(column, pa.string()) for column in zip(*some, strict=True)], schema=schema)
+        while some := [piece.removesuffix("\r") for piece in islice(pieces, _AT_ONCE)]:
+            rows = iter(read(some))
+            while part := list(islice(rows, _AT_ONCE)):
+                columns = [pa.array(column, pa.string()) for column in zip(*part, strict=True)]
+                yield pa.record_batch(columns, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, made())
 
 
 def _whole(_: Content) -> _Reader:
-    return (_LINE,), lambda line: [(line,)]
+    return (_LINE,), lambda lines: ((line,) for line in lines)
 
 
 def _matching(content: Content) -> _Reader:
     """Named groups are columns, or else all groups by their numbers; what does not match is no row."""
-    multiline = bool(content.get("MULTILINE"))
-    pattern = re.compile(str(content.get("PATTERN")), re.MULTILINE if multiline else 0)
-    named = tuple(pattern.groupindex)
-    names = named or tuple(f"group{at}" for at in range(1, pattern.groups + 1)) or (_LINE,)
+    import duckdb
+    import pyarrow as pa
 
-    def row(found: re.Match[str]) -> _Row:
-        return tuple(found[name] for name in named) if named else found.groups() or (found[0],)
+    expression = Expression.parse(str(content.get("PATTERN")))
+    groups = expression.groups
+    numbers = [at for at, name in enumerate(groups, 1) if name] or [*range(1, len(groups) + 1)] or [0]
+    query = _matches(expression.text, len(groups), numbers, multiline=bool(content.get("MULTILINE")))
+    database = duckdb.connect(config={"threads": 1})
 
-    def read(text: str) -> Iterable[_Row]:
-        matches = pattern.finditer(text)
-        return map(row, matches if multiline else islice(matches, 1))
+    def read(texts: list[str]) -> Iterator[_Row]:
+        database.register("pieces", pa.table({"piece": pa.array(texts, pa.string())}))
+        rows = database.execute(query)
+        while some := rows.fetchmany(_AT_ONCE):
+            yield from some
 
-    return names, read
+    return tuple(groups[at - 1] or f"group{at}" if at else _LINE for at in numbers), read
+
+
+def _matches(expression: str, groups: int, wanted: list[int], *, multiline: bool) -> str:
+    """The query of some groups of the first match in each piece, or of all matches: by RE2, as DuckDB has it, too."""
+    # All of it is a group, too, wanted where there is no other. One match alone takes the rest of the text with it.
+    pattern = f"(?m)({expression})" if multiline else f"({expression})(?s:.*)"
+    names = ", ".join(f"'g{at}'" for at in range(groups + 1))
+    matches = f"unnest(regexp_extract_all(piece, {quoted(pattern)}, [{names}]))"
+    columns = ", ".join(f"m.g{at}" for at in wanted)
+    return f"SELECT {columns} FROM (SELECT {matches} AS m FROM pieces)"  # noqa: S608 - numbers, and a quoted text
 
 
 def _fixed(content: Content) -> _Reader:
     fields = content.get("COLUMNS")
 
-    def read(line: str) -> Iterable[_Row]:
-        return [tuple(line[first : last + 1].strip() or None for _, first, last in fields)] if line.strip() else []
+    def read(lines: list[str]) -> Iterable[_Row]:
+        there = filter(str.strip, lines)
+        return (tuple(line[first : last + 1].strip() or None for _, first, last in fields) for line in there)
 
     return tuple(name for name, _, _ in fields), read
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +12,7 @@ from s3conn_magic.jobs.lines import batches
 from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifier, quoted, scan, source
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.ranged import Pinned
+from s3conn_magic.patterns import wild
 from s3conn_magic.query.faults import translate
 from s3conn_magic.query.kept import transaction
 from s3conn_magic.query.ranges import RangedObject
@@ -261,7 +261,7 @@ class Loader(Parser):
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name.casefold(), one.casefold().replace("[", "[[]")) for one in patterns)
+    return any(wild(name, one, many="*") for one in patterns)
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
+from s3conn_magic.patterns import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from s3conn_magic.jobs.job import Job
     from s3conn_magic.language.jobs.values import Moment
@@ -36,20 +38,18 @@ def candidates(job: Job, *, first_run: bool) -> list[Candidate]:
         S3ConnError: the location cannot be listed whole.
     """
     where = job.plan.location
-    found = {one.location.key: one for one in _listed(job, where) if _chosen(job, one)}
+    found = {one.location.key: one for one in _listed(job, where, job.option("FILE_PATTERN")) if _chosen(job, one)}
     if first_run and (job.option("INITIAL_LOAD_PREFIX") or job.option("INITIAL_LOAD_PATTERN")):
         initial = Location(where.bucket, job.option("INITIAL_LOAD_PREFIX", where.key))
-        pattern = re.compile(job.option("INITIAL_LOAD_PATTERN", ".*"), re.DOTALL)
-        for one in _listed(job, initial):
-            if pattern.fullmatch(one.location.key[len(initial.key) :]):
-                found[one.location.key] = one
+        found |= {one.location.key: one for one in _listed(job, initial, job.option("INITIAL_LOAD_PATTERN"))}
     return sorted(found.values(), key=lambda one: one.location.key.encode("utf-8", "surrogatepass"))
 
 
-def _listed(job: Job, where: Location) -> Iterator[Candidate]:
+def _listed(job: Job, where: Location, pattern: str | None) -> Iterator[Candidate]:
+    """The objects at a location, of which the keys below it match as a whole."""
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):
-            columns = page.objects.to_pydict()
+            columns = _matching(page.objects, len(where.key), pattern).to_pydict()
             for key, size, etag, changed in zip(
                 *(columns[name] for name in ("key", "size", "etag", "last_modified")), strict=True
             ):
@@ -57,12 +57,17 @@ def _listed(job: Job, where: Location) -> Iterator[Candidate]:
                     yield Candidate(Location(where.bucket, key), size or 0, etag or "", changed)
 
 
+def _matching(objects: pa.RecordBatch, start: int, pattern: str | None) -> pa.RecordBatch:
+    if not pattern:
+        return objects
+    import pyarrow.compute as pc
+
+    return objects.filter(Expression.parse(pattern).whole(pc.utf8_slice_codeunits(objects.column("key"), start)))
+
+
 def _chosen(job: Job, one: Candidate) -> bool:
     below = one.location.key[len(job.plan.location.key) :]
-    pattern, suffix = job.option("FILE_PATTERN"), job.option("FILE_SUFFIX", "")
-    if pattern and not re.fullmatch(pattern, below, re.DOTALL):
-        return False
-    return below.endswith(suffix) and _in_time(job, one, below)
+    return below.endswith(job.option("FILE_SUFFIX", "")) and _in_time(job, one, below)
 
 
 def _in_time(job: Job, one: Candidate, below: str) -> bool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
-from s3conn_magic.language.patterns import is_environment_name
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import SETTING_NAMES, find_setting
 from s3conn_magic.language.spelling import listed, nearest, related
+from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 

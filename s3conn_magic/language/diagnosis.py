@@ -10,6 +10,7 @@ import re
 from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3conn_magic.language.foreign import foreign
 from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
 # What other languages call a statement of ours.
-_SYNONYMS = {"DELETE": "DROP", "REMOVE": "DROP", "LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
+_SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
 _SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 _OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTION_NAMES)
@@ -166,6 +167,15 @@ def _option(stop: _Stop) -> Option | None:
 # What to do about it: the first that has something to say
 
 
+def _foreign(stop: _Stop) -> str:
+    """What is so of a statement of other SQL, which is no misspelt one of ours."""
+    if not stop.word or len(stop.head) > 1:
+        return ""
+    after = stop.source.token_at(stop.found.span.end) if stop.found and not stop.head else None
+    words = [token.text.upper() for token in (*stop.head, stop.found, after) if token]
+    return foreign(words)
+
+
 def _comment(stop: _Stop) -> str:
     looks_so = stop.found and stop.found.kind == "word" and stop.found.text.startswith(("#", "//"))
     return "A comment begins with --." if looks_so else ""
@@ -202,7 +212,10 @@ def _no_connection(stop: _Stop) -> str:
     near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB"])
     if stop.expected not in _CONNECTION or not stop.found or stop.word in KEYWORDS or near:
         return ""
-    shown = stop.source.shown(stop.found)
+    after = stop.source.token_at(stop.found.span.end)
+    # In DROP WAREHOUSE x the first word is another kind of thing, the second its name.
+    name = after if after and after.kind == "word" and after.text.upper() not in KEYWORDS else stop.found
+    shown = stop.source.shown(name)
     return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
 
 
@@ -322,11 +335,14 @@ def _misspelt(stop: _Stop) -> str:
 
 def _syntax(stop: _Stop) -> str:
     reference = _reference(stop)
-    return f"The statement is: {reference.syntax}" if reference else ""
+    if reference:
+        return f"The statement is: {reference.syntax}"
+    return "HELP lists the statements." if stop.head else ""
 
 
 _ADVICE = (
     _comment,
+    _foreign,
     _order,
     _left_out,
     _no_connection,

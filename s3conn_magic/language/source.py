@@ -6,12 +6,12 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import Place, StatementSyntaxError
-from s3conn_magic.language.options import OPTION_NAMES
-from s3conn_magic.language.reference import VOCABULARY
+from s3conn_magic.language.options import OPTION_NAMES, find_option
+from s3conn_magic.language.reference import KEYWORDS, VOCABULARY
 from s3conn_magic.language.spelling import nearest
 from s3conn_magic.language.tokens import LOOKALIKES, Lexed, Span, Token, Tokens
 
@@ -27,11 +27,21 @@ _UNCLOSED = {
     "$": "this text between $…$ does not end",
 }
 _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space in its place.")
-# Shorter words cannot hold as much of a secret as would matter; longer ones are shown only if they are ours.
+# Shorter words cannot hold as much of a secret as would matter.
 _SHOWN_WORD = 8
+# What people call a secret, in whatever language its option is of.
+_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASS|PWD|KEY|CRED|AUTH", re.IGNORECASE)
+# A part of a word as people write it; those of a secret change between capitals, small letters and digits.
+_PART = re.compile(r"(?:[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*)?[0-9]{0,4}")
+_LONGEST_WORD = 40
+# As many tokens before a word are asked whether it may be a secret.
+_LOOKED_BACK = 24
 _EXCERPT = 100
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
+
+# Words of the language that no value goes on behind.
+_ENDS_VALUE = KEYWORDS - {"ALL", "ENV", "FALSE", "KEYRING", "PROMPT", "TRUE"}
 
 BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "INTO", "JOB", "TABLE", "TO", "USING"})
 """Words that the name of a connection, table or job follows."""
@@ -156,16 +166,36 @@ class Source:
         return token.text if token.kind in {"mark", "open"} else self.shown(token)
 
     def shown(self, token: Token) -> str:
-        """A token as messages may show it: literals masked, and long words that are not of the language."""
-        if token.kind == "word" and (len(token.text) < _SHOWN_WORD or self._is_name(token)):
+        """A token as messages may show it: without literals, and without words that may be a secret."""
+        if token.kind == "word" and (self._is_name(token) or (_is_plain(token.text) and not self._is_value(token))):
             return token.text
         return _MASKS.get(token.kind, token.text)
 
     def _is_name(self, token: Token) -> bool:
-        """Whether a long word is one of ours, or stands where a connection's or an option's name does."""
+        """Whether a word is one of ours, or stands where a connection's or an option's name does."""
         if token.text.upper() in VOCABULARY or self._stands_as_name(token):
             return True
-        return nearest(token.text, VOCABULARY) is not None
+        return len(token.text) >= _SHOWN_WORD and nearest(token.text, VOCABULARY) is not None
+
+    def _is_value(self, token: Token) -> bool:
+        """Whether a word may be the value of a secret, or a part of one: it stands behind the name of such an option.
+
+        Where quotes are not where they seem to be, every long word may be.
+        """
+        if not any(map(str.isalnum, token.text)):
+            return False
+        if not self.readable:
+            return len(token.text) >= _SHOWN_WORD
+        at = self.tokens.ending_after(token.span.start)
+        before = self.tokens.among(range(at - 1, -1, -1))
+        for one in islice(before, _LOOKED_BACK):
+            if one.text == ";" or one.text.upper() in _ENDS_VALUE:
+                return False
+            if one.text == "=":
+                return _may_hold_secret(next(before, None), token.text)
+            if one.kind == "word" and (find_option(one.text) or _SECRET_NAME.search(one.text)):
+                return _may_hold_secret(one, token.text)
+        return next(before, None) is not None
 
     def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
@@ -181,6 +211,21 @@ class Source:
     def token_before(self, offset: int) -> Token | None:
         """The last token that ends at or before an offset and is neither space nor comment."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word looks like one that people write, or is too short to matter."""
+    if len(word) < _SHOWN_WORD:
+        return True
+    return len(word) <= _LONGEST_WORD and all(map(_PART.fullmatch, re.split(r"[_.-]", word)))
+
+
+def _may_hold_secret(owner: Token | None, word: str) -> bool:
+    """Whether a word behind an option may be of a secret: if the option holds one, or is unknown and the word long."""
+    if owner is None or owner.text.upper() in VOCABULARY:
+        option = find_option(owner.text) if owner else None
+        return option is not None and option.secret
+    return len(word) >= _SHOWN_WORD or _SECRET_NAME.search(owner.text) is not None
 
 
 def _blanked(text: str, start: int, end: int) -> str:

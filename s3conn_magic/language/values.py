@@ -22,9 +22,15 @@ _ALIAS = r"alias/[\w/-]{1,250}"
 _KMS = re.compile(
     rf"(?:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{{12}}:(?:key/(?:{_KEY_ID})|{_ALIAS}))|{_KEY_ID}|{_ALIAS}", re.ASCII
 )
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CUSTOMER_KEY_BYTES = 32
 _ENDPOINT_FORM = "it looks like 'https://host:port'"
+
+
+def is_environment_name(text: str) -> bool:
+    """Whether a text is written like the name of an environment variable; what is not may be the secret itself."""
+    return _ENVIRONMENT_NAME.fullmatch(text) is not None
 
 
 def text(value: Any) -> str:

@@ -10,11 +10,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from s3conn_magic.patterns import matching, strings
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
 _MOST_HEADS, _MOST_BRACES = 16, 4
-_LONGEST, _DEEPEST = 4_096, 16
+_LONGEST, _DEEPEST, _MOST_WILDCARDS = 4_096, 16, 128
 _SPECIAL = re.compile(r"[*?\[{]")
 _PUNCTUATION = re.compile(r"[^\w]", re.ASCII)
 
@@ -26,7 +30,7 @@ class Glob:
     Attributes:
         pattern: the text it was made from.
         heads: literal beginnings, none a beginning of another; every match begins with one of them.
-        expression: the pattern as an RE2 and Python expression without anchors.
+        expression: the pattern as RE2's, without anchors.
     """
 
     pattern: str
@@ -46,21 +50,22 @@ class Glob:
         expression, rest = _alternatives(pattern, 0)
         if rest != len(pattern):
             raise ValueError("a } has no {")
+        # An automaton takes a step for each of them at every character.
+        if expression.count("[") + expression.count(".*") > _MOST_WILDCARDS:
+            raise ValueError(f"it has more than {_MOST_WILDCARDS} wildcards")
         return cls(pattern, _heads(pattern), expression)
 
-    def matches(self, key: str) -> bool:
-        """Whether one key, relative to the location, matches."""
-        return re.fullmatch(self.expression, key, re.DOTALL) is not None
+    def wants(self, names: Sequence[str]) -> list[bool]:
+        """Which names match, below the location."""
+        return list(self.mask(strings(names)).to_pylist()) if names else []
 
     def mask(self, keys: pa.Array, prefix: str = "") -> pa.Array:
         """Which keys match, as booleans; `prefix` is what they all begin with and the pattern does not see."""
-        import pyarrow.compute as pc
-
-        return pc.match_substring_regex(keys, rf"(?s)\A{_literal(prefix)}(?:{self.expression})\z")
+        expression = rf"(?s)\A{_literal(prefix)}(?:{self.expression})\z"
+        return matching(keys, expression, len(expression))
 
 
 def _literal(text: str) -> str:
-    # Two hexadecimal digits are written alike for Python and for Arrow's RE2.
     return _PUNCTUATION.sub(lambda match: rf"\x{ord(match[0]):02x}" if match[0].isascii() else match[0], text)
 
 
@@ -87,9 +92,11 @@ def _alternatives(text: str, at: int, nested: int = 0) -> tuple[str, int]:
 
 def _piece(text: str, at: int, nested: int) -> tuple[str, int]:
     if text.startswith("**/", at) and (at == 0 or text[at - 1] == "/"):
-        return "(?:.*/)?", at + 3
+        while text.startswith("**/", at):
+            at += 3
+        return "(?:.*/)?", at
     if text.startswith("**", at):
-        return ".*", at + 2
+        return ".*", len(text) - len(text[at:].lstrip("*"))
     if text[at] == "{":
         inner, end = _alternatives(text, at + 1, nested + 1)
         return f"(?:{inner})", end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
@@ -75,8 +76,7 @@ class Order:
         if self.matching is None:
             return page
         objects = page.objects.filter(self.matching.mask(page.objects.column(0), self.prefix))
-        return replace(page, objects=objects, prefixes=tuple(filter(self._wants, page.prefixes)))
-
-    def _wants(self, prefix: str) -> bool:
-        below = prefix[len(self.prefix) :]
-        return self.matching is None or self.matching.matches(below) or self.matching.matches(below.rstrip("/"))
+        below = [prefix[len(self.prefix) :] for prefix in page.prefixes]
+        # A folder matches with its slash or without.
+        wanted = zip(self.matching.wants(below), self.matching.wants([one.rstrip("/") for one in below]), strict=True)
+        return replace(page, objects=objects, prefixes=tuple(compress(page.prefixes, map(any, wanted))))

@@ -63,7 +63,7 @@ def presign(connection: Connection, location: Location, seconds: int, *, version
 
 def _ends_with_credentials(connection: Connection) -> str:
     """What is said when the credentials may end before the link does."""
-    frozen = translated(connection.frozen_credentials)
+    frozen = translated(connection.frozen_credentials, connection=connection.name)
     if frozen is None or not frozen.token:
         return ""
     ends = getattr(connection.credentials(), "_expiry_time", None)

@@ -78,6 +78,8 @@ class Pinned:
             body, failure = received(stream, stop - start)
         finally:
             stream.close()
+        if failure is not None:
+            failure.of(visible(self.location.uri))
         if failure is None and len(body) < stop - start:
             failure = EndpointError(
                 f"an answer was cut short: {len(body):,} of {stop - start:,} bytes came",

@@ -15,6 +15,7 @@ from s3conn_magic.connections.read_only import refusal
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
+from s3conn_magic.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,7 +103,7 @@ class Upload:
     ) -> None:
         refuse_if_read_only(connection, "an upload")
         if size is not None and not 0 <= size <= _LARGEST:
-            raise ValueError("an object has at most 5 TiB")
+            raise ValueError(f"an object has at most {size_text(_LARGEST)}")
         self._client = connection.internal_client(location.bucket)
         self._connection, self._location, self._replaces = connection, location, replaces
         self._named = {"Bucket": location.bucket, "Key": location.key}

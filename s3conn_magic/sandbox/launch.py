@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, ClassVar, Self
 
 from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.extras import pip_install
 from s3conn_magic.sandbox import identities
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _require_extra() -> None:
     if missing:
         raise S3ConnError(
             f"the sandbox needs {' and '.join(missing)}, which is not installed",
-            hint="Install the extra: pip install 's3conn-magic[sandbox]'",
+            hint=f"Install what it needs: {pip_install('sandbox')}",
         )
 
 

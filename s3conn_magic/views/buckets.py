@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.probe import Bucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.listing import Glob, Listing
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.patterns import like
 from s3conn_magic.views.frames import S3Frame, frame_of, listing_columns, listing_frame
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -
     """Without a location the buckets themselves are the folders."""
     names = [one.name for one in all_buckets(connection)]
     if plan.matching is not None:
-        glob = Glob.compile(plan.matching)
-        names = [name for name in names if glob.matches(name)]
+        names = [*compress(names, Glob.compile(plan.matching).wants(names))]
     shown = names if limit is None else names[:limit]
     columns = listing_columns(versions=plan.versions)
     blank = dict.fromkeys((column.name for column in columns), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 
 from s3conn_magic.locations import visible
-from s3conn_magic.views.explorer.wire import size_text
+from s3conn_magic.sizes import size_text
 
 if TYPE_CHECKING:
     import pandas as pd

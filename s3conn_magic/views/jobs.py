@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.language.patterns import like
 from s3conn_magic.language.reference import find_statement
+from s3conn_magic.patterns import like
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.cards import Message
 from s3conn_magic.views.frames import S3Frame, frame_of
-from s3conn_magic.views.progress import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ import pandas as pd
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.objects.preview import preview
-from s3conn_magic.views.explorer.wire import size_text
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.frames import S3Frame, escaped
 
 if TYPE_CHECKING:

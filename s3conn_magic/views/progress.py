@@ -5,24 +5,14 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from s3conn_magic.sizes import size_text
+
 if TYPE_CHECKING:
     from s3conn_magic.listing import Progress
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_STEP = 1024
-_TEN = 10
 _BAR_CELLS = 20
 _TRACK = "display:inline-block;vertical-align:middle;width:140px;height:6px;border-radius:3px;margin-right:8px;"
 _GREY, _BLUE = "background:var(--jp-layout-color3,#ddd)", "background:var(--jp-brand-color1,#1976d2)"
-
-
-def size_text(count: float) -> str:
-    """Bytes in the largest fitting unit of 1024, such as `1.4 GiB`."""
-    for unit in _UNITS:
-        if count < _STEP or unit == _UNITS[-1]:
-            break
-        count /= _STEP
-    return f"{count:,.0f} {unit}" if unit == "B" or count >= _TEN else f"{count:,.1f} {unit}"
 
 
 def progress_text(progress: Progress, *, done: bool = False) -> str:

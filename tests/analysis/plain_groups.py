@@ -68,11 +68,10 @@ def age(time, now=NOW):
 
 def size_range(size):
     """The range of size."""
-    kib, mib, gib = 2**10, 2**20, 2**30
-    limits = {"< 1 KiB": kib, "< 128 KiB": 128 * kib, "< 1 MiB": mib, "< 100 MiB": 100 * mib, "< 1 GiB": gib}
+    limits = {"< 1 kB": 10**3, "< 128 kB": 128 * 10**3, "< 1 MB": 10**6, "< 100 MB": 100 * 10**6, "< 1 GB": 10**9}
     if size == 0:
         return "0"
-    return next((name for name, limit in {**limits, "< 5 GiB": 5 * gib}.items() if size < limit), "more")
+    return next((name for name, limit in {**limits, "< 5 GB": 5 * 10**9}.items() if size < limit), "more")
 
 
 def label(item, by, location="", depth=1, now=NOW):

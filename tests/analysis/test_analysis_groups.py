@@ -22,7 +22,8 @@ ENDINGS = st.sampled_from(
 )
 SECONDS = st.integers(-(10**6), 5 * 10**8)
 LIMITS = [day * 86400 + side for day in (1, 7, 30, 90, 365, 1095) for side in (-1, 0, 1)]
-SIZE_LIMITS = [size + side for size in (1, 2**10, 2**17, 2**20, 100 * 2**20, 2**30, 5 * 2**30) for side in (-1, 0, 1)]
+_EDGES = (1, 10**3, 128 * 10**3, 10**6, 100 * 10**6, 10**9, 5 * 10**9)
+SIZE_LIMITS = [size + side for size in _EDGES for side in (-1, 0, 1)]
 
 
 def batch(items):

@@ -152,7 +152,7 @@ def test_dask_that_is_not_installed_is_named(monkeypatch):
     """The error says which extra to install, and the setting stays as it was."""
     monkeypatch.setattr("s3conn_magic.cluster.cluster.find_spec", lambda _: None)
     run = Statements()
-    assert "s3conn-magic[dask]" in run.fails("SET ENGINE = 'dask'", ClusterError).hint
+    assert "pip install distributed" in run.fails("SET ENGINE = 'dask'", ClusterError).hint
     assert run.session.settings["ENGINE"] == "local"
 
 

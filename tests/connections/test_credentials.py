@@ -85,7 +85,7 @@ def test_the_chain_finds_keys_in_the_environment(run, wire, sandbox):
 def test_an_empty_chain_is_said(run, wire):
     """No credentials anywhere end in CredentialsError, which says how to give some, and no request."""
     error = run.fails(create("lake", ENDPOINT=wire.endpoint), CredentialsError)
-    assert error.message == "no credentials were found"
+    assert error.message == "the connection lake: no credentials were found"
     assert "AWS_PROFILE" in error.hint
     assert "ANONYMOUS" in error.hint
     assert wire.requests == []

@@ -198,3 +198,52 @@ def test_nothing_of_botocore_is_chained():
         faults.translated(fail)
     assert raised_error.value.__cause__ is None
     assert raised_error.value.__context__ is None
+
+
+EVERY_CODE = sorted(
+    {*faults._WRONG_CREDENTIALS, *faults._DENIED, *faults._REGIONS, *faults._THROTTLED, *faults._UNAVAILABLE}
+    | {"NoSuchBucket", "InvalidBucketName", "SomethingNew", "<odd>"}
+)
+SUBJECTS = [("arn:aws:s3:::acme/a", "lake"), ("", "lake"), ("arn:aws:s3:::acme/a", "")]
+
+
+def _says_all(error: errors.S3ConnError, resource: str, connection: str) -> None:
+    """Asserts that an error begins with what it is about, once, and has a way on."""
+    names = [f"the connection {connection}" if connection else "", resource, resource.replace("arn:aws:s3:::", "s3://")]
+    named = [name for name in names if name and name in error.message] or ["acme"] * ("acme" in error.message)
+    assert named, error.message
+    assert not error.message.startswith((" ", ":"))
+    assert "  " not in error.message
+    assert error.message.count(named[0]) == 1
+    assert error.hint
+
+
+@pytest.mark.parametrize(("resource", "connection"), SUBJECTS)
+@pytest.mark.parametrize("operation", ["ListBuckets", "ListObjectsV2", "HeadBucket", "AssumeRole", "PutObject"])
+@pytest.mark.parametrize("code", EVERY_CODE)
+def test_every_code_becomes_an_error_with_a_subject_and_a_way_on(code, operation, resource, connection):
+    """Whatever a server says to whatever is asked, the error names bucket, object or connection, and what to do."""
+    found = faults.from_code(code, operation=operation, resource=resource, connection=connection)
+    _says_all(found, resource, connection)
+
+
+@pytest.mark.parametrize(("resource", "connection"), SUBJECTS)
+@pytest.mark.parametrize("kind", classes(), ids=lambda one: one.__name__)
+def test_every_exception_becomes_an_error_with_a_subject_and_a_way_on(kind, resource, connection):
+    """The same of every exception that botocore may raise."""
+    found = faults.translate(made(kind), resource=resource, connection=connection)
+    if not isinstance(found, errors.InternalError):
+        _says_all(found, resource, connection)
+
+
+def test_the_closest_subject_stays():
+    """What names an error first is what it is about; a later name changes nothing, and all forms show it."""
+    error = errors.RegionError("the region is missing", hint="Set it.").of("s3://acme").of("the connection lake")
+    assert error.message == error.args[0] == "s3://acme: the region is missing"
+    assert error.block() == "RegionError: s3://acme: the region is missing\n  Set it."
+
+
+@pytest.mark.parametrize("code", EVERY_CODE)
+def test_no_hint_tells_to_change_a_connection_that_may_not_be_there(code):
+    """What a server refuses to a CREATE must not be answered by an ALTER."""
+    assert "ALTER" not in faults.from_code(code, operation="ListBuckets", resource="", connection="lake").hint

@@ -19,7 +19,7 @@ from s3conn_magic.views.explorer.navigator import Navigator
 from s3conn_magic.views.explorer.snapshot import html_table, text_tree
 from s3conn_magic.views.explorer.tree import Folder, Tree
 from s3conn_magic.views.explorer.widget import SCRIPTS, STYLES, Explorer
-from s3conn_magic.views.explorer.wire import MESSAGE_AT_MOST, crumbs, row_messages, shown_name, size_text
+from s3conn_magic.views.explorer.wire import MESSAGE_AT_MOST, crumbs, row_messages, shown_name
 
 LAKE = Location("lake")
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -339,14 +339,6 @@ def test_crumbs_add_up_to_the_exact_uri():
     location = Location("odd-keys", "a//\u202eb/\n/c")
     assert "s3://" + "".join(exact for _, exact in crumbs(location)) == location.uri
     assert [shown for shown, _ in crumbs(location)] == ["odd-keys", "a", "(empty)", "⟨U+202E⟩b", "␊", "c"]
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (999_999, "1 MB"), (1_234_567, "1.23 MB")]
-)
-def test_size_text(size, text):
-    """Sizes are written with three digits in decimal units."""
-    assert size_text(size) == text
 
 
 def test_the_snapshot_is_escaped_and_cut_with_a_word():

@@ -21,6 +21,7 @@ from recording import Reply, Request, passing_to, recording
 
 from s3conn_magic.errors import (
     AccessDeniedError,
+    BindError,
     JobExistsError,
     JobFailedError,
     ReadOnlyConnectionError,
@@ -136,6 +137,13 @@ READ = {
     "lines": ("SPLIT_LINES", "one, two\nthree\n", [("one, two",), ("three",)]),
     "split by text": ("(TYPE = SPLIT_LINES PATTERN = '|')", "one|two", [("one",), ("two",)]),
     "regex": ("(TYPE = REGEX PATTERN = '(?P<w>\\w+)=(?P<n>\\d+)')", "a=1\nno\nb=2", [("a", "1"), ("b", "2")]),
+    "regex with groups that took no part": (
+        "(TYPE = REGEX PATTERN = '(?<w>\\w+)=(?P<n>\\d+)?(!*)')",
+        "a=1\r\nb=\nc=3 d=4",
+        [("a", "1"), ("b", None), ("c", "3")],
+    ),
+    "regex without groups": ("(TYPE = REGEX PATTERN = '\\d+')", "a12 3\n\nb\n4", [("12",), ("4",)]),
+    "regex that would backtrack": ("(TYPE = REGEX PATTERN = '(a+)+$')", "a" * 5_000 + "b\naa", [("aa",)]),
     "regex over lines": (
         "(TYPE = REGEX MULTILINE = TRUE PATTERN = '^(.)\n(.)$')",
         "a\nb\nc\nd",
@@ -157,6 +165,34 @@ def test_content_types_are_read_as_they_say(moto_lake: Lake, case: str):
     run = moto_lake.session()
     run(_copy(moto_lake, f"CONTENT_TYPE = {said}"))
     assert rows_of(run) == sorted(expected * 2)
+
+
+def test_names_of_others_take_no_time_that_patterns_multiply(moto_lake: Lake):
+    """Keys and columns that a backtracking matcher never ends on are chosen and left out at once, and exactly."""
+    long = "a" * 900
+    moto_lake.put(**{f"{long}!": "n\n1\n", f"{long}": f"n,{'-' * 60},{'-' * 60}x\n2,3,4\n"})
+    run = moto_lake.session()
+    excluded = f"EXCLUDE_COLUMNS = ('{'*-' * 20}*x')"
+    run(_copy(moto_lake, f"FILE_PATTERN = '/?(a+)+' CONTENT_TYPE = CSV {excluded}"))
+    assert rows_of(run) == [(2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("FILE_PATTERN = '(?!x).*'", "look-around"),
+        ("INITIAL_LOAD_PATTERN = '(a)\\1'", "back-reference"),
+        ("CONTENT_TYPE = (TYPE = REGEX PATTERN = 'a++')", "possessive"),
+    ],
+)
+def test_what_only_backtracking_matches_is_refused_when_bound(moto_lake: Lake, option: str, said: str):
+    """The error points at the value and says what does without; no job is made."""
+    moto_lake.put(a__csv="n\n1\n")
+    run = moto_lake.session()
+    error = run.fails(_copy(moto_lake, option), BindError)
+    assert said in error.message
+    assert error.place.excerpt[error.place.marker.index("^")] in "'("
+    assert run("SHOW JOBS").empty
 
 
 def test_jobs_and_queries_tell_how_far_they_are(moto_lake: Lake):

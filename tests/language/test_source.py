@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from s3conn_magic.errors import StatementSyntaxError
@@ -121,3 +123,64 @@ def test_deep_brackets_end_in_an_error():
     """Any number of brackets is one clear error, not a recursion."""
     with pytest.raises(StatementSyntaxError, match="expected a value after `\\(`"):
         parse(Source("CREATE S3 CONNECTION x PATH_DISPLAY_FILTERS = " + "(" * 20_000))
+
+
+SHOWN = {
+    "SHOW DATABASES": "DATABASES",
+    "SHOW EXTERNAL LOCATIONS": "EXTERNAL",
+    "CREATE WAREHOUSE lake": "WAREHOUSE",
+    "FROBNICATE x": "FROBNICATE",
+    "CREATE S3 CONNECTION x ENDPOINT = localhost": "localhost",
+    "LIST mybucketname": "mybucketname",
+    "SHOW information_schema.tables": "information_schema.tables",
+    "DROP MaterializedView x": "MaterializedView",
+}
+"""Statements, each with a bare word that its error shows."""
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_a_word_that_is_no_literal_is_shown(text: str):
+    """What was found is named as it was written, in the message and in the excerpt."""
+    with pytest.raises(StatementSyntaxError, match=f"found {re.escape(SHOWN[text])}") as failed:
+        parse(Source(text))
+    assert SHOWN[text] in failed.value.place.excerpt
+
+
+AWS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+PLACES = [
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY = {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY => {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY == {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY = two {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY = 'two' {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY = ('two', {})",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY = $two {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEYS = {}",
+    "CREATE S3 CONNECTION x SECRETT = {}",
+    "CREATE S3 CONNECTION x NOTHING_KNOWN = {}",
+    "CREATE S3 CONNECTION x PASSWORD {}",
+    "CREATE S3 CONNECTION x password: {}",
+    "CREATE S3 CONNECTION x AWS_SESSION_TOKEN TRUE {}",
+    "ALTER S3 CONNECTION x SET ENCRYPTION_CUSTOMER_MANAGED_KEY = {}",
+    "CREATE S3 CONNECTION x AWS_SECRET_ACCESS_KEY = 'open {}",
+    "export AWS_SECRET_ACCESS_KEY={}",
+]
+
+
+@pytest.mark.parametrize("secret", [AWS_KEY, "minioadmin", "CorrectHorse", "correct_horse_battery"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_word_where_a_secret_may_stand_is_masked(place: str, secret: str):
+    """Behind an option that holds a secret, or one that is unknown, no word is shown, with `=` or without."""
+    with pytest.raises(StatementSyntaxError) as failed:
+        parse(Source(place.format(secret)))
+    assert secret not in failed.value.block()
+    assert AWS_KEY[:8] not in failed.value.block()
+
+
+@pytest.mark.parametrize("secret", [AWS_KEY, "AKIAIOSFODNN7EXAMPLE", "qK7wZp3VnX"])
+def test_a_word_that_looks_like_a_secret_is_never_shown(secret: str):
+    """Capitals, small letters and digits in turn are no word that people write, wherever they stand."""
+    with pytest.raises(StatementSyntaxError) as failed:
+        parse(Source(f"SHOW {secret}"))
+    assert secret not in failed.value.block()

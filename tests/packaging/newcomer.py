@@ -135,10 +135,12 @@ def extras_are_named(shell: Shell) -> None:
     """What needs an extra that is not installed says which, and nothing of what was there is lost."""
     from importlib.util import find_spec
 
+    from s3conn_magic.extras import pip_install
+
     for module, (extra, cell) in NEEDS.items():
         if find_spec(module) is None:
             error: Any = shell.ipython.run_cell(cell).error_in_exec
-            assert f"pip install 's3conn-magic[{extra}]'" in error.block(), cell
+            assert pip_install(extra) in error.block(), cell
     assert set(shell.run("%upsql SHOW CONNECTIONS").name) == {"lake"}
 
 

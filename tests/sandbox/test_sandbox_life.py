@@ -110,7 +110,7 @@ def test_without_moto_the_error_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "moto", None)
     with pytest.raises(S3ConnError, match="needs moto") as missing:
         Sandbox.start()
-    assert "pip install 's3conn-magic[sandbox]'" in missing.value.hint
+    assert "pip install 'moto[s3,server,sts,iam]'" in missing.value.hint
 
 
 def test_importing_the_sandbox_loads_neither_moto_nor_boto3(tmp_path):

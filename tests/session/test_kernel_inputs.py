@@ -103,7 +103,7 @@ def test_a_locked_keyring_is_said_without_its_words(run):
 def test_a_missing_keyring_package_is_said(run, monkeypatch):
     """Without the keyring package the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert "s3conn-magic[keyring]" in run.fails(CELL.format("KEYRING 's3' 'me'"), BindError).message
+    assert "pip install keyring" in run.fails(CELL.format("KEYRING 's3' 'me'"), BindError).message
 
 
 def test_a_prompt_is_asked_once_and_not_for_a_cell_with_an_error(run, monkeypatch):

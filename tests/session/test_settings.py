@@ -127,13 +127,13 @@ def test_rows_of_places_before_a_failure_are_kept_and_labelled(sandbox):
 
 def test_the_line_says_what_came_and_how_far_it_is():
     """Keys, bytes, rate, requests and seconds; a bar and a part only where the whole can be estimated."""
-    progress = Progress(keys=250_000, bytes=3 * 1024**3, requests=260, elapsed=2.0, fraction=0.25)
-    assert progress_text(progress) == "about 25% · 250,000 keys · 3.0 GiB · 125,000 keys/s · 260 requests · 2.0 s"
+    progress = Progress(keys=250_000, bytes=3_210_000_000, requests=260, elapsed=2.0, fraction=0.25)
+    assert progress_text(progress) == "about 25% · 250,000 keys · 3.21 GB · 125,000 keys/s · 260 requests · 2.0 s"
     assert progress_text(progress, done=True).startswith("250,000 keys")
     assert progress_bar(progress) == "█" * 5 + "░" * 15 + " "
     assert 'role="progressbar"' in progress_html(progress)
     job = Progress(keys=3, bytes=2048, requests=9, elapsed=1.0, fraction=0.5, unit="objects")
-    assert progress_text(job) == "about 50% · 3 objects · 2.0 KiB · 9 requests · 1.0 s"
+    assert progress_text(job) == "about 50% · 3 objects · 2.05 kB · 9 requests · 1.0 s"
     assert progress_text(Progress(bytes=1, elapsed=1.0, unit="")) == "1 B · 1.0 s"
     unknown = Progress(keys=1, elapsed=1.0)
     assert progress_bar(unknown) == ""

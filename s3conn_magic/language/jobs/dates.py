@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-# Java's letters with the number of them, Python's code, and what stands there in a key.
+# Java's letters, as many as digits stand there in a key, and Python's code.
 _FIELDS = {
-    "yyyy": ("%Y", r"\d{4}"),
-    "yy": ("%y", r"\d{2}"),
-    "MM": ("%m", r"\d{2}"),
-    "dd": ("%d", r"\d{2}"),
-    "DDD": ("%j", r"\d{3}"),
-    "HH": ("%H", r"\d{2}"),
-    "mm": ("%M", r"\d{2}"),
-    "ss": ("%S", r"\d{2}"),
+    "yyyy": "%Y",
+    "yy": "%y",
+    "MM": "%m",
+    "dd": "%d",
+    "DDD": "%j",
+    "HH": "%H",
+    "mm": "%M",
+    "ss": "%S",
 }
 _PIECE = re.compile(r"'(?P<text>(?:[^']|'')*)'|(?P<letters>([A-Za-z])\3*)|(?P<mark>[^A-Za-z'])")
 _STEPS = (
@@ -36,12 +36,12 @@ class DatePattern:
     Attributes:
         written: as in the statement.
         format: the same for `strftime`.
-        expression: a regular expression for what it makes.
+        parts: fields and the texts between them, in order, each with whether it is a field.
     """
 
     written: str
     format: str
-    expression: str
+    parts: tuple[tuple[str, bool], ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,8 +53,9 @@ class DatePattern:
         pieces = list(_PIECE.finditer(text))
         if "".join(piece.group() for piece in pieces) != text:
             raise ValueError("a quote in it does not end")
-        parts = [_part(piece) for piece in pieces]
-        return cls(text, "".join(code for code, _ in parts), "".join(match for _, match in parts))
+        parts = tuple(map(_part, pieces))
+        codes = (_FIELDS[part] if is_field else part.replace("%", "%%") for part, is_field in parts)
+        return cls(text, "".join(codes), parts)
 
     def of(self, moment: datetime) -> str:
         """The date of a moment as a part of a key."""
@@ -62,13 +63,17 @@ class DatePattern:
 
     def found(self, key: str) -> datetime | None:
         """The date at the beginning of a key, UTC; None where none is there."""
-        match = re.match(self.expression, key)
-        if match is None:
-            return None
-        try:
-            return datetime.strptime(match.group(), self.format).replace(tzinfo=UTC)
-        except ValueError:
-            return None
+        found: dict[str, str] = {}
+        for part, is_field in self.parts:
+            there, key = key[: len(part)], key[len(part) :]
+            if len(there) < len(part) or (there != found.setdefault(part, there) if is_field else there != part):
+                return None
+        return _date(found)
+
+    @property
+    def expression(self) -> str:
+        """A regular expression for what it makes, in which nothing is repeated without a bound."""
+        return "".join(rf"\d{{{len(part)}}}" if is_field else re.escape(part) for part, is_field in self.parts)
 
     @property
     def step(self) -> timedelta:
@@ -76,10 +81,20 @@ class DatePattern:
         return next((step for code, step in _STEPS if code in self.format), timedelta(days=366))
 
 
-def _part(piece: re.Match[str]) -> tuple[str, str]:
+def _date(fields: dict[str, str]) -> datetime | None:
+    """The moment that fields say, or None where they are no date."""
+    if not all(digits.isascii() and digits.isdecimal() for digits in fields.values()):
+        return None
+    codes = {name: _FIELDS[name] for name in fields}
+    try:
+        return datetime.strptime(" ".join(fields.values()), " ".join(codes.values())).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _part(piece: re.Match[str]) -> tuple[str, bool]:
     if letters := piece["letters"]:
         if letters not in _FIELDS:
             raise ValueError(f"it is made of {', '.join(_FIELDS)}; other letters stand in quotes")
-        return _FIELDS[letters]
-    text = piece.group() if piece["mark"] else piece["text"].replace("''", "'") or "'"
-    return text.replace("%", "%%"), re.escape(text)
+        return letters, True
+    return piece.group() if piece["mark"] else piece["text"].replace("''", "'") or "'", False

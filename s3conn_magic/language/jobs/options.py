@@ -82,7 +82,7 @@ _READING = (
         "AUTO, CSV, TSV, JSON, PARQUET, ORC, SPLIT_LINES, REGEX or FIXED_WIDTH, or (TYPE = … and its settings)",
         "Format of the objects. CSV and TSV take DELIMITER (CSV), HEADER, HEADER_LINE, INFER_TYPES, NULL_VALUE,"
         " QUOTE_ESCAPE_CHAR, MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS; JSON SPLIT_ROOT_ARRAY; SPLIT_LINES PATTERN, the"
-        " text between two lines; REGEX PATTERN and MULTILINE; FIXED_WIDTH COLUMNS.",
+        " text between two lines; REGEX PATTERN (RE2's, whose groups are columns) and MULTILINE; FIXED_WIDTH COLUMNS.",
         "AUTO: by the name and the first bytes of each object",
         "(TYPE = CSV DELIMITER = ';')",
         COPY,

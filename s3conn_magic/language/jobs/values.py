@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from s3conn_magic.language.jobs.dates import DatePattern
 from s3conn_magic.language.spelling import listed, nearest
 from s3conn_magic.language.values import boolean, text
+from s3conn_magic.patterns import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,14 +106,9 @@ def bucket(value: Any) -> str:
 
 
 def pattern(value: Any) -> str:
-    """A regular expression."""
-    try:
-        re.compile(text(value))
-    except re.error as error:
-        reason = str(error)
-    else:
-        return str(value)
-    raise ValueError(rf"as a regular expression it is wrong: {reason}; '.*\.csv' is what ends in .csv")
+    """A regular expression, as RE2 has it."""
+    Expression.parse(text(value))
+    return str(value)
 
 
 def date_pattern(value: Any) -> DatePattern:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from s3conn_magic.locations import visible
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.explorer.background import Work
 from s3conn_magic.views.explorer.columns import NO_SIZE
 from s3conn_magic.views.explorer.details import description_values, error_values, preview_values
 from s3conn_magic.views.explorer.navigator import Navigator
 from s3conn_magic.views.explorer.snapshot import frame, html_table, text_tree
-from s3conn_magic.views.explorer.wire import crumbs, shown_name, size_text, summary, tail_text
+from s3conn_magic.views.explorer.wire import crumbs, shown_name, summary, tail_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

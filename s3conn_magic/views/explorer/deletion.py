@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.explorer.background import Work
-from s3conn_magic.views.explorer.wire import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.locations import visible
-from s3conn_magic.views.explorer.wire import size_text
+from s3conn_magic.sizes import size_text
 
 if TYPE_CHECKING:
     import pandas as pd

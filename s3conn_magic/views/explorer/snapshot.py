@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3conn_magic.locations import visible
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.explorer.columns import NO_SIZE, NO_TIME
-from s3conn_magic.views.explorer.wire import shown_name, size_text, tail_text
+from s3conn_magic.views.explorer.wire import shown_name, tail_text
 
 if TYPE_CHECKING:
     import pandas as pd

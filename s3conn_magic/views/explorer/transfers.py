@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.explorer.background import Work
 from s3conn_magic.views.explorer.details import moment_text
 from s3conn_magic.views.explorer.pace import PACE
-from s3conn_magic.views.explorer.wire import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

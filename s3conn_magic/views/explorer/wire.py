@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.locations import visible
+from s3conn_magic.sizes import size_text
 from s3conn_magic.views.explorer.columns import NO_SIZE, NO_TIME
 from s3conn_magic.views.explorer.model import Through
 
@@ -26,16 +27,6 @@ MESSAGE_AT_MOST = 256_000
 _ENVELOPE = 2_000
 _PREFIX, _OPEN, _BUSY, _CONNECTION = 1, 2, 4, 8
 _SEGMENT = re.compile(r"[^/]*/|[^/]+")
-
-
-def size_text(size: int) -> str:
-    """A size in decimal units: `0 B`, `12.3 kB`, `4.56 GB`."""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB", "EB"):
-        if value < 999.5 or unit == "EB":  # noqa: PLR2004 - what would be written as 1000
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
 
 
 def shown_name(folder: Folder, row: int) -> str:
