@@ -44,6 +44,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
     """Load what is new or changed; `outcome` says at any time what was done.
 
     Raises:
+        QueryError: COLUMN_TRANSFORMATIONS do more than read; nothing was read.
         StatementInterrupted: the user stopped it; objects that were loaded stay, and none is there in part.
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
@@ -53,6 +54,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
+    engine.check_expressions(run.job.plan.expressions, local=run.local)
     _Copying(run, engine, outcome).run()
 
 

@@ -134,7 +134,7 @@ class _Inserting:
         def work() -> None:
             sink.failed = self._engine.filesystem.scope.failed
             with _registered(self._engine, files), _times(self._engine, window):
-                rows.append(self._engine.count(self._query, before, after))
+                rows.append(self._engine.count(self._query, before, after, local=self._run.local))
 
         with self._engine.watched(self._report):
             answer = self._engine.run(self._query, before, work)
