@@ -144,6 +144,7 @@ class Engine:
         folder = Path(tempfile.gettempdir()) / f"s3conn-duckdb-{id(self):x}"
         database.execute(f"SET temp_directory = '{str(folder).replace(chr(39), chr(39) * 2)}'")
         database.register_filesystem(self.filesystem)
+        database.execute("SET lock_configuration = true")  # should anything get past the check of queries
         # What a session makes itself is judged when it is made.
         self._definitions = Definitions.of(database) if self._path else Definitions()
         return database
@@ -157,6 +158,20 @@ class Engine:
         """
         with self._lock, self.filesystem.query() as reading:
             return mentioned(self._guarded(lambda: self._judged(sql)[0], sql, "", reading))
+
+    def check(self, sql: str, *, local: bool) -> None:
+        """Refuse a query that `query` would refuse before it runs.
+
+        Raises:
+            As `query`.
+        """
+
+        def check() -> None:
+            with self._registered(sql, local=local):
+                pass
+
+        with self._lock, self.filesystem.query() as reading:
+            self._guarded(check, sql, "", reading)
 
     def check_expressions(self, texts: Iterable[str], *, local: bool = False) -> None:
         """Refuse texts that are not one expression each, or do more than read; `local` as of `query`.
@@ -249,8 +264,8 @@ class Engine:
 
     # Running
 
-    def _judged(self, sql: str) -> list[Tree]:
-        """The tree of a query that only reads, then those of what it uses that the database defines.
+    def _judged(self, sql: str) -> tuple[Tree, list[tuple[str, Tree]]]:
+        """The tree of a query that only reads, and those of what it uses that the database defines, by its name.
 
         Raises:
             QueryError: it does more than read.
@@ -261,7 +276,7 @@ class Engine:
         for name, tree in behind:
             with _within(name):
                 judgement.check(tree, self._definitions.functions)
-        return [found, *(tree for _, tree in behind)]
+        return found, behind
 
     def _table(self, sql: str, *, local: bool) -> pa.Table:
         with self._registered(sql, local=local) as parameters:
@@ -297,13 +312,15 @@ class Engine:
         Raises:
             QueryError: it does more than read, or reads files of this machine and is not `local`.
         """
-        query, *behind = self._judged(sql)
+        query, behind = self._judged(sql)
         found, known = mentioned(query), sources.known_tables(self.database)
         frames = sources.frames(found.tables, known, self._variable_of)
         parameters = sources.parameters(found.parameters, self._variable_of)
         if not local:
-            for tree in (query, *behind):
-                reach.check(tree, known, parameters)
+            reach.check(query, known, parameters)
+            for name, tree in behind:
+                with _within(name):
+                    reach.check(tree, known, parameters)
         made: list[str] = []
         try:
             for name, frame in frames.items():

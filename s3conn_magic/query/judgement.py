@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.language.spelling import nearest
 from s3conn_magic.locations import visible
-from s3conn_magic.query.faults import refused
+from s3conn_magic.query.faults import pointed
 from s3conn_magic.query.parsing import nodes, words
 
 if TYPE_CHECKING:
@@ -105,14 +105,16 @@ def check(tree: Tree, defined: Iterable[str] = ()) -> None:
     Raises:
         QueryError: what stands in it that is not known to only read; `offset` says where.
     """
-    known, of_tables, own = judged(), set[int](), frozenset(defined)
+    known, own = judged(), frozenset(defined)
+    of_tables: dict[int, Mapping[str, Any]] = {}
     for node in tree.nodes():
         _check_kind(tree, node, known)
         if node.get("type") == "TABLE_FUNCTION":
-            of_tables.add(id(node["function"]))
+            of_tables[id(node["function"])] = node
             _check_arguments(tree, node, known)
         if "function_name" in node and node["function_name"].lower() not in own:
-            _check_function(tree, node, known.tables if id(node) in of_tables else known.expressions)
+            around = of_tables.get(id(node))
+            _check_function(tree, node, around or node, known.tables if around else known.expressions)
 
 
 def _check_kind(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
@@ -126,7 +128,7 @@ def _check_kind(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
 
 
 def _unknown(tree: Tree, node: Any, what: str) -> QueryError:
-    error = refused(tree.sql, f"{visible(what)} in a query is not known to only read", tree.position(node))
+    error = pointed(tree.sql, f"{visible(what)} in a query is not known to only read", tree.position(node))
     error.hint = "It is refused for that: a query only reads."
     return error
 
@@ -139,22 +141,22 @@ def _written(tree: Tree, kind: str) -> QueryError:
     places = [one for before, one in pairwise(found) if before.text == "(" and one.text in wanted]
     word = places[0] if places else None
     shown = word.text if word else what
-    error = refused(tree.sql, f"{shown} stands within the query, and a query only reads", word.start if word else None)
+    error = pointed(tree.sql, f"{shown} stands within the query, and a query only reads", word.start if word else None)
     error.hint = _WRITES.get(shown, "Nothing was run.")
     return error
 
 
-def _check_function(tree: Tree, node: Mapping[str, Any], known: Functions) -> None:
+def _check_function(tree: Tree, node: Mapping[str, Any], around: Mapping[str, Any], known: Functions) -> None:
     name = node["function_name"].lower()
     if name in known.reads:
         return
-    where = tree.position(node)
+    where = tree.position(around)
     if name in known.refused:
-        error = refused(tree.sql, f"{visible(name)}() does more than read, and a query only reads", where)
+        error = pointed(tree.sql, f"{visible(name)}() does more than read, and a query only reads", where)
         error.hint = known.instead.get(name, "Nothing was run.")
         raise error
     near = nearest(name, sorted(one for one in known.reads if one.isidentifier()))
-    error = refused(tree.sql, f"{visible(name)}() is no function that is known to only read", where)
+    error = pointed(tree.sql, f"{visible(name)}() is no function that is known to only read", where)
     error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() shows the functions that there are."
     raise error
 
@@ -163,12 +165,12 @@ def _check_arguments(tree: Tree, node: Mapping[str, Any], known: Judged) -> None
     function = node["function"]
     if function["function_name"].lower() not in known.tables.reads:
         return
-    for name, value in arguments(function):
+    for (name, _), written in zip(arguments(function), function["arguments"], strict=True):
         if name and name not in known.arguments.reads:
             what = f"{visible(name)} of {visible(function['function_name'])}()"
             refusal = "does more than read, and a query only reads"
             words_ = refusal if name in known.arguments.refused else "is no argument that is known to only read"
-            error = refused(tree.sql, f"{what} {words_}", tree.position(value))
+            error = pointed(tree.sql, f"{what} {words_}", tree.position(written))
             error.hint = known.arguments.instead.get(name, "")
             raise error
 
@@ -188,7 +190,7 @@ def names_of(tree: Any) -> Iterator[tuple[str, str]]:
     for node in nodes(tree):
         if "function_name" in node:
             yield "function", node["function_name"].lower()
-        if node.get("type") in {"BASE_TABLE", "SHOW_REF"}:
+        if "table_name" in node:
             yield "table", node["table_name"].lower()
         if node.get("function_name", "").lower() in judged().named:
             yield from (("table", one.lower()) for _, value in arguments(node) for one in named_by(value))

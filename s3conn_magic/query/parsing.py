@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,13 +121,12 @@ def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Refuse what is no query; MULTI are those that pivot by values which they look for first."""
     import duckdb
 
-    try:
-        statements = connection.extract_statements(sql)
-    except duckdb.NotImplementedException:
-        statements = []
-    kinds = {duckdb.StatementType.SELECT, duckdb.StatementType.MULTI}
-    if len(statements) != 1 or statements[0].type not in kinds:
-        raise refused(sql, "only a query may stand here: SELECT, WITH or FROM", None)
+    kinds = [duckdb.StatementType.SELECT, duckdb.StatementType.MULTI]
+    # Of some statements already the parser says what is wrong; of some, Python's DuckDB does not know the type.
+    with suppress(duckdb.Error, ValueError):
+        if [one.type for one in connection.extract_statements(sql)] in [[kind] for kind in kinds]:
+            return
+    raise _no_query(sql)
 
 
 def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], tuple[tuple[int, int], ...]]:
@@ -143,8 +143,12 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
         at += len(what)
     told = _told(connection, text.decode())
     if told.get("error"):
-        raise _unlisted(sql)
+        raise _unlisted(sql) if put else _no_query(sql)
     return told, tuple((where, len(what)) for where, what in put)
+
+
+def _no_query(sql: str) -> QueryError:
+    return refused(sql, "only a query may stand here: SELECT, WITH or FROM", None)
 
 
 def _unlisted(sql: str) -> QueryError:
@@ -205,9 +209,9 @@ def words(sql: str) -> list[Word]:
 
     encoded = sql.encode()
     tokens = duckdb.tokenize(sql)
-    ends = [start for start, _ in tokens[1:]] + [len(encoded)]
+    ends = [*(start for start, _ in tokens[1:]), len(encoded)]
     found: list[Word] = []
-    for (start, kind), end in zip(tokens, ends, strict=True):
+    for (start, kind), end in zip(tokens, ends, strict=False):
         text = encoded[start:end].decode().rstrip()
         if kind == duckdb.token_type.operator:
             found += [Word(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.language.settings import REACH
-from s3conn_magic.query.faults import refused
+from s3conn_magic.query.faults import pointed
 from s3conn_magic.query.judgement import arguments, judged, named_by
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ def check(tree: Tree, tables: Collection[tuple[str, str, str]], parameters: Mapp
     Raises:
         QueryError: what reads one; `offset` says where.
     """
+    ctes = {str(one["key"]).lower() for node in tree.nodes() if "map" in node for one in node["map"]}
     for node in tree.nodes():
         kind = node.get("type")
         if kind == "BASE_TABLE" or (kind == "SHOW_REF" and node["show_type"] in {"SHOW", "DESCRIBE", "SUMMARY"}):
-            if not _is_table(node, tables):
+            if not _is_table(node, tables, ctes):
                 raise _refused(tree, node, "this is no table, and as a path it is one of this machine")
         elif kind == "TABLE_FUNCTION":
             _check_call(tree, node, tables, parameters)
@@ -60,18 +61,20 @@ def _check_call(
 
 
 def _refused(tree: Tree, node: Any, what: str) -> QueryError:
-    error = refused(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node))
+    error = pointed(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node))
     error.hint = REACH
     return error
 
 
-def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]]) -> bool:
+def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], ctes: Collection[str] = ()) -> bool:
     """Whether a name is one of the catalog, an object's path, or can be no path."""
     path = [str(one) for one in node["qualified_name"]["path"]] or [node["table_name"]]
     whole = ".".join(path)
     if whole.startswith(_SCHEME) or not _OF_PATHS & set(whole):
         return True
     *within, name = (one.lower() for one in path)
+    if within == ["recurring"] and name in ctes:  # what a recursive query with USING KEY has found so far
+        return True
     return any(name == one[2] and _is_within(within, one) for one in tables)
 
 
