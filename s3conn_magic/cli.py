@@ -50,12 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lab.set_defaults(run=_lab)
     run = commands.add_parser("run", help="run the statements of files, and print their results")
     run.add_argument("options", nargs="+", metavar="FILE", help="a file of statements, such as setup.usql")
+    run.add_argument("--local-files", action="store_true", help="let their queries read files of this machine")
     run.set_defaults(run=_run)
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.run is not _lab:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return int(chosen.run([*getattr(chosen, "options", []), *rest]))
+        options = [*getattr(chosen, "options", []), *rest]
+        return _run(options, local_files=chosen.local_files) if chosen.run is _run else int(chosen.run(options))
     except S3ConnError as error:
         print(error.block(), file=sys.stderr)
         return 1
@@ -72,12 +74,14 @@ def _demo(_: Sequence[str]) -> int:
     return 0
 
 
-def _run(files: Sequence[str]) -> int:
+def _run(files: Sequence[str], *, local_files: bool) -> int:
     from s3conn_magic.inputs import KernelInputs
+    from s3conn_magic.language.settings import LOCAL_FILES
     from s3conn_magic.sandbox import Sandbox
     from s3conn_magic.session import Session
 
     session = Session(KernelInputs(dict[str, Any]), start_server=Sandbox.start, note=_say)
+    session.settings.change(LOCAL_FILES, local_files)
     try:
         for file in files:
             for result in session.run_file(file):

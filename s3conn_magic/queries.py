@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
     from s3conn_magic.query.kept import Table
@@ -30,9 +31,11 @@ class Queries:
     Args:
         connections: the session's connections.
         variable_of: the value of a Python variable; raises LookupError when there is none.
+        settings: the session's settings.
     """
 
-    def __init__(self, connections: Registry, variable_of: Callable[[str], Any]) -> None:
+    def __init__(self, connections: Registry, variable_of: Callable[[str], Any], settings: SettingValues) -> None:
+        self._settings = settings
         self._connections = connections
         self._variable_of = variable_of
         self._engine: Engine | None = None
@@ -65,14 +68,16 @@ class Queries:
         return [one.name for one in self._engine.tables] if self._engine else []
 
     def check(self, plan: plans.Plan) -> None:
-        """Refuse what is no query, with the rest of what binding refuses.
+        """Refuse what is no query, or does more than read, with the rest of what binding refuses.
 
         Raises:
             QueryError: with its place in the cell.
         """
-        text = plan.text if isinstance(plan, _WITH_TEXT) else None
-        if text is not None:
+        text = getattr(plan, "text", None)
+        if text:
             self._located(plan, lambda: self.engine.mentioned(text))
+        if expressions := getattr(plan, "expressions", ()):
+            self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
 
     def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
         """What a call gives; an error of the query points at its place in the cell."""
@@ -107,13 +112,13 @@ class Queries:
     def _query(self, plan: plans.Query) -> Any:
         from s3conn_magic.views.results import query_frame
 
-        return query_frame(self._located(plan, lambda: self.engine.query(plan.text)))
+        return query_frame(self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan))))
 
     @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:
         from s3conn_magic.views.results import explanation
 
-        return explanation(self._located(plan, lambda: self.engine.explain(plan.text)))
+        return explanation(self._located(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
 
     @execute.register
     def _create(self, plan: plans.CreateTable) -> Message:
@@ -127,10 +132,14 @@ class Queries:
     def _made(self, plan: plans.CreateTable) -> Table:
         tables = self.engine.tables
         if plan.text is not None:
-            return tables.create_from(plan.name, plan.text, plan.columns)
+            return tables.create_from(plan.name, plan.text, plan.columns, local=self._local(plan))
         if plan.location is not None and plan.connection is not None:
             return tables.create_over(plan.name, plan.location, plan.connection)
         return tables.create_empty(plan.name, plan.columns)
+
+    def _local(self, plan: plans.Query | plans.ExplainQuery | plans.CreateTable) -> bool:
+        """Whether the query of a plan may read files of this machine, as the setting is now."""
+        return self._settings.local_files(in_file=plan.in_file)
 
     def depends(self, table: Table) -> None:
         """Record the connections that a table depends on now."""

@@ -63,7 +63,7 @@ class Session:
         sweep()
         self.settings = SettingValues() if settings is None else settings
         self.connections = Registry(self.settings)
-        self.queries = Queries(self.connections, inputs.variable)
+        self.queries = Queries(self.connections, inputs.variable, self.settings)
         self._progress = progress
         self._beside = beside
         self._inputs = inputs
@@ -71,7 +71,9 @@ class Session:
         self._server: Server | None = None
         self._note = note
         self.scale = Scale(self.settings, note)
-        self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
+        self.jobs = Jobs(
+            lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere, self.settings
+        )
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),

@@ -40,13 +40,16 @@ _AHEAD = 16
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
 _REPLACED = "it was replaced after it was loaded: what is there now was not deleted"
+_TRIGGERS = "SELECT 1 FROM duckdb_triggers() WHERE lower(table_name) = lower(?) LIMIT 1"
 
 
 def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
     """Load what is new or changed; `outcome` says at any time what was done.
 
     Raises:
+        QueryError: COLUMN_TRANSFORMATIONS do more than read; nothing was read.
         StatementInterrupted: the user stopped it; objects that were loaded stay, and none is there in part.
+        JobFailedError: the table takes no rows, or has a trigger; nothing was read.
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
     held = {one.name.casefold(): one for one in engine.tables}.get(run.job.plan.table.casefold())
@@ -55,6 +58,10 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
+    engine.check_expressions(run.job.plan.expressions, local=run.local)
+    if engine.database.execute(_TRIGGERS, [run.job.plan.table]).fetchall():
+        hint = "Load into another table."
+        raise JobFailedError(f"the table {visible(run.job.plan.table)} has a trigger, which may do anything", hint=hint)
     _Copying(run, engine, outcome).run()
 
 

@@ -33,12 +33,13 @@ def run_insert(run: Run, engine: Engine, outcome: Outcome) -> None:
 
     Raises:
         ReadOnlyConnectionError: nothing was sent.
-        QueryError: the query failed; nothing was written.
+        QueryError: the query was refused, and nothing was sent, or it failed, and nothing was written.
         JobFailedError: an object of somebody else's is in the way.
         EndpointError: what was written could not be read back as it was; it was deleted.
         StatementInterrupted: the user stopped it; nothing was written.
     """
     writing.refuse_if_read_only(run.job.connection, "INSERT INTO S3")
+    engine.check(run.job.plan.text, local=run.local)
     _Inserting(run, engine, outcome).run()
 
 
@@ -134,7 +135,7 @@ class _Inserting:
         def work() -> None:
             sink.failed = self._engine.filesystem.scope.failed
             with _registered(self._engine, files), _times(self._engine, window):
-                rows.append(self._engine.count(self._query, before, after))
+                rows.append(self._engine.count(self._query, before, after, local=self._run.local))
 
         with self._engine.watched(self._report):
             answer = self._engine.run(self._query, before, work)

@@ -145,10 +145,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its job, its number from 1 on, when it began, whom to tell how far it is, and who reads for it."""
+    """One run: its job, its number from 1 on, when it began, whom to tell how far it is, and who reads for it.
+
+    `local` is whether its queries may read files of this machine.
+    """
 
     job: Job
     number: int
     began: datetime
     report: Callable[[Progress], None] | None = None
     elsewhere: Elsewhere | None = None
+    local: bool = False

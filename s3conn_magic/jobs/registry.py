@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.job import Elsewhere
     from s3conn_magic.language.jobs.plans import CreateJob
+    from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
     from s3conn_magic.query.kept import Table
@@ -32,6 +33,7 @@ class Jobs:
         connections: the session's; each job is a usage of those that it needs.
         depends: is told of each table that has got rows.
         elsewhere_of: gives who reads the objects of a COPY in other processes; None where this one does.
+        settings: the session's settings.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Jobs:
         engine_of: Callable[[], Engine],
         connections: Registry,
         depends: Callable[[Table], None],
-        elsewhere_of: Callable[[], Elsewhere | None] = lambda: None,
+        elsewhere_of: Callable[[], Elsewhere | None],
+        settings: SettingValues,
     ) -> None:
+        self._settings = settings
         self._engine_of = engine_of
         self._depends = depends
         self._elsewhere_of = elsewhere_of
@@ -95,7 +99,8 @@ class Jobs:
         elsewhere = self._elsewhere_of() if job.plan.kind == "COPY" else None
         job.runs += 1
         job.last_run = datetime.now(UTC)
-        run, outcome = Run(job, job.runs, job.last_run, report, elsewhere), Outcome()
+        local = self._settings.local_files(in_file=job.plan.in_file)
+        run, outcome = Run(job, job.runs, job.last_run, report, elsewhere, local), Outcome()
         try:
             self._steps(job)(run, self._engine_of(), outcome)
         except StatementInterrupted as error:

@@ -11,7 +11,7 @@ from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements as tree
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
-from s3conn_magic.language.settings import SETTING_NAMES, find_setting
+from s3conn_magic.language.settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.spelling import listed, nearest, related
 from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.locations import Location
@@ -73,6 +73,11 @@ class Binding:
             yield
         finally:
             self._asks_nobody = before
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the statements are those of a file."""
+        return bool(self._source.file)
 
     def place(self, span: Span) -> Place:
         """Where a span is in the cell."""
@@ -154,9 +159,15 @@ class Binding:
             raise self.error(f"{found.name} takes {found.takes}, not a list", value.span)
         raw = value.value if isinstance(value, tree.WordLiteral) else self._raw(value)[0]
         try:
-            return found.name, found.read(raw)
+            read = found.read(raw)
         except ValueError as error:
             reason = str(error)
+        else:
+            if found.name == LOCAL_FILES and read is not False and self.in_file:
+                raise self.error(
+                    "a file of statements cannot give itself files of this machine", value.span, hint=REACH
+                )
+            return found.name, read
         raise self.error(f"{found.name} takes {found.takes}: {reason}", value.span)
 
     def _shown(self, name: tree.Name) -> str:

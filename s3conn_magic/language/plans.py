@@ -206,23 +206,25 @@ Locate = Callable[[int], "Place"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query(Plan):
-    """The rows of a query."""
+    """The rows of a query; `in_file` is whether it stands in a file of statements."""
 
     text: str = field(repr=False)
+    in_file: bool = False
     locate: Locate = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainQuery(Plan):
-    """What a query reads, by running it."""
+    """What a query reads, by running it; `in_file` as of `Query`."""
 
     text: str = field(repr=False)
+    in_file: bool = False
     locate: Locate = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Plan):
-    """Make a table, or replace the one of that name.
+    """Make a table, or replace the one of that name; `in_file` as of `Query`.
 
     `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
     """
@@ -231,6 +233,7 @@ class CreateTable(Plan):
     replace: bool
     columns: str | None = None
     text: str | None = field(default=None, repr=False)
+    in_file: bool = False
     locate: Locate | None = field(default=None, compare=False, repr=False)
     location: Location | None = None
     connection: str | None = None

@@ -15,6 +15,13 @@ _MOST_CONNECTIONS = 64
 _MOST_SECONDS = 3600
 _NAME = re.compile(r"[\w .-]{0,255}")
 ALL = "ALL"
+LOCAL_FILES = "LOCAL_FILES"
+CELLS = "cells"
+REACH = (
+    "Files of statements may read files of this machine after SET LOCAL_FILES = TRUE; in a cell, or by"
+    " s3conn-magic run --local-files."
+)
+"""What to do where a file of statements reads files of this machine."""
 _ADDRESS = re.compile(r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
@@ -67,6 +74,14 @@ def _path(value: Any) -> str:
     return str(value)
 
 
+def _local_files(value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() == CELLS:
+        return CELLS
+    raise ValueError("this is neither")
+
+
 def _engine(value: Any) -> str:
     if isinstance(value, str) and value.lower() in {"local", "dask"}:
         return value.lower()
@@ -108,6 +123,14 @@ SETTINGS: tuple[Setting, ...] = (
         "the path of a file, or ''",
         "The DuckDB file that tables are kept in, with what jobs have loaded; '' keeps them in memory.",
         "",
+    ),
+    Setting(
+        LOCAL_FILES,
+        _local_files,
+        "TRUE, FALSE or 'cells'",
+        "Whether queries may read files of this machine. 'cells': those of cells and execute() may, those of files of"
+        " statements may not. A file of statements cannot allow it.",
+        CELLS,
     ),
     Setting(
         "ENGINE",
@@ -178,6 +201,11 @@ class SettingValues(dict[str, Any]):
     def __init__(self) -> None:
         super().__init__({one.name: one.default for one in SETTINGS})
         self.on_change: dict[str, Callable[[Any], object]] = {}
+
+    def local_files(self, *, in_file: bool) -> bool:
+        """Whether a query may read files of this machine, by where it stands."""
+        allowed = self[LOCAL_FILES]
+        return not in_file if allowed == CELLS else bool(allowed)
 
     def change(self, name: str, value: Any) -> None:
         """Give a setting a value that has been read."""

@@ -70,6 +70,7 @@ class TableBinder:
         return plans.Query(
             place=self._binding.beginning(statement),
             text=statement.query.value.reveal(),
+            in_file=self._binding.in_file,
             locate=self._locate(statement.query),
         )
 
@@ -78,6 +79,7 @@ class TableBinder:
         return plans.ExplainQuery(
             place=self._binding.beginning(statement),
             text=statement.query.value.reveal(),
+            in_file=self._binding.in_file,
             locate=self._locate(statement.query),
         )
 
@@ -102,6 +104,7 @@ class TableBinder:
             replace=old is not None,
             columns=columns.value.reveal() if columns else None,
             text=text.value.reveal() if text else None,
+            in_file=self._binding.in_file,
             locate=self._locate(written) if (written := text or columns) else None,
             location=self._binding.place_of(location) if location else None,
             connection=self._reader(statement.using, statement) if location else None,

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
-from s3conn_magic.query import sources
+from s3conn_magic.query import judgement, reach, sources
+from s3conn_magic.query.definitions import Definitions
 from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.formats import how_to_read
-from s3conn_magic.query.parsing import Mentioned, mentioned
+from s3conn_magic.query.parsing import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.tables import Tables
 from s3conn_magic.temporary import new_folder, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import duckdb
@@ -79,6 +80,7 @@ class Engine:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._definitions = Definitions()
         self._path = ""
         self._spill: Path | None = None
         self._lock = threading.RLock()
@@ -148,46 +150,92 @@ class Engine:
         spill = str(self._spill or "").replace("'", "''")
         database.execute(f"SET temp_directory = '{spill}'")
         database.register_filesystem(self.filesystem)
+        database.execute("SET lock_configuration = true")  # should anything get past the check of queries
+        # What a session makes itself is judged when it is made.
+        self._definitions = Definitions.of(database) if self._path else Definitions()
         return database
 
     def mentioned(self, sql: str) -> Mentioned:
         """The names in a query, which is not run.
 
         Raises:
-            QueryError: it cannot be parsed, or is no query.
+            QueryError: it cannot be parsed, is no query, or does more than read.
             StatementInterrupted: the user interrupted it.
         """
         with self._lock, self.filesystem.query() as reading:
-            return self._guarded(lambda: mentioned(self.database, sql), sql, "", reading)
+            return mentioned(self._guarded(lambda: self._judged(sql)[0], sql, "", reading))
 
-    def query(self, sql: str) -> Answer:
-        """Run a query.
+    def check(self, sql: str, *, local: bool) -> None:
+        """Refuse a query that `query` would refuse before it runs.
 
         Raises:
-            QueryError: DuckDB refused it, or failed in it; `offset` says where.
+            As `query`.
+        """
+
+        def check() -> None:
+            with self._registered(sql, local=local):
+                pass
+
+        with self._lock, self.filesystem.query() as reading:
+            self._guarded(check, sql, "", reading)
+
+    def check_expressions(self, texts: Iterable[str], *, local: bool = False) -> None:
+        """Refuse texts that are not one expression each, or do more than read; `local` as of `query`.
+
+        Raises:
+            As `mentioned`.
+        """
+
+        def check() -> None:
+            for text in texts:
+                # A line of its own: a comment may end the text.
+                sql = f"SELECT ({text}\n)"
+                if not is_one_expression(self._judged(sql)[0]):
+                    raise QueryError("this is not one expression")
+                with self._registered(sql, local=local):
+                    pass
+
+        with self._lock, self.filesystem.query() as reading:
+            self._guarded(check, "", "", reading)
+
+    def query(self, sql: str, *, local: bool = False) -> Answer:
+        """Run a query.
+
+        Args:
+            sql: the query.
+            local: whether it may read files of this machine.
+
+        Raises:
+            QueryError: it does more than read, or DuckDB refused it or failed in it; `offset` says where.
             StatementInterrupted: the user interrupted it.
             S3ConnError: what it reads could not be read.
         """
-        return self.run(sql, "", lambda: self._table(sql))
+        return self.run(sql, "", lambda: self._table(sql, local=local))
 
-    def execute(self, sql: str, before: str, *, parsed: bool = True) -> Answer:
+    def execute(self, sql: str, before: str, *, local: bool = False) -> Answer:
         """Run a query as the last part of a statement that begins otherwise, such as `CREATE TABLE t AS`.
-
-        `parsed` False is for a part that is no query, such as a list of columns.
 
         Raises:
             As `query`; offsets are those in `sql`.
         """
-        return self.run(sql, before, lambda: self._done(sql, before, parsed=parsed))
+        return self.run(sql, before, lambda: self._done(sql, before, local=local))
 
-    def explain(self, sql: str) -> Answer:
+    def define(self, columns: str, before: str) -> None:
+        """Run a statement whose last part is a list of columns, as of CREATE TABLE, in its parentheses.
+
+        Raises:
+            As `query`.
+        """
+        self.run(columns, before, lambda: self._defined(columns, before))
+
+    def explain(self, sql: str, *, local: bool = False) -> Answer:
         """Run a query and say where its time went: a table whose only column is DuckDB's profile.
 
         Raises:
             As `query`.
         """
         before = "EXPLAIN ANALYZE "
-        return self.run(sql, before, lambda: self._done(sql, before))
+        return self.run(sql, before, lambda: self._done(sql, before, local=local))
 
     def run(self, sql: str, before: str, work: Callable[[], Any]) -> Answer:
         """Do some work with the database in the scope of one query.
@@ -224,34 +272,63 @@ class Engine:
 
     # Running
 
-    def _table(self, sql: str) -> pa.Table:
-        with self._registered(mentioned(self.database, sql)) as parameters:
+    def _judged(self, sql: str) -> tuple[Tree, list[tuple[str, Tree]]]:
+        """The tree of a query that only reads, and those of what it uses that the database defines, by its name.
+
+        Raises:
+            QueryError: it does more than read.
+        """
+        found = parsed(self.database, sql)
+        judgement.check(found, self._definitions.functions)
+        behind = list(self._definitions.behind(self.database, found))
+        for name, tree in behind:
+            with _within(name):
+                judgement.check(tree, self._definitions.functions)
+        return found, behind
+
+    def _table(self, sql: str, *, local: bool) -> pa.Table:
+        with self._registered(sql, local=local) as parameters:
             relation = self.database.sql(sql, params=dict(parameters) or None)
             return relation.to_arrow_table()
 
-    def _done(self, sql: str, before: str, *, parsed: bool = True) -> pa.Table:
+    def _done(self, sql: str, before: str, *, local: bool) -> pa.Table:
         import pyarrow as pa
 
-        found = mentioned(self.database, sql) if parsed else Mentioned((), ())
-        with self._registered(found) as parameters:
+        with self._registered(sql, local=local) as parameters:
             rows = self.database.execute(before + sql, dict(parameters) or None).fetchall()
         return pa.table({"result": [str(row[-1]) for row in rows]})
 
-    def count(self, sql: str, before: str, after: str) -> int:
+    def _defined(self, columns: str, before: str) -> None:
+        if not is_one_group(columns):
+            raise QueryError("the columns are not one list in parentheses")
+        self.database.execute(before + columns)
+
+    def count(self, sql: str, before: str, after: str, *, local: bool = False) -> int:
         """Execute a statement around a query, within `run`: the number of rows that DuckDB says it was.
 
         Raises:
             duckdb.Error, S3ConnError: as it comes; `run` translates them.
         """
-        with self._registered(mentioned(self.database, sql)) as parameters:
+        with self._registered(sql, local=local) as parameters:
             ((count, *_),) = self.database.execute(f"{before}{sql}{after}", dict(parameters) or None).fetchall()
         return int(count)
 
     @contextmanager
-    def _registered(self, found: Mentioned) -> Iterator[Mapping[str, Any]]:
-        """Have the Python frames that a query mentions as tables for the length of a block; gives its parameters."""
-        frames = sources.frames(found.tables, sources.known_tables(self.database), self._variable_of)
+    def _registered(self, sql: str, *, local: bool) -> Iterator[Mapping[str, Any]]:
+        """Have the Python frames that a query mentions as tables for the length of a block; gives its parameters.
+
+        Raises:
+            QueryError: it does more than read, or reads files of this machine and is not `local`.
+        """
+        query, behind = self._judged(sql)
+        found, known = mentioned(query), sources.known_tables(self.database)
+        frames = sources.frames(found.tables, known, self._variable_of)
         parameters = sources.parameters(found.parameters, self._variable_of)
+        if not local:
+            reach.check(query, known, parameters)
+            for name, tree in behind:
+                with _within(name):
+                    reach.check(tree, known, parameters)
         made: list[str] = []
         try:
             for name, frame in frames.items():
@@ -318,7 +395,7 @@ class Engine:
         if not unplaced or reading.failure or reading.stopped:
             return error
         try:
-            with self._registered(mentioned(self.database, sql)) as parameters:
+            with self._registered(sql, local=True) as parameters:
                 self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
             found = moved(again, len("EXPLAIN "))
@@ -326,6 +403,19 @@ class Engine:
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error
+
+
+@contextmanager
+def _within(name: str) -> Iterator[None]:
+    """Have an error name the definition that it is in, in place of a place."""
+    try:
+        yield
+    except QueryError as error:
+        failure = error
+    else:
+        return
+    failure.offset, failure.message = None, f"in {visible(name)} of the database: {failure.message}"
+    raise failure
 
 
 def _untold(name: str, sql: str, failure: S3ConnError) -> QueryError:

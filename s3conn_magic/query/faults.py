@@ -31,10 +31,16 @@ def refused(sql: str, message: str, position: Any) -> QueryError:
         message: DuckDB's words.
         position: byte of the query that it points at, or None.
     """
-    error = QueryError(_CANDIDATE.sub("", masked(message, sql)))
-    error.offset = _offset(sql, position)
+    error = pointed(sql, _CANDIDATE.sub("", masked(message, sql)), position)
     if message.startswith(_PARAMETER):
         error.hint = "$name is a value: as a path it stands in a function, such as FROM read_parquet($name)."
+    return error
+
+
+def pointed(sql: str, message: str, position: Any) -> QueryError:
+    """An error that points at a byte of a query; its message holds none of the query's literals."""
+    error = QueryError(message)
+    error.offset = _offset(sql, position)
     return error
 
 

@@ -1,20 +1,69 @@
-"""What a query mentions, as DuckDB's own parser reads it."""
+"""A query as DuckDB's own parser reads it: its tree, and the names in it."""
 
 from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.query.faults import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
 
+    from s3conn_magic.errors import QueryError
+
 _HALF = re.compile("[\ud800-\udfff]")
+_JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|[^\s,:\[\]{}"]+')
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_PIVOTS = frozenset({"PIVOT", "PIVOT_WIDER"})
+_OTHER_QUERY = frozenset({"UNION", "EXCEPT", "INTERSECT", ";"})
+_AFTER_COLUMNS = frozenset({"USING", "GROUP", "ORDER", "LIMIT", "OFFSET", "FETCH"})
+_OF_ONE = frozenset({"type", "select_list", "from_table", "aggregate_handling"})
+_NOWHERE = 2**63
+_LIST_THEM = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
+
+
+class Word(NamedTuple):
+    """A word or sign: its bytes from `start` to `end`, and its text; in upper case where it has no quotes."""
+
+    start: int
+    end: int
+    text: str
+    is_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What DuckDB's parser makes of one query.
+
+    Attributes:
+        sql: the query.
+        root: the statement, of dicts and lists as DuckDB writes them in JSON.
+        moved: what was put into the text before it was parsed: the byte, and how many were put there.
+    """
+
+    sql: str
+    root: dict[str, Any]
+    moved: tuple[tuple[int, int], ...] = ()
+
+    def nodes(self) -> Iterator[dict[str, Any]]:
+        """Every dict of the tree, the outer ones first."""
+        return nodes(self.root)
+
+    def position(self, node: Any) -> int | None:
+        """The byte of the query that a part of the tree begins at: the first that anything in it does."""
+        found = [one["query_location"] for one in nodes(node) if one.get("query_location", _NOWHERE) < _NOWHERE]
+        if not found:
+            return None
+        at = int(min(found))
+        for where, count in self.moved:
+            at -= min(count, max(at - where, 0))
+        return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +79,16 @@ class Mentioned:
     parameters: tuple[str, ...]
 
 
-def mentioned(connection: duckdb.DuckDBPyConnection, sql: str) -> Mentioned:
-    """The names in a query; nothing is looked up or read.
+def mentioned(tree: Tree) -> Mentioned:
+    """The names in a query; nothing is looked up or read."""
+    found = list(tree.nodes())
+    tables = [one["table_name"] for one in found if one.get("type") == "BASE_TABLE" and not one.get("schema_name")]
+    parameters = [one["identifier"] for one in found if one.get("class") == "PARAMETER"]
+    return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(parameters)))
+
+
+def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
+    """The tree of a query; nothing is looked up or read.
 
     Raises:
         QueryError: it cannot be parsed, is no query, or more than one.
@@ -39,48 +96,180 @@ def mentioned(connection: duckdb.DuckDBPyConnection, sql: str) -> Mentioned:
     if (half := _HALF.search(sql)) is not None:
         before = sql[: half.start()].encode()
         raise refused(sql, "half a character (a lone surrogate) is in the query", len(before))
-    ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
-    tree = json.loads(told)
-    if tree.get("error"):
-        return _without_tree(connection, sql, tree)
-    if len(tree["statements"]) != 1:
-        raise refused(sql, "more than one query", None)
-    nodes = list(_nodes(tree))
-    tables = [one["table_name"] for one in nodes if one.get("type") == "BASE_TABLE" and not one.get("schema_name")]
-    parameters = [one["identifier"] for one in nodes if one.get("class") == "PARAMETER"]
-    return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(parameters)))
-
-
-def _without_tree(connection: duckdb.DuckDBPyConnection, sql: str, told: dict[str, Any]) -> Mentioned:
-    """Some queries (those that pivot) have no tree; any of their words could be a table then."""
-    if told.get("error_type") == "parser":
+    moved: tuple[tuple[int, int], ...] = ()
+    told = _told(connection, sql)
+    if told.get("error") and told.get("error_type") != "parser":
+        _check_query(connection, sql)
+        told, moved = _with_values(connection, sql)
+    if told.get("error"):
         raise refused(sql, str(told.get("error_message")), told.get("position"))
+    if len(told["statements"]) != 1:
+        raise refused(sql, "more than one query", None)
+    return Tree(sql, told["statements"][0], moved)
+
+
+def _told(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    try:
+        found: dict[str, Any] = json.loads(told)
+    except RecursionError:
+        found = _deep(told)
+    return found
+
+
+def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse what is no query; MULTI are those that pivot by values which they look for first."""
     import duckdb
 
-    statements = connection.extract_statements(sql)
-    kinds = {duckdb.StatementType.SELECT, duckdb.StatementType.MULTI}
-    if len(statements) != 1 or statements[0].type not in kinds:
-        raise refused(sql, "only a query may stand here: SELECT, WITH or FROM", None)
-    words = _words(sql)
-    return Mentioned(tuple(words), tuple(sorted(statements[0].named_parameters)))
+    kinds = [duckdb.StatementType.SELECT, duckdb.StatementType.MULTI]
+    # Of some statements already the parser says what is wrong; of some, Python's DuckDB does not know the type.
+    with suppress(duckdb.Error, ValueError):
+        if [one.type for one in connection.extract_statements(sql)] in [[kind] for kind in kinds]:
+            return
+    raise _no_query(sql)
 
 
-def _words(sql: str) -> list[str]:
+def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], tuple[tuple[int, int], ...]]:
+    """The tree of a query that pivots by values which are not listed: as if some were.
+
+    DuckDB gives such a query no tree. Behind each column that has no list, one is put: `ON year` becomes
+    `ON (year) IN ('')`, and a query that gives the values becomes one of them. All words of the query stay, in their
+    order, so that its tree has them all.
+    """
+    put = sorted(_lists(sql, lambda column: bool(_told(connection, f"PIVOT t ON {column}").get("error"))))
+    text, at = bytearray(sql.encode()), 0
+    for where, what in put:
+        text[where + at : where + at] = what
+        at += len(what)
+    told = _told(connection, text.decode())
+    if told.get("error"):
+        raise _unlisted(sql) if put else _no_query(sql)
+    return told, tuple((where, len(what)) for where, what in put)
+
+
+def _no_query(sql: str) -> QueryError:
+    return refused(sql, "only a query may stand here: SELECT, WITH or FROM", None)
+
+
+def _unlisted(sql: str) -> QueryError:
+    error = refused(sql, "whether a PIVOT like this one only reads cannot be told before it runs", None)
+    error.hint = _LIST_THEM
+    return error
+
+
+def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, bytes]]:
+    """What to put where, for every column of a PIVOT that has no list of values."""
+    found, encoded = words(sql), sql.encode()
+    for at, word in enumerate(found):
+        if word.text in _PIVOTS:
+            for column in _columns(found, at):
+                start, end = column[0].start, column[-1].end
+                if not has_none(encoded[start:end].decode()):
+                    continue
+                if [one.text for one in column[-3:]] == ["IN", "(", ")"]:  # a query gives its values
+                    yield column[-2].start, b"('', EXISTS "
+                    yield end, b")"
+                else:
+                    yield start, b"("
+                    yield end, b") IN ('')"
+
+
+def _columns(found: Sequence[Word], at: int) -> Iterator[list[Word]]:
+    """The columns of the PIVOT that begins at a word, as of `_level`; `ON` of a join may stand before them."""
+    level = list(_level(found, at + 1))
+    on = max((place for place, word in enumerate(level) if word.text == "ON"), default=None)
+    column: list[Word] = []
+    for word in level[on + 1 :] if on is not None else ():
+        if word.text in _AFTER_COLUMNS:
+            break
+        if word.text != ",":
+            column.append(word)
+        elif column:
+            yield column
+            column = []
+    if column:
+        yield column
+
+
+def _level(found: Sequence[Word], at: int) -> Iterator[Word]:
+    """The words from one on that are in no brackets, and the brackets around the others, up to the query's end."""
+    depth = 0
+    for word in found[at:]:
+        depth += word.text in _OPENING
+        if depth <= 1 and (word.text in _OPENING or word.text in _CLOSING or not depth):
+            if not depth and (word.text in _CLOSING or word.text in _OTHER_QUERY):
+                return
+            yield word
+        depth -= word.text in _CLOSING
+
+
+def words(sql: str) -> list[Word]:
+    """The words and signs of a query, without comments; each bracket by itself."""
     import duckdb
 
     encoded = sql.encode()
     tokens = duckdb.tokenize(sql)
-    ends = [start for start, _ in tokens[1:]] + [len(encoded)]
-    words = [
-        encoded[start:end].decode().strip().strip('"')
-        for (start, kind), end in zip(tokens, ends, strict=True)
-        if kind == duckdb.token_type.identifier
-    ]
-    return list(dict.fromkeys(words))
+    ends = [*(start for start, _ in tokens[1:]), len(encoded)]
+    found: list[Word] = []
+    for (start, kind), end in zip(tokens, ends, strict=False):
+        text = encoded[start:end].decode().rstrip()
+        if kind == duckdb.token_type.operator:
+            found += [Word(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]
+        elif kind != duckdb.token_type.comment:
+            is_word = kind in {duckdb.token_type.keyword, duckdb.token_type.identifier} and text[:1] != '"'
+            is_name = kind == duckdb.token_type.identifier
+            found.append(Word(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
+    return found
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(tree, dict):
-        yield tree
-    for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        yield from _nodes(inner)
+def is_one_group(text: str) -> bool:
+    """Whether a text is one pair of parentheses and what is in it."""
+    depth, found = 0, words(text)
+    for at, word in enumerate(found):
+        depth += (word.text in _OPENING) - (word.text in _CLOSING)
+        if depth <= 0 and at < len(found) - 1:
+            return False
+    return bool(found) and not depth
+
+
+def is_one_expression(tree: Tree) -> bool:
+    """Whether a query is SELECT of one expression, and nothing else."""
+    node = tree.root["node"]
+    others = {name: part for name, part in node.items() if name not in _OF_ONE}
+    is_alone = node.get("from_table", {}).get("type") == "EMPTY" and len(node.get("select_list", ())) == 1
+    return is_alone and not any(part not in (None, [], {"map": []}) for part in others.values())
+
+
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every dict of a tree, however deep, the outer ones first."""
+    todo = [tree]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            yield one
+        todo += reversed(list(one.values()) if isinstance(one, dict) else one if isinstance(one, list) else [])
+
+
+def _deep(text: str) -> Any:
+    """A JSON text that is nested deeper than Python's own reader goes."""
+    open_: list[Any] = [[]]
+    keys: list[Any] = [None]
+    for found in _JSON.finditer(text):
+        piece = found[0]
+        if piece in _CLOSING:
+            value = open_.pop()
+            keys.pop()
+        elif piece in _OPENING:
+            open_.append({} if piece == "{" else [])
+            keys.append(None)
+            continue
+        else:
+            value = json.loads(piece)
+        into = open_[-1]
+        if isinstance(into, list):
+            into.append(value)
+        elif keys[-1] is None:
+            keys[-1] = value
+        else:
+            into[keys[-1]], keys[-1] = value, None
+    return open_[0][0]

@@ -12,19 +12,23 @@ if TYPE_CHECKING:
 
     import duckdb
 
-_TABLES = "SELECT lower(table_name) FROM duckdb_tables() UNION ALL SELECT lower(view_name) FROM duckdb_views()"
+_TABLES = """SELECT lower(database_name), lower(schema_name), lower(table_name) FROM duckdb_tables()
+UNION ALL SELECT lower(database_name), lower(schema_name), lower(view_name) FROM duckdb_views()"""
 _POLARS = {"DataFrame", "LazyFrame"}
 _ARROW = {"Table", "RecordBatch", "RecordBatchReader", "Dataset", "Scanner", "FileSystemDataset", "InMemoryDataset"}
 
 
-def known_tables(database: duckdb.DuckDBPyConnection) -> set[str]:
-    """Names of tables and views, in lower case: they come before Python variables."""
-    return {name for (name,) in database.execute(_TABLES).fetchall()}
+def known_tables(database: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
+    """Database, schema and name of tables and views, in lower case: they come before Python variables and paths."""
+    return set(database.execute(_TABLES).fetchall())
 
 
-def frames(names: Iterable[str], known: Collection[str], variable_of: Callable[[str], Any]) -> dict[str, Any]:
+def frames(
+    names: Iterable[str], tables: Collection[tuple[str, str, str]], variable_of: Callable[[str], Any]
+) -> dict[str, Any]:
     """The Python frames among some names that are no tables."""
     found: dict[str, Any] = {}
+    known = {name for *_, name in tables}
     for name in names:
         if name.lower() not in known and name.isidentifier():
             try:

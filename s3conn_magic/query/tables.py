@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
+_EXPRESSIONS = """SELECT column_default FROM duckdb_columns()
+WHERE table_name = ? AND database_name = current_database() AND column_default IS NOT NULL
+UNION ALL SELECT expression FROM duckdb_constraints()
+WHERE table_name = ? AND database_name = current_database() AND expression IS NOT NULL"""
 _RESERVED = """SELECT 1 FROM duckdb_keywords()
 WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_function')"""
 _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
@@ -51,33 +55,35 @@ class Tables:
             return found
         raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; shows what there is.")
 
-    def create_from(self, name: str, sql: str, columns: str | None = None) -> Table:
+    def create_from(self, name: str, sql: str, columns: str | None = None, *, local: bool = False) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
 
         Args:
             name: of the table.
             sql: the query.
             columns: names of the columns in parentheses, all with types or none.
+            local: whether the query may read files of this machine.
 
         Raises:
             As `Engine.query`.
         """
         made = _unused(name)
         if columns is None or _NAMES.fullmatch(columns):
-            answer = self._engine.execute(sql, f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS ")
+            before = f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS "
+            answer = self._engine.execute(sql, before, local=local)
         else:
-            answer = self._typed(made, sql, columns)
+            answer = self._typed(made, sql, columns, local=local)
         return self._replace(Table(name, answer.connections), made)
 
-    def _typed(self, made: str, sql: str, columns: str) -> Answer:
+    def _typed(self, made: str, sql: str, columns: str, *, local: bool) -> Answer:
         """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
         try:
-            self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
+            self._defined(made, columns)
         except QueryError as error:
             error.offset = None  # it is one in the columns, not in the query
             raise
         try:
-            return self._engine.execute(sql, f"INSERT INTO {quoted(made)} ")
+            return self._engine.execute(sql, f"INSERT INTO {quoted(made)} ", local=local)
         except BaseException:
             self._engine.database.execute(f"DROP TABLE {quoted(made)}")
             raise
@@ -92,8 +98,22 @@ class Tables:
             self._forget(name)
             return self._put(Table(name, declared=True))
         made = _unused(name)
-        self._engine.execute(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ", parsed=False)
+        self._defined(made, columns)
         return self._replace(Table(name), made)
+
+    def _defined(self, made: str, columns: str) -> None:
+        """Make a table without rows. What it computes of a row that is read or written may only read, as a query does.
+
+        Raises:
+            QueryError: the columns are not right; there is no table.
+        """
+        self._engine.define(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ")
+        try:
+            found = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
+            self._engine.check_expressions(text for (text,) in found)
+        except BaseException:
+            self._engine.database.execute(f"DROP TABLE {quoted(made)}")
+            raise
 
     def create_over(self, name: str, location: Location, connection: str) -> Table:
         """Make a table over the files at a location, which stay where they are.

@@ -114,6 +114,7 @@ class JobBinder:
             location=location,
             options=options,
             note=note,
+            in_file=self._binding.in_file,
             **particular,
         )
 

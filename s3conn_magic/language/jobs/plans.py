@@ -35,6 +35,7 @@ class CreateJob(JobPlan):
         text: the query, of an INSERT.
         locate: where a character of the query is in the cell.
         note: what to say of options that have no effect here, or empty.
+        in_file: whether it stands in a file of statements.
     """
 
     name: str
@@ -47,6 +48,12 @@ class CreateJob(JobPlan):
     text: str = field(default="", repr=False)
     locate: Callable[[int], Place] | None = field(default=None, compare=False)
     note: str = ""
+    in_file: bool = False
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """What a COPY makes columns of, in SQL."""
+        return tuple(dict(self.options.get("COLUMN_TRANSFORMATIONS", ())).values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,203 @@
+"""Whether a query only reads: an allow-list over DuckDB's own tree of it, by what `judged.toml` says."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from s3conn_magic.language.spelling import nearest
+from s3conn_magic.locations import visible
+from s3conn_magic.query.faults import pointed
+from s3conn_magic.query.parsing import nodes, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from s3conn_magic.errors import QueryError
+    from s3conn_magic.query.parsing import Tree
+
+_ANOTHER_WAY = "CREATE [OR REPLACE] TABLE … AS query; makes a table anew."
+_WRITES = {
+    "COPY": "CREATE JOB … AS INSERT INTO S3 … query; writes the result of a query to S3.",
+    "INSERT": "CREATE JOB … AS COPY FROM S3 … INTO table; loads a table. " + _ANOTHER_WAY,
+    "UPDATE": _ANOTHER_WAY,
+    "DELETE": _ANOTHER_WAY,
+    "TRUNCATE": "DROP TABLE name; forgets a table. " + _ANOTHER_WAY,
+    "MERGE": _ANOTHER_WAY,
+}
+_NODE = "_QUERY_NODE"
+
+
+class Functions(NamedTuple):
+    """Functions of a kind, or names of their arguments, by what is known of them.
+
+    Attributes:
+        reads: only read.
+        refused: do not.
+        instead: what to write in place of some of them.
+    """
+
+    reads: frozenset[str]
+    refused: frozenset[str]
+    instead: Mapping[str, str]
+
+
+class Judged(NamedTuple):
+    """What `judged.toml` says.
+
+    Attributes:
+        kinds: of nodes that are no expressions.
+        classes: of expressions.
+        fields: of nodes.
+        expressions: functions in expressions.
+        tables: functions in FROM.
+        arguments: of those.
+        files: functions in FROM whose first argument is a path.
+        named: those whose first argument is the name of a table or file.
+    """
+
+    kinds: frozenset[str]
+    classes: frozenset[str]
+    fields: frozenset[str]
+    expressions: Functions
+    tables: Functions
+    arguments: Functions
+    files: frozenset[str]
+    named: frozenset[str]
+
+
+@cache
+def judged() -> Judged:
+    """The judgements, read once."""
+    said = tomllib.loads(files(__package__).joinpath("judged.toml").read_text(encoding="utf-8"))
+    node, table = said["nodes"], said["tables"]
+    return Judged(
+        kinds=_names(node["reads"]),
+        classes=_names(node["expressions"]),
+        fields=_names(node["fields"]),
+        expressions=_functions(said["expressions"], "reads", "ours"),
+        tables=_functions(table, "reads", "files", "named"),
+        arguments=_functions(said["arguments"], "reads"),
+        files=_names(table["files"]),
+        named=_names(table["named"]),
+    )
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _functions(said: Mapping[str, Any], *reads: str) -> Functions:
+    known = {one.lower() for each in reads for one in said[each].split()} | set(said.get("spaced", ()))
+    return Functions(frozenset(known), _names(said["refused"]), said.get("instead", {}))
+
+
+def check(tree: Tree, defined: Iterable[str] = ()) -> None:
+    """Refuse a query that does anything but read, or may do.
+
+    Args:
+        tree: of the query.
+        defined: names of functions that the database defines itself, in lower case; they are judged by their own trees.
+
+    Raises:
+        QueryError: what stands in it that is not known to only read; `offset` says where.
+    """
+    known, own = judged(), frozenset(defined)
+    of_tables: dict[int, Mapping[str, Any]] = {}
+    for node in tree.nodes():
+        _check_kind(tree, node, known)
+        if node.get("type") == "TABLE_FUNCTION":
+            of_tables[id(node["function"])] = node
+            _check_arguments(tree, node, known)
+        if "function_name" in node and node["function_name"].lower() not in own:
+            around = of_tables.get(id(node))
+            _check_function(tree, node, around or node, known.tables if around else known.expressions)
+
+
+def _check_kind(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
+    kind, of = node.get("type"), node.get("class")
+    if of is not None and of not in known.classes:
+        raise _unknown(tree, node, str(of))
+    if of is None and isinstance(kind, str) and kind not in known.kinds:
+        raise _written(tree, kind) if kind.endswith(_NODE) else _unknown(tree, node, kind)
+    if more := node.keys() - known.fields:
+        raise _unknown(tree, node, min(more))
+
+
+def _unknown(tree: Tree, node: Any, what: str) -> QueryError:
+    error = pointed(tree.sql, f"{visible(what)} in a query is not known to only read", tree.position(node))
+    error.hint = "It is refused for that: a query only reads."
+    return error
+
+
+def _written(tree: Tree, kind: str) -> QueryError:
+    """The error for a statement within a query; the tree does not say where it stands, its first word does."""
+    what = kind.removesuffix(_NODE)
+    wanted = {what, "TRUNCATE"} if what == "DELETE" else {what}
+    found = words(tree.sql)
+    places = [one for before, one in pairwise(found) if before.text == "(" and one.text in wanted]
+    word = places[0] if places else None
+    shown = word.text if word else what
+    error = pointed(tree.sql, f"{shown} stands within the query, and a query only reads", word.start if word else None)
+    error.hint = _WRITES.get(shown, "Nothing was run.")
+    return error
+
+
+def _check_function(tree: Tree, node: Mapping[str, Any], around: Mapping[str, Any], known: Functions) -> None:
+    name = node["function_name"].lower()
+    if name in known.reads:
+        return
+    where = tree.position(around)
+    if name in known.refused:
+        error = pointed(tree.sql, f"{visible(name)}() does more than read, and a query only reads", where)
+        error.hint = known.instead.get(name, "Nothing was run.")
+        raise error
+    near = nearest(name, sorted(one for one in known.reads if one.isidentifier()))
+    error = pointed(tree.sql, f"{visible(name)}() is no function that is known to only read", where)
+    error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() shows the functions that there are."
+    raise error
+
+
+def _check_arguments(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
+    function = node["function"]
+    if function["function_name"].lower() not in known.tables.reads:
+        return
+    for (name, _), written in zip(arguments(function), function["arguments"], strict=True):
+        if name and name not in known.arguments.reads:
+            what = f"{visible(name)} of {visible(function['function_name'])}()"
+            refusal = "does more than read, and a query only reads"
+            words_ = refusal if name in known.arguments.refused else "is no argument that is known to only read"
+            error = pointed(tree.sql, f"{what} {words_}", tree.position(written))
+            error.hint = known.arguments.instead.get(name, "")
+            raise error
+
+
+def arguments(function: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The arguments of a function in FROM: their names in lower case, empty where they have none, and their values."""
+    for one in function["arguments"]:
+        value = one["expression"]
+        if not one["name"] and value["type"] == "COMPARE_EQUAL" and value["left"]["class"] == "COLUMN_REF":
+            yield ".".join(value["left"]["column_names"]).lower(), value["right"]
+        else:
+            yield one["name"].lower(), value
+
+
+def names_of(tree: Any) -> Iterator[tuple[str, str]]:
+    """What a tree names that a database may define: `function` and `table`, each with its name in lower case."""
+    for node in nodes(tree):
+        if "function_name" in node:
+            yield "function", node["function_name"].lower()
+        if "table_name" in node:
+            yield "table", node["table_name"].lower()
+        if node.get("function_name", "").lower() in judged().named:
+            yield from (("table", one.lower()) for _, value in arguments(node) for one in named_by(value))
+
+
+def named_by(value: Mapping[str, Any]) -> list[str]:
+    """The names in an argument that is a table's: a text, or a word as of a column."""
+    if value["class"] == "CONSTANT":
+        return [str(value["literal"].get("text", ""))]
+    return [str(one) for one in value["column_names"]] if value["class"] == "COLUMN_REF" else []
