@@ -26,7 +26,7 @@ from s3conn_magic.objects import writing
 from s3conn_magic.query.faults import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence, Set
 
     from s3conn_magic.jobs.job import Run
     from s3conn_magic.jobs.ledger import Loaded
@@ -69,6 +69,7 @@ class _Copying:
     def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
         self._deletion: writing.ExactDeletion | None = None
+        self._gone: set[str] = set()
         self._began = time.monotonic()
         self._unreached = self._size = 0
         self._passed: list[int] = []
@@ -93,7 +94,12 @@ class _Copying:
     def _load(self, found: Sequence[Candidate]) -> None:
         database = self._engine.database
         ledger = Ledger(database, self._run.job)
-        loaded = _still_there(ledger, Table(database, self._run.job.plan.table))
+        table = Table(database, self._run.job.plan.table)
+        loaded = _still_there(ledger, table)
+        if self._run.job.option("DELETE_FILES_AFTER_LOAD"):
+            # A run that ended after it had deleted them did not come to forget them.
+            self._retire(ledger, table, loaded.keys() - {one.location.key for one in found})
+            loaded = ledger.loaded()
         reading = self._engine.filesystem.scope
         loader = Loader(self._run.job, database, reading, self._run.job.plan.table, ledger)
         todo = [one for one in found if not _same(loaded.get(one.location.key), one)]
@@ -107,7 +113,13 @@ class _Copying:
         for one in left:
             loader.reading.check()
             self._delete(one)
+        self._retire(ledger, table, self._gone)
         self._say_how_deleted()
+
+    @staticmethod
+    def _retire(ledger: Ledger, table: Table, keys: Set[str]) -> None:
+        if keys and OBJECT_COLUMN in table.columns():
+            ledger.retire(keys, table.sql)
 
     def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
         """What was read elsewhere of each object; None for what is read here."""
@@ -169,6 +181,7 @@ class _Copying:
         if left is not None:
             self._failed(one, left)
         else:
+            self._gone.add(one.location.key)
             job.resolve(one.location.uri)
 
     def _why_left(self, one: Candidate, deletion: writing.ExactDeletion) -> S3ConnError | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from s3conn_magic.jobs.job import OBJECT_COLUMN
+from s3conn_magic.jobs.readers import identifier
+from s3conn_magic.query.kept import transaction
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -68,6 +72,23 @@ class Ledger:
             f"DELETE FROM {SCHEMA}.loaded WHERE {_OF} AND list_contains(?, key)",  # noqa: S608
             [*self._of, list(keys)],
         )
+
+    def retire(self, keys: Iterable[str], table: str) -> None:
+        """Forget objects that are gone, and keep their rows: another object of such a name is loaded beside them.
+
+        Args:
+            keys: of the objects.
+            table: where their rows are, quoted; each gets its object's etag behind the location, so that they stay
+                when a later object of that name is replaced.
+        """
+        origin, location = identifier(OBJECT_COLUMN), f"'s3://' || source || '/' || key"
+        with transaction(self._database):
+            self._database.execute(
+                f"UPDATE {table} AS target SET {origin} = {location} || '#' || etag FROM {SCHEMA}.loaded"  # noqa: S608
+                f" WHERE {_OF} AND list_contains(?, key) AND target.{origin} = {location}",
+                [*self._of, found := list(keys)],
+            )
+            self._forget(found)
 
     def clear(self) -> None:
         """Forget all of it."""

@@ -142,6 +142,37 @@ def test_an_object_replaced_after_it_was_loaded_stays_on_rclone(on_rclone: tuple
     _loads_what_came_between(*on_rclone, NOTES["ignores it"])
 
 
+def test_a_name_that_is_used_again_adds_its_rows(moto_lake: Lake):
+    """Of a folder whose files are deleted once loaded, each new file is new rows, with an old name or the old content."""
+    lake, run = moto_lake, moto_lake.session()
+    lake.put(a__csv="n\n1\n", b__csv="n\n2\n")
+    run(_copy(lake))
+    lake.put(a__csv="n\n3\n")
+    run("RUN JOB j")
+    lake.put(a__csv="n\n3\n", b__csv="n\n4\n")
+    run("RUN JOB j")
+    assert rows_of(run) == [(1,), (2,), (3,), (3,), (4,)]
+    assert lake.keys_below("in/") == []
+    sources = {one.partition("#")[0] for one in run('SELECT DISTINCT "$object" AS o FROM t')["o"]}
+    assert sources == {f"s3://{lake.bucket}/in/{name}.csv" for name in "ab"}
+
+
+def test_a_file_that_stayed_and_was_replaced_takes_the_place_of_its_own_rows_only(moto_lake: Lake):
+    """Rows of an earlier file of that name, which is deleted, stay."""
+    lake = moto_lake
+    with recording(server := Between(lake, "keeps it")) as wire:
+        run = lake.session()
+        run(lake.connect.replace("CREATE", "CREATE OR REPLACE").replace(lake.endpoint, wire.endpoint))
+        lake.put(a__csv="n\n1\n")
+        run(_copy(lake))
+        lake.put(a__csv="n\n2\n")
+        server.after_read = lambda: lake.put(a__csv="n\n3\n")
+        run("RUN JOB j")
+        run("RUN JOB j")
+    assert rows_of(run) == [(1,), (3,)]
+    assert lake.keys_below("in/") == []
+
+
 def test_an_object_that_vanished_meanwhile_is_no_failure(between: tuple[Between, Statements]):
     """What somebody else deleted after it was loaded is loaded, and that is all."""
     server, run = between
