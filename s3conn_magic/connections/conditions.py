@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # What a server says that does not know the header. Whatever else it may mean is said again without the header.
-_LACKING = {
+LACKING = {
     "NotImplemented",
     "501",
     "MethodNotAllowed",
@@ -25,9 +25,9 @@ _LACKING = {
     "BadRequest",
     "400",
 }
-_NOT_THE_SAME = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
-_MISSING = {"NoSuchKey", "NoSuchVersion", "NotFound", "404"}
-_DENIED = {"AccessDenied", "Forbidden", "403"}
+UNMET = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+MISSING = {"NoSuchKey", "NoSuchVersion", "NotFound", "404"}
+DENIED = {"AccessDenied", "Forbidden", "403"}
 _NO_ETAG = '"00000000000000000000000000000000"'
 
 Removed = Literal["deleted", "changed", "gone"]
@@ -40,12 +40,12 @@ def code_of(error: ClientError) -> str:
 
 def is_unmet(error: ClientError) -> bool:
     """Whether a request was refused since its condition does not hold."""
-    return code_of(error) in _NOT_THE_SAME
+    return code_of(error) in UNMET
 
 
 def is_lacking(error: ClientError) -> bool:
     """Whether a request was perhaps refused since the server does not know the condition."""
-    return code_of(error) in _LACKING
+    return code_of(error) in LACKING
 
 
 def etag_at(client: Any, bucket: str, key: str) -> str | None:
@@ -57,7 +57,7 @@ def etag_at(client: Any, bucket: str, key: str) -> str | None:
     try:
         answer = client.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if code_of(error) in _MISSING:
+        if code_of(error) in MISSING:
             return None
         raise
     return str(answer.get("ETag", "")).strip('"')
@@ -106,7 +106,7 @@ class Place:
         try:
             return etag_at(self.client, self.bucket, self.key) == self.replaces
         except ClientError as error:
-            if code_of(error) in _DENIED:
+            if code_of(error) in DENIED:
                 return True
             raise
 
@@ -167,7 +167,7 @@ class Removal:
             if is_unmet(error):
                 self._kept = True
                 return self._on_condition(named, etag)
-            if code_of(error) in _MISSING:
+            if code_of(error) in MISSING:
                 return "gone"
             if not is_lacking(error):
                 raise
@@ -182,7 +182,7 @@ class Removal:
         try:
             self.client.delete_object(**named, IfMatch=f'"{etag}"')
         except ClientError as error:
-            if code_of(error) in _MISSING:
+            if code_of(error) in MISSING:
                 return "gone"
             if is_unmet(error) and (different := self._difference(named, etag)):
                 return different

@@ -26,7 +26,8 @@ from s3conn_magic.objects import writing
 from s3conn_magic.query.faults import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence, Set
+    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from s3conn_magic.jobs.job import Run
     from s3conn_magic.jobs.ledger import Loaded
@@ -117,7 +118,7 @@ class _Copying:
         self._say_how_deleted()
 
     @staticmethod
-    def _retire(ledger: Ledger, table: Table, keys: Set[str]) -> None:
+    def _retire(ledger: Ledger, table: Table, keys: AbstractSet[str]) -> None:
         if keys and OBJECT_COLUMN in table.columns():
             ledger.retire(keys, table.sql)
 

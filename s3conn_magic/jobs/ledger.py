@@ -81,7 +81,7 @@ class Ledger:
             table: where their rows are, quoted; each gets its object's etag behind the location, so that they stay
                 when a later object of that name is replaced.
         """
-        origin, location = identifier(OBJECT_COLUMN), f"'s3://' || source || '/' || key"
+        origin, location = identifier(OBJECT_COLUMN), "'s3://' || source || '/' || key"
         with transaction(self._database):
             self._database.execute(
                 f"UPDATE {table} AS target SET {origin} = {location} || '#' || etag FROM {SCHEMA}.loaded"  # noqa: S608

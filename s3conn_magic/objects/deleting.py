@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from s3conn_magic.connections.conditions import DENIED, LACKING, MISSING, UNMET
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.locations import Location
@@ -25,11 +26,9 @@ BATCH = 200
 """Objects that are looked at and then deleted by one request: few, so that little time lies in between."""
 CHANGED = "changed since it was shown"
 _LOOKS_AT_ONCE = 16
-_UNKNOWN = {"NotImplemented", "MalformedXML", "InvalidRequest", "InvalidArgument", "501", "400"}
+_UNKNOWN = LACKING | {"MalformedXML"}
 """How a server refuses a condition that it does not know."""
-_BROKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
-_MISSING = {"404", "NoSuchKey"}
-_UNSEEN = {"400", "403", "AccessDenied", "Forbidden"}
+_UNSEEN = DENIED | {"400"}
 Standing = Literal["same", "listed", "changed", "missing"]
 """`listed`: the same as far as a listing tells, which is all that the identity, or the server, gives."""
 
@@ -90,7 +89,7 @@ def _standing(client: Any, bucket: str, key: str, etag: str) -> Standing:
     try:
         answer = client.head_object(Bucket=bucket, Key=key)
     except client.exceptions.ClientError as error:
-        if _code(error) in _MISSING:
+        if _code(error) in MISSING:
             return "missing"
         if _code(error) not in _UNSEEN:
             raise
@@ -136,7 +135,7 @@ def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: 
     unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in refused}
     unknown = [key for key, code in refused.items() if code in _UNKNOWN and conditions.get(key)]
     again = _delete_together(client, bucket, unknown, dict.fromkeys(unknown, "")) if unknown else {}
-    left = {key: CHANGED if code in _BROKEN else code for key, code in refused.items() if key not in unknown}
+    left = {key: CHANGED if code in UNMET else code for key, code in refused.items() if key not in unknown}
     return {**left, **unsaid, **again}
 
 
@@ -148,5 +147,5 @@ def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str,
         code = _code(error)
         if code in _UNKNOWN and condition:
             return _delete_one(client, bucket, key, "")
-        return {key: CHANGED if code in _BROKEN else code}
+        return {key: CHANGED if code in UNMET else code}
     return {}

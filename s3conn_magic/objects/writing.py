@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.conditions import Place, Removal, etag_at, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.read_only import refusal
-from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
+from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
 from s3conn_magic.sizes import size_text
@@ -31,7 +31,6 @@ _MOST_PARTS = 10_000
 # Without a size, parts double after so many of one size: ten doublings of a thousand parts are more than 5 TiB.
 _PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
-_BROKEN = ("(PreconditionFailed)", "(ConditionalRequestConflict)")
 # XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
 NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
 
@@ -45,23 +44,6 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
     """
     if connection.live_settings().read_only:
         raise refusal(connection.name, what)
-
-
-def exists(connection: Connection, location: Location) -> bool | None:
-    """Whether an object is there; None where the identity may not know.
-
-    Raises:
-        S3ConnError: the bucket cannot be reached.
-    """
-    client = connection.internal_client(location.bucket)
-    try:
-        return translated(partial(etag_at, client, *_named(location)), resource=location.arn) is not None
-    except AccessDeniedError:
-        return None
-
-
-def _named(location: Location) -> tuple[str, str]:
-    return location.bucket, location.key
 
 
 class Upload:

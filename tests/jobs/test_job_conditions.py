@@ -143,7 +143,7 @@ def test_an_object_replaced_after_it_was_loaded_stays_on_rclone(on_rclone: tuple
 
 
 def test_a_name_that_is_used_again_adds_its_rows(moto_lake: Lake):
-    """Of a folder whose files are deleted once loaded, each new file is new rows, with an old name or the old content."""
+    """Where files are deleted once loaded, each new file is new rows, with an old name or the old content."""
     lake, run = moto_lake, moto_lake.session()
     lake.put(a__csv="n\n1\n", b__csv="n\n2\n")
     run(_copy(lake))
