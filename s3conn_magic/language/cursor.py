@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language.source import Token
 
-_FRAGMENT = re.compile(r"\$?[A-Za-z0-9_]*\Z")
+# Begun only where a word begins: from each letter of a long one anew, it would take the square of its length.
+_FRAGMENT = re.compile(r"(?:\$|(?<![A-Za-z0-9_]))[A-Za-z0-9_]*+\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -6,7 +6,7 @@ import re
 
 _INTO = r"(?:[ \t]*[A-Za-z_]\w*[ \t]*<<)?"
 _CELL = re.compile(rf"\s*%%upsql(?!\w){_INTO}")
-_LINE = re.compile(rf"[ \t]*(?:[^%'\"#\n]*=[ \t]*)?%upsql(?!\w){_INTO}")
+_LINE = re.compile(rf"[ \t]*+(?:[^%'\"#\n]*=[ \t]*)?%upsql(?!\w){_INTO}")
 
 
 def statements_at(cell: str, cursor: int) -> str | None:

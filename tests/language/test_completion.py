@@ -10,6 +10,7 @@ from corpora import read
 from outcomes import failure_of
 
 from s3conn_magic.language.completion import Item, complete
+from s3conn_magic.language.cursor import _last_word
 from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS
 from s3conn_magic.language.parser import parse
@@ -17,6 +18,7 @@ from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.settings import SETTINGS
 from s3conn_magic.language.source import BEFORE_NAME, Source
 from s3conn_magic.locations import Location
+from s3conn_magic.notebook.typed import statements_at
 
 FIRST_WORDS = {one.name.split()[0] for one in STATEMENTS} | {"WITH", "FROM"}
 CLAUSES = ["USING", "RECURSIVE", "VERSIONS", "MATCHING", "LIMIT"]
@@ -303,3 +305,13 @@ def test_a_location_is_looked_into_through_the_connection_of_the_statement(marke
 def test_nothing_is_asked_where_no_location_of_a_connection_stands(marked: str):
     """Not of one that does not exist yet, nor in comments, globs and what is no location."""
     assert completed(marked)[1:] == ([], [])
+
+
+def test_a_word_as_long_as_a_cell_is_read_once():
+    """What is being written is found in time that grows with the text, however long a word or a line of blanks is."""
+    assert _last_word(f"LIST {'a' * 300_000}-") == ""
+    assert _last_word(f"$x {'a$' * 150_000}b") == "$b"
+    assert _last_word("LIST $na") == "$na"
+    assert _last_word("LIST ab1") == "ab1"
+    assert statements_at(f"{' ' * 300_000}x", 300_001) is None
+    assert statements_at("x =  %upsql LIST ", 17) == "            LIST "[:12] + "LIST "
