@@ -6,6 +6,8 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.query.faults import refused
@@ -136,7 +138,12 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
     `ON (year) IN ('')`, and a query that gives the values becomes one of them. All words of the query stay, in their
     order, so that its tree has them all.
     """
-    put = sorted(_lists(sql, lambda column: bool(_told(connection, f"PIVOT t ON {column}").get("error"))))
+
+    @cache
+    def has_none(column: str) -> bool:
+        return bool(_told(connection, f"PIVOT t ON {column}").get("error"))
+
+    put = sorted(_lists(sql, has_none))
     text, at = bytearray(sql.encode()), 0
     for where, what in put:
         text[where + at : where + at] = what
@@ -194,7 +201,7 @@ def _columns(found: Sequence[Word], at: int) -> Iterator[list[Word]]:
 def _level(found: Sequence[Word], at: int) -> Iterator[Word]:
     """The words from one on that are in no brackets, and the brackets around the others, up to the query's end."""
     depth = 0
-    for word in found[at:]:
+    for word in islice(found, at, None):
         depth += word.text in _OPENING
         if depth <= 1 and (word.text in _OPENING or word.text in _CLOSING or not depth):
             if not depth and (word.text in _CLOSING or word.text in _OTHER_QUERY):

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from s3conn_magic.errors import (
     BindError,
     JobExistsError,
     JobFailedError,
+    QueryError,
     ReadOnlyConnectionError,
     StatementInterrupted,
 )
@@ -423,3 +425,30 @@ def _counted(file: Path) -> dict[int, int]:
             return {}
         counts = database.execute('SELECT count(*) FROM t GROUP BY "$object"').fetchall()
     return pd.Series([count for (count,) in counts]).value_counts().to_dict()
+
+
+def test_a_table_with_a_trigger_takes_no_rows(moto_lake: Lake, tmp_path: Path):
+    """A database file may define one, which could do anything; no object is read, and the table stays."""
+    file = tmp_path / "kept.duckdb"
+    with duckdb.connect(str(file)) as made:
+        made.execute("CREATE TABLE t (n INT); CREATE TABLE seen (n INT)")
+        made.execute("CREATE TRIGGER tr AFTER INSERT ON t FOR EACH STATEMENT INSERT INTO seen VALUES (1)")
+    moto_lake.put(a__csv="n\n1\n")
+    run = moto_lake.session()
+    run(f"SET DATABASE = '{file}'")
+    failure = run.fails(_copy(moto_lake), JobFailedError)
+    assert "has a trigger" in failure.message
+    assert [len(run(f"FROM {table}")) for table in ("t", "seen")] == [0, 0]
+
+
+def test_transformations_read_no_file_of_this_machine(moto_lake: Lake, tmp_path: Path):
+    """Where LOCAL_FILES does not allow it; the job is not made."""
+    (tmp_path / "a.csv").write_text("m\n7\n")
+    moto_lake.put(a__csv="n\n1\n")
+    run = moto_lake.session()
+    made = _copy(moto_lake, f"COLUMN_TRANSFORMATIONS = (m = (SELECT max(m) FROM '{tmp_path}/a.csv'))")
+    run("SET LOCAL_FILES = FALSE")
+    assert "LOCAL_FILES" in run.fails(made, QueryError).message
+    run("SET LOCAL_FILES = TRUE")
+    run(made)
+    assert run("SELECT m FROM t")["m"].tolist() == [7]
