@@ -6,10 +6,12 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
-from s3conn_magic.errors import S3ConnError, rest_of_cell
+from s3conn_magic.errors import S3ConnError, StatementInterrupted, rest_of_cell
 from s3conn_magic.handoff.connection import Connection
+from s3conn_magic.interrupts import Deferring, interruptible
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -67,6 +69,7 @@ class Session:
         self._inputs = inputs
         self._start_server = start_server
         self._server: Server | None = None
+        self._starting = new_lock()
         self._note = note
         self.scale = Scale(self.settings, note)
         self.jobs = Jobs(lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere)
@@ -105,6 +108,7 @@ class Session:
             for plan in connection_plans(path, self.connections, self._inputs):
                 self.execute(plan)
 
+    @interruptible
     def steps(self, text: str | Source) -> list[Callable[[], Any]]:
         """The statements of a text, bound, each ready to be executed in its turn.
 
@@ -121,9 +125,12 @@ class Session:
 
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
-            return self.execute(plan)
+            with Deferring():
+                return self.execute(plan)
         except S3ConnError as error:
             failure = error.at(plan.place())
+        except KeyboardInterrupt:
+            failure = StatementInterrupted("the statement was interrupted").at(plan.place())
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
@@ -149,14 +156,17 @@ class Session:
     @execute.register
     def _create(self, plan: plans.Create) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
-            connection = self.connections.put(candidate)
-        return connection_card(connection, "replaced" if plan.replace else "created")
+            connection, before = self.connections.put(candidate, replace=plan.replace)
+        return connection_card(connection, "replaced" if before else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
-        with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
-            connection = self.connections.get(plan.name)
-            connection.become(candidate)
+        connection = self.connections.get(plan.name)
+        before, kept = connection.state_token, connection.options
+        options = {name: value for name, value in kept.items() if name not in plan.changed}
+        options |= {name: value for name, value in plan.options.items() if name in plan.changed}
+        with self._probed(plan.name, options, validate=plan.validate) as candidate:
+            connection = self.connections.change(plan.name, before, candidate)
         return connection_card(connection, "altered")
 
     @contextmanager
@@ -188,13 +198,20 @@ class Session:
 
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
-        dropped = self.connections.drop(plan.name)
+        dropped = dict.fromkeys(self.connections.droppable(plan.name, cascade=plan.cascade))
         for one in dropped:
-            if one.kind == "job" and one.name in self.jobs:
-                self.jobs.drop(one.name)
-            self.queries.forget(one)
+            self._drop_usage(one)
+        # At last, so that what an interrupt leaves still has its connection.
+        for one in self.connections.drop(plan.name, cascade=plan.cascade):
+            dropped[one] = None
+            self._drop_usage(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
+
+    def _drop_usage(self, one: plans.Usage) -> None:
+        if one.kind == "job" and one.name in self.jobs:
+            self.jobs.drop(one.name)
+        self.queries.forget(one)
 
     @execute.register
     def _use(self, plan: plans.Use) -> Message:
@@ -322,20 +339,21 @@ class Session:
 
     @execute.register
     def _start_sandbox(self, plan: plans.StartSandbox) -> Any:
-        if self._server is None:
-            self._server = self._start_server()
-        options = sandbox_options(self._server)
-        return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
+        del plan
+        with self._starting:
+            if self._server is None:
+                self._server = self._start_server()
+            options = sandbox_options(self._server)
+        with self._probed(SANDBOX, options, validate=True) as candidate:
+            connection, _ = self.connections.put(candidate)
+        return connection_card(connection, "created")
 
     @execute.register
     def _stop_sandbox(self, plan: plans.StopSandbox) -> Message:
         del plan
         if SANDBOX in self.connections:
-            self.connections.drop(SANDBOX)
-        if self._server is None:
-            return Message("The sandbox is not running.")
-        self._end_server()
-        return Message("The sandbox was stopped.")
+            self.connections.drop(SANDBOX, cascade=False)
+        return Message("The sandbox was stopped." if self._end_server() else "The sandbox is not running.")
 
     def close(self) -> None:
         """Stop what the session started, and let go of its tables."""
@@ -343,7 +361,10 @@ class Session:
         self.scale.close()
         self._end_server()
 
-    def _end_server(self) -> None:
-        server, self._server = self._server, None
+    def _end_server(self) -> bool:
+        """Stop it; whether there was one."""
+        with self._starting:
+            server, self._server = self._server, None
         if server is not None:
             server.stop()
+        return server is not None

@@ -140,8 +140,8 @@ def parse_objects(
     engine = Engine(lambda _: connection, _no_variable)
     found: list[Parsed | S3ConnError] = []
     try:
-        with engine.filesystem.query() as reading:
-            parser = Parser(Reading(connection, options), engine.database, reading)
+        with engine.turn() as turn:
+            parser = Parser(Reading(connection, options), turn.database, turn.reading)
             parser.prefetch(group)
             for one in group:
                 if abandoned():

@@ -11,7 +11,7 @@ from botocore.config import Config
 from s3conn_magic.connections.capture import let_capture
 from s3conn_magic.connections.credentials import DEFAULT_REGION, LiveCredentials, live_session
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.forks import Lock, renew_in_child
+from s3conn_magic.connections.forks import new_lock, renew_in_child
 from s3conn_magic.connections.guards import guard, presign_by_version_4
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Clients:
         self._current = current
         self._timeouts = timeouts
         self._live = LiveCredentials(credentials)
-        self._lock = Lock()
+        self._lock = new_lock()
         self._made: dict[tuple[Any, ...], Any] = {}
         self._handed_out: WeakSet[Any] = WeakSet()
         renew_in_child(self)

@@ -55,7 +55,7 @@ class NoChange(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Plan):
-    """Make a connection, or replace the one of that name."""
+    """Make a connection; with `replace`, also in place of one of that name."""
 
     name: str
     options: BoundOptions
@@ -222,7 +222,7 @@ class ExplainQuery(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Plan):
-    """Make a table, or replace the one of that name.
+    """Make a table; with `replace`, also in place of one of that name.
 
     `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
     """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from s3conn_magic.connections.forks import new_lock, renew_in_child
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query import sources
@@ -17,17 +19,18 @@ from s3conn_magic.query.faults import interrupted, moved, told, translate, unkno
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.formats import how_to_read
 from s3conn_magic.query.parsing import Mentioned, mentioned
+from s3conn_magic.query.reading import Reading
 from s3conn_magic.query.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import duckdb
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.query.reading import Reading
 
 _Result = TypeVar("_Result")
 _WAKE = 0.1
@@ -39,15 +42,17 @@ _CONFIGURATION = {
     "python_enable_replacements": "false",
 }
 _SETTINGS = (
-    "SET errors_as_json = true",
-    "SET enable_progress_bar = false",
-    "SET TimeZone = 'UTC'",
+    "SET GLOBAL errors_as_json = true",
+    "SET GLOBAL TimeZone = 'UTC'",
     # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
-    "SET enable_external_file_cache = false",
-    "SET async_threads = 16",
+    "SET GLOBAL enable_external_file_cache = false",
+    "SET GLOBAL async_threads = 16",
     # Large ranges come in one piece, and are asked for by several requests here.
-    "SET external_file_cache_remote_max_block_size = 67108864",
+    "SET GLOBAL external_file_cache_remote_max_block_size = 67108864",
 )
+_PARENTS: list[object] = []
+"""Databases of the parents of this process, which nothing may close here."""
+_OF_A_CURSOR = "SET enable_progress_bar = false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,65 @@ class Answer:
     connections: tuple[str, ...]
 
 
+class Turn:
+    """One use of the database: a cursor of its own, made when it is first needed, and what is read through it.
+
+    What a cursor has begun ends with it, whatever the end: a transaction, and the frames and macros it was given.
+
+    Args:
+        open_cursor: makes the cursor.
+    """
+
+    def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self.reading = Reading()
+        self._open_cursor = open_cursor
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._settling = False
+        self._stopping = threading.Lock()
+
+    @property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """The cursor."""
+        if self._cursor is None:
+            self._cursor = self._open_cursor()
+        return self._cursor
+
+    def stop(self) -> None:
+        """End what is under way; called from another thread, and of no harm to other turns."""
+        self.reading.stop()
+        with self._stopping:
+            if self._cursor is not None and not self._settling:
+                self._cursor.interrupt()
+
+    def settle(self) -> duckdb.DuckDBPyConnection:
+        """The cursor for what is still to be noted when the turn was stopped; nothing on it is stopped any more."""
+        with self._stopping:
+            self._settling = True
+        with suppress(Exception):  # no transaction is open, as a rule
+            self.database.rollback()
+        return self.database
+
+    def close(self) -> None:
+        """Roll back what was not committed."""
+        with self._stopping:
+            cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            cursor.close()
+
+
+class _Own(threading.local):
+    """What a thread has under way."""
+
+    turn: Turn | None = None
+    watch: Callable[[Reading], None] | None = None
+
+
 class Engine:
     """DuckDB, made at the first query, and the tables in it (`tables`).
+
+    DuckDB is called in threads of this engine only, which no interrupt reaches, each with a cursor of its own. What
+    changes tables or reads objects has its turn, one after the other: DuckDB's own threads, which read for all cursors,
+    do not say for which of them. What only looks at the database waits for nobody.
 
     Args:
         connection_of: the connection of a name, or the session's own for None.
@@ -80,18 +142,56 @@ class Engine:
         self._variable_of = variable_of
         self._database: duckdb.DuckDBPyConnection | None = None
         self._path = ""
-        self._lock = threading.RLock()
-        self._opening = threading.Lock()
-        self._watch: Callable[[Reading], None] | None = None
+        self._turns = new_lock()
+        self._opening = new_lock()
+        self._own = _Own()
         self.tables = Tables(self)
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the parent's database to the parent: its threads are not in the child."""
+        _PARENTS.append(self._database)
+        self._database = None
+        self._own = _Own()
+        self.tables.clear()
 
     @property
     def database(self) -> duckdb.DuckDBPyConnection:
-        """The connection to DuckDB."""
-        with self._opening:  # the other lock is held by the thread that waits for a query
+        """The cursor of the turn that this thread has; outside of one, a new cursor, which is its caller's alone."""
+        return self._own.turn.database if self._own.turn is not None else self._cursor()
+
+    def settle(self) -> duckdb.DuckDBPyConnection:
+        """As the turn's of this thread.
+
+        Raises:
+            RuntimeError: it has none.
+        """
+        if self._own.turn is None:
+            raise RuntimeError("the database is used outside of a turn")
+        return self._own.turn.settle()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
             if self._database is None:
-                self._database = self._open()
-            return self._database
+                self._database = self._open(self._path)
+            cursor = self._database.cursor()
+        cursor.execute(_OF_A_CURSOR)
+        return cursor
+
+    @contextmanager
+    def turn(self, turn: Turn | None = None) -> Iterator[Turn]:
+        """Have the database, and the filesystem in it, to this thread alone; it is one that no interrupt reaches."""
+        with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.reading):
+            yield own
+
+    @contextmanager
+    def _having(self, turn: Turn) -> Iterator[Turn]:
+        self._own.turn = turn
+        try:
+            yield turn
+        finally:
+            self._own.turn = None
+            turn.close()
 
     def use(self, path: str) -> None:
         """Keep tables in a file from here on, or in memory for an empty path.
@@ -99,18 +199,19 @@ class Engine:
         Raises:
             QueryError: tables are in memory only and would be lost, or the file cannot be opened.
         """
-        with self._lock:
-            if path == self._path:
-                return
-            if self._database is not None and not self._path:
-                self._check_empty(self._database)
-            before, self._path = self._path, path
-            old, self._database = self._database, None
-            failure = self._unopened()
-            if failure is not None:
-                self._path, self._database = before, old
-                raise failure
-            self.tables.discover()
+        self.alone(lambda: self._used(path))
+
+    def _used(self, path: str) -> None:
+        if path == self._path:
+            return
+        if self._database is not None and not self._path:
+            self._check_empty(self.database)
+        opened = self._opened(path)
+        if isinstance(opened, QueryError):
+            raise opened
+        self.tables.discover(opened)
+        with self._opening:
+            old, self._database, self._path = self._database, opened, path
         if old is not None:
             old.close()
 
@@ -122,21 +223,20 @@ class Engine:
                 hint="Drop them first, or set DATABASE before anything is loaded.",
             )
 
-    def _unopened(self) -> QueryError | None:
-        """Why the database cannot be opened, if it can't."""
+    def _opened(self, path: str) -> duckdb.DuckDBPyConnection | QueryError:
+        """A database, or why there is none."""
         import duckdb
 
         try:
-            self._database = self._open()
+            return self._open(path)
         except duckdb.Error as error:
             said = visible_lines(str(told(error)["exception_message"]))
-            return QueryError(f"the file cannot be used as a database: {said}")
-        return None
+        return QueryError(f"the file cannot be used as a database: {said}")
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _open(self, path: str) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        database = duckdb.connect(self._path or ":memory:", config=dict(_CONFIGURATION))
+        database = duckdb.connect(path or ":memory:", config=dict(_CONFIGURATION))
         for setting in _SETTINGS:
             database.execute(setting)
         folder = Path(tempfile.gettempdir()) / f"s3conn-duckdb-{id(self):x}"
@@ -151,8 +251,7 @@ class Engine:
             QueryError: it cannot be parsed, or is no query.
             StatementInterrupted: the user interrupted it.
         """
-        with self._lock, self.filesystem.query() as reading:
-            return self._guarded(lambda: mentioned(self.database, sql), sql, "", reading)
+        return self.look(lambda database: mentioned(database, sql), sql)
 
     def query(self, sql: str) -> Answer:
         """Run a query.
@@ -194,22 +293,45 @@ class Engine:
         Raises:
             As `query`.
         """
-        with self._lock, self.filesystem.query() as reading:
-            table = self._guarded(work, sql, before, reading)
-            return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+        return self.alone(partial(self._answered, work), sql, before)
+
+    def _answered(self, work: Callable[[], Any]) -> Answer:
+        reading, table = self.filesystem.scope, work()
+        return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+
+    def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
+        """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.
+
+        Raises:
+            As `query`.
+        """
+        if self._own.turn is not None:
+            return self._told(work, sql, before, self._own.turn)
+        turn = Turn(self._cursor)
+        return self._interruptible(lambda: self._told(work, sql, before, turn), turn, self.turn)
+
+    def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result], sql: str = "") -> _Result:
+        """What work gives that changes nothing and reads no object: it does not wait for a turn.
+
+        Raises:
+            As `query`.
+        """
+        turn = self._own.turn or Turn(self._cursor)
+        told = partial(self._told, lambda: work(turn.database), sql, "", turn)
+        return told() if turn is self._own.turn else self._interruptible(told, turn, self._having)
 
     @contextmanager
     def watched(self, watch: Callable[[Reading], None] | None) -> Iterator[None]:
         """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
-        before, self._watch = self._watch, watch
+        before, self._own.watch = self._own.watch, watch
         try:
             yield
         finally:
-            self._watch = before
+            self._own.watch = before
 
     def close(self) -> None:
         """Let go of the database and its tables."""
-        with self._lock:
+        with self._opening:
             database, self._database = self._database, None
         if database is not None:
             database.close()
@@ -254,14 +376,13 @@ class Engine:
             for name in made:
                 self.database.unregister(name)
 
-    def _guarded(self, work: Callable[[], _Result], sql: str, before: str, reading: Reading) -> _Result:
-        """Do it in a thread of its own, so that the interrupt button works; errors are those of this package."""
+    def _told(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
+        """What work gives; errors are those of this package."""
         try:
-            return self._interruptible(work, reading)
-        except KeyboardInterrupt:
-            failure: S3ConnError = interrupted()
+            return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
-            failure = translate(moved(self._placed(error, sql, reading), len(before.encode())), sql, reading)
+            placed = self._placed(error, sql, turn.reading)
+            failure = translate(moved(placed, len(before.encode())), sql, turn.reading)
         if (name := unknown_table(failure)) and name.startswith("s3://"):
             failure = _untold(name, sql, failure)
         elif name:
@@ -278,25 +399,44 @@ class Engine:
             return "SHOW TABLES; shows the tables. DataFrames, Polars frames and Arrow tables are found by their names."
         return f"The Python variable {name} is a {type(value).__name__}, which is no table."
 
-    def _interruptible(self, work: Callable[[], _Result], reading: Reading) -> _Result:
+    def _interruptible(
+        self, work: Callable[[], _Result], turn: Turn, having: Callable[[Turn], AbstractContextManager[Turn]]
+    ) -> _Result:
+        """Do it in a thread of its own, so that the interrupt button works and DuckDB never sees it."""
         done: Future[_Result] = Future()
+
+        def run() -> None:
+            # The turn is over, and what it had is given back, before anybody hears of its end.
+            try:
+                with having(turn):
+                    result = work() if done.set_running_or_notify_cancel() else None
+            except BaseException as error:  # noqa: BLE001 - raised where the future is read
+                _end(done, error=error)
+            else:
+                _end(done, result)
+
         try:
-            threading.Thread(target=_into, args=(done, work), name="s3conn-duckdb", daemon=True).start()
+            threading.Thread(target=run, name="s3conn-duckdb", daemon=True).start()
             while not done.done():
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
-                if self._watch is not None:
-                    self._watch(reading)
+                if self._own.watch is not None:
+                    self._own.watch(turn.reading)
+        except KeyboardInterrupt:
+            self._stop(done, turn)
         except BaseException:
-            if not done.cancel():
-                self._stop(done, reading)
+            self._stop(done, turn)
             raise
-        return done.result()
+        else:
+            return done.result()
+        raise interrupted()
 
-    def _stop(self, done: Future[Any], reading: Reading) -> None:
-        reading.stop()
+    def _stop(self, done: Future[Any], turn: Turn) -> None:
+        """Call it off; where it has begun, wait until it has ended, for a few seconds."""
+        if done.cancel():
+            return
         for _ in range(round(_STOP_WITHIN / _WAKE)):
-            self.database.interrupt()
+            turn.stop()
             with suppress(TimeoutError):
                 done.exception(_WAKE)
             if done.done():
@@ -328,11 +468,8 @@ def _untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
     return error
 
 
-def _into(done: Future[_Result], work: Callable[[], _Result]) -> None:
-    """What work gives or raises, unless it is called off before it begins."""
-    if not done.set_running_or_notify_cancel():
-        return
-    try:
-        done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - raised where the future is read
-        done.set_exception(error)
+def _end(done: Future[Any], result: Any = None, error: BaseException | None = None) -> None:
+    """End what nobody has called off."""
+    if not done.cancelled():
+        with suppress(InvalidStateError):
+            done.set_exception(error) if error is not None else done.set_result(result)
