@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import weakref
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -138,6 +139,28 @@ class Deferring:
 
 
 _WHOLE.add(Deferring.__enter__.__code__)
+
+
+def undisturbed(function: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """Have an interrupt that comes while something short is done stop neither that nor anything else."""
+
+    @wraps(function)
+    def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> None:
+        with suppress(KeyboardInterrupt), Deferring():
+            whole(function)(*args, **options)
+
+    return called
+
+
+def deferred(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Have interrupts of a function wait where they must."""
+
+    @wraps(function)
+    def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        with Deferring():
+            return function(*args, **options)
+
+    return called
 
 
 def interruptible(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
-from s3conn_magic.errors import S3ConnError, StatementInterrupted, rest_of_cell
+from s3conn_magic.errors import S3ConnError, rest_of_cell
 from s3conn_magic.handoff.connection import Connection
-from s3conn_magic.interrupts import Deferring, interruptible
+from s3conn_magic.interrupts import deferred
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -108,7 +108,7 @@ class Session:
             for plan in connection_plans(path, self.connections, self._inputs):
                 self.execute(plan)
 
-    @interruptible
+    @deferred
     def steps(self, text: str | Source) -> list[Callable[[], Any]]:
         """The statements of a text, bound, each ready to be executed in its turn.
 
@@ -123,14 +123,12 @@ class Session:
             self.queries.check(meant)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
+    @deferred
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
-            with Deferring():
-                return self.execute(plan)
+            return self.execute(plan)
         except S3ConnError as error:
             failure = error.at(plan.place())
-        except KeyboardInterrupt:
-            failure = StatementInterrupted("the statement was interrupted").at(plan.place())
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.

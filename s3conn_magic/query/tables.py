@@ -188,6 +188,15 @@ class Tables:
         ((count,),) = self._engine.look(lambda database: database.execute(sql).fetchall())
         return int(count)
 
+    def looked_at(self, table: Table) -> tuple[int | None, list[str]] | None:
+        """Rows and columns of a table, as below; None where another thread has dropped it."""
+        try:
+            return self.rows(table), self.columns(table)
+        except QueryError:
+            if table.name.casefold() in self._tables:
+                raise
+        return None
+
     def is_reserved(self, name: str) -> bool:
         """Whether a name is a word of SQL, which queries write in double quotes."""
         return bool(self._engine.look(lambda database: database.execute(_RESERVED, [name]).fetchall()))
