@@ -186,10 +186,15 @@ def test_a_finalizer_does_not_swallow_it(capfd):
 def test_no_lock_stays_taken():
     """Interrupted at any moment, code that takes a lock by more than one step gives it back."""
     lock = Lock()
-    for _ in range(40):
+
+    @interruptible
+    def work():
         press(after=0.002)
+        lock.use(5)
+
+    for _ in range(40):
         with pytest.raises(StatementInterrupted):
-            interruptible(lock.use)(5)
+            work()
         free: list[bool] = []
         other = threading.Thread(target=lambda free=free: free.append(lock.condition.acquire(timeout=2)))
         other.start()
