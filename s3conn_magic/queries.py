@@ -132,7 +132,7 @@ class Queries:
     def _made(self, plan: plans.CreateTable) -> tuple[Table, bool]:
         """The table, in one turn with what depends on it, and whether there was another of its name."""
         tables = self.engine.tables
-        if not plan.replace:
+        if not plan.or_replace:
             tables.check_free(plan.name)
         before = plan.name.casefold() in {one.name.casefold() for one in tables}
         if plan.text is not None:

@@ -154,7 +154,7 @@ class Session:
     @execute.register
     def _create(self, plan: plans.Create) -> Any:
         with self._probed(plan.name, plan.options, validate=plan.validate) as candidate:
-            connection, before = self.connections.put(candidate, replace=plan.replace)
+            connection, before = self.connections.put(candidate, replace=plan.or_replace)
         return connection_card(connection, "replaced" if before else "created")
 
     @execute.register

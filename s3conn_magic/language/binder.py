@@ -85,7 +85,14 @@ class _Binder:
             return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
         kept, validate = split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
-        return plans.Create(place=place, name=name.text, options=kept, replace=statement.or_replace, validate=validate)
+        return plans.Create(
+            place=place,
+            name=name.text,
+            options=kept,
+            replace=bool(old),
+            validate=validate,
+            or_replace=statement.or_replace,
+        )
 
     @_bind.register
     def _alter(self, statement: tree.AlterConnection) -> plans.Plan:

@@ -55,12 +55,13 @@ class NoChange(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Plan):
-    """Make a connection; with `replace`, also in place of one of that name."""
+    """Make a connection, or replace the one of that name, which `or_replace` allows to be made until then, too."""
 
     name: str
     options: BoundOptions
     replace: bool
     validate: bool
+    or_replace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +223,7 @@ class ExplainQuery(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Plan):
-    """Make a table; with `replace`, also in place of one of that name.
+    """Make a table, or replace the one of that name, which `or_replace` allows to be made until then, too.
 
     `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
     """
@@ -234,6 +235,7 @@ class CreateTable(Plan):
     locate: Locate | None = field(default=None, compare=False, repr=False)
     location: Location | None = None
     connection: str | None = None
+    or_replace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,8 @@ class TableBinder:
         return plans.CreateTable(
             place=self._binding.beginning(statement),
             name=statement.name.text,
-            replace=statement.or_replace,
+            replace=old is not None,
+            or_replace=statement.or_replace,
             columns=columns.value.reveal() if columns else None,
             text=text.value.reveal() if text else None,
             locate=self._locate(written) if (written := text or columns) else None,

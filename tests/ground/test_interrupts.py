@@ -72,9 +72,7 @@ def test_an_interrupt_ends_a_call_as_an_error_of_ours():
 def test_an_import_comes_to_its_end(tmp_path, monkeypatch):
     """A module that is interrupted while it is loaded, within one that loads it, is there whole afterwards."""
     (tmp_path / "outer_of_two.py").write_text("import inner_of_two\ndone = True\n")
-    (tmp_path / "inner_of_two.py").write_text(
-        "import os\nos.kill(os.getpid(), 2)\nprint()\ndone = True\n"
-    )
+    (tmp_path / "inner_of_two.py").write_text("import os\nos.kill(os.getpid(), 2)\nprint()\ndone = True\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     after = []
 

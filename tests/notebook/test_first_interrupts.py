@@ -1,4 +1,4 @@
-"""Interrupts while a kernel loads libraries, and while it shows a result; `python tests/first_interrupts.py` tries more of them."""
+"""Interrupts while a kernel loads libraries, or shows results; `python tests/first_interrupts.py` makes more."""
 
 from __future__ import annotations
 
