@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, cast
+
+from s3conn_magic.interrupts import interruptible
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -36,6 +39,7 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
+@interruptible
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the `%%upsql` magic, its completion, help and colours to a kernel, whose history then keeps no secret of it.
 
@@ -74,10 +78,12 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         functions.pop("upsql", None)
 
 
+@interruptible
 def execute(text: str) -> Any:
     """Run statements as `%%upsql` does.
 
-    In a kernel with the extension loaded they run in its session; elsewhere in one session of this process.
+    In a kernel with the extension loaded they run in its session; elsewhere in one session of this process. Any number
+    of threads may call it: each has its own results, and an interrupt reaches the main thread's statement only.
 
     Args:
         text: one or more statements.
@@ -86,7 +92,7 @@ def execute(text: str) -> Any:
         The result of the last: a DataFrame, an explorer, a card or a message; None for none.
 
     Raises:
-        S3ConnError: what went wrong; statements after it did not run.
+        S3ConnError: what went wrong; statements after it did not run. StatementInterrupted, where the user stopped it.
     """
     last = None
     for result in _current_session().run(text):
@@ -94,6 +100,7 @@ def execute(text: str) -> Any:
     return last
 
 
+@interruptible
 def connection(name: str) -> Connection:
     """A connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
 
@@ -121,13 +128,15 @@ def _kernel_session() -> Session | None:
 def _process_session() -> Session:
     import __main__
 
-    if "process" not in _sessions:
-        _sessions["process"] = _new_session(lambda: vars(__main__))
-    return _sessions["process"]
+    with _making:
+        if "process" not in _sessions:
+            _sessions["process"] = _new_session(lambda: vars(__main__))
+        return _sessions["process"]
 
 
 # A script has no magic to hold its session.
 _sessions: dict[str, Session] = {}
+_making = threading.Lock()
 
 
 def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:

@@ -6,6 +6,7 @@ import time
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
 from s3conn_magic.views.cards import Message
@@ -39,18 +40,23 @@ class Queries:
         self._connections = connections
         self._variable_of = variable_of
         self._engine: Engine | None = None
+        self._making = new_lock()
 
     @property
     def engine(self) -> Engine:
         """The engine; making it loads DuckDB."""
-        if self._engine is None:
-            from s3conn_magic.query.engine import Engine
+        from s3conn_magic.query.engine import Engine
 
-            self._engine = Engine(self._connection_of, self._variable_of)
-        return self._engine
+        with self._making:
+            if self._engine is None:
+                self._engine = Engine(self._connection_of, self._variable_of)
+            return self._engine
 
     def use_database(self, path: str) -> None:
         """Keep tables in a file from here on, or in memory where the path is empty; those in it are there at once."""
+        self.engine.alone(lambda: self._database_used(path))
+
+    def _database_used(self, path: str) -> None:
         before = self.table_names
         self.engine.use(path)
         for name in before:
@@ -122,20 +128,26 @@ class Queries:
 
     @execute.register
     def _create(self, plan: plans.CreateTable) -> Message:
-        made: Table = self._located(plan, lambda: self._made(plan))
-        self.depends(made)
-        notes = [f"The table {made.name} was {'replaced' if plan.replace else 'created'}."]
+        made, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._made(plan)))
+        notes = [f"The table {made.name} was {'replaced' if replaced else 'created'}."]
         notes += [made.note] if made.note else []
         notes += [f'Queries write it "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
         return Message(" ".join(notes))
 
-    def _made(self, plan: plans.CreateTable) -> Table:
+    def _made(self, plan: plans.CreateTable) -> tuple[Table, bool]:
+        """The table, in one turn with what depends on it, and whether there was another of its name."""
         tables = self.engine.tables
+        if not plan.or_replace:
+            tables.check_free(plan.name)
+        before = plan.name.casefold() in {one.name.casefold() for one in tables}
         if plan.text is not None:
-            return tables.create_from(plan.name, plan.text, plan.columns, local=self._local(plan))
-        if plan.location is not None and plan.connection is not None:
-            return tables.create_over(plan.name, plan.location, plan.connection)
-        return tables.create_empty(plan.name, plan.columns)
+            made = tables.create_from(plan.name, plan.text, plan.columns, local=self._local(plan))
+        elif plan.location is not None and plan.connection is not None:
+            made = tables.create_over(plan.name, plan.location, plan.connection)
+        else:
+            made = tables.create_empty(plan.name, plan.columns)
+        self.depends(made)
+        return made, before
 
     def _local(self, plan: plans.Query | plans.ExplainQuery | plans.CreateTable) -> bool:
         """Whether the query of a plan may read files of this machine, as the setting is now."""
@@ -143,10 +155,7 @@ class Queries:
 
     def depends(self, table: Table) -> None:
         """Record the connections that a table depends on now."""
-        usage = plans.Usage("table", table.name)
-        self._connections.release(usage)
-        for name in table.connections:
-            self._connections.depend(name, usage)
+        self._connections.depend_only(table.connections, plans.Usage("table", table.name))
 
     @execute.register
     def _drop(self, plan: plans.DropTable) -> Message:
@@ -156,15 +165,20 @@ class Queries:
     def forget(self, usage: plans.Usage) -> None:
         """Drop a table, whether on its own or with a connection."""
         if usage.kind == "table":
-            if usage.name in self.table_names:
-                self.engine.tables.drop(usage.name)
-            self._connections.release(usage)
+            self.engine.alone(lambda: self._forgotten(usage))
+
+    def _forgotten(self, usage: plans.Usage) -> None:
+        if usage.name in self.table_names:
+            self.engine.tables.drop(usage.name)
+        self._connections.release(usage)
 
     @execute.register
     def _show(self, plan: plans.ShowTables) -> Any:
         from s3conn_magic.views.results import tables_frame
 
-        return tables_frame(self._engine.tables if self._engine else None, plan.like)
+        if (engine := self._engine) is None:
+            return tables_frame(None, plan.like)
+        return engine.look(lambda _: tables_frame(engine.tables, plan.like))
 
     def renamed(self, old: str, new: str) -> None:
         """Have the tables of a connection find it under another name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Scale:
         self._settings = settings
         self._note = note
         self._cluster: Cluster | None = None
+        self._reaching = threading.RLock()
         settings.on_change |= {name: partial(self._check, name) for name in ("ENGINE", "SCHEDULER")}
 
     def _check(self, name: str, value: Any) -> None:
@@ -64,13 +66,14 @@ class Scale:
         return self._reached(self._settings["SCHEDULER"])
 
     def _reached(self, address: str) -> Cluster:
-        if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
-            from s3conn_magic.cluster.cluster import Cluster
+        with self._reaching:
+            if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
+                from s3conn_magic.cluster.cluster import Cluster
 
-            found = Cluster(address, self._note)
-            self.close()
-            self._cluster = found
-        return self._cluster
+                found = Cluster(address, self._note)
+                self.close()
+                self._cluster = found
+            return self._cluster
 
     def opened(self) -> Callable[..., Any]:
         """What makes the listing of a location of a connection."""
@@ -105,6 +108,7 @@ class Scale:
 
     def close(self) -> None:
         """Leave the cluster."""
-        cluster, self._cluster = self._cluster, None
+        with self._reaching:
+            cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close()

@@ -6,10 +6,12 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import S3ConnError, rest_of_cell
 from s3conn_magic.handoff.connection import Connection
+from s3conn_magic.interrupts import deferred
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
 
+_NOTHING = "Nothing was created"
 AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
 
@@ -69,6 +72,7 @@ class Session:
         self._inputs = inputs
         self._start_server = start_server
         self._server: Server | None = None
+        self._starting = new_lock()
         self._note = note
         self.scale = Scale(self.settings, note)
         self.jobs = Jobs(
@@ -109,6 +113,7 @@ class Session:
             for plan in connection_plans(path, self.connections, self._inputs):
                 self.execute(plan)
 
+    @deferred
     def steps(self, text: str | Source) -> list[Callable[[], Any]]:
         """The statements of a text, bound, each ready to be executed in its turn.
 
@@ -123,6 +128,7 @@ class Session:
             self.queries.check(meant)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
+    @deferred
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
             return self.execute(plan)
@@ -153,33 +159,37 @@ class Session:
     @execute.register
     def _create(self, plan: plans.Create) -> Any:
         there = plan.name in self.connections
-        kept = f"The connection {plan.name} stays as it was" if there else "Nothing was created"
-        with self._probed(plan, kept) as candidate:
-            connection = self.connections.put(candidate)
-        return connection_card(connection, "replaced" if plan.replace else "created")
+        kept = f"The connection {plan.name} stays as it was" if there else _NOTHING
+        with self._probed(plan.name, plan.options, kept, validate=plan.validate) as candidate:
+            connection, before = self.connections.put(candidate, replace=plan.or_replace)
+        return connection_card(connection, "replaced" if before else "created")
 
     @execute.register
     def _alter(self, plan: plans.Alter) -> Any:
-        with self._probed(plan, f"The connection {plan.name} stays as it was") as candidate:
-            connection = self.connections.get(plan.name)
-            connection.become(candidate)
+        connection = self.connections.get(plan.name)
+        before, kept = connection.state_token, connection.options
+        options = {name: value for name, value in kept.items() if name not in plan.changed}
+        options |= {name: value for name, value in plan.options.items() if name in plan.changed}
+        unchanged = f"The connection {plan.name} stays as it was"
+        with self._probed(plan.name, options, unchanged, validate=plan.validate) as candidate:
+            connection = self.connections.change(plan.name, before, candidate)
         return connection_card(connection, "altered")
 
     @contextmanager
-    def _probed(self, plan: plans.Create | plans.Alter, kept: str) -> Iterator[Connection]:
+    def _probed(self, name: str, options: plans.BoundOptions, kept: str, *, validate: bool) -> Iterator[Connection]:
         """A connection that may become one of the session; nothing of it stays open when it does not.
 
         Where the probe fails, `kept` is said before what can be done: nothing happened.
         """
-        candidate = Connection(plan.name, plan.options, timeouts=self._timeouts)
+        candidate = Connection(name, options, timeouts=self._timeouts)
         try:
-            if plan.validate:
+            if validate:
                 from s3conn_magic.connections.probe import probe
 
                 try:
                     candidate.findings = probe(candidate)
                 except S3ConnError as error:
-                    raise error.of(f"the connection {plan.name}").before_hint(kept) from None
+                    raise error.of(f"the connection {name}").before_hint(kept) from None
             yield candidate
         finally:
             if all(one is not candidate for one in self.connections):
@@ -200,13 +210,20 @@ class Session:
 
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
-        dropped = self.connections.drop(plan.name)
+        dropped = dict.fromkeys(self.connections.droppable(plan.name, cascade=plan.cascade))
         for one in dropped:
-            if one.kind == "job" and one.name in self.jobs:
-                self.jobs.drop(one.name)
-            self.queries.forget(one)
+            self._drop_usage(one)
+        # At last, so that what an interrupt leaves still has its connection.
+        for one in self.connections.drop(plan.name, cascade=plan.cascade):
+            dropped[one] = None
+            self._drop_usage(one)
         too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
+
+    def _drop_usage(self, one: plans.Usage) -> None:
+        if one.kind == "job" and one.name in self.jobs:
+            self.jobs.drop(one.name)
+        self.queries.forget(one)
 
     @execute.register
     def _use(self, plan: plans.Use) -> Message:
@@ -334,20 +351,21 @@ class Session:
 
     @execute.register
     def _start_sandbox(self, plan: plans.StartSandbox) -> Any:
-        if self._server is None:
-            self._server = self._start_server()
-        options = sandbox_options(self._server)
-        return self._create(plans.Create(place=plan.place, name=SANDBOX, options=options, replace=False, validate=True))
+        del plan
+        with self._starting:
+            if self._server is None:
+                self._server = self._start_server()
+            options = sandbox_options(self._server)
+        with self._probed(SANDBOX, options, _NOTHING, validate=True) as candidate:
+            connection, _ = self.connections.put(candidate)
+        return connection_card(connection, "created")
 
     @execute.register
     def _stop_sandbox(self, plan: plans.StopSandbox) -> Message:
         del plan
         if SANDBOX in self.connections:
-            self.connections.drop(SANDBOX)
-        if self._server is None:
-            return Message("The sandbox is not running.")
-        self._end_server()
-        return Message("The sandbox was stopped.")
+            self.connections.drop(SANDBOX, cascade=False)
+        return Message("The sandbox was stopped." if self._end_server() else "The sandbox is not running.")
 
     def close(self) -> None:
         """Stop what the session started, and let go of its tables."""
@@ -355,7 +373,10 @@ class Session:
         self.scale.close()
         self._end_server()
 
-    def _end_server(self) -> None:
-        server, self._server = self._server, None
+    def _end_server(self) -> bool:
+        """Stop it; whether there was one."""
+        with self._starting:
+            server, self._server = self._server, None
         if server is not None:
             server.stop()
+        return server is not None

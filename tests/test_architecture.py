@@ -36,7 +36,7 @@ def _layer(name: str, parts: str, libraries: str = "") -> Layer:
 
 # A layer imports itself and the layers above it; the sandbox, a server of its own, imports the ground only.
 LAYERS = [
-    _layer("ground", "errors extras secrets logs temporary locations patterns sizes wire", "pyarrow"),
+    _layer("ground", "errors extras secrets logs temporary locations patterns sizes wire interrupts", "pyarrow"),
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp yarl pyarrow numpy"),

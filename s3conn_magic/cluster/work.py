@@ -177,8 +177,8 @@ def _parsed(
     engine = Engine(lambda _: connection, _no_variable)
     found: list[Parsed | S3ConnError] = []
     try:
-        with engine.filesystem.query() as reading:
-            parser = Parser(Reading(connection, options), engine.database, reading)
+        with engine.turn() as turn:
+            parser = Parser(Reading(connection, options), turn.database, turn.reading)
             parser.prefetch(group)
             for one in group:
                 if abandoned():

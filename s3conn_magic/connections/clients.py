@@ -19,7 +19,7 @@ from s3conn_magic.connections.credentials import (
     own_server,
 )
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.forks import Lock, renew_in_child
+from s3conn_magic.connections.forks import new_lock, renew_in_child
 from s3conn_magic.connections.guards import Guards, presign_by_version_4
 from s3conn_magic.connections.read_only import S3
 
@@ -76,7 +76,7 @@ class Clients:
         self._timeouts = timeouts
         self._guards = Guards(name, current, settings)
         self._handed = HandedCredentials(LiveCredentials(credentials), self._guards.keep_credentials)
-        self._lock = Lock()
+        self._lock = new_lock()
         self._made: dict[tuple[Any, ...], Any] = {}
         self._handed_out: WeakSet[Any] = WeakSet()
         renew_in_child(self)

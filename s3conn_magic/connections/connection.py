@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.forks import Lock, renew_in_child
+from s3conn_magic.connections.forks import new_lock, renew_in_child
 from s3conn_magic.connections.settings import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.logs import keep_out, let_go
 from s3conn_magic.secrets import Secret
 
@@ -32,7 +33,7 @@ class _State:
     ) -> None:
         self.settings = settings
         self._connection = connection
-        self._lock = Lock()
+        self._lock = new_lock()
         self._credentials = [*credentials]
         self._clients: Clients | None = None
         self._regions: Regions | None = None
@@ -225,6 +226,7 @@ class Connection:
         """Finds the region of each bucket."""
         return self._state.regions()
 
+    @interruptible
     def client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """A boto3 client that signs with the connection's credentials as they are at each request.
 
@@ -250,6 +252,7 @@ class Connection:
         without_redirects(client)
         return client
 
+    @interruptible
     def session(self) -> Session:
         """A boto3 session whose clients and resources are as those of `client()`.
 

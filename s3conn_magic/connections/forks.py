@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Protocol, Self
+from typing import Protocol
 from weakref import WeakSet
 
 
@@ -15,27 +15,19 @@ class Renewed(Protocol):
         """Called in the child, before anything else uses it."""
 
 
-class Lock:
-    """A lock that is free in a forked child, though a thread of the parent held it."""
+def new_lock() -> threading.Lock:
+    """A lock that is free in a forked child, though a thread of the parent held it.
 
-    def __init__(self) -> None:
-        self.renew()
-        renew_in_child(self)
-
-    def renew(self) -> None:
-        """Begin with a free lock."""
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        self._lock.acquire()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    It is Python's own, which no interrupt finds between taken and noted: one with methods of ours would stay taken.
+    """
+    lock = threading.Lock()
+    _locks.add(lock)
+    return lock
 
 
 # Weak, so that a connection that was dropped can go.
 _living: WeakSet[Renewed] = WeakSet()
+_locks: WeakSet[threading.Lock] = WeakSet()
 
 
 def renew_in_child(one: Renewed) -> None:
@@ -44,6 +36,8 @@ def renew_in_child(one: Renewed) -> None:
 
 
 def _renew_all() -> None:
+    for lock in list(_locks):
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
     for one in list(_living):
         one.renew()
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.credentials import DEFAULT_REGION
 from s3conn_magic.connections.faults import translate, translated
-from s3conn_magic.connections.forks import Lock
+from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
 
@@ -32,7 +32,7 @@ class Regions:
         self._settings = settings
         self._clients = clients
         self._found: dict[str, str] = {}
-        self._lock = Lock()
+        self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
         """The region to sign for; None where the client's own will do (REGION or ENDPOINT is set).

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.catalog import Known, not_found, several_or_none
+from s3conn_magic.connections.forks import new_lock
+from s3conn_magic.interrupts import whole
+from s3conn_magic.language.catalog import Known, changed, exists, in_use, not_found, several_or_none
 from s3conn_magic.language.settings import SettingValues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import Usage
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 class Registry:
     """Connections by name without case, in the order of their making.
+
+    All members may be used from any thread. What was bound may be out of date when it is done: another thread may have
+    made, changed or dropped the connection meanwhile, so each change looks again, in one step with the change.
 
     Args:
         settings: DEFAULT_CONNECTION of these is the name of the default; it need not be there yet.
@@ -25,6 +30,7 @@ class Registry:
         self._connections: dict[str, Connection] = {}
         self._usages: dict[str, list[Usage]] = {}
         self._settings = SettingValues() if settings is None else settings
+        self._lock = new_lock()
 
     @property
     def _default(self) -> str:
@@ -32,7 +38,7 @@ class Registry:
         return name.casefold()
 
     def __iter__(self) -> Iterator[Connection]:
-        return iter(self._connections.values())
+        return iter(list(self._connections.values()))
 
     def __contains__(self, name: str) -> bool:
         return name.casefold() in self._connections
@@ -48,42 +54,118 @@ class Registry:
             raise not_found(name, [one.name for one in self])
         return found
 
-    def put(self, connection: Connection) -> Connection:
-        """Keep a connection; one of the same name becomes it, so that its handles and dependents go on."""
-        old = self._connections.get(connection.name.casefold())
-        if old is None:
-            self._connections[connection.name.casefold()] = connection
-            return connection
-        old.become(connection)
-        old.name, old.created_at = connection.name, connection.created_at
-        return old
+    @whole
+    def put(self, connection: Connection, *, replace: bool = True) -> tuple[Connection, bool]:
+        """Keep a connection; one of the same name becomes it, so that its handles and dependents go on.
 
+        Returns:
+            The connection that is there now, and whether it was before.
+
+        Raises:
+            ConnectionExistsError: there is one of the name, and it is not to be replaced.
+        """
+        with self._lock:
+            old = self._connections.get(connection.name.casefold())
+            if old is None:
+                self._connections[connection.name.casefold()] = connection
+                return connection, False
+            if not replace:
+                raise exists(old.name)
+            old.become(connection)
+            old.name, old.created_at = connection.name, connection.created_at
+            return old, True
+
+    @whole
+    def change(self, name: str, before: object, candidate: Connection) -> Connection:
+        """Have a connection become another, if it still is in the state that the other was made from.
+
+        Raises:
+            ConnectionNotFoundError: there is none of that name any more.
+            ConnectionExistsError: it is another one by now.
+        """
+        with self._lock:
+            found = self.get(name)
+            if found.state_token is not before:
+                raise changed(found.name)
+            found.become(candidate)
+            return found
+
+    @whole
     def rename(self, name: str, new_name: str) -> None:
-        """Give a connection another name; it keeps its place, its dependents and its handles."""
+        """Give a connection another name; it keeps its place, its dependents and its handles.
+
+        Raises:
+            ConnectionNotFoundError: there is none of that name any more.
+            ConnectionExistsError: the new name is taken.
+        """
         old, new = name.casefold(), new_name.casefold()
-        self.get(name).name = new_name
-        self._connections = {(new if key == old else key): one for key, one in self._connections.items()}
-        self._usages[new] = [*self._usages.pop(new, ()), *self._usages.pop(old, ())]
-        if self._default == old:
-            self._settings["DEFAULT_CONNECTION"] = new_name
+        with self._lock:
+            found = self.get(name)
+            if old != new and new in self._connections:
+                raise exists(self._connections[new].name)
+            found.name = new_name
+            self._connections = {(new if key == old else key): one for key, one in self._connections.items()}
+            self._usages[new] = [*self._usages.pop(new, ()), *self._usages.pop(old, ())]
+            if self._default == old:
+                self._settings["DEFAULT_CONNECTION"] = new_name
 
-    def drop(self, name: str) -> tuple[Usage, ...]:
-        """Forget a connection; the caller drops what depended on it, which is returned."""
+    def droppable(self, name: str, *, cascade: bool) -> tuple[Usage, ...]:
+        """What depends on a connection that is to be dropped.
+
+        Raises:
+            ConnectionNotFoundError: there is none of that name.
+            ConnectionInUseError: something depends on it, and is not to be dropped.
+        """
+        found, usages = self.get(name), self.usages(name)
+        if usages and not cascade:
+            raise in_use(Known(found.name, found.options, usages))
+        return usages
+
+    @whole
+    def drop(self, name: str, *, cascade: bool = True) -> tuple[Usage, ...]:
+        """Forget a connection; the caller drops what depended on it, which is returned.
+
+        Raises:
+            ConnectionNotFoundError: there is none of that name any more.
+            ConnectionInUseError: something depends on it, and is not to be dropped.
+        """
         key = name.casefold()
-        self.get(name).drop()
-        del self._connections[key]
-        if self._default == key:
-            self._settings["DEFAULT_CONNECTION"] = ""
-        return tuple(self._usages.pop(key, ()))
+        with self._lock:
+            found = self.get(name)
+            self.droppable(name, cascade=cascade)
+            del self._connections[key]
+            if self._default == key:
+                self._settings["DEFAULT_CONNECTION"] = ""
+            dropped = tuple(self._usages.pop(key, ()))
+        found.drop()
+        return dropped
 
+    @whole
     def depend(self, name: str, usage: Usage) -> None:
         """Record that a table or job depends on a connection, which may be yet to come."""
+        with self._lock:
+            self._depend(name, usage)
+
+    def _depend(self, name: str, usage: Usage) -> None:
         usages = self._usages.setdefault(name.casefold(), [])
         if usage not in usages:
             usages.append(usage)
 
+    @whole
+    def depend_only(self, names: Iterable[str], usage: Usage) -> None:
+        """Record that a table or job depends on these connections, and no others."""
+        with self._lock:
+            self._release(usage)
+            for name in names:
+                self._depend(name, usage)
+
+    @whole
     def release(self, usage: Usage) -> None:
         """Forget a table or job that was dropped."""
+        with self._lock:
+            self._release(usage)
+
+    def _release(self, usage: Usage) -> None:
         gone = (usage.kind, usage.name.casefold())
         for usages in self._usages.values():
             usages[:] = [one for one in usages if (one.kind, one.name.casefold()) != gone]
@@ -95,11 +177,14 @@ class Registry:
     @property
     def default(self) -> str | None:
         """The connection that USE CONNECTION set."""
-        return self._connections[self._default].name if self._default in self._connections else None
+        found = self._connections.get(self._default)
+        return found.name if found is not None else None
 
+    @whole
     def use(self, name: str) -> None:
         """Make a connection the default."""
-        self._settings["DEFAULT_CONNECTION"] = self.get(name).name
+        with self._lock:
+            self._settings["DEFAULT_CONNECTION"] = self.get(name).name
 
     def chosen(self) -> Connection:
         """The connection that statements go through which name none.
@@ -107,12 +192,15 @@ class Registry:
         Raises:
             ConnectionNotFoundError: there is none, or several could be meant.
         """
-        if self.default is not None:
-            return self.get(self.default)
-        if len(self._connections) == 1:
-            return next(iter(self))
-        raise several_or_none([one.name for one in self])
+        if (found := self._connections.get(self._default)) is not None:
+            return found
+        everything = list(self)
+        if len(everything) == 1:
+            return everything[0]
+        raise several_or_none([one.name for one in everything])
 
+    @whole
     def known(self) -> list[Known]:
         """The connections as the binder sees them."""
-        return [Known(one.name, one.options, self.usages(one.name)) for one in self]
+        with self._lock:
+            return [Known(one.name, one.options, self.usages(one.name)) for one in self]

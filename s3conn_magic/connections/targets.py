@@ -17,7 +17,7 @@ from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.capture import Template, capture
 from s3conn_magic.connections.faults import from_code, translated, unreachable
-from s3conn_magic.connections.forks import Lock
+from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.connections.regions import without_redirects
 from s3conn_magic.connections.signing import Signer
 from s3conn_magic.errors import EndpointError
@@ -44,7 +44,7 @@ class BucketTarget:
     def __init__(self, connection: Connection, bucket: str) -> None:
         self._connection = connection
         self._bucket = bucket
-        self._lock = Lock()
+        self._lock = new_lock()
         self._template: Template | None = None
         self._made_for: object = None
         self._signer: Signer | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.connection import Connection as _Connection
+from s3conn_magic.interrupts import interruptible
 
 if TYPE_CHECKING:
     from s3conn_magic.handoff.filesystem import HandedFileSystem
@@ -19,6 +20,7 @@ class Connection(_Connection):
     method says whether what it gives refreshes its credentials, and what it does of a READ_ONLY connection.
     """
 
+    @interruptible
     def fsspec(self) -> HandedFileSystem:
         """An fsspec filesystem: `s3://bucket/key` and `bucket/key`.
 
@@ -33,6 +35,7 @@ class Connection(_Connection):
         self.live_settings()
         return HandedFileSystem.of(self)
 
+    @interruptible
     def pyarrow_filesystem(self) -> Any:
         """A `pyarrow.fs.FileSystem` over `fsspec()`, with all that holds of it; paths are `bucket/key`.
 
@@ -42,6 +45,7 @@ class Connection(_Connection):
 
         return PyFileSystem(FSSpecHandler(self.fsspec()))
 
+    @interruptible
     def storage_options(self, library: Library, bucket: str | None = None) -> StorageOptions:
         """Options for `storage_options=` of a library; their printed form shows no secret.
 
@@ -64,6 +68,7 @@ class Connection(_Connection):
 
         return storage_options(self, library, bucket)
 
+    @interruptible
     def obstore(self, bucket: str, prefix: str | None = None) -> Any:
         """An `obstore.store.S3Store` of a bucket, or of what is below a prefix in it.
 
@@ -78,6 +83,7 @@ class Connection(_Connection):
 
         return store(self, bucket, prefix)
 
+    @interruptible
     def duckdb_secret(self, bucket: str | None = None) -> SecretText:
         """The statement that lets a DuckDB with its httpfs extension read as this connection: `duckdb.sql(secret)`.
 

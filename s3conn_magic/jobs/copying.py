@@ -60,7 +60,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     engine.check_expressions(run.job.plan.expressions, local=run.local)
-    if engine.database.execute(_TRIGGERS, [run.job.plan.table]).fetchall():
+    if engine.look(lambda database: database.execute(_TRIGGERS, [run.job.plan.table]).fetchall()):
         hint = "Load into another table."
         raise JobFailedError(f"the table {visible(run.job.plan.table)} has a trigger, which may do anything", hint=hint)
     _Copying(run, engine, outcome).run()
@@ -84,13 +84,19 @@ class _Copying:
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint)
         self._forget_gone({one.location.uri for one in found})
         with self._engine.watched(self._report):
-            self._engine.run("", "", lambda: self._load(found))
+            self._engine.alone(lambda: self._loaded(found))
 
     def _forget_gone(self, there: set[str]) -> None:
         """An object that is gone can't fail any more."""
         job = self._run.job
         for location in {one.location for one in job.failures if not one.resolved} - there:
             job.resolve(location)
+
+    def _loaded(self, found: Sequence[Candidate]) -> None:
+        try:
+            self._load(found)
+        finally:
+            self._run.loaded()
 
     def _load(self, found: Sequence[Candidate]) -> None:
         database = self._engine.database

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -108,6 +109,7 @@ class Job:
         last_run: when the last one began, UTC.
         done_until: run_end_time() of the last run that was complete.
         failures: what failed, the earliest first.
+        running: is held by the one run that is under way.
     """
 
     plan: CreateJob
@@ -121,6 +123,7 @@ class Job:
     rows: int = 0
     bytes: int = 0
     failures: list[Failure] = field(default_factory=list)
+    running: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def name(self) -> str:
@@ -148,6 +151,7 @@ class Run:
     """One run: its job, its number from 1 on, when it began, whom to tell how far it is, and who reads for it.
 
     `local` is whether its queries may read files of this machine.
+    `loaded` notes the table that a COPY has loaded into; it is called at the end, whatever that is.
     """
 
     job: Job
@@ -156,3 +160,4 @@ class Run:
     report: Callable[[Progress], None] | None = None
     elsewhere: Elsewhere | None = None
     local: bool = False
+    loaded: Callable[[], None] = lambda: None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
+from s3conn_magic.interrupts import whole
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
-from s3conn_magic.language.catalog import job_not_found
+from s3conn_magic.language.catalog import job_exists, job_not_found
 from s3conn_magic.language.plans import Usage
 from s3conn_magic.locations import visible
 
@@ -52,7 +54,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
 
     def __iter__(self) -> Iterator[Job]:
-        return iter(self._jobs.values())
+        return iter(list(self._jobs.values()))
 
     def __contains__(self, name: str) -> bool:
         return name.casefold() in self._jobs
@@ -76,10 +78,8 @@ class Jobs:
             S3ConnError: the run failed as a whole; there is no job.
         """
         job = Job(plan, self._connections.get(plan.connection))
-        key = plan.name.casefold()
-        self._jobs[key] = job
-        for name in {plan.connection, *plan.others}:
-            self._connections.depend(name, Usage("job", plan.name))
+        self._keep(job)
+        self._connections.depend_only((plan.connection, *plan.others), Usage("job", plan.name))
         try:
             return self.run(plan.name, report)
         except StatementInterrupted as error:
@@ -89,18 +89,33 @@ class Jobs:
             self.forget(plan.name)
             raise
 
+    @whole
+    def _keep(self, job: Job) -> None:
+        """Have it among the jobs.
+
+        Raises:
+            JobExistsError: another thread has made one of its name since the statement was bound.
+        """
+        if self._jobs.setdefault(job.name.casefold(), job) is not job:
+            raise job_exists(self.get(job.name).name)
+
     def run(self, name: str, report: _Report = None) -> Outcome:
-        """Run a job.
+        """Run a job, when a run of it by another thread has ended.
 
         Raises:
             S3ConnError: the run failed as a whole, or was stopped; what was done before stays counted.
         """
         job = self.get(name)
+        with job.running:
+            return self._ran(job, report)
+
+    def _ran(self, job: Job, report: _Report) -> Outcome:
         elsewhere = self._elsewhere_of() if job.plan.kind == "COPY" else None
         job.runs += 1
         job.last_run = datetime.now(UTC)
         local = self._settings.local_files(in_file=job.plan.in_file)
-        run, outcome = Run(job, job.runs, job.last_run, report, elsewhere, local), Outcome()
+        outcome, loaded = Outcome(), partial(self._note_table, job)
+        run = Run(job, job.runs, job.last_run, report, elsewhere, local, loaded)
         try:
             self._steps(job)(run, self._engine_of(), outcome)
         except StatementInterrupted as error:
@@ -123,16 +138,14 @@ class Jobs:
             return outcome
         finally:
             job.add(outcome)
-            if job.plan.kind == "COPY":
-                self._note_table(job)
         raise failure
 
     def _note_table(self, job: Job) -> None:
-        """Have the table of a COPY among those of the session, where there is one now."""
+        """Have the table of a COPY among those of the session, where there is one now; in the turn of its run."""
         from s3conn_magic.jobs.tables import Table as Columns
 
         engine = self._engine_of()
-        if Columns(engine.database, job.plan.table).columns():
+        if Columns(engine.settle(), job.plan.table).columns():
             self._depends(engine.tables.loaded(job.plan.table, (job.connection.name,)))
 
     def _steps(self, job: Job) -> Callable[[Run, Engine, Outcome], None]:
@@ -164,7 +177,7 @@ class Jobs:
             from s3conn_magic.jobs.ledger import Ledger
 
             engine = self._engine_of()
-            engine.run("", "", lambda: Ledger(engine.database, job).clear())
+            engine.alone(lambda: Ledger(engine.database, job).clear())
         self.forget(name)
         return job
 

@@ -14,6 +14,7 @@ from s3conn_magic.language.catalog import (
     TO_BE_STARTED,
     Catalog,
     Known,
+    exists,
     in_use,
     is_sandbox,
     not_found,
@@ -77,18 +78,21 @@ class _Binder:
             )
         old = self._known.get(name.folded)
         if old and not statement.or_replace and not statement.if_not_exists:
-            raise ConnectionExistsError(
-                f"the connection {old.name} exists already",
-                hint="CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it.",
-                place=self._binding.place(name.span),
-            )
+            raise exists(old.name).at(self._binding.place(name.span))
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
             return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
         kept, validate = split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
-        return plans.Create(place=place, name=name.text, options=kept, replace=bool(old), validate=validate)
+        return plans.Create(
+            place=place,
+            name=name.text,
+            options=kept,
+            replace=bool(old),
+            validate=validate,
+            or_replace=statement.or_replace,
+        )
 
     @_bind.register
     def _alter(self, statement: tree.AlterConnection) -> plans.Plan:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from s3conn_magic.errors import ConnectionInUseError, ConnectionNotFoundError, JobExistsError, JobNotFoundError
+from s3conn_magic.errors import (
+    ConnectionExistsError,
+    ConnectionInUseError,
+    ConnectionNotFoundError,
+    JobExistsError,
+    JobNotFoundError,
+)
 from s3conn_magic.language.spelling import listed, nearest
 
 if TYPE_CHECKING:
@@ -72,6 +78,18 @@ def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
         return ConnectionNotFoundError("there is no connection yet", hint=hint)
     hint = f"Write 's3://name@bucket/key', or USE CONNECTION name first. There are {listed(names, 'and')}."
     return ConnectionNotFoundError("several connections could be meant", hint=hint)
+
+
+def exists(name: str) -> ConnectionExistsError:
+    """The error for making a connection whose name is taken."""
+    hint = "CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it."
+    return ConnectionExistsError(f"the connection {name} exists already", hint=hint)
+
+
+def changed(name: str) -> ConnectionExistsError:
+    """The error for a change of what another thread has changed meanwhile."""
+    hint = "Nothing was altered by this statement. Run it again, if it is still wanted."
+    return ConnectionExistsError(f"the connection {name} was altered by another statement meanwhile", hint=hint)
 
 
 def in_use(found: Known) -> ConnectionInUseError:

@@ -55,12 +55,13 @@ class NoChange(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Plan):
-    """Make a connection, or replace the one of that name."""
+    """Make a connection, or replace the one of that name, which `or_replace` allows to be made until then, too."""
 
     name: str
     options: BoundOptions
     replace: bool
     validate: bool
+    or_replace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +225,9 @@ class ExplainQuery(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Plan):
-    """Make a table, or replace the one of that name; `in_file` as of `Query`.
+    """Make a table, or replace the one of that name, which `or_replace` allows to be made until then, too.
+
+    `in_file` is as of `Query`.
 
     `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
     """
@@ -237,6 +240,7 @@ class CreateTable(Plan):
     locate: Locate | None = field(default=None, compare=False, repr=False)
     location: Location | None = None
     connection: str | None = None
+    or_replace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -195,12 +196,13 @@ class SettingValues(dict[str, Any]):
     """The settings of one session by name: what `SET` and `%config` change and every statement reads.
 
     `on_change` holds, by name, what else happens when a setting changes; it is called with the new value before that
-    is kept, so that an error of it leaves the setting as it was.
+    is kept, so that an error of it leaves the setting as it was. Of changes by several threads each is whole.
     """
 
     def __init__(self) -> None:
         super().__init__({one.name: one.default for one in SETTINGS})
         self.on_change: dict[str, Callable[[Any], object]] = {}
+        self._changing = threading.RLock()
 
     def local_files(self, *, in_file: bool) -> bool:
         """Whether a query may read files of this machine, by where it stands."""
@@ -209,9 +211,10 @@ class SettingValues(dict[str, Any]):
 
     def change(self, name: str, value: Any) -> None:
         """Give a setting a value that has been read."""
-        if name in self.on_change:
-            self.on_change[name](value)
-        self[name] = value
+        with self._changing:
+            if name in self.on_change:
+                self.on_change[name](value)
+            self[name] = value
 
 
 def setting_text(value: Any) -> str:

@@ -102,6 +102,7 @@ class TableBinder:
             place=self._binding.beginning(statement),
             name=statement.name.text,
             replace=old is not None,
+            or_replace=statement.or_replace,
             columns=columns.value.reveal() if columns else None,
             text=text.value.reveal() if text else None,
             in_file=self._binding.in_file,

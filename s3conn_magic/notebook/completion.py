@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from s3conn_magic.interrupts import Deferring
 from s3conn_magic.notebook.files import FLAG, PathBegun, file_given, flag_begun, names_in
 from s3conn_magic.notebook.soon import Soon
 from s3conn_magic.notebook.typed import statements_at
@@ -53,7 +54,8 @@ def add_completion(shell: InteractiveShell, session: Callable[[], Session | None
     def upsql_matcher(context: CompletionContext) -> SimpleMatcherResult:
         # What goes wrong would be printed into the notebook by IPython.
         try:
-            return _completions(context, around)
+            with Deferring():
+                return _completions(context, around)
         except (Exception, KeyboardInterrupt):  # noqa: BLE001
             return SimpleMatcherResult(completions=[])
 

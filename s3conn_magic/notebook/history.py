@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.interrupts import interruptible, undisturbed, whole
 from s3conn_magic.notebook.cells import redacted_cell
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def _give_instead(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
 
 
 def _storing(store: Any) -> Any:
+    @interruptible
+    @whole
     def store_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
         store(line_num, redacted_cell(source), None if source_raw is None else redacted_cell(source_raw))
 
@@ -62,6 +65,8 @@ def _storing(store: Any) -> Any:
 
 
 def _logging(log: Any) -> Any:
+    @interruptible
+    @whole
     def log_cell(line_mod: str, line_ori: str) -> None:
         log(redacted_cell(line_mod), redacted_cell(line_ori))
 
@@ -69,6 +74,8 @@ def _logging(log: Any) -> Any:
 
 
 def _caching(cache: Any) -> Any:
+    @interruptible
+    @whole
     def cache_cell(transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
         name: str = cache(transformed_code, number, raw_code=raw_code)
         _quote_redacted(name, transformed_code)
@@ -87,6 +94,10 @@ def _quote_redacted(name: str, code: str) -> None:
 # After it has run
 
 
+# What they raise, IPython would print with the cell.
+
+
+@undisturbed
 def _forget_cell(result: Any) -> None:
     """Redact the result that the shell keeps, and a syntax error of Python, which quotes its line."""
     if result is None:
@@ -106,6 +117,7 @@ def _forget_line(error: SyntaxError) -> None:
         error.args = (error.args[0], (error.filename, error.lineno, error.offset, error.text))
 
 
+@undisturbed
 def _forget_frames() -> None:
     """Let go of the frames of a failed statement: their variables hold the cell, and debuggers show them."""
     error = getattr(sys, "last_value", None)

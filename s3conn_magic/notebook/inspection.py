@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.notebook.typed import statements_at
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def remove_inspection(shell: InteractiveShell) -> None:
         setattr(kernel, _NAME, plain)
 
 
+@interruptible
 def _answer(text: str, at: int) -> dict[str, Any]:
     from s3conn_magic.language.help import help_at
 

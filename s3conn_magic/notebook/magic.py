@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
@@ -14,6 +15,7 @@ from s3conn_magic.errors import (
     S3ConnError,
     of_statement,
 )
+from s3conn_magic.interrupts import Deferring
 from s3conn_magic.language.redaction import holds_secret
 from s3conn_magic.notebook.config import configured
 from s3conn_magic.notebook.files import file_given
@@ -40,6 +42,12 @@ def _overview() -> str:
     return overview()
 
 
+class _Showing(threading.local):
+    """Whether results are shown of the statements that a thread runs: those that `execute` runs in others are not."""
+
+    shown = False
+
+
 @magics_class
 class UpsqlMagics(Magics):
     """Holds the session of a kernel.
@@ -57,16 +65,18 @@ class UpsqlMagics(Magics):
         self._make_session = make_session
         self._session: Session | None = None
         self._settings = configured(shell)
-        self._showing = False
+        self._making = threading.RLock()
+        self._own = _Showing()
         # Only a notebook keeps the source of its cells.
         self._noticed = getattr(shell, "kernel", None) is None
 
     @property
     def session(self) -> Session:
         """The kernel's session, made at first use."""
-        if self._session is None:
-            self._session = self._make_session(self._kernel, self._show_beside, self._settings)
-        return self._session
+        with self._making:
+            if self._session is None:
+                self._session = self._make_session(self._kernel, self._show_beside, self._settings)
+            return self._session
 
     @property
     def session_so_far(self) -> Session | None:
@@ -117,14 +127,15 @@ class UpsqlMagics(Magics):
 
     def _run(self, text: str, *, shown: bool) -> Any:
         """The last result; those before it are displayed. Every error leaves by here."""
-        self._showing = shown
+        self._own.shown = shown
         try:
-            self._notice(text)
-            return self._show_all_but_last(text, shown=shown)
+            with Deferring():
+                self._notice(text)
+                return self._show_all_but_last(text, shown=shown)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
             failure = of_statement(error)
         finally:
-            self._showing = False
+            self._own.shown = False
         self._keep_rows(failure)
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None)
@@ -137,7 +148,7 @@ class UpsqlMagics(Magics):
 
     def _show_beside(self, make: Callable[[], Any]) -> None:
         """Display what `make` makes while a statement of a cell runs whose results are shown."""
-        if self._showing:
+        if self._own.shown:
             _display(make())
 
     def _show_all_but_last(self, text: str, *, shown: bool) -> Any:

@@ -46,6 +46,7 @@ class Soon:
         self._keep = keep
         self._keep_failure = keep_failure
         self._answers: dict[Hashable, _Answer] = {}
+        self._lock = threading.Lock()
 
     def kept(self, key: Hashable) -> Any:
         """The answer, if it is there already; else None."""
@@ -54,9 +55,10 @@ class Soon:
 
     def ask(self, key: Hashable, work: Callable[[], Any]) -> Any:
         """The answer, if it is there or comes in time; else None. Work on the same key is not begun twice."""
-        answer = self._answers.get(key)
-        if answer is None or self._is_old(answer):
-            answer = self._begin(key, work)
+        with self._lock:
+            answer = self._answers.get(key)
+            if answer is None or self._is_old(answer):
+                answer = self._begin(key, work)
         if answer is None:
             return None
         answer.come.wait(max(0.0, answer.asked_at + self._wait - time.monotonic()))

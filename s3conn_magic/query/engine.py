@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from s3conn_magic.connections.forks import new_lock, renew_in_child
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query import judgement, reach, sources
@@ -16,11 +18,13 @@ from s3conn_magic.query.faults import interrupted, moved, told, translate, unkno
 from s3conn_magic.query.filesystem import ConnectionFileSystem
 from s3conn_magic.query.formats import how_to_read
 from s3conn_magic.query.parsing import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
+from s3conn_magic.query.reading import Reading
 from s3conn_magic.query.tables import Tables
 from s3conn_magic.temporary import new_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import duckdb
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.query.reading import Reading
 
 _Result = TypeVar("_Result")
 _WAKE = 0.1
@@ -40,15 +43,36 @@ _CONFIGURATION = {
     "python_enable_replacements": "false",
 }
 _SETTINGS = (
-    "SET errors_as_json = true",
-    "SET enable_progress_bar = false",
-    "SET TimeZone = 'UTC'",
+    "SET GLOBAL errors_as_json = true",
+    "SET GLOBAL TimeZone = 'UTC'",
     # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
-    "SET enable_external_file_cache = false",
-    "SET async_threads = 16",
+    "SET GLOBAL enable_external_file_cache = false",
+    "SET GLOBAL async_threads = 16",
     # Large ranges come in one piece, and are asked for by several requests here.
-    "SET external_file_cache_remote_max_block_size = 67108864",
+    "SET GLOBAL external_file_cache_remote_max_block_size = 67108864",
 )
+_PARENTS: list[object] = []
+"""Databases of the parents of this process, which nothing may close here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """An open database.
+
+    Attributes:
+        connection: the one that cursors are made of.
+        definitions: what a file may define that queries use.
+        spill: the folder for what does not fit into memory.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    definitions: Definitions
+    spill: Path | None
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.connection.close()
+        remove(self.spill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +92,65 @@ class Answer:
     connections: tuple[str, ...]
 
 
+class Turn:
+    """One use of the database: a cursor of its own, made when it is first needed, and what is read through it.
+
+    What a cursor has begun ends with it, whatever the end: a transaction, and the frames and macros it was given.
+
+    Args:
+        open_cursor: makes the cursor.
+    """
+
+    def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self.reading = Reading()
+        self._open_cursor = open_cursor
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._settling = False
+        self._stopping = threading.Lock()
+
+    @property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """The cursor."""
+        if self._cursor is None:
+            self._cursor = self._open_cursor()
+        return self._cursor
+
+    def stop(self) -> None:
+        """End what is under way; called from another thread, and of no harm to other turns."""
+        self.reading.stop()
+        with self._stopping:
+            if self._cursor is not None and not self._settling:
+                self._cursor.interrupt()
+
+    def settle(self) -> duckdb.DuckDBPyConnection:
+        """The cursor for what is still to be noted when the turn was stopped; nothing on it is stopped any more."""
+        with self._stopping:
+            self._settling = True
+        with suppress(Exception):  # no transaction is open, as a rule
+            self.database.rollback()
+        return self.database
+
+    def close(self) -> None:
+        """Roll back what was not committed."""
+        with self._stopping:
+            cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            cursor.close()
+
+
+class _Own(threading.local):
+    """What a thread has under way."""
+
+    turn: Turn | None = None
+    watch: Callable[[Reading], None] | None = None
+
+
 class Engine:
     """DuckDB, made at the first query, and the tables in it (`tables`).
+
+    DuckDB is called in threads of this engine only, which no interrupt reaches, each with a cursor of its own. What
+    changes tables or reads objects has its turn, one after the other: DuckDB's own threads, which read for all cursors,
+    do not say for which of them. What only looks at the database waits for nobody.
 
     Args:
         connection_of: the connection of a name, or the session's own for None.
@@ -79,22 +160,59 @@ class Engine:
     def __init__(self, connection_of: Callable[[str | None], Connection], variable_of: Callable[[str], Any]) -> None:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
-        self._database: duckdb.DuckDBPyConnection | None = None
-        self._definitions = Definitions()
+        self._database: _Database | None = None
         self._path = ""
-        self._spill: Path | None = None
-        self._lock = threading.RLock()
-        self._opening = threading.Lock()
-        self._watch: Callable[[Reading], None] | None = None
+        self._turns = new_lock()
+        self._opening = new_lock()
+        self._own = _Own()
         self.tables = Tables(self)
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the parent's database to the parent: its threads are not in the child."""
+        _PARENTS.append(self._database)
+        self._database = None
+        self._own = _Own()
+        self.tables.clear()
 
     @property
     def database(self) -> duckdb.DuckDBPyConnection:
-        """The connection to DuckDB."""
-        with self._opening:  # the other lock is held by the thread that waits for a query
+        """The cursor of the turn that this thread has; outside of one, a new cursor, which is its caller's alone."""
+        return self._own.turn.database if self._own.turn is not None else self._cursor()
+
+    def settle(self) -> duckdb.DuckDBPyConnection:
+        """As the turn's of this thread.
+
+        Raises:
+            RuntimeError: it has none.
+        """
+        if self._own.turn is None:
+            raise RuntimeError("the database is used outside of a turn")
+        return self._own.turn.settle()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        return self._opened_database().connection.cursor()
+
+    def _opened_database(self) -> _Database:
+        with self._opening:
             if self._database is None:
-                self._database = self._open()
+                self._database = self._open(self._path)
             return self._database
+
+    @contextmanager
+    def turn(self, turn: Turn | None = None) -> Iterator[Turn]:
+        """Have the database, and the filesystem in it, to this thread alone; it is one that no interrupt reaches."""
+        with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.reading):
+            yield own
+
+    @contextmanager
+    def _having(self, turn: Turn) -> Iterator[Turn]:
+        self._own.turn = turn
+        try:
+            yield turn
+        finally:
+            self._own.turn = None
+            turn.close()
 
     def use(self, path: str) -> None:
         """Keep tables in a file from here on, or in memory for an empty path.
@@ -102,23 +220,21 @@ class Engine:
         Raises:
             QueryError: tables are in memory only and would be lost, or the file cannot be opened.
         """
-        with self._lock:
-            if path == self._path:
-                return
-            if self._database is not None and not self._path:
-                self._check_empty(self._database)
-            before, self._path = self._path, path
-            old, self._database = self._database, None
-            spill, self._spill = self._spill, None
-            failure = self._unopened()
-            if failure is not None:
-                remove(self._spill)
-                self._path, self._database, self._spill = before, old, spill
-                raise failure
-            self.tables.discover()
+        self.alone(lambda: self._used(path))
+
+    def _used(self, path: str) -> None:
+        if path == self._path:
+            return
+        if self._database is not None and not self._path:
+            self._check_empty(self.database)
+        opened = self._opened(path)
+        if isinstance(opened, QueryError):
+            raise opened
+        self.tables.discover(opened.connection)
+        with self._opening:
+            old, self._database, self._path = self._database, opened, path
         if old is not None:
             old.close()
-        remove(spill)
 
     def _check_empty(self, database: duckdb.DuckDBPyConnection) -> None:
         query = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND schema_name <> 's3conn_magic' ORDER BY 1"
@@ -128,32 +244,31 @@ class Engine:
                 hint="Drop them first, or set DATABASE before anything is loaded.",
             )
 
-    def _unopened(self) -> QueryError | None:
-        """Why the database cannot be opened, if it can't."""
+    def _opened(self, path: str) -> _Database | QueryError:
+        """A database, or why there is none."""
         import duckdb
 
         try:
-            self._database = self._open()
+            return self._open(path)
         except duckdb.Error as error:
             said = visible_lines(str(told(error)["exception_message"]))
-            return QueryError(f"the file cannot be used as a database: {said}")
-        return None
+        return QueryError(f"the file cannot be used as a database: {said}")
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _open(self, path: str) -> _Database:
         import duckdb
 
-        database = duckdb.connect(self._path or ":memory:", config=dict(_CONFIGURATION))
+        database = duckdb.connect(path or ":memory:", config=dict(_CONFIGURATION))
         for setting in _SETTINGS:
             database.execute(setting)
+        folder: Path | None = None
         with suppress(OSError):  # an empty name has DuckDB spill nothing
-            self._spill = new_folder("duckdb")
-        spill = str(self._spill or "").replace("'", "''")
+            folder = new_folder("duckdb")
+        spill = str(folder or "").replace("'", "''")
         database.execute(f"SET temp_directory = '{spill}'")
         database.register_filesystem(self.filesystem)
         database.execute("SET lock_configuration = true")  # should anything get past the check of queries
         # What a session makes itself is judged when it is made.
-        self._definitions = Definitions.of(database) if self._path else Definitions()
-        return database
+        return _Database(database, Definitions.of(database) if path else Definitions(), folder)
 
     def mentioned(self, sql: str) -> Mentioned:
         """The names in a query, which is not run.
@@ -162,8 +277,7 @@ class Engine:
             QueryError: it cannot be parsed, is no query, or does more than read.
             StatementInterrupted: the user interrupted it.
         """
-        with self._lock, self.filesystem.query() as reading:
-            return mentioned(self._guarded(lambda: self._judged(sql)[0], sql, "", reading))
+        return self.look(lambda _: mentioned(self._judged(sql)[0]), sql)
 
     def check(self, sql: str, *, local: bool) -> None:
         """Refuse a query that `query` would refuse before it runs.
@@ -171,13 +285,7 @@ class Engine:
         Raises:
             As `query`.
         """
-
-        def check() -> None:
-            with self._registered(sql, local=local):
-                pass
-
-        with self._lock, self.filesystem.query() as reading:
-            self._guarded(check, sql, "", reading)
+        self.look(lambda _: self._checked(sql, local=local), sql)
 
     def check_expressions(self, texts: Iterable[str], *, local: bool = False) -> None:
         """Refuse texts that are not one expression each, or do more than read; `local` as of `query`.
@@ -185,18 +293,9 @@ class Engine:
         Raises:
             As `mentioned`.
         """
-
-        def check() -> None:
-            for text in texts:
-                # A line of its own: a comment may end the text.
-                sql = f"SELECT ({text}\n)"
-                if not is_one_expression(self._judged(sql)[0]):
-                    raise QueryError("this is not one expression")
-                with self._registered(sql, local=local):
-                    pass
-
-        with self._lock, self.filesystem.query() as reading:
-            self._guarded(check, "", "", reading)
+        for text in texts:
+            # A line of its own: a comment may end the text.
+            self.look(partial(self._checked_expression, f"SELECT ({text}\n)", local=local))
 
     def query(self, sql: str, *, local: bool = False) -> Answer:
         """Run a query.
@@ -248,27 +347,48 @@ class Engine:
         Raises:
             As `query`.
         """
-        with self._lock, self.filesystem.query() as reading:
-            table = self._guarded(work, sql, before, reading)
-            return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+        return self.alone(partial(self._answered, work), sql, before)
+
+    def _answered(self, work: Callable[[], Any]) -> Answer:
+        reading, table = self.filesystem.scope, work()
+        return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+
+    def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
+        """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.
+
+        Raises:
+            As `query`.
+        """
+        if self._own.turn is not None:
+            return self._told(work, sql, before, self._own.turn)
+        turn = Turn(self._cursor)
+        return self._interruptible(lambda: self._told(work, sql, before, turn), turn, self.turn)
+
+    def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result], sql: str = "") -> _Result:
+        """What work gives that changes nothing and reads no object: it does not wait for a turn.
+
+        Raises:
+            As `query`.
+        """
+        turn = self._own.turn or Turn(self._cursor)
+        told = partial(self._told, lambda: work(turn.database), sql, "", turn)
+        return told() if turn is self._own.turn else self._interruptible(told, turn, self._having)
 
     @contextmanager
     def watched(self, watch: Callable[[Reading], None] | None) -> Iterator[None]:
         """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
-        before, self._watch = self._watch, watch
+        before, self._own.watch = self._own.watch, watch
         try:
             yield
         finally:
-            self._watch = before
+            self._own.watch = before
 
     def close(self) -> None:
         """Let go of the database and its tables."""
-        with self._lock:
+        with self._opening:
             database, self._database = self._database, None
-            spill, self._spill = self._spill, None
         if database is not None:
             database.close()
-        remove(spill)
 
     # Running
 
@@ -278,13 +398,23 @@ class Engine:
         Raises:
             QueryError: it does more than read.
         """
-        found = parsed(self.database, sql)
-        judgement.check(found, self._definitions.functions)
-        behind = list(self._definitions.behind(self.database, found))
+        database, definitions = self.database, self._opened_database().definitions
+        found = parsed(database, sql)
+        judgement.check(found, definitions.functions)
+        behind = list(definitions.behind(database, found))
         for name, tree in behind:
             with _within(name):
-                judgement.check(tree, self._definitions.functions)
+                judgement.check(tree, definitions.functions)
         return found, behind
+
+    def _checked(self, sql: str, *, local: bool) -> None:
+        with self._registered(sql, local=local):
+            pass
+
+    def _checked_expression(self, sql: str, _: duckdb.DuckDBPyConnection, *, local: bool) -> None:
+        if not is_one_expression(self._judged(sql)[0]):
+            raise QueryError("this is not one expression")
+        self._checked(sql, local=local)
 
     def _table(self, sql: str, *, local: bool) -> pa.Table:
         with self._registered(sql, local=local) as parameters:
@@ -339,14 +469,13 @@ class Engine:
             for name in made:
                 self.database.unregister(name)
 
-    def _guarded(self, work: Callable[[], _Result], sql: str, before: str, reading: Reading) -> _Result:
-        """Do it in a thread of its own, so that the interrupt button works; errors are those of this package."""
+    def _told(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
+        """What work gives; errors are those of this package."""
         try:
-            return self._interruptible(work, reading)
-        except KeyboardInterrupt:
-            failure: S3ConnError = interrupted()
+            return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
-            failure = translate(moved(self._placed(error, sql, reading), len(before.encode())), sql, reading)
+            placed = self._placed(error, sql, turn.reading)
+            failure = translate(moved(placed, len(before.encode())), sql, turn.reading)
         if (name := unknown_table(failure)) and name.startswith("s3://"):
             failure = _untold(name, sql, failure)
         elif name:
@@ -363,25 +492,44 @@ class Engine:
             return "SHOW TABLES; shows the tables. DataFrames, Polars frames and Arrow tables are found by their names."
         return f"The Python variable {name} is a {type(value).__name__}, which is no table."
 
-    def _interruptible(self, work: Callable[[], _Result], reading: Reading) -> _Result:
+    def _interruptible(
+        self, work: Callable[[], _Result], turn: Turn, having: Callable[[Turn], AbstractContextManager[Turn]]
+    ) -> _Result:
+        """Do it in a thread of its own, so that the interrupt button works and DuckDB never sees it."""
         done: Future[_Result] = Future()
+
+        def run() -> None:
+            # The turn is over, and what it had is given back, before anybody hears of its end.
+            try:
+                with having(turn):
+                    result = work() if done.set_running_or_notify_cancel() else None
+            except BaseException as error:  # noqa: BLE001 - raised where the future is read
+                _end(done, error=error)
+            else:
+                _end(done, result)
+
         try:
-            threading.Thread(target=_into, args=(done, work), name="s3conn-duckdb", daemon=True).start()
+            threading.Thread(target=run, name="s3conn-duckdb", daemon=True).start()
             while not done.done():
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
-                if self._watch is not None:
-                    self._watch(reading)
+                if self._own.watch is not None:
+                    self._own.watch(turn.reading)
+        except KeyboardInterrupt:
+            self._stop(done, turn)
         except BaseException:
-            if not done.cancel():
-                self._stop(done, reading)
+            self._stop(done, turn)
             raise
-        return done.result()
+        else:
+            return done.result()
+        raise interrupted()
 
-    def _stop(self, done: Future[Any], reading: Reading) -> None:
-        reading.stop()
+    def _stop(self, done: Future[Any], turn: Turn) -> None:
+        """Call it off; where it has begun, wait until it has ended, for a few seconds."""
+        if done.cancel():
+            return
         for _ in range(round(_STOP_WITHIN / _WAKE)):
-            self.database.interrupt()
+            turn.stop()
             with suppress(TimeoutError):
                 done.exception(_WAKE)
             if done.done():
@@ -426,11 +574,8 @@ def _untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
     return error
 
 
-def _into(done: Future[_Result], work: Callable[[], _Result]) -> None:
-    """What work gives or raises, unless it is called off before it begins."""
-    if not done.set_running_or_notify_cancel():
-        return
-    try:
-        done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - raised where the future is read
-        done.set_exception(error)
+def _end(done: Future[Any], result: Any = None, error: BaseException | None = None) -> None:
+    """End what nobody has called off."""
+    if not done.cancelled():
+        with suppress(InvalidStateError):
+            done.set_exception(error) if error is not None else done.set_result(result)

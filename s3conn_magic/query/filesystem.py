@@ -72,9 +72,9 @@ class ConnectionFileSystem(ChangingFileSystem):
         return self._scope
 
     @contextmanager
-    def query(self) -> Iterator[Reading]:
+    def query(self, reading: Reading | None = None) -> Iterator[Reading]:
         """Count what is read in a block, and have it see each object as it was at first."""
-        reading, before = Reading(), self._scope
+        reading, before = reading or Reading(), self._scope
         self._scope = reading
         try:
             yield reading

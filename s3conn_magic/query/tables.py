@@ -16,6 +16,8 @@ from s3conn_magic.query.paths import Path, escaped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import duckdb
+
     from s3conn_magic.locations import Location
     from s3conn_magic.query.engine import Answer, Engine
 
@@ -32,18 +34,26 @@ _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*
 
 
 class Tables:
-    """The tables of a session by name, without case, in the order of their making."""
+    """The tables of a session by name, without case, in the order of their making.
+
+    What changes them has a turn of the engine's from its check to its end: of two threads that make a table of one
+    name, one finds it there.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tables: dict[str, Table] = {}
 
     def __iter__(self) -> Iterator[Table]:
-        return iter(self._tables.values())
+        return iter(list(self._tables.values()))
 
-    def discover(self) -> None:
-        """Have the tables and views that the database holds, and no others."""
-        self._tables = {one.name.casefold(): one for one in tables_of(self._engine.database)}
+    def discover(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Have the tables and views that a database holds, and no others."""
+        self._tables = {one.name.casefold(): one for one in tables_of(database)}
+
+    def clear(self) -> None:
+        """Have none."""
+        self._tables = {}
 
     def get(self, name: str) -> Table:
         """The table of that name.
@@ -54,6 +64,16 @@ class Tables:
         if found := self._tables.get(name.casefold()):
             return found
         raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; shows what there is.")
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that is taken; within a turn, so that it stays free.
+
+        Raises:
+            QueryError: it is.
+        """
+        if found := self._tables.get(name.casefold()):
+            hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
+            raise QueryError(f"the table {visible(found.name)} exists already", hint=hint)
 
     def create_from(self, name: str, sql: str, columns: str | None = None, *, local: bool = False) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
@@ -67,6 +87,9 @@ class Tables:
         Raises:
             As `Engine.query`.
         """
+        return self._engine.alone(lambda: self._created_from(name, sql, columns, local=local))
+
+    def _created_from(self, name: str, sql: str, columns: str | None, *, local: bool) -> Table:
         made = _unused(name)
         if columns is None or _NAMES.fullmatch(columns):
             before = f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS "
@@ -94,6 +117,9 @@ class Tables:
         Raises:
             QueryError: the columns are not right.
         """
+        return self._engine.alone(lambda: self._created_empty(name, columns))
+
+    def _created_empty(self, name: str, columns: str | None) -> Table:
         if columns is None:
             self._forget(name)
             return self._put(Table(name, declared=True))
@@ -122,11 +148,15 @@ class Tables:
             QueryError: there are none that can be read.
             S3ConnError: it could not be listed or read.
         """
+        return self._engine.alone(lambda: self._created_over(name, location, connection))
+
+    def _created_over(self, name: str, location: Location, connection: str) -> Table:
         source, note = self._source(Path(connection, location))
         sql = f"FROM {source}"
         self._engine.query(f"{sql} LIMIT 0")
-        self._forget(name)
-        self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
+        with transaction(self._engine.database):
+            self._forget(name)
+            self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
         return self._note(Table(name, (connection,), location, is_view=True, note=note))
 
     def drop(self, name: str) -> Table:
@@ -135,19 +165,25 @@ class Tables:
         Raises:
             QueryError: there is none of that name.
         """
+        return self._engine.alone(lambda: self._dropped(name))
+
+    def _dropped(self, name: str) -> Table:
         found = self.get(name)
         self._forget(found.name)
         del self._tables[found.name.casefold()]
         return found
 
     def loaded(self, name: str, connections: tuple[str, ...]) -> Table:
-        """Note that rows of more connections went into a table, which has columns now."""
+        """Note that rows of more connections went into a table, which has columns now; within a turn."""
         old = self._tables.get(name.casefold()) or Table(name)
         together = tuple(dict.fromkeys((*old.connections, *connections)))
         return self._note(replace(old, connections=together, declared=False))
 
     def rename_connection(self, old: str, new: str) -> None:
         """Have the tables that depend on a connection find it under another name."""
+        self._engine.alone(lambda: self._connection_renamed(old, new))
+
+    def _connection_renamed(self, old: str, new: str) -> None:
         renamed = [
             replace(one, connections=tuple(new if name == old else name for name in one.connections))
             for one in self
@@ -168,16 +204,26 @@ class Tables:
             return None
         if table.declared:
             return 0
-        ((count,),) = self._engine.database.execute(f"FROM {quoted(table.name)} SELECT count(*)").fetchall()
+        sql = f"FROM {quoted(table.name)} SELECT count(*)"
+        ((count,),) = self._engine.look(lambda database: database.execute(sql).fetchall())
         return int(count)
+
+    def looked_at(self, table: Table) -> tuple[int | None, list[str]] | None:
+        """Rows and columns of a table, as below; None where another thread has dropped it."""
+        try:
+            return self.rows(table), self.columns(table)
+        except QueryError:
+            if table.name.casefold() in self._tables:
+                raise
+        return None
 
     def is_reserved(self, name: str) -> bool:
         """Whether a name is a word of SQL, which queries write in double quotes."""
-        return bool(self._engine.database.execute(_RESERVED, [name]).fetchall())
+        return bool(self._engine.look(lambda database: database.execute(_RESERVED, [name]).fetchall()))
 
     def columns(self, table: Table) -> list[str]:
         """Name and type of each column."""
-        found = self._engine.database.execute(_COLUMNS, [table.name]).fetchall()
+        found = self._engine.look(lambda database: database.execute(_COLUMNS, [table.name]).fetchall())
         return [f"{name} {kind}" for name, kind in found]
 
     def _replace(self, table: Table, made: str) -> Table:

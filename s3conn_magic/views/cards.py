@@ -6,6 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Message:
     def __repr__(self) -> str:
         return "\n".join(visible(line) for line in self.text.split("\n"))
 
+    @interruptible
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self)}
 
@@ -51,9 +53,11 @@ class Card:
             [visible(self.title), *(f"  {label:<{width}}  {visible(value)}" for label, value in self.lines)]
         )
 
+    @interruptible
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
+    @interruptible
     def _repr_html_(self) -> str:
         rows = "".join(
             f'<tr style="background:none"><th style="{_LABEL};font-weight:normal">{_escaped(label)}</th>'

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
 from s3conn_magic.sizes import size_text
 
@@ -96,6 +97,7 @@ class AnalysisChart(anywidget.AnyWidget):
             # ASCII only, as a lone surrogate would break the channel.
             self.send({"json": json.dumps(data, separators=(",", ":"))})
 
+    @interruptible
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:

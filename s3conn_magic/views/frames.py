@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.language.reference import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
 from s3conn_magic.locations import visible
 
@@ -46,6 +47,7 @@ class S3Series(pd.Series):
     def __reduce__(self) -> Any:
         return pd.Series(self).__reduce_ex__(1)  # a later protocol demands the class itself
 
+    @interruptible
     def __repr__(self) -> str:
         return _lines(repr(pd.Series(self)))
 
@@ -70,6 +72,7 @@ class S3Frame(pd.DataFrame):
     def __reduce__(self) -> Any:
         return pd.DataFrame(self).__reduce_ex__(1)  # a later protocol demands the class itself
 
+    @interruptible
     def _repr_html_(self) -> str | None:
         if not pd.get_option("display.notebook_repr_html"):
             return None
@@ -78,6 +81,7 @@ class S3Frame(pd.DataFrame):
         label = self._label()
         return f"<p><strong>{html.escape(label)}</strong></p>{table}" if label else table
 
+    @interruptible
     def __repr__(self) -> str:
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
         layout = self._layout() | {
@@ -125,6 +129,7 @@ class ReferenceFrame(S3Frame):
 
     _numbered = False
 
+    @interruptible
     def _repr_html_(self) -> str | None:
         with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
             table = super()._repr_html_()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.objects.preview import preview
@@ -86,9 +87,11 @@ class ObjectPreview:
         body = self._plain_body()
         return "\n".join([" · ".join(self._facts()), *([body] if body else []), *self._notes()])
 
+    @interruptible
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
+    @interruptible
     def _repr_html_(self) -> str:
         name, *facts = map(escaped, self._facts())
         head = f'<div style="margin:4px 0"><strong>{name}</strong> · {" · ".join(facts)}</div>'

@@ -61,17 +61,9 @@ def explanation(answer: Answer) -> Message:
 
 def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
     """One row a table."""
-    shown = [one for one in tables or () if like(pattern, one.name)]
     rows = [
-        (
-            one.name,
-            tables.rows(one),
-            tables.columns(one),
-            list(one.connections),
-            one.location.uri if one.location else None,
-            one.created_at,
-        )
-        for one in shown
-        if tables is not None
+        (one.name, *found, list(one.connections), one.location.uri if one.location else None, one.created_at)
+        for one in tables or ()
+        if tables is not None and like(pattern, one.name) and (found := tables.looked_at(one))
     ]
     return frame_of(TABLE_COLUMNS, rows)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
 from s3conn_magic.sizes import size_text
 from s3conn_magic.views.explorer.background import Work
@@ -194,6 +195,7 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         if work is self._work:
             self._about.value = text
 
+    @interruptible
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data = super()._repr_mimebundle_(**kwargs)
         with self._navigator.lock:

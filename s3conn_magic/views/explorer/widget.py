@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.views.explorer.actions import MESSAGES, ObjectActions
 from s3conn_magic.views.explorer.navigator import Navigator
@@ -194,6 +195,7 @@ class Explorer(anywidget.AnyWidget):
             locked=visible(actions.locked(cursor.location)) if actions else "",
         )
 
+    @interruptible
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:

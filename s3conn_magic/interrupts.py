@@ -1,0 +1,179 @@
+"""Where an interrupt waits, and what becomes of it.
+
+Python raises KeyboardInterrupt between any two steps of the main thread. In the midst of an import that leaves numpy or
+pandas half there until the process ends; between taking a lock and saying so, a lock that nobody gives back; in a
+finalizer, an interrupt that is printed and lost. So while this package is at work, an interrupt that comes at such a
+place waits until the place is left. It looks at the frames that are under way, so that every import is covered, of
+whatever library and wherever it stands, and nothing is changed for code that is not interrupted.
+
+Other threads get no interrupts: what they import is safe.
+"""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+import time
+import weakref
+from contextlib import suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from s3conn_magic.errors import StatementInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_AGAIN = 0.01
+"""Seconds until an interrupt that waits looks again."""
+_ONCE = 3.0
+"""Seconds in which the button, pressed again, is the same wish: what it stops is being cleared up."""
+_PATIENCE = 60.0
+"""Seconds after which an interrupt waits no longer for what does not end, such as an import from a lost network."""
+_CONDITION = threading.Condition
+_WHOLE = {
+    one.__code__
+    for one in (
+        _CONDITION.__enter__,
+        _CONDITION.__exit__,
+        _CONDITION._acquire_restore,  # type: ignore[attr-defined]  # noqa: SLF001 - with the lock of `wait`
+        _CONDITION._release_save,  # type: ignore[attr-defined]  # noqa: SLF001
+        threading.Thread.start,
+    )
+}
+"""What takes a lock, or gives it back, in more than one step."""
+_FILES = {
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+    *(one.__init__.__code__.co_filename for one in (weakref.WeakSet, weakref.WeakValueDictionary)),
+}
+_FINALIZER = "__del__"
+
+
+def whole(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Have an interrupt wait until a short function has done all that it does."""
+    _WHOLE.add(function.__code__)
+    return function
+
+
+def _must_end(frame: FrameType | None, outermost: FrameType | None) -> bool:
+    """Whether something is under way that must come to its end, from a frame out to another."""
+    while frame is not None and frame is not outermost:
+        code = frame.f_code
+        if code.co_filename in _FILES or code.co_name == _FINALIZER or code in _WHOLE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Deferring:
+    """Has interrupts of the main thread wait, for the length of a block, while something is half done.
+
+    Elsewhere, within another such block, and where no handler of Python's is set, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._outermost: FrameType | None = None
+        self._waits_since = self._raised_at = 0.0
+        self._waiting = self._sending = False
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            before = signal.getsignal(signal.SIGINT)
+            if callable(before) and not isinstance(before, Deferring):
+                self._outermost = sys._getframe(1)  # noqa: SLF001 - where the walk over frames ends
+                self._before = before
+                signal.signal(signal.SIGINT, self)
+        return self
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Be the handler of the signal."""
+        now = time.monotonic()
+        if _must_end(frame, self._outermost) and now < (self._waits_since or now) + _PATIENCE:
+            self._waits_since = self._waits_since or now
+            if not self._waiting:
+                self._waiting = True
+                # A Thread would take locks that the code which was interrupted may hold.
+                _thread.start_new_thread(self._again, ())
+        elif not self._raised_at or now > self._raised_at + _ONCE:
+            self._waits_since = 0.0
+            try:
+                self._before(number, frame)
+            except BaseException:
+                self._raised_at = now
+                raise
+
+    def _again(self) -> None:
+        time.sleep(_AGAIN)
+        self._sending, self._waiting = True, False
+        try:
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            else:
+                _thread.interrupt_main()
+        finally:
+            self._sending = False
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is None:
+            return
+        try:
+            while self._waiting or self._sending:
+                time.sleep(_AGAIN / 10)
+        finally:
+            self._restore()
+
+    def _restore(self) -> None:
+        before, self._outermost = self._before, None
+        try:
+            signal.signal(signal.SIGINT, before)
+        except BaseException:  # an interrupt that came before it had any effect; there is no second one so soon
+            signal.signal(signal.SIGINT, before)
+            raise
+
+
+_WHOLE.add(Deferring.__enter__.__code__)
+
+
+def undisturbed(function: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """Have an interrupt that comes while something short is done stop neither that nor anything else."""
+
+    @wraps(function)
+    def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> None:
+        with suppress(KeyboardInterrupt), Deferring():
+            whole(function)(*args, **options)
+
+    return called
+
+
+def deferred(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Have interrupts of a function wait where they must."""
+
+    @wraps(function)
+    def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        with Deferring():
+            return function(*args, **options)
+
+    return called
+
+
+def interruptible(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Have what a user calls end by StatementInterrupted where the user interrupts it, with nothing left half done."""
+
+    @wraps(function)
+    def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        try:
+            with Deferring():
+                return function(*args, **options)
+        except KeyboardInterrupt:
+            # What led to it would show the statement.
+            failure = StatementInterrupted("the statement was interrupted")
+        raise failure
+
+    return called
