@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 
-_PROGRESS = re.compile(r"(about 0% · )?(0 \w+ · )?0 [KMGTP]?i?B · (0 keys/s · )?(0 requests · )?0s")
+_PROGRESS = re.compile(r"(about 0% · )?(0 \w+ · )?0 [kMGTP]?B · (0 keys/s · )?(0 requests · )?0s")
 TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial"
 
 
