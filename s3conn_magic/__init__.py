@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, cast
-
-from s3conn_magic.interrupts import interruptible
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -39,7 +37,6 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-@interruptible
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add the `%%upsql` magic, its completion, help and colours to a kernel, whose history then keeps no secret of it.
 
@@ -78,7 +75,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         functions.pop("upsql", None)
 
 
-@interruptible
 def execute(text: str) -> Any:
     """Run statements as `%%upsql` does.
 
@@ -94,20 +90,27 @@ def execute(text: str) -> Any:
     Raises:
         S3ConnError: what went wrong; statements after it did not run. StatementInterrupted, where the user stopped it.
     """
+    from s3conn_magic.interrupts import interruptible
+
+    return interruptible(_executed)(text)
+
+
+def _executed(text: str) -> Any:
     last = None
     for result in _current_session().run(text):
         last = result
     return last
 
 
-@interruptible
 def connection(name: str) -> Connection:
     """A connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
 
     Raises:
         ConnectionNotFoundError: there is none of that name.
     """
-    return cast("Connection", _current_session().connections.get(name))  # a session makes no other
+    from s3conn_magic.interrupts import interruptible
+
+    return cast("Connection", interruptible(lambda: _current_session().connections.get(name))())  # it makes no other
 
 
 def _current_session() -> Session:
@@ -136,7 +139,7 @@ def _process_session() -> Session:
 
 # A script has no magic to hold its session.
 _sessions: dict[str, Session] = {}
-_making = threading.Lock()
+_making = allocate_lock()
 
 
 def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
