@@ -88,10 +88,18 @@ def execute(text: str) -> Any:
     Raises:
         S3ConnError: what went wrong; statements after it did not run.
     """
+    from s3conn_magic.errors import without_frames
+
     last = None
-    for result in _current_session().run(text):
-        last = result
-    return last
+    try:
+        for result in _current_session().run(text):
+            last = result
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its frames hold the statements
+        failure = without_frames(error)
+    else:
+        return last
+    del text
+    raise failure
 
 
 def connection(name: str) -> Connection:
