@@ -48,12 +48,14 @@ _COMMENT_WORD = 16
 
 SECRET_NAMES = tuple(spelling for one in OPTIONS if one.secret for spelling in (one.name, *one.aliases))
 """The options whose value is never shown again."""
-SECRET_GIVEN = re.compile(rf"\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*+(?=['\"])", re.IGNORECASE | re.ASCII)
+SECRET_GIVEN = re.compile(rf"(?<!['\"])\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*+(?=['\"])", re.IGNORECASE | re.ASCII)
 """Where a literal is given to one of them, quotes in step or not."""
 # Without one of these words there is no query and no job.
 _OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|JOB|TABLE)\b", re.IGNORECASE)
 # What a program puts into a statement: of a string with fields, of `str.format`, of `%`.
 _FIELD = re.compile(r"(?:\{[\w.\[\]!:]*\}|%s|%\(\w+\)s)+")
+# May stand in the place of a field: in a bucket's name, a port, a region.
+_FILLED = "100"
 
 
 class Redaction(NamedTuple):
@@ -104,7 +106,9 @@ def redactions(text: str, *, template: bool = False) -> list[Redaction]:
         return _Reading(source, template=template).redactions
     given = SECRET_GIVEN.search(text)
     owner = given[0].split("=")[0].strip() if given else ""
-    return [Redaction(Span(0, len(text)), _masked(text), literal=given is not None, owner=owner)] if text.strip() else []
+    return (
+        [Redaction(Span(0, len(text)), _masked(text), literal=given is not None, owner=owner)] if text.strip() else []
+    )
 
 
 def replaced(text: str, changes: Iterable[tuple[Span, str]] | Iterable[Redaction]) -> str:
@@ -255,6 +259,7 @@ class _Reading:
         text = token.text[1:-1].replace("''", "'")
         if self._template and _FIELD.fullmatch(text):
             return True
+        text = _FIELD.sub(_FILLED, text) if self._template else text
         if self._last() == "ENV":
             return is_environment_name(text)
         if self._last() in {"PROMPT", "KEYRING"} or (self._last() == "'" and self._last(2) == "KEYRING"):

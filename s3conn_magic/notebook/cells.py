@@ -8,6 +8,7 @@ magics, strings and comments, a statement is known by its shape, and masked wher
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,19 +29,20 @@ _MOST_STATEMENTS = 500
 
 # `upsql`, and what is typed for it by mistake.
 _NAME = r"\w{0,2}upsql\w{0,2}(?!\w)"
+_INTO = r"(?:[^\S\n]*+[a-z_]\w*+[^\S\n]*+<<)?+"
 _OURS = rf"""
-    (?P<body>^[^\S\n]*+%%{_NAME})
+    (?P<body>^[^\S\n]*+%%{_NAME}{_INTO})
   | (?P<late>\brun_line_magic\(\s*['"]%{_NAME}['"][^\n]*+)
-  | (?P<within>%{{1,2}}{_NAME})
-  | (?P<bare>^[^\S\n]*+upsql[^\S\n]++(?=[a-z/]|--)(?!(?:and|else|if|in|is|not|or)\b))
+  | (?P<within>(?<![^\s=(,;:])%{{1,2}}{_NAME}{_INTO})
+  | (?P<bare>^[^\S\n]*+upsql[^\S\n]++(?=[a-z/]|--)(?!(?:and|else|if|in|is|not|or)\b){_INTO})
 """
 _CALL = re.compile(r"\brun_(?:cell|line)_magic\(\s*(['\"])%?(?P<name>\w+)\1")
 
 
-def _shape(gap: str) -> str:
+def _shape(gap: str, start: str = r"\b") -> str:
     """How a statement that makes or alters a connection begins, or what is meant for one; words stand `gap` apart."""
-    verb = rf"\b(?:CREATE|ALTER){gap}(?:OR{gap}REPLACE{gap})?+"
-    return rf"(?:{verb}(?:S3\b(?:{gap}CONNECTION\b)?|(?:\w++{gap})?CONNECTION\b)|\bS3{gap}CONNECTION\b)"
+    verb = rf"{start}(?:CREATE|ALTER){gap}(?:OR{gap}REPLACE{gap})?+"
+    return rf"(?:{verb}(?:S3\b(?:{gap}CONNECTION\b)?|(?:\w++{gap})?CONNECTION\b)|{start}S3{gap}CONNECTION\b)"
 
 
 _REMARK = r"--[^\n]{0,80}\n|/\*[^*]{0,80}\*/"
@@ -53,9 +55,14 @@ _EMPTY_LINE = re.compile(r"\n[^\S\n]*+\n")
 _ASSIGNED = re.compile(r"\w\s*+=\s*+['\"]")
 
 # Of what is not read yet, or never: words may also stand in strings that are joined, and lines end by escapes.
-_FAR_SHAPE = re.compile(_shape(rf"(?:\\[nrt]|{_REMARK}|\W)++"), re.IGNORECASE | re.ASCII)
+_FAR = rf"(?:\\+[nrt]|{_REMARK}|\W)++"
+_FAR_START = r"(?:\b|(?<=\\[nrt]))"
+_FAR_SHAPE = re.compile(_shape(_FAR, _FAR_START), re.IGNORECASE | re.ASCII)
+_FAR_WHOLE = re.compile(
+    rf"{_FAR_START}(?:CREATE|ALTER){_FAR}(?:OR{_FAR}REPLACE{_FAR})?+S3{_FAR}CONNECTION\b", re.IGNORECASE | re.ASCII
+)
 _FAR_OURS = re.compile(r"(?:%|(?:^|\n)[ \t]*+|magic\(\s*+['\"])\w{0,2}upsql\w{0,2}\b")
-_FAR_ASSIGNED = re.compile(r"\w(?:\\[nrt]|[\s\\])*+=(?:\\[nrt]|[\s\\])*+['\"$]")
+_FAR_ASSIGNED = re.compile(r"\w(?:\\+[nrt]|[\s\\])*+=(?:\\+[nrt]|[\s\\])*+['\"$]")
 
 
 class _TooMuchError(Exception):
@@ -89,30 +96,37 @@ def keeps_secret(cell: str) -> bool:
 def _changes(cell: str) -> list[_Change]:
     if not _names_ours(cell):
         return []
-    try:
+    # Storing a cell must never fail; in doubt it is not kept.
+    with contextlib.suppress(Exception):
         if len(cell) <= _LONGEST:
             return _apart(_Cell(cell).changes)
-    except Exception:  # noqa: BLE001 - storing a cell must never fail; in doubt it is not kept
-        pass
     return [_Change(0, len(cell), f"# {MASK}" + "\n" * cell.count("\n"))] if _could_hold(cell) else []
 
 
 def _names_ours(cell: str) -> bool:
-    """Whether a cell names our magic or functions, or has something of the shape of a statement."""
+    """Whether a cell names our magic, or has something of the shape of a statement that can hold a secret."""
     lowered = cell.lower()
     if "upsql" in lowered:
         return True
-    if "connection" not in lowered and "s3" not in lowered:
+    if "s3" not in lowered and "connection" not in lowered:
         return False
-    by_secret = "s3conn" in lowered and any(name.lower() in lowered for name in SECRET_NAMES)
-    return by_secret or _FAR_SHAPE.search(cell) is not None
+    return _is_whole(cell, lowered) or _gives_secret(cell, lowered)
+
+
+def _is_whole(cell: str, lowered: str) -> bool:
+    return "connection" in lowered and "s3" in lowered and _FAR_WHOLE.search(cell) is not None
+
+
+def _gives_secret(cell: str, lowered: str) -> bool:
+    named = any(name.lower() in lowered for name in SECRET_NAMES)
+    return named and ("s3conn" in lowered or _FAR_SHAPE.search(cell) is not None)
 
 
 def _could_hold(cell: str) -> bool:
     """Whether a secret of ours may stand in a cell that is not read."""
     lowered = cell.lower()
-    begun = ("upsql" in lowered and _FAR_OURS.search(lowered)) or _FAR_SHAPE.search(cell)
-    return begun is not None and _FAR_ASSIGNED.search(cell) is not None
+    begun = ("upsql" in lowered and _FAR_OURS.search(lowered)) or _is_whole(cell, lowered)
+    return _gives_secret(cell, lowered) or (bool(begun) and _FAR_ASSIGNED.search(cell) is not None)
 
 
 def _apart(changes: Iterable[_Change]) -> list[_Change]:
@@ -198,14 +212,14 @@ class _Cell:
                 self._texts.append(text)
             elif "upsql" in call["name"].lower():
                 self._mask(text, redactions(text.value))
-            elif self._depth < _DEEPEST:
-                self._read_cell(text)
             else:
-                self._texts.append(text)
+                self._read_cell(text)
 
     def _read_cell(self, text: Text) -> None:
         """A cell in a call, as IPython makes it of `%%time` and its like."""
-        if _names_ours(text.value):
+        if self._depth == _DEEPEST and _could_hold(text.value):
+            self._change_text(text, Span(0, len(text.value)), MASK, noted=False)
+        elif self._depth < _DEEPEST and _names_ours(text.value):
             inner = _Cell(text.value, self._depth + 1)
             for start, end, instead, noted in _apart(inner.changes):
                 self._change_text(text, Span(start, end), instead, noted=noted)

@@ -141,19 +141,19 @@ def _showing(show: Any) -> Any:
     def showtraceback(exc_tuple: Any = None, *given: Any, **options: Any) -> None:
         error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
         if _forget_frames_of(error) and exc_tuple is not None:
-            exc_tuple = (exc_tuple[0], error, error.__traceback__)
+            exc_tuple = (exc_tuple[0], error, exc_tuple[1].__traceback__)
         show(exc_tuple, *given, **options)
 
     return showtraceback
 
 
 def _forget_frames() -> None:
-    error = getattr(sys, "last_value", None)
-    if _forget_frames_of(error):
+    error: BaseException | None = getattr(sys, "last_value", None)
+    if error is not None and _forget_frames_of(error):
         sys.last_traceback = error.__traceback__
 
 
-def _forget_frames_of(error: Any) -> bool:
+def _forget_frames_of(error: BaseException | None) -> bool:
     """Let go of the frames of a failed statement: variables of the shell's hold the cell, and debuggers show them."""
     changed = False
     for one in _chain(error):

@@ -245,7 +245,8 @@ class Literals:
     def _add(self, piece: Piece, start: int, end: int) -> None:
         inside = self._open[-1] if self._open else None
         here = inside or self._here
-        if inside is not None and not self._code.startswith("[", start - 1):
+        says = piece.value.replace(_FIELD, "") and not self._code.startswith("[", start - 1)
+        if inside is not None and says:
             inside.of_text = True
         joint = _joint(self._code[here.end : start]) if here.text else None
         if here.text is None or joint is None:

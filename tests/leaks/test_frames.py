@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import pdb
+import pdb  # noqa: T100 - a debugger is what is tried
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -126,7 +126,9 @@ CELLS = {
 def test_a_kernel_shows_no_secret_of_a_failed_statement(tmp_path: Path):
     """In a kernel, a traceback with variables made at the failure, and the last error after it, show no secret."""
     with started(tmp_path) as kernel:
-        assert kernel.run(f"%load_ext s3conn_magic\nimport s3conn_magic\n%alias_magic sql upsql\n{WATCH}").status == "ok"
+        assert (
+            kernel.run(f"%load_ext s3conn_magic\nimport s3conn_magic\n%alias_magic sql upsql\n{WATCH}").status == "ok"
+        )
         for title, cell in CELLS.items():
             outcome = kernel.run(cell)
             assert outcome.status == "error"
@@ -141,7 +143,7 @@ def test_the_test_would_see_what_frames_hold():
     """Where a frame holds the text, this file's look at it finds the secret."""
 
     def fail(text: str) -> None:
-        raise S3ConnError("no")
+        raise S3ConnError(f"{len(text)}")
 
     assert leaked(seen(run(fail, "a bind error")))
     assert sys.exc_info()[1] is None

@@ -91,9 +91,10 @@ def texts(file: Path) -> str:
 def test_no_cell_keeps_its_secret(remembering):
     """Every way to write a statement with a secret leaves it in none of the places where IPython keeps a cell."""
     kernel, file = remembering
-    assert kernel.run(
-        "%config HistoryManager.db_log_output = True\n%load_ext s3conn_magic\n%alias_magic sql upsql"
-    ).status == "ok"
+    assert (
+        kernel.run("%config HistoryManager.db_log_output = True\n%load_ext s3conn_magic\n%alias_magic sql upsql").status
+        == "ok"
+    )
     for typed, masked in CELLS.values():
         outcome = kernel.run(f"{typed}")
         assert not leaked(outcome.everything), typed
@@ -192,7 +193,13 @@ def test_the_note_comes_for_each_cell_that_keeps_a_secret(remembering):
     kernel, _ = remembering
     kernel.run("%load_ext s3conn_magic\nimport s3conn_magic\n%alias_magic sql upsql")
     looped = f"for i in range(3):\n    %upsql {AGAIN}"
-    for cell in (f"%%upsql\n{MADE}", f"%%upsql\n{AGAIN}", looped, f"%%sql\n{AGAIN}", f's3conn_magic.execute("{AGAIN}")'):
+    for cell in (
+        f"%%upsql\n{MADE}",
+        f"%%upsql\n{AGAIN}",
+        looped,
+        f"%%sql\n{AGAIN}",
+        f's3conn_magic.execute("{AGAIN}")',
+    ):
         outcome = kernel.run(cell)
         [line] = outcome.stdout.splitlines()
         assert "the notebook's own source" in line
@@ -215,7 +222,7 @@ UNNOTED = {
 }
 
 
-def test_no_note_comes_for_what_is_no_secret(remembering, monkeypatch):
+def test_no_note_comes_for_what_is_no_secret(remembering):
     """A typo, another option or a secret from elsewhere brings no note, and uses up none."""
     kernel, _ = remembering
     kernel.run("%load_ext s3conn_magic\nhidden = 'abc'\nimport os\nos.environ['HIDDEN'] = 'x'")
