@@ -90,12 +90,18 @@ def execute(text: str) -> Any:
     Raises:
         S3ConnError: what went wrong; statements after it did not run. StatementInterrupted, where the user stopped it.
     """
-    from s3conn_magic.interrupts import interruptible
+    from s3conn_magic.errors import without_frames
+    from s3conn_magic.interrupts import deferred
 
-    return interruptible(_executed)(text)
+    try:
+        return deferred(_last_result)(text)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its frames hold the statements
+        failure = without_frames(error)
+    del text
+    raise failure
 
 
-def _executed(text: str) -> Any:
+def _last_result(text: str) -> Any:
     last = None
     for result in _current_session().run(text):
         last = result

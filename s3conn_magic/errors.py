@@ -277,6 +277,17 @@ def of_statement(error: BaseException) -> S3ConnError:
     return InternalError.from_exception(error)
 
 
+def without_frames(error: BaseException) -> S3ConnError:
+    """The error of this package for whatever ended a statement, to be raised outside of the `except` block.
+
+    It lets go of the frames below, and of what led to it: their variables hold the statement, which debuggers show. Who
+    raises it does so once its own variables do not either.
+    """
+    failure = of_statement(error)
+    failure.__cause__ = failure.__context__ = None
+    return failure.with_traceback(None)
+
+
 def rest_of_cell(index: int, count: int) -> str:
     """What became of the statements of a cell around the one that failed, counted from 1."""
     before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004

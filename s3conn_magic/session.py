@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
-from s3conn_magic.errors import S3ConnError, rest_of_cell
+from s3conn_magic.errors import S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.interrupts import deferred
 from s3conn_magic.jobs.registry import Jobs
@@ -100,8 +100,15 @@ class Session:
         Raises:
             S3ConnError: the first statement that fails; those before it are done, those after it do not run.
         """
-        for step in self.steps(text):
-            yield step()
+        try:
+            for step in self.steps(text):
+                yield step()
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its frames hold the statements
+            failure = without_frames(error)
+        else:
+            return
+        del text
+        raise failure
 
     def run_file(self, path: str) -> Iterator[Any]:
         """Execute the statements of a file, as `run` does those of a text; errors name the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language.source import Token
 
-# Begun only where a word begins: from each letter of a long one anew, it would take the square of its length.
-_FRAGMENT = re.compile(r"(?:\$|(?<![A-Za-z0-9_]))[A-Za-z0-9_]*+\Z")
+_WORD_LETTERS = f"{string.ascii_letters}{string.digits}_"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -81,8 +81,8 @@ class Cursor:
 
 
 def _last_word(text: str) -> str:
-    found = _FRAGMENT.search(text)
-    return found.group() if found else ""
+    before = text.rstrip(_WORD_LETTERS).removesuffix("$")
+    return text[len(before) :]
 
 
 def _pieces(tokens: Iterable[Token], until: int) -> list[tuple[str, str]]:

@@ -39,7 +39,8 @@ TO TRY_CAST UNBOUNDED UNION UNPIVOT USING VALUES WHEN WHERE WINDOW WITH
 _HEAD = re.compile(r"(\s*)(%%upsql)(?!\S)(?:([^\S\n]*)([^\W\d]\w*)([^\S\n]*)(<<))?")
 _HEAD_KINDS = ("space", "magic", "space", "target", "space", "operator")
 _PART = re.compile(r"(?P<word>[^\W\d]\w*)|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<operator>.)", re.DOTALL)
-_CALL = re.compile(r"[^\S\n]*\(")
+_CALL = re.compile(r"[^\S\n]*+\(")
+_LETTER = re.compile(r"[^\W\d]")
 _REST = {"'": "string", '"': "quoted", "/*": "comment"}
 
 
@@ -100,7 +101,7 @@ class _Reading:
     @staticmethod
     def _kind_of_mark(token: Token, text: str) -> str:
         if token.text == "$":
-            return "variable" if re.match(r"[^\W\d]", text[token.span.end :]) else "operator"
+            return "variable" if _LETTER.match(text, token.span.end) else "operator"
         return "operator" if token.text == "=" else "punctuation" if token.kind == "mark" else token.kind
 
     def _parts(self, token: Token, text: str, *, after_dollar: bool) -> Iterator[Piece]:

@@ -8,25 +8,23 @@ locations and patterns, the sources of secrets, and the text of queries that are
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.catalog import SHOWN_NAME
 from s3conn_magic.language.jobs.options import find_job_option
 from s3conn_magic.language.jobs.statements import CreateCopyJob, CreateInsertJob
-from s3conn_magic.language.options import OPTION_NAMES, find_option
+from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.settings import find_setting
-from s3conn_magic.language.source import BEFORE_NAME, Source, Token
+from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.statements import CreateTable, ExplainAnalyze, Query
 from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from s3conn_magic.language.source import Span
     from s3conn_magic.language.statements import Statement
 
 
@@ -48,21 +46,83 @@ _WORDS_COMPARED = 100
 _COMMENT_WORD = 16
 
 
+SECRET_NAMES = tuple(spelling for one in OPTIONS if one.secret for spelling in (one.name, *one.aliases))
+"""The options whose value is never shown again."""
+SECRET_GIVEN = re.compile(rf"(?<!['\"])\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*+(?=['\"])", re.IGNORECASE | re.ASCII)
+"""Where a literal is given to one of them, quotes in step or not."""
+# Without one of these words there is no query and no job.
+_OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|JOB|TABLE)\b", re.IGNORECASE)
+# What a program puts into a statement: of a string with fields, of `str.format`, of `%`.
+_FIELD = re.compile(r"(?:\{[\w.\[\]!:]*\}|%s|%\(\w+\)s)+")
+# May stand in the place of a field: in a bucket's name, a port, a region.
+_FILLED = "100"
+
+
+class Redaction(NamedTuple):
+    """A part of a text that is not kept.
+
+    Attributes:
+        span: where it stands.
+        text: what stands there instead, on as many lines.
+        literal: whether it is a text in quotes, with something in it.
+        owner: the option, setting or clause that it is given to, if any; of a text whose quotes are out of step a
+            secret option that a literal is given to.
+    """
+
+    span: Span
+    text: str
+    literal: bool = False
+    owner: str = ""
+
+    @property
+    def of_secret_option(self) -> bool:
+        """Whether it is the value of an option that holds a secret."""
+        option = find_option(self.owner)
+        return option is not None and option.secret
+
+    @property
+    def noted(self) -> bool:
+        """Whether it is a literal of such an option, which is a secret that somebody typed."""
+        return self.literal and self.of_secret_option
+
+
 def redacted(text: str) -> str:
     """Statements with every literal that may be a secret as `'<REDACTED>'`.
 
     A text whose literals cannot be told apart is masked whole. Lines stay as many as they were.
     """
+    return replaced(text, redactions(text))
+
+
+def redactions(text: str, *, template: bool = False) -> list[Redaction]:
+    """What is to be masked in a text, in order.
+
+    Args:
+        text: statements.
+        template: whether a program puts in values where it says `{name}` or `%s`, so that those are none themselves.
+    """
     source = Source(text)
-    return _Redaction(source).text if source.readable else _masked(text)
+    if source.readable:
+        return _Reading(source, template=template).redactions
+    given = SECRET_GIVEN.search(text)
+    owner = given[0].split("=")[0].strip() if given else ""
+    return (
+        [Redaction(Span(0, len(text)), _masked(text), literal=given is not None, owner=owner)] if text.strip() else []
+    )
+
+
+def replaced(text: str, changes: Iterable[tuple[Span, str]] | Iterable[Redaction]) -> str:
+    """A text with other text at some places, which are in order and apart."""
+    pieces, at = [], 0
+    for (start, end), instead, *_ in changes:
+        pieces += [text[at:start], instead]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a literal of these statements may be a secret; in doubt, where an option is named."""
-    source = Source(text)
-    if source.readable:
-        return _Redaction(source).secrets > 0
-    return any(token.text.upper() in OPTION_NAMES for token in source.tokens)
+    """Whether a literal of a secret option stands in these statements, be they right or not."""
+    return any(one.noted for one in redactions(text))
 
 
 def _masked(text: str) -> str:
@@ -89,12 +149,15 @@ def _as_masked(token: Token) -> str:
 
 def _open_spans(source: Source) -> list[Span]:
     """Where queries stand, and known options of jobs, in a text that is right: data, in which few secrets stand."""
+    if not _OPEN_WORDS.search(source.text):
+        return []
     # The parser loads at the first cell of ours, not with the extension.
-    from s3conn_magic.language.parser import parse
+    from s3conn_magic.language.engine import ParseError
+    from s3conn_magic.language.grammar import parse_cell
 
     try:
-        statements = parse(source)
-    except S3ConnError:
+        statements = parse_cell(source.code)
+    except ParseError:
         return []
     return [span for one in statements for span in _open_in(one)]
 
@@ -108,33 +171,53 @@ def _open_in(statement: Statement) -> Iterator[Span]:
         yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span
 
 
-class _Redaction:
+class _Reading:
     """Goes through the tokens and remembers whose value comes next: that of an option, or of a clause."""
 
-    def __init__(self, source: Source) -> None:
-        self.secrets = 0
+    def __init__(self, source: Source, *, template: bool) -> None:
+        self.redactions: list[Redaction] = []
         self._source = source
+        self._template = template
         self._before: list[Token] = []
         self._owner: str | None = None
         self._depth = 0
         self._glued = False
-        self._open = _open_spans(source)
-        self.text = "".join(self._written(token) for token in source.tokens)
-
-    def _written(self, token: Token) -> str:
-        if token.kind in {"space", "comment"}:
-            self._glued = False
-            return _comment(token.text) if token.kind == "comment" else token.text
-        if any(span.start <= token.span.start and token.span.end <= span.end for span in self._open):
-            self._before.append(token)
-            return token.text if _is_data(token) else _as_masked(token)
-        write: dict[str, Callable[[Token], str]] = {
+        self._masked = 0
+        # A program's strings are judged by the shape of a connection's statement, which has no query.
+        self._open = [] if template else sorted(_open_spans(source), reverse=True)
+        self._open_until = 0
+        self._write: dict[str, Callable[[Token], str]] = {
             "mark": self._mark,
             "string": self._string,
             "quoted": self._quoted,
             "word": self._word,
         }
-        written = write[token.kind](token)
+        for token in source.tokens:
+            self._read(token)
+
+    def _read(self, token: Token) -> None:
+        owner, (start, end) = self._owner or "", token.span
+        written = self._written(token)
+        if written == token.text:
+            return
+        literal = token.kind in {"string", "quoted"} and bool(token.text[1:-1].strip())
+        if written[:1] == token.text[:1] and written[:1] in {"'", '"'}:
+            start, end, written = start + 1, end - 1, written[1:-1]
+        self.redactions.append(Redaction(Span(start, end), written, literal=literal, owner=owner))
+
+    def _is_open_to_data(self, token: Token) -> bool:
+        while self._open and self._open[-1].start <= token.span.start:
+            self._open_until = max(self._open_until, self._open.pop().end)
+        return token.span.end <= self._open_until
+
+    def _written(self, token: Token) -> str:
+        if token.kind in {"space", "comment"}:
+            self._glued = False
+            return _comment(token.text) if token.kind == "comment" else token.text
+        if self._is_open_to_data(token):
+            self._before.append(token)
+            return token.text if _is_data(token) else _as_masked(token)
+        written: str = self._write[token.kind](token)
         self._before.append(token)
         return written
 
@@ -168,12 +251,15 @@ class _Redaction:
             self._done()
         if kept:
             return token.text
-        self.secrets += 1
+        self._masked += 1
         return f"'{_masked(token.text)}'"
 
     def _is_open(self, token: Token) -> bool:
         """Whether a text in single quotes stands where no secret does."""
         text = token.text[1:-1].replace("''", "'")
+        if self._template and _FIELD.fullmatch(text):
+            return True
+        text = _FIELD.sub(_FILLED, text) if self._template else text
         if self._last() == "ENV":
             return is_environment_name(text)
         if self._last() in {"PROMPT", "KEYRING"} or (self._last() == "'" and self._last(2) == "KEYRING"):
@@ -187,7 +273,9 @@ class _Redaction:
         if self._last() in BEFORE_NAME and SHOWN_NAME.fullmatch(token.text[1:-1]):
             return token.text
         self._done()
-        self.secrets += 1
+        if self._template and _FIELD.fullmatch(token.text[1:-1]):
+            return token.text
+        self._masked += 1
         return f'"{_masked(token.text)}"'
 
     def _word(self, token: Token) -> str:
@@ -202,13 +290,13 @@ class _Redaction:
             return token.text
         written = MASK if self._owner is None else f"'{MASK}'"
         self._done()
-        self.secrets += 1
+        self._masked += 1
         self._glued = True
         return written
 
     def _is_known(self, token: Token) -> bool:
         """Whether a word is of the language, a number, or a name where one stands."""
-        if token.text.upper() in VOCABULARY:
+        if token.text.upper() in VOCABULARY or (self._template and _FIELD.fullmatch(token.text)):
             return True
         if self._last() == "$" and self._before[-1].span.end == token.span.start:
             return _VARIABLE.fullmatch(token.text) is not None
@@ -218,7 +306,7 @@ class _Redaction:
 
     def _is_shown(self, token: Token) -> bool:
         """Whether messages show the word; each is compared with the whole language, which takes its time."""
-        if self.secrets > _WORDS_COMPARED:
+        if self._masked > _WORDS_COMPARED:
             return False
         return self._source.shown(token) == token.text
 

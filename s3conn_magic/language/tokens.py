@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -101,6 +102,7 @@ class Tokens(Sequence[Token]):
             self._kinds.append(found.lastindex or 0)
             if found.lastindex == _OPEN:
                 self._found = iter(())
+                return
             if found.end() > offset:
                 return
 
@@ -130,7 +132,11 @@ class Tokens(Sequence[Token]):
         return Token(_KINDS[self._kinds[at]], span, self._text[slice(*span)])
 
     def __iter__(self) -> Iterator[Token]:
-        return (self[at] for at in itertools.takewhile(self.has, itertools.count()))
+        start = 0
+        for at in itertools.takewhile(self.has, itertools.count()):
+            end = self._ends[at]
+            yield Token(_KINDS[self._kinds[at]], Span(start, end), self._text[start:end])
+            start = end
 
     def statement(self, index: int) -> range:
         """The indices of the tokens of a statement that come before an index."""
@@ -157,9 +163,9 @@ class Tokens(Sequence[Token]):
         return (self[at] for at in there if self._kinds[at] not in _BLANK)
 
 
-def statement_ends(text: str) -> Iterator[int]:
+def statement_ends(text: str, start: int = 0, end: int = sys.maxsize) -> Iterator[int]:
     """Offsets behind each `;` between statements, found without a look at the words between them."""
-    for found in _BETWEEN.finditer(text):
+    for found in _BETWEEN.finditer(text, start, end):
         if found["open"]:
             return
         if found["end"]:

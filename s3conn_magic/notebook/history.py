@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.interrupts import interruptible, undisturbed, whole
-from s3conn_magic.notebook.cells import redacted_cell
+from s3conn_magic.notebook.cells import keeps_secret, redacted_cell
+from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from IPython.core.history import HistoryManager
     from IPython.core.interactiveshell import InteractiveShell
@@ -29,16 +30,24 @@ NOTICE = (
 )
 _MAGIC_MODULE = "s3conn_magic.notebook.magic"
 _PLAIN = "unredacted"
+_CELLS = ("raw_cell", "transformed_cell")
 
 
 def keep_secrets_out(shell: InteractiveShell) -> None:
     """From here on the kernel keeps every cell without its secrets; what it has kept in this session is redacted."""
     manager = shell.history_manager
+    # Only a notebook keeps the source of its cells.
+    if getattr(shell, "kernel", None) is not None and _note not in shell.events.callbacks["pre_run_cell"]:
+        shell.events.register("pre_run_cell", _note)
+        if manager is not None and manager.input_hist_raw:
+            _note_of(manager.input_hist_raw[-1])
+    shell.events.register("pre_run_cell", _forget_source)
     if manager is not None:
         _give_instead(manager, "store_inputs", _storing)
         _redact_kept(shell, manager)
     _give_instead(shell.logger, "log", _logging)
     _give_instead(shell.compile, "cache", _caching)
+    _give_instead(shell, "showtraceback", _showing)
     shell.events.register("post_execute", _forget_frames)
     shell.events.register("post_run_cell", _forget_cell)
     _redact_lines()
@@ -53,6 +62,29 @@ def _give_instead(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
 
 
 # Before a cell runs
+
+
+def _note(info: Any) -> None:
+    """Say what this package cannot redact: the notebook's own source of the cell that is about to run."""
+    text = getattr(info, "raw_cell", None)
+    if isinstance(text, str):
+        _note_of(text)
+
+
+def _note_of(cell: str) -> None:
+    if keeps_secret(cell):
+        print(NOTICE)  # noqa: T201 - an output of the cell
+
+
+def _forget_source(info: Any) -> bool:
+    """Redact what the shell tells others of a cell; whether there was something to redact."""
+    changed = False
+    for name in _CELLS:
+        text = getattr(info, name, None)
+        if isinstance(text, str) and (kept := redacted_cell(text)) != text:
+            setattr(info, name, kept)
+            changed = True
+    return changed
 
 
 def _storing(store: Any) -> Any:
@@ -102,27 +134,54 @@ def _forget_cell(result: Any) -> None:
     """Redact the result that the shell keeps, and a syntax error of Python, which quotes its line."""
     if result is None:
         return
-    info = result.info
-    for name in ("raw_cell", "transformed_cell"):
-        text = getattr(info, name, None)
-        if isinstance(text, str) and (kept := redacted_cell(text)) != text:
-            setattr(info, name, kept)
-            if isinstance(result.error_before_exec, SyntaxError):
-                _forget_line(result.error_before_exec)
+    _forget_source(result.info)
+    if isinstance(result.error_before_exec, SyntaxError):
+        _forget_line(result.error_before_exec)
 
 
 def _forget_line(error: SyntaxError) -> None:
-    error.text = linecache.getline(error.filename or "", error.lineno or 0)
+    line = linecache.getline(error.filename or "", error.lineno or 0)
+    if MASK not in line:
+        return
+    error.text = line
     if len(error.args) > 1:
         error.args = (error.args[0], (error.filename, error.lineno, error.offset, error.text))
 
 
+def _showing(show: Any) -> Any:
+    def showtraceback(exc_tuple: Any = None, *given: Any, **options: Any) -> None:
+        error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
+        if _forget_frames_of(error) and exc_tuple is not None:
+            exc_tuple = (exc_tuple[0], error, exc_tuple[1].__traceback__)
+        show(exc_tuple, *given, **options)
+
+    return showtraceback
+
+
 @undisturbed
 def _forget_frames() -> None:
-    """Let go of the frames of a failed statement: their variables hold the cell, and debuggers show them."""
-    error = getattr(sys, "last_value", None)
-    if isinstance(error, S3ConnError) and _from_magic(error.__traceback__):
-        error.__traceback__ = sys.last_traceback = _NO_FRAMES
+    error: BaseException | None = getattr(sys, "last_value", None)
+    if error is not None and _forget_frames_of(error):
+        sys.last_traceback = error.__traceback__
+
+
+def _forget_frames_of(error: BaseException | None) -> bool:
+    """Let go of the frames of a failed statement: variables of the shell's hold the cell, and debuggers show them."""
+    changed = False
+    for one in _chain(error):
+        if isinstance(one, S3ConnError) and _from_magic(one.__traceback__):
+            one.__traceback__ = _NO_FRAMES
+            changed = True
+    return changed
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _from_magic(trace: TracebackType | None) -> bool:

@@ -13,13 +13,11 @@ from s3conn_magic.errors import (
     IncompleteListingError,
     ListingInterrupted,
     S3ConnError,
-    of_statement,
+    without_frames,
 )
 from s3conn_magic.interrupts import Deferring
-from s3conn_magic.language.redaction import holds_secret
 from s3conn_magic.notebook.config import configured
 from s3conn_magic.notebook.files import file_given
-from s3conn_magic.notebook.history import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +65,6 @@ class UpsqlMagics(Magics):
         self._settings = configured(shell)
         self._making = threading.RLock()
         self._own = _Showing()
-        # Only a notebook keeps the source of its cells.
-        self._noticed = getattr(shell, "kernel", None) is None
 
     @property
     def session(self) -> Session:
@@ -109,7 +105,11 @@ class UpsqlMagics(Magics):
         result into the variable `name` and shows nothing. `%upsql --file setup.usql` runs those of a file.
         """
         into, text = _destination(line, cell)
-        results = self._run(text, shown=into is None)
+        results, failure = self._run(text, shown=into is None)
+        if failure is not None:
+            # The frame is kept with the error, and debuggers show its variables.
+            del line, cell, text
+            raise failure
         if into is None:
             return results
         self._namespace[into] = results
@@ -118,27 +118,18 @@ class UpsqlMagics(Magics):
     # What `%upsql?` shows: IPython asks an object for this before it looks at its docstring.
     upsql.getdoc = _overview  # type: ignore[union-attr]
 
-    def _notice(self, text: str) -> None:
-        """Say once what this package cannot redact: the notebook's own source."""
-        if self._noticed or not holds_secret(text):
-            return
-        self._noticed = True
-        print(NOTICE)  # noqa: T201 - an output of the cell
-
-    def _run(self, text: str, *, shown: bool) -> Any:
-        """The last result; those before it are displayed. Every error leaves by here."""
+    def _run(self, text: str, *, shown: bool) -> tuple[Any, S3ConnError | None]:
+        """The last result, or what went wrong; results before it are displayed. Every error leaves by here."""
         self._own.shown = shown
         try:
             with Deferring():
-                self._notice(text)
-                return self._show_all_but_last(text, shown=shown)
+                return self._show_all_but_last(text, shown=shown), None
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
-            failure = of_statement(error)
+            failure = without_frames(error)
         finally:
             self._own.shown = False
         self._keep_rows(failure)
-        failure.__cause__ = failure.__context__ = None
-        raise failure.with_traceback(None)
+        return None, failure
 
     def _keep_rows(self, failure: S3ConnError) -> None:
         """Rows that had arrived are not lost: they are in `_`, labelled as partial."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_INTO = r"(?:[ \t]*[A-Za-z_]\w*[ \t]*<<)?"
-_CELL = re.compile(rf"\s*%%upsql(?!\w){_INTO}")
-_LINE = re.compile(rf"[ \t]*+(?:[^%'\"#\n]*=[ \t]*)?%upsql(?!\w){_INTO}")
+# Possessive, so that a line of blanks takes no more time than one of words.
+_INTO = r"(?:[ \t]*+[A-Za-z_]\w*+[ \t]*+<<)?"
+_CELL = re.compile(rf"\s*+%%upsql(?!\w){_INTO}")
+_LINE = re.compile(rf"[ \t]*+(?:[^%'\"#\n]*=[ \t]*+)?%upsql(?!\w){_INTO}")
 
 
 def statements_at(cell: str, cursor: int) -> str | None:
@@ -28,4 +29,4 @@ def statements_at(cell: str, cursor: int) -> str | None:
 
 
 def _blank(text: str) -> str:
-    return re.sub(r"[^\n]", " ", text)
+    return "\n".join(" " * len(line) for line in text.split("\n"))

@@ -80,7 +80,31 @@ def test_a_secret_is_masked_in_its_place(written, kept):
     """What may be a secret becomes the mask, and the rest stays; where quotes are out of step nothing does."""
     head = "" if kept == "<REDACTED>" else "CREATE S3 CONNECTION x "
     assert redacted(f"CREATE S3 CONNECTION x {written}") == head + kept
-    assert holds_secret(f"CREATE S3 CONNECTION x {written}") is not written.startswith(("--", "/*"))
+
+
+@pytest.mark.parametrize(
+    ("written", "holds"),
+    [
+        (f"AWS_SECRET_ACCESS_KEY = '{SECRET}'", True),
+        (f"aws_session_token '{SECRET}'", True),
+        (f'ENCRYPTION_CUSTOMER_MANAGED_KEY = "{KEY}"', True),
+        (f"NOPE = 'x' AWS_SESSION_TOKEN = '{SECRET}' ?!", True),
+        (f"AWS_SECRET_ACCESS_KEY = '{SECRET}", True),
+        (f"AWS_SECRET_ACCESS_KEY = '{SECRET}'READ_ONLY = TRUE", True),
+        ("AWS_SECRET_ACCESS_KEY = ''", False),
+        ("AWS_SECRET_ACCESS_KEY = '<REDACTED>'", False),
+        ("AWS_SECRET_ACCESS_KEY = PROMPTT", False),
+        ("AWS_SECRET_ACCESS_KEY = ENV 'KEY' COMMENT = 'it''s ours'", False),
+        (f"AWS_SECRET_KEY = '{SECRET}'", False),
+        ("REGIN = 'eu-west-1'", False),
+        ("ENDPOINT = 'http://me:pass@host'", False),
+        ("LIST 's3://bucket/prefix/of/some/length", False),
+        (f"-- AWS_SECRET_ACCESS_KEY = '{SECRET}'", False),
+    ],
+)
+def test_a_secret_that_is_typed_is_a_literal_of_a_secret_option(written, holds):
+    """Only a literal of an option that holds a secret counts as one that was typed, whether the statement is right."""
+    assert holds_secret(f"CREATE S3 CONNECTION x {written}") is holds
 
 
 def test_the_mask_is_no_secret():

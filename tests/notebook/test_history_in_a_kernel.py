@@ -39,6 +39,19 @@ CELLS = {
     "a literal without end": (f"%%upsql\n{MADE[:-20]}", None),
     "the magic below a comment": (f"# mine\n%%upsql\n{MADE}", f"# mine\n%%upsql\n{MASKED}"),
     "no magic": (MADE, MASKED),
+    "another magic's name": (f"%%sql\n{MADE}", f"%%sql\n{MASKED}"),
+    "another name in a line": (f"if True:\n    x = %sql {MADE}", f"if True:\n    x = %sql {MASKED}"),
+    "a misspelt magic": (f"%%upsqll {MADE}", f"%%upsqll {MASKED}"),
+    "one far from ours": (f"%%usql\n{MADE}", f"%%usql\n{MASKED}"),
+    "a text with fields": (f's.execute(f"{MADE} REGION = {{1}}")', f's.execute(f"{MASKED} REGION = {{1}}")'),
+    "a long text": (f"s.execute('''\n{MADE}\n''')", f"s.execute('''\n{MASKED}\n''')"),
+    "texts put together": (
+        's.execute("CREATE S3 CONNECTION a "\n "AWS_SECRET_ACCESS_KEY = ' + f"'\" + '{SECRET}' + \"'\")",
+        's.execute("CREATE S3 CONNECTION a "\n "AWS_SECRET_ACCESS_KEY = ' + "'\" + '<REDACTED>' + \"'\")",
+    ),
+    "a variable": (f'ddl = "{MADE}"', f'ddl = "{MASKED}"'),
+    "a comment": (f"# %%upsql\n# {MADE}\nx = 1", f"# %%upsql\n# {MASKED}\nx = 1"),
+    "a timed call": (f'%time s.execute("{MADE}")', f'%time s.execute("{MASKED}")'),
     "a syntax error of Python": (f"print(%upsql {MADE})", f"print(%upsql {MASKED})"),
 }
 LOOK = r"""
@@ -78,7 +91,10 @@ def texts(file: Path) -> str:
 def test_no_cell_keeps_its_secret(remembering):
     """Every way to write a statement with a secret leaves it in none of the places where IPython keeps a cell."""
     kernel, file = remembering
-    assert kernel.run("%config HistoryManager.db_log_output = True\n%load_ext s3conn_magic").status == "ok"
+    assert (
+        kernel.run("%config HistoryManager.db_log_output = True\n%load_ext s3conn_magic\n%alias_magic sql upsql").status
+        == "ok"
+    )
     for typed, masked in CELLS.values():
         outcome = kernel.run(f"{typed}")
         assert not leaked(outcome.everything), typed
@@ -172,16 +188,54 @@ def test_the_last_error_keeps_no_frames(remembering):
     assert "7" in kernel.run("import sys\nprint(sys.last_traceback.tb_next.tb_next.tb_frame.f_locals['there'])").stdout
 
 
-def test_the_notice_comes_once(remembering):
-    """The first cell with a secret literal says that the notebook keeps its source, and what would keep it out."""
+def test_the_note_comes_for_each_cell_that_keeps_a_secret(remembering):
+    """Each cell with a literal of a secret option says once that the notebook keeps it, and what would keep it out."""
     kernel, _ = remembering
-    kernel.run("%load_ext s3conn_magic\nhidden = 'abc'")
-    safe = "CREATE S3 CONNECTION s AWS_ACCESS_KEY_ID = 'A' AWS_SECRET_ACCESS_KEY = $hidden VALIDATE = FALSE"
-    assert kernel.run(f"%%upsql\n{safe}; SHOW CONNECTIONS LIKE 's'").stdout == ""
-    [line] = kernel.run(f"%%upsql\n{MADE}").stdout.splitlines()
-    assert "the notebook's own source" in line
-    assert all(source in line for source in ("ENV", "PROMPT", "KEYRING", "AWS_PROFILE"))
-    assert kernel.run(f"%%upsql\n{AGAIN}").stdout == ""
+    kernel.run("%load_ext s3conn_magic\nimport s3conn_magic\n%alias_magic sql upsql")
+    looped = f"for i in range(3):\n    %upsql {AGAIN}"
+    for cell in (
+        f"%%upsql\n{MADE}",
+        f"%%upsql\n{AGAIN}",
+        looped,
+        f"%%sql\n{AGAIN}",
+        f's3conn_magic.execute("{AGAIN}")',
+    ):
+        outcome = kernel.run(cell)
+        [line] = outcome.stdout.splitlines()
+        assert "the notebook's own source" in line
+        assert all(source in line for source in ("ENV", "PROMPT", "KEYRING", "AWS_PROFILE"))
+        assert outcome.status == "ok"
+    for wrong in (f"%%upsql\n{AGAIN} REGIN = 'x'", f"%%upsql\nLIST {AGAIN}", f"%%upsql\n{AGAIN[:-20]}"):
+        outcome = kernel.run(wrong)
+        assert (outcome.status, outcome.stdout.count("the notebook's own source")) == ("error", 1)
+
+
+SAFE = "CREATE OR REPLACE S3 CONNECTION s AWS_ACCESS_KEY_ID = 'A' AWS_SECRET_ACCESS_KEY = {} VALIDATE = FALSE"
+UNNOTED = {
+    "a typo": "LST 's3://bucket/a/long/enough/prefix/to/be/one'",
+    "an unknown option": "CREATE S3 CONNECTION x REGIN = 'eu-west-1'",
+    "a variable": SAFE.format("$hidden"),
+    "an environment variable": SAFE.format("ENV 'HIDDEN'"),
+    "an option without a value": "ALTER S3 CONNECTION s SET AWS_SECRET_ACCESS_KEY =",
+    "the name of one": "HELP AWS_SECRET_ACCESS_KEY",
+    "a mask": SAFE.format("'<REDACTED>'"),
+}
+
+
+def test_no_note_comes_for_what_is_no_secret(remembering):
+    """A typo, another option or a secret from elsewhere brings no note, and uses up none."""
+    kernel, _ = remembering
+    kernel.run("%load_ext s3conn_magic\nhidden = 'abc'\nimport os\nos.environ['HIDDEN'] = 'x'")
+    for title, text in UNNOTED.items():
+        assert "own source" not in kernel.run(f"%%upsql\n{text}").stdout, title
+    assert "own source" in kernel.run(f"%%upsql\n{MADE}").stdout
+
+
+def test_the_cell_that_loads_the_extension_gets_its_note(remembering):
+    """A secret beside %load_ext is noted, too."""
+    kernel, _ = remembering
+    assert "own source" in kernel.run(f"%load_ext s3conn_magic\n%upsql {MADE}").stdout
+    assert "own source" not in kernel.run("%load_ext s3conn_magic\n%reload_ext s3conn_magic").stdout
 
 
 def test_a_masked_statement_does_not_run_again(remembering):

@@ -1,0 +1,336 @@
+"""The texts in Python code, strings and comments, each with its places in the code.
+
+The code need not be right, nor of the Python that runs: it is read once, from left to right, by what opens and closes
+a string, so the time is linear in its length whatever stands in it. Strings that follow each other, or that `+` joins,
+are one text. A field of an f-string or t-string is `{}` in it, and the strings inside the field are texts of their own.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from bisect import bisect_left, bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from s3conn_magic.language.source import Span
+
+_PARTS = r"""
+    (?P<comment>\#[^\r\n]*+)
+  | (?P<string>(?:\b(?P<prefix>[A-Za-z]{1,2}))?(?P<quote>\"\"\"|'''|"|'))
+  | (?P<line>\r\n|[\r\n;])
+  | (?P<joined>\\(?:\r\n|[\r\n]))
+  | (?P<opened>[(\[{])
+  | (?P<closed>[)\]}])
+  | (?P<colon>:)
+"""
+_PREFIXES = {"r", "u", "b", "br", "rb", "f", "fr", "rf", "t", "tr", "rt"}
+# Deeper ones, which nobody writes, are read as plain strings.
+_DEEPEST = 8
+_JOINED = re.compile(r"(?:[\s\\()+]|#[^\r\n]*+)*+")
+_PUT_BETWEEN = re.compile(r"\s*+\+.*\+\s*", re.DOTALL)
+_FIELD = "{}"
+# A field that holds a string, which may be what it puts in.
+_FIELD_OF_TEXT = "{~}"
+# Behind a string of Python no word goes on.
+_GOES_ON = re.compile(r"[\w/$@]")
+_ESCAPE = re.compile(
+    r"\\(?:\r\n|[0-7]{1,3}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[\s\S])",
+)
+_ESCAPE_OR_BRACE = re.compile(rf"{_ESCAPE.pattern}|\{{\{{|\}}\}}")
+_BRACE = re.compile(r"\{\{|\}\}")
+_MEANING = {**dict(zip("abfnrtv\\'\"", "\a\b\f\n\r\t\v\\'\"", strict=True)), "\r": "", "\n": ""}
+
+
+def _bodies(quote: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """What may stand between quotes: of a plain string, of a string with fields, and of a field's format."""
+    mark = quote[0]
+    short = len(quote) == 1
+    ends = r"\r\n" if short else ""
+    alone = "" if short else rf"|{mark}(?!{mark}{mark})"
+    plain = rf"(?:[^{mark}\\{ends}]++|\\(?:\r\n|[\s\S]){alone})*+"
+    with_fields = rf"(?:[^{mark}\\{{}}{ends}]++|\\(?:\r\n|[^{{}}]|(?=[{{}}])){alone}|\{{\{{|\}}\}})*+"
+    return re.compile(plain), re.compile(with_fields), re.compile(rf"(?:[^{mark}{{}}{ends}]++{alone})*+")
+
+
+_BODIES = {quote: _bodies(quote) for quote in ("'", '"', "'''", '"""')}
+
+
+class Piece(NamedTuple):
+    """One string or comment of a text.
+
+    Attributes:
+        at: where it begins in the text.
+        value: what it says.
+        offsets: where each of its characters stands in the code, and where the last ends.
+        quote: what it stands in; empty for a comment.
+        whole: whether it ends as it should, with nothing that goes on right behind it.
+    """
+
+    at: int
+    value: str
+    offsets: Sequence[int]
+    quote: str
+    whole: bool
+
+
+class Text:
+    """A string or comment, or several that are one.
+
+    Attributes:
+        pieces: what it is made of.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self._parts: list[str] = []
+        self._length = 0
+
+    def add(self, between: str, piece: Piece) -> None:
+        """Go on with a piece."""
+        self.pieces.append(piece._replace(at=self._length + len(between)))
+        self._parts += [between, piece.value]
+        self._length += len(between) + len(piece.value)
+
+    @cached_property
+    def value(self) -> str:
+        """All that they say, with `{}` for what a program puts between them."""
+        return "".join(self._parts)
+
+    @property
+    def start(self) -> int:
+        """Where its first piece says something in the code."""
+        return self.pieces[0].offsets[0]
+
+    def place(self, offset: int) -> int:
+        """The place in the code of a character of the value, or of the piece before it."""
+        piece = self.pieces[bisect_right(self.pieces, offset, key=lambda one: one.at) - 1]
+        return piece.offsets[min(offset - piece.at, len(piece.value))]
+
+    def in_code(self, code: str, span: Span, instead: str) -> Iterator[tuple[int, int, str]]:
+        """A change of the value as changes of the code, in which lines stay as many and strings whole."""
+        first = max(0, bisect_right(self.pieces, span.start, key=lambda one: one.at) - 1)
+        for index in range(first, bisect_left(self.pieces, span.end, key=lambda one: one.at)):
+            piece = self.pieces[index]
+            low, high = (min(max(0, one - piece.at), len(piece.value)) for one in span)
+            if low < high:
+                begins, ends = piece.offsets[low], piece.offsets[high]
+                yield begins, ends, _written(instead, piece.quote, code.count("\n", begins, ends))
+                instead = ""
+
+
+def _written(text: str, quote: str, lines: int) -> str:
+    joined = "\\\n" if len(quote) == 1 else "\n"
+    return text.replace("\n", "").replace(quote[:1] or "\n", "") + joined * lines
+
+
+class Line(NamedTuple):
+    """A statement of Python, from its start to its end, and the strings in it."""
+
+    start: int
+    end: int
+    texts: list[Text]
+
+
+class _Strings:
+    """Where strings may follow each other: in code, or in a field of a string."""
+
+    def __init__(self) -> None:
+        self.text: Text | None = None
+        self.end = 0
+
+
+class _WithFields(_Strings):
+    """A string with fields that has begun; `depth` counts the brackets that are open in the field that is read."""
+
+    def __init__(self, start: int, prefix: str, quote: str) -> None:
+        super().__init__()
+        self.start = start
+        self.quote = quote
+        self.escape = _BRACE if "r" in prefix else _ESCAPE_OR_BRACE
+        self.depth = 0
+        self.field = 0
+        self.of_text = False
+        self.values: list[str] = []
+        self.offsets: list[int] = []
+
+
+class Literals:
+    """The lines and comments of code, up to what `stop` finds outside of them.
+
+    Attributes:
+        lines: those that hold a string.
+        comments: those that follow each other are one text.
+        stopped: what was found, or None.
+    """
+
+    def __init__(self, code: str, start: int, token: re.Pattern[str]) -> None:
+        self.lines: list[Line] = []
+        self.comments: list[Text] = []
+        self.stopped: re.Match[str] | None = None
+        self._code = code
+        self._line = start
+        self._depth = 0
+        self._texts: list[Text] = []
+        self._here = _Strings()
+        self._remarks = _Strings()
+        self._open: list[_WithFields] = []
+        at = start
+        while found := token.search(code, at):
+            kind = str(found.lastgroup)
+            if kind == "stop":
+                self.stopped = found
+                break
+            at = getattr(self, f"_read_{kind}")(found)
+        while self._open:
+            self._close(len(code), whole=False)
+        self._end_line(found.start() if found else len(code))
+
+    def _read_comment(self, found: re.Match[str]) -> int:
+        start, end = found.start() + 1, found.end()
+        between = self._code[self._remarks.end : found.start()]
+        if self._remarks.text is None or not between.isspace():
+            self._remarks.text = Text()
+            self.comments.append(self._remarks.text)
+        self._remarks.text.add("\n", Piece(0, self._code[start:end], range(start, end + 1), "", whole=True))
+        self._remarks.end = end
+        return end
+
+    def _read_string(self, found: re.Match[str]) -> int:
+        prefix, quote = (found["prefix"] or "").lower(), found["quote"]
+        if prefix not in _PREFIXES:
+            prefix = ""
+        if {"f", "t"}.intersection(prefix) and len(self._open) < _DEEPEST:
+            self._open.append(_WithFields(found.start(), prefix, quote))
+            return self._go_on(found.end())
+        start = found.end()
+        end = _BODIES[quote][0].match(self._code, start).end()  # type: ignore[union-attr] # it matches nothing, too
+        whole = self._code.startswith(quote, end)
+        after = end + len(quote) if whole else end
+        value, offsets = _decoded(self._code, start, end, None if "r" in prefix else _ESCAPE)
+        whole = whole and not _GOES_ON.match(self._code, after)
+        self._add(Piece(0, value, offsets, quote, whole), found.start(), after)
+        return after
+
+    def _go_on(self, at: int) -> int:
+        """Read on in the innermost string with fields, up to its end or the next field."""
+        top = self._open[-1]
+        body = _BODIES[top.quote][1]
+        while True:
+            end = body.match(self._code, at).end()  # type: ignore[union-attr]
+            value, offsets = _decoded(self._code, at, end, top.escape)
+            top.values.append(value)
+            top.offsets += offsets[:-1]
+            if self._code.startswith("{", end):
+                top.field, top.depth, top.of_text, top.text = end, 0, False, None
+                return end + 1
+            if not self._code.startswith("}", end):
+                break
+            top.values.append("}")
+            top.offsets.append(end)
+            at = end + 1
+        whole = self._code.startswith(top.quote, end)
+        return self._close(end, whole=whole)
+
+    def _close(self, end: int, *, whole: bool) -> int:
+        top = self._open.pop()
+        after = end + len(top.quote) if whole else end
+        whole = whole and not _GOES_ON.match(self._code, after)
+        self._add(Piece(0, "".join(top.values), [*top.offsets, end], top.quote, whole), top.start, after)
+        return after
+
+    def _add(self, piece: Piece, start: int, end: int) -> None:
+        inside = self._open[-1] if self._open else None
+        here = inside or self._here
+        says = piece.value.replace(_FIELD, "") and not self._code.startswith("[", start - 1)
+        if inside is not None and says:
+            inside.of_text = True
+        joint = _joint(self._code[here.end : start]) if here.text else None
+        if here.text is None or joint is None:
+            here.text, joint = Text(), ""
+            self._texts.append(here.text)
+        here.text.add(joint, piece)
+        here.end = end
+
+    def _read_line(self, found: re.Match[str]) -> int:
+        if not self._open and not self._depth:
+            self._end_line(found.end())
+        return found.end()
+
+    def _end_line(self, end: int) -> None:
+        if self._texts:
+            self.lines.append(Line(self._line, end, self._texts))
+            self._texts = []
+        self._line = end
+        self._here.text = None
+
+    def _read_opened(self, found: re.Match[str]) -> int:
+        if self._open:
+            self._open[-1].depth += 1
+        else:
+            self._depth += 1
+        return found.end()
+
+    def _read_closed(self, found: re.Match[str]) -> int:
+        if not self._open:
+            self._depth = max(0, self._depth - 1)
+            return found.end()
+        top = self._open[-1]
+        if top.depth or found[0] != "}":
+            top.depth = max(0, top.depth - 1)
+            return found.end()
+        field = _FIELD_OF_TEXT if top.of_text else _FIELD
+        top.values.append(field)
+        top.offsets += [top.field] * len(field)
+        return self._go_on(found.end())
+
+    def _read_colon(self, found: re.Match[str]) -> int:
+        if self._open and not self._open[-1].depth:
+            return _BODIES[self._open[-1].quote][2].match(self._code, found.end()).end()  # type: ignore[union-attr]
+        return found.end()
+
+    def _read_joined(self, found: re.Match[str]) -> int:
+        return found.end()
+
+
+def tokens_and(stop: str) -> re.Pattern[str]:
+    """What `Literals` looks for, and before it `stop`, an expression in the verbose form whose case does not matter."""
+    return re.compile(rf"(?P<stop>{stop}) | {_PARTS}", re.VERBOSE | re.IGNORECASE | re.MULTILINE | re.ASCII)
+
+
+def _joint(between: str) -> str | None:
+    """What stands for the code between two strings in a text of both; None where they are not joined."""
+    if _JOINED.fullmatch(between):
+        return ""
+    return _FIELD if _PUT_BETWEEN.fullmatch(between) else None
+
+
+def _decoded(code: str, start: int, end: int, escape: re.Pattern[str] | None) -> tuple[str, Sequence[int]]:
+    """What a part of a string says, and the place of each character."""
+    found = None if escape is None else escape.search(code, start, end)
+    if escape is None or found is None:
+        return code[start:end], range(start, end + 1)
+    values: list[str] = []
+    offsets: list[int] = []
+    at = start
+    for found in escape.finditer(code, start, end):
+        value = _meaning(found[0])
+        values += [code[at : found.start()], value]
+        offsets += [*range(at, found.start()), *[found.start()] * len(value)]
+        at = found.end()
+    return "".join([*values, code[at:end]]), [*offsets, *range(at, end + 1)]
+
+
+def _meaning(written: str) -> str:
+    """What an escape stands for; one that is wrong, for itself."""
+    mark = written[1]
+    if written[0] in "{}":
+        return mark
+    if mark in _MEANING:
+        return _MEANING[mark]
+    digits, base = (written[1:], 8) if mark in "01234567" else (written[2:], 16)
+    number = int(digits, base) if mark in "01234567xuU" and digits else None
+    return chr(number) if number is not None and number <= sys.maxunicode else written
