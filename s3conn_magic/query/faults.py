@@ -16,6 +16,7 @@ _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'
 _NO_FILES = "No files found that match"
+_ENCRYPTED = re.compile(r"\AFile (?:'.*' )?is encrypted\b", re.DOTALL)
 _UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
 _NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist|No extension found .* file "(s3://.+?)";')
@@ -120,6 +121,11 @@ def _of_duckdb(said: dict[str, Any], sql: str, reading: Reading) -> S3ConnError:
         return QueryError("the path of an object begins with s3:// in lower case")
     if _NO_FILES in message and reading.missing is not None:
         return reading.missing
+    if _ENCRYPTED.search(message):
+        return QueryError(
+            "a Parquet file is encrypted, or has encrypted columns, which no statement can read",
+            hint="PREVIEW 's3://…' of the file shows the columns that are not.",
+        )
     if extension := _EXTENSION.match(message):
         scheme = extension[1].partition("://")[0]
         failure = QueryError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.parquet.encryption as pe
 import pytest
+from encrypted_parquet import ENCRYPTABLE, encrypted
 from served import previewed, serving
 
 from s3conn_magic.objects.parquet import DATA_AT_MOST, FOOTER_AT_MOST
@@ -27,16 +26,6 @@ def written(table, **options):
 
 def values(found):
     return pa.Table.from_pandas(found.frame, preserve_index=False).to_pylist()
-
-
-class Vault(pe.KmsClient):
-    """Keys that are wrapped by nothing: what is tested is a reader that has none."""
-
-    def wrap_key(self, key, _):
-        return base64.b64encode(key).decode()
-
-    def unwrap_key(self, key, _):
-        return base64.b64decode(key)
 
 
 NESTED = pa.table(
@@ -121,22 +110,6 @@ def test_a_wide_file_of_large_pages_is_shown_whole():
         assert place.served.sent < DATA_AT_MOST
     assert (found.frame.shape, found.notes) == ((5, 20), ())
     assert found.frame["c19"].tolist() == numbers[19:24]
-
-
-ENCRYPTABLE = pa.table({"id": [1, 2], "name": ["a", "b"], "at": [{"x": 1, "y": "s"}, None], "n": [1.5, None]})
-
-
-def encrypted(*columns, plaintext_footer=True, algorithm="AES_GCM_V1", **options):
-    """A file of `ENCRYPTABLE` some of whose columns (all, where none is named) are encrypted."""
-    config = pe.EncryptionConfiguration(
-        footer_key="footer",
-        column_keys={"column": [*columns]},
-        plaintext_footer=plaintext_footer,
-        encryption_algorithm=algorithm,
-    )
-    connection = pe.KmsConnectionConfig(custom_kms_conf={})
-    properties = pe.CryptoFactory(lambda _: Vault()).file_encryption_properties(connection, config)
-    return written(ENCRYPTABLE, encryption_properties=properties, **options)
 
 
 @pytest.mark.parametrize("algorithm", ["AES_GCM_V1", "AES_GCM_CTR_V1"])

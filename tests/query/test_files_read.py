@@ -9,6 +9,7 @@ from dataclasses import replace as changed_by
 
 import pandas as pd
 import pytest
+from encrypted_parquet import encrypted
 from recording import error, passing_to, recording
 from served import Served, serving
 from statements import Statements, create
@@ -17,6 +18,7 @@ from s3conn_magic.errors import (
     AccessDeniedError,
     ConnectionNotFoundError,
     ObjectNotFoundError,
+    QueryError,
     ReadOnlyConnectionError,
     S3ConnError,
     StatementInterrupted,
@@ -166,6 +168,15 @@ def test_a_query_sees_an_object_as_it_was_and_counts_what_came():
                     file.read(1_000)
             assert (reading.requests, reading.bytes) == (len(place.recorder.requests), place.served.sent)
             assert (len(place.recorder.requests), reading.connections) == (2, {"place"})
+
+
+@pytest.mark.parametrize("footer", [True, False])
+def test_an_encrypted_file_is_said_to_be(run, footer):
+    """A query of a Parquet file whose columns are encrypted says that, and what can be done."""
+    files_of(run).pipe(f"s3://{LAKE}/encrypted.parquet", encrypted("name", plaintext_footer=footer))
+    with pytest.raises(QueryError, match="encrypted") as found:
+        run(f"SELECT * FROM 's3://{LAKE}/encrypted.parquet'")
+    assert "PREVIEW" in found.value.hint
 
 
 def test_a_query_that_is_stopped_reads_no_more():
