@@ -21,11 +21,11 @@ def files_below(folder: Path) -> set[str]:
 
 
 def test_every_file_of_the_package_is_in_the_wheel(installed):
-    """Modules, scripts and styles of the views, the mark of a typed package; the notebooks; and nothing else."""
+    """Modules, scripts and styles of the views, what is judged of DuckDB, the mark of types; the notebooks; no more."""
     notebooks = {f"notebooks/{one.name}" for one in (REPOSITORY / "notebooks").glob("*.ipynb")}
     there = files_below(installed.folder / "s3conn_magic")
     assert there == files_below(REPOSITORY / "s3conn_magic") | notebooks
-    assert {Path(one).suffix for one in there} == {".py", ".js", ".css", ".ipynb", ".typed"}
+    assert {Path(one).suffix for one in there} == {".py", ".js", ".css", ".ipynb", ".toml", ".typed"}
 
 
 def test_a_newcomer_gets_on_without_any_extra(installed, rclone_server):
