@@ -125,8 +125,8 @@ def test_the_import_test_finds_what_it_looks_for(tmp_path: Path):
 
 @pytest.mark.parametrize("file", MODULES, ids=_id)
 def test_a_module_is_short(file: Path):
-    """No module has more than 350 lines."""
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 350
+    """No module has more than 600 lines."""
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 600
 
 
 @pytest.mark.parametrize("file", MODULES, ids=_id)
