@@ -54,6 +54,10 @@ SECRET_GIVEN = re.compile(rf"(?<!['\"])\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*
 _OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|JOB|TABLE)\b", re.IGNORECASE)
 # What a program puts into a statement: of a string with fields, of `str.format`, of `%`.
 _FIELD = re.compile(r"(?:\{[\w.\[\]!:]*\}|%s|%\(\w+\)s)+")
+# `s3://name@bucket/key`; as long a name as a word that is surely no secret.
+_THROUGH = re.compile(r"\As3://[A-Za-z_]\w{0,14}@")
+# What parts the words of a text or a pattern, and is in no secret that AWS makes.
+_BREAK = re.compile(r"[\s|()*]+")
 # May stand in the place of a field: in a bucket's name, a port, a region.
 _FILLED = "100"
 
@@ -136,7 +140,8 @@ def _is_data(token: Token) -> bool:
     if token.kind == "word":
         return all(map(_is_short, re.split(r"[_.]", token.text))) or token.text.replace("_", "").isalpha()
     text = token.text[1:-1]
-    return token.kind != "string" or _reads(Location.parse, text) or all(map(_is_short, text.split()))
+    location = _THROUGH.sub("s3://", text)
+    return token.kind != "string" or _reads(Location.parse, location) or all(map(_is_short, _BREAK.split(text)))
 
 
 def _is_short(word: str) -> bool:
