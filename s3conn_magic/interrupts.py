@@ -75,9 +75,13 @@ class Deferring:
     """Has interrupts of the main thread wait, for the length of a block, while something is half done.
 
     Elsewhere, within another such block, and where no handler of Python's is set, it does nothing.
+
+    Args:
+        waits: whether an interrupt that still waits at the end of the block ends that; else it comes a moment later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = True) -> None:
+        self._waits = waits
         self._before: Any = None
         self._outermost: FrameType | None = None
         self._waits_since = self._raised_at = 0.0
@@ -124,7 +128,7 @@ class Deferring:
         if self._before is None:
             return
         try:
-            while self._waiting or self._sending:
+            while self._waits and (self._waiting or self._sending):
                 time.sleep(_AGAIN / 10)
         finally:
             self._restore()
@@ -141,13 +145,26 @@ class Deferring:
 _WHOLE.add(Deferring.__enter__.__code__)
 
 
+def postponed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Have an interrupt that comes while something short is done stop what comes next, in place of that."""
+    whole(function)
+
+    @wraps(function)
+    def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        with Deferring(waits=False):
+            return function(*args, **options)
+
+    return called
+
+
 def undisturbed(function: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
     """Have an interrupt that comes while something short is done stop neither that nor anything else."""
+    whole(function)
 
     @wraps(function)
     def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> None:
         with suppress(KeyboardInterrupt), Deferring():
-            whole(function)(*args, **options)
+            function(*args, **options)
 
     return called
 

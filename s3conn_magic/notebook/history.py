@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.interrupts import interruptible, undisturbed, whole
+from s3conn_magic.interrupts import interruptible, postponed, undisturbed, whole
 from s3conn_magic.notebook.cells import keeps_secret, redacted_cell
 from s3conn_magic.secrets import MASK
 
@@ -64,6 +64,7 @@ def _give_instead(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
 # Before a cell runs
 
 
+@postponed
 def _note(info: Any) -> None:
     """Say what this package cannot redact: the notebook's own source of the cell that is about to run."""
     text = getattr(info, "raw_cell", None)
@@ -76,6 +77,7 @@ def _note_of(cell: str) -> None:
         print(NOTICE)  # noqa: T201 - an output of the cell
 
 
+@postponed
 def _forget_source(info: Any) -> bool:
     """Redact what the shell tells others of a cell; whether there was something to redact."""
     changed = False
@@ -153,9 +155,17 @@ def _showing(show: Any) -> Any:
         error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
         if _forget_frames_of(error) and exc_tuple is not None:
             exc_tuple = (exc_tuple[0], error, exc_tuple[1].__traceback__)
-        show(exc_tuple, *given, **options)
+        if isinstance(error, S3ConnError):
+            _shown(show, exc_tuple, *given, **options)
+        else:
+            show(exc_tuple, *given, **options)
 
     return showtraceback
+
+
+@undisturbed
+def _shown(show: Any, *given: Any, **options: Any) -> None:
+    show(*given, **options)
 
 
 @undisturbed

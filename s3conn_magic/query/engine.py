@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
@@ -51,8 +52,6 @@ _SETTINGS = (
     # Large ranges come in one piece, and are asked for by several requests here.
     "SET GLOBAL external_file_cache_remote_max_block_size = 67108864",
 )
-_PARENTS: list[object] = []
-"""Databases of the parents of this process, which nothing may close here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,11 @@ class Turn:
 
     Args:
         open_cursor: makes the cursor.
+        alone: whether no other turn that is `alone` is under way.
     """
 
-    def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+    def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection], *, alone: bool = True) -> None:
+        self.alone = alone
         self.reading = Reading()
         self._open_cursor = open_cursor
         self._cursor: duckdb.DuckDBPyConnection | None = None
@@ -170,7 +171,9 @@ class Engine:
 
     def renew(self) -> None:
         """Leave the parent's database to the parent: its threads are not in the child."""
-        _PARENTS.append(self._database)
+        if self._database is not None:
+            # Nothing may close it here, not even the end of the process: that would wait for those threads.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))
         self._database = None
         self._own = _Own()
         self.tables.clear()
@@ -360,6 +363,8 @@ class Engine:
             As `query`.
         """
         if self._own.turn is not None:
+            if not self._own.turn.alone:
+                raise RuntimeError("what only looks changes nothing")
             return self._told(work, sql, before, self._own.turn)
         turn = Turn(self._cursor)
         return self._interruptible(lambda: self._told(work, sql, before, turn), turn, self.turn)
@@ -370,7 +375,7 @@ class Engine:
         Raises:
             As `query`.
         """
-        turn = self._own.turn or Turn(self._cursor)
+        turn = self._own.turn or Turn(self._cursor, alone=False)
         told = partial(self._told, lambda: work(turn.database), sql, "", turn)
         return told() if turn is self._own.turn else self._interruptible(told, turn, self._having)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from s3conn_magic.errors import StatementInterrupted
-from s3conn_magic.interrupts import Deferring, deferred, interruptible, undisturbed, whole
+from s3conn_magic.interrupts import Deferring, deferred, interruptible, postponed, undisturbed, whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,6 +211,25 @@ def test_what_may_not_be_disturbed_is_not():
         done.append(True)
 
     note()
+    assert done == [True]
+
+
+def test_what_is_postponed_ends_and_the_next_is_interrupted():
+    """As what is done before a cell runs, whose errors would be printed with the cell."""
+    done = []
+
+    @postponed
+    def before():
+        press()
+        done.append(True)
+
+    @interruptible
+    def work():
+        time.sleep(30)
+
+    before()
+    with pytest.raises(StatementInterrupted):
+        work()
     assert done == [True]
 
 

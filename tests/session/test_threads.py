@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -316,6 +319,27 @@ def test_coroutines_run_statements_in_threads():
         )
 
     assert [frame["n"][0] for frame in asyncio.run(every())] == list(range(20))
+
+
+_FORKS = """
+import os, sys
+sys.path.insert(0, {root!r})
+from s3conn_magic import execute
+execute("CREATE TABLE t AS SELECT 7 AS x")
+child = os.fork()
+print(execute("SELECT 5 AS x")["x"][0], flush=True)
+if child:
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_child_comes_to_its_end(tmp_path):
+    """It ends as any process does: the parent's database, whose threads it does not have, is not closed in it."""
+    (program := tmp_path / "forks.py").write_text(_FORKS.format(root=str(Path(s3conn_magic.__file__).parents[1])))
+    command = [sys.executable, "-W", "ignore", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stderr, done.stdout.split()) == ("", ["5", "5", "0"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
