@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from boto_clients import client
+from hypothesis import settings
 from kernels import Kernel, started
 from lab import CHROMIUM, Lab
 from servers import RcloneServer
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab import Notebook
+
+# No test depends on an idle machine: examples have no time of their own, only the test has.
+settings.register_profile("s3conn", deadline=None)
+settings.load_profile("s3conn")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -60,7 +60,7 @@ def _texts(columns):
     return {name: texts.to_pylist() for name, texts in columns.texts.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_documents())
 def test_both_readers_agree(body):
     """What the vectorised reader reads of a page is what the XML parser reads of it."""
@@ -71,7 +71,7 @@ def test_both_readers_agree(body):
     assert _texts(fast) == _texts(slow)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_documents(), st.data())
 def test_a_damaged_page_is_never_read_as_a_shorter_one(body, data):
     """Bytes cut out of a page make it unreadable, or change a text; they never make rows disappear in silence."""
