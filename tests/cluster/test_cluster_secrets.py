@@ -21,7 +21,7 @@ from s3conn_magic.secrets import Secret
 
 SECRET = "the-secret-of-workers"
 # In two pieces, so that the test's own code does not hold what it looks for.
-SECRETS = ("wJalrXUtnFEMIK7", "MDENGbPxRfiCYKEY")
+SECRETS = ("kV9tQz2mXw7RbN4", "pL8sYc3dHf6JgT5e")
 RARE = SECRETS[0][8:] + SECRETS[1][:7]
 
 

@@ -12,6 +12,7 @@ from recording import Reply, error, passing_to, recording
 from statements import Statements, create
 from vaults import answering
 
+from s3conn_magic.errors import StatementInterrupted
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
 
 ACTIONS = ["identity", "list buckets", "list", "read", "write", "delete", "encryption"]
@@ -101,7 +102,7 @@ def test_what_is_denied_names_the_action(wire, sandbox):
     run(create("sales", keys=sandbox.restricted, ENDPOINT=wire.endpoint, VALIDATE=False))
     found = rows(run(f"TEST CONNECTION sales LOCATION 's3://{LAKE}/events/' WITH WRITE"))
     assert found["identity"][0] is True
-    assert found["list buckets"] == (False, "access denied: s3:ListAllMyBuckets is missing")
+    assert found["list buckets"] == (False, "the connection sales: access denied: s3:ListAllMyBuckets is missing")
     assert found["list"] == (False, f"access denied: s3:ListBucket is missing on arn:aws:s3:::{LAKE}/events/")
     assert found["write"][0] is False
     assert "s3:PutObject" in found["write"][1]
@@ -148,7 +149,7 @@ def test_an_interrupt_leaves_nothing(lake, wire, s3, bucket, method):
         return ask(request)
 
     wire.answer = stop
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StatementInterrupted):
         lake(f"TEST CONNECTION lake LOCATION 's3://{bucket}/' WITH WRITE")
     assert [method for method, _ in written(wire)][:2] == ["PUT", "DELETE"]
     after = s3.list_object_versions(Bucket=bucket)
@@ -169,7 +170,7 @@ def test_an_interrupt_does_not_wait_for_a_server_that_has_stalled(lake, wire, s3
         return reply
 
     wire.answer = stall
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StatementInterrupted):
         lake(f"TEST CONNECTION lake LOCATION 's3://{EMPTY}/' WITH WRITE")
     assert not deleted.is_set()
     goes_on.set()
