@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _ANEW = "CREATE OR REPLACE TABLE name AS SELECT … makes it anew."
 _ROWS = f"No statement changes the rows of a table: {_ANEW}"
-_OBJECTS = "No statement deletes objects; the explorer does: EXPLORE 's3://bucket/'."
+_OBJECTS = "No statement deletes objects; the explorer does: EXPLORE 's3://bucket/';"
 _TRANSACTION = "There are no transactions: each statement is done when its result is shown."
 _EXTENSION = "No extension is loaded: a SELECT reads Parquet, CSV and JSON as it is, and no other format."
 _DATABASE = "There are no databases or schemas: SHOW CONNECTIONS, SHOW BUCKETS and SHOW TABLES show what there is."
@@ -22,10 +22,10 @@ _INDEX = "There are no indexes: a SELECT reads of Parquet only the columns and r
 _RIGHTS = "Permissions are those of IAM: TEST CONNECTION name tries what a connection may do."
 _PROCEDURE = "There are no procedures or prepared statements: SELECT … is a query, RUN JOB name runs a job."
 _FRESH = "Nothing is cached that could be old: every LIST and SELECT asks the server anew."
-_SECRET = "Credentials belong to a connection: CREATE S3 CONNECTION name AWS_PROFILE = 'profile'."  # noqa: S105
-_FILES = "The explorer uploads and downloads: EXPLORE 's3://bucket/'."
+_SECRET = "Credentials belong to a connection: CREATE S3 CONNECTION name AWS_PROFILE = 'profile';"  # noqa: S105
+_FILES = "The explorer uploads and downloads: EXPLORE 's3://bucket/';"
 _UNLOAD = "A job writes objects: CREATE JOB name AS INSERT INTO S3 connection LOCATION = 's3://bucket/folder/' SELECT …"
-_STORE = "Where objects are is told by a connection: CREATE S3 CONNECTION name AWS_PROFILE = 'profile'."
+_STORE = "Where objects are is told by a connection: CREATE S3 CONNECTION name AWS_PROFILE = 'profile';"
 
 FOREIGN: dict[str, str] = {
     "DELETE": f"No statement deletes rows: {_ANEW} DROP TABLE name drops a table, DROP CONNECTION name a connection.",

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 
 from leak_patterns import SECRETS
 from recording import Recorder, Reply, Request, listing, recording
+from vaults import echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,7 @@ def _s3(request: Request) -> Reply:
         return _object(request)
     if request.method == "GET":
         return listing(BUCKET, KEY)
-    return Reply(200, {**_XML, "ETag": '"0"'})
+    return Reply(200, {**_XML, "ETag": '"0"', **echo(request)})
 
 
 def _object(request: Request) -> Reply:
