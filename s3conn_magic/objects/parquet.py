@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from s3conn_magic.objects.columns import COLUMNS_AT_MOST, frame, schema_of, with_valid_texts
 from s3conn_magic.objects.ranges import BLOCK, BoundReachedError
 from s3conn_magic.objects.thrift import ColumnChunk, RowGroup, pages, row_groups
+from s3conn_magic.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ _ENCRYPTED = b"PARE"
 MAGIC = (_PLAIN, _ENCRYPTED)
 _TAIL = 8
 FOOTER_AT_MOST = 16 * 1024 * 1024
-DATA_AT_MOST = 64 * 1024 * 1024
+DATA_AT_MOST = 64_000_000
 _WHOLE_GROUPS = 2 * 1024 * 1024
 _PAGE_AT_MOST = 64 * 1024 * 1024
 _GROUPS_AT_MOST = 64
@@ -112,7 +113,7 @@ def _left_out(names: Sequence[str], encrypted: set[int], too_large: set[int], da
     if encrypted:
         yield f"{_columns_text(names, encrypted)} encrypted"
     if too_large:
-        bound = f"the first pages of the columns take more than {DATA_AT_MOST // 1024**2} MiB"
+        bound = f"the first pages of the columns take more than {size_text(DATA_AT_MOST)}"
         yield f"{_columns_text(names, too_large)} left out, since {bound}"
     if damaged:
         yield f"{_columns_text(names, damaged)} damaged or cannot be decoded here"

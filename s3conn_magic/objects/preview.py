@@ -1,7 +1,7 @@
 """The beginning of an object, by range reads.
 
 What is read at most: 1 MiB of a text or text-like table, packed or not, which unpacks to at most 1 MiB; the footer
-(16 MiB) of a Parquet file and 64 MiB of the first pages of its columns; 8 MiB of an image, or nothing but its header
+(16 MiB) of a Parquet file and 64 MB of the first pages of its columns; 8 MiB of an image, or nothing but its header
 where it is larger; 64 KiB of everything else. An archived object is not read.
 """
 

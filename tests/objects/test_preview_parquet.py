@@ -95,7 +95,7 @@ def test_columns_beyond_the_bound_are_left_out_with_a_note():
     assert found.frame.columns.tolist() == ["c0", "c1", "c2", "c3"]
     assert len(found.schema) == 10
     assert found.notes == (
-        "6 columns (c4, c5, c6, c7, c8, …) are left out, since the first pages of the columns take more than 64 MiB",
+        "6 columns (c4, c5, c6, c7, c8, …) are left out, since the first pages of the columns take more than 64 MB",
     )
     assert found.truncated
 
