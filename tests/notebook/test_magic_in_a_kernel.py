@@ -268,7 +268,7 @@ def test_errors_can_be_caught_in_python(lake):
 @pytest.mark.parametrize(
     "statement",
     [
-        "CREATE OR REPLACE S3 CONNECTION slow AWS_ACCESS_KEY_ID = 'a' AWS_SECRET_ACCESS_KEY = $secret ENDPOINT = $endpoint",
+        "CREATE OR REPLACE S3 CONNECTION slow ENDPOINT = $endpoint AWS_ACCESS_KEY_ID = 'a' AWS_SECRET_ACCESS_KEY = $s",
         f"LIST '{SALES}' USING slow",
         f"LIST '{SALES}' USING slow RECURSIVE",
         "SHOW BUCKETS USING slow",
@@ -286,7 +286,7 @@ def test_an_interrupt_ends_the_statement(lake, statement):
         return Reply(503)
 
     with recording(hold) as server:
-        lake.run(f"endpoint, secret = '{server.endpoint}', 'b'")
+        lake.run(f"endpoint, s = '{server.endpoint}', 'b'")
         upsql(lake, create("slow", keys=Keys("a", Secret("b")), ENDPOINT=server.endpoint, VALIDATE=False))
         stopper = threading.Thread(target=lambda: arrived.wait(60) and lake.interrupt())
         stopper.start()
