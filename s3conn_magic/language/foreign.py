@@ -70,7 +70,7 @@ FOREIGN: dict[str, str] = {
     "GET": _FILES,
     "UNLOAD": _UNLOAD,
     "EXPORT": f"A variable of the environment is set by %env NAME=value. {_UNLOAD}",
-    "COMMENT": "A comment is an option: ALTER S3 CONNECTION name SET COMMENT = 'text'.",
+    "COMMENT": "A comment is an option: ALTER S3 CONNECTION name SET COMMENT = 'text';",
     "RENAME": "A connection gets another name by ALTER S3 CONNECTION name RENAME TO other.",
     "CREATE SECRET": _SECRET,
     "CREATE PERSISTENT": _SECRET,

@@ -55,14 +55,15 @@ _EMPTY_LINE = re.compile(r"\n[^\S\n]*+\n")
 _ASSIGNED = re.compile(r"\w\s*+=\s*+['\"]")
 
 # Of what is not read yet, or never: words may also stand in strings that are joined, and lines end by escapes.
-_FAR = rf"(?:\\+[nrt]|{_REMARK}|\W)++"
+# Backslashes are taken all at once: one by one, each would look to the end of them.
+_FAR = rf"(?:\\++[nrt]?+|{_REMARK}|[^\w\\])++"
 _FAR_START = r"(?:\b|(?<=\\[nrt]))"
 _FAR_SHAPE = re.compile(_shape(_FAR, _FAR_START), re.IGNORECASE | re.ASCII)
 _FAR_WHOLE = re.compile(
     rf"{_FAR_START}(?:CREATE|ALTER){_FAR}(?:OR{_FAR}REPLACE{_FAR})?+S3{_FAR}CONNECTION\b", re.IGNORECASE | re.ASCII
 )
 _FAR_OURS = re.compile(r"(?:%|(?:^|\n)[ \t]*+|magic\(\s*+['\"])\w{0,2}upsql\w{0,2}\b")
-_FAR_ASSIGNED = re.compile(r"\w(?:\\+[nrt]|[\s\\])*+=(?:\\+[nrt]|[\s\\])*+['\"$]")
+_FAR_ASSIGNED = re.compile(r"\w(?:\\++[nrt]?+|\s)*+=(?:\\++[nrt]?+|\s)*+['\"$]")
 
 
 class _TooMuchError(Exception):
