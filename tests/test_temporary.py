@@ -23,9 +23,10 @@ import os, sys, threading
 os.umask(0)
 from s3conn_magic.session import Session
 from s3conn_magic.inputs import KernelInputs
+from s3conn_magic.query import engine
+engine._SETTINGS += ("SET GLOBAL memory_limit = '64MB'",)
 session = Session(KernelInputs(dict), start_server=None)
 database = session.queries.engine.database
-database.execute("SET memory_limit = '64MB'")
 threading.Thread(target=sys.stdin.readline, daemon=True).start()
 print("ready", flush=True)
 rows = "SELECT i, hash(i) AS h, repeat('x', 200) || i AS s FROM range(60000000) r(i)"

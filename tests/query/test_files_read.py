@@ -173,9 +173,13 @@ def test_a_query_sees_an_object_as_it_was_and_counts_what_came():
 @pytest.mark.parametrize("footer", [True, False])
 def test_an_encrypted_file_is_said_to_be(run, footer):
     """A query of a Parquet file whose columns are encrypted says that, and what can be done."""
-    files_of(run).pipe(f"s3://{LAKE}/encrypted.parquet", encrypted("name", plaintext_footer=footer))
-    with pytest.raises(QueryError, match="encrypted") as found:
-        run(f"SELECT * FROM 's3://{LAKE}/encrypted.parquet'")
+    files, path = files_of(run), f"s3://{LAKE}/encrypted.parquet"
+    files.pipe(path, encrypted("name", plaintext_footer=footer))
+    try:
+        with pytest.raises(QueryError, match="encrypted") as found:
+            run(f"SELECT * FROM '{path}'")
+    finally:
+        files.rm(path)
     assert "PREVIEW" in found.value.hint
 
 
