@@ -56,6 +56,7 @@ def boxes_of_every_tab(tree):
         assert tree.panel.evaluate("(panel) => panel.scrollWidth <= panel.clientWidth + 1")
 
     tree.row("README.txt").dblclick()
+    tree.panel.get_by_role("tab", name="Preview").click()  # the panel opens with the tab that was looked at last
     tree.panel.get_by_text("Acme's data lake").wait_for()
     tree.panel.get_by_role("tab", name="Versions").wait_for()
     for tab in ("Details", "Versions", "Copy", "Preview"):
