@@ -116,10 +116,12 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def kernel(shared_kernel: Kernel) -> Kernel:
+def kernel(shared_kernel: Kernel) -> Iterator[Kernel]:
     """A real kernel that knows no variable and has not loaded this package."""
     shared_kernel.reset()
-    return shared_kernel
+    yield shared_kernel
+    # What a test put in the place of parts of the package goes with it.
+    shared_kernel.reset()
 
 
 @pytest.fixture

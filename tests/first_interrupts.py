@@ -104,7 +104,7 @@ def _judged(outcome: Outcome) -> tuple[str, list[str]]:
         return "before or after", wrong  # IPython's own steps
     if name not in {*_BLOCKS, "ok"}:
         wrong.append(f"shown: {text}")
-    if name in _BLOCKS and ("Traceback" in text or len(error["traceback"]) > 6):
+    if name in _BLOCKS and ("Traceback" in text or len(error["traceback"]) > 8):
         wrong.append(f"no short block: {text}")
     return name, wrong
 

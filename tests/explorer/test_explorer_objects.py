@@ -377,6 +377,19 @@ def test_an_object_is_replaced_only_after_a_question(explore, upstream):
     assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"new"
 
 
+def test_the_panel_shows_the_object_that_replaced_its_own(explore, upstream):
+    """An upload over the object in the panel is looked at again, its details and its beginning."""
+    upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"old text")
+    page = explore(f"s3://{EMPTY}/").show("a.txt")
+    assert "old text" in str(page.last("preview"))
+    page.do("upload", id="u", name="a.txt", size=8, mime="")
+    page.task("u", "asking")
+    page.do("confirm", id="u")
+    page.until(lambda one: any(t["id"] == "u" and t["credit"] for t in one.get("tasks", [])))
+    page.do("chunk", b"new text", id="u", at=0)
+    page.until(lambda one: one["type"] == "preview" and "new text" in str(one))
+
+
 def test_an_object_written_meanwhile_is_not_replaced(connect, upstream):
     """Between the look and the write another writer may come: its object stays."""
     upload = writing.Upload(connect(), Location(EMPTY, "race.txt"), 3)

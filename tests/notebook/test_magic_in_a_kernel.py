@@ -216,6 +216,7 @@ def test_no_traceback_in_any_mode(lake, mode):
 
 def test_run_all_stops(lake):
     """After a failing cell the queued ones are not run."""
+    lake.client.execute("import time\ntime.sleep(1)")  # both are there by the time that the first of them runs
     bad = lake.client.execute("%%upsql\nLIST 's3://acme-nowhere/'")
     queued = lake.client.execute("ran = True")
     replies = {}

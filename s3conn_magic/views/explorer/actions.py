@@ -48,7 +48,7 @@ class ObjectActions:
         self.panel = Panel(objects, send)
         self.tasks = Tasks(send)
         self._downloads = Downloads(objects, self.tasks, send)
-        self._uploads = Uploads(objects, self.tasks, lambda folder: navigator.relist({folder}))
+        self._uploads = Uploads(objects, self.tasks, self._uploaded)
         self._deletions = Deletions(objects, self.tasks, self._deleted)
 
     def again(self, page: str) -> None:
@@ -154,6 +154,10 @@ class ObjectActions:
             self.tasks.stop(page, id)
         else:
             self.panel.halt()
+
+    def _uploaded(self, folder: Location, location: Location) -> None:
+        self.panel.replaced(location)
+        self._navigator.relist({folder})
 
     def _deleted(self, found: Found) -> None:
         navigator = self._navigator

@@ -110,6 +110,13 @@ class Panel:
             if self.subject and self.subject.location == location:
                 self.hide()
 
+    def replaced(self, location: Location) -> None:
+        """Look again if this object is shown as it was before it was replaced."""
+        with self._lock:
+            subject = self.subject
+            if subject and subject.location == location and not subject.version_id:
+                self._begin(Subject(location))
+
     def analyze(self) -> None:
         """Sum up the folder that is shown, in the background."""
         with self._lock:

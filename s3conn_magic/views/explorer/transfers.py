@@ -86,10 +86,10 @@ class Uploads:
     Args:
         objects: writes them.
         tasks: where they are shown.
-        written: called with the folder after each object that was written.
+        written: called with the folder and the object's location after each object that was written.
     """
 
-    def __init__(self, objects: Objects, tasks: Tasks, written: Callable[[Location], None]) -> None:
+    def __init__(self, objects: Objects, tasks: Tasks, written: Callable[[Location, Location], None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._written = written
@@ -104,7 +104,7 @@ class Uploads:
         if task:
             self._coming[id] = queue.SimpleQueue()
             work = Work[None](lambda _: self._run(task, location, size, mime))
-            work.start(lambda _: self._ended(task, folder), lambda error: self._failed(task, error))
+            work.start(lambda _: self._ended(task, folder, location), lambda error: self._failed(task, error))
 
     def chunk(self, id: str, at: int, buffers: Sequence[Any]) -> None:  # noqa: A002
         """Take the next piece, which begins at byte `at` of the file."""
@@ -167,10 +167,10 @@ class Uploads:
                 raise EndpointError("the page stopped sending the file: nothing was written", hint="Upload it again.")
         return None
 
-    def _ended(self, task: Task, folder: Location) -> None:
+    def _ended(self, task: Task, folder: Location, location: Location) -> None:
         self._coming.pop(task.id, None)
         if task.state == "done":
-            self._written(folder)
+            self._written(folder, location)
 
     def _failed(self, task: Task, error: S3ConnError) -> None:
         self._coming.pop(task.id, None)

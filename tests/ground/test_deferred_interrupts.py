@@ -91,7 +91,7 @@ def test_an_import_comes_to_its_end(tmp_path, monkeypatch):
 
 def test_what_runs_while_a_module_of_the_user_s_is_imported_can_be_interrupted(tmp_path, monkeypatch):
     """Only imports within the call count: a script that is imported, and runs statements, is no reason to wait."""
-    program = "import sys\nsys.path.insert(0, {!r})\nfrom test_interrupts import called\nfound = called()\n"
+    program = "import sys\nsys.path.insert(0, {!r})\nfrom test_deferred_interrupts import called\nfound = called()\n"
     (tmp_path / "imports_and_runs.py").write_text(program.format(str(Path(__file__).parent)))
     monkeypatch.syspath_prepend(str(tmp_path))
     import imports_and_runs
