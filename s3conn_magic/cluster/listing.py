@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.analysis.scan import Scan
 from s3conn_magic.cluster.sweep import FIRST_PAGES, Sweep, UnorderedError
 from s3conn_magic.cluster.work import Errand, summary_of
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing import OBJECTS, Listing, Progress
+from s3conn_magic.listing.analysis import Scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

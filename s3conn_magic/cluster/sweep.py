@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.cluster.cluster import Cluster, Slots, Tasks
     from s3conn_magic.cluster.work import Errand, Part
-    from s3conn_magic.listing.order import Span
+    from s3conn_magic.listing.request import Span
 
 FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
-from s3conn_magic.analysis.grouping import grouping
-from s3conn_magic.analysis.scan import Scan
-from s3conn_magic.analysis.summary import Summary
 from s3conn_magic.cluster.sealed import NotGivenError
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing import Listing
-from s3conn_magic.listing.ranges import UntrustedOrderError
+from s3conn_magic.listing.analysis import Scan, Summary, grouping
+from s3conn_magic.listing.planner import UntrustedOrderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.language.statements import AnalyzeBy
     from s3conn_magic.listing import Glob, Progress
-    from s3conn_magic.listing.order import Span
+    from s3conn_magic.listing.request import Span
 
 
 class AbandonedError(Exception):

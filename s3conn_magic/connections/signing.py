@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from s3conn_magic.wire import SignedRequest
+from s3conn_magic.transport import SignedRequest
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.capture import Template

@@ -22,7 +22,7 @@ from s3conn_magic.connections.regions import without_redirects
 from s3conn_magic.connections.signing import Signer
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
-from s3conn_magic.wire import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

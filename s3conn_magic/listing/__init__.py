@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.listing import Listing, fetch_page
-    from s3conn_magic.listing.progress import Progress
+    from s3conn_magic.listing.request import Progress
     from s3conn_magic.listing.table import OBJECTS, VERSIONS, Page
 
 __all__ = ["OBJECTS", "VERSIONS", "Glob", "Listing", "Page", "Progress", "fetch_page"]

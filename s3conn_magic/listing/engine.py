@@ -1,26 +1,108 @@
-"""The coroutine of a listing: asks for pages over many connections until all is there."""
+"""`LIMIT`: the first rows in key order, and whether there are more."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.listing.answer import UnreadableError
-from s3conn_magic.listing.cut import Cut
+from s3conn_magic.listing.decode import peek
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
-from s3conn_magic.listing.peek import peek
-from s3conn_magic.listing.progress import Tally
-from s3conn_magic.listing.ranges import Ranges, UntrustedOrderError
-from s3conn_magic.listing.sequence import Sequence
+from s3conn_magic.listing.planner import Ranges, UntrustedOrderError
+from s3conn_magic.listing.request import Tally
+from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.background import Background
-    from s3conn_magic.listing.order import Order, Span
-    from s3conn_magic.listing.steps import Step
+    from s3conn_magic.listing.keyrange import Step
+    from s3conn_magic.listing.request import Order, PageQuery, Span
     from s3conn_magic.listing.table import Page
     from s3conn_magic.listing.target import Target
+
+
+class Cut:
+    """Lets the first `limit` rows of pages in key order through.
+
+    Attributes:
+        truncated: whether a row was left out; certain, not guessed.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._left = limit
+        self.truncated = False
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more needs to be asked for."""
+        return self.truncated
+
+    def admit(self, page: Page, *, more: bool) -> Page:
+        """The part of a page within the limit; `more` says that rows certainly follow the page."""
+        if self._left is None:
+            return page
+        rows = len(page)
+        kept = page if rows <= self._left else first_rows(page, self._left)
+        self.truncated = self.truncated or rows > self._left or (more and rows == self._left)
+        self._left -= len(kept)
+        return kept
+
+
+def first_rows(page: Page, count: int) -> Page:
+    """The first rows of a page, objects and common prefixes together in key order."""
+    if not page.prefixes:
+        return replace(page, objects=page.objects.slice(0, count))
+    names = sorted([*page.objects.column(0).to_pylist(), *page.prefixes])
+    if count == 0:
+        return replace(page, objects=page.objects.slice(0, 0), prefixes=())
+    within = pc.less_equal(page.objects.column(0), pa.scalar(names[count - 1]))
+    prefixes = tuple(prefix for prefix in page.prefixes if prefix <= names[count - 1])
+    return replace(page, objects=page.objects.filter(within), prefixes=prefixes)
+
+
+_MOST_EMPTY = 1000
+
+
+class Sequence:
+    """The state of a listing that goes page by page.
+
+    Args:
+        first: the first page's query.
+    """
+
+    def __init__(self, first: PageQuery) -> None:
+        self.next: PageQuery | None = first
+        self._seen: set[object] = set()
+        self._empty = 0
+
+    def arrived(self, page: Page) -> None:
+        """Note a page and decide on the next one.
+
+        Raises:
+            UnreadableError: the server goes round in a circle.
+        """
+        if self.next is None:
+            return
+        token = page.next_token
+        self._empty = 0 if len(page) else self._empty + 1
+        if token is not None and (token in self._seen or self._repeats(page) or self._empty > _MOST_EMPTY):
+            raise UnreadableError("the server's pages go round in a circle")
+        self._seen.add(token)
+        self.next = None if token is None else replace(self.next, token=token, start_after=None)
+
+    def _repeats(self, page: Page) -> bool:
+        """Whether the same rows came before, under whatever token."""
+        if not page.objects.num_rows:
+            return False
+        rows = page.objects.slice(0, 1).to_pylist() + page.objects.slice(page.objects.num_rows - 1).to_pylist()
+        mark = tuple(tuple(row.values()) for row in rows)
+        repeated = mark in self._seen
+        self._seen.add(mark)
+        return repeated
 
 
 class Restart:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing.answer import UnreadableError
 from s3conn_magic.listing.background import Background
 from s3conn_magic.listing.engine import Engine, Restart
 from s3conn_magic.listing.fetch import open_fetcher
-from s3conn_magic.listing.order import Order
-from s3conn_magic.listing.query import PAGE_KEYS, PageQuery
+from s3conn_magic.listing.request import PAGE_KEYS, Order, PageQuery
 from s3conn_magic.listing.table import Page, assemble
+from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.listing.glob import Glob
-    from s3conn_magic.listing.order import Span
-    from s3conn_magic.listing.progress import Progress
+    from s3conn_magic.listing.request import Progress, Span
     from s3conn_magic.listing.target import Target
 
 CONNECTIONS = 32

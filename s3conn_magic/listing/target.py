@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from s3conn_magic.wire import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 __all__ = ["Query", "Response", "SignedRequest", "Target", "Transport"]
 

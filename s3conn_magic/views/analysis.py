@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.analysis.grouping import grouping
-from s3conn_magic.analysis.scan import Scan
-from s3conn_magic.analysis.summary import Summary
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted
 from s3conn_magic.language.reference import ANALYSIS_COLUMNS
+from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.views.frames import S3Frame, table_frame
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_groups import COMPOUND, NOW, Item, age, extension, folder, groups, size_range
 
-from s3conn_magic.analysis.grouping import AGES, SIZES, grouping
-from s3conn_magic.analysis.summary import GROUPS, Summary
 from s3conn_magic.listing import OBJECTS
+from s3conn_magic.listing.analysis import AGES, GROUPS, SIZES, Summary, grouping
 
 KEYS = st.text(st.sampled_from("ab/.é🎉\n \0Z"), min_size=1, max_size=12)
 NAMES = st.text(st.sampled_from("aZ/.é1_- "), max_size=9)

@@ -15,10 +15,8 @@ from listing_targets import SignedTarget
 from statements import Statements, create
 from synthetic import Behaviour, Bucket
 
-from s3conn_magic.analysis.grouping import grouping
-from s3conn_magic.analysis.scan import Scan
-from s3conn_magic.analysis.summary import Summary
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, IncompleteListingError
+from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.sandbox.identities import LAKE, LOGS
 from s3conn_magic.views.charts import AnalysisChart
 

@@ -18,7 +18,7 @@ from s3conn_magic.errors import (
     RegionError,
     S3ConnError,
 )
-from s3conn_magic.listing import document
+from s3conn_magic.listing import xml
 from s3conn_magic.listing.target import Query, Response, SignedRequest, Transport
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class SignedTarget:
 
     def fault(self, response: Response, query: Query) -> Exception | None:
         del query
-        code = document.error_code(response.body) or str(response.status)
+        code = xml.error_code(response.body) or str(response.status)
         if code == "ExpiredToken" or response.headers.get("x-amz-bucket-region"):
             self.retried += 1
             return None if self.retried < 2 else _KINDS.get(code, CredentialsError)(code)

@@ -16,25 +16,22 @@ from hypothesis import strategies as st
 from layouts import LAYOUTS, keys_of
 from synthetic import Bucket, encoded, xml_text
 
-from s3conn_magic.listing import document, rows
-from s3conn_magic.listing.answer import UnreadableError
-from s3conn_magic.listing.cut import first_rows
-from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column, percent_text
-from s3conn_magic.listing.folders import Folders
-from s3conn_magic.listing.integrity import page_of
-from s3conn_magic.listing.order import Span
-from s3conn_magic.listing.parse import parse
-from s3conn_magic.listing.peek import peek
-from s3conn_magic.listing.query import PageQuery
-from s3conn_magic.listing.ranges import Ranges
+from s3conn_magic.listing import xml
+from s3conn_magic.listing.decode import UndecodableError, checked_utf8, peek, percent_column, percent_text
+from s3conn_magic.listing.engine import first_rows
+from s3conn_magic.listing.keyspace import Folders
+from s3conn_magic.listing.pages import page_of
+from s3conn_magic.listing.planner import Ranges
+from s3conn_magic.listing.request import PageQuery, Span
 from s3conn_magic.listing.table import Page, last_key
+from s3conn_magic.listing.xml import UnreadableError, parse
 
 _TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 _CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
 _OWNER = "<Owner><ID>someone</ID><DisplayName>Key</DisplayName></Owner>"
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.steps import Step
+    from s3conn_magic.listing.keyrange import Step
 
 
 @st.composite
@@ -65,7 +62,7 @@ def _texts(columns):
 def test_both_readers_agree(body):
     """What the vectorised reader reads of a page is what the XML parser reads of it."""
     begin, end = body.index(b"<Contents>"), body.rindex(b"</Contents>") + len(b"</Contents>")
-    fast, slow = rows.read(body, begin, end), document.read(body).columns
+    fast, slow = xml.read_rows(body, begin, end), xml.read_document(body).columns
     assert fast is not None
     assert fast.rows == slow.rows
     assert _texts(fast) == _texts(slow)
@@ -120,7 +117,7 @@ def test_hostile_keys_through_the_xml_parser():
     """The slow reader gives the same keys, entities resolved and encoding kept."""
     keys = sorted(key for key in HOSTILE.values() if all(ord(each) > 31 for each in key))
     body = Bucket(keys).page({"max-keys": "1000", "encoding-type": "url"})
-    assert document.read(body).columns.texts["Key"].to_pylist() == [encoded(key) for key in keys]
+    assert xml.read_document(body).columns.texts["Key"].to_pylist() == [encoded(key) for key in keys]
 
 
 def _page(bucket: Bucket, query: PageQuery) -> Page:
@@ -260,7 +257,7 @@ def _small(keys: list[str], page_keys: int) -> list[tuple[Step, int]]:
     """The requests for a part of a page, each with the rows of its range that came."""
     asked: list[tuple[Step, int]] = []
     _rounds(keys, page_keys, 32, asked)
-    return [(step, rows) for step, rows in asked if not step.look and step.query.max_keys < page_keys]
+    return [(step, xml) for step, xml in asked if not step.look and step.query.max_keys < page_keys]
 
 
 @pytest.mark.parametrize("layout", ["hive", "random"])
@@ -268,7 +265,7 @@ def test_the_last_page_of_a_range_asks_for_what_is_left(layout):
     """Where keys stand regularly, last pages ask for a part of a page, and nearly all of those are the last."""
     small = _small(keys_of(layout, 100_000), 1000)
     assert len(small) >= 10
-    assert sum(rows == step.query.max_keys for step, rows in small) <= len(small) / 5
+    assert sum(xml == step.query.max_keys for step, xml in small) <= len(small) / 5
     assert sum(step.query.max_keys for step, _ in small) <= 600 * len(small)
 
 
@@ -276,7 +273,7 @@ def test_the_last_page_of_a_range_asks_for_what_is_left(layout):
 def test_where_last_pages_fall_short_pages_are_asked_for_whole(layout):
     """However keys stand, the pages that were to be the last of their range and were not stay few."""
     small = _small(keys_of(layout, 20000), 20)
-    assert sum(rows == step.query.max_keys for step, rows in small) <= 4 + len(small) / 5
+    assert sum(xml == step.query.max_keys for step, xml in small) <= 4 + len(small) / 5
 
 
 @pytest.mark.parametrize("layout", ["hive", "deep"])

@@ -10,12 +10,11 @@ from hostile_keys import HOSTILE
 from layouts import keys_of
 from synthetic import Bucket
 
-from s3conn_magic.listing import together
-from s3conn_magic.listing.answer import UnreadableError
+from s3conn_magic.listing import pages
 from s3conn_magic.listing.decode import AmbiguousPlusError
-from s3conn_magic.listing.integrity import page_of
-from s3conn_magic.listing.parse import parse
-from s3conn_magic.listing.query import PageQuery
+from s3conn_magic.listing.pages import page_of
+from s3conn_magic.listing.request import PageQuery
+from s3conn_magic.listing.xml import UnreadableError, parse
 
 if TYPE_CHECKING:
     from s3conn_magic.listing.table import Page
@@ -28,7 +27,7 @@ def _asked(bucket: Bucket, queries: list[PageQuery]) -> list[bytes]:
 
 
 async def _read(bodies: list[bytes], queries: list[PageQuery], plus: bool | None) -> list[object]:
-    reader = together.Reader("bucket")
+    reader = pages.Reader("bucket")
     waiting = [reader.page(body, query, plus=plus) for body, query in zip(bodies, queries, strict=True)]
     return await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -67,8 +66,8 @@ def test_a_broken_page_among_others(broken):
 def test_pages_that_arrive_together_are_one_batch(monkeypatch):
     """Eight pages of one listing are read by one look at their rows."""
     bucket, looks = Bucket(keys_of("hive", 800)), []
-    read = together.rows.read
-    monkeypatch.setattr(together.rows, "read", lambda *region: looks.append(1) or read(*region))
+    read = pages.rows.read
+    monkeypatch.setattr(pages.rows, "read", lambda *region: looks.append(1) or read(*region))
     queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(8)]
     found = asyncio.run(_read(_asked(bucket, queries), queries, None))
     assert [len(page) for page in found] == [50] * 8
@@ -76,7 +75,7 @@ def test_pages_that_arrive_together_are_one_batch(monkeypatch):
 
 
 async def _trickle(bodies: list[bytes], queries: list[PageQuery]) -> list[object]:
-    reader, waiting = together.Reader("bucket"), []
+    reader, waiting = pages.Reader("bucket"), []
     for body, query in zip(bodies, queries, strict=True):
         waiting.append(asyncio.ensure_future(reader.page(body, query, plus=None)))
         await asyncio.sleep(0)
@@ -86,8 +85,8 @@ async def _trickle(bodies: list[bytes], queries: list[PageQuery]) -> list[object
 def test_pages_of_a_few_rounds_are_one_batch(monkeypatch):
     """Pages that come one by one in consecutive rounds of the loop are read together, too."""
     bucket, looks = Bucket(keys_of("hive", 800)), []
-    read = together.rows.read
-    monkeypatch.setattr(together.rows, "read", lambda *region: looks.append(1) or read(*region))
+    read = pages.rows.read
+    monkeypatch.setattr(pages.rows, "read", lambda *region: looks.append(1) or read(*region))
     queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(5)]
     found = asyncio.run(_trickle(_asked(bucket, queries), queries))
     assert [len(page) for page in found] == [50] * 5

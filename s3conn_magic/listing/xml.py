@@ -1,26 +1,127 @@
-"""A page's rows as columns without a loop over them: positions of `<` by numpy, texts as slices of the body.
-
-Rows of one shape (the same tags in the same order) are read together. Every tag of every row is compared with its
-shape, and nothing may stand between tags, so what passes is what an XML parser would have read; anything else is left
-to `document`, which is ten times slower.
-"""
+"""The body of an answer as columns: by the offsets of its elements, or by an XML parser where it differs."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.listing.answer import WANTED, Columns
-from s3conn_magic.listing.decode import checked_utf8, entity_column
+from s3conn_magic.listing.decode import UndecodableError, checked_utf8, entity_column
 from s3conn_magic.listing.table import MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+WANTED = frozenset({"Key", "LastModified", "ETag", "Size", "StorageClass", "VersionId", "IsLatest"})
+"""The fields of a row that become columns."""
+
+
+class UnreadableError(ValueError):
+    """The body is not the list of keys that was asked for; the message says why, without quoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The rows as texts, in the order of the answer: entities resolved, percent-encoding kept.
+
+    `texts` has one string column per field name of the XML (`Key`, `Size`, …), null where a row lacks the field.
+    `markers` is true at delete markers; None in a listing of objects. `begins` is where in the bytes each row begins,
+    where the rows were read from the bytes as they came.
+    """
+
+    texts: Mapping[str, pa.StringArray]
+    rows: int
+    markers: pa.BooleanArray | None = None
+    begins: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer says: the fields of its envelope by name, its common prefixes, its rows."""
+
+    columns: Columns
+    fields: Mapping[str, str] = field(default_factory=dict)
+    prefixes: tuple[str, ...] = ()
+
+
+ROWS = ("Contents", "Version", "DeleteMarker")
+ROOTS = ("ListBucketResult", "ListVersionsResult")
+_GROUPS = "CommonPrefixes"
+_PROLOGUE = 1024
+
+
+def read_document(body: bytes) -> Answer:
+    """Read a whole answer.
+
+    Raises:
+        UnreadableError: it is not well-formed XML, or not a list of keys.
+    """
+    root = parse_document(body)
+    named = [(local(element), element) for element in root]
+    fields = {name: element.text or "" for name, element in named if name not in (*ROWS, _GROUPS)}
+    prefixes = (prefix for name, element in named if name == _GROUPS for prefix in _prefixes(element))
+    return Answer(_document_columns([element for name, element in named if name in ROWS]), fields, tuple(prefixes))
+
+
+def parse_document(body: bytes) -> ET.Element:
+    """The root of a list of keys; documents with a type declaration are refused, for they may grow without bound."""
+    if not body.strip():
+        raise UnreadableError("the answer is empty")
+    if re.search(rb"<!DOCTYPE", body[:_PROLOGUE], re.IGNORECASE):
+        raise UnreadableError("the answer is not a list of keys")
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - no document type, hence no entities to expand
+    except (ET.ParseError, ValueError, LookupError):
+        raise UnreadableError("the answer is cut short or is not XML") from None
+    if local(root) not in ROOTS:
+        raise UnreadableError("the answer is not a list of keys")
+    return root
+
+
+def error_code(body: bytes) -> str | None:
+    """The code of an `<Error>` document, an empty text where it has none; None where the body is no such document."""
+    if b"<Error" not in body[:_PROLOGUE]:
+        return None
+    found = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
+    return found[1].decode() if found else ""
+
+
+def local(element: ET.Element) -> str:
+    """An element's name without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def _prefixes(group: ET.Element) -> Iterator[str]:
+    return (child.text or "" for child in group if local(child) == "Prefix")
+
+
+def _document_columns(rows: list[ET.Element]) -> Columns:
+    texts: dict[str, list[str | None]] = {}
+    for index, row in enumerate(rows):
+        for child in row:
+            if local(child) not in WANTED:
+                continue
+            column = texts.setdefault(local(child), [None] * len(rows))
+            if column[index] is not None:
+                raise UnreadableError("a row of the answer has a field twice")
+            text = child.text or ""
+            column[index] = text.strip('"') if local(child) == "ETag" else text
+    markers = [local(row) == "DeleteMarker" for row in rows]
+    return Columns(
+        {name: pa.array(values, pa.string()) for name, values in texts.items()},
+        len(rows),
+        pa.array(markers, pa.bool_()),
+    )
+
 
 Positions = npt.NDArray[np.int64]
 
@@ -39,7 +140,7 @@ class _UnexpectedError(ValueError):
     """The rows are not in a form that this module reads."""
 
 
-def read(body: bytes, begin: int, end: int) -> Columns | None:
+def read_rows(body: bytes, begin: int, end: int) -> Columns | None:
     """The columns of the run of rows that is `body[begin:end]`, or None where their form is not the usual one."""
     with suppress(_UnexpectedError, IndexError):
         return _read(_Region.of(body, begin, end))
@@ -270,3 +371,59 @@ def _slices(body: bytes, begins: Positions, ends: Positions, missing: npt.NDArra
 @lru_cache(maxsize=4)
 def _evens(count: int) -> pa.Int32Array:
     return pa.array(np.arange(0, 2 * count, 2, dtype=np.int32))
+
+
+_FIRST_ROW = re.compile(rb"<(?:Contents|Version|DeleteMarker)>")
+_OTHER_ENCODING = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](?!utf-8["'])""", re.IGNORECASE)
+_TAIL = 4096
+_ROW_ENDS = (b"</Contents>", b"</Version>", b"</DeleteMarker>")
+
+
+class Span(NamedTuple):
+    """Where in a body its rows stand."""
+
+    begin: int
+    end: int
+
+
+def parse(body: bytes) -> Answer:
+    """Read an answer.
+
+    Raises:
+        UnreadableError: it is not well-formed XML, not a list of keys, or its texts cannot be decoded.
+    """
+    try:
+        return _split(body) or read_document(body)
+    except (UndecodableError, UnicodeDecodeError) as error:
+        raise UnreadableError(
+            str(error) if isinstance(error, UndecodableError) else "a key is not valid UTF-8"
+        ) from None
+
+
+def span_of(body: bytes) -> Span | None:
+    """Where the rows stand, or None where there are none or the XML parser has to look for them."""
+    first = _FIRST_ROW.search(body)
+    if first is None or _OTHER_ENCODING.match(body):
+        return None
+    end = _last_row(body, max(first.start(), len(body) - _TAIL)) or _last_row(body, first.start())
+    return Span(first.start(), end) if end else None
+
+
+def envelope(body: bytes, span: Span) -> Answer:
+    """All of the answer but its rows."""
+    return read_document(body[: span.begin] + body[span.end :])
+
+
+def _split(body: bytes) -> Answer | None:
+    """The answer with its rows read apart, or None where that needs the XML parser."""
+    span = span_of(body)
+    columns = read_rows(body, *span) if span else None
+    if span is None or columns is None:
+        return None
+    around = envelope(body, span)
+    return Answer(columns, around.fields, around.prefixes)
+
+
+def _last_row(body: bytes, start: int) -> int:
+    """Where the last row that ends behind `start` ends, or 0."""
+    return max((found + len(tag) for tag in _ROW_ENDS if (found := body.rfind(tag, start)) >= 0), default=0)

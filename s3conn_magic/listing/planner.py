@@ -10,19 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from s3conn_magic.listing.answer import UnreadableError
-from s3conn_magic.listing.ends import Ends
-from s3conn_magic.listing.folders import Folders
-from s3conn_magic.listing.hints import Hints
-from s3conn_magic.listing.keyspace import Keyspace
-from s3conn_magic.listing.order import Span
-from s3conn_magic.listing.steps import Range, Step, by_left, common, rung, way_out
+from s3conn_magic.listing.keyrange import Ends, Hints, Range, Step, Thrift, by_left, common, rung, way_out
+from s3conn_magic.listing.keyspace import Folders, Keyspace
+from s3conn_magic.listing.request import Span
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
-from s3conn_magic.listing.thrift import Thrift
+from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.peek import Peek
-    from s3conn_magic.listing.query import PageQuery
+    from s3conn_magic.listing.decode import Peek
+    from s3conn_magic.listing.request import PageQuery
 
 _LEARN_PAGES = 64
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0

@@ -1,0 +1,294 @@
+"""ANALYZE: a listing added up by group while its pages come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
+from s3conn_magic.listing import Listing
+from s3conn_magic.listing.engine import Restart
+from s3conn_magic.listing.listing import CONNECTIONS
+from s3conn_magic.listing.xml import UnreadableError
+from s3conn_magic.sizes import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from s3conn_magic.language.statements import AnalyzeBy
+    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Span
+    from s3conn_magic.listing.target import Target
+
+_SLASH = ord("/")
+_DAYS = (1, 7, 30, 90, 365, 3 * 365)
+AGES = ("< 1 day", "< 1 week", "< 30 days", "< 90 days", "< 1 year", "< 3 years", "older")
+"""Ranges of age, each without those before it; a year has 365 days."""
+# Of about 128 kB on, the infrequent access classes bill what is there; about 5 GB one request can write or copy.
+_SIZES = (1, 1_000, 128_000, 1_000_000, 100_000_000, 1_000_000_000, 5_000_000_000)
+SIZES = ("0", *(f"< {size_text(size)}" for size in _SIZES[1:]), "more")
+"""Ranges of size, each without those before it."""
+
+_COMPRESSIONS = "gz|gzip|bz2|xz|zst|zstd|lz4|lzo|lzma|br|snappy|sz|deflate|z|zip|enc|gpg"
+_FORMATS = "csv|tsv|txt|json|jsonl|ndjson|geojson|xml|log|tar|cpio|sql|dump|html|yaml|yml|parquet|avro|orc|arrow|cbor"
+_FORMATS += "|vcf|fasta|fastq|fa|fq|bed|sam|nii|svg|warc|wet|wat|pb|nt|ttl|nq|rdf|dat|bin|img|iso|pcap|md|cef|pkl"
+_CODECS = "snappy|gz|gzip|zstd|zst|lz4|lzo|brotli|br|deflate|bz2|bzip2|xz|zlib|uncompressed"
+_COLUMNAR = "parquet|avro|orc|arrow|feather"
+# Letters and digits, a letter among them: what follows the last dot of a time or a hash is no extension.
+_ONE = "[0-9]{0,3}[a-z][a-z0-9_+-]{0,11}"
+_EXTENSION = rf"(?i)[^/.]\.*(?P<found>\.(?:{_FORMATS})\.(?:{_COMPRESSIONS})|\.(?:{_CODECS})\.(?:{_COLUMNAR})|\.{_ONE})$"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How objects fall into groups.
+
+    Attributes:
+        labels: the label of every row of a record batch of schema `OBJECTS`.
+        order: the labels that there can be, in their natural order; empty where bytes order the groups.
+    """
+
+    labels: Callable[[pa.RecordBatch], pa.Array]
+    order: tuple[str, ...] = ()
+
+
+def grouping(by: AnalyzeBy, *, prefix: str = "", depth: int = 1, now: datetime | None = None) -> Grouping:
+    """The grouping of `ANALYZE … BY`.
+
+    Args:
+        by: what objects are grouped by.
+        prefix: with which every key begins.
+        depth: number of folders that make a group BY PREFIX.
+        now: the moment that AGE is counted from; this one where none is given.
+    """
+    if by == "PREFIX":
+        return by_prefix(prefix, depth)
+    if by == "STORAGE_CLASS":
+        return Grouping(_storage_classes)
+    if by == "EXTENSION":
+        return Grouping(_extensions)
+    return by_age(now or datetime.now(UTC)) if by == "AGE" else by_size()
+
+
+def by_prefix(prefix: str, depth: int) -> Grouping:
+    """The first folders below the folder that a prefix lies in, each with its `/`; '' for objects directly in it."""
+    start = len(prefix[: prefix.rfind("/") + 1].encode())
+    return Grouping(lambda objects: _heads(objects.column("key"), start, depth))
+
+
+def by_age(now: datetime) -> Grouping:
+    """Ranges of the time since the last modification; one that is yet to come is no age at all."""
+    moment = round(now.timestamp() * 1_000_000)
+    edges = np.array([days * 86_400_000_000 for days in _DAYS])
+
+    def labels(objects: pa.RecordBatch) -> pa.Array:
+        then = objects.column("last_modified").cast(pa.int64()).to_numpy()
+        return _ranges(moment - then, edges, AGES)
+
+    return Grouping(labels, AGES)
+
+
+def by_size() -> Grouping:
+    """Ranges of size."""
+    return Grouping(lambda objects: _ranges(objects.column("size").to_numpy(), np.array(_SIZES), SIZES), SIZES)
+
+
+def _ranges(values: npt.NDArray[np.int64], edges: npt.NDArray[np.int64], names: tuple[str, ...]) -> pa.Array:
+    return pa.array(names).take(pa.array(np.searchsorted(edges, values, side="right")))
+
+
+def _storage_classes(objects: pa.RecordBatch) -> pa.Array:
+    return objects.column("storage_class").cast(pa.string()).fill_null("")
+
+
+def _extensions(objects: pa.RecordBatch) -> pa.Array:
+    found = pc.extract_regex(objects.column("key"), _EXTENSION)
+    return pc.ascii_lower(pc.struct_field(found, "found")).fill_null("")
+
+
+def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
+    """What each key has from byte `start` up to and with its `depth`-th slash from there, or its last one."""
+    _, offsets, data = keys.buffers()
+    bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset)
+    # Keys of several pages may share a buffer.
+    slashes = np.flatnonzero(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]] == _SLASH) + bounds[0]
+    begins = bounds[:-1].astype(np.int64) + start
+    before, behind = np.searchsorted(slashes, begins), np.searchsorted(slashes, bounds[1:])
+    folders = np.minimum(behind - before, depth)
+    last = np.append(slashes, 0)[before + folders - 1]
+    ends = np.where(folders > 0, last + 1, begins)
+    return _slices(data, begins, ends)
+
+
+def _slices(data: pa.Buffer, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> pa.Array:
+    """The texts that are these bytes; none begins before the one ahead of it ends."""
+    offsets = np.empty(2 * len(begins), np.int32)
+    offsets[0::2], offsets[1::2] = begins, ends
+    between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
+    return between.take(pa.array(np.arange(0, 2 * len(begins), 2)))
+
+
+GROUPS = pa.schema(
+    [
+        ("group", pa.large_string()),
+        ("objects", pa.int64()),
+        ("bytes", pa.int64()),
+        ("newest", pa.timestamp("us", tz="UTC")),
+        ("oldest", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""A group's label, its number of objects, the sum of their sizes, and the last and the first of their times."""
+_SUMS = [("objects", "sum"), ("bytes", "sum"), ("newest", "max"), ("oldest", "min")]
+_MOST_PARTS = 256
+_MOST_ROWS = 8192
+
+
+class Summary:
+    """Adds up the groups of record batches of schema `OBJECTS`."""
+
+    def __init__(self, grouping: Grouping) -> None:
+        self._grouping = grouping
+        # The whole so far and what is to be added to it, in one list: an interrupt finds either both or their sum.
+        self._parts = [GROUPS.empty_table()]
+        self._waiting = 0
+        self._void: pa.Table | None = None
+
+    def add(self, objects: pa.RecordBatch) -> None:
+        """Count the rows of a page."""
+        if not objects.num_rows:
+            return
+        part = self._part(objects)
+        self._parts.append(part)
+        self._waiting += len(part)
+        # Parts wait until they are worth a pass over the whole, so that many groups cost no pass for each page.
+        if len(self._parts) > _MOST_PARTS or self._waiting > max(_MOST_ROWS, len(self._parts[0])):
+            self._whole()
+
+    def merge(self, groups: pa.Table) -> None:
+        """Count what another summary of the same grouping has, a table of schema `GROUPS`."""
+        self._parts.append(groups)
+        self._whole()
+
+    def _part(self, objects: pa.RecordBatch) -> pa.Table:
+        size, time = objects.column("size"), objects.column("last_modified")
+        labels = self._grouping.labels(objects)
+        return _added(pa.table([labels, pa.repeat(1, len(size)), size, time, time], schema=_ROWS))
+
+    def _whole(self) -> pa.Table:
+        if len(self._parts) > 1:
+            self._parts = [_added(pa.concat_tables(self._parts))]
+            self._waiting = 0
+        return self._parts[0]
+
+    def begin_again(self) -> None:
+        """Forget what was counted, which will come once more."""
+        self._void, self._parts = self._whole(), [GROUPS.empty_table()]
+
+    def lacks_rows(self) -> bool:
+        """Whether a group had more objects before it all began again than it has now."""
+        if self._void is None:
+            return False
+        negative = self._void.set_column(1, "objects", pc.negate(self._void["objects"]))
+        both = _added(pa.concat_tables([self._whole(), negative]))
+        return bool(pc.any(pc.less(both["objects"], 0)).as_py())
+
+    def table(self) -> pa.Table:
+        """The groups so far, of schema `GROUPS`: in the grouping's order, or those with the most bytes first."""
+        whole = self._whole()
+        if not self._grouping.order:
+            return whole.sort_by([("bytes", "descending"), ("objects", "descending"), ("group", "ascending")])
+        places = pc.index_in(whole["group"], pa.array(self._grouping.order, pa.large_string()))
+        return whole.take(pc.sort_indices(places))
+
+
+# Labels of a page are short of 2 GB; those of the whole need not be.
+_ROWS = GROUPS.set(0, pa.field("group", pa.string()))
+
+
+def _added(rows: pa.Table) -> pa.Table:
+    """One row a group, of schema `GROUPS`."""
+    summed = rows.group_by("group", use_threads=False).aggregate(_SUMS)
+    names = {"group": "group", **{f"{name}_{function}": name for name, function in _SUMS}}
+    named = summed.rename_columns([names[name] for name in summed.column_names])
+    return named.select(GROUPS.names).cast(GROUPS)
+
+
+class Scan(Listing):
+    """Everything below a prefix, in groups.
+
+    Args:
+        target: the bucket.
+        prefix: every key counted begins with it.
+        summary: counts them.
+        connections: most requests under way.
+        spans, pages: as of a `Listing`.
+
+    It runs once, by `total`. As a context manager it is cancelled on leaving.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        prefix: str,
+        summary: Summary,
+        *,
+        connections: int = CONNECTIONS,
+        spans: tuple[Span, ...] = (),
+        pages: int | None = None,
+    ) -> None:
+        super().__init__(target, prefix, connections=connections, spans=spans, pages=pages)
+        self._summary = summary
+
+    def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
+        """The groups of all objects, of schema `GROUPS`.
+
+        `on_progress` is called in this thread, several times a second. What it raises ends the scan and is raised here.
+
+        Raises:
+            IncompleteListingError: it failed after its first page, or a page could not be trusted; `rows_so_far` are
+                the groups of what had arrived, a table of this shape.
+            ListingInterrupted: the user interrupted it; `rows_so_far` as above.
+            S3ConnError: it failed before anything arrived.
+        """
+        try:
+            self._count(None if on_progress is None else lambda: on_progress(self.progress))
+        except (ListingInterrupted, IncompleteListingError) as error:
+            raise _renamed(error) from None
+        return self.table()
+
+    def _count(self, report: Callable[[], None] | None) -> None:
+        try:
+            for arrived in self._watched(keep=False, every=report):
+                if isinstance(arrived, Restart):
+                    self._summary.begin_again()
+                else:
+                    self._summary.add(arrived.objects)
+                if report is not None:
+                    report()
+        except KeyboardInterrupt:
+            raise self._interrupted() from None
+        if self._summary.lacks_rows():
+            raise self._failure(UnreadableError("the server lists keys in no order, and not the same ones twice"))
+
+    def table(self) -> pa.Table:
+        """The groups of what has arrived, pages that an interrupt left behind among them."""
+        while self._arrived:
+            self._summary.add(self._arrived.pop().objects)
+        return self._summary.table()
+
+
+def _renamed(error: ListingInterrupted | IncompleteListingError) -> S3ConnError:
+    """The error in terms of keys: its rows are groups."""
+    groups = error.rows_so_far
+    keys = f"{pc.sum(groups['objects']).as_py() or 0:,} keys"
+    if isinstance(error, ListingInterrupted):
+        return ListingInterrupted(f"the analysis was interrupted after {keys}", rows_so_far=groups)
+    message = f"the analysis is incomplete, {keys} had arrived: {error.reason}"
+    return IncompleteListingError(message, rows_so_far=groups, reason=error.reason, hint=error.hint)
