@@ -14,7 +14,7 @@ from s3conn_magic.connections.faults import action_of
 from s3conn_magic.connections.settings import Settings
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans
-from s3conn_magic.language.jobs.plans import CreateJob, RunJob
+from s3conn_magic.language.plans import CreateJob, RunJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location
 from s3conn_magic.prices import STATED, usd

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.catalog import is_sandbox
-from s3conn_magic.language.render import name_text, saved_statement
+from s3conn_magic.language.help import name_text, saved_statement
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:

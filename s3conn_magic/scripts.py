@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import BindError, S3ConnError
-from s3conn_magic.language import plans
-from s3conn_magic.language import statements as tree
+from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.source import Source
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from s3conn_magic.language.binding import Inputs
     from s3conn_magic.language.catalog import Catalog
+    from s3conn_magic.language.evaluation import Inputs
 
 _NAME = "connections.usql"
 _MOST_BYTES = 10_000_000
 _ROOT = 0
-_LOADED = (tree.CreateConnection, tree.UseConnection)
+_LOADED = (statements.CreateConnection, statements.UseConnection)
 # A file that tells where requests go must be nobody else's.
 _DISTRUSTED = "It is loaded when it is yours, and its mode lets no one else write: chmod go-w."
 
@@ -66,7 +65,7 @@ def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans
     return [replace(one, validate=False) if isinstance(one, plans.Create) else one for one in found]
 
 
-def _kept(one: tree.Statement, source: Source) -> tree.Statement:
+def _kept(one: statements.Statement, source: Source) -> statements.Statement:
     if not isinstance(one, _LOADED):
         token = source.token_at(one.span.start)
         raise BindError(
@@ -74,7 +73,9 @@ def _kept(one: tree.Statement, source: Source) -> tree.Statement:
             hint="%upsql --file runs a file of any statements.",
             place=source.place(token.span if token else one.span),
         )
-    return replace(one, if_not_exists=True) if isinstance(one, tree.CreateConnection) and not one.or_replace else one
+    return (
+        replace(one, if_not_exists=True) if isinstance(one, statements.CreateConnection) and not one.or_replace else one
+    )
 
 
 def _read(path: Path) -> tuple[Source, os.stat_result]:

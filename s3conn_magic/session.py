@@ -16,8 +16,8 @@ from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
-from s3conn_magic.language.jobs.plans import JobPlan
 from s3conn_magic.language.parser import parse
+from s3conn_magic.language.plans import JobPlan
 from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from s3conn_magic.language.binding import Inputs
+    from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.surroundings import ProgressView, Server
 

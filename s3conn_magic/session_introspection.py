@@ -36,7 +36,7 @@ def _(plan: plans.Describe, connections: Registry) -> Any:
 
 @told.register(plans.ShowCreate)
 def _(plan: plans.ShowCreate, connections: Registry) -> Message:
-    from s3conn_magic.language.render import create_statement
+    from s3conn_magic.language.help import create_statement
 
     connection = connections.get(plan.name)
     return Message(create_statement(connection.name, connection.options))

@@ -6,7 +6,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.jobs import plans
+from s3conn_magic.language import plans
 from s3conn_magic.views.cards import Message
 
 if TYPE_CHECKING:

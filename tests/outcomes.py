@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offline import offline_session
 
 from s3conn_magic.errors import S3ConnError, StatementError
-from s3conn_magic.language import statements as tree
+from s3conn_magic.language import statements
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.source import Source
 from s3conn_magic.secrets import Secret
@@ -38,13 +38,13 @@ def failure_of(text: str) -> StatementError | None:
     return None
 
 
-def rendered(statements: list[tree.Statement]) -> str:
+def rendered(statements: list[statements.Statement]) -> str:
     """Trees as lines of text: one a statement, one an option."""
     return "\n".join(line for statement in statements for line in _lines(statement)) or "(nothing)"
 
 
-def _lines(statement: tree.Statement) -> Iterator[str]:
-    settings: tuple[tree.OptionSetting, ...] = getattr(statement, "settings", ())
+def _lines(statement: statements.Statement) -> Iterator[str]:
+    settings: tuple[statements.OptionSetting, ...] = getattr(statement, "settings", ())
     fields = [f"{name}={_text(value)}" for name, value in _given(statement) if name != "settings"]
     yield " ".join([type(statement).__name__, *fields])
     yield from (f"    {one.name.text} = {_text(one.value)}" for one in settings)
@@ -58,13 +58,13 @@ def _given(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, tree.Name):
+    if isinstance(value, statements.Name):
         return f"<{value.text}>"
-    if isinstance(value, tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral):
+    if isinstance(value, statements.StringLiteral | statements.BooleanLiteral | statements.IntegerLiteral):
         return _text(value.value)
     if isinstance(value, Secret):
         return _text(value.reveal())
-    if isinstance(value, tree.ListLiteral | tuple):
+    if isinstance(value, statements.ListLiteral | tuple):
         return f"[{', '.join(map(_text, getattr(value, 'items', value)))}]"
     if dataclasses.is_dataclass(value):
         return f"{type(value).__name__}({', '.join(_text(one) for _, one in _given(value))})"

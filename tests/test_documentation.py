@@ -12,7 +12,7 @@ from offline import Inputs
 
 from s3conn_magic.errors import StatementError
 from s3conn_magic.language.binder import _Binder
-from s3conn_magic.language.binding import Binding
+from s3conn_magic.language.evaluation import Binding
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.statements import CreateConnection

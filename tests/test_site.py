@@ -16,7 +16,7 @@ import yaml
 import s3conn_magic
 from s3conn_magic import errors
 from s3conn_magic.cli import main
-from s3conn_magic.language.jobs.options import JOB_OPTIONS
+from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.settings import SETTINGS

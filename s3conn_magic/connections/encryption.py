@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.conditions import Removal, etag_at
 from s3conn_magic.connections.faults import translate
 from s3conn_magic.errors import EncryptionError
-from s3conn_magic.language.binding import quoted
-from s3conn_magic.language.render import name_text
+from s3conn_magic.language.evaluation import quoted
+from s3conn_magic.language.help import name_text
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:

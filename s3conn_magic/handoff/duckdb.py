@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.handoff.credentials import path_style, refuse_if_read_only, region_of, triple
 from s3conn_magic.handoff.masks import MASK, SecretText
-from s3conn_magic.language.binding import quoted
+from s3conn_magic.language.evaluation import quoted
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection

@@ -9,7 +9,7 @@ from s3conn_magic.connections.guards import refuse_another_place
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.handoff.credentials import Triple, ask_again_at, path_style, refuse_if_read_only, region_of, triple
 from s3conn_magic.handoff.masks import SecretText, StorageOptions
-from s3conn_magic.language.spelling import listed
+from s3conn_magic.language.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ from s3conn_magic.jobs.ledger import Ledger
 from s3conn_magic.jobs.loading import HOPELESS, Loader
 from s3conn_magic.jobs.selection import candidates
 from s3conn_magic.jobs.tables import Table
-from s3conn_magic.language.render import name_text
+from s3conn_magic.language.help import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import writing

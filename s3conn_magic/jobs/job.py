@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.jobs.selection import Candidate
-    from s3conn_magic.language.jobs.plans import CreateJob
+    from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.listing import Progress
 
 State = Literal["not run", "ok", "errors", "failed", "interrupted"]

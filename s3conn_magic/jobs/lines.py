@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.jobs.readers import Source
-    from s3conn_magic.language.jobs.values import Content
+    from s3conn_magic.language.job_values import Content
 
     _Row = tuple[str | None, ...]
     # Names of the columns, and the rows of some pieces.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from fsspec import AbstractFileSystem
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
-from s3conn_magic.language.jobs.values import Content
+from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.asking import ask, head_answer

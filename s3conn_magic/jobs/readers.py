@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.jobs.values import Content
+from s3conn_magic.language.job_values import Content
 from s3conn_magic.objects.compression import compression_of, unpack
 from s3conn_magic.query.paths import escaped
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.jobs.job import Job
-    from s3conn_magic.language.jobs.values import Moment
+    from s3conn_magic.language.job_values import Moment
 
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 

@@ -1,14 +1,12 @@
-"""Statements → plans. Everything that can be wrong with a cell is found here, before its first statement runs."""
+"""Queries and tables → plans."""
 
 from __future__ import annotations
 
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
-from s3conn_magic.language import plans
-from s3conn_magic.language import statements as tree
-from s3conn_magic.language.binding import Binding, Inputs
+from s3conn_magic.language import plans, statements
 from s3conn_magic.language.catalog import (
     SANDBOX,
     TO_BE_STARTED,
@@ -18,24 +16,159 @@ from s3conn_magic.language.catalog import (
     in_use,
     is_sandbox,
     not_found,
+    release,
     there_are,
 )
-from s3conn_magic.language.clauses import depth_of, mutable, path_of, split
-from s3conn_magic.language.jobs.binder import JobBinder
-from s3conn_magic.language.jobs.statements import JobStatement
+from s3conn_magic.language.evaluation import Binding, Inputs, depth_of, mutable, path_of, split
+from s3conn_magic.language.job_binder import JobBinder
 from s3conn_magic.language.options import find_option
-from s3conn_magic.language.tables import UNCHANGED, TableBinder
+from s3conn_magic.language.statements import JobStatement
+from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.source import Source
+
+UNCHANGED = "Operation resulted in no change"
+"""What a statement says that found nothing to do."""
+
+
+class TableBinder:
+    """Binds the statements about queries and tables of a cell, in order.
+
+    Args:
+        binding: reads the values of the cell.
+        tables: names of the tables there are when the cell begins.
+        reader: the connection that a statement reads through.
+        known: the connections there are, by folded name; a table that is dropped is no usage of them any more.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        tables: Iterable[str],
+        reader: Callable[[statements.Name | None, statements.Statement], str],
+        known: dict[str, Known],
+    ) -> None:
+        self._binding = binding
+        self._tables = {name.casefold(): name for name in tables}
+        self._reader = reader
+        self._known = known
+
+    def aside(self, known: dict[str, Known]) -> TableBinder:
+        """Another of the same state, which changes by itself, for connections that do, too."""
+        return TableBinder(self._binding, self._tables.values(), self._reader, known)
+
+    def forget(self, usages: Iterable[plans.Usage]) -> None:
+        """Note that a connection's tables are dropped with it."""
+        for one in usages:
+            self._tables.pop(one.name.casefold(), None)
+
+    def made(self, name: str) -> None:
+        """Note that a job makes a table, or loads into it."""
+        self._tables.setdefault(name.casefold(), name)
+
+    @singledispatchmethod
+    def bind(self, statement: statements.Statement) -> plans.Plan:
+        """The plan of a statement.
+
+        Raises:
+            BindError: a table's name is taken, or there is none of it, or the clauses do not go together.
+        """
+        raise NotImplementedError(type(statement).__name__)
+
+    @bind.register
+    def _query(self, statement: statements.Query) -> plans.Plan:
+        return plans.Query(
+            place=self._binding.beginning(statement),
+            text=statement.query.value.reveal(),
+            in_file=self._binding.in_file,
+            locate=self._locate(statement.query),
+        )
+
+    @bind.register
+    def _explain(self, statement: statements.ExplainAnalyze) -> plans.Plan:
+        return plans.ExplainQuery(
+            place=self._binding.beginning(statement),
+            text=statement.query.value.reveal(),
+            in_file=self._binding.in_file,
+            locate=self._locate(statement.query),
+        )
+
+    def _locate(self, query: statements.SqlText) -> Callable[[int], Place]:
+        return partial(self._binding.place_within, query.span)
+
+    @bind.register
+    def _create(self, statement: statements.CreateTable) -> plans.Plan:
+        self._check(statement)
+        old = self._tables.get(statement.name.folded)
+        if old is not None and statement.if_not_exists:
+            message = f"{UNCHANGED}: the table {old} exists already."
+            return plans.NoChange(place=self._binding.beginning(statement), message=message)
+        if old is not None and not statement.or_replace:
+            hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
+            raise self._binding.error(f"the table {old} exists already", statement.name.span, hint=hint)
+        self._tables[statement.name.folded] = statement.name.text
+        text, columns, location = statement.query, statement.columns, statement.location
+        return plans.CreateTable(
+            place=self._binding.beginning(statement),
+            name=statement.name.text,
+            replace=old is not None,
+            or_replace=statement.or_replace,
+            columns=columns.value.reveal() if columns else None,
+            text=text.value.reveal() if text else None,
+            in_file=self._binding.in_file,
+            locate=self._locate(written) if (written := text or columns) else None,
+            location=self._binding.place_of(location) if location else None,
+            connection=self._reader(statement.using, statement) if location else None,
+        )
+
+    def _check(self, statement: statements.CreateTable) -> None:
+        name = statement.name
+        if statement.or_replace and statement.if_not_exists:
+            hint = "Give one of the two."
+            raise self._binding.error("OR REPLACE does not go with IF NOT EXISTS", name.span, hint=hint)
+        if statement.location and (other := statement.columns or statement.query):
+            hint = "The columns of a table over files are those of the files."
+            raise self._binding.error("LOCATION goes with neither columns nor AS", other.span, hint=hint)
+        if statement.using and not statement.location:
+            hint = "In a query a connection is named in the path: 's3://name@bucket/key'."
+            raise self._binding.error("USING goes with LOCATION only", statement.using.span, hint=hint)
+
+    @bind.register
+    def _drop(self, statement: statements.DropTable) -> plans.Plan:
+        found = self._tables.pop(statement.name.folded, None)
+        place = self._binding.beginning(statement)
+        if found is None and statement.if_exists:
+            return plans.NoChange(place=place, message=f"{UNCHANGED}: no table {statement.name.text}.")
+        if found is None:
+            raise self._missing(statement.name)
+        release(self._known, "table", found)
+        return plans.DropTable(place=place, name=found)
+
+    def _missing(self, name: statements.Name) -> BindError:
+        names = list(self._tables.values())
+        near = nearest(name.text, names)
+        there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
+        hint = f"Did you mean {near}?" if near else there
+        return self._binding.error("there is no table of that name", name.span, hint=hint)
+
+    @bind.register
+    def _show(self, statement: statements.ShowTables) -> plans.Plan:
+        return plans.ShowTables(place=self._binding.beginning(statement), like=statement.like)
+
 
 _PREVIEW_ROWS = 100
 
 
 def bind(
-    statements: Sequence[tree.Statement], source: Source, catalog: Catalog, inputs: Inputs, tables: Sequence[str] = ()
+    statements: Sequence[statements.Statement],
+    source: Source,
+    catalog: Catalog,
+    inputs: Inputs,
+    tables: Sequence[str] = (),
 ) -> list[plans.Plan]:
     """The plans of a cell, in order.
 
@@ -59,17 +192,17 @@ class _Binder:
         self._tables = TableBinder(binding, tables, self._reader, self._known)
         self._default = catalog.default.casefold() if catalog.default else None
 
-    def bind_all(self, statements: Sequence[tree.Statement]) -> list[plans.Plan]:
+    def bind_all(self, statements: Sequence[statements.Statement]) -> list[plans.Plan]:
         return [*map(self._bind, statements)]
 
     @singledispatchmethod
-    def _bind(self, statement: tree.Statement) -> plans.Plan:
+    def _bind(self, statement: statements.Statement) -> plans.Plan:
         return self._tables.bind(statement)
 
     # Connections
 
     @_bind.register
-    def _create(self, statement: tree.CreateConnection) -> plans.Plan:
+    def _create(self, statement: statements.CreateConnection) -> plans.Plan:
         name = statement.name
         place = self._binding.beginning(statement)
         if statement.or_replace and statement.if_not_exists:
@@ -95,7 +228,7 @@ class _Binder:
         )
 
     @_bind.register
-    def _alter(self, statement: tree.AlterConnection) -> plans.Plan:
+    def _alter(self, statement: statements.AlterConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         old = self._known.get(statement.name.folded)
         settings = self._binding.options(statement.settings, used=bool(old))
@@ -120,7 +253,7 @@ class _Binder:
         changed = (*kept, *removed)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate)
 
-    def _rename(self, old: Known, new: tree.Name, place: plans.Where) -> plans.Plan:
+    def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
         taken = self._known.get(new.folded)
         if taken and taken is not old:
             raise ConnectionExistsError(
@@ -135,13 +268,13 @@ class _Binder:
         return plans.Rename(place=place, name=old.name, new_name=new.text)
 
     def _check(
-        self, options: plans.BoundOptions, settings: tuple[tree.OptionSetting, ...], otherwise: tree.Name
+        self, options: plans.BoundOptions, settings: tuple[statements.OptionSetting, ...], otherwise: statements.Name
     ) -> None:
         where = {option.name: one.span for one in settings if (option := find_option(one.name.text))}
         self._binding.check(options, where, otherwise.span)
 
     @_bind.register
-    def _drop(self, statement: tree.DropConnection) -> plans.Plan:
+    def _drop(self, statement: statements.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
             return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
@@ -155,12 +288,12 @@ class _Binder:
         return plans.Drop(place=place, name=old.name, cascade=statement.cascade)
 
     @_bind.register
-    def _use(self, statement: tree.UseConnection) -> plans.Plan:
+    def _use(self, statement: statements.UseConnection) -> plans.Plan:
         found = self._existing(statement.name)
         self._default = found.name.casefold()
         return plans.Use(place=self._binding.beginning(statement), name=found.name)
 
-    def _existing(self, name: tree.Name) -> Known:
+    def _existing(self, name: statements.Name) -> Known:
         if found := self._known.get(name.folded):
             return found
         raise not_found(name.text, [one.name for one in self._known.values()]).at(self._binding.place(name.span))
@@ -168,21 +301,21 @@ class _Binder:
     # Introspection
 
     @_bind.register
-    def _show_connections(self, statement: tree.ShowConnections) -> plans.Plan:
+    def _show_connections(self, statement: statements.ShowConnections) -> plans.Plan:
         return plans.ShowConnections(place=self._binding.beginning(statement), like=statement.like)
 
     @_bind.register
-    def _describe(self, statement: tree.DescribeConnection) -> plans.Plan:
+    def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
         found = self._existing(statement.name)
         return plans.Describe(place=self._binding.beginning(statement), name=found.name)
 
     @_bind.register
-    def _show_create(self, statement: tree.ShowCreate) -> plans.Plan:
+    def _show_create(self, statement: statements.ShowCreate) -> plans.Plan:
         found = self._existing(statement.name)
         return plans.ShowCreate(place=self._binding.beginning(statement), name=found.name)
 
     @_bind.register
-    def _test(self, statement: tree.TestConnection) -> plans.Plan:
+    def _test(self, statement: statements.TestConnection) -> plans.Plan:
         found = self._existing(statement.name)
         return plans.Test(
             place=self._binding.beginning(statement),
@@ -192,18 +325,18 @@ class _Binder:
         )
 
     @_bind.register
-    def _help(self, statement: tree.Help) -> plans.Plan:
+    def _help(self, statement: statements.Help) -> plans.Plan:
         return plans.Help(place=self._binding.beginning(statement), topic=statement.topic)
 
     # Buckets
 
     @_bind.register
-    def _show_buckets(self, statement: tree.ShowBuckets) -> plans.Plan:
+    def _show_buckets(self, statement: statements.ShowBuckets) -> plans.Plan:
         name = self._reader(statement.using, statement)
         return plans.ShowBuckets(place=self._binding.beginning(statement), name=name, like=statement.like)
 
     @_bind.register
-    def _list(self, statement: tree.ListObjects) -> plans.Plan:
+    def _list(self, statement: statements.ListObjects) -> plans.Plan:
         matching, matching_place = self._binding.matching(statement.matching)
         return plans.ListObjects(
             place=self._binding.beginning(statement),
@@ -217,7 +350,7 @@ class _Binder:
         )
 
     @_bind.register
-    def _list_inventory(self, statement: tree.ListInventory) -> plans.Plan:
+    def _list_inventory(self, statement: statements.ListInventory) -> plans.Plan:
         matching, matching_place = self._binding.matching(statement.matching)
         return plans.ListInventory(
             place=self._binding.beginning(statement),
@@ -229,7 +362,7 @@ class _Binder:
         )
 
     @_bind.register
-    def _explore(self, statement: tree.Explore) -> plans.Plan:
+    def _explore(self, statement: statements.Explore) -> plans.Plan:
         return plans.Explore(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
@@ -237,7 +370,7 @@ class _Binder:
         )
 
     @_bind.register
-    def _preview(self, statement: tree.Preview) -> plans.Plan:
+    def _preview(self, statement: statements.Preview) -> plans.Plan:
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
@@ -246,7 +379,7 @@ class _Binder:
         )
 
     @_bind.register
-    def _analyze(self, statement: tree.Analyze) -> plans.Plan:
+    def _analyze(self, statement: statements.Analyze) -> plans.Plan:
         return plans.Analyze(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
@@ -256,17 +389,17 @@ class _Binder:
         )
 
     @_bind.register
-    def _explore_all(self, statement: tree.ExploreAll) -> plans.Plan:
+    def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:
         if not self._known:
             raise self._no_connection(statement)
         return plans.ExploreAll(place=self._binding.beginning(statement))
 
-    def _no_connection(self, statement: tree.Statement) -> ConnectionNotFoundError:
+    def _no_connection(self, statement: statements.Statement) -> ConnectionNotFoundError:
         hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
         place = self._binding.beginning(statement)()
         return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
-    def _reader(self, using: tree.Name | None, statement: tree.Statement) -> str:
+    def _reader(self, using: statements.Name | None, statement: statements.Statement) -> str:
         """The connection that a statement reads through."""
         if using:
             return self._existing(using).name
@@ -288,7 +421,7 @@ class _Binder:
     # Session
 
     @_bind.register
-    def _explain(self, statement: tree.Explain) -> plans.Plan:
+    def _explain(self, statement: statements.Explain) -> plans.Plan:
         place = self._binding.beginning(statement)
         before = self._known, self._tables, self._default
         # What it would change is not changed for the statements that follow.
@@ -301,38 +434,38 @@ class _Binder:
             self._known, self._tables, self._default = before
 
     @_bind.register
-    def _save(self, statement: tree.SaveConnections) -> plans.Plan:
+    def _save(self, statement: statements.SaveConnections) -> plans.Plan:
         path = path_of(self._binding, statement.path)
         return plans.SaveConnections(place=self._binding.beginning(statement), path=path, replace=statement.or_replace)
 
     @_bind.register
-    def _set(self, statement: tree.SetSetting) -> plans.Plan:
+    def _set(self, statement: statements.SetSetting) -> plans.Plan:
         name, value = self._binding.setting(statement.name, statement.value)
         if name == "DEFAULT_CONNECTION":
             self._default = value.casefold()
         return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
 
     @_bind.register
-    def _show_settings(self, statement: tree.ShowSettings) -> plans.Plan:
+    def _show_settings(self, statement: statements.ShowSettings) -> plans.Plan:
         return plans.ShowSettings(place=self._binding.beginning(statement))
 
     # Sandbox
 
     @_bind.register
-    def _start(self, statement: tree.StartSandbox) -> plans.Plan:
+    def _start(self, statement: statements.StartSandbox) -> plans.Plan:
         self._own(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
         self._known.setdefault(SANDBOX, TO_BE_STARTED)
         return plans.StartSandbox(place=self._binding.beginning(statement))
 
     @_bind.register
-    def _stop(self, statement: tree.StopSandbox) -> plans.Plan:
+    def _stop(self, statement: statements.StopSandbox) -> plans.Plan:
         self._own(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
         found = self._known.pop(SANDBOX, None)
         if found and found.usages:
             raise in_use(found).at(self._binding.beginning(statement)())
         return plans.StopSandbox(place=self._binding.beginning(statement))
 
-    def _own(self, statement: tree.Statement, message: str) -> None:
+    def _own(self, statement: statements.Statement, message: str) -> None:
         """Refuse to touch a connection that somebody else made."""
         found = self._known.get(SANDBOX)
         if found and not is_sandbox(found):

@@ -12,7 +12,7 @@ from s3conn_magic.errors import (
     JobExistsError,
     JobNotFoundError,
 )
-from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.jobs.options import JOB_OPTIONS
+from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option
 from s3conn_magic.language.reference import STATEMENTS, Column, Reference
 from s3conn_magic.language.settings import SETTINGS, setting_text

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 import pyparsing as pp
 
-from s3conn_magic.language import statements as tree
+from s3conn_magic.language import statements
 from s3conn_magic.language.engine import compiled
-from s3conn_magic.language.expectations import offering
 from s3conn_magic.language.jobs import grammar as jobs
-from s3conn_magic.language.jobs.statements import DropJob, ShowJobErrors, ShowJobs
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
@@ -38,6 +36,8 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
+from s3conn_magic.language.statements import DropJob, ShowJobErrors, ShowJobs
+from s3conn_magic.language.suggestions import offering
 from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span, unquoted
 from s3conn_magic.secrets import Secret
 
@@ -92,37 +92,41 @@ RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 
 def _name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
     """An identifier that is none of the words."""
-    return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){_IDENTIFIER}", name, tree.Name, str)
+    return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){_IDENTIFIER}", name, statements.Name, str)
 
 
 # Names and values
 
 _IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'"
 _NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])"
-name = (leaf(r'"(?:[^"]|"")++"', "a name", tree.Name, unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
+name = (leaf(r'"(?:[^"]|"")++"', "a name", statements.Name, unquoted) | _name_but(RESERVED, "a name")).set_name(
+    "a name"
+)
 text = Terminal(_STRING, "text in single quotes", lambda raw, _: unquoted(raw))
 connection_name = offering("connection", name)
 number = Terminal(_NUMBER, "a whole number", lambda raw, _: int(raw))
 
-string = leaf(_STRING, "text in single quotes", tree.StringLiteral, lambda raw: Secret(unquoted(raw)))
+string = leaf(_STRING, "text in single quotes", statements.StringLiteral, lambda raw: Secret(unquoted(raw)))
 variable = offering(
-    "variable", leaf(rf"\${_IDENTIFIER}", "a Python variable", tree.VariableSource, lambda raw: raw[1:])
+    "variable", leaf(rf"\${_IDENTIFIER}", "a Python variable", statements.VariableSource, lambda raw: raw[1:])
 )
-boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", tree.BooleanLiteral, lambda raw: raw.upper() == "TRUE")
-integer = leaf(_NUMBER, "a whole number", tree.IntegerLiteral, int)
-env = branch(tree.EnvSource, words("ENV") - offering("environment variable", text))
-keyring = branch(tree.KeyringSource, words("KEYRING") - text - text)
-prompt = Node(words("PROMPT") + pp.Opt(text), lambda found, span: tree.PromptSource("".join(found), span))
+boolean = leaf(
+    rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", statements.BooleanLiteral, lambda raw: raw.upper() == "TRUE"
+)
+integer = leaf(_NUMBER, "a whole number", statements.IntegerLiteral, int)
+env = branch(statements.EnvSource, words("ENV") - offering("environment variable", text))
+keyring = branch(statements.KeyringSource, words("KEYRING") - text - text)
+prompt = Node(words("PROMPT") + pp.Opt(text), lambda found, span: statements.PromptSource("".join(found), span))
 scalar = offering("value", (string | variable | boolean | integer | env | keyring | prompt).set_name("a value"))
 _more_items = AtMost(_MOST_VALUES - 1, mark(",") + scalar, f"a list has at most {_MOST_VALUES} values")
 _items = scalar - _more_items - pp.Opt(mark(","))
-values = Node(mark("(") - _items - mark(")"), lambda found, span: tree.ListLiteral(tuple(found), span))
+values = Node(mark("(") - _items - mark(")"), lambda found, span: statements.ListLiteral(tuple(found), span))
 value = offering("value", (scalar | values).set_name("a value"))
 
 # Options and clauses
 
 option_name = offering("option", _name_but(_STRUCTURAL, "an option"))
-option = branch(tree.OptionSetting, option_name - mark("=") - value)
+option = branch(statements.OptionSetting, option_name - mark("=") - value)
 options = option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_MANY)
 
 named = field("name", connection_name).set_name("a name")
@@ -147,9 +151,9 @@ _BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
 _COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
 
 
-def _sql(found: str, at: int) -> tree.SqlText:
+def _sql(found: str, at: int) -> statements.SqlText:
     written = found.rstrip(WHITE)
-    return tree.SqlText(Secret(written), Span(at, at + len(written)))
+    return statements.SqlText(Secret(written), Span(at, at + len(written)))
 
 
 query = Terminal(_QUERY, "SELECT, WITH or FROM", _sql)
@@ -168,9 +172,9 @@ _list_clause = using | flag("recursive", "RECURSIVE") | flag("versions", "VERSIO
 
 _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
 _made = (
-    variant(tree.CreateConnection, words("S3 CONNECTION") - _if_not_exists - new_name - pp.Opt(_settings))
+    variant(statements.CreateConnection, words("S3 CONNECTION") - _if_not_exists - new_name - pp.Opt(_settings))
     | variant(
-        tree.CreateTable,
+        statements.CreateTable,
         words("TABLE")
         - _if_not_exists
         - new_name
@@ -182,66 +186,68 @@ _made = (
 ).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
-    tree.AlterConnection,
+    statements.AlterConnection,
     words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
 _dropped = (
     variant(
-        tree.DropConnection,
+        statements.DropConnection,
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
-    | variant(tree.DropTable, words("TABLE") - if_exists - new_name)
+    | variant(statements.DropTable, words("TABLE") - if_exists - new_name)
     | variant(DropJob, words("JOB") - if_exists - new_name)
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
 _shown = (
-    variant(tree.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
-    | variant(tree.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
-    | variant(tree.ShowSettings, words("SETTINGS"))
-    | variant(tree.ShowTables, words("TABLES") - pp.Opt(like))
-    | variant(tree.ShowCreate, words("CREATE S3 CONNECTION") - named)
+    variant(statements.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
+    | variant(statements.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
+    | variant(statements.ShowSettings, words("SETTINGS"))
+    | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
+    | variant(statements.ShowCreate, words("CREATE S3 CONNECTION") - named)
     | variant(ShowJobs, words("JOBS") - pp.Opt(like))
     | variant(ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
 ).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
-describe = builds(tree.DescribeConnection, words("DESCRIBE CONNECTION") - named)
+describe = builds(statements.DescribeConnection, words("DESCRIBE CONNECTION") - named)
 test = builds(
-    tree.TestConnection,
+    statements.TestConnection,
     words("TEST CONNECTION")
     - named
     - pp.ZeroOrMore(
         field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | flag("with_write", "WITH WRITE")
     ),
 )
-use = builds(tree.UseConnection, words("USE CONNECTION") - named)
+use = builds(statements.UseConnection, words("USE CONNECTION") - named)
 _listed = variant(
-    tree.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
-) | variant(tree.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
+    statements.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
+) | variant(statements.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
 list_objects = variants(words("LIST") - _listed)
-_explored = variant(tree.ExploreAll, words("ALL CONNECTIONS")) | variant(tree.Explore, pp.Opt(location) - pp.Opt(using))
+_explored = variant(statements.ExploreAll, words("ALL CONNECTIONS")) | variant(
+    statements.Explore, pp.Opt(location) - pp.Opt(using)
+)
 explore = variants(words("EXPLORE") - _explored)
-analyze = builds(tree.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
+analyze = builds(statements.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 preview = builds(
-    tree.Preview,
+    statements.Preview,
     words("PREVIEW") - location - pp.ZeroOrMore(using | field("limit", words("LIMIT") - number)),
 )
 _setting = offering("setting", _name_but(_STRUCTURAL - {"LIMIT"}, "a setting"))
-_all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", tree.WordLiteral, str.upper)
+_all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", statements.WordLiteral, str.upper)
 _setting_value = field("value", offering("value", (_all | value).set_name("a value"))).set_name("a value")
-select = builds(tree.Query, field("query", query))
-set_ = builds(tree.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
+select = builds(statements.Query, field("query", query))
+set_ = builds(statements.SetSetting, words("SET") - field("name", _setting) - mark("=") - _setting_value)
 save = builds(
-    tree.SaveConnections,
+    statements.SaveConnections,
     words("SAVE")
     - pp.Opt(flag("or_replace", "OR REPLACE"))
     - words("CONNECTIONS TO")
     - field("path", (string | variable).set_name("the path of a file in single quotes")),
 )
-start = builds(tree.StartSandbox, words("START SANDBOX"))
-stop = builds(tree.StopSandbox, words("STOP SANDBOX"))
+start = builds(statements.StartSandbox, words("START SANDBOX"))
+stop = builds(statements.StopSandbox, words("STOP SANDBOX"))
 _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
 topic = Node(pp.OneOrMore(_topic), lambda found, _: " ".join(found))
-help_ = builds(tree.Help, words("HELP") - pp.Opt(field("topic", topic)))
+help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
 _plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, preview, set_]
 _plain += [select, save, start, stop, help_, jobs.run(name)]
@@ -249,8 +255,8 @@ _explained = pp.MatchFirst(_plain).set_name("a statement")
 explain = variants(
     words("EXPLAIN")
     - (
-        variant(tree.ExplainAnalyze, words("ANALYZE") + field("query", query))
-        | variant(tree.Explain, field("statement", _explained).set_name("a statement"))
+        variant(statements.ExplainAnalyze, words("ANALYZE") + field("query", query))
+        | variant(statements.Explain, field("statement", _explained).set_name("a statement"))
     ).set_name("a statement")
 )
 statement = pp.MatchFirst([*_plain, explain]).set_name("a statement")
@@ -259,5 +265,5 @@ _more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at mos
 cell = pp.Opt(_separator) - pp.Opt(statement - _more - pp.Opt(_separator)) - pp.StringEnd()
 cell.parse_with_tabs()
 
-parse_cell: Callable[[str], list[tree.Statement]] = compiled(cell)
+parse_cell: Callable[[str], list[statements.Statement]] = compiled(cell)
 """The statements of a text whose comments are blanked; raises `engine.ParseError`."""

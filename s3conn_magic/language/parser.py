@@ -1,16 +1,369 @@
-"""Text of a cell → statements, or one clear error that repeats nothing of the text but words of the language."""
+"""Where a parser stopped → what was expected there, what was found, and what to do about it.
+
+Messages repeat nothing of the text but words of the language, names where names stand, and words too short to be
+of use: everything is shown through `Source.shown`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from itertools import count, islice
+from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.diagnosis import diagnose
 from s3conn_magic.language.engine import ParseError
 from s3conn_magic.language.grammar import parse_cell
+from s3conn_magic.language.job_options import JOB_OPTION_NAMES
+from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
+from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
+from s3conn_magic.language.suggestions import foreign
+from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
-    from s3conn_magic.language.source import Source
+    from s3conn_magic.errors import StatementSyntaxError
     from s3conn_magic.language.statements import Statement
+
+_STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
+# What other languages call a statement of ours.
+_SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
+_SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
+_VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
+_OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTION_NAMES)
+_SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', without a comma"}
+_END = "the end of the statement"
+_TEXT = "text in single quotes"
+_PLACE = "an s3:// location"
+_WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
+_CONNECTION = {"CONNECTION", "CONNECTION, TABLE or JOB"}
+_BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC or JOB", "CONNECTIONS", *_CONNECTION}
+_VALUES = {"a value", _TEXT, _PLACE}
+# As many tokens of a statement's beginning, and of its end before the error, are looked at.
+_HEAD = 8
+
+
+class _Stop(NamedTuple):
+    """Where the parser stopped: what it expected, what stands there, and the words of the statement before it."""
+
+    source: Source
+    expected: str
+    found: Token | None
+    head: tuple[Token, ...]
+
+    @property
+    def before(self) -> Token | None:
+        return self.head[-1] if self.head else None
+
+    @property
+    def word(self) -> str:
+        """What stands there, in upper case, if it is a word."""
+        return self.found.text.upper() if self.found and self.found.kind == "word" else ""
+
+
+def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
+    """The error to raise for a parser's failure at an offset."""
+    found = source.token_at(at)
+    expected = message.removeprefix("Expected ")
+    if not message.startswith("Expected "):
+        return source.syntax_error(message, found.span if found else _end(source))
+    if found and found.kind == "word" and found.span.start < at:
+        begun = Token("word", Span(found.span.start, at), found.text[: at - found.span.start])
+        return _within(source, expected, found, begun)
+    return _error(_Stop(source, expected, found, _head(source, found.span.start if found else len(source.text))))
+
+
+def _within(source: Source, expected: str, found: Token, begun: Token) -> StatementSyntaxError:
+    """The error for a word that holds a character which cannot stand in it."""
+    before = source.token_before(found.span.start)
+    if before and before.text.upper() in BEFORE_NAME:
+        return _bad_name(source, found)
+    at = begun.span.end
+    rest = Token("mark", Span(at, at + 1), found.text[len(begun.text)])
+    return _error(_Stop(source, expected, rest, (*_head(source, found.span.start), begun)))
+
+
+def _error(stop: _Stop) -> StatementSyntaxError:
+    stop = stop._replace(expected=_expected(stop))
+    message = f"expected {stop.expected}"
+    if stop.before:
+        message += f" after {_shown(stop, stop.before)}"
+    message += f", but found {_shown(stop, stop.found)}" if stop.found else ", but the text ends here"
+    hint = next(filter(None, (advice(stop) for advice in _ADVICE)), "")
+    return stop.source.syntax_error(message, stop.found.span if stop.found else _end(stop.source), hint=hint)
+
+
+def _bad_name(source: Source, found: Token) -> StatementSyntaxError:
+    shown = source.shown(found)
+    example = f': "{shown}"' if "…" not in shown else ""
+    return source.syntax_error(
+        "a name has letters, digits and underscores",
+        found.span,
+        hint=f"Write any other name in double quotes{example}.",
+    )
+
+
+def _end(source: Source) -> Span:
+    """Where the text ends, not counting comments."""
+    last = source.token_before(len(source.text))
+    return Span(last.span.end, last.span.end) if last else Span(0, 0)
+
+
+def _head(source: Source, until: int) -> tuple[Token, ...]:
+    """The tokens of the statement that an offset stands in, before it; of many the first ones and the last ones."""
+    indices = source.tokens.statement(source.tokens.ending_after(until))
+    first = (*islice(source.tokens.among(indices), _HEAD + 1),)
+    if len(first) <= _HEAD:
+        return first
+    last = (*islice(source.tokens.among(indices[::-1]), _HEAD),)
+    return (*first, *(token for token in reversed(last) if token.span.start > first[-1].span.start))
+
+
+def _shown(stop: _Stop, token: Token) -> str:
+    if token.kind == "mark":
+        return f"`{token.text}`"
+    return "the value" if token is stop.before and token.kind == "string" else stop.source.shown(token)
+
+
+def _expected(stop: _Stop) -> str:
+    """What was expected, in words: the parser says `end of text` wherever a statement could end or begin."""
+    if stop.expected != "end of text":
+        return stop.expected
+    if not stop.before:
+        return "a statement"
+    if _is_location(stop.found):
+        return "a location"
+    return "`;`" if _begins_another(stop) else _END
+
+
+def _begins_another(stop: _Stop) -> bool:
+    """Whether a statement seems to begin here; SET more likely belongs to a CREATE that does not have it."""
+    in_create = bool(stop.head) and stop.head[0].text.upper() == "CREATE"
+    return stop.word in _STARTS and not (stop.word == "SET" and in_create)
+
+
+def _is_location(token: Token | None) -> bool:
+    return token is not None and token.kind in {"word", "quoted"} and token.text.lstrip('"').startswith("s3://")
+
+
+def _reference(stop: _Stop) -> Reference | None:
+    """The statement that is being written, where its first words settle it."""
+    words = [token.text.upper() for token in (*stop.head, *([stop.found] if stop.found else []))]
+    words = ["CREATE", *words[3:]] if words[:3] == ["CREATE", "OR", "REPLACE"] else words
+    possible = [one for one in STATEMENTS if words[:1] == one.name.split()[:1]]
+    for length in (2, 1):
+        exact = [one for one in possible if words[:length] == one.name.split()[:length]]
+        if len(exact) == 1:
+            return exact[0]
+    first = next(iter(possible), None) if words[0] in {"CREATE", "DROP"} else None
+    return next((one for one in possible if [one.name] == words[:1]), first)
+
+
+def _option(stop: _Stop) -> Option | None:
+    """The option whose value is being written."""
+    if not stop.before:
+        return None
+    tokens = stop.source.tokens
+    indices = tokens.statement(tokens.ending_after(stop.before.span.end))
+    words = (token.text for token in tokens.among(indices[::-1]) if token.kind == "word")
+    return next((option for word in words if (option := find_option(word))), None)
+
+
+# What to do about it: the first that has something to say
+
+
+def _foreign(stop: _Stop) -> str:
+    """What is so of a statement of other SQL, which is no misspelt one of ours."""
+    if not stop.word or len(stop.head) > 1:
+        return ""
+    after = stop.source.token_at(stop.found.span.end) if stop.found and not stop.head else None
+    words = [token.text.upper() for token in (*stop.head, stop.found, after) if token]
+    return foreign(words)
+
+
+def _comment(stop: _Stop) -> str:
+    looks_so = stop.found and stop.found.kind == "word" and stop.found.text.startswith(("#", "//"))
+    return "A comment begins with --." if looks_so else ""
+
+
+def _order(stop: _Stop) -> str:
+    """The right order for `CREATE CONNECTION S3 x` and its like."""
+    if not stop.found or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
+        return ""
+    tokens = stop.source.tokens
+    rest = tokens.among(count(tokens.ending_after(stop.found.span.start) + 1))
+    names = (token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3")
+    first = next(names, None)
+    return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
+
+
+def _left_out(stop: _Stop) -> str:
+    """A misspelt word that may be left out, which the one after it gives away."""
+    if stop.word in {"EXISTS", "NOT"} and stop.before:
+        return _meant(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
+    if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
+        return _meant(stop.word, "SELECT")
+    after = stop.source.token_at(stop.found.span.end) if stop.found else None
+    optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
+    return _meant(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
+
+
+def _meant(written: str, word: str) -> str:
+    return f"Did you mean {word}?" if written.upper() != word and nearest(written, [word]) else ""
+
+
+def _no_connection(stop: _Stop) -> str:
+    """The missing word of `CREATE S3 x`, `USE x` and their like."""
+    near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB"])
+    if stop.expected not in _CONNECTION or not stop.found or stop.word in KEYWORDS or near:
+        return ""
+    after = stop.source.token_at(stop.found.span.end)
+    # In DROP WAREHOUSE x the first word is another kind of thing, the second its name.
+    name = after if after and after.kind == "word" and after.text.upper() not in KEYWORDS else stop.found
+    shown = stop.source.shown(name)
+    return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
+
+
+def _upper(stop: _Stop) -> str:
+    return " ".join(token.text.upper() for token in stop.head)
+
+
+def _location(stop: _Stop) -> str:
+    return "A location is written in single quotes: 's3://bucket/prefix'." if _is_location(stop.found) else ""
+
+
+def _quotes(stop: _Stop) -> str:
+    if not stop.found or stop.found.kind != "quoted" or stop.expected not in {*_VALUES, _END}:
+        return ""
+    return "Text is written in single quotes; double quotes are for names."
+
+
+def _brackets(stop: _Stop) -> str:
+    opening = stop.found.text[0] if stop.found else ""
+    if opening == "[" and stop.expected in _VALUES:
+        return "A list is written in round brackets: ('…', '…')."
+    return "A Python variable is written $name." if opening == "{" and stop.before else ""
+
+
+def _variable(stop: _Stop) -> str:
+    after_it = len(stop.head) > 1 and stop.head[-2].text == "$"
+    alone = stop.found is not None and stop.found.text == "$"
+    return "A Python variable is a plain $name, without a blank, a dot or an index." if after_it or alone else ""
+
+
+def _first_word(stop: _Stop) -> str:
+    if stop.expected != "a statement":
+        return ""
+    near = _SYNONYMS.get(stop.word) or nearest(stop.word, _STARTS)
+    return f"Did you mean {near}?" if near and near != stop.word else f"A statement begins with {listed(_STARTS)}."
+
+
+def _semicolon(stop: _Stop) -> str:
+    return f"End the statement before with `;` to begin another with {stop.word}." if stop.expected == "`;`" else ""
+
+
+def _assignment(stop: _Stop) -> str:
+    if stop.expected != "`=`" or not stop.before:
+        return ""
+    if option := find_option(stop.before.text):
+        return f"Write {option.name} = {option.example}."
+    is_job = "JOB" in [token.text.upper() for token in stop.head[1:3]]
+    near = nearest(stop.before.text, _OF_JOBS if is_job else OPTION_NAMES)
+    return f"Did you mean {near}?" if near else "An option is NAME = value; a name with blanks stands in double quotes."
+
+
+def _value(stop: _Stop) -> str:
+    if stop.expected != "a value":
+        return ""
+    option = _option(stop)
+    near = nearest(stop.word, _VALUE_WORDS) if stop.word not in OPTION_NAMES else None
+    if near:
+        return f"Did you mean {near}?"
+    if option and option.takes == "TRUE or FALSE":
+        return f"{option.name} takes {option.takes}."
+    if stop.word and stop.word not in OPTION_NAMES:
+        return "Text is written in single quotes: 'text'."
+    return f"{option.name} takes {option.takes}, such as {option.example}." if option else ""
+
+
+def _text(stop: _Stop) -> str:
+    if stop.expected not in {_TEXT, _PLACE}:
+        return ""
+    source = next((token.text.upper() for token in stop.head[-2:] if token.text.upper() in _SOURCES), "")
+    if source:
+        return f"Write {_SOURCES[source]}."
+    clause = stop.expected == _PLACE and stop.word in KEYWORDS
+    return "Text is written in single quotes: 'text'." if stop.found and not clause else ""
+
+
+def _number(stop: _Stop) -> str:
+    if stop.expected.endswith("ALL") and nearest(stop.word, ["ALL"]):
+        return "Did you mean ALL?"
+    separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.found and stop.found.text == ","
+    if not stop.expected.startswith("a whole number") and not separated:
+        return ""
+    if stop.before and stop.before.text.upper() == "DEPTH":
+        return "DEPTH takes a number of at most 18 digits, without a sign or separators."
+    reference = _reference(stop)
+    unlimited = ", or ALL for no limit" if reference and "LIMIT ALL" in reference.syntax else ""
+    return f"LIMIT takes a number of at most 18 digits, without a sign or separators{unlimited}."
+
+
+def _list(stop: _Stop) -> str:
+    inside = stop.expected == "`)`" and stop.found is not None and stop.found.kind in {"string", "quoted"}
+    return "A comma stands between the values of a list." if inside else ""
+
+
+def _name(stop: _Stop) -> str:
+    if stop.expected != "a name" or not stop.found:
+        return ""
+    if stop.found.kind == "string":
+        return "A name is written without quotes, or in double quotes."
+    if stop.word in OPTION_NAMES:
+        return f'{stop.word} is an option; the name stands before the options, and as a name it is "{stop.found.text}".'
+    if stop.word in KEYWORDS:
+        return f'{stop.word} is a word of the language; as a name it is written "{stop.found.text}".'
+    return "A name has letters, digits and underscores; any other is written in double quotes."
+
+
+def _misspelt(stop: _Stop) -> str:
+    words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
+    reference = _reference(stop)
+    if stop.expected == _END and reference:
+        head = [token.text.upper() for token in stop.head]
+        begun = [one.syntax for one in STATEMENTS if one.name.split()[: len(head)] == head]
+        words = _WORD.findall(" ".join([reference.syntax, *begun]))
+        words += list(OPTION_NAMES) * ("option" in reference.syntax)
+    near = nearest(stop.word, words) if stop.word else None
+    return f"Did you mean {near}?" if near and near != stop.word else ""
+
+
+def _syntax(stop: _Stop) -> str:
+    reference = _reference(stop)
+    if reference:
+        return f"The statement is: {reference.syntax}"
+    return "HELP lists the statements." if stop.head else ""
+
+
+_ADVICE = (
+    _comment,
+    _foreign,
+    _order,
+    _left_out,
+    _no_connection,
+    _location,
+    _quotes,
+    _brackets,
+    _number,
+    _variable,
+    _first_word,
+    _semicolon,
+    _assignment,
+    _value,
+    _text,
+    _list,
+    _name,
+    _misspelt,
+    _syntax,
+)
 
 
 def parse(source: Source) -> list[Statement]:

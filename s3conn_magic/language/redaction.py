@@ -11,13 +11,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.catalog import SHOWN_NAME
-from s3conn_magic.language.jobs.options import find_job_option
-from s3conn_magic.language.jobs.statements import CreateCopyJob, CreateInsertJob
+from s3conn_magic.language.job_options import find_job_option
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
-from s3conn_magic.language.statements import CreateTable, ExplainAnalyze, Query
+from s3conn_magic.language.statements import CreateCopyJob, CreateInsertJob, CreateTable, ExplainAnalyze, Query
 from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import MASK

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from s3conn_magic.errors import Place, StatementSyntaxError
 from s3conn_magic.language.options import OPTION_NAMES, find_option
 from s3conn_magic.language.reference import KEYWORDS, VOCABULARY
-from s3conn_magic.language.spelling import nearest
 from s3conn_magic.language.tokens import LOOKALIKES, Lexed, Span, Token, Tokens
+from s3conn_magic.language.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from traitlets import TraitError, TraitType
 from traitlets.config import Configurable
 
 from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
-from s3conn_magic.language.spelling import listed, nearest
+from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, ObjectNotFoundError, S3ConnError
-from s3conn_magic.language.binding import quoted
+from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:

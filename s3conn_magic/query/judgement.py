@@ -8,7 +8,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3conn_magic.language.spelling import nearest
+from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import visible
 from s3conn_magic.query.faults import pointed
 from s3conn_magic.query.parsing import nodes, words

@@ -9,8 +9,7 @@ import pytest
 from corpora import read
 from outcomes import failure_of
 
-from s3conn_magic.language.completion import Item, complete
-from s3conn_magic.language.cursor import _last_word
+from s3conn_magic.language.completion import Item, _last_word, complete
 from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS
 from s3conn_magic.language.parser import parse

@@ -11,7 +11,7 @@ import pytest
 from corpora import KEY, SECRET, Case, leaked, read
 from outcomes import failure_of, refusal, rendered
 
-from s3conn_magic.language import statements as tree
+from s3conn_magic.language import statements
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source, Span
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 MALFORMED, VALID = read("malformed"), read("valid")
 PLANTED = [case for case in MALFORMED if case.planted]
-_KINDS = (tree.StringLiteral, tree.Name, tree.VariableSource, tree.BooleanLiteral, tree.IntegerLiteral)
+_KINDS = (
+    statements.StringLiteral,
+    statements.Name,
+    statements.VariableSource,
+    statements.BooleanLiteral,
+    statements.IntegerLiteral,
+)
 
 
 @pytest.mark.parametrize("case", MALFORMED, ids=lambda case: case.id)
@@ -78,17 +84,17 @@ def test_spans_cover_what_was_written(case: Case):
         assert text == text.strip()
         if isinstance(node, _KINDS):
             assert _same(node, text)
-        elif isinstance(node, tree.Statement):
+        elif isinstance(node, statements.Statement):
             assert Source(text).tokens[0].kind == "word"
             assert parse(Source(text)) == [node]
 
 
 def _same(node: Any, text: str) -> bool:
-    if isinstance(node, tree.StringLiteral):
+    if isinstance(node, statements.StringLiteral):
         return text[1:-1].replace("''", "'") == node.value.reveal()
-    if isinstance(node, tree.Name):
+    if isinstance(node, statements.Name):
         return (text[1:-1].replace('""', '"') if text[0] == '"' else text) == node.text
-    if isinstance(node, tree.VariableSource):
+    if isinstance(node, statements.VariableSource):
         return text == f"${node.name}"
     return text.upper() == str(node.value).upper()
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from s3conn_magic.language.jobs.dates import DatePattern
+from s3conn_magic.language.job_values import DatePattern
 
 
 @pytest.mark.parametrize(

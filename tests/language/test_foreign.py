@@ -8,10 +8,10 @@ import pytest
 from offline import offline_session
 
 from s3conn_magic.errors import StatementSyntaxError
-from s3conn_magic.language.foreign import FOREIGN
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source
+from s3conn_magic.language.suggestions import FOREIGN
 
 STARTS = {one.name.split()[0] for one in STATEMENTS}
 WRITTEN = {

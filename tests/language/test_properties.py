@@ -17,15 +17,14 @@ from mutations import CELLS, mutated
 from outcomes import failure_of
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language import plans
-from s3conn_magic.language import statements as tree
-from s3conn_magic.language.binding import quoted
+from s3conn_magic.language import plans, statements
+from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.grammar import RESERVED
+from s3conn_magic.language.help import create_statement, name_text
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS
-from s3conn_magic.language.render import create_statement, name_text
 from s3conn_magic.language.source import Source, Span, Token
 from s3conn_magic.language.writing import cell_text, statement_text
 from s3conn_magic.locations import Location
@@ -175,25 +174,27 @@ NO_SPAN = Span(0, 0)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 WORDS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 NUMBERS = st.integers(0, 10**18 - 1)
-NAME = st.builds(tree.Name, NAMES, st.just(NO_SPAN))
+NAME = st.builds(statements.Name, NAMES, st.just(NO_SPAN))
 OPTION = st.builds(
-    tree.Name,
+    statements.Name,
     st.sampled_from(OPTION_NAMES) | st.sampled_from(OPTION_NAMES).map(str.lower) | WORDS.filter(_may_be_an_option),
     st.just(NO_SPAN),
 )
-LITERAL = st.builds(tree.StringLiteral, st.builds(Secret, TEXTS), st.just(NO_SPAN))
-VARIABLE = st.builds(tree.VariableSource, WORDS, st.just(NO_SPAN))
+LITERAL = st.builds(statements.StringLiteral, st.builds(Secret, TEXTS), st.just(NO_SPAN))
+VARIABLE = st.builds(statements.VariableSource, WORDS, st.just(NO_SPAN))
 SCALAR = st.one_of(
     LITERAL,
     VARIABLE,
-    st.builds(tree.BooleanLiteral, st.booleans(), st.just(NO_SPAN)),
-    st.builds(tree.IntegerLiteral, NUMBERS, st.just(NO_SPAN)),
-    st.builds(tree.EnvSource, TEXTS, st.just(NO_SPAN)),
-    st.builds(tree.PromptSource, TEXTS, st.just(NO_SPAN)),
-    st.builds(tree.KeyringSource, TEXTS, TEXTS, st.just(NO_SPAN)),
+    st.builds(statements.BooleanLiteral, st.booleans(), st.just(NO_SPAN)),
+    st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN)),
+    st.builds(statements.EnvSource, TEXTS, st.just(NO_SPAN)),
+    st.builds(statements.PromptSource, TEXTS, st.just(NO_SPAN)),
+    st.builds(statements.KeyringSource, TEXTS, TEXTS, st.just(NO_SPAN)),
 )
-VALUE = SCALAR | st.builds(tree.ListLiteral, st.lists(SCALAR, min_size=1, max_size=4).map(tuple), st.just(NO_SPAN))
-SETTINGS = st.lists(st.builds(tree.OptionSetting, OPTION, VALUE, st.just(NO_SPAN)), max_size=5).map(tuple)
+VALUE = SCALAR | st.builds(
+    statements.ListLiteral, st.lists(SCALAR, min_size=1, max_size=4).map(tuple), st.just(NO_SPAN)
+)
+SETTINGS = st.lists(st.builds(statements.OptionSetting, OPTION, VALUE, st.just(NO_SPAN)), max_size=5).map(tuple)
 PLACE = LITERAL | VARIABLE
 PIECES = st.sampled_from(
     [
@@ -216,52 +217,56 @@ PIECES = st.sampled_from(
     ]
 )
 SQL = st.builds(
-    lambda word, rest: tree.SqlText(Secret(" ".join([word, *rest]).strip()), NO_SPAN),
+    lambda word, rest: statements.SqlText(Secret(" ".join([word, *rest]).strip()), NO_SPAN),
     st.sampled_from(["SELECT", "with", "From", "(SELECT"]),
     st.lists(PIECES, max_size=8),
 )
 COLUMNS = st.sampled_from(["(a int)", '(a int, "b)" decimal(5, 2))', "(a varchar DEFAULT ')')"]).map(
-    lambda text: tree.SqlText(Secret(text), NO_SPAN)
+    lambda text: statements.SqlText(Secret(text), NO_SPAN)
 )
-FIELDS: dict[type[tree.Statement], dict[str, st.SearchStrategy[object]]] = {
-    tree.CreateConnection: {"name": NAME, "settings": SETTINGS, "or_replace": st.booleans()}
+FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] = {
+    statements.CreateConnection: {"name": NAME, "settings": SETTINGS, "or_replace": st.booleans()}
     | {"if_not_exists": st.booleans()},
-    tree.AlterConnection: {"name": NAME, "if_exists": st.booleans()},
-    tree.DropConnection: {"name": NAME, "if_exists": st.booleans(), "cascade": st.booleans()},
-    tree.ShowConnections: {"like": st.none() | TEXTS},
-    tree.DescribeConnection: {"name": NAME},
-    tree.ShowCreate: {"name": NAME},
-    tree.TestConnection: {"name": NAME, "location": st.none() | PLACE, "with_write": st.booleans()},
-    tree.UseConnection: {"name": NAME},
-    tree.Help: {"topic": st.lists(WORDS, max_size=3).map(" ".join)},
-    tree.ShowBuckets: {"using": st.none() | NAME, "like": st.none() | TEXTS},
-    tree.ListObjects: {"location": st.none() | PLACE, "using": st.none() | NAME, "recursive": st.booleans()}
+    statements.AlterConnection: {"name": NAME, "if_exists": st.booleans()},
+    statements.DropConnection: {"name": NAME, "if_exists": st.booleans(), "cascade": st.booleans()},
+    statements.ShowConnections: {"like": st.none() | TEXTS},
+    statements.DescribeConnection: {"name": NAME},
+    statements.ShowCreate: {"name": NAME},
+    statements.TestConnection: {"name": NAME, "location": st.none() | PLACE, "with_write": st.booleans()},
+    statements.UseConnection: {"name": NAME},
+    statements.Help: {"topic": st.lists(WORDS, max_size=3).map(" ".join)},
+    statements.ShowBuckets: {"using": st.none() | NAME, "like": st.none() | TEXTS},
+    statements.ListObjects: {"location": st.none() | PLACE, "using": st.none() | NAME, "recursive": st.booleans()}
     | {"versions": st.booleans(), "matching": st.none() | LITERAL, "limit": st.none() | st.just("ALL") | NUMBERS},
-    tree.ListInventory: {"location": PLACE, "using": st.none() | NAME, "matching": st.none() | LITERAL}
+    statements.ListInventory: {"location": PLACE, "using": st.none() | NAME, "matching": st.none() | LITERAL}
     | {"limit": st.none() | st.just("ALL") | NUMBERS},
-    tree.Explore: {"location": st.none() | PLACE, "using": st.none() | NAME},
-    tree.ExploreAll: {},
-    tree.Analyze: {"location": PLACE, "using": st.none() | NAME, "by": st.sampled_from(get_args(tree.AnalyzeBy))}
-    | {"depth": st.none() | st.builds(tree.IntegerLiteral, NUMBERS, st.just(NO_SPAN))},
-    tree.Preview: {"location": PLACE, "using": st.none() | NAME, "limit": st.none() | NUMBERS},
-    tree.SetSetting: {
+    statements.Explore: {"location": st.none() | PLACE, "using": st.none() | NAME},
+    statements.ExploreAll: {},
+    statements.Analyze: {
+        "location": PLACE,
+        "using": st.none() | NAME,
+        "by": st.sampled_from(get_args(statements.AnalyzeBy)),
+    }
+    | {"depth": st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))},
+    statements.Preview: {"location": PLACE, "using": st.none() | NAME, "limit": st.none() | NUMBERS},
+    statements.SetSetting: {
         "name": OPTION,
-        "value": VALUE | st.builds(tree.WordLiteral, st.just("ALL"), st.just(NO_SPAN)),
+        "value": VALUE | st.builds(statements.WordLiteral, st.just("ALL"), st.just(NO_SPAN)),
     },
-    tree.ShowSettings: {},
-    tree.Query: {"query": SQL},
-    tree.ExplainAnalyze: {"query": SQL},
-    tree.CreateTable: {"name": NAME, "or_replace": st.booleans(), "if_not_exists": st.booleans()}
+    statements.ShowSettings: {},
+    statements.Query: {"query": SQL},
+    statements.ExplainAnalyze: {"query": SQL},
+    statements.CreateTable: {"name": NAME, "or_replace": st.booleans(), "if_not_exists": st.booleans()}
     | {"columns": st.none() | COLUMNS, "location": st.none() | PLACE, "using": st.none() | NAME}
     | {"query": st.none() | SQL},
-    tree.DropTable: {"name": NAME, "if_exists": st.booleans()},
-    tree.ShowTables: {"like": st.none() | TEXTS},
-    tree.SaveConnections: {"path": PLACE, "or_replace": st.booleans()},
-    tree.StartSandbox: {},
-    tree.StopSandbox: {},
+    statements.DropTable: {"name": NAME, "if_exists": st.booleans()},
+    statements.ShowTables: {"like": st.none() | TEXTS},
+    statements.SaveConnections: {"path": PLACE, "or_replace": st.booleans()},
+    statements.StartSandbox: {},
+    statements.StopSandbox: {},
 }
-_TOLD_OF = [tree.ListObjects, tree.Analyze, tree.CreateConnection, tree.TestConnection]
-FIELDS[tree.Explain] = {
+_TOLD_OF = [statements.ListObjects, statements.Analyze, statements.CreateConnection, statements.TestConnection]
+FIELDS[statements.Explain] = {
     "statement": st.one_of([st.builds(kind, **FIELDS[kind], span=st.just(NO_SPAN)) for kind in _TOLD_OF])
 }
 CHANGES = st.one_of(
@@ -272,22 +277,24 @@ CHANGES = st.one_of(
 
 
 @st.composite
-def statements(draw: st.DrawFn) -> tree.Statement:
+def statements(draw: st.DrawFn) -> statements.Statement:
     """Any statement of the language, with any values."""
     kind = draw(st.sampled_from([*FIELDS]))
     fields = draw(st.fixed_dictionaries(FIELDS[kind]))
-    return kind(**fields, **(draw(CHANGES) if kind is tree.AlterConnection else {}), span=NO_SPAN)
+    return kind(**fields, **(draw(CHANGES) if kind is statements.AlterConnection else {}), span=NO_SPAN)
 
 
 def test_every_statement_is_among_those_that_are_written():
     """No kind of statement is left out of the next property."""
-    kinds = {one for one in vars(tree).values() if isinstance(one, type) and issubclass(one, tree.Statement)}
-    assert set(FIELDS) == kinds - {tree.Statement}
+    kinds = {
+        one for one in vars(statements).values() if isinstance(one, type) and issubclass(one, statements.Statement)
+    }
+    assert set(FIELDS) == kinds - {statements.Statement}
 
 
 @CALM
 @given(st.lists(statements(), max_size=4))
-def test_statements_are_read_back_as_they_were_written(cell: list[tree.Statement]):
+def test_statements_are_read_back_as_they_were_written(cell: list[statements.Statement]):
     """Any statements, written and parsed, are the same statements, and are written alike again."""
     again = parse(Source(cell_text(cell)))
     assert again == cell
@@ -301,9 +308,9 @@ def test_a_valid_cell_is_read_back_as_it_is_written(cell: str):
     assert parse(Source(cell_text(found))) == found
 
 
-def _holds_sql(statement: tree.Statement) -> bool:
+def _holds_sql(statement: statements.Statement) -> bool:
     """Whether a part of it is DuckDB's to read, which keeps its blanks."""
-    return any(isinstance(getattr(statement, name, None), tree.SqlText) for name in ("query", "columns"))
+    return any(isinstance(getattr(statement, name, None), statements.SqlText) for name in ("query", "columns"))
 
 
 GAPS = st.sampled_from(["\n", "\t", "  ", "-- a comment; with 'a quote\n", '/* a\ncomment " */', "/**/ "])
@@ -311,18 +318,18 @@ GAPS = st.sampled_from(["\n", "\t", "  ", "-- a comment; with 'a quote\n", '/* a
 
 @CALM
 @given(statements().filter(lambda one: not _holds_sql(one)), st.data())
-def test_comments_white_space_and_case_change_nothing(statement: tree.Statement, data: st.DataObject):
+def test_comments_white_space_and_case_change_nothing(statement: statements.Statement, data: st.DataObject):
     """Between any two words there may be comments and white space, and keywords may be in lower case."""
     tokens = Source(statement_text(statement)).tokens
     pieces = [_rewritten(tokens[at], data, statement) for at in range(len(tokens))]
     assert parse(Source(f"{data.draw(GAPS)}{''.join(pieces)}{data.draw(GAPS)};")) == [statement]
 
 
-def _rewritten(token: Token, data: st.DataObject, statement: tree.Statement) -> str:
+def _rewritten(token: Token, data: st.DataObject, statement: statements.Statement) -> str:
     if token.kind == "space":
         return data.draw(GAPS)
     # Where a topic of HELP stands, any word may stand, and is kept as it is written.
-    fixed = token.text in RESERVED - set(OPTION_NAMES) and not isinstance(statement, tree.Help)
+    fixed = token.text in RESERVED - set(OPTION_NAMES) and not isinstance(statement, statements.Help)
     return data.draw(st.sampled_from([token.text, token.text.lower(), token.text.title()])) if fixed else token.text
 
 

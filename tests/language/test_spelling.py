@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3conn_magic.language.options import OPTION_NAMES
-from s3conn_magic.language.spelling import edits, listed, nearest, related
+from s3conn_magic.language.words import edits, listed, nearest, related
 
 
 @pytest.mark.parametrize(

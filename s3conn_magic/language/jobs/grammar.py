@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
 
-from s3conn_magic.language.expectations import offering
-from s3conn_magic.language.jobs import statements as tree
+from s3conn_magic.language import statements
 from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
@@ -25,6 +24,7 @@ from s3conn_magic.language.rules import (
     words,
 )
 from s3conn_magic.language.statements import BooleanLiteral, IntegerLiteral, Name, StringLiteral, VariableSource
+from s3conn_magic.language.suggestions import offering
 from s3conn_magic.language.tokens import Span, unquoted
 from s3conn_magic.secrets import Secret
 
@@ -64,9 +64,9 @@ def _nested(depth: int) -> str:
 
 
 def _sql(pattern: str, name: str) -> Terminal:
-    def make(text: str, at: int) -> tree.Expression:
+    def make(text: str, at: int) -> statements.Expression:
         written = text.rstrip()
-        return tree.Expression(Secret(written), Span(at, at + len(written)))
+        return statements.Expression(Secret(written), Span(at, at + len(written)))
 
     return Terminal(pattern, name, make)
 
@@ -82,7 +82,7 @@ timestamp = Terminal(rf"(?ai:TIMESTAMP)\s*{_STRING}", "a time", _timestamp)
 variable = leaf(rf"\${_WORD}", "a Python variable", VariableSource, lambda raw: raw[1:])
 boolean = leaf(rf"(?ai:TRUE|FALSE){WORD_END}", "TRUE or FALSE", BooleanLiteral, lambda raw: raw.upper() == "TRUE")
 interval = leaf(
-    rf"-?[0-9]{{1,6}}\s+(?ai:{'|'.join(_UNITS)})(?ai:S?){WORD_END}", "a length of time", tree.Interval, _interval
+    rf"-?[0-9]{{1,6}}\s+(?ai:{'|'.join(_UNITS)})(?ai:S?){WORD_END}", "a length of time", statements.Interval, _interval
 )
 integer = leaf(rf"-?[0-9]{{1,18}}{_NUMBER_END}", "a whole number", IntegerLiteral, int)
 word = leaf(rf"{_QUOTED}|{_WORD}(?:\.{_WORD})*", "a word", Name, unquoted)
@@ -90,13 +90,13 @@ _scalar = string | timestamp | variable | boolean | interval | integer | word
 
 
 def _setting(name: pp.ParserElement, value: pp.ParserElement) -> pp.ParserElement:
-    return Node(name - mark("=") - value, lambda found, span: tree.JobSetting(found[0], found[1], span))
+    return Node(name - mark("=") - value, lambda found, span: statements.JobSetting(found[0], found[1], span))
 
 
 def _group(item: pp.ParserElement) -> pp.ParserElement:
     more = AtMost(_MOST_VALUES - 1, mark(",") + item | item, f"a list has at most {_MOST_VALUES} values")
     rule = mark("(") - item - more - pp.Opt(mark(",")) - mark(")")
-    return Node(rule, lambda found, span: tree.Group(tuple(found), span))
+    return Node(rule, lambda found, span: statements.Group(tuple(found), span))
 
 
 def _value(depth: int) -> pp.ParserElement:
@@ -116,7 +116,7 @@ _transformations = Node(
     - AtMost(_MOST_VALUES - 1, mark(",") + _setting(_transformed, _expression), "these are too many columns")
     - pp.Opt(mark(","))
     - mark(")"),
-    lambda found, span: tree.Group(tuple(found), span),
+    lambda found, span: statements.Group(tuple(found), span),
 )
 
 # Options
@@ -125,24 +125,26 @@ _columns = leaf(rf"(?ai:COLUMN_TRANSFORMATIONS){WORD_END}", "an option", Name, s
 _switch = leaf(rf"(?ai:MAP_COLUMNS_BY_NAME){WORD_END}(?!\s*=)", "an option", Name, str)
 option = (
     _setting(_columns, _transformations)
-    | Node(_switch, lambda found, span: tree.JobSetting(found[0], None, span))
+    | Node(_switch, lambda found, span: statements.JobSetting(found[0], None, span))
     | _setting(offering("job option", _word_but(_BEHIND | {"COLUMN_TRANSFORMATIONS"}, "an option")), value)
 ).set_name("an option")
 options = fields("settings", option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_MANY))
 table = leaf(
     rf"{_PART}(?:\s*\.\s*{_PART}){{0,2}}",
     "a table's name",
-    tree.TableName,
+    statements.TableName,
     lambda raw: tuple(map(unquoted, re.findall(_PART, raw))),
 )
 
 # Statements
 
 
-def _created(**given: Any) -> tree.JobStatement:
+def _created(**given: Any) -> statements.JobStatement:
     if given.pop("or_replace", False):
         raise RuleError(given["span"].start, "a job is not replaced; DROP JOB forgets it, and CREATE JOB makes another")
-    kind: Callable[..., tree.JobStatement] = tree.CreateCopyJob if "into" in given else tree.CreateInsertJob
+    kind: Callable[..., statements.JobStatement] = (
+        statements.CreateCopyJob if "into" in given else statements.CreateInsertJob
+    )
     return kind(**given)
 
 
@@ -167,4 +169,4 @@ CREATED = _created
 
 def run(name: pp.ParserElement) -> pp.ParserElement:
     """`RUN JOB j`."""
-    return builds(tree.RunJob, words("RUN JOB") - field("name", name).set_name("a name"))
+    return builds(statements.RunJob, words("RUN JOB") - field("name", name).set_name("a name"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.binding import quoted
-from s3conn_magic.language.render import name_text
+from s3conn_magic.language.evaluation import quoted
+from s3conn_magic.language.help import name_text
 from s3conn_magic.views.explorer.model import Snippet
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from s3conn_magic.language.jobs import values
+from s3conn_magic.language import job_values
 from s3conn_magic.language.values import boolean, text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class JobOption:
 
 
 def _idle(name: str, help_: str, example: str, kinds: tuple[Kind, ...] = BOTH) -> JobOption:
-    return JobOption(name, values.anything, "any value", help_, "none", example, kinds, effect=False)
+    return JobOption(name, job_values.anything, "any value", help_, "none", example, kinds, effect=False)
 
 
 _LOCATIONS = (
@@ -63,10 +63,10 @@ _LOCATIONS = (
         BOTH,
         excludes=("BUCKET", "PREFIX"),
     ),
-    JobOption("BUCKET", values.bucket, "a bucket's name", "The older form of LOCATION.", "none", "'bucket'", BOTH),
+    JobOption("BUCKET", job_values.bucket, "a bucket's name", "The older form of LOCATION.", "none", "'bucket'", BOTH),
     JobOption(
         "PREFIX",
-        values.prefix,
+        job_values.prefix,
         "the beginning of keys",
         "Goes with BUCKET.",
         "the whole bucket",
@@ -78,7 +78,7 @@ _LOCATIONS = (
 _READING = (
     JobOption(
         "CONTENT_TYPE",
-        values.content_type,
+        job_values.content_type,
         "AUTO, CSV, TSV, JSON, PARQUET, ORC, SPLIT_LINES, REGEX or FIXED_WIDTH, or (TYPE = … and its settings)",
         "Format of the objects. CSV and TSV take DELIMITER (CSV), HEADER, HEADER_LINE, INFER_TYPES, NULL_VALUE,"
         " QUOTE_ESCAPE_CHAR, MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS; JSON SPLIT_ROOT_ARRAY; SPLIT_LINES PATTERN, the"
@@ -89,7 +89,7 @@ _READING = (
     ),
     JobOption(
         "FILE_PATTERN",
-        values.pattern,
+        job_values.pattern,
         "a regular expression",
         "Only objects whose key below the location it matches as a whole are loaded.",
         "every object",
@@ -107,7 +107,7 @@ _READING = (
     ),
     JobOption(
         "INITIAL_LOAD_PREFIX",
-        values.prefix,
+        job_values.prefix,
         "the beginning of keys",
         "The first run also loads the objects below this prefix of the bucket, whatever FILE_PATTERN, FILE_SUFFIX,"
         " START_FROM and DATE_PATTERN say.",
@@ -117,7 +117,7 @@ _READING = (
     ),
     JobOption(
         "INITIAL_LOAD_PATTERN",
-        values.pattern,
+        job_values.pattern,
         "a regular expression",
         "FILE_PATTERN of INITIAL_LOAD_PREFIX; without that, of the location in the first run.",
         "every object",
@@ -126,7 +126,7 @@ _READING = (
     ),
     JobOption(
         "EXCLUDE_COLUMNS",
-        values.names,
+        job_values.names,
         "one name of a column or more, * for any characters",
         "Columns that are not loaded.",
         "none",
@@ -135,7 +135,7 @@ _READING = (
     ),
     JobOption(
         "COLUMN_TRANSFORMATIONS",
-        values.transformations,
+        job_values.transformations,
         "(column = expression, …)",
         "Columns that are made of the object's, in DuckDB's SQL; one of the same name is replaced.",
         "none",
@@ -153,7 +153,7 @@ _READING = (
     ),
     JobOption(
         "SKIP_VALIDATIONS",
-        values.validations,
+        job_values.validations,
         "ALL or EMPTY_PATH",
         "Make the job though there is nothing at its location yet.",
         "a location without objects is refused",
@@ -164,7 +164,7 @@ _READING = (
 _WRITING = (
     JobOption(
         "FILE_FORMAT",
-        values.file_format,
+        job_values.file_format,
         "PARQUET, CSV, TSV or JSON (one object a line), or (TYPE = … and its settings)",
         "Format of the objects that are written. CSV takes DELIMITER and HEADER, TSV takes HEADER.",
         "PARQUET",
@@ -173,7 +173,7 @@ _WRITING = (
     ),
     JobOption(
         "OUTPUT_OFFSET",
-        values.interval,
+        job_values.interval,
         "a number of MINUTES, HOURS or DAYS",
         "Added to the time that DATE_PATTERN names.",
         "0",
@@ -195,7 +195,7 @@ _WRITING = (
 _SHARED = (
     JobOption(
         "COMPRESSION",
-        values.choice("AUTO", "NONE", "GZIP", "SNAPPY", "ZSTD", refused=("LZO", "KCL", "SNAPPY_UNFRAMED")),
+        job_values.choice("AUTO", "NONE", "GZIP", "SNAPPY", "ZSTD", refused=("LZO", "KCL", "SNAPPY_UNFRAMED")),
         "AUTO, NONE, GZIP, ZSTD or SNAPPY",
         "How objects are compressed; SNAPPY is for Parquet only.",
         "COPY FROM: by the first bytes of each object; INSERT INTO: SNAPPY for Parquet, NONE for the others",
@@ -204,7 +204,7 @@ _SHARED = (
     ),
     JobOption(
         "DATE_PATTERN",
-        values.date_pattern,
+        job_values.date_pattern,
         "a date as Java writes it, of yyyy, yy, MM, dd, DDD, HH, mm and ss",
         "COPY FROM: the date right behind the location in each key, which START_FROM and END_AT then go by."
         " INSERT INTO: the folder below the location, the time of the run in UTC.",
@@ -214,7 +214,7 @@ _SHARED = (
     ),
     JobOption(
         "START_FROM",
-        values.start,
+        job_values.start,
         "NOW, BEGINNING or a time",
         "COPY FROM: objects of before, by the date in the key or when they were written, are not loaded."
         " INSERT INTO: what run_start_time() is in the first run.",
@@ -224,7 +224,7 @@ _SHARED = (
     ),
     JobOption(
         "END_AT",
-        values.end,
+        job_values.end,
         "NOW or a time",
         "COPY FROM: objects from then on are not loaded. INSERT INTO: run_end_time() is never later.",
         "never",

@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
-from s3conn_magic.language import statements as tree
+from s3conn_magic.language import statements
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
-from s3conn_magic.language.spelling import listed, nearest, related
 from s3conn_magic.language.values import is_environment_name
+from s3conn_magic.language.words import listed, nearest, related
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from s3conn_magic.errors import Place
+    from s3conn_magic.language import plans
     from s3conn_magic.language.plans import Where
     from s3conn_magic.language.source import Source, Span
 
@@ -43,7 +44,7 @@ _PRIVATELY = (
     " the mode 0600."
 )
 _NAMELESS = "this environment variable"
-_WRITTEN = tree.StringLiteral | tree.BooleanLiteral | tree.IntegerLiteral
+_WRITTEN = statements.StringLiteral | statements.BooleanLiteral | statements.IntegerLiteral
 
 
 class _Pending:
@@ -92,7 +93,7 @@ class Binding:
         token = self._source.token_at(span.start + offset)
         return self._source.place(token.span if token and token.span.start < span.end else span)
 
-    def beginning(self, statement: tree.Statement) -> Where:
+    def beginning(self, statement: statements.Statement) -> Where:
         """A way to ask where a statement begins: its first word."""
         return partial(self._first_word, statement.span)
 
@@ -104,7 +105,7 @@ class Binding:
         """A bind error at a place of the cell."""
         return BindError(message, hint=hint, place=self._source.place(span))
 
-    def options(self, settings: Iterable[tree.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
+    def options(self, settings: Iterable[statements.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
         """The settings by canonical name.
 
         Args:
@@ -114,7 +115,7 @@ class Binding:
         Raises:
             BindError: an unknown option, one given twice, or a value of the wrong type or form.
         """
-        found: dict[str, tree.OptionSetting] = {}
+        found: dict[str, statements.OptionSetting] = {}
         for setting in settings:
             option = self.option(setting.name)
             if option.name in found:
@@ -122,13 +123,13 @@ class Binding:
             found[option.name] = setting
         return {name: self._read(self.option(one.name), one.value, used=used) for name, one in found.items()}
 
-    def removed(self, names: Iterable[tree.Name]) -> tuple[str, ...]:
+    def removed(self, names: Iterable[statements.Name]) -> tuple[str, ...]:
         """The canonical names of options to unset.
 
         Raises:
             BindError: an unknown option, or one given twice.
         """
-        found: dict[str, tree.Name] = {}
+        found: dict[str, statements.Name] = {}
         for name in names:
             option = self.option(name)
             if option.name in found:
@@ -136,7 +137,7 @@ class Binding:
             found[option.name] = name
         return tuple(found)
 
-    def option(self, name: tree.Name) -> Option:
+    def option(self, name: statements.Name) -> Option:
         """The option of that name."""
         if option := find_option(name.text):
             return option
@@ -144,7 +145,7 @@ class Binding:
         hint = f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options."
         raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
 
-    def setting(self, name: tree.Name, value: tree.Value | tree.WordLiteral) -> tuple[str, Any]:
+    def setting(self, name: statements.Name, value: statements.Value | statements.WordLiteral) -> tuple[str, Any]:
         """A setting's canonical name and the value as read.
 
         Raises:
@@ -155,9 +156,9 @@ class Binding:
             near = nearest(name.text, SETTING_NAMES)
             hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
-        if isinstance(value, tree.ListLiteral):
+        if isinstance(value, statements.ListLiteral):
             raise self.error(f"{found.name} takes {found.takes}, not a list", value.span)
-        raw = value.value if isinstance(value, tree.WordLiteral) else self._raw(value)[0]
+        raw = value.value if isinstance(value, statements.WordLiteral) else self._raw(value)[0]
         try:
             read = found.read(raw)
         except ValueError as error:
@@ -170,29 +171,29 @@ class Binding:
             return found.name, read
         raise self.error(f"{found.name} takes {found.takes}: {reason}", value.span)
 
-    def _shown(self, name: tree.Name) -> str:
+    def _shown(self, name: statements.Name) -> str:
         token = self._source.token_at(name.span.start)
         return self._source.shown(token).strip("…") if token else ""
 
-    def _twice(self, option: Option, first: tree.Name, second: tree.Name) -> BindError:
+    def _twice(self, option: Option, first: statements.Name, second: statements.Name) -> BindError:
         place = self._source.place(first.span)
         spelling = "" if first.folded == second.folded else f" as {first.text.upper()}"
         message = f"{second.text.upper()} is given twice: first in line {place.line}, column {place.column}{spelling}"
         return self.error(message, second.span, hint=f"Keep one {option.name}.")
 
-    def _read(self, option: Option, value: tree.Value, *, used: bool) -> BoundValue:
-        if isinstance(value, tree.ListLiteral):
+    def _read(self, option: Option, value: statements.Value, *, used: bool) -> BoundValue:
+        if isinstance(value, statements.ListLiteral):
             return self._read_list(option, value, used=used)
         if not used and not isinstance(value, _WRITTEN):
             return BoundValue(_Pending(), source_text(value))
-        if self._asks_nobody and isinstance(value, tree.PromptSource | tree.KeyringSource):
+        if self._asks_nobody and isinstance(value, statements.PromptSource | statements.KeyringSource):
             return BoundValue(_Pending(), source_text(value))
-        if isinstance(value, tree.PromptSource) and not self.asking:
+        if isinstance(value, statements.PromptSource) and not self.asking:
             self.prompts += 1
             return BoundValue(_Pending(), source_text(value))
         return self._read_one(option, value)
 
-    def _read_list(self, option: Option, value: tree.ListLiteral, *, used: bool) -> BoundValue:
+    def _read_list(self, option: Option, value: statements.ListLiteral, *, used: bool) -> BoundValue:
         if not option.takes_list:
             raise self.error(f"{option.name} takes {option.takes}, not a list", value.span)
         items = [self._read(option, item, used=used) for item in value.items]
@@ -200,8 +201,8 @@ class Binding:
             return BoundValue(_Pending())
         return BoundValue(tuple(dict.fromkeys(one for item in items for one in item.value)))
 
-    def _read_one(self, option: Option, value: tree.Scalar) -> BoundValue:
-        if option.secret and self._source.exposed and isinstance(value, tree.StringLiteral):
+    def _read_one(self, option: Option, value: statements.Scalar) -> BoundValue:
+        if option.secret and self._source.exposed and isinstance(value, statements.StringLiteral):
             message = f"{option.name} is written out in a file that is not private: {self._source.exposed}"
             raise self.error(message, value.span, hint=_PRIVATELY)
         raw, origin = self._raw(value)
@@ -212,16 +213,16 @@ class Binding:
             reason = str(error)
         raise self.error(f"{option.name} takes {option.takes}: {reason}", value.span)
 
-    def _raw(self, value: tree.Scalar) -> tuple[Any, str]:
+    def _raw(self, value: statements.Scalar) -> tuple[Any, str]:
         """The plain value and its source."""
-        if isinstance(value, tree.StringLiteral):
+        if isinstance(value, statements.StringLiteral):
             return value.value.reveal(), "statement"
-        if isinstance(value, tree.BooleanLiteral | tree.IntegerLiteral):
+        if isinstance(value, statements.BooleanLiteral | statements.IntegerLiteral):
             return value.value, "statement"
         found = self._look_up(value)
         return found.reveal() if isinstance(found, Secret) else found, source_text(value)
 
-    def _look_up(self, value: tree.Origin) -> Any:
+    def _look_up(self, value: statements.Origin) -> Any:
         try:
             if value.span not in self._fetched:
                 self._fetched[value.span] = self._fetch(value)
@@ -230,12 +231,12 @@ class Binding:
             reason = str(error.args[0]) if error.args else "it has no value"
         raise self.error(reason, value.span)
 
-    def _fetch(self, value: tree.Origin) -> Any:
-        if isinstance(value, tree.VariableSource):
+    def _fetch(self, value: statements.Origin) -> Any:
+        if isinstance(value, statements.VariableSource):
             return self._inputs.variable(value.name)
-        if isinstance(value, tree.KeyringSource):
+        if isinstance(value, statements.KeyringSource):
             return self._inputs.keyring(value.service, value.user)
-        if isinstance(value, tree.PromptSource):
+        if isinstance(value, statements.PromptSource):
             return self._inputs.prompt(value.text)
         # A name that the operating system could not even encode is not set either.
         with contextlib.suppress(KeyError, ValueError):
@@ -243,18 +244,18 @@ class Binding:
         name = f"the environment variable {value.name}" if is_environment_name(value.name) else _NAMELESS
         raise LookupError(f"{name} is not set in the kernel")
 
-    def text(self, value: tree.LocationValue) -> str:
+    def text(self, value: statements.LocationValue) -> str:
         """A literal, or the text of a Python variable."""
         raw, _ = self._raw(value)
         if not isinstance(raw, str):
             raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
         return raw
 
-    def location(self, value: tree.LocationValue | None) -> Location | None:
+    def location(self, value: statements.LocationValue | None) -> Location | None:
         """The location that was given, if any."""
         return None if value is None else self.place_of(value)
 
-    def place_of(self, value: tree.LocationValue) -> Location:
+    def place_of(self, value: statements.LocationValue) -> Location:
         """The location that was given.
 
         Raises:
@@ -267,7 +268,7 @@ class Binding:
             reason = str(error)
         raise self.error(f"this is not a location: {reason}", value.span)
 
-    def object_of(self, value: tree.LocationValue, what: str) -> Location:
+    def object_of(self, value: statements.LocationValue, what: str) -> Location:
         """The location of an object.
 
         Args:
@@ -283,11 +284,11 @@ class Binding:
         hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
         raise self.error("this is a bucket, not an object", value.span, hint=hint)
 
-    def value(self, value: tree.Scalar) -> Any:
+    def value(self, value: statements.Scalar) -> Any:
         """The plain value of a literal or a Python variable."""
         return self._raw(value)[0]
 
-    def matching(self, value: tree.StringLiteral | None) -> tuple[str | None, Where | None]:
+    def matching(self, value: statements.StringLiteral | None) -> tuple[str | None, Where | None]:
         """The glob of MATCHING and its place.
 
         Raises:
@@ -329,13 +330,13 @@ class Binding:
         return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
 
 
-def source_text(value: tree.Origin) -> str:
+def source_text(value: statements.Origin) -> str:
     """A secret source as it is written."""
-    if isinstance(value, tree.VariableSource):
+    if isinstance(value, statements.VariableSource):
         return f"${value.name}"
-    if isinstance(value, tree.EnvSource):
+    if isinstance(value, statements.EnvSource):
         return f"ENV {quoted(value.name)}"
-    if isinstance(value, tree.KeyringSource):
+    if isinstance(value, statements.KeyringSource):
         return f"KEYRING {quoted(value.service)} {quoted(value.user)}"
     return f"PROMPT {quoted(value.text)}" if value.text else "PROMPT"
 
@@ -343,3 +344,56 @@ def source_text(value: tree.Origin) -> str:
 def quoted(text: str) -> str:
     """A text as a literal of the language."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) -> Option:
+    """The option of an ALTER.
+
+    Raises:
+        BindError: it is unknown, cannot be altered, or is not kept and so cannot be unset.
+    """
+    option = binding.option(name)
+    if not option.mutable:
+        raise binding.error(
+            f"{option.name} cannot be altered: it is a promise that the connection was made with",
+            name.span,
+            hint=f"Make another connection, or CREATE OR REPLACE S3 CONNECTION … {option.name} = ….",
+        )
+    if not option.stored and not may_be_transient:
+        raise binding.error(f"{option.name} is not kept, so it cannot be unset", name.span)
+    return option
+
+
+def depth_of(binding: Binding, statement: statements.Analyze) -> int:
+    """The folders that make a group of ANALYZE.
+
+    Raises:
+        BindError: the groups are no folders, or the number is none.
+    """
+    depth = statement.depth
+    if depth is None:
+        return 1
+    if statement.by != "PREFIX":
+        hint = "Leave it out, or group BY PREFIX."
+        raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+    if depth.value < 1:
+        raise binding.error("DEPTH takes a whole number that is at least 1", depth.span)
+    return depth.value
+
+
+def path_of(binding: Binding, value: statements.LocationValue) -> str:
+    """The path of a file.
+
+    Raises:
+        BindError: it is empty, or no path.
+    """
+    path = binding.text(value)
+    if not path.strip() or not path.isprintable():
+        raise binding.error("this is not the path of a file", value.span)
+    return path
+
+
+def split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
+    """The options to keep, and whether to probe."""
+    validate = options.pop("VALIDATE", None)
+    return options, validate is None or bool(validate.value)

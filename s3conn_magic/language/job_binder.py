@@ -8,23 +8,21 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ReadOnlyConnectionError
-from s3conn_magic.language import plans
+from s3conn_magic.language import plans, statements
+from s3conn_magic.language.binder import UNCHANGED
 from s3conn_magic.language.catalog import job_exists, job_not_found, release
-from s3conn_magic.language.jobs import plans as jobs
-from s3conn_magic.language.jobs import statements as tree
-from s3conn_magic.language.jobs.options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
-from s3conn_magic.language.jobs.values import Content, Word
-from s3conn_magic.language.spelling import listed, related
+from s3conn_magic.language.job_options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
+from s3conn_magic.language.job_values import Content, Word
 from s3conn_magic.language.statements import Name
-from s3conn_magic.language.tables import UNCHANGED
 from s3conn_magic.language.tokens import Span
+from s3conn_magic.language.words import listed, related
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from s3conn_magic.language.binding import Binding
     from s3conn_magic.language.catalog import Known
+    from s3conn_magic.language.evaluation import Binding
     from s3conn_magic.language.statements import SqlText
 
 _NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
@@ -60,7 +58,7 @@ class JobBinder:
         return {usage.name.casefold(): usage.name for usage in usages}
 
     @singledispatchmethod
-    def bind(self, statement: tree.JobStatement) -> plans.Plan:
+    def bind(self, statement: statements.JobStatement) -> plans.Plan:
         """The plan of a statement.
 
         Raises:
@@ -69,10 +67,10 @@ class JobBinder:
         raise NotImplementedError(type(statement).__name__)
 
     @bind.register
-    def _copy(self, statement: tree.CreateCopyJob) -> plans.Plan:
+    def _copy(self, statement: statements.CreateCopyJob) -> plans.Plan:
         *ignored, table = statement.into.parts
         plan = self._create(statement, "COPY", {"table": table})
-        if not isinstance(plan, jobs.CreateJob):
+        if not isinstance(plan, plans.CreateJob):
             return plan
         self._made(table)
         self._depend(plan.connection, plans.Usage("table", table))
@@ -80,7 +78,7 @@ class JobBinder:
         return replace(plan, note="\n".join(one for one in (plan.note, note) if one))
 
     @bind.register
-    def _insert(self, statement: tree.CreateInsertJob) -> plans.Plan:
+    def _insert(self, statement: statements.CreateInsertJob) -> plans.Plan:
         query = statement.query
         others = tuple(dict.fromkeys(self._mentioned(query)))
         locate = partial(self._binding.place_within, query.span)
@@ -106,7 +104,7 @@ class JobBinder:
             raise job_exists(old).at(self._binding.place(name.span))
         for used in {connection.name, *particular.get("others", ())}:
             self._depend(used, plans.Usage("job", name.text))
-        return jobs.CreateJob(
+        return plans.CreateJob(
             place=place,
             name=name.text,
             kind=kind,
@@ -125,7 +123,9 @@ class JobBinder:
 
     # Options
 
-    def _options(self, settings: tuple[tree.JobSetting, ...], kind: Kind) -> tuple[dict[str, Any], dict[str, Span]]:
+    def _options(
+        self, settings: tuple[statements.JobSetting, ...], kind: Kind
+    ) -> tuple[dict[str, Any], dict[str, Span]]:
         """Values that have been read, and where each option is written."""
         values: dict[str, Any] = {}
         where: dict[str, Span] = {}
@@ -153,7 +153,7 @@ class JobBinder:
             )
         return option
 
-    def _read(self, option: JobOption, setting: tree.JobSetting) -> Any:
+    def _read(self, option: JobOption, setting: statements.JobSetting) -> Any:
         if setting.value is None:
             return True
         raw = self._raw(setting.value)
@@ -166,24 +166,24 @@ class JobBinder:
     def _raw(self, value: Any) -> Any:
         if isinstance(value, Name):
             return Word(value.text)
-        if isinstance(value, tree.Expression):
+        if isinstance(value, statements.Expression):
             return value.value.reveal()
-        if isinstance(value, tree.Interval):
+        if isinstance(value, statements.Interval):
             return value.value
-        if not isinstance(value, tree.Group):
+        if not isinstance(value, statements.Group):
             found = self._binding.value(value)
             return tuple(found) if isinstance(found, list) else found
-        if any(isinstance(one, tree.JobSetting) for one in value.items):
+        if any(isinstance(one, statements.JobSetting) for one in value.items):
             return self._settings(value)
         return tuple(map(self._raw, value.items))
 
-    def _settings(self, group: tree.Group) -> dict[str, Any]:
+    def _settings(self, group: statements.Group) -> dict[str, Any]:
         """`NAME = value` of a group; names of columns, which make expressions, stay as written."""
         found: dict[str, Any] = {}
         for one in group.items:
-            if not isinstance(one, tree.JobSetting):
+            if not isinstance(one, statements.JobSetting):
                 raise self._binding.error("a value stands among settings NAME = value", one.span)
-            name = one.name.text if isinstance(one.value, tree.Expression) else one.name.text.upper()
+            name = one.name.text if isinstance(one.value, statements.Expression) else one.name.text.upper()
             if name in found:
                 raise self._binding.error("this is given twice", one.name.span, hint="Keep one.")
             found[name] = self._raw(one.value)
@@ -238,25 +238,25 @@ class JobBinder:
     # The rest
 
     @bind.register
-    def _run(self, statement: tree.RunJob) -> plans.Plan:
-        return jobs.RunJob(place=self._binding.beginning(statement), name=self._job(statement.name))
+    def _run(self, statement: statements.RunJob) -> plans.Plan:
+        return plans.RunJob(place=self._binding.beginning(statement), name=self._job(statement.name))
 
     @bind.register
-    def _drop(self, statement: tree.DropJob) -> plans.Plan:
+    def _drop(self, statement: statements.DropJob) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
         if statement.if_exists and name.folded not in self._jobs():
             return plans.NoChange(place=place, message=f"{UNCHANGED}: no job {name.text}.")
         found = self._job(name)
         release(self._known, "job", found)
-        return jobs.DropJob(place=place, name=found)
+        return plans.DropJob(place=place, name=found)
 
     @bind.register
-    def _show(self, statement: tree.ShowJobs) -> plans.Plan:
-        return jobs.ShowJobs(place=self._binding.beginning(statement), like=statement.like)
+    def _show(self, statement: statements.ShowJobs) -> plans.Plan:
+        return plans.ShowJobs(place=self._binding.beginning(statement), like=statement.like)
 
     @bind.register
-    def _show_errors(self, statement: tree.ShowJobErrors) -> plans.Plan:
-        return jobs.ShowJobErrors(place=self._binding.beginning(statement), name=self._job(statement.name))
+    def _show_errors(self, statement: statements.ShowJobErrors) -> plans.Plan:
+        return plans.ShowJobErrors(place=self._binding.beginning(statement), name=self._job(statement.name))
 
     def _job(self, name: Name) -> str:
         there = self._jobs()
