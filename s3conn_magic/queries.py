@@ -6,7 +6,7 @@ import time
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.forks import new_lock
+from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
 from s3conn_magic.views.cards import Message

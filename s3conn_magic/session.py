@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.forks import new_lock
+from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import S3ConnError, rest_of_cell, without_frames

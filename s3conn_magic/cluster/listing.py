@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3conn_magic.cluster.cluster import Cluster
+    from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.connections.targets import BucketTarget
     from s3conn_magic.listing import Glob
     from s3conn_magic.locations import Location
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.cluster.access import Access
+    from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.connections.targets import BucketTarget
     from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.jobs.selection import Candidate
     from s3conn_magic.language.statements import AnalyzeBy

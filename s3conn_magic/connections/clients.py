@@ -1,16 +1,17 @@
-"""The one factory of clients: boto3, made once per service and region, under a lock, and again after a fork."""
+"""What a forked child must have to itself: locks that nobody there would release, and sockets the parent reads from."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 import boto3
 from botocore.config import Config
 from botocore.session import Session
 
-from s3conn_magic.connections.capture import let_capture
 from s3conn_magic.connections.credentials import (
     DEFAULT_REGION,
     HandedCredentials,
@@ -19,9 +20,8 @@ from s3conn_magic.connections.credentials import (
     own_server,
 )
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.forks import new_lock, renew_in_child
-from s3conn_magic.connections.guards import Guards, presign_by_version_4
-from s3conn_magic.connections.read_only import S3
+from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
+from s3conn_magic.connections.signing import let_capture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,6 +29,45 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
     from s3conn_magic.connections.settings import Settings, Timeouts
+
+
+class Renewed(Protocol):
+    """Something that a forked child makes anew."""
+
+    def renew(self) -> None:
+        """Called in the child, before anything else uses it."""
+
+
+def new_lock() -> threading.Lock:
+    """A lock that is free in a forked child, though a thread of the parent held it.
+
+    It is Python's own, which no interrupt finds between taken and noted: one with methods of ours would stay taken.
+    """
+    lock = threading.Lock()
+    _locks.add(lock)
+    return lock
+
+
+# Weak, so that a connection that was dropped can go.
+_living: WeakSet[Renewed] = WeakSet()
+_locks: WeakSet[threading.Lock] = WeakSet()
+
+
+def renew_in_child(one: Renewed) -> None:
+    """Have `renew` called in every forked child for as long as the object lives."""
+    _living.add(one)
+
+
+def _renew_all() -> None:
+    for lock in list(_locks):
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
+    for one in list(_living):
+        one.renew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_all)
+
 
 _POOL = 32
 _TRIES = 5

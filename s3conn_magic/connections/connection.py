@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.forks import new_lock, renew_in_child
+from s3conn_magic.connections.clients import new_lock, renew_in_child
 from s3conn_magic.connections.settings import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
 from s3conn_magic.interrupts import interruptible
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.credentials import Credentials
 
+    from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.clients import Clients
     from s3conn_magic.connections.regions import Regions
-    from s3conn_magic.connections.targets import BucketTarget
     from s3conn_magic.language.plans import BoundOptions
 
 
@@ -266,7 +266,7 @@ class Connection:
 
     def target(self, bucket: str) -> BucketTarget:
         """A bucket as the listing engine sees it."""
-        from s3conn_magic.connections.targets import BucketTarget
+        from s3conn_magic.connections.bucket_target import BucketTarget
 
         return BucketTarget(self, bucket)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.connections.credentials import DEFAULT_REGION
 from s3conn_magic.connections.faults import translate, translated
-from s3conn_magic.connections.forks import new_lock
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
 

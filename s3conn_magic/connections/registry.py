@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.connections.forks import new_lock
+from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.interrupts import whole
 from s3conn_magic.language.catalog import Known, changed, exists, in_use, not_found, several_or_none
 from s3conn_magic.language.settings import SettingValues

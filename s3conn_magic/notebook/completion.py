@@ -143,9 +143,9 @@ class KernelSurroundings:
 
     def _configured(self, kind: str) -> tuple[str, ...]:
         def work() -> tuple[str, ...]:
-            from s3conn_magic.connections import offered
+            from s3conn_magic.connections import probe
 
-            names: tuple[str, ...] = getattr(offered, kind)()
+            names: tuple[str, ...] = getattr(probe, kind)()
             return names
 
         return self._soon.ask(kind, work) or ()
@@ -182,7 +182,7 @@ class KernelSurroundings:
 
     def _buckets(self, connection: Connection) -> Iterable[str]:
         def work() -> tuple[str, ...]:
-            from s3conn_magic.connections.offered import buckets
+            from s3conn_magic.connections.probe import buckets
 
             return buckets(connection)
 
@@ -197,7 +197,7 @@ class KernelSurroundings:
                 return [name for name in kept.names if name.startswith(beginning)]
 
         def work() -> Any:
-            from s3conn_magic.connections.offered import below
+            from s3conn_magic.connections.probe import below
 
             return below(connection, place, beginning)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.conditions import Place, Removal, etag_at, is_unmet
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.read_only import refusal
+from s3conn_magic.connections.guards import refusal
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location

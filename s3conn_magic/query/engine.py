@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from s3conn_magic.connections.forks import new_lock, renew_in_child
+from s3conn_magic.connections.clients import new_lock, renew_in_child
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query import judgement, reach, sources

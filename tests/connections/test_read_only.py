@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
-from s3conn_magic.connections.read_only import Sent, request_writes, writes
+from s3conn_magic.connections.guards import Sent, request_writes, writes
 
 LOADER = create_loader()
 # One and more of each protocol.

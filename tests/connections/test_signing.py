@@ -12,8 +12,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3conn_magic.connections.capture import Template
-from s3conn_magic.connections.signing import Signer
+from s3conn_magic.connections.signing import Signer, Template
 
 _HEADERS = {"User-Agent": "a  b", "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD", "x-amz-request-payer": "requester"}
 _TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
