@@ -203,7 +203,7 @@ class Forecast:
 
     def _over(self, connection: Connection, place: Location) -> list[Call]:
         """The files of a table: one where its name is a file's, those that match a pattern, or those of a folder."""
-        from s3conn_magic.query.formats import reader_of
+        from s3conn_magic.objects.formats import reader_of
 
         if beginning := _before_wildcard(place):
             return self._files(connection, beginning)
@@ -220,7 +220,7 @@ class Forecast:
                 yield from self._over(self._connection(table.connections[0]), table.location)
 
     def _path(self, text: str) -> list[Call]:
-        from s3conn_magic.query.paths import Path
+        from s3conn_magic.objects.listed import Path
 
         try:
             path = Path.parse(text)
@@ -242,7 +242,7 @@ class Forecast:
         return self.of(self._session.jobs.get(plan.name).plan)
 
     def _copy(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
-        from s3conn_magic.objects.writing import refuse_if_read_only
+        from s3conn_magic.objects.uploads import refuse_if_read_only
 
         calls = [*self._files(connection, place)]
         if plan.options.get("DELETE_FILES_AFTER_LOAD"):
@@ -251,7 +251,7 @@ class Forecast:
         return calls
 
     def _insert(self, plan: CreateJob, connection: Connection) -> list[Call]:
-        from s3conn_magic.objects.writing import refuse_if_read_only
+        from s3conn_magic.objects.uploads import refuse_if_read_only
 
         refuse_if_read_only(connection, "INSERT INTO S3")
         place = plan.location

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
+    from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine
-    from s3conn_magic.query.kept import Table
-    from s3conn_magic.query.reading import Reading
+    from s3conn_magic.query.tables import Table
 
 QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)

@@ -12,7 +12,7 @@ from recording import Recorder, Reply, Request, error, recording
 from statements import Statements, create
 
 from s3conn_magic.locations import Location
-from s3conn_magic.objects.preview import preview
+from s3conn_magic.preview.preview import preview
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.objects.content import Preview
+    from s3conn_magic.preview import Preview
 
 KEYS = Keys("AKIAOBJECT", Secret("object-secret"))
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")

@@ -10,8 +10,8 @@ import fsspec
 
 from s3conn_magic.connections.probe import roots
 from s3conn_magic.errors import ConnectionNotFoundError
-from s3conn_magic.query.filesystem import ConnectionFileSystem
-from s3conn_magic.query.listings import directory
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.listed import directory
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import InventoryError, StatementInterrupted
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.asking import head_answer
 from s3conn_magic.objects.ranged import Pinned, etag_of
+from s3conn_magic.objects.requests import head_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

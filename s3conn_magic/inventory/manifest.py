@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import InventoryError, ObjectNotFoundError
 from s3conn_magic.inventory.schema import field_names, has_versions, listing_names
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.asking import ask
 from s3conn_magic.objects.ranged import received
+from s3conn_magic.objects.requests import ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from s3conn_magic.jobs.tables import Table
 from s3conn_magic.language.help import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
-from s3conn_magic.objects import writing
+from s3conn_magic.objects import uploads
 from s3conn_magic.query.faults import translate
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.ledger import Loaded
     from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.jobs.selection import Candidate
+    from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine
-    from s3conn_magic.query.reading import Reading
 
 _AHEAD = 16
 # DuckDB's arguments of read_csv are not those of a job.
@@ -58,7 +58,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         hint, what = "Load into another table.", "over files" if held.location else "a view"
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
-        writing.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
+        uploads.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     engine.check_expressions(run.job.plan.expressions, local=run.local)
     if engine.look(lambda database: database.execute(_TRIGGERS, [run.job.plan.table]).fetchall()):
         hint = "Load into another table."
@@ -69,7 +69,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
 class _Copying:
     def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
-        self._deletion: writing.ExactDeletion | None = None
+        self._deletion: uploads.ExactDeletion | None = None
         self._gone: set[str] = set()
         self._began = time.monotonic()
         self._unreached = self._size = 0
@@ -180,7 +180,7 @@ class _Copying:
         if not job.option("DELETE_FILES_AFTER_LOAD"):
             return
         if self._deletion is None:
-            self._deletion = writing.ExactDeletion(job.connection, one.location.bucket)
+            self._deletion = uploads.ExactDeletion(job.connection, one.location.bucket)
         try:
             left = self._why_left(one, self._deletion)
         except S3ConnError as error:
@@ -191,7 +191,7 @@ class _Copying:
             self._gone.add(one.location.key)
             job.resolve(one.location.uri)
 
-    def _why_left(self, one: Candidate, deletion: writing.ExactDeletion) -> S3ConnError | None:
+    def _why_left(self, one: Candidate, deletion: uploads.ExactDeletion) -> S3ConnError | None:
         """Delete it, or say why it stays."""
         if not one.etag:
             return S3ConnError("it was loaded, and not deleted: the server gives no ETag to tell it by")

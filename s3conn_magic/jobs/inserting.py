@@ -12,16 +12,16 @@ from urllib.parse import quote
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.jobs.output import OWNER, Format, Names, OutputFileSystem, Sink, abort_leftovers, own_etag
 from s3conn_magic.listing import Progress
-from s3conn_magic.objects import writing
-from s3conn_magic.objects.writing import Upload
+from s3conn_magic.objects import uploads
+from s3conn_magic.objects.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from s3conn_magic.jobs.job import Outcome, Run
     from s3conn_magic.locations import Location
+    from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine
-    from s3conn_magic.query.reading import Reading
 
 _WINDOW = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -38,7 +38,7 @@ def run_insert(run: Run, engine: Engine, outcome: Outcome) -> None:
         EndpointError: what was written could not be read back as it was; it was deleted.
         StatementInterrupted: the user stopped it; nothing was written.
     """
-    writing.refuse_if_read_only(run.job.connection, "INSERT INTO S3")
+    uploads.refuse_if_read_only(run.job.connection, "INSERT INTO S3")
     engine.check(run.job.plan.text, local=run.local)
     _Inserting(run, engine, outcome).run()
 

@@ -11,12 +11,11 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN
 from s3conn_magic.jobs.lines import batches
 from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifier, quoted, scan, source
 from s3conn_magic.jobs.tables import Table
-from s3conn_magic.objects.ranged import Pinned
+from s3conn_magic.objects.files import ReadableFile
+from s3conn_magic.objects.ranged import Pinned, RangedObject
 from s3conn_magic.patterns import wild
 from s3conn_magic.query.faults import translate
-from s3conn_magic.query.kept import transaction
-from s3conn_magic.query.ranges import RangedObject
-from s3conn_magic.query.readable import ReadableFile
+from s3conn_magic.query.tables import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import HowToRead
     from s3conn_magic.jobs.ledger import Ledger
     from s3conn_magic.jobs.selection import Candidate
-    from s3conn_magic.query.reading import Reading
+    from s3conn_magic.objects.reading import Reading
 
 _STAGED = "s3conn_magic_rows"
 _UNEVEN = "not possible to automatically detect the CSV parsing dialect"

@@ -16,9 +16,9 @@ from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.asking import ask, head_answer
 from s3conn_magic.objects.ranged import Pinned, etag_of
-from s3conn_magic.objects.writing import PART, ExactDeletion, Upload
+from s3conn_magic.objects.requests import ask, head_answer
+from s3conn_magic.objects.uploads import PART, ExactDeletion, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

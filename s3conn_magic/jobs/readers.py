@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.objects.compression import compression_of, unpack
-from s3conn_magic.query.paths import escaped
+from s3conn_magic.objects.formats import compression_of, unpack
+from s3conn_magic.objects.listed import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

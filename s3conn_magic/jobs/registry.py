@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
     from s3conn_magic.query.engine import Engine
-    from s3conn_magic.query.kept import Table
+    from s3conn_magic.query.tables import Table
 
     _Report = Callable[[Progress], None] | None
 

@@ -14,8 +14,8 @@ from s3conn_magic.connections.conditions import DENIED, LACKING, MISSING, UNMET
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.locations import Location
-from s3conn_magic.objects.asking import ask
-from s3conn_magic.objects.writing import NOT_IN_XML, Deleted, refuse_if_read_only
+from s3conn_magic.objects.requests import ask
+from s3conn_magic.objects.uploads import NOT_IN_XML, Deleted, refuse_if_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 from s3conn_magic.connections.encryption import METHODS
 from s3conn_magic.errors import AccessDeniedError, EndpointError
-from s3conn_magic.objects.asking import ask, head_answer, named
+from s3conn_magic.objects.requests import ask, head_answer, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

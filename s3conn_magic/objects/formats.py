@@ -1,13 +1,88 @@
-"""Formats by the first bytes, and what a name or a content type promises."""
+"""The beginning of compressed bytes, unpacked up to a bound, however much they would become."""
 
 from __future__ import annotations
 
+import bz2
+import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from s3conn_magic.objects.description import Description
+
+_COMPRESSION_MAGIC = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an empty stream
+_STEP = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What came out: `ended` when that is all of it, `damaged` when the rest cannot be unpacked."""
+
+    data: bytes
+    ended: bool
+    damaged: bool = False
+
+
+def compression_of(data: bytes) -> str | None:
+    """`gzip`, `zstd` or `bz2` by the first bytes, or None."""
+    if data.startswith(b"BZh") and data[3:4].isdigit() and data[4:10] in _BZ2:
+        return "bz2"
+    return next((name for magic, name in _COMPRESSION_MAGIC if data.startswith(magic)), None)
+
+
+def unpack(data: bytes, compression: str, *, limit: int, whole: bool) -> Unpacked:
+    """At most `limit` bytes of what `data` unpacks to; `whole` says that no data follow it."""
+    out = bytearray()
+    damaged = False
+    try:
+        for piece in _PIECES[compression](data, limit):
+            out += piece
+            if len(out) >= limit:
+                return Unpacked(bytes(out[:limit]), ended=False)
+    except (OSError, ValueError, EOFError, zlib.error):
+        damaged = whole
+    return Unpacked(bytes(out), ended=whole and not damaged, damaged=damaged)
+
+
+def _members(data: bytes, limit: int, make: Callable[[], Any], magic: bytes) -> Iterator[bytes]:
+    """Streams one behind the other, as `cat a.gz b.gz` makes them; padding and rubbish behind them are ignored."""
+    while data:
+        stream = make()
+        # One byte more than is wanted tells that there is more.
+        yield stream.decompress(data, limit + 1)
+        if not stream.eof:
+            raise EOFError
+        data = stream.unused_data
+        if not data.startswith(magic):
+            return
+
+
+def _gzip(data: bytes, limit: int) -> Iterator[bytes]:
+    return _members(data, limit, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), b"\x1f\x8b\x08")
+
+
+def _bz2(data: bytes, limit: int) -> Iterator[bytes]:
+    return _members(data, limit, bz2.BZ2Decompressor, b"BZh")
+
+
+def _zstd(data: bytes, limit: int) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    del limit  # it comes piece by piece, and the caller stops
+    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
+        # An error takes the whole of its piece with it, so pieces are small.
+        while piece := stream.read(_STEP):
+            yield piece
+
+
+_PIECES: dict[str, Callable[[bytes, int], Iterator[bytes]]] = {"gzip": _gzip, "bz2": _bz2, "zstd": _zstd}
+
 
 # Formats that are named and not opened; the content decides, never the name.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -101,3 +176,53 @@ def _dumped(data: bytes, at: int) -> str:
     line = data[at : at + 16]
     shown = "".join(chr(one) if 0x20 <= one < 0x7F else "." for one in line)  # noqa: PLR2004 - printable ASCII
     return f"{at:08x}  {line[:8].hex(' '):<23}  {line[8:].hex(' '):<23}  {shown}"
+
+
+_READERS = {
+    "parquet": "read_parquet",
+    "parq": "read_parquet",
+    "pq": "read_parquet",
+    "csv": "read_csv",
+    "tsv": "read_csv",
+    "json": "read_json",
+    "jsonl": "read_json",
+    "ndjson": "read_json",
+}
+_COMPRESSIONS = {"gz", "zst"}
+_SLASHES_OF_SCHEME = 2
+_BY_NAME = "FROM 's3://…' alone knows .parquet, .csv, .tsv, .json, .jsonl and .ndjson; of text also .gz and .zst of it."
+
+
+def ending_of(name: str) -> str:
+    """What the name of a file ends in, that of a compression included, such as `.csv.gz`; empty without a dot."""
+    base = name.rpartition("/")[2]
+    at = base.rfind(".")
+    if base[at + 1 :].lower() in _COMPRESSIONS:
+        at = max(base.rfind(".", 0, at), 0)
+    return base[at:] if at >= 0 else ""
+
+
+def reader_of(name: str) -> str | None:
+    """DuckDB's function for a file of this name, or None."""
+    return _READERS.get(ending_of(name)[1:].lower().partition(".")[0])
+
+
+def how_to_read(path: str) -> str:
+    """What to write in place of a path whose name does not tell the format.
+
+    Args:
+        path: with `s3://`; a file, a pattern or a folder.
+    """
+    if ending_of(path).lower() == ".orc":
+        return "Queries do not read ORC. A job does: CREATE JOB … AS COPY FROM S3 … INTO a table."
+    if reader := reader_of(path):
+        return f"Name the function that reads it: FROM {reader}({_literal(path)})."
+    if path.endswith("/") or path.count("/") == _SLASHES_OF_SCHEME:
+        files = f"{path if path.endswith('/') else f'{path}/'}**/*.parquet"
+        return f"A pattern reads the files below it, such as FROM {_literal(files)}. {_BY_NAME}"
+    calls = ", ".join(f"{reader}({_literal(path)})" for reader in dict.fromkeys(_READERS.values()))
+    return f"Name the function that reads it, one of {calls}. {_BY_NAME}"
+
+
+def _literal(path: str) -> str:
+    return "'" + visible(path).replace("'", "''") + "'"

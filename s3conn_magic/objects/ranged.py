@@ -1,8 +1,15 @@
-"""Ranged GETs of one object that has to stay the one that it was."""
+"""A seekable file over ranged GETs of one object, in blocks that are kept, with a bound on what it may receive."""
 
 from __future__ import annotations
 
+import io
+import re
+import threading
+from bisect import bisect_right, insort
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
@@ -10,14 +17,18 @@ from botocore.exceptions import BotoCoreError
 from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.asking import ask, changed, named
+from s3conn_magic.objects.requests import ask, changed, head_answer, named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
+    from s3conn_magic.objects.description import Description
+    from s3conn_magic.objects.reading import Reading
+
+__all__ = ["BLOCK", "PART", "BoundReachedError", "RangeReader", "RangedObject"]
 
 _PARTIAL = 206
 
@@ -127,3 +138,414 @@ def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
         return bytes(stream.read(count)), None
     except (BotoCoreError, OSError) as error:
         return b"", unreachable(error)
+
+
+BLOCK = 64 * 1024
+_AT_ONCE = 8
+
+
+class BoundReachedError(Exception):
+    """More of the object would have to be read than was allowed; never leaves this layer."""
+
+
+class RangeReader(io.RawIOBase):
+    """An object as a file that can be read and sought in.
+
+    What was received is kept in blocks of 64 KiB. Every request asks for the etag of the description, so that an
+    object that is written meanwhile is noticed.
+
+    Attributes:
+        size: bytes of the object.
+        limit: bytes that may be received in all.
+        received: bytes of the object that came so far.
+        requests: ranged GETs so far.
+        failure: the error of a request, for callers whose library shows another in its place.
+    """
+
+    def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
+        super().__init__()
+        self._object = Pinned(
+            connection,
+            location,
+            description.size,
+            description.etag,
+            version_id=description.version_id,
+            encryption=description.encryption,
+        )
+        self._blocks: dict[int, bytes] = {}
+        self._at = 0
+        self._lock = threading.Lock()
+        self.size = description.size
+        self.limit = limit
+        self.received = 0
+        self.requests = 0
+        self.failure: S3ConnError | None = None
+
+    # A file
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move; nothing is requested."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position is not negative")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from here on, less at the end."""
+        view = memoryview(buffer).cast("B")
+        found = self.part(self._at, self._at + len(view))
+        view[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    # Ranges
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`, which may lie behind the end.
+
+        Raises:
+            BoundReachedError: it would exceed the limit; nothing was requested.
+            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
+        """
+        start, stop = min(start, self.size), min(stop, self.size)
+        self.prefetch([(start, stop)])
+        first = start // BLOCK
+        joined = b"".join(self._blocks[at] for at in range(first, -(-stop // BLOCK)))
+        return joined[start - first * BLOCK : stop - first * BLOCK] if stop > start else b""
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Request what is not there yet of some ranges, neighbours together, several at once.
+
+        Raises:
+            BoundReachedError: it would exceed the limit; nothing was requested.
+            S3ConnError: as for `part`.
+        """
+        missing = self._runs(ranges)
+        if self.received + sum(stop - start for start, stop in missing) > self.limit:
+            raise BoundReachedError
+        if len(missing) <= 1:
+            for one in missing:
+                self._fetch(*one)
+            return
+        pool = ThreadPoolExecutor(min(_AT_ONCE, len(missing)), "s3conn-ranges")
+        try:
+            for done in [pool.submit(self._fetch, *one) for one in missing]:
+                done.result()
+        finally:
+            # After an error or an interrupt nobody waits for the others.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
+        """Numbers of the blocks that would have to be received for some ranges."""
+        wanted: set[int] = set()
+        for start, stop in ranges:
+            wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
+        return wanted - self._blocks.keys()
+
+    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
+        runs: list[tuple[int, int]] = []
+        for at in sorted(self.missing(ranges)):
+            begin, end = at * BLOCK, min((at + 1) * BLOCK, self.size)
+            if runs and runs[-1][1] == begin:
+                begin = runs.pop()[0]
+            runs.append((begin, end))
+        return runs
+
+    def _fetch(self, start: int, stop: int) -> None:
+        with self._lock:
+            self.requests += 1
+        try:
+            body = self._object.get(start, stop)
+        except S3ConnError as error:
+            self.failure = error
+            raise
+        with self._lock:
+            self.received += len(body)
+            for at in range(start, stop, BLOCK):
+                self._blocks[at // BLOCK] = body[at - start : at - start + BLOCK]
+
+
+PART = 8 * 1024 * 1024
+"""Bytes of one request when a large range is asked for by several at once."""
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A range that is there, or under way."""
+
+    start: int
+    stop: int
+    data: Future[bytes]
+
+
+class RangedObject:
+    """One object for the length of a query.
+
+    Args:
+        pinned: the object as it was when the query first saw it.
+        reading: the query.
+    """
+
+    def __init__(self, pinned: Pinned, reading: Reading) -> None:
+        self.pinned = pinned
+        self._reading = reading
+        self._starts: list[int] = []
+        self._segments: dict[int, _Segment] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        return self.pinned.size
+
+    def read(self, start: int, stop: int, *, ahead_to: int = 0) -> bytes:
+        """The bytes from `start` to `stop`, less behind the end.
+
+        Args:
+            start: first byte.
+            stop: behind the last byte.
+            ahead_to: where what will probably be wanted next ends; asked for, and not waited for.
+
+        Raises:
+            S3ConnError: the object was changed, or cannot be read.
+            StatementInterrupted: the query was stopped.
+        """
+        start, stop = min(start, self.size), min(stop, self.size)
+        if stop <= start:
+            return b""
+        try:
+            return self._joined(self._wanted(start, stop, min(max(stop, ahead_to), self.size)), start, stop)
+        except S3ConnError as error:
+            self._reading.failed(error)
+            raise
+
+    def keep(self, start: int, data: bytes) -> None:
+        """Take bytes that came another way."""
+        done: Future[bytes] = Future()
+        done.set_result(data)
+        with self._lock:
+            self._add(_Segment(start, start + len(data), done))
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Ask for ranges, and do not wait."""
+        for start, stop in ranges:
+            if start < (end := min(stop, self.size)):
+                self._wanted(start, end, end, here=False)
+
+    # What is there, and what is asked for
+
+    def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
+        """The segments that cover a range; what is missing is asked for, the first of it in this thread."""
+        self._reading.check()
+        with self._lock:
+            found = self._overlapping(start, ahead_to)
+            added = [_Segment(low, high, Future()) for low, high in _missing(found, start, ahead_to)]
+            for one in added:
+                self._add(one)
+        here = here and bool(added) and added[0].start < stop
+        for one in added[1:] if here else added:
+            self._in_background(one)
+        if here:
+            self._fetch(added[0])
+        covering = [one for one in (*found, *added) if one.start < stop]
+        return sorted(covering, key=lambda one: one.start)
+
+    def _overlapping(self, start: int, stop: int) -> list[_Segment]:
+        at = max(0, bisect_right(self._starts, start) - 1)
+        found = []
+        while at < len(self._starts) and self._starts[at] < stop:
+            one = self._segments[self._starts[at]]
+            if one.stop > start:
+                found.append(one)
+                self._reading.touch(id(self), one.start)
+            at += 1
+        return found
+
+    def _add(self, one: _Segment) -> None:
+        if one.start in self._segments:
+            return
+        insort(self._starts, one.start)
+        self._segments[one.start] = one
+
+    def _drop(self, one: _Segment) -> None:
+        with self._lock:
+            if self._segments.get(one.start) is one:
+                del self._segments[one.start]
+                self._starts.remove(one.start)
+
+    def _in_background(self, one: _Segment) -> None:
+        try:
+            self._reading.submit(partial(self._fetch, one))
+        except S3ConnError as error:  # the query was stopped, or is over
+            self._drop(one)
+            one.data.set_exception(error)
+
+    def _fetch(self, one: _Segment) -> bytes:
+        try:
+            self._reading.check()
+            self._reading.count(1, 0)
+            data = self.pinned.get(one.start, one.stop, tries=_TRIES, stopped=lambda: self._reading.stopped)
+        except BaseException as error:
+            self._drop(one)
+            one.data.set_exception(error)
+            if isinstance(error, S3ConnError):
+                return b""
+            raise
+        self._reading.count(0, len(data))
+        one.data.set_result(data)
+        self._reading.keep(id(self), one.start, len(data), partial(self._drop, one))
+        return data
+
+    def _joined(self, segments: Sequence[_Segment], start: int, stop: int) -> bytes:
+        pieces = []
+        for one in segments:
+            data = self._reading.wait(one.data)
+            whole = one.start >= start and one.stop <= stop
+            pieces.append(data if whole else memoryview(data)[max(start - one.start, 0) : stop - one.start])
+        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
+
+
+def _missing(found: Sequence[_Segment], start: int, stop: int) -> list[tuple[int, int]]:
+    """Requests for what no segment covers."""
+    ranges, at = [], start
+    for one in found:
+        ranges += _parts(at, one.start)
+        at = max(at, one.stop)
+    return ranges + _parts(at, stop)
+
+
+def _parts(start: int, stop: int) -> list[tuple[int, int]]:
+    """A range, cut into even parts when it is large."""
+    if stop <= start:
+        return []
+    count = max(1, round((stop - start) / PART))
+    return list(pairwise(start + (stop - start) * at // count for at in range(count + 1)))
+
+
+TAIL = 256 * 1024
+"""Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
+_PARQUET = (".parquet", ".parq", ".pq")
+_TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+def first_look(connection: Connection, location: Location) -> tuple[Pinned, bytes]:
+    """An object as it is now, and its last bytes where it looks like a Parquet file.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        S3ConnError: it may not be read, or the server cannot be reached.
+    """
+    if location.key.lower().endswith(_PARQUET) and (found := _by_tail(connection, location)):
+        return found
+    return by_head(connection, location), b""
+
+
+def by_head(connection: Connection, location: Location) -> Pinned:
+    """An object as it is now, by HeadObject."""
+    answer = head_answer(connection, location, None)
+    return _pinned(connection, location, answer, int(answer["ContentLength"]))
+
+
+def _by_tail(connection: Connection, location: Location) -> tuple[Pinned, bytes] | None:
+    """By one GetObject of the last bytes; None where the server does not give these."""
+    try:
+        answer = ask(
+            connection, location, "get_object", Bucket=location.bucket, Key=location.key, Range=f"bytes=-{TAIL}"
+        )
+    except EndpointError:  # an empty object has no last bytes
+        return None
+    stream = answer["Body"]
+    try:
+        told = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
+        if told is None:
+            return None
+        start, last, size = map(int, told.groups())
+        body, failure = received(stream, last + 1 - start)
+    finally:
+        stream.close()
+    if failure or len(body) != last + 1 - start or last + 1 != size:
+        return None
+    return _pinned(connection, location, answer, size), body
+
+
+def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> Pinned:
+    return Pinned(connection, location, size, etag_of(answer), answer.get("LastModified"))
+
+
+_GAP = 8 * 1024
+
+
+def cat_ranges(
+    object_of: Callable[[str], RangedObject],
+    paths: Sequence[str],
+    starts: Any,
+    ends: Any,
+    *,
+    max_gap: int | None,
+    on_error: str,
+) -> list[Any]:
+    """The bytes of each range; with `on_error` other than `raise`, an error in the place of what it kept from coming.
+
+    Raises:
+        S3ConnError: a range could not be read.
+        ValueError: there are not as many bounds as paths.
+    """
+    starts = starts if isinstance(starts, list) else [starts] * len(paths)
+    ends = ends if isinstance(ends, list) else [ends] * len(paths)
+    wanted = list(zip(paths, starts, ends, strict=True))
+    _prefetch(object_of, wanted, _GAP if max_gap is None else max_gap)
+    return [_one(object_of, *one, on_error) for one in wanted]
+
+
+def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[str, Any, Any]], gap: int) -> None:
+    by_path: dict[str, list[tuple[int, int]]] = {}
+    for path, start, end in wanted:
+        try:
+            bounds = _bounds(object_of(path).size, start, end)
+        except S3ConnError:  # it comes again where the range is read
+            continue
+        by_path.setdefault(path, []).append(bounds)
+    for path, ranges in by_path.items():
+        object_of(path).prefetch(coalesced(ranges, gap))
+
+
+def _one(object_of: Callable[[str], RangedObject], path: str, start: Any, end: Any, on_error: str) -> Any:
+    try:
+        found = object_of(path)
+        return found.read(*_bounds(found.size, start, end))
+    except S3ConnError as error:
+        if on_error == "raise":
+            raise
+        return error
+
+
+def _bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
+    """Bounds as Python's slices have them."""
+    low, high, _ = slice(start, end).indices(size)
+    return low, max(low, high)
+
+
+def coalesced(ranges: Sequence[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
+    """Ranges in order, those together that lie no more than `gap` bytes apart."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if joined and start <= joined[-1][1] + gap:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+        else:
+            joined.append((start, stop))
+    return joined

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.connections.clients import new_lock, renew_in_child
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
-from s3conn_magic.query import judgement, reach, sources
-from s3conn_magic.query.definitions import Definitions
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.formats import how_to_read
+from s3conn_magic.objects.reading import Reading
+from s3conn_magic.query import judgement, names
 from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
-from s3conn_magic.query.filesystem import ConnectionFileSystem
-from s3conn_magic.query.formats import how_to_read
-from s3conn_magic.query.parsing import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.reading import Reading
+from s3conn_magic.query.judgement import Definitions
+from s3conn_magic.query.names import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.tables import Tables
 from s3conn_magic.temporary import new_folder, remove
 
@@ -456,14 +456,14 @@ class Engine:
             QueryError: it does more than read, or reads files of this machine and is not `local`.
         """
         query, behind = self._judged(sql)
-        found, known = mentioned(query), sources.known_tables(self.database)
-        frames = sources.frames(found.tables, known, self._variable_of)
-        parameters = sources.parameters(found.parameters, self._variable_of)
+        found, known = mentioned(query), names.known_tables(self.database)
+        frames = names.frames(found.tables, known, self._variable_of)
+        parameters = names.parameters(found.parameters, self._variable_of)
         if not local:
-            reach.check(query, known, parameters)
+            judgement.check_reach(query, known, parameters)
             for name, tree in behind:
                 with _within(name):
-                    reach.check(tree, known, parameters)
+                    judgement.check_reach(tree, known, parameters)
         made: list[str] = []
         try:
             for name, frame in frames.items():

@@ -10,7 +10,7 @@ from s3conn_magic.errors import InternalError, QueryError, S3ConnError, Statemen
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from s3conn_magic.query.reading import Reading
+    from s3conn_magic.objects.reading import Reading
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3conn_magic.errors import QueryError
+from s3conn_magic.language.settings import REACH
 from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import visible
 from s3conn_magic.query.faults import pointed
-from s3conn_magic.query.parsing import nodes, words
+from s3conn_magic.query.names import nodes, parsed, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from s3conn_magic.errors import QueryError
-    from s3conn_magic.query.parsing import Tree
+    import duckdb
+
+    from s3conn_magic.query.names import Tree
 
 _ANOTHER_WAY = "CREATE [OR REPLACE] TABLE … AS query; makes a table anew."
 _WRITES = {
@@ -201,3 +205,168 @@ def named_by(value: Mapping[str, Any]) -> list[str]:
     if value["class"] == "CONSTANT":
         return [str(value["literal"].get("text", ""))]
     return [str(one) for one in value["column_names"]] if value["class"] == "COLUMN_REF" else []
+
+
+_FUNCTIONS = """SELECT lower(function_name), function_type, macro_definition
+FROM duckdb_functions() WHERE NOT internal"""
+_VIEWS = "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal"
+# Defaults are there, too: DuckDB does not tell them from columns that are computed whenever they are read.
+_COMPUTED = """SELECT lower(c.table_name), c.column_default FROM duckdb_columns() AS c
+JOIN duckdb_tables() AS t USING (database_oid, schema_oid, table_oid)
+WHERE c.column_default IS NOT NULL AND contains(t.sql, 'GENERATED ALWAYS AS')"""
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """The texts behind names, by kind (`function`, `table`) and name in lower case; empty for what is not in SQL."""
+
+    texts: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, database: duckdb.DuckDBPyConnection) -> Definitions:
+        """Those of a database."""
+        made = cls()
+        for name, kind, text in database.execute(_FUNCTIONS).fetchall():
+            made._add("function", name, text if kind == "table_macro" else text and f"SELECT ({text})")
+        for name, sql in database.execute(_VIEWS).fetchall():
+            made._add("table", name, _query_of(sql))
+        for name, text in database.execute(_COMPUTED).fetchall():
+            made._add("table", name, f"SELECT ({text})")
+        return made
+
+    def _add(self, kind: str, name: str, text: str | None) -> None:
+        self.texts.setdefault((kind, name), []).append(text or "")
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """Names of functions."""
+        return frozenset(name for kind, name in self.texts if kind == "function")
+
+    def behind(self, database: duckdb.DuckDBPyConnection, tree: Tree) -> Iterator[tuple[str, Tree]]:
+        """What a query uses, and what that uses: each name with the tree behind it.
+
+        Raises:
+            QueryError: one of them cannot be looked into.
+        """
+        todo, seen = [tree], set[tuple[str, str]]()
+        while todo:
+            for name in set(names_of(todo.pop().root)) & self.texts.keys() - seen:
+                seen.add(name)
+                for text in self.texts[name]:
+                    found = _tree(database, name[1], text)
+                    todo.append(found)
+                    yield name[1], found
+
+
+def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> Tree:
+    try:
+        return parsed(database, text)
+    except QueryError:
+        pass
+    raise QueryError(f"{visible(name)} of the database cannot be looked into, and may do more than read")
+
+
+def _query_of(sql: str) -> str:
+    """The query of a view, by the statement that makes it."""
+    depth = 0
+    for word in words(sql):
+        depth += (word.text in {"(", "["}) - (word.text in {")", "]"})
+        if word.text == "AS" and not depth and not word.is_name:
+            return sql.encode()[word.end :].decode().rstrip().rstrip(";")
+    return ""
+
+
+_SCHEME = "s3://"
+# DuckDB takes a name for a path where it ends like one: it has a dot then.
+_OF_PATHS = frozenset("./\\:~")
+_PATHS = frozenset({"", "path", "paths", "file", "pattern", "source"})
+_LISTS = frozenset({"list_value", "list_pack", "array_value"})
+_JOINS = frozenset({"||", "concat"})
+
+
+def check_reach(tree: Tree, tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]) -> None:
+    """Refuse a query that reads a file of this machine, or whose paths cannot be told before it runs.
+
+    Args:
+        tree: of the query.
+        tables: database, schema and name of what is in the catalog, in lower case.
+        parameters: values of `$name`.
+
+    Raises:
+        QueryError: what reads one; `offset` says where.
+    """
+    ctes = {str(one["key"]).lower() for node in tree.nodes() if "map" in node for one in node["map"]}
+    for node in tree.nodes():
+        kind = node.get("type")
+        if kind == "BASE_TABLE" or (kind == "SHOW_REF" and node["show_type"] in {"SHOW", "DESCRIBE", "SUMMARY"}):
+            if not _is_table(node, tables, ctes):
+                raise _refused(tree, node, "this is no table, and as a path it is one of this machine")
+        elif kind == "TABLE_FUNCTION":
+            _check_call(tree, node, tables, parameters)
+
+
+def _check_call(
+    tree: Tree, node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]
+) -> None:
+    name, known = node["function"]["function_name"].lower(), judged()
+    if name not in known.files | known.named:
+        return
+    for at, (argument, value) in enumerate(arguments(node["function"])):
+        if argument not in _PATHS or (at and not argument):
+            continue
+        if name in known.named and _is_name(value, tables):
+            continue
+        if not _is_object(value, parameters):
+            raise _refused(
+                tree, value, f"what {name}() reads is not written out as s3://…, so it may be of this machine"
+            )
+
+
+def _refused(tree: Tree, node: Any, what: str) -> QueryError:
+    error = pointed(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node))
+    error.hint = REACH
+    return error
+
+
+def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], ctes: Collection[str] = ()) -> bool:
+    """Whether a name is one of the catalog, an object's path, or can be no path."""
+    path = [str(one) for one in node["qualified_name"]["path"]] or [node["table_name"]]
+    whole = ".".join(path)
+    if whole.startswith(_SCHEME) or not _OF_PATHS & set(whole):
+        return True
+    *within, name = (one.lower() for one in path)
+    if within == ["recurring"] and name in ctes:  # what a recursive query with USING KEY has found so far
+        return True
+    return any(name == one[2] and _is_within(within, one) for one in tables)
+
+
+def _is_within(path: list[str], table: tuple[str, str, str]) -> bool:
+    """Whether a table is where the words before its name say: in a database, a schema, or one and the other."""
+    if len(path) <= 1:
+        return not path or path[0] in table[:2]
+    return tuple(path) == table[:2]
+
+
+def _is_name(value: Mapping[str, Any], tables: Collection[tuple[str, str, str]]) -> bool:
+    path = named_by(value)
+    return bool(path) and _is_table({"qualified_name": {"path": path}}, tables)
+
+
+def _text(value: Mapping[str, Any]) -> str | None:
+    return str(value["literal"]["text"]) if value["class"] == "CONSTANT" and "text" in value["literal"] else None
+
+
+def _is_object(value: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    """Whether a path, or each of a list, begins as an object's does, whatever is put behind it."""
+    if value["class"] == "PARAMETER":
+        given = parameters.get(value["identifier"])
+        paths = list(given) if isinstance(given, list | tuple) else [given]
+        return bool(paths) and all(isinstance(one, str) and one.startswith(_SCHEME) for one in paths)
+    if value["class"] == "CAST":
+        return _is_object(value["child"], parameters)
+    if value["class"] != "FUNCTION":
+        return (_text(value) or "").startswith(_SCHEME)
+    name, parts = value["function_name"].lower(), [one["expression"] for one in value["arguments"]]
+    if name in _JOINS:
+        return bool(parts) and _is_object(parts[0], parameters)
+    return name in _LISTS and bool(parts) and all(_is_object(one, parameters) for one in parts)

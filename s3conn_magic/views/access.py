@@ -14,11 +14,11 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects import writing
+from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import delete_as_seen, versioning
 from s3conn_magic.objects.description import Description, describe, head
-from s3conn_magic.objects.fetching import Download, Link, presign
-from s3conn_magic.objects.preview import Preview, preview
+from s3conn_magic.objects.links import Download, Link, presign
+from s3conn_magic.preview.preview import Preview, preview
 from s3conn_magic.views.explorer.snippets import snippets
 
 if TYPE_CHECKING:
@@ -89,20 +89,20 @@ class ConnectionObjects:
 
     def upload(
         self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
-    ) -> writing.Upload:
+    ) -> uploads.Upload:
         """PutObject, or a multipart upload."""
-        return writing.Upload(
+        return uploads.Upload(
             self._of(location), location, size, content_type=content_type, overwrite=overwrite, replaces=replaces
         )
 
-    def find(self, chosen: Sequence[writing.Chosen], most: int, cancelled: Callable[[], bool]) -> writing.Found:
+    def find(self, chosen: Sequence[uploads.Chosen], most: int, cancelled: Callable[[], bool]) -> uploads.Found:
         """Recursive listings of the prefixes; of one connection at a time."""
         connections = {id(found): found for found in (self._of(one.location) for one in chosen)}
         if len(connections) != 1:
             raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
-        return writing.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
+        return uploads.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
 
-    def delete(self, found: writing.Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[writing.Deleted]:
+    def delete(self, found: uploads.Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[uploads.Deleted]:
         """DeleteObjects, bucket by bucket, of what is as it was seen."""
         for bucket, seen in found.keys.items():
             yield from delete_as_seen(self._of(near), bucket, seen, cancelled=cancelled)

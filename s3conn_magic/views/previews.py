@@ -13,7 +13,7 @@ import pandas as pd
 from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.description import with_tags_and_versions
-from s3conn_magic.objects.preview import preview
+from s3conn_magic.preview.preview import preview
 from s3conn_magic.sizes import size_text
 from s3conn_magic.views.frames import S3Frame, escaped
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.content import Preview
     from s3conn_magic.objects.description import Description
+    from s3conn_magic.preview import Preview
 
 # MathJax of the notebook leaves elements of these classes alone.
 _PLAIN = "tex2jax_ignore mathjax_ignore"
@@ -48,7 +48,7 @@ class ObjectPreview:
     """The result of PREVIEW.
 
     Attributes:
-        preview: all that was found out; see `s3conn_magic.objects.content.Preview`.
+        preview: all that was found out; see `s3conn_magic.preview.Preview`.
     """
 
     def __init__(self, connection: Connection, location: Location, found: Preview, rows: int) -> None:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.language.reference import TABLE_COLUMNS
-from s3conn_magic.objects.columns import texts
 from s3conn_magic.patterns import like
+from s3conn_magic.preview.columns import texts
 from s3conn_magic.sizes import size_text
 from s3conn_magic.views.cards import Message
 from s3conn_magic.views.frames import S3Frame, frame_of

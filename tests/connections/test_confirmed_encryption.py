@@ -17,7 +17,7 @@ from vaults import answering
 from s3conn_magic.connections.encryption import Encryption
 from s3conn_magic.errors import EncryptionError
 from s3conn_magic.locations import Location
-from s3conn_magic.objects import writing
+from s3conn_magic.objects import uploads
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Bucket:
 
 
 def _upload(bucket: Bucket, body: bytes, **options: Any) -> None:
-    upload = writing.Upload(bucket.connection, Location(bucket.name, "new"), len(body), **options)
+    upload = uploads.Upload(bucket.connection, Location(bucket.name, "new"), len(body), **options)
     upload.write(body)
     upload.finish()
 

@@ -16,10 +16,10 @@ from vaults import Vault, customer_headers, kms_headers, locked
 
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.locations import Location
-from s3conn_magic.objects import writing
+from s3conn_magic.objects import uploads
 from s3conn_magic.objects.description import describe
-from s3conn_magic.objects.fetching import Download, presign
-from s3conn_magic.objects.preview import preview
+from s3conn_magic.objects.links import Download, presign
+from s3conn_magic.preview.preview import preview
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 
@@ -124,7 +124,7 @@ def test_sessions_write_copy_and_read(connection, wire, vault, file):
 def test_the_explorer_uploads_reads_and_deletes(connection, vault):
     """Its uploads, in one piece and in parts, descriptions, previews and downloads pass."""
     for name, body in (("small.csv", SMALL), ("large", LARGE)):
-        upload = writing.Upload(connection, Location("bucket", name), len(body))
+        upload = uploads.Upload(connection, Location("bucket", name), len(body))
         upload.write(body)
         upload.finish()
         download = Download(connection, Location("bucket", name))

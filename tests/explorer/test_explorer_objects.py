@@ -20,8 +20,8 @@ from vaults import answering
 
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
 from s3conn_magic.locations import Location
-from s3conn_magic.objects import writing
-from s3conn_magic.objects.fetching import presign
+from s3conn_magic.objects import uploads
+from s3conn_magic.objects.links import presign
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
 from s3conn_magic.views.access import ConnectionObjects
 from s3conn_magic.views.explorer import transfers
@@ -392,7 +392,7 @@ def test_the_panel_shows_the_object_that_replaced_its_own(explore, upstream):
 
 def test_an_object_written_meanwhile_is_not_replaced(connect, upstream):
     """Between the look and the write another writer may come: its object stays."""
-    upload = writing.Upload(connect(), Location(EMPTY, "race.txt"), 3)
+    upload = uploads.Upload(connect(), Location(EMPTY, "race.txt"), 3)
     upload.write(b"two")
     upstream.put_object(Bucket=EMPTY, Key="race.txt", Body=b"one")
     with pytest.raises(S3ConnError, match="written meanwhile"):
@@ -432,7 +432,7 @@ def test_a_part_that_fails_aborts_the_upload(connect, upstream, recorder, sandbo
     ask = passing_to(sandbox.endpoint)
     connection = connect()
     recorder.answer = lambda one: error(403, "AccessDenied") if one.query.get("partNumber") == "2" else ask(one)
-    upload = writing.Upload(connection, Location(EMPTY, "big"), 20_000_000)
+    upload = uploads.Upload(connection, Location(EMPTY, "big"), 20_000_000)
     with pytest.raises(S3ConnError, match="access denied"):
         upload.write(b"x" * 20_000_000)
     assert any(one.method == "DELETE" and "uploadId" in one.query for one in recorder.requests)
@@ -444,7 +444,7 @@ def test_a_process_that_ends_leaves_no_parts(upstream, sandbox):
     program = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"
         "from statements import Statements, create\nfrom s3conn_magic.sandbox import Sandbox\n"
-        "from s3conn_magic.locations import Location\nfrom s3conn_magic.objects.writing import Upload\n"
+        "from s3conn_magic.locations import Location\nfrom s3conn_magic.objects.uploads import Upload\n"
         "run = Statements()\nrun(create('lake', keys=Sandbox.admin, ENDPOINT=sys.argv[3], VALIDATE=False))\n"
         f"upload = Upload(run.connection('lake'), Location({EMPTY!r}, 'big'), 20_000_000)\n"
         "upload.write(b'x' * 9_000_000)\nprint(len(upload._parts))"
@@ -459,7 +459,7 @@ def test_a_process_that_ends_leaves_no_parts(upstream, sandbox):
 def test_fewer_bytes_than_announced_write_nothing(connect, upstream):
     """A file that ends early is no object."""
     for size in (10, 9_000_000):
-        upload = writing.Upload(connect(), Location(EMPTY, "short"), size)
+        upload = uploads.Upload(connect(), Location(EMPTY, "short"), size)
         upload.write(b"x" * (size - 1))
         with pytest.raises(S3ConnError, match="nothing was written"):
             upload.finish()
@@ -473,7 +473,7 @@ def test_encryption_goes_with_every_write(connect, recorder, sandbox, size):
 
     def written(**options):
         recorder.requests.clear()
-        upload = writing.Upload(connect(VALIDATE=False, **options), Location(EMPTY, "k"), size, overwrite=True)
+        upload = uploads.Upload(connect(VALIDATE=False, **options), Location(EMPTY, "k"), size, overwrite=True)
         upload.write(b"x" * size)
         upload.finish()
         client("s3", sandbox.endpoint, sandbox.admin).delete_object(Bucket=EMPTY, Key="k")
@@ -530,7 +530,7 @@ def test_odd_keys_are_deleted_exactly(connect, upstream):
     for key in names:
         upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
     upstream.put_object(Bucket=EMPTY, Key="ab", Body=b"1")
-    outcomes = list(writing.delete(connect(), EMPTY, names, cancelled=lambda: False))
+    outcomes = list(uploads.delete(connect(), EMPTY, names, cancelled=lambda: False))
     assert sum(one.count for one in outcomes) == len(names)
     assert keys(upstream) == ["ab"]
 
@@ -539,7 +539,7 @@ def test_many_keys_go_in_batches(connect, recorder):
     """More than a thousand keys take a request for each thousand."""
     names = [f"k{number:04}" for number in range(2_100)]
     recorder.requests.clear()
-    outcomes = list(writing.delete(connect(VALIDATE=False), EMPTY, names, cancelled=lambda: False))
+    outcomes = list(uploads.delete(connect(VALIDATE=False), EMPTY, names, cancelled=lambda: False))
     assert [one.count for one in outcomes] == [1000, 1000, 100]
     assert [one.method for one in recorder.requests] == ["POST"] * 3
 
@@ -775,11 +775,11 @@ def test_the_layer_below_refuses_as_well(connect, recorder):
     connection, at = connect(READ_ONLY=True), Location(EMPTY, "a")
     recorder.requests.clear()
     with pytest.raises(ReadOnlyConnectionError):
-        writing.Upload(connection, at, 1)
+        uploads.Upload(connection, at, 1)
     with pytest.raises(ReadOnlyConnectionError):
-        list(writing.delete(connection, EMPTY, ["a"], cancelled=lambda: False))
+        list(uploads.delete(connection, EMPTY, ["a"], cancelled=lambda: False))
     with pytest.raises(ReadOnlyConnectionError):
-        writing.find(connection, [writing.Chosen(at)], most=1, cancelled=lambda: False)
+        uploads.find(connection, [uploads.Chosen(at)], most=1, cancelled=lambda: False)
     assert recorder.requests == []
 
 

@@ -12,7 +12,7 @@ from made_up_buckets import MadeUpBuckets
 from page import Page
 
 from s3conn_magic.locations import Location
-from s3conn_magic.objects.writing import Deleted, Found
+from s3conn_magic.objects.uploads import Deleted, Found
 from s3conn_magic.views.explorer import tasks
 from s3conn_magic.views.explorer.model import Children, Entry
 

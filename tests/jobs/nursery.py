@@ -23,7 +23,7 @@ from statements import Statements
 
 from s3conn_magic.jobs import copying, inserting  # noqa: F401
 from s3conn_magic.jobs.ledger import Ledger
-from s3conn_magic.objects import writing
+from s3conn_magic.objects import uploads
 from s3conn_magic.views import frames, jobs  # noqa: F401
 
 
@@ -43,7 +43,7 @@ def _dying_at(kind: str, at: int) -> None:
             return send(self, request)
 
         botocore.httpsession.URLLib3Session.send = sent
-        writing.PART = 5 * 1024 * 1024  # as small as S3 takes, for more parts of fewer bytes
+        uploads.PART = 5 * 1024 * 1024  # as small as S3 takes, for more parts of fewer bytes
     if kind == "object":
         note = Ledger.note
 

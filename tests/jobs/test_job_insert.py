@@ -17,7 +17,7 @@ import pytest
 from s3conn_magic.errors import EndpointError, JobFailedError, QueryError, ReadOnlyConnectionError, StatementInterrupted
 from s3conn_magic.jobs.output import Sink
 from s3conn_magic.objects.ranged import Pinned
-from s3conn_magic.objects.writing import Upload
+from s3conn_magic.objects.uploads import Upload
 
 if TYPE_CHECKING:
     from lakes import Lake, Nursery
@@ -183,7 +183,7 @@ def test_a_write_that_the_server_refuses_leaves_nothing(moto_lake: Lake, monkeyp
         send(self, size)
 
     monkeypatch.setattr(Upload, "_send", sent)
-    monkeypatch.setattr("s3conn_magic.objects.writing.PART", 5 * 1024 * 1024)
+    monkeypatch.setattr("s3conn_magic.objects.uploads.PART", 5 * 1024 * 1024)
     run = moto_lake.session()
     assert run.fails(_insert(moto_lake, _BIG, "COMPRESSION = NONE"), EndpointError).message == "no room"
     assert not moto_lake.keys_below()
@@ -199,7 +199,7 @@ def test_an_interrupt_leaves_nothing(moto_lake: Lake, monkeypatch: pytest.Monkey
             os.kill(os.getpid(), signal.SIGINT)
         return write(self, data)
 
-    monkeypatch.setattr("s3conn_magic.objects.writing.PART", 5 * 1024 * 1024)
+    monkeypatch.setattr("s3conn_magic.objects.uploads.PART", 5 * 1024 * 1024)
     run = moto_lake.session()
     with monkeypatch.context() as patched:
         patched.setattr(Sink, "write", written)

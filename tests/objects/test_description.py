@@ -12,7 +12,7 @@ from statements import Statements, create
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, S3ConnError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.description import describe, head
-from s3conn_magic.objects.preview import preview
+from s3conn_magic.preview.preview import preview
 from s3conn_magic.sandbox.data import ODD_KEYS
 from s3conn_magic.sandbox.identities import ARCHIVE, LAKE, ODD
 

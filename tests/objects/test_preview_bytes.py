@@ -13,7 +13,7 @@ import pytest
 from pyarrow import orc
 from served import previewed, serving
 
-from s3conn_magic.objects.preview import IMAGE_AT_MOST
+from s3conn_magic.preview.preview import IMAGE_AT_MOST
 from s3conn_magic.sandbox.picture import bar_chart
 
 MIB = 1024 * 1024

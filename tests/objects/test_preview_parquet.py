@@ -11,8 +11,7 @@ import pytest
 from encrypted_parquet import ENCRYPTABLE, encrypted
 from served import previewed, serving
 
-from s3conn_magic.objects.parquet import DATA_AT_MOST, FOOTER_AT_MOST
-from s3conn_magic.objects.thrift import pages
+from s3conn_magic.preview.parquet import DATA_AT_MOST, FOOTER_AT_MOST, pages
 
 MIB = 1024 * 1024
 BLOCK = 64 * 1024

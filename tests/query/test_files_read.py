@@ -23,8 +23,8 @@ from s3conn_magic.errors import (
     S3ConnError,
     StatementInterrupted,
 )
-from s3conn_magic.query.filesystem import ConnectionFileSystem
-from s3conn_magic.query.ranges import PART
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.ranged import PART
 from s3conn_magic.sandbox.identities import EMPTY, LAKE
 
 BODY = random.Random(3).randbytes(3 * PART + 77)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.objects.writing import Chosen
+from s3conn_magic.objects.uploads import Chosen
 from s3conn_magic.views.explorer.columns import NO_SIZE
 from s3conn_magic.views.explorer.deletion import Deletions
 from s3conn_magic.views.explorer.panel import Panel, Subject
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.writing import Found
+    from s3conn_magic.objects.uploads import Found
     from s3conn_magic.views.explorer.model import Objects
     from s3conn_magic.views.explorer.navigator import Navigator
     from s3conn_magic.views.explorer.tree import Folder, Place

@@ -12,7 +12,7 @@ from s3conn_magic.views.explorer.background import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from s3conn_magic.objects.writing import Chosen, Found
+    from s3conn_magic.objects.uploads import Chosen, Found
     from s3conn_magic.views.explorer.model import Objects
     from s3conn_magic.views.explorer.tasks import Task, Tasks
 

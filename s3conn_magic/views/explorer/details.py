@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.objects.content import Preview
     from s3conn_magic.objects.description import Description, Version
+    from s3conn_magic.preview import Preview
 
 TEXT_AT_MOST = 100_000
 _COLUMNS_AT_MOST = 50

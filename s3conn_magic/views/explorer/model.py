@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.objects.content import Preview
     from s3conn_magic.objects.description import Description
-    from s3conn_magic.objects.fetching import Link
-    from s3conn_magic.objects.writing import Chosen, Deleted, Found
+    from s3conn_magic.objects.links import Link
+    from s3conn_magic.objects.uploads import Chosen, Deleted, Found
+    from s3conn_magic.preview import Preview
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.objects.content import Preview
     from s3conn_magic.objects.description import Description
+    from s3conn_magic.preview import Preview
     from s3conn_magic.views.explorer.model import Objects
 
     Send = Callable[..., None]

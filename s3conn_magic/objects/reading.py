@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.listing import Listing
     from s3conn_magic.locations import Location
-    from s3conn_magic.query.listings import Entry
-    from s3conn_magic.query.ranges import RangedObject
+    from s3conn_magic.objects.listed import Entry
+    from s3conn_magic.objects.ranged import RangedObject
 
 AT_ONCE = 16
 """Most ranged GETs of one query under way."""

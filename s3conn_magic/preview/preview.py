@@ -1,28 +1,107 @@
-"""The beginning of an object, by range reads.
-
-What is read at most: 1 MiB of a text or text-like table, packed or not, which unpacks to at most 1 MiB; the footer
-(16 MiB) of a Parquet file and 64 MB of the first pages of its columns; 8 MiB of an image, or nothing but its header
-where it is larger; 64 KiB of everything else. An archived object is not read.
-"""
+"""The beginning of a text, or of a table that is written as text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.objects.compression import compression_of, unpack
-from s3conn_magic.objects.content import Preview
+import pyarrow as pa
+
 from s3conn_magic.objects.description import head
-from s3conn_magic.objects.formats import Promise, format_of, hex_dump, promise
-from s3conn_magic.objects.images import picture_of
-from s3conn_magic.objects.ranges import BLOCK, RangeReader
+from s3conn_magic.objects.formats import Promise, compression_of, format_of, hex_dump, promise, text_format, unpack
+from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
+from s3conn_magic.preview import Preview
+from s3conn_magic.preview.columns import frame, schema_of
+from s3conn_magic.preview.encodings import Decoded, decode, picture_of
+from s3conn_magic.preview.text_tables import Objects, Records, read_json, read_records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
 
 __all__ = ["Preview", "preview"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A text and the table in it, if there is one; `enough` when nothing more need be read."""
+
+    decoded: Decoded
+    whole: bool
+    enough: bool
+    table: Records | Objects | None
+
+    def onto(self, seen: Preview) -> Preview:
+        """The preview with what was read."""
+        found, decoded = self.table, self.decoded
+        notes = (*seen.notes, *decoded.notes, *(found.notes if found else ()))
+        named = replace(seen, encoding=decoded.encoding, notes=notes)
+        if found is None or found.table is None:
+            form = found.format if found else text_format(decoded.text)
+            return replace(named, kind="text", format=form, text=decoded.text, truncated=not self.whole)
+        return replace(
+            named,
+            kind="table",
+            format=found.format,
+            frame=frame(found.table),
+            schema=schema_of(found.table.schema),
+            truncated=not found.complete,
+        )
+
+
+def read_text(data: bytes, *, whole: bool, promised: Promise, rows: int) -> Read | None:
+    """What the first bytes of a text say, or None where they are no text.
+
+    Args:
+        data: the beginning, unpacked.
+        whole: whether nothing follows.
+        promised: what name and content type say.
+        rows: of a table, or lines of a text, that are wanted.
+    """
+    decoded = decode(data, whole=whole)
+    if decoded is None or not data:
+        return None
+    text = decoded.text
+    found: Records | Objects | None = read_json(text, whole=whole, rows=rows)
+    if found is None and not promised.prose and text_format(text) == "text":
+        found = read_records(text, whole=whole, rows=rows, named=promised.delimiter)
+    there = text.count("\n") if found is None else len(found.table) if found.table is not None else 0
+    return Read(decoded, whole, whole or there >= rows, found)
+
+
+_WRONG = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, NotImplementedError)
+
+
+def read_schema(reader: RangeReader, seen: Preview, name: str) -> Preview:
+    """The same preview with the schema, where the format has one that can be read."""
+    read = _READ.get(name)
+    if read is None:
+        return seen
+    try:
+        schema, rows = read(pa.PythonFile(reader, mode="r"))
+        return replace(seen, schema=schema_of(schema), total_rows=rows)
+    except (BoundReachedError, *_WRONG):
+        if reader.failure:
+            raise reader.failure from None
+    return replace(seen, notes=(*seen.notes, f"the {name} schema cannot be read"))
+
+
+def _orc(file: Any) -> tuple[pa.Schema, int | None]:
+    from pyarrow import orc
+
+    found = orc.ORCFile(file)
+    return found.schema, found.nrows
+
+
+def _arrow(file: Any) -> tuple[pa.Schema, int | None]:
+    return pa.ipc.open_file(file).schema, None
+
+
+_READ: dict[str, Callable[[Any], tuple[pa.Schema, int | None]]] = {"ORC": _orc, "Arrow": _arrow}
+
 
 TEXT_AT_MOST = 1024 * 1024
 IMAGE_AT_MOST = 8 * 1024 * 1024
@@ -75,7 +154,7 @@ def _too_many(rows: int) -> tuple[str, ...]:
 
 
 def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
-    from s3conn_magic.objects.parquet import FOOTER_AT_MOST, MAGIC, read_parquet
+    from s3conn_magic.preview.parquet import FOOTER_AT_MOST, MAGIC, read_parquet
 
     reader.limit = max(reader.limit, FOOTER_AT_MOST + TEXT_AT_MOST)
     if promised.parquet:
@@ -107,8 +186,6 @@ def _other(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     name = format_of(first)
     if name is None:
         return None
-    from s3conn_magic.objects.schemas import read_schema
-
     return replace(read_schema(reader, _bytes(blank, first, reader.size), name), format=name)
 
 
@@ -146,8 +223,6 @@ def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Previe
 
 def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
     """As much as the rows need: one block, or else the most that is read of a text."""
-    from s3conn_magic.objects.texts import read_text
-
     for count in (BLOCK, TEXT_AT_MOST):
         start = _beginning(reader, count)
         notes = (f"the {start.compression} data are damaged or cut",) if start.damaged else ()
