@@ -139,7 +139,7 @@ class Forecast:
 
     @of.register
     def _inventory(self, plan: plans.ListInventory) -> list[Call]:
-        from s3conn_magic.inventory.download import PART
+        from s3conn_magic.inventory.manifest import PART
 
         connection, place = self._connection(plan.name), plan.location
         data = f"the manifest; one for each {size_text(PART)} of data"

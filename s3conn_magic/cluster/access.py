@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from s3conn_magic.cluster.sealed import opened, seal, unseal
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.language.plans import BoundValue
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible
-from s3conn_magic.secrets import Secret
+from s3conn_magic.secrets import Secret, opened, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

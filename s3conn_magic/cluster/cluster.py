@@ -19,10 +19,10 @@ from uuid import uuid4
 from s3conn_magic import __version__
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.access import Access, Accesses, Grant
-from s3conn_magic.cluster.sealed import LEASE, forget, give
 from s3conn_magic.errors import ClusterError, CredentialsError
 from s3conn_magic.extras import pip_install
 from s3conn_magic.locations import visible
+from s3conn_magic.secrets import LEASE, forget, give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

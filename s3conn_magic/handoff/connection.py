@@ -9,8 +9,8 @@ from s3conn_magic.interrupts import interruptible
 
 if TYPE_CHECKING:
     from s3conn_magic.handoff.filesystem import HandedFileSystem
-    from s3conn_magic.handoff.masks import SecretText, StorageOptions
-    from s3conn_magic.handoff.options import Library
+    from s3conn_magic.handoff.libraries import Library
+    from s3conn_magic.secrets import SecretText, StorageOptions
 
 
 class Connection(_Connection):
@@ -64,7 +64,7 @@ class Connection(_Connection):
             ReadOnlyConnectionError: polars and deltalake could write past READ_ONLY.
             S3ConnError: the credentials cannot be had, or there is no such library.
         """
-        from s3conn_magic.handoff.options import storage_options
+        from s3conn_magic.handoff.libraries import storage_options
 
         return storage_options(self, library, bucket)
 
@@ -79,7 +79,7 @@ class Connection(_Connection):
             ReadOnlyConnectionError: a store could write past READ_ONLY.
             S3ConnError: obstore is not installed, or the credentials cannot be had.
         """
-        from s3conn_magic.handoff.stores import store
+        from s3conn_magic.handoff.libraries import store
 
         return store(self, bucket, prefix)
 
@@ -97,6 +97,6 @@ class Connection(_Connection):
             ReadOnlyConnectionError: DuckDB could write past READ_ONLY.
             S3ConnError: the credentials cannot be had, or it would need a customer's key.
         """
-        from s3conn_magic.handoff.duckdb import secret_statement
+        from s3conn_magic.handoff.libraries import secret_statement
 
         return secret_statement(self, bucket)

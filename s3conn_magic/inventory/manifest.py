@@ -1,24 +1,104 @@
-"""`manifest.json`: which data files a report has, and what is in them."""
+"""The columns that a manifest names, in the three spellings of its three formats."""
 
 from __future__ import annotations
 
 import json
 import re
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from s3conn_magic.errors import InventoryError, ObjectNotFoundError
-from s3conn_magic.inventory.schema import field_names, has_versions, listing_names
+from s3conn_magic.errors import InventoryError, ObjectNotFoundError, StatementInterrupted
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.ranged import received
-from s3conn_magic.objects.requests import ask
+from s3conn_magic.objects.ranged import Pinned, etag_of, received
+from s3conn_magic.objects.requests import ask, head_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+    from typing import BinaryIO
 
     from s3conn_magic.connections.connection import Connection
+
+COLUMNS: Final = {
+    "key": "key",
+    "size": "size",
+    "lastmodifieddate": "last_modified",
+    "etag": "etag",
+    "storageclass": "storage_class",
+    "versionid": "version_id",
+    "islatest": "is_latest",
+    "isdeletemarker": "is_delete_marker",
+}
+"""The fields of an inventory that a listing has too, without case and underscores, and the listing's names of them."""
+
+_OF_VERSIONS = {"version_id", "is_latest", "is_delete_marker"}
+_STRUCT = re.compile(r"\s*struct\s*<(.*)>\s*", re.DOTALL | re.IGNORECASE)
+_MESSAGE = re.compile(r"\s*message\s+[\w.]+\s*\{(.*)\}\s*", re.DOTALL)
+_OPENING, _CLOSING = "<({", ">)}"
+
+
+def field_names(text: str, file_format: str) -> tuple[str, ...]:
+    """The names of a manifest's `fileSchema`, in order, nested ones left out.
+
+    Args:
+        text: names with commas between them for CSV, `struct<name:type,…>` for ORC, `message … { … }` for Parquet.
+        file_format: CSV, ORC or Parquet.
+
+    Raises:
+        ValueError: it is none of these; the message says which was expected.
+    """
+    if file_format == "CSV":
+        names = [one.strip() for one in text.split(",")]
+    elif file_format == "ORC":
+        names = [one.partition(":")[0].strip().strip("`") for one in _cut(_inside(_STRUCT, text, "struct<…>"), ",")]
+    else:
+        names = [_parquet_name(one) for one in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}") if one.strip()]
+    if not all(names):
+        raise ValueError("a field has no name")
+    return tuple(names)
+
+
+def listing_names(names: Sequence[str]) -> dict[str, str]:
+    """The fields that a listing has too: the listing's name of each, and the inventory's."""
+    folded = {COLUMNS.get(one.replace("_", "").lower()): one for one in names}
+    return {ours: theirs for ours, theirs in folded.items() if ours is not None}
+
+
+def has_versions(names: Sequence[str]) -> bool:
+    """Whether the inventory is of all versions."""
+    return not _OF_VERSIONS.isdisjoint(listing_names(names))
+
+
+def _inside(pattern: re.Pattern[str], text: str, expected: str) -> str:
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{expected} was expected")
+    return found[1]
+
+
+def _cut(text: str, ends: str) -> Iterator[str]:
+    """The parts of a text that end at a character outside of all brackets; a bracket that closes may be such an end."""
+    depth, begin = 0, 0
+    for at, character in enumerate(text):
+        depth += (character in _OPENING) - (character in _CLOSING)
+        if depth == 0 and character in ends:
+            yield text[begin:at]
+            begin = at + 1
+    if text[begin:].strip():
+        yield text[begin:]
+
+
+def _parquet_name(declared: str) -> str:
+    """`required binary key (UTF8)`, or `optional group tags (LIST) { …`, to the name."""
+    words = declared.partition("{")[0].partition("(")[0].partition("=")[0].split()
+    return words[-1] if len(words) > 2 else ""  # noqa: PLR2004 - repetition, type, name
+
 
 _FORMATS = {"csv": "CSV", "orc": "ORC", "parquet": "Parquet"}
 _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])")
@@ -183,3 +263,93 @@ def _time(found: Mapping[str, Any]) -> datetime | None:
         return datetime.fromtimestamp(int(found["creationTimestamp"]) / 1000, UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
+
+
+PART = 8 * 1024 * 1024
+"""Bytes of one request; the last one of a file is for less."""
+_AHEAD, _TRIES = 4, 4
+_AGAIN = "It was changed, or is being written: read another report."
+
+
+@dataclass
+class Counts:
+    """What the downloads of one statement took so far."""
+
+    requests: int = 0
+    received: int = 0
+    began: float = 0.0
+
+
+class Downloads:
+    """Data files of one statement. All members may be used from any thread.
+
+    Args:
+        connection: what they are read through.
+        at_once: most requests under way.
+    """
+
+    def __init__(self, connection: Connection, at_once: int) -> None:
+        self._connection = connection
+        self._pool = ThreadPoolExecutor(at_once, "s3conn-inventory-parts")
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.counts = Counts(began=time.monotonic())
+
+    def stop(self) -> None:
+        """End what is under way; nobody waits for it."""
+        self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def fetch(self, file: DataFile, into: BinaryIO) -> None:
+        """Write a data file's bytes.
+
+        Raises:
+            InventoryError: it has another size or MD5 than the manifest says.
+            StatementInterrupted: it was stopped.
+            S3ConnError: it cannot be read.
+        """
+        digest = md5(usedforsecurity=False)
+        for part in self._parts(file):
+            digest.update(part)
+            into.write(part)
+        if file.md5 and digest.hexdigest() != file.md5:
+            name = visible(file.location.uri)
+            raise InventoryError(f"the data file {name} does not have the MD5 that the manifest says", hint=_AGAIN)
+
+    def _parts(self, file: DataFile) -> Iterator[bytes]:
+        """The bytes in order; a few parts ahead of the one that is waited for are under way."""
+        pinned = self._pinned(file)
+        under_way: deque[Future[bytes]] = deque()
+        for start in range(0, file.size, PART):
+            if len(under_way) == _AHEAD:
+                yield under_way.popleft().result()
+            self._check()
+            under_way.append(self._pool.submit(self._part, pinned, start, min(start + PART, file.size)))
+        while under_way:
+            yield under_way.popleft().result()
+
+    def _pinned(self, file: DataFile) -> Pinned:
+        self._check()
+        self._count(1, 0)
+        answer = head_answer(self._connection, file.location, None)
+        size = int(answer["ContentLength"])
+        if size != file.size:
+            name = visible(file.location.uri)
+            told = f"{size:,} bytes, not the {file.size:,} that the manifest says"
+            raise InventoryError(f"the data file {name} has {told}", hint=_AGAIN)
+        return Pinned(self._connection, file.location, size, etag_of(answer))
+
+    def _part(self, pinned: Pinned, start: int, stop: int) -> bytes:
+        self._check()
+        body = pinned.get(start, stop, tries=_TRIES, stopped=self._stop.is_set)
+        self._count(1, len(body))
+        return body
+
+    def _count(self, requests: int, received: int) -> None:
+        with self._lock:
+            self.counts.requests += requests
+            self.counts.received += received
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise StatementInterrupted("the statement was stopped")

@@ -14,11 +14,9 @@ from s3conn_magic.errors import (
     S3ConnError,
     StatementInterrupted,
 )
-from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome
-from s3conn_magic.jobs.ledger import Ledger
+from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates
 from s3conn_magic.jobs.loading import HOPELESS, Loader
-from s3conn_magic.jobs.selection import candidates
-from s3conn_magic.jobs.tables import Table
+from s3conn_magic.jobs.tables import Ledger, Table
 from s3conn_magic.language.help import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
@@ -29,10 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from s3conn_magic.jobs.job import Run
-    from s3conn_magic.jobs.ledger import Loaded
+    from s3conn_magic.jobs.job import Candidate, Run
     from s3conn_magic.jobs.loading import Parsed
-    from s3conn_magic.jobs.selection import Candidate
+    from s3conn_magic.jobs.tables import Loaded
     from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
-from s3conn_magic.jobs.lines import batches
-from s3conn_magic.jobs.readers import HEAD, LINES, Source, csv_options, identifier, quoted, scan, source
+from s3conn_magic.jobs.readers import HEAD, LINES, Source, batches, csv_options, identifier, quoted, scan, source
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.ranged import Pinned, RangedObject
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from s3conn_magic.jobs.job import HowToRead
-    from s3conn_magic.jobs.ledger import Ledger
-    from s3conn_magic.jobs.selection import Candidate
+    from s3conn_magic.jobs.job import Candidate, HowToRead
+    from s3conn_magic.jobs.tables import Ledger
     from s3conn_magic.objects.reading import Reading
 
 _STAGED = "s3conn_magic_rows"

@@ -174,7 +174,7 @@ class Jobs:
         """
         job = self.get(name)
         if job.plan.kind == "COPY":
-            from s3conn_magic.jobs.ledger import Ledger
+            from s3conn_magic.jobs.tables import Ledger
 
             engine = self._engine_of()
             engine.alone(lambda: Ledger(engine.database, job).clear())

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import pytest
 from statements import Statements, create
 
-from s3conn_magic.cluster import sealed
+from s3conn_magic import secrets
 from s3conn_magic.cluster.access import Access, Accesses, Grant
-from s3conn_magic.cluster.sealed import NotGivenError, unseal
 from s3conn_magic.connections.credentials import SessionTriple
 from s3conn_magic.errors import ConnectionNotFoundError
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox.identities import EXTERNAL_ID, LOGS, ROLE_ARN
-from s3conn_magic.secrets import Secret
+from s3conn_magic.secrets import NotGivenError, Secret, unseal
 
 SECRET = "the-secret-of-workers"
 # In two pieces, so that the test's own code does not hold what it looks for.
@@ -63,7 +62,7 @@ def test_what_a_task_carries_tells_nothing_without_its_pad():
 def _told_of(grant) -> Access:
     """A task's part of a grant, as it arrives, in a process that was given the other part."""
     access, pad = grant.sealed()
-    sealed.give([(access.mark, pad)])
+    secrets.give([(access.mark, pad)])
     return pickle.loads(pickle.dumps(access))
 
 
@@ -85,7 +84,7 @@ def test_a_worker_forgets_when_it_is_told_to(slow):
         assert connection.settings.read_only
         connection.internal_client("bucket").list_objects_v2(Bucket="bucket", MaxKeys=1)
         assert _living()
-        sealed.forget([access.mark])
+        secrets.forget([access.mark])
         with pytest.raises(ConnectionNotFoundError):
             connection.credentials()
     del connection, same
@@ -96,12 +95,12 @@ def test_a_worker_forgets_when_it_is_told_to(slow):
 
 def test_a_worker_forgets_a_client_that_fell_silent(slow, monkeypatch):
     """After the lease the pad is gone; what runs goes on, and its connection is dropped with it."""
-    monkeypatch.setattr(sealed, "LEASE", 0.2)
+    monkeypatch.setattr(secrets, "LEASE", 0.2)
     keys = {"AWS_ACCESS_KEY_ID": Secret("AKIAX"), "AWS_SECRET_ACCESS_KEY": Secret(SECRET)}
     access = _told_of(Grant("w", "bucket", None, {"ENDPOINT": slow.endpoint}, keys))
     with access.connection() as connection:
         until = time.monotonic() + 30
-        while access.mark in sealed._given and time.monotonic() < until:
+        while access.mark in secrets._given and time.monotonic() < until:
             time.sleep(0.01)
         assert connection.credentials() is not None
     with pytest.raises(ConnectionNotFoundError):

@@ -25,10 +25,9 @@ from statements import Statements, create
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, EndpointError, S3ConnError
 from s3conn_magic.handoff.filesystem import HandedFileSystem
-from s3conn_magic.handoff.masks import SecretText, StorageOptions
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN
-from s3conn_magic.secrets import Secret
+from s3conn_magic.secrets import Secret, SecretText, StorageOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*considered unstable")
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -307,7 +306,7 @@ def test_a_library_that_has_no_options_is_named_with_those_that_have(handed):
 def test_obstore_where_it_is_not_installed(handed, monkeypatch):
     """Without obstore there is one error, which says how to get it."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr("s3conn_magic.handoff.stores.find_spec", lambda _: None)
+    monkeypatch.setattr("s3conn_magic.handoff.libraries.find_spec", lambda _: None)
     with pytest.raises(S3ConnError, match="obstore is not installed") as failed:
         handed.connection.obstore(BUCKET)
     assert "pip install obstore" in failed.value.hint

@@ -310,10 +310,10 @@ def test_who_may_not_read_is_told(sandbox, reading):
 
 def test_large_data_files_come_by_several_requests(sandbox, reading, monkeypatch):
     """A data file is asked for in parts, on the condition that it stays the one that it was; the rows are all there."""
-    from s3conn_magic.inventory import download
+    from s3conn_magic.inventory import manifest
 
     report = Report([numbered(2000), numbered(2000, 2000)], "Parquet")
-    monkeypatch.setattr(download, "PART", 16 * 1024)
+    monkeypatch.setattr(manifest, "PART", 16 * 1024)
     reading(report)
     with recording(passing_to(sandbox.endpoint)) as wire:
         run = Statements()
@@ -345,17 +345,17 @@ def test_a_read_only_connection_that_encrypts_reads_reports(sandbox, reading):
 
 def test_an_interrupt_keeps_the_rows_so_far(reading, monkeypatch):
     """The rows of the files that were read are kept, labelled as partial, and nothing is left under way or on disk."""
-    from s3conn_magic.inventory import reading as module
+    from s3conn_magic.inventory import reading
 
     report = Report([numbered(5), numbered(5, 5), numbered(5, 10)], "Parquet")
-    run, waited, files = reading(report), module._waited, iter(range(3))
+    run, waited, files = reading(report), reading._waited, iter(range(3))
 
     def interrupted(future, report):
         if next(files) == 2:
             raise KeyboardInterrupt
         return waited(future, report)
 
-    monkeypatch.setattr(module, "_waited", interrupted)
+    monkeypatch.setattr(reading, "_waited", interrupted)
     error = run.fails(f"LIST FROM INVENTORY '{report.location}'", ListingInterrupted)
     assert error.rows_so_far["key"].tolist() == [f"k{number:06}" for number in range(10)]
     assert error.rows_so_far.attrs["partial"] == "the inventory was interrupted after 10 rows"

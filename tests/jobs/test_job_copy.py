@@ -29,7 +29,7 @@ from s3conn_magic.errors import (
     ReadOnlyConnectionError,
     StatementInterrupted,
 )
-from s3conn_magic.jobs.ledger import Ledger
+from s3conn_magic.jobs.tables import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path

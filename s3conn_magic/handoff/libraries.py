@@ -1,0 +1,294 @@
+"""A connection's credentials of one moment, for libraries that sign by themselves."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from urllib.parse import urlsplit
+
+from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.guards import refuse_another_place
+from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError, S3ConnError
+from s3conn_magic.extras import pip_install
+from s3conn_magic.language.evaluation import quoted
+from s3conn_magic.language.words import listed
+from s3conn_magic.secrets import MASK, SecretText, StorageOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.settings import Settings
+
+# A library asks again when this is over, and so follows an ALTER or a DROP.
+_ASK_AGAIN = timedelta(seconds=60)
+
+
+class Triple(NamedTuple):
+    """Access key id, secret, token and, where they end, when: UTC."""
+
+    access_key_id: str
+    secret_access_key: SecretText
+    token: SecretText | None
+    expires_at: datetime | None
+
+
+def triple(connection: Connection) -> Triple | None:
+    """The credentials of this moment, refreshed if they had to be; None for anonymous.
+
+    Raises:
+        CredentialsError: there are none where the settings say.
+        ConnectionNotFoundError: the connection was dropped.
+    """
+    frozen = translated(
+        connection.frozen_credentials, resource=connection.settings.role or "", connection=connection.name
+    )
+    if frozen is None:
+        return None
+    ends = getattr(connection.credentials(), "_expiry_time", None)
+    token = SecretText(frozen.token) if frozen.token else None
+    expires_at = ends.astimezone(UTC) if isinstance(ends, datetime) else None
+    return Triple(frozen.access_key, SecretText(frozen.secret_key), token, expires_at)
+
+
+def ask_again_at(found: Triple) -> datetime:
+    """When a library should ask for credentials again: UTC."""
+    soon = datetime.now(UTC) + _ASK_AGAIN
+    return soon if found.expires_at is None else min(soon, found.expires_at)
+
+
+def refuse_if_read_only(connection: Connection, what: str) -> None:
+    """Keep back what could write past the guards of a READ_ONLY connection.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY.
+        ConnectionNotFoundError: the connection was dropped.
+    """
+    if connection.live_settings().read_only:
+        raise ReadOnlyConnectionError(
+            f"the connection {connection.name} is READ_ONLY: {what} was refused, for it could write",
+            hint="fsspec() and pyarrow_filesystem() are given out: they read, and refuse to write by themselves.",
+        )
+
+
+def path_style(settings: Settings) -> bool:
+    """Whether buckets are in the path of URLs, and not in the host: as boto3 decides."""
+    return settings.addressing_style == "path" or (
+        settings.endpoint is not None and settings.addressing_style == "auto"
+    )
+
+
+def region_of(connection: Connection, bucket: str | None) -> str:
+    """The region of a bucket, found by a request if need be; without one, the region that requests are signed for."""
+    if bucket is not None and (found := connection.regions.of(bucket)):
+        return found
+    return str(connection.internal_client().meta.region_name)
+
+
+Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask"]
+_TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
+_DIRECTORY_BUCKET = "--x-s3"
+_THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
+
+
+def storage_options(connection: Connection, library: Library, bucket: str | None) -> StorageOptions:
+    """The options of a library; see `Connection.storage_options`."""
+    if library in _THROUGH_FSSPEC:
+        from s3conn_magic.handoff.filesystem import PROTOCOL, handle_of
+
+        connection.live_settings()
+        return StorageOptions({"protocol": PROTOCOL, "connection": handle_of(connection)})
+    if library not in get_args(Library):
+        raise S3ConnError(
+            "there are no storage options for this library",
+            hint=f"There are some for {listed(get_args(Library), 'and')}.",
+        )
+    refuse_if_read_only(connection, f"storage_options for {library}")
+    options = store_config(connection, bucket)
+    found = triple(connection)
+    if found is not None:
+        _refuse_a_mix(library, found)
+        options |= _signing(found)
+    if library == "deltalake":
+        return StorageOptions(
+            {name.upper(): one for name, one in options.items()}, expires_at=found and found.expires_at
+        )
+    provider = None if found is None else polars_provider(connection)
+    return StorageOptions(options, credential_provider=provider, expires_at=found and found.expires_at)
+
+
+def _refuse_a_mix(library: Library, found: Triple) -> None:
+    """Keep the environment's token from being sent with a pair that has none: these libraries would add it.
+
+    Raises:
+        CredentialsError: they would.
+    """
+    name = next((one for one in _TOKENS if os.environ.get(one)), None)
+    if name is not None and found.token is None:
+        raise CredentialsError(
+            f"{library} would send the {name} of the environment with this connection's key pair",
+            hint=f"Remove it, os.environ.pop('{name}'), or use fsspec(), pyarrow_filesystem() or obstore().",
+        )
+
+
+def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
+    """What the object stores of Rust, under obstore, polars and delta-rs, are told beside credentials."""
+    settings = connection.settings
+    told: dict[str, str | None] = {
+        "aws_region": region_of(connection, bucket),
+        "aws_endpoint_url": settings.endpoint,
+        "aws_allow_http": "true" if (settings.endpoint or "").startswith("http://") else None,
+        "aws_virtual_hosted_style_request": "false" if path_style(settings) else "true",
+        # What is left out, these stores take from the environment.
+        "aws_skip_signature": "true" if settings.anonymous else "false",
+        "aws_request_payer": "true" if settings.requester_pays else "false",
+        "aws_s3_express": "true" if (bucket or "").endswith(_DIRECTORY_BUCKET) else "false",
+        "aws_server_side_encryption": _encryption(connection),
+        "aws_sse_kms_key_id": settings.kms_key,
+        "aws_sse_customer_key_base64": SecretText(settings.customer_key.reveal()) if settings.customer_key else None,
+    }
+    if not path_style(settings) and settings.endpoint is not None:
+        told["aws_endpoint_url"] = _with_bucket(settings.endpoint, bucket)
+    # The variable of S3's own endpoint would count before that of all services.
+    told["aws_endpoint_url_s3"] = told["aws_endpoint_url"]
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _encryption(connection: Connection) -> str | None:
+    settings = connection.settings
+    return "aws:kms" if settings.kms_key else "sse-c" if settings.customer_key else None
+
+
+def _with_bucket(endpoint: str, bucket: str | None) -> str:
+    """Where the bucket is part of the host, these stores want it in the endpoint."""
+    if bucket is None:
+        raise S3ConnError(
+            "with ADDRESSING_STYLE = 'virtual' and an ENDPOINT, these options are those of one bucket",
+            hint="Name it: storage_options(library, bucket='…').",
+        )
+    scheme, _, host = endpoint.partition("://")
+    return f"{scheme}://{bucket}.{host}"
+
+
+def _signing(found: Triple) -> dict[str, str]:
+    token = {"aws_session_token": found.token} if found.token else {}
+    return {"aws_access_key_id": found.access_key_id, "aws_secret_access_key": found.secret_access_key, **token}
+
+
+def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, str], int]]:
+    """A `credential_provider` of polars: credentials, and in seconds of the epoch when to ask again."""
+    made_for = connection.settings
+
+    def provide() -> tuple[Mapping[str, str], int]:
+        found = _signed(connection, made_for)
+        return {name: str(one) for name, one in _signing(found).items()}, int(ask_again_at(found).timestamp())
+
+    return provide
+
+
+def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
+    """A `credential_provider` of obstore: credentials, and as an aware time when to ask again."""
+    made_for = connection.settings
+
+    def provide() -> dict[str, Any]:
+        found = _signed(connection, made_for)
+        token = {"token": str(found.token)} if found.token else {}
+        signing = {"access_key_id": found.access_key_id, "secret_access_key": str(found.secret_access_key)}
+        return {**signing, **token, "expires_at": ask_again_at(found)}
+
+    return provide
+
+
+def _signed(connection: Connection, made_for: Settings) -> Triple:
+    """The credentials of this moment, for what was made to sign.
+
+    Raises:
+        EndpointError: the connection was altered, and what was made would send them to its former place.
+        ReadOnlyConnectionError: the connection has become READ_ONLY.
+        S3ConnError: it has become anonymous, was dropped, or has no credentials.
+    """
+    refuse_another_place(connection.name, made_for, connection.live_settings())
+    refuse_if_read_only(connection, "a signature for another library")
+    found = triple(connection)
+    if found is None:
+        raise S3ConnError(f"the connection {connection.name} is anonymous now", hint="Ask it for a new store.")
+    return found
+
+
+_VARIABLE = "AWS_ENDPOINT_URL_S3"
+
+
+def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
+    """The store; see `Connection.obstore`."""
+    refuse_if_read_only(connection, "an obstore store")
+    kind = _store_class()
+    if bucket.startswith("arn:"):
+        raise S3ConnError("obstore takes the name of a bucket, not an access point's ARN", hint="Use its alias.")
+    config: dict[str, Any] = {name.removeprefix("aws_"): one for name, one in store_config(connection, bucket).items()}
+    config["endpoint"] = config.pop("endpoint_url", None)
+    _refuse_another_endpoint(config.pop("endpoint_url_s3", None))
+    allow_http = config.pop("allow_http", None) is not None
+    return kind(
+        bucket,
+        prefix=prefix,
+        config={name: one for name, one in config.items() if one is not None},
+        client_options={"allow_http": allow_http, "user_agent": "s3conn-magic"},
+        credential_provider=None if connection.settings.anonymous else obstore_provider(connection),
+    )
+
+
+def _refuse_another_endpoint(endpoint: str | None) -> None:
+    """Keep the environment from leading the store elsewhere: obstore reads this variable and takes no such option.
+
+    Raises:
+        S3ConnError: it would.
+    """
+    named = os.environ.get(_VARIABLE)
+    if endpoint and named and named != endpoint:
+        raise S3ConnError(
+            f"obstore would send requests to the {_VARIABLE} of the environment, and not to this connection's ENDPOINT",
+            hint=f"Remove it, os.environ.pop('{_VARIABLE}'), or use fsspec() or pyarrow_filesystem().",
+        )
+
+
+def _store_class() -> Any:
+    if find_spec("obstore") is None:
+        raise S3ConnError("obstore is not installed", hint=f"Install it: {pip_install('obstore')}")
+    from obstore.store import S3Store
+
+    return S3Store
+
+
+def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
+    """`CREATE OR REPLACE TEMPORARY SECRET …`; see `Connection.duckdb_secret`."""
+    refuse_if_read_only(connection, "a secret for DuckDB")
+    if connection.settings.customer_key:
+        raise S3ConnError(
+            "DuckDB's httpfs sends no customer's key, so it could not read what this connection wrote",
+            hint="SELECT in %%upsql, fsspec() and pyarrow_filesystem() send it.",
+        )
+    parts, hidden = _parts(connection, bucket)
+    name = '"' + connection.name.replace('"', '""') + '"'
+    shown = [f"{option} {quoted(MASK) if option in hidden else value}" for option, value in parts.items()]
+    written = [f"{option} {value}" for option, value in parts.items()]
+    head = f"CREATE OR REPLACE TEMPORARY SECRET {name} "
+    return SecretText(f"{head}({', '.join(written)});", f"{head}({', '.join(shown)});")
+
+
+def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
+    """The options of the secret as they are written, and the names of those that are secret."""
+    settings, found = connection.settings, triple(connection)
+    parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": quoted(region_of(connection, bucket))}
+    if found is not None:
+        parts |= {"KEY_ID": quoted(found.access_key_id), "SECRET": quoted(found.secret_access_key)}
+        parts |= {"SESSION_TOKEN": quoted(found.token)} if found.token else {}
+    if settings.endpoint:
+        parts |= {"ENDPOINT": quoted(urlsplit(settings.endpoint).netloc)}
+        parts |= {"USE_SSL": "false"} if settings.endpoint.startswith("http://") else {}
+    parts["URL_STYLE"] = "'path'" if path_style(settings) else "'vhost'"
+    parts |= {"KMS_KEY_ID": quoted(settings.kms_key)} if settings.kms_key else {}
+    parts |= {"REQUESTER_PAYS": "true"} if settings.requester_pays else {}
+    parts |= {"SCOPE": quoted(f"s3://{bucket}")} if bucket else {}
+    return parts, {"SECRET", "SESSION_TOKEN"}
