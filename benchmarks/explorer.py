@@ -78,8 +78,8 @@ tree
 
 _EXPLORER = """
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.model import Children, Entry
-from s3conn_magic.views.explorer.widget import Explorer
+from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.widget import Explorer
 arrived = []
 def children(location, token, *, starting_with="", cancelled):
     begin = int(token or 0)
@@ -95,7 +95,7 @@ explorer
 
 _MEMORY = """
 import gc, tracemalloc
-from s3conn_magic.views.explorer.tree import Folder
+from s3conn_magic.explorer.tree import Folder
 def opened():
     folder = Folder(Location("lake"))
     folder.add(children(Location("lake"), None, cancelled=lambda: False))

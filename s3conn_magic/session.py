@@ -287,13 +287,13 @@ class Session:
 
     @execute.register
     def _explore(self, plan: plans.Explore) -> Any:
-        from s3conn_magic.views.tree import open_explorer
+        from s3conn_magic.explorer.connections import open_explorer
 
         return open_explorer(self.connections, plan.name, plan.location, ui=self.settings["EXPLORER_UI"])
 
     @execute.register
     def _explore_all(self, plan: plans.ExploreAll) -> Any:
-        from s3conn_magic.views.tree import open_all
+        from s3conn_magic.explorer.connections import open_all
 
         del plan
         return open_all(self.connections, ui=self.settings["EXPLORER_UI"])

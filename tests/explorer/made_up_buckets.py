@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import AccessDeniedError
+from s3conn_magic.explorer.model import Children, Entry
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.model import Children, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

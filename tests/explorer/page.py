@@ -7,8 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.views.explorer.widget import Explorer
-from s3conn_magic.views.explorer.wire import shown_name, where
+from s3conn_magic.explorer.messages import shown_name, where
+from s3conn_magic.explorer.widget import Explorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

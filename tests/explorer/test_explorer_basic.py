@@ -9,10 +9,10 @@ import pytest
 from made_up_buckets import HOSTILE, MadeUpBuckets
 from statements import Statements, create
 
+from s3conn_magic.explorer.basic import BasicExplorer
+from s3conn_magic.explorer.model import Children, Entry
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox.identities import LAKE
-from s3conn_magic.views.explorer.basic import BasicExplorer
-from s3conn_magic.views.explorer.model import Children, Entry
 
 
 class Watched(BasicExplorer):

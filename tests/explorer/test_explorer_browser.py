@@ -6,7 +6,7 @@ from shown import Shown, clipboard, contrast
 
 pytestmark = pytest.mark.browser
 
-SETUP = "from made_up_buckets import MadeUpBuckets\nfrom s3conn_magic.views.explorer.widget import Explorer"
+SETUP = "from made_up_buckets import MadeUpBuckets\nfrom s3conn_magic.explorer.widget import Explorer"
 EXPLORE = "buckets = MadeUpBuckets()\nexplorer = Explorer(buckets, title='lab')\nexplorer"
 
 

@@ -12,14 +12,13 @@ import pytest
 from made_up_buckets import HOSTILE, MadeUpBuckets
 
 from s3conn_magic.errors import AccessDeniedError
+from s3conn_magic.explorer.basic import html_table, text_tree
+from s3conn_magic.explorer.messages import MESSAGE_AT_MOST, crumbs, row_messages, shown_name
+from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.navigator import Navigator
+from s3conn_magic.explorer.tree import Folder, Rows, Tree
+from s3conn_magic.explorer.widget import SCRIPTS, STYLES, Explorer
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.columns import Rows
-from s3conn_magic.views.explorer.model import Children, Entry
-from s3conn_magic.views.explorer.navigator import Navigator
-from s3conn_magic.views.explorer.snapshot import html_table, text_tree
-from s3conn_magic.views.explorer.tree import Folder, Tree
-from s3conn_magic.views.explorer.widget import SCRIPTS, STYLES, Explorer
-from s3conn_magic.views.explorer.wire import MESSAGE_AT_MOST, crumbs, row_messages, shown_name
 
 LAKE = Location("lake")
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)

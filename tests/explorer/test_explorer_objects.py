@@ -19,15 +19,14 @@ from statements import Statements, create
 from vaults import answering
 
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
+from s3conn_magic.explorer import transfers
+from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
+from s3conn_magic.explorer.details import snippets
+from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.links import presign
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
-from s3conn_magic.views.access import ConnectionObjects
-from s3conn_magic.views.explorer import transfers
-from s3conn_magic.views.explorer.deletion import DELETE_AT_MOST
-from s3conn_magic.views.explorer.snippets import snippets
-from s3conn_magic.views.tree import ConnectionChildren
 
 CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -571,7 +570,7 @@ def test_keys_that_stay_are_named(explore, upstream, recorder, sandbox):
 
 def test_too_many_to_delete_are_refused(explore, monkeypatch):
     """Above the bound nothing is deleted and nothing is asked."""
-    monkeypatch.setattr("s3conn_magic.views.explorer.deletion.DELETE_AT_MOST", 50)
+    monkeypatch.setattr("s3conn_magic.explorer.tasks.DELETE_AT_MOST", 50)
     page = explore(f"s3://{LAKE}/").choose("events/")
     page.do("delete", id="d")
     assert "More than 50 objects" in page.task("d", "failed")["text"]

@@ -11,10 +11,10 @@ import pytest
 from made_up_buckets import MadeUpBuckets
 from page import Page
 
+from s3conn_magic.explorer import tasks
+from s3conn_magic.explorer.model import Children, Entry
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.uploads import Deleted, Found
-from s3conn_magic.views.explorer import tasks
-from s3conn_magic.views.explorer.model import Children, Entry
 
 PAGES = ("a", "b")
 LAKE = Location("lake")

@@ -14,7 +14,7 @@ import s3conn_magic
 from s3conn_magic.sizes import size_text
 
 ROOT = Path(s3conn_magic.__file__).parent
-SCRIPTS = ["views/explorer/explorer.js", "views/explorer/treemap.js"]
+SCRIPTS = ["explorer/explorer.js", "explorer/treemap.js"]
 SIZES = [
     0,
     1,

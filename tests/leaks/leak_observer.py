@@ -253,16 +253,16 @@ def _log_line(secret: str) -> Any:
 
 
 def _with_explorer(change: Callable[[Any], object]) -> Any:
-    from s3conn_magic.views import tree
+    from s3conn_magic.explorer import connections
 
-    plain = tree.open_explorer
+    plain = connections.open_explorer
 
     def open_explorer(*args: Any, **named: Any) -> Any:
         made = plain(*args, **named)
         change(made)
         return made
 
-    return patched(tree, "open_explorer", open_explorer)
+    return patched(connections, "open_explorer", open_explorer)
 
 
 def _trait(secret: str) -> Any:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.explorer.messages import where
+from s3conn_magic.explorer.panel import Panel, Subject
+from s3conn_magic.explorer.tasks import Deletions, Tasks
+from s3conn_magic.explorer.transfers import Downloads, Uploads
+from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.objects.uploads import Chosen
-from s3conn_magic.views.explorer.columns import NO_SIZE
-from s3conn_magic.views.explorer.deletion import Deletions
-from s3conn_magic.views.explorer.panel import Panel, Subject
-from s3conn_magic.views.explorer.tasks import Tasks
-from s3conn_magic.views.explorer.transfers import Downloads, Uploads
-from s3conn_magic.views.explorer.wire import where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from s3conn_magic.explorer.model import Objects
+    from s3conn_magic.explorer.navigator import Navigator
+    from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.uploads import Found
-    from s3conn_magic.views.explorer.model import Objects
-    from s3conn_magic.views.explorer.navigator import Navigator
-    from s3conn_magic.views.explorer.tree import Folder, Place
 
 MESSAGES = frozenset(
     "show hide version retry link download upload chunk delete confirm halt analyze descend".split()  # noqa: SIM905

@@ -6,18 +6,17 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.explorer.background import PACE, Work
+from s3conn_magic.explorer.details import description_values, error_values, moment_text, preview_values
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.views.explorer.background import Work
-from s3conn_magic.views.explorer.details import description_values, error_values, moment_text, preview_values
-from s3conn_magic.views.explorer.pace import PACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from s3conn_magic.errors import S3ConnError
+    from s3conn_magic.explorer.model import Objects
     from s3conn_magic.objects.description import Description
     from s3conn_magic.preview import Preview
-    from s3conn_magic.views.explorer.model import Objects
 
     Send = Callable[..., None]
 

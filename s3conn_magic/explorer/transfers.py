@@ -8,20 +8,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
+from s3conn_magic.explorer.background import PACE, Work
+from s3conn_magic.explorer.details import moment_text
 from s3conn_magic.locations import visible
 from s3conn_magic.sizes import size_text
-from s3conn_magic.views.explorer.background import Work
-from s3conn_magic.views.explorer.details import moment_text
-from s3conn_magic.views.explorer.pace import PACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from s3conn_magic.explorer.model import Incoming, Objects, Outgoing
+    from s3conn_magic.explorer.panel import Subject
+    from s3conn_magic.explorer.tasks import Task, Tasks
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
-    from s3conn_magic.views.explorer.model import Incoming, Objects, Outgoing
-    from s3conn_magic.views.explorer.panel import Subject
-    from s3conn_magic.views.explorer.tasks import Task, Tasks
 
 DOWNLOAD_AT_MOST = 100_000_000
 PIECE = 1024 * 1024

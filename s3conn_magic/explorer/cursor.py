@@ -9,9 +9,9 @@ from s3conn_magic.locations import visible
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from s3conn_magic.explorer.model import Children
+    from s3conn_magic.explorer.tree import Folder, Line, Place, Tree
     from s3conn_magic.locations import Location
-    from s3conn_magic.views.explorer.model import Children
-    from s3conn_magic.views.explorer.tree import Folder, Line, Place, Tree
 
 SELECTED_AT_MOST = 1_000
 SCANNED_AT_MOST = 100_000

@@ -7,19 +7,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from s3conn_magic.explorer.background import AT_ONCE, Listing
+from s3conn_magic.explorer.cursor import Cursor, Mode, take
+from s3conn_magic.explorer.messages import ancestors
+from s3conn_magic.explorer.model import Through
+from s3conn_magic.explorer.tree import Folder, Place, Sort, Tree
 from s3conn_magic.locations import Location
-from s3conn_magic.views.explorer.cursor import Cursor, Mode, take
-from s3conn_magic.views.explorer.listings import AT_ONCE, Listing
-from s3conn_magic.views.explorer.model import Through
-from s3conn_magic.views.explorer.tree import Folder, Place, Sort, Tree
-from s3conn_magic.views.explorer.wire import ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.views.explorer.columns import SortKey
-    from s3conn_magic.views.explorer.model import Children, ChildrenOf
+    from s3conn_magic.explorer.model import Children, ChildrenOf
+    from s3conn_magic.explorer.tree import SortKey
 
 OPENED_AT_ONCE = 50
 NEWS_EVERY = 0.2

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from s3conn_magic.explorer.actions import MESSAGES, ObjectActions
+from s3conn_magic.explorer.basic import frame, html_table, text_tree
+from s3conn_magic.explorer.messages import row_messages, state_message
+from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.views.explorer.actions import MESSAGES, ObjectActions
-from s3conn_magic.views.explorer.navigator import Navigator
-from s3conn_magic.views.explorer.snapshot import frame, html_table, text_tree
-from s3conn_magic.views.explorer.wire import row_messages, state_message
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from s3conn_magic.views.explorer.cursor import Cursor
-    from s3conn_magic.views.explorer.model import Children, ChildrenOf, Objects
+    from s3conn_magic.explorer.cursor import Cursor
+    from s3conn_magic.explorer.model import Children, ChildrenOf, Objects
 
 SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")
 STYLES = ("explorer.css", "details.css", "treemap.css")

@@ -11,17 +11,17 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.explorer.model import Through
+from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import visible
 from s3conn_magic.sizes import size_text
-from s3conn_magic.views.explorer.columns import NO_SIZE, NO_TIME
-from s3conn_magic.views.explorer.model import Through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from s3conn_magic.explorer.cursor import Cursor
+    from s3conn_magic.explorer.tree import Folder, Line, Tree
     from s3conn_magic.locations import Location
-    from s3conn_magic.views.explorer.cursor import Cursor
-    from s3conn_magic.views.explorer.tree import Folder, Line, Tree
 
 MESSAGE_AT_MOST = 256_000
 _ENVELOPE = 2_000

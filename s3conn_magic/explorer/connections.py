@@ -1,0 +1,273 @@
+"""Single objects of connections as the explorer sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from s3conn_magic.connections.probe import bucket_page
+from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
+from s3conn_magic.explorer.details import snippets
+from s3conn_magic.explorer.model import Children, Entry, Through
+from s3conn_magic.language.plans import Analyze, ListObjects
+from s3conn_magic.listing import fetch_page
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects import uploads
+from s3conn_magic.objects.deleting import delete_as_seen, versioning
+from s3conn_magic.objects.description import Description, describe, head
+from s3conn_magic.objects.links import Download, Link, presign
+from s3conn_magic.preview.preview import Preview, preview
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    import pandas as pd
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.explorer.model import Snippet
+    from s3conn_magic.listing import Page, Progress
+
+_ROWS = 100
+_CONNECTIONS = 32
+_NOWHERE = partial(Place, 1, 1)
+"""Where the statement stands that would do what the explorer does."""
+
+
+class ConnectionObjects:
+    """Single objects, through the connection that leads to each; see `explorer.model.Objects`.
+
+    Args:
+        connection_of: the connection of a location.
+    """
+
+    def __init__(self, connection_of: Callable[[Location | None], Connection]) -> None:
+        self._of = connection_of
+
+    def refuses_writes(self, location: Location | None) -> str:
+        """The reason where the connection is READ_ONLY."""
+        if location is None or not location.bucket:
+            return "Open a bucket first"
+        try:
+            connection = self._of(location)
+        except ConnectionNotFoundError as error:
+            return error.message.capitalize()
+        return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
+
+    def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
+        """Code that reads it."""
+        try:
+            name = self._of(location).name
+            return snippets(name, location, is_prefix=is_prefix, version_id=version_id)
+        except ConnectionNotFoundError:
+            return []
+
+    def describe(self, location: Location, version_id: str | None) -> Description:
+        """HeadObject, tags and versions."""
+        return describe(self._of(location), location, version_id=version_id)
+
+    def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
+        """Its beginning."""
+        return preview(self._of(location), location, rows=_ROWS, version_id=version_id, description=description)
+
+    def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
+        """A presigned URL."""
+        return presign(self._of(location), location, seconds, version_id=version_id)
+
+    def download(self, location: Location, version_id: str | None, etag: str | None) -> Download:
+        """GetObject, as a stream."""
+        return Download(self._of(location), location, version_id=version_id, etag=etag)
+
+    def look(self, location: Location) -> Description | None:
+        """HeadObject."""
+        try:
+            return head(self._of(location), location)
+        except ObjectNotFoundError:
+            return None
+
+    def upload(
+        self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
+    ) -> uploads.Upload:
+        """PutObject, or a multipart upload."""
+        return uploads.Upload(
+            self._of(location), location, size, content_type=content_type, overwrite=overwrite, replaces=replaces
+        )
+
+    def find(self, chosen: Sequence[uploads.Chosen], most: int, cancelled: Callable[[], bool]) -> uploads.Found:
+        """Recursive listings of the prefixes; of one connection at a time."""
+        connections = {id(found): found for found in (self._of(one.location) for one in chosen)}
+        if len(connections) != 1:
+            raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
+        return uploads.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
+
+    def delete(self, found: uploads.Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[uploads.Deleted]:
+        """DeleteObjects, bucket by bucket, of what is as it was seen."""
+        for bucket, seen in found.keys.items():
+            yield from delete_as_seen(self._of(near), bucket, seen, cancelled=cancelled)
+
+    def versioning(self, location: Location) -> str | None:
+        """GetBucketVersioning."""
+        return versioning(self._of(location), location.bucket)
+
+    def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
+        """The frame of LIST, without a limit."""
+        from s3conn_magic.views.buckets import ListOptions, list_frame
+
+        connection = self._of(location)
+        plain = Location(location.bucket, location.key) if location and location.bucket else None
+        plan = ListObjects(
+            place=_NOWHERE,
+            name=connection.name,
+            location=plain,
+            recursive=recursive,
+            versions=False,
+            matching=None,
+            matching_place=None,
+            limit="ALL",
+        )
+        return list_frame(connection, plan, ListOptions(None, _CONNECTIONS))[0]
+
+    def analyze(
+        self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Mapping[str, object]:
+        """Objects and bytes by folder."""
+        from s3conn_magic.views.analysis import analysis_frame
+        from s3conn_magic.views.charts import chart_data
+
+        def tell(progress: Progress) -> None:
+            if cancelled():
+                raise StatementInterrupted("the analysis was stopped")
+            report(progress.keys, progress.bytes)
+
+        connection = self._of(location)
+        plan = Analyze(place=_NOWHERE, name=connection.name, location=location, by="PREFIX", depth=1)
+        frame = analysis_frame(connection.target(location.bucket), plan, connections=_CONNECTIONS, report=tell)
+        return chart_data(frame, by="PREFIX", title=visible(location.uri))
+
+
+ALL = "All connections"
+
+
+def open_explorer(connections: Registry, name: str, location: Location | None, *, ui: str = "auto") -> Any:
+    """An explorer whose first page is listed now, so that what is wrong with it is this statement's error.
+
+    Args:
+        connections: those of the session. Each request goes by the one that has the name then, so that an explorer
+            goes on when its connection was dropped and made again.
+        name: of the connection to list through.
+        location: where the tree begins; None for the display filters or buckets.
+        ui: `auto` for the widget, `basic` for plain ipywidgets.
+    """
+    title = connections.get(name).name
+    children = NamedChildren(connections, title)
+    first = children(location, None, cancelled=lambda: False)
+    objects = ConnectionObjects(lambda _: connections.get(title))
+    return _kind(ui)(children, title=title, location=location, first=first, objects=objects)
+
+
+def open_all(connections: Registry, *, ui: str = "auto") -> Any:
+    """An explorer whose roots are the session's connections, as they are at each request."""
+    children = AllChildren(connections)
+    first = children(None, None, cancelled=lambda: False)
+    objects = ConnectionObjects(lambda location: connections.get(_through(location)))
+    return _kind(ui)(children, title=ALL, first=first, objects=objects)
+
+
+def _kind(ui: str) -> Any:
+    if ui == "basic":
+        from s3conn_magic.explorer.basic import BasicExplorer
+
+        return BasicExplorer
+    from s3conn_magic.explorer.widget import Explorer
+
+    return Explorer
+
+
+def _through(location: Location | None) -> str:
+    return location.connection if isinstance(location, Through) else ""
+
+
+class ConnectionChildren:
+    """Lists the children of a location through a connection, as it is at each request."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __call__(
+        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+    ) -> Children:
+        """One page; see `explorer.model.ChildrenOf`."""
+        del cancelled  # one request is all there is to wait for
+        if location is None:
+            return self._roots(token, starting_with)
+        page = fetch_page(
+            self._connection.target(location.bucket),
+            prefix=location.key + starting_with,
+            delimiter="/",
+            token=token,
+        )
+        return Children(list(_entries(location, page)), page.next_token)
+
+    def _roots(self, token: str | None, starting_with: str) -> Children:
+        filters = self._connection.settings.display_filters
+        if filters:
+            return Children([Entry(one, is_prefix=True) for one in filters if one.bucket.startswith(starting_with)])
+        buckets, following = bucket_page(self._connection, token)
+        found = [Entry(Location(one.name), is_prefix=True, last_modified=one.created_at) for one in buckets]
+        return Children([one for one in found if one.location.bucket.startswith(starting_with)], following)
+
+
+class NamedChildren:
+    """Lists the children of a location through whatever connection has a name at each request."""
+
+    def __init__(self, connections: Registry, name: str) -> None:
+        self._connections = connections
+        self._name = name
+
+    def __call__(
+        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+    ) -> Children:
+        """One page; see `explorer.model.ChildrenOf`."""
+        children = ConnectionChildren(self._connections.get(self._name))
+        return children(location, token, starting_with=starting_with, cancelled=cancelled)
+
+
+class AllChildren:
+    """Lists the session's connections, and the children of a location through the connection that leads to it."""
+
+    def __init__(self, connections: Registry) -> None:
+        self._connections = connections
+
+    def __call__(
+        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+    ) -> Children:
+        """One page; see `explorer.model.ChildrenOf`."""
+        name = _through(location)
+        if not name:
+            names = [one.name for one in self._connections if one.name.startswith(starting_with)]
+            return Children([Entry(Through("", connection=one), is_prefix=True) for one in names])
+        inside = location if location and location.bucket else None
+        children = NamedChildren(self._connections, name)
+        page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
+        entries = [replace(one, location=Through(one.location.bucket, one.location.key, name)) for one in page.entries]
+        return Children(entries, page.token)
+
+
+def _entries(parent: Location, page: Page) -> Iterator[Entry]:
+    """Folders and objects of a page in key order; the marker of the folder itself is not its child."""
+    folders = (Entry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
+    found = [*folders, *_objects(parent, page)]
+    yield from sorted((one for one in found if one.location.key != parent.key), key=lambda one: one.location.key)
+
+
+def _objects(parent: Location, page: Page) -> Iterator[Entry]:
+    for row in page.objects.to_pylist():
+        yield Entry(
+            Location(parent.bucket, row["key"]),
+            size=row["size"],
+            last_modified=row["last_modified"],
+            etag=row["etag"],
+            storage_class=row["storage_class"],
+        )
