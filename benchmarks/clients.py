@@ -32,7 +32,7 @@ def ours(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
 
     import s3conn_magic
     from s3conn_magic.listing.listing import Listing
-    from s3conn_magic.views.frames import listing_frame
+    from s3conn_magic.results.frames import listing_frame
 
     s3conn_magic.execute(
         f"CREATE S3 CONNECTION bench AWS_ACCESS_KEY_ID = '{KEY}' AWS_SECRET_ACCESS_KEY = '{SECRET}' "

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.results.frames import S3Frame
     from s3conn_magic.session import Session
-    from s3conn_magic.views.frames import S3Frame
 
 Bound = Literal["exactly", "at least", "at most", "unknown"]
 _ALL = "arn:aws:s3:::*"
@@ -59,7 +59,7 @@ def forecast_frame(session: Session, plan: plans.Plan) -> S3Frame:
     Raises:
         S3ConnError: the plan would be refused before its first request.
     """
-    from s3conn_magic.views.frames import frame_of
+    from s3conn_magic.results.frames import frame_of
 
     return frame_of(EXPLAIN_COLUMNS, [call.row for call in Forecast(session).of(plan)])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
-from s3conn_magic.views.cards import Message
+from s3conn_magic.results.cards import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,13 +116,13 @@ class Queries:
 
     @execute.register
     def _query(self, plan: plans.Query) -> Any:
-        from s3conn_magic.views.results import query_frame
+        from s3conn_magic.results.queries_and_jobs import query_frame
 
         return query_frame(self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan))))
 
     @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:
-        from s3conn_magic.views.results import explanation
+        from s3conn_magic.results.queries_and_jobs import explanation
 
         return explanation(self._located(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
 
@@ -174,7 +174,7 @@ class Queries:
 
     @execute.register
     def _show(self, plan: plans.ShowTables) -> Any:
-        from s3conn_magic.views.results import tables_frame
+        from s3conn_magic.results.queries_and_jobs import tables_frame
 
         if (engine := self._engine) is None:
             return tables_frame(None, plan.like)

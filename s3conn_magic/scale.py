@@ -79,7 +79,7 @@ class Scale:
         """What makes the listing of a location of a connection."""
         cluster = self.cluster()
         if cluster is None:
-            from s3conn_magic.views.buckets import open_here
+            from s3conn_magic.results.listings import open_here
 
             return open_here
         from s3conn_magic.cluster.listing import open_listing

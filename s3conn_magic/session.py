@@ -21,12 +21,12 @@ from s3conn_magic.language.plans import JobPlan
 from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.queries import Queries, QueryPlan
+from s3conn_magic.results.cards import Message, connection_card
+from s3conn_magic.views.globs import check_glob
 from s3conn_magic.scale import Scale
 from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
 from s3conn_magic.surroundings import sandbox_options
 from s3conn_magic.temporary import sweep
-from s3conn_magic.views.cards import Message, connection_card
-from s3conn_magic.views.globs import check_glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -247,13 +247,13 @@ class Session:
 
     @execute.register
     def _show_buckets(self, plan: plans.ShowBuckets) -> Any:
-        from s3conn_magic.views.buckets import buckets_frame
+        from s3conn_magic.results.listings import buckets_frame
 
         return buckets_frame(self.connections.get(plan.name), plan.like)
 
     @execute.register
     def _list(self, plan: plans.ListObjects) -> Any:
-        from s3conn_magic.views.buckets import ListOptions, list_frame
+        from s3conn_magic.results.listings import ListOptions, list_frame
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
@@ -263,8 +263,7 @@ class Session:
 
     @execute.register
     def _list_inventory(self, plan: plans.ListInventory) -> Any:
-        from s3conn_magic.views.buckets import ListOptions
-        from s3conn_magic.views.inventory import inventory_frame
+        from s3conn_magic.results.listings import ListOptions, inventory_frame
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
@@ -300,7 +299,7 @@ class Session:
 
     @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:
-        from s3conn_magic.views.analysis import analysis_chart, analysis_frame
+        from s3conn_magic.results.analysis import analysis_chart, analysis_frame
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
@@ -312,7 +311,7 @@ class Session:
 
     @execute.register
     def _preview(self, plan: plans.Preview) -> Any:
-        from s3conn_magic.views.previews import open_preview
+        from s3conn_magic.results.previews import open_preview
 
         return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
 
@@ -349,7 +348,7 @@ class Session:
 
     @execute.register
     def _show_settings(self, plan: plans.ShowSettings) -> Any:
-        from s3conn_magic.views.introspection import settings_frame
+        from s3conn_magic.results.introspection import settings_frame
 
         del plan
         return settings_frame(self.settings)

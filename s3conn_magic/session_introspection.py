@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.language import plans
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.patterns import like
-from s3conn_magic.views.cards import Message
+from s3conn_magic.results.cards import Message
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
@@ -22,14 +22,14 @@ def told(plan: plans.Plan, connections: Registry) -> Any:
 
 @told.register(plans.ShowConnections)
 def _(plan: plans.ShowConnections, connections: Registry) -> Any:
-    from s3conn_magic.views.introspection import connections_frame
+    from s3conn_magic.results.introspection import connections_frame
 
     return connections_frame([one for one in connections if like(plan.like, one.name)])
 
 
 @told.register(plans.Describe)
 def _(plan: plans.Describe, connections: Registry) -> Any:
-    from s3conn_magic.views.introspection import options_frame
+    from s3conn_magic.results.introspection import options_frame
 
     return options_frame(connections.get(plan.name))
 
@@ -45,7 +45,7 @@ def _(plan: plans.ShowCreate, connections: Registry) -> Message:
 @told.register(plans.Test)
 def _(plan: plans.Test, connections: Registry) -> Any:
     from s3conn_magic.connections.checks import run_checks
-    from s3conn_magic.views.frames import frame_of
+    from s3conn_magic.results.frames import frame_of
 
     checks = run_checks(connections.get(plan.name), plan.location, with_write=plan.with_write)
     reference = find_statement("TEST CONNECTION")
@@ -54,7 +54,7 @@ def _(plan: plans.Test, connections: Registry) -> Any:
 
 @told.register(plans.Help)
 def _(plan: plans.Help, connections: Registry) -> Any:
-    from s3conn_magic.views.introspection import help_on
+    from s3conn_magic.results.introspection import help_on
 
     del connections
     return help_on(plan.topic)

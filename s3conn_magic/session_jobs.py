@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
-from s3conn_magic.views.cards import Message
+from s3conn_magic.results.cards import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def _result(plan: plans.JobPlan, jobs: Jobs, report: _Report) -> Any:
 
 @_result.register(plans.CreateJob)
 def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.views.jobs import outcome_message
+    from s3conn_magic.results.queries_and_jobs import outcome_message
 
     try:
         outcome = jobs.create(plan, report)
@@ -45,7 +45,7 @@ def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
 
 @_result.register(plans.RunJob)
 def _(plan: plans.RunJob, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.views.jobs import outcome_message
+    from s3conn_magic.results.queries_and_jobs import outcome_message
 
     outcome = jobs.run(plan.name, report)
     return outcome_message(jobs.get(plan.name), outcome, created=False)
@@ -61,7 +61,7 @@ def _(plan: plans.DropJob, jobs: Jobs, report: _Report) -> Message:
 
 @_result.register(plans.ShowJobs)
 def _(plan: plans.ShowJobs, jobs: Jobs, report: _Report) -> Any:
-    from s3conn_magic.views.jobs import jobs_frame
+    from s3conn_magic.results.queries_and_jobs import jobs_frame
 
     del report
     return jobs_frame(jobs, plan.like)
@@ -69,7 +69,7 @@ def _(plan: plans.ShowJobs, jobs: Jobs, report: _Report) -> Any:
 
 @_result.register(plans.ShowJobErrors)
 def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
-    from s3conn_magic.views.jobs import errors_frame
+    from s3conn_magic.results.queries_and_jobs import errors_frame
 
     del report
     return errors_frame(jobs.get(plan.name))

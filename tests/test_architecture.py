@@ -118,9 +118,11 @@ def test_the_layers_of_the_test_are_those_of_the_package():
 def test_the_import_test_finds_what_it_looks_for(tmp_path: Path):
     """Imports in functions and for types are seen."""
     file = tmp_path / "x.py"
-    file.write_text("def f():\n    import boto3.session\n    from s3conn_magic.views import frames\n", encoding="utf-8")
-    assert _imports(file) == {"boto3.session", "s3conn_magic.views.frames"}
-    assert RANK[_own("s3conn_magic.views.frames")] > RANK["language"]
+    file.write_text(
+        "def f():\n    import boto3.session\n    from s3conn_magic.results import frames\n", encoding="utf-8"
+    )
+    assert _imports(file) == {"boto3.session", "s3conn_magic.results.frames"}
+    assert RANK[_own("s3conn_magic.results.frames")] > RANK["language"]
 
 
 @pytest.mark.parametrize("file", MODULES, ids=_id)

@@ -113,7 +113,7 @@ class ConnectionObjects:
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
         """The frame of LIST, without a limit."""
-        from s3conn_magic.views.buckets import ListOptions, list_frame
+        from s3conn_magic.results.listings import ListOptions, list_frame
 
         connection = self._of(location)
         plain = Location(location.bucket, location.key) if location and location.bucket else None
@@ -133,8 +133,7 @@ class ConnectionObjects:
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
         """Objects and bytes by folder."""
-        from s3conn_magic.views.analysis import analysis_frame
-        from s3conn_magic.views.charts import chart_data
+        from s3conn_magic.results.analysis import analysis_frame, chart_data
 
         def tell(progress: Progress) -> None:
             if cancelled():

@@ -132,10 +132,10 @@ def _events() -> Iterator[Put]:
 
 def _sales() -> Iterator[Put]:
     random = Random(7)  # noqa: S311 - as above
-    orders, revenue = tables.orders(random, START, rows=1500)
+    order_rows, revenue = tables.orders(random, START, rows=1500)
     at, pii = START + timedelta(days=91, hours=3), {"classification": "personal"}
     yield Put(LAKE, "sales/customers.csv", tables.customers(random, START), at, "text/csv", tags=pii)
-    yield Put(LAKE, "sales/orders.csv", orders, at, "text/csv", metadata={"source": "shop-db", "rows": "1500"})
+    yield Put(LAKE, "sales/orders.csv", order_rows, at, "text/csv", metadata={"source": "shop-db", "rows": "1500"})
     yield Put(LAKE, "reports/revenue.png", bar_chart(revenue), at, "image/png", metadata={"period": "2026-Q1"})
 
 

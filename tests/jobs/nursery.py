@@ -24,7 +24,6 @@ from statements import Statements
 from s3conn_magic.jobs import copying, inserting  # noqa: F401
 from s3conn_magic.jobs.tables import Ledger
 from s3conn_magic.objects import uploads
-from s3conn_magic.views import frames, jobs  # noqa: F401
 
 
 def _die() -> None:

@@ -14,7 +14,7 @@ def test_an_interrupted_first_statement_leaves_all_libraries_whole(sandbox, tmp_
 
 _SLOW = """
 import time
-from s3conn_magic.views import frames
+from s3conn_magic.results import frames
 def slow(frame):
     print("being shown", flush=True)
     time.sleep(30)

@@ -242,7 +242,7 @@ def test_what_ran_before_the_error_is_shown(lake):
 def test_an_internal_error_shows_no_value(lake):
     """What nobody foresaw is shown by its kind and place, not by what it says."""
     lake.run(
-        "import s3conn_magic.views.buckets as _buckets\n"
+        "import s3conn_magic.results.listings as _buckets\n"
         "def _fail(*_): raise ValueError('hidden-value')\n"
         "_real, _buckets.buckets_frame = _buckets.buckets_frame, _fail"
     )

@@ -25,8 +25,8 @@ from s3conn_magic.errors import (
     QueryError,
     S3ConnError,
 )
+from s3conn_magic.results.frames import S3Frame
 from s3conn_magic.sandbox.identities import EMPTY, LAKE
-from s3conn_magic.views.frames import S3Frame
 
 EVENTS = f"'s3://{LAKE}/events/year=2026/month=01/*/*.parquet'"
 ONE = f"'s3://{LAKE}/events/year=2026/month=01/day=01/part-00000.parquet'"

@@ -12,9 +12,9 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.settings import SETTINGS
+from s3conn_magic.results.cards import Card, Message
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
-from s3conn_magic.views.cards import Card, Message
 
 KEYS = Keys("AKIAONE", Secret("one/secret+value"))
 HOSTILE = "\x1b[31m\u202e<img src=x onerror=alert(1)>$x$ & co"

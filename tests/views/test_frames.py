@@ -15,9 +15,9 @@ from inventories import Report
 from statements import Statements, create
 
 from s3conn_magic.language.reference import STATEMENTS, find_statement
+from s3conn_magic.results.frames import S3Frame, S3Series, frame_of, listing_columns, listing_frame
 from s3conn_magic.sandbox.data import ODD_KEYS
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
-from s3conn_magic.views.frames import S3Frame, S3Series, frame_of, listing_columns, listing_frame
 
 STRING, BOOLEAN, INTEGER = "string", "boolean", "Int64"
 TIME, CATEGORY, OBJECT = "datetime64[us, UTC]", "category", "object"

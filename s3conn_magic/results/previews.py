@@ -14,8 +14,8 @@ from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.preview.preview import preview
+from s3conn_magic.results.frames import S3Frame, escaped
 from s3conn_magic.sizes import size_text
-from s3conn_magic.views.frames import S3Frame, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,9 +11,9 @@ from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, fin
 from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import Location
+from s3conn_magic.results.cards import Message
+from s3conn_magic.results.frames import ReferenceFrame, S3Frame, frame_of
 from s3conn_magic.secrets import Secret
-from s3conn_magic.views.cards import Message
-from s3conn_magic.views.frames import ReferenceFrame, S3Frame, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
