@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.handoff.connection import Connection
-    from s3conn_magic.session import Session
+    from s3conn_magic.session.session import Session
 
 __all__ = [
     "Connection",
@@ -42,11 +42,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
     Loading it again keeps the session.
     """
-    from s3conn_magic.notebook.completion import add_completion
+    from s3conn_magic.notebook.completion import add_completion, add_inspection
     from s3conn_magic.notebook.history import keep_secrets_out
-    from s3conn_magic.notebook.inspection import add_inspection
+    from s3conn_magic.notebook.lexer import colour_prompt
     from s3conn_magic.notebook.magic import UpsqlMagics
-    from s3conn_magic.notebook.prompt import colour_prompt
 
     keep_secrets_out(shell)
     magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
@@ -64,9 +63,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take all of that away but the redaction of the history; `execute` and another load find the session as it was."""
-    from s3conn_magic.notebook.completion import remove_completion
-    from s3conn_magic.notebook.inspection import remove_inspection
-    from s3conn_magic.notebook.prompt import restore_prompt
+    from s3conn_magic.notebook.completion import remove_completion, remove_inspection
+    from s3conn_magic.notebook.lexer import restore_prompt
 
     remove_completion(shell)
     remove_inspection(shell)
@@ -150,10 +148,10 @@ _making = allocate_lock()
 
 def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
     """Put a session together; the only place that knows all layers."""
-    from s3conn_magic.inputs import KernelInputs
     from s3conn_magic.results.progress import NotebookProgress, TerminalProgress
     from s3conn_magic.sandbox import Sandbox
-    from s3conn_magic.session import Session
+    from s3conn_magic.session.inputs import KernelInputs
+    from s3conn_magic.session.session import Session
 
     # A kernel's front end can update a display in place; a terminal writes over its line.
     in_notebook = getattr(shell, "kernel", None) is not None

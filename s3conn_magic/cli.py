@@ -75,10 +75,10 @@ def _demo(_: Sequence[str]) -> int:
 
 
 def _run(files: Sequence[str], *, local_files: bool) -> int:
-    from s3conn_magic.inputs import KernelInputs
     from s3conn_magic.language.settings import LOCAL_FILES
     from s3conn_magic.sandbox import Sandbox
-    from s3conn_magic.session import Session
+    from s3conn_magic.session.inputs import KernelInputs
+    from s3conn_magic.session.session import Session
 
     session = Session(KernelInputs(dict[str, Any]), start_server=Sandbox.start, note=_say)
     session.settings.change(LOCAL_FILES, local_files)
@@ -101,9 +101,9 @@ def _say(text: str) -> None:
 
 
 def _demo_session() -> Any:
-    from s3conn_magic.inputs import KernelInputs
     from s3conn_magic.sandbox import RESTRICTED, Sandbox
-    from s3conn_magic.session import Session
+    from s3conn_magic.session.inputs import KernelInputs
+    from s3conn_magic.session.session import Session
 
     names: dict[str, Any] = {"key_id": RESTRICTED.access_key_id, "secret": RESTRICTED.secret_access_key}
 

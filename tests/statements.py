@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.inputs import KernelInputs
 from s3conn_magic.sandbox import Sandbox
-from s3conn_magic.session import Session
+from s3conn_magic.session.inputs import KernelInputs
+from s3conn_magic.session.session import Session
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection

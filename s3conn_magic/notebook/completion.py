@@ -1,26 +1,169 @@
-"""Completion of statements, as a matcher of IPython's completer, in which Python's names have no place."""
+"""Answers that may take long: what has come in time is given, what comes late is kept for the next time."""
 
 from __future__ import annotations
 
 import os
+import re
+import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from s3conn_magic.interrupts import Deferring
+from s3conn_magic.interrupts import Deferring, interruptible
 from s3conn_magic.notebook.files import FLAG, PathBegun, file_given, flag_begun, names_in
-from s3conn_magic.notebook.soon import Soon
-from s3conn_magic.notebook.typed import statements_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.session import Session
+    from s3conn_magic.session.session import Session
+
+_MOST_KEPT = 500
+_MOST_UNDER_WAY = 8
+
+
+class _Answer:
+    """One that is under way, or has come."""
+
+    def __init__(self) -> None:
+        self.asked_at = time.monotonic()
+        self.came_at: float | None = None
+        self.come = threading.Event()
+        self.value: Any = None
+        self.failed = False
+
+    def find(self, work: Callable[[], Any]) -> None:
+        try:
+            self.value = work()
+        except BaseException:  # noqa: BLE001 - whatever it is, there is nothing to offer
+            self.failed = True
+        self.came_at = time.monotonic()
+        self.come.set()
+
+
+class Soon:
+    """Runs work in daemon threads, and waits for each answer for a moment only.
+
+    Args:
+        wait: seconds from the beginning of the work in which its answer is waited for.
+        keep: seconds an answer is good for.
+        keep_failure: seconds until work that failed is tried again.
+    """
+
+    def __init__(self, *, wait: float = 0.2, keep: float = 60.0, keep_failure: float = 10.0) -> None:
+        self._wait = wait
+        self._keep = keep
+        self._keep_failure = keep_failure
+        self._answers: dict[Hashable, _Answer] = {}
+        self._lock = threading.Lock()
+
+    def kept(self, key: Hashable) -> Any:
+        """The answer, if it is there already; else None."""
+        answer = self._answers.get(key)
+        return answer.value if answer and answer.come.is_set() and not self._is_old(answer) else None
+
+    def ask(self, key: Hashable, work: Callable[[], Any]) -> Any:
+        """The answer, if it is there or comes in time; else None. Work on the same key is not begun twice."""
+        with self._lock:
+            answer = self._answers.get(key)
+            if answer is None or self._is_old(answer):
+                answer = self._begin(key, work)
+        if answer is None:
+            return None
+        answer.come.wait(max(0.0, answer.asked_at + self._wait - time.monotonic()))
+        return answer.value if answer.come.is_set() else None
+
+    def _is_old(self, answer: _Answer) -> bool:
+        keep = self._keep_failure if answer.failed else self._keep
+        return answer.came_at is not None and time.monotonic() > answer.came_at + keep
+
+    def _begin(self, key: Hashable, work: Callable[[], Any]) -> _Answer | None:
+        """Begin the work, unless too much is under way."""
+        self._forget()
+        if sum(not one.come.is_set() for one in self._answers.values()) >= _MOST_UNDER_WAY:
+            return None
+        answer = self._answers[key] = _Answer()
+        threading.Thread(target=answer.find, args=(work,), name="s3conn_magic completion", daemon=True).start()
+        return answer
+
+    def _forget(self) -> None:
+        """Let go of what is old, and of the oldest of too many."""
+        for key in [key for key, one in self._answers.items() if self._is_old(one)]:
+            del self._answers[key]
+        for key in [*self._answers][: max(0, len(self._answers) - _MOST_KEPT)]:
+            del self._answers[key]
+
+
+# Possessive, so that a line of blanks takes no more time than one of words.
+_INTO = r"(?:[ \t]*+[A-Za-z_]\w*+[ \t]*+<<)?"
+_CELL = re.compile(rf"\s*+%%upsql(?!\w){_INTO}")
+_LINE = re.compile(rf"[ \t]*+(?:[^%'\"#\n]*=[ \t]*+)?%upsql(?!\w){_INTO}")
+
+
+def statements_at(cell: str, cursor: int) -> str | None:
+    """The cell with all but its statements as blanks, so that places are the same; None where there are none.
+
+    Args:
+        cell: its text, as typed.
+        cursor: offset into it.
+    """
+    start, end = 0, len(cell)
+    found = _CELL.match(cell)
+    if found is None:
+        start = cell.rfind("\n", 0, cursor) + 1
+        end = min(at for at in (cell.find("\n", cursor), len(cell)) if at >= 0)
+        found = _LINE.match(cell, start, end)
+    if found is None or cursor < found.end() or cell[:cursor].endswith("%upsql"):
+        return None
+    return _blank(cell[: found.end()]) + cell[found.end() : end] + _blank(cell[end:])
+
+
+def _blank(text: str) -> str:
+    return "\n".join(" " * len(line) for line in text.split("\n"))
+
+
+_PLAIN = "s3conn_magic_plain"
+_NAME = "do_inspect"
+
+
+def add_inspection(shell: InteractiveShell) -> None:
+    """Answer a kernel's inspection requests in cells of statements; all others go where they went before."""
+    kernel: Any = getattr(shell, "kernel", None)
+    if not hasattr(kernel, _NAME):
+        return
+    remove_inspection(shell)
+    plain = kernel.do_inspect
+
+    def do_inspect(code: str, cursor_pos: int, *args: Any, **options: Any) -> Any:
+        text = statements_at(code, cursor_pos)
+        return plain(code, cursor_pos, *args, **options) if text is None else _answer(text, cursor_pos)
+
+    setattr(do_inspect, _PLAIN, plain)
+    setattr(kernel, _NAME, do_inspect)
+
+
+def remove_inspection(shell: InteractiveShell) -> None:
+    """Let the kernel answer all of them, unless somebody else has put an answer before ours."""
+    kernel: Any = getattr(shell, "kernel", None)
+    plain = getattr(getattr(kernel, _NAME, None), _PLAIN, None)
+    if plain is None:
+        return
+    delattr(kernel, _NAME)
+    if kernel.do_inspect != plain:
+        setattr(kernel, _NAME, plain)
+
+
+@interruptible
+def _answer(text: str, at: int) -> dict[str, Any]:
+    from s3conn_magic.language.help import help_at
+
+    return {"status": "ok", "found": True, "data": {"text/plain": help_at(text, at)}, "metadata": {}}
+
 
 MATCHER = "s3conn_magic.upsql_matcher"
 """Its identifier, for `%config IPCompleter.disable_matchers`."""

@@ -1,29 +1,182 @@
-"""What the sandbox holds: six buckets of a made-up web shop, the same at every start.
-
-* acme-lake (us-east-1): events/ (Hive-partitioned Parquet), sales/ (CSV), clicks/ (JSON lines, one gzip),
-  reports/ (PNG), cold/ (other storage classes), drafts/ (an empty folder's marker), README.txt with a tag
-* acme-logs (us-east-1): web/, 2,400 small logs in one folder
-* acme-archive-eu (eu-west-1): versioned; two versions of one contract, another one deleted
-* acme-odd-keys (us-east-1): keys that break careless code
-* acme-empty (eu-west-1): nothing
-* acme-public (us-east-1): readable without credentials
-"""
+"""A bar chart as a PNG, drawn with nothing but zlib."""
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
+import struct
+import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.sandbox import tables
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, LOGS, ODD, PUBLIC, REGION
-from s3conn_magic.sandbox.picture import bar_chart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+_PAPER, _AXIS, _BAR, _TOP = (250, 250, 248), (90, 96, 104), (66, 120, 180), (232, 138, 56)
+Pixel = tuple[int, int, int]
+
+
+def bar_chart(values: Sequence[float], width: int = 480, height: int = 270) -> bytes:
+    """A PNG of `width` x `height` pixels with one bar for each of `values`, the tallest in another colour."""
+    slot, top = width // len(values), max(values)
+    heights = [round(value / top * (height - 30)) for value in values]
+    columns = [_bar_at(x, slot, heights) for x in range(width)]
+    rows = (_row([_pixel(height - 10 - y, bar, max(heights)) for bar in columns]) for y in range(height))
+    return _png(width, height, b"".join(rows))
+
+
+def _bar_at(x: int, slot: int, heights: Sequence[int]) -> int:
+    """Height of the bar at column `x`, 0 between two bars."""
+    bar, offset = divmod(x, slot)
+    return heights[bar] if bar < len(heights) and slot * 0.15 <= offset < slot * 0.85 else 0
+
+
+def _pixel(above_axis: int, bar: int, tallest: int) -> Pixel:
+    if above_axis == 0:
+        return _AXIS
+    if 0 < above_axis <= bar:
+        return _TOP if bar == tallest else _BAR
+    return _PAPER
+
+
+def _row(pixels: Sequence[Pixel]) -> bytes:
+    return b"\x00" + b"".join(map(bytes, pixels))
+
+
+def _png(width: int, height: int, rows: bytes) -> bytes:
+    """The file format: https://www.w3.org/TR/png/, 8 bits a channel, RGB, no interlace."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+_FIRST = ("Ada", "Björn", "Chiara", "Dmitri", "Emeka", "Fatima", "Grace", "Hiro", "Inés", "João", "Kim", "Łucja")
+_LAST = ("Andersen", "Brown", "Costa", "D'Angelo", "Eze", "Fischer", "García", "Haddad", "Ito", "Jones", "Kowalska")
+_COUNTRIES = {"BR": "Brazil", "DE": "Germany", "ES": "Spain", "JP": "Japan", "NG": "Nigeria", "US": "United States"}
+_PRODUCTS = {"Desk lamp": 39.9, "Notebook, A5": 4.5, "Office chair": 189.0, 'Monitor 27"': 279.0, "USB-C cable": 9.95}
+_EVENTS = ("page_view", "search", "add_to_cart", "checkout", "purchase")
+_EVENT_WEIGHTS = (60, 18, 12, 6, 4)
+_DEVICES = ("mobile", "desktop", "tablet")
+_PATHS = ("/", "/search?q=lamp", "/products/17", "/cart", "/checkout")
+_STATUS, _STATUS_WEIGHTS = ("paid", "shipped", "returned", "cancelled"), (50, 40, 6, 4)
+_CUSTOMERS = 250
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _moment(random: Random, day: datetime) -> datetime:
+    return day + timedelta(seconds=random.randrange(86_400))
+
+
+def events(random: Random, day: datetime, rows: int) -> bytes:
+    """One Parquet file of `rows` events of one day, in order of time.
+
+    Columns: event_time (timestamp, UTC), user_id (int32), event_type, device, country, amount (decimal(9, 2), USD,
+    null unless it is a purchase).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = random.choices(_EVENTS, _EVENT_WEIGHTS, k=rows)
+    cents = pa.array([_price(random, kind) for kind in kinds], pa.decimal128(9, 2))
+    table = pa.table(
+        {
+            "event_time": pa.array(sorted(_moment(random, day) for _ in kinds), pa.timestamp("us", "UTC")),
+            "user_id": pa.array([random.randint(1, _CUSTOMERS) for _ in kinds], pa.int32()),
+            "event_type": pa.array(kinds),
+            "device": pa.array(random.choices(_DEVICES, (6, 3, 1), k=rows)),
+            "country": pa.array(random.choices(list(_COUNTRIES), k=rows)),
+            "amount": cents,
+        }
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="snappy")
+    return file.getvalue()
+
+
+def _price(random: Random, kind: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(random.randint(450, 45_000)).scaleb(-2) if kind == "purchase" else None
+
+
+def customers(random: Random, start: datetime) -> bytes:
+    """CSV: customer_id, name, email, country, signed_up; names with accents and apostrophes."""
+
+    def row(number: int) -> tuple[Any, ...]:
+        name = f"{random.choice(_FIRST)} {random.choice(_LAST)}"
+        signed_up = start - timedelta(days=random.randrange(900))
+        return number, name, f"customer{number}@example.com", random.choice(list(_COUNTRIES)), signed_up.date()
+
+    header = ("customer_id", "name", "email", "country", "signed_up")
+    return _csv(header, map(row, range(1, _CUSTOMERS + 1)))
+
+
+def orders(random: Random, start: datetime, rows: int) -> tuple[bytes, list[float]]:
+    """CSV: order_id, customer_id, ordered_at, product, quantity, total, status; and the revenue of each of 13 weeks."""
+    moments = sorted(_moment(random, start + timedelta(days=random.randrange(90))) for _ in range(rows))
+    weeks = [0.0] * 13
+    lines = []
+    for number, at in enumerate(moments, 10_001):
+        product, quantity = random.choice(list(_PRODUCTS)), random.choices((1, 2, 3, 10), (70, 20, 8, 2))[0]
+        total = _PRODUCTS[product] * quantity
+        weeks[(at - start).days // 7] += total
+        status = random.choices(_STATUS, _STATUS_WEIGHTS)[0]
+        customer = random.randint(1, _CUSTOMERS)
+        lines.append((number, customer, at.isoformat(), product, quantity, f"{total:.2f}", status))
+    header = ("order_id", "customer_id", "ordered_at", "product", "quantity", "total", "status")
+    return _csv(header, lines), weeks
+
+
+def clicks(random: Random, day: datetime, rows: int) -> Iterator[dict[str, Any]]:
+    """Nested records of one day: at, user (null when nobody is signed in), page {path, referrer}, tags (a list)."""
+    for _ in range(rows):
+        user = random.randint(1, _CUSTOMERS) if random.random() < 0.6 else None  # noqa: PLR2004 - three in five
+        page = {"path": random.choice(_PATHS), "referrer": random.choice((None, "https://example.com/"))}
+        yield {"at": _moment(random, day).isoformat(), "user": user, "page": page, "tags": random.sample(_DEVICES, 2)}
+
+
+def countries() -> bytes:
+    """CSV: code, name."""
+    return _csv(("code", "name"), _COUNTRIES.items())
+
+
+def yearly(year: int) -> bytes:
+    """CSV: month, orders; twelve rows that grow with the year and the season."""
+    return _csv(
+        ("month", "orders"), [(f"{year}-{month:02}", (year - 2020) * 100 + month * 7) for month in range(1, 13)]
+    )
+
+
+def log(random: Random, at: datetime) -> bytes:
+    """One to three lines of a web server's access log."""
+
+    def line() -> str:
+        address, status = f"192.0.2.{random.randint(1, 254)}", random.choices((200, 304, 404, 500), (85, 8, 6, 1))[0]
+        moment = at + timedelta(seconds=random.randrange(60))
+        size = random.randint(180, 9000)
+        return (
+            f'{address} - - [{moment:%d/%b/%Y:%H:%M:%S} +0000] "GET {random.choice(_PATHS)} HTTP/1.1" {status} {size}'
+        )
+
+    return "".join(line() + "\n" for _ in range(random.randint(1, 3))).encode()
+
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVENT_DAYS = 90
@@ -108,7 +261,7 @@ def puts() -> Iterator[Put]:
     for key in ODD_KEYS:
         yield Put(ODD, key, b"" if key.endswith("/") else f"This is {key!a}.\n".encode(), START, "text/plain")
     yield Put(PUBLIC, "README.txt", b"Anyone may read this bucket.\n", START, "text/plain")
-    yield Put(PUBLIC, "countries.csv", tables.countries(), START, "text/csv")
+    yield Put(PUBLIC, "countries.csv", countries(), START, "text/csv")
 
 
 def _lake() -> Iterator[Put]:
@@ -126,15 +279,15 @@ def _events() -> Iterator[Put]:
         day = START + timedelta(days=number)
         folder = f"events/year={day:%Y}/month={day:%m}/day={day:%d}"
         for part in range(2 if day.weekday() == 0 else 1):
-            body = tables.events(random, day, rows=200)
+            body = events(random, day, rows=200)
             yield Put(LAKE, f"{folder}/part-{part:05}.parquet", body, day + timedelta(days=1, minutes=7 + part))
 
 
 def _sales() -> Iterator[Put]:
     random = Random(7)  # noqa: S311 - as above
-    order_rows, revenue = tables.orders(random, START, rows=1500)
+    order_rows, revenue = orders(random, START, rows=1500)
     at, pii = START + timedelta(days=91, hours=3), {"classification": "personal"}
-    yield Put(LAKE, "sales/customers.csv", tables.customers(random, START), at, "text/csv", tags=pii)
+    yield Put(LAKE, "sales/customers.csv", customers(random, START), at, "text/csv", tags=pii)
     yield Put(LAKE, "sales/orders.csv", order_rows, at, "text/csv", metadata={"source": "shop-db", "rows": "1500"})
     yield Put(LAKE, "reports/revenue.png", bar_chart(revenue), at, "image/png", metadata={"period": "2026-Q1"})
 
@@ -143,7 +296,7 @@ def _clicks() -> Iterator[Put]:
     random = Random(11)  # noqa: S311 - as above
     for number, packed in enumerate((False, True)):
         day = START + timedelta(days=number)
-        lines = [json.dumps(click) for click in tables.clicks(random, day, rows=300)]
+        lines = [json.dumps(click) for click in clicks(random, day, rows=300)]
         body = ("\n".join(lines) + "\n").encode()
         name = f"clicks/{day:%Y-%m-%d}.jsonl"
         at = day + timedelta(days=1)
@@ -156,7 +309,7 @@ def _clicks() -> Iterator[Put]:
 
 def _cold() -> Iterator[Put]:
     for year, kind in ((2023, "GLACIER"), (2024, "STANDARD_IA"), (2025, "STANDARD")):
-        body = tables.yearly(year)
+        body = yearly(year)
         yield Put(LAKE, f"cold/totals-{year}.csv", body, START.replace(year=year + 1), "text/csv", kind)
 
 
@@ -164,7 +317,7 @@ def _logs() -> Iterator[Put]:
     random = Random(3)  # noqa: S311 - as above
     for number in range(LOG_FILES):
         at = START + timedelta(minutes=number)
-        body = tables.log(random, at)
+        body = log(random, at)
         yield Put(LOGS, f"web/access-{at:%Y%m%dT%H%M}-{number:04}.log", body, at, "text/plain")
 
 

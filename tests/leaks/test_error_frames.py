@@ -13,7 +13,8 @@ from corpora import SECRET, leaked
 from kernels import started
 
 import s3conn_magic
-from s3conn_magic import S3ConnError, session
+from s3conn_magic import S3ConnError
+from s3conn_magic.session.session import session
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from pyarrow import orc
 from served import previewed, serving
 
 from s3conn_magic.preview.preview import IMAGE_AT_MOST
-from s3conn_magic.sandbox.picture import bar_chart
+from s3conn_magic.sandbox.data import bar_chart
 
 MIB = 1024 * 1024
 PNG = bar_chart([1, 2, 3], 30, 40)

@@ -10,8 +10,8 @@ from recording import Recorder, passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import ConnectionNotFoundError, ReadOnlyConnectionError, S3ConnError
-from s3conn_magic.prices import GET_USD, LIST_USD
 from s3conn_magic.sandbox.identities import EMPTY, LAKE
+from s3conn_magic.session.explain import GET_USD, LIST_USD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from served import Served, serving
 
 from s3conn_magic.locations import Location
 from s3conn_magic.results.previews import open_preview, shown_frame
-from s3conn_magic.sandbox.picture import bar_chart
+from s3conn_magic.sandbox.data import bar_chart
 
 HOSTILE = "<script>alert('x')</script>\x1b[31m\u202e$x^2$\x00&"
 VISIBLE = "<script>alert('x')</script>␛[31m⟨U+202E⟩$x^2$␀&"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from functools import singledispatchmethod
+from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
+from s3conn_magic.language.reference import find_statement
+from s3conn_magic.patterns import like
 from s3conn_magic.results.cards import Message
 
 if TYPE_CHECKING:
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
     from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine
     from s3conn_magic.query.tables import Table
+
+    _Report = Callable[[Progress], None] | None
 
 QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
@@ -190,3 +195,106 @@ class Queries:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
+
+
+def about_jobs(jobs: Jobs, plan: plans.JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:
+    """The result of a plan: a frame, or a message."""
+    if isinstance(plan, plans.CreateJob) and plan.note:
+        note(plan.note)
+    return _result(plan, jobs, report)
+
+
+@singledispatch
+def _result(plan: plans.JobPlan, jobs: Jobs, report: _Report) -> Any:
+    raise NotImplementedError(type(plan).__name__, jobs, report)
+
+
+@_result.register(plans.CreateJob)
+def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
+    from s3conn_magic.results.queries_and_jobs import outcome_message
+
+    try:
+        outcome = jobs.create(plan, report)
+    except QueryError as error:
+        if error.offset is not None and plan.locate is not None:
+            error.at(plan.locate(error.offset))
+        raise
+    return outcome_message(jobs.get(plan.name), outcome, created=True)
+
+
+@_result.register(plans.RunJob)
+def _(plan: plans.RunJob, jobs: Jobs, report: _Report) -> Message:
+    from s3conn_magic.results.queries_and_jobs import outcome_message
+
+    outcome = jobs.run(plan.name, report)
+    return outcome_message(jobs.get(plan.name), outcome, created=False)
+
+
+@_result.register(plans.DropJob)
+def _(plan: plans.DropJob, jobs: Jobs, report: _Report) -> Message:
+    del report
+    job = jobs.drop(plan.name)
+    kept = f"the table {job.plan.table}" if job.plan.kind == "COPY" else "what it wrote"
+    return Message(f"The job {job.name} was dropped; {kept} stays.")
+
+
+@_result.register(plans.ShowJobs)
+def _(plan: plans.ShowJobs, jobs: Jobs, report: _Report) -> Any:
+    from s3conn_magic.results.queries_and_jobs import jobs_frame
+
+    del report
+    return jobs_frame(jobs, plan.like)
+
+
+@_result.register(plans.ShowJobErrors)
+def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
+    from s3conn_magic.results.queries_and_jobs import errors_frame
+
+    del report
+    return errors_frame(jobs.get(plan.name))
+
+
+@singledispatch
+def told(plan: plans.Plan, connections: Registry) -> Any:
+    """The result of a plan: a frame, a message, or the reference."""
+    raise NotImplementedError(type(plan).__name__, connections)
+
+
+@told.register(plans.ShowConnections)
+def _(plan: plans.ShowConnections, connections: Registry) -> Any:
+    from s3conn_magic.results.introspection import connections_frame
+
+    return connections_frame([one for one in connections if like(plan.like, one.name)])
+
+
+@told.register(plans.Describe)
+def _(plan: plans.Describe, connections: Registry) -> Any:
+    from s3conn_magic.results.introspection import options_frame
+
+    return options_frame(connections.get(plan.name))
+
+
+@told.register(plans.ShowCreate)
+def _(plan: plans.ShowCreate, connections: Registry) -> Message:
+    from s3conn_magic.language.help import create_statement
+
+    connection = connections.get(plan.name)
+    return Message(create_statement(connection.name, connection.options))
+
+
+@told.register(plans.Test)
+def _(plan: plans.Test, connections: Registry) -> Any:
+    from s3conn_magic.connections.checks import run_checks
+    from s3conn_magic.results.frames import frame_of
+
+    checks = run_checks(connections.get(plan.name), plan.location, with_write=plan.with_write)
+    reference = find_statement("TEST CONNECTION")
+    return frame_of(reference.columns if reference else (), checks)
+
+
+@told.register(plans.Help)
+def _(plan: plans.Help, connections: Registry) -> Any:
+    from s3conn_magic.results.introspection import help_on
+
+    del connections
+    return help_on(plan.topic)

@@ -1,4 +1,4 @@
-"""One session: its connections, and how each plan is executed."""
+"""The glob of a LIST, looked at before a cell runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
-from s3conn_magic.errors import S3ConnError, rest_of_cell, without_frames
+from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.connection import Connection
 from s3conn_magic.interrupts import deferred
 from s3conn_magic.jobs.registry import Jobs
@@ -20,12 +20,11 @@ from s3conn_magic.language.parser import parse
 from s3conn_magic.language.plans import JobPlan
 from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.queries import Queries, QueryPlan
 from s3conn_magic.results.cards import Message, connection_card
-from s3conn_magic.views.globs import check_glob
-from s3conn_magic.scale import Scale
-from s3conn_magic.scripts import connection_plans, project_file, read_script, user_file
-from s3conn_magic.surroundings import sandbox_options
+from s3conn_magic.session.cluster import Scale
+from s3conn_magic.session.files import connection_plans, project_file, read_script, user_file
+from s3conn_magic.session.inputs import sandbox_options
+from s3conn_magic.session.queries import Queries, QueryPlan
 from s3conn_magic.temporary import sweep
 
 if TYPE_CHECKING:
@@ -35,7 +34,23 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.listing import Progress
-    from s3conn_magic.surroundings import ProgressView, Server
+    from s3conn_magic.session.inputs import ProgressView, Server
+
+
+def check_glob(plan: plans.Plan) -> None:
+    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
+    if not isinstance(plan, plans.ListObjects | plans.ListInventory) or plan.matching is None:
+        return
+    from s3conn_magic.listing import Glob
+
+    try:
+        Glob.compile(plan.matching)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return
+    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
+
 
 _NOTHING = "Nothing was created"
 AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
@@ -239,7 +254,7 @@ class Session:
 
     @execute.register
     def _introspection(self, plan: AboutConnections) -> Any:
-        from s3conn_magic.session_introspection import told
+        from s3conn_magic.session.queries import told
 
         return told(plan, self.connections)
 
@@ -319,7 +334,7 @@ class Session:
 
     @execute.register
     def _about_jobs(self, plan: JobPlan) -> Any:
-        from s3conn_magic.session_jobs import about_jobs
+        from s3conn_magic.session.queries import about_jobs
 
         with self._progress_view() as report:
             return about_jobs(self.jobs, plan, report=report, note=self._note)
@@ -328,7 +343,7 @@ class Session:
 
     @execute.register
     def _explain(self, plan: plans.Explain) -> Any:
-        from s3conn_magic.forecast import forecast_frame, stated
+        from s3conn_magic.session.explain import forecast_frame, stated
 
         frame = forecast_frame(self, plan.plan)
         self._note(stated(frame))
@@ -336,7 +351,7 @@ class Session:
 
     @execute.register
     def _save(self, plan: plans.SaveConnections) -> Message:
-        from s3conn_magic.saving import save_connections
+        from s3conn_magic.session.files import save_connections
 
         path, count = save_connections(self.connections, plan.path, replace=plan.replace)
         return Message(f"{count} connection{'' if count == 1 else 's'} saved to {path}, without a secret.")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.extras import pip_install
+from s3conn_magic.language.catalog import SANDBOX_SOURCE
+from s3conn_magic.language.plans import BoundOptions, BoundValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from s3conn_magic.listing import Progress
+    from s3conn_magic.secrets import Secret
 
 
 class KernelInputs:
@@ -62,3 +68,58 @@ def _password(get: Callable[[str, str], str | None], service: str, user: str) ->
         return get(service, user), "the keyring has no password of that service and user"
     except Exception as error:  # noqa: BLE001 - each backend has its own errors
         return None, f"the keyring cannot be read ({type(error).__name__})"
+
+
+class Keys(Protocol):
+    """A key pair."""
+
+    @property
+    def access_key_id(self) -> str:
+        """Its id."""
+
+    @property
+    def secret_access_key(self) -> Secret:
+        """Its secret."""
+
+
+class Server(Protocol):
+    """The embedded S3, as the session sees it."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+
+    @property
+    def region(self) -> str:
+        """The region it says it is in."""
+
+    @property
+    def admin(self) -> Keys:
+        """Keys that may do everything."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class ProgressView(Protocol):
+    """Shows snapshots of a listing while it runs."""
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """End, in whatever way."""
+
+
+def sandbox_options(server: Server) -> BoundOptions:
+    """The options of the connection to the embedded S3."""
+    values = {
+        "AWS_ACCESS_KEY_ID": server.admin.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.admin.secret_access_key,
+        "ENDPOINT": server.endpoint,
+        "REGION": server.region,
+        "COMMENT": "the embedded S3 with sample data",
+    }
+    return {name: BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""The session: how each family of statements is executed."""
