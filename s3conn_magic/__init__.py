@@ -89,7 +89,7 @@ def execute(text: str) -> Any:
         S3ConnError: what went wrong; statements after it did not run. StatementInterrupted, where the user stopped it.
     """
     from s3conn_magic.errors import without_frames
-    from s3conn_magic.interrupts import deferred
+    from s3conn_magic.runtime.interrupts import deferred
 
     try:
         return deferred(_last_result)(text)
@@ -112,7 +112,7 @@ def connection(name: str) -> Connection:
     Raises:
         ConnectionNotFoundError: there is none of that name.
     """
-    from s3conn_magic.interrupts import interruptible
+    from s3conn_magic.runtime.interrupts import interruptible
 
     return cast("Connection", interruptible(lambda: _current_session().connections.get(name))())  # it makes no other
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
-from s3conn_magic.errors import S3ConnError, of_statement
-from s3conn_magic.extras import pip_install
+from s3conn_magic.errors import S3ConnError, of_statement, pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

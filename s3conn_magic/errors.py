@@ -33,6 +33,8 @@ because a traceback of a cell magic repeats the cell, and the cell may hold a se
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -295,3 +297,29 @@ def rest_of_cell(index: int, count: int) -> str:
         "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
     )
     return ", ".join(part for part in (before, after) if part)
+
+
+EXTRAS = {
+    "dask": ("distributed",),
+    "keyring": ("keyring",),
+    "lab": ("jupyterlab", "matplotlib"),
+    "obstore": ("obstore",),
+    "sandbox": ("moto[s3,server,sts,iam]",),
+}
+"""The packages of each extra that a statement or command may need, as in pyproject.toml, without versions."""
+
+
+def pip_install(extra: str, *, here: bool = True) -> str:
+    """What installs the packages of an extra.
+
+    Args:
+        extra: its name.
+        here: whether for this process: in a notebook, where `pip` may be another Python's, it is then the magic.
+    """
+    command = shlex.join(["pip", "install", *EXTRAS[extra]])
+    return f"%{command}" if here and _in_ipython() else command
+
+
+def _in_ipython() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

@@ -125,3 +125,19 @@ def visible(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     return "".join(map(_visible, text))
+
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_STEP = 1000
+# What would be written as 1000.
+_FULL = 999.5
+
+
+def size_text(size: float) -> str:
+    """Bytes in the largest fitting unit, by three digits: `0 B`, `12.3 kB`, `4.56 GB`."""
+    value = float(size)
+    for unit in _UNITS:
+        if value < _FULL or unit == _UNITS[-1]:
+            break
+        value /= _STEP
+    return f"{value:.0f} {unit}" if unit == "B" or value >= _FULL else f"{value:.3g} {unit}"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from statements import Statements
 
-from s3conn_magic import temporary
+from s3conn_magic.runtime import temporary
 
 SPILLING = """
 import os, sys, threading

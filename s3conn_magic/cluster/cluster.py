@@ -19,8 +19,7 @@ from uuid import uuid4
 from s3conn_magic import __version__
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.access import Access, Accesses, Grant
-from s3conn_magic.errors import ClusterError, CredentialsError
-from s3conn_magic.extras import pip_install
+from s3conn_magic.errors import ClusterError, CredentialsError, pip_install
 from s3conn_magic.locations import visible
 from s3conn_magic.secrets import LEASE, forget, give
 

@@ -25,7 +25,7 @@ from botocore.session import Session
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import CredentialsError, S3ConnError
-from s3conn_magic.logs import OurRequest
+from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
 from s3conn_magic.locations import visible
-from s3conn_magic.logs import OurRequest
+from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,9 +20,8 @@ from s3conn_magic.explorer.details import description_values, error_values, prev
 from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_text
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
-from s3conn_magic.interrupts import interruptible
-from s3conn_magic.locations import visible
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text, visible
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

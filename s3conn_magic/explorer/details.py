@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.explorer.model import Snippet
 from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.help import name_text
-from s3conn_magic.locations import visible
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Through
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
-from s3conn_magic.locations import visible
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from s3conn_magic.explorer.background import PACE, Work
 from s3conn_magic.explorer.details import error_values
-from s3conn_magic.locations import Location, visible
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import Location, size_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

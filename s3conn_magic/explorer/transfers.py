@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.explorer.background import PACE, Work
 from s3conn_magic.explorer.details import moment_text
-from s3conn_magic.locations import visible
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,8 +14,8 @@ from s3conn_magic.explorer.actions import MESSAGES, ObjectActions
 from s3conn_magic.explorer.basic import frame, html_table, text_tree
 from s3conn_magic.explorer.messages import row_messages, state_message
 from s3conn_magic.explorer.navigator import Navigator
-from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.connection import Connection as _Connection
-from s3conn_magic.interrupts import interruptible
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from s3conn_magic.handoff.filesystem import HandedFileSystem

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
-from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError, S3ConnError
-from s3conn_magic.extras import pip_install
+from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError, S3ConnError, pip_install
 from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.words import listed
 from s3conn_magic.secrets import MASK, SecretText, StorageOptions

@@ -15,7 +15,7 @@ from s3conn_magic.inventory.manifest import Downloads, listing_names
 from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
-from s3conn_magic.temporary import new_folder, remove
+from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

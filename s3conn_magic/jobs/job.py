@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.patterns import Expression
+from s3conn_magic.runtime.patterns import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

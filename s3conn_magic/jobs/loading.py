@@ -12,9 +12,9 @@ from s3conn_magic.jobs.readers import HEAD, LINES, Source, batches, csv_options,
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.ranged import Pinned, RangedObject
-from s3conn_magic.patterns import wild
 from s3conn_magic.query.faults import translate
 from s3conn_magic.query.tables import transaction
+from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.objects.formats import compression_of, unpack
 from s3conn_magic.objects.listed import escaped
-from s3conn_magic.patterns import Expression
+from s3conn_magic.runtime.patterns import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

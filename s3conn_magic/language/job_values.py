@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from s3conn_magic.language.values import boolean, text
 from s3conn_magic.language.words import listed, nearest
-from s3conn_magic.patterns import Expression
+from s3conn_magic.runtime.patterns import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,7 +15,7 @@ from s3conn_magic.listing import Listing
 from s3conn_magic.listing.engine import Restart
 from s3conn_magic.listing.listing import CONNECTIONS
 from s3conn_magic.listing.xml import UnreadableError
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from s3conn_magic.patterns import matching, strings
+from s3conn_magic.runtime.patterns import matching, strings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from yarl import URL
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing.target import Response, SignedRequest, Transport
 from s3conn_magic.locations import visible
-from s3conn_magic.logs import is_ours
+from s3conn_magic.runtime.logs import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

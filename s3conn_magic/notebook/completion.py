@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from s3conn_magic.interrupts import Deferring, interruptible
 from s3conn_magic.notebook.files import FLAG, PathBegun, file_given, flag_begun, names_in
+from s3conn_magic.runtime.interrupts import Deferring, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator

@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.interrupts import interruptible, postponed, undisturbed, whole
 from s3conn_magic.language.redaction import SECRET_GIVEN, SECRET_NAMES, Redaction, redactions
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.tokens import statement_ends
 from s3conn_magic.notebook.literals import Literals, Text, tokens_and
+from s3conn_magic.runtime.interrupts import interruptible, postponed, undisturbed, whole
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:

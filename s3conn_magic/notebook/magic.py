@@ -15,10 +15,10 @@ from traitlets import TraitError, TraitType
 from traitlets.config import Configurable
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError, without_frames
-from s3conn_magic.interrupts import Deferring
 from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
 from s3conn_magic.language.words import listed, nearest
 from s3conn_magic.notebook.files import file_given
+from s3conn_magic.runtime.interrupts import Deferring
 
 if TYPE_CHECKING:
     from collections.abc import Callable

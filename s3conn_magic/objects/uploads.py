@@ -14,8 +14,7 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.listing import Listing
-from s3conn_magic.locations import Location
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import Location, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

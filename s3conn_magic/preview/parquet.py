@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from s3conn_magic.locations import size_text
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, schema_of, with_valid_texts
-from s3conn_magic.sizes import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -21,7 +21,7 @@ from s3conn_magic.query.faults import interrupted, moved, told, translate, unkno
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.tables import Tables
-from s3conn_magic.temporary import new_folder, remove
+from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

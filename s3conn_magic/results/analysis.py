@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted
-from s3conn_magic.interrupts import interruptible
 from s3conn_magic.language.reference import ANALYSIS_COLUMNS
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import size_text, visible
 from s3conn_magic.results.frames import S3Frame, table_frame
-from s3conn_magic.sizes import size_text
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

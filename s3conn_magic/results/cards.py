@@ -6,8 +6,8 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.interrupts import interruptible
 from s3conn_magic.locations import visible
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection, Findings

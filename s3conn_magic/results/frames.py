@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from s3conn_magic.interrupts import interruptible
 from s3conn_magic.language.reference import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
 from s3conn_magic.locations import visible
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

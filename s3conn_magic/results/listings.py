@@ -13,8 +13,8 @@ from s3conn_magic.inventory.reading import Inventory
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.listing import Glob, Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.patterns import like
 from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame
+from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from s3conn_magic.interrupts import interruptible
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import size_text, visible
 from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.preview.preview import preview
 from s3conn_magic.results.frames import S3Frame, escaped
-from s3conn_magic.sizes import size_text
+from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

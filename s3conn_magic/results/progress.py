@@ -6,7 +6,7 @@ import html
 import sys
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text
 
 if TYPE_CHECKING:
     from types import TracebackType

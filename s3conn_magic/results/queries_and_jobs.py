@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.language.reference import TABLE_COLUMNS, find_statement
-from s3conn_magic.patterns import like
+from s3conn_magic.locations import size_text
 from s3conn_magic.preview.columns import texts
 from s3conn_magic.results.cards import Message
 from s3conn_magic.results.frames import S3Frame, frame_of
-from s3conn_magic.sizes import size_text
+from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

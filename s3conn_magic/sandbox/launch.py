@@ -16,8 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, ClassVar, Self
 
-from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.extras import pip_install
+from s3conn_magic.errors import EndpointError, S3ConnError, pip_install
 from s3conn_magic.sandbox import identities
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans
 from s3conn_magic.language.plans import CreateJob, RunJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
-from s3conn_magic.locations import Location
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import Location, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s3conn_magic.extras import pip_install
+from s3conn_magic.errors import pip_install
 from s3conn_magic.language.catalog import SANDBOX_SOURCE
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 

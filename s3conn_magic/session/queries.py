@@ -10,8 +10,8 @@ from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
 from s3conn_magic.language.reference import find_statement
-from s3conn_magic.patterns import like
 from s3conn_magic.results.cards import Message
+from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,6 @@ from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.connection import Connection
-from s3conn_magic.interrupts import deferred
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -21,11 +20,12 @@ from s3conn_magic.language.plans import JobPlan
 from s3conn_magic.language.settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message, connection_card
+from s3conn_magic.runtime.interrupts import deferred
+from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.cluster import Scale
 from s3conn_magic.session.files import connection_plans, project_file, read_script, user_file
 from s3conn_magic.session.inputs import sandbox_options
 from s3conn_magic.session.queries import Queries, QueryPlan
-from s3conn_magic.temporary import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from s3conn_magic.errors import StatementInterrupted
-from s3conn_magic.interrupts import Deferring, deferred, interruptible, postponed, undisturbed, whole
+from s3conn_magic.runtime.interrupts import Deferring, deferred, interruptible, postponed, undisturbed, whole
 
 ROOT = Path(__file__).parents[2]
 

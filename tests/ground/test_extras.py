@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import s3conn_magic
-from s3conn_magic.extras import EXTRAS, pip_install
+from s3conn_magic.errors import EXTRAS, pip_install
 
 ROOT = Path(s3conn_magic.__file__).parent
 EVERY = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -29,12 +29,12 @@ def test_every_extra_of_users_is_there():
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_what_is_to_be_run_names_no_package_of_ours(extra: str, monkeypatch: pytest.MonkeyPatch):
     """In a terminal it is pip, quoted for a shell where it must be, in a notebook the magic of its own Python."""
-    monkeypatch.setattr("s3conn_magic.extras._in_ipython", lambda: False)
+    monkeypatch.setattr("s3conn_magic.errors._in_ipython", lambda: False)
     plain = pip_install(extra)
     assert plain.startswith("pip install ")
     assert "s3conn" not in plain
     assert ("'" in plain) is ("[" in plain)
-    monkeypatch.setattr("s3conn_magic.extras._in_ipython", lambda: True)
+    monkeypatch.setattr("s3conn_magic.errors._in_ipython", lambda: True)
     assert pip_install(extra) == f"%{plain}"
     assert pip_install(extra, here=False) == plain
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3conn_magic.patterns import Expression, like, strings, wild
+from s3conn_magic.runtime.patterns import Expression, like, strings, wild
 
 LETTERS = "aAb%_\n-/éÉßſ😀"
 EVIL = [

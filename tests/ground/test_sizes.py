@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import s3conn_magic
-from s3conn_magic.sizes import size_text
+from s3conn_magic.locations import size_text
 
 ROOT = Path(s3conn_magic.__file__).parent
 SCRIPTS = ["explorer/explorer.js", "explorer/treemap.js"]

@@ -26,8 +26,8 @@ from leak_server import telling
 from recording import Reply, recording
 from statements import Statements, create
 
-from s3conn_magic import logs
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.runtime import logs
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:

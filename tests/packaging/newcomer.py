@@ -135,7 +135,7 @@ def extras_are_named(shell: Shell) -> None:
     """What needs an extra that is not installed says which, and nothing of what was there is lost."""
     from importlib.util import find_spec
 
-    from s3conn_magic.extras import pip_install
+    from s3conn_magic.errors import pip_install
 
     for module, (extra, cell) in NEEDS.items():
         if find_spec(module) is None:

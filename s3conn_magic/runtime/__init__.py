@@ -1,0 +1,1 @@
+"""What the package needs of its process: interrupts, logs, temporary files, patterns that end."""
