@@ -8,6 +8,8 @@ from __future__ import annotations
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, cast
 
+from s3conn_magic.runtime import VERSION
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -24,9 +26,9 @@ __all__ = [
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
-__version__ = "0.1.0"
+__version__ = VERSION
 
-_HOMES = {"Connection": "handoff.connection", "S3ConnError": "errors", "Session": "session"}
+_HOMES = {"Connection": "handoff.connection", "S3ConnError": "errors", "Session": "session.session"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,12 +8,10 @@ import json
 import secrets
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, SupportsIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from s3conn_magic.connections.connection import Connection
 
 __all__ = ["MASK", "SecretText", "StorageOptions"]
 
@@ -138,13 +136,17 @@ def unseal(sealed: bytes, pad: bytes) -> dict[str, Secret]:
     return {name: Secret(value) for name, value in json.loads(_joined(sealed, pad)).items()}
 
 
+class _Droppable(Protocol):
+    def drop(self) -> None: ...
+
+
 class _Given:
     """A pad on a worker, and the connection that was made with it."""
 
     def __init__(self, mark: str, pad: bytes) -> None:
         self.pad = pad
         self._mark = mark
-        self._connection: Connection | None = None
+        self._connection: _Droppable | None = None
         self._users = 0
         self._left = False
         self._lock = threading.Lock()
@@ -161,7 +163,7 @@ class _Given:
         self._timer.cancel()
 
     @contextmanager
-    def using(self, make: Callable[[bytes], Connection]) -> Iterator[Connection]:
+    def using(self, make: Callable[[bytes], _Droppable]) -> Iterator[_Droppable]:
         """The connection, made once; it lasts as long as it is used, though the lease ends meanwhile."""
         with self._lock:
             self._connection = self._connection or make(self.pad)
@@ -226,7 +228,7 @@ def _lapse(mark: str, found: _Given) -> None:
 
 
 @contextmanager
-def opened(mark: str, make: Callable[[bytes], Connection]) -> Iterator[Any]:
+def opened(mark: str, make: Callable[[bytes], _Droppable]) -> Iterator[Any]:
     """On a worker: the connection that a pad opens.
 
     Raises:

@@ -16,11 +16,11 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from s3conn_magic import __version__
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.access import Access, Accesses, Grant
 from s3conn_magic.errors import ClusterError, CredentialsError, pip_install
 from s3conn_magic.locations import visible
+from s3conn_magic.runtime import VERSION
 from s3conn_magic.secrets import LEASE, forget, give
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ class Cluster:
             there = self._client.sync(self._client.run_on_scheduler, work.version, callback_timeout=_IMPORT)
         except Exception as error:  # noqa: BLE001 - distributed raises many kinds
             there = "none" if _lacks_package(error) else type(error).__name__
-        if there == "none" or (there[:1].isdigit() and there != __version__):
-            message = f"the scheduler {visible(self.address)} does not have s3conn_magic {__version__}"
+        if there == "none" or (there[:1].isdigit() and there != VERSION):
+            message = f"the scheduler {visible(self.address)} does not have s3conn_magic {VERSION}"
             raise ClusterError(message, hint=_INSTALL.format("the scheduler runs"))
-        if there != __version__:
+        if there != VERSION:
             raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({there})", hint=_HINT)
         with suppress(TimeoutError):
             self._client.wait_for_workers(1, timeout=_WORKERS)
@@ -96,7 +96,7 @@ class Cluster:
         if left_out := len(self._looks) - len(self.trusted()):
             self._note(
                 f"{left_out} of {len(self._looks)} workers are given no work: they do not have"
-                f" s3conn_magic {__version__}, or do not answer."
+                f" s3conn_magic {VERSION}, or do not answer."
             )
 
     def ask(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> dict[str, Any]:
@@ -128,9 +128,7 @@ class Cluster:
         loop = self._client.loop.asyncio_loop
         for one in threads.keys() - self._looks.keys():
             self._looks[one] = asyncio.run_coroutine_threadsafe(self._asked(one, _IMPORT, work.version), loop)
-        return {
-            one: n for one, n in threads.items() if (look := self._looks[one]).done() and look.result() == __version__
-        }
+        return {one: n for one, n in threads.items() if (look := self._looks[one]).done() and look.result() == VERSION}
 
     def doubt(self) -> None:
         """Look at every worker again."""
@@ -148,7 +146,7 @@ class Cluster:
                 break
             time.sleep(_WAKE)
         if not threads and self._looks:
-            message = f"the workers of {visible(self.address)} do not have s3conn_magic {__version__}"
+            message = f"the workers of {visible(self.address)} do not have s3conn_magic {VERSION}"
             raise ClusterError(message, hint=_INSTALL.format("the workers run"))
         if not threads:
             raise ClusterError(f"the scheduler {visible(self.address)} has no workers", hint=_HINT)

@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from botocore import UNSIGNED
@@ -26,7 +26,8 @@ from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.regions import Regions
+    from s3conn_magic.connections.settings import Settings
 
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
@@ -37,10 +38,26 @@ _PROXY_WANTS_CREDENTIALS = 407
 _CERTIFICATES = {10: "has expired", 62: "is for another host", 64: "is for another host"}
 
 
+class _Connection(Protocol):
+    """What a bucket needs of its connection."""
+
+    name: str
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def state_token(self) -> object: ...
+    @property
+    def regions(self) -> Regions: ...
+    def live_settings(self) -> Settings: ...
+    def frozen_credentials(self) -> Any: ...
+    def internal_client(self, bucket: str | None = None) -> Any: ...
+
+
 class BucketTarget:
     """One bucket of a connection, for the listing engine; it follows an ALTER at its next request."""
 
-    def __init__(self, connection: Connection, bucket: str) -> None:
+    def __init__(self, connection: _Connection, bucket: str) -> None:
         self._connection = connection
         self._bucket = bucket
         self._lock = new_lock()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.conditions import Removal, etag_at
 from s3conn_magic.connections.faults import translate
 from s3conn_magic.errors import EncryptionError
-from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.help import name_text
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _undone(client: Any, name: str, operation: str, params: Mapping[str, Any], f
         )
     if asked.customer_algorithm:
         notes += ("The server was sent the customer's key, and may have kept it: use another one elsewhere.",)
-    location = quoted(visible(Location(where.bucket).uri))
+    location = literal(visible(Location(where.bucket).uri))
     return EncryptionError(
         f"{visible(where.uri)} was not encrypted: {asked} was asked for through the connection {name}, and {answer}",
         hint=f"TEST CONNECTION {name_text(name)} LOCATION {location} WITH WRITE; shows what the server does. Write"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Snippet
-from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.help import name_text
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def _get(location: Location, version_id: str | None) -> str:
 
 
 def _for_prefix(connection: str, location: Location) -> list[Snippet]:
-    statement = ascii(f"LIST {quoted(location.uri)} USING {name_text(connection)} RECURSIVE")
+    statement = ascii(f"LIST {literal(location.uri)} USING {name_text(connection)} RECURSIVE")
     frame = f"df = s3conn_magic.execute({statement})"
     pages = (
         f"{_imports()}\n\n{_client(connection)}\n"

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
 from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError, S3ConnError, pip_install
-from s3conn_magic.language.evaluation import quoted
-from s3conn_magic.language.words import listed
+from s3conn_magic.language.words import identifier, listed, literal
 from s3conn_magic.secrets import MASK, SecretText, StorageOptions
 
 if TYPE_CHECKING:
@@ -269,8 +268,8 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
             hint="SELECT in %%upsql, fsspec() and pyarrow_filesystem() send it.",
         )
     parts, hidden = _parts(connection, bucket)
-    name = '"' + connection.name.replace('"', '""') + '"'
-    shown = [f"{option} {quoted(MASK) if option in hidden else value}" for option, value in parts.items()]
+    name = identifier(connection.name)
+    shown = [f"{option} {literal(MASK) if option in hidden else value}" for option, value in parts.items()]
     written = [f"{option} {value}" for option, value in parts.items()]
     head = f"CREATE OR REPLACE TEMPORARY SECRET {name} "
     return SecretText(f"{head}({', '.join(written)});", f"{head}({', '.join(shown)});")
@@ -279,15 +278,15 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
 def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
     """The options of the secret as they are written, and the names of those that are secret."""
     settings, found = connection.settings, triple(connection)
-    parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": quoted(region_of(connection, bucket))}
+    parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(region_of(connection, bucket))}
     if found is not None:
-        parts |= {"KEY_ID": quoted(found.access_key_id), "SECRET": quoted(found.secret_access_key)}
-        parts |= {"SESSION_TOKEN": quoted(found.token)} if found.token else {}
+        parts |= {"KEY_ID": literal(found.access_key_id), "SECRET": literal(found.secret_access_key)}
+        parts |= {"SESSION_TOKEN": literal(found.token)} if found.token else {}
     if settings.endpoint:
-        parts |= {"ENDPOINT": quoted(urlsplit(settings.endpoint).netloc)}
+        parts |= {"ENDPOINT": literal(urlsplit(settings.endpoint).netloc)}
         parts |= {"USE_SSL": "false"} if settings.endpoint.startswith("http://") else {}
     parts["URL_STYLE"] = "'path'" if path_style(settings) else "'vhost'"
-    parts |= {"KMS_KEY_ID": quoted(settings.kms_key)} if settings.kms_key else {}
+    parts |= {"KMS_KEY_ID": literal(settings.kms_key)} if settings.kms_key else {}
     parts |= {"REQUESTER_PAYS": "true"} if settings.requester_pays else {}
-    parts |= {"SCOPE": quoted(f"s3://{bucket}")} if bucket else {}
+    parts |= {"SCOPE": literal(f"s3://{bucket}")} if bucket else {}
     return parts, {"SECRET", "SESSION_TOKEN"}

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from s3conn_magic.jobs.job import Candidate, Run
-    from s3conn_magic.jobs.loading import Parsed
+    from s3conn_magic.jobs.job import Candidate, Parsed, Run
     from s3conn_magic.jobs.tables import Loaded
     from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine

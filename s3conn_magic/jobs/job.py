@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.query.sql import identifier
 from s3conn_magic.runtime.patterns import Expression
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.jobs.loading import Parsed
     from s3conn_magic.language.job_values import Moment
     from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.listing import Progress
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 State = Literal["not run", "ok", "errors", "failed", "interrupted"]
 OBJECT_COLUMN = "$object"
 """The column that a COPY FROM adds to its table: the `s3://` location of the object that a row is from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The rows of an object, apart from the table that they are for.
+
+    Attributes:
+        columns: names and DuckDB's types of them.
+        rows: the rows, of Arrow's types.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: pa.Table
+
+    def sql(self, name: str) -> str:
+        """What gives the rows with DuckDB's types, once they are registered by a name."""
+        casts = ", ".join(f"{identifier(one)}::{kind} AS {identifier(one)}" for one, kind in self.columns)
+        return f"(SELECT {casts} FROM {name})"  # noqa: S608 - quoted names, and types of DuckDB's own
 
 
 class HowToRead(Protocol):

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
-from s3conn_magic.jobs.job import OBJECT_COLUMN
-from s3conn_magic.jobs.readers import HEAD, LINES, Source, batches, csv_options, identifier, quoted, scan, source
+from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
+from s3conn_magic.jobs.readers import HEAD, LINES, Source, batches, csv_options, scan, source
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.ranged import Pinned, RangedObject
 from s3conn_magic.query.faults import translate
-from s3conn_magic.query.tables import transaction
+from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
-    import pyarrow as pa
 
     from s3conn_magic.jobs.job import Candidate, HowToRead
     from s3conn_magic.jobs.tables import Ledger
@@ -33,24 +32,6 @@ _BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
 HOPELESS = (CredentialsError, ConnectionNotFoundError)
 _Taken = TypeVar("_Taken")
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """The rows of an object, apart from the table that they are for.
-
-    Attributes:
-        columns: names and DuckDB's types of them.
-        rows: the rows, of Arrow's types.
-    """
-
-    columns: tuple[tuple[str, str], ...]
-    rows: pa.Table
-
-    def sql(self, name: str) -> str:
-        """What gives the rows with DuckDB's types, once they are registered by a name."""
-        casts = ", ".join(f"{identifier(one)}::{kind} AS {identifier(one)}" for one, kind in self.columns)
-        return f"(SELECT {casts} FROM {name})"  # noqa: S608 - quoted names, and types of DuckDB's own
 
 
 @dataclass(frozen=True)
@@ -153,7 +134,7 @@ class Parser:
         options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
         options.pop("names", None)
         given = ", ".join(f"{name} = {value}" for name, value in options.items())
-        call = f"read_csv({quoted(found.path)}, compression = {quoted(found.compression)}, {given})"
+        call = f"read_csv({literal(found.path)}, compression = {literal(found.compression)}, {given})"
         names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
         first = [str(name).casefold() for name in names[0]] if names else []
         if most is not None and len(first) > most:
@@ -217,7 +198,7 @@ class Loader(Parser):
     def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
         with transaction(self.database):
             table = Table(self.database, self.table)
-            where = quoted(one.location.uri)
+            where = literal(one.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
                 self.database.execute(
                     f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608

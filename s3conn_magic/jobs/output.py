@@ -19,6 +19,7 @@ from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.ranged import Pinned, etag_of
 from s3conn_magic.objects.requests import ask, head_answer
 from s3conn_magic.objects.uploads import PART, ExactDeletion, Upload
+from s3conn_magic.query.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +79,7 @@ class Format:
         if self.content.type in {"PARQUET", "JSON"}:
             return f"(FORMAT {self.content.type.lower()}, {', '.join(options)})"
         delimiter = "\t" if self.content.type == "TSV" else self.content.get("DELIMITER", ",")
-        options.append("DELIMITER '" + delimiter.replace("'", "''") + "'")
+        options.append(f"DELIMITER {literal(delimiter)}")
         options.append(f"HEADER {str(self.content.get('HEADER', False)).lower()}")
         return f"(FORMAT csv, {', '.join(options)})"
 

@@ -11,6 +11,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.objects.formats import compression_of, unpack
 from s3conn_magic.objects.listed import escaped
+from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import Expression
 
 if TYPE_CHECKING:
@@ -124,16 +125,6 @@ def _path(job: HowToRead, one: Candidate) -> str:
     return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
 
 
-def quoted(text: str) -> str:
-    """A literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """A name of SQL in its quotes."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def scan(found: Source, *, whole: bool) -> str:
     """The SQL that reads an object of a format that DuckDB reads.
 
@@ -143,15 +134,15 @@ def scan(found: Source, *, whole: bool) -> str:
     """
     kind = found.content.type
     if kind == "PARQUET":
-        return f"read_parquet({quoted(found.path)})"
+        return f"read_parquet({literal(found.path)})"
     if kind == "JSON":
         return _call("read_json", found, _json(found.content, whole=whole))
     return _call("read_csv", found, csv_options(found.content, whole=whole))
 
 
 def _call(function: str, found: Source, options: Mapping[str, str]) -> str:
-    given = {**options, "compression": quoted(found.compression)}
-    return f"{function}({quoted(found.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
+    given = {**options, "compression": literal(found.compression)}
+    return f"{function}({literal(found.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
 
 
 def _json(content: Content, *, whole: bool) -> dict[str, str]:
@@ -166,20 +157,20 @@ def csv_options(content: Content, *, whole: bool) -> dict[str, str]:
     options: dict[str, Any] = {}
     delimiter = "\t" if content.type == "TSV" else content.get("DELIMITER")
     if delimiter:
-        options["delim"] = quoted(delimiter)
+        options["delim"] = literal(delimiter)
     # No record is to be passed over, whatever it looks like.
     options |= {"skip": "0", "comment": "''"}
     names = content.get("HEADER_LINE") or content.get("HEADER")
     if isinstance(names, tuple):
-        options |= {"header": "false", "names": f"[{', '.join(map(quoted, names))}]"}
+        options |= {"header": "false", "names": f"[{', '.join(map(literal, names))}]"}
     else:
         options["header"] = "false" if names is False else "true"
     if content.get("INFER_TYPES") is False:
         options["all_varchar"] = "true"
     if escape := content.get("QUOTE_ESCAPE_CHAR"):
-        options |= {"quote": "'\"'", "escape": quoted(escape)}
+        options |= {"quote": "'\"'", "escape": literal(escape)}
     if (null := content.get("NULL_VALUE")) is not None:
-        options["nullstr"] = f"[{', '.join(dict.fromkeys(map(quoted, (null, ''))))}]"
+        options["nullstr"] = f"[{', '.join(dict.fromkeys(map(literal, (null, ''))))}]"
     return options | ({"sample_size": "-1"} if whole else {})
 
 
@@ -273,7 +264,7 @@ def _matches(expression: str, groups: int, wanted: list[int], *, multiline: bool
     # All of it is a group, too, wanted where there is no other. One match alone takes the rest of the text with it.
     pattern = f"(?m)({expression})" if multiline else f"({expression})(?s:.*)"
     names = ", ".join(f"'g{at}'" for at in range(groups + 1))
-    matches = f"unnest(regexp_extract_all(piece, {quoted(pattern)}, [{names}]))"
+    matches = f"unnest(regexp_extract_all(piece, {literal(pattern)}, [{names}]))"
     columns = ", ".join(f"m.g{at}" for at in wanted)
     return f"SELECT {columns} FROM (SELECT {matches} AS m FROM pieces)"  # noqa: S608 - numbers, and a quoted text
 

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.source import Source
 
-UNCHANGED = "Operation resulted in no change"
-"""What a statement says that found nothing to do."""
-
 
 class TableBinder:
     """Binds the statements about queries and tables of a cell, in order.
@@ -105,7 +102,7 @@ class TableBinder:
         self._check(statement)
         old = self._tables.get(statement.name.folded)
         if old is not None and statement.if_not_exists:
-            message = f"{UNCHANGED}: the table {old} exists already."
+            message = f"{plans.UNCHANGED}: the table {old} exists already."
             return plans.NoChange(place=self._binding.beginning(statement), message=message)
         if old is not None and not statement.or_replace:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
@@ -142,7 +139,7 @@ class TableBinder:
         found = self._tables.pop(statement.name.folded, None)
         place = self._binding.beginning(statement)
         if found is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{UNCHANGED}: no table {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no table {statement.name.text}.")
         if found is None:
             raise self._missing(statement.name)
         release(self._known, "table", found)
@@ -215,7 +212,7 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return plans.NoChange(place=place, message=f"{UNCHANGED}: the connection {old.name} exists already.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the connection {old.name} exists already.")
         kept, validate = split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
         return plans.Create(
@@ -238,7 +235,7 @@ class _Binder:
             mutable(self._binding, name, may_be_transient=False)
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
             raise self._binding.error(
@@ -277,7 +274,7 @@ class _Binder:
     def _drop(self, statement: statements.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{UNCHANGED}: no connection {statement.name.text}.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old.usages and not statement.cascade:
             raise in_use(old).at(self._binding.place(statement.name.span))

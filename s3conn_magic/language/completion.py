@@ -16,6 +16,7 @@ from s3conn_magic.language.settings import SETTINGS, Setting, find_setting
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.suggestions import Expected, expected_after
 from s3conn_magic.language.tokens import statement_ends, unquoted
+from s3conn_magic.language.words import identifier
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -103,14 +104,9 @@ def _named_in(rest: str) -> str | None:
     return None
 
 
-def quoted(name: str) -> str:
-    """A name in double quotes."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def written(name: str) -> str:
     """A name as it is written outside quotes, which some names need."""
-    return name if _IDENTIFIER.fullmatch(name) and name.upper() not in grammar.RESERVED else quoted(name)
+    return name if _IDENTIFIER.fullmatch(name) and name.upper() not in grammar.RESERVED else identifier(name)
 
 
 _CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
@@ -177,7 +173,7 @@ def _found(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
         return _topics(cursor)
     fragment, names = cursor.fragment, [*_names(cursor, around)]
     if cursor.quote:
-        return fragment, _closed(cursor, [Item(quoted(name), kind) for name, kind in names])
+        return fragment, _closed(cursor, [Item(identifier(name), kind) for name, kind in names])
     if fragment.startswith("$"):
         variables = around.names("variable") if "variable" in cursor.expected.offers else ()
         return fragment, _beginning(fragment, [Item(f"${name}", "variable") for name in variables])

@@ -13,7 +13,7 @@ from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.values import is_environment_name
-from s3conn_magic.language.words import listed, nearest, related
+from s3conn_magic.language.words import listed, literal, nearest, related
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
@@ -335,15 +335,10 @@ def source_text(value: statements.Origin) -> str:
     if isinstance(value, statements.VariableSource):
         return f"${value.name}"
     if isinstance(value, statements.EnvSource):
-        return f"ENV {quoted(value.name)}"
+        return f"ENV {literal(value.name)}"
     if isinstance(value, statements.KeyringSource):
-        return f"KEYRING {quoted(value.service)} {quoted(value.user)}"
-    return f"PROMPT {quoted(value.text)}" if value.text else "PROMPT"
-
-
-def quoted(text: str) -> str:
-    """A text as a literal of the language."""
-    return "'" + text.replace("'", "''") + "'"
+        return f"KEYRING {literal(value.service)} {literal(value.user)}"
+    return f"PROMPT {literal(value.text)}" if value.text else "PROMPT"
 
 
 def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) -> Option:

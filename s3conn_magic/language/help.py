@@ -6,7 +6,6 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.job_options import JOB_OPTIONS, find_job_option
 from s3conn_magic.language.options import OPTIONS, Option, find_option
@@ -21,6 +20,7 @@ from s3conn_magic.language.reference import (
 )
 from s3conn_magic.language.settings import SETTINGS, Setting, find_setting, setting_literal
 from s3conn_magic.language.source import Source
+from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
@@ -51,7 +51,7 @@ def saved_statement(name: str, options: BoundOptions) -> str:
 
 def asking_for(option: str, name: str) -> str:
     """The source that asks for an option of a connection."""
-    return f"PROMPT {quoted(f'{option} of {name}')}"
+    return f"PROMPT {literal(f'{option} of {name}')}"
 
 
 def _given(options: BoundOptions) -> Iterator[Option]:
@@ -72,7 +72,7 @@ def name_text(name: str) -> str:
     """A name as it must be written."""
     if _PLAIN_NAME.fullmatch(name) and name.upper() not in RESERVED:
         return name
-    return '"' + name.replace('"', '""') + '"'
+    return identifier(name)
 
 
 def value_text(bound: BoundValue, asking: str) -> str:
@@ -88,8 +88,8 @@ def _written(value: Any, asking: str) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, tuple):
-        return "(" + ", ".join(quoted(one.uri if isinstance(one, Location) else str(one)) for one in value) + ")"
-    return quoted(str(value))
+        return "(" + ", ".join(literal(one.uri if isinstance(one, Location) else str(one)) for one in value) + ")"
+    return literal(str(value))
 
 
 _HEAD = """\

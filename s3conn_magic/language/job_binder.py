@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.binder import UNCHANGED
 from s3conn_magic.language.catalog import job_exists, job_not_found, release
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
 from s3conn_magic.language.job_values import Content, Word
@@ -100,7 +99,7 @@ class JobBinder:
         self._check_writing(connection, options, kind, statement.connection.span)
         if old := self._jobs().get(name.folded):
             if statement.if_not_exists:
-                return plans.NoChange(place=place, message=f"{UNCHANGED}: the job {old} exists already.")
+                return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the job {old} exists already.")
             raise job_exists(old).at(self._binding.place(name.span))
         for used in {connection.name, *particular.get("others", ())}:
             self._depend(used, plans.Usage("job", name.text))
@@ -245,7 +244,7 @@ class JobBinder:
     def _drop(self, statement: statements.DropJob) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
         if statement.if_exists and name.folded not in self._jobs():
-            return plans.NoChange(place=place, message=f"{UNCHANGED}: no job {name.text}.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no job {name.text}.")
         found = self._job(name)
         release(self._known, "job", found)
         return plans.DropJob(place=place, name=found)

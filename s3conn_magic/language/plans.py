@@ -47,6 +47,10 @@ class Plan:
     place: Where = field(compare=False, repr=False)
 
 
+UNCHANGED = "Operation resulted in no change"
+"""What a statement says that found nothing to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoChange(Plan):
     """A statement that finds nothing to do."""

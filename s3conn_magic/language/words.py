@@ -1,4 +1,4 @@
-"""The nearest known name for a misspelt one."""
+"""Words as the language and SQL write them: quoted, listed in prose, and the nearest known one for one misspelt."""
 
 from __future__ import annotations
 
@@ -74,3 +74,13 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     """Names as a phrase: `A`, `A or B`, `A, B or C`."""
     *head, tail = [*names] or [""]
     return f"{', '.join(head)} {last} {tail}" if head else tail
+
+
+def literal(text: str) -> str:
+    """A text as a literal, of our language and of DuckDB's SQL alike."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name in double quotes, of our language and of DuckDB's SQL alike."""
+    return '"' + name.replace('"', '""') + '"'

@@ -9,10 +9,11 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from s3conn_magic.language import statements
-from s3conn_magic.language.evaluation import quoted, source_text
+from s3conn_magic.language.evaluation import source_text
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.jobs.writing import job_text
 from s3conn_magic.language.statements import JobStatement
+from s3conn_magic.language.words import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -190,7 +191,7 @@ def _(one: statements.ShowTables) -> str:
 def value_text(value: statements.Value) -> str:
     """A value as it is written, secrets too."""
     if isinstance(value, statements.StringLiteral):
-        return quoted(value.value.reveal())
+        return literal(value.value.reveal())
     if isinstance(value, statements.BooleanLiteral):
         return str(value.value).upper()
     if isinstance(value, statements.IntegerLiteral):
@@ -218,7 +219,7 @@ def _using(name: statements.Name | None) -> str:
 
 
 def _like(pattern: str | None) -> str:
-    return "" if pattern is None else f"LIKE {quoted(pattern)}"
+    return "" if pattern is None else f"LIKE {literal(pattern)}"
 
 
 def _limit(limit: int | str | None) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from s3conn_magic.language.statements import AnalyzeBy
     from s3conn_magic.listing import Progress
     from s3conn_magic.listing.request import Span
     from s3conn_magic.listing.target import Target
@@ -59,7 +58,7 @@ class Grouping:
     order: tuple[str, ...] = ()
 
 
-def grouping(by: AnalyzeBy, *, prefix: str = "", depth: int = 1, now: datetime | None = None) -> Grouping:
+def grouping(by: str, *, prefix: str = "", depth: int = 1, now: datetime | None = None) -> Grouping:
     """The grouping of `ANALYZE … BY`.
 
     Args:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -216,13 +217,9 @@ def how_to_read(path: str) -> str:
     if ending_of(path).lower() == ".orc":
         return "Queries do not read ORC. A job does: CREATE JOB … AS COPY FROM S3 … INTO a table."
     if reader := reader_of(path):
-        return f"Name the function that reads it: FROM {reader}({_literal(path)})."
+        return f"Name the function that reads it: FROM {reader}({literal(visible(path))})."
     if path.endswith("/") or path.count("/") == _SLASHES_OF_SCHEME:
         files = f"{path if path.endswith('/') else f'{path}/'}**/*.parquet"
-        return f"A pattern reads the files below it, such as FROM {_literal(files)}. {_BY_NAME}"
-    calls = ", ".join(f"{reader}({_literal(path)})" for reader in dict.fromkeys(_READERS.values()))
+        return f"A pattern reads the files below it, such as FROM {literal(visible(files))}. {_BY_NAME}"
+    calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in dict.fromkeys(_READERS.values()))
     return f"Name the function that reads it, one of {calls}. {_BY_NAME}"
-
-
-def _literal(path: str) -> str:
-    return "'" + visible(path).replace("'", "''") + "'"

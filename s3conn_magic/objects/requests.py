@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, ObjectNotFoundError, S3ConnError
-from s3conn_magic.language.evaluation import quoted
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
     code = str(refusal.response.get("Error", {}).get("Code", ""))
     headers = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     if headers.get("x-amz-delete-marker") == "true":
-        hint = f"LIST {quoted(visible(location.uri))} VERSIONS; shows what there was."
+        hint = f"LIST {literal(visible(location.uri))} VERSIONS; shows what there was."
         return ObjectNotFoundError(f"{visible(location.uri)} was deleted", hint=hint)
     if code in _MISSING:
         return _missing(connection, location)
@@ -133,4 +133,4 @@ def _is_folder(connection: Connection, folder: Location) -> bool:
 
 
 def _list_hint(location: Location) -> str:
-    return f"LIST {quoted(visible(location.uri))}; shows what is there."
+    return f"LIST {literal(visible(location.uri))}; shows what is there."

@@ -20,7 +20,8 @@ from s3conn_magic.query import judgement, names
 from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.tables import Tables
+from s3conn_magic.query.sql import literal
+from s3conn_magic.query.tables import QueryResult, Tables
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
@@ -72,23 +73,6 @@ class _Database:
         """Let go of it."""
         self.connection.close()
         remove(self.spill)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a query gave, and what it read for it.
-
-    Attributes:
-        table: the rows.
-        requests: requests to S3.
-        bytes: bytes of bodies that came.
-        connections: names of the connections that were used.
-    """
-
-    table: pa.Table
-    requests: int
-    bytes: int
-    connections: tuple[str, ...]
 
 
 class Turn:
@@ -266,8 +250,7 @@ class Engine:
         folder: Path | None = None
         with suppress(OSError):  # an empty name has DuckDB spill nothing
             folder = new_folder("duckdb")
-        spill = str(folder or "").replace("'", "''")
-        database.execute(f"SET temp_directory = '{spill}'")
+        database.execute(f"SET temp_directory = {literal(str(folder or ''))}")
         database.register_filesystem(self.filesystem)
         database.execute("SET lock_configuration = true")  # should anything get past the check of queries
         # What a session makes itself is judged when it is made.
@@ -300,7 +283,7 @@ class Engine:
             # A line of its own: a comment may end the text.
             self.look(partial(self._checked_expression, f"SELECT ({text}\n)", local=local))
 
-    def query(self, sql: str, *, local: bool = False) -> Answer:
+    def query(self, sql: str, *, local: bool = False) -> QueryResult:
         """Run a query.
 
         Args:
@@ -314,7 +297,7 @@ class Engine:
         """
         return self.run(sql, "", lambda: self._table(sql, local=local))
 
-    def execute(self, sql: str, before: str, *, local: bool = False) -> Answer:
+    def execute(self, sql: str, before: str, *, local: bool = False) -> QueryResult:
         """Run a query as the last part of a statement that begins otherwise, such as `CREATE TABLE t AS`.
 
         Raises:
@@ -330,7 +313,7 @@ class Engine:
         """
         self.run(columns, before, lambda: self._defined(columns, before))
 
-    def explain(self, sql: str, *, local: bool = False) -> Answer:
+    def explain(self, sql: str, *, local: bool = False) -> QueryResult:
         """Run a query and say where its time went: a table whose only column is DuckDB's profile.
 
         Raises:
@@ -339,7 +322,7 @@ class Engine:
         before = "EXPLAIN ANALYZE "
         return self.run(sql, before, lambda: self._done(sql, before, local=local))
 
-    def run(self, sql: str, before: str, work: Callable[[], Any]) -> Answer:
+    def run(self, sql: str, before: str, work: Callable[[], Any]) -> QueryResult:
         """Do some work with the database in the scope of one query.
 
         Args:
@@ -352,9 +335,9 @@ class Engine:
         """
         return self.alone(partial(self._answered, work), sql, before)
 
-    def _answered(self, work: Callable[[], Any]) -> Answer:
+    def _answered(self, work: Callable[[], Any]) -> QueryResult:
         reading, table = self.filesystem.scope, work()
-        return Answer(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+        return QueryResult(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
 
     def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
         """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import ending_of, reader_of
 from s3conn_magic.objects.listed import Path, escaped
+from s3conn_magic.query.sql import identifier, literal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import duckdb
+    import pyarrow as pa
 
-    from s3conn_magic.query.engine import Answer, Engine
+    from s3conn_magic.objects.filesystem import ConnectionFileSystem
+
 
 MAKING = " (being made)"
 """The end of the name that a table has until its rows are there."""
@@ -68,7 +70,7 @@ class Table:
             return ""
         told = {"connections": self.connections, "location": self.location.uri if self.location else None}
         text = literal(_OURS + json.dumps(told)) if self.connections else "NULL"
-        return f"COMMENT ON {self.kind} {quoted(self.name)} IS {text}"
+        return f"COMMENT ON {self.kind} {identifier(self.name)} IS {text}"
 
 
 def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
@@ -86,34 +88,6 @@ def _read(name: str, is_view: bool, comment: str) -> Table:
     return Table(name, connections, location, is_view=is_view, comment="" if told else comment)
 
 
-def quoted(name: str) -> str:
-    """A name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-@contextmanager
-def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All that a block does, or nothing of it."""
-    import duckdb
-
-    database.execute("BEGIN TRANSACTION")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
-        for _ in range(3):
-            with suppress(duckdb.Error):
-                database.execute("ROLLBACK")
-                break
-        raise
-
-
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
 WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
 
@@ -126,6 +100,41 @@ WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_functio
 _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What a query gave, and what it read for it.
+
+    Attributes:
+        table: the rows.
+        requests: requests to S3.
+        bytes: bytes of bodies that came.
+        connections: names of the connections that were used.
+    """
+
+    table: pa.Table
+    requests: int
+    bytes: int
+    connections: tuple[str, ...]
+
+
+_Result = TypeVar("_Result")
+
+
+class _Engine(Protocol):
+    """What tables need of the engine that holds them."""
+
+    filesystem: ConnectionFileSystem
+
+    @property
+    def database(self) -> duckdb.DuckDBPyConnection: ...
+    def alone(self, work: Callable[[], _Result]) -> _Result: ...
+    def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result: ...
+    def query(self, sql: str) -> QueryResult: ...
+    def execute(self, sql: str, before: str, *, local: bool = False) -> QueryResult: ...
+    def define(self, columns: str, before: str) -> None: ...
+    def check_expressions(self, texts: Iterable[str]) -> None: ...
+
+
 class Tables:
     """The tables of a session by name, without case, in the order of their making.
 
@@ -133,7 +142,7 @@ class Tables:
     name, one finds it there.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: _Engine) -> None:
         self._engine = engine
         self._tables: dict[str, Table] = {}
 
@@ -185,13 +194,13 @@ class Tables:
     def _created_from(self, name: str, sql: str, columns: str | None, *, local: bool) -> Table:
         made = _unused(name)
         if columns is None or _NAMES.fullmatch(columns):
-            before = f"CREATE OR REPLACE TABLE {quoted(made)} {columns or ''} AS "
+            before = f"CREATE OR REPLACE TABLE {identifier(made)} {columns or ''} AS "
             answer = self._engine.execute(sql, before, local=local)
         else:
             answer = self._typed(made, sql, columns, local=local)
         return self._replace(Table(name, answer.connections), made)
 
-    def _typed(self, made: str, sql: str, columns: str, *, local: bool) -> Answer:
+    def _typed(self, made: str, sql: str, columns: str, *, local: bool) -> QueryResult:
         """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
         try:
             self._defined(made, columns)
@@ -199,9 +208,9 @@ class Tables:
             error.offset = None  # it is one in the columns, not in the query
             raise
         try:
-            return self._engine.execute(sql, f"INSERT INTO {quoted(made)} ", local=local)
+            return self._engine.execute(sql, f"INSERT INTO {identifier(made)} ", local=local)
         except BaseException:
-            self._engine.database.execute(f"DROP TABLE {quoted(made)}")
+            self._engine.database.execute(f"DROP TABLE {identifier(made)}")
             raise
 
     def create_empty(self, name: str, columns: str | None = None) -> Table:
@@ -226,12 +235,12 @@ class Tables:
         Raises:
             QueryError: the columns are not right; there is no table.
         """
-        self._engine.define(columns, f"CREATE OR REPLACE TABLE {quoted(made)} ")
+        self._engine.define(columns, f"CREATE OR REPLACE TABLE {identifier(made)} ")
         try:
             found = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
             self._engine.check_expressions(text for (text,) in found)
         except BaseException:
-            self._engine.database.execute(f"DROP TABLE {quoted(made)}")
+            self._engine.database.execute(f"DROP TABLE {identifier(made)}")
             raise
 
     def create_over(self, name: str, location: Location, connection: str) -> Table:
@@ -249,7 +258,7 @@ class Tables:
         self._engine.query(f"{sql} LIMIT 0")
         with transaction(self._engine.database):
             self._forget(name)
-            self._engine.execute(sql, f"CREATE VIEW {quoted(name)} AS ")
+            self._engine.execute(sql, f"CREATE VIEW {identifier(name)} AS ")
         return self._note(Table(name, (connection,), location, is_view=True, note=note))
 
     def drop(self, name: str) -> Table:
@@ -286,7 +295,7 @@ class Tables:
             for one in renamed:
                 if one.location is not None:
                     source, _ = self._source(Path(new, one.location))
-                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {quoted(one.name)} AS ")
+                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(one.name)} AS ")
                 self._engine.database.execute(one.noted())
         for one in renamed:
             self._put(one)
@@ -297,7 +306,7 @@ class Tables:
             return None
         if table.declared:
             return 0
-        sql = f"FROM {quoted(table.name)} SELECT count(*)"
+        sql = f"FROM {identifier(table.name)} SELECT count(*)"
         ((count,),) = self._engine.look(lambda database: database.execute(sql).fetchall())
         return int(count)
 
@@ -324,12 +333,12 @@ class Tables:
         database = self._engine.database
         with transaction(database):
             self._forget(table.name)
-            database.execute(f"ALTER TABLE {quoted(made)} RENAME TO {quoted(table.name)}; {table.noted()}")
+            database.execute(f"ALTER TABLE {identifier(made)} RENAME TO {identifier(table.name)}; {table.noted()}")
         return self._put(table)
 
     def _forget(self, name: str) -> None:
         old = self._tables.get(name.casefold()) or Table(name)
-        self._engine.database.execute(f"DROP {old.kind} IF EXISTS {quoted(old.name)}")
+        self._engine.database.execute(f"DROP {old.kind} IF EXISTS {identifier(old.name)}")
 
     def _note(self, table: Table) -> Table:
         if table != self._tables.get(table.name.casefold()) and (noted := table.noted()):

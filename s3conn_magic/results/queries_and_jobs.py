@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from s3conn_magic.jobs.job import Job, Outcome
-    from s3conn_magic.query.engine import Answer
-    from s3conn_magic.query.tables import Tables
+    from s3conn_magic.query.tables import QueryResult, Tables
 
 # Lists and structures can hold dates, too, and are looked at no further than they will be shown.
 _LOOKED_AT = 1_000
 
 
-def query_frame(answer: Answer) -> S3Frame:
+def query_frame(answer: QueryResult) -> S3Frame:
     """The rows with Arrow types; `.attrs["read"]` says how many requests and bytes it took."""
     table = answer.table
     series: list[Any] = [pd.Series(pd.arrays.ArrowExtensionArray(_fit(column))) for column in table.columns]
@@ -54,7 +53,7 @@ def _is_python(values: Any) -> bool:
     return True
 
 
-def explanation(answer: Answer) -> Message:
+def explanation(answer: QueryResult) -> Message:
     """What a query read, and DuckDB's profile of it."""
     through = f" through {', '.join(answer.connections)}" if answer.connections else ""
     read = f"Read from S3: {answer.requests:,} requests, {answer.bytes:,} bytes ({size_text(answer.bytes)}){through}."

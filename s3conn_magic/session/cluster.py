@@ -102,7 +102,7 @@ class Scale:
         cluster = self.cluster()
         if cluster is None:
             return None
-        from s3conn_magic.cluster.work import Groups
+        from s3conn_magic.cluster.copying import Groups
 
         return Groups(cluster, self._note)
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.results.frames import S3Frame
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session.queries import Queries
 
 REGION = "us-east-1"
 AS_OF = "2025"
@@ -82,7 +84,7 @@ class Call(NamedTuple):
         return (f"{service} {self.operation}", action, self.resource, self.requests, self.bound, dollars, self.detail)
 
 
-def forecast_frame(session: Session, plan: plans.Plan) -> S3Frame:
+def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
     """One row a call; none for a plan that sends nothing.
 
     Raises:
@@ -90,7 +92,7 @@ def forecast_frame(session: Session, plan: plans.Plan) -> S3Frame:
     """
     from s3conn_magic.results.frames import frame_of
 
-    return frame_of(EXPLAIN_COLUMNS, [call.row for call in Forecast(session).of(plan)])
+    return frame_of(EXPLAIN_COLUMNS, [call.row for call in forecast.of(plan)])
 
 
 def stated(frame: S3Frame) -> str:
@@ -99,10 +101,12 @@ def stated(frame: S3Frame) -> str:
 
 
 class Forecast:
-    """Tells the calls of plans from the state of a session."""
+    """Tells the calls of plans from the state of a session: its connections, queries and jobs."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, connections: Registry, queries: Queries, jobs: Jobs) -> None:
+        self._connections = connections
+        self._queries = queries
+        self._jobs = jobs
 
     @singledispatchmethod
     def of(self, plan: plans.Plan) -> list[Call]:
@@ -129,7 +133,7 @@ class Forecast:
         return [*_assumed(connection.settings, "at most"), *_regions(connection.settings, lost)]
 
     def _connection(self, name: str) -> Connection:
-        return self._session.connections.get(name)
+        return self._connections.get(name)
 
     # Buckets
 
@@ -240,7 +244,7 @@ class Forecast:
 
     def _read(self, text: str) -> Iterator[Call]:
         """What a query reads: by the paths in it, and by the tables over files that it names."""
-        engine = self._session.queries.engine
+        engine = self._queries.engine
         for path in dict.fromkeys(_paths(text)):
             yield from self._path(path)
         named = {one.casefold() for one in engine.mentioned(text).tables}
@@ -255,7 +259,7 @@ class Forecast:
             path = Path.parse(text)
         except S3ConnError:
             return [Call("GetObject", _ALL, None, "unknown", "of a path that the query puts together")]
-        place, registry = path.location, self._session.connections
+        place, registry = path.location, self._connections
         connection = registry.chosen() if path.connection is None else registry.get(path.connection)
         if beginning := _before_wildcard(place):
             return self._files(connection, beginning)
@@ -268,7 +272,7 @@ class Forecast:
 
     @of.register
     def _run_job(self, plan: RunJob) -> list[Call]:
-        return self.of(self._session.jobs.get(plan.name).plan)
+        return self.of(self._jobs.get(plan.name).plan)
 
     def _copy(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
         from s3conn_magic.objects.uploads import refuse_if_read_only

@@ -343,9 +343,9 @@ class Session:
 
     @execute.register
     def _explain(self, plan: plans.Explain) -> Any:
-        from s3conn_magic.session.explain import forecast_frame, stated
+        from s3conn_magic.session.explain import Forecast, forecast_frame, stated
 
-        frame = forecast_frame(self, plan.plan)
+        frame = forecast_frame(Forecast(self.connections, self.queries, self.jobs), plan.plan)
         self._note(stated(frame))
         return frame
 

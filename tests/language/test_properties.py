@@ -18,7 +18,6 @@ from outcomes import failure_of
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.help import create_statement, name_text
 from s3conn_magic.language.options import OPTION_NAMES
@@ -26,6 +25,7 @@ from s3conn_magic.language.parser import parse
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import Source, Span, Token
+from s3conn_magic.language.words import literal
 from s3conn_magic.language.writing import cell_text, statement_text
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
@@ -132,7 +132,7 @@ def test_any_name_can_be_written(name: str):
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_text_can_be_written(text: str):
     """A text in quotes is read back to the last character."""
-    assert options_of(f"COMMENT = {quoted(text)} READ_ONLY = TRUE")["COMMENT"].value == text
+    assert options_of(f"COMMENT = {literal(text)} READ_ONLY = TRUE")["COMMENT"].value == text
 
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=40)

@@ -7,9 +7,9 @@ from functools import singledispatch
 from typing import Any
 
 from s3conn_magic.language import statements
-from s3conn_magic.language.evaluation import quoted
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.statements import BooleanLiteral, IntegerLiteral, Name, StringLiteral, VariableSource
+from s3conn_magic.language.words import identifier, literal
 
 
 def job_text(one: statements.JobStatement) -> str:
@@ -23,7 +23,7 @@ def job_text(one: statements.JobStatement) -> str:
     if isinstance(one, statements.ShowJobErrors):
         return f"SHOW JOB {name_text(one.name.text)} ERRORS"
     if isinstance(one, statements.ShowJobs):
-        return "SHOW JOBS" if one.like is None else f"SHOW JOBS LIKE {quoted(one.like)}"
+        return "SHOW JOBS" if one.like is None else f"SHOW JOBS LIKE {literal(one.like)}"
     raise NotImplementedError(type(one).__name__)
 
 
@@ -48,7 +48,7 @@ def _value(value: Any) -> str:
     raise NotImplementedError(type(value).__name__)
 
 
-_value.register(StringLiteral, lambda one: quoted(one.value.reveal()))
+_value.register(StringLiteral, lambda one: literal(one.value.reveal()))
 _value.register(statements.Expression, lambda one: one.value.reveal())
 _value.register(BooleanLiteral, lambda one: str(one.value).upper())
 _value.register(IntegerLiteral, lambda one: str(one.value))
@@ -64,4 +64,4 @@ def _(group: statements.Group) -> str:
 
 
 def _in_quotes(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return identifier(name)
