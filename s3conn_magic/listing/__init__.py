@@ -20,7 +20,7 @@ _HOMES = {
     "Listing": "listing",
     "OBJECTS": "table",
     "Page": "table",
-    "Progress": "progress",
+    "Progress": "request",
     "VERSIONS": "table",
     "fetch_page": "listing",
 }

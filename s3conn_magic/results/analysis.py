@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from s3conn_magic.locations import Location
 
 _HERE = Path(__file__).parent
-_EXPLORER = _HERE / "explorer"
+_EXPLORER = _HERE.parent / "explorer"
 DRAWN = 200
 """Most groups that are drawn apart from the others; as many by bytes as by objects are sent."""
 _LONGEST = 300
