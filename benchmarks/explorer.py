@@ -22,7 +22,7 @@ from typing import Any
 
 _HERE = Path(__file__).parent
 _TESTS = _HERE.parent / "tests"
-sys.path[:0] = [str(_TESTS), str(_TESTS / "explorer")]
+sys.path[:0] = [str(_TESTS / "support"), str(_TESTS / "explorer")]
 
 from lab import Lab, Notebook  # noqa: E402 - its folder is put on the path just above
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError  # noqa: E402

@@ -448,8 +448,8 @@ def test_a_process_that_ends_leaves_no_parts(upstream, sandbox):
         f"upload = Upload(run.connection('lake'), Location({EMPTY!r}, 'big'), 20_000_000)\n"
         "upload.write(b'x' * 9_000_000)\nprint(len(upload._parts))"
     )
-    tests = Path(__file__).parents[1]
-    command = [sys.executable, "-c", program, str(tests), str(tests.parent), sandbox.endpoint]
+    support = Path(__file__).parents[1] / "support"
+    command = [sys.executable, "-c", program, str(support), str(support.parents[1]), sandbox.endpoint]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout.strip(), done.stderr) == ("1", "")
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")

@@ -14,7 +14,7 @@ from kernels import started
 
 import s3conn_magic
 from s3conn_magic import S3ConnError
-from s3conn_magic.session.session import session
+from s3conn_magic.session import session
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Interrupts while a kernel loads libraries, or shows results; `python tests/first_interrupts.py` makes more."""
+"""Interrupts of a kernel that loads libraries or shows results; `python tests/support/first_interrupts.py` has more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One interrupt at each point of every statement that waits; `python tests/interrupts.py` measures more of them."""
+"""One interrupt at each point of every statement that waits; `python tests/support/interrupts.py` measures more."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Interrupts in the first statement of new kernels, while the libraries that it needs are loaded.
 
-    python tests/first_interrupts.py --count 100 --seed 1
+    python tests/support/first_interrupts.py --count 100 --seed 1
 
 starts 100 kernels, interrupts each, once or three times, at some moment of the first seconds of its first cell, runs
 the cell again, and prints what was left half loaded, and what the user saw that was no short block.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+    sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from kernels import started
 

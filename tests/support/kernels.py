@@ -13,7 +13,7 @@ from jupyter_client.manager import KernelManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 _START_SECONDS = 60.0
 Message = dict[str, Any]
 

@@ -81,10 +81,10 @@ class Nursery:
     """A process whose children run cells, and kill themselves at a point."""
 
     def __init__(self) -> None:
-        here = Path(__file__).parent
+        here = Path(__file__).parents[1]
         self._child = subprocess.Popen(
             [sys.executable, str(here / "jobs" / "nursery.py")],
-            env={"PYTHONPATH": f"{here.parent}:{here}", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+            env={"PYTHONPATH": f"{here.parent}:{here / 'support'}", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,6 +1,6 @@
 """Many threads of `execute` in one session, each with statements of its own and of all, and what they see.
 
-    python tests/threads.py --threads 16 --seconds 60 --seed 1
+    python tests/support/threads.py --threads 16 --seconds 60 --seed 1
 
 runs them against `rclone serve s3` on 127.0.0.1 and prints how often each statement was right, ended in an error that
 says that another thread was there first, or was wrong. A thread that is stuck is named, with where it stands.
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+    sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 import pandas as pd
 import pyarrow as pa

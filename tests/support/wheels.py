@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 _PATIENCE = 120
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
 

@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 
 _PROGRESS = re.compile(r"(about 0% · )?(0 \w+ · )?0 [kMGTP]?B · (0 keys/s · )?(0 requests · )?0s")
-TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial"
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial"
 
 
 def shown(notebook: nbformat.NotebookNode) -> list[tuple[str, list[str]]]:

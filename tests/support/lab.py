@@ -24,7 +24,7 @@ _FLAGS = (
 )
 _STARTS_WITHIN = 240
 _ANSWERS_WITHIN_MS = 120_000
-_TESTS = Path(__file__).parent
+_TESTS = Path(__file__).parents[1]
 _IMPORTED = (_TESTS.parent, _TESTS / "explorer", _TESTS / "listing")
 LABEXTENSION = _TESTS.parent / "labextension"
 _APPEND = """([source]) => {

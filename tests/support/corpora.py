@@ -8,7 +8,7 @@ A file begins with `#` lines, of which `# connections: lake, logs` names the con
     what it must become
 
 `<U+00A0>` stands for that character, `<SECRET>` and `<KEY>` for a planted secret, `<SECRET[:20]>` for a part of it.
-`python tests/corpora.py` writes down what the cells become now; read every line of the difference.
+`python tests/support/corpora.py` writes down what the cells become now; read every line of the difference.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "corpus"
+FOLDER = Path(__file__).parents[1] / "corpus"
 SECRET = "kQ7vXm2ZpL9/sWd4RtYb+Hc6NfJg8TuAe3GiMo5x"
 """Forty characters, as AWS makes them."""
 KEY = "Vn8Rk2xTq+Lw5YpZs7/BdGhJmCfEuAiOo3WrXtKvQy4="

@@ -1,4 +1,4 @@
-"""Install the wheel as a newcomer does, into clean environments, and use it there: `python tests/clean_wheel.py`.
+"""Use the wheel as a newcomer does, in clean environments: `python tests/support/clean_wheel.py`.
 
 For each other Python that the project is for and this machine has, on PATH or among pyenv's, or else for the one that
 runs this (`--python` names others): a new environment outside of the repository; the wheel alone, with which

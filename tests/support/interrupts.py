@@ -1,6 +1,6 @@
 """Interrupts at every point of the statements that wait, in a real kernel, and what they leave behind.
 
-    python tests/interrupts.py --count 100
+    python tests/support/interrupts.py --count 100
 
 interrupts 100 cells, each while the server (on 127.0.0.1, in this process) has stopped at the point, and prints for
 each point how often, the longest time from the interrupt to the end of the cell, and what was left: threads, sockets,
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "benchmarks")]
+    sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "benchmarks")]
 
 from kernels import Kernel, started
 from recording import Recorder, recording
