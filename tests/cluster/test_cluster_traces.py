@@ -45,7 +45,7 @@ _THERE: dict[str, Any] = {"__name__": "__main__"}
 exec(
     """
 def kept():
-    from s3conn_magic import logs
+    from s3conn_magic.runtime import logs
     from s3conn_magic.cluster import sealed
     return len(sealed._given), len(logs._holders)
 
