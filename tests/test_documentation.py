@@ -10,6 +10,7 @@ import pytest
 from catalogs import Connections, having
 from offline import Inputs
 
+import s3conn_magic
 from s3conn_magic.errors import StatementError
 from s3conn_magic.language.binder import _Binder
 from s3conn_magic.language.evaluation import Binding
@@ -110,3 +111,15 @@ def test_a_statement_that_is_wrong_is_found_at_its_line():
         reader.run(second.text, second.line)
     assert failed.value.place is not None
     assert failed.value.place.line == 9
+
+
+def test_the_tree_of_the_architecture_is_the_package_s(monkeypatch):
+    """Each module of the package is in docs/architecture.md with its first line, in the order of the layers."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    import architecture_tree
+
+    assert architecture_tree.PAGE.read_text(encoding="utf-8") == architecture_tree.page(), (
+        "Run `python docs/architecture_tree.py`."
+    )
+    packages = {file.parent.name for file in Path(s3conn_magic.__file__).parent.glob("*/__init__.py")}
+    assert set(architecture_tree.PACKAGES) == packages
