@@ -40,7 +40,7 @@ _INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask'
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
+class Capacity:
     """What a cluster can do at once.
 
     Attributes:
@@ -92,7 +92,7 @@ class Cluster:
             raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({there})", hint=_HINT)
         with suppress(TimeoutError):
             self._client.wait_for_workers(1, timeout=_WORKERS)
-        self.slots()
+        self.capacity()
         if left_out := len(self._looks) - len(self.trusted()):
             self._note(
                 f"{left_out} of {len(self._looks)} workers are given no work: they do not have"
@@ -134,7 +134,7 @@ class Cluster:
         """Look at every worker again."""
         self._looks = {}
 
-    def slots(self) -> Slots:
+    def capacity(self) -> Capacity:
         """What there is now.
 
         Raises:
@@ -150,7 +150,7 @@ class Cluster:
             raise ClusterError(message, hint=_INSTALL.format("the workers run"))
         if not threads:
             raise ClusterError(f"the scheduler {visible(self.address)} has no workers", hint=_HINT)
-        return Slots(len(threads), sum(threads), max(threads))
+        return Capacity(len(threads), sum(threads), max(threads))
 
     def _threads(self) -> dict[str, int]:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +71,6 @@ class Explorer(anywidget.AnyWidget):
         objects: Objects | None = None,
     ) -> None:
         self._title = title
-        self._publishing = threading.Lock()
         self._navigator = Navigator(children, self._publish, location, first)
         self._objects = objects
         self._object_actions = ObjectActions(self._navigator, objects, self._tell) if objects else None

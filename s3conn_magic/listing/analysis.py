@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from s3conn_magic.listing import Progress
-    from s3conn_magic.listing.request import Span
+    from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.listing.target import Target
 
 _SLASH = ord("/")
@@ -239,10 +239,10 @@ class Scan(Listing):
         summary: Summary,
         *,
         connections: int = CONNECTIONS,
-        spans: tuple[Span, ...] = (),
+        ranges: tuple[KeyRange, ...] = (),
         pages: int | None = None,
     ) -> None:
-        super().__init__(target, prefix, connections=connections, spans=spans, pages=pages)
+        super().__init__(target, prefix, connections=connections, ranges=ranges, pages=pages)
         self._summary = summary
 
     def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:

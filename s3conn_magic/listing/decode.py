@@ -171,14 +171,14 @@ _KEY, _KEY_END = b"<Key>", b"</Key>"
 _CERTAIN = (b"<EncodingType>url</EncodingType>", b"<IsTruncated>true</IsTruncated>")
 
 
-class Peek(NamedTuple):
+class LookAhead(NamedTuple):
     """The last key of a page that says that more follows, and the token that continues behind it."""
 
     last: str
     token: str
 
 
-def peek(body: bytes) -> Peek | None:
+def look_ahead(body: bytes) -> LookAhead | None:
     """Where a page of objects ends, or None where that takes a closer look.
 
     The page is not believed yet: what is found here is compared with what reading it gives.
@@ -193,6 +193,6 @@ def peek(body: bytes) -> Peek | None:
     if not key or b"<" in key or b"+" in key:
         return None
     try:
-        return Peek(percent_text(entity_text(key.decode()), plus=False), tokens[0].decode())
+        return LookAhead(percent_text(entity_text(key.decode()), plus=False), tokens[0].decode())
     except (UndecodableError, UnicodeDecodeError):
         return None

@@ -159,13 +159,13 @@ class Fetcher:
         """
         problem: Exception = EndpointError("the server kept redirecting the request")
         for tries in range(1, TRIES + 1):
-            found = await self._try(query, tries, came)
-            if isinstance(found, Page):
+            page = await self._try(query, tries, came)
+            if isinstance(page, Page):
                 self._pace.succeeded()
-                return found if tries == 1 else replace(found, requests=found.requests + tries - 1)
-            problem = found.error or problem
+                return page if tries == 1 else replace(page, requests=page.requests + tries - 1)
+            problem = page.error or problem
             if tries < TRIES:
-                await asyncio.sleep(backoff(tries) if found.wait else 0)
+                await asyncio.sleep(backoff(tries) if page.wait else 0)
         raise problem
 
     async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:

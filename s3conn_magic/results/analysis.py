@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.cluster.listing import ClusterScan
+    from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.language.plans import Analyze
     from s3conn_magic.language.statements import AnalyzeBy
     from s3conn_magic.listing import Progress

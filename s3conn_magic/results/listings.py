@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from s3conn_magic.cluster.listing import ClusterListing
+    from s3conn_magic.cluster.sweep import ClusterListing
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import Manifest
     from s3conn_magic.language.plans import ListInventory, ListObjects

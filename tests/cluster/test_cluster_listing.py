@@ -33,7 +33,7 @@ def here(slow, home):
 @pytest.fixture
 def run(workers, slow, monkeypatch):
     """A session that goes to the cluster, with the connection `slow`; tasks are small, so that there are several."""
-    monkeypatch.setattr("s3conn_magic.cluster.listing._LEAST_PAGES", 16)
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
     statements = workers.session(slow.connect)
     yield statements
     statements.session.close()
@@ -71,7 +71,7 @@ def test_workers_do_most_of_a_listing(run, slow):
     assert len(seen) >= 2
     assert slow.behaviour.requests - asked > 64
     # What the scheduler, its dashboard and its logs name tasks by tells nothing of what is read.
-    assert all(key.startswith("s3conn-list_spans-") and "bucket" not in key for key in seen)
+    assert all(key.startswith("s3conn-list_ranges-") and "bucket" not in key for key in seen)
 
 
 @pytest.mark.parametrize("limit", [90_000, 120_000])

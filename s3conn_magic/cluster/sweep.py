@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.work import Errand, summary_of
+from s3conn_magic.cluster.work import RangeTask, summary_of
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing import OBJECTS, Listing, Progress
 from s3conn_magic.listing.analysis import Scan
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from s3conn_magic.cluster.cluster import Cluster, Slots, Tasks
-    from s3conn_magic.cluster.work import Part
+    from s3conn_magic.cluster.cluster import Capacity, Cluster, Tasks
+    from s3conn_magic.cluster.work import RangeResult
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.listing import Glob
-    from s3conn_magic.listing.request import Span
+    from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.locations import Location
 
     _Report = Callable[[Progress], None] | None
@@ -53,17 +53,17 @@ class Sweep:
     """The ranges of one statement.
 
     Attributes:
-        errand: what is done with them.
+        task: what is done with them.
         waiting: ranges that nobody lists at present, in key order.
         under_way: those of each task.
         before: counts of the first look.
         counted: counts of the tasks, by number.
     """
 
-    errand: Errand
-    waiting: list[Span]
+    task: RangeTask
+    waiting: list[KeyRange]
     before: Progress
-    under_way: dict[int, tuple[Span, ...]] = field(default_factory=dict)
+    under_way: dict[int, tuple[KeyRange, ...]] = field(default_factory=dict)
     counted: dict[int, Progress] = field(default_factory=dict)
 
     def run(
@@ -73,7 +73,7 @@ class Sweep:
         *,
         wanted: Callable[[], float | None],
         every: Callable[[], None] | None = None,
-    ) -> Iterator[Part]:
+    ) -> Iterator[RangeResult]:
         """Parts as they come.
 
         Args:
@@ -86,14 +86,14 @@ class Sweep:
             UnorderedError: it has to be listed page by page.
             S3ConnError: a task failed.
         """
-        slots, number = cluster.slots(), 0
+        capacity, number = cluster.capacity(), 0
         while True:
-            while len(tasks) < slots.tasks + slots.workers and (group := self._next(slots, wanted())):
+            while len(tasks) < capacity.tasks + capacity.workers and (group := self._next(capacity, wanted())):
                 number += 1
                 self.under_way[number] = group
                 pages = min(_MOST_PAGES, round(sum(one.rows for one in group) / _PAGE * _MORE) + _LEAST_PAGES)
-                errand = replace(self.errand, connections=max(1, self.errand.connections // slots.each))
-                tasks.submit(number, work.list_spans, errand, group, pages)
+                task = replace(self.task, connections=max(1, self.task.connections // capacity.each))
+                tasks.submit(number, work.list_ranges, task, group, pages)
             if not self.under_way:
                 return
             done, part = tasks.wait(every)
@@ -104,12 +104,12 @@ class Sweep:
             self.waiting = sorted([*self.waiting, *part.rest], key=lambda one: one.edge)
             yield part
 
-    def _next(self, slots: Slots, wanted: float | None) -> tuple[Span, ...]:
+    def _next(self, capacity: Capacity, wanted: float | None) -> tuple[KeyRange, ...]:
         """The next ranges of one task: neighbours, a share of what is left."""
         left = self.waiting if wanted is None else self._within(wanted)
         if not left:
             return ()
-        portions = _PORTIONS * slots.tasks
+        portions = _PORTIONS * capacity.tasks
         share = max(_LEAST_PAGES * _PAGE, sum(one.rows for one in left) / portions)
         # Of ranges that nobody has begun, the estimate may be far too low: nobody takes most of them.
         most = max(_FEW_SPANS, -(-len(left) // portions))
@@ -121,12 +121,12 @@ class Sweep:
         group, self.waiting = self.waiting[:count], self.waiting[count:]
         return tuple(group)
 
-    def _within(self, wanted: float) -> list[Span]:
+    def _within(self, wanted: float) -> list[KeyRange]:
         """The waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
         if not self.waiting:
             return []
         ahead = sum(one.rows for group in self.under_way.values() for one in group if one.edge < self.waiting[0].edge)
-        found: list[Span] = []
+        found: list[KeyRange] = []
         for one in self.waiting:
             if ahead > wanted * _SURPLUS and (found or self.under_way):
                 break
@@ -238,8 +238,8 @@ class ClusterListing:
             self._parts = [first.collect(on_progress=report)]
         if not first.rest:
             return None
-        errand = Errand(self._where.key, self._connections, self._matching)
-        return Sweep(errand, list(first.rest), first.progress)
+        task = RangeTask(self._where.key, self._connections, self._matching)
+        return Sweep(task, list(first.rest), first.progress)
 
     def _listing(self, **more: Any) -> Listing:
         target: BucketTarget = self._connection.target(self._where.bucket)
@@ -334,12 +334,12 @@ def open_listing(cluster: Cluster, connection: Connection, where: Location, **gi
 class ClusterScan:
     """Everything below a location in groups; used as a `Scan` is, by `total`."""
 
-    def __init__(self, cluster: Cluster, connection: Connection, where: Location, errand: Errand) -> None:
+    def __init__(self, cluster: Cluster, connection: Connection, where: Location, task: RangeTask) -> None:
         self._cluster = cluster
         self._connection = connection
         self._where = where
-        self._errand = errand
-        self._groups = summary_of(errand)
+        self._task = task
+        self._groups = summary_of(task)
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -358,18 +358,18 @@ class ClusterScan:
             S3ConnError: it failed before anything arrived.
         """
         target = self._connection.target(self._where.bucket)
-        most = self._errand.connections
+        most = self._task.connections
         with Scan(target, self._where.key, self._groups, connections=most, pages=FIRST_PAGES) as first:
             groups = first.total(on_progress=on_progress)
         if not first.rest:
             return groups
         try:
-            self._swept(Sweep(self._errand, list(first.rest), first.progress), on_progress)
+            self._swept(Sweep(self._task, list(first.rest), first.progress), on_progress)
         except KeyboardInterrupt:
             message = f"the analysis was interrupted after {self._keys():,} keys"
             failure: S3ConnError = ListingInterrupted(message, rows_so_far=self._groups.table())
         except UnorderedError:
-            with Scan(target, self._where.key, summary_of(self._errand), connections=most) as scan:
+            with Scan(target, self._where.key, summary_of(self._task), connections=most) as scan:
                 return scan.total(on_progress=on_progress)
         except S3ConnError as error:
             failure = self._failure(error)

@@ -21,7 +21,7 @@ _READ_BY = ("CONTENT_TYPE", "COMPRESSION")
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class GroupReader:
     """Has groups of objects read by the workers of a cluster.
 
     Attributes:
@@ -45,11 +45,11 @@ class Groups:
             return
         groups = _groups(ones)
         options = {name: value for name in _READ_BY if (value := job.option(name)) is not None}
-        slots, sent = self.cluster.slots(), 0
+        capacity, sent = self.cluster.capacity(), 0
         come: dict[int, list[Parsed | S3ConnError]] = {}
         with self.cluster.tasks(lambda: self.cluster.accesses.of(job.connection, job.plan.location)) as tasks:
             for number, group in enumerate(groups):
-                while sent < min(len(groups), number + 2 * slots.tasks):
+                while sent < min(len(groups), number + 2 * capacity.tasks):
                     if _elsewhere(groups[sent]):
                         tasks.submit(sent, work.parse_objects, options, tuple(groups[sent]))
                     sent += 1
