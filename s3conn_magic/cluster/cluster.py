@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import threading
 import time
-from concurrent.futures import Future as Look
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +19,12 @@ from s3conn_magic.cluster.access import Access, Accesses, Grant
 from s3conn_magic.errors import ClusterError, CredentialsError, pip_install
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION
+from s3conn_magic.runtime.background import run_in_background, wait_for
 from s3conn_magic.secrets import LEASE, forget, give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future as Look
     from contextlib import AbstractContextManager
 
     from distributed import Client, Future
@@ -214,40 +214,22 @@ def _unanswered(look: Look[Any]) -> bool:
 def _connected(address: str) -> Client:
     """A client, made in a thread: where something else than a scheduler listens, distributed waits for ever."""
     check_installed()
-    made: Look[Client] = Look()
+    from distributed import Client  # loading it takes a while, which is not the scheduler's
 
-    def connect() -> None:
-        from distributed import Client
+    def connect() -> Client:
+        with _quiet():
+            return Client(address, timeout=_REACH, set_as_default=False, name="s3conn-magic")
 
-        if not made.set_running_or_notify_cancel():
-            return
-        try:
-            with _quiet():
-                made.set_result(Client(address, timeout=_REACH, set_as_default=False, name="s3conn-magic"))
-        except BaseException as error:  # noqa: BLE001 - raised where the future is read
-            made.set_exception(error)
-
-    import distributed  # noqa: F401 - loading it takes a while, which is not the scheduler's
-
-    threading.Thread(target=connect, name="s3conn-scheduler", daemon=True).start()
+    client = run_in_background(connect, name="s3conn-scheduler")
     try:
-        error = _failure(made)
-    except BaseException:
-        made.add_done_callback(_closed)
+        return wait_for(client, within=_REACH)
+    except KeyboardInterrupt:
+        client.add_done_callback(_closed)
         raise
-    if error is None:
-        return made.result()
-    if not made.done():
-        made.add_done_callback(_closed)
-    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({_why(address, error)})", hint=_HINT)
-
-
-def _failure(made: Look[Client]) -> BaseException | None:
-    until = time.monotonic() + _REACH
-    while time.monotonic() < until:
-        with suppress(TimeoutError):
-            return made.exception(_WAKE)
-    return TimeoutError()
+    except BaseException as error:  # noqa: BLE001 - distributed raises many kinds
+        client.add_done_callback(_closed)
+        why = _why(address, error)
+    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({why})", hint=_HINT)
 
 
 def _closed(made: Look[Client]) -> None:

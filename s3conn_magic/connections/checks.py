@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -16,6 +14,7 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
 from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 0.7
 """Seconds that an interrupt waits for what was written to be gone."""
-_WAKE = 0.25
 
 
 class Check(NamedTuple):
@@ -152,7 +150,6 @@ class _WriteChecks:
         self._may_be_there = False
         self._versions: list[str] | None = []
         self._unencrypted: EncryptionError | None = None
-        self._done: SimpleQueue[list[Check] | BaseException] = SimpleQueue()
 
     def run(self) -> list[Check]:
         """Try it.
@@ -160,27 +157,13 @@ class _WriteChecks:
         An interrupt is raised as soon as the object is gone, or after `_PATIENCE`; the thread then goes on by itself.
         """
         # No daemon: a kernel that ends waits until the object is gone.
-        threading.Thread(target=self._work, name="s3conn-check").start()
+        checks = run_in_background(self._checks, name="s3conn-check", daemon=False)
         try:
-            found = self._wait()
+            return wait_for(checks)
         except BaseException:
-            with suppress(Empty):
-                self._done.get(timeout=_PATIENCE)
+            with suppress(TimeoutError):
+                checks.exception(_PATIENCE)
             raise
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    def _wait(self) -> list[Check] | BaseException:
-        while True:
-            with suppress(Empty):
-                return self._done.get(timeout=_WAKE)
-
-    def _work(self) -> None:
-        try:
-            self._done.put(self._checks())
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            self._done.put(error)
 
     def _checks(self) -> list[Check]:
         write = _check("write", self._write)

@@ -20,7 +20,7 @@ _PAGE = 1000
 _TRIES = 2
 
 
-class Bucket(NamedTuple):
+class ListedBucket(NamedTuple):
     """A bucket as the server lists it."""
 
     name: str
@@ -76,7 +76,7 @@ def roots(connection: Connection) -> tuple[Location, ...]:
     return filters or tuple(Location(one.name) for one in all_buckets(connection))
 
 
-def all_buckets(connection: Connection) -> Iterator[Bucket]:
+def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
     """Every bucket that the connection may list, page by page.
 
     Raises:
@@ -90,7 +90,7 @@ def all_buckets(connection: Connection) -> Iterator[Bucket]:
             return
 
 
-def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[Bucket], str | None]:
+def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[ListedBucket], str | None]:
     """One page of buckets and the token of the next.
 
     Raises:
@@ -102,7 +102,9 @@ def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tu
         paging["ContinuationToken"] = token
     client = connection.internal_client(tries=tries)
     answer = translated(lambda: client.list_buckets(**paging), connection=connection.name)
-    found = [Bucket(one["Name"], one.get("BucketRegion"), one.get("CreationDate")) for one in answer.get("Buckets", [])]
+    found = [
+        ListedBucket(one["Name"], one.get("BucketRegion"), one.get("CreationDate")) for one in answer.get("Buckets", [])
+    ]
     return found, answer.get("ContinuationToken") or None
 
 

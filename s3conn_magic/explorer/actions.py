@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.messages import where
 from s3conn_magic.explorer.panel import Panel, Subject
-from s3conn_magic.explorer.tasks import Deletions, Tasks
-from s3conn_magic.explorer.transfers import Downloads, Uploads
+from s3conn_magic.explorer.tasks import Deletions, TaskList
+from s3conn_magic.explorer.transfers import BrowserDownloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.objects.uploads import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from s3conn_magic.explorer.model import Objects
+    from s3conn_magic.explorer.model import ObjectAccess
     from s3conn_magic.explorer.navigator import Navigator
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.locations import Location
@@ -41,12 +41,12 @@ class ObjectActions:
         tasks: uploads, downloads and deletions.
     """
 
-    def __init__(self, navigator: Navigator, objects: Objects, send: Callable[..., None]) -> None:
+    def __init__(self, navigator: Navigator, objects: ObjectAccess, send: Callable[..., None]) -> None:
         self._navigator = navigator
         self._objects = objects
         self.panel = Panel(objects, send)
-        self.tasks = Tasks(send)
-        self._downloads = Downloads(objects, self.tasks, send)
+        self.tasks = TaskList(send)
+        self._downloads = BrowserDownloads(objects, self.tasks, send)
         self._uploads = Uploads(objects, self.tasks, self._uploaded)
         self._deletions = Deletions(objects, self.tasks, self._deleted)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
 from s3conn_magic.explorer.details import snippets
-from s3conn_magic.explorer.model import Children, Entry, Through
+from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
@@ -37,7 +37,7 @@ _NOWHERE = partial(Place, 1, 1)
 
 
 class ConnectionObjects:
-    """Single objects, through the connection that leads to each; see `explorer.model.Objects`.
+    """Single objects, through the connection that leads to each; see `explorer.model.ObjectAccess`.
 
     Args:
         connection_of: the connection of a location.
@@ -212,9 +212,9 @@ class ConnectionChildren:
     def _roots(self, token: str | None, starting_with: str) -> Children:
         filters = self._connection.settings.display_filters
         if filters:
-            return Children([Entry(one, is_prefix=True) for one in filters if one.bucket.startswith(starting_with)])
+            return Children([TreeEntry(one, is_prefix=True) for one in filters if one.bucket.startswith(starting_with)])
         buckets, following = bucket_page(self._connection, token)
-        found = [Entry(Location(one.name), is_prefix=True, last_modified=one.created_at) for one in buckets]
+        found = [TreeEntry(Location(one.name), is_prefix=True, last_modified=one.created_at) for one in buckets]
         return Children([one for one in found if one.location.bucket.startswith(starting_with)], following)
 
 
@@ -246,7 +246,7 @@ class AllChildren:
         name = _through(location)
         if not name:
             names = [one.name for one in self._connections if one.name.startswith(starting_with)]
-            return Children([Entry(Through("", connection=one), is_prefix=True) for one in names])
+            return Children([TreeEntry(Through("", connection=one), is_prefix=True) for one in names])
         inside = location if location and location.bucket else None
         children = NamedChildren(self._connections, name)
         page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
@@ -254,16 +254,16 @@ class AllChildren:
         return Children(entries, page.token)
 
 
-def _entries(parent: Location, page: Page) -> Iterator[Entry]:
+def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:
     """Folders and objects of a page in key order; the marker of the folder itself is not its child."""
-    folders = (Entry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
+    folders = (TreeEntry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
     found = [*folders, *_objects(parent, page)]
     yield from sorted((one for one in found if one.location.key != parent.key), key=lambda one: one.location.key)
 
 
-def _objects(parent: Location, page: Page) -> Iterator[Entry]:
+def _objects(parent: Location, page: Page) -> Iterator[TreeEntry]:
     for row in page.objects.to_pylist():
-        yield Entry(
+        yield TreeEntry(
             Location(parent.bucket, row["key"]),
             size=row["size"],
             last_modified=row["last_modified"],

@@ -11,15 +11,16 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from s3conn_magic.explorer.background import PACE, Work
 from s3conn_magic.explorer.details import error_values
+from s3conn_magic.explorer.messages import SEND_RATE
 from s3conn_magic.locations import Location, size_text, visible
+from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Objects
+    from s3conn_magic.explorer.model import ObjectAccess
     from s3conn_magic.objects.uploads import Chosen, Found
 
 State = Literal["working", "asking", "done", "failed", "stopped"]
@@ -94,7 +95,7 @@ class Task:
         return self.state in _ENDED
 
 
-class Tasks:
+class TaskList:
     """All lines, told to the browser whenever one changes.
 
     Args:
@@ -169,7 +170,7 @@ class Tasks:
                 room -= len(task.asked[stop])
                 stop += 1
             names = task.asked[start:stop]
-            PACE.wait(sum(map(len, names)), task.stop.wait)
+            SEND_RATE.wait(sum(map(len, names)), task.stop.wait)
             self._send({"type": "asked", "page": task.page, "question": task.question, "from": start, "names": names})
             start = stop
 
@@ -229,7 +230,7 @@ class Deletions:
         deleted: called with what is gone.
     """
 
-    def __init__(self, objects: Objects, tasks: Tasks, deleted: Callable[[Found], None]) -> None:
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Callable[[Found], None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._deleted = deleted

@@ -19,8 +19,8 @@ from s3conn_magic.runtime.interrupts import interruptible
 if TYPE_CHECKING:
     import pandas as pd
 
-    from s3conn_magic.explorer.cursor import Cursor
-    from s3conn_magic.explorer.model import Children, ChildrenOf, Objects
+    from s3conn_magic.explorer.cursor import PageCursor
+    from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
 
 SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")
 STYLES = ("explorer.css", "details.css", "treemap.css")
@@ -68,7 +68,7 @@ class Explorer(anywidget.AnyWidget):
         title: str,
         location: Location | None = None,
         first: Children | None = None,
-        objects: Objects | None = None,
+        objects: ObjectAccess | None = None,
     ) -> None:
         self._title = title
         self._navigator = Navigator(children, self._publish, location, first)
@@ -144,7 +144,7 @@ class Explorer(anywidget.AnyWidget):
                 self._page(page)
                 getattr(actions, kind)(page, **message)
 
-    def _page(self, name: str) -> Cursor:
+    def _page(self, name: str) -> PageCursor:
         """What a page has of its own; it acts, and is told of what is shown from now on."""
         cursor = self._navigator.turn(name)
         cursor.window = cursor.window or _FIRST_ROWS
@@ -179,7 +179,7 @@ class Explorer(anywidget.AnyWidget):
         self.set_trait("location", location)
         self.set_trait("selection", selection)
 
-    def _state(self, page: str, cursor: Cursor, *, follow: bool) -> dict[str, str]:
+    def _state(self, page: str, cursor: PageCursor, *, follow: bool) -> dict[str, str]:
         navigator, actions = self._navigator, self._object_actions
         return state_message(
             navigator.tree,

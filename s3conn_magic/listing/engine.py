@@ -18,11 +18,11 @@ from s3conn_magic.listing.request import Tally
 from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.background import Background
     from s3conn_magic.listing.keyrange import PageRequest
     from s3conn_magic.listing.request import KeyRange, ListRequest, PageQuery
     from s3conn_magic.listing.table import Page
     from s3conn_magic.listing.target import Target
+    from s3conn_magic.runtime.background import Background
 
 
 class RowLimit:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing.background import Background
 from s3conn_magic.listing.engine import ListingEngine, Restart
 from s3conn_magic.listing.fetch import open_fetcher
 from s3conn_magic.listing.request import PAGE_KEYS, ListRequest, PageQuery
 from s3conn_magic.listing.table import Page, assemble
 from s3conn_magic.listing.xml import UnreadableError
+from s3conn_magic.runtime.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

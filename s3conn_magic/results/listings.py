@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.probe import Bucket, all_buckets, roots
+from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import read_manifest
 from s3conn_magic.inventory.reading import Inventory
@@ -39,10 +39,10 @@ def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
     return frame_of(reference.columns if reference else (), rows)
 
 
-def _buckets(connection: Connection) -> list[tuple[Bucket, Location]]:
+def _buckets(connection: Connection) -> list[tuple[ListedBucket, Location]]:
     filters = connection.settings.display_filters
     if filters:
-        return [(Bucket(one.bucket, connection.regions.of(one.bucket), None), one) for one in filters]
+        return [(ListedBucket(one.bucket, connection.regions.of(one.bucket), None), one) for one in filters]
     return [(one, Location(one.name)) for one in all_buckets(connection)]
 
 

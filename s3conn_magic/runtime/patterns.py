@@ -92,7 +92,7 @@ def like(pattern: str | None, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
+class RegularExpression:
     """A regular expression as RE2 has it.
 
     Attributes:
@@ -104,7 +104,7 @@ class Expression:
     groups: tuple[str | None, ...] = ()
 
     @classmethod
-    def parse(cls, written: str) -> Expression:
+    def parse(cls, written: str) -> RegularExpression:
         """Read what a user wrote; groups with names may be `(?<name>…)`.
 
         Raises:
