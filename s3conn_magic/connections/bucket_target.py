@@ -15,9 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
-from s3conn_magic.connections.clients import new_lock
+from s3conn_magic.connections.clients import new_lock, without_redirects
 from s3conn_magic.connections.faults import from_code, translated, unreachable
-from s3conn_magic.connections.regions import without_redirects
 from s3conn_magic.connections.signing import Signer, Template, capture
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
@@ -26,7 +25,7 @@ from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from s3conn_magic.connections.regions import Regions
+    from s3conn_magic.connections.clients import Regions
     from s3conn_magic.connections.settings import Settings
 
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")

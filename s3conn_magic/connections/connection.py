@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
     from s3conn_magic.connections.bucket_target import BucketTarget
-    from s3conn_magic.connections.clients import Clients
-    from s3conn_magic.connections.regions import Regions
+    from s3conn_magic.connections.clients import Clients, Regions
     from s3conn_magic.language.plans import BoundOptions
 
 
@@ -85,7 +84,7 @@ class _State:
             return self._clients
 
     def regions(self) -> Regions:
-        from s3conn_magic.connections.regions import Regions
+        from s3conn_magic.connections.clients import Regions
 
         clients = self.clients()
         with self._lock:
@@ -244,7 +243,7 @@ class Connection:
 
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
         """The shared client for a bucket's region, which follows no redirects; for this package only."""
-        from s3conn_magic.connections.regions import without_redirects
+        from s3conn_magic.connections.clients import without_redirects
 
         self._alive()
         region = self.regions.of(bucket) if bucket else None

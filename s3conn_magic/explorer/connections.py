@@ -133,7 +133,7 @@ class ConnectionObjects:
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
         """Objects and bytes by folder."""
-        from s3conn_magic.results.analysis import analysis_frame, chart_data
+        from s3conn_magic.results.charts import analysis_frame, chart_data
 
         def tell(progress: Progress) -> None:
             if cancelled():

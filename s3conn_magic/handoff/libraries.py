@@ -1,4 +1,4 @@
-"""A connection's credentials of one moment, for libraries that sign by themselves."""
+"""A connection for other libraries: its credentials of one moment, or an fsspec filesystem that signs for them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+import fsspec
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
-from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError, S3ConnError, pip_install
+from s3conn_magic.connections.probe import roots
+from s3conn_magic.errors import (
+    ConnectionNotFoundError,
+    CredentialsError,
+    ReadOnlyConnectionError,
+    S3ConnError,
+    pip_install,
+)
 from s3conn_magic.language.words import identifier, listed, literal
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.listed import directory
 from s3conn_magic.secrets import MASK, SecretText, StorageOptions
 
 if TYPE_CHECKING:
@@ -94,8 +107,6 @@ _THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
 def storage_options(connection: Connection, library: Library, bucket: str | None) -> StorageOptions:
     """The options of a library; see `Connection.storage_options`."""
     if library in _THROUGH_FSSPEC:
-        from s3conn_magic.handoff.filesystem import PROTOCOL, handle_of
-
         connection.live_settings()
         return StorageOptions({"protocol": PROTOCOL, "connection": handle_of(connection)})
     if library not in get_args(Library):
@@ -290,3 +301,89 @@ def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], 
     parts |= {"REQUESTER_PAYS": "true"} if settings.requester_pays else {}
     parts |= {"SCOPE": literal(f"s3://{bucket}")} if bucket else {}
     return parts, {"SECRET", "SESSION_TOKEN"}
+
+
+PROTOCOL = "s3conn"
+"""Name of the filesystem, for the `protocol` of storage options."""
+
+_handles: WeakValueDictionary[str, Connection] = WeakValueDictionary()
+
+
+def handle_of(connection: Connection) -> str:
+    """A text that names a connection in this process as long as it is there, and holds nothing of it."""
+    fsspec.register_implementation(PROTOCOL, HandedFileSystem, clobber=True)
+    known = next((handle for handle, one in _handles.items() if one is connection), None)
+    if known is None:
+        # No other process has the same, so that one cannot be taken for a connection of its own.
+        known = uuid4().hex
+        _handles[known] = connection
+    return known
+
+
+class HandedFileSystem(ConnectionFileSystem):
+    """The files of one connection.
+
+    Args:
+        connection: its handle; see `handle_of`.
+
+    Raises:
+        ConnectionNotFoundError: at the first use, when the connection is gone, or is one of another process.
+    """
+
+    protocol = (PROTOCOL, "s3")  # type: ignore[assignment] # fsspec takes either
+
+    def __init__(self, connection: str, **options: Any) -> None:
+        super().__init__(self._named, **options)
+        self._handle = connection
+        self._kept: Connection | None = None
+
+    @classmethod
+    def of(cls, connection: Connection) -> HandedFileSystem:
+        """The files of a connection, which stays as long as they do."""
+        made = cls(handle_of(connection))
+        made._kept = connection
+        return made
+
+    def _named(self, name: str | None) -> Connection:
+        known = self._kept or _handles.get(self._handle)
+        if known is None:
+            raise ConnectionNotFoundError(
+                "these storage options are of a connection that is gone, or of another process",
+                hint="Ask the connection of this process for its storage options; threads share it.",
+            )
+        if name is not None and name.casefold() != known.name.casefold():
+            raise ConnectionNotFoundError(
+                f"this filesystem reaches the connection {known.name} alone",
+                hint="Ask the other connection for a filesystem of its own.",
+            )
+        return known
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Without `s3://` or `s3conn://`, and without the slash that ends a folder's name.
+
+        Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
+        """
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        known = str(path).removeprefix(f"{PROTOCOL}://").removeprefix("s3://")
+        return known if known.endswith("//") else known.removesuffix("/")
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        """As of every path; the one without a bucket is the folder of the buckets."""
+        return super().info(path, **options) if self._strip_protocol(path) else directory("")
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
+        """As of every path; without a bucket, the connection's display filters, or its buckets.
+
+        Raises:
+            AccessDeniedError: there are no filters, and the identity may not list buckets.
+        """
+        if self._strip_protocol(path):
+            return super().ls(path, detail, **options)
+        names = [self._strip_protocol(one.uri) for one in roots(self._named(None))]
+        return [directory(name) for name in names] if detail else names
+
+    def __repr__(self) -> str:
+        known = self._kept or _handles.get(self._handle)
+        return f"<files of the S3 connection {known.name if known else 'that is gone'}>"

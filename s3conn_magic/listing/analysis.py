@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.listing import Progress
     from s3conn_magic.listing.request import KeyRange
-    from s3conn_magic.listing.target import Target
+    from s3conn_magic.transport import Target
 
 _SLASH = ord("/")
 _DAYS = (1, 7, 30, 90, 365, 3 * 365)

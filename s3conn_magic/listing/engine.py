@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.keyrange import PageRequest
     from s3conn_magic.listing.request import KeyRange, ListRequest, PageQuery
     from s3conn_magic.listing.table import Page
-    from s3conn_magic.listing.target import Target
     from s3conn_magic.runtime.background import Background
+    from s3conn_magic.transport import Target
 
 
 class RowLimit:

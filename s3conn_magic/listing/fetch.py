@@ -18,14 +18,14 @@ from s3conn_magic.listing import xml
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.table import Page
-from s3conn_magic.listing.transport import OversizedError, Wire, open_wire
 from s3conn_magic.listing.xml import UnreadableError, parse
+from s3conn_magic.transport.wire import OversizedError, Wire, open_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from s3conn_magic.listing.request import PageQuery
-    from s3conn_magic.listing.target import Response, Target
+    from s3conn_magic.transport import Response, Target
 
 TRIES = 5
 """Most requests for one page."""

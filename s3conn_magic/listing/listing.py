@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.request import KeyRange, Progress
-    from s3conn_magic.listing.target import Target
+    from s3conn_magic.transport import Target
 
 CONNECTIONS = 32
 """Most requests of one listing under way."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.table import Page
-    from s3conn_magic.listing.target import Query
+    from s3conn_magic.transport import Query
 
 PAGE_KEYS = 1000
 """Most keys that a page of S3 holds."""

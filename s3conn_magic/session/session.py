@@ -10,7 +10,7 @@ from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
-from s3conn_magic.handoff.connection import Connection
+from s3conn_magic.handoff.handle import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -314,7 +314,7 @@ class Session:
 
     @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:
-        from s3conn_magic.results.analysis import analysis_chart, analysis_frame
+        from s3conn_magic.results.charts import analysis_chart, analysis_frame
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:

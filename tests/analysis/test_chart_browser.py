@@ -16,7 +16,7 @@ SETUP = """
 import pandas as pd
 from IPython.display import HTML, display
 from s3conn_magic.locations import Location
-from s3conn_magic.results.analysis import AnalysisChart
+from s3conn_magic.results.charts import AnalysisChart
 
 TIME = pd.Timestamp("2026-01-02 03:04:05", tz="UTC")
 

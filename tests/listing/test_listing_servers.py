@@ -17,7 +17,7 @@ from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
 from s3conn_magic.listing import VERSIONS, Listing, fetch_page, transport
-from s3conn_magic.listing.target import Response, Transport
+from s3conn_magic.transport import Response, Transport
 
 KEYS = keys_of("words", 1500)
 HOSTILE_KEYS = sorted(HOSTILE.values())

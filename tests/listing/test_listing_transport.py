@@ -20,7 +20,7 @@ from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pa
 from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing import Listing
-from s3conn_magic.listing.target import Transport
+from s3conn_magic.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("impatient")
 HOSTS = [

@@ -16,10 +16,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from s3conn_magic.errors import EndpointError
-from s3conn_magic.listing.target import Response, SignedRequest, Transport
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.background import run_in_background
 from s3conn_magic.runtime.logs import is_ours
+from s3conn_magic.transport import Response, SignedRequest, Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
