@@ -11,7 +11,7 @@ from s3conn_magic.locations import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3conn_magic.cluster.cluster import Cluster
+    from s3conn_magic.cluster.scheduler import Cluster
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.jobs.job import Candidate, Job, Parsed
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from s3conn_magic.cluster.cluster import Capacity, Cluster, Tasks
+    from s3conn_magic.cluster.scheduler import Capacity, Cluster, Tasks
     from s3conn_magic.cluster.work import RangeResult
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
 
-    from s3conn_magic.connections.settings import Settings, Timeouts
+    from s3conn_magic.connections.configuration import Settings, Timeouts
 
 
 class Renewed(Protocol):

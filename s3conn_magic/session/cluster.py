@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from s3conn_magic.cluster.cluster import Cluster
+    from s3conn_magic.cluster.scheduler import Cluster
     from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Elsewhere
@@ -48,7 +48,7 @@ class Scale:
         elif wanted["SCHEDULER"]:
             self._reached(wanted["SCHEDULER"])
         else:
-            from s3conn_magic.cluster.cluster import check_installed
+            from s3conn_magic.cluster.scheduler import check_installed
 
             check_installed()
 
@@ -68,7 +68,7 @@ class Scale:
     def _reached(self, address: str) -> Cluster:
         with self._reaching:
             if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
-                from s3conn_magic.cluster.cluster import Cluster
+                from s3conn_magic.cluster.scheduler import Cluster
 
                 found = Cluster(address, self._note)
                 self.close()

@@ -7,8 +7,8 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.clients import new_lock
+from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.handed import Connection
 from s3conn_magic.jobs.registry import Jobs

@@ -122,7 +122,7 @@ def test_local_is_back_in_this_process(run, workers, here):
 
 def test_a_scheduler_that_is_not_there_is_one_clear_error(run, workers, monkeypatch):
     """The setting is refused and stays as it was."""
-    monkeypatch.setattr("s3conn_magic.cluster.cluster._REACH", 0.5)
+    monkeypatch.setattr("s3conn_magic.cluster.scheduler._REACH", 0.5)
     run("SET PROGRESS = FALSE")
     failure = run.fails("SET SCHEDULER = 'tcp://127.0.0.1:9'", ClusterError)
     assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in failure.message
@@ -150,7 +150,7 @@ def test_dask_without_a_scheduler_says_what_to_set(slow):
 
 def test_dask_that_is_not_installed_is_named(monkeypatch):
     """The error says which extra to install, and the setting stays as it was."""
-    monkeypatch.setattr("s3conn_magic.cluster.cluster.find_spec", lambda _: None)
+    monkeypatch.setattr("s3conn_magic.cluster.scheduler.find_spec", lambda _: None)
     run = Statements()
     assert "pip install distributed" in run.fails("SET ENGINE = 'dask'", ClusterError).hint
     assert run.session.settings["ENGINE"] == "local"
