@@ -68,11 +68,11 @@ def _groups(ones: Sequence[Candidate]) -> list[list[Candidate]]:
     """Neighbours whose sizes are small together; objects that are read here stand alone."""
     groups: list[list[Candidate]] = []
     size = 0
-    for one in ones:
-        apart = not groups or not _elsewhere([one]) or not _elsewhere(groups[-1])
-        if apart or size + one.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
+    for each in ones:
+        apart = not groups or not _elsewhere([each]) or not _elsewhere(groups[-1])
+        if apart or size + each.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
             groups.append([])
             size = 0
-        groups[-1].append(one)
-        size += one.size
+        groups[-1].append(each)
+        size += each.size
     return groups

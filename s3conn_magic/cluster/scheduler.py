@@ -103,7 +103,7 @@ class Cluster:
         """What a function says on workers; of those that fail or do not answer in time, the exception."""
 
         async def every(those: list[str]) -> dict[str, Any]:
-            said = await asyncio.gather(*(self._asked(one, _ANSWER, function, *given) for one in those))
+            said = await asyncio.gather(*(self._asked(each, _ANSWER, function, *given) for each in those))
             return dict(zip(those, said, strict=True))
 
         there = list(workers)
@@ -427,7 +427,7 @@ class Tasks:
 
     def cancel(self) -> None:
         """Have nothing more of them run, and workers forget what opened them."""
-        left, self._tasks = [one.future for one in self._tasks.values() if one.future is not None], {}
+        left, self._tasks = [task.future for task in self._tasks.values() if task.future is not None], {}
         with suppress(Exception):
             if left:
                 self._client.cancel(left, force=True)

@@ -91,7 +91,7 @@ class Sweep:
             while len(tasks) < capacity.tasks + capacity.workers and (group := self._next(capacity, wanted())):
                 number += 1
                 self.under_way[number] = group
-                pages = min(_MOST_PAGES, round(sum(one.rows for one in group) / _PAGE * _MORE) + _LEAST_PAGES)
+                pages = min(_MOST_PAGES, round(sum(each.rows for each in group) / _PAGE * _MORE) + _LEAST_PAGES)
                 task = replace(self.task, connections=max(1, self.task.connections // capacity.each))
                 tasks.submit(number, work.list_ranges, task, group, pages)
             if not self.under_way:
@@ -101,7 +101,7 @@ class Sweep:
                 raise UnorderedError
             del self.under_way[done]
             self.counted[done] = part.progress or Progress()
-            self.waiting = sorted([*self.waiting, *part.rest], key=lambda one: one.edge)
+            self.waiting = sorted([*self.waiting, *part.rest], key=lambda each: each.edge)
             yield part
 
     def _next(self, capacity: Capacity, wanted: float | None) -> tuple[KeyRange, ...]:
@@ -110,12 +110,12 @@ class Sweep:
         if not left:
             return ()
         portions = _PORTIONS * capacity.tasks
-        share = max(_LEAST_PAGES * _PAGE, sum(one.rows for one in left) / portions)
+        share = max(_LEAST_PAGES * _PAGE, sum(each.rows for each in left) / portions)
         # Of ranges that nobody has begun, the estimate may be far too low: nobody takes most of them.
         most = max(_FEW_SPANS, -(-len(left) // portions))
         rows, count = 0.0, 0
-        for one in left[:most]:
-            rows, count = rows + one.rows, count + 1
+        for part in left[:most]:
+            rows, count = rows + part.rows, count + 1
             if rows >= share:
                 break
         group, self.waiting = self.waiting[:count], self.waiting[count:]
@@ -125,33 +125,37 @@ class Sweep:
         """The waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
         if not self.waiting:
             return []
-        ahead = sum(one.rows for group in self.under_way.values() for one in group if one.edge < self.waiting[0].edge)
-        found: list[KeyRange] = []
-        for one in self.waiting:
-            if ahead > wanted * _SURPLUS and (found or self.under_way):
+        ahead = sum(
+            each.rows for group in self.under_way.values() for each in group if each.edge < self.waiting[0].edge
+        )
+        wanted_ranges: list[KeyRange] = []
+        for part in self.waiting:
+            if ahead > wanted * _SURPLUS and (wanted_ranges or self.under_way):
                 break
-            found.append(one)
-            ahead += one.rows
-        return found
+            wanted_ranges.append(part)
+            ahead += part.rows
+        return wanted_ranges
 
     @property
     def edge(self) -> str | None:
         """The least text that may be a key which is still to come; None when all are there."""
-        left = [*self.waiting, *(one for group in self.under_way.values() for one in group)]
-        return min((one.edge for one in left), default=None)
+        left = [*self.waiting, *(each for group in self.under_way.values() for each in group)]
+        return min((each.edge for each in left), default=None)
 
     def progress(self, elapsed: float) -> Progress:
         """How far it is."""
         all_of = [self.before, *self.counted.values()]
-        keys = sum(one.keys for one in all_of)
-        left = sum(one.rows for one in [*self.waiting, *(one for group in self.under_way.values() for one in group)])
+        keys = sum(each.keys for each in all_of)
+        left = sum(
+            part.rows for part in [*self.waiting, *(each for group in self.under_way.values() for each in group)]
+        )
         return Progress(
             keys,
-            sum(one.bytes for one in all_of),
-            sum(one.requests for one in all_of),
+            sum(each.bytes for each in all_of),
+            sum(each.requests for each in all_of),
             elapsed,
             keys / (keys + left) if keys + left else 1.0,
-            sum(one.received for one in all_of),
+            sum(each.received for each in all_of),
         )
 
 
@@ -302,22 +306,22 @@ def _below(table: pa.Table, edge: str) -> int:
 
 def in_key_order(tables: list[pa.Table]) -> pa.Table:
     """One table of all rows, each of the tables being in key order and their ranges apart."""
-    filled = [one for one in tables if len(one)]
+    filled = [table for table in tables if len(table)]
     if not filled:
         return OBJECTS.empty_table()
-    whole = pa.concat_tables(sorted(filled, key=lambda one: one["key"][0].as_py())).unify_dictionaries()
+    whole = pa.concat_tables(sorted(filled, key=lambda each: each["key"][0].as_py())).unify_dictionaries()
     if _rises(whole):
         return whole
     # A task's ranges may lie on both sides of another's; a page is of one range.
-    batches = sorted((one for one in whole.to_batches() if len(one)), key=lambda one: one.column(0)[0].as_py())
+    batches = sorted((batch for batch in whole.to_batches() if len(batch)), key=lambda each: each.column(0)[0].as_py())
     whole = pa.Table.from_batches(batches, whole.schema)
     return whole if _rises(whole) else whole.sort_by("key")
 
 
 def _rises(table: pa.Table) -> bool:
     """Whether each chunk of keys, all of them being in order, lies above the one before it."""
-    chunks = [one for one in table["key"].chunks if len(one)]
-    ends = [(one[0].as_py(), one[-1].as_py()) for one in chunks]
+    chunks = [chunk for chunk in table["key"].chunks if len(chunk)]
+    ends = [(chunk[0].as_py(), chunk[-1].as_py()) for chunk in chunks]
     return all(left[1] < right[0] for left, right in pairwise(ends))
 
 

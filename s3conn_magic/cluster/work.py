@@ -188,10 +188,10 @@ def _parsed(
         with engine.turn() as turn:
             parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.reading)
             parser.prefetch(group)
-            for one in group:
+            for each in group:
                 if abandoned():
                     raise AbandonedError
-                found.append(parser.attempt(one))
+                found.append(parser.attempt(each))
     finally:
         engine.close()
     return found

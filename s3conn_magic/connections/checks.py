@@ -96,7 +96,7 @@ class _Checks:
         answer = translated(
             lambda: client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, MaxKeys=10), resource=place.arn
         )
-        return [str(one["Key"]) for one in answer.get("Contents", [])]
+        return [str(each["Key"]) for each in answer.get("Contents", [])]
 
     def list_objects(self) -> str:
         count = len(self._first_keys())
@@ -232,7 +232,7 @@ class _WriteChecks:
             return self._versions
         key = self._probe.key
         answer = self._ask("list_object_versions", Prefix=key)
-        return [str(one["VersionId"]) for one in answer.get("Versions", []) if one["Key"] == key]
+        return [str(each["VersionId"]) for each in answer.get("Versions", []) if each["Key"] == key]
 
     def _encryption(self, write: Check) -> Check:
         if reason := _no_option(self._connection):

@@ -68,8 +68,8 @@ def renew_in_child(one: Renewed) -> None:
 def _renew_all() -> None:
     for lock in list(_locks):
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
-    for one in list(_living):
-        one.renew()
+    for each in list(_living):
+        each.renew()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
@@ -93,7 +93,7 @@ class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
         """
         given = _PARAMETERS.bind(self, *args, **keys).arguments
         del given["self"]
-        configs = [one for one in (self.get_default_client_config(), given.get("config")) if one is not None]
+        configs = [each for each in (self.get_default_client_config(), given.get("config")) if each is not None]
         client = super().create_client(**self.clients.completed(given, configs))
         self.clients.hold(client, knows_region=bool(given.get("region_name")))
         return client
@@ -168,9 +168,9 @@ class Clients:
         self._guards.same_place()
         endpoint = given.get("endpoint_url") or self._settings.endpoint_of(given["service_name"])
         config = self._config(endpoint)
-        for one in configs:
+        for each in configs:
             # A setting of S3 that is not given stays the connection's.
-            config = config.merge(one).merge(Config(s3={**(config.s3 or {}), **(one.s3 or {})}))
+            config = config.merge(each).merge(Config(s3={**(config.s3 or {}), **(each.s3 or {})}))
         return given | {"endpoint_url": endpoint, "config": config}
 
     def hold(self, client: Any, *, knows_region: bool) -> None:

@@ -41,7 +41,9 @@ class _State:
 
     def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Access key ids and secrets, for logs to mask: as they are, whoever holds the lock."""
-        secrets = {one.value.reveal() for one in self.settings.options.values() if isinstance(one.value, Secret)}
+        secrets = {
+            option.value.reveal() for option in self.settings.options.values() if isinstance(option.value, Secret)
+        }
         ids = {self.settings.access_key_id or ""}
         for one in self._credentials:
             found: Any = one

@@ -51,7 +51,7 @@ class Registry:
         """
         found = self._connections.get(name.casefold())
         if found is None:
-            raise not_found(name, [one.name for one in self])
+            raise not_found(name, [each.name for each in self])
         return found
 
     @whole
@@ -168,7 +168,7 @@ class Registry:
     def _release(self, usage: Usage) -> None:
         gone = (usage.kind, usage.name.casefold())
         for usages in self._usages.values():
-            usages[:] = [one for one in usages if (one.kind, one.name.casefold()) != gone]
+            usages[:] = [each for each in usages if (each.kind, each.name.casefold()) != gone]
 
     def usages(self, name: str) -> tuple[Usage, ...]:
         """What depends on a connection."""
@@ -197,10 +197,10 @@ class Registry:
         everything = list(self)
         if len(everything) == 1:
             return everything[0]
-        raise several_or_none([one.name for one in everything])
+        raise several_or_none([each.name for each in everything])
 
     @whole
     def known(self) -> list[Known]:
         """The connections as the binder sees them."""
         with self._lock:
-            return [Known(one.name, one.options, self.usages(one.name)) for one in self]
+            return [Known(each.name, each.options, self.usages(each.name)) for each in self]

@@ -140,7 +140,7 @@ class ObjectActions:
         """Delete what is chosen in the page, after a question."""
         places = [self._navigator.tree.row_at(place) for place in self._navigator.cursor.selected]
         chosen = [_chosen(*found) for found in places if found]
-        self._deletions.begin(page, id, [one for one in chosen if one.location.bucket])
+        self._deletions.begin(page, id, [each for each in chosen if each.location.bucket])
 
     def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
         """Say yes to what a line asks."""

@@ -185,7 +185,7 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         with self._navigator.lock:
             row, root = self._rows.value, self._navigator.tree.root
             chosen = [] if row is None or row >= len(root.rows) else [root.rows.location(row)]
-        return tuple(one.uri for one in chosen if one.bucket)
+        return tuple(each.uri for each in chosen if each.bucket)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -97,7 +97,7 @@ class ConnectionObjects:
 
     def find(self, chosen: Sequence[uploads.Chosen], most: int, cancelled: Callable[[], bool]) -> uploads.Found:
         """Recursive listings of the prefixes; of one connection at a time."""
-        connections = {id(found): found for found in (self._of(one.location) for one in chosen)}
+        connections = {id(found): found for found in (self._of(each.location) for each in chosen)}
         if len(connections) != 1:
             raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
         return uploads.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
@@ -212,10 +212,14 @@ class ConnectionChildren:
     def _roots(self, token: str | None, starting_with: str) -> Children:
         filters = self._connection.settings.display_filters
         if filters:
-            return Children([TreeEntry(one, is_prefix=True) for one in filters if one.bucket.startswith(starting_with)])
+            return Children(
+                [TreeEntry(place, is_prefix=True) for place in filters if place.bucket.startswith(starting_with)]
+            )
         buckets, following = bucket_page(self._connection, token)
-        found = [TreeEntry(Location(one.name), is_prefix=True, last_modified=one.created_at) for one in buckets]
-        return Children([one for one in found if one.location.bucket.startswith(starting_with)], following)
+        found = [
+            TreeEntry(Location(bucket.name), is_prefix=True, last_modified=bucket.created_at) for bucket in buckets
+        ]
+        return Children([each for each in found if each.location.bucket.startswith(starting_with)], following)
 
 
 class NamedChildren:
@@ -245,12 +249,14 @@ class AllChildren:
         """One page; see `explorer.model.ChildrenOf`."""
         name = _through(location)
         if not name:
-            names = [one.name for one in self._connections if one.name.startswith(starting_with)]
-            return Children([TreeEntry(Through("", connection=one), is_prefix=True) for one in names])
+            names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
+            return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
         inside = location if location and location.bucket else None
         children = NamedChildren(self._connections, name)
         page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
-        entries = [replace(one, location=Through(one.location.bucket, one.location.key, name)) for one in page.entries]
+        entries = [
+            replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries
+        ]
         return Children(entries, page.token)
 
 
@@ -258,7 +264,7 @@ def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:
     """Folders and objects of a page in key order; the marker of the folder itself is not its child."""
     folders = (TreeEntry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
     found = [*folders, *_objects(parent, page)]
-    yield from sorted((one for one in found if one.location.key != parent.key), key=lambda one: one.location.key)
+    yield from sorted((each for each in found if each.location.key != parent.key), key=lambda each: each.location.key)
 
 
 def _objects(parent: Location, page: Page) -> Iterator[TreeEntry]:

@@ -267,9 +267,9 @@ class Deletions:
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
         if not chosen:
             return "Choose the objects or folders to delete"
-        if any(not one.location.key for one in chosen):
+        if any(not each.location.key for each in chosen):
             return "A whole bucket is not deleted here: choose objects or folders"
-        return next(filter(None, (self._objects.refuses_writes(one.location) for one in chosen)), "")
+        return next(filter(None, (self._objects.refuses_writes(each.location) for each in chosen)), "")
 
     def _delete(self, task: Task, found: Found, near: Location) -> None:
         total, gone, missing = len(found), 0, 0
@@ -299,13 +299,13 @@ def _objects(count: int) -> str:
 
 
 def _names(chosen: Sequence[Chosen]) -> str:
-    names = [f"{visible(one.location.name)}" for one in chosen[:_NAMED]]
+    names = [f"{visible(each.location.name)}" for each in chosen[:_NAMED]]
     more = len(chosen) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
 def _question(chosen: Sequence[Chosen], found: Found) -> str:
-    folders = sum(one.is_prefix for one in chosen)
+    folders = sum(each.is_prefix for each in chosen)
     inside = f", counted in {folders:,} folder{'' if folders == 1 else 's'}" if folders else ""
     size = f", {size_text(found.bytes)}" if found.bytes else ""
     return f"Delete {_objects(len(found))}{size}{inside}?"

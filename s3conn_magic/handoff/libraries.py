@@ -134,7 +134,7 @@ def _refuse_a_mix(library: Library, found: Triple) -> None:
     Raises:
         CredentialsError: they would.
     """
-    name = next((one for one in _TOKENS if os.environ.get(one)), None)
+    name = next((token for token in _TOKENS if os.environ.get(token)), None)
     if name is not None and found.token is None:
         raise CredentialsError(
             f"{library} would send the {name} of the environment with this connection's key pair",
@@ -365,7 +365,7 @@ class HandedFileSystem(ConnectionFileSystem):
         Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
         """
         if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
+            return [cls._strip_protocol(each) for each in path]
         known = str(path).removeprefix(f"{PROTOCOL}://").removeprefix("s3://")
         return known if known.endswith("//") else known.removesuffix("/")
 
@@ -381,7 +381,7 @@ class HandedFileSystem(ConnectionFileSystem):
         """
         if self._strip_protocol(path):
             return super().ls(path, detail, **options)
-        names = [self._strip_protocol(one.uri) for one in roots(self._named(None))]
+        names = [self._strip_protocol(root.uri) for root in roots(self._named(None))]
         return [directory(name) for name in names] if detail else names
 
     def __repr__(self) -> str:

@@ -71,7 +71,7 @@ class Wire:
 
 def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
     """When the files were changed, so that a CA that is added to a bundle counts at the next listing."""
-    names = [name for one in files for name in (one if isinstance(one, tuple) else (one,)) if isinstance(name, str)]
+    names = [name for file in files for name in (file if isinstance(file, tuple) else (file,)) if isinstance(name, str)]
     return tuple(Path(name).stat().st_mtime_ns for name in names)
 
 
