@@ -188,14 +188,14 @@ def _by_session(template: Template, session: Any, query: str) -> SignedRequest:
 
 
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:
-    found = pattern.search(body[:4096])
-    return found[1].decode() if found else None
+    match = pattern.search(body[:4096])
+    return match[1].decode() if match else None
 
 
 def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
     proxies = get_environ_proxies(url) if configured is None else configured
-    found: str | None = ProxyConfiguration(proxies).proxy_url_for(url)
-    return found
+    proxy: str | None = ProxyConfiguration(proxies).proxy_url_for(url)
+    return proxy
 
 
 def _host(proxy: str) -> str:
@@ -236,12 +236,12 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> EndpointError:
 
 
 def _verify(client: Any) -> bool | str:
-    found = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
-    if found is True:
+    verify = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
+    if verify is True:
         # The CAs of botocore: some Pythons find none on the system, and one that only listings trust would be a riddle.
-        return str(get_cert_path(found))
-    if isinstance(found, bool | str):
-        return found
+        return str(get_cert_path(verify))
+    if isinstance(verify, bool | str):
+        return verify
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True
 
 

@@ -77,10 +77,10 @@ class _Checks:
     def identity(self) -> str:
         if self._connection.settings.anonymous:
             raise _NotTried("anonymous")
-        found = find_identity(self._connection)
-        if not found:
+        identity = find_identity(self._connection)
+        if not identity:
             raise _NotTried("the server has no STS, or it does not answer")
-        return found
+        return identity
 
     def list_buckets(self) -> str:
         return f"{sum(1 for _ in all_buckets(self._connection)):,} buckets"

@@ -197,8 +197,8 @@ class Connection:
         """One consistent triple of access key id, secret and token, refreshed if it had to be."""
         from s3conn_magic.connections.credentials import frozen
 
-        found = self.credentials()
-        return frozen(found) if found else None
+        credentials = self.credentials()
+        return frozen(credentials) if credentials else None
 
     def check_credentials(self) -> None:
         """Obtain the credentials now.

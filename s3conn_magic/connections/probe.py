@@ -102,11 +102,11 @@ def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tu
         paging["ContinuationToken"] = token
     client = connection.internal_client(tries=tries)
     answer = translated(lambda: client.list_buckets(**paging), connection=connection.name)
-    found = [
+    buckets = [
         ListedBucket(each["Name"], each.get("BucketRegion"), each.get("CreationDate"))
         for each in answer.get("Buckets", [])
     ]
-    return found, answer.get("ContinuationToken") or None
+    return buckets, answer.get("ContinuationToken") or None
 
 
 def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:

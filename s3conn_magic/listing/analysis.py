@@ -108,8 +108,8 @@ def _storage_classes(objects: pa.RecordBatch) -> pa.Array:
 
 
 def _extensions(objects: pa.RecordBatch) -> pa.Array:
-    found = pc.extract_regex(objects.column("key"), _EXTENSION)
-    return pc.ascii_lower(pc.struct_field(found, "found")).fill_null("")
+    match = pc.extract_regex(objects.column("key"), _EXTENSION)
+    return pc.ascii_lower(pc.struct_field(match, "found")).fill_null("")
 
 
 def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:

@@ -149,9 +149,9 @@ def _required(columns: Columns, name: str) -> pa.StringArray:
 
 def _check_count(part: PageAnswer) -> None:
     said = part.answer.fields.get("KeyCount", "").strip()
-    found = part.rows + len(part.answer.prefixes)
-    if said and said != str(found):
-        raise UnreadableError(f"the answer says it has {said[:12]} keys and has {found}")
+    count = part.rows + len(part.answer.prefixes)
+    if said and said != str(count):
+        raise UnreadableError(f"the answer says it has {said[:12]} keys and has {count}")
 
 
 def _check_prefix(part: PageAnswer) -> None:

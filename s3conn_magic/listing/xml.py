@@ -93,8 +93,8 @@ def error_code(body: bytes) -> str | None:
     """The code of an `<Error>` document, an empty text where it has none; None where the body is no such document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
-    found = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
-    return found[1].decode() if found else ""
+    match = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
+    return match[1].decode() if match else ""
 
 
 def local(element: ET.Element) -> str:
@@ -428,4 +428,4 @@ def _split(body: bytes) -> ListDocument | None:
 
 def _last_row(body: bytes, start: int) -> int:
     """Where the last row that ends behind `start` ends, or 0."""
-    return max((found + len(tag) for tag in _ROW_ENDS if (found := body.rfind(tag, start)) >= 0), default=0)
+    return max((at + len(tag) for tag in _ROW_ENDS if (at := body.rfind(tag, start)) >= 0), default=0)

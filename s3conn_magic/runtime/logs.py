@@ -202,9 +202,9 @@ def _without(text: str, ids: Iterable[str], forms: Iterable[str], *, ours: bool)
     return text
 
 
-def _masked(found: re.Match[str]) -> str:
-    after = found["before"] or found["tag"] or found["equals"] or found["colon"] or ""
-    return f"{found['name']}{after}{MASK}"
+def _masked(match: re.Match[str]) -> str:
+    after = match["before"] or match["tag"] or match["equals"] or match["colon"] or ""
+    return f"{match['name']}{after}{MASK}"
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -79,10 +79,10 @@ def wild(text: str, pattern: str, *, many: str, one: str = "") -> bool:
     at = len(first)
     # The first place that fits is never worse than a later one.
     for piece in pieces[1:-1]:
-        found = next((where for where in range(at, end - len(piece) + 1) if fits(piece, where)), None)
-        if found is None:
+        place = next((where for where in range(at, end - len(piece) + 1) if fits(piece, where)), None)
+        if place is None:
             return False
-        at = found + len(piece)
+        at = place + len(piece)
     return True
 
 
