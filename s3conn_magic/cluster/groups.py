@@ -54,8 +54,8 @@ class GroupReader:
                         tasks.submit(sent, work.parse_objects, options, tuple(groups[sent]))
                     sent += 1
                 while _elsewhere(group) and number not in come:
-                    done, found = tasks.wait(check)
-                    come[done] = found
+                    done, parsed = tasks.wait(check)
+                    come[done] = parsed
                 yield from come.pop(number, [None] * len(group))
 
 

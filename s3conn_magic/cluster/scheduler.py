@@ -107,8 +107,8 @@ class Cluster:
             return dict(zip(those, said, strict=True))
 
         there = list(workers)
-        found: dict[str, Any] = self._client.sync(every, there) if there else {}
-        return found
+        answers: dict[str, Any] = self._client.sync(every, there) if there else {}
+        return answers
 
     async def _asked(self, worker: str, within: float, function: Callable[..., Any], *given: Any) -> Any:
         told = self._client.run(function, *given, workers=[worker], on_error="return")
@@ -154,15 +154,15 @@ class Cluster:
 
     def _threads(self) -> dict[str, int]:
         try:
-            found: dict[str, int] = self._client.nthreads()
+            workers: dict[str, int] = self._client.nthreads()
         except Exception:  # noqa: BLE001 - distributed raises many kinds
-            found = {}
+            workers = {}
             lost = True
         else:
             lost = False
         if lost or self._client.status != "running":
             raise ClusterError(f"the scheduler {visible(self.address)} is gone", hint=_HINT)
-        return found
+        return workers
 
     @property
     def alive(self) -> bool:
@@ -188,8 +188,8 @@ def dask_settings(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Settings of dask for a block."""
     from dask import config
 
-    found: AbstractContextManager[Any] = config.set(dict(values))
-    return found
+    block: AbstractContextManager[Any] = config.set(dict(values))
+    return block
 
 
 def _lacks_package(error: Exception) -> bool:
@@ -314,14 +314,14 @@ class Tasks:
 
     def _access(self, grant: Grant) -> Access:
         """What a task carries, its workers having been told what opens it."""
-        found = next((access for known, access, _ in self._sealed if known == grant), None)
-        if found is None:
-            found, pad = grant.sealed()
-            self._sealed.append((grant, found, pad))
+        carried = next((access for known, access, _ in self._sealed if known == grant), None)
+        if carried is None:
+            carried, pad = grant.sealed()
+            self._sealed.append((grant, carried, pad))
             self._tell([])
         if not self._workers:
             self._look()
-        return found
+        return carried
 
     def _look(self) -> None:
         """Who is there now: those that are new are told what opens the tasks."""

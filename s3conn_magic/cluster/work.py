@@ -183,7 +183,7 @@ def _parsed(
 
     abandoned = _abandoned()
     engine = Engine(lambda _: connection, _no_variable)
-    found: list[Parsed | S3ConnError] = []
+    rows: list[Parsed | S3ConnError] = []
     try:
         with engine.turn() as turn:
             parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.reading)
@@ -191,10 +191,10 @@ def _parsed(
             for each in group:
                 if abandoned():
                     raise AbandonedError
-                found.append(parser.attempt(each))
+                rows.append(parser.attempt(each))
     finally:
         engine.close()
-    return found
+    return rows
 
 
 def _no_variable(name: str) -> Any:

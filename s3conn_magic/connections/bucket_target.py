@@ -124,8 +124,8 @@ class BucketTarget:
         """The error that an answer stands for; None after a redirect that told the region, to sign anew."""
         if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
             return _refused_by(proxy, response.status).of(Location(self._bucket).uri)
-        found = _CODE.search(response.body[:4096])
-        code = found[1].decode() if found else str(response.status)
+        code_match = _CODE.search(response.body[:4096])
+        code = code_match[1].decode() if code_match else str(response.status)
         region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
         if region and response.status in {301, 307, 400} and self._redirects == 0:
             self._redirects += 1

@@ -70,9 +70,9 @@ class ObjectActions:
     def show(self, page: str, place: Place) -> None:
         """Show an object or a folder in the panel."""
         del page
-        found = self._navigator.tree.row_at(place)
-        if found and found[0].rows.location(found[1]).bucket:
-            one = _chosen(*found)
+        row = self._navigator.tree.row_at(place)
+        if row and row[0].rows.location(row[1]).bucket:
+            one = _chosen(*row)
             self.panel.show(Subject(one.location, one.is_prefix, one.size, etag=one.etag))
 
     def hide(self, page: str) -> None:

@@ -216,10 +216,10 @@ class ConnectionChildren:
                 [TreeEntry(place, is_prefix=True) for place in filters if place.bucket.startswith(starting_with)]
             )
         buckets, following = bucket_page(self._connection, token)
-        found = [
+        entries = [
             TreeEntry(Location(bucket.name), is_prefix=True, last_modified=bucket.created_at) for bucket in buckets
         ]
-        return Children([each for each in found if each.location.bucket.startswith(starting_with)], following)
+        return Children([each for each in entries if each.location.bucket.startswith(starting_with)], following)
 
 
 class NamedChildren:
@@ -263,8 +263,8 @@ class AllChildren:
 def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:
     """Folders and objects of a page in key order; the marker of the folder itself is not its child."""
     folders = (TreeEntry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
-    found = [*folders, *_objects(parent, page)]
-    yield from sorted((each for each in found if each.location.key != parent.key), key=lambda each: each.location.key)
+    entries = [*folders, *_objects(parent, page)]
+    yield from sorted((each for each in entries if each.location.key != parent.key), key=lambda each: each.location.key)
 
 
 def _objects(parent: Location, page: Page) -> Iterator[TreeEntry]:

@@ -112,11 +112,11 @@ class PageCursor:
             What has to be said, if anything.
         """
         here = self.position + (len(text) == 1)
-        found = self._named(text, here, min(len(self.tree), here + SCANNED_AT_MOST))
-        found = found or self._named(text, 0, min(here, SCANNED_AT_MOST))
-        if found is None:
+        line = self._named(text, here, min(len(self.tree), here + SCANNED_AT_MOST))
+        line = line or self._named(text, 0, min(here, SCANNED_AT_MOST))
+        if line is None:
             return f"No row near here begins with “{visible(text)}”"
-        self.move(found.folder, found.row)
+        self.move(line.folder, line.row)
         return self.choose("one")
 
     def _named(self, text: str, start: int, stop: int) -> TreeLine | None:

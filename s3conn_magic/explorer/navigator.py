@@ -343,5 +343,5 @@ class Navigator:
 
     def _row(self, place: Place) -> tuple[Folder, int] | None:
         """The folder and row of a place that can be opened and is shown."""
-        found = self.tree.row_at(place)
-        return found if found and found[0].rows.is_prefix(found[1]) else None
+        row = self.tree.row_at(place)
+        return row if row and row[0].rows.is_prefix(row[1]) else None

@@ -64,10 +64,10 @@ def triple(connection: Connection) -> Triple | None:
     return Triple(frozen.access_key, SecretText(frozen.secret_key), token, expires_at)
 
 
-def ask_again_at(found: Triple) -> datetime:
+def ask_again_at(credentials: Triple) -> datetime:
     """When a library should ask for credentials again: UTC."""
     soon = datetime.now(UTC) + _ASK_AGAIN
-    return soon if found.expires_at is None else min(soon, found.expires_at)
+    return soon if credentials.expires_at is None else min(soon, credentials.expires_at)
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
@@ -93,8 +93,8 @@ def path_style(settings: Settings) -> bool:
 
 def region_of(connection: Connection, bucket: str | None) -> str:
     """The region of a bucket, found by a request if need be; without one, the region that requests are signed for."""
-    if bucket is not None and (found := connection.regions.of(bucket)):
-        return found
+    if bucket is not None and (region := connection.regions.of(bucket)):
+        return region
     return str(connection.internal_client().meta.region_name)
 
 
@@ -116,26 +116,26 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
         )
     refuse_if_read_only(connection, f"storage_options for {library}")
     options = store_config(connection, bucket)
-    found = triple(connection)
-    if found is not None:
-        _refuse_a_mix(library, found)
-        options |= _signing(found)
+    credentials = triple(connection)
+    if credentials is not None:
+        _refuse_a_mix(library, credentials)
+        options |= _signing(credentials)
     if library == "deltalake":
         return StorageOptions(
-            {name.upper(): one for name, one in options.items()}, expires_at=found and found.expires_at
+            {name.upper(): one for name, one in options.items()}, expires_at=credentials and credentials.expires_at
         )
-    provider = None if found is None else polars_provider(connection)
-    return StorageOptions(options, credential_provider=provider, expires_at=found and found.expires_at)
+    provider = None if credentials is None else polars_provider(connection)
+    return StorageOptions(options, credential_provider=provider, expires_at=credentials and credentials.expires_at)
 
 
-def _refuse_a_mix(library: Library, found: Triple) -> None:
+def _refuse_a_mix(library: Library, credentials: Triple) -> None:
     """Keep the environment's token from being sent with a pair that has none: these libraries would add it.
 
     Raises:
         CredentialsError: they would.
     """
     name = next((token for token in _TOKENS if os.environ.get(token)), None)
-    if name is not None and found.token is None:
+    if name is not None and credentials.token is None:
         raise CredentialsError(
             f"{library} would send the {name} of the environment with this connection's key pair",
             hint=f"Remove it, os.environ.pop('{name}'), or use fsspec(), pyarrow_filesystem() or obstore().",
@@ -181,9 +181,13 @@ def _with_bucket(endpoint: str, bucket: str | None) -> str:
     return f"{scheme}://{bucket}.{host}"
 
 
-def _signing(found: Triple) -> dict[str, str]:
-    token = {"aws_session_token": found.token} if found.token else {}
-    return {"aws_access_key_id": found.access_key_id, "aws_secret_access_key": found.secret_access_key, **token}
+def _signing(credentials: Triple) -> dict[str, str]:
+    token = {"aws_session_token": credentials.token} if credentials.token else {}
+    return {
+        "aws_access_key_id": credentials.access_key_id,
+        "aws_secret_access_key": credentials.secret_access_key,
+        **token,
+    }
 
 
 def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, str], int]]:
@@ -191,8 +195,10 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
     made_for = connection.settings
 
     def provide() -> tuple[Mapping[str, str], int]:
-        found = _signed(connection, made_for)
-        return {name: str(one) for name, one in _signing(found).items()}, int(ask_again_at(found).timestamp())
+        credentials = _signed(connection, made_for)
+        return {name: str(one) for name, one in _signing(credentials).items()}, int(
+            ask_again_at(credentials).timestamp()
+        )
 
     return provide
 
@@ -202,10 +208,10 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     made_for = connection.settings
 
     def provide() -> dict[str, Any]:
-        found = _signed(connection, made_for)
-        token = {"token": str(found.token)} if found.token else {}
-        signing = {"access_key_id": found.access_key_id, "secret_access_key": str(found.secret_access_key)}
-        return {**signing, **token, "expires_at": ask_again_at(found)}
+        credentials = _signed(connection, made_for)
+        token = {"token": str(credentials.token)} if credentials.token else {}
+        signing = {"access_key_id": credentials.access_key_id, "secret_access_key": str(credentials.secret_access_key)}
+        return {**signing, **token, "expires_at": ask_again_at(credentials)}
 
     return provide
 
@@ -220,10 +226,10 @@ def _signed(connection: Connection, made_for: Settings) -> Triple:
     """
     refuse_another_place(connection.name, made_for, connection.live_settings())
     refuse_if_read_only(connection, "a signature for another library")
-    found = triple(connection)
-    if found is None:
+    credentials = triple(connection)
+    if credentials is None:
         raise S3ConnError(f"the connection {connection.name} is anonymous now", hint="Ask it for a new store.")
-    return found
+    return credentials
 
 
 _VARIABLE = "AWS_ENDPOINT_URL_S3"
@@ -288,11 +294,11 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
 
 def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
     """The options of the secret as they are written, and the names of those that are secret."""
-    settings, found = connection.settings, triple(connection)
+    settings, credentials = connection.settings, triple(connection)
     parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(region_of(connection, bucket))}
-    if found is not None:
-        parts |= {"KEY_ID": literal(found.access_key_id), "SECRET": literal(found.secret_access_key)}
-        parts |= {"SESSION_TOKEN": literal(found.token)} if found.token else {}
+    if credentials is not None:
+        parts |= {"KEY_ID": literal(credentials.access_key_id), "SECRET": literal(credentials.secret_access_key)}
+        parts |= {"SESSION_TOKEN": literal(credentials.token)} if credentials.token else {}
     if settings.endpoint:
         parts |= {"ENDPOINT": literal(urlsplit(settings.endpoint).netloc)}
         parts |= {"USE_SSL": "false"} if settings.endpoint.startswith("http://") else {}

@@ -108,8 +108,8 @@ def _storage_classes(objects: pa.RecordBatch) -> pa.Array:
 
 
 def _extensions(objects: pa.RecordBatch) -> pa.Array:
-    match = pc.extract_regex(objects.column("key"), _EXTENSION)
-    return pc.ascii_lower(pc.struct_field(match, "found")).fill_null("")
+    extracted = pc.extract_regex(objects.column("key"), _EXTENSION)
+    return pc.ascii_lower(pc.struct_field(extracted, "found")).fill_null("")
 
 
 def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
