@@ -45,9 +45,9 @@ _THERE: dict[str, Any] = {"__name__": "__main__"}
 exec(
     """
 def kept():
-    from s3conn_magic import logs
-    from s3conn_magic.cluster import sealed
-    return len(sealed._given), len(logs._holders)
+    from s3conn_magic import secrets
+    from s3conn_magic.runtime import logs
+    return len(secrets._given), len(logs._holders)
 
 def tasks(dask_scheduler):
     return sum(key.startswith("s3conn-") for key in dask_scheduler.tasks)
