@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -125,9 +125,8 @@ class Sweep:
         """The waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
         if not self.waiting:
             return []
-        ahead = sum(
-            each.rows for group in self.under_way.values() for each in group if each.edge < self.waiting[0].edge
-        )
+        under_way = chain.from_iterable(self.under_way.values())
+        ahead = sum(each.rows for each in under_way if each.edge < self.waiting[0].edge)
         wanted_ranges: list[KeyRange] = []
         for part in self.waiting:
             if ahead > wanted * _SURPLUS and (wanted_ranges or self.under_way):
@@ -137,18 +136,19 @@ class Sweep:
         return wanted_ranges
 
     @property
+    def _left(self) -> list[KeyRange]:
+        return [*self.waiting, *chain.from_iterable(self.under_way.values())]
+
+    @property
     def edge(self) -> str | None:
         """The least text that may be a key which is still to come; None when all are there."""
-        left = [*self.waiting, *(each for group in self.under_way.values() for each in group)]
-        return min((each.edge for each in left), default=None)
+        return min((each.edge for each in self._left), default=None)
 
     def progress(self, elapsed: float) -> Progress:
         """How far it is."""
         all_of = [self.before, *self.counted.values()]
         keys = sum(each.keys for each in all_of)
-        left = sum(
-            part.rows for part in [*self.waiting, *(each for group in self.under_way.values() for each in group)]
-        )
+        left = sum(each.rows for each in self._left)
         return Progress(
             keys,
             sum(each.bytes for each in all_of),
@@ -159,7 +159,7 @@ class Sweep:
         )
 
 
-_FEW_ROWS = FIRST_PAGES * 1000
+_FEW_ROWS = FIRST_PAGES * _PAGE
 
 
 class ClusterListing:
