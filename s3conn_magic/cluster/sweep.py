@@ -40,8 +40,7 @@ FIRST_PAGES = 64
 _PAGE = 1000
 _PORTIONS, _FEW_SPANS = 2, 3
 _LEAST_PAGES, _MOST_PAGES = 64, 320
-_MORE = 1.5
-_SURPLUS = 1.2
+_MORE, _SURPLUS = 1.5, 1.2
 
 
 class UnorderedError(Exception):
