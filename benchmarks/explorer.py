@@ -78,13 +78,13 @@ tree
 
 _EXPLORER = """
 from s3conn_magic.locations import Location
-from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.explorer.widget import Explorer
 arrived = []
 def children(location, token, *, starting_with="", cancelled):
     begin = int(token or 0)
     end = min(begin + PAGE, COUNT)
-    entries = [Entry(Location("lake", names[at]), size=at, last_modified=datetime(2024, 5, 1, tzinfo=UTC))
+    entries = [TreeEntry(Location("lake", names[at]), size=at, last_modified=datetime(2024, 5, 1, tzinfo=UTC))
                for at in range(begin, end)]
     arrived.append(time.time())
     return Children(entries, str(end) if end < COUNT else None)

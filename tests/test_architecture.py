@@ -37,10 +37,10 @@ def _layer(name: str, parts: str, libraries: str = "") -> Layer:
 
 # A layer imports itself and the layers above it; the sandbox, a server of its own, imports the ground only.
 LAYERS = [
-    _layer("ground", "errors secrets locations runtime transport", "pyarrow"),
+    _layer("ground", "errors secrets locations runtime transport", "aiohttp yarl pyarrow"),
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
-    _layer("listing", "listing", "aiohttp yarl pyarrow numpy"),
+    _layer("listing", "listing", "aiohttp pyarrow numpy"),
     _layer("objects", "objects", "botocore fsspec pyarrow"),
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("query", "query", "duckdb pyarrow"),

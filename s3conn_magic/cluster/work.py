@@ -24,9 +24,18 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import Candidate, Parsed
     from s3conn_magic.language.statements import AnalyzeBy
     from s3conn_magic.listing import Glob, Progress
-    from s3conn_magic.listing.request import Span
+    from s3conn_magic.listing.request import KeyRange
 
-__all__ = ["Errand", "Failed", "Part", "Reading", "Unopened", "list_spans", "parse_objects", "version"]
+__all__ = [
+    "Failed",
+    "RangeResult",
+    "RangeTask",
+    "RemoteReadOptions",
+    "Unopened",
+    "list_ranges",
+    "parse_objects",
+    "version",
+]
 
 
 class AbandonedError(Exception):
@@ -46,7 +55,7 @@ class Unopened:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RangeResult:
     """What a task has listed.
 
     Attributes:
@@ -57,13 +66,13 @@ class Part:
     """
 
     table: pa.Table | None
-    rest: tuple[Span, ...] = ()
+    rest: tuple[KeyRange, ...] = ()
     progress: Progress | None = None
     unordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class RangeTask:
     """What is to be done with keys, the same in each task of a statement.
 
     Attributes:
@@ -88,7 +97,9 @@ def version() -> str:
     return VERSION
 
 
-def list_spans(access: Access, errand: Errand, spans: tuple[Span, ...], pages: int) -> Part | Failed | Unopened:
+def list_ranges(
+    access: Access, task: RangeTask, ranges: tuple[KeyRange, ...], pages: int
+) -> RangeResult | Failed | Unopened:
     """List ranges of keys, or add their groups up, by at most about so many requests."""
     abandoned = _abandoned()
 
@@ -98,11 +109,11 @@ def list_spans(access: Access, errand: Errand, spans: tuple[Span, ...], pages: i
 
     try:
         with access.connection() as connection:
-            return _listed(connection.target(access.bucket), errand, spans, pages, check)
+            return _listed(connection.target(access.bucket), task, ranges, pages, check)
     except NotGivenError:
         return Unopened()
     except UntrustedOrderError:
-        return Part(None, unordered=True)
+        return RangeResult(None, unordered=True)
     except S3ConnError as error:
         return _failed(error)
 
@@ -123,26 +134,24 @@ def _address() -> str:
 
 
 def _listed(
-    target: BucketTarget, errand: Errand, spans: tuple[Span, ...], pages: int, check: Callable[[Progress], None]
-) -> Part:
-    most = errand.connections
-    if errand.by is None:
-        with Listing(
-            target, errand.prefix, matching=errand.matching, connections=most, spans=spans, pages=pages
-        ) as rows:
-            return Part(rows.collect(on_progress=check), rows.rest, rows.progress)
-    with Scan(target, errand.prefix, summary_of(errand), connections=most, spans=spans, pages=pages) as scan:
-        return Part(scan.total(on_progress=check), scan.rest, scan.progress)
+    target: BucketTarget, task: RangeTask, ranges: tuple[KeyRange, ...], pages: int, check: Callable[[Progress], None]
+) -> RangeResult:
+    most = task.connections
+    if task.by is None:
+        with Listing(target, task.prefix, matching=task.matching, connections=most, ranges=ranges, pages=pages) as rows:
+            return RangeResult(rows.collect(on_progress=check), rows.rest, rows.progress)
+    with Scan(target, task.prefix, summary_of(task), connections=most, ranges=ranges, pages=pages) as scan:
+        return RangeResult(scan.total(on_progress=check), scan.rest, scan.progress)
 
 
-def summary_of(errand: Errand) -> Summary:
+def summary_of(task: RangeTask) -> Summary:
     """An empty summary for an analysis."""
-    by = errand.by or "PREFIX"
-    return Summary(grouping(by, prefix=errand.prefix, depth=errand.depth, now=errand.now))
+    by = task.by or "PREFIX"
+    return Summary(grouping(by, prefix=task.prefix, depth=task.depth, now=task.now))
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RemoteReadOptions:
     """How a job reads objects, as a worker knows it."""
 
     connection: Any
@@ -174,18 +183,18 @@ def _parsed(
 
     abandoned = _abandoned()
     engine = Engine(lambda _: connection, _no_variable)
-    found: list[Parsed | S3ConnError] = []
+    rows: list[Parsed | S3ConnError] = []
     try:
         with engine.turn() as turn:
-            parser = Parser(Reading(connection, options), turn.database, turn.reading)
+            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.reading)
             parser.prefetch(group)
-            for one in group:
+            for each in group:
                 if abandoned():
                     raise AbandonedError
-                found.append(parser.attempt(one))
+                rows.append(parser.attempt(each))
     finally:
         engine.close()
-    return found
+    return rows
 
 
 def _no_variable(name: str) -> Any:

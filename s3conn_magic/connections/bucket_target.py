@@ -15,9 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
-from s3conn_magic.connections.clients import new_lock
+from s3conn_magic.connections.clients import new_lock, without_redirects
 from s3conn_magic.connections.faults import from_code, translated, unreachable
-from s3conn_magic.connections.regions import without_redirects
 from s3conn_magic.connections.signing import Signer, Template, capture
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
@@ -26,8 +25,8 @@ from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from s3conn_magic.connections.regions import Regions
-    from s3conn_magic.connections.settings import Settings
+    from s3conn_magic.connections.clients import Regions
+    from s3conn_magic.connections.configuration import Settings
 
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
@@ -125,8 +124,8 @@ class BucketTarget:
         """The error that an answer stands for; None after a redirect that told the region, to sign anew."""
         if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
             return _refused_by(proxy, response.status).of(Location(self._bucket).uri)
-        found = _CODE.search(response.body[:4096])
-        code = found[1].decode() if found else str(response.status)
+        code_match = _CODE.search(response.body[:4096])
+        code = code_match[1].decode() if code_match else str(response.status)
         region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
         if region and response.status in {301, 307, 400} and self._redirects == 0:
             self._redirects += 1
@@ -189,14 +188,14 @@ def _by_session(template: Template, session: Any, query: str) -> SignedRequest:
 
 
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:
-    found = pattern.search(body[:4096])
-    return found[1].decode() if found else None
+    match = pattern.search(body[:4096])
+    return match[1].decode() if match else None
 
 
 def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
     proxies = get_environ_proxies(url) if configured is None else configured
-    found: str | None = ProxyConfiguration(proxies).proxy_url_for(url)
-    return found
+    proxy: str | None = ProxyConfiguration(proxies).proxy_url_for(url)
+    return proxy
 
 
 def _host(proxy: str) -> str:
@@ -237,12 +236,12 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> EndpointError:
 
 
 def _verify(client: Any) -> bool | str:
-    found = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
-    if found is True:
+    verify = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
+    if verify is True:
         # The CAs of botocore: some Pythons find none on the system, and one that only listings trust would be a riddle.
-        return str(get_cert_path(found))
-    if isinstance(found, bool | str):
-        return found
+        return str(get_cert_path(verify))
+    if isinstance(verify, bool | str):
+        return verify
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -16,6 +14,7 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
 from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 0.7
 """Seconds that an interrupt waits for what was written to be gone."""
-_WAKE = 0.25
 
 
 class Check(NamedTuple):
@@ -79,10 +77,10 @@ class _Checks:
     def identity(self) -> str:
         if self._connection.settings.anonymous:
             raise _NotTried("anonymous")
-        found = find_identity(self._connection)
-        if not found:
+        identity = find_identity(self._connection)
+        if not identity:
             raise _NotTried("the server has no STS, or it does not answer")
-        return found
+        return identity
 
     def list_buckets(self) -> str:
         return f"{sum(1 for _ in all_buckets(self._connection)):,} buckets"
@@ -98,7 +96,7 @@ class _Checks:
         answer = translated(
             lambda: client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, MaxKeys=10), resource=place.arn
         )
-        return [str(one["Key"]) for one in answer.get("Contents", [])]
+        return [str(each["Key"]) for each in answer.get("Contents", [])]
 
     def list_objects(self) -> str:
         count = len(self._first_keys())
@@ -152,7 +150,6 @@ class _WriteChecks:
         self._may_be_there = False
         self._versions: list[str] | None = []
         self._unencrypted: EncryptionError | None = None
-        self._done: SimpleQueue[list[Check] | BaseException] = SimpleQueue()
 
     def run(self) -> list[Check]:
         """Try it.
@@ -160,27 +157,13 @@ class _WriteChecks:
         An interrupt is raised as soon as the object is gone, or after `_PATIENCE`; the thread then goes on by itself.
         """
         # No daemon: a kernel that ends waits until the object is gone.
-        threading.Thread(target=self._work, name="s3conn-check").start()
+        checks = run_in_background(self._checks, name="s3conn-check", daemon=False)
         try:
-            found = self._wait()
+            return wait_for(checks)
         except BaseException:
-            with suppress(Empty):
-                self._done.get(timeout=_PATIENCE)
+            with suppress(TimeoutError):
+                checks.exception(_PATIENCE)
             raise
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    def _wait(self) -> list[Check] | BaseException:
-        while True:
-            with suppress(Empty):
-                return self._done.get(timeout=_WAKE)
-
-    def _work(self) -> None:
-        try:
-            self._done.put(self._checks())
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            self._done.put(error)
 
     def _checks(self) -> list[Check]:
         write = _check("write", self._write)
@@ -249,7 +232,7 @@ class _WriteChecks:
             return self._versions
         key = self._probe.key
         answer = self._ask("list_object_versions", Prefix=key)
-        return [str(one["VersionId"]) for one in answer.get("Versions", []) if one["Key"] == key]
+        return [str(each["VersionId"]) for each in answer.get("Versions", []) if each["Key"] == key]
 
     def _encryption(self, write: Check) -> Check:
         if reason := _no_option(self._connection):

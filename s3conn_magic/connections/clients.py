@@ -1,15 +1,20 @@
-"""What a forked child must have to itself: locks that nobody there would release, and sockets the parent reads from."""
+"""boto3 clients of a connection, the region of each bucket, and what a forked child must have to itself.
+
+That is locks, which nobody there would release, and sockets, which the parent reads from.
+"""
 
 from __future__ import annotations
 
 import inspect
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from s3conn_magic.connections.credentials import (
@@ -19,16 +24,18 @@ from s3conn_magic.connections.credentials import (
     live_session,
     own_server,
 )
-from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
 from s3conn_magic.connections.signing import let_capture
+from s3conn_magic.errors import RegionError
+from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from botocore.credentials import Credentials
 
-    from s3conn_magic.connections.settings import Settings, Timeouts
+    from s3conn_magic.connections.configuration import Settings, Timeouts
 
 
 class Renewed(Protocol):
@@ -61,8 +68,8 @@ def renew_in_child(one: Renewed) -> None:
 def _renew_all() -> None:
     for lock in list(_locks):
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
-    for one in list(_living):
-        one.renew()
+    for each in list(_living):
+        each.renew()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
@@ -86,7 +93,7 @@ class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
         """
         given = _PARAMETERS.bind(self, *args, **keys).arguments
         del given["self"]
-        configs = [one for one in (self.get_default_client_config(), given.get("config")) if one is not None]
+        configs = [each for each in (self.get_default_client_config(), given.get("config")) if each is not None]
         client = super().create_client(**self.clients.completed(given, configs))
         self.clients.hold(client, knows_region=bool(given.get("region_name")))
         return client
@@ -161,9 +168,9 @@ class Clients:
         self._guards.same_place()
         endpoint = given.get("endpoint_url") or self._settings.endpoint_of(given["service_name"])
         config = self._config(endpoint)
-        for one in configs:
+        for each in configs:
             # A setting of S3 that is not given stays the connection's.
-            config = config.merge(one).merge(Config(s3={**(config.s3 or {}), **(one.s3 or {})}))
+            config = config.merge(each).merge(Config(s3={**(config.s3 or {}), **(each.s3 or {})}))
         return given | {"endpoint_url": endpoint, "config": config}
 
     def hold(self, client: Any, *, knows_region: bool) -> None:
@@ -216,3 +223,79 @@ class Clients:
 
 def _retries(tries: int) -> dict[str, Any]:
     return {"mode": "standard", "total_max_attempts": tries}
+
+
+_HEADER = "x-amz-bucket-region"
+_REDIRECTS = {301, 307}
+# Who may not ask about a bucket may still list a prefix of it; and the listing's refusal says why.
+_LEFT_TO_THE_LISTING = {400, 403}
+
+
+class Regions:
+    """Finds and remembers the region of each bucket of a connection."""
+
+    def __init__(self, settings: Settings, clients: Clients) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._found: dict[str, str] = {}
+        self._lock = new_lock()
+
+    def of(self, bucket: str) -> str | None:
+        """The region to sign for; None where the client's own will do (REGION or ENDPOINT is set).
+
+        Raises:
+            BucketNotFoundError: there is no such bucket.
+            RegionError: the server does not say.
+        """
+        if self._settings.region or self._settings.endpoint:
+            return None
+        if bucket.startswith("arn:"):
+            return bucket.split(":")[3] or None
+        with self._lock:
+            known = self._found.get(bucket)
+        return known or self.learn(bucket, self._ask(bucket))
+
+    def knows(self, bucket: str) -> bool:
+        """Whether the region is told without a request."""
+        with self._lock:
+            return bool(self._settings.region or self._settings.endpoint) or bucket in self._found
+
+    def learn(self, bucket: str, region: str) -> str:
+        """Remember what an answer said."""
+        with self._lock:
+            self._found[bucket] = region
+        return region
+
+    def _ask(self, bucket: str) -> str:
+        """Ask where the client is first: a bucket of another partition is known there only."""
+        for region in (None, DEFAULT_REGION):
+            client = self._clients.client("s3", region=region)
+            without_redirects(client)
+            answer, failure = translated(partial(_head_bucket, client, bucket), resource=Location(bucket).arn)
+            if named := answer.get("HTTPHeaders", {}).get(_HEADER):
+                return str(named)
+            if failure is None or answer.get("HTTPStatusCode") in _LEFT_TO_THE_LISTING:
+                return str(client.meta.region_name)
+            if answer.get("HTTPStatusCode") not in _REDIRECTS:
+                raise translate(failure, resource=Location(bucket).arn)
+        raise RegionError(
+            f"the region of {bucket} cannot be found: the server says it is another, and not which",
+            hint="Set REGION = 'eu-west-1', say.",
+        )
+
+
+def _head_bucket(client: Any, bucket: str) -> tuple[Mapping[str, Any], ClientError | None]:
+    """What botocore tells of the answer, and the refusal: either may name the region."""
+    try:
+        return client.head_bucket(Bucket=bucket)["ResponseMetadata"], None
+    except ClientError as error:
+        return error.response.get("ResponseMetadata", {}), error
+
+
+def without_redirects(client: Any) -> None:
+    """Keep botocore from following redirects itself: on a 301 without a region it recurses."""
+
+    def mark(context: dict[str, Any], **_: Any) -> None:
+        context.setdefault("s3_redirect", {})["redirected"] = True
+
+    client.meta.events.register("before-call.s3", mark, unique_id="s3conn-no-redirect")

@@ -64,7 +64,7 @@ def etag_at(client: Any, bucket: str, key: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WriteCondition:
     """Where an object is to be written, and what must be there for it.
 
     Attributes:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.clients import new_lock, renew_in_child
-from s3conn_magic.connections.settings import Settings, Timeouts
+from s3conn_magic.connections.configuration import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
 from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.runtime.logs import keep_out, let_go
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
     from s3conn_magic.connections.bucket_target import BucketTarget
-    from s3conn_magic.connections.clients import Clients
-    from s3conn_magic.connections.regions import Regions
+    from s3conn_magic.connections.clients import Clients, Regions
     from s3conn_magic.language.plans import BoundOptions
 
 
@@ -42,7 +41,9 @@ class _State:
 
     def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Access key ids and secrets, for logs to mask: as they are, whoever holds the lock."""
-        secrets = {one.value.reveal() for one in self.settings.options.values() if isinstance(one.value, Secret)}
+        secrets = {
+            option.value.reveal() for option in self.settings.options.values() if isinstance(option.value, Secret)
+        }
         ids = {self.settings.access_key_id or ""}
         for one in self._credentials:
             found: Any = one
@@ -85,7 +86,7 @@ class _State:
             return self._clients
 
     def regions(self) -> Regions:
-        from s3conn_magic.connections.regions import Regions
+        from s3conn_magic.connections.clients import Regions
 
         clients = self.clients()
         with self._lock:
@@ -196,8 +197,8 @@ class Connection:
         """One consistent triple of access key id, secret and token, refreshed if it had to be."""
         from s3conn_magic.connections.credentials import frozen
 
-        found = self.credentials()
-        return frozen(found) if found else None
+        credentials = self.credentials()
+        return frozen(credentials) if credentials else None
 
     def check_credentials(self) -> None:
         """Obtain the credentials now.
@@ -244,7 +245,7 @@ class Connection:
 
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
         """The shared client for a bucket's region, which follows no redirects; for this package only."""
-        from s3conn_magic.connections.regions import without_redirects
+        from s3conn_magic.connections.clients import without_redirects
 
         self._alive()
         region = self.regions.of(bucket) if bucket else None

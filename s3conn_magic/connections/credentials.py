@@ -22,15 +22,15 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
+from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from s3conn_magic.connections.settings import Settings
+    from s3conn_magic.connections.configuration import Settings
 
 # A life as short as 900 s lies wholly inside botocore's advisory window: every use would ask STS again.
 ROLE_SECONDS = 3600
@@ -142,10 +142,10 @@ def _source(settings: Settings) -> Credentials:
     session.set_config_variable("region", settings.region or session.get_config_variable("region") or DEFAULT_REGION)
     if settings.profile:
         _only_the_profile(session)
-    found = session.get_credentials()
-    if found is None:
+    credentials = session.get_credentials()
+    if credentials is None:
         raise NoCredentialsError
-    return found
+    return credentials
 
 
 def _only_the_profile(session: Session) -> None:
@@ -215,12 +215,12 @@ class _Sts:
             self._made.pop().close()
 
 
-def renew_locks(found: Any) -> None:
+def renew_locks(credentials: Any) -> None:
     """Free the locks of refreshes that were under way in the parent of a forked child."""
-    while found is not None:
-        if hasattr(found, "_refresh_lock"):
-            found._refresh_lock = threading.Lock()  # noqa: SLF001 - botocore has no way to say it
-        found = getattr(found, "source", None)
+    while credentials is not None:
+        if hasattr(credentials, "_refresh_lock"):
+            credentials._refresh_lock = threading.Lock()  # noqa: SLF001 - botocore has no way to say it
+        credentials = getattr(credentials, "source", None)
 
 
 class Frozen(NamedTuple):
@@ -235,14 +235,14 @@ class Frozen(NamedTuple):
         return f"<credentials of {self.access_key}>"
 
 
-def frozen(found: Credentials) -> Any:
+def frozen(credentials: Credentials) -> Any:
     """One consistent triple of access key id, secret and token, refreshed if it had to be.
 
     Raises:
         CredentialsError: what was obtained has expired already.
     """
     try:
-        return Frozen(*found.get_frozen_credentials()[:3])
+        return Frozen(*credentials.get_frozen_credentials()[:3])
     except RuntimeError as error:
         # botocore has no class of its own for this.
         if type(error) is not RuntimeError:
@@ -266,10 +266,10 @@ class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not type
         self._current = current
 
     def _now(self) -> Credentials:
-        found = self._current()
-        if found is None:
+        credentials = self._current()
+        if credentials is None:
             raise NoCredentialsError
-        return found
+        return credentials
 
     @property
     def access_key(self) -> str:
@@ -345,8 +345,8 @@ def session_triple(settings: Settings, pair: Any, timeouts: Callable[[], Timeout
     keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     try:
         client = sts.create("sts", **keys)
-        found = translated(lambda: client.get_session_token(DurationSeconds=_SESSION_SECONDS))["Credentials"]
-        return SessionTriple(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], _SESSION_SECONDS)
+        triple = translated(lambda: client.get_session_token(DurationSeconds=_SESSION_SECONDS))["Credentials"]
+        return SessionTriple(triple["AccessKeyId"], triple["SecretAccessKey"], triple["SessionToken"], _SESSION_SECONDS)
     except (S3ConnError, KeyError):
         return None
     finally:

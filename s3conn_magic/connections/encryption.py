@@ -132,22 +132,22 @@ def undoing(name: Callable[[], str]) -> type:
         def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:
             try:
                 return super()._make_api_call(operation_name, api_params)  # type: ignore[misc] # of botocore's class
-            except _NotDone as found:
-                refused = found
+            except _NotDone as failure:
+                refused = failure
             raise _undone(self, name(), operation_name, api_params, refused)
 
     return Undoing
 
 
-def _undone(client: Any, name: str, operation: str, params: Mapping[str, Any], found: _NotDone) -> EncryptionError:
+def _undone(client: Any, name: str, operation: str, params: Mapping[str, Any], failure: _NotDone) -> EncryptionError:
     """Undo it, and say what was asked, what the answer was, and what is there now."""
     where = Location(str(params.get("Bucket", "")), str(params.get("Key", "")))
-    asked, said = found.asked, found.said
+    asked, said = failure.asked, failure.said
     answer = f"the answer tells of {said}"
     if asked.customer_algorithm and said.customer_algorithm:
         answer = "the answer does not tell of its key"
     try:
-        notes = _undo(client, operation, params, found.answer)
+        notes = _undo(client, operation, params, failure.answer)
     except Exception as error:  # noqa: BLE001 - translated, and told beside the reason
         notes = (
             f"What was written could not be deleted, and is there: {translate(error, resource=where.arn).message}.",

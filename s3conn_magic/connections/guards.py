@@ -26,7 +26,7 @@ from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnect
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from s3conn_magic.connections.settings import Settings
+    from s3conn_magic.connections.configuration import Settings
 
 S3 = "s3"
 _READING_METHODS = {"GET", "HEAD"}
@@ -118,8 +118,8 @@ def _by_name(sent: Sent) -> set[str]:
     names = set(sent.query.get("Action", ()))
     if target := sent.headers.get("x-amz-target"):
         names.add(target.rpartition(".")[2])
-    if found := _OF_CBOR.search(sent.path):
-        names.add(found[1])
+    if match := _OF_CBOR.search(sent.path):
+        names.add(match[1])
     if isinstance(sent.body, str | bytes) and len(sent.body) <= _LONGEST_FORM:
         names |= set(parse_qs(_text(sent.body), True).get("Action", ()))
     return names

@@ -20,7 +20,7 @@ _PAGE = 1000
 _TRIES = 2
 
 
-class Bucket(NamedTuple):
+class ListedBucket(NamedTuple):
     """A bucket as the server lists it."""
 
     name: str
@@ -73,10 +73,10 @@ def roots(connection: Connection) -> tuple[Location, ...]:
         AccessDeniedError: there are no filters, and `s3:ListAllMyBuckets` is missing.
     """
     filters = connection.settings.display_filters
-    return filters or tuple(Location(one.name) for one in all_buckets(connection))
+    return filters or tuple(Location(bucket.name) for bucket in all_buckets(connection))
 
 
-def all_buckets(connection: Connection) -> Iterator[Bucket]:
+def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
     """Every bucket that the connection may list, page by page.
 
     Raises:
@@ -90,7 +90,7 @@ def all_buckets(connection: Connection) -> Iterator[Bucket]:
             return
 
 
-def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[Bucket], str | None]:
+def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[ListedBucket], str | None]:
     """One page of buckets and the token of the next.
 
     Raises:
@@ -102,8 +102,11 @@ def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tu
         paging["ContinuationToken"] = token
     client = connection.internal_client(tries=tries)
     answer = translated(lambda: client.list_buckets(**paging), connection=connection.name)
-    found = [Bucket(one["Name"], one.get("BucketRegion"), one.get("CreationDate")) for one in answer.get("Buckets", [])]
-    return found, answer.get("ContinuationToken") or None
+    buckets = [
+        ListedBucket(each["Name"], each.get("BucketRegion"), each.get("CreationDate"))
+        for each in answer.get("Buckets", [])
+    ]
+    return buckets, answer.get("ContinuationToken") or None
 
 
 def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:
@@ -128,7 +131,7 @@ def _read(connection: Connection, location: Location) -> S3ConnError | None:
 
 
 def _regions(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(region for one in filters if (region := connection.regions.of(one.bucket))))
+    return tuple(dict.fromkeys(region for place in filters if (region := connection.regions.of(place.bucket))))
 
 
 # More than one looks through, and each key takes botocore a tenth of a millisecond to read.
@@ -149,7 +152,7 @@ def buckets(connection: Connection) -> tuple[str, ...]:
         S3ConnError: they may not be listed, or cannot be.
     """
     found, _ = bucket_page(connection, None, tries=1)
-    return tuple(Location(one.name).uri for one in found)
+    return tuple(Location(each.name).uri for each in found)
 
 
 def below(connection: Connection, folder: Location, beginning: str) -> Below:
@@ -161,8 +164,8 @@ def below(connection: Connection, folder: Location, beginning: str) -> Below:
     client = connection.internal_client(folder.bucket, tries=1)
     prefix = folder.key + beginning
     answer = client.list_objects_v2(Bucket=folder.bucket, Prefix=prefix, Delimiter="/", MaxKeys=_MOST)
-    keys = [one["Prefix"] for one in answer.get("CommonPrefixes", [])] + [
-        one["Key"] for one in answer.get("Contents", [])
+    keys = [each["Prefix"] for each in answer.get("CommonPrefixes", [])] + [
+        each["Key"] for each in answer.get("Contents", [])
     ]
     names = sorted(key[len(folder.key) :] for key in keys if key != folder.key)
     return Below(tuple(names), not answer.get("IsTruncated"))
@@ -177,4 +180,4 @@ def regions() -> tuple[str, ...]:
     """Regions of every partition that botocore knows S3 in."""
     session = boto3.session.Session()
     partitions = session.get_available_partitions()
-    return tuple(sorted({one for name in partitions for one in session.get_available_regions("s3", name)}))
+    return tuple(sorted({region for name in partitions for region in session.get_available_regions("s3", name)}))

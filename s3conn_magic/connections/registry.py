@@ -49,10 +49,10 @@ class Registry:
         Raises:
             ConnectionNotFoundError: there is none; the message names the nearest.
         """
-        found = self._connections.get(name.casefold())
-        if found is None:
-            raise not_found(name, [one.name for one in self])
-        return found
+        connection = self._connections.get(name.casefold())
+        if connection is None:
+            raise not_found(name, [each.name for each in self])
+        return connection
 
     @whole
     def put(self, connection: Connection, *, replace: bool = True) -> tuple[Connection, bool]:
@@ -84,11 +84,11 @@ class Registry:
             ConnectionExistsError: it is another one by now.
         """
         with self._lock:
-            found = self.get(name)
-            if found.state_token is not before:
-                raise changed(found.name)
-            found.become(candidate)
-            return found
+            connection = self.get(name)
+            if connection.state_token is not before:
+                raise changed(connection.name)
+            connection.become(candidate)
+            return connection
 
     @whole
     def rename(self, name: str, new_name: str) -> None:
@@ -100,10 +100,10 @@ class Registry:
         """
         old, new = name.casefold(), new_name.casefold()
         with self._lock:
-            found = self.get(name)
+            connection = self.get(name)
             if old != new and new in self._connections:
                 raise exists(self._connections[new].name)
-            found.name = new_name
+            connection.name = new_name
             self._connections = {(new if key == old else key): one for key, one in self._connections.items()}
             self._usages[new] = [*self._usages.pop(new, ()), *self._usages.pop(old, ())]
             if self._default == old:
@@ -131,13 +131,13 @@ class Registry:
         """
         key = name.casefold()
         with self._lock:
-            found = self.get(name)
+            connection = self.get(name)
             self.droppable(name, cascade=cascade)
             del self._connections[key]
             if self._default == key:
                 self._settings["DEFAULT_CONNECTION"] = ""
             dropped = tuple(self._usages.pop(key, ()))
-        found.drop()
+        connection.drop()
         return dropped
 
     @whole
@@ -168,7 +168,7 @@ class Registry:
     def _release(self, usage: Usage) -> None:
         gone = (usage.kind, usage.name.casefold())
         for usages in self._usages.values():
-            usages[:] = [one for one in usages if (one.kind, one.name.casefold()) != gone]
+            usages[:] = [each for each in usages if (each.kind, each.name.casefold()) != gone]
 
     def usages(self, name: str) -> tuple[Usage, ...]:
         """What depends on a connection."""
@@ -177,8 +177,8 @@ class Registry:
     @property
     def default(self) -> str | None:
         """The connection that USE CONNECTION set."""
-        found = self._connections.get(self._default)
-        return found.name if found is not None else None
+        connection = self._connections.get(self._default)
+        return connection.name if connection is not None else None
 
     @whole
     def use(self, name: str) -> None:
@@ -192,15 +192,15 @@ class Registry:
         Raises:
             ConnectionNotFoundError: there is none, or several could be meant.
         """
-        if (found := self._connections.get(self._default)) is not None:
-            return found
+        if (connection := self._connections.get(self._default)) is not None:
+            return connection
         everything = list(self)
         if len(everything) == 1:
             return everything[0]
-        raise several_or_none([one.name for one in everything])
+        raise several_or_none([each.name for each in everything])
 
     @whole
     def known(self) -> list[Known]:
         """The connections as the binder sees them."""
         with self._lock:
-            return [Known(one.name, one.options, self.usages(one.name)) for one in self]
+            return [Known(each.name, each.options, self.usages(each.name)) for each in self]

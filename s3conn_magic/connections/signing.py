@@ -173,15 +173,15 @@ class Signer:
         return SignedRequest(request.url, headers)
 
     def _learn(self, query: str, headers: dict[str, str]) -> None:
-        found = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
+        match = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
         values = {"host": urlsplit(self._template.url).netloc} | {name.lower(): text for name, text in headers.items()}
-        names = found["names"].split(";") if found else []
-        if found is None or not {*names, _DATE, _PAYLOAD} <= values.keys() or _DATE not in names:
+        names = match["names"].split(";") if match else []
+        if match is None or not {*names, _DATE, _PAYLOAD} <= values.keys() or _DATE not in names:
             return
-        self._scope = found["scope"]
+        self._scope = match["scope"]
         self._values = {name: " ".join(values[name].split()) for name in names}
-        if hmac.compare_digest(self._signature(query, values[_DATE]), found["signature"]):
-            self._headers, self._names = headers, found["names"]
+        if hmac.compare_digest(self._signature(query, values[_DATE]), match["signature"]):
+            self._headers, self._names = headers, match["names"]
 
     def _signature(self, query: str, stamp: str) -> str:
         values = self._values | {_DATE: stamp}

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.messages import where
 from s3conn_magic.explorer.panel import Panel, Subject
-from s3conn_magic.explorer.tasks import Deletions, Tasks
-from s3conn_magic.explorer.transfers import Downloads, Uploads
+from s3conn_magic.explorer.tasks import Deletions, TaskList
+from s3conn_magic.explorer.transfers import BrowserDownloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.objects.uploads import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from s3conn_magic.explorer.model import Objects
+    from s3conn_magic.explorer.model import ObjectAccess
     from s3conn_magic.explorer.navigator import Navigator
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.locations import Location
@@ -41,12 +41,12 @@ class ObjectActions:
         tasks: uploads, downloads and deletions.
     """
 
-    def __init__(self, navigator: Navigator, objects: Objects, send: Callable[..., None]) -> None:
+    def __init__(self, navigator: Navigator, objects: ObjectAccess, send: Callable[..., None]) -> None:
         self._navigator = navigator
         self._objects = objects
         self.panel = Panel(objects, send)
-        self.tasks = Tasks(send)
-        self._downloads = Downloads(objects, self.tasks, send)
+        self.tasks = TaskList(send)
+        self._downloads = BrowserDownloads(objects, self.tasks, send)
         self._uploads = Uploads(objects, self.tasks, self._uploaded)
         self._deletions = Deletions(objects, self.tasks, self._deleted)
 
@@ -70,9 +70,9 @@ class ObjectActions:
     def show(self, page: str, place: Place) -> None:
         """Show an object or a folder in the panel."""
         del page
-        found = self._navigator.tree.row_at(place)
-        if found and found[0].rows.location(found[1]).bucket:
-            one = _chosen(*found)
+        row = self._navigator.tree.row_at(place)
+        if row and row[0].rows.location(row[1]).bucket:
+            one = _chosen(*row)
             self.panel.show(Subject(one.location, one.is_prefix, one.size, etag=one.etag))
 
     def hide(self, page: str) -> None:
@@ -140,7 +140,7 @@ class ObjectActions:
         """Delete what is chosen in the page, after a question."""
         places = [self._navigator.tree.row_at(place) for place in self._navigator.cursor.selected]
         chosen = [_chosen(*found) for found in places if found]
-        self._deletions.begin(page, id, [one for one in chosen if one.location.bucket])
+        self._deletions.begin(page, id, [each for each in chosen if each.location.bucket])
 
     def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
         """Say yes to what a line asks."""

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from s3conn_magic.explorer.background import Work
 from s3conn_magic.explorer.details import description_values, error_values, preview_values
 from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_text
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import size_text, visible
+from s3conn_magic.runtime.background import Work
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Children, ChildrenOf, Objects
-    from s3conn_magic.explorer.tree import Folder, Line, Tree
+    from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
+    from s3conn_magic.explorer.tree import Folder, FolderTree, TreeLine
     from s3conn_magic.locations import Location
 
 LINES_AT_MOST = 100
@@ -39,7 +39,7 @@ _HEADINGS = ("Name", "Size", "Modified (UTC)", "Storage class")
 _NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 
 
-def _cells(line: Line) -> tuple[str, str, str, str]:
+def _cells(line: TreeLine) -> tuple[str, str, str, str]:
     """Name, size, date and storage class as shown; a line at a folder's end has only a text."""
     if line.row < 0:
         text, hint = tail_text(line)
@@ -51,27 +51,27 @@ def _cells(line: Line) -> tuple[str, str, str, str]:
     return (shown_name(line.folder, row), weight, when, visible(rows.classes[row] or ""))
 
 
-def _lines(tree: Tree) -> tuple[list[Line], str]:
+def _lines(tree: FolderTree) -> tuple[list[TreeLine], str]:
     """The first lines, and what is said about the rest."""
     lines = [line for line in islice(tree.lines(0, LINES_AT_MOST), LINES_AT_MOST) if line.kind != "pad"]
     rest = len(tree) - LINES_AT_MOST
     return lines, f"{rest:,} more lines are not in this snapshot" if rest > 0 else ""
 
 
-def heading(title: str, tree: Tree) -> str:
+def heading(title: str, tree: FolderTree) -> str:
     """The title and where the tree begins."""
     where = f" · {tree.root.location.uri}" if tree.root.location else ""
     return visible(f"{title}{where}{tree.root.starting_with}")
 
 
-def text_tree(title: str, tree: Tree) -> str:
+def text_tree(title: str, tree: FolderTree) -> str:
     """The lines as a tree of text."""
     lines, rest = _lines(tree)
     drawn = [f"{'│  ' * line.folder.depth}├─ {'  '.join(filter(None, _cells(line)))}" for line in lines]
     return "\n".join([heading(title, tree), *(drawn or ["├─ (not listed yet)"]), *([f"└─ {rest}"] if rest else [])])
 
 
-def html_table(title: str, tree: Tree) -> str:
+def html_table(title: str, tree: FolderTree) -> str:
     """The lines as a table in `<details>`: no script, no style, every text escaped."""
     lines, rest = _lines(tree)
     head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
@@ -83,7 +83,7 @@ def html_table(title: str, tree: Tree) -> str:
     )
 
 
-def _html_row(line: Line) -> str:
+def _html_row(line: TreeLine) -> str:
     indent = "&emsp;" * line.folder.depth
     name, *others = (escape(cell) for cell in _cells(line))
     if line.row < 0:
@@ -91,7 +91,7 @@ def _html_row(line: Line) -> str:
     return f"<tr><td>{indent}{name}</td>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>"
 
 
-def frame(tree: Tree) -> pd.DataFrame:
+def frame(tree: FolderTree) -> pd.DataFrame:
     """Every loaded row of every open folder, in the order in which they are shown.
 
     Returns:
@@ -140,7 +140,7 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         title: str,
         location: Location | None = None,
         first: Children | None = None,
-        objects: Objects | None = None,
+        objects: ObjectAccess | None = None,
     ) -> None:
         self._title = title
         self._objects = objects
@@ -185,7 +185,7 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
         with self._navigator.lock:
             row, root = self._rows.value, self._navigator.tree.root
             chosen = [] if row is None or row >= len(root.rows) else [root.rows.location(row)]
-        return tuple(one.uri for one in chosen if one.bucket)
+        return tuple(each.uri for each in chosen if each.bucket)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -293,7 +293,7 @@ def _label(folder: Any, row: int) -> str:
     return f"{'▸ ' if folder.rows.is_prefix(row) else '   '}{shown_name(folder, row)}{weight}"
 
 
-def _about(objects: Objects, location: Location) -> str:
+def _about(objects: ObjectAccess, location: Location) -> str:
     """What an object is, and the beginning of what is in it."""
     description = objects.describe(location, None)
     preview = objects.preview(location, description, None)

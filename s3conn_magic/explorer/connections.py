@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
 from s3conn_magic.explorer.details import snippets
-from s3conn_magic.explorer.model import Children, Entry, Through
+from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
@@ -37,7 +37,7 @@ _NOWHERE = partial(Place, 1, 1)
 
 
 class ConnectionObjects:
-    """Single objects, through the connection that leads to each; see `explorer.model.Objects`.
+    """Single objects, through the connection that leads to each; see `explorer.model.ObjectAccess`.
 
     Args:
         connection_of: the connection of a location.
@@ -97,7 +97,7 @@ class ConnectionObjects:
 
     def find(self, chosen: Sequence[uploads.Chosen], most: int, cancelled: Callable[[], bool]) -> uploads.Found:
         """Recursive listings of the prefixes; of one connection at a time."""
-        connections = {id(found): found for found in (self._of(one.location) for one in chosen)}
+        connections = {id(found): found for found in (self._of(each.location) for each in chosen)}
         if len(connections) != 1:
             raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
         return uploads.find(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
@@ -133,7 +133,7 @@ class ConnectionObjects:
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
         """Objects and bytes by folder."""
-        from s3conn_magic.results.analysis import analysis_frame, chart_data
+        from s3conn_magic.results.charts import analysis_frame, chart_data
 
         def tell(progress: Progress) -> None:
             if cancelled():
@@ -212,10 +212,14 @@ class ConnectionChildren:
     def _roots(self, token: str | None, starting_with: str) -> Children:
         filters = self._connection.settings.display_filters
         if filters:
-            return Children([Entry(one, is_prefix=True) for one in filters if one.bucket.startswith(starting_with)])
+            return Children(
+                [TreeEntry(place, is_prefix=True) for place in filters if place.bucket.startswith(starting_with)]
+            )
         buckets, following = bucket_page(self._connection, token)
-        found = [Entry(Location(one.name), is_prefix=True, last_modified=one.created_at) for one in buckets]
-        return Children([one for one in found if one.location.bucket.startswith(starting_with)], following)
+        entries = [
+            TreeEntry(Location(bucket.name), is_prefix=True, last_modified=bucket.created_at) for bucket in buckets
+        ]
+        return Children([each for each in entries if each.location.bucket.startswith(starting_with)], following)
 
 
 class NamedChildren:
@@ -245,25 +249,27 @@ class AllChildren:
         """One page; see `explorer.model.ChildrenOf`."""
         name = _through(location)
         if not name:
-            names = [one.name for one in self._connections if one.name.startswith(starting_with)]
-            return Children([Entry(Through("", connection=one), is_prefix=True) for one in names])
+            names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
+            return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
         inside = location if location and location.bucket else None
         children = NamedChildren(self._connections, name)
         page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
-        entries = [replace(one, location=Through(one.location.bucket, one.location.key, name)) for one in page.entries]
+        entries = [
+            replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries
+        ]
         return Children(entries, page.token)
 
 
-def _entries(parent: Location, page: Page) -> Iterator[Entry]:
+def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:
     """Folders and objects of a page in key order; the marker of the folder itself is not its child."""
-    folders = (Entry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
-    found = [*folders, *_objects(parent, page)]
-    yield from sorted((one for one in found if one.location.key != parent.key), key=lambda one: one.location.key)
+    folders = (TreeEntry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
+    entries = [*folders, *_objects(parent, page)]
+    yield from sorted((each for each in entries if each.location.key != parent.key), key=lambda each: each.location.key)
 
 
-def _objects(parent: Location, page: Page) -> Iterator[Entry]:
+def _objects(parent: Location, page: Page) -> Iterator[TreeEntry]:
     for row in page.objects.to_pylist():
-        yield Entry(
+        yield TreeEntry(
             Location(parent.bucket, row["key"]),
             size=row["size"],
             last_modified=row["last_modified"],

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from s3conn_magic.explorer.model import Children
-    from s3conn_magic.explorer.tree import Folder, Line, Place, Tree
+    from s3conn_magic.explorer.tree import Folder, FolderTree, Place, TreeLine
     from s3conn_magic.locations import Location
 
 SELECTED_AT_MOST = 1_000
@@ -19,7 +19,7 @@ SCANNED_AT_MOST = 100_000
 Mode = Literal["one", "move", "toggle", "range"]
 
 
-class Cursor:
+class PageCursor:
     """One page's focus and choice. A folder and a row name the focus; the row -1 is the folder's end.
 
     Only rows that are shown are chosen: those of a folder that is closed, or of another tree, are not any more.
@@ -32,7 +32,7 @@ class Cursor:
         version: of the lines that the page was told of.
     """
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FolderTree) -> None:
         self.selected: dict[Place, Location] = {}
         self.said = (0, "")
         self.seen = 0
@@ -40,7 +40,7 @@ class Cursor:
         self.version = 0
         self.plant(tree)
 
-    def plant(self, tree: Tree) -> None:
+    def plant(self, tree: FolderTree) -> None:
         """Go to the first line of another tree, and choose nothing."""
         self.tree = tree
         self.selected.clear()
@@ -112,14 +112,14 @@ class Cursor:
             What has to be said, if anything.
         """
         here = self.position + (len(text) == 1)
-        found = self._named(text, here, min(len(self.tree), here + SCANNED_AT_MOST))
-        found = found or self._named(text, 0, min(here, SCANNED_AT_MOST))
-        if found is None:
+        line = self._named(text, here, min(len(self.tree), here + SCANNED_AT_MOST))
+        line = line or self._named(text, 0, min(here, SCANNED_AT_MOST))
+        if line is None:
             return f"No row near here begins with “{visible(text)}”"
-        self.move(found.folder, found.row)
+        self.move(line.folder, line.row)
         return self.choose("one")
 
-    def _named(self, text: str, start: int, stop: int) -> Line | None:
+    def _named(self, text: str, start: int, stop: int) -> TreeLine | None:
         head = text.casefold()
         lines = (line for line in self.tree.lines(start, stop) if line.row >= 0)
         return next((each for each in lines if each.folder.rows.names[each.row].casefold().startswith(head)), None)
@@ -161,7 +161,7 @@ class Cursor:
                 self.selected[folder.number, rows[held[place[1]]]] = location
 
 
-def take(cursors: Collection[Cursor], folder: Folder, page: Children) -> None:
+def take(cursors: Collection[PageCursor], folder: Folder, page: Children) -> None:
     """Add a page to a folder; focus and choice stay with their rows, or go on from the folder's end."""
     at_end = [cursor for cursor in cursors if (cursor.folder, cursor.row) == (folder, -1)]
     before, number, replacing = len(folder.rows), folder.number, folder.replacing

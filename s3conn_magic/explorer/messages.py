@@ -1,12 +1,18 @@
 """Lines and state as messages to the browser, none larger than 256 kB.
 
 A message is one text of ASCII JSON: a lone surrogate in a key would break the channel as raw text.
+
+A Jupyter server drops what a kernel sends beyond 1 MB/s, averaged over three seconds
+(`ServerApp.iopub_data_rate_limit`, `ServerApp.rate_limit_window`), and with it the output of cells.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import threading
+import time
+from collections import deque
 from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -16,10 +22,10 @@ from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from s3conn_magic.explorer.cursor import Cursor
-    from s3conn_magic.explorer.tree import Folder, Line, Tree
+    from s3conn_magic.explorer.cursor import PageCursor
+    from s3conn_magic.explorer.tree import Folder, FolderTree, TreeLine
     from s3conn_magic.locations import Location
 
 MESSAGE_AT_MOST = 256_000
@@ -57,7 +63,7 @@ def _loading_text(folder: Folder) -> str:
     return "Listing more…" if len(folder.rows) else "Listing…"
 
 
-def tail_text(line: Line) -> tuple[str, str]:
+def tail_text(line: TreeLine) -> tuple[str, str]:
     """The text of a line at a folder's end, and a hint."""
     error = line.folder.error
     if line.kind == "error" and error:
@@ -68,7 +74,7 @@ def tail_text(line: Line) -> tuple[str, str]:
     return texts[line.kind](line.folder) if line.kind in texts else "Stopped before anything arrived", ""
 
 
-def _record(line: Line) -> list[Any]:
+def _record(line: TreeLine) -> list[Any]:
     folder, row = line.folder, line.row
     head = [folder.number, row, line.kind, folder.depth, line.rank]
     if line.kind == "pad":
@@ -95,7 +101,7 @@ def _cost(text: str) -> int:
     return len(text) + text.count('"') + text.count("\\")
 
 
-def row_messages(lines: Iterable[Line], start: int, version: int, page: str = "") -> Iterator[dict[str, str]]:
+def row_messages(lines: Iterable[TreeLine], start: int, version: int, page: str = "") -> Iterator[dict[str, str]]:
     """Lines as messages to a page; the last one says so."""
     records: list[str] = []
     folders: dict[int, str] = {}
@@ -144,7 +150,7 @@ def ancestors(location: Location | None) -> list[Location]:
     return [*through, *(replace(location, key=location.key[:end]) for end in ends)]
 
 
-def summary(cursor: Cursor) -> str:
+def summary(cursor: PageCursor) -> str:
     """The loaded rows of the folder that has the focus, in a sentence."""
     child = cursor.folder.children.get(cursor.row)
     folder = child if child and child.open and child.listed else cursor.folder
@@ -178,7 +184,7 @@ def where(location: Location | None) -> str:
     return f"{through} {location.uri}" if location else ""
 
 
-def state_message(tree: Tree, cursor: Cursor, **more: Any) -> dict[str, str]:
+def state_message(tree: FolderTree, cursor: PageCursor, **more: Any) -> dict[str, str]:
     """Everything but the lines, as one page shows it."""
     state = {
         "type": "state",
@@ -195,3 +201,36 @@ def state_message(tree: Tree, cursor: Cursor, **more: Any) -> dict[str, str]:
         **more,
     }
     return {"json": json.dumps(state, separators=(",", ":"))}
+
+
+_WINDOW = 3.2
+_BYTES = 2_400_000
+"""In any window; the rest of what the server lets through is left to everything else."""
+
+
+class SendRate:
+    """Holds back senders so that any window of seconds sees a bounded number of bytes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sent: deque[tuple[float, int]] = deque()
+
+    def wait(self, size: int, sleep: Callable[[float], bool]) -> None:
+        """Return when `size` bytes may be sent, or at once when `sleep` says that nobody wants them any more."""
+        while (seconds := self._take(size)) and not sleep(seconds):
+            pass
+
+    def _take(self, size: int) -> float:
+        """Seconds to wait; 0 when there was room, which then is taken."""
+        with self._lock:
+            now = time.monotonic()
+            while self._sent and self._sent[0][0] <= now - _WINDOW:
+                self._sent.popleft()
+            if self._sent and sum(each for _, each in self._sent) + size > _BYTES:
+                return max(self._sent[0][0] + _WINDOW - now, 0.001)
+            self._sent.append((now, size))
+            return 0.0
+
+
+# The limit is the kernel's, whatever number of explorers it has.
+SEND_RATE = SendRate()

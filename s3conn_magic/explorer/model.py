@@ -1,7 +1,7 @@
 """What the explorer asks for, and what it is given.
 
 A plain function lists the children of a location (`ChildrenOf`). A second, small protocol looks at single objects,
-moves their bytes and deletes them (`Objects`). The explorer never sees a connection.
+moves their bytes and deletes them (`ObjectAccess`). The explorer never sees a connection.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from s3conn_magic.errors import IncompleteListingError
 from s3conn_magic.locations import Location
+from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
+    from threading import Semaphore
 
     import pandas as pd
 
@@ -36,7 +39,7 @@ class Through(Location):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TreeEntry:
     """One row.
 
     Attributes:
@@ -60,7 +63,7 @@ class Entry:
 class Children:
     """One page of entries, and the token of the next page: None when there is no more."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[TreeEntry]
     token: str | None = None
 
 
@@ -88,6 +91,54 @@ class ChildrenOf(Protocol):
         Raises:
             S3ConnError: shown in place, with its hint. Anything else is shown as a defect, without its values.
         """
+
+
+class FolderListing(Work[None]):
+    """One listing of a folder, from a token on: one page, or every page that is left.
+
+    Args:
+        children: lists a page.
+        location: of the folder.
+        token: where to begin.
+        starting_with: what the names begin with.
+        every: go on to the last page.
+        slots: it begins when one is free.
+        arrived: is given this object and each page, in the thread.
+    """
+
+    def __init__(
+        self,
+        children: ChildrenOf,
+        location: Location | None,
+        token: str | None,
+        starting_with: str,
+        *,
+        every: bool,
+        slots: Semaphore,
+        arrived: Callable[[FolderListing, Children], None],
+    ) -> None:
+        super().__init__(lambda _: self._list())
+        self.every = every
+        self._children = children
+        self._location = location
+        self._token = token
+        self._starting_with = starting_with
+        self._slots = slots
+        self._arrived = arrived
+
+    def _list(self) -> None:
+        with self._slots:
+            while not self.cancelled():
+                page = self._children(
+                    self._location, self._token, starting_with=self._starting_with, cancelled=self.cancelled
+                )
+                if page.token is not None and page.token == self._token:
+                    message = "the server gave the same token twice"
+                    raise IncompleteListingError(message, rows_so_far=None, reason="token")
+                self._arrived(self, page)
+                self._token = page.token
+                if page.token is None or not self.every:
+                    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +180,7 @@ class Incoming(Protocol):
         """Leave nothing behind."""
 
 
-class Objects(Protocol):
+class ObjectAccess(Protocol):
     """What can be done with single objects. All members are called in background threads but the first two.
 
     Every method but these two raises `S3ConnError`, which is shown in place with its hint; anything else is shown as a

@@ -7,11 +7,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from s3conn_magic.explorer.background import AT_ONCE, Listing
-from s3conn_magic.explorer.cursor import Cursor, Mode, take
+from s3conn_magic.explorer.cursor import Mode, PageCursor, take
 from s3conn_magic.explorer.messages import ancestors
-from s3conn_magic.explorer.model import Through
-from s3conn_magic.explorer.tree import Folder, Place, Sort, Tree
+from s3conn_magic.explorer.model import FolderListing, Through
+from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Sort
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.tree import SortKey
 
 OPENED_AT_ONCE = 50
+AT_ONCE = 4
+"""Listings that run at once."""
 NEWS_EVERY = 0.2
 """Seconds between two reports of a listing that loads everything."""
 PAGES_AT_MOST = 8
@@ -48,13 +49,13 @@ class Navigator:
         root = Folder(location)
         if first is not None:
             root.add(first)
-        self.tree = Tree(root)
-        self.cursors = {"": Cursor(self.tree)}
+        self.tree = FolderTree(root)
+        self.cursors = {"": PageCursor(self.tree)}
 
     # Who acts
 
     @property
-    def cursor(self) -> Cursor:
+    def cursor(self) -> PageCursor:
         """Focus and choice of the page whose user acted last."""
         return next(reversed(self.cursors.values()))
 
@@ -63,12 +64,12 @@ class Navigator:
         """How many messages were said to that page's user so far, and the last one."""
         return self.cursor.said
 
-    def turn(self, page: str) -> Cursor:
+    def turn(self, page: str) -> PageCursor:
         """Let a page act; one that is new has the focus where the last one has it, and nothing chosen."""
         with self.lock:
             cursor = self.cursors.get(page)
             if cursor is None:
-                cursor = Cursor(self.tree)
+                cursor = PageCursor(self.tree)
                 cursor.move(self.cursor.folder, self.cursor.row)
             others = [(name, one) for name, one in self.cursors.items() if name != page]
             self.cursors = dict([*others[1 - PAGES_AT_MOST :], (page, cursor)])
@@ -190,20 +191,24 @@ class Navigator:
     def _list(self, folder: Folder, *, every: bool = False) -> None:
         folder.error, folder.stopped = None, False
         token = None if folder.replacing else folder.token
-        listing = Listing(self._children, folder.location, token, folder.starting_with, every=every)
-        folder.listing = listing
-        listing.start(
-            self._slots,
-            lambda which, page: self._arrived(folder, which, page),
-            lambda which, error: self._ended(folder, which, error),
+        listing = FolderListing(
+            self._children,
+            folder.location,
+            token,
+            folder.starting_with,
+            every=every,
+            slots=self._slots,
+            arrived=lambda which, page: self._arrived(folder, which, page),
         )
+        folder.listing = listing
+        listing.start(lambda _: self._ended(folder, listing, None), lambda error: self._ended(folder, listing, error))
 
     def _cancel(self, folder: Folder) -> None:
         if folder.listing:
             folder.listing.cancel()
             folder.listing, folder.stopped, folder.replacing = None, True, False
 
-    def _arrived(self, folder: Folder, listing: Listing, page: Children) -> None:
+    def _arrived(self, folder: Folder, listing: FolderListing, page: Children) -> None:
         with self.lock:
             if folder.listing is not listing:
                 return
@@ -214,7 +219,7 @@ class Navigator:
             self._told = now
             self._restructured()
 
-    def _ended(self, folder: Folder, listing: Listing, error: S3ConnError | None) -> None:
+    def _ended(self, folder: Folder, listing: FolderListing, error: S3ConnError | None) -> None:
         with self.lock:
             if folder.listing is not listing:
                 return
@@ -294,7 +299,7 @@ class Navigator:
     def _plant(self, location: Location | None, starting_with: str = "") -> None:
         for folder in self.tree.root.family():
             self._cancel(folder)
-        self.tree = Tree(Folder(location, starting_with), self.tree.sort)
+        self.tree = FolderTree(Folder(location, starting_with), self.tree.sort)
         self._list(self.tree.root)
         for cursor in self.cursors.values():
             cursor.plant(self.tree)
@@ -338,5 +343,5 @@ class Navigator:
 
     def _row(self, place: Place) -> tuple[Folder, int] | None:
         """The folder and row of a place that can be opened and is shown."""
-        found = self.tree.row_at(place)
-        return found if found and found[0].rows.is_prefix(found[1]) else None
+        row = self.tree.row_at(place)
+        return row if row and row[0].rows.is_prefix(row[1]) else None

@@ -6,15 +6,16 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer.background import PACE, Work
 from s3conn_magic.explorer.details import description_values, error_values, moment_text, preview_values
+from s3conn_magic.explorer.messages import SEND_RATE
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Objects
+    from s3conn_magic.explorer.model import ObjectAccess
     from s3conn_magic.objects.description import Description
     from s3conn_magic.preview import Preview
 
@@ -46,7 +47,7 @@ class Panel:
         subject: what is shown, or None while the panel is closed.
     """
 
-    def __init__(self, objects: Objects, send: Send) -> None:
+    def __init__(self, objects: ObjectAccess, send: Send) -> None:
         self.subject: Subject | None = None
         self._objects = objects
         self._send = send
@@ -209,7 +210,7 @@ class Panel:
         image = preview.image or b""
         for at in range(0, len(image), _IMAGE_PIECE):
             piece = image[at : at + _IMAGE_PIECE]
-            PACE.wait(len(piece), work.sleep)
+            SEND_RATE.wait(len(piece), work.sleep)
             with self._lock:
                 if serial != self._serial:
                     return

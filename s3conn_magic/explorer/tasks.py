@@ -11,15 +11,16 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from s3conn_magic.explorer.background import PACE, Work
 from s3conn_magic.explorer.details import error_values
+from s3conn_magic.explorer.messages import SEND_RATE
 from s3conn_magic.locations import Location, size_text, visible
+from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Objects
+    from s3conn_magic.explorer.model import ObjectAccess
     from s3conn_magic.objects.uploads import Chosen, Found
 
 State = Literal["working", "asking", "done", "failed", "stopped"]
@@ -94,7 +95,7 @@ class Task:
         return self.state in _ENDED
 
 
-class Tasks:
+class TaskList:
     """All lines, told to the browser whenever one changes.
 
     Args:
@@ -169,7 +170,7 @@ class Tasks:
                 room -= len(task.asked[stop])
                 stop += 1
             names = task.asked[start:stop]
-            PACE.wait(sum(map(len, names)), task.stop.wait)
+            SEND_RATE.wait(sum(map(len, names)), task.stop.wait)
             self._send({"type": "asked", "page": task.page, "question": task.question, "from": start, "names": names})
             start = stop
 
@@ -229,7 +230,7 @@ class Deletions:
         deleted: called with what is gone.
     """
 
-    def __init__(self, objects: Objects, tasks: Tasks, deleted: Callable[[Found], None]) -> None:
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Callable[[Found], None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._deleted = deleted
@@ -266,9 +267,9 @@ class Deletions:
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
         if not chosen:
             return "Choose the objects or folders to delete"
-        if any(not one.location.key for one in chosen):
+        if any(not each.location.key for each in chosen):
             return "A whole bucket is not deleted here: choose objects or folders"
-        return next(filter(None, (self._objects.refuses_writes(one.location) for one in chosen)), "")
+        return next(filter(None, (self._objects.refuses_writes(each.location) for each in chosen)), "")
 
     def _delete(self, task: Task, found: Found, near: Location) -> None:
         total, gone, missing = len(found), 0, 0
@@ -298,13 +299,13 @@ def _objects(count: int) -> str:
 
 
 def _names(chosen: Sequence[Chosen]) -> str:
-    names = [f"{visible(one.location.name)}" for one in chosen[:_NAMED]]
+    names = [f"{visible(each.location.name)}" for each in chosen[:_NAMED]]
     more = len(chosen) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
 def _question(chosen: Sequence[Chosen], found: Found) -> str:
-    folders = sum(one.is_prefix for one in chosen)
+    folders = sum(each.is_prefix for each in chosen)
     inside = f", counted in {folders:,} folder{'' if folders == 1 else 's'}" if folders else ""
     size = f", {size_text(found.bytes)}" if found.bytes else ""
     return f"Delete {_objects(len(found))}{size}{inside}?"

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
-from s3conn_magic.explorer.background import PACE, Work
 from s3conn_magic.explorer.details import moment_text
+from s3conn_magic.explorer.messages import SEND_RATE
 from s3conn_magic.locations import size_text, visible
+from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3conn_magic.explorer.model import Incoming, Objects, Outgoing
+    from s3conn_magic.explorer.model import Incoming, ObjectAccess, Outgoing
     from s3conn_magic.explorer.panel import Subject
-    from s3conn_magic.explorer.tasks import Task, Tasks
+    from s3conn_magic.explorer.tasks import Task, TaskList
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
 
@@ -31,10 +32,10 @@ _SILENCE = 60.0
 """Seconds after which a page that sends nothing is taken to be gone."""
 
 
-class Downloads:
+class BrowserDownloads:
     """Objects on their way to the browser."""
 
-    def __init__(self, objects: Objects, tasks: Tasks, send: Callable[..., None]) -> None:
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, send: Callable[..., None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._send = send
@@ -63,7 +64,7 @@ class Downloads:
         head = {"type": "piece", "id": task.id, "name": task.name, "total": outgoing.size}
         at = 0
         for piece in _at_least_one(outgoing.pieces()):
-            PACE.wait(len(piece), task.stop.wait)
+            SEND_RATE.wait(len(piece), task.stop.wait)
             if task.stop.is_set():
                 return self._tasks.call_off(task)
             self._send({**head, "mime": outgoing.content_type, "at": at}, [piece])
@@ -87,7 +88,7 @@ class Uploads:
         written: called with the folder and the object's location after each object that was written.
     """
 
-    def __init__(self, objects: Objects, tasks: Tasks, written: Callable[[Location, Location], None]) -> None:
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, written: Callable[[Location, Location], None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._written = written

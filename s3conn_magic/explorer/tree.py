@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.background import Listing
-    from s3conn_magic.explorer.model import Children, Entry
+    from s3conn_magic.explorer.model import Children, FolderListing, TreeEntry
     from s3conn_magic.locations import Location
 
 ROOTS = "s3://"
@@ -44,7 +43,7 @@ def is_connection(location: Location | None) -> bool:
     return isinstance(location, Through) and not location.bucket
 
 
-class Columns(NamedTuple):
+class FolderColumns(NamedTuple):
     """Rows of one folder, a column each."""
 
     buckets: list[str]
@@ -91,7 +90,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.names)
 
-    def extend(self, entries: Iterable[Entry]) -> None:
+    def extend(self, entries: Iterable[TreeEntry]) -> None:
         """Add a page's entries.
 
         Raises:
@@ -170,12 +169,12 @@ class Rows:
         """The rows that have these names."""
         return {name: row for row, name in enumerate(self.names) if name in names}
 
-    def columns(self, rows: Order) -> Columns:
+    def columns(self, rows: Order) -> FolderColumns:
         """These rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
         chosen = rows.tolist()
         at = self._location
         bucket, prefix = (at.bucket, at.key) if at else ("", "")
-        return Columns(
+        return FolderColumns(
             [self._roots[row].bucket for row in chosen] if self.rooted else [bucket] * len(chosen),
             [self._roots[row].key for row in chosen] if self.rooted else [prefix + self.names[row] for row in chosen],
             np.array(self.sizes, dtype=np.int64)[rows],
@@ -193,7 +192,7 @@ ERROR_LINES: tuple[Kind, ...] = ("error", "pad", "pad")
 _numbers = count(1)
 
 
-class Line(NamedTuple):
+class TreeLine(NamedTuple):
     """One line: its folder, the row in it (-1 at the end), its kind, and how many rows stand before it."""
 
     folder: Folder
@@ -235,7 +234,7 @@ class Folder:
     listed: bool = False
     stopped: bool = False
     error: S3ConnError | None = None
-    listing: Listing | None = None
+    listing: FolderListing | None = None
     children: dict[int, Folder] = field(default_factory=dict)
     number: int = field(default_factory=lambda: next(_numbers))
     replacing: bool = False
@@ -298,7 +297,7 @@ class Folder:
                 yield from child.family()
 
 
-class Tree:
+class FolderTree:
     """The root folder and the order of its lines."""
 
     def __init__(self, root: Folder, sort: Sort | None = None) -> None:
@@ -342,11 +341,11 @@ class Tree:
                 insort(opened, (self.rank(folder, row), self.height(child), child), key=lambda each: each[0])
         return opened
 
-    def lines(self, start: int, stop: int) -> Iterator[Line]:
+    def lines(self, start: int, stop: int) -> Iterator[TreeLine]:
         """The lines from `start` up to `stop`, counted from the top."""
         yield from self._lines(self.root, start, stop)
 
-    def _lines(self, folder: Folder, start: int, stop: int) -> Iterator[Line]:
+    def _lines(self, folder: Folder, start: int, stop: int) -> Iterator[TreeLine]:
         at, rank = 0, 0
         for last, height, child in self._opened(folder):
             yield from self._run(folder, rank, last + 1, start - at, stop - at)
@@ -358,13 +357,13 @@ class Tree:
         at += len(folder.rows) - rank
         tail = folder.tail()
         for kind in tail[max(start - at, 0) : max(stop - at, 0)]:
-            yield Line(folder, -1, kind, len(folder.rows))
+            yield TreeLine(folder, -1, kind, len(folder.rows))
 
-    def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[Line]:
+    def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[TreeLine]:
         """Neighbouring rows without an open folder in between; `start` and `stop` count from `first`."""
         order = folder.rows.order(*self.sort)
         for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):
-            yield Line(folder, rank if order is None else int(order[rank]), "row", rank)
+            yield TreeLine(folder, rank if order is None else int(order[rank]), "row", rank)
 
     def runs(self, folder: Folder | None = None) -> Iterator[tuple[Folder, Order]]:
         """The rows of every open folder as runs of neighbours, in the order of the lines."""

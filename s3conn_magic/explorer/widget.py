@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,8 @@ from s3conn_magic.runtime.interrupts import interruptible
 if TYPE_CHECKING:
     import pandas as pd
 
-    from s3conn_magic.explorer.cursor import Cursor
-    from s3conn_magic.explorer.model import Children, ChildrenOf, Objects
+    from s3conn_magic.explorer.cursor import PageCursor
+    from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
 
 SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")
 STYLES = ("explorer.css", "details.css", "treemap.css")
@@ -69,10 +68,9 @@ class Explorer(anywidget.AnyWidget):
         title: str,
         location: Location | None = None,
         first: Children | None = None,
-        objects: Objects | None = None,
+        objects: ObjectAccess | None = None,
     ) -> None:
         self._title = title
-        self._publishing = threading.Lock()
         self._navigator = Navigator(children, self._publish, location, first)
         self._objects = objects
         self._object_actions = ObjectActions(self._navigator, objects, self._tell) if objects else None
@@ -146,7 +144,7 @@ class Explorer(anywidget.AnyWidget):
                 self._page(page)
                 getattr(actions, kind)(page, **message)
 
-    def _page(self, name: str) -> Cursor:
+    def _page(self, name: str) -> PageCursor:
         """What a page has of its own; it acts, and is told of what is shown from now on."""
         cursor = self._navigator.turn(name)
         cursor.window = cursor.window or _FIRST_ROWS
@@ -181,7 +179,7 @@ class Explorer(anywidget.AnyWidget):
         self.set_trait("location", location)
         self.set_trait("selection", selection)
 
-    def _state(self, page: str, cursor: Cursor, *, follow: bool) -> dict[str, str]:
+    def _state(self, page: str, cursor: PageCursor, *, follow: bool) -> dict[str, str]:
         navigator, actions = self._navigator, self._object_actions
         return state_message(
             navigator.tree,

@@ -1,4 +1,4 @@
-"""A connection's credentials of one moment, for libraries that sign by themselves."""
+"""A connection for other libraries: its credentials of one moment, or an fsspec filesystem that signs for them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,31 @@ from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+import fsspec
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
-from s3conn_magic.errors import CredentialsError, ReadOnlyConnectionError, S3ConnError, pip_install
+from s3conn_magic.connections.probe import roots
+from s3conn_magic.errors import (
+    ConnectionNotFoundError,
+    CredentialsError,
+    ReadOnlyConnectionError,
+    S3ConnError,
+    pip_install,
+)
 from s3conn_magic.language.words import identifier, listed, literal
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.listed import directory
 from s3conn_magic.secrets import MASK, SecretText, StorageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from s3conn_magic.connections.configuration import Settings
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.connections.settings import Settings
 
 # A library asks again when this is over, and so follows an ALTER or a DROP.
 _ASK_AGAIN = timedelta(seconds=60)
@@ -51,10 +64,10 @@ def triple(connection: Connection) -> Triple | None:
     return Triple(frozen.access_key, SecretText(frozen.secret_key), token, expires_at)
 
 
-def ask_again_at(found: Triple) -> datetime:
+def ask_again_at(credentials: Triple) -> datetime:
     """When a library should ask for credentials again: UTC."""
     soon = datetime.now(UTC) + _ASK_AGAIN
-    return soon if found.expires_at is None else min(soon, found.expires_at)
+    return soon if credentials.expires_at is None else min(soon, credentials.expires_at)
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
@@ -80,8 +93,8 @@ def path_style(settings: Settings) -> bool:
 
 def region_of(connection: Connection, bucket: str | None) -> str:
     """The region of a bucket, found by a request if need be; without one, the region that requests are signed for."""
-    if bucket is not None and (found := connection.regions.of(bucket)):
-        return found
+    if bucket is not None and (region := connection.regions.of(bucket)):
+        return region
     return str(connection.internal_client().meta.region_name)
 
 
@@ -94,8 +107,6 @@ _THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
 def storage_options(connection: Connection, library: Library, bucket: str | None) -> StorageOptions:
     """The options of a library; see `Connection.storage_options`."""
     if library in _THROUGH_FSSPEC:
-        from s3conn_magic.handoff.filesystem import PROTOCOL, handle_of
-
         connection.live_settings()
         return StorageOptions({"protocol": PROTOCOL, "connection": handle_of(connection)})
     if library not in get_args(Library):
@@ -105,26 +116,26 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
         )
     refuse_if_read_only(connection, f"storage_options for {library}")
     options = store_config(connection, bucket)
-    found = triple(connection)
-    if found is not None:
-        _refuse_a_mix(library, found)
-        options |= _signing(found)
+    credentials = triple(connection)
+    if credentials is not None:
+        _refuse_a_mix(library, credentials)
+        options |= _signing(credentials)
     if library == "deltalake":
         return StorageOptions(
-            {name.upper(): one for name, one in options.items()}, expires_at=found and found.expires_at
+            {name.upper(): one for name, one in options.items()}, expires_at=credentials and credentials.expires_at
         )
-    provider = None if found is None else polars_provider(connection)
-    return StorageOptions(options, credential_provider=provider, expires_at=found and found.expires_at)
+    provider = None if credentials is None else polars_provider(connection)
+    return StorageOptions(options, credential_provider=provider, expires_at=credentials and credentials.expires_at)
 
 
-def _refuse_a_mix(library: Library, found: Triple) -> None:
+def _refuse_a_mix(library: Library, credentials: Triple) -> None:
     """Keep the environment's token from being sent with a pair that has none: these libraries would add it.
 
     Raises:
         CredentialsError: they would.
     """
-    name = next((one for one in _TOKENS if os.environ.get(one)), None)
-    if name is not None and found.token is None:
+    name = next((token for token in _TOKENS if os.environ.get(token)), None)
+    if name is not None and credentials.token is None:
         raise CredentialsError(
             f"{library} would send the {name} of the environment with this connection's key pair",
             hint=f"Remove it, os.environ.pop('{name}'), or use fsspec(), pyarrow_filesystem() or obstore().",
@@ -170,9 +181,13 @@ def _with_bucket(endpoint: str, bucket: str | None) -> str:
     return f"{scheme}://{bucket}.{host}"
 
 
-def _signing(found: Triple) -> dict[str, str]:
-    token = {"aws_session_token": found.token} if found.token else {}
-    return {"aws_access_key_id": found.access_key_id, "aws_secret_access_key": found.secret_access_key, **token}
+def _signing(credentials: Triple) -> dict[str, str]:
+    token = {"aws_session_token": credentials.token} if credentials.token else {}
+    return {
+        "aws_access_key_id": credentials.access_key_id,
+        "aws_secret_access_key": credentials.secret_access_key,
+        **token,
+    }
 
 
 def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, str], int]]:
@@ -180,8 +195,10 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
     made_for = connection.settings
 
     def provide() -> tuple[Mapping[str, str], int]:
-        found = _signed(connection, made_for)
-        return {name: str(one) for name, one in _signing(found).items()}, int(ask_again_at(found).timestamp())
+        credentials = _signed(connection, made_for)
+        return {name: str(one) for name, one in _signing(credentials).items()}, int(
+            ask_again_at(credentials).timestamp()
+        )
 
     return provide
 
@@ -191,10 +208,10 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     made_for = connection.settings
 
     def provide() -> dict[str, Any]:
-        found = _signed(connection, made_for)
-        token = {"token": str(found.token)} if found.token else {}
-        signing = {"access_key_id": found.access_key_id, "secret_access_key": str(found.secret_access_key)}
-        return {**signing, **token, "expires_at": ask_again_at(found)}
+        credentials = _signed(connection, made_for)
+        token = {"token": str(credentials.token)} if credentials.token else {}
+        signing = {"access_key_id": credentials.access_key_id, "secret_access_key": str(credentials.secret_access_key)}
+        return {**signing, **token, "expires_at": ask_again_at(credentials)}
 
     return provide
 
@@ -209,10 +226,10 @@ def _signed(connection: Connection, made_for: Settings) -> Triple:
     """
     refuse_another_place(connection.name, made_for, connection.live_settings())
     refuse_if_read_only(connection, "a signature for another library")
-    found = triple(connection)
-    if found is None:
+    credentials = triple(connection)
+    if credentials is None:
         raise S3ConnError(f"the connection {connection.name} is anonymous now", hint="Ask it for a new store.")
-    return found
+    return credentials
 
 
 _VARIABLE = "AWS_ENDPOINT_URL_S3"
@@ -277,11 +294,11 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
 
 def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
     """The options of the secret as they are written, and the names of those that are secret."""
-    settings, found = connection.settings, triple(connection)
+    settings, credentials = connection.settings, triple(connection)
     parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(region_of(connection, bucket))}
-    if found is not None:
-        parts |= {"KEY_ID": literal(found.access_key_id), "SECRET": literal(found.secret_access_key)}
-        parts |= {"SESSION_TOKEN": literal(found.token)} if found.token else {}
+    if credentials is not None:
+        parts |= {"KEY_ID": literal(credentials.access_key_id), "SECRET": literal(credentials.secret_access_key)}
+        parts |= {"SESSION_TOKEN": literal(credentials.token)} if credentials.token else {}
     if settings.endpoint:
         parts |= {"ENDPOINT": literal(urlsplit(settings.endpoint).netloc)}
         parts |= {"USE_SSL": "false"} if settings.endpoint.startswith("http://") else {}
@@ -290,3 +307,89 @@ def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], 
     parts |= {"REQUESTER_PAYS": "true"} if settings.requester_pays else {}
     parts |= {"SCOPE": literal(f"s3://{bucket}")} if bucket else {}
     return parts, {"SECRET", "SESSION_TOKEN"}
+
+
+PROTOCOL = "s3conn"
+"""Name of the filesystem, for the `protocol` of storage options."""
+
+_handles: WeakValueDictionary[str, Connection] = WeakValueDictionary()
+
+
+def handle_of(connection: Connection) -> str:
+    """A text that names a connection in this process as long as it is there, and holds nothing of it."""
+    fsspec.register_implementation(PROTOCOL, HandedFileSystem, clobber=True)
+    known = next((handle for handle, one in _handles.items() if one is connection), None)
+    if known is None:
+        # No other process has the same, so that one cannot be taken for a connection of its own.
+        known = uuid4().hex
+        _handles[known] = connection
+    return known
+
+
+class HandedFileSystem(ConnectionFileSystem):
+    """The files of one connection.
+
+    Args:
+        connection: its handle; see `handle_of`.
+
+    Raises:
+        ConnectionNotFoundError: at the first use, when the connection is gone, or is one of another process.
+    """
+
+    protocol = (PROTOCOL, "s3")  # type: ignore[assignment] # fsspec takes either
+
+    def __init__(self, connection: str, **options: Any) -> None:
+        super().__init__(self._named, **options)
+        self._handle = connection
+        self._kept: Connection | None = None
+
+    @classmethod
+    def of(cls, connection: Connection) -> HandedFileSystem:
+        """The files of a connection, which stays as long as they do."""
+        made = cls(handle_of(connection))
+        made._kept = connection
+        return made
+
+    def _named(self, name: str | None) -> Connection:
+        known = self._kept or _handles.get(self._handle)
+        if known is None:
+            raise ConnectionNotFoundError(
+                "these storage options are of a connection that is gone, or of another process",
+                hint="Ask the connection of this process for its storage options; threads share it.",
+            )
+        if name is not None and name.casefold() != known.name.casefold():
+            raise ConnectionNotFoundError(
+                f"this filesystem reaches the connection {known.name} alone",
+                hint="Ask the other connection for a filesystem of its own.",
+            )
+        return known
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Without `s3://` or `s3conn://`, and without the slash that ends a folder's name.
+
+        Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
+        """
+        if isinstance(path, list):
+            return [cls._strip_protocol(each) for each in path]
+        known = str(path).removeprefix(f"{PROTOCOL}://").removeprefix("s3://")
+        return known if known.endswith("//") else known.removesuffix("/")
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        """As of every path; the one without a bucket is the folder of the buckets."""
+        return super().info(path, **options) if self._strip_protocol(path) else directory("")
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
+        """As of every path; without a bucket, the connection's display filters, or its buckets.
+
+        Raises:
+            AccessDeniedError: there are no filters, and the identity may not list buckets.
+        """
+        if self._strip_protocol(path):
+            return super().ls(path, detail, **options)
+        names = [self._strip_protocol(root.uri) for root in roots(self._named(None))]
+        return [directory(name) for name in names] if detail else names
+
+    def __repr__(self) -> str:
+        known = self._kept or _handles.get(self._handle)
+        return f"<files of the S3 connection {known.name if known else 'that is gone'}>"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.query.sql import identifier
-from s3conn_magic.runtime.patterns import Expression
+from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -229,7 +229,7 @@ def _matching(objects: pa.RecordBatch, start: int, pattern: str | None) -> pa.Re
         return objects
     import pyarrow.compute as pc
 
-    return objects.filter(Expression.parse(pattern).whole(pc.utf8_slice_codeunits(objects.column("key"), start)))
+    return objects.filter(RegularExpression.parse(pattern).whole(pc.utf8_slice_codeunits(objects.column("key"), start)))
 
 
 def _chosen(job: Job, one: Candidate) -> bool:

@@ -12,7 +12,7 @@ from s3conn_magic.language.job_values import Content
 from s3conn_magic.objects.formats import compression_of, unpack
 from s3conn_magic.objects.listed import escaped
 from s3conn_magic.query.sql import literal
-from s3conn_magic.runtime.patterns import Expression
+from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -244,7 +244,7 @@ def _matching(content: Content) -> _Reader:
     import duckdb
     import pyarrow as pa
 
-    expression = Expression.parse(str(content.get("PATTERN")))
+    expression = RegularExpression.parse(str(content.get("PATTERN")))
     groups = expression.groups
     numbers = [at for at, name in enumerate(groups, 1) if name] or [*range(1, len(groups) + 1)] or [0]
     query = _matches(expression.text, len(groups), numbers, multiline=bool(content.get("MULTILINE")))

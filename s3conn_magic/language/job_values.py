@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from s3conn_magic.language.values import boolean, text
 from s3conn_magic.language.words import listed, nearest
-from s3conn_magic.runtime.patterns import Expression
+from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -195,7 +195,7 @@ def bucket(value: Any) -> str:
 
 def pattern(value: Any) -> str:
     """A regular expression, as RE2 has it."""
-    Expression.parse(text(value))
+    RegularExpression.parse(text(value))
     return str(value)
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from s3conn_magic.listing import Progress
-    from s3conn_magic.listing.request import Span
-    from s3conn_magic.listing.target import Target
+    from s3conn_magic.listing.request import KeyRange
+    from s3conn_magic.transport import Target
 
 _SLASH = ord("/")
 _DAYS = (1, 7, 30, 90, 365, 3 * 365)
@@ -108,8 +108,8 @@ def _storage_classes(objects: pa.RecordBatch) -> pa.Array:
 
 
 def _extensions(objects: pa.RecordBatch) -> pa.Array:
-    found = pc.extract_regex(objects.column("key"), _EXTENSION)
-    return pc.ascii_lower(pc.struct_field(found, "found")).fill_null("")
+    extracted = pc.extract_regex(objects.column("key"), _EXTENSION)
+    return pc.ascii_lower(pc.struct_field(extracted, "found")).fill_null("")
 
 
 def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
@@ -239,10 +239,10 @@ class Scan(Listing):
         summary: Summary,
         *,
         connections: int = CONNECTIONS,
-        spans: tuple[Span, ...] = (),
+        ranges: tuple[KeyRange, ...] = (),
         pages: int | None = None,
     ) -> None:
-        super().__init__(target, prefix, connections=connections, spans=spans, pages=pages)
+        super().__init__(target, prefix, connections=connections, ranges=ranges, pages=pages)
         self._summary = summary
 
     def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:

@@ -80,8 +80,8 @@ def percent_column(texts: pa.StringArray, *, plus: bool) -> pa.StringArray:
     count = int(np.count_nonzero(signs))
     if not count:
         return _column(data, offsets) if spaced else texts
-    if not spaced and (found := _one_code(texts, data, count)) is not None:
-        return found
+    if not spaced and (column := _one_code(texts, data, count)) is not None:
+        return column
     escapes = np.flatnonzero(signs)
     codes = _codes(data, escapes, offsets)
     return _column(_unescaped(data, escapes, codes), (offsets - 2 * np.searchsorted(escapes, offsets)).astype(np.int32))
@@ -115,8 +115,8 @@ def _one_code(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) ->
     escape = re.fullmatch(rb"%([2-7][0-9A-F])", text[first : first + 3])
     if escape is None:
         return None
-    found = pc.replace_substring(texts, escape[0].decode(), chr(int(escape[1], 16)), memory_pool=MEMORY)
-    return found if len(_parts(found)[1]) == len(data) - 2 * count else None
+    replaced = pc.replace_substring(texts, escape[0].decode(), chr(int(escape[1], 16)), memory_pool=MEMORY)
+    return replaced if len(_parts(replaced)[1]) == len(data) - 2 * count else None
 
 
 def _unescaped(
@@ -171,14 +171,14 @@ _KEY, _KEY_END = b"<Key>", b"</Key>"
 _CERTAIN = (b"<EncodingType>url</EncodingType>", b"<IsTruncated>true</IsTruncated>")
 
 
-class Peek(NamedTuple):
+class LookAhead(NamedTuple):
     """The last key of a page that says that more follows, and the token that continues behind it."""
 
     last: str
     token: str
 
 
-def peek(body: bytes) -> Peek | None:
+def look_ahead(body: bytes) -> LookAhead | None:
     """Where a page of objects ends, or None where that takes a closer look.
 
     The page is not believed yet: what is found here is compared with what reading it gives.
@@ -193,6 +193,6 @@ def peek(body: bytes) -> Peek | None:
     if not key or b"<" in key or b"+" in key:
         return None
     try:
-        return Peek(percent_text(entity_text(key.decode()), plus=False), tokens[0].decode())
+        return LookAhead(percent_text(entity_text(key.decode()), plus=False), tokens[0].decode())
     except (UndecodableError, UnicodeDecodeError):
         return None

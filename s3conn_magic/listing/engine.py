@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.listing.decode import peek
+from s3conn_magic.listing.decode import look_ahead
 from s3conn_magic.listing.fetch import Fetcher, open_fetcher
-from s3conn_magic.listing.planner import Ranges, UntrustedOrderError
+from s3conn_magic.listing.planner import RangePlanner, UntrustedOrderError
 from s3conn_magic.listing.request import Tally
 from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.background import Background
-    from s3conn_magic.listing.keyrange import Step
-    from s3conn_magic.listing.request import Order, PageQuery, Span
+    from s3conn_magic.listing.keyrange import PageRequest
+    from s3conn_magic.listing.request import KeyRange, ListRequest, PageQuery
     from s3conn_magic.listing.table import Page
-    from s3conn_magic.listing.target import Target
+    from s3conn_magic.runtime.background import Background
+    from s3conn_magic.transport import Target
 
 
-class Cut:
+class RowLimit:
     """Lets the first `limit` rows of pages in key order through.
 
     Attributes:
@@ -67,7 +67,7 @@ def first_rows(page: Page, count: int) -> Page:
 _MOST_EMPTY = 1000
 
 
-class Sequence:
+class TokenPager:
     """The state of a listing that goes page by page.
 
     Args:
@@ -109,70 +109,70 @@ class Restart:
     """Reported when what was reported before is void, because the server's order cannot be relied on."""
 
 
-class Engine:
+class ListingEngine:
     """Lists a target as ordered, and reports its pages to the background it runs in.
 
     Attributes:
         tally: what has arrived.
-        cut: what the limit lets through.
+        row_limit: what the limit lets through.
         rest: what was left, once it is over.
     """
 
-    def __init__(self, target: Target, order: Order) -> None:
+    def __init__(self, target: Target, request: ListRequest) -> None:
         self._target = target
-        self._order = order
+        self._request = request
         self.tally = Tally()
-        self.cut = Cut(order.limit)
-        self.rest: tuple[Span, ...] = ()
+        self.row_limit = RowLimit(request.limit)
+        self.rest: tuple[KeyRange, ...] = ()
 
     async def __call__(self, background: Background) -> None:
         """Run to the end."""
-        order = self._order
-        async with open_fetcher(self._target, order.connections) as fetcher:
-            if order.versions or order.delimiter or not self._target.ordered:
+        request = self._request
+        async with open_fetcher(self._target, request.connections) as fetcher:
+            if request.versions or request.delimiter or not self._target.ordered:
                 await self._sequential(fetcher, background)
                 return
             try:
                 await _Crew(self, fetcher, background).run()
             except UntrustedOrderError:
-                if order.spans:
+                if request.ranges:
                     raise
                 self.tally.clear()
-                self.cut = Cut(order.limit)
+                self.row_limit = RowLimit(request.limit)
                 await background.put(Restart())
                 await self._sequential(fetcher, background)
 
     async def _sequential(self, fetcher: Fetcher, background: Background) -> None:
-        for first in self._order.queries():
-            sequence = Sequence(first)
-            while sequence.next is not None and not self.cut.full:
-                page = await fetcher.page(sequence.next)
-                sequence.arrived(page)
-                selected = self._order.select(page)
+        for first in self._request.queries():
+            pager = TokenPager(first)
+            while pager.next is not None and not self.row_limit.full:
+                page = await fetcher.page(pager.next)
+                pager.arrived(page)
+                selected = self._request.select(page)
                 self.tally.count(page)
                 self.tally.add(selected)
                 await background.put(self.admit(selected, more=page.next_token is not None))
 
     def admit(self, selected: Page, *, more: bool) -> Page:
         """What the limit lets through of a page; `more` says that its prefix goes on behind it."""
-        return self.cut.admit(selected, more=more and self._order.matching is None)
+        return self.row_limit.admit(selected, more=more and self._request.matching is None)
 
     @property
-    def order(self) -> Order:
+    def request(self) -> ListRequest:
         """What is listed."""
-        return self._order
+        return self._request
 
 
 class _Crew:
     """Pages of many ranges at once."""
 
-    def __init__(self, engine: Engine, fetcher: Fetcher, background: Background) -> None:
+    def __init__(self, engine: ListingEngine, fetcher: Fetcher, background: Background) -> None:
         self._engine = engine
         self._fetcher = fetcher
         self._background = background
-        order = engine.order
-        self._ranges = Ranges(order.queries(), limit=order.limit, spans=order.spans)
-        self._left = order.pages
+        request = engine.request
+        self._ranges = RangePlanner(request.queries(), limit=request.limit, ranges=request.ranges)
+        self._left = request.pages
         self._under_way: set[asyncio.Task[None]] = set()
         self._going_on = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -190,17 +190,17 @@ class _Crew:
 
     def _ask(self) -> None:
         """Start as many requests as are worth it; where none is and none is under way, all is done."""
-        most = 1 if self._fetcher.in_process else self._engine.order.connections
-        while self._may_ask(most) and (step := self._ranges.next()) is not None:
+        most = 1 if self._fetcher.in_process else self._engine.request.connections
+        while self._may_ask(most) and (page_request := self._ranges.next()) is not None:
             self._left = None if self._left is None else self._left - 1
-            task = asyncio.create_task(self._take(step))
+            task = asyncio.create_task(self._take(page_request))
             self._under_way.add(task)
             task.add_done_callback(self._taken)
         if not self._under_way and not self._over.done():
             self._over.set_result(None)
 
     def _may_ask(self, most: int) -> bool:
-        return not self._engine.cut.full and self._ranges.asked < most and self._left != 0
+        return not self._engine.row_limit.full and self._ranges.asked < most and self._left != 0
 
     def _taken(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -209,7 +209,7 @@ class _Crew:
             return
         if error is not None:
             self._over.set_exception(error)
-        elif self._engine.cut.full:
+        elif self._engine.row_limit.full:
             self._over.set_result(None)
         elif not self._going_on:
             # Pages that were read together are noted together.
@@ -226,34 +226,34 @@ class _Crew:
         except Exception as error:  # noqa: BLE001 - raised by `run`
             self._over.set_exception(error)
 
-    async def _take(self, step: Step) -> None:
+    async def _take(self, page_request: PageRequest) -> None:
         try:
-            page = await self._fetcher.page(step.query, came=partial(self._came, step))
+            page = await self._fetcher.page(page_request.query, came=partial(self._came, page_request))
         except (S3ConnError, UnreadableError):
-            if not step.look:
+            if not page_request.look:
                 raise
             # A policy may forbid a look by delimiter; the ranges do without.
-            self._ranges.missed(step)
+            self._ranges.missed(page_request)
             return
         self._ranges.serial = self._fetcher.in_process
-        if step.before is not None:
-            await step.before.over.wait()
-        await self._report(step, self._ranges.arrived(step, page), page)
+        if page_request.before is not None:
+            await page_request.before.over.wait()
+        await self._report(page_request, self._ranges.arrived(page_request, page), page)
 
-    def _came(self, step: Step, body: bytes) -> None:
+    def _came(self, page_request: PageRequest, body: bytes) -> None:
         """Ask for the next page of a range before this one is read."""
-        seen = peek(body)
-        if seen is not None and not self._over.done() and self._ranges.foresee(step, seen):
+        seen = look_ahead(body)
+        if seen is not None and not self._over.done() and self._ranges.foresee(page_request, seen):
             self._go_on()
 
-    async def _report(self, step: Step, kept: Page | None, page: Page) -> None:
+    async def _report(self, page_request: PageRequest, kept: Page | None, page: Page) -> None:
         tally = self._engine.tally
         tally.count(page)
         if kept is None:
             return
-        selected = self._engine.order.select(kept)
+        selected = self._engine.request.select(kept)
         tally.add(selected)
         tally.estimate(self._ranges.keys_left)
         more = page.next_token is not None or len(kept) < len(page)
-        for ready, follows in self._ranges.release(step.range, selected, more=more):
+        for ready, follows in self._ranges.release(page_request.range, selected, more=more):
             await self._background.put(self._engine.admit(ready, more=follows))

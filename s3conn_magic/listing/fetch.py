@@ -18,14 +18,14 @@ from s3conn_magic.listing import xml
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.table import Page
-from s3conn_magic.listing.transport import OversizedError, Wire, open_wire
 from s3conn_magic.listing.xml import UnreadableError, parse
+from s3conn_magic.transport.wire import OversizedError, Wire, open_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from s3conn_magic.listing.request import PageQuery
-    from s3conn_magic.listing.target import Response, Target
+    from s3conn_magic.transport import Response, Target
 
 TRIES = 5
 """Most requests for one page."""
@@ -159,13 +159,13 @@ class Fetcher:
         """
         problem: Exception = EndpointError("the server kept redirecting the request")
         for tries in range(1, TRIES + 1):
-            found = await self._try(query, tries, came)
-            if isinstance(found, Page):
+            page = await self._try(query, tries, came)
+            if isinstance(page, Page):
                 self._pace.succeeded()
-                return found if tries == 1 else replace(found, requests=found.requests + tries - 1)
-            problem = found.error or problem
+                return page if tries == 1 else replace(page, requests=page.requests + tries - 1)
+            problem = page.error or problem
             if tries < TRIES:
-                await asyncio.sleep(backoff(tries) if found.wait else 0)
+                await asyncio.sleep(backoff(tries) if page.wait else 0)
         raise problem
 
     async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from s3conn_magic.listing.decode import Peek
-    from s3conn_magic.listing.keyspace import Keyspace
+    from s3conn_magic.listing.decode import LookAhead
     from s3conn_magic.listing.request import PageQuery
     from s3conn_magic.listing.table import Page
 
@@ -25,8 +24,8 @@ _FIRST_PAGES = 6
 _FEW_LOOKS, _LOOKS_PART = 8, 0.03
 
 
-class Thrift:
-    """What requests there were.
+class RequestBudget:
+    """What requests there were, and so what others are worth.
 
     Attributes:
         asked: requests under way.
@@ -51,11 +50,11 @@ class Thrift:
         self._looking -= 1
         self._wasted += 1
 
-    def count(self, full: float, empty: float) -> None:
-        """Note a page of a range: how much of a full page it gave, and how much of what was asked stayed empty."""
+    def count(self, full: float) -> None:
+        """Note a page of a range: how much of a full page it gave."""
         self.pages += 1
         self.full += full
-        self._wasted += empty
+        self._wasted += 1 - full
 
     @property
     def ramped(self) -> bool:
@@ -87,8 +86,8 @@ class Thrift:
 _FEW_FOLDERS = 3
 
 
-class Hints:
-    """Places where keys are known to be."""
+class FolderIndex:
+    """Where folders are known to begin, and how many rows they have."""
 
     def __init__(self) -> None:
         self._places: list[str] = []
@@ -111,10 +110,10 @@ class Hints:
         end = len(self._places) if high is None else bisect_left(self._places, high)
         return bisect_right(self._places, low), end
 
-    def weigh(self, step: Step, last: str | None, rows: int) -> None:
+    def weigh(self, request: PageRequest, last: str | None, rows: int) -> None:
         """Learn how many rows a folder has, from a page that ends behind one."""
-        end = min(last or "", step.range.high or last or "")
-        passed = bisect_right(self._places, end) - bisect_right(self._places, step.low)
+        end = min(last or "", request.range.high or last or "")
+        passed = bisect_right(self._places, end) - bisect_right(self._places, request.low)
         if passed > 0:
             self._passed, self._passed_rows = self._passed + passed, self._passed_rows + rows
 
@@ -134,9 +133,42 @@ _RUNGS = 24
 _DIGITS = "012345678"
 
 
+_ANY = 1.0
+_MOST_SURPRISES = 8
+
+
+@dataclass(slots=True)
+class Estimate:
+    """How many rows a range has left.
+
+    Attributes:
+        left: rows, or None before the first page.
+        keys: at how many rows of the range it was made; since then it was counted down.
+        expected: what the keys seen made of it then.
+        surprises: how often there was more than that.
+    """
+
+    left: float | None = None
+    keys: int = 0
+    expected: float = float("inf")
+    surprises: int = 0
+
+    def take(self, rows: int) -> None:
+        """Count down the rows of a page."""
+        self.left = _ANY if self.left is None else max(0.0, self.left - rows)
+
+    def renew(self, keys: int, expected: float, *, page_keys: int, least: float) -> float:
+        """The rows left after `keys` rows, `least` at least: more after each surprise, for `expected` falls short."""
+        self.surprises += keys - self.keys >= self.expected
+        self.keys, self.expected = keys, expected
+        surprising = 2.0 ** min(self.surprises, _MOST_SURPRISES) * page_keys if self.surprises else 0.0
+        self.left = max(expected, surprising, least)
+        return self.left
+
+
 @dataclass(slots=True, eq=False)
-class Range:
-    """Keys above `low` up to and including `high`.
+class ActiveRange:
+    """Keys above `low` up to and including `high`, while they are listed.
 
     Attributes:
         query: the next page's query, or None at the end.
@@ -144,19 +176,13 @@ class Range:
         high: the last key that may belong to the range; None for the end of the prefix.
         start: where the range began.
         keys: rows so far.
-        bounded: whether keys are known to exist above `high`, so that it is no guess.
-        left: estimated rows left, or None before the first page.
-        estimated: at how many rows `left` was estimated anew; since then it was counted down.
-        asked: whether a request is under way.
-        expected: what the keys seen made of `left` then.
+        estimate: of the rows left.
         part: at which part of the rest to split next.
-        surprises: how often there was more than estimated.
-        folder: the folder that it lies in, where a look has found one.
+        folder: the folder that it lies in, as a look has shown.
         below: the range it was split from by a guess, until that is proven.
         held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
         newest: the request that was made last.
         back: what was the lowest key before the page that was read last.
-        longer: whether it had more rows than were asked of what was to be its last page.
     """
 
     query: PageQuery | None
@@ -164,19 +190,23 @@ class Range:
     high: str | None
     start: str
     keys: int = 0
-    bounded: bool = False
-    left: float | None = None
-    asked: bool = False
-    estimated: int = 0
-    expected: float = float("inf")
+    estimate: Estimate = field(default_factory=Estimate)
     part: float = _HALF
-    surprises: int = 0
     folder: str = ""
-    below: Range | None = None
+    below: ActiveRange | None = None
     held: list[tuple[Page, bool]] = field(default_factory=list)
-    newest: Step | None = None
+    newest: PageRequest | None = None
     back: str = ""
-    longer: bool = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether its next page is asked for."""
+        return self.newest is not None and self.newest.query is self.query
+
+    @property
+    def left(self) -> float | None:
+        """Estimated rows left."""
+        return self.estimate.left
 
     @property
     def likely(self) -> tuple[str | None, str]:
@@ -192,7 +222,7 @@ class Range:
 
 
 @dataclass(slots=True, eq=False)
-class Step:
+class PageRequest:
     """A request to make: a page of a range, or a look for folders.
 
     Attributes:
@@ -207,21 +237,21 @@ class Step:
     """
 
     query: PageQuery
-    range: Range
+    range: ActiveRange
     look: bool = False
     low: str = ""
-    before: Step | None = None
-    foreseen: Peek | None = None
+    before: PageRequest | None = None
+    foreseen: LookAhead | None = None
     void: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def by_left(item: Range) -> float:
+def by_left(item: ActiveRange) -> float:
     """What to sort ranges by, so that the one with the most left comes first."""
     return -(item.left or 0.0)
 
 
-def way_out(item: Range) -> str | None:
+def way_out(item: ActiveRange) -> str | None:
     """Where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
     base = len(common(item.low, item.high, item.prefix))
     ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
@@ -229,7 +259,7 @@ def way_out(item: Range) -> str | None:
     return middle if middle > item.low and (item.high is None or middle < item.high) else None
 
 
-def rung(item: Range) -> str | None:
+def rung(item: ActiveRange) -> str | None:
     """The farthest place in its folder that keys like the lowest reach by counting up one of their digits.
 
     Where nothing tells how far keys go, a look behind each such place finds the order of magnitude.
@@ -251,38 +281,3 @@ def common(low: str, high: str | None, prefix: str) -> str:
         (at for at, (left, right) in enumerate(zip(low, high, strict=False)) if left != right), min(len(low), len(high))
     )
     return high[: max(end, len(prefix))]
-
-
-_NEAR, _SPARE, _MARGIN = 0.7, 0.05, 1.3
-_FEW_SHORT, _SHORT_PART = 1, 0.1
-
-
-class Ends:
-    """Sizes of the pages of ranges.
-
-    Args:
-        page_keys: rows of a full page.
-        keyspace: where keys stand.
-    """
-
-    def __init__(self, page_keys: int, keyspace: Keyspace) -> None:
-        self._page_keys = page_keys
-        self._keyspace = keyspace
-        self._small = self._short = 0
-
-    def page_keys(self, item: Range) -> int:
-        """Rows to ask for in the next page of a range."""
-        newest = item.newest
-        if newest is not None and newest.query.max_keys < self._page_keys:
-            item.longer = True
-            self._short += 1
-        trusted = self._short <= _FEW_SHORT + _SHORT_PART * self._small
-        if newest is None or item.high is None or item.longer or not trusted:
-            return self._page_keys
-        keys = item.keys + (0 if newest.over.is_set() else newest.query.max_keys)
-        base = common(item.start, item.high, item.prefix)
-        left = self._keyspace.left(keys, item.start, item.low, item.high, base)
-        if left is None or left >= _NEAR * self._page_keys:
-            return self._page_keys
-        self._small += 1
-        return min(self._page_keys, int(left * _MARGIN + _SPARE * self._page_keys) + 1)

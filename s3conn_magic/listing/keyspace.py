@@ -236,19 +236,19 @@ class Folders:
 
         Where they are few and hold folders of folders, as their sister does, looks into them are planned, too.
         """
-        found = [prefix for prefix in page.prefixes if prefix > (query.start_after or "")]
+        folders = [prefix for prefix in page.prefixes if prefix > (query.start_after or "")]
         below = self._below.get(query.prefix, 0) - 1
-        for folder in found if below >= _WORTH_LEVELS and len(found) <= _FEW else ():
+        for folder in folders if below >= _WORTH_LEVELS and len(folders) <= _FEW else ():
             self._below[folder] = below
             self._looked.add(folder)
             self._looks.append(replace(query, prefix=folder, start_after=folder))
-        if found and found[0] not in self._behind and (behind := self._behind.get(query.prefix)):
+        if folders and folders[0] not in self._behind and (behind := self._behind.get(query.prefix)):
             # Such folders come in chains: files of the same names, and the next folder behind them.
-            self._look_behind(query, found[0], behind)
+            self._look_behind(query, folders[0], behind)
         per_child = self._page_keys / self._children.get(query.prefix, 1)
         stride = max(1, round(_WORTH_PAGES * self._page_keys / per_child) if per_child < self._page_keys else 1)
-        stride = max(stride, -(-len(found) // _MOST_CUTS))
-        return found[stride - 1 :: stride]
+        stride = max(stride, -(-len(folders) // _MOST_CUTS))
+        return folders[stride - 1 :: stride]
 
 
 def _behind(first: str, last: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing.background import Background
-from s3conn_magic.listing.engine import Engine, Restart
+from s3conn_magic.listing.engine import ListingEngine, Restart
 from s3conn_magic.listing.fetch import open_fetcher
-from s3conn_magic.listing.request import PAGE_KEYS, Order, PageQuery
+from s3conn_magic.listing.request import PAGE_KEYS, ListRequest, PageQuery
 from s3conn_magic.listing.table import Page, assemble
 from s3conn_magic.listing.xml import UnreadableError
+from s3conn_magic.runtime.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.listing.glob import Glob
-    from s3conn_magic.listing.request import Progress, Span
-    from s3conn_magic.listing.target import Target
+    from s3conn_magic.listing.request import KeyRange, Progress
+    from s3conn_magic.transport import Target
 
 CONNECTIONS = 32
 """Most requests of one listing under way."""
@@ -38,7 +38,7 @@ class Listing:
         limit: list only the first rows, in key order.
         connections: most requests under way.
         page_keys: most rows asked of a page, 1 to 1000.
-        spans: list only these, as `rest` of another listing has them. A server whose order cannot be relied on is
+        ranges: list only these, as `rest` of another listing has them. A server whose order cannot be relied on is
             then an UntrustedOrderError.
         pages: requests after which the rest is left to others; not with a limit.
 
@@ -56,12 +56,12 @@ class Listing:
         limit: int | None = None,
         connections: int = CONNECTIONS,
         page_keys: int = PAGE_KEYS,
-        spans: tuple[Span, ...] = (),
+        ranges: tuple[KeyRange, ...] = (),
         pages: int | None = None,
     ) -> None:
-        self._order = Order(prefix, delimiter, versions, matching, limit, connections, page_keys, spans, pages)
+        self._request = ListRequest(prefix, delimiter, versions, matching, limit, connections, page_keys, ranges, pages)
         self._target = target
-        self._engine = Engine(target, self._order)
+        self._engine = ListingEngine(target, self._request)
         self._background = Background(self._engine)
         self._arrived: list[Page] = []
         self._void: list[Page] = []
@@ -74,10 +74,10 @@ class Listing:
     @property
     def truncated(self) -> bool:
         """Whether `limit` left rows out: certain once the listing is over."""
-        return self._engine.cut.truncated
+        return self._engine.row_limit.truncated
 
     @property
-    def rest(self) -> tuple[Span, ...]:
+    def rest(self) -> tuple[KeyRange, ...]:
         """What `pages` left, once the listing is over; in key order."""
         return self._engine.rest
 
@@ -122,8 +122,8 @@ class Listing:
 
     def table(self) -> pa.Table:
         """The rows that have arrived and were kept, as `collect` gives them."""
-        grouped = self._order.delimiter is not None
-        return assemble(self._arrived, versions=self._order.versions, with_prefixes=grouped)
+        grouped = self._request.delimiter is not None
+        return assemble(self._arrived, versions=self._request.versions, with_prefixes=grouped)
 
     def cancel(self) -> None:
         """Stop; sockets and thread are gone when this returns, within a second. From any thread."""

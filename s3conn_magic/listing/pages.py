@@ -25,7 +25,7 @@ from s3conn_magic.listing.decode import (
 )
 from s3conn_magic.listing.request import PageQuery, join_markers
 from s3conn_magic.listing.table import MEMORY, OBJECTS, VERSIONS, Page, descents
-from s3conn_magic.listing.xml import Answer, Columns, Span, UnreadableError, envelope, parse, span_of
+from s3conn_magic.listing.xml import Columns, ListDocument, RowsSpan, UnreadableError, envelope, parse, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,10 +35,10 @@ _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PageAnswer:
     """What a page's answer says but its rows, how many those are, and what was asked."""
 
-    answer: Answer
+    answer: ListDocument
     rows: int
     query: PageQuery
 
@@ -48,7 +48,7 @@ class Part:
         return self.answer.fields.get("EncodingType", "").lower() == "url"
 
 
-def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None = None) -> Page:
+def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, plus: bool | None = None) -> Page:
     """The page that an answer to `query` is.
 
     Args:
@@ -61,10 +61,10 @@ def page_of(answer: Answer, query: PageQuery, *, bucket: str, plus: bool | None 
         UnreadableError: the answer breaks a rule; the message says which.
         AmbiguousPlusError: the answer holds a `+` and nothing tells what it stands for.
     """
-    return pages_of(answer.columns, [Part(answer, answer.columns.rows, query)], bucket=bucket, plus=plus)[0]
+    return pages_of(answer.columns, [PageAnswer(answer, answer.columns.rows, query)], bucket=bucket, plus=plus)[0]
 
 
-def pages_of(columns: Columns, parts: Sequence[Part], *, bucket: str, plus: bool | None = None) -> list[Page]:
+def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str, plus: bool | None = None) -> list[Page]:
     """The pages whose rows are these, one page's after the other's; all encoded alike and of one kind of rows.
 
     Raises:
@@ -92,7 +92,7 @@ def pages_of(columns: Columns, parts: Sequence[Part], *, bucket: str, plus: bool
 
 
 def _checked(
-    part: Part, keys: pa.StringArray, prefixes: tuple[str, ...], plus: bool | None, *, in_order: bool
+    part: PageAnswer, keys: pa.StringArray, prefixes: tuple[str, ...], plus: bool | None, *, in_order: bool
 ) -> str | None:
     """The token of the next page, once the page is known to be one."""
     _check_count(part)
@@ -103,24 +103,24 @@ def _checked(
     return _next_token(part, plus=plus is not False)
 
 
-def key_texts(answer: Answer) -> set[str]:
+def key_texts(answer: ListDocument) -> set[str]:
     """Every key and common prefix of an answer as its text stands there."""
     keys = answer.columns.texts.get("Key")
     return {*(keys.to_pylist() if keys is not None else ()), *answer.prefixes}
 
 
-def _check_name(answer: Answer, bucket: str) -> None:
+def _check_name(answer: ListDocument, bucket: str) -> None:
     # An access point answers with the name of its alias or of its bucket.
     name = answer.fields.get("Name")
     if name and name != bucket and not _ALIAS.match(bucket):
         raise UnreadableError("the answer lists another bucket")
 
 
-def _prefixes(parts: Sequence[Part]) -> list[tuple[str, ...]]:
+def _prefixes(parts: Sequence[PageAnswer]) -> list[tuple[str, ...]]:
     return [part.answer.prefixes for part in parts]
 
 
-def _decoded(columns: Columns, parts: Sequence[Part], plus: bool | None) -> tuple[Columns, list[tuple[str, ...]]]:
+def _decoded(columns: Columns, parts: Sequence[PageAnswer], plus: bool | None) -> tuple[Columns, list[tuple[str, ...]]]:
     texts = dict(columns.texts)
     keys = texts.get("Key")
     if plus is None:
@@ -147,14 +147,14 @@ def _required(columns: Columns, name: str) -> pa.StringArray:
     return texts
 
 
-def _check_count(part: Part) -> None:
+def _check_count(part: PageAnswer) -> None:
     said = part.answer.fields.get("KeyCount", "").strip()
-    found = part.rows + len(part.answer.prefixes)
-    if said and said != str(found):
-        raise UnreadableError(f"the answer says it has {said[:12]} keys and has {found}")
+    count = part.rows + len(part.answer.prefixes)
+    if said and said != str(count):
+        raise UnreadableError(f"the answer says it has {said[:12]} keys and has {count}")
 
 
-def _check_prefix(part: Part) -> None:
+def _check_prefix(part: PageAnswer) -> None:
     said, asked = part.answer.fields.get("Prefix"), part.query.prefix
     if said and said not in _readings(asked) and asked not in (_decodings(said) if part.encoded else ()):
         raise UnreadableError("the answer is for another prefix")
@@ -183,7 +183,7 @@ def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQu
         raise UnreadableError("the answer groups keys, and no delimiter was given")
 
 
-def _next_token(part: Part, *, plus: bool) -> str | None:
+def _next_token(part: PageAnswer, *, plus: bool) -> str | None:
     fields, query = part.answer.fields, part.query
     truncated = _TRUTH.get(fields.get("IsTruncated", "").strip().lower())
     token = _version_token(part, plus=plus) if query.versions else fields.get("NextContinuationToken")
@@ -198,7 +198,7 @@ def _next_token(part: Part, *, plus: bool) -> str | None:
     return token or None
 
 
-def _version_token(part: Part, *, plus: bool) -> str | None:
+def _version_token(part: PageAnswer, *, plus: bool) -> str | None:
     key, version = (part.answer.fields.get(name) for name in ("NextKeyMarker", "NextVersionIdMarker"))
     if not key:
         return None
@@ -353,11 +353,11 @@ def _pages(bodies: list[_Body], bucket: str) -> list[Page] | None:
     if not np.array_equal(columns.begins[places[:-1]], bounds[:-1]):
         return None
     counts = [int(end - begin) for begin, end in pairwise(places)]
-    parts = [Part(*each) for each in zip(around, counts, (each.query for each in bodies), strict=True)]
+    parts = [PageAnswer(*each) for each in zip(around, counts, (each.query for each in bodies), strict=True)]
     if len({part.encoded for part in parts}) > 1:
         return None
     return pages_of(columns, parts, bucket=bucket, plus=bodies[0].plus)
 
 
-def _rows_of(bodies: list[_Body], spans: list[Span]) -> list[memoryview]:
+def _rows_of(bodies: list[_Body], spans: list[RowsSpan]) -> list[memoryview]:
     return [memoryview(each.body)[span.begin : span.end] for each, span in zip(bodies, spans, strict=True)]

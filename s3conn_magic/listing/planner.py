@@ -10,47 +10,54 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from s3conn_magic.listing.keyrange import Ends, Hints, Range, Step, Thrift, by_left, common, rung, way_out
+from s3conn_magic.listing.keyrange import (
+    ActiveRange,
+    FolderIndex,
+    PageRequest,
+    RequestBudget,
+    by_left,
+    common,
+    rung,
+    way_out,
+)
 from s3conn_magic.listing.keyspace import Folders, Keyspace
-from s3conn_magic.listing.request import Span
+from s3conn_magic.listing.request import KeyRange
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.decode import Peek
+    from s3conn_magic.listing.decode import LookAhead
     from s3conn_magic.listing.request import PageQuery
 
 _LEARN_PAGES = 64
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
-_ANY = 1.0
 _SURPLUS = 1.2
 _LEAP = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
-_MOST_SURPRISES = 8
 
 
 class UntrustedOrderError(Exception):
     """The server's keys come in no order, or not after the key that was given: only its own tokens can be relied on."""
 
 
-class Ranges:
+class RangePlanner:
     """Decides what to ask for next.
 
     Args:
         firsts: the first query of each prefix, in key order.
         limit: rows that are wanted, in key order; None for all.
-        spans: where each of the queries ends and how many rows it may have; empty where all are to the end.
+        ranges: where each of the queries ends and how many rows it may have; empty where all are to the end.
 
     Attributes:
         serial: never ask for more than the next page of each.
     """
 
-    def __init__(self, firsts: list[PageQuery], *, limit: int | None = None, spans: tuple[Span, ...] = ()) -> None:
-        self.ranges = [Range(first, first.start_after or "", None, first.start_after or "") for first in firsts]
-        for item, span in zip(self.ranges, spans, strict=False):
+    def __init__(self, firsts: list[PageQuery], *, limit: int | None = None, ranges: tuple[KeyRange, ...] = ()) -> None:
+        self.ranges = [ActiveRange(first, first.start_after or "", None, first.start_after or "") for first in firsts]
+        for item, known in zip(self.ranges, ranges, strict=False):
             # What is left undone keeps its estimate.
-            item.high, item.left = span.high, span.rows or None
+            item.high, item.estimate.left = known.high, known.rows or None
         self.serial = False
         self._limit = limit
         self._few = limit is not None and limit <= _FEW_PAGES * firsts[0].max_keys
@@ -58,36 +65,36 @@ class Ranges:
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
         self._folders = Folders(self._page_keys)
-        self._thrift = Thrift()
+        self._budget = RequestBudget()
         self._greatest: dict[str, str] = {}
-        self._hints, self._ends = Hints(), Ends(self._page_keys, self._keyspace)
+        self._index = FolderIndex()
 
     @property
     def asked(self) -> int:
         """Requests under way."""
-        return self._thrift.asked
+        return self._budget.asked
 
     @property
     def keys_left(self) -> float | None:
         """Estimated rows that are still to come, or None where there is nothing to go by."""
         open_ranges = [item for item in self.ranges if item.query is not None]
-        known = [item.left for item in open_ranges if item.left is not None and (item.estimated or not item.keys)]
+        known = [item.left for item in open_ranges if item.left is not None and (item.estimate.keys or not item.keys)]
         return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
 
-    def rest(self) -> list[Span]:
+    def rest(self) -> list[KeyRange]:
         """What is left while no request is under way, cut where folders are known to begin."""
-        return [one for item in self.ranges if item.query is not None for one in self._spans(item)]
+        return [part for item in self.ranges if item.query is not None for part in self._cut(item)]
 
-    def _spans(self, item: Range) -> list[Span]:
-        places = [hint for hint in self._hints.within(item.low, item.high) if hint.startswith(item.prefix)]
+    def _cut(self, item: ActiveRange) -> list[KeyRange]:
+        places = [folder for folder in self._index.within(item.low, item.high) if folder.startswith(item.prefix)]
         each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
         if places or not item.keys:
             # Nothing was seen of most of it: the folders that were passed tell more than its share of a guess.
-            each = max(each, self._thrift.full * self._page_keys / (self._hints.passed + 1))
+            each = max(each, self._budget.full * self._page_keys / (self._index.passed + 1))
         bounds = zip([item.low, *places], [*places, item.high], strict=True)
-        return [Span(item.prefix, low, high, each) for low, high in bounds]
+        return [KeyRange(item.prefix, low, high, each) for low, high in bounds]
 
-    def next(self) -> Step | None:
+    def next(self) -> PageRequest | None:
         """The next request, or None while there is nothing worth asking."""
         wanted = self._wanted()
         waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
@@ -98,48 +105,48 @@ class Ranges:
         look = self._folders.next()
         if look is not None:
             return self._look(look)
-        return None if self._thrift.ramped else self._split_most(wanted)
+        return None if self._budget.ramped else self._split_most(wanted)
 
-    def arrived(self, step: Step, page: Page) -> Page | None:
+    def arrived(self, request: PageRequest, page: Page) -> Page | None:
         """Note a page; gives the rows of it that belong to its range, None for a look.
 
         Raises:
             UntrustedOrderError: the page is not in order, or does not begin where it was asked to.
             UnreadableError: the server says that a range ends where it cannot.
         """
-        self._thrift.asked -= step.foreseen is None
+        self._budget.asked -= request.foreseen is None
         self._learn(page)
-        step.over.set()
-        if step.void:
+        request.over.set()
+        if request.void:
             return None
-        if step.look:
-            self._thrift.looked()
-            self._hints.add(self._folders.cuts(step.query, page))
+        if request.look:
+            self._budget.looked()
+            self._index.add(self._folders.cuts(request.query, page))
             return None
-        return self._advance(step, page)
+        return self._advance(request, page)
 
-    def foresee(self, step: Step, seen: Peek) -> bool:
+    def foresee(self, request: PageRequest, seen: LookAhead) -> bool:
         """Let the range go on behind a page that has arrived and waits to be read; whether it does.
 
         One page ahead at most, and not where rows are wanted in key order, lest requests be made beyond the limit.
         """
-        item = step.range
-        early = step.void or (step.before is not None and not step.before.over.is_set())
-        if step.look or self.serial or self._limit is not None or early or item.query is not step.query:
+        item = request.range
+        early = request.void or (request.before is not None and not request.before.over.is_set())
+        if request.look or self.serial or self._limit is not None or early or item.query is not request.query:
             return False
         if seen.last <= item.low or (item.high is not None and seen.last >= item.high):
             return False
-        self._thrift.asked -= 1
-        step.foreseen, item.asked, item.low = seen, False, seen.last
-        item.query = replace(step.query, token=seen.token, start_after=None)
+        self._budget.asked -= 1
+        request.foreseen, item.low = seen, seen.last
+        item.query = replace(request.query, token=seen.token, start_after=None)
         return True
 
-    def missed(self, step: Step) -> None:  # noqa: ARG002 - steps of every kind are told alike
+    def missed(self, request: PageRequest) -> None:  # noqa: ARG002 - requests of every kind are reported alike
         """A look failed: the ranges do without it."""
-        self._thrift.asked -= 1
-        self._thrift.looked()
+        self._budget.asked -= 1
+        self._budget.looked()
 
-    def release(self, item: Range, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
+    def release(self, item: ActiveRange, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
         """Pages to hand on, each with whether rows certainly follow it: with a limit, only in key order."""
         if self._limit is None:
             return [(page, more)]
@@ -154,7 +161,7 @@ class Ranges:
         self._released += sum(len(page) for page, _ in ready)
         return ready
 
-    def _wanted(self) -> list[Range]:
+    def _wanted(self) -> list[ActiveRange]:
         """The ranges that may hold rows within the limit, by what is known and estimated of those before them."""
         if self._limit is None:
             return self.ranges
@@ -167,140 +174,128 @@ class Ranges:
             before += sum(len(page) for page, _ in item.held) + ((item.left or 0.0) if item.query is not None else 0.0)
         return wanted
 
-    def _ask(self, item: Range) -> Step:
-        item.asked = True
-        self._thrift.ask()
+    def _ask(self, item: ActiveRange) -> PageRequest:
+        self._budget.ask()
         assert item.query is not None  # noqa: S101
         before = item.newest if item.newest is not None and not item.newest.over.is_set() else None
-        if not (self.serial or self._limit is not None) and (most := self._ends.page_keys(item)) != item.query.max_keys:
-            item.query = replace(item.query, max_keys=most)
-        item.newest = Step(item.query, item, low=item.low, before=before)
+        item.newest = PageRequest(item.query, item, low=item.low, before=before)
         return item.newest
 
-    def _advance(self, step: Step, page: Page) -> Page:
-        item, first, last = step.range, first_key(page), last_key(page)
-        if not page.ascending or (first is not None and step.low and first <= step.low):
+    def _advance(self, request: PageRequest, page: Page) -> Page:
+        item, first, last = request.range, first_key(page), last_key(page)
+        if not page.ascending or (first is not None and request.low and first <= request.low):
             raise UntrustedOrderError
         self._check_end(item, page, last)
         kept = up_to(page, item.high)
-        self._hints.weigh(step, last, len(kept))
+        self._index.weigh(request, last, len(kept))
         item.keys += len(kept)
-        item.back = step.low
-        self._count(item, kept, step.query.max_keys)
-        if step.foreseen is None or step.foreseen != (last, page.next_token):
-            self._move(step, page, last)
+        item.back = request.low
+        self._count(item, kept)
+        if request.foreseen is None or request.foreseen != (last, page.next_token):
+            self._move(request, page, last)
         if item.query is not None:
-            item.left = _ANY if item.left is None else max(0.0, item.left - len(kept))
-            if step.query.token is None and step.query.start_after is None and not self.serial:
-                self._folders.begin(step.query, page)
+            item.estimate.take(len(kept))
+            if request.query.token is None and request.query.start_after is None and not self.serial:
+                self._folders.begin(request.query, page)
             if first is not None and last is not None and len(kept) == self._page_keys < item.keys:
-                self._folders.run(step.query, first, last)
+                self._folders.run(request.query, first, last)
         return kept
 
-    def _check_end(self, item: Range, page: Page, last: str | None) -> None:
+    def _check_end(self, item: ActiveRange, page: Page, last: str | None) -> None:
         greatest = self._greatest.get(item.prefix, "")
         if page.next_token is None and (last or "") < greatest and item.low < greatest:
             raise UnreadableError("the server says that the keys end, and there are keys beyond")
         self._greatest[item.prefix] = max(greatest, last or "")
 
-    def _count(self, item: Range, kept: Page, asked: int) -> None:
-        self._thrift.count(len(kept) / self._page_keys, max(0.0, 1 - len(kept) / asked))
+    def _count(self, item: ActiveRange, kept: Page) -> None:
+        self._budget.count(len(kept) / self._page_keys)
         if item.below is not None and len(kept):
-            item.below.bounded, item.below = True, None
+            item.below = None
         elif item.below is not None:
             item.below.part = max(_LEAST, item.below.part / 2)
 
-    def _move(self, step: Step, page: Page, last: str | None) -> None:
+    def _move(self, request: PageRequest, page: Page, last: str | None) -> None:
         """Where the range goes on behind a page; what was asked for behind another try of it is void."""
-        item = step.range
-        if item.newest is not None and item.newest is not step:
+        item = request.range
+        if item.newest is not None and item.newest is not request:
             item.newest.void = True
-        item.asked = False
-        item.low = last or step.low
+        item.low = last or request.low
         ended = page.next_token is None or (item.high is not None and item.low >= item.high)
-        item.query = None if ended else replace(step.query, token=page.next_token, start_after=None)
+        item.query = None if ended else replace(request.query, token=page.next_token, start_after=None)
         if ended and self._limit is None:
             self.ranges.remove(item)
 
-    def _estimate(self, item: Range, least: float = 0.0) -> float:
+    def _estimate(self, item: ActiveRange, least: float = 0.0) -> float:
         """Rows left, by where the keys that have arrived stand in the range; below `least` nothing is looked up."""
-        if item.left is None or item.estimated == item.keys:
+        if item.left is None or item.estimate.keys == item.keys:
             left = item.left or 0.0
             return self._by_folders(item) if left > least and item.keys == 0 and item.folder else left
         high, prefix = item.likely
-        told = self._keyspace.left(item.keys, item.start, item.low, high, common(item.start, high, prefix))
-        left = float(_UNKNOWN_PAGES * self._page_keys) if told is None else told
+        known = self._keyspace.left(item.keys, item.start, item.low, high, common(item.start, high, prefix))
+        left = float(_UNKNOWN_PAGES * self._page_keys) if known is None else known
         if high != item.high:
-            left += self._hints.count(item.low, item.high) * self._hints.rows_each(item.keys + left)
-        item.surprises += item.keys - item.estimated >= item.expected
-        item.estimated, item.expected = item.keys, left
-        surprising = 2.0 ** min(item.surprises, _MOST_SURPRISES) * self._page_keys if item.surprises else 0.0
-        item.left = max(left, surprising, 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys)
-        return item.left
+            left += self._index.count(item.low, item.high) * self._index.rows_each(item.keys + left)
+        least = 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys
+        return item.estimate.renew(item.keys, left, page_keys=self._page_keys, least=least)
 
-    def _by_folders(self, item: Range) -> float:
+    def _by_folders(self, item: ActiveRange) -> float:
         """Rows of a range of which none has arrived, by the folders in it."""
         left = item.left or 0.0
         if item.high is None:
             return left
-        return min(left, _SURPLUS * (self._hints.count(item.low, item.high) + 1) * self._hints.rows_each(left))
+        return min(left, _SURPLUS * (self._index.count(item.low, item.high) + 1) * self._index.rows_each(left))
 
     def _learn(self, page: Page) -> None:
         if self.serial:
             return
-        for key in sample(page, 3 if self._thrift.pages < _LEARN_PAGES else 1):
+        for key in sample(page, 3 if self._budget.pages < _LEARN_PAGES else 1):
             self._keyspace.learn(key)
         if page.prefixes and page.next_token is None:
             self._keyspace.close(page.prefixes[-1], "")
 
-    def _split_most(self, wanted: list[Range]) -> Step | None:
+    def _split_most(self, wanted: list[ActiveRange]) -> PageRequest | None:
         # Where a folder begins there are keys: only guesses can be in vain.
-        may_guess, worth = self._thrift.may_guess, self._thrift.worth * self._page_keys
-        most = self._page_keys
-        candidates = [
-            item
-            for item in wanted
-            if item.query is not None and item.query.max_keys == most and self._estimate(item, worth) > worth
-        ]
+        may_guess, worth = self._budget.may_guess, self._budget.worth * self._page_keys
+        candidates = [item for item in wanted if item.query is not None and self._estimate(item, worth) > worth]
         for item in sorted(candidates, key=by_left):
-            split = self._at_hint(item)
+            split = self._at_folder(item)
             if split is None and (look := self._look_into(item)) is not None:
                 return look
             split = split or (self._at_guess(item) if may_guess else None)
             if split is not None:
                 return self._ask(split)
-            item.left = worth if may_guess else item.left
+            item.estimate.left = worth if may_guess else item.left
         return None
 
-    def _look_into(self, item: Range) -> Step | None:
+    def _look_into(self, item: ActiveRange) -> PageRequest | None:
         """A look into the folder that a range lies in, to find where its folders begin."""
-        if not self._thrift.may_look or item.query is None:
+        if not self._budget.may_look or item.query is None:
             return None
         look = self._folders.into(item.folder, item.query, item.low)
         return None if look is None else self._look(look)
 
-    def _look(self, query: PageQuery) -> Step:
-        self._thrift.ask(look=True)
-        return Step(query, self.ranges[0], look=True)
+    def _look(self, query: PageQuery) -> PageRequest:
+        self._budget.ask(look=True)
+        return PageRequest(query, self.ranges[0], look=True)
 
-    def _at_hint(self, item: Range) -> Range | None:
+    def _at_folder(self, item: ActiveRange) -> ActiveRange | None:
         """Split where a folder is known to begin, as near to the middle of those known as can be."""
-        hints = [hint for hint in self._hints.within(item.low, item.high) if hint.startswith(item.prefix)]
-        if not hints:
+        folders = [folder for folder in self._index.within(item.low, item.high) if folder.startswith(item.prefix)]
+        if not folders:
             return None
-        middle = (len(hints) - 1) // 2
-        upper = self._split(item, hints[middle], (middle + 1) / (len(hints) + 1))
-        upper.folder = hints[middle]
-        left = (item.left or 0) * (len(hints) - middle) / (middle + 1)
+        middle = (len(folders) - 1) // 2
+        upper = self._split(item, folders[middle], (middle + 1) / (len(folders) + 1))
+        upper.folder = folders[middle]
+        left = (item.left or 0) * (len(folders) - middle) / (middle + 1)
         # Nothing is known of what lies behind the last folder that was found.
-        upper.left = left if upper.high is not None else max(left, _OPEN_PAGES * self._page_keys)
-        upper.below, item.bounded = None, True
+        upper.estimate.left = left if upper.high is not None else max(left, _OPEN_PAGES * self._page_keys)
+        upper.below = None
         return upper
 
-    def _at_guess(self, item: Range) -> Range | None:
-        part = _NEAR if item.high is None and self._thrift.pages < _FEW_PAGES else item.part
+    def _at_guess(self, item: ActiveRange) -> ActiveRange | None:
+        part = _NEAR if item.high is None and self._budget.pages < _FEW_PAGES else item.part
         part = part * _LEAP if item.part < _HALF else part
-        lost = item.surprises > 0 or part < _NEAR
+        lost = item.estimate.surprises > 0 or part < _NEAR
         middle = way_out(item) if lost else None
         if middle is None and lost and (place := rung(item)) is not None:
             # The rungs are tried side by side: what is left is as unknown below one as above it.
@@ -308,11 +303,11 @@ class Ranges:
         middle = middle or self._keyspace.between(item.low, *item.likely, part)
         return None if middle is None else self._split(item, middle, part)
 
-    def _split(self, item: Range, middle: str, part: float) -> Range:
+    def _split(self, item: ActiveRange, middle: str, part: float) -> ActiveRange:
         assert item.query is not None  # noqa: S101
         query = replace(item.query, token=None, start_after=middle)
-        upper = Range(query, middle, item.high, middle, bounded=item.bounded, below=item, folder=item.folder)
-        item.high, item.bounded = middle, False
-        item.left = None if item.left is None else item.left * part
+        upper = ActiveRange(query, middle, item.high, middle, below=item, folder=item.folder)
+        item.high = middle
+        item.estimate.left = None if item.left is None else item.left * part
         self.ranges.insert(self.ranges.index(item) + 1, upper)
         return upper

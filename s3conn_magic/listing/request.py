@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.table import Page
-    from s3conn_magic.listing.target import Query
+    from s3conn_magic.transport import Query
 
 PAGE_KEYS = 1000
 """Most keys that a page of S3 holds."""
@@ -78,7 +78,7 @@ def _version_markers(token: str | None) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class KeyRange:
     """Keys that begin with `prefix`, above `low` and up to and including `high`.
 
     Attributes:
@@ -99,7 +99,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ListRequest:
     """What is to be listed.
 
     Attributes:
@@ -110,8 +110,8 @@ class Order:
         limit: most rows.
         connections: most requests under way.
         page_keys: most rows asked of a page.
-        spans: list only these, which lie apart and in key order, below the prefix; empty for all of it.
-        pages: requests after which the rest is left, or None. What is left is spans, too.
+        ranges: list only these, which lie apart and in key order, below the prefix; empty for all of it.
+        pages: requests after which the rest is left, or None. What is left is ranges, too.
     """
 
     prefix: str = ""
@@ -121,13 +121,15 @@ class Order:
     limit: int | None = None
     connections: int = 32
     page_keys: int = PAGE_KEYS
-    spans: tuple[Span, ...] = ()
+    ranges: tuple[KeyRange, ...] = ()
     pages: int | None = None
 
     def queries(self) -> list[PageQuery]:
         """The first query of each literal beginning of the keys, in key order."""
-        if self.spans:
-            return [PageQuery(one.prefix, start_after=one.low or None, max_keys=self.page_keys) for one in self.spans]
+        if self.ranges:
+            return [
+                PageQuery(part.prefix, start_after=part.low or None, max_keys=self.page_keys) for part in self.ranges
+            ]
         heads = self.matching.heads if self.matching else ("",)
         exact = self.limit is not None and self.matching is None
         keys = min(self.page_keys, max(1, self.limit or 1)) if exact else self.page_keys
@@ -142,7 +144,7 @@ class Order:
         objects = page.objects.filter(self.matching.mask(page.objects.column(0), self.prefix))
         below = [prefix[len(self.prefix) :] for prefix in page.prefixes]
         # A folder matches with its slash or without.
-        wanted = zip(self.matching.wants(below), self.matching.wants([one.rstrip("/") for one in below]), strict=True)
+        wanted = zip(self.matching.wants(below), self.matching.wants([name.rstrip("/") for name in below]), strict=True)
         return replace(page, objects=objects, prefixes=tuple(compress(page.prefixes, map(any, wanted))))
 
 

@@ -45,7 +45,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ListDocument:
     """What an answer says: the fields of its envelope by name, its common prefixes, its rows."""
 
     columns: Columns
@@ -59,7 +59,7 @@ _GROUPS = "CommonPrefixes"
 _PROLOGUE = 1024
 
 
-def read_document(body: bytes) -> Answer:
+def read_document(body: bytes) -> ListDocument:
     """Read a whole answer.
 
     Raises:
@@ -69,7 +69,9 @@ def read_document(body: bytes) -> Answer:
     named = [(local(element), element) for element in root]
     fields = {name: element.text or "" for name, element in named if name not in (*ROWS, _GROUPS)}
     prefixes = (prefix for name, element in named if name == _GROUPS for prefix in _prefixes(element))
-    return Answer(_document_columns([element for name, element in named if name in ROWS]), fields, tuple(prefixes))
+    return ListDocument(
+        _document_columns([element for name, element in named if name in ROWS]), fields, tuple(prefixes)
+    )
 
 
 def parse_document(body: bytes) -> ET.Element:
@@ -91,8 +93,8 @@ def error_code(body: bytes) -> str | None:
     """The code of an `<Error>` document, an empty text where it has none; None where the body is no such document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
-    found = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
-    return found[1].decode() if found else ""
+    match = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
+    return match[1].decode() if match else ""
 
 
 def local(element: ET.Element) -> str:
@@ -379,14 +381,14 @@ _TAIL = 4096
 _ROW_ENDS = (b"</Contents>", b"</Version>", b"</DeleteMarker>")
 
 
-class Span(NamedTuple):
+class RowsSpan(NamedTuple):
     """Where in a body its rows stand."""
 
     begin: int
     end: int
 
 
-def parse(body: bytes) -> Answer:
+def parse(body: bytes) -> ListDocument:
     """Read an answer.
 
     Raises:
@@ -400,30 +402,30 @@ def parse(body: bytes) -> Answer:
         ) from None
 
 
-def span_of(body: bytes) -> Span | None:
+def span_of(body: bytes) -> RowsSpan | None:
     """Where the rows stand, or None where there are none or the XML parser has to look for them."""
     first = _FIRST_ROW.search(body)
     if first is None or _OTHER_ENCODING.match(body):
         return None
     end = _last_row(body, max(first.start(), len(body) - _TAIL)) or _last_row(body, first.start())
-    return Span(first.start(), end) if end else None
+    return RowsSpan(first.start(), end) if end else None
 
 
-def envelope(body: bytes, span: Span) -> Answer:
+def envelope(body: bytes, span: RowsSpan) -> ListDocument:
     """All of the answer but its rows."""
     return read_document(body[: span.begin] + body[span.end :])
 
 
-def _split(body: bytes) -> Answer | None:
+def _split(body: bytes) -> ListDocument | None:
     """The answer with its rows read apart, or None where that needs the XML parser."""
     span = span_of(body)
     columns = read_rows(body, *span) if span else None
     if span is None or columns is None:
         return None
     around = envelope(body, span)
-    return Answer(columns, around.fields, around.prefixes)
+    return ListDocument(columns, around.fields, around.prefixes)
 
 
 def _last_row(body: bytes, start: int) -> int:
     """Where the last row that ends behind `start` ends, or 0."""
-    return max((found + len(tag) for tag in _ROW_ENDS if (found := body.rfind(tag, start)) >= 0), default=0)
+    return max((at + len(tag) for tag in _ROW_ENDS if (at := body.rfind(tag, start)) >= 0), default=0)

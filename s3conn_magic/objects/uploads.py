@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.conditions import Place, Removal, etag_at, is_unmet
+from s3conn_magic.connections.conditions import Removal, WriteCondition, etag_at, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
 from s3conn_magic.errors import EndpointError, S3ConnError
@@ -93,7 +93,7 @@ class Upload:
         if metadata:
             self._about["Metadata"] = dict(metadata)
         self._overwrites = overwrite
-        self._place = Place(self._client, location.bucket, location.key, replaces)
+        self._place = WriteCondition(self._client, location.bucket, location.key, replaces)
         self._encrypts = connection.settings.encrypts
         self.version = self.lacking = ""
         self._size, self._taken = size, 0

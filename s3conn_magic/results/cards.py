@@ -79,13 +79,13 @@ def connection_card(connection: Connection, did: str) -> Card:
         connection: after its probe, or without one.
         did: what happened to it, such as `created`.
     """
-    settings, found = connection.settings, connection.findings
+    settings, findings = connection.settings, connection.findings
     lines = [
         ("credentials", settings.credentials_kind),
-        ("identity", found.identity if found else None),
+        ("identity", findings.identity if findings else None),
         ("role", settings.role),
-        ("reaches", _reach(found)),
-        ("region", settings.region or (", ".join(found.regions) if found else None)),
+        ("reaches", _reach(findings)),
+        ("region", settings.region or (", ".join(findings.regions) if findings else None)),
         ("endpoint", settings.endpoint),
         ("read-only", "yes: writes and deletes are refused" if settings.read_only else None),
         (
@@ -99,11 +99,11 @@ def connection_card(connection: Connection, did: str) -> Card:
     return Card(f"S3 connection {connection.name} {did}", tuple((label, value) for label, value in lines if value))
 
 
-def _reach(found: Findings | None) -> str:
-    if found is None:
+def _reach(findings: Findings | None) -> str:
+    if findings is None:
         return "not probed (VALIDATE = FALSE)"
-    if found.filters:
-        return ", ".join(found.filters)
-    if not found.reached:
+    if findings.filters:
+        return ", ".join(findings.filters)
+    if not findings.reached:
         return "public buckets, by their name: LIST 's3://bucket/'"
-    return f"{'more than ' if found.more else ''}{found.buckets:,} bucket{'' if found.buckets == 1 else 's'}"
+    return f"{'more than ' if findings.more else ''}{findings.buckets:,} bucket{'' if findings.buckets == 1 else 's'}"

@@ -144,7 +144,7 @@ def _lines(text: str) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(one) for one in value)
+        return ", ".join(_cell(each) for each in value)
     if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN is not itself
         return ""
     if isinstance(value, pd.Timestamp):

@@ -29,7 +29,7 @@ def _columns(statement: str) -> Any:
 
 def connections_frame(connections: Sequence[Connection]) -> S3Frame:
     """One row a connection, in the order of their making."""
-    return frame_of(_columns("SHOW CONNECTIONS"), [_connection_row(one) for one in connections])
+    return frame_of(_columns("SHOW CONNECTIONS"), [_connection_row(connection) for connection in connections])
 
 
 def _connection_row(one: Connection) -> tuple[Any, ...]:
@@ -67,13 +67,13 @@ def _shown_value(bound: BoundValue) -> str:
     if isinstance(value, Secret):
         return "set"
     if isinstance(value, tuple):
-        return ", ".join(one.uri if isinstance(one, Location) else str(one) for one in value)
+        return ", ".join(each.uri if isinstance(each, Location) else str(each) for each in value)
     return str(value).upper() if isinstance(value, bool) else str(value)
 
 
 def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
     """One row for each setting of the session."""
-    rows = [(one.name, setting_text(settings[one.name]), one.takes, one.help) for one in SETTINGS]
+    rows = [(setting.name, setting_text(settings[setting.name]), setting.takes, setting.help) for setting in SETTINGS]
     return frame_of(_columns("SHOW SETTINGS"), rows, ReferenceFrame)
 
 
@@ -95,7 +95,7 @@ def help_on(topic: str) -> Any:
         return frame_of(_columns("HELP"), rows, HelpFrame)
     if text := topic_text(topic):
         return Message(text)
-    near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(one.name for one in STATEMENTS), *KEYWORDS])
+    near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(statement.name for statement in STATEMENTS), *KEYWORDS])
     hint = f"Did you mean {near}?" if near else "HELP; lists them all."
     raise S3ConnError("there is no statement, option or setting of that name", hint=hint)
 
@@ -105,8 +105,10 @@ def _statement_row(one: Reference) -> tuple[str, str, str]:
 
 
 def _option_rows() -> Iterator[tuple[str, str, str]]:
-    return ((one.name, f"{one.name} = {one.example}", one.help) for one in OPTIONS)
+    return ((option.name, f"{option.name} = {option.example}", option.help) for option in OPTIONS)
 
 
 def _setting_rows() -> Iterator[tuple[str, str, str]]:
-    return ((one.name, f"SET {one.name} = {setting_literal(one.default)}", one.help) for one in SETTINGS)
+    return (
+        (setting.name, f"SET {setting.name} = {setting_literal(setting.default)}", setting.help) for setting in SETTINGS
+    )

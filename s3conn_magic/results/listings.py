@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.probe import Bucket, all_buckets, roots
+from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import read_manifest
 from s3conn_magic.inventory.reading import Inventory
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from s3conn_magic.cluster.listing import ClusterListing
+    from s3conn_magic.cluster.sweep import ClusterListing
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import Manifest
     from s3conn_magic.language.plans import ListInventory, ListObjects
@@ -39,11 +39,11 @@ def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
     return frame_of(reference.columns if reference else (), rows)
 
 
-def _buckets(connection: Connection) -> list[tuple[Bucket, Location]]:
+def _buckets(connection: Connection) -> list[tuple[ListedBucket, Location]]:
     filters = connection.settings.display_filters
     if filters:
-        return [(Bucket(one.bucket, connection.regions.of(one.bucket), None), one) for one in filters]
-    return [(one, Location(one.name)) for one in all_buckets(connection)]
+        return [(ListedBucket(place.bucket, connection.regions.of(place.bucket), None), place) for place in filters]
+    return [(bucket, Location(bucket.name)) for bucket in all_buckets(connection)]
 
 
 def open_here(connection: Connection, place: Location, **options: Any) -> Listing:
@@ -83,7 +83,7 @@ def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) 
 
 def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -> tuple[S3Frame, bool]:
     """Without a location the buckets themselves are the folders."""
-    names = [one.name for one in all_buckets(connection)]
+    names = [bucket.name for bucket in all_buckets(connection)]
     if plan.matching is not None:
         names = [*compress(names, Glob.compile(plan.matching).wants(names))]
     shown = names if limit is None else names[:limit]
@@ -95,7 +95,7 @@ def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -
 
 def _apart(places: Sequence[Location]) -> list[Location]:
     """The places without those that another covers, so that no key is listed twice."""
-    return [one for one in places if not any(other != one and other.covers(one) for other in places)]
+    return [place for place in places if not any(other != place and other.covers(place) for other in places)]
 
 
 class _Rows:

@@ -119,12 +119,12 @@ class ObjectPreview:
 
     def _cut(self) -> str:
         """What is not shown."""
-        found = self.preview
-        if found.frame is not None and found.truncated and found.total_rows is None:
-            return f"The first {_counted(len(found.frame), 'row')}; there are more."
-        if found.frame is not None and found.truncated and len(found.frame) < (found.total_rows or 0):
-            return f"The first {len(found.frame):,} of {found.total_rows:,} rows."
-        if found.text is not None and (found.truncated or len(self._shown_text()) < len(found.text)):
+        preview = self.preview
+        if preview.frame is not None and preview.truncated and preview.total_rows is None:
+            return f"The first {_counted(len(preview.frame), 'row')}; there are more."
+        if preview.frame is not None and preview.truncated and len(preview.frame) < (preview.total_rows or 0):
+            return f"The first {len(preview.frame):,} of {preview.total_rows:,} rows."
+        if preview.text is not None and (preview.truncated or len(self._shown_text()) < len(preview.text)):
             return f"The beginning of the text: {_counted(len(self._shown_text().splitlines()), 'line')}."
         return ""
 
@@ -133,41 +133,41 @@ class ObjectPreview:
         return "".join(lines)[:_SHOWN_CHARACTERS]
 
     def _plain_body(self) -> str:
-        found = self.preview
-        if found.frame is not None:
-            return repr(shown_frame(found.frame))
-        if found.kind == "table":
-            return _schema_text(found.schema)
-        return "\n".join(_visible_lines(self._shown_text())) or found.hex_dump or ""
+        preview = self.preview
+        if preview.frame is not None:
+            return repr(shown_frame(preview.frame))
+        if preview.kind == "table":
+            return _schema_text(preview.schema)
+        return "\n".join(_visible_lines(self._shown_text())) or preview.hex_dump or ""
 
     def _html_body(self) -> str:
-        found = self.preview
-        if found.frame is not None:
-            return shown_frame(found.frame)._repr_html_() or _pre(self._plain_body())
-        if found.image and found.mime in _SHOWN_IMAGES:
-            data = base64.b64encode(found.image).decode()
+        preview = self.preview
+        if preview.frame is not None:
+            return shown_frame(preview.frame)._repr_html_() or _pre(self._plain_body())
+        if preview.image and preview.mime in _SHOWN_IMAGES:
+            data = base64.b64encode(preview.image).decode()
             style = "max-width:100%;max-height:40em"
-            return f'<img src="data:{found.mime};base64,{data}" alt="{escaped(self._location.name)}" style="{style}">'
+            return f'<img src="data:{preview.mime};base64,{data}" alt="{escaped(self._location.name)}" style="{style}">'
         body = self._plain_body()
         return _pre(body) if body else ""
 
 
-def _format(found: Preview) -> str:
-    if found.width and found.height:
-        return f"{found.format}, {found.width:,} by {found.height:,}"
-    return found.format
+def _format(preview: Preview) -> str:
+    if preview.width and preview.height:
+        return f"{preview.format}, {preview.width:,} by {preview.height:,}"
+    return preview.format
 
 
-def _counts(found: Preview) -> Iterator[str]:
-    rows = found.total_rows
-    if rows is None and found.frame is not None and not found.truncated:
-        rows = len(found.frame)
+def _counts(preview: Preview) -> Iterator[str]:
+    rows = preview.total_rows
+    if rows is None and preview.frame is not None and not preview.truncated:
+        rows = len(preview.frame)
     if rows is not None:
         yield _counted(rows, "row")
-    if found.row_groups:
-        yield _counted(found.row_groups, "row group")
-    if found.schema:
-        yield _counted(len(found.schema), "column")
+    if preview.row_groups:
+        yield _counted(preview.row_groups, "row group")
+    if preview.schema:
+        yield _counted(len(preview.schema), "column")
 
 
 def _counted(count: int, what: str) -> str:

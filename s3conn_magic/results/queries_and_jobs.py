@@ -63,9 +63,9 @@ def explanation(answer: QueryResult) -> Message:
 def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
     """One row a table."""
     rows = [
-        (one.name, *found, list(one.connections), one.location.uri if one.location else None, one.created_at)
-        for one in tables or ()
-        if tables is not None and like(pattern, one.name) and (found := tables.looked_at(one))
+        (table.name, *found, list(table.connections), table.location.uri if table.location else None, table.created_at)
+        for table in tables or ()
+        if tables is not None and like(pattern, table.name) and (found := tables.looked_at(table))
     ]
     return frame_of(TABLE_COLUMNS, rows)
 
@@ -80,7 +80,7 @@ def _columns(statement: str) -> Any:
 
 def jobs_frame(jobs: Iterable[Job], pattern: str | None) -> S3Frame:
     """One row a job, in the order of their making."""
-    return frame_of(_columns("SHOW JOBS"), [_row(one) for one in jobs if like(pattern, one.name)])
+    return frame_of(_columns("SHOW JOBS"), [_row(job) for job in jobs if like(pattern, job.name)])
 
 
 def _row(job: Job) -> tuple[Any, ...]:
@@ -95,7 +95,7 @@ def _row(job: Job) -> tuple[Any, ...]:
         job.objects,
         job.rows,
         job.bytes,
-        len({one.location for one in job.failures if not one.resolved}),
+        len({failure.location for failure in job.failures if not failure.resolved}),
         job.last_run,
         job.created_at,
         job.option("COMMENT"),
@@ -105,8 +105,8 @@ def _row(job: Job) -> tuple[Any, ...]:
 def errors_frame(job: Job) -> S3Frame:
     """One row a failure, the latest first."""
     rows = [
-        (one.run, one.failed_at, one.location, one.etag or None, one.error, one.resolved)
-        for one in reversed(job.failures)
+        (failure.run, failure.failed_at, failure.location, failure.etag or None, failure.error, failure.resolved)
+        for failure in reversed(job.failures)
     ]
     return frame_of(_columns("SHOW JOB"), rows)
 

@@ -37,8 +37,8 @@ _PATIENCE = 60.0
 """Seconds after which an interrupt waits no longer for what does not end, such as an import from a lost network."""
 _CONDITION = threading.Condition
 _WHOLE = {
-    one.__code__
-    for one in (
+    each.__code__
+    for each in (
         _CONDITION.__enter__,
         _CONDITION.__exit__,
         _CONDITION._acquire_restore,  # type: ignore[attr-defined]  # noqa: SLF001 - with the lock of `wait`
@@ -50,7 +50,7 @@ _WHOLE = {
 _FILES = {
     "<frozen importlib._bootstrap>",
     "<frozen importlib._bootstrap_external>",
-    *(one.__init__.__code__.co_filename for one in (weakref.WeakSet, weakref.WeakValueDictionary)),
+    *(each.__init__.__code__.co_filename for each in (weakref.WeakSet, weakref.WeakValueDictionary)),
 }
 _FINALIZER = "__del__"
 

@@ -73,7 +73,7 @@ class _Held:
         holder = self._holder()
         ids, secrets = holder.held() if holder is not None else ((), ())
         if secrets != self._secrets:
-            found = {form for one in secrets for form in _forms(one)}
+            found = {form for secret in secrets for form in _forms(secret)}
             self._secrets, self._forms = secrets, tuple(sorted(found, key=len, reverse=True))
         return ids, self._forms
 
@@ -173,7 +173,7 @@ def _known(*, ours: bool) -> tuple[list[str], list[str]]:
     for held in list(_holders.values()):
         some_ids, some_forms = held.now()
         ids += some_ids
-        forms += [one for one in some_forms if ours or len(one) >= _LEAST]
+        forms += [form for form in some_forms if ours or len(form) >= _LEAST]
     return ids, forms
 
 
@@ -196,15 +196,15 @@ def _without(text: str, ids: Iterable[str], forms: Iterable[str], *, ours: bool)
             text = text.replace(form, MASK)
     if ours:
         return _USER.sub(f"://{MASK}@", _PLACES.sub(_masked, text))
-    if "ignature=" in text and any(one in text for one in ids):
+    if "ignature=" in text and any(each in text for each in ids):
         # A link that a connection of ours has signed, whoever follows it.
         return _SIGNED.sub(rf"\g<name>{MASK}", text)
     return text
 
 
-def _masked(found: re.Match[str]) -> str:
-    after = found["before"] or found["tag"] or found["equals"] or found["colon"] or ""
-    return f"{found['name']}{after}{MASK}"
+def _masked(match: re.Match[str]) -> str:
+    after = match["before"] or match["tag"] or match["equals"] or match["colon"] or ""
+    return f"{match['name']}{after}{MASK}"
 
 
 def _forms(secret: str) -> Iterator[str]:

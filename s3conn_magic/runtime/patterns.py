@@ -79,10 +79,10 @@ def wild(text: str, pattern: str, *, many: str, one: str = "") -> bool:
     at = len(first)
     # The first place that fits is never worse than a later one.
     for piece in pieces[1:-1]:
-        found = next((where for where in range(at, end - len(piece) + 1) if fits(piece, where)), None)
-        if found is None:
+        place = next((where for where in range(at, end - len(piece) + 1) if fits(piece, where)), None)
+        if place is None:
             return False
-        at = found + len(piece)
+        at = place + len(piece)
     return True
 
 
@@ -92,7 +92,7 @@ def like(pattern: str | None, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
+class RegularExpression:
     """A regular expression as RE2 has it.
 
     Attributes:
@@ -104,7 +104,7 @@ class Expression:
     groups: tuple[str | None, ...] = ()
 
     @classmethod
-    def parse(cls, written: str) -> Expression:
+    def parse(cls, written: str) -> RegularExpression:
         """Read what a user wrote; groups with names may be `(?<name>…)`.
 
         Raises:
@@ -113,7 +113,7 @@ class Expression:
         if len(written) > _LONGEST:
             raise ValueError(f"it has more than {_LONGEST:,} characters")
         pieces = [*_PIECE.finditer(written)]
-        groups = tuple(one["name"] for one in pieces if one["name"] or one["group"])
+        groups = tuple(piece["name"] for piece in pieces if piece["name"] or piece["group"])
         names = [name for name in groups if name]
         if twice := next((b for a, b in pairwise(sorted(names)) if a == b), None):
             raise ValueError(f"two groups of it are called {twice}")
@@ -142,7 +142,7 @@ def matching(texts: pa.Array, expression: str, size: int) -> pa.Array:
     if rows >= len(texts):
         return pc.match_substring_regex(texts, expression)
     some = (texts.slice(at, rows) for at in range(0, len(texts), rows))
-    return pa.concat_arrays([pc.match_substring_regex(one, expression) for one in some])
+    return pa.concat_arrays([pc.match_substring_regex(each, expression) for each in some])
 
 
 def strings(texts: Iterable[str]) -> pa.Array:
@@ -153,7 +153,7 @@ def strings(texts: Iterable[str]) -> pa.Array:
     try:
         return pa.array(there, pa.string())
     except UnicodeEncodeError:
-        return pa.array([one.encode(errors="replace").decode() for one in there], pa.string())
+        return pa.array([each.encode(errors="replace").decode() for each in there], pa.string())
 
 
 def _as_re2(piece: re.Match[str]) -> str:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from s3conn_magic.cluster.cluster import Cluster
-    from s3conn_magic.cluster.listing import ClusterScan
+    from s3conn_magic.cluster.scheduler import Cluster
+    from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Elsewhere
     from s3conn_magic.language.plans import Analyze
@@ -48,7 +48,7 @@ class Scale:
         elif wanted["SCHEDULER"]:
             self._reached(wanted["SCHEDULER"])
         else:
-            from s3conn_magic.cluster.cluster import check_installed
+            from s3conn_magic.cluster.scheduler import check_installed
 
             check_installed()
 
@@ -68,7 +68,7 @@ class Scale:
     def _reached(self, address: str) -> Cluster:
         with self._reaching:
             if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
-                from s3conn_magic.cluster.cluster import Cluster
+                from s3conn_magic.cluster.scheduler import Cluster
 
                 found = Cluster(address, self._note)
                 self.close()
@@ -82,7 +82,7 @@ class Scale:
             from s3conn_magic.results.listings import open_here
 
             return open_here
-        from s3conn_magic.cluster.listing import open_listing
+        from s3conn_magic.cluster.sweep import open_listing
 
         return partial(open_listing, cluster)
 
@@ -91,20 +91,20 @@ class Scale:
         cluster = self.cluster()
         if cluster is None:
             return None
-        from s3conn_magic.cluster.listing import ClusterScan
-        from s3conn_magic.cluster.work import Errand
+        from s3conn_magic.cluster.sweep import ClusterScan
+        from s3conn_magic.cluster.work import RangeTask
 
-        errand = Errand(plan.location.key, connections, by=plan.by, depth=plan.depth)
-        return lambda now: ClusterScan(cluster, connection, plan.location, replace(errand, now=now))
+        task = RangeTask(plan.location.key, connections, by=plan.by, depth=plan.depth)
+        return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
 
     def elsewhere(self) -> Elsewhere | None:
         """Who reads objects in other processes."""
         cluster = self.cluster()
         if cluster is None:
             return None
-        from s3conn_magic.cluster.copying import Groups
+        from s3conn_magic.cluster.groups import GroupReader
 
-        return Groups(cluster, self._note)
+        return GroupReader(cluster, self._note)
 
     def close(self) -> None:
         """Leave the cluster."""

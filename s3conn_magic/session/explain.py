@@ -11,8 +11,8 @@ import re
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from s3conn_magic.connections.configuration import Settings
 from s3conn_magic.connections.faults import action_of
-from s3conn_magic.connections.settings import Settings
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans
 from s3conn_magic.language.plans import CreateJob, RunJob

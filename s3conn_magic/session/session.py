@@ -7,10 +7,10 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.clients import new_lock
+from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.connections.settings import Timeouts
 from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
-from s3conn_magic.handoff.connection import Connection
+from s3conn_magic.handoff.handed import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import bind
@@ -203,7 +203,7 @@ class Session:
 
         Where the probe fails, `kept` is said before what can be done: nothing happened.
         """
-        candidate = Connection(name, options, timeouts=self._timeouts)
+        candidate = Connection(name, options, timeouts=partial(Timeouts.of, self.settings))
         try:
             if validate:
                 from s3conn_magic.connections.probe import probe
@@ -216,9 +216,6 @@ class Session:
         finally:
             if all(one is not candidate for one in self.connections):
                 candidate.drop()
-
-    def _timeouts(self) -> Timeouts:
-        return Timeouts(self.settings["CONNECT_TIMEOUT"], self.settings["READ_TIMEOUT"])
 
     @execute.register
     def _rename(self, plan: plans.Rename) -> Message:
@@ -314,7 +311,7 @@ class Session:
 
     @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:
-        from s3conn_magic.results.analysis import analysis_chart, analysis_frame
+        from s3conn_magic.results.charts import analysis_chart, analysis_frame
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:

@@ -16,7 +16,7 @@ SETUP = """
 import pandas as pd
 from IPython.display import HTML, display
 from s3conn_magic.locations import Location
-from s3conn_magic.results.analysis import AnalysisChart
+from s3conn_magic.results.charts import AnalysisChart
 
 TIME = pd.Timestamp("2026-01-02 03:04:05", tz="UTC")
 
@@ -278,17 +278,17 @@ CHOICE = """async ([source]) => {
 
 def test_a_chosen_rectangle_is_told_by_its_exact_name(notebook):
     """With a callback, a click and Enter choose what may be opened, by its exact name, and nothing else."""
-    from s3conn_magic.results import analysis
+    from s3conn_magic.results import charts
 
-    source = (analysis._EXPLORER / "treemap.js").read_text("utf-8")
+    source = (charts._EXPLORER / "treemap.js").read_text("utf-8")
     assert notebook.page.evaluate(CHOICE, [source]) == [["a\0/", "a\0/"], 1, 0]
 
 
 def test_the_fragment_fits_behind_the_explorer(notebook):
     """Put behind the explorer's module, the fragment is one module with it: one name more, one default export."""
-    from s3conn_magic.results import analysis
+    from s3conn_magic.results import charts
 
-    both = "".join((analysis._EXPLORER / name).read_text("utf-8") for name in ("explorer.js", "treemap.js"))
+    both = "".join((charts._EXPLORER / name).read_text("utf-8") for name in ("explorer.js", "treemap.js"))
     load = """async ([text]) => {
       const url = URL.createObjectURL(new Blob([text + "\\nexport { Treemap };"], { type: "text/javascript" }));
       const module = await import(url);

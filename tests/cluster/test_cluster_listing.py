@@ -33,7 +33,7 @@ def here(slow, home):
 @pytest.fixture
 def run(workers, slow, monkeypatch):
     """A session that goes to the cluster, with the connection `slow`; tasks are small, so that there are several."""
-    monkeypatch.setattr("s3conn_magic.cluster.listing._LEAST_PAGES", 16)
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
     statements = workers.session(slow.connect)
     yield statements
     statements.session.close()
@@ -71,7 +71,7 @@ def test_workers_do_most_of_a_listing(run, slow):
     assert len(seen) >= 2
     assert slow.behaviour.requests - asked > 64
     # What the scheduler, its dashboard and its logs name tasks by tells nothing of what is read.
-    assert all(key.startswith("s3conn-list_spans-") and "bucket" not in key for key in seen)
+    assert all(key.startswith("s3conn-list_ranges-") and "bucket" not in key for key in seen)
 
 
 @pytest.mark.parametrize("limit", [90_000, 120_000])
@@ -122,7 +122,7 @@ def test_local_is_back_in_this_process(run, workers, here):
 
 def test_a_scheduler_that_is_not_there_is_one_clear_error(run, workers, monkeypatch):
     """The setting is refused and stays as it was."""
-    monkeypatch.setattr("s3conn_magic.cluster.cluster._REACH", 0.5)
+    monkeypatch.setattr("s3conn_magic.cluster.scheduler._REACH", 0.5)
     run("SET PROGRESS = FALSE")
     failure = run.fails("SET SCHEDULER = 'tcp://127.0.0.1:9'", ClusterError)
     assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in failure.message
@@ -150,7 +150,7 @@ def test_dask_without_a_scheduler_says_what_to_set(slow):
 
 def test_dask_that_is_not_installed_is_named(monkeypatch):
     """The error says which extra to install, and the setting stays as it was."""
-    monkeypatch.setattr("s3conn_magic.cluster.cluster.find_spec", lambda _: None)
+    monkeypatch.setattr("s3conn_magic.cluster.scheduler.find_spec", lambda _: None)
     run = Statements()
     assert "pip install distributed" in run.fails("SET ENGINE = 'dask'", ClusterError).hint
     assert run.session.settings["ENGINE"] == "local"

@@ -45,9 +45,9 @@ _THERE: dict[str, Any] = {"__name__": "__main__"}
 exec(
     """
 def kept():
+    from s3conn_magic import secrets
     from s3conn_magic.runtime import logs
-    from s3conn_magic.cluster import sealed
-    return len(sealed._given), len(logs._holders)
+    return len(secrets._given), len(logs._holders)
 
 def tasks(dask_scheduler):
     return sum(key.startswith("s3conn-") for key in dask_scheduler.tasks)
@@ -116,7 +116,7 @@ def processes(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def run(processes: Processes, slow, monkeypatch) -> Iterator[Statements]:
     """A session that goes to the cluster."""
-    monkeypatch.setattr("s3conn_magic.cluster.listing._LEAST_PAGES", 16)
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
     statements = Statements()
     keys = {"AWS_ACCESS_KEY_ID": "AKIATRACES", "AWS_SECRET_ACCESS_KEY": SECRET}
     statements(create("slow", **keys, ENDPOINT=slow.endpoint, REGION="us-east-1", VALIDATE=False))
@@ -173,7 +173,7 @@ def test_no_process_of_a_cluster_logs_the_key_though_a_worker_without_the_packag
     assert len(rows) == 120_000
     newcomer = (processes.folder / "2.log").read_text(errors="replace")
     assert "Register" in newcomer or "Start worker" in newcomer
-    assert "s3conn-list_spans" not in newcomer
+    assert "s3conn-list_ranges" not in newcomer
     logs = processes.logs()
     assert len(logs) > 10_000
     assert SECRET not in logs

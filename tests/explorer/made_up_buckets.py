@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import AccessDeniedError
-from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ HOSTILE = (
 )
 
 
-def _file(key: str, number: int) -> Entry:
+def _file(key: str, number: int) -> TreeEntry:
     size = (number * 7_919) % 9_973 * 10 ** (number % 4)
-    return Entry(
+    return TreeEntry(
         Location("lake", key),
         size=size,
         last_modified=START + timedelta(minutes=number * 37 % 500_000),
@@ -48,8 +48,8 @@ def _file(key: str, number: int) -> Entry:
     )
 
 
-def _folder(bucket: str, key: str) -> Entry:
-    return Entry(Location(bucket, key), is_prefix=True)
+def _folder(bucket: str, key: str) -> TreeEntry:
+    return TreeEntry(Location(bucket, key), is_prefix=True)
 
 
 class MadeUpBuckets:
@@ -92,7 +92,9 @@ class MadeUpBuckets:
         begin = int(token or 0)
         if location == Location("lake", "million/"):
             end = min(begin + BIG_PAGE, MILLION)
-            entries = [Entry(Location("lake", f"million/{number:07}.txt"), size=number) for number in range(begin, end)]
+            entries = [
+                TreeEntry(Location("lake", f"million/{number:07}.txt"), size=number) for number in range(begin, end)
+            ]
             return Children(entries, str(end) if end < MILLION else None)
         head = (location.key if location else "") + starting_with
         found = [
@@ -103,21 +105,21 @@ class MadeUpBuckets:
         end = begin + PAGE
         return Children(found[begin:end], str(end) if end < len(found) else None)
 
-    def _all(self, location: Location | None) -> Iterator[Entry]:
+    def _all(self, location: Location | None) -> Iterator[TreeEntry]:
         if location is None:
             created = [START - timedelta(days=days) for days in (700, 420, 3)]
             names = ("lake", "media-archive", "odd-keys")
             for name, when in zip(names, created, strict=True):
-                yield Entry(Location(name), is_prefix=True, last_modified=when)
+                yield TreeEntry(Location(name), is_prefix=True, last_modified=when)
         elif location == Location("odd-keys"):
-            yield from (Entry(Location("odd-keys", key), size=len(key)) for key in HOSTILE)
+            yield from (TreeEntry(Location("odd-keys", key), size=len(key)) for key in HOSTILE)
             yield from (_folder("odd-keys", key) for key in ("/", "a<b>&c/"))
         elif location.bucket == "odd-keys":
-            yield from (_folder("odd-keys", location.key + "/"), Entry(Location("odd-keys", location.key), size=0))
+            yield from (_folder("odd-keys", location.key + "/"), TreeEntry(Location("odd-keys", location.key), size=0))
         elif location.bucket == "lake":
             yield from self._lake(location.key)
 
-    def _lake(self, key: str) -> Iterator[Entry]:
+    def _lake(self, key: str) -> Iterator[TreeEntry]:
         if key == "":
             names = ("broken/", "curated/", "empty/", "events/", "finance/", "logs/", "million/", "slow/")
             yield from (_folder("lake", name) for name in names)

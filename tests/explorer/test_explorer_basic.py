@@ -10,7 +10,7 @@ from made_up_buckets import HOSTILE, MadeUpBuckets
 from statements import Statements, create
 
 from s3conn_magic.explorer.basic import BasicExplorer
-from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox.identities import LAKE
 
@@ -101,7 +101,7 @@ def test_refresh_keeps_the_row_and_not_its_place():
     keys = ["b", "c"]
 
     def children(location, token, *, starting_with="", cancelled):  # noqa: ARG001 - the protocol's signature
-        return Children([Entry(Location("lake", key)) for key in sorted(keys)])
+        return Children([TreeEntry(Location("lake", key)) for key in sorted(keys)])
 
     explorer = Watched(children, title="lab", location=Location("lake"))
     explorer.until(lambda: explorer._rows.options)

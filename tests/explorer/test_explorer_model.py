@@ -14,9 +14,9 @@ from made_up_buckets import HOSTILE, MadeUpBuckets
 from s3conn_magic.errors import AccessDeniedError
 from s3conn_magic.explorer.basic import html_table, text_tree
 from s3conn_magic.explorer.messages import MESSAGE_AT_MOST, crumbs, row_messages, shown_name
-from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.explorer.navigator import Navigator
-from s3conn_magic.explorer.tree import Folder, Rows, Tree
+from s3conn_magic.explorer.tree import Folder, FolderTree, Rows
 from s3conn_magic.explorer.widget import SCRIPTS, STYLES, Explorer
 from s3conn_magic.locations import Location
 
@@ -87,7 +87,7 @@ def test_rows_keep_entries_exactly():
     """A row comes back as the entry that it was, whatever its key."""
     at = Location("odd-keys")
     entries = [
-        Entry(Location("odd-keys", key), size=number, last_modified=NOW, etag='"e"', storage_class="GLACIER")
+        TreeEntry(Location("odd-keys", key), size=number, last_modified=NOW, etag='"e"', storage_class="GLACIER")
         for number, key in enumerate(HOSTILE)
     ]
     rows = Rows(at)
@@ -105,7 +105,7 @@ def test_rows_refuse_what_lies_elsewhere():
     rows = Rows(Location("trusted", "a/"))
     for other in (Location("trusted-evil", "a/b"), Location("trusted", "b")):
         with pytest.raises(ValueError, match="outside the location"):
-            rows.extend([Entry(other)])
+            rows.extend([TreeEntry(other)])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_order(by, descending, expected):
     sizes = {"a": 20, "b": 10, "c": 30}
     for name in ("a", "b", "d/", "c", "e/"):
         when = NOW.replace(hour=dates[name]) if name in dates else None
-        rows.extend([Entry(Location("lake", name), name.endswith("/"), sizes.get(name), when)])
+        rows.extend([TreeEntry(Location("lake", name), name.endswith("/"), sizes.get(name), when)])
     order = rows.order(by, descending)
     assert [rows.names[row] for row in order.tolist()] == expected
 
@@ -191,7 +191,7 @@ def test_the_same_token_twice_is_an_error():
 
     def stuck(_location, token, *, starting_with="", cancelled):  # noqa: ARG001 - the protocol's signature
         calls.append(token)
-        return Children([Entry(Location("lake", str(len(calls))))], "same")
+        return Children([TreeEntry(Location("lake", str(len(calls))))], "same")
 
     watched = Watched(LAKE, stuck)
     watched.navigator.begin()
@@ -312,8 +312,8 @@ def test_messages_hold_every_row_and_stay_small():
     at = Location("odd-keys", "\u202e/" * 100)
     root = Folder(at)
     keys = [at.key + f"{number:03}" + "\u200b" * 200 + '"\\\x1b' for number in range(500)]
-    root.add(Children([Entry(Location("odd-keys", key)) for key in keys]))
-    tree = Tree(root)
+    root.add(Children([TreeEntry(Location("odd-keys", key)) for key in keys]))
+    tree = FolderTree(root)
     messages = list(row_messages(tree.lines(0, len(tree)), 0, 7))
     assert max(len(json.dumps(message)) for message in messages) <= MESSAGE_AT_MOST
     assert len(messages) > 1
@@ -327,8 +327,8 @@ def test_messages_hold_every_row_and_stay_small():
 def test_messages_are_ascii_even_for_broken_text():
     """A lone surrogate travels as an escape, as raw text would break the channel."""
     root = Folder(LAKE)
-    root.add(Children([Entry(Location("lake", "a\udc80b"))]))
-    (message,) = row_messages(Tree(root).lines(0, 1), 0, 1)
+    root.add(Children([TreeEntry(Location("lake", "a\udc80b"))]))
+    (message,) = row_messages(FolderTree(root).lines(0, 1), 0, 1)
     assert message["json"].isascii()
     assert decoded([message])[0]["rows"][0][-1] == "a\udc80b"
 
@@ -416,5 +416,5 @@ def test_the_browser_end_is_safe_under_a_strict_policy():
 
 def test_entries_travel_between_processes():
     """An entry can be pickled."""
-    entry = Entry(LAKE, is_prefix=True)
+    entry = TreeEntry(LAKE, is_prefix=True)
     assert pickle.loads(pickle.dumps(entry)) == entry

@@ -12,7 +12,7 @@ from made_up_buckets import MadeUpBuckets
 from page import Page
 
 from s3conn_magic.explorer import tasks
-from s3conn_magic.explorer.model import Children, Entry
+from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.uploads import Deleted, Found
 
@@ -41,7 +41,7 @@ class Store:
         for key in below:
             head, slash, _ = key[len(location.key) :].partition("/")
             at = Location("lake", location.key + head + slash)
-            entries[at] = Entry(at, True) if slash else Entry(at, size=len(key), etag=self.objects[key])
+            entries[at] = TreeEntry(at, True) if slash else TreeEntry(at, size=len(key), etag=self.objects[key])
         return Children(list(entries.values()))
 
     def refuses_writes(self, location):

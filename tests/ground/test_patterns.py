@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3conn_magic.runtime.patterns import Expression, like, strings, wild
+from s3conn_magic.runtime.patterns import RegularExpression, like, strings, wild
 
 LETTERS = "aAb%_\n-/éÉßſ😀"
 EVIL = [
@@ -76,7 +76,7 @@ def test_only_the_wildcards_that_were_named_are_some():
 def test_what_makes_others_hang_ends_at_once(expression, piece):
     """An expression of the kind that backtracking never ends on is matched with a text that nearly matches."""
     text = piece * (20_000 // len(piece)) + "\0"
-    assert Expression.parse(expression).whole(strings([text, "x"])).to_pylist()[0] in {True, False}
+    assert RegularExpression.parse(expression).whole(strings([text, "x"])).to_pylist()[0] in {True, False}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_makes_others_hang_ends_at_once(expression, piece):
 def test_what_cannot_be_matched_is_refused_with_a_way_on(expression, said):
     """The error names what is wrong and what does without it, and quotes no more of the expression than an operator."""
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - looked at below
-        Expression.parse(expression)
+        RegularExpression.parse(expression)
     assert said in str(refused.value)
     assert len(str(refused.value)) < 200
 
@@ -143,12 +143,12 @@ def test_what_cannot_be_matched_is_refused_with_a_way_on(expression, said):
 )
 def test_what_an_expression_matches_as_a_whole(expression, yes, no):
     """RE2's own meaning: ASCII classes, a dot for any character, groups named in either way, anchors at both ends."""
-    assert Expression.parse(expression).whole(strings([yes, no])).to_pylist() == [True, False]
+    assert RegularExpression.parse(expression).whole(strings([yes, no])).to_pylist() == [True, False]
 
 
 def test_names_of_groups_are_kept_and_dropped_from_the_text():
     """Groups are told in order, those without a name too; brackets in classes and behind backslashes are none."""
-    found = Expression.parse(r"(?<a>x)(y)(?:z)\([(](?P<b>[)\]])")
+    found = RegularExpression.parse(r"(?<a>x)(y)(?:z)\([(](?P<b>[)\]])")
     assert found.groups == ("a", None, "b")
     assert re.compile(found.text).groups == 3
 
@@ -156,11 +156,11 @@ def test_names_of_groups_are_kept_and_dropped_from_the_text():
 @given(st.lists(st.text(st.sampled_from("ab\n\ud800é"), max_size=4), max_size=6))
 def test_half_characters_are_no_error(texts):
     """A name with half of a pair can be asked, as every other."""
-    assert len(Expression.parse("a.*").whole(strings(texts))) == len(texts)
+    assert len(RegularExpression.parse("a.*").whole(strings(texts))) == len(texts)
 
 
 def test_long_columns_are_matched_in_pieces_that_make_the_whole():
     """However many texts and however large the expression, each text gets its own answer, in order."""
     texts = [f"{number:05}-{'x' * 90}" for number in range(3_000)]
-    mask = Expression.parse(r"\d{4}[02468]-x{1,90}").whole(strings(texts)).to_pylist()
+    mask = RegularExpression.parse(r"\d{4}[02468]-x{1,90}").whole(strings(texts)).to_pylist()
     assert mask == [number % 2 == 0 for number in range(3_000)]

@@ -19,7 +19,7 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.listing import xml
-from s3conn_magic.listing.target import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 if TYPE_CHECKING:
     from synthetic import Bucket

@@ -9,7 +9,7 @@ from synthetic import Bucket
 
 from s3conn_magic.errors import IncompleteListingError, S3ConnError
 from s3conn_magic.listing import Listing, fetch_page
-from s3conn_magic.listing.target import Transport
+from s3conn_magic.transport import Transport
 
 KEYS = sorted(f"k/{folder}/{number:03d}" for folder in "abcd" for number in range(30))
 PLACES = {"first": KEYS[0], "middle": KEYS[len(KEYS) // 2], "last": KEYS[-1]}

@@ -15,7 +15,7 @@ from wires import PAIR, connect, new_session
 import s3conn_magic
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing import Listing, fetch_page
-from s3conn_magic.listing.target import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 KEYS = sorted(HOSTILE.values())
 SIZES = {key: number for number, key in enumerate(KEYS)}

@@ -17,12 +17,12 @@ from layouts import LAYOUTS, keys_of
 from synthetic import Bucket, encoded, xml_text
 
 from s3conn_magic.listing import xml
-from s3conn_magic.listing.decode import UndecodableError, checked_utf8, peek, percent_column, percent_text
+from s3conn_magic.listing.decode import UndecodableError, checked_utf8, look_ahead, percent_column, percent_text
 from s3conn_magic.listing.engine import first_rows
 from s3conn_magic.listing.keyspace import Folders
 from s3conn_magic.listing.pages import page_of
-from s3conn_magic.listing.planner import Ranges
-from s3conn_magic.listing.request import PageQuery, Span
+from s3conn_magic.listing.planner import RangePlanner
+from s3conn_magic.listing.request import KeyRange, PageQuery
 from s3conn_magic.listing.table import Page, last_key
 from s3conn_magic.listing.xml import UnreadableError, parse
 
@@ -31,7 +31,7 @@ _CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_
 _OWNER = "<Owner><ID>someone</ID><DisplayName>Key</DisplayName></Owner>"
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.keyrange import Step
+    from s3conn_magic.listing.keyrange import PageRequest
 
 
 @st.composite
@@ -124,15 +124,10 @@ def _page(bucket: Bucket, query: PageQuery) -> Page:
     return page_of(parse(bucket.page(dict(query.parameters()))), query, bucket=bucket.name)
 
 
-def _rounds(
-    keys: list[str], page_keys: int, connections: int, asked: list[tuple[Step, int]] | None = None
-) -> tuple[list[str], int, float]:
-    """List keys in a time in which every request takes about one: the keys, the number of requests, the time.
-
-    Each request and how many rows came of it are noted in `asked`.
-    """
-    ranges, bucket, chance = Ranges([PageQuery(max_keys=page_keys)]), Bucket(keys), random.Random(3)
-    under_way: list[tuple[float, int, Step]] = []
+def _rounds(keys: list[str], page_keys: int, connections: int) -> tuple[list[str], int, float]:
+    """List keys in a time in which every request takes about one: the keys, the number of requests, the time."""
+    ranges, bucket, chance = RangePlanner([PageQuery(max_keys=page_keys)]), Bucket(keys), random.Random(3)
+    under_way: list[tuple[float, int, PageRequest]] = []
     found: list[str] = []
     requests, now = 0, 0.0
     while True:
@@ -143,8 +138,6 @@ def _rounds(
             return found, requests, now
         now, _, step = heapq.heappop(under_way)
         kept = ranges.arrived(step, _page(bucket, step.query))
-        if asked is not None:
-            asked.append((step, 0 if kept is None else len(kept)))
         found += kept.objects.column(0).to_pylist() if kept is not None else []
 
 
@@ -158,7 +151,7 @@ def test_the_next_page_is_asked_for_before_a_page_is_read(layout):
     bucket = Bucket(keys_of(layout, 95))
     query, pages = PageQuery(max_keys=10), 0
     while query is not None:
-        seen, page = peek(_body(bucket, query)), _page(bucket, query)
+        seen, page = look_ahead(_body(bucket, query)), _page(bucket, query)
         assert seen == (None if page.next_token is None else (last_key(page), page.next_token))
         query = None if page.next_token is None else PageQuery(token=page.next_token, max_keys=10)
         pages += 1
@@ -169,8 +162,8 @@ def test_the_next_page_is_asked_for_before_a_page_is_read(layout):
 def test_an_end_that_takes_a_closer_look_is_not_foreseen(key):
     """Where the last key may be read in two ways, or in none, the page is read first."""
     body = _body(Bucket(["k/0", "k/1"]), PageQuery(max_keys=1))
-    assert peek(body) is not None
-    assert peek(body.replace(b"<Key>k/0<", f"<Key>{key}<".encode())) is None
+    assert look_ahead(body) is not None
+    assert look_ahead(body.replace(b"<Key>k/0<", f"<Key>{key}<".encode())) is None
 
 
 @pytest.mark.parametrize("taken", [1, 5])
@@ -178,16 +171,16 @@ def test_a_page_that_ends_elsewhere_than_was_foreseen(taken):
     """Where another try gives another page than was seen of the first, the page behind it is asked for anew."""
     keys = [f"k/{number:03d}" for number in range(60)]
     bucket = Bucket(keys)
-    ranges = Ranges([PageQuery(max_keys=10)])
+    ranges = RangePlanner([PageQuery(max_keys=10)])
     first = ranges.next()
-    seen = peek(_body(bucket, PageQuery(max_keys=taken)))
+    seen = look_ahead(_body(bucket, PageQuery(max_keys=taken)))
     assert ranges.foresee(first, seen)
     follower = ranges.next()
     assert follower.query.token == seen.token
-    assert not ranges.foresee(follower, peek(_body(bucket, follower.query)))  # one page ahead at most
+    assert not ranges.foresee(follower, look_ahead(_body(bucket, follower.query)))  # one page ahead at most
     found = ranges.arrived(first, _page(bucket, first.query)).objects.column(0).to_pylist()
     assert ranges.arrived(follower, _page(bucket, follower.query)) is None
-    under_way: list[Step] = []
+    under_way: list[PageRequest] = []
     while under_way or ranges.asked == 0:
         while (step := ranges.next()) is not None:
             under_way.append(step)
@@ -253,35 +246,12 @@ def test_short_listings_cost_few_requests(layout):
     assert requests <= 18
 
 
-def _small(keys: list[str], page_keys: int) -> list[tuple[Step, int]]:
-    """The requests for a part of a page, each with the rows of its range that came."""
-    asked: list[tuple[Step, int]] = []
-    _rounds(keys, page_keys, 32, asked)
-    return [(step, xml) for step, xml in asked if not step.look and step.query.max_keys < page_keys]
-
-
-@pytest.mark.parametrize("layout", ["hive", "random"])
-def test_the_last_page_of_a_range_asks_for_what_is_left(layout):
-    """Where keys stand regularly, last pages ask for a part of a page, and nearly all of those are the last."""
-    small = _small(keys_of(layout, 100_000), 1000)
-    assert len(small) >= 10
-    assert sum(xml == step.query.max_keys for step, xml in small) <= len(small) / 5
-    assert sum(step.query.max_keys for step, _ in small) <= 600 * len(small)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_where_last_pages_fall_short_pages_are_asked_for_whole(layout):
-    """However keys stand, the pages that were to be the last of their range and were not stay few."""
-    small = _small(keys_of(layout, 20000), 20)
-    assert sum(xml == step.query.max_keys for step, xml in small) <= 4 + len(small) / 5
-
-
 @pytest.mark.parametrize("layout", ["hive", "deep"])
 def test_what_is_left_is_estimated(layout):
     """After 64 pages, the ranges of folders that nobody has begun are not taken for nearly empty."""
     keys = keys_of(layout, 20000)
-    ranges, bucket = Ranges([PageQuery(max_keys=20)]), Bucket(keys)
-    under_way: list[Step] = []
+    ranges, bucket = RangePlanner([PageQuery(max_keys=20)]), Bucket(keys)
+    under_way: list[PageRequest] = []
     for _ in range(64):
         while len(under_way) < 4 and (step := ranges.next()) is not None:
             under_way.append(step)
@@ -297,15 +267,15 @@ def test_what_is_left_is_estimated(layout):
 def test_ranges_of_another_listing_keep_their_estimates(layout):
     """Of ranges that were given and not begun, the estimate is the one that was given."""
     cuts = keys_of(layout, 10)
-    given = tuple(Span("", low, high, 1000.0 + at) for at, (low, high) in enumerate(pairwise(cuts)))
-    ranges = Ranges([PageQuery(start_after=span.low) for span in given], spans=given)
+    given = tuple(KeyRange("", low, high, 1000.0 + at) for at, (low, high) in enumerate(pairwise(cuts)))
+    ranges = RangePlanner([PageQuery(start_after=span.low) for span in given], ranges=given)
     assert ranges.rest() == list(given)
 
 
 def test_the_end_before_keys_that_are_known():
     """A page that says the keys end, below a key that has been seen, is an error."""
     bucket = Bucket(keys_of("random", 2000))
-    ranges = Ranges([PageQuery(max_keys=100)])
+    ranges = RangePlanner([PageQuery(max_keys=100)])
     first = ranges.next()
     ranges.arrived(first, _page(bucket, first.query))
     below, *guesses = iter(ranges.next, None)
@@ -318,7 +288,7 @@ def test_the_end_before_keys_that_are_known():
 def test_the_first_page_tells_nothing_of_what_is_left():
     """How many keys are left is unknown until where the first ones stand has been looked at, and none at the end."""
     bucket = Bucket([f"{number:04}" for number in range(150)])
-    ranges = Ranges([PageQuery(max_keys=100)])
+    ranges = RangePlanner([PageQuery(max_keys=100)])
     first = ranges.next()
     ranges.arrived(first, _page(bucket, first.query))
     assert ranges.keys_left is None

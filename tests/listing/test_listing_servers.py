@@ -16,8 +16,8 @@ from moto import mock_aws
 from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
-from s3conn_magic.listing import VERSIONS, Listing, fetch_page, transport
-from s3conn_magic.listing.target import Response, Transport
+from s3conn_magic.listing import VERSIONS, Listing, fetch_page
+from s3conn_magic.transport import Response, Transport, wire
 
 KEYS = keys_of("words", 1500)
 HOSTILE_KEYS = sorted(HOSTILE.values())
@@ -246,7 +246,7 @@ def test_a_proxy(serve):
 @pytest.mark.usefixtures("impatient")
 def test_a_body_without_end_is_cut(monkeypatch, serve):
     """A body that is larger than any page can be is an error before it fills the memory."""
-    monkeypatch.setattr(transport, "_LARGEST", 10000)
+    monkeypatch.setattr(wire, "_LARGEST", 10000)
     with pytest.raises(EndpointError, match="OversizedError"):
         fetch_page(SignedTarget(serve(Bucket(KEYS))), delimiter="")
 

@@ -66,8 +66,8 @@ def test_a_broken_page_among_others(broken):
 def test_pages_that_arrive_together_are_one_batch(monkeypatch):
     """Eight pages of one listing are read by one look at their rows."""
     bucket, looks = Bucket(keys_of("hive", 800)), []
-    read = pages.rows.read
-    monkeypatch.setattr(pages.rows, "read", lambda *region: looks.append(1) or read(*region))
+    read = pages.xml.read_rows
+    monkeypatch.setattr(pages.xml, "read_rows", lambda *region: looks.append(1) or read(*region))
     queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(8)]
     found = asyncio.run(_read(_asked(bucket, queries), queries, None))
     assert [len(page) for page in found] == [50] * 8
@@ -85,8 +85,8 @@ async def _trickle(bodies: list[bytes], queries: list[PageQuery]) -> list[object
 def test_pages_of_a_few_rounds_are_one_batch(monkeypatch):
     """Pages that come one by one in consecutive rounds of the loop are read together, too."""
     bucket, looks = Bucket(keys_of("hive", 800)), []
-    read = pages.rows.read
-    monkeypatch.setattr(pages.rows, "read", lambda *region: looks.append(1) or read(*region))
+    read = pages.xml.read_rows
+    monkeypatch.setattr(pages.xml, "read_rows", lambda *region: looks.append(1) or read(*region))
     queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(5)]
     found = asyncio.run(_trickle(_asked(bucket, queries), queries))
     assert [len(page) for page in found] == [50] * 5

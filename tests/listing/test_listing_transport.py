@@ -17,10 +17,10 @@ from recording import recording
 from signatures import is_signed
 from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pages, verified
 
-from s3conn_magic.connections.settings import Timeouts
+from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing import Listing
-from s3conn_magic.listing.target import Transport
+from s3conn_magic.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("impatient")
 HOSTS = [

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.work import Errand, summary_of
+from s3conn_magic.cluster.work import RangeTask, summary_of
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing import OBJECTS, Listing, Progress
 from s3conn_magic.listing.analysis import Scan
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from s3conn_magic.cluster.cluster import Cluster, Slots, Tasks
-    from s3conn_magic.cluster.work import Part
+    from s3conn_magic.cluster.scheduler import Capacity, Cluster, Tasks
+    from s3conn_magic.cluster.work import RangeResult
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.listing import Glob
-    from s3conn_magic.listing.request import Span
+    from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.locations import Location
 
     _Report = Callable[[Progress], None] | None
@@ -40,8 +40,7 @@ FIRST_PAGES = 64
 _PAGE = 1000
 _PORTIONS, _FEW_SPANS = 2, 3
 _LEAST_PAGES, _MOST_PAGES = 64, 320
-_MORE = 1.5
-_SURPLUS = 1.2
+_MORE, _SURPLUS = 1.5, 1.2
 
 
 class UnorderedError(Exception):
@@ -53,17 +52,17 @@ class Sweep:
     """The ranges of one statement.
 
     Attributes:
-        errand: what is done with them.
+        task: what is done with them.
         waiting: ranges that nobody lists at present, in key order.
         under_way: those of each task.
         before: counts of the first look.
         counted: counts of the tasks, by number.
     """
 
-    errand: Errand
-    waiting: list[Span]
+    task: RangeTask
+    waiting: list[KeyRange]
     before: Progress
-    under_way: dict[int, tuple[Span, ...]] = field(default_factory=dict)
+    under_way: dict[int, tuple[KeyRange, ...]] = field(default_factory=dict)
     counted: dict[int, Progress] = field(default_factory=dict)
 
     def run(
@@ -73,7 +72,7 @@ class Sweep:
         *,
         wanted: Callable[[], float | None],
         every: Callable[[], None] | None = None,
-    ) -> Iterator[Part]:
+    ) -> Iterator[RangeResult]:
         """Parts as they come.
 
         Args:
@@ -86,14 +85,14 @@ class Sweep:
             UnorderedError: it has to be listed page by page.
             S3ConnError: a task failed.
         """
-        slots, number = cluster.slots(), 0
+        capacity, number = cluster.capacity(), 0
         while True:
-            while len(tasks) < slots.tasks + slots.workers and (group := self._next(slots, wanted())):
+            while len(tasks) < capacity.tasks + capacity.workers and (group := self._next(capacity, wanted())):
                 number += 1
                 self.under_way[number] = group
-                pages = min(_MOST_PAGES, round(sum(one.rows for one in group) / _PAGE * _MORE) + _LEAST_PAGES)
-                errand = replace(self.errand, connections=max(1, self.errand.connections // slots.each))
-                tasks.submit(number, work.list_spans, errand, group, pages)
+                pages = min(_MOST_PAGES, round(sum(each.rows for each in group) / _PAGE * _MORE) + _LEAST_PAGES)
+                task = replace(self.task, connections=max(1, self.task.connections // capacity.each))
+                tasks.submit(number, work.list_ranges, task, group, pages)
             if not self.under_way:
                 return
             done, part = tasks.wait(every)
@@ -101,61 +100,65 @@ class Sweep:
                 raise UnorderedError
             del self.under_way[done]
             self.counted[done] = part.progress or Progress()
-            self.waiting = sorted([*self.waiting, *part.rest], key=lambda one: one.edge)
+            self.waiting = sorted([*self.waiting, *part.rest], key=lambda each: each.edge)
             yield part
 
-    def _next(self, slots: Slots, wanted: float | None) -> tuple[Span, ...]:
+    def _next(self, capacity: Capacity, wanted: float | None) -> tuple[KeyRange, ...]:
         """The next ranges of one task: neighbours, a share of what is left."""
         left = self.waiting if wanted is None else self._within(wanted)
         if not left:
             return ()
-        portions = _PORTIONS * slots.tasks
-        share = max(_LEAST_PAGES * _PAGE, sum(one.rows for one in left) / portions)
+        portions = _PORTIONS * capacity.tasks
+        share = max(_LEAST_PAGES * _PAGE, sum(each.rows for each in left) / portions)
         # Of ranges that nobody has begun, the estimate may be far too low: nobody takes most of them.
         most = max(_FEW_SPANS, -(-len(left) // portions))
         rows, count = 0.0, 0
-        for one in left[:most]:
-            rows, count = rows + one.rows, count + 1
+        for part in left[:most]:
+            rows, count = rows + part.rows, count + 1
             if rows >= share:
                 break
         group, self.waiting = self.waiting[:count], self.waiting[count:]
         return tuple(group)
 
-    def _within(self, wanted: float) -> list[Span]:
+    def _within(self, wanted: float) -> list[KeyRange]:
         """The waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
         if not self.waiting:
             return []
-        ahead = sum(one.rows for group in self.under_way.values() for one in group if one.edge < self.waiting[0].edge)
-        found: list[Span] = []
-        for one in self.waiting:
-            if ahead > wanted * _SURPLUS and (found or self.under_way):
+        under_way = chain.from_iterable(self.under_way.values())
+        ahead = sum(each.rows for each in under_way if each.edge < self.waiting[0].edge)
+        wanted_ranges: list[KeyRange] = []
+        for part in self.waiting:
+            if ahead > wanted * _SURPLUS and (wanted_ranges or self.under_way):
                 break
-            found.append(one)
-            ahead += one.rows
-        return found
+            wanted_ranges.append(part)
+            ahead += part.rows
+        return wanted_ranges
+
+    @property
+    def _left(self) -> list[KeyRange]:
+        return [*self.waiting, *chain.from_iterable(self.under_way.values())]
 
     @property
     def edge(self) -> str | None:
         """The least text that may be a key which is still to come; None when all are there."""
-        left = [*self.waiting, *(one for group in self.under_way.values() for one in group)]
-        return min((one.edge for one in left), default=None)
+        return min((each.edge for each in self._left), default=None)
 
     def progress(self, elapsed: float) -> Progress:
         """How far it is."""
         all_of = [self.before, *self.counted.values()]
-        keys = sum(one.keys for one in all_of)
-        left = sum(one.rows for one in [*self.waiting, *(one for group in self.under_way.values() for one in group)])
+        keys = sum(each.keys for each in all_of)
+        left = sum(each.rows for each in self._left)
         return Progress(
             keys,
-            sum(one.bytes for one in all_of),
-            sum(one.requests for one in all_of),
+            sum(each.bytes for each in all_of),
+            sum(each.requests for each in all_of),
             elapsed,
             keys / (keys + left) if keys + left else 1.0,
-            sum(one.received for one in all_of),
+            sum(each.received for each in all_of),
         )
 
 
-_FEW_ROWS = FIRST_PAGES * 1000
+_FEW_ROWS = FIRST_PAGES * _PAGE
 
 
 class ClusterListing:
@@ -238,8 +241,8 @@ class ClusterListing:
             self._parts = [first.collect(on_progress=report)]
         if not first.rest:
             return None
-        errand = Errand(self._where.key, self._connections, self._matching)
-        return Sweep(errand, list(first.rest), first.progress)
+        task = RangeTask(self._where.key, self._connections, self._matching)
+        return Sweep(task, list(first.rest), first.progress)
 
     def _listing(self, **more: Any) -> Listing:
         target: BucketTarget = self._connection.target(self._where.bucket)
@@ -302,22 +305,22 @@ def _below(table: pa.Table, edge: str) -> int:
 
 def in_key_order(tables: list[pa.Table]) -> pa.Table:
     """One table of all rows, each of the tables being in key order and their ranges apart."""
-    filled = [one for one in tables if len(one)]
+    filled = [table for table in tables if len(table)]
     if not filled:
         return OBJECTS.empty_table()
-    whole = pa.concat_tables(sorted(filled, key=lambda one: one["key"][0].as_py())).unify_dictionaries()
+    whole = pa.concat_tables(sorted(filled, key=lambda each: each["key"][0].as_py())).unify_dictionaries()
     if _rises(whole):
         return whole
     # A task's ranges may lie on both sides of another's; a page is of one range.
-    batches = sorted((one for one in whole.to_batches() if len(one)), key=lambda one: one.column(0)[0].as_py())
+    batches = sorted((batch for batch in whole.to_batches() if len(batch)), key=lambda each: each.column(0)[0].as_py())
     whole = pa.Table.from_batches(batches, whole.schema)
     return whole if _rises(whole) else whole.sort_by("key")
 
 
 def _rises(table: pa.Table) -> bool:
     """Whether each chunk of keys, all of them being in order, lies above the one before it."""
-    chunks = [one for one in table["key"].chunks if len(one)]
-    ends = [(one[0].as_py(), one[-1].as_py()) for one in chunks]
+    chunks = [chunk for chunk in table["key"].chunks if len(chunk)]
+    ends = [(chunk[0].as_py(), chunk[-1].as_py()) for chunk in chunks]
     return all(left[1] < right[0] for left, right in pairwise(ends))
 
 
@@ -334,12 +337,12 @@ def open_listing(cluster: Cluster, connection: Connection, where: Location, **gi
 class ClusterScan:
     """Everything below a location in groups; used as a `Scan` is, by `total`."""
 
-    def __init__(self, cluster: Cluster, connection: Connection, where: Location, errand: Errand) -> None:
+    def __init__(self, cluster: Cluster, connection: Connection, where: Location, task: RangeTask) -> None:
         self._cluster = cluster
         self._connection = connection
         self._where = where
-        self._errand = errand
-        self._groups = summary_of(errand)
+        self._task = task
+        self._groups = summary_of(task)
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -358,18 +361,18 @@ class ClusterScan:
             S3ConnError: it failed before anything arrived.
         """
         target = self._connection.target(self._where.bucket)
-        most = self._errand.connections
+        most = self._task.connections
         with Scan(target, self._where.key, self._groups, connections=most, pages=FIRST_PAGES) as first:
             groups = first.total(on_progress=on_progress)
         if not first.rest:
             return groups
         try:
-            self._swept(Sweep(self._errand, list(first.rest), first.progress), on_progress)
+            self._swept(Sweep(self._task, list(first.rest), first.progress), on_progress)
         except KeyboardInterrupt:
             message = f"the analysis was interrupted after {self._keys():,} keys"
             failure: S3ConnError = ListingInterrupted(message, rows_so_far=self._groups.table())
         except UnorderedError:
-            with Scan(target, self._where.key, summary_of(self._errand), connections=most) as scan:
+            with Scan(target, self._where.key, summary_of(self._task), connections=most) as scan:
                 return scan.total(on_progress=on_progress)
         except S3ConnError as error:
             failure = self._failure(error)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.cluster.listing import ClusterScan
+    from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.language.plans import Analyze
     from s3conn_magic.language.statements import AnalyzeBy
     from s3conn_magic.listing import Progress
-    from s3conn_magic.listing.target import Target
     from s3conn_magic.locations import Location
+    from s3conn_magic.transport import Target
 
 _HERE = Path(__file__).parent
 _EXPLORER = _HERE.parent / "explorer"

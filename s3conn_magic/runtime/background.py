@@ -1,19 +1,114 @@
-"""A coroutine in a thread and loop of its own, and what it reports to the thread that waits for it.
+"""What runs in the background, and how it is waited for so that an interrupt ends the wait.
 
-The kernel's thread has a running loop already, and must stay interruptible.
+`run_in_background` and `wait_for` are the one way for a function, `Work` for one that can be asked to stop, and
+`Background` for a coroutine, which has a thread and a loop of its own: the kernel's thread has a running loop already.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import queue
 import threading
+import time
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from s3conn_magic.errors import InternalError, S3ConnError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+_Result = TypeVar("_Result")
+_LOOK = 0.1
+
+
+def run_in_background(function: Callable[[], _Result], *, name: str, daemon: bool = True) -> Future[_Result]:
+    """Run a function in a thread of its own, in a copy of the caller's context, where ipykernel keeps its request.
+
+    Args:
+        function: what to run.
+        name: of the thread.
+        daemon: False where the process must not end before the function has.
+    """
+    future: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - raised where the future is read
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name=name, daemon=daemon).start()
+    return future
+
+
+def wait_for(
+    future: Future[_Result], *, within: float | None = None, every: Callable[[], None] | None = None
+) -> _Result:
+    """Return the result, or raise the error; an interrupt ends the wait, but not what is waited for.
+
+    Args:
+        future: what is waited for.
+        within: seconds, after which it is a TimeoutError.
+        every: called in this thread, several times a second; what it raises ends the wait.
+    """
+    until = None if within is None else time.monotonic() + within
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(_LOOK)
+        if every is not None:
+            every()
+        if until is not None and not future.done() and time.monotonic() > until:
+            raise TimeoutError
+    return future.result()
+
+
+class Work(Generic[_Result]):
+    """A function that runs in the background and can be asked to stop.
+
+    Args:
+        do: is given this object, to look at `cancelled` between its steps.
+    """
+
+    def __init__(self, do: Callable[[Work[_Result]], _Result]) -> None:
+        self._do = do
+        self._cancelled = threading.Event()
+
+    def start(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> Work[_Result]:
+        """Begin; one of the two is called in the thread, also after `cancel`."""
+        future = run_in_background(lambda: self._run(done, failed), name="s3conn-work")
+        # What goes wrong in the two is logged.
+        future.add_done_callback(Future.result)
+        return self
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+        self._cancelled.set()
+
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancelled.is_set()
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait, but not longer than until it is asked to stop; whether it was."""
+        return self._cancelled.wait(seconds)
+
+    def _run(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> None:
+        try:
+            result = self._do(self)
+        except S3ConnError as error:
+            failed(error)
+        except Exception as error:  # noqa: BLE001 - the thread's one boundary: whatever it was is shown in place
+            failed(InternalError.from_exception(error))
+        else:
+            done(result)
+
 
 _STOP_WITHIN = 0.8
 _WAKE = 0.25

@@ -8,8 +8,7 @@ from s3conn_magic.connections.connection import Connection as _Connection
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from s3conn_magic.handoff.filesystem import HandedFileSystem
-    from s3conn_magic.handoff.libraries import Library
+    from s3conn_magic.handoff.libraries import HandedFileSystem, Library
     from s3conn_magic.secrets import SecretText, StorageOptions
 
 
@@ -30,7 +29,7 @@ class Connection(_Connection):
         Raises:
             ConnectionNotFoundError: the connection was dropped.
         """
-        from s3conn_magic.handoff.filesystem import HandedFileSystem
+        from s3conn_magic.handoff.libraries import HandedFileSystem
 
         self.live_settings()
         return HandedFileSystem.of(self)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from s3conn_magic.language.plans import BoundOptions
     from s3conn_magic.locations import Location
     from s3conn_magic.secrets import Secret
@@ -21,6 +23,11 @@ class Timeouts(NamedTuple):
 
     connect: int = 10
     read: int = 60
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Timeouts:
+        """Return those of a session's settings at this moment."""
+        return cls(settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"])
 
 
 @dataclass(frozen=True, slots=True)

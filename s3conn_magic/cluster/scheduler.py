@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import threading
 import time
-from concurrent.futures import Future as Look
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +19,12 @@ from s3conn_magic.cluster.access import Access, Accesses, Grant
 from s3conn_magic.errors import ClusterError, CredentialsError, pip_install
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION
+from s3conn_magic.runtime.background import run_in_background, wait_for
 from s3conn_magic.secrets import LEASE, forget, give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future as Look
     from contextlib import AbstractContextManager
 
     from distributed import Client, Future
@@ -40,7 +40,7 @@ _INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask'
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
+class Capacity:
     """What a cluster can do at once.
 
     Attributes:
@@ -92,7 +92,7 @@ class Cluster:
             raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({there})", hint=_HINT)
         with suppress(TimeoutError):
             self._client.wait_for_workers(1, timeout=_WORKERS)
-        self.slots()
+        self.capacity()
         if left_out := len(self._looks) - len(self.trusted()):
             self._note(
                 f"{left_out} of {len(self._looks)} workers are given no work: they do not have"
@@ -103,12 +103,12 @@ class Cluster:
         """What a function says on workers; of those that fail or do not answer in time, the exception."""
 
         async def every(those: list[str]) -> dict[str, Any]:
-            said = await asyncio.gather(*(self._asked(one, _ANSWER, function, *given) for one in those))
+            said = await asyncio.gather(*(self._asked(each, _ANSWER, function, *given) for each in those))
             return dict(zip(those, said, strict=True))
 
         there = list(workers)
-        found: dict[str, Any] = self._client.sync(every, there) if there else {}
-        return found
+        answers: dict[str, Any] = self._client.sync(every, there) if there else {}
+        return answers
 
     async def _asked(self, worker: str, within: float, function: Callable[..., Any], *given: Any) -> Any:
         told = self._client.run(function, *given, workers=[worker], on_error="return")
@@ -134,7 +134,7 @@ class Cluster:
         """Look at every worker again."""
         self._looks = {}
 
-    def slots(self) -> Slots:
+    def capacity(self) -> Capacity:
         """What there is now.
 
         Raises:
@@ -150,19 +150,19 @@ class Cluster:
             raise ClusterError(message, hint=_INSTALL.format("the workers run"))
         if not threads:
             raise ClusterError(f"the scheduler {visible(self.address)} has no workers", hint=_HINT)
-        return Slots(len(threads), sum(threads), max(threads))
+        return Capacity(len(threads), sum(threads), max(threads))
 
     def _threads(self) -> dict[str, int]:
         try:
-            found: dict[str, int] = self._client.nthreads()
+            workers: dict[str, int] = self._client.nthreads()
         except Exception:  # noqa: BLE001 - distributed raises many kinds
-            found = {}
+            workers = {}
             lost = True
         else:
             lost = False
         if lost or self._client.status != "running":
             raise ClusterError(f"the scheduler {visible(self.address)} is gone", hint=_HINT)
-        return found
+        return workers
 
     @property
     def alive(self) -> bool:
@@ -188,8 +188,8 @@ def dask_settings(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Settings of dask for a block."""
     from dask import config
 
-    found: AbstractContextManager[Any] = config.set(dict(values))
-    return found
+    block: AbstractContextManager[Any] = config.set(dict(values))
+    return block
 
 
 def _lacks_package(error: Exception) -> bool:
@@ -214,40 +214,22 @@ def _unanswered(look: Look[Any]) -> bool:
 def _connected(address: str) -> Client:
     """A client, made in a thread: where something else than a scheduler listens, distributed waits for ever."""
     check_installed()
-    made: Look[Client] = Look()
+    from distributed import Client  # loading it takes a while, which is not the scheduler's
 
-    def connect() -> None:
-        from distributed import Client
+    def connect() -> Client:
+        with _quiet():
+            return Client(address, timeout=_REACH, set_as_default=False, name="s3conn-magic")
 
-        if not made.set_running_or_notify_cancel():
-            return
-        try:
-            with _quiet():
-                made.set_result(Client(address, timeout=_REACH, set_as_default=False, name="s3conn-magic"))
-        except BaseException as error:  # noqa: BLE001 - raised where the future is read
-            made.set_exception(error)
-
-    import distributed  # noqa: F401 - loading it takes a while, which is not the scheduler's
-
-    threading.Thread(target=connect, name="s3conn-scheduler", daemon=True).start()
+    client = run_in_background(connect, name="s3conn-scheduler")
     try:
-        error = _failure(made)
-    except BaseException:
-        made.add_done_callback(_closed)
+        return wait_for(client, within=_REACH)
+    except KeyboardInterrupt:
+        client.add_done_callback(_closed)
         raise
-    if error is None:
-        return made.result()
-    if not made.done():
-        made.add_done_callback(_closed)
-    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({_why(address, error)})", hint=_HINT)
-
-
-def _failure(made: Look[Client]) -> BaseException | None:
-    until = time.monotonic() + _REACH
-    while time.monotonic() < until:
-        with suppress(TimeoutError):
-            return made.exception(_WAKE)
-    return TimeoutError()
+    except BaseException as error:  # noqa: BLE001 - distributed raises many kinds
+        client.add_done_callback(_closed)
+        why = _why(address, error)
+    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({why})", hint=_HINT)
 
 
 def _closed(made: Look[Client]) -> None:
@@ -332,14 +314,14 @@ class Tasks:
 
     def _access(self, grant: Grant) -> Access:
         """What a task carries, its workers having been told what opens it."""
-        found = next((access for known, access, _ in self._sealed if known == grant), None)
-        if found is None:
-            found, pad = grant.sealed()
-            self._sealed.append((grant, found, pad))
+        carried = next((access for known, access, _ in self._sealed if known == grant), None)
+        if carried is None:
+            carried, pad = grant.sealed()
+            self._sealed.append((grant, carried, pad))
             self._tell([])
         if not self._workers:
             self._look()
-        return found
+        return carried
 
     def _look(self) -> None:
         """Who is there now: those that are new are told what opens the tasks."""
@@ -445,7 +427,7 @@ class Tasks:
 
     def cancel(self) -> None:
         """Have nothing more of them run, and workers forget what opened them."""
-        left, self._tasks = [one.future for one in self._tasks.values() if one.future is not None], {}
+        left, self._tasks = [task.future for task in self._tasks.values() if task.future is not None], {}
         with suppress(Exception):
             if left:
                 self._client.cancel(left, force=True)

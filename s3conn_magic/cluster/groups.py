@@ -11,7 +11,7 @@ from s3conn_magic.locations import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3conn_magic.cluster.cluster import Cluster
+    from s3conn_magic.cluster.scheduler import Cluster
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.jobs.job import Candidate, Job, Parsed
 
@@ -21,7 +21,7 @@ _READ_BY = ("CONTENT_TYPE", "COMPRESSION")
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class GroupReader:
     """Has groups of objects read by the workers of a cluster.
 
     Attributes:
@@ -45,17 +45,17 @@ class Groups:
             return
         groups = _groups(ones)
         options = {name: value for name in _READ_BY if (value := job.option(name)) is not None}
-        slots, sent = self.cluster.slots(), 0
+        capacity, sent = self.cluster.capacity(), 0
         come: dict[int, list[Parsed | S3ConnError]] = {}
         with self.cluster.tasks(lambda: self.cluster.accesses.of(job.connection, job.plan.location)) as tasks:
             for number, group in enumerate(groups):
-                while sent < min(len(groups), number + 2 * slots.tasks):
+                while sent < min(len(groups), number + 2 * capacity.tasks):
                     if _elsewhere(groups[sent]):
                         tasks.submit(sent, work.parse_objects, options, tuple(groups[sent]))
                     sent += 1
                 while _elsewhere(group) and number not in come:
-                    done, found = tasks.wait(check)
-                    come[done] = found
+                    done, parsed = tasks.wait(check)
+                    come[done] = parsed
                 yield from come.pop(number, [None] * len(group))
 
 
@@ -68,11 +68,11 @@ def _groups(ones: Sequence[Candidate]) -> list[list[Candidate]]:
     """Neighbours whose sizes are small together; objects that are read here stand alone."""
     groups: list[list[Candidate]] = []
     size = 0
-    for one in ones:
-        apart = not groups or not _elsewhere([one]) or not _elsewhere(groups[-1])
-        if apart or size + one.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
+    for each in ones:
+        apart = not groups or not _elsewhere([each]) or not _elsewhere(groups[-1])
+        if apart or size + each.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
             groups.append([])
             size = 0
-        groups[-1].append(one)
-        size += one.size
+        groups[-1].append(each)
+        size += each.size
     return groups

@@ -6,9 +6,8 @@ import asyncio
 import os
 import socket
 import ssl
-import threading
 from contextlib import asynccontextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from s3conn_magic.errors import EndpointError
-from s3conn_magic.listing.target import Response, SignedRequest, Transport
 from s3conn_magic.locations import visible
+from s3conn_magic.runtime.background import run_in_background
 from s3conn_magic.runtime.logs import is_ours
+from s3conn_magic.transport import Response, SignedRequest, Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -71,7 +71,7 @@ class Wire:
 
 def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
     """When the files were changed, so that a CA that is added to a bundle counts at the next listing."""
-    names = [name for one in files for name in (one if isinstance(one, tuple) else (one,)) if isinstance(name, str)]
+    names = [name for file in files for name in (file if isinstance(file, tuple) else (file,)) if isinstance(name, str)]
     return tuple(Path(name).stat().st_mtime_ns for name in names)
 
 
@@ -129,9 +129,8 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        threading.Thread(target=_look_up, args=(loop, answer, host, port, family), daemon=True).start()
+        look_up = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
+        answer: asyncio.Future[Any] = asyncio.wrap_future(run_in_background(look_up, name="s3conn-resolver"))
         return [
             ResolveResult(
                 hostname=host,
@@ -146,23 +145,3 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is kept."""
-
-
-def _look_up(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], host: str, port: int, family: int) -> None:
-    try:
-        found: Any = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-    except OSError as error:
-        found = error
-    try:
-        loop.call_soon_threadsafe(_settle, answer, found)
-    except RuntimeError:  # the listing is over and its loop closed
-        return
-
-
-def _settle(answer: asyncio.Future[Any], found: Any) -> None:
-    if answer.done():
-        return
-    if isinstance(found, BaseException):
-        answer.set_exception(found)
-    else:
-        answer.set_result(found)
