@@ -15,6 +15,7 @@ from s3conn_magic.inventory.manifest import Downloads, listing_names
 from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.formats import compression_of
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 * 1024 * 1024
 _ROWS = 131_072
-_GZIP = b"\x1f\x8b"
 
 
 class UnreadableFileError(ValueError):
@@ -67,7 +67,7 @@ def _csv(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[A
     from pyarrow import csv
 
     with pa.OSFile(str(path)) as file:
-        packed = file.read(2) == _GZIP
+        packed = compression_of(file.read(16)) == "gzip"
         file.seek(0)
         # A report of nothing has a data file of nothing, which the reader takes for an error.
         stream = pa.CompressedInputStream(file, "gzip") if packed else file

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import HEAD, LINES, Source, batches, csv_options, scan, source
+from s3conn_magic.jobs.readers import LINES, Source, batches, csv_options, scan, source
 from s3conn_magic.jobs.tables import Table
 from s3conn_magic.objects.files import ReadableFile
+from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import Pinned, RangedObject
 from s3conn_magic.query.faults import translate
 from s3conn_magic.query.sql import identifier, literal, transaction

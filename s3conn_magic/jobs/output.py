@@ -16,6 +16,7 @@ from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.formats import COMPRESSIONS, of_type
 from s3conn_magic.objects.ranged import Pinned, etag_of
 from s3conn_magic.objects.requests import ask, head_answer
 from s3conn_magic.objects.uploads import PART, ExactDeletion, Upload
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
 
 OWNER = "s3conn-job"
 """Metadata of every object that a job writes: the name of the job."""
-_MEDIA = {
-    "PARQUET": "application/vnd.apache.parquet",
-    "CSV": "text/csv",
-    "TSV": "text/tab-separated-values",
-    "JSON": "application/x-ndjson",
-}
-_PACKED = {"GZIP": ".gz", "ZSTD": ".zst"}
 _TIME = "%Y%m%dT%H%M%S%fZ"
 _TIME_FORM = r"\d{8}T\d{12}Z"
 
@@ -63,13 +57,14 @@ class Format:
     @property
     def suffix(self) -> str:
         """The end of a key."""
-        packed = "" if self.content.type == "PARQUET" else _PACKED.get(self.compression, "")
-        return f".{self.content.type.lower()}{packed}"
+        format_ = of_type(self.content.type)
+        packed = COMPRESSIONS.get(self.compression.lower(), ("",)) if format_.type != "PARQUET" else ("",)
+        return format_.endings[0] + packed[0]
 
     @property
     def media(self) -> str:
         """The content type of an object."""
-        return _MEDIA[self.content.type]
+        return of_type(self.content.type).media[0]
 
     @property
     def sql(self) -> str:

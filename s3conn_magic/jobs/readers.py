@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.objects.formats import compression_of, unpack
+from s3conn_magic.objects.formats import HEAD, READABLE, by_name, compression_of, of_rows, of_type, unpack
 from s3conn_magic.objects.listed import escaped
 from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import Expression
@@ -25,22 +25,6 @@ if TYPE_CHECKING:
 
     _Reader = tuple[tuple[str, ...], Callable[[list[str]], Iterable[_Row]]]
 
-HEAD = 4096
-"""Bytes of an object by which its format is told."""
-_BY_NAME = {
-    ".parquet": "PARQUET",
-    ".parq": "PARQUET",
-    ".pq": "PARQUET",
-    ".csv": "CSV",
-    ".tsv": "TSV",
-    ".tab": "TSV",
-    ".json": "JSON",
-    ".jsonl": "JSON",
-    ".ndjson": "JSON",
-    ".orc": "ORC",
-}
-_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
-_OPENABLE = {None: "none", "gzip": "gzip", "zstd": "zstd"}
 _LARGEST_RECORD = 128 * 1024 * 1024
 _DELIMITERS = ",;\t|"
 _RECORDS = 20
@@ -75,15 +59,15 @@ def source(job: HowToRead, one: Candidate, head: bytes) -> Source:
     found = compression_of(head)
     said = job.option("COMPRESSION", "AUTO")
     packed = found if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
-    if packed not in _OPENABLE:
+    if packed not in READABLE:
         raise QueryError(f"objects compressed by {packed} are not read", hint="gzip and zstd are.")
     plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
     content = job.option("CONTENT_TYPE") or Content("AUTO", {})
     if content.type == "AUTO":
-        content = Content(_told(one.location.key, plain), {})
+        content = _content(one.location.key, plain)
     if content.type == "CSV" and not content.get("DELIMITER"):
         content = Content("CSV", {**content.settings, "DELIMITER": _delimiter(plain)})
-    return Source(one, _path(job, one), content, _OPENABLE[packed])
+    return Source(one, _path(job, one), content, packed or "none")
 
 
 def _delimiter(head: bytes) -> str:
@@ -103,22 +87,20 @@ def _evenness(counts: Sequence[int]) -> tuple[float, int]:
     return counts.count(counts[0]) / len(counts), counts[0]
 
 
-def _told(key: str, head: bytes) -> str:
-    if head.startswith(b"PAR1"):
-        return "PARQUET"
-    if head.startswith(b"ORC") and b"\x00" in head:
-        return "ORC"
-    name = key.lower()
-    for suffix in _PACKED:
-        name = name.removesuffix(suffix)
-    by_name = next((kind for suffix, kind in _BY_NAME.items() if name.endswith(suffix)), None)
-    if by_name in {"CSV", "TSV", "JSON"}:
-        return str(by_name)
-    if head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in {b"{", b"["}:
-        return "JSON"
-    if b"\x00" in head or by_name is not None:
+def _content(key: str, head: bytes) -> Content:
+    """What an object is by its name and its first bytes.
+
+    Raises:
+        QueryError: neither tells it, or it is of a format that is not read.
+    """
+    format_ = of_rows(key, head)
+    if format_ is None:
         raise QueryError("the format of the object cannot be told", hint="CONTENT_TYPE = … says what it is.")
-    return "CSV"
+    if not format_.type:
+        hint = "PREVIEW shows what it is; CONTENT_TYPE = … has it read as something else."
+        raise QueryError(f"objects of the format {format_.name} are not read", hint=hint)
+    named = format_ == by_name(key).format and format_.type == "CSV" and format_.delimiter != ","
+    return Content(format_.type, {"DELIMITER": format_.delimiter} if named else {})
 
 
 def _path(job: HowToRead, one: Candidate) -> str:
@@ -132,12 +114,11 @@ def scan(found: Source, *, whole: bool) -> str:
         found: the object.
         whole: look at all of it to tell the types of its columns, not at its beginning only.
     """
-    kind = found.content.type
-    if kind == "PARQUET":
-        return f"read_parquet({literal(found.path)})"
-    if kind == "JSON":
-        return _call("read_json", found, _json(found.content, whole=whole))
-    return _call("read_csv", found, csv_options(found.content, whole=whole))
+    reader = of_type(found.content.type).reader
+    if reader == "read_parquet":
+        return f"{reader}({literal(found.path)})"
+    options = _json if reader == "read_json" else csv_options
+    return _call(reader, found, options(found.content, whole=whole))
 
 
 def _call(function: str, found: Source, options: Mapping[str, str]) -> str:

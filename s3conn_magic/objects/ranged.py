@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError
 from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.formats import reader_of
 from s3conn_magic.objects.requests import ask, changed, head_answer, named
 
 if TYPE_CHECKING:
@@ -439,7 +440,6 @@ def _parts(start: int, stop: int) -> list[tuple[int, int]]:
 
 TAIL = 256 * 1024
 """Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
-_PARQUET = (".parquet", ".parq", ".pq")
 _TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -450,7 +450,7 @@ def first_look(connection: Connection, location: Location) -> tuple[Pinned, byte
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if location.key.lower().endswith(_PARQUET) and (found := _by_tail(connection, location)):
+    if reader_of(location.key) == "read_parquet" and (found := _by_tail(connection, location)):
         return found
     return by_head(connection, location), b""
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from s3conn_magic.locations import size_text
+from s3conn_magic.objects.formats import PARQUET_MAGIC
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, schema_of, with_valid_texts
 
@@ -201,9 +202,7 @@ def _page(data: bytes, at: int) -> Page | None:
     return Page(reader.at - at, stored, unpacked, values, kind == _DICTIONARY_PAGE)
 
 
-_PLAIN = b"PAR1"
-_ENCRYPTED = b"PARE"
-MAGIC = (_PLAIN, _ENCRYPTED)
+ENCRYPTED_MAGIC = b"PARE"
 _TAIL = 8
 FOOTER_AT_MOST = 16 * 1024 * 1024
 DATA_AT_MOST = 64_000_000
@@ -218,9 +217,9 @@ _WRONG = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexErro
 def read_parquet(reader: RangeReader, blank: Preview, rows: int) -> Preview | None:
     """Schema, counts and first rows; None where the end is not a Parquet file's."""
     tail = reader.part(max(reader.size - _TAIL, 0), reader.size)
-    if tail.endswith(_ENCRYPTED):
+    if tail.endswith(ENCRYPTED_MAGIC):
         return replace(blank, format="Parquet", notes=("the footer is encrypted",))
-    if reader.size < _TAIL + len(_PLAIN) or not tail.endswith(_PLAIN):
+    if reader.size < _TAIL + len(PARQUET_MAGIC) or not tail.endswith(PARQUET_MAGIC):
         return None
     footer = int.from_bytes(tail[:4], "little")
     if footer > min(FOOTER_AT_MOST, reader.size):

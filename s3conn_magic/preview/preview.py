@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from s3conn_magic.objects.description import head
-from s3conn_magic.objects.formats import Promise, compression_of, format_of, hex_dump, promise, text_format, unpack
+from s3conn_magic.objects.formats import (
+    PARQUET_MAGIC,
+    Promise,
+    by_content,
+    compression_of,
+    hex_dump,
+    promise,
+    text_format,
+    unpack,
+)
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.preview import Preview
 from s3conn_magic.preview.columns import frame, schema_of
@@ -154,7 +163,7 @@ def _too_many(rows: int) -> tuple[str, ...]:
 
 
 def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
-    from s3conn_magic.preview.parquet import FOOTER_AT_MOST, MAGIC, read_parquet
+    from s3conn_magic.preview.parquet import ENCRYPTED_MAGIC, FOOTER_AT_MOST, read_parquet
 
     reader.limit = max(reader.limit, FOOTER_AT_MOST + TEXT_AT_MOST)
     if promised.parquet:
@@ -162,7 +171,8 @@ def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
         if found := read_parquet(reader, blank, rows):
             return found
     first = reader.part(0, BLOCK)
-    if first.startswith(MAGIC) and not promised.parquet and (found := read_parquet(reader, blank, rows)):
+    begins_so = first.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC))
+    if begins_so and not promised.parquet and (found := read_parquet(reader, blank, rows)):
         return found
     return _image(reader, blank, first) or _other(reader, blank, first) or _text(reader, blank, promised, rows)
 
@@ -183,10 +193,10 @@ def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
 
 def _other(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     """A format that is recognised and is none of those that are opened."""
-    name = format_of(first)
-    if name is None:
+    seen = by_content(first)
+    if seen is None or seen.type == "PARQUET":  # which is one by its end
         return None
-    return replace(read_schema(reader, _bytes(blank, first, reader.size), name), format=name)
+    return replace(read_schema(reader, _bytes(blank, first, reader.size), seen.name), format=seen.name)
 
 
 def _bytes(blank: Preview, data: bytes, size: int) -> Preview:
@@ -228,10 +238,10 @@ def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
         notes = (f"the {start.compression} data are damaged or cut",) if start.damaged else ()
         seen = replace(blank, compression=start.compression, notes=(*blank.notes, *notes))
         last = count >= min(reader.size, TEXT_AT_MOST) or len(start.data) >= TEXT_AT_MOST
-        known = start.compression and format_of(start.data)
+        known = by_content(start.data) if start.compression else None
         read = None if known else read_text(start.data, whole=start.whole, promised=promised, rows=rows)
         if read and (last or read.enough):
             return read.onto(seen)
         if read is None and (last or start.data):
-            return _not_text(seen, start, known or "binary", reader.part(0, BLOCK))
+            return _not_text(seen, start, known.name if known else "binary", reader.part(0, BLOCK))
     raise AssertionError  # the last round returns

@@ -396,7 +396,7 @@ class Engine:
         return found, behind
 
     def _checked(self, sql: str, *, local: bool) -> None:
-        with self._registered(sql, local=local):
+        with self._registered(sql, local=local, reads=False):
             pass
 
     def _checked_expression(self, sql: str, _: duckdb.DuckDBPyConnection, *, local: bool) -> None:
@@ -432,8 +432,15 @@ class Engine:
         return int(count)
 
     @contextmanager
-    def _registered(self, sql: str, *, local: bool) -> Iterator[Mapping[str, Any]]:
-        """Have the Python frames that a query mentions as tables for the length of a block; gives its parameters.
+    def _registered(self, sql: str, *, local: bool, reads: bool = True) -> Iterator[Mapping[str, Any]]:
+        """Have what a query mentions as tables for the length of a block; gives its parameters.
+
+        Python frames are registered by their names, and paths of formats that DuckDB does not see by itself are views.
+
+        Args:
+            sql: the query.
+            local: whether it may read files of this machine.
+            reads: whether it is run in the block; objects are looked into only then.
 
         Raises:
             QueryError: it does more than read, or reads files of this machine and is not `local`.
@@ -452,7 +459,8 @@ class Engine:
             for name, frame in frames.items():
                 self.database.register(name, frame)
                 made.append(name)
-            yield parameters
+            with names.paths(self.database, self.filesystem, found.tables if reads else ()):
+                yield parameters
         finally:
             for name in made:
                 self.database.unregister(name)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.query.faults import refused
+from s3conn_magic.objects.formats import HEAD, READABLE, by_name, call_by_content, call_by_name, is_seen
+from s3conn_magic.objects.listed import Path
+from s3conn_magic.query.faults import refused, told
+from s3conn_magic.query.sql import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import duckdb
+
+    from s3conn_magic.objects.filesystem import ConnectionFileSystem
 
 _HALF = re.compile("[\ud800-\udfff]")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|[^\s,:\[\]{}"]+')
@@ -99,24 +104,25 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
         before = sql[: half.start()].encode()
         raise refused(sql, "half a character (a lone surrogate) is in the query", len(before))
     moved: tuple[tuple[int, int], ...] = ()
-    told = _told(connection, sql)
-    if told.get("error") and told.get("error_type") != "parser":
+    answer = _serialized(connection, sql)
+    if answer.get("error") and answer.get("error_type") != "parser":
         _check_query(connection, sql)
-        told, moved = _with_values(connection, sql)
-    if told.get("error"):
-        raise refused(sql, str(told.get("error_message")), told.get("position"))
-    if len(told["statements"]) != 1:
+        answer, moved = _with_values(connection, sql)
+    if answer.get("error"):
+        raise refused(sql, str(answer.get("error_message")), answer.get("position"))
+    if len(answer["statements"]) != 1:
         raise refused(sql, "more than one query", None)
-    return Tree(sql, told["statements"][0], moved)
+    return Tree(sql, answer["statements"][0], moved)
 
 
-def _told(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+def _serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    """What DuckDB's parser says of a text: its statements, or the error."""
+    ((text,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     try:
-        found: dict[str, Any] = json.loads(told)
+        answer: dict[str, Any] = json.loads(text)
     except RecursionError:
-        found = _deep(told)
-    return found
+        answer = _deep(text)
+    return answer
 
 
 def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -141,17 +147,17 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
 
     @cache
     def has_none(column: str) -> bool:
-        return bool(_told(connection, f"PIVOT t ON {column}").get("error"))
+        return bool(_serialized(connection, f"PIVOT t ON {column}").get("error"))
 
     put = sorted(_lists(sql, has_none))
     text, at = bytearray(sql.encode()), 0
     for where, what in put:
         text[where + at : where + at] = what
         at += len(what)
-    told = _told(connection, text.decode())
-    if told.get("error"):
+    answer = _serialized(connection, text.decode())
+    if answer.get("error"):
         raise _unlisted(sql) if put else _no_query(sql)
-    return told, tuple((where, len(what)) for where, what in put)
+    return answer, tuple((where, len(what)) for where, what in put)
 
 
 def _no_query(sql: str) -> QueryError:
@@ -322,6 +328,45 @@ def _frame(value: Any) -> Any:
     if module == "polars" and kind in _POLARS:
         return value.collect() if kind == "LazyFrame" else value
     return value if module == "pyarrow" and kind in _ARROW else None
+
+
+@contextmanager
+def paths(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, names: Iterable[str]
+) -> Iterator[None]:
+    """Have the paths among some names as views for the length of a block, where DuckDB does not see their format."""
+    made: list[str] = []
+    try:
+        for name in names:
+            if name.startswith("s3://") and not is_seen(name) and (call := _call(filesystem, name)):
+                _make_view(database, name, call)
+                made.append(name)
+        yield
+    finally:
+        for name in made:
+            database.execute(f"DROP VIEW {identifier(name)}")
+
+
+def _call(filesystem: ConnectionFileSystem, path: str) -> str | None:
+    """What stands for a path behind FROM: by its name, or by the content of one compressed object."""
+    said = by_name(path)
+    if said.format or not said.packed or said.compression not in READABLE or Path.parse(path).has_wildcard:
+        return call_by_name(path, path)
+    (head,) = filesystem.cat_ranges([path], [0], [HEAD], on_error="raise")
+    return call_by_content(path, head)
+
+
+def _make_view(database: duckdb.DuckDBPyConnection, name: str, call: str) -> None:
+    import duckdb
+
+    try:
+        database.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS FROM {call}")
+    except duckdb.Error as error:
+        # Its place is one in the view, not in the query.
+        failure = type(error)(told(error)["exception_message"])
+    else:
+        return
+    raise failure
 
 
 def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[str, Any]:

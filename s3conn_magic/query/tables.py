@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.formats import ending_of, reader_of
+from s3conn_magic.objects.formats import call_by_name, ending_of, reader_of
 from s3conn_magic.objects.listed import Path, escaped
 from s3conn_magic.query.sql import identifier, literal, transaction
 
@@ -351,20 +351,20 @@ class Tables:
 
     def _source(self, path: Path) -> tuple[str, str]:
         """What stands behind FROM for the files at a path, and what to say of files that it leaves out."""
-        where = literal(f"s3://{path.text}")
-        if reader := reader_of(path.location.key):
-            return f"{reader}({where})", ""
+        where = f"s3://{path.text}"
+        if source := call_by_name(where, path.location.key):
+            return source, ""
         if path.has_wildcard:
-            reader, _, _ = self._format(path, self._engine.filesystem.glob(path.text))
-            return f"{reader}({where})", ""
+            ending, _ = self._most(path, self._engine.filesystem.glob(path.text))
+            return str(call_by_name(where, ending)), ""
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        reader, ending, left = self._format(path, self._engine.filesystem.find(folder))
-        files = literal(f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}")
+        ending, left = self._most(path, self._engine.filesystem.find(folder))
+        files = f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}"
         note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
-        return f"{reader}({files}, union_by_name = true)", note
+        return str(call_by_name(files, ending, "union_by_name = true")), note
 
-    def _format(self, path: Path, names: Sequence[str]) -> tuple[str, str, int]:
-        """The reader for files at a location, what their names end in (what most do), and how many end otherwise."""
+    def _most(self, path: Path, names: Sequence[str]) -> tuple[str, int]:
+        """What most of the names at a location end in that can be read, and how many end otherwise."""
         endings = Counter(ending_of(name) for name in names if reader_of(name))
         if not endings:
             raise QueryError(
@@ -372,7 +372,7 @@ class Tables:
                 hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
             )
         ((ending, count),) = endings.most_common(1)
-        return str(reader_of(ending)), ending, len(names) - count
+        return ending, len(names) - count
 
 
 def _unused(name: str) -> str:

@@ -345,17 +345,17 @@ def test_a_read_only_connection_that_encrypts_reads_reports(sandbox, reading):
 
 def test_an_interrupt_keeps_the_rows_so_far(reading, monkeypatch):
     """The rows of the files that were read are kept, labelled as partial, and nothing is left under way or on disk."""
-    from s3conn_magic.inventory import reading
+    from s3conn_magic.inventory import reading as module
 
     report = Report([numbered(5), numbered(5, 5), numbered(5, 10)], "Parquet")
-    run, waited, files = reading(report), reading._waited, iter(range(3))
+    run, waited, files = reading(report), module._waited, iter(range(3))
 
     def interrupted(future, report):
         if next(files) == 2:
             raise KeyboardInterrupt
         return waited(future, report)
 
-    monkeypatch.setattr(reading, "_waited", interrupted)
+    monkeypatch.setattr(module, "_waited", interrupted)
     error = run.fails(f"LIST FROM INVENTORY '{report.location}'", ListingInterrupted)
     assert error.rows_so_far["key"].tolist() == [f"k{number:06}" for number in range(10)]
     assert error.rows_so_far.attrs["partial"] == "the inventory was interrupted after 10 rows"

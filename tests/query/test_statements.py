@@ -205,7 +205,7 @@ def test_an_error_keeps_its_class_and_no_literal(run, query, kind, said):
         ("sales/*", "one of read_parquet('{}'), read_csv('{}'), read_json('{}')"),
         ("sales/", "such as FROM '{}**/*.parquet'"),
         ("README.txt", "read_csv('{}')"),
-        ("a/it''s.pq", "FROM read_parquet('{}')"),
+        ("a/it''s.bin", "read_parquet('{}')"),
         ("x.orc", "COPY FROM S3"),
     ],
 )
