@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing import Glob, Progress
     from s3conn_magic.listing.request import Span
 
-__all__ = ["Errand", "Failed", "Part", "Reading", "Unopened", "list_spans", "parse_objects", "version"]
+__all__ = ["Errand", "Failed", "Part", "RemoteReadOptions", "Unopened", "list_spans", "parse_objects", "version"]
 
 
 class AbandonedError(Exception):
@@ -142,7 +142,7 @@ def summary_of(errand: Errand) -> Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RemoteReadOptions:
     """How a job reads objects, as a worker knows it."""
 
     connection: Any
@@ -170,14 +170,14 @@ def _parsed(
     connection: Connection, options: Mapping[str, Any], group: Sequence[Candidate]
 ) -> list[Parsed | S3ConnError]:
     from s3conn_magic.jobs.loading import Parser
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.engine import QueryEngine
 
     abandoned = _abandoned()
-    engine = Engine(lambda _: connection, _no_variable)
+    engine = QueryEngine(lambda _: connection, _no_variable)
     found: list[Parsed | S3ConnError] = []
     try:
         with engine.turn() as turn:
-            parser = Parser(Reading(connection, options), turn.database, turn.reading)
+            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.reading)
             parser.prefetch(group)
             for one in group:
                 if abandoned():

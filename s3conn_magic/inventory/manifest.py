@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s3conn_magic.errors import InventoryError, ObjectNotFoundError, StatementInterrupted
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.ranged import Pinned, etag_of, received
+from s3conn_magic.objects.ranged import PinnedObject, etag_of, received
 from s3conn_magic.objects.requests import ask, head_answer
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ class Counts:
     began: float = 0.0
 
 
-class Downloads:
+class ReportDownloads:
     """Data files of one statement. All members may be used from any thread.
 
     Args:
@@ -328,7 +328,7 @@ class Downloads:
         while under_way:
             yield under_way.popleft().result()
 
-    def _pinned(self, file: DataFile) -> Pinned:
+    def _pinned(self, file: DataFile) -> PinnedObject:
         self._check()
         self._count(1, 0)
         answer = head_answer(self._connection, file.location, None)
@@ -337,9 +337,9 @@ class Downloads:
             name = visible(file.location.uri)
             told = f"{size:,} bytes, not the {file.size:,} that the manifest says"
             raise InventoryError(f"the data file {name} has {told}", hint=_AGAIN)
-        return Pinned(self._connection, file.location, size, etag_of(answer))
+        return PinnedObject(self._connection, file.location, size, etag_of(answer))
 
-    def _part(self, pinned: Pinned, start: int, stop: int) -> bytes:
+    def _part(self, pinned: PinnedObject, start: int, stop: int) -> bytes:
         self._check()
         body = pinned.get(start, stop, tries=_TRIES, stopped=self._stop.is_set)
         self._count(1, len(body))

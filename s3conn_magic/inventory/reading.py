@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from s3conn_magic.errors import InventoryError, ListingInterrupted
-from s3conn_magic.inventory.manifest import Downloads, listing_names
+from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
 from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
@@ -179,7 +179,7 @@ class Inventory:
         self._manifest = manifest
         self._matching = matching
         self._limit = limit
-        self._downloads = Downloads(connection, connections)
+        self._downloads = ReportDownloads(connection, connections)
         self._tables: list[pa.Table] = []
         self._rows = self._bytes = 0
         self._total = sum(one.size for one in manifest.files)

@@ -15,22 +15,23 @@ from s3conn_magic.errors import (
     StatementInterrupted,
 )
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates
-from s3conn_magic.jobs.loading import HOPELESS, Loader
-from s3conn_magic.jobs.tables import Ledger, Table
+from s3conn_magic.jobs.loading import FATAL, Loader
+from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
-from s3conn_magic.query.faults import translate
+from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.query.failures import translate
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from s3conn_magic.jobs.job import Candidate, Parsed, Run
-    from s3conn_magic.jobs.tables import Loaded
-    from s3conn_magic.objects.reading import Reading
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.jobs.target_table import Loaded
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.engine import QueryEngine
 
 _AHEAD = 16
 # DuckDB's arguments of read_csv are not those of a job.
@@ -40,7 +41,7 @@ _REPLACED = "it was replaced after it was loaded: what is there now was not dele
 _TRIGGERS = "SELECT 1 FROM duckdb_triggers() WHERE lower(table_name) = lower(?) LIMIT 1"
 
 
-def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
+def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     """Load what is new or changed; `outcome` says at any time what was done.
 
     Raises:
@@ -63,9 +64,9 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
 
 
 class _Copying:
-    def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
+    def __init__(self, run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
-        self._deletion: uploads.ExactDeletion | None = None
+        self._deletion: ExactDeletion | None = None
         self._gone: set[str] = set()
         self._began = time.monotonic()
         self._unreached = self._size = 0
@@ -97,7 +98,7 @@ class _Copying:
     def _load(self, found: Sequence[Candidate]) -> None:
         database = self._engine.database
         ledger = Ledger(database, self._run.job)
-        table = Table(database, self._run.job.plan.table)
+        table = TargetTable(database, self._run.job.plan.table)
         loaded = _still_there(ledger, table)
         if self._run.job.option("DELETE_FILES_AFTER_LOAD"):
             # A run that ended after it had deleted them did not come to forget them.
@@ -120,7 +121,7 @@ class _Copying:
         self._say_how_deleted()
 
     @staticmethod
-    def _retire(ledger: Ledger, table: Table, keys: AbstractSet[str]) -> None:
+    def _retire(ledger: Ledger, table: TargetTable, keys: AbstractSet[str]) -> None:
         if keys and OBJECT_COLUMN in table.columns():
             ledger.retire(keys, table.sql)
 
@@ -156,7 +157,7 @@ class _Copying:
             return
         finally:
             loader.release(one)
-        if isinstance(failure, (StatementInterrupted, *HOPELESS)):
+        if isinstance(failure, (StatementInterrupted, *FATAL)):
             raise failure
         reading.failure = None
         self._failed(one, failure)
@@ -176,7 +177,7 @@ class _Copying:
         if not job.option("DELETE_FILES_AFTER_LOAD"):
             return
         if self._deletion is None:
-            self._deletion = uploads.ExactDeletion(job.connection, one.location.bucket)
+            self._deletion = ExactDeletion(job.connection, one.location.bucket)
         try:
             left = self._why_left(one, self._deletion)
         except S3ConnError as error:
@@ -187,7 +188,7 @@ class _Copying:
             self._gone.add(one.location.key)
             job.resolve(one.location.uri)
 
-    def _why_left(self, one: Candidate, deletion: uploads.ExactDeletion) -> S3ConnError | None:
+    def _why_left(self, one: Candidate, deletion: ExactDeletion) -> S3ConnError | None:
         """Delete it, or say why it stays."""
         if not one.etag:
             return S3ConnError("it was loaded, and not deleted: the server gives no ETag to tell it by")
@@ -210,7 +211,7 @@ class _Copying:
         if self._unreached >= _MOST_UNREACHED:
             raise error
 
-    def _report(self, reading: Reading) -> None:
+    def _report(self, reading: QueryScope) -> None:
         """Tell how far it is: by the objects that are passed, and by what has come of those that are read."""
         if self._run.report:
             came = max(sum(self._passed), min(reading.bytes, self._size))
@@ -223,7 +224,7 @@ def _same(before: Loaded | None, one: Candidate) -> bool:
     return before is not None and (before.etag, before.size) == (one.etag, one.size)
 
 
-def _still_there(ledger: Ledger, table: Table) -> Mapping[str, Loaded]:
+def _still_there(ledger: Ledger, table: TargetTable) -> Mapping[str, Loaded]:
     """What was loaded into the table that is there now; one that was dropped, or made anew, begins anew."""
     loaded = ledger.loaded()
     if any(one.rows for one in loaded.values()) and OBJECT_COLUMN not in table.columns():

@@ -46,7 +46,7 @@ class Parsed:
         return f"(SELECT {casts} FROM {name})"  # noqa: S608 - quoted names, and types of DuckDB's own
 
 
-class HowToRead(Protocol):
+class ReadOptions(Protocol):
     """What reading an object needs to know of a job."""
 
     @property
@@ -57,7 +57,7 @@ class HowToRead(Protocol):
         """The value of an option, or the default."""
 
 
-class Elsewhere(Protocol):
+class RemoteReader(Protocol):
     """Reads objects in other processes."""
 
     def __call__(
@@ -180,7 +180,7 @@ class Run:
     number: int
     began: datetime
     report: Callable[[Progress], None] | None = None
-    elsewhere: Elsewhere | None = None
+    elsewhere: RemoteReader | None = None
     local: bool = False
     loaded: Callable[[], None] = lambda: None
 

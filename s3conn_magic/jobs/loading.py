@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import LINES, Source, batches, csv_options, scan, source
-from s3conn_magic.jobs.tables import Table
+from s3conn_magic.jobs.readers import LINES, ObjectSource, batches, csv_options, scan, source
+from s3conn_magic.jobs.target_table import TargetTable
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
-from s3conn_magic.objects.ranged import Pinned, RangedObject
-from s3conn_magic.query.faults import translate
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.query.failures import translate
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.runtime.patterns import wild
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from s3conn_magic.jobs.job import Candidate, HowToRead
-    from s3conn_magic.jobs.tables import Ledger
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.jobs.job import Candidate, ReadOptions
+    from s3conn_magic.jobs.target_table import Ledger
+    from s3conn_magic.objects.scope import QueryScope
 
 _STAGED = "s3conn_magic_rows"
 _UNEVEN = "not possible to automatically detect the CSV parsing dialect"
 _SMALL = 4 * 1024 * 1024
 _BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
-HOPELESS = (CredentialsError, ConnectionNotFoundError)
+FATAL = (CredentialsError, ConnectionNotFoundError)
 _Taken = TypeVar("_Taken")
 
 
@@ -45,16 +45,17 @@ class Parser:
         reading: the scope of the engine, in which every object stays the one that was listed.
     """
 
-    job: HowToRead
+    job: ReadOptions
     database: duckdb.DuckDBPyConnection
-    reading: Reading
+    reading: QueryScope
 
     def pin(self, one: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
         connection = self.job.connection
         key = (connection.name, one.location)
-        pinned = Pinned(connection, one.location, one.size, one.etag, one.last_modified)
-        return self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
+        pinned = PinnedObject(connection, one.location, one.size, one.etag, one.last_modified)
+        kept: RangedObject = self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
+        return kept
 
     def prefetch(self, ones: Sequence[Candidate]) -> None:
         """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
@@ -85,7 +86,7 @@ class Parser:
             failure = translate(error, "", self.reading)
         finally:
             self.release(one)
-        if isinstance(failure, HOPELESS):
+        if isinstance(failure, FATAL):
             raise failure
         self.reading.failure = None
         return failure
@@ -105,7 +106,7 @@ class Parser:
         columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
         return Parsed(columns, relation.to_arrow_table())
 
-    def _scanned(self, found: Source, take: Callable[[str], _Taken]) -> _Taken:
+    def _scanned(self, found: ObjectSource, take: Callable[[str], _Taken]) -> _Taken:
         """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
         import duckdb
 
@@ -126,7 +127,7 @@ class Parser:
             hint="CONTENT_TYPE = (TYPE = CSV DELIMITER = …) says another one; SPLIT_LINES loads lines as they are.",
         )
 
-    def _check_header(self, found: Source) -> None:
+    def _check_header(self, found: ObjectSource) -> None:
         """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
         content = found.content
         most = content.get("MAX_COLUMNS")
@@ -144,7 +145,7 @@ class Parser:
             raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
 
     @contextmanager
-    def _staged(self, found: Source, ranged: RangedObject) -> Iterator[None]:
+    def _staged(self, found: ObjectSource, ranged: RangedObject) -> Iterator[None]:
         """Have the rows of an object that DuckDB has no reader for as a table of its own."""
         with _opened(ReadableFile(ranged, found.path), found.compression) as file:
             table = batches(found, file).read_all()
@@ -198,7 +199,7 @@ class Loader(Parser):
 
     def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
         with transaction(self.database):
-            table = Table(self.database, self.table)
+            table = TargetTable(self.database, self.table)
             where = literal(one.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
                 self.database.execute(
@@ -208,7 +209,7 @@ class Loader(Parser):
             self.ledger.note(one, count)
         return count
 
-    def _insert(self, table: Table, rows: str, where: str) -> int:
+    def _insert(self, table: TargetTable, rows: str, where: str) -> int:
         select = self._select(rows)
         described = self.database.execute(f"DESCRIBE {select}").fetchall()
         columns = {name: kind for name, kind, *_ in described}

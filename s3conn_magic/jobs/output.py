@@ -16,10 +16,11 @@ from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.formats import COMPRESSIONS, of_type
-from s3conn_magic.objects.ranged import Pinned, etag_of
+from s3conn_magic.objects.ranged import PinnedObject, etag_of
 from s3conn_magic.objects.requests import ask, head_answer
-from s3conn_magic.objects.uploads import PART, ExactDeletion, Upload
+from s3conn_magic.objects.uploads import PART, Upload
 from s3conn_magic.query.sql import literal
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _TIME_FORM = r"\d{8}T\d{12}Z"
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class OutputFormat:
     """How rows are written.
 
     Attributes:
@@ -47,7 +48,7 @@ class Format:
     compression: str
 
     @classmethod
-    def of(cls, job: Job) -> Format:
+    def of(cls, job: Job) -> OutputFormat:
         """The format of a job."""
         content = job.option("FILE_FORMAT") or Content("PARQUET", {})
         said = job.option("COMPRESSION", "AUTO")
@@ -250,7 +251,7 @@ class Sink(io.RawIOBase):
         size, etag = int(answer["ContentLength"]), etag_of(answer)
         self._etag = etag
         if size == self.size:
-            pinned, digest = Pinned(connection, location, size, etag), hashlib.sha256()
+            pinned, digest = PinnedObject(connection, location, size, etag), hashlib.sha256()
             for start in range(0, size, PART):
                 digest.update(pinned.get(start, min(start + PART, size), tries=4))
             if digest.digest() == self._digest.digest():

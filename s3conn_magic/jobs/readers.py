@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from s3conn_magic.jobs.job import Candidate, HowToRead
+    from s3conn_magic.jobs.job import Candidate, ReadOptions
 
     _Row = tuple[str | None, ...]
 
@@ -34,7 +34,7 @@ LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ObjectSource:
     """An object and how to read it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Source:
     compression: str
 
 
-def source(job: HowToRead, one: Candidate, head: bytes) -> Source:
+def source(job: ReadOptions, one: Candidate, head: bytes) -> ObjectSource:
     """How to read an object whose first bytes these are.
 
     Raises:
@@ -67,7 +67,7 @@ def source(job: HowToRead, one: Candidate, head: bytes) -> Source:
         content = _content(one.location.key, plain)
     if content.type == "CSV" and not content.get("DELIMITER"):
         content = Content("CSV", {**content.settings, "DELIMITER": _delimiter(plain)})
-    return Source(one, _path(job, one), content, packed or "none")
+    return ObjectSource(one, _path(job, one), content, packed or "none")
 
 
 def _delimiter(head: bytes) -> str:
@@ -103,11 +103,11 @@ def _content(key: str, head: bytes) -> Content:
     return Content(format_.type, {"DELIMITER": format_.delimiter} if named else {})
 
 
-def _path(job: HowToRead, one: Candidate) -> str:
+def _path(job: ReadOptions, one: Candidate) -> str:
     return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
 
 
-def scan(found: Source, *, whole: bool) -> str:
+def scan(found: ObjectSource, *, whole: bool) -> str:
     """The SQL that reads an object of a format that DuckDB reads.
 
     Args:
@@ -121,7 +121,7 @@ def scan(found: Source, *, whole: bool) -> str:
     return _call(reader, found, options(found.content, whole=whole))
 
 
-def _call(function: str, found: Source, options: Mapping[str, str]) -> str:
+def _call(function: str, found: ObjectSource, options: Mapping[str, str]) -> str:
     given = {**options, "compression": literal(found.compression)}
     return f"{function}({literal(found.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
 
@@ -160,7 +160,7 @@ _CHUNK = 1024 * 1024
 _LINE = "line"
 
 
-def batches(found: Source, file: Any) -> pa.RecordBatchReader:
+def batches(found: ObjectSource, file: Any) -> pa.RecordBatchReader:
     """The rows of an object.
 
     Args:
@@ -185,7 +185,7 @@ def _orc(file: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(opened.schema, stripes)
 
 
-def _pieces(found: Source, file: Any) -> Iterator[str]:
+def _pieces(found: ObjectSource, file: Any) -> Iterator[str]:
     """The lines; what stands between the texts of SPLIT_LINES' PATTERN; or all of it, for a REGEX over lines."""
     content = found.content
     if content.get("MULTILINE"):

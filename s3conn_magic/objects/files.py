@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3conn_magic.objects.ranged import RangedObject
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.objects.uploads import Upload
 
 _FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 32 * 1024 * 1024
@@ -144,7 +144,7 @@ class WritableFile(io.RawIOBase):
 
     mode = "wb"
 
-    def __init__(self, upload: Upload, path: str, reading: Reading, *, autocommit: bool = True) -> None:
+    def __init__(self, upload: Upload, path: str, reading: QueryScope, *, autocommit: bool = True) -> None:
         super().__init__()
         self._upload = upload
         self._reading = reading

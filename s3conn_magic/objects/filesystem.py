@@ -15,12 +15,12 @@ from fsspec.utils import isfilelike
 from s3conn_magic.errors import ObjectNotFoundError, S3ConnError
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects import uploads
+from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.files import ReadableFile, WritableFile
-from s3conn_magic.objects.listed import Entry, Path, below, directory, matched
-from s3conn_magic.objects.ranged import Pinned, RangedObject, by_head, cat_ranges, first_look
-from s3conn_magic.objects.reading import Reading
+from s3conn_magic.objects.listed import ListedEntry, Path, below, directory, matched
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, cat_ranges, first_look
 from s3conn_magic.objects.requests import ask
+from s3conn_magic.objects.scope import QueryScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
     _connection_of: Callable[[str | None], Connection]
 
     @abstractmethod
-    def _reading(self) -> AbstractContextManager[Reading]:
+    def _reading(self) -> AbstractContextManager[QueryScope]:
         """The query that is under way, or one for a single call."""
 
     def _writable(self, path: Path, *, overwrite: bool, autocommit: bool) -> WritableFile:
@@ -108,7 +108,7 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _remove(self, path: Path, etag: str) -> str:
         where = path.location
-        return uploads.ExactDeletion(self._connection_of(path.connection), where.bucket).delete(where.key, etag)
+        return deleting.ExactDeletion(self._connection_of(path.connection), where.bucket).delete(where.key, etag)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         """Write an object; by the mode `create` in place of none."""
@@ -171,7 +171,7 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
             groups.setdefault((one.connection, one.location.bucket), []).append(one.location.key)
         for (name, bucket), keys in groups.items():
             connection = self._connection_of(name)
-            for done in uploads.delete(connection, bucket, keys, cancelled=lambda: False):
+            for done in deleting.delete(connection, bucket, keys, cancelled=lambda: False):
                 if done.failures:
                     key, code = next(iter(done.failures.items()))
                     raise S3ConnError(f"{visible(Location(bucket, key).uri)} was not deleted ({code})")
@@ -208,7 +208,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     def __init__(self, connection_of: Callable[[str | None], Connection], **options: Any) -> None:
         super().__init__(**options)
         self._connection_of = connection_of
-        self._scope: Reading | None = None
+        self._scope: QueryScope | None = None
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -222,7 +222,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         return f"s3://{self._strip_protocol(name)}"
 
     @property
-    def scope(self) -> Reading:
+    def scope(self) -> QueryScope:
         """The query that is under way.
 
         Raises:
@@ -233,9 +233,9 @@ class ConnectionFileSystem(ChangingFileSystem):
         return self._scope
 
     @contextmanager
-    def query(self, reading: Reading | None = None) -> Iterator[Reading]:
+    def query(self, reading: QueryScope | None = None) -> Iterator[QueryScope]:
         """Count what is read in a block, and have it see each object as it was at first."""
-        reading, before = reading or Reading(), self._scope
+        reading, before = reading or QueryScope(), self._scope
         self._scope = reading
         try:
             yield reading
@@ -244,10 +244,10 @@ class ConnectionFileSystem(ChangingFileSystem):
             reading.close()
 
     def _path(self, text: str) -> Path:
-        with (self._scope or Reading()).noting():
+        with (self._scope or QueryScope()).noting():
             return Path.parse(self._strip_protocol(text))
 
-    def _through(self, path: Path, reading: Reading) -> Connection:
+    def _through(self, path: Path, reading: QueryScope) -> Connection:
         """The connection of a path; the query depends on it."""
         with reading.noting():
             found = self._connection_of(path.connection)
@@ -266,28 +266,29 @@ class ConnectionFileSystem(ChangingFileSystem):
         return self._writable(found, overwrite=overwrite, autocommit=bool(options.get("autocommit", True)))
 
     def _readable(self, path: Path) -> ReadableFile:
-        reading = self._scope or Reading()
+        reading = self._scope or QueryScope()
         with reading.noting():
             found = self._object(path, reading)
         return ReadableFile(found, path.text, closed=(lambda: None) if self._scope else reading.close)
 
-    def _object(self, path: Path, reading: Reading) -> RangedObject:
+    def _object(self, path: Path, reading: QueryScope) -> RangedObject:
         """The object of a path as the query first saw it."""
         connection = self._through(path, reading)
-        found = reading.objects.get((connection.name, path.location))
-        if found is not None:
-            return found
+        seen: RangedObject | None = reading.objects.get((connection.name, path.location))
+        if seen is not None:
+            return seen
         reading.check()
         reading.count(1, 0)
         pinned, tail = first_look(connection, path.location)
         reading.count(0, len(tail))
         return self._pin(pinned, reading, tail)
 
-    def _pin(self, pinned: Pinned, reading: Reading, tail: bytes = b"") -> RangedObject:
+    def _pin(self, pinned: PinnedObject, reading: QueryScope, tail: bytes = b"") -> RangedObject:
         made = RangedObject(pinned, reading)
         if tail:
             made.keep(pinned.size - len(tail), tail)
-        return reading.objects.setdefault((pinned.connection.name, pinned.location), made)
+        kept: RangedObject = reading.objects.setdefault((pinned.connection.name, pinned.location), made)
+        return kept
 
     def cat_ranges(
         self,
@@ -311,11 +312,11 @@ class ConnectionFileSystem(ChangingFileSystem):
             )
 
     @contextmanager
-    def _reading(self) -> Iterator[Reading]:
+    def _reading(self) -> Iterator[QueryScope]:
         if self._scope is not None:
             yield self._scope
             return
-        reading = Reading()
+        reading = QueryScope()
         try:
             yield reading
         finally:
@@ -341,7 +342,7 @@ class ConnectionFileSystem(ChangingFileSystem):
                     raise
         return _directory(found)
 
-    def _seen(self, path: Path, reading: Reading) -> Entry:
+    def _seen(self, path: Path, reading: QueryScope) -> ListedEntry:
         connection = self._through(path, reading)
         pinned = reading.objects.get((connection.name, path.location))
         if pinned is None and self._scope is not None:
@@ -351,12 +352,12 @@ class ConnectionFileSystem(ChangingFileSystem):
         reading.count(1, 0)
         return _entry(by_head(connection, path.location))
 
-    def _folder(self, path: Path, reading: Reading) -> dict[str, Any]:
+    def _folder(self, path: Path, reading: QueryScope) -> dict[str, Any]:
         reading.count(1, 0)
         fetch_page(self._through(path, reading).target(path.location.bucket), max_keys=1)
         return _directory(path)
 
-    def _told(self, path: Path, entry: Entry) -> dict[str, Any]:
+    def _told(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
         if entry.is_folder:
             return _directory(path.at(entry.key))
         told = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
@@ -451,7 +452,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         told = {found.named(one.key): self._told(found, one) for one in entries}
         return told if options.get("detail") else list(told)
 
-    def _matches(self, path: Path, reading: Reading) -> list[Entry]:
+    def _matches(self, path: Path, reading: QueryScope) -> list[ListedEntry]:
         if not path.has_wildcard:
             return []
         connection = self._through(path, reading)
@@ -461,10 +462,10 @@ class ConnectionFileSystem(ChangingFileSystem):
             return []
         for one in entries:
             at = path.at(one.key).location
-            self._pin(Pinned(connection, at, one.size, one.etag, one.last_modified), reading)
+            self._pin(PinnedObject(connection, at, one.size, one.etag, one.last_modified), reading)
         return entries
 
-    def _itself(self, path: Path, reading: Reading) -> list[Entry]:
+    def _itself(self, path: Path, reading: QueryScope) -> list[ListedEntry]:
         if not path.location.key:
             return []
         try:
@@ -505,5 +506,5 @@ def _folders(names: Any, base: int) -> dict[str, Any]:
     return found
 
 
-def _entry(pinned: Pinned) -> Entry:
-    return Entry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)
+def _entry(pinned: PinnedObject) -> ListedEntry:
+    return ListedEntry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)

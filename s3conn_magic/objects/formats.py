@@ -117,7 +117,7 @@ _ENDINGS = {ending: format_ for format_ in FORMATS for ending in format_.endings
 _PACKED = {ending: name for name, endings in COMPRESSIONS.items() for ending in endings}
 
 
-class Name(NamedTuple):
+class FileName(NamedTuple):
     """What a name says; None where it says nothing.
 
     Attributes:
@@ -133,7 +133,7 @@ class Name(NamedTuple):
     compression: str | None
 
 
-def by_name(name: str) -> Name:
+def by_name(name: str) -> FileName:
     """What a key, a path or the end of one says of the content."""
     base = name.rpartition("/")[2]
     stem, dot, last = base.rpartition(".")
@@ -141,7 +141,7 @@ def by_name(name: str) -> Name:
     if packed:
         _, dot, last = stem.rpartition(".")
     ending = dot + last if dot else ""
-    return Name(ending, packed, _ENDINGS.get(ending.lower()), _PACKED.get(packed.lower()))
+    return FileName(ending, packed, _ENDINGS.get(ending.lower()), _PACKED.get(packed.lower()))
 
 
 def by_content(data: bytes) -> Format | None:
@@ -287,7 +287,7 @@ def how_to_read(path: str) -> str:
         return f"A pattern reads the files below it, such as FROM {literal(visible(files))}. {_BY_NAME}"
     readers = dict.fromkeys(one.reader for one in FORMATS if one.reader)
     calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in readers)
-    return f"Name the function that reads it, one of {calls}. {_BY_NAME}"
+    return f"FileName the function that reads it, one of {calls}. {_BY_NAME}"
 
 
 _COMPRESSION_MAGIC = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))

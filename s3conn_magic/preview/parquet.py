@@ -39,7 +39,7 @@ _NOT_THRIFT = (IndexError, ValueError, KeyError, AttributeError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageHeader:
     """A page: bytes of its header, of its body as stored and unpacked, and how many values it holds."""
 
     header: int
@@ -181,7 +181,7 @@ def _column_chunk(found: dict[int, Any]) -> ColumnChunk:
     return ColumnChunk(start, start + max(meta[7], 0), encrypted=False)
 
 
-def pages(data: bytes) -> Iterator[Page]:
+def pages(data: bytes) -> Iterator[PageHeader]:
     """The pages of a column chunk whose headers lie within `data`, which begins where the chunk does."""
     at = 0
     while page := _page(data, at):
@@ -189,7 +189,7 @@ def pages(data: bytes) -> Iterator[Page]:
         at += page.header + page.stored
 
 
-def _page(data: bytes, at: int) -> Page | None:
+def _page(data: bytes, at: int) -> PageHeader | None:
     reader = _Thrift(data, at)
     try:
         found = reader.struct()
@@ -199,7 +199,7 @@ def _page(data: bytes, at: int) -> Page | None:
             return None
     except _NOT_THRIFT:
         return None
-    return Page(reader.at - at, stored, unpacked, values, kind == _DICTIONARY_PAGE)
+    return PageHeader(reader.at - at, stored, unpacked, values, kind == _DICTIONARY_PAGE)
 
 
 ENCRYPTED_MAGIC = b"PARE"

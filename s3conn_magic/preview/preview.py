@@ -22,7 +22,7 @@ from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.preview import Preview
 from s3conn_magic.preview.columns import frame, schema_of
 from s3conn_magic.preview.encodings import Decoded, decode, picture_of
-from s3conn_magic.preview.text_tables import Objects, Records, read_json, read_records
+from s3conn_magic.preview.text_tables import JsonTable, Records, read_json, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Read:
     decoded: Decoded
     whole: bool
     enough: bool
-    table: Records | Objects | None
+    table: Records | JsonTable | None
 
     def onto(self, seen: Preview) -> Preview:
         """The preview with what was read."""
@@ -74,7 +74,7 @@ def read_text(data: bytes, *, whole: bool, promised: Promise, rows: int) -> Read
     if decoded is None or not data:
         return None
     text = decoded.text
-    found: Records | Objects | None = read_json(text, whole=whole, rows=rows)
+    found: Records | JsonTable | None = read_json(text, whole=whole, rows=rows)
     if found is None and not promised.prose and text_format(text) == "text":
         found = read_records(text, whole=whole, rows=rows, named=promised.delimiter)
     there = text.count("\n") if found is None else len(found.table) if found.table is not None else 0
@@ -148,8 +148,11 @@ def preview(
         return Preview("empty", known, format="empty", requests=asked)
     reader = RangeReader(connection, location, known, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
     promised, blank = promise(location.key, known), Preview("binary", known, notes=_too_many(rows))
-    found = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
-    return replace(found, bytes_read=reader.received, requests=reader.requests + asked)
+    try:
+        seen = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
+    finally:
+        reader.end()
+    return replace(seen, bytes_read=reader.received, requests=reader.requests + asked)
 
 
 def _archived(known: Description, asked: int) -> Preview:

@@ -15,11 +15,11 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.formats import how_to_read
-from s3conn_magic.objects.reading import Reading
+from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query import judgement, names
-from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
+from s3conn_magic.query.failures import interrupted, moved, told, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
-from s3conn_magic.query.names import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
+from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.sql import literal
 from s3conn_magic.query.tables import QueryResult, Tables
 from s3conn_magic.runtime.temporary import new_folder, remove
@@ -87,7 +87,7 @@ class Turn:
 
     def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection], *, alone: bool = True) -> None:
         self.alone = alone
-        self.reading = Reading()
+        self.reading = QueryScope()
         self._open_cursor = open_cursor
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self._settling = False
@@ -127,10 +127,10 @@ class _Own(threading.local):
     """What a thread has under way."""
 
     turn: Turn | None = None
-    watch: Callable[[Reading], None] | None = None
+    watch: Callable[[QueryScope], None] | None = None
 
 
-class Engine:
+class QueryEngine:
     """DuckDB, made at the first query, and the tables in it (`tables`).
 
     DuckDB is called in threads of this engine only, which no interrupt reaches, each with a cursor of its own. What
@@ -363,7 +363,7 @@ class Engine:
         return told() if turn is self._own.turn else self._interruptible(told, turn, self._having)
 
     @contextmanager
-    def watched(self, watch: Callable[[Reading], None] | None) -> Iterator[None]:
+    def watched(self, watch: Callable[[QueryScope], None] | None) -> Iterator[None]:
         """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
         before, self._own.watch = self._own.watch, watch
         try:
@@ -380,7 +380,7 @@ class Engine:
 
     # Running
 
-    def _judged(self, sql: str) -> tuple[Tree, list[tuple[str, Tree]]]:
+    def _judged(self, sql: str) -> tuple[QueryTree, list[tuple[str, QueryTree]]]:
         """The tree of a query that only reads, and those of what it uses that the database defines, by its name.
 
         Raises:
@@ -531,7 +531,7 @@ class Engine:
             if done.done():
                 return
 
-    def _placed(self, error: Exception, sql: str, reading: Reading) -> Exception:
+    def _placed(self, error: Exception, sql: str, reading: QueryScope) -> Exception:
         """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
         import duckdb
 

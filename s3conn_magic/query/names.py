@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import QueryError
 from s3conn_magic.objects.formats import HEAD, READABLE, by_name, call_by_content, call_by_name, is_seen
 from s3conn_magic.objects.listed import Path
-from s3conn_magic.query.faults import refused, told
+from s3conn_magic.query.failures import refused, told
 from s3conn_magic.query.sql import identifier
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _NOWHERE = 2**63
 _LIST_THEM = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
 
 
-class Word(NamedTuple):
+class SqlWord(NamedTuple):
     """A word or sign: its bytes from `start` to `end`, and its text; in upper case where it has no quotes."""
 
     start: int
@@ -45,7 +45,7 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class QueryTree:
     """What DuckDB's parser makes of one query.
 
     Attributes:
@@ -86,7 +86,7 @@ class Mentioned:
     parameters: tuple[str, ...]
 
 
-def mentioned(tree: Tree) -> Mentioned:
+def mentioned(tree: QueryTree) -> Mentioned:
     """The names in a query; nothing is looked up or read."""
     found = list(tree.nodes())
     tables = [one["table_name"] for one in found if one.get("type") == "BASE_TABLE" and not one.get("schema_name")]
@@ -94,7 +94,7 @@ def mentioned(tree: Tree) -> Mentioned:
     return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(parameters)))
 
 
-def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
+def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
     """The tree of a query; nothing is looked up or read.
 
     Raises:
@@ -112,7 +112,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
         raise refused(sql, str(answer.get("error_message")), answer.get("position"))
     if len(answer["statements"]) != 1:
         raise refused(sql, "more than one query", None)
-    return Tree(sql, answer["statements"][0], moved)
+    return QueryTree(sql, answer["statements"][0], moved)
 
 
 def _serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
@@ -187,11 +187,11 @@ def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, byt
                     yield end, b") IN ('')"
 
 
-def _columns(found: Sequence[Word], at: int) -> Iterator[list[Word]]:
+def _columns(found: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
     """The columns of the PIVOT that begins at a word, as of `_level`; `ON` of a join may stand before them."""
     level = list(_level(found, at + 1))
     on = max((place for place, word in enumerate(level) if word.text == "ON"), default=None)
-    column: list[Word] = []
+    column: list[SqlWord] = []
     for word in level[on + 1 :] if on is not None else ():
         if word.text in _AFTER_COLUMNS:
             break
@@ -204,7 +204,7 @@ def _columns(found: Sequence[Word], at: int) -> Iterator[list[Word]]:
         yield column
 
 
-def _level(found: Sequence[Word], at: int) -> Iterator[Word]:
+def _level(found: Sequence[SqlWord], at: int) -> Iterator[SqlWord]:
     """The words from one on that are in no brackets, and the brackets around the others, up to the query's end."""
     depth = 0
     for word in islice(found, at, None):
@@ -216,22 +216,22 @@ def _level(found: Sequence[Word], at: int) -> Iterator[Word]:
         depth -= word.text in _CLOSING
 
 
-def words(sql: str) -> list[Word]:
+def words(sql: str) -> list[SqlWord]:
     """The words and signs of a query, without comments; each bracket by itself."""
     import duckdb
 
     encoded = sql.encode()
     tokens = duckdb.tokenize(sql)
     ends = [*(start for start, _ in tokens[1:]), len(encoded)]
-    found: list[Word] = []
+    found: list[SqlWord] = []
     for (start, kind), end in zip(tokens, ends, strict=False):
         text = encoded[start:end].decode().rstrip()
         if kind == duckdb.token_type.operator:
-            found += [Word(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]
+            found += [SqlWord(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]
         elif kind != duckdb.token_type.comment:
             is_word = kind in {duckdb.token_type.keyword, duckdb.token_type.identifier} and text[:1] != '"'
             is_name = kind == duckdb.token_type.identifier
-            found.append(Word(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
+            found.append(SqlWord(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
     return found
 
 
@@ -245,7 +245,7 @@ def is_one_group(text: str) -> bool:
     return bool(found) and not depth
 
 
-def is_one_expression(tree: Tree) -> bool:
+def is_one_expression(tree: QueryTree) -> bool:
     """Whether a query is SELECT of one expression, and nothing else."""
     node = tree.root["node"]
     others = {name: part for name, part in node.items() if name not in _OF_ONE}

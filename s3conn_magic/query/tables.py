@@ -187,7 +187,7 @@ class Tables:
             local: whether the query may read files of this machine.
 
         Raises:
-            As `Engine.query`.
+            As `QueryEngine.query`.
         """
         return self._engine.alone(lambda: self._created_from(name, sql, columns, local=local))
 

@@ -10,7 +10,7 @@ from s3conn_magic.errors import InternalError, QueryError, S3ConnError, Statemen
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.objects.scope import QueryScope
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
@@ -98,7 +98,7 @@ def unknown_table(error: S3ConnError) -> str | None:
     return found[1] or found[2] if found else None
 
 
-def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
+def translate(error: BaseException, sql: str, reading: QueryScope) -> S3ConnError:
     """The error of this package for one that came out of a query."""
     import duckdb
 
@@ -115,7 +115,7 @@ def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
     return _of_duckdb(told(error), sql, reading)
 
 
-def _of_duckdb(said: dict[str, Any], sql: str, reading: Reading) -> S3ConnError:
+def _of_duckdb(said: dict[str, Any], sql: str, reading: QueryScope) -> S3ConnError:
     message = str(said["exception_message"])
     if _UPPER_CASE.search(message):
         return QueryError("the path of an object begins with s3:// in lower case")

@@ -108,7 +108,7 @@ _COLUMNS = (
 )
 
 
-class Table:
+class TargetTable:
     """A table by its name, as the database has it."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:
