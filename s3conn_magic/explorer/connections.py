@@ -17,7 +17,7 @@ from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import Chosen, Deleted, Found, delete_as_seen, versioning
 from s3conn_magic.objects.deleting import find as objects_of
 from s3conn_magic.objects.description import Description, describe, head
-from s3conn_magic.objects.links import Download, Link, presign
+from s3conn_magic.objects.requests import Download, Link, presign
 from s3conn_magic.preview.preview import Preview, preview
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.objects.deleting import Chosen, Deleted, Found
     from s3conn_magic.objects.description import Description
-    from s3conn_magic.objects.links import Link
+    from s3conn_magic.objects.requests import Link
     from s3conn_magic.preview import Preview
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s3conn_magic.errors import InventoryError, ObjectNotFoundError, StatementInterrupted
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.ranged import PinnedObject, etag_of, received
-from s3conn_magic.objects.requests import ask, head_answer
+from s3conn_magic.objects.ranged import PinnedObject, received
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

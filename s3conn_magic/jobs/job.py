@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from s3conn_magic.language.words import identifier
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.query.sql import identifier
 from s3conn_magic.runtime.patterns import Expression
 
 if TYPE_CHECKING:

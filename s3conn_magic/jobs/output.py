@@ -14,14 +14,14 @@ from fsspec import AbstractFileSystem
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.language.job_values import Content
+from s3conn_magic.language.words import literal
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.formats import COMPRESSIONS, of_type
-from s3conn_magic.objects.ranged import PinnedObject, etag_of
-from s3conn_magic.objects.requests import ask, head_answer
+from s3conn_magic.objects.ranged import PinnedObject
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
 from s3conn_magic.objects.uploads import PART, Upload
-from s3conn_magic.query.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

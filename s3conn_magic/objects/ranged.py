@@ -23,7 +23,7 @@ from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import reader_of
-from s3conn_magic.objects.requests import ask, changed, head_answer, named
+from s3conn_magic.objects.requests import ask, changed, etag_of, head_answer, named
 from s3conn_magic.objects.scope import QueryScope
 
 if TYPE_CHECKING:
@@ -131,11 +131,6 @@ class PinnedObject:
                 hint="Something between here and S3 may drop the Range header.",
             )
         # It is the whole of it, with what was asked for at its beginning.
-
-
-def etag_of(answer: Mapping[str, Any]) -> str:
-    """The etag of an answer, without its quotes."""
-    return str(answer.get("ETag", "")).strip('"')
 
 
 def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:

@@ -25,7 +25,7 @@ from s3conn_magic.explorer.details import snippets
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
-from s3conn_magic.objects.links import presign
+from s3conn_magic.objects.requests import presign
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
 
 CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()
