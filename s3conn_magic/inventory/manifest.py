@@ -177,10 +177,10 @@ def _check(connection: Connection, location: Location, text: bytes) -> bool:
     folder, slash, name = location.key.rpartition("/")
     beside = Location(location.bucket, f"{folder}{slash}{name.removesuffix('.json')}.checksum")
     try:
-        told = _read(connection, beside).decode("ascii", "replace").strip()
+        said = _read(connection, beside).decode("ascii", "replace").strip()
     except ObjectNotFoundError:
         return False
-    if told.lower() != md5(text, usedforsecurity=False).hexdigest():
+    if said.lower() != md5(text, usedforsecurity=False).hexdigest():
         raise InventoryError(
             f"{visible(location.uri)} does not have the MD5 that {visible(beside.name)} beside it says",
             hint="It was changed, or is being written: read another report.",
@@ -249,8 +249,8 @@ def _format(text: str) -> str:
 
 
 def _file(bucket: str, found: Any) -> DataFile:
-    told = found if isinstance(found, dict) else {}
-    key, size, digest = told.get("key"), told.get("size"), told.get("MD5checksum") or ""
+    entry = found if isinstance(found, dict) else {}
+    key, size, digest = entry.get("key"), entry.get("size"), entry.get("MD5checksum") or ""
     if not isinstance(key, str) or not key or type(size) is not int or size < 0:
         raise ValueError("one of its files lacks a key or a size")
     if not isinstance(digest, str) or (digest and not _MD5.fullmatch(digest)):
@@ -335,8 +335,8 @@ class ReportDownloads:
         size = int(answer["ContentLength"])
         if size != file.size:
             name = visible(file.location.uri)
-            told = f"{size:,} bytes, not the {file.size:,} that the manifest says"
-            raise InventoryError(f"the data file {name} has {told}", hint=_AGAIN)
+            sizes = f"{size:,} bytes, not the {file.size:,} that the manifest says"
+            raise InventoryError(f"the data file {name} has {sizes}", hint=_AGAIN)
         return PinnedObject(self._connection, file.location, size, etag_of(answer))
 
     def _part(self, pinned: PinnedObject, start: int, stop: int) -> bytes:

@@ -336,7 +336,7 @@ class ConnectionFileSystem(ChangingFileSystem):
             if not found.location.key:
                 return self._folder(found, reading)
             try:
-                return self._told(found, self._seen(found, reading))
+                return self._info_of(found, self._seen(found, reading))
             except ObjectNotFoundError as error:
                 if not error.is_folder:
                     raise
@@ -357,11 +357,11 @@ class ConnectionFileSystem(ChangingFileSystem):
         fetch_page(self._through(path, reading).target(path.location.bucket), max_keys=1)
         return _directory(path)
 
-    def _told(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
+    def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
         if entry.is_folder:
             return _directory(path.at(entry.key))
-        told = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
-        return {"name": path.named(entry.key), **told}
+        about = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
+        return {"name": path.named(entry.key), **about}
 
     def exists(self, path: str, **options: Any) -> bool:
         """Whether an object or a folder is there.
@@ -410,10 +410,10 @@ class ConnectionFileSystem(ChangingFileSystem):
         found = self._path(path)
         with self._reading() as reading:
             connection = self._through(found, reading)
-            told = [self._told(found, one) for one in below(connection, _inside(found), reading, recursive=False)]
-        if not told and found.location.key and not found.location.key.endswith("/"):
-            told = [self.info(path)]
-        return told if detail else [one["name"] for one in told]
+            infos = [self._info_of(found, one) for one in below(connection, _inside(found), reading, recursive=False)]
+        if not infos and found.location.key and not found.location.key.endswith("/"):
+            infos = [self.info(path)]
+        return infos if detail else [info["name"] for info in infos]
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
@@ -426,7 +426,7 @@ class ConnectionFileSystem(ChangingFileSystem):
             connection = self._through(found, reading)
             start = inside.at(inside.location.key + prefix)
             entries = below(connection, start, reading, recursive=True)
-        rows = {one["name"]: one for one in (self._told(found, entry) for entry in entries)}
+        rows = {one["name"]: one for one in (self._info_of(found, entry) for entry in entries)}
         if not rows and found.location.key and self.isfile(path):
             rows = {found.text: self.info(path)}
         base = len(found.named(inside.location.key))
@@ -449,8 +449,8 @@ class ConnectionFileSystem(ChangingFileSystem):
             if entries is None:
                 entries = self._matches(found, reading) or self._itself(found, reading)
                 reading.globs[found.text] = entries
-        told = {found.named(one.key): self._told(found, one) for one in entries}
-        return told if options.get("detail") else list(told)
+        infos = {found.named(one.key): self._info_of(found, one) for one in entries}
+        return infos if options.get("detail") else list(infos)
 
     def _matches(self, path: Path, reading: QueryScope) -> list[ListedEntry]:
         if not path.has_wildcard:

@@ -475,10 +475,10 @@ def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, 
         return None
     stream = answer["Body"]
     try:
-        told = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
-        if told is None:
+        matched = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
+        if matched is None:
             return None
-        start, last, size = map(int, told.groups())
+        start, last, size = map(int, matched.groups())
         body, failure = received(stream, last + 1 - start)
     finally:
         stream.close()

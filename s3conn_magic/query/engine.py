@@ -18,7 +18,7 @@ from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.formats import how_to_read
 from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query import judgement, names
-from s3conn_magic.query.failures import interrupted, moved, told, translate, unknown_table, visible_lines
+from s3conn_magic.query.failures import details_of, interrupted, moved, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.tables import QueryResult, Tables
@@ -238,7 +238,7 @@ class QueryEngine:
         try:
             return self._open(path)
         except duckdb.Error as error:
-            said = visible_lines(str(told(error)["exception_message"]))
+            said = visible_lines(str(details_of(error)["exception_message"]))
         return QueryError(f"the file cannot be used as a database: {said}")
 
     def _open(self, path: str) -> _Database:
@@ -348,9 +348,9 @@ class QueryEngine:
         if self._own.turn is not None:
             if not self._own.turn.alone:
                 raise RuntimeError("what only looks changes nothing")
-            return self._told(work, sql, before, self._own.turn)
+            return self._translated(work, sql, before, self._own.turn)
         turn = Turn(self._cursor)
-        return self._interruptible(lambda: self._told(work, sql, before, turn), turn, self.turn)
+        return self._interruptible(lambda: self._translated(work, sql, before, turn), turn, self.turn)
 
     def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result], sql: str = "") -> _Result:
         """What work gives that changes nothing and reads no object: it does not wait for a turn.
@@ -359,8 +359,8 @@ class QueryEngine:
             As `query`.
         """
         turn = self._own.turn or Turn(self._cursor, alone=False)
-        told = partial(self._told, lambda: work(turn.database), sql, "", turn)
-        return told() if turn is self._own.turn else self._interruptible(told, turn, self._having)
+        attempt = partial(self._translated, lambda: work(turn.database), sql, "", turn)
+        return attempt() if turn is self._own.turn else self._interruptible(attempt, turn, self._having)
 
     @contextmanager
     def watched(self, watch: Callable[[QueryScope], None] | None) -> Iterator[None]:
@@ -465,7 +465,7 @@ class QueryEngine:
             for name in made:
                 self.database.unregister(name)
 
-    def _told(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
+    def _translated(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
         """What work gives; errors are those of this package."""
         try:
             return work()
@@ -535,7 +535,7 @@ class QueryEngine:
         """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
         import duckdb
 
-        unplaced = isinstance(error, duckdb.Error) and "position" not in told(error)
+        unplaced = isinstance(error, duckdb.Error) and "position" not in details_of(error)
         if not unplaced or reading.failure or reading.stopped:
             return error
         try:
@@ -543,7 +543,7 @@ class QueryEngine:
                 self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
             found = moved(again, len("EXPLAIN "))
-            return found if told(found)["exception_message"] == told(error)["exception_message"] else error
+            return found if details_of(found)["exception_message"] == details_of(error)["exception_message"] else error
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error

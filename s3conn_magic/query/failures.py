@@ -70,7 +70,7 @@ def _offset(sql: str, position: Any) -> int | None:
     return len(before) if at >= 0 and len(before) <= len(sql) else None
 
 
-def told(error: BaseException) -> dict[str, Any]:
+def details_of(error: BaseException) -> dict[str, Any]:
     """What DuckDB says as JSON, with its place; at least the message."""
     _, brace, rest = str(error).partition("{")
     try:
@@ -86,7 +86,7 @@ def moved(error: Exception, by: int) -> Exception:
     """An error about a text as one about what follows its first bytes."""
     import duckdb
 
-    said = told(error)
+    said = details_of(error)
     if not by or not isinstance(error, duckdb.Error) or "position" not in said:
         return error
     return type(error)(json.dumps({**said, "position": str(int(said["position"]) - by)}))
@@ -112,7 +112,7 @@ def translate(error: BaseException, sql: str, reading: QueryScope) -> S3ConnErro
         return interrupted()
     if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
         return InternalError.from_exception(error)
-    return _of_duckdb(told(error), sql, reading)
+    return _of_duckdb(details_of(error), sql, reading)
 
 
 def _of_duckdb(said: dict[str, Any], sql: str, reading: QueryScope) -> S3ConnError:

@@ -15,7 +15,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import identifier
 from s3conn_magic.objects.formats import HEAD, READABLE, by_name, call_by_content, call_by_name, is_seen
 from s3conn_magic.objects.listed import Path
-from s3conn_magic.query.failures import refused, told
+from s3conn_magic.query.failures import details_of, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -363,7 +363,7 @@ def _make_view(database: duckdb.DuckDBPyConnection, name: str, call: str) -> Non
         database.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS FROM {call}")
     except duckdb.Error as error:
         # Its place is one in the view, not in the query.
-        failure = type(error)(told(error)["exception_message"])
+        failure = type(error)(details_of(error)["exception_message"])
     else:
         return
     raise failure

@@ -69,8 +69,8 @@ class Table:
         """The SQL that has the database keep what the next kernel needs to know of it."""
         if self.comment or self.declared:
             return ""
-        told = {"connections": self.connections, "location": self.location.uri if self.location else None}
-        text = literal(_OURS + json.dumps(told)) if self.connections else "NULL"
+        kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
+        text = literal(_OURS + json.dumps(kept)) if self.connections else "NULL"
         return f"COMMENT ON {self.kind} {identifier(self.name)} IS {text}"
 
 
@@ -81,12 +81,12 @@ def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
 
 def _read(name: str, is_view: bool, comment: str) -> Table:
     try:
-        told = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
-        location = Location.parse(told["location"]) if told and told["location"] else None
-        connections = tuple(map(str, told["connections"])) if told else ()
+        kept = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
+        location = Location.parse(kept["location"]) if kept and kept["location"] else None
+        connections = tuple(map(str, kept["connections"])) if kept else ()
     except (ValueError, KeyError, TypeError):  # somebody has changed it
         return Table(name, is_view=is_view, comment=comment)
-    return Table(name, connections, location, is_view=is_view, comment="" if told else comment)
+    return Table(name, connections, location, is_view=is_view, comment="" if kept else comment)
 
 
 @contextmanager
