@@ -50,31 +50,31 @@ class Parser:
     database: duckdb.DuckDBPyConnection
     reading: QueryScope
 
-    def pin(self, one: Candidate) -> RangedObject:
+    def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
         connection = self.job.connection
-        key = (connection.name, one.location)
-        pinned = PinnedObject(connection, one.location, one.size, one.etag, one.last_modified)
+        key = (connection.name, candidate.location)
+        pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
         kept: RangedObject = self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
         return kept
 
-    def prefetch(self, ones: Sequence[Candidate]) -> None:
+    def prefetch(self, candidates: Sequence[Candidate]) -> None:
         """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
 
         Args:
-            ones: the object that is read now, and those behind it.
+            candidates: the object that is read now, and those behind it.
         """
-        for at, one in enumerate(ones):
-            if 0 < one.size <= _SMALL:
-                self.pin(one).prefetch([(0, one.size)])
+        for at, candidate in enumerate(candidates):
+            if 0 < candidate.size <= _SMALL:
+                self.pin(candidate).prefetch([(0, candidate.size)])
             elif at == 1 and not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
-                self.pin(one).prefetch([(0, _BEGINNING)])
+                self.pin(candidate).prefetch([(0, _BEGINNING)])
 
-    def release(self, one: Candidate) -> None:
+    def release(self, candidate: Candidate) -> None:
         """Let go of what was read of it."""
-        self.reading.objects.pop((self.job.connection.name, one.location), None)
+        self.reading.objects.pop((self.job.connection.name, candidate.location), None)
 
-    def attempt(self, one: Candidate) -> Parsed | S3ConnError:
+    def attempt(self, candidate: Candidate) -> Parsed | S3ConnError:
         """The rows of an object, or the error that it fails with.
 
         Raises:
@@ -82,19 +82,19 @@ class Parser:
         """
         try:
             self.reading.check()
-            return self._parsed(one)
+            return self._parsed(candidate)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
             failure = translate(error, "", self.reading)
         finally:
-            self.release(one)
+            self.release(candidate)
         if isinstance(failure, FATAL):
             raise failure
         self.reading.failure = None
         return failure
 
-    def _parsed(self, one: Candidate) -> Parsed:
-        ranged = self.pin(one)
-        found = source(self.job, one, ranged.read(0, min(HEAD, one.size)))
+    def _parsed(self, candidate: Candidate) -> Parsed:
+        ranged = self.pin(candidate)
+        found = source(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
         if found.content.type in LINES or found.content.type == "ORC":
             with self._staged(found, ranged):
                 return self._rows(_STAGED)
@@ -169,45 +169,45 @@ class Loader(Parser):
     table: str
     ledger: Ledger
 
-    def insert(self, one: Candidate, parsed: Parsed, *, replace: bool) -> int:
+    def insert(self, candidate: Candidate, parsed: Parsed, *, replace: bool) -> int:
         """As `load`, of an object that was read elsewhere."""
         self.database.register(_STAGED, parsed.rows)
         try:
-            return self._write(one, parsed.sql(_STAGED), replace=replace)
+            return self._write(candidate, parsed.sql(_STAGED), replace=replace)
         finally:
             self.database.unregister(_STAGED)
 
-    def load(self, one: Candidate, *, replace: bool) -> int:
+    def load(self, candidate: Candidate, *, replace: bool) -> int:
         """The rows of an object, once they are in the table.
 
         Args:
-            one: the object.
+            candidate: the object.
             replace: whether rows of an earlier version of it are there.
 
         Raises:
             S3ConnError, duckdb.Error: nothing has changed.
         """
-        ranged = self.pin(one)
-        if not one.size:
-            return self._write(one, None, replace=replace)
-        found = source(self.job, one, ranged.read(0, min(HEAD, one.size)))
+        ranged = self.pin(candidate)
+        if not candidate.size:
+            return self._write(candidate, None, replace=replace)
+        found = source(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
         if found.content.type in LINES or found.content.type == "ORC":
             with self._staged(found, ranged):
-                return self._write(one, _STAGED, replace=replace)
+                return self._write(candidate, _STAGED, replace=replace)
         if found.content.type in {"CSV", "TSV"}:
             self._check_header(found)
-        return self._scanned(found, lambda rows: self._write(one, rows, replace=replace))
+        return self._scanned(found, lambda rows: self._write(candidate, rows, replace=replace))
 
-    def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
+    def _write(self, candidate: Candidate, rows: str | None, *, replace: bool) -> int:
         with transaction(self.database):
             table = TargetTable(self.database, self.table)
-            where = literal(one.location.uri)
+            where = literal(candidate.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
                 self.database.execute(
                     f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608
                 )
             count = self._insert(table, rows, where) if rows else 0
-            self.ledger.note(one, count)
+            self.ledger.note(candidate, count)
         return count
 
     def _insert(self, table: TargetTable, rows: str, where: str) -> int:
@@ -242,7 +242,7 @@ class Loader(Parser):
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(wild(name, one, many="*") for one in patterns)
+    return any(wild(name, pattern, many="*") for pattern in patterns)
 
 
 @contextmanager

@@ -38,19 +38,19 @@ class ObjectSource:
     """An object and how to read it.
 
     Attributes:
-        one: the object.
+        candidate: the object.
         path: of the engine's filesystem, with wildcards escaped.
         content: format and settings; never AUTO.
         compression: none, gzip or zstd.
     """
 
-    one: Candidate
+    candidate: Candidate
     path: str
     content: Content
     compression: str
 
 
-def source(job: ReadOptions, one: Candidate, head: bytes) -> ObjectSource:
+def source(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
     """How to read an object whose first bytes these are.
 
     Raises:
@@ -64,10 +64,10 @@ def source(job: ReadOptions, one: Candidate, head: bytes) -> ObjectSource:
     plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
     content = job.option("CONTENT_TYPE") or Content("AUTO", {})
     if content.type == "AUTO":
-        content = _content(one.location.key, plain)
+        content = _content(candidate.location.key, plain)
     if content.type == "CSV" and not content.get("DELIMITER"):
         content = Content("CSV", {**content.settings, "DELIMITER": _delimiter(plain)})
-    return ObjectSource(one, _path(job, one), content, packed or "none")
+    return ObjectSource(candidate, _path(job, candidate), content, packed or "none")
 
 
 def _delimiter(head: bytes) -> str:
@@ -76,8 +76,8 @@ def _delimiter(head: bytes) -> str:
     DuckDB would rather find one column, or skip records at the beginning, than an error in records that are uneven.
     """
     text = _QUOTED.sub('""', head.decode("utf-8", "replace"))
-    lines = [one for one in text.splitlines() if one][:_RECORDS]
-    counts = {each: [one.count(each) for one in lines] for each in _DELIMITERS}
+    lines = [line for line in text.splitlines() if line][:_RECORDS]
+    counts = {each: [line.count(each) for line in lines] for each in _DELIMITERS}
     return max(_DELIMITERS, key=lambda each: _evenness(counts[each]))
 
 
@@ -103,8 +103,8 @@ def _content(key: str, head: bytes) -> Content:
     return Content(format_.type, {"DELIMITER": format_.delimiter} if named else {})
 
 
-def _path(job: ReadOptions, one: Candidate) -> str:
-    return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
+def _path(job: ReadOptions, candidate: Candidate) -> str:
+    return f"s3://{job.connection.name}@{candidate.location.bucket}/{escaped(candidate.location.key)}"
 
 
 def scan(found: ObjectSource, *, whole: bool) -> str:
@@ -195,7 +195,7 @@ def _pieces(found: ObjectSource, file: Any) -> Iterator[str]:
     left, pattern = b"", separator.encode()
     while chunk := file.read(_CHUNK):
         *whole, left = (left + chunk).split(pattern)
-        yield from (one.decode() for one in whole)
+        yield from (line.decode() for line in whole)
     if left:
         yield left.decode()
 
