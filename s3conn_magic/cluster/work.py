@@ -177,7 +177,7 @@ def _parsed(
     found: list[Parsed | S3ConnError] = []
     try:
         with engine.turn() as turn:
-            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.reading)
+            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.scope)
             parser.prefetch(group)
             for one in group:
                 if abandoned():

@@ -104,8 +104,8 @@ class _Copying:
             # A run that ended after it had deleted them did not come to forget them.
             self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
             loaded = ledger.loaded()
-        reading = self._engine.filesystem.scope
-        loader = Loader(self._run.job, database, reading, self._run.job.plan.table, ledger)
+        scope = self._engine.filesystem.scope
+        loader = Loader(self._run.job, database, scope, self._run.job.plan.table, ledger)
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
         left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
@@ -115,7 +115,7 @@ class _Copying:
                 self._passed.append(candidate.size)
         # A run that ended before it could delete them, or was refused, has left them.
         for candidate in left:
-            loader.reading.check()
+            loader.scope.check()
             self._delete(candidate)
         self._retire(ledger, table, self._gone)
         self._say_how_deleted()
@@ -128,7 +128,7 @@ class _Copying:
     def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
         """What was read elsewhere of each object; None for what is read here."""
         if self._run.elsewhere is not None:
-            yield from self._run.elsewhere(self._run.job, todo, loader.reading.check)
+            yield from self._run.elsewhere(self._run.job, todo, loader.scope.check)
             return
         for at in range(len(todo)):
             loader.prefetch(todo[at : at + _AHEAD])
@@ -146,12 +146,12 @@ class _Copying:
         return loader.load(candidate, replace=replace)
 
     def _one(self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> None:
-        reading = loader.reading
+        scope = loader.scope
         try:
-            reading.check()
+            scope.check()
             rows = self._rows(loader, candidate, parsed, replace=replace)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", reading)
+            failure = translate(error, "", scope)
         else:
             self._done(candidate, rows, replace=replace)
             return
@@ -159,7 +159,7 @@ class _Copying:
             loader.release(candidate)
         if isinstance(failure, (StatementInterrupted, *FATAL)):
             raise failure
-        reading.failure = None
+        scope.failure = None
         self._failed(candidate, failure)
 
     def _done(self, candidate: Candidate, rows: int, *, replace: bool) -> None:
@@ -211,13 +211,13 @@ class _Copying:
         if self._unreached >= _MOST_UNREACHED:
             raise error
 
-    def _report(self, reading: QueryScope) -> None:
+    def _report(self, scope: QueryScope) -> None:
         """Tell how far it is: by the objects that are passed, and by what has come of those that are read."""
         if self._run.report:
-            came = max(sum(self._passed), min(reading.bytes, self._size))
+            came = max(sum(self._passed), min(scope.bytes, self._size))
             part = came / self._size if self._size else None
             elapsed = time.monotonic() - self._began
-            self._run.report(Progress(len(self._passed), came, reading.requests, elapsed, part, unit="objects"))
+            self._run.report(Progress(len(self._passed), came, scope.requests, elapsed, part, unit="objects"))
 
 
 def _same(before: Loaded | None, candidate: Candidate) -> bool:

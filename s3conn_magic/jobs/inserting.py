@@ -119,11 +119,11 @@ class _Inserting:
     def _wrote(self, size: int) -> None:
         self._outcome.bytes = size
 
-    def _report(self, reading: QueryScope) -> None:
+    def _report(self, scope: QueryScope) -> None:
         """Tell what was written, and by how many requests it was read."""
         if self._run.report:
             elapsed = time.monotonic() - self._began
-            self._run.report(Progress(0, self._outcome.bytes, reading.requests, elapsed, unit=""))
+            self._run.report(Progress(0, self._outcome.bytes, scope.requests, elapsed, unit=""))
 
     def _write(self, sink: Sink, window: tuple[datetime, datetime] | None) -> int:
         """Have DuckDB write the result; gives the number of rows."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import LINES, ObjectSource, batches, csv_options, scan, source
+from s3conn_magic.jobs.readers import LINES, ObjectSource, batches, csv_options, scan, source_of
 from s3conn_magic.jobs.target_table import TargetTable
 from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.objects.files import ReadableFile
@@ -43,19 +43,19 @@ class Parser:
     Attributes:
         job: the job, or what it says of reading.
         database: reads them.
-        reading: the scope of the engine, in which every object stays the one that was listed.
+        scope: the scope of the engine, in which every object stays the one that was listed.
     """
 
     job: ReadOptions
     database: duckdb.DuckDBPyConnection
-    reading: QueryScope
+    scope: QueryScope
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
         connection = self.job.connection
         key = (connection.name, candidate.location)
         pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
-        kept: RangedObject = self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
+        kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope))
         return kept
 
     def prefetch(self, candidates: Sequence[Candidate]) -> None:
@@ -72,7 +72,7 @@ class Parser:
 
     def release(self, candidate: Candidate) -> None:
         """Let go of what was read of it."""
-        self.reading.objects.pop((self.job.connection.name, candidate.location), None)
+        self.scope.objects.pop((self.job.connection.name, candidate.location), None)
 
     def attempt(self, candidate: Candidate) -> Parsed | S3ConnError:
         """The rows of an object, or the error that it fails with.
@@ -81,63 +81,63 @@ class Parser:
             CredentialsError, ConnectionNotFoundError: every object would fail so.
         """
         try:
-            self.reading.check()
+            self.scope.check()
             return self._parsed(candidate)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", self.reading)
+            failure = translate(error, "", self.scope)
         finally:
             self.release(candidate)
         if isinstance(failure, FATAL):
             raise failure
-        self.reading.failure = None
+        self.scope.failure = None
         return failure
 
     def _parsed(self, candidate: Candidate) -> Parsed:
         ranged = self.pin(candidate)
-        found = source(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
-        if found.content.type in LINES or found.content.type == "ORC":
-            with self._staged(found, ranged):
+        source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        if source.content.type in LINES or source.content.type == "ORC":
+            with self._staged(source, ranged):
                 return self._rows(_STAGED)
-        if found.content.type in {"CSV", "TSV"}:
-            self._check_header(found)
-        return self._scanned(found, self._rows)
+        if source.content.type in {"CSV", "TSV"}:
+            self._check_header(source)
+        return self._scanned(source, self._rows)
 
     def _rows(self, rows: str) -> Parsed:
         relation = self.database.sql(f"SELECT * FROM {rows}")  # noqa: S608 - as in `scan`
         columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
         return Parsed(columns, relation.to_arrow_table())
 
-    def _scanned(self, found: ObjectSource, take: Callable[[str], _Taken]) -> _Taken:
+    def _scanned(self, source: ObjectSource, take: Callable[[str], _Taken]) -> _Taken:
         """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
         import duckdb
 
-        text = found.content.type != "PARQUET"
+        text = source.content.type != "PARQUET"
         try:
-            return take(scan(found, whole=False))
+            return take(scan(source, whole=False))
         except (duckdb.ConversionException, duckdb.InvalidInputException):
-            if not text or self.reading.failure or self.reading.stopped:
+            if not text or self.scope.failure or self.scope.stopped:
                 raise
         try:
-            return take(scan(found, whole=True))
+            return take(scan(source, whole=True))
         except duckdb.InvalidInputException as error:
-            if _UNEVEN not in str(error) or self.reading.failure or self.reading.stopped:
+            if _UNEVEN not in str(error) or self.scope.failure or self.scope.stopped:
                 raise
-        delimiter = found.content.get("DELIMITER", "\t")
+        delimiter = source.content.get("DELIMITER", "\t")
         raise QueryError(
             f"not all records have the same number of fields by the delimiter {delimiter!r}, or a quote is not closed",
             hint="CONTENT_TYPE = (TYPE = CSV DELIMITER = …) says another one; SPLIT_LINES loads lines as they are.",
         )
 
-    def _check_header(self, found: ObjectSource) -> None:
+    def _check_header(self, source: ObjectSource) -> None:
         """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
-        content = found.content
+        content = source.content
         most = content.get("MAX_COLUMNS")
         if content.get("ALLOW_DUPLICATE_HEADERS") is not False and most is None:
             return
         options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
         options.pop("names", None)
         given = ", ".join(f"{name} = {value}" for name, value in options.items())
-        call = f"read_csv({literal(found.path)}, compression = {literal(found.compression)}, {given})"
+        call = f"read_csv({literal(source.path)}, compression = {literal(source.compression)}, {given})"
         names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
         first = [str(name).casefold() for name in names[0]] if names else []
         if most is not None and len(first) > most:
@@ -146,10 +146,10 @@ class Parser:
             raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
 
     @contextmanager
-    def _staged(self, found: ObjectSource, ranged: RangedObject) -> Iterator[None]:
+    def _staged(self, source: ObjectSource, ranged: RangedObject) -> Iterator[None]:
         """Have the rows of an object that DuckDB has no reader for as a table of its own."""
-        with _opened(ReadableFile(ranged, found.path), found.compression) as file:
-            table = batches(found, file).read_all()
+        with _opened(ReadableFile(ranged, source.path), source.compression) as file:
+            table = batches(source, file).read_all()
         self.database.register(_STAGED, table)
         try:
             yield
@@ -190,13 +190,13 @@ class Loader(Parser):
         ranged = self.pin(candidate)
         if not candidate.size:
             return self._write(candidate, None, replace=replace)
-        found = source(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
-        if found.content.type in LINES or found.content.type == "ORC":
-            with self._staged(found, ranged):
+        source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        if source.content.type in LINES or source.content.type == "ORC":
+            with self._staged(source, ranged):
                 return self._write(candidate, _STAGED, replace=replace)
-        if found.content.type in {"CSV", "TSV"}:
-            self._check_header(found)
-        return self._scanned(found, lambda rows: self._write(candidate, rows, replace=replace))
+        if source.content.type in {"CSV", "TSV"}:
+            self._check_header(source)
+        return self._scanned(source, lambda rows: self._write(candidate, rows, replace=replace))
 
     def _write(self, candidate: Candidate, rows: str | None, *, replace: bool) -> int:
         with transaction(self.database):

@@ -50,15 +50,15 @@ class ObjectSource:
     compression: str
 
 
-def source(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
+def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
     """How to read an object whose first bytes these are.
 
     Raises:
         QueryError: its format or compression cannot be told, or not be read.
     """
-    found = compression_of(head)
+    seen = compression_of(head)
     said = job.option("COMPRESSION", "AUTO")
-    packed = found if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
+    packed = seen if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
     if packed not in READABLE:
         raise QueryError(f"objects compressed by {packed} are not read", hint="gzip and zstd are.")
     plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
@@ -107,23 +107,23 @@ def _path(job: ReadOptions, candidate: Candidate) -> str:
     return f"s3://{job.connection.name}@{candidate.location.bucket}/{escaped(candidate.location.key)}"
 
 
-def scan(found: ObjectSource, *, whole: bool) -> str:
+def scan(source: ObjectSource, *, whole: bool) -> str:
     """The SQL that reads an object of a format that DuckDB reads.
 
     Args:
-        found: the object.
+        source: the object.
         whole: look at all of it to tell the types of its columns, not at its beginning only.
     """
-    reader = of_type(found.content.type).reader
+    reader = of_type(source.content.type).reader
     if reader == "read_parquet":
-        return f"{reader}({literal(found.path)})"
+        return f"{reader}({literal(source.path)})"
     options = _json if reader == "read_json" else csv_options
-    return _call(reader, found, options(found.content, whole=whole))
+    return _call(reader, source, options(source.content, whole=whole))
 
 
-def _call(function: str, found: ObjectSource, options: Mapping[str, str]) -> str:
-    given = {**options, "compression": literal(found.compression)}
-    return f"{function}({literal(found.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
+def _call(function: str, source: ObjectSource, options: Mapping[str, str]) -> str:
+    given = {**options, "compression": literal(source.compression)}
+    return f"{function}({literal(source.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
 
 
 def _json(content: Content, *, whole: bool) -> dict[str, str]:
@@ -160,20 +160,20 @@ _CHUNK = 1024 * 1024
 _LINE = "line"
 
 
-def batches(found: ObjectSource, file: Any) -> pa.RecordBatchReader:
+def batches(source: ObjectSource, file: Any) -> pa.RecordBatchReader:
     """The rows of an object.
 
     Args:
-        found: the object.
+        source: the object.
         file: it, open; bytes.
 
     Raises:
         UnicodeDecodeError: lines are not UTF-8.
         pyarrow.ArrowInvalid: it is no ORC file, or its compression is damaged.
     """
-    if found.content.type == "ORC":
+    if source.content.type == "ORC":
         return _orc(file)
-    return _rows(_pieces(found, file), found.content)
+    return _rows(_pieces(source, file), source.content)
 
 
 def _orc(file: Any) -> pa.RecordBatchReader:
@@ -185,9 +185,9 @@ def _orc(file: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(opened.schema, stripes)
 
 
-def _pieces(found: ObjectSource, file: Any) -> Iterator[str]:
+def _pieces(source: ObjectSource, file: Any) -> Iterator[str]:
     """The lines; what stands between the texts of SPLIT_LINES' PATTERN; or all of it, for a REGEX over lines."""
-    content = found.content
+    content = source.content
     if content.get("MULTILINE"):
         yield file.read().decode()
         return

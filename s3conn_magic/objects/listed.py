@@ -97,7 +97,7 @@ def directory(name: str) -> dict[str, Any]:
 
 
 def below(
-    connection: Connection, path: Path, reading: QueryScope, *, recursive: bool, matching: Glob | None = None
+    connection: Connection, path: Path, scope: QueryScope, *, recursive: bool, matching: Glob | None = None
 ) -> list[ListedEntry]:
     """The objects below a prefix, and its folders where it is not recursive, in key order.
 
@@ -106,7 +106,7 @@ def below(
     Raises:
         S3ConnError: it could not be listed whole.
     """
-    reading.check()
+    scope.check()
     try:
         with Listing(
             connection.target(path.location.bucket),
@@ -115,17 +115,17 @@ def below(
             matching=matching,
         ) as listing:
             try:
-                table = reading.during(listing).collect()
+                table = scope.during(listing).collect()
             finally:
-                reading.listed(listing)
+                scope.listed(listing)
     except S3ConnError as error:
-        reading.failed(error)
+        scope.failed(error)
         raise
-    reading.check()
+    scope.check()
     return [one for one in _entries(table.to_pydict()) if one.is_folder or one.size or not one.key.endswith("/")]
 
 
-def matched(connection: Connection, path: Path, reading: QueryScope) -> list[ListedEntry]:
+def matched(connection: Connection, path: Path, scope: QueryScope) -> list[ListedEntry]:
     """The objects whose keys match the pattern that a path's key is.
 
     `*` matches within a segment, `**` across segments, `?` one character, `[a-z]` one of a class, `{a,b}` either.
@@ -139,7 +139,7 @@ def matched(connection: Connection, path: Path, reading: QueryScope) -> list[Lis
     found = below(
         connection,
         path.at(folder),
-        reading,
+        scope,
         recursive="/" in pattern or "**" in pattern,
         matching=Glob.compile(pattern),
     )

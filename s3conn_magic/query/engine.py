@@ -87,7 +87,7 @@ class Turn:
 
     def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection], *, alone: bool = True) -> None:
         self.alone = alone
-        self.reading = QueryScope()
+        self.scope = QueryScope()
         self._open_cursor = open_cursor
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self._settling = False
@@ -102,7 +102,7 @@ class Turn:
 
     def stop(self) -> None:
         """End what is under way; called from another thread, and of no harm to other turns."""
-        self.reading.stop()
+        self.scope.stop()
         with self._stopping:
             if self._cursor is not None and not self._settling:
                 self._cursor.interrupt()
@@ -189,7 +189,7 @@ class QueryEngine:
     @contextmanager
     def turn(self, turn: Turn | None = None) -> Iterator[Turn]:
         """Have the database, and the filesystem in it, to this thread alone; it is one that no interrupt reaches."""
-        with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.reading):
+        with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.scope):
             yield own
 
     @contextmanager
@@ -336,8 +336,8 @@ class QueryEngine:
         return self.alone(partial(self._answered, work), sql, before)
 
     def _answered(self, work: Callable[[], Any]) -> QueryResult:
-        reading, table = self.filesystem.scope, work()
-        return QueryResult(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+        scope, table = self.filesystem.scope, work()
+        return QueryResult(table, scope.requests, scope.bytes, tuple(sorted(scope.connections)))
 
     def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
         """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.
@@ -470,8 +470,8 @@ class QueryEngine:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
-            placed = self._placed(error, sql, turn.reading)
-            failure = translate(moved(placed, len(before.encode())), sql, turn.reading)
+            placed = self._placed(error, sql, turn.scope)
+            failure = translate(moved(placed, len(before.encode())), sql, turn.scope)
         if (name := unknown_table(failure)) and name.startswith("s3://"):
             failure = _untold(name, sql, failure)
         elif name:
@@ -510,7 +510,7 @@ class QueryEngine:
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
                 if self._own.watch is not None:
-                    self._own.watch(turn.reading)
+                    self._own.watch(turn.scope)
         except KeyboardInterrupt:
             self._stop(done, turn)
         except BaseException:
@@ -531,12 +531,12 @@ class QueryEngine:
             if done.done():
                 return
 
-    def _placed(self, error: Exception, sql: str, reading: QueryScope) -> Exception:
+    def _placed(self, error: Exception, sql: str, scope: QueryScope) -> Exception:
         """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
         import duckdb
 
         unplaced = isinstance(error, duckdb.Error) and "position" not in details_of(error)
-        if not unplaced or reading.failure or reading.stopped:
+        if not unplaced or scope.failure or scope.stopped:
             return error
         try:
             with self._registered(sql, local=True) as parameters:

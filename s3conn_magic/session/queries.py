@@ -108,8 +108,8 @@ class Queries:
 
         began = time.monotonic()
 
-        def watch(reading: QueryScope) -> None:
-            report(Progress(0, reading.bytes, reading.requests, time.monotonic() - began, unit=""))
+        def watch(scope: QueryScope) -> None:
+            report(Progress(0, scope.bytes, scope.requests, time.monotonic() - began, unit=""))
 
         with self.engine.watched(watch):
             return self.execute(plan)
