@@ -54,11 +54,13 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
         ValueError: it is none of these; the message says which was expected.
     """
     if file_format == "CSV":
-        names = [one.strip() for one in text.split(",")]
+        names = [field.strip() for field in text.split(",")]
     elif file_format == "ORC":
-        names = [one.partition(":")[0].strip().strip("`") for one in _cut(_inside(_STRUCT, text, "struct<…>"), ",")]
+        names = [field.partition(":")[0].strip().strip("`") for field in _cut(_inside(_STRUCT, text, "struct<…>"), ",")]
     else:
-        names = [_parquet_name(one) for one in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}") if one.strip()]
+        names = [
+            _parquet_name(field) for field in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}") if field.strip()
+        ]
     if not all(names):
         raise ValueError("a field has no name")
     return tuple(names)
@@ -66,7 +68,7 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
 
 def listing_names(names: Sequence[str]) -> dict[str, str]:
     """The fields that a listing has too: the listing's name of each, and the inventory's."""
-    folded = {COLUMNS.get(one.replace("_", "").lower()): one for one in names}
+    folded = {COLUMNS.get(name.replace("_", "").lower()): name for name in names}
     return {ours: theirs for ours, theirs in folded.items() if ours is not None}
 
 
@@ -76,10 +78,10 @@ def has_versions(names: Sequence[str]) -> bool:
 
 
 def _inside(pattern: re.Pattern[str], text: str, expected: str) -> str:
-    found = pattern.fullmatch(text)
-    if found is None:
+    match = pattern.fullmatch(text)
+    if match is None:
         raise ValueError(f"{expected} was expected")
-    return found[1]
+    return match[1]
 
 
 def _cut(text: str, ends: str) -> Iterator[str]:
@@ -190,25 +192,25 @@ def _check(connection: Connection, location: Location, text: bytes) -> bool:
 
 def _json(location: Location, text: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        manifest = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        manifest = None
+    if not isinstance(manifest, dict):
         raise _not_one(location, "it is no JSON object")
-    return found
+    return manifest
 
 
 def _not_one(location: Location, why: str) -> InventoryError:
     return InventoryError(f"{visible(location.uri)} is not the manifest of an inventory: {why}", hint=_WHAT)
 
 
-def _manifest(location: Location, found: Mapping[str, Any], *, checked: bool) -> Manifest:
+def _manifest(location: Location, manifest: Mapping[str, Any], *, checked: bool) -> Manifest:
     try:
-        bucket = _bucket(_text(found, "sourceBucket"), "sourceBucket")
-        file_format = _format(_text(found, "fileFormat"))
-        names = field_names(_text(found, "fileSchema"), file_format)
-        kept = _bucket(_text(found, "destinationBucket"), "destinationBucket")
-        files = tuple(_file(kept, one) for one in _list(found, "files"))
+        bucket = _bucket(_text(manifest, "sourceBucket"), "sourceBucket")
+        file_format = _format(_text(manifest, "fileFormat"))
+        names = field_names(_text(manifest, "fileSchema"), file_format)
+        kept = _bucket(_text(manifest, "destinationBucket"), "destinationBucket")
+        files = tuple(_file(kept, file) for file in _list(manifest, "files"))
     except ValueError as error:
         reason = str(error)
     else:
@@ -217,29 +219,29 @@ def _manifest(location: Location, found: Mapping[str, Any], *, checked: bool) ->
                 f"the inventory {visible(location.uri)} has no field Key, so it cannot be listed",
                 notes=(f"It has {visible(', '.join(names))[:300]}.",),
             )
-        return Manifest(location, bucket, _time(found), file_format, names, files, checked)
+        return Manifest(location, bucket, _time(manifest), file_format, names, files, checked)
     raise _not_one(location, reason)
 
 
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
+def _text(manifest: Mapping[str, Any], name: str) -> str:
+    value = manifest.get(name)
     if not isinstance(value, str) or not value:
         raise ValueError(f"it has no {name}")
     return value
 
 
-def _list(found: Mapping[str, Any], name: str) -> list[Any]:
-    value = found.get(name)
+def _list(manifest: Mapping[str, Any], name: str) -> list[Any]:
+    value = manifest.get(name)
     if not isinstance(value, list):
         raise ValueError(f"it has no {name}")
     return value
 
 
 def _bucket(text: str, name: str) -> str:
-    found = _BUCKET.fullmatch(text)
-    if found is None:
+    match = _BUCKET.fullmatch(text)
+    if match is None:
         raise ValueError(f"its {name} is not the name of a bucket")
-    return found[1]
+    return match[1]
 
 
 def _format(text: str) -> str:
@@ -258,9 +260,9 @@ def _file(bucket: str, found: Any) -> DataFile:
     return DataFile(Location(bucket, key), size, digest.lower())
 
 
-def _time(found: Mapping[str, Any]) -> datetime | None:
+def _time(manifest: Mapping[str, Any]) -> datetime | None:
     try:
-        return datetime.fromtimestamp(int(found["creationTimestamp"]) / 1000, UTC)
+        return datetime.fromtimestamp(int(manifest["creationTimestamp"]) / 1000, UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
 

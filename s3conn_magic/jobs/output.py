@@ -121,9 +121,9 @@ class Names:
         with Listing(self.job.connection.target(where.bucket), where.key) as listing:
             for page in listing.pages(keep=False):
                 for key in page.objects.column("key").to_pylist():
-                    found = self._pattern().search(key)
-                    if found and found["end"]:
-                        ends.append(datetime.strptime(found["end"], _TIME).replace(tzinfo=UTC))
+                    match = self._pattern().search(key)
+                    if match and match["end"]:
+                        ends.append(datetime.strptime(match["end"], _TIME).replace(tzinfo=UTC))
         return max(ends, default=None)
 
 
@@ -137,9 +137,9 @@ def abort_leftovers(names: Names) -> int:
     aborted, after = 0, dict[str, str]()
     while True:
         answer = ask(job.connection, where, "list_multipart_uploads", Bucket=where.bucket, Prefix=where.key, **after)
-        for one in answer.get("Uploads", ()):
-            if names.is_own(one["Key"]):
-                which = {"Bucket": where.bucket, "Key": one["Key"], "UploadId": one["UploadId"]}
+        for upload in answer.get("Uploads", ()):
+            if names.is_own(upload["Key"]):
+                which = {"Bucket": where.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
                 ask(job.connection, where, "abort_multipart_upload", **which)
                 aborted += 1
         if not answer.get("IsTruncated"):

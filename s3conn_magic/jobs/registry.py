@@ -65,10 +65,10 @@ class Jobs:
         Raises:
             JobNotFoundError: there is none.
         """
-        found = self._jobs.get(name.casefold())
-        if found is None:
-            raise job_not_found(name, [one.name for one in self])
-        return found
+        job = self._jobs.get(name.casefold())
+        if job is None:
+            raise job_not_found(name, [other.name for other in self])
+        return job
 
     def create(self, plan: CreateJob, report: _Report = None) -> Outcome:
         """Make a job and run it.

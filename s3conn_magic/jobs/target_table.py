@@ -60,12 +60,12 @@ class Ledger:
         ).fetchall()
         return {key: Loaded(*rest) for key, *rest in rows}
 
-    def note(self, one: Candidate, rows: int) -> None:
+    def note(self, candidate: Candidate, rows: int) -> None:
         """Note an object in place of its former version; the caller's transaction decides whether it holds."""
-        self._forget([one.location.key])
+        self._forget([candidate.location.key])
         self._database.execute(
             f"INSERT INTO {SCHEMA}.loaded VALUES (?, ?, ?, ?, ?, ?, ?, current_timestamp::TIMESTAMP)",  # noqa: S608
-            [*self._of, one.location.key, one.etag, one.size, rows],
+            [*self._of, candidate.location.key, candidate.etag, candidate.size, rows],
         )
 
     def _forget(self, keys: Iterable[str]) -> None:
@@ -87,9 +87,9 @@ class Ledger:
             self._database.execute(
                 f"UPDATE {table} AS target SET {origin} = {location} || '#' || etag FROM {SCHEMA}.loaded"  # noqa: S608
                 f" WHERE {_OF} AND list_contains(?, key) AND target.{origin} = {location}",
-                [*self._of, found := list(keys)],
+                [*self._of, retired := list(keys)],
             )
-            self._forget(found)
+            self._forget(retired)
 
     def clear(self) -> None:
         """Forget all of it."""

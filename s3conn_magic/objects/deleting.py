@@ -85,11 +85,11 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
     refuse_if_read_only(connection, "a deletion")
     found = Found()
     # What was shown of an object counts, and not what a listing tells of it only now.
-    for one in sorted(chosen, key=lambda one: one.is_prefix):
-        if one.is_prefix and not cancelled():
-            _find_below(connection, one.location, found, most, cancelled)
-        elif not one.is_prefix:
-            found.add(one.location.bucket, one.location.key, one.size or 0, one.etag)
+    for choice in sorted(chosen, key=lambda choice: choice.is_prefix):
+        if choice.is_prefix and not cancelled():
+            _find_below(connection, choice.location, found, most, cancelled)
+        elif not choice.is_prefix:
+            found.add(choice.location.bucket, choice.location.key, choice.size or 0, choice.etag)
     return found
 
 
@@ -205,10 +205,10 @@ def _standing(client: Any, bucket: str, key: str, etag: str) -> Standing:
         if _etag(answer.get("ETag")) == etag:
             return "same"
     page = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
-    found = next((one for one in page.get("Contents", []) if one["Key"] == key), None)
-    if found is None:
+    listed = next((entry for entry in page.get("Contents", []) if entry["Key"] == key), None)
+    if listed is None:
         return "missing"
-    return "listed" if _etag(found.get("ETag")) == etag else "changed"
+    return "listed" if _etag(listed.get("ETag")) == etag else "changed"
 
 
 def _code(error: Any) -> str:
@@ -243,8 +243,8 @@ def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: 
         if _code(error) not in _UNKNOWN or not any(conditions[key] for key in keys):
             raise
         return _delete_together(client, bucket, keys, dict.fromkeys(keys, ""))
-    refused = {str(one.get("Key", "")): str(one.get("Code") or "refused") for one in answer.get("Errors", [])}
-    gone = {one.get("Key") for one in answer.get("Deleted", [])}
+    refused = {str(error.get("Key", "")): str(error.get("Code") or "refused") for error in answer.get("Errors", [])}
+    gone = {deleted.get("Key") for deleted in answer.get("Deleted", [])}
     unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in refused}
     unknown = [key for key, code in refused.items() if code in _UNKNOWN and conditions.get(key)]
     again = _delete_together(client, bucket, unknown, dict.fromkeys(unknown, "")) if unknown else {}

@@ -146,8 +146,8 @@ def by_name(name: str) -> FileName:
 
 def by_content(data: bytes) -> Format | None:
     """The format that the first bytes are certain of, or None: the case of every text."""
-    found = next((one for one in FORMATS if one.magic and _begins(data, one.magic)), None)
-    return None if found and found.also_text and b"\x00" not in data[:512] else found
+    seen = next((format_ for format_ in FORMATS if format_.magic and _begins(data, format_.magic)), None)
+    return None if seen and seen.also_text and b"\x00" not in data[:512] else seen
 
 
 def _begins(data: bytes, magic: tuple[tuple[int, bytes], ...]) -> bool:
@@ -173,7 +173,7 @@ def of_rows(name: str, head: bytes) -> Format | None:
 
 def of_type(content_type: str) -> Format:
     """The format that CONTENT_TYPE and FILE_FORMAT name."""
-    return next(one for one in FORMATS if one.type == content_type)
+    return next(format_ for format_ in FORMATS if format_.type == content_type)
 
 
 def ending_of(name: str) -> str:
@@ -247,7 +247,7 @@ def promise(key: str, description: Description) -> Promise:
     """What the name and the content type say."""
     said = by_name(key)
     media = (description.content_type or "").partition(";")[0].strip().lower()
-    by_media = next((one.delimiter for one in FORMATS if media in one.media), None)
+    by_media = next((format_.delimiter for format_ in FORMATS if media in format_.media), None)
     delimiter = said.format.delimiter if said.format else None
     return Promise(delimiter or by_media, said.ending.lower() in _PROSE, said.format == _PARQUET or "parquet" in media)
 
@@ -263,9 +263,10 @@ def text_format(text: str) -> str:
 
 
 _SLASHES_OF_SCHEME = 2
+_READ = listed([ending for format_ in FORMATS if format_.reader for ending in format_.endings], "and")
 _BY_NAME = (
-    f"FROM 's3://…' alone knows {listed([end for one in FORMATS if one.reader for end in one.endings], 'and')}; of"
-    f" text also {listed([end for name in ('gzip', 'zstd') for end in COMPRESSIONS[name]], 'and')} of it."
+    f"FROM 's3://…' alone knows {_READ};"
+    f" of text also {listed([*COMPRESSIONS['gzip'], *COMPRESSIONS['zstd']], 'and')} of it."
 )
 
 
@@ -285,9 +286,9 @@ def how_to_read(path: str) -> str:
     if path.endswith("/") or path.count("/") == _SLASHES_OF_SCHEME:
         files = f"{path if path.endswith('/') else f'{path}/'}**/*.parquet"
         return f"A pattern reads the files below it, such as FROM {literal(visible(files))}. {_BY_NAME}"
-    readers = dict.fromkeys(one.reader for one in FORMATS if one.reader)
+    readers = dict.fromkeys(format_.reader for format_ in FORMATS if format_.reader)
     calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in readers)
-    return f"FileName the function that reads it, one of {calls}. {_BY_NAME}"
+    return f"Name the function that reads it, one of {calls}. {_BY_NAME}"
 
 
 _COMPRESSION_MAGIC = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))

@@ -122,7 +122,9 @@ def below(
         scope.failed(error)
         raise
     scope.check()
-    return [one for one in _entries(table.to_pydict()) if one.is_folder or one.size or not one.key.endswith("/")]
+    return [
+        entry for entry in _entries(table.to_pydict()) if entry.is_folder or entry.size or not entry.key.endswith("/")
+    ]
 
 
 def matched(connection: Connection, path: Path, scope: QueryScope) -> list[ListedEntry]:
@@ -136,19 +138,19 @@ def matched(connection: Connection, path: Path, scope: QueryScope) -> list[Liste
         S3ConnError: the bucket could not be listed whole.
     """
     folder, pattern = _split(path.location.key)
-    found = below(
+    entries = below(
         connection,
         path.at(folder),
         scope,
         recursive="/" in pattern or "**" in pattern,
         matching=Glob.compile(pattern),
     )
-    return [one for one in found if not one.is_folder]
+    return [entry for entry in entries if not entry.is_folder]
 
 
 def _split(pattern: str) -> tuple[str, str]:
     """The folders before the first wildcard, and the rest."""
-    head = min((at for at in (pattern.find(one) for one in "*?[{") if at >= 0), default=len(pattern))
+    head = min((at for at in (pattern.find(wildcard) for wildcard in "*?[{") if at >= 0), default=len(pattern))
     end = pattern.rfind("/", 0, head) + 1
     return pattern[:end], pattern[end:]
 

@@ -170,7 +170,7 @@ class Tables:
 
     def discover(self, database: duckdb.DuckDBPyConnection) -> None:
         """Have the tables and views that a database holds, and no others."""
-        self._tables = {one.name.casefold(): one for one in tables_of(database)}
+        self._tables = {table.name.casefold(): table for table in tables_of(database)}
 
     def clear(self) -> None:
         """Have none."""
@@ -182,8 +182,8 @@ class Tables:
         Raises:
             QueryError: there is none.
         """
-        if found := self._tables.get(name.casefold()):
-            return found
+        if table := self._tables.get(name.casefold()):
+            return table
         raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; shows what there is.")
 
     def check_free(self, name: str) -> None:
@@ -192,9 +192,9 @@ class Tables:
         Raises:
             QueryError: it is.
         """
-        if found := self._tables.get(name.casefold()):
+        if table := self._tables.get(name.casefold()):
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
-            raise QueryError(f"the table {visible(found.name)} exists already", hint=hint)
+            raise QueryError(f"the table {visible(table.name)} exists already", hint=hint)
 
     def create_from(self, name: str, sql: str, columns: str | None = None, *, local: bool = False) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
@@ -256,8 +256,8 @@ class Tables:
         """
         self._engine.define(columns, f"CREATE OR REPLACE TABLE {identifier(made)} ")
         try:
-            found = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
-            self._engine.check_expressions(text for (text,) in found)
+            expressions = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
+            self._engine.check_expressions(text for (text,) in expressions)
         except BaseException:
             self._engine.database.execute(f"DROP TABLE {identifier(made)}")
             raise
@@ -289,10 +289,10 @@ class Tables:
         return self._engine.alone(lambda: self._dropped(name))
 
     def _dropped(self, name: str) -> Table:
-        found = self.get(name)
-        self._forget(found.name)
-        del self._tables[found.name.casefold()]
-        return found
+        table = self.get(name)
+        self._forget(table.name)
+        del self._tables[table.name.casefold()]
+        return table
 
     def loaded(self, name: str, connections: tuple[str, ...]) -> Table:
         """Note that rows of more connections went into a table, which has columns now; within a turn."""
@@ -306,18 +306,18 @@ class Tables:
 
     def _connection_renamed(self, old: str, new: str) -> None:
         renamed = [
-            replace(one, connections=tuple(new if name == old else name for name in one.connections))
-            for one in self
-            if old in one.connections
+            replace(table, connections=tuple(new if name == old else name for name in table.connections))
+            for table in self
+            if old in table.connections
         ]
         with transaction(self._engine.database):
-            for one in renamed:
-                if one.location is not None:
-                    source, _ = self._source(Path(new, one.location))
-                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(one.name)} AS ")
-                self._engine.database.execute(one.noted())
-        for one in renamed:
-            self._put(one)
+            for table in renamed:
+                if table.location is not None:
+                    source, _ = self._source(Path(new, table.location))
+                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(table.name)} AS ")
+                self._engine.database.execute(table.noted())
+        for table in renamed:
+            self._put(table)
 
     def rows(self, table: Table) -> int | None:
         """How many rows DuckDB holds; None of a table over files, or another view."""
@@ -344,8 +344,8 @@ class Tables:
 
     def columns(self, table: Table) -> list[str]:
         """Name and type of each column."""
-        found = self._engine.look(lambda database: database.execute(_COLUMNS, [table.name]).fetchall())
-        return [f"{name} {kind}" for name, kind in found]
+        columns = self._engine.look(lambda database: database.execute(_COLUMNS, [table.name]).fetchall())
+        return [f"{name} {kind}" for name, kind in columns]
 
     def _replace(self, table: Table, made: str) -> Table:
         """Give what was made whole its name, in one transaction with the end of the table that had it."""
