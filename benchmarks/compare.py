@@ -108,7 +108,7 @@ def ceiling(layout: str, latency: float) -> float:
 def table(results: dict[str, Figures | str], keys: int, scales: dict[str, int]) -> list[str]:
     """The figures as a table of Markdown."""
     lines = [
-        "| client | wall s | first row s | CPU s | peak MiB | requests | extra | frame B/key | ratio to ours |",
+        "| client | wall s | first row s | CPU s | peak MB | requests | extra | frame B/key | ratio to ours |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     first = results.get("ours")
@@ -121,7 +121,7 @@ def table(results: dict[str, Figures | str], keys: int, scales: dict[str, int]) 
         extra = found["requests"] / -(-keys // _PAGE) - 1
         lines.append(
             f"| {name}{mark} | {found['wall']:.2f} | {found['first']:.3f} | {found['cpu']:.2f} | "
-            f"{found['peak'] / 2**20:.0f} | {found['requests']:.0f} | {extra:+.0%} | {found['frame'] / listed:.0f} | "
+            f"{found['peak'] / 1e6:.0f} | {found['requests']:.0f} | {extra:+.0%} | {found['frame'] / listed:.0f} | "
             f"{ratio} |"
         )
     return lines

@@ -1,4 +1,11 @@
-"""A value that cannot be printed, serialised or looked into by accident."""
+"""Everything that hides a text.
+
+MASK               what stands for a secret wherever it would be shown
+Secret             a text that cannot be printed, serialised or looked into by accident
+SecretText         a text of a library whose printed form is another one; `StorageOptions`: a dict of such
+seal, unseal       secrets on their way to a worker, under a pad that is used once
+give, opened, …    the pads on a worker, each for as long as its client is heard of
+"""
 
 from __future__ import annotations
 
@@ -40,7 +47,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(*(one.reveal().encode("utf-8", "surrogatepass") for one in (self, other)))
+        return hmac.compare_digest(*(secret.reveal().encode("utf-8", "surrogatepass") for secret in (self, other)))
 
     def __hash__(self) -> int:
         return hash(Secret)
@@ -141,7 +148,7 @@ class _Droppable(Protocol):
 
 
 class _Given:
-    """A pad on a worker, and the connection that was made with it."""
+    """A pad on a worker, and the connection that it has opened."""
 
     def __init__(self, mark: str, pad: bytes) -> None:
         self.pad = pad
@@ -201,30 +208,30 @@ def give(pads: Sequence[tuple[str, bytes]]) -> None:
     """On a worker: keep pads, by the marks of what they open; of those that are there, the lease begins anew."""
     with _lock:
         for mark, pad in pads:
-            found = _given.get(mark)
-            if found is None:
+            given = _given.get(mark)
+            if given is None:
                 _given[mark] = _Given(mark, pad)
             else:
-                found.stop()
-                found.renew()
+                given.stop()
+                given.renew()
 
 
 def forget(marks: Sequence[str]) -> None:
     """On a worker: keep nothing of them, and have what still runs with them fail."""
     with _lock:
-        found = [one for mark in marks if (one := _given.pop(mark, None)) is not None]
-    for one in found:
-        one.stop()
-        one.drop()
-    if found:
+        given = [pad for mark in marks if (pad := _given.pop(mark, None)) is not None]
+    for pad in given:
+        pad.stop()
+        pad.drop()
+    if given:
         gc.collect()  # clients and what they were made of refer to each other
 
 
-def _lapse(mark: str, found: _Given) -> None:
+def _lapse(mark: str, given: _Given) -> None:
     with _lock:
-        if _given.get(mark) is found:
+        if _given.get(mark) is given:
             del _given[mark]
-    found.leave()
+    given.leave()
 
 
 @contextmanager
@@ -235,8 +242,8 @@ def opened(mark: str, make: Callable[[bytes], _Droppable]) -> Iterator[Any]:
         NotGivenError: there is no pad.
     """
     with _lock:
-        found = _given.get(mark)
-    if found is None:
+        given = _given.get(mark)
+    if given is None:
         raise NotGivenError
-    with found.using(make) as connection:
+    with given.using(make) as connection:
         yield connection

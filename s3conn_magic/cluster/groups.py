@@ -35,7 +35,7 @@ class GroupReader:
     def __call__(
         self, job: Job, ones: Sequence[Candidate], check: Callable[[], None]
     ) -> Iterator[Parsed | S3ConnError | None]:
-        """As of `Elsewhere`; groups ahead of the one that is loaded are few, so that memory is bounded."""
+        """As of `RemoteReader`; groups ahead of the one that is loaded are few, so that memory is bounded."""
         if job.connection.settings.customer_key:
             name = visible(job.connection.name)
             self.note(

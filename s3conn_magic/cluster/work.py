@@ -179,14 +179,14 @@ def _parsed(
     connection: Connection, options: Mapping[str, Any], group: Sequence[Candidate]
 ) -> list[Parsed | S3ConnError]:
     from s3conn_magic.jobs.loading import Parser
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.engine import QueryEngine
 
     abandoned = _abandoned()
-    engine = Engine(lambda _: connection, _no_variable)
+    engine = QueryEngine(lambda _: connection, _no_variable)
     rows: list[Parsed | S3ConnError] = []
     try:
         with engine.turn() as turn:
-            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.reading)
+            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.scope)
             parser.prefetch(group)
             for each in group:
                 if abandoned():

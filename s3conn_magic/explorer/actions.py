@@ -10,7 +10,7 @@ from s3conn_magic.explorer.panel import Panel, Subject
 from s3conn_magic.explorer.tasks import Deletions, TaskList
 from s3conn_magic.explorer.transfers import BrowserDownloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE
-from s3conn_magic.objects.uploads import Chosen
+from s3conn_magic.objects.deleting import Chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.navigator import Navigator
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.uploads import Found
+    from s3conn_magic.objects.deleting import Found
 
 MESSAGES = frozenset(
     "show hide version retry link download upload chunk delete confirm halt analyze descend".split()  # noqa: SIM905

@@ -9,6 +9,7 @@ from s3conn_magic.explorer.model import Snippet
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import size_text, visible
+from s3conn_magic.objects.formats import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,29 +164,19 @@ def _cell(value: Any) -> str | None:
     return text if len(text) <= _CELL_AT_MOST else text[: _CELL_AT_MOST - 1] + "…"
 
 
-_COMPRESSIONS = (".gz", ".zst", ".bz2")
-_FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "lines",
-    ".ndjson": "lines",
-    ".json": "json",
-}
 _PANDAS = {
-    "parquet": "pd.read_parquet(body)",
-    "csv": "pd.read_csv(body{compression})",
-    "tsv": 'pd.read_csv(body, sep="\\t"{compression})',
-    "lines": "pd.read_json(body, lines=True{compression})",
-    "json": "pd.read_json(body{compression})",
+    "Parquet": "pd.read_parquet(body)",
+    "CSV": "pd.read_csv(body{compression})",
+    "TSV": 'pd.read_csv(body, sep="\\t"{compression})',
+    "JSON lines": "pd.read_json(body, lines=True{compression})",
+    "JSON": "pd.read_json(body{compression})",
 }
 _POLARS = {
-    "parquet": "pl.read_parquet(body)",
-    "csv": "pl.read_csv(body)",
-    "tsv": 'pl.read_csv(body, separator="\\t")',
-    "lines": "pl.read_ndjson(body)",
-    "json": "pl.read_json(body)",
+    "Parquet": "pl.read_parquet(body)",
+    "CSV": "pl.read_csv(body)",
+    "TSV": 'pl.read_csv(body, separator="\\t")',
+    "JSON lines": "pl.read_ndjson(body)",
+    "JSON": "pl.read_json(body)",
 }
 
 
@@ -229,11 +220,8 @@ def _imports(*names: str, first: Sequence[str] = ()) -> str:
 
 def _form(key: str) -> tuple[str, str]:
     """What the name says that an object is, and how it is compressed; empty for neither."""
-    lower = key.lower()
-    packed = next((ending for ending in _COMPRESSIONS if lower.endswith(ending)), "")
-    plain = lower.removesuffix(packed)
-    form = next((form for ending, form in _FORMATS.items() if plain.endswith(ending)), "")
-    return form, {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}.get(packed, "")
+    said = by_name(key)
+    return said.format.name if said.format and said.format.name in _PANDAS else "", said.compression or ""
 
 
 def _client(connection: str) -> str:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from s3conn_magic.objects.deleting import Chosen, Deleted, Found
     from s3conn_magic.objects.description import Description
-    from s3conn_magic.objects.links import Link
-    from s3conn_magic.objects.uploads import Chosen, Deleted, Found
+    from s3conn_magic.objects.requests import Link
     from s3conn_magic.preview import Preview
 
 

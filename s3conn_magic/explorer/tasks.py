@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import ObjectAccess
-    from s3conn_magic.objects.uploads import Chosen, Found
+    from s3conn_magic.objects.deleting import Chosen, Found
 
 State = Literal["working", "asking", "done", "failed", "stopped"]
 _ENDED = ("done", "failed", "stopped")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s3conn_magic.errors import InventoryError, ObjectNotFoundError, StatementInterrupted
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.ranged import Pinned, etag_of, received
-from s3conn_magic.objects.requests import ask, head_answer
+from s3conn_magic.objects.ranged import PinnedObject, received
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,11 +54,13 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
         ValueError: it is none of these; the message says which was expected.
     """
     if file_format == "CSV":
-        names = [one.strip() for one in text.split(",")]
+        names = [field.strip() for field in text.split(",")]
     elif file_format == "ORC":
-        names = [one.partition(":")[0].strip().strip("`") for one in _cut(_inside(_STRUCT, text, "struct<…>"), ",")]
+        names = [field.partition(":")[0].strip().strip("`") for field in _cut(_inside(_STRUCT, text, "struct<…>"), ",")]
     else:
-        names = [_parquet_name(one) for one in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}") if one.strip()]
+        names = [
+            _parquet_name(field) for field in _cut(_inside(_MESSAGE, text, "message … { … }"), ";}") if field.strip()
+        ]
     if not all(names):
         raise ValueError("a field has no name")
     return tuple(names)
@@ -66,7 +68,7 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
 
 def listing_names(names: Sequence[str]) -> dict[str, str]:
     """The fields that a listing has too: the listing's name of each, and the inventory's."""
-    folded = {COLUMNS.get(one.replace("_", "").lower()): one for one in names}
+    folded = {COLUMNS.get(name.replace("_", "").lower()): name for name in names}
     return {ours: theirs for ours, theirs in folded.items() if ours is not None}
 
 
@@ -76,10 +78,10 @@ def has_versions(names: Sequence[str]) -> bool:
 
 
 def _inside(pattern: re.Pattern[str], text: str, expected: str) -> str:
-    found = pattern.fullmatch(text)
-    if found is None:
+    match = pattern.fullmatch(text)
+    if match is None:
         raise ValueError(f"{expected} was expected")
-    return found[1]
+    return match[1]
 
 
 def _cut(text: str, ends: str) -> Iterator[str]:
@@ -177,10 +179,10 @@ def _check(connection: Connection, location: Location, text: bytes) -> bool:
     folder, slash, name = location.key.rpartition("/")
     beside = Location(location.bucket, f"{folder}{slash}{name.removesuffix('.json')}.checksum")
     try:
-        told = _read(connection, beside).decode("ascii", "replace").strip()
+        said = _read(connection, beside).decode("ascii", "replace").strip()
     except ObjectNotFoundError:
         return False
-    if told.lower() != md5(text, usedforsecurity=False).hexdigest():
+    if said.lower() != md5(text, usedforsecurity=False).hexdigest():
         raise InventoryError(
             f"{visible(location.uri)} does not have the MD5 that {visible(beside.name)} beside it says",
             hint="It was changed, or is being written: read another report.",
@@ -190,25 +192,25 @@ def _check(connection: Connection, location: Location, text: bytes) -> bool:
 
 def _json(location: Location, text: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        manifest = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        manifest = None
+    if not isinstance(manifest, dict):
         raise _not_one(location, "it is no JSON object")
-    return found
+    return manifest
 
 
 def _not_one(location: Location, why: str) -> InventoryError:
     return InventoryError(f"{visible(location.uri)} is not the manifest of an inventory: {why}", hint=_WHAT)
 
 
-def _manifest(location: Location, found: Mapping[str, Any], *, checked: bool) -> Manifest:
+def _manifest(location: Location, manifest: Mapping[str, Any], *, checked: bool) -> Manifest:
     try:
-        bucket = _bucket(_text(found, "sourceBucket"), "sourceBucket")
-        file_format = _format(_text(found, "fileFormat"))
-        names = field_names(_text(found, "fileSchema"), file_format)
-        kept = _bucket(_text(found, "destinationBucket"), "destinationBucket")
-        files = tuple(_file(kept, one) for one in _list(found, "files"))
+        bucket = _bucket(_text(manifest, "sourceBucket"), "sourceBucket")
+        file_format = _format(_text(manifest, "fileFormat"))
+        names = field_names(_text(manifest, "fileSchema"), file_format)
+        kept = _bucket(_text(manifest, "destinationBucket"), "destinationBucket")
+        files = tuple(_file(kept, file) for file in _list(manifest, "files"))
     except ValueError as error:
         reason = str(error)
     else:
@@ -217,29 +219,29 @@ def _manifest(location: Location, found: Mapping[str, Any], *, checked: bool) ->
                 f"the inventory {visible(location.uri)} has no field Key, so it cannot be listed",
                 notes=(f"It has {visible(', '.join(names))[:300]}.",),
             )
-        return Manifest(location, bucket, _time(found), file_format, names, files, checked)
+        return Manifest(location, bucket, _time(manifest), file_format, names, files, checked)
     raise _not_one(location, reason)
 
 
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
+def _text(manifest: Mapping[str, Any], name: str) -> str:
+    value = manifest.get(name)
     if not isinstance(value, str) or not value:
         raise ValueError(f"it has no {name}")
     return value
 
 
-def _list(found: Mapping[str, Any], name: str) -> list[Any]:
-    value = found.get(name)
+def _list(manifest: Mapping[str, Any], name: str) -> list[Any]:
+    value = manifest.get(name)
     if not isinstance(value, list):
         raise ValueError(f"it has no {name}")
     return value
 
 
 def _bucket(text: str, name: str) -> str:
-    found = _BUCKET.fullmatch(text)
-    if found is None:
+    match = _BUCKET.fullmatch(text)
+    if match is None:
         raise ValueError(f"its {name} is not the name of a bucket")
-    return found[1]
+    return match[1]
 
 
 def _format(text: str) -> str:
@@ -249,8 +251,8 @@ def _format(text: str) -> str:
 
 
 def _file(bucket: str, found: Any) -> DataFile:
-    told = found if isinstance(found, dict) else {}
-    key, size, digest = told.get("key"), told.get("size"), told.get("MD5checksum") or ""
+    entry = found if isinstance(found, dict) else {}
+    key, size, digest = entry.get("key"), entry.get("size"), entry.get("MD5checksum") or ""
     if not isinstance(key, str) or not key or type(size) is not int or size < 0:
         raise ValueError("one of its files lacks a key or a size")
     if not isinstance(digest, str) or (digest and not _MD5.fullmatch(digest)):
@@ -258,9 +260,9 @@ def _file(bucket: str, found: Any) -> DataFile:
     return DataFile(Location(bucket, key), size, digest.lower())
 
 
-def _time(found: Mapping[str, Any]) -> datetime | None:
+def _time(manifest: Mapping[str, Any]) -> datetime | None:
     try:
-        return datetime.fromtimestamp(int(found["creationTimestamp"]) / 1000, UTC)
+        return datetime.fromtimestamp(int(manifest["creationTimestamp"]) / 1000, UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
 
@@ -280,7 +282,7 @@ class Counts:
     began: float = 0.0
 
 
-class Downloads:
+class ReportDownloads:
     """Data files of one statement. All members may be used from any thread.
 
     Args:
@@ -328,18 +330,18 @@ class Downloads:
         while under_way:
             yield under_way.popleft().result()
 
-    def _pinned(self, file: DataFile) -> Pinned:
+    def _pinned(self, file: DataFile) -> PinnedObject:
         self._check()
         self._count(1, 0)
         answer = head_answer(self._connection, file.location, None)
         size = int(answer["ContentLength"])
         if size != file.size:
             name = visible(file.location.uri)
-            told = f"{size:,} bytes, not the {file.size:,} that the manifest says"
-            raise InventoryError(f"the data file {name} has {told}", hint=_AGAIN)
-        return Pinned(self._connection, file.location, size, etag_of(answer))
+            sizes = f"{size:,} bytes, not the {file.size:,} that the manifest says"
+            raise InventoryError(f"the data file {name} has {sizes}", hint=_AGAIN)
+        return PinnedObject(self._connection, file.location, size, etag_of(answer))
 
-    def _part(self, pinned: Pinned, start: int, stop: int) -> bytes:
+    def _part(self, pinned: PinnedObject, start: int, stop: int) -> bytes:
         self._check()
         body = pinned.get(start, stop, tries=_TRIES, stopped=self._stop.is_set)
         self._count(1, len(body))

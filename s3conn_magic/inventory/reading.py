@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from s3conn_magic.errors import InventoryError, ListingInterrupted
-from s3conn_magic.inventory.manifest import Downloads, listing_names
+from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
 from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.formats import compression_of
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 * 1024 * 1024
 _ROWS = 131_072
-_GZIP = b"\x1f\x8b"
 
 
 class UnreadableFileError(ValueError):
@@ -67,7 +67,7 @@ def _csv(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[A
     from pyarrow import csv
 
     with pa.OSFile(str(path)) as file:
-        packed = file.read(2) == _GZIP
+        packed = compression_of(file.read(16)) == "gzip"
         file.seek(0)
         # A report of nothing has a data file of nothing, which the reader takes for an error.
         stream = pa.CompressedInputStream(file, "gzip") if packed else file
@@ -120,10 +120,10 @@ _READERS = {"CSV": _csv, "ORC": _orc, "Parquet": _parquet}
 
 
 def _in_columns(batch: Any, schema: pa.Schema, wanted: dict[str, str], *, encoded: bool) -> pa.Table:
-    found = {ours: batch.column(theirs) for ours, theirs in wanted.items()}
-    if found["key"].null_count:
+    columns_of = {ours: batch.column(theirs) for ours, theirs in wanted.items()}
+    if columns_of["key"].null_count:
         raise UnreadableFileError("a row has no key")
-    columns = [_column(found.get(one.name), one, len(batch), encoded=encoded) for one in schema]
+    columns = [_column(columns_of.get(field.name), field, len(batch), encoded=encoded) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -179,10 +179,10 @@ class Inventory:
         self._manifest = manifest
         self._matching = matching
         self._limit = limit
-        self._downloads = Downloads(connection, connections)
+        self._downloads = ReportDownloads(connection, connections)
         self._tables: list[pa.Table] = []
         self._rows = self._bytes = 0
-        self._total = sum(one.size for one in manifest.files)
+        self._total = sum(file.size for file in manifest.files)
         self.truncated = False
 
     @property
@@ -232,7 +232,7 @@ class Inventory:
         schema = VERSIONS if self._manifest.versions else OBJECTS
         # Keys of many files together may be more than two gigabytes.
         large = schema.set(0, pa.field("key", pa.large_string()))
-        table = pa.concat_tables([one.cast(large) for one in self._tables] or [large.empty_table()])
+        table = pa.concat_tables([part.cast(large) for part in self._tables] or [large.empty_table()])
         table = table.unify_dictionaries()
         return table.take(pc.sort_indices(table, sort_keys=_ORDER[: 3 if self._manifest.versions else 1]))
 
@@ -282,15 +282,15 @@ class Inventory:
 
     def _matching_rows(self, path: Path) -> pa.Table:
         """The rows of a file, no more than show that the limit was passed."""
-        manifest, rows, found = self._manifest, 0, []
+        manifest, rows, tables = self._manifest, 0, []
         for batch in listing_batches(path, manifest.file_format, manifest.names, versions=manifest.versions):
             kept = batch if self._matching is None else batch.filter(self._matching.mask(batch["key"]))
-            found.append(kept)
+            tables.append(kept)
             rows += len(kept)
             if self._limit is not None and rows > self._limit:
                 break
         schema = VERSIONS if manifest.versions else OBJECTS
-        return pa.concat_tables(found) if found else schema.empty_table()
+        return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
 _ORDER = [("key", "ascending"), ("is_latest", "descending"), ("last_modified", "descending")]

@@ -15,22 +15,23 @@ from s3conn_magic.errors import (
     StatementInterrupted,
 )
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates
-from s3conn_magic.jobs.loading import HOPELESS, Loader
-from s3conn_magic.jobs.tables import Ledger, Table
+from s3conn_magic.jobs.loading import FATAL, Loader
+from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
-from s3conn_magic.query.faults import translate
+from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.query.failures import translate
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from s3conn_magic.jobs.job import Candidate, Parsed, Run
-    from s3conn_magic.jobs.tables import Loaded
-    from s3conn_magic.objects.reading import Reading
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.jobs.target_table import Loaded
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.engine import QueryEngine
 
 _AHEAD = 16
 # DuckDB's arguments of read_csv are not those of a job.
@@ -40,7 +41,7 @@ _REPLACED = "it was replaced after it was loaded: what is there now was not dele
 _TRIGGERS = "SELECT 1 FROM duckdb_triggers() WHERE lower(table_name) = lower(?) LIMIT 1"
 
 
-def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
+def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     """Load what is new or changed; `outcome` says at any time what was done.
 
     Raises:
@@ -49,7 +50,7 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
         JobFailedError: the table takes no rows, or has a trigger; nothing was read.
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
-    held = {one.name.casefold(): one for one in engine.tables}.get(run.job.plan.table.casefold())
+    held = {table.name.casefold(): table for table in engine.tables}.get(run.job.plan.table.casefold())
     if held is not None and held.is_view:
         hint, what = "Load into another table.", "over files" if held.location else "a view"
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
@@ -63,9 +64,9 @@ def run_copy(run: Run, engine: Engine, outcome: Outcome) -> None:
 
 
 class _Copying:
-    def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
+    def __init__(self, run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
-        self._deletion: uploads.ExactDeletion | None = None
+        self._deletion: ExactDeletion | None = None
         self._gone: set[str] = set()
         self._began = time.monotonic()
         self._unreached = self._size = 0
@@ -73,67 +74,67 @@ class _Copying:
 
     def run(self) -> None:
         job = self._run.job
-        found = candidates(job, first_run=self._run.number == 1)
-        if not found and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
+        listed = candidates(job, first_run=self._run.number == 1)
+        if not listed and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
             where = visible(job.plan.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint)
-        self._forget_gone({one.location.uri for one in found})
+        self._forget_gone({candidate.location.uri for candidate in listed})
         with self._engine.watched(self._report):
-            self._engine.alone(lambda: self._loaded(found))
+            self._engine.alone(lambda: self._loaded(listed))
 
     def _forget_gone(self, there: set[str]) -> None:
         """An object that is gone can't fail any more."""
         job = self._run.job
-        for location in {one.location for one in job.failures if not one.resolved} - there:
+        for location in {failure.location for failure in job.failures if not failure.resolved} - there:
             job.resolve(location)
 
-    def _loaded(self, found: Sequence[Candidate]) -> None:
+    def _loaded(self, listed: Sequence[Candidate]) -> None:
         try:
-            self._load(found)
+            self._load(listed)
         finally:
             self._run.loaded()
 
-    def _load(self, found: Sequence[Candidate]) -> None:
+    def _load(self, listed: Sequence[Candidate]) -> None:
         database = self._engine.database
         ledger = Ledger(database, self._run.job)
-        table = Table(database, self._run.job.plan.table)
+        table = TargetTable(database, self._run.job.plan.table)
         loaded = _still_there(ledger, table)
         if self._run.job.option("DELETE_FILES_AFTER_LOAD"):
             # A run that ended after it had deleted them did not come to forget them.
-            self._retire(ledger, table, loaded.keys() - {one.location.key for one in found})
+            self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
             loaded = ledger.loaded()
-        reading = self._engine.filesystem.scope
-        loader = Loader(self._run.job, database, reading, self._run.job.plan.table, ledger)
-        todo = [one for one in found if not _same(loaded.get(one.location.key), one)]
-        left = [one for one in found if _same(loaded.get(one.location.key), one)]
-        self._size = sum(one.size for one in todo)
+        scope = self._engine.filesystem.scope
+        loader = Loader(self._run.job, database, scope, self._run.job.plan.table, ledger)
+        todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
+        left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
+        self._size = sum(candidate.size for candidate in todo)
         with closing(self._parsed(loader, todo)) as parsed:
-            for one, rows in zip(todo, parsed, strict=True):
-                self._one(loader, one, rows, replace=one.location.key in loaded)
-                self._passed.append(one.size)
+            for candidate, rows in zip(todo, parsed, strict=True):
+                self._one(loader, candidate, rows, replace=candidate.location.key in loaded)
+                self._passed.append(candidate.size)
         # A run that ended before it could delete them, or was refused, has left them.
-        for one in left:
-            loader.reading.check()
-            self._delete(one)
+        for candidate in left:
+            loader.scope.check()
+            self._delete(candidate)
         self._retire(ledger, table, self._gone)
         self._say_how_deleted()
 
     @staticmethod
-    def _retire(ledger: Ledger, table: Table, keys: AbstractSet[str]) -> None:
+    def _retire(ledger: Ledger, table: TargetTable, keys: AbstractSet[str]) -> None:
         if keys and OBJECT_COLUMN in table.columns():
             ledger.retire(keys, table.sql)
 
     def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
         """What was read elsewhere of each object; None for what is read here."""
         if self._run.elsewhere is not None:
-            yield from self._run.elsewhere(self._run.job, todo, loader.reading.check)
+            yield from self._run.elsewhere(self._run.job, todo, loader.scope.check)
             return
         for at in range(len(todo)):
             loader.prefetch(todo[at : at + _AHEAD])
             yield None
 
-    def _rows(self, loader: Loader, one: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> int:
+    def _rows(self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> int:
         import duckdb
 
         if isinstance(parsed, S3ConnError):
@@ -141,57 +142,57 @@ class _Copying:
         if parsed is not None:
             # What does not fit is told, or fits after all, when it is read with its table at hand.
             with suppress(duckdb.ConversionException, duckdb.InvalidInputException):
-                return loader.insert(one, parsed, replace=replace)
-        return loader.load(one, replace=replace)
+                return loader.insert(candidate, parsed, replace=replace)
+        return loader.load(candidate, replace=replace)
 
-    def _one(self, loader: Loader, one: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> None:
-        reading = loader.reading
+    def _one(self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> None:
+        scope = loader.scope
         try:
-            reading.check()
-            rows = self._rows(loader, one, parsed, replace=replace)
+            scope.check()
+            rows = self._rows(loader, candidate, parsed, replace=replace)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", reading)
+            failure = translate(error, "", scope)
         else:
-            self._done(one, rows, replace=replace)
+            self._done(candidate, rows, replace=replace)
             return
         finally:
-            loader.release(one)
-        if isinstance(failure, (StatementInterrupted, *HOPELESS)):
+            loader.release(candidate)
+        if isinstance(failure, (StatementInterrupted, *FATAL)):
             raise failure
-        reading.failure = None
-        self._failed(one, failure)
+        scope.failure = None
+        self._failed(candidate, failure)
 
-    def _done(self, one: Candidate, rows: int, *, replace: bool) -> None:
+    def _done(self, candidate: Candidate, rows: int, *, replace: bool) -> None:
         self._unreached = 0
         self._outcome.objects += 1
         self._outcome.replaced += replace
         self._outcome.rows += rows
-        self._outcome.bytes += one.size
-        self._run.job.resolve(one.location.uri)
-        self._delete(one)
+        self._outcome.bytes += candidate.size
+        self._run.job.resolve(candidate.location.uri)
+        self._delete(candidate)
 
-    def _delete(self, one: Candidate) -> None:
+    def _delete(self, candidate: Candidate) -> None:
         """Delete an object that is loaded, where the job does so, and if it still is what was loaded."""
         job = self._run.job
         if not job.option("DELETE_FILES_AFTER_LOAD"):
             return
         if self._deletion is None:
-            self._deletion = uploads.ExactDeletion(job.connection, one.location.bucket)
+            self._deletion = ExactDeletion(job.connection, candidate.location.bucket)
         try:
-            left = self._why_left(one, self._deletion)
+            left = self._why_left(candidate, self._deletion)
         except S3ConnError as error:
             left = error
         if left is not None:
-            self._failed(one, left)
+            self._failed(candidate, left)
         else:
-            self._gone.add(one.location.key)
-            job.resolve(one.location.uri)
+            self._gone.add(candidate.location.key)
+            job.resolve(candidate.location.uri)
 
-    def _why_left(self, one: Candidate, deletion: uploads.ExactDeletion) -> S3ConnError | None:
+    def _why_left(self, candidate: Candidate, deletion: ExactDeletion) -> S3ConnError | None:
         """Delete it, or say why it stays."""
-        if not one.etag:
+        if not candidate.etag:
             return S3ConnError("it was loaded, and not deleted: the server gives no ETag to tell it by")
-        if deletion.delete(one.location.key, one.etag) == "changed":
+        if deletion.delete(candidate.location.key, candidate.etag) == "changed":
             return S3ConnError(_REPLACED, hint=f"RUN JOB {name_text(self._run.job.name)}; loads it.")
         return None
 
@@ -200,33 +201,33 @@ class _Copying:
             said = f"{lacking[0].upper()}{lacking[1:]}: each object was compared with what was loaded just before it."
             self._outcome.notes.append(said)
 
-    def _failed(self, one: Candidate, error: S3ConnError) -> None:
+    def _failed(self, candidate: Candidate, error: S3ConnError) -> None:
         said = _ADVICE.sub("", error.message)
         said = f"{said.rstrip('.')}. {error.hint}" if error.hint else said
-        failure = Failure(self._run.number, datetime.now(UTC), one.location.uri, one.etag, said)
+        failure = Failure(self._run.number, datetime.now(UTC), candidate.location.uri, candidate.etag, said)
         self._run.job.failures.append(failure)
         self._outcome.fail(failure)
         self._unreached += isinstance(error, EndpointError)
         if self._unreached >= _MOST_UNREACHED:
             raise error
 
-    def _report(self, reading: Reading) -> None:
+    def _report(self, scope: QueryScope) -> None:
         """Tell how far it is: by the objects that are passed, and by what has come of those that are read."""
         if self._run.report:
-            came = max(sum(self._passed), min(reading.bytes, self._size))
+            came = max(sum(self._passed), min(scope.bytes, self._size))
             part = came / self._size if self._size else None
             elapsed = time.monotonic() - self._began
-            self._run.report(Progress(len(self._passed), came, reading.requests, elapsed, part, unit="objects"))
+            self._run.report(Progress(len(self._passed), came, scope.requests, elapsed, part, unit="objects"))
 
 
-def _same(before: Loaded | None, one: Candidate) -> bool:
-    return before is not None and (before.etag, before.size) == (one.etag, one.size)
+def _same(before: Loaded | None, candidate: Candidate) -> bool:
+    return before is not None and (before.etag, before.size) == (candidate.etag, candidate.size)
 
 
-def _still_there(ledger: Ledger, table: Table) -> Mapping[str, Loaded]:
+def _still_there(ledger: Ledger, table: TargetTable) -> Mapping[str, Loaded]:
     """What was loaded into the table that is there now; one that was dropped, or made anew, begins anew."""
     loaded = ledger.loaded()
-    if any(one.rows for one in loaded.values()) and OBJECT_COLUMN not in table.columns():
+    if any(before.rows for before in loaded.values()) and OBJECT_COLUMN not in table.columns():
         ledger.clear()
         return {}
     return loaded

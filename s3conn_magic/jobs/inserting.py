@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
-from s3conn_magic.jobs.output import OWNER, Format, Names, OutputFileSystem, Sink, abort_leftovers, own_etag
+from s3conn_magic.jobs.output import OWNER, Names, OutputFileSystem, OutputFormat, Sink, abort_leftovers, own_etag
 from s3conn_magic.listing import Progress
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.uploads import Upload
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from s3conn_magic.jobs.job import Outcome, Run
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.reading import Reading
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.engine import QueryEngine
 
 _WINDOW = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def run_insert(run: Run, engine: Engine, outcome: Outcome) -> None:
+def run_insert(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     """Write the result of a job's query.
 
     Raises:
@@ -44,10 +44,10 @@ def run_insert(run: Run, engine: Engine, outcome: Outcome) -> None:
 
 
 class _Inserting:
-    def __init__(self, run: Run, engine: Engine, outcome: Outcome) -> None:
+    def __init__(self, run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
         self._job, self._connection = run.job, run.job.connection
-        self._format = Format.of(run.job)
+        self._format = OutputFormat.of(run.job)
         self._names = Names(run.job, self._format.suffix)
         self._query = run.job.plan.text
         self._began = time.monotonic()
@@ -119,11 +119,11 @@ class _Inserting:
     def _wrote(self, size: int) -> None:
         self._outcome.bytes = size
 
-    def _report(self, reading: Reading) -> None:
+    def _report(self, scope: QueryScope) -> None:
         """Tell what was written, and by how many requests it was read."""
         if self._run.report:
             elapsed = time.monotonic() - self._began
-            self._run.report(Progress(0, self._outcome.bytes, reading.requests, elapsed, unit=""))
+            self._run.report(Progress(0, self._outcome.bytes, scope.requests, elapsed, unit=""))
 
     def _write(self, sink: Sink, window: tuple[datetime, datetime] | None) -> int:
         """Have DuckDB write the result; gives the number of rows."""
@@ -163,7 +163,7 @@ class _Inserting:
 
 
 @contextmanager
-def _registered(engine: Engine, files: OutputFileSystem) -> Iterator[None]:
+def _registered(engine: QueryEngine, files: OutputFileSystem) -> Iterator[None]:
     # One that was interrupted may have had no turn to take its own away: DuckDB refuses where it is being interrupted.
     if files.protocol in engine.database.list_filesystems():
         engine.database.unregister_filesystem(files.protocol)
@@ -175,7 +175,7 @@ def _registered(engine: Engine, files: OutputFileSystem) -> Iterator[None]:
 
 
 @contextmanager
-def _times(engine: Engine, window: tuple[datetime, datetime] | None) -> Iterator[None]:
+def _times(engine: QueryEngine, window: tuple[datetime, datetime] | None) -> Iterator[None]:
     """Have run_start_time() and run_end_time() for the length of a block: timestamps in UTC."""
     if window is None:
         yield

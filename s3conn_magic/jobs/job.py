@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from s3conn_magic.language.words import identifier
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.query.sql import identifier
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Parsed:
 
     def sql(self, name: str) -> str:
         """What gives the rows with DuckDB's types, once they are registered by a name."""
-        casts = ", ".join(f"{identifier(one)}::{kind} AS {identifier(one)}" for one, kind in self.columns)
+        casts = ", ".join(f"{identifier(name)}::{kind} AS {identifier(name)}" for name, kind in self.columns)
         return f"(SELECT {casts} FROM {name})"  # noqa: S608 - quoted names, and types of DuckDB's own
 
 
-class HowToRead(Protocol):
+class ReadOptions(Protocol):
     """What reading an object needs to know of a job."""
 
     @property
@@ -57,7 +57,7 @@ class HowToRead(Protocol):
         """The value of an option, or the default."""
 
 
-class Elsewhere(Protocol):
+class RemoteReader(Protocol):
     """Reads objects in other processes."""
 
     def __call__(
@@ -158,8 +158,8 @@ class Job:
 
     def resolve(self, location: str) -> None:
         """Note that what failed at a location is settled."""
-        for one in self.failures:
-            one.resolved = one.resolved or one.location == location
+        for failure in self.failures:
+            failure.resolved = failure.resolved or failure.location == location
 
     def add(self, outcome: Outcome) -> None:
         """Count what a run did."""
@@ -180,7 +180,7 @@ class Run:
     number: int
     began: datetime
     report: Callable[[Progress], None] | None = None
-    elsewhere: Elsewhere | None = None
+    elsewhere: RemoteReader | None = None
     local: bool = False
     loaded: Callable[[], None] = lambda: None
 
@@ -205,11 +205,17 @@ def candidates(job: Job, *, first_run: bool) -> list[Candidate]:
         S3ConnError: the location cannot be listed whole.
     """
     where = job.plan.location
-    found = {one.location.key: one for one in _listed(job, where, job.option("FILE_PATTERN")) if _chosen(job, one)}
+    chosen = {
+        candidate.location.key: candidate
+        for candidate in _listed(job, where, job.option("FILE_PATTERN"))
+        if _chosen(job, candidate)
+    }
     if first_run and (job.option("INITIAL_LOAD_PREFIX") or job.option("INITIAL_LOAD_PATTERN")):
         initial = Location(where.bucket, job.option("INITIAL_LOAD_PREFIX", where.key))
-        found |= {one.location.key: one for one in _listed(job, initial, job.option("INITIAL_LOAD_PATTERN"))}
-    return sorted(found.values(), key=lambda one: one.location.key.encode("utf-8", "surrogatepass"))
+        chosen |= {
+            candidate.location.key: candidate for candidate in _listed(job, initial, job.option("INITIAL_LOAD_PATTERN"))
+        }
+    return sorted(chosen.values(), key=lambda candidate: candidate.location.key.encode("utf-8", "surrogatepass"))
 
 
 def _listed(job: Job, where: Location, pattern: str | None) -> Iterator[Candidate]:
@@ -232,12 +238,12 @@ def _matching(objects: pa.RecordBatch, start: int, pattern: str | None) -> pa.Re
     return objects.filter(RegularExpression.parse(pattern).whole(pc.utf8_slice_codeunits(objects.column("key"), start)))
 
 
-def _chosen(job: Job, one: Candidate) -> bool:
-    below = one.location.key[len(job.plan.location.key) :]
-    return below.endswith(job.option("FILE_SUFFIX", "")) and _in_time(job, one, below)
+def _chosen(job: Job, candidate: Candidate) -> bool:
+    below = candidate.location.key[len(job.plan.location.key) :]
+    return below.endswith(job.option("FILE_SUFFIX", "")) and _in_time(job, candidate, below)
 
 
-def _in_time(job: Job, one: Candidate, below: str) -> bool:
+def _in_time(job: Job, candidate: Candidate, below: str) -> bool:
     """Whether it is of the time from START_FROM to END_AT: by the date of its key, else by when it was written.
 
     A key stands for as long as its date pattern is fine: an hour, a day. One that overlaps START_FROM is loaded.
@@ -245,7 +251,7 @@ def _in_time(job: Job, one: Candidate, below: str) -> bool:
     start, end = (_moment(job, name) for name in ("START_FROM", "END_AT"))
     pattern = job.option("DATE_PATTERN")
     if pattern is None:
-        return (start or _EARLIEST) <= one.last_modified < (end or _LATEST)
+        return (start or _EARLIEST) <= candidate.last_modified < (end or _LATEST)
     date = pattern.found(below.removeprefix("/"))
     if date is None:
         return start is None and end is None

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import HEAD, LINES, Source, batches, csv_options, scan, source
-from s3conn_magic.jobs.tables import Table
+from s3conn_magic.jobs.readers import LINES, ObjectSource, batches, csv_options, scan, source_of
+from s3conn_magic.jobs.target_table import TargetTable
+from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.objects.files import ReadableFile
-from s3conn_magic.objects.ranged import Pinned, RangedObject
-from s3conn_magic.query.faults import translate
-from s3conn_magic.query.sql import identifier, literal, transaction
+from s3conn_magic.objects.formats import HEAD
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.query.failures import translate
+from s3conn_magic.query.tables import transaction
 from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
@@ -21,16 +23,16 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from s3conn_magic.jobs.job import Candidate, HowToRead
-    from s3conn_magic.jobs.tables import Ledger
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.jobs.job import Candidate, ReadOptions
+    from s3conn_magic.jobs.target_table import Ledger
+    from s3conn_magic.objects.scope import QueryScope
 
 _STAGED = "s3conn_magic_rows"
 _UNEVEN = "not possible to automatically detect the CSV parsing dialect"
 _SMALL = 4 * 1024 * 1024
 _BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
-HOPELESS = (CredentialsError, ConnectionNotFoundError)
+FATAL = (CredentialsError, ConnectionNotFoundError)
 _Taken = TypeVar("_Taken")
 
 
@@ -41,100 +43,101 @@ class Parser:
     Attributes:
         job: the job, or what it says of reading.
         database: reads them.
-        reading: the scope of the engine, in which every object stays the one that was listed.
+        scope: the scope of the engine, in which every object stays the one that was listed.
     """
 
-    job: HowToRead
+    job: ReadOptions
     database: duckdb.DuckDBPyConnection
-    reading: Reading
+    scope: QueryScope
 
-    def pin(self, one: Candidate) -> RangedObject:
+    def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
         connection = self.job.connection
-        key = (connection.name, one.location)
-        pinned = Pinned(connection, one.location, one.size, one.etag, one.last_modified)
-        return self.reading.objects.setdefault(key, RangedObject(pinned, self.reading))
+        key = (connection.name, candidate.location)
+        pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
+        kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope))
+        return kept
 
-    def prefetch(self, ones: Sequence[Candidate]) -> None:
+    def prefetch(self, candidates: Sequence[Candidate]) -> None:
         """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
 
         Args:
-            ones: the object that is read now, and those behind it.
+            candidates: the object that is read now, and those behind it.
         """
-        for at, one in enumerate(ones):
-            if 0 < one.size <= _SMALL:
-                self.pin(one).prefetch([(0, one.size)])
+        for at, candidate in enumerate(candidates):
+            if 0 < candidate.size <= _SMALL:
+                self.pin(candidate).prefetch([(0, candidate.size)])
             elif at == 1 and not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
-                self.pin(one).prefetch([(0, _BEGINNING)])
+                self.pin(candidate).prefetch([(0, _BEGINNING)])
 
-    def release(self, one: Candidate) -> None:
+    def release(self, candidate: Candidate) -> None:
         """Let go of what was read of it."""
-        self.reading.objects.pop((self.job.connection.name, one.location), None)
+        self.scope.objects.pop((self.job.connection.name, candidate.location), None)
 
-    def attempt(self, one: Candidate) -> Parsed | S3ConnError:
+    def attempt(self, candidate: Candidate) -> Parsed | S3ConnError:
         """The rows of an object, or the error that it fails with.
 
         Raises:
             CredentialsError, ConnectionNotFoundError: every object would fail so.
         """
         try:
-            self.reading.check()
-            return self._parsed(one)
+            self.scope.check()
+            return self._parsed(candidate)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", self.reading)
+            failure = translate(error, "", self.scope)
         finally:
-            self.release(one)
-        if isinstance(failure, HOPELESS):
+            self.release(candidate)
+        if isinstance(failure, FATAL):
             raise failure
-        self.reading.failure = None
+        self.scope.failure = None
         return failure
 
-    def _parsed(self, one: Candidate) -> Parsed:
-        ranged = self.pin(one)
-        found = source(self.job, one, ranged.read(0, min(HEAD, one.size)))
-        if found.content.type in LINES or found.content.type == "ORC":
-            with self._staged(found, ranged):
+    def _parsed(self, candidate: Candidate) -> Parsed:
+        ranged = self.pin(candidate)
+        source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        if source.content.type in LINES or source.content.type == "ORC":
+            with self._staged(source, ranged):
                 return self._rows(_STAGED)
-        if found.content.type in {"CSV", "TSV"}:
-            self._check_header(found)
-        return self._scanned(found, self._rows)
+        if source.content.type in {"CSV", "TSV"}:
+            self._check_header(source)
+        return self._scanned(source, self._rows)
 
     def _rows(self, rows: str) -> Parsed:
         relation = self.database.sql(f"SELECT * FROM {rows}")  # noqa: S608 - as in `scan`
         columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
         return Parsed(columns, relation.to_arrow_table())
 
-    def _scanned(self, found: Source, take: Callable[[str], _Taken]) -> _Taken:
+    def _scanned(self, source: ObjectSource, take: Callable[[str], _Taken]) -> _Taken:
         """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
         import duckdb
 
-        text = found.content.type != "PARQUET"
+        text = source.content.type != "PARQUET"
         try:
-            return take(scan(found, whole=False))
+            return take(scan(source, whole=False))
         except (duckdb.ConversionException, duckdb.InvalidInputException):
-            if not text or self.reading.failure or self.reading.stopped:
+            if not text or self.scope.failure or self.scope.stopped:
                 raise
         try:
-            return take(scan(found, whole=True))
+            return take(scan(source, whole=True))
         except duckdb.InvalidInputException as error:
-            if _UNEVEN not in str(error) or self.reading.failure or self.reading.stopped:
+            if _UNEVEN not in str(error) or self.scope.failure or self.scope.stopped:
                 raise
-        delimiter = found.content.get("DELIMITER", "\t")
+        delimiter = source.content.get("DELIMITER", "\t")
         raise QueryError(
             f"not all records have the same number of fields by the delimiter {delimiter!r}, or a quote is not closed",
             hint="CONTENT_TYPE = (TYPE = CSV DELIMITER = …) says another one; SPLIT_LINES loads lines as they are.",
         )
 
-    def _check_header(self, found: Source) -> None:
+    def _check_header(self, source: ObjectSource) -> None:
         """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
-        content = found.content
+        content = source.content
         most = content.get("MAX_COLUMNS")
         if content.get("ALLOW_DUPLICATE_HEADERS") is not False and most is None:
             return
         options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
         options.pop("names", None)
         given = ", ".join(f"{name} = {value}" for name, value in options.items())
-        call = f"read_csv({literal(found.path)}, compression = {literal(found.compression)}, {given})"
+        call = f"read_csv({literal(source.path)}, compression = {literal(source.compression)}, {given})"
         names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
         first = [str(name).casefold() for name in names[0]] if names else []
         if most is not None and len(first) > most:
@@ -143,10 +146,10 @@ class Parser:
             raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
 
     @contextmanager
-    def _staged(self, found: Source, ranged: RangedObject) -> Iterator[None]:
+    def _staged(self, source: ObjectSource, ranged: RangedObject) -> Iterator[None]:
         """Have the rows of an object that DuckDB has no reader for as a table of its own."""
-        with _opened(ReadableFile(ranged, found.path), found.compression) as file:
-            table = batches(found, file).read_all()
+        with _opened(ReadableFile(ranged, source.path), source.compression) as file:
+            table = batches(source, file).read_all()
         self.database.register(_STAGED, table)
         try:
             yield
@@ -166,48 +169,48 @@ class Loader(Parser):
     table: str
     ledger: Ledger
 
-    def insert(self, one: Candidate, parsed: Parsed, *, replace: bool) -> int:
+    def insert(self, candidate: Candidate, parsed: Parsed, *, replace: bool) -> int:
         """As `load`, of an object that was read elsewhere."""
         self.database.register(_STAGED, parsed.rows)
         try:
-            return self._write(one, parsed.sql(_STAGED), replace=replace)
+            return self._write(candidate, parsed.sql(_STAGED), replace=replace)
         finally:
             self.database.unregister(_STAGED)
 
-    def load(self, one: Candidate, *, replace: bool) -> int:
+    def load(self, candidate: Candidate, *, replace: bool) -> int:
         """The rows of an object, once they are in the table.
 
         Args:
-            one: the object.
+            candidate: the object.
             replace: whether rows of an earlier version of it are there.
 
         Raises:
             S3ConnError, duckdb.Error: nothing has changed.
         """
-        ranged = self.pin(one)
-        if not one.size:
-            return self._write(one, None, replace=replace)
-        found = source(self.job, one, ranged.read(0, min(HEAD, one.size)))
-        if found.content.type in LINES or found.content.type == "ORC":
-            with self._staged(found, ranged):
-                return self._write(one, _STAGED, replace=replace)
-        if found.content.type in {"CSV", "TSV"}:
-            self._check_header(found)
-        return self._scanned(found, lambda rows: self._write(one, rows, replace=replace))
+        ranged = self.pin(candidate)
+        if not candidate.size:
+            return self._write(candidate, None, replace=replace)
+        source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        if source.content.type in LINES or source.content.type == "ORC":
+            with self._staged(source, ranged):
+                return self._write(candidate, _STAGED, replace=replace)
+        if source.content.type in {"CSV", "TSV"}:
+            self._check_header(source)
+        return self._scanned(source, lambda rows: self._write(candidate, rows, replace=replace))
 
-    def _write(self, one: Candidate, rows: str | None, *, replace: bool) -> int:
+    def _write(self, candidate: Candidate, rows: str | None, *, replace: bool) -> int:
         with transaction(self.database):
-            table = Table(self.database, self.table)
-            where = literal(one.location.uri)
+            table = TargetTable(self.database, self.table)
+            where = literal(candidate.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
                 self.database.execute(
                     f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608
                 )
             count = self._insert(table, rows, where) if rows else 0
-            self.ledger.note(one, count)
+            self.ledger.note(candidate, count)
         return count
 
-    def _insert(self, table: Table, rows: str, where: str) -> int:
+    def _insert(self, table: TargetTable, rows: str, where: str) -> int:
         select = self._select(rows)
         described = self.database.execute(f"DESCRIBE {select}").fetchall()
         columns = {name: kind for name, kind, *_ in described}
@@ -239,7 +242,7 @@ class Loader(Parser):
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(wild(name, one, many="*") for one in patterns)
+    return any(wild(name, pattern, many="*") for pattern in patterns)
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from fsspec import AbstractFileSystem
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.language.job_values import Content
+from s3conn_magic.language.words import literal
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.ranged import Pinned, etag_of
-from s3conn_magic.objects.requests import ask, head_answer
-from s3conn_magic.objects.uploads import PART, ExactDeletion, Upload
-from s3conn_magic.query.sql import literal
+from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.objects.formats import COMPRESSIONS, of_type
+from s3conn_magic.objects.ranged import PinnedObject
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
+from s3conn_magic.objects.uploads import PART, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,19 +31,12 @@ if TYPE_CHECKING:
 
 OWNER = "s3conn-job"
 """Metadata of every object that a job writes: the name of the job."""
-_MEDIA = {
-    "PARQUET": "application/vnd.apache.parquet",
-    "CSV": "text/csv",
-    "TSV": "text/tab-separated-values",
-    "JSON": "application/x-ndjson",
-}
-_PACKED = {"GZIP": ".gz", "ZSTD": ".zst"}
 _TIME = "%Y%m%dT%H%M%S%fZ"
 _TIME_FORM = r"\d{8}T\d{12}Z"
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class OutputFormat:
     """How rows are written.
 
     Attributes:
@@ -53,7 +48,7 @@ class Format:
     compression: str
 
     @classmethod
-    def of(cls, job: Job) -> Format:
+    def of(cls, job: Job) -> OutputFormat:
         """The format of a job."""
         content = job.option("FILE_FORMAT") or Content("PARQUET", {})
         said = job.option("COMPRESSION", "AUTO")
@@ -63,13 +58,14 @@ class Format:
     @property
     def suffix(self) -> str:
         """The end of a key."""
-        packed = "" if self.content.type == "PARQUET" else _PACKED.get(self.compression, "")
-        return f".{self.content.type.lower()}{packed}"
+        format_ = of_type(self.content.type)
+        packed = COMPRESSIONS.get(self.compression.lower(), ("",)) if format_.type != "PARQUET" else ("",)
+        return format_.endings[0] + packed[0]
 
     @property
     def media(self) -> str:
         """The content type of an object."""
-        return _MEDIA[self.content.type]
+        return of_type(self.content.type).media[0]
 
     @property
     def sql(self) -> str:
@@ -125,9 +121,9 @@ class Names:
         with Listing(self.job.connection.target(where.bucket), where.key) as listing:
             for page in listing.pages(keep=False):
                 for key in page.objects.column("key").to_pylist():
-                    found = self._pattern().search(key)
-                    if found and found["end"]:
-                        ends.append(datetime.strptime(found["end"], _TIME).replace(tzinfo=UTC))
+                    match = self._pattern().search(key)
+                    if match and match["end"]:
+                        ends.append(datetime.strptime(match["end"], _TIME).replace(tzinfo=UTC))
         return max(ends, default=None)
 
 
@@ -141,9 +137,9 @@ def abort_leftovers(names: Names) -> int:
     aborted, after = 0, dict[str, str]()
     while True:
         answer = ask(job.connection, where, "list_multipart_uploads", Bucket=where.bucket, Prefix=where.key, **after)
-        for one in answer.get("Uploads", ()):
-            if names.is_own(one["Key"]):
-                which = {"Bucket": where.bucket, "Key": one["Key"], "UploadId": one["UploadId"]}
+        for upload in answer.get("Uploads", ()):
+            if names.is_own(upload["Key"]):
+                which = {"Bucket": where.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
                 ask(job.connection, where, "abort_multipart_upload", **which)
                 aborted += 1
         if not answer.get("IsTruncated"):
@@ -255,7 +251,7 @@ class Sink(io.RawIOBase):
         size, etag = int(answer["ContentLength"]), etag_of(answer)
         self._etag = etag
         if size == self.size:
-            pinned, digest = Pinned(connection, location, size, etag), hashlib.sha256()
+            pinned, digest = PinnedObject(connection, location, size, etag), hashlib.sha256()
             for start in range(0, size, PART):
                 digest.update(pinned.get(start, min(start + PART, size), tries=4))
             if digest.digest() == self._digest.digest():

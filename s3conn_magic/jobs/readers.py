@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.objects.formats import compression_of, unpack
+from s3conn_magic.language.words import literal
+from s3conn_magic.objects.formats import HEAD, READABLE, by_name, compression_of, of_rows, of_type, unpack
 from s3conn_magic.objects.listed import escaped
-from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
@@ -19,28 +19,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from s3conn_magic.jobs.job import Candidate, HowToRead
+    from s3conn_magic.jobs.job import Candidate, ReadOptions
 
     _Row = tuple[str | None, ...]
 
     _Reader = tuple[tuple[str, ...], Callable[[list[str]], Iterable[_Row]]]
 
-HEAD = 4096
-"""Bytes of an object by which its format is told."""
-_BY_NAME = {
-    ".parquet": "PARQUET",
-    ".parq": "PARQUET",
-    ".pq": "PARQUET",
-    ".csv": "CSV",
-    ".tsv": "TSV",
-    ".tab": "TSV",
-    ".json": "JSON",
-    ".jsonl": "JSON",
-    ".ndjson": "JSON",
-    ".orc": "ORC",
-}
-_PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2")
-_OPENABLE = {None: "none", "gzip": "gzip", "zstd": "zstd"}
 _LARGEST_RECORD = 128 * 1024 * 1024
 _DELIMITERS = ",;\t|"
 _RECORDS = 20
@@ -50,40 +34,40 @@ LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ObjectSource:
     """An object and how to read it.
 
     Attributes:
-        one: the object.
+        candidate: the object.
         path: of the engine's filesystem, with wildcards escaped.
         content: format and settings; never AUTO.
         compression: none, gzip or zstd.
     """
 
-    one: Candidate
+    candidate: Candidate
     path: str
     content: Content
     compression: str
 
 
-def source(job: HowToRead, one: Candidate, head: bytes) -> Source:
+def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
     """How to read an object whose first bytes these are.
 
     Raises:
         QueryError: its format or compression cannot be told, or not be read.
     """
-    found = compression_of(head)
+    seen = compression_of(head)
     said = job.option("COMPRESSION", "AUTO")
-    packed = found if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
-    if packed not in _OPENABLE:
+    packed = seen if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
+    if packed not in READABLE:
         raise QueryError(f"objects compressed by {packed} are not read", hint="gzip and zstd are.")
     plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
     content = job.option("CONTENT_TYPE") or Content("AUTO", {})
     if content.type == "AUTO":
-        content = Content(_told(one.location.key, plain), {})
+        content = _content(candidate.location.key, plain)
     if content.type == "CSV" and not content.get("DELIMITER"):
         content = Content("CSV", {**content.settings, "DELIMITER": _delimiter(plain)})
-    return Source(one, _path(job, one), content, _OPENABLE[packed])
+    return ObjectSource(candidate, _path(job, candidate), content, packed or "none")
 
 
 def _delimiter(head: bytes) -> str:
@@ -92,8 +76,8 @@ def _delimiter(head: bytes) -> str:
     DuckDB would rather find one column, or skip records at the beginning, than an error in records that are uneven.
     """
     text = _QUOTED.sub('""', head.decode("utf-8", "replace"))
-    lines = [one for one in text.splitlines() if one][:_RECORDS]
-    counts = {each: [one.count(each) for one in lines] for each in _DELIMITERS}
+    lines = [line for line in text.splitlines() if line][:_RECORDS]
+    counts = {each: [line.count(each) for line in lines] for each in _DELIMITERS}
     return max(_DELIMITERS, key=lambda each: _evenness(counts[each]))
 
 
@@ -103,46 +87,43 @@ def _evenness(counts: Sequence[int]) -> tuple[float, int]:
     return counts.count(counts[0]) / len(counts), counts[0]
 
 
-def _told(key: str, head: bytes) -> str:
-    if head.startswith(b"PAR1"):
-        return "PARQUET"
-    if head.startswith(b"ORC") and b"\x00" in head:
-        return "ORC"
-    name = key.lower()
-    for suffix in _PACKED:
-        name = name.removesuffix(suffix)
-    by_name = next((kind for suffix, kind in _BY_NAME.items() if name.endswith(suffix)), None)
-    if by_name in {"CSV", "TSV", "JSON"}:
-        return str(by_name)
-    if head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in {b"{", b"["}:
-        return "JSON"
-    if b"\x00" in head or by_name is not None:
+def _content(key: str, head: bytes) -> Content:
+    """What an object is by its name and its first bytes.
+
+    Raises:
+        QueryError: neither tells it, or it is of a format that is not read.
+    """
+    format_ = of_rows(key, head)
+    if format_ is None:
         raise QueryError("the format of the object cannot be told", hint="CONTENT_TYPE = … says what it is.")
-    return "CSV"
+    if not format_.type:
+        hint = "PREVIEW shows what it is; CONTENT_TYPE = … has it read as something else."
+        raise QueryError(f"objects of the format {format_.name} are not read", hint=hint)
+    named = format_ == by_name(key).format and format_.type == "CSV" and format_.delimiter != ","
+    return Content(format_.type, {"DELIMITER": format_.delimiter} if named else {})
 
 
-def _path(job: HowToRead, one: Candidate) -> str:
-    return f"s3://{job.connection.name}@{one.location.bucket}/{escaped(one.location.key)}"
+def _path(job: ReadOptions, candidate: Candidate) -> str:
+    return f"s3://{job.connection.name}@{candidate.location.bucket}/{escaped(candidate.location.key)}"
 
 
-def scan(found: Source, *, whole: bool) -> str:
+def scan(source: ObjectSource, *, whole: bool) -> str:
     """The SQL that reads an object of a format that DuckDB reads.
 
     Args:
-        found: the object.
+        source: the object.
         whole: look at all of it to tell the types of its columns, not at its beginning only.
     """
-    kind = found.content.type
-    if kind == "PARQUET":
-        return f"read_parquet({literal(found.path)})"
-    if kind == "JSON":
-        return _call("read_json", found, _json(found.content, whole=whole))
-    return _call("read_csv", found, csv_options(found.content, whole=whole))
+    reader = of_type(source.content.type).reader
+    if reader == "read_parquet":
+        return f"{reader}({literal(source.path)})"
+    options = _json if reader == "read_json" else csv_options
+    return _call(reader, source, options(source.content, whole=whole))
 
 
-def _call(function: str, found: Source, options: Mapping[str, str]) -> str:
-    given = {**options, "compression": literal(found.compression)}
-    return f"{function}({literal(found.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
+def _call(function: str, source: ObjectSource, options: Mapping[str, str]) -> str:
+    given = {**options, "compression": literal(source.compression)}
+    return f"{function}({literal(source.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
 
 
 def _json(content: Content, *, whole: bool) -> dict[str, str]:
@@ -179,20 +160,20 @@ _CHUNK = 1024 * 1024
 _LINE = "line"
 
 
-def batches(found: Source, file: Any) -> pa.RecordBatchReader:
+def batches(source: ObjectSource, file: Any) -> pa.RecordBatchReader:
     """The rows of an object.
 
     Args:
-        found: the object.
+        source: the object.
         file: it, open; bytes.
 
     Raises:
         UnicodeDecodeError: lines are not UTF-8.
         pyarrow.ArrowInvalid: it is no ORC file, or its compression is damaged.
     """
-    if found.content.type == "ORC":
+    if source.content.type == "ORC":
         return _orc(file)
-    return _rows(_pieces(found, file), found.content)
+    return _rows(_pieces(source, file), source.content)
 
 
 def _orc(file: Any) -> pa.RecordBatchReader:
@@ -204,9 +185,9 @@ def _orc(file: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(opened.schema, stripes)
 
 
-def _pieces(found: Source, file: Any) -> Iterator[str]:
+def _pieces(source: ObjectSource, file: Any) -> Iterator[str]:
     """The lines; what stands between the texts of SPLIT_LINES' PATTERN; or all of it, for a REGEX over lines."""
-    content = found.content
+    content = source.content
     if content.get("MULTILINE"):
         yield file.read().decode()
         return
@@ -214,7 +195,7 @@ def _pieces(found: Source, file: Any) -> Iterator[str]:
     left, pattern = b"", separator.encode()
     while chunk := file.read(_CHUNK):
         *whole, left = (left + chunk).split(pattern)
-        yield from (one.decode() for one in whole)
+        yield from (line.decode() for line in whole)
     if left:
         yield left.decode()
 

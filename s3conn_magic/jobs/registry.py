@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3conn_magic.connections.registry import Registry
-    from s3conn_magic.jobs.job import Elsewhere
+    from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.tables import Table
 
     _Report = Callable[[Progress], None] | None
@@ -40,10 +40,10 @@ class Jobs:
 
     def __init__(
         self,
-        engine_of: Callable[[], Engine],
+        engine_of: Callable[[], QueryEngine],
         connections: Registry,
         depends: Callable[[Table], None],
-        elsewhere_of: Callable[[], Elsewhere | None],
+        elsewhere_of: Callable[[], RemoteReader | None],
         settings: SettingValues,
     ) -> None:
         self._settings = settings
@@ -65,10 +65,10 @@ class Jobs:
         Raises:
             JobNotFoundError: there is none.
         """
-        found = self._jobs.get(name.casefold())
-        if found is None:
-            raise job_not_found(name, [one.name for one in self])
-        return found
+        job = self._jobs.get(name.casefold())
+        if job is None:
+            raise job_not_found(name, [other.name for other in self])
+        return job
 
     def create(self, plan: CreateJob, report: _Report = None) -> Outcome:
         """Make a job and run it.
@@ -142,13 +142,13 @@ class Jobs:
 
     def _note_table(self, job: Job) -> None:
         """Have the table of a COPY among those of the session, where there is one now; in the turn of its run."""
-        from s3conn_magic.jobs.tables import Table as Columns
+        from s3conn_magic.jobs.target_table import TargetTable
 
         engine = self._engine_of()
-        if Columns(engine.settle(), job.plan.table).columns():
+        if TargetTable(engine.settle(), job.plan.table).columns():
             self._depends(engine.tables.loaded(job.plan.table, (job.connection.name,)))
 
-    def _steps(self, job: Job) -> Callable[[Run, Engine, Outcome], None]:
+    def _steps(self, job: Job) -> Callable[[Run, QueryEngine, Outcome], None]:
         if job.plan.kind == "COPY":
             from s3conn_magic.jobs.copying import run_copy
 
@@ -174,7 +174,7 @@ class Jobs:
         """
         job = self.get(name)
         if job.plan.kind == "COPY":
-            from s3conn_magic.jobs.tables import Ledger
+            from s3conn_magic.jobs.target_table import Ledger
 
             engine = self._engine_of()
             engine.alone(lambda: Ledger(engine.database, job).clear())

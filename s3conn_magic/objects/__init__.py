@@ -2,7 +2,9 @@
 
     describe(connection, location)                what a HEAD, the tags and the versions say
     preview(connection, location, rows=100)       the beginning as a table, text, image or bytes
-    RangeReader                                   a seekable file over ranged GETs
+    formats                                       THE table of formats, for PREVIEW, SELECT and COPY
+    PinnedObject, RangedObject, RangeReader       ranged GETs of one object as it was first seen, and what they gave
+    ConnectionFileSystem                          an fsspec filesystem over connections
 
 Never the whole of a large object is read; see `preview` for the bounds.
 """

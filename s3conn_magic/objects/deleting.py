@@ -1,4 +1,4 @@
-"""Deleting objects as they were seen: one that was replaced since then stays, and is told.
+"""Deleting objects: what is chosen goes as it was seen, and one that was replaced since then stays.
 
 A condition that the server checks is best, but not every server does: some ignore it, some refuse it. So each object is
 looked at right before its request, and the condition goes along where the server may know it.
@@ -6,24 +6,32 @@ looked at right before its request, and the condition goes along where the serve
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from s3conn_magic.connections.conditions import DENIED, LACKING, MISSING, UNMET
+from s3conn_magic.connections.conditions import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.requests import ask
-from s3conn_magic.objects.uploads import NOT_IN_XML, Deleted, refuse_if_read_only
+from s3conn_magic.objects.uploads import refuse_if_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from s3conn_magic.connections.conditions import Removed
     from s3conn_magic.connections.connection import Connection
 
-BATCH = 200
+BATCH = 1_000
+"""Most keys of one DeleteObjects request."""
+_LOOKED_AT = 200
 """Objects that are looked at and then deleted by one request: few, so that little time lies in between."""
+# XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
 CHANGED = "changed since it was shown"
 _LOOKS_AT_ONCE = 16
 _UNKNOWN = LACKING | {"MalformedXML"}
@@ -31,6 +39,85 @@ _UNKNOWN = LACKING | {"MalformedXML"}
 _UNSEEN = DENIED | {"400"}
 Standing = Literal["same", "listed", "changed", "missing"]
 """`listed`: the same as far as a listing tells, which is all that the identity, or the server, gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to be deleted: one object, or with `is_prefix` everything below."""
+
+    location: Location
+    is_prefix: bool = False
+    size: int | None = None
+    etag: str | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """The objects that a choice stands for, as they were seen.
+
+    Attributes:
+        keys: exact keys by bucket, each with its etag as far as the server gave one.
+        bytes: sum of their sizes as far as these are known.
+        complete: False when there are more than were looked for.
+    """
+
+    keys: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    bytes: int = 0
+    complete: bool = True
+
+    def __len__(self) -> int:
+        return sum(map(len, self.keys.values()))
+
+    def add(self, bucket: str, key: str, size: int, etag: str | None) -> None:
+        """Note a key once, as it was seen first."""
+        keys = self.keys.setdefault(bucket, {})
+        self.bytes += 0 if key in keys else size
+        keys.setdefault(key, etag)
+
+
+def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> Found:
+    """Every object of a choice, by listing the prefixes among it.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        IncompleteListingError, S3ConnError: a prefix could not be listed whole.
+    """
+    refuse_if_read_only(connection, "a deletion")
+    found = Found()
+    # What was shown of an object counts, and not what a listing tells of it only now.
+    for choice in sorted(chosen, key=lambda choice: choice.is_prefix):
+        if choice.is_prefix and not cancelled():
+            _find_below(connection, choice.location, found, most, cancelled)
+        elif not choice.is_prefix:
+            found.add(choice.location.bucket, choice.location.key, choice.size or 0, choice.etag)
+    return found
+
+
+def _find_below(
+    connection: Connection, location: Location, found: Found, most: int, cancelled: Callable[[], bool]
+) -> None:
+    with Listing(connection.target(location.bucket), location.key) as listing:
+        for page in listing.pages(keep=False):
+            columns = (page.objects.column(name).to_pylist() for name in ("key", "size", "etag"))
+            for key, size, etag in zip(*columns, strict=True):
+                found.add(location.bucket, key, size, etag)
+            if len(found) > most:
+                found.complete = False
+            if cancelled() or not found.complete:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The outcome of one request: how many are gone, and the exact keys that are not, each with the server's code.
+
+    Attributes:
+        missing: how many were not there any more.
+    """
+
+    count: int
+    failures: Mapping[str, str]
+    missing: int = 0
 
 
 def versioning(connection: Connection, bucket: str) -> str | None:
@@ -42,10 +129,31 @@ def versioning(connection: Connection, bucket: str) -> str | None:
     return str(answer.get("Status") or "")
 
 
+def delete(
+    connection: Connection, bucket: str, keys: Sequence[str], *, cancelled: Callable[[], bool]
+) -> Iterator[Deleted]:
+    """Delete exactly these keys as they are, `BATCH` in a request.
+
+    In a bucket with versioning each gets a delete marker, and its versions stay.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        S3ConnError: a whole request was refused; those before it are done.
+    """
+    refuse_if_read_only(connection, "a deletion")
+    client = connection.internal_client(bucket)
+    for at in range(0, len(keys), BATCH):
+        if cancelled():
+            return
+        conditions = dict.fromkeys(keys[at : at + BATCH], "")
+        failures = translated(partial(_failures, client, bucket, conditions), resource=Location(bucket).arn)
+        yield Deleted(len(conditions) - len(failures), failures)
+
+
 def delete_as_seen(
     connection: Connection, bucket: str, seen: Mapping[str, str | None], *, cancelled: Callable[[], bool]
 ) -> Iterator[Deleted]:
-    """Delete exactly these keys where their etag still is the one that was seen, `BATCH` in a request.
+    """Delete exactly these keys where their etag still is the one that was seen, `_LOOKED_AT` in a request.
 
     In a bucket with versioning each gets a delete marker, and its versions stay.
 
@@ -62,8 +170,8 @@ def delete_as_seen(
     refuse_if_read_only(connection, "a deletion")
     client, keys = connection.internal_client(bucket), list(seen)
     with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
-        for at in range(0, len(keys), BATCH):
-            batch = {key: _etag(seen[key]) for key in keys[at : at + BATCH]}
+        for at in range(0, len(keys), _LOOKED_AT):
+            batch = {key: _etag(seen[key]) for key in keys[at : at + _LOOKED_AT]}
             if cancelled():
                 return
             yield translated(partial(_step, pool, client, bucket, batch), resource=Location(bucket).arn)
@@ -97,10 +205,10 @@ def _standing(client: Any, bucket: str, key: str, etag: str) -> Standing:
         if _etag(answer.get("ETag")) == etag:
             return "same"
     page = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
-    found = next((one for one in page.get("Contents", []) if one["Key"] == key), None)
-    if found is None:
+    listed = next((entry for entry in page.get("Contents", []) if entry["Key"] == key), None)
+    if listed is None:
         return "missing"
-    return "listed" if _etag(found.get("ETag")) == etag else "changed"
+    return "listed" if _etag(listed.get("ETag")) == etag else "changed"
 
 
 def _code(error: Any) -> str:
@@ -108,17 +216,22 @@ def _code(error: Any) -> str:
 
 
 def _delete(client: Any, bucket: str, batch: Mapping[str, str], standings: Mapping[str, Standing]) -> Deleted:
-    failures = {key: CHANGED for key, standing in standings.items() if standing == "changed"}
+    replaced = {key: CHANGED for key, standing in standings.items() if standing == "changed"}
     missing = sum(standing == "missing" for standing in standings.values())
     there = [key for key in batch if standings[key] in {"same", "listed"}]
     conditions = {key: f'"{batch[key]}"' if standings[key] == "same" else "" for key in there}
-    together = [key for key in there if not NOT_IN_XML.search(key)]
-    if together:
-        failures |= _delete_together(client, bucket, together, conditions)
-    for key in there:
-        if NOT_IN_XML.search(key):
-            failures |= _delete_one(client, bucket, key, conditions[key])
+    failures = replaced | _failures(client, bucket, conditions)
     return Deleted(len(batch) - len(failures) - missing, failures, missing)
+
+
+def _failures(client: Any, bucket: str, conditions: Mapping[str, str]) -> dict[str, str]:
+    """Delete keys, each on its condition, or on none where that is empty; gives those that stay, and why."""
+    together = [key for key in conditions if not _NOT_IN_XML.search(key)]
+    failures = _delete_together(client, bucket, together, conditions) if together else {}
+    for key, condition in conditions.items():
+        if _NOT_IN_XML.search(key):
+            failures |= _delete_one(client, bucket, key, condition)
+    return failures
 
 
 def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: Mapping[str, str]) -> dict[str, str]:
@@ -130,8 +243,8 @@ def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: 
         if _code(error) not in _UNKNOWN or not any(conditions[key] for key in keys):
             raise
         return _delete_together(client, bucket, keys, dict.fromkeys(keys, ""))
-    refused = {str(one.get("Key", "")): str(one.get("Code") or "refused") for one in answer.get("Errors", [])}
-    gone = {one.get("Key") for one in answer.get("Deleted", [])}
+    refused = {str(error.get("Key", "")): str(error.get("Code") or "refused") for error in answer.get("Errors", [])}
+    gone = {deleted.get("Key") for deleted in answer.get("Deleted", [])}
     unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in refused}
     unknown = [key for key, code in refused.items() if code in _UNKNOWN and conditions.get(key)]
     again = _delete_together(client, bucket, unknown, dict.fromkeys(unknown, "")) if unknown else {}
@@ -149,3 +262,30 @@ def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str,
             return _delete_one(client, bucket, key, "")
         return {key: CHANGED if code in UNMET else code}
     return {}
+
+
+class ExactDeletion:
+    """Deletes objects of a bucket that still are what was seen of them; see `Removal`.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+    """
+
+    def __init__(self, connection: Connection, bucket: str) -> None:
+        refuse_if_read_only(connection, "a deletion")
+        self._bucket = bucket
+        self._removal = Removal(connection.internal_client(bucket))
+
+    @property
+    def lacking(self) -> str:
+        """Why each object is looked at before it is deleted; empty where the server keeps the condition."""
+        return self._removal.lacking
+
+    def delete(self, key: str, etag: str, version: str = "") -> Removed:
+        """Delete an object, or the version of it that is named.
+
+        Raises:
+            S3ConnError: the server refused; the object is there.
+        """
+        step = partial(self._removal.remove, self._bucket, key, etag, version)
+        return translated(step, resource=Location(self._bucket, key).arn)

@@ -91,8 +91,8 @@ def head(connection: Connection, location: Location, *, version_id: str | None =
     Raises:
         S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
     """
-    found = _description(location, head_answer(connection, location, version_id))
-    return replace(found, version_id=found.version_id or version_id)
+    description = _description(location, head_answer(connection, location, version_id))
+    return replace(description, version_id=description.version_id or version_id)
 
 
 def describe(connection: Connection, location: Location, *, version_id: str | None = None) -> Description:
@@ -106,17 +106,17 @@ def describe(connection: Connection, location: Location, *, version_id: str | No
     return with_tags_and_versions(connection, location, head(connection, location, version_id=version_id))
 
 
-def with_tags_and_versions(connection: Connection, location: Location, found: Description) -> Description:
+def with_tags_and_versions(connection: Connection, location: Location, description: Description) -> Description:
     """The same description with tags and versions, by two requests; a refusal is a note.
 
     Raises:
         S3ConnError: the connection was dropped, or the server cannot be reached.
     """
-    tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, found.version_id))
+    tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, description.version_id))
     versions, no_versions = _unless_refused("versions", lambda: _versions(connection, location))
     cut = (f"only the newest {_VERSIONS} versions are shown",) if versions and len(versions) > _VERSIONS else ()
-    notes = (*found.notes, *no_tags, *no_versions, *cut)
-    return replace(found, tags=tags, versions=tuple(versions or ())[:_VERSIONS], notes=notes)
+    notes = (*description.notes, *no_tags, *no_versions, *cut)
+    return replace(description, tags=tags, versions=tuple(versions or ())[:_VERSIONS], notes=notes)
 
 
 def _description(location: Location, answer: Mapping[str, Any]) -> Description:
@@ -154,11 +154,11 @@ def _encryption(answer: Mapping[str, Any]) -> str:
     return f"{METHODS.get(method, method)} {answer.get('SSEKMSKeyId') or ''}".strip() or "none"
 
 
-def _restore(found: re.Match[str] | None) -> str | None:
-    if found is None or found[1] == "true":
-        return found and "in progress"
+def _restore(restore: re.Match[str] | None) -> str | None:
+    if restore is None or restore[1] == "true":
+        return restore and "in progress"
     try:
-        return f"until {parsedate_to_datetime(found[2] or ''):%Y-%m-%d %H:%M} UTC"
+        return f"until {parsedate_to_datetime(restore[2] or ''):%Y-%m-%d %H:%M} UTC"
     except ValueError:
         return "done"
 
@@ -175,7 +175,7 @@ def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | Non
 
 def _tags(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, str]:
     answer = ask(connection, location, "get_object_tagging", **named(location, version_id))
-    return {str(one["Key"]): str(one["Value"]) for one in answer.get("TagSet", ())}
+    return {str(tag["Key"]): str(tag["Value"]) for tag in answer.get("TagSet", ())}
 
 
 def _versions(connection: Connection, location: Location) -> list[Version]:
@@ -189,18 +189,20 @@ def _versions(connection: Connection, location: Location) -> list[Version]:
         Prefix=location.key,
         MaxKeys=_VERSIONS + 1,
     )
-    found = [_version(one, marker=False) for one in answer.get("Versions", ()) if one["Key"] in keys]
-    found += [_version(one, marker=True) for one in answer.get("DeleteMarkers", ()) if one["Key"] in keys]
-    return sorted(found, key=lambda one: (one.is_latest, one.last_modified or _LONG_AGO), reverse=True)
+    versions = [_version(version, marker=False) for version in answer.get("Versions", ()) if version["Key"] in keys]
+    versions += [
+        _version(version, marker=True) for version in answer.get("DeleteMarkers", ()) if version["Key"] in keys
+    ]
+    return sorted(versions, key=lambda version: (version.is_latest, version.last_modified or _LONG_AGO), reverse=True)
 
 
-def _version(one: Mapping[str, Any], *, marker: bool) -> Version:
+def _version(version: Mapping[str, Any], *, marker: bool) -> Version:
     return Version(
-        version_id=str(one.get("VersionId", "null")),
-        last_modified=_utc(one.get("LastModified")),
-        size=None if marker else one.get("Size"),
-        is_latest=bool(one.get("IsLatest")),
+        version_id=str(version.get("VersionId", "null")),
+        last_modified=_utc(version.get("LastModified")),
+        size=None if marker else version.get("Size"),
+        is_latest=bool(version.get("IsLatest")),
         is_delete_marker=marker,
-        storage_class=None if marker else one.get("StorageClass"),
-        etag=None if marker else str(one.get("ETag", "")).strip('"'),
+        storage_class=None if marker else version.get("StorageClass"),
+        etag=None if marker else str(version.get("ETag", "")).strip('"'),
     )

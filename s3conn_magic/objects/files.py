@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from s3conn_magic.objects.ranged import RangedObject
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.objects.uploads import Upload
 
 _FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 32 * 1024 * 1024
@@ -138,16 +138,16 @@ class WritableFile(io.RawIOBase):
     Args:
         upload: the upload.
         path: name of the file, without `s3://`.
-        reading: notes the errors.
+        scope: notes the errors.
         autocommit: False to wait for `commit` after `close`.
     """
 
     mode = "wb"
 
-    def __init__(self, upload: Upload, path: str, reading: Reading, *, autocommit: bool = True) -> None:
+    def __init__(self, upload: Upload, path: str, scope: QueryScope, *, autocommit: bool = True) -> None:
         super().__init__()
         self._upload = upload
-        self._reading = reading
+        self._scope = scope
         self._autocommit = autocommit
         self._failed = False
         self._done = False
@@ -217,7 +217,7 @@ class WritableFile(io.RawIOBase):
             step()
         except S3ConnError as error:
             self._failed = True
-            self._reading.failed(error)
+            self._scope.failed(error)
             raise
 
     def __exit__(

@@ -15,12 +15,12 @@ from fsspec.utils import isfilelike
 from s3conn_magic.errors import ObjectNotFoundError, S3ConnError
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects import uploads
+from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.files import ReadableFile, WritableFile
-from s3conn_magic.objects.listed import Entry, Path, below, directory, matched
-from s3conn_magic.objects.ranged import Pinned, RangedObject, by_head, cat_ranges, first_look
-from s3conn_magic.objects.reading import Reading
+from s3conn_magic.objects.listed import ListedEntry, Path, below, directory, matched
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, cat_ranges, first_look
 from s3conn_magic.objects.requests import ask
+from s3conn_magic.objects.scope import QueryScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,19 +38,19 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
     _connection_of: Callable[[str | None], Connection]
 
     @abstractmethod
-    def _reading(self) -> AbstractContextManager[Reading]:
+    def _scoped(self) -> AbstractContextManager[QueryScope]:
         """The query that is under way, or one for a single call."""
 
     def _writable(self, path: Path, *, overwrite: bool, autocommit: bool) -> WritableFile:
         if not path.location.key:
             raise S3ConnError(f"s3://{visible(path.text)} is a bucket, not an object")
-        with self._reading() as reading:
+        with self._scoped() as scope:
             try:
                 upload = uploads.Upload(self._connection_of(path.connection), path.location, None, overwrite=overwrite)
             except S3ConnError as error:
-                reading.failed(error)
+                scope.failed(error)
                 raise
-            return WritableFile(upload, path.text, reading, autocommit=autocommit)
+            return WritableFile(upload, path.text, scope, autocommit=autocommit)
 
     def cp_file(self, path1: str, path2: str, **options: Any) -> None:
         """Copy an object; by the server where both are of one connection.
@@ -108,7 +108,7 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _remove(self, path: Path, etag: str) -> str:
         where = path.location
-        return uploads.ExactDeletion(self._connection_of(path.connection), where.bucket).delete(where.key, etag)
+        return deleting.ExactDeletion(self._connection_of(path.connection), where.bucket).delete(where.key, etag)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         """Write an object; by the mode `create` in place of none."""
@@ -171,7 +171,7 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
             groups.setdefault((one.connection, one.location.bucket), []).append(one.location.key)
         for (name, bucket), keys in groups.items():
             connection = self._connection_of(name)
-            for done in uploads.delete(connection, bucket, keys, cancelled=lambda: False):
+            for done in deleting.delete(connection, bucket, keys, cancelled=lambda: False):
                 if done.failures:
                     key, code = next(iter(done.failures.items()))
                     raise S3ConnError(f"{visible(Location(bucket, key).uri)} was not deleted ({code})")
@@ -208,7 +208,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     def __init__(self, connection_of: Callable[[str | None], Connection], **options: Any) -> None:
         super().__init__(**options)
         self._connection_of = connection_of
-        self._scope: Reading | None = None
+        self._scope: QueryScope | None = None
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -222,7 +222,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         return f"s3://{self._strip_protocol(name)}"
 
     @property
-    def scope(self) -> Reading:
+    def scope(self) -> QueryScope:
         """The query that is under way.
 
         Raises:
@@ -233,61 +233,62 @@ class ConnectionFileSystem(ChangingFileSystem):
         return self._scope
 
     @contextmanager
-    def query(self, reading: Reading | None = None) -> Iterator[Reading]:
+    def query(self, scope: QueryScope | None = None) -> Iterator[QueryScope]:
         """Count what is read in a block, and have it see each object as it was at first."""
-        reading, before = reading or Reading(), self._scope
-        self._scope = reading
+        scope, before = scope or QueryScope(), self._scope
+        self._scope = scope
         try:
-            yield reading
+            yield scope
         finally:
             self._scope = before
-            reading.close()
+            scope.close()
 
     def _path(self, text: str) -> Path:
-        with (self._scope or Reading()).noting():
+        with (self._scope or QueryScope()).noting():
             return Path.parse(self._strip_protocol(text))
 
-    def _through(self, path: Path, reading: Reading) -> Connection:
+    def _through(self, path: Path, scope: QueryScope) -> Connection:
         """The connection of a path; the query depends on it."""
-        with reading.noting():
-            found = self._connection_of(path.connection)
-        reading.connections.add(found.name)
-        return found
+        with scope.noting():
+            connection = self._connection_of(path.connection)
+        scope.connections.add(connection.name)
+        return connection
 
     # Reading
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        found = self._path(path)
+        where = self._path(path)
         if mode == "rb":
-            return self._readable(found)
+            return self._readable(where)
         if mode not in {"wb", "xb"}:
             raise ValueError("an object of S3 is read, or written whole: the modes are rb, wb and xb")
         overwrite = mode == "wb" and not options.get("exclusive")
-        return self._writable(found, overwrite=overwrite, autocommit=bool(options.get("autocommit", True)))
+        return self._writable(where, overwrite=overwrite, autocommit=bool(options.get("autocommit", True)))
 
     def _readable(self, path: Path) -> ReadableFile:
-        reading = self._scope or Reading()
-        with reading.noting():
-            found = self._object(path, reading)
-        return ReadableFile(found, path.text, closed=(lambda: None) if self._scope else reading.close)
+        scope = self._scope or QueryScope()
+        with scope.noting():
+            ranged = self._object(path, scope)
+        return ReadableFile(ranged, path.text, closed=(lambda: None) if self._scope else scope.close)
 
-    def _object(self, path: Path, reading: Reading) -> RangedObject:
+    def _object(self, path: Path, scope: QueryScope) -> RangedObject:
         """The object of a path as the query first saw it."""
-        connection = self._through(path, reading)
-        found = reading.objects.get((connection.name, path.location))
-        if found is not None:
-            return found
-        reading.check()
-        reading.count(1, 0)
+        connection = self._through(path, scope)
+        seen: RangedObject | None = scope.objects.get((connection.name, path.location))
+        if seen is not None:
+            return seen
+        scope.check()
+        scope.count(1, 0)
         pinned, tail = first_look(connection, path.location)
-        reading.count(0, len(tail))
-        return self._pin(pinned, reading, tail)
+        scope.count(0, len(tail))
+        return self._pin(pinned, scope, tail)
 
-    def _pin(self, pinned: Pinned, reading: Reading, tail: bytes = b"") -> RangedObject:
-        made = RangedObject(pinned, reading)
+    def _pin(self, pinned: PinnedObject, scope: QueryScope, tail: bytes = b"") -> RangedObject:
+        made = RangedObject(pinned, scope)
         if tail:
             made.keep(pinned.size - len(tail), tail)
-        return reading.objects.setdefault((pinned.connection.name, pinned.location), made)
+        kept: RangedObject = scope.objects.setdefault((pinned.connection.name, pinned.location), made)
+        return kept
 
     def cat_ranges(
         self,
@@ -300,9 +301,9 @@ class ConnectionFileSystem(ChangingFileSystem):
     ) -> list[Any]:
         """Ranges of one or more files, asked for at once; gaps up to `max_gap` bytes are read over."""
         del options
-        with self._reading() as reading:
+        with self._scoped() as scope:
             return cat_ranges(
-                lambda path: self._object(self._path(path), reading),
+                lambda path: self._object(self._path(path), scope),
                 paths,
                 starts,
                 ends,
@@ -311,15 +312,15 @@ class ConnectionFileSystem(ChangingFileSystem):
             )
 
     @contextmanager
-    def _reading(self) -> Iterator[Reading]:
+    def _scoped(self) -> Iterator[QueryScope]:
         if self._scope is not None:
             yield self._scope
             return
-        reading = Reading()
+        scope = QueryScope()
         try:
-            yield reading
+            yield scope
         finally:
-            reading.close()
+            scope.close()
 
     # Looking
 
@@ -330,37 +331,37 @@ class ConnectionFileSystem(ChangingFileSystem):
             ObjectNotFoundError: nothing is there.
         """
         del options
-        found = self._path(path)
-        with self._reading() as reading:
-            if not found.location.key:
-                return self._folder(found, reading)
+        where = self._path(path)
+        with self._scoped() as scope:
+            if not where.location.key:
+                return self._folder(where, scope)
             try:
-                return self._told(found, self._seen(found, reading))
+                return self._info_of(where, self._seen(where, scope))
             except ObjectNotFoundError as error:
                 if not error.is_folder:
                     raise
-        return _directory(found)
+        return _directory(where)
 
-    def _seen(self, path: Path, reading: Reading) -> Entry:
-        connection = self._through(path, reading)
-        pinned = reading.objects.get((connection.name, path.location))
+    def _seen(self, path: Path, scope: QueryScope) -> ListedEntry:
+        connection = self._through(path, scope)
+        pinned = scope.objects.get((connection.name, path.location))
         if pinned is None and self._scope is not None:
-            pinned = self._object(path, reading)
+            pinned = self._object(path, scope)
         if pinned is not None:
             return _entry(pinned.pinned)
-        reading.count(1, 0)
+        scope.count(1, 0)
         return _entry(by_head(connection, path.location))
 
-    def _folder(self, path: Path, reading: Reading) -> dict[str, Any]:
-        reading.count(1, 0)
-        fetch_page(self._through(path, reading).target(path.location.bucket), max_keys=1)
+    def _folder(self, path: Path, scope: QueryScope) -> dict[str, Any]:
+        scope.count(1, 0)
+        fetch_page(self._through(path, scope).target(path.location.bucket), max_keys=1)
         return _directory(path)
 
-    def _told(self, path: Path, entry: Entry) -> dict[str, Any]:
+    def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
         if entry.is_folder:
             return _directory(path.at(entry.key))
-        told = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
-        return {"name": path.named(entry.key), **told}
+        about = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
+        return {"name": path.named(entry.key), **about}
 
     def exists(self, path: str, **options: Any) -> bool:
         """Whether an object or a folder is there.
@@ -406,29 +407,29 @@ class ConnectionFileSystem(ChangingFileSystem):
             ObjectNotFoundError: nothing is there.
         """
         del options
-        found = self._path(path)
-        with self._reading() as reading:
-            connection = self._through(found, reading)
-            told = [self._told(found, one) for one in below(connection, _inside(found), reading, recursive=False)]
-        if not told and found.location.key and not found.location.key.endswith("/"):
-            told = [self.info(path)]
-        return told if detail else [one["name"] for one in told]
+        where = self._path(path)
+        with self._scoped() as scope:
+            connection = self._through(where, scope)
+            infos = [self._info_of(where, one) for one in below(connection, _inside(where), scope, recursive=False)]
+        if not infos and where.location.key and not where.location.key.endswith("/"):
+            infos = [self.info(path)]
+        return infos if detail else [info["name"] for info in infos]
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
     ) -> Any:
         """Every object below a path, by a recursive listing over many connections; the object itself if it is one."""
-        found = self._path(path)
+        where = self._path(path)
         prefix = str(options.get("prefix", ""))
-        inside = _inside(found)
-        with self._reading() as reading:
-            connection = self._through(found, reading)
+        inside = _inside(where)
+        with self._scoped() as scope:
+            connection = self._through(where, scope)
             start = inside.at(inside.location.key + prefix)
-            entries = below(connection, start, reading, recursive=True)
-        rows = {one["name"]: one for one in (self._told(found, entry) for entry in entries)}
-        if not rows and found.location.key and self.isfile(path):
-            rows = {found.text: self.info(path)}
-        base = len(found.named(inside.location.key))
+            entries = below(connection, start, scope, recursive=True)
+        rows = {one["name"]: one for one in (self._info_of(where, entry) for entry in entries)}
+        if not rows and where.location.key and self.isfile(path):
+            rows = {where.text: self.info(path)}
+        base = len(where.named(inside.location.key))
         if withdirs:
             rows |= _folders(rows, base)
         if maxdepth is not None:
@@ -442,37 +443,37 @@ class ConnectionFileSystem(ChangingFileSystem):
         Where nothing matches, an object whose key is the pattern itself does; `[*]` stands for a `*` in any case.
         """
         del maxdepth
-        found = self._path(path)
-        with self._reading() as reading:
-            entries = reading.globs.get(found.text)
+        where = self._path(path)
+        with self._scoped() as scope:
+            entries = scope.globs.get(where.text)
             if entries is None:
-                entries = self._matches(found, reading) or self._itself(found, reading)
-                reading.globs[found.text] = entries
-        told = {found.named(one.key): self._told(found, one) for one in entries}
-        return told if options.get("detail") else list(told)
+                entries = self._matches(where, scope) or self._itself(where, scope)
+                scope.globs[where.text] = entries
+        infos = {where.named(one.key): self._info_of(where, one) for one in entries}
+        return infos if options.get("detail") else list(infos)
 
-    def _matches(self, path: Path, reading: Reading) -> list[Entry]:
+    def _matches(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
         if not path.has_wildcard:
             return []
-        connection = self._through(path, reading)
+        connection = self._through(path, scope)
         try:
-            entries = matched(connection, path, reading)
+            entries = matched(connection, path, scope)
         except ValueError:  # a bracket that is not closed: no pattern, so a key
             return []
         for one in entries:
             at = path.at(one.key).location
-            self._pin(Pinned(connection, at, one.size, one.etag, one.last_modified), reading)
+            self._pin(PinnedObject(connection, at, one.size, one.etag, one.last_modified), scope)
         return entries
 
-    def _itself(self, path: Path, reading: Reading) -> list[Entry]:
+    def _itself(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
         if not path.location.key:
             return []
         try:
-            return [self._seen(path, reading)]
+            return [self._seen(path, scope)]
         except ObjectNotFoundError as error:
-            reading.missing = reading.missing or (_unmatched(path) if path.has_wildcard else error)
+            scope.missing = scope.missing or (_unmatched(path) if path.has_wildcard else error)
         except S3ConnError as error:
-            reading.failed(error)
+            scope.failed(error)
             raise
         return []
 
@@ -505,5 +506,5 @@ def _folders(names: Any, base: int) -> dict[str, Any]:
     return found
 
 
-def _entry(pinned: Pinned) -> Entry:
-    return Entry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)
+def _entry(pinned: PinnedObject) -> ListedEntry:
+    return ListedEntry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)

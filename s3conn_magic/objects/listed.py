@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.objects.scope import QueryScope
 
 _SCHEME = "s3://"
 _GLOB = re.compile(r"[*?\[{]")
@@ -73,7 +73,7 @@ def escaped(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedEntry:
     """A row of a listing: an object, or a folder, which has neither size nor time nor etag.
 
     Attributes:
@@ -97,8 +97,8 @@ def directory(name: str) -> dict[str, Any]:
 
 
 def below(
-    connection: Connection, path: Path, reading: Reading, *, recursive: bool, matching: Glob | None = None
-) -> list[Entry]:
+    connection: Connection, path: Path, scope: QueryScope, *, recursive: bool, matching: Glob | None = None
+) -> list[ListedEntry]:
     """The objects below a prefix, and its folders where it is not recursive, in key order.
 
     Empty objects whose keys end with `/`, as consoles make them for folders, are left out.
@@ -106,7 +106,7 @@ def below(
     Raises:
         S3ConnError: it could not be listed whole.
     """
-    reading.check()
+    scope.check()
     try:
         with Listing(
             connection.target(path.location.bucket),
@@ -115,17 +115,19 @@ def below(
             matching=matching,
         ) as listing:
             try:
-                table = reading.during(listing).collect()
+                table = scope.during(listing).collect()
             finally:
-                reading.listed(listing)
+                scope.listed(listing)
     except S3ConnError as error:
-        reading.failed(error)
+        scope.failed(error)
         raise
-    reading.check()
-    return [one for one in _entries(table.to_pydict()) if one.is_folder or one.size or not one.key.endswith("/")]
+    scope.check()
+    return [
+        entry for entry in _entries(table.to_pydict()) if entry.is_folder or entry.size or not entry.key.endswith("/")
+    ]
 
 
-def matched(connection: Connection, path: Path, reading: Reading) -> list[Entry]:
+def matched(connection: Connection, path: Path, scope: QueryScope) -> list[ListedEntry]:
     """The objects whose keys match the pattern that a path's key is.
 
     `*` matches within a segment, `**` across segments, `?` one character, `[a-z]` one of a class, `{a,b}` either.
@@ -136,26 +138,26 @@ def matched(connection: Connection, path: Path, reading: Reading) -> list[Entry]
         S3ConnError: the bucket could not be listed whole.
     """
     folder, pattern = _split(path.location.key)
-    found = below(
+    entries = below(
         connection,
         path.at(folder),
-        reading,
+        scope,
         recursive="/" in pattern or "**" in pattern,
         matching=Glob.compile(pattern),
     )
-    return [one for one in found if not one.is_folder]
+    return [entry for entry in entries if not entry.is_folder]
 
 
 def _split(pattern: str) -> tuple[str, str]:
     """The folders before the first wildcard, and the rest."""
-    head = min((at for at in (pattern.find(one) for one in "*?[{") if at >= 0), default=len(pattern))
+    head = min((at for at in (pattern.find(wildcard) for wildcard in "*?[{") if at >= 0), default=len(pattern))
     end = pattern.rfind("/", 0, head) + 1
     return pattern[:end], pattern[end:]
 
 
-def _entries(columns: dict[str, list[object]]) -> Iterator[Entry]:
+def _entries(columns: dict[str, list[object]]) -> Iterator[ListedEntry]:
     folders = columns.get("is_prefix") or [False] * len(columns["key"])
     for key, size, changed, etag, is_folder in zip(
         columns["key"], columns["size"], columns["last_modified"], columns["etag"], folders, strict=True
     ):
-        yield Entry(str(key), int(size or 0), changed, str(etag or ""), bool(is_folder))  # type: ignore[arg-type, call-overload]
+        yield ListedEntry(str(key), int(size or 0), changed, str(etag or ""), bool(is_folder))  # type: ignore[arg-type, call-overload]

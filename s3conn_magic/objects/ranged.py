@@ -1,4 +1,9 @@
-"""A seekable file over ranged GETs of one object, in blocks that are kept, with a bound on what it may receive."""
+"""Ranged GETs of one object as it was first seen, what was received of it kept, for queries and previews alike.
+
+PinnedObject    requests of one object, and no other in its place
+RangedObject    the same within a query, each byte received once
+RangeReader     the same as a file for a preview, with a bound
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import io
 import re
 import threading
 from bisect import bisect_right, insort
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -17,7 +22,9 @@ from botocore.exceptions import BotoCoreError
 from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.requests import ask, changed, head_answer, named
+from s3conn_magic.objects.formats import reader_of
+from s3conn_magic.objects.requests import ask, changed, etag_of, head_answer, named
+from s3conn_magic.objects.scope import QueryScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
-    from s3conn_magic.objects.reading import Reading
 
 __all__ = ["BLOCK", "PART", "BoundReachedError", "RangeReader", "RangedObject"]
 
@@ -38,7 +44,7 @@ def _no_stop() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinnedObject:
     """An object as it was when it was first seen.
 
     Attributes:
@@ -127,156 +133,12 @@ class Pinned:
         # It is the whole of it, with what was asked for at its beginning.
 
 
-def etag_of(answer: Mapping[str, Any]) -> str:
-    """The etag of an answer, without its quotes."""
-    return str(answer.get("ETag", "")).strip('"')
-
-
 def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
     """At most `count` bytes of a body, or why they did not come."""
     try:
         return bytes(stream.read(count)), None
     except (BotoCoreError, OSError) as error:
         return b"", unreachable(error)
-
-
-BLOCK = 64 * 1024
-_AT_ONCE = 8
-
-
-class BoundReachedError(Exception):
-    """More of the object would have to be read than was allowed; never leaves this layer."""
-
-
-class RangeReader(io.RawIOBase):
-    """An object as a file that can be read and sought in.
-
-    What was received is kept in blocks of 64 KiB. Every request asks for the etag of the description, so that an
-    object that is written meanwhile is noticed.
-
-    Attributes:
-        size: bytes of the object.
-        limit: bytes that may be received in all.
-        received: bytes of the object that came so far.
-        requests: ranged GETs so far.
-        failure: the error of a request, for callers whose library shows another in its place.
-    """
-
-    def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
-        super().__init__()
-        self._object = Pinned(
-            connection,
-            location,
-            description.size,
-            description.etag,
-            version_id=description.version_id,
-            encryption=description.encryption,
-        )
-        self._blocks: dict[int, bytes] = {}
-        self._at = 0
-        self._lock = threading.Lock()
-        self.size = description.size
-        self.limit = limit
-        self.received = 0
-        self.requests = 0
-        self.failure: S3ConnError | None = None
-
-    # A file
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move; nothing is requested."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position is not negative")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer from here on, less at the end."""
-        view = memoryview(buffer).cast("B")
-        found = self.part(self._at, self._at + len(view))
-        view[: len(found)] = found
-        self._at += len(found)
-        return len(found)
-
-    # Ranges
-
-    def part(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` to `stop`, which may lie behind the end.
-
-        Raises:
-            BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
-        """
-        start, stop = min(start, self.size), min(stop, self.size)
-        self.prefetch([(start, stop)])
-        first = start // BLOCK
-        joined = b"".join(self._blocks[at] for at in range(first, -(-stop // BLOCK)))
-        return joined[start - first * BLOCK : stop - first * BLOCK] if stop > start else b""
-
-    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Request what is not there yet of some ranges, neighbours together, several at once.
-
-        Raises:
-            BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: as for `part`.
-        """
-        missing = self._runs(ranges)
-        if self.received + sum(stop - start for start, stop in missing) > self.limit:
-            raise BoundReachedError
-        if len(missing) <= 1:
-            for one in missing:
-                self._fetch(*one)
-            return
-        pool = ThreadPoolExecutor(min(_AT_ONCE, len(missing)), "s3conn-ranges")
-        try:
-            for done in [pool.submit(self._fetch, *one) for one in missing]:
-                done.result()
-        finally:
-            # After an error or an interrupt nobody waits for the others.
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
-        """Numbers of the blocks that would have to be received for some ranges."""
-        wanted: set[int] = set()
-        for start, stop in ranges:
-            wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
-        return wanted - self._blocks.keys()
-
-    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
-        runs: list[tuple[int, int]] = []
-        for at in sorted(self.missing(ranges)):
-            begin, end = at * BLOCK, min((at + 1) * BLOCK, self.size)
-            if runs and runs[-1][1] == begin:
-                begin = runs.pop()[0]
-            runs.append((begin, end))
-        return runs
-
-    def _fetch(self, start: int, stop: int) -> None:
-        with self._lock:
-            self.requests += 1
-        try:
-            body = self._object.get(start, stop)
-        except S3ConnError as error:
-            self.failure = error
-            raise
-        with self._lock:
-            self.received += len(body)
-            for at in range(start, stop, BLOCK):
-                self._blocks[at // BLOCK] = body[at - start : at - start + BLOCK]
 
 
 PART = 8 * 1024 * 1024
@@ -298,12 +160,14 @@ class RangedObject:
 
     Args:
         pinned: the object as it was when the query first saw it.
-        reading: the query.
+        scope: the query, whose budget of memory all its objects share.
+        tries: how often a body that ends early is asked for.
     """
 
-    def __init__(self, pinned: Pinned, reading: Reading) -> None:
+    def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES) -> None:
         self.pinned = pinned
-        self._reading = reading
+        self._scope = scope
+        self._tries = tries
         self._starts: list[int] = []
         self._segments: dict[int, _Segment] = {}
         self._lock = threading.Lock()
@@ -331,7 +195,7 @@ class RangedObject:
         try:
             return self._joined(self._wanted(start, stop, min(max(stop, ahead_to), self.size)), start, stop)
         except S3ConnError as error:
-            self._reading.failed(error)
+            self._scope.failed(error)
             raise
 
     def keep(self, start: int, data: bytes) -> None:
@@ -347,85 +211,106 @@ class RangedObject:
             if start < (end := min(stop, self.size)):
                 self._wanted(start, end, end, here=False)
 
+    def load(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Have ranges here, several of them asked for at once.
+
+        Raises:
+            S3ConnError, StatementInterrupted: as of `read`.
+        """
+        segments = [
+            segment for start, stop in ranges for segment in self._wanted(start, stop, stop, here=len(ranges) == 1)
+        ]
+        try:
+            for segment in segments:
+                self._scope.wait(segment.data)
+        except S3ConnError as error:
+            self._scope.failed(error)
+            raise
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether all of a range is here, or under way."""
+        with self._lock:
+            return not _missing(self._overlapping(start, stop), start, stop)
+
     # What is there, and what is asked for
 
     def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
         """The segments that cover a range; what is missing is asked for, the first of it in this thread."""
-        self._reading.check()
+        self._scope.check()
         with self._lock:
-            found = self._overlapping(start, ahead_to)
-            added = [_Segment(low, high, Future()) for low, high in _missing(found, start, ahead_to)]
-            for one in added:
-                self._add(one)
+            there = self._overlapping(start, ahead_to)
+            added = [_Segment(low, high, Future()) for low, high in _missing(there, start, ahead_to)]
+            for segment in added:
+                self._add(segment)
         here = here and bool(added) and added[0].start < stop
-        for one in added[1:] if here else added:
-            self._in_background(one)
+        for segment in added[1:] if here else added:
+            self._in_background(segment)
         if here:
             self._fetch(added[0])
-        covering = [one for one in (*found, *added) if one.start < stop]
-        return sorted(covering, key=lambda one: one.start)
+        covering = [segment for segment in (*there, *added) if segment.start < stop]
+        return sorted(covering, key=lambda segment: segment.start)
 
     def _overlapping(self, start: int, stop: int) -> list[_Segment]:
         at = max(0, bisect_right(self._starts, start) - 1)
-        found = []
+        segments = []
         while at < len(self._starts) and self._starts[at] < stop:
-            one = self._segments[self._starts[at]]
-            if one.stop > start:
-                found.append(one)
-                self._reading.touch(id(self), one.start)
+            segment = self._segments[self._starts[at]]
+            if segment.stop > start:
+                segments.append(segment)
+                self._scope.touch(id(self), segment.start)
             at += 1
-        return found
+        return segments
 
-    def _add(self, one: _Segment) -> None:
-        if one.start in self._segments:
+    def _add(self, segment: _Segment) -> None:
+        if segment.start in self._segments:
             return
-        insort(self._starts, one.start)
-        self._segments[one.start] = one
+        insort(self._starts, segment.start)
+        self._segments[segment.start] = segment
 
-    def _drop(self, one: _Segment) -> None:
+    def _drop(self, segment: _Segment) -> None:
         with self._lock:
-            if self._segments.get(one.start) is one:
-                del self._segments[one.start]
-                self._starts.remove(one.start)
+            if self._segments.get(segment.start) is segment:
+                del self._segments[segment.start]
+                self._starts.remove(segment.start)
 
-    def _in_background(self, one: _Segment) -> None:
+    def _in_background(self, segment: _Segment) -> None:
         try:
-            self._reading.submit(partial(self._fetch, one))
+            self._scope.submit(partial(self._fetch, segment))
         except S3ConnError as error:  # the query was stopped, or is over
-            self._drop(one)
-            one.data.set_exception(error)
+            self._drop(segment)
+            segment.data.set_exception(error)
 
-    def _fetch(self, one: _Segment) -> bytes:
+    def _fetch(self, segment: _Segment) -> bytes:
         try:
-            self._reading.check()
-            self._reading.count(1, 0)
-            data = self.pinned.get(one.start, one.stop, tries=_TRIES, stopped=lambda: self._reading.stopped)
+            self._scope.check()
+            self._scope.count(1, 0)
+            data = self.pinned.get(segment.start, segment.stop, tries=self._tries, stopped=lambda: self._scope.stopped)
         except BaseException as error:
-            self._drop(one)
-            one.data.set_exception(error)
+            self._drop(segment)
+            segment.data.set_exception(error)
             if isinstance(error, S3ConnError):
                 return b""
             raise
-        self._reading.count(0, len(data))
-        one.data.set_result(data)
-        self._reading.keep(id(self), one.start, len(data), partial(self._drop, one))
+        self._scope.count(0, len(data))
+        segment.data.set_result(data)
+        self._scope.keep(id(self), segment.start, len(data), partial(self._drop, segment))
         return data
 
     def _joined(self, segments: Sequence[_Segment], start: int, stop: int) -> bytes:
         pieces = []
-        for one in segments:
-            data = self._reading.wait(one.data)
-            whole = one.start >= start and one.stop <= stop
-            pieces.append(data if whole else memoryview(data)[max(start - one.start, 0) : stop - one.start])
+        for segment in segments:
+            data = self._scope.wait(segment.data)
+            whole = segment.start >= start and segment.stop <= stop
+            pieces.append(data if whole else memoryview(data)[max(start - segment.start, 0) : stop - segment.start])
         return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
 
-def _missing(found: Sequence[_Segment], start: int, stop: int) -> list[tuple[int, int]]:
+def _missing(segments: Sequence[_Segment], start: int, stop: int) -> list[tuple[int, int]]:
     """Requests for what no segment covers."""
     ranges, at = [], start
-    for one in found:
-        ranges += _parts(at, one.start)
-        at = max(at, one.stop)
+    for segment in segments:
+        ranges += _parts(at, segment.start)
+        at = max(at, segment.stop)
     return ranges + _parts(at, stop)
 
 
@@ -437,31 +322,150 @@ def _parts(start: int, stop: int) -> list[tuple[int, int]]:
     return list(pairwise(start + (stop - start) * at // count for at in range(count + 1)))
 
 
+BLOCK = 64 * 1024
+
+
+class BoundReachedError(Exception):
+    """More of the object would have to be read than was allowed; never leaves this layer."""
+
+
+class RangeReader(io.RawIOBase):
+    """An object as a file for a preview, which receives no more than a bound.
+
+    What is asked for is widened to blocks of 64 KiB. Every request asks for the etag of the description, so that an
+    object that is written meanwhile is noticed.
+
+    Attributes:
+        size: bytes of the object.
+        limit: bytes that may be received in all.
+    """
+
+    def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
+        super().__init__()
+        pinned = PinnedObject(
+            connection,
+            location,
+            description.size,
+            description.etag,
+            version_id=description.version_id,
+            encryption=description.encryption,
+        )
+        self._scope = QueryScope()
+        self._object = RangedObject(pinned, self._scope, tries=1)
+        self._at = 0
+        self.size = description.size
+        self.limit = limit
+
+    @property
+    def received(self) -> int:
+        """Bytes of the object that came so far."""
+        return self._scope.bytes
+
+    @property
+    def requests(self) -> int:
+        """Ranged GETs so far."""
+        return self._scope.requests
+
+    @property
+    def failure(self) -> S3ConnError | None:
+        """The first error of a request, for callers whose library shows another in its place."""
+        return self._scope.failure
+
+    def end(self) -> None:
+        """Give threads and memory back; libraries call `close` when they are done with it, too."""
+        self._scope.close()
+
+    # A file
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move; nothing is requested."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position is not negative")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from here on, less at the end."""
+        view = memoryview(buffer).cast("B")
+        data = self.part(self._at, self._at + len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    # Ranges
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`, which may lie behind the end.
+
+        Raises:
+            BoundReachedError: it would exceed the limit; nothing was requested.
+            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
+        """
+        self.prefetch([(start, stop)])
+        return self._object.read(start, stop)
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Request what is not there yet of some ranges, neighbours together, several at once.
+
+        Raises:
+            BoundReachedError: it would exceed the limit; nothing was requested.
+            S3ConnError: as for `part`.
+        """
+        missing = self._runs(ranges)
+        if self.received + sum(stop - start for start, stop in missing) > self.limit:
+            raise BoundReachedError
+        self._object.load(missing)
+
+    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
+        """Numbers of the blocks that would have to be received for some ranges."""
+        wanted: set[int] = set()
+        for start, stop in ranges:
+            wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
+        return {at for at in wanted if not self._object.has(at * BLOCK, min((at + 1) * BLOCK, self.size))}
+
+    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
+        blocks = ((at * BLOCK, min((at + 1) * BLOCK, self.size)) for at in self.missing(ranges))
+        return coalesced([*blocks], 0)
+
+
 TAIL = 256 * 1024
 """Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
-_PARQUET = (".parquet", ".parq", ".pq")
 _TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-def first_look(connection: Connection, location: Location) -> tuple[Pinned, bytes]:
+def first_look(connection: Connection, location: Location) -> tuple[PinnedObject, bytes]:
     """An object as it is now, and its last bytes where it looks like a Parquet file.
 
     Raises:
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if location.key.lower().endswith(_PARQUET) and (found := _by_tail(connection, location)):
+    if reader_of(location.key) == "read_parquet" and (found := _by_tail(connection, location)):
         return found
     return by_head(connection, location), b""
 
 
-def by_head(connection: Connection, location: Location) -> Pinned:
+def by_head(connection: Connection, location: Location) -> PinnedObject:
     """An object as it is now, by HeadObject."""
     answer = head_answer(connection, location, None)
     return _pinned(connection, location, answer, int(answer["ContentLength"]))
 
 
-def _by_tail(connection: Connection, location: Location) -> tuple[Pinned, bytes] | None:
+def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, bytes] | None:
     """By one GetObject of the last bytes; None where the server does not give these."""
     try:
         answer = ask(
@@ -471,10 +475,10 @@ def _by_tail(connection: Connection, location: Location) -> tuple[Pinned, bytes]
         return None
     stream = answer["Body"]
     try:
-        told = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
-        if told is None:
+        matched = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
+        if matched is None:
             return None
-        start, last, size = map(int, told.groups())
+        start, last, size = map(int, matched.groups())
         body, failure = received(stream, last + 1 - start)
     finally:
         stream.close()
@@ -483,8 +487,8 @@ def _by_tail(connection: Connection, location: Location) -> tuple[Pinned, bytes]
     return _pinned(connection, location, answer, size), body
 
 
-def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> Pinned:
-    return Pinned(connection, location, size, etag_of(answer), answer.get("LastModified"))
+def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
+    return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))
 
 
 _GAP = 8 * 1024

@@ -1,37 +1,29 @@
-"""Objects on their way in, and out of existence; refused before a request leaves where the connection is READ_ONLY."""
+"""Objects on their way in; refused before a request leaves where the connection is READ_ONLY."""
 
 from __future__ import annotations
 
 import atexit
-import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.conditions import Removal, WriteCondition, etag_at, is_unmet
+from s3conn_magic.connections.conditions import WriteCondition, etag_at, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
 from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from s3conn_magic.connections.conditions import Removed
     from s3conn_magic.connections.connection import Connection
 
 PART = 8 * 1024 * 1024
 """Bytes up to which an object is sent by one request, and of a part of a larger one."""
-BATCH = 1_000
-"""Most keys of one DeleteObjects request."""
 _MOST_PARTS = 10_000
 # Without a size, parts double after so many of one size: ten doublings of a thousand parts are more than 5 TiB.
 _PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
-# XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
-NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
@@ -215,151 +207,3 @@ class Upload:
 def _already_there() -> EndpointError:
     said = "an object of this name was written meanwhile: nothing was replaced"
     return EndpointError(said, hint="Look at what is there, and write it again.")
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What is to be deleted: one object, or with `is_prefix` everything below."""
-
-    location: Location
-    is_prefix: bool = False
-    size: int | None = None
-    etag: str | None = None
-
-
-@dataclass(slots=True)
-class Found:
-    """The objects that a choice stands for, as they were seen.
-
-    Attributes:
-        keys: exact keys by bucket, each with its etag as far as the server gave one.
-        bytes: sum of their sizes as far as these are known.
-        complete: False when there are more than were looked for.
-    """
-
-    keys: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    bytes: int = 0
-    complete: bool = True
-
-    def __len__(self) -> int:
-        return sum(map(len, self.keys.values()))
-
-    def add(self, bucket: str, key: str, size: int, etag: str | None) -> None:
-        """Note a key once, as it was seen first."""
-        keys = self.keys.setdefault(bucket, {})
-        self.bytes += 0 if key in keys else size
-        keys.setdefault(key, etag)
-
-
-def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> Found:
-    """Every object of a choice, by listing the prefixes among it.
-
-    Raises:
-        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        IncompleteListingError, S3ConnError: a prefix could not be listed whole.
-    """
-    refuse_if_read_only(connection, "a deletion")
-    found = Found()
-    # What was shown of an object counts, and not what a listing tells of it only now.
-    for one in sorted(chosen, key=lambda one: one.is_prefix):
-        if one.is_prefix and not cancelled():
-            _find_below(connection, one.location, found, most, cancelled)
-        elif not one.is_prefix:
-            found.add(one.location.bucket, one.location.key, one.size or 0, one.etag)
-    return found
-
-
-def _find_below(
-    connection: Connection, location: Location, found: Found, most: int, cancelled: Callable[[], bool]
-) -> None:
-    with Listing(connection.target(location.bucket), location.key) as listing:
-        for page in listing.pages(keep=False):
-            columns = (page.objects.column(name).to_pylist() for name in ("key", "size", "etag"))
-            for key, size, etag in zip(*columns, strict=True):
-                found.add(location.bucket, key, size, etag)
-            if len(found) > most:
-                found.complete = False
-            if cancelled() or not found.complete:
-                return
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """The outcome of one request: how many are gone, and the exact keys that are not, each with the server's code.
-
-    Attributes:
-        missing: how many were not there any more.
-    """
-
-    count: int
-    failures: Mapping[str, str]
-    missing: int = 0
-
-
-def delete(
-    connection: Connection, bucket: str, keys: Sequence[str], *, cancelled: Callable[[], bool]
-) -> Iterator[Deleted]:
-    """Delete exactly these keys, `BATCH` in a request.
-
-    In a bucket with versioning each gets a delete marker, and its versions stay.
-
-    Raises:
-        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        S3ConnError: a whole request was refused; those before it are done.
-    """
-    refuse_if_read_only(connection, "a deletion")
-    client = connection.internal_client(bucket)
-    odd = [key for key in keys if NOT_IN_XML.search(key)]
-    plain = [key for key in keys if not NOT_IN_XML.search(key)]
-    steps: list[Callable[[], Deleted]] = [
-        partial(_delete_batch, client, bucket, plain[at : at + BATCH]) for at in range(0, len(plain), BATCH)
-    ]
-    steps += [partial(_delete_one, client, bucket, key) for key in odd]
-    for step in steps:
-        if cancelled():
-            return
-        yield translated(step, resource=Location(bucket).arn)
-
-
-class ExactDeletion:
-    """Deletes objects of a bucket that still are what was seen of them; see `Removal`.
-
-    Raises:
-        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-    """
-
-    def __init__(self, connection: Connection, bucket: str) -> None:
-        refuse_if_read_only(connection, "a deletion")
-        self._bucket = bucket
-        self._removal = Removal(connection.internal_client(bucket))
-
-    @property
-    def lacking(self) -> str:
-        """Why each object is looked at before it is deleted; empty where the server keeps the condition."""
-        return self._removal.lacking
-
-    def delete(self, key: str, etag: str, version: str = "") -> Removed:
-        """Delete an object, or the version of it that is named.
-
-        Raises:
-            S3ConnError: the server refused; the object is there.
-        """
-        step = partial(self._removal.remove, self._bucket, key, etag, version)
-        return translated(step, resource=Location(self._bucket, key).arn)
-
-
-def _delete_batch(client: Any, bucket: str, keys: Sequence[str]) -> Deleted:
-    wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": False}
-    answer = client.delete_objects(Bucket=bucket, Delete=wanted)
-    failures = {str(one.get("Key", "")): str(one.get("Code") or "refused") for one in answer.get("Errors", [])}
-    gone = {one.get("Key") for one in answer.get("Deleted", [])}
-    unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in failures}
-    return Deleted(len(keys) - len(failures) - len(unsaid), failures | unsaid)
-
-
-def _delete_one(client: Any, bucket: str, key: str) -> Deleted:
-    try:
-        client.delete_object(Bucket=bucket, Key=key)
-    except client.exceptions.ClientError as error:
-        return Deleted(0, {key: str(error.response.get("Error", {}).get("Code") or "refused")})
-    return Deleted(1, {})

@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3conn_magic.objects.formats import by_content
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -140,10 +142,10 @@ class Picture(NamedTuple):
 
 def picture_of(data: bytes) -> Picture | None:
     """PNG, JPEG, GIF or WebP by the first bytes of a file, or None."""
-    for format_, magic, read in _FORMATS:
-        if data.startswith(magic) and (format_ != "WebP" or data[8:12] == b"WEBP"):
-            return Picture(format_, f"image/{format_.lower()}", _size(read, data))
-    return None
+    seen = by_content(data)
+    if seen is None or seen.name not in _SIZES:
+        return None
+    return Picture(seen.name, f"image/{seen.name.lower()}", _size(_SIZES[seen.name], data))
 
 
 def _size(read: Callable[[bytes], Size | None], data: bytes) -> Size | None:
@@ -188,9 +190,4 @@ def _webp(data: bytes) -> Size | None:
     return None
 
 
-_FORMATS: tuple[tuple[str, bytes, Callable[[bytes], Size | None]], ...] = (
-    ("PNG", b"\x89PNG\r\n\x1a\n", _png),
-    ("JPEG", b"\xff\xd8\xff", _jpeg),
-    ("GIF", b"GIF8", _gif),
-    ("WebP", b"RIFF", _webp),
-)
+_SIZES: dict[str, Callable[[bytes], Size | None]] = {"PNG": _png, "JPEG": _jpeg, "GIF": _gif, "WebP": _webp}

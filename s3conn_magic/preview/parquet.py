@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from s3conn_magic.locations import size_text
+from s3conn_magic.objects.formats import PARQUET_MAGIC
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, schema_of, with_valid_texts
 
@@ -38,7 +39,7 @@ _NOT_THRIFT = (IndexError, ValueError, KeyError, AttributeError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageHeader:
     """A page: bytes of its header, of its body as stored and unpacked, and how many values it holds."""
 
     header: int
@@ -180,7 +181,7 @@ def _column_chunk(found: dict[int, Any]) -> ColumnChunk:
     return ColumnChunk(start, start + max(meta[7], 0), encrypted=False)
 
 
-def pages(data: bytes) -> Iterator[Page]:
+def pages(data: bytes) -> Iterator[PageHeader]:
     """The pages of a column chunk whose headers lie within `data`, which begins where the chunk does."""
     at = 0
     while page := _page(data, at):
@@ -188,7 +189,7 @@ def pages(data: bytes) -> Iterator[Page]:
         at += page.header + page.stored
 
 
-def _page(data: bytes, at: int) -> Page | None:
+def _page(data: bytes, at: int) -> PageHeader | None:
     reader = _Thrift(data, at)
     try:
         found = reader.struct()
@@ -198,12 +199,10 @@ def _page(data: bytes, at: int) -> Page | None:
             return None
     except _NOT_THRIFT:
         return None
-    return Page(reader.at - at, stored, unpacked, values, kind == _DICTIONARY_PAGE)
+    return PageHeader(reader.at - at, stored, unpacked, values, kind == _DICTIONARY_PAGE)
 
 
-_PLAIN = b"PAR1"
-_ENCRYPTED = b"PARE"
-MAGIC = (_PLAIN, _ENCRYPTED)
+ENCRYPTED_MAGIC = b"PARE"
 _TAIL = 8
 FOOTER_AT_MOST = 16 * 1024 * 1024
 DATA_AT_MOST = 64_000_000
@@ -218,9 +217,9 @@ _WRONG = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexErro
 def read_parquet(reader: RangeReader, blank: Preview, rows: int) -> Preview | None:
     """Schema, counts and first rows; None where the end is not a Parquet file's."""
     tail = reader.part(max(reader.size - _TAIL, 0), reader.size)
-    if tail.endswith(_ENCRYPTED):
+    if tail.endswith(ENCRYPTED_MAGIC):
         return replace(blank, format="Parquet", notes=("the footer is encrypted",))
-    if reader.size < _TAIL + len(_PLAIN) or not tail.endswith(_PLAIN):
+    if reader.size < _TAIL + len(PARQUET_MAGIC) or not tail.endswith(PARQUET_MAGIC):
         return None
     footer = int.from_bytes(tail[:4], "little")
     if footer > min(FOOTER_AT_MOST, reader.size):

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from s3conn_magic.objects.description import head
-from s3conn_magic.objects.formats import Promise, compression_of, format_of, hex_dump, promise, text_format, unpack
+from s3conn_magic.objects.formats import (
+    PARQUET_MAGIC,
+    Promise,
+    by_content,
+    compression_of,
+    hex_dump,
+    promise,
+    text_format,
+    unpack,
+)
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.preview import Preview
 from s3conn_magic.preview.columns import frame, schema_of
 from s3conn_magic.preview.encodings import Decoded, decode, picture_of
-from s3conn_magic.preview.text_tables import Objects, Records, read_json, read_records
+from s3conn_magic.preview.text_tables import JsonTable, Records, read_json, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +41,7 @@ class Read:
     decoded: Decoded
     whole: bool
     enough: bool
-    table: Records | Objects | None
+    table: Records | JsonTable | None
 
     def onto(self, seen: Preview) -> Preview:
         """The preview with what was read."""
@@ -65,7 +74,7 @@ def read_text(data: bytes, *, whole: bool, promised: Promise, rows: int) -> Read
     if decoded is None or not data:
         return None
     text = decoded.text
-    found: Records | Objects | None = read_json(text, whole=whole, rows=rows)
+    found: Records | JsonTable | None = read_json(text, whole=whole, rows=rows)
     if found is None and not promised.prose and text_format(text) == "text":
         found = read_records(text, whole=whole, rows=rows, named=promised.delimiter)
     there = text.count("\n") if found is None else len(found.table) if found.table is not None else 0
@@ -139,8 +148,11 @@ def preview(
         return Preview("empty", known, format="empty", requests=asked)
     reader = RangeReader(connection, location, known, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
     promised, blank = promise(location.key, known), Preview("binary", known, notes=_too_many(rows))
-    found = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
-    return replace(found, bytes_read=reader.received, requests=reader.requests + asked)
+    try:
+        seen = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
+    finally:
+        reader.end()
+    return replace(seen, bytes_read=reader.received, requests=reader.requests + asked)
 
 
 def _archived(known: Description, asked: int) -> Preview:
@@ -154,7 +166,7 @@ def _too_many(rows: int) -> tuple[str, ...]:
 
 
 def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
-    from s3conn_magic.preview.parquet import FOOTER_AT_MOST, MAGIC, read_parquet
+    from s3conn_magic.preview.parquet import ENCRYPTED_MAGIC, FOOTER_AT_MOST, read_parquet
 
     reader.limit = max(reader.limit, FOOTER_AT_MOST + TEXT_AT_MOST)
     if promised.parquet:
@@ -162,7 +174,8 @@ def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
         if found := read_parquet(reader, blank, rows):
             return found
     first = reader.part(0, BLOCK)
-    if first.startswith(MAGIC) and not promised.parquet and (found := read_parquet(reader, blank, rows)):
+    begins_so = first.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC))
+    if begins_so and not promised.parquet and (found := read_parquet(reader, blank, rows)):
         return found
     return _image(reader, blank, first) or _other(reader, blank, first) or _text(reader, blank, promised, rows)
 
@@ -183,10 +196,10 @@ def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
 
 def _other(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     """A format that is recognised and is none of those that are opened."""
-    name = format_of(first)
-    if name is None:
+    seen = by_content(first)
+    if seen is None or seen.type == "PARQUET":  # which is one by its end
         return None
-    return replace(read_schema(reader, _bytes(blank, first, reader.size), name), format=name)
+    return replace(read_schema(reader, _bytes(blank, first, reader.size), seen.name), format=seen.name)
 
 
 def _bytes(blank: Preview, data: bytes, size: int) -> Preview:
@@ -228,10 +241,10 @@ def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
         notes = (f"the {start.compression} data are damaged or cut",) if start.damaged else ()
         seen = replace(blank, compression=start.compression, notes=(*blank.notes, *notes))
         last = count >= min(reader.size, TEXT_AT_MOST) or len(start.data) >= TEXT_AT_MOST
-        known = start.compression and format_of(start.data)
+        known = by_content(start.data) if start.compression else None
         read = None if known else read_text(start.data, whole=start.whole, promised=promised, rows=rows)
         if read and (last or read.enough):
             return read.onto(seen)
         if read is None and (last or start.data):
-            return _not_text(seen, start, known or "binary", reader.part(0, BLOCK))
+            return _not_text(seen, start, known.name if known else "binary", reader.part(0, BLOCK))
     raise AssertionError  # the last round returns

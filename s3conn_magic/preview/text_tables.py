@@ -24,7 +24,7 @@ _WRONG = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class JsonTable:
     """JSON as a table, or with `table` None as what cannot be one; `complete` when every object is in it."""
 
     table: pa.Table | None
@@ -33,7 +33,7 @@ class Objects:
     notes: tuple[str, ...] = ()
 
 
-def read_json(text: str, *, whole: bool, rows: int) -> Objects | None:
+def read_json(text: str, *, whole: bool, rows: int) -> JsonTable | None:
     """The first objects of a text, or None where it is no JSON.
 
     Args:
@@ -46,7 +46,7 @@ def read_json(text: str, *, whole: bool, rows: int) -> Objects | None:
     return _lines(text, whole, rows) or (_document(text, rows) if whole else None) or _cut(text, whole)
 
 
-def _lines(text: str, whole: bool, rows: int) -> Objects | None:
+def _lines(text: str, whole: bool, rows: int) -> JsonTable | None:
     """One object a line, two lines at least: a single one is a document."""
     lines = [line for line in text.split("\n") if line.strip()]
     if not whole and not text.endswith("\n"):
@@ -73,35 +73,35 @@ def _parsed(lines: Sequence[str]) -> tuple[list[Any] | None, tuple[str, ...]]:
     return objects, ()
 
 
-def _document(text: str, rows: int) -> Objects | None:
+def _document(text: str, rows: int) -> JsonTable | None:
     try:
         found = json.loads(text)
     except _WRONG:
         return None
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
         return _objects(found[:rows], "JSON", complete=len(found) <= rows)
-    return Objects(None, "JSON", complete=True)
+    return JsonTable(None, "JSON", complete=True)
 
 
-def _cut(text: str, whole: bool) -> Objects | None:
+def _cut(text: str, whole: bool) -> JsonTable | None:
     """What begins like JSON and goes on behind what was read."""
     if whole:
         return None
     head = text.lstrip()
     likely = head[1:].lstrip()[:1] in ({'"'} if head[0] == "{" else set('{["-0123456789tfn'))
-    return Objects(None, "JSON", complete=False) if likely else None
+    return JsonTable(None, "JSON", complete=False) if likely else None
 
 
-def _objects(objects: Sequence[dict[str, Any]], name: str, *, complete: bool, notes: tuple[str, ...] = ()) -> Objects:
+def _objects(objects: Sequence[dict[str, Any]], name: str, *, complete: bool, notes: tuple[str, ...] = ()) -> JsonTable:
     """A column for every name that any of the objects has, in the order they come."""
     names = list(dict.fromkeys(key for one in objects for key in one))
     if not names or len(names) > COLUMNS_AT_MOST:
         notes += (f"{len(names):,} names are too many columns",) if names else ()
-        return Objects(None, name, complete=complete, notes=notes)
+        return JsonTable(None, name, complete=complete, notes=notes)
     columns = [inferred([one.get(key) for one in objects]) for key in names]
     mixed = [key for key, (_, as_text) in zip(names, columns, strict=True) if as_text]
     notes += (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
-    return Objects(table(names, (column for column, _ in columns)), name, complete=complete, notes=notes)
+    return JsonTable(table(names, (column for column, _ in columns)), name, complete=complete, notes=notes)
 
 
 _DELIMITERS = ",\t;|"

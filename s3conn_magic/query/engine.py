@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.connections.clients import new_lock, renew_in_child
 from s3conn_magic.errors import QueryError
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.formats import how_to_read
-from s3conn_magic.objects.reading import Reading
+from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query import judgement, names
-from s3conn_magic.query.faults import interrupted, moved, told, translate, unknown_table, visible_lines
+from s3conn_magic.query.failures import details_of, interrupted, moved, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
-from s3conn_magic.query.names import Mentioned, Tree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.sql import literal
+from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.tables import QueryResult, Tables
 from s3conn_magic.runtime.temporary import new_folder, remove
 
@@ -87,7 +87,7 @@ class Turn:
 
     def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection], *, alone: bool = True) -> None:
         self.alone = alone
-        self.reading = Reading()
+        self.scope = QueryScope()
         self._open_cursor = open_cursor
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self._settling = False
@@ -102,7 +102,7 @@ class Turn:
 
     def stop(self) -> None:
         """End what is under way; called from another thread, and of no harm to other turns."""
-        self.reading.stop()
+        self.scope.stop()
         with self._stopping:
             if self._cursor is not None and not self._settling:
                 self._cursor.interrupt()
@@ -127,10 +127,10 @@ class _Own(threading.local):
     """What a thread has under way."""
 
     turn: Turn | None = None
-    watch: Callable[[Reading], None] | None = None
+    watch: Callable[[QueryScope], None] | None = None
 
 
-class Engine:
+class QueryEngine:
     """DuckDB, made at the first query, and the tables in it (`tables`).
 
     DuckDB is called in threads of this engine only, which no interrupt reaches, each with a cursor of its own. What
@@ -189,7 +189,7 @@ class Engine:
     @contextmanager
     def turn(self, turn: Turn | None = None) -> Iterator[Turn]:
         """Have the database, and the filesystem in it, to this thread alone; it is one that no interrupt reaches."""
-        with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.reading):
+        with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.scope):
             yield own
 
     @contextmanager
@@ -238,7 +238,7 @@ class Engine:
         try:
             return self._open(path)
         except duckdb.Error as error:
-            said = visible_lines(str(told(error)["exception_message"]))
+            said = visible_lines(str(details_of(error)["exception_message"]))
         return QueryError(f"the file cannot be used as a database: {said}")
 
     def _open(self, path: str) -> _Database:
@@ -336,8 +336,8 @@ class Engine:
         return self.alone(partial(self._answered, work), sql, before)
 
     def _answered(self, work: Callable[[], Any]) -> QueryResult:
-        reading, table = self.filesystem.scope, work()
-        return QueryResult(table, reading.requests, reading.bytes, tuple(sorted(reading.connections)))
+        scope, table = self.filesystem.scope, work()
+        return QueryResult(table, scope.requests, scope.bytes, tuple(sorted(scope.connections)))
 
     def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
         """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.
@@ -348,9 +348,9 @@ class Engine:
         if self._own.turn is not None:
             if not self._own.turn.alone:
                 raise RuntimeError("what only looks changes nothing")
-            return self._told(work, sql, before, self._own.turn)
+            return self._translated(work, sql, before, self._own.turn)
         turn = Turn(self._cursor)
-        return self._interruptible(lambda: self._told(work, sql, before, turn), turn, self.turn)
+        return self._interruptible(lambda: self._translated(work, sql, before, turn), turn, self.turn)
 
     def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result], sql: str = "") -> _Result:
         """What work gives that changes nothing and reads no object: it does not wait for a turn.
@@ -359,11 +359,11 @@ class Engine:
             As `query`.
         """
         turn = self._own.turn or Turn(self._cursor, alone=False)
-        told = partial(self._told, lambda: work(turn.database), sql, "", turn)
-        return told() if turn is self._own.turn else self._interruptible(told, turn, self._having)
+        attempt = partial(self._translated, lambda: work(turn.database), sql, "", turn)
+        return attempt() if turn is self._own.turn else self._interruptible(attempt, turn, self._having)
 
     @contextmanager
-    def watched(self, watch: Callable[[Reading], None] | None) -> Iterator[None]:
+    def watched(self, watch: Callable[[QueryScope], None] | None) -> Iterator[None]:
         """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
         before, self._own.watch = self._own.watch, watch
         try:
@@ -380,7 +380,7 @@ class Engine:
 
     # Running
 
-    def _judged(self, sql: str) -> tuple[Tree, list[tuple[str, Tree]]]:
+    def _judged(self, sql: str) -> tuple[QueryTree, list[tuple[str, QueryTree]]]:
         """The tree of a query that only reads, and those of what it uses that the database defines, by its name.
 
         Raises:
@@ -396,7 +396,7 @@ class Engine:
         return found, behind
 
     def _checked(self, sql: str, *, local: bool) -> None:
-        with self._registered(sql, local=local):
+        with self._registered(sql, local=local, reads=False):
             pass
 
     def _checked_expression(self, sql: str, _: duckdb.DuckDBPyConnection, *, local: bool) -> None:
@@ -432,8 +432,15 @@ class Engine:
         return int(count)
 
     @contextmanager
-    def _registered(self, sql: str, *, local: bool) -> Iterator[Mapping[str, Any]]:
-        """Have the Python frames that a query mentions as tables for the length of a block; gives its parameters.
+    def _registered(self, sql: str, *, local: bool, reads: bool = True) -> Iterator[Mapping[str, Any]]:
+        """Have what a query mentions as tables for the length of a block; gives its parameters.
+
+        Python frames are registered by their names, and paths of formats that DuckDB does not see by itself are views.
+
+        Args:
+            sql: the query.
+            local: whether it may read files of this machine.
+            reads: whether it is run in the block; objects are looked into only then.
 
         Raises:
             QueryError: it does more than read, or reads files of this machine and is not `local`.
@@ -452,18 +459,19 @@ class Engine:
             for name, frame in frames.items():
                 self.database.register(name, frame)
                 made.append(name)
-            yield parameters
+            with names.paths(self.database, self.filesystem, found.tables if reads else ()):
+                yield parameters
         finally:
             for name in made:
                 self.database.unregister(name)
 
-    def _told(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
+    def _translated(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
         """What work gives; errors are those of this package."""
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
-            placed = self._placed(error, sql, turn.reading)
-            failure = translate(moved(placed, len(before.encode())), sql, turn.reading)
+            placed = self._placed(error, sql, turn.scope)
+            failure = translate(moved(placed, len(before.encode())), sql, turn.scope)
         if (name := unknown_table(failure)) and name.startswith("s3://"):
             failure = _untold(name, sql, failure)
         elif name:
@@ -502,7 +510,7 @@ class Engine:
                 with suppress(TimeoutError):
                     done.exception(_WAKE)
                 if self._own.watch is not None:
-                    self._own.watch(turn.reading)
+                    self._own.watch(turn.scope)
         except KeyboardInterrupt:
             self._stop(done, turn)
         except BaseException:
@@ -523,19 +531,19 @@ class Engine:
             if done.done():
                 return
 
-    def _placed(self, error: Exception, sql: str, reading: Reading) -> Exception:
+    def _placed(self, error: Exception, sql: str, scope: QueryScope) -> Exception:
         """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
         import duckdb
 
-        unplaced = isinstance(error, duckdb.Error) and "position" not in told(error)
-        if not unplaced or reading.failure or reading.stopped:
+        unplaced = isinstance(error, duckdb.Error) and "position" not in details_of(error)
+        if not unplaced or scope.failure or scope.stopped:
             return error
         try:
             with self._registered(sql, local=True) as parameters:
                 self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
             found = moved(again, len("EXPLAIN "))
-            return found if told(found)["exception_message"] == told(error)["exception_message"] else error
+            return found if details_of(found)["exception_message"] == details_of(error)["exception_message"] else error
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error

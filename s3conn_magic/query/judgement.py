@@ -13,7 +13,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.settings import REACH
 from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import visible
-from s3conn_magic.query.faults import pointed
+from s3conn_magic.query.failures import pointed
 from s3conn_magic.query.names import nodes, parsed, words
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from s3conn_magic.query.names import Tree
+    from s3conn_magic.query.names import QueryTree
 
 _ANOTHER_WAY = "CREATE [OR REPLACE] TABLE … AS query; makes a table anew."
 _WRITES = {
@@ -99,7 +99,7 @@ def _functions(said: Mapping[str, Any], *reads: str) -> Functions:
     return Functions(frozenset(known), _names(said["refused"]), said.get("instead", {}))
 
 
-def check(tree: Tree, defined: Iterable[str] = ()) -> None:
+def check(tree: QueryTree, defined: Iterable[str] = ()) -> None:
     """Refuse a query that does anything but read, or may do.
 
     Args:
@@ -121,7 +121,7 @@ def check(tree: Tree, defined: Iterable[str] = ()) -> None:
             _check_function(tree, node, around or node, known.tables if around else known.expressions)
 
 
-def _check_kind(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
+def _check_kind(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None:
     kind, of = node.get("type"), node.get("class")
     if of is not None and of not in known.classes:
         raise _unknown(tree, node, str(of))
@@ -131,13 +131,13 @@ def _check_kind(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
         raise _unknown(tree, node, min(more))
 
 
-def _unknown(tree: Tree, node: Any, what: str) -> QueryError:
+def _unknown(tree: QueryTree, node: Any, what: str) -> QueryError:
     error = pointed(tree.sql, f"{visible(what)} in a query is not known to only read", tree.position(node))
     error.hint = "It is refused for that: a query only reads."
     return error
 
 
-def _written(tree: Tree, kind: str) -> QueryError:
+def _written(tree: QueryTree, kind: str) -> QueryError:
     """The error for a statement within a query; the tree does not say where it stands, its first word does."""
     what = kind.removesuffix(_NODE)
     wanted = {what, "TRUNCATE"} if what == "DELETE" else {what}
@@ -150,7 +150,7 @@ def _written(tree: Tree, kind: str) -> QueryError:
     return error
 
 
-def _check_function(tree: Tree, node: Mapping[str, Any], around: Mapping[str, Any], known: Functions) -> None:
+def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[str, Any], known: Functions) -> None:
     name = node["function_name"].lower()
     if name in known.reads:
         return
@@ -165,7 +165,7 @@ def _check_function(tree: Tree, node: Mapping[str, Any], around: Mapping[str, An
     raise error
 
 
-def _check_arguments(tree: Tree, node: Mapping[str, Any], known: Judged) -> None:
+def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None:
     function = node["function"]
     if function["function_name"].lower() not in known.tables.reads:
         return
@@ -242,7 +242,7 @@ class Definitions:
         """Names of functions."""
         return frozenset(name for kind, name in self.texts if kind == "function")
 
-    def behind(self, database: duckdb.DuckDBPyConnection, tree: Tree) -> Iterator[tuple[str, Tree]]:
+    def behind(self, database: duckdb.DuckDBPyConnection, tree: QueryTree) -> Iterator[tuple[str, QueryTree]]:
         """What a query uses, and what that uses: each name with the tree behind it.
 
         Raises:
@@ -258,7 +258,7 @@ class Definitions:
                     yield name[1], found
 
 
-def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> Tree:
+def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTree:
     try:
         return parsed(database, text)
     except QueryError:
@@ -284,7 +284,7 @@ _LISTS = frozenset({"list_value", "list_pack", "array_value"})
 _JOINS = frozenset({"||", "concat"})
 
 
-def check_reach(tree: Tree, tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]) -> None:
+def check_reach(tree: QueryTree, tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]) -> None:
     """Refuse a query that reads a file of this machine, or whose paths cannot be told before it runs.
 
     Args:
@@ -306,7 +306,7 @@ def check_reach(tree: Tree, tables: Collection[tuple[str, str, str]], parameters
 
 
 def _check_call(
-    tree: Tree, node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]
+    tree: QueryTree, node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]
 ) -> None:
     name, known = node["function"]["function_name"].lower(), judged()
     if name not in known.files | known.named:
@@ -322,7 +322,7 @@ def _check_call(
             )
 
 
-def _refused(tree: Tree, node: Any, what: str) -> QueryError:
+def _refused(tree: QueryTree, node: Any, what: str) -> QueryError:
     error = pointed(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node))
     error.hint = REACH
     return error

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.query.faults import refused
+from s3conn_magic.language.words import identifier
+from s3conn_magic.objects.formats import HEAD, READABLE, by_name, call_by_content, call_by_name, is_seen
+from s3conn_magic.objects.listed import Path
+from s3conn_magic.query.failures import details_of, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import duckdb
+
+    from s3conn_magic.objects.filesystem import ConnectionFileSystem
 
 _HALF = re.compile("[\ud800-\udfff]")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|[^\s,:\[\]{}"]+')
@@ -30,7 +35,7 @@ _NOWHERE = 2**63
 _LIST_THEM = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
 
 
-class Word(NamedTuple):
+class SqlWord(NamedTuple):
     """A word or sign: its bytes from `start` to `end`, and its text; in upper case where it has no quotes."""
 
     start: int
@@ -40,7 +45,7 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class QueryTree:
     """What DuckDB's parser makes of one query.
 
     Attributes:
@@ -81,7 +86,7 @@ class Mentioned:
     parameters: tuple[str, ...]
 
 
-def mentioned(tree: Tree) -> Mentioned:
+def mentioned(tree: QueryTree) -> Mentioned:
     """The names in a query; nothing is looked up or read."""
     found = list(tree.nodes())
     tables = [one["table_name"] for one in found if one.get("type") == "BASE_TABLE" and not one.get("schema_name")]
@@ -89,7 +94,7 @@ def mentioned(tree: Tree) -> Mentioned:
     return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(parameters)))
 
 
-def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
+def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
     """The tree of a query; nothing is looked up or read.
 
     Raises:
@@ -99,24 +104,25 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
         before = sql[: half.start()].encode()
         raise refused(sql, "half a character (a lone surrogate) is in the query", len(before))
     moved: tuple[tuple[int, int], ...] = ()
-    told = _told(connection, sql)
-    if told.get("error") and told.get("error_type") != "parser":
+    answer = _serialized(connection, sql)
+    if answer.get("error") and answer.get("error_type") != "parser":
         _check_query(connection, sql)
-        told, moved = _with_values(connection, sql)
-    if told.get("error"):
-        raise refused(sql, str(told.get("error_message")), told.get("position"))
-    if len(told["statements"]) != 1:
+        answer, moved = _with_values(connection, sql)
+    if answer.get("error"):
+        raise refused(sql, str(answer.get("error_message")), answer.get("position"))
+    if len(answer["statements"]) != 1:
         raise refused(sql, "more than one query", None)
-    return Tree(sql, told["statements"][0], moved)
+    return QueryTree(sql, answer["statements"][0], moved)
 
 
-def _told(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    ((told,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+def _serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    """What DuckDB's parser says of a text: its statements, or the error."""
+    ((text,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     try:
-        found: dict[str, Any] = json.loads(told)
+        answer: dict[str, Any] = json.loads(text)
     except RecursionError:
-        found = _deep(told)
-    return found
+        answer = _deep(text)
+    return answer
 
 
 def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -141,17 +147,17 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
 
     @cache
     def has_none(column: str) -> bool:
-        return bool(_told(connection, f"PIVOT t ON {column}").get("error"))
+        return bool(_serialized(connection, f"PIVOT t ON {column}").get("error"))
 
     put = sorted(_lists(sql, has_none))
     text, at = bytearray(sql.encode()), 0
     for where, what in put:
         text[where + at : where + at] = what
         at += len(what)
-    told = _told(connection, text.decode())
-    if told.get("error"):
+    answer = _serialized(connection, text.decode())
+    if answer.get("error"):
         raise _unlisted(sql) if put else _no_query(sql)
-    return told, tuple((where, len(what)) for where, what in put)
+    return answer, tuple((where, len(what)) for where, what in put)
 
 
 def _no_query(sql: str) -> QueryError:
@@ -181,11 +187,11 @@ def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, byt
                     yield end, b") IN ('')"
 
 
-def _columns(found: Sequence[Word], at: int) -> Iterator[list[Word]]:
+def _columns(found: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
     """The columns of the PIVOT that begins at a word, as of `_level`; `ON` of a join may stand before them."""
     level = list(_level(found, at + 1))
     on = max((place for place, word in enumerate(level) if word.text == "ON"), default=None)
-    column: list[Word] = []
+    column: list[SqlWord] = []
     for word in level[on + 1 :] if on is not None else ():
         if word.text in _AFTER_COLUMNS:
             break
@@ -198,7 +204,7 @@ def _columns(found: Sequence[Word], at: int) -> Iterator[list[Word]]:
         yield column
 
 
-def _level(found: Sequence[Word], at: int) -> Iterator[Word]:
+def _level(found: Sequence[SqlWord], at: int) -> Iterator[SqlWord]:
     """The words from one on that are in no brackets, and the brackets around the others, up to the query's end."""
     depth = 0
     for word in islice(found, at, None):
@@ -210,22 +216,22 @@ def _level(found: Sequence[Word], at: int) -> Iterator[Word]:
         depth -= word.text in _CLOSING
 
 
-def words(sql: str) -> list[Word]:
+def words(sql: str) -> list[SqlWord]:
     """The words and signs of a query, without comments; each bracket by itself."""
     import duckdb
 
     encoded = sql.encode()
     tokens = duckdb.tokenize(sql)
     ends = [*(start for start, _ in tokens[1:]), len(encoded)]
-    found: list[Word] = []
+    found: list[SqlWord] = []
     for (start, kind), end in zip(tokens, ends, strict=False):
         text = encoded[start:end].decode().rstrip()
         if kind == duckdb.token_type.operator:
-            found += [Word(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]
+            found += [SqlWord(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]
         elif kind != duckdb.token_type.comment:
             is_word = kind in {duckdb.token_type.keyword, duckdb.token_type.identifier} and text[:1] != '"'
             is_name = kind == duckdb.token_type.identifier
-            found.append(Word(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
+            found.append(SqlWord(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
     return found
 
 
@@ -239,7 +245,7 @@ def is_one_group(text: str) -> bool:
     return bool(found) and not depth
 
 
-def is_one_expression(tree: Tree) -> bool:
+def is_one_expression(tree: QueryTree) -> bool:
     """Whether a query is SELECT of one expression, and nothing else."""
     node = tree.root["node"]
     others = {name: part for name, part in node.items() if name not in _OF_ONE}
@@ -322,6 +328,45 @@ def _frame(value: Any) -> Any:
     if module == "polars" and kind in _POLARS:
         return value.collect() if kind == "LazyFrame" else value
     return value if module == "pyarrow" and kind in _ARROW else None
+
+
+@contextmanager
+def paths(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, names: Iterable[str]
+) -> Iterator[None]:
+    """Have the paths among some names as views for the length of a block, where DuckDB does not see their format."""
+    made: list[str] = []
+    try:
+        for name in names:
+            if name.startswith("s3://") and not is_seen(name) and (call := _call(filesystem, name)):
+                _make_view(database, name, call)
+                made.append(name)
+        yield
+    finally:
+        for name in made:
+            database.execute(f"DROP VIEW {identifier(name)}")
+
+
+def _call(filesystem: ConnectionFileSystem, path: str) -> str | None:
+    """What stands for a path behind FROM: by its name, or by the content of one compressed object."""
+    said = by_name(path)
+    if said.format or not said.packed or said.compression not in READABLE or Path.parse(path).has_wildcard:
+        return call_by_name(path, path)
+    (head,) = filesystem.cat_ranges([path], [0], [HEAD], on_error="raise")
+    return call_by_content(path, head)
+
+
+def _make_view(database: duckdb.DuckDBPyConnection, name: str, call: str) -> None:
+    import duckdb
+
+    try:
+        database.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS FROM {call}")
+    except duckdb.Error as error:
+        # Its place is one in the view, not in the query.
+        failure = type(error)(details_of(error)["exception_message"])
+    else:
+        return
+    raise failure
 
 
 def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[str, Any]:

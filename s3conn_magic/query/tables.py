@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.formats import ending_of, reader_of
+from s3conn_magic.objects.formats import call_by_name, ending_of, reader_of
 from s3conn_magic.objects.listed import Path, escaped
-from s3conn_magic.query.sql import identifier, literal, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -68,8 +69,8 @@ class Table:
         """The SQL that has the database keep what the next kernel needs to know of it."""
         if self.comment or self.declared:
             return ""
-        told = {"connections": self.connections, "location": self.location.uri if self.location else None}
-        text = literal(_OURS + json.dumps(told)) if self.connections else "NULL"
+        kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
+        text = literal(_OURS + json.dumps(kept)) if self.connections else "NULL"
         return f"COMMENT ON {self.kind} {identifier(self.name)} IS {text}"
 
 
@@ -80,12 +81,30 @@ def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
 
 def _read(name: str, is_view: bool, comment: str) -> Table:
     try:
-        told = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
-        location = Location.parse(told["location"]) if told and told["location"] else None
-        connections = tuple(map(str, told["connections"])) if told else ()
+        kept = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
+        location = Location.parse(kept["location"]) if kept and kept["location"] else None
+        connections = tuple(map(str, kept["connections"])) if kept else ()
     except (ValueError, KeyError, TypeError):  # somebody has changed it
         return Table(name, is_view=is_view, comment=comment)
-    return Table(name, connections, location, is_view=is_view, comment="" if told else comment)
+    return Table(name, connections, location, is_view=is_view, comment="" if kept else comment)
+
+
+@contextmanager
+def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that a block does, or nothing of it."""
+    import duckdb
+
+    database.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
+        for _ in range(3):
+            with suppress(duckdb.Error):
+                database.execute("ROLLBACK")
+                break
+        raise
 
 
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
@@ -151,7 +170,7 @@ class Tables:
 
     def discover(self, database: duckdb.DuckDBPyConnection) -> None:
         """Have the tables and views that a database holds, and no others."""
-        self._tables = {one.name.casefold(): one for one in tables_of(database)}
+        self._tables = {table.name.casefold(): table for table in tables_of(database)}
 
     def clear(self) -> None:
         """Have none."""
@@ -163,8 +182,8 @@ class Tables:
         Raises:
             QueryError: there is none.
         """
-        if found := self._tables.get(name.casefold()):
-            return found
+        if table := self._tables.get(name.casefold()):
+            return table
         raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; shows what there is.")
 
     def check_free(self, name: str) -> None:
@@ -173,9 +192,9 @@ class Tables:
         Raises:
             QueryError: it is.
         """
-        if found := self._tables.get(name.casefold()):
+        if table := self._tables.get(name.casefold()):
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
-            raise QueryError(f"the table {visible(found.name)} exists already", hint=hint)
+            raise QueryError(f"the table {visible(table.name)} exists already", hint=hint)
 
     def create_from(self, name: str, sql: str, columns: str | None = None, *, local: bool = False) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
@@ -187,7 +206,7 @@ class Tables:
             local: whether the query may read files of this machine.
 
         Raises:
-            As `Engine.query`.
+            As `QueryEngine.query`.
         """
         return self._engine.alone(lambda: self._created_from(name, sql, columns, local=local))
 
@@ -237,8 +256,8 @@ class Tables:
         """
         self._engine.define(columns, f"CREATE OR REPLACE TABLE {identifier(made)} ")
         try:
-            found = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
-            self._engine.check_expressions(text for (text,) in found)
+            expressions = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
+            self._engine.check_expressions(text for (text,) in expressions)
         except BaseException:
             self._engine.database.execute(f"DROP TABLE {identifier(made)}")
             raise
@@ -270,10 +289,10 @@ class Tables:
         return self._engine.alone(lambda: self._dropped(name))
 
     def _dropped(self, name: str) -> Table:
-        found = self.get(name)
-        self._forget(found.name)
-        del self._tables[found.name.casefold()]
-        return found
+        table = self.get(name)
+        self._forget(table.name)
+        del self._tables[table.name.casefold()]
+        return table
 
     def loaded(self, name: str, connections: tuple[str, ...]) -> Table:
         """Note that rows of more connections went into a table, which has columns now; within a turn."""
@@ -287,18 +306,18 @@ class Tables:
 
     def _connection_renamed(self, old: str, new: str) -> None:
         renamed = [
-            replace(one, connections=tuple(new if name == old else name for name in one.connections))
-            for one in self
-            if old in one.connections
+            replace(table, connections=tuple(new if name == old else name for name in table.connections))
+            for table in self
+            if old in table.connections
         ]
         with transaction(self._engine.database):
-            for one in renamed:
-                if one.location is not None:
-                    source, _ = self._source(Path(new, one.location))
-                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(one.name)} AS ")
-                self._engine.database.execute(one.noted())
-        for one in renamed:
-            self._put(one)
+            for table in renamed:
+                if table.location is not None:
+                    source, _ = self._source(Path(new, table.location))
+                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(table.name)} AS ")
+                self._engine.database.execute(table.noted())
+        for table in renamed:
+            self._put(table)
 
     def rows(self, table: Table) -> int | None:
         """How many rows DuckDB holds; None of a table over files, or another view."""
@@ -325,8 +344,8 @@ class Tables:
 
     def columns(self, table: Table) -> list[str]:
         """Name and type of each column."""
-        found = self._engine.look(lambda database: database.execute(_COLUMNS, [table.name]).fetchall())
-        return [f"{name} {kind}" for name, kind in found]
+        columns = self._engine.look(lambda database: database.execute(_COLUMNS, [table.name]).fetchall())
+        return [f"{name} {kind}" for name, kind in columns]
 
     def _replace(self, table: Table, made: str) -> Table:
         """Give what was made whole its name, in one transaction with the end of the table that had it."""
@@ -351,20 +370,20 @@ class Tables:
 
     def _source(self, path: Path) -> tuple[str, str]:
         """What stands behind FROM for the files at a path, and what to say of files that it leaves out."""
-        where = literal(f"s3://{path.text}")
-        if reader := reader_of(path.location.key):
-            return f"{reader}({where})", ""
+        where = f"s3://{path.text}"
+        if source := call_by_name(where, path.location.key):
+            return source, ""
         if path.has_wildcard:
-            reader, _, _ = self._format(path, self._engine.filesystem.glob(path.text))
-            return f"{reader}({where})", ""
+            ending, _ = self._most(path, self._engine.filesystem.glob(path.text))
+            return str(call_by_name(where, ending)), ""
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        reader, ending, left = self._format(path, self._engine.filesystem.find(folder))
-        files = literal(f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}")
+        ending, left = self._most(path, self._engine.filesystem.find(folder))
+        files = f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}"
         note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
-        return f"{reader}({files}, union_by_name = true)", note
+        return str(call_by_name(files, ending, "union_by_name = true")), note
 
-    def _format(self, path: Path, names: Sequence[str]) -> tuple[str, str, int]:
-        """The reader for files at a location, what their names end in (what most do), and how many end otherwise."""
+    def _most(self, path: Path, names: Sequence[str]) -> tuple[str, int]:
+        """What most of the names at a location end in that can be read, and how many end otherwise."""
         endings = Counter(ending_of(name) for name in names if reader_of(name))
         if not endings:
             raise QueryError(
@@ -372,7 +391,7 @@ class Tables:
                 hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
             )
         ((ending, count),) = endings.most_common(1)
-        return str(reader_of(ending)), ending, len(names) - count
+        return ending, len(names) - count
 
 
 def _unused(name: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.scheduler import Cluster
     from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.jobs.job import Elsewhere
+    from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.plans import Analyze
     from s3conn_magic.language.settings import SettingValues
 
@@ -97,7 +97,7 @@ class Scale:
         task = RangeTask(plan.location.key, connections, by=plan.by, depth=plan.depth)
         return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
 
-    def elsewhere(self) -> Elsewhere | None:
+    def elsewhere(self) -> RemoteReader | None:
         """Who reads objects in other processes."""
         cluster = self.cluster()
         if cluster is None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.settings import SettingValues
     from s3conn_magic.listing import Progress
-    from s3conn_magic.objects.reading import Reading
-    from s3conn_magic.query.engine import Engine
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.tables import Table
 
     _Report = Callable[[Progress], None] | None
@@ -44,17 +44,17 @@ class Queries:
         self._settings = settings
         self._connections = connections
         self._variable_of = variable_of
-        self._engine: Engine | None = None
+        self._engine: QueryEngine | None = None
         self._making = new_lock()
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> QueryEngine:
         """The engine; making it loads DuckDB."""
-        from s3conn_magic.query.engine import Engine
+        from s3conn_magic.query.engine import QueryEngine
 
         with self._making:
             if self._engine is None:
-                self._engine = Engine(self._connection_of, self._variable_of)
+                self._engine = QueryEngine(self._connection_of, self._variable_of)
             return self._engine
 
     def use_database(self, path: str) -> None:
@@ -108,8 +108,8 @@ class Queries:
 
         began = time.monotonic()
 
-        def watch(reading: Reading) -> None:
-            report(Progress(0, reading.bytes, reading.requests, time.monotonic() - began, unit=""))
+        def watch(scope: QueryScope) -> None:
+            report(Progress(0, scope.bytes, scope.requests, time.monotonic() - began, unit=""))
 
         with self.engine.watched(watch):
             return self.execute(plan)

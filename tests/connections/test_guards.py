@@ -21,7 +21,7 @@ from s3conn_magic.connections.checks import run_checks
 from s3conn_magic.connections.guards import writes
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.locations import Location
-from s3conn_magic.objects import uploads
+from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import LAKE
 from s3conn_magic.secrets import Secret
@@ -180,8 +180,8 @@ def test_statements_and_explorer_of_a_read_only_connection_write_nothing(locked)
     before = len(wire.requests)
     for write in (
         lambda: uploads.Upload(connection, place, 1),
-        lambda: uploads.find(connection, [uploads.Chosen(place)], most=1, cancelled=lambda: False),
-        lambda: list(uploads.delete(connection, "bucket", ["key"], cancelled=lambda: False)),
+        lambda: deleting.find(connection, [deleting.Chosen(place)], most=1, cancelled=lambda: False),
+        lambda: list(deleting.delete(connection, "bucket", ["key"], cancelled=lambda: False)),
     ):
         with pytest.raises(ReadOnlyConnectionError, match="vault"):
             write()

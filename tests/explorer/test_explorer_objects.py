@@ -24,8 +24,8 @@ from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObje
 from s3conn_magic.explorer.details import snippets
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.locations import Location
-from s3conn_magic.objects import uploads
-from s3conn_magic.objects.links import presign
+from s3conn_magic.objects import deleting, uploads
+from s3conn_magic.objects.requests import presign
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
 
 CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -529,7 +529,7 @@ def test_odd_keys_are_deleted_exactly(connect, upstream):
     for key in names:
         upstream.put_object(Bucket=EMPTY, Key=key, Body=b"1")
     upstream.put_object(Bucket=EMPTY, Key="ab", Body=b"1")
-    outcomes = list(uploads.delete(connect(), EMPTY, names, cancelled=lambda: False))
+    outcomes = list(deleting.delete(connect(), EMPTY, names, cancelled=lambda: False))
     assert sum(one.count for one in outcomes) == len(names)
     assert keys(upstream) == ["ab"]
 
@@ -538,7 +538,7 @@ def test_many_keys_go_in_batches(connect, recorder):
     """More than a thousand keys take a request for each thousand."""
     names = [f"k{number:04}" for number in range(2_100)]
     recorder.requests.clear()
-    outcomes = list(uploads.delete(connect(VALIDATE=False), EMPTY, names, cancelled=lambda: False))
+    outcomes = list(deleting.delete(connect(VALIDATE=False), EMPTY, names, cancelled=lambda: False))
     assert [one.count for one in outcomes] == [1000, 1000, 100]
     assert [one.method for one in recorder.requests] == ["POST"] * 3
 
@@ -776,9 +776,9 @@ def test_the_layer_below_refuses_as_well(connect, recorder):
     with pytest.raises(ReadOnlyConnectionError):
         uploads.Upload(connection, at, 1)
     with pytest.raises(ReadOnlyConnectionError):
-        list(uploads.delete(connection, EMPTY, ["a"], cancelled=lambda: False))
+        list(deleting.delete(connection, EMPTY, ["a"], cancelled=lambda: False))
     with pytest.raises(ReadOnlyConnectionError):
-        uploads.find(connection, [uploads.Chosen(at)], most=1, cancelled=lambda: False)
+        deleting.find(connection, [deleting.Chosen(at)], most=1, cancelled=lambda: False)
     assert recorder.requests == []
 
 

@@ -14,7 +14,7 @@ from page import Page
 from s3conn_magic.explorer import tasks
 from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
-from s3conn_magic.objects.uploads import Deleted, Found
+from s3conn_magic.objects.deleting import Deleted, Found
 
 PAGES = ("a", "b")
 LAKE = Location("lake")

@@ -22,7 +22,7 @@ import pyarrow as pa  # noqa: F401
 from statements import Statements
 
 from s3conn_magic.jobs import copying, inserting  # noqa: F401
-from s3conn_magic.jobs.tables import Ledger
+from s3conn_magic.jobs.target_table import Ledger
 from s3conn_magic.objects import uploads
 
 

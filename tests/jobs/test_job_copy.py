@@ -29,7 +29,7 @@ from s3conn_magic.errors import (
     ReadOnlyConnectionError,
     StatementInterrupted,
 )
-from s3conn_magic.jobs.tables import Ledger
+from s3conn_magic.jobs.target_table import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -359,13 +359,13 @@ def test_credentials_that_are_gone_stop_the_run(moto_lake: Lake, monkeypatch: py
     """What may not be read is said once for each object, with the action that is missing."""
     moto_lake.put(a__csv="n\n1\n", b__csv="n\n2\n")
     run = moto_lake.session()
-    from s3conn_magic.objects.ranged import Pinned
+    from s3conn_magic.objects.ranged import PinnedObject
 
     def denied(*_: Any, **__: Any) -> bytes:
         raise AccessDeniedError("s3:GetObject is denied", action="s3:GetObject", resource="x")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pinned, "get", denied)
+        patched.setattr(PinnedObject, "get", denied)
         assert "2 objects failed" in str(run(_copy(moto_lake)))
     assert run("SHOW JOB j ERRORS")["error"].tolist() == ["s3:GetObject is denied"] * 2
     assert "Loaded 2 objects" in str(run("RUN JOB j"))

@@ -16,7 +16,7 @@ import pytest
 
 from s3conn_magic.errors import EndpointError, JobFailedError, QueryError, ReadOnlyConnectionError, StatementInterrupted
 from s3conn_magic.jobs.output import Sink
-from s3conn_magic.objects.ranged import Pinned
+from s3conn_magic.objects.ranged import PinnedObject
 from s3conn_magic.objects.uploads import Upload
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ def test_a_query_that_fails_leaves_nothing(lake: Lake):
 
 def test_an_object_that_is_not_what_was_written_is_deleted(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch):
     """Every byte is read back; one that differs fails the job, and nobody reads the object."""
-    get = Pinned.get
-    monkeypatch.setattr(Pinned, "get", lambda self, *given, **more: get(self, *given, **more)[:-1] + b"!")
+    get = PinnedObject.get
+    monkeypatch.setattr(PinnedObject, "get", lambda self, *given, **more: get(self, *given, **more)[:-1] + b"!")
     run = moto_lake.session()
     error = run.fails(_insert(moto_lake), EndpointError)
     assert "is not what was written" in error.message

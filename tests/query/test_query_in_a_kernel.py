@@ -53,9 +53,9 @@ def test_an_interrupt_ends_a_query_and_the_next_one_works(ready):
 
 _STOPPED_WHILE_READ = """
 import os, random, signal, threading, time
-from s3conn_magic.query.engine import Engine
+from s3conn_magic.query.engine import QueryEngine
 
-engine, go, seen = Engine(None, None), threading.Event(), set()
+engine, go, seen = QueryEngine(None, None), threading.Event(), set()
 engine.mentioned("SELECT 1")
 
 

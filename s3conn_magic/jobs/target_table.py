@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
-from s3conn_magic.query.sql import identifier, transaction
+from s3conn_magic.language.words import identifier
+from s3conn_magic.query.tables import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,12 +60,12 @@ class Ledger:
         ).fetchall()
         return {key: Loaded(*rest) for key, *rest in rows}
 
-    def note(self, one: Candidate, rows: int) -> None:
+    def note(self, candidate: Candidate, rows: int) -> None:
         """Note an object in place of its former version; the caller's transaction decides whether it holds."""
-        self._forget([one.location.key])
+        self._forget([candidate.location.key])
         self._database.execute(
             f"INSERT INTO {SCHEMA}.loaded VALUES (?, ?, ?, ?, ?, ?, ?, current_timestamp::TIMESTAMP)",  # noqa: S608
-            [*self._of, one.location.key, one.etag, one.size, rows],
+            [*self._of, candidate.location.key, candidate.etag, candidate.size, rows],
         )
 
     def _forget(self, keys: Iterable[str]) -> None:
@@ -86,9 +87,9 @@ class Ledger:
             self._database.execute(
                 f"UPDATE {table} AS target SET {origin} = {location} || '#' || etag FROM {SCHEMA}.loaded"  # noqa: S608
                 f" WHERE {_OF} AND list_contains(?, key) AND target.{origin} = {location}",
-                [*self._of, found := list(keys)],
+                [*self._of, retired := list(keys)],
             )
-            self._forget(found)
+            self._forget(retired)
 
     def clear(self) -> None:
         """Forget all of it."""
@@ -108,7 +109,7 @@ _COLUMNS = (
 )
 
 
-class Table:
+class TargetTable:
     """A table by its name, as the database has it."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -10,7 +10,7 @@ from s3conn_magic.errors import InternalError, QueryError, S3ConnError, Statemen
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from s3conn_magic.objects.reading import Reading
+    from s3conn_magic.objects.scope import QueryScope
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
@@ -70,7 +70,7 @@ def _offset(sql: str, position: Any) -> int | None:
     return len(before) if at >= 0 and len(before) <= len(sql) else None
 
 
-def told(error: BaseException) -> dict[str, Any]:
+def details_of(error: BaseException) -> dict[str, Any]:
     """What DuckDB says as JSON, with its place; at least the message."""
     _, brace, rest = str(error).partition("{")
     try:
@@ -86,7 +86,7 @@ def moved(error: Exception, by: int) -> Exception:
     """An error about a text as one about what follows its first bytes."""
     import duckdb
 
-    said = told(error)
+    said = details_of(error)
     if not by or not isinstance(error, duckdb.Error) or "position" not in said:
         return error
     return type(error)(json.dumps({**said, "position": str(int(said["position"]) - by)}))
@@ -98,29 +98,29 @@ def unknown_table(error: S3ConnError) -> str | None:
     return found[1] or found[2] if found else None
 
 
-def translate(error: BaseException, sql: str, reading: Reading) -> S3ConnError:
+def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
     """The error of this package for one that came out of a query."""
     import duckdb
 
-    if reading.stopped:
+    if scope.stopped:
         return interrupted()
-    if reading.failure is not None:
-        return reading.failure
+    if scope.failure is not None:
+        return scope.failure
     if isinstance(error, S3ConnError):
         return error
     if isinstance(error, duckdb.InterruptException):
         return interrupted()
     if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
         return InternalError.from_exception(error)
-    return _of_duckdb(told(error), sql, reading)
+    return _of_duckdb(details_of(error), sql, scope)
 
 
-def _of_duckdb(said: dict[str, Any], sql: str, reading: Reading) -> S3ConnError:
+def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError:
     message = str(said["exception_message"])
     if _UPPER_CASE.search(message):
         return QueryError("the path of an object begins with s3:// in lower case")
-    if _NO_FILES in message and reading.missing is not None:
-        return reading.missing
+    if _NO_FILES in message and scope.missing is not None:
+        return scope.missing
     if _ENCRYPTED.search(message):
         return QueryError(
             "a Parquet file is encrypted, or has encrypted columns, which no statement can read",

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.listing import Listing
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.listed import Entry
-    from s3conn_magic.objects.ranged import RangedObject
 
 AT_ONCE = 16
 """Most ranged GETs of one query under way."""
@@ -25,15 +23,15 @@ KEPT = 128 * 1024 * 1024
 _WAKE = 0.2
 
 
-class Reading:
+class QueryScope:
     """The reads of one query. All members may be used from any thread.
 
     Attributes:
         requests: requests about objects, and of listings, so far.
         bytes: bytes of bodies that came so far.
         failure: the first error of a request, for callers whose engine shows another in its place.
-        objects: those that were seen, by connection and location.
-        globs: what patterns matched.
+        objects: those that were seen, a `RangedObject` by connection and location.
+        globs: what patterns matched, as `ListedEntry`.
         connections: names of the connections that were used.
         missing: the error for an object that is not there, where the engine looked for files and found none.
     """
@@ -42,8 +40,8 @@ class Reading:
         self.requests = self.bytes = 0
         self.failure: S3ConnError | None = None
         self.missing: S3ConnError | None = None
-        self.objects: dict[tuple[str, Location], RangedObject] = {}
-        self.globs: dict[str, Sequence[Entry]] = {}
+        self.objects: dict[tuple[str, Location], Any] = {}
+        self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self._kept: OrderedDict[tuple[int, int], tuple[int, Callable[[], None]]] = OrderedDict()
         self._held = 0
