@@ -1,8 +1,8 @@
 """The grammar, and nothing else: text of a cell → statements. `docs/grammar.md` holds its BNF.
 
-It is written in pyparsing; `rules.py` has the elements that make nodes, `engine.py` what runs them. A new statement is
-a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`. Completion
-asks the same rules what they expect; `offering` marks those that stand for names and values it can look up.
+pyparsing runs it; `rules.py` has the elements that make nodes. A new statement is a rule here (`builds`, or `variant`
+where several begin with one word) and an alternative of `statement`. Completion asks the same rules what they expect;
+`offering` marks those that stand for names and values it can look up.
 
 The text comes with its comments blanked, so offsets are those of the cell. Every rule has a name that reads well
 after "expected", and an error stop (`-`) stands wherever only one continuation is left.
@@ -10,19 +10,18 @@ after "expected", and an error stop (`-`) stands wherever only one continuation 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyparsing as pp
 
 from s3conn_magic.language import statements
-from s3conn_magic.language.engine import compiled
 from s3conn_magic.language.jobs import grammar as jobs
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
+    ByFirstWord,
     Node,
+    ParseError,
     Terminal,
     branch,
     builds,
@@ -40,9 +39,6 @@ from s3conn_magic.language.statements import DropJob, ShowJobErrors, ShowJobs
 from s3conn_magic.language.suggestions import offering
 from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span, unquoted
 from s3conn_magic.secrets import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DIGITS = 18
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
@@ -251,7 +247,7 @@ help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
 _plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, preview, set_]
 _plain += [select, save, start, stop, help_, jobs.run(name)]
-_explained = pp.MatchFirst(_plain).set_name("a statement")
+_explained = ByFirstWord(_plain, "a statement")
 explain = variants(
     words("EXPLAIN")
     - (
@@ -259,11 +255,25 @@ explain = variants(
         | variant(statements.Explain, field("statement", _explained).set_name("a statement"))
     ).set_name("a statement")
 )
-statement = pp.MatchFirst([*_plain, explain]).set_name("a statement")
-_separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
+statement = ByFirstWord([*_plain, explain], "a statement")
+_separator = Terminal(rf";[;{WHITE}]*+", "`;`")
 _more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")
 cell = pp.Opt(_separator) - pp.Opt(statement - _more - pp.Opt(_separator)) - pp.StringEnd()
 cell.parse_with_tabs()
+for _rule in cell.streamline().visit_all():  # type: ignore[no-untyped-call]
+    _rule.set_whitespace_chars(WHITE)
 
-parse_cell: Callable[[str], list[statements.Statement]] = compiled(cell)
-"""The statements of a text whose comments are blanked; raises `engine.ParseError`."""
+
+def parse_cell(code: str) -> list[statements.Statement]:
+    """Return the statements of a text whose comments are blanked.
+
+    Raises:
+        ParseError: where no rule goes on. It holds nothing of the text, which pyparsing's own errors do.
+    """
+    try:
+        return list(cell.parse_string(code))
+    except pp.ParseBaseException as error:
+        at, message = error.loc, error.msg
+    finally:
+        pp.ParserElement.reset_cache()  # which keeps the text where another library (matplotlib) turned packrat on
+    raise ParseError(at, message)

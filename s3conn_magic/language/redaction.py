@@ -156,8 +156,8 @@ def _open_spans(source: Source) -> list[Span]:
     if not _OPEN_WORDS.search(source.text):
         return []
     # The parser loads at the first cell of ours, not with the extension.
-    from s3conn_magic.language.engine import ParseError
     from s3conn_magic.language.grammar import parse_cell
+    from s3conn_magic.language.rules import ParseError
 
     try:
         statements = parse_cell(source.code)

@@ -13,7 +13,7 @@ from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
     Node,
-    RuleError,
+    ParseError,
     Terminal,
     builds,
     field,
@@ -141,7 +141,9 @@ table = leaf(
 
 def _created(**given: Any) -> statements.JobStatement:
     if given.pop("or_replace", False):
-        raise RuleError(given["span"].start, "a job is not replaced; DROP JOB forgets it, and CREATE JOB makes another")
+        raise ParseError(
+            given["span"].start, "a job is not replaced; DROP JOB forgets it, and CREATE JOB makes another"
+        )
     kind: Callable[..., statements.JobStatement] = (
         statements.CreateCopyJob if "into" in given else statements.CreateInsertJob
     )
