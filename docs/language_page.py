@@ -1,6 +1,6 @@
 """The reference of the language as Markdown, made of the tables of statements and of options.
 
-`python -m s3conn_magic.language.document > docs/language.md` writes it down.
+`python docs/language_page.py > docs/language.md` writes it down.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEAD = """\
 # The `%%upsql` language
 
 The statements, their results and the options of an S3 connection. This page is made of the tables that the parser, the
-binder, `HELP` and `DESCRIBE CONNECTION` read: `python -m s3conn_magic.language.document > docs/language.md`.
+binder, `HELP` and `DESCRIBE CONNECTION` read: `python docs/language_page.py > docs/language.md`.
 The grammar, with its lexical rules, is in [grammar.md](grammar.md).
 """
 _OPTIONS_HEAD = """\
