@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from s3conn_magic.language.settings import SettingValues
 
 
-class Scale:
+class Workers:
     """The cluster of a session, reached when it is set or first used.
 
     Args:
