@@ -14,7 +14,7 @@ from s3conn_magic.language.catalog import SHOWN_NAME
 from s3conn_magic.language.job_options import find_job_option
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
-from s3conn_magic.language.settings import find_setting
+from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.statements import CreateCopyJob, CreateInsertJob, CreateTable, ExplainAnalyze, Query
 from s3conn_magic.language.values import is_environment_name

@@ -15,7 +15,7 @@ from traitlets import TraitError, TraitType
 from traitlets.config import Configurable
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError, without_frames
-from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
+from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
 from s3conn_magic.language.words import listed, nearest
 from s3conn_magic.notebook.file_paths import file_given
 from s3conn_magic.runtime.interrupts import Deferring

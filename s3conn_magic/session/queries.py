@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.registry import Jobs
-    from s3conn_magic.language.settings import SettingValues
+    from s3conn_magic.language.session_settings import SettingValues
     from s3conn_magic.listing import Progress
     from s3conn_magic.objects.reading import Reading
     from s3conn_magic.query.engine import Engine

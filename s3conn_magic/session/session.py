@@ -17,7 +17,7 @@ from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.plans import JobPlan
-from s3conn_magic.language.settings import SettingValues, setting_text
+from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.interrupts import deferred

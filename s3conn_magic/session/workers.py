@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Elsewhere
     from s3conn_magic.language.plans import Analyze
-    from s3conn_magic.language.settings import SettingValues
+    from s3conn_magic.language.session_settings import SettingValues
 
 
 class Workers:
