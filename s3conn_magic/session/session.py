@@ -254,9 +254,9 @@ class Session:
 
     @execute.register
     def _introspection(self, plan: AboutConnections) -> Any:
-        from s3conn_magic.session.queries import told
+        from s3conn_magic.session.queries import about_connections
 
-        return told(plan, self.connections)
+        return about_connections(plan, self.connections)
 
     # Buckets
 
