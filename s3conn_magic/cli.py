@@ -74,7 +74,7 @@ def _demo(_: Sequence[str]) -> int:
 
 
 def _run(files: Sequence[str], *, local_files: bool) -> int:
-    from s3conn_magic.language.settings import LOCAL_FILES
+    from s3conn_magic.language.session_settings import LOCAL_FILES
     from s3conn_magic.sandbox import Sandbox
     from s3conn_magic.session.inputs import KernelInputs
     from s3conn_magic.session.session import Session

@@ -19,7 +19,7 @@ from s3conn_magic.cli import main
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import STATEMENTS
-from s3conn_magic.language.settings import SETTINGS
+from s3conn_magic.language.session_settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

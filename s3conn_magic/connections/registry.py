@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.language.catalog import Known, changed, exists, in_use, not_found, several_or_none
-from s3conn_magic.language.settings import SettingValues
+from s3conn_magic.language.session_settings import SettingValues
 from s3conn_magic.runtime.interrupts import whole
 
 if TYPE_CHECKING:

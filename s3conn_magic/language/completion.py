@@ -12,7 +12,7 @@ from s3conn_magic.language import grammar
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
-from s3conn_magic.language.settings import SETTINGS, Setting, find_setting
+from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.suggestions import Expected, expected_after
 from s3conn_magic.language.tokens import statement_ends, unquoted
@@ -28,7 +28,7 @@ _WORD_LETTERS = f"{string.ascii_letters}{string.digits}_"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class Cursor:
+class TextCursor:
     """Where something is to be written.
 
     Args:
@@ -158,14 +158,14 @@ def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
         at: offset of the cursor in it.
         surroundings: connections, buckets, variables and the like.
     """
-    cursor = Cursor(text, at)
+    cursor = TextCursor(text, at)
     if cursor.in_comment:
         return Completion(at, ())
     fragment, items = _found(cursor, surroundings)
     return Completion(at - len(fragment), tuple(dict.fromkeys(items)))
 
 
-def _found(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
+def _found(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     """What the items stand in place of, and the items."""
     if cursor.quote == "'":
         return _in_text(cursor, around)
@@ -189,7 +189,7 @@ def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
             yield item._replace(text=item.text.lower()) if ours else item
 
 
-def _closed(cursor: Cursor, items: Iterable[Item]) -> Iterator[Item]:
+def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
     """The items, which end in a quote, without that if it stands behind the cursor already."""
     there = cursor.after.startswith(cursor.quote)
     for item in items:
@@ -200,7 +200,7 @@ def _closed(cursor: Cursor, items: Iterable[Item]) -> Iterator[Item]:
 # Words and names
 
 
-def _words(cursor: Cursor) -> Iterator[Item]:
+def _words(cursor: TextCursor) -> Iterator[Item]:
     """Keywords; of what may stand several times, those that do not stand there yet."""
     for words, again in cursor.expected.words.items():
         if again and words.split()[0] in cursor.words:
@@ -209,12 +209,12 @@ def _words(cursor: Cursor) -> Iterator[Item]:
             yield Item(words, "keyword")
 
 
-def _names(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
+def _names(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     kinds = (kind for kind in cursor.expected.offers if kind not in _TABLES)
     return (Item(name, kind) for kind in kinds for name in around.names(kind))
 
 
-def _settable(cursor: Cursor) -> Iterator[Item]:
+def _settable(cursor: TextCursor) -> Iterator[Item]:
     if "option" in cursor.expected.offers:
         yield from _options(cursor)
     if "job option" in cursor.expected.offers:
@@ -223,7 +223,7 @@ def _settable(cursor: Cursor) -> Iterator[Item]:
         yield from (Item(one.name, "setting") for one in SETTINGS)
 
 
-def _job_options(cursor: Cursor) -> Iterator[Item]:
+def _job_options(cursor: TextCursor) -> Iterator[Item]:
     """Options of a job that are not given yet, of its kind as soon as that is known."""
     given = {name.upper() for name in cursor.read("job option")}
     kinds = {"COPY", "INSERT"}.intersection(cursor.words) or {"COPY", "INSERT"}
@@ -231,7 +231,7 @@ def _job_options(cursor: Cursor) -> Iterator[Item]:
     return (Item(one.name, "option") for one in left if kinds.intersection(one.kinds))
 
 
-def _options(cursor: Cursor) -> Iterator[Item]:
+def _options(cursor: TextCursor) -> Iterator[Item]:
     """Options that may still be given, those first that one that is given needs."""
     given = [option for name in cursor.read("option") if (option := find_option(name))]
     altered = cursor.words[:1] == ("ALTER",)
@@ -244,7 +244,7 @@ def _clash(one: Option, other: Option) -> bool:
     return one is other or one.name in other.excludes or other.name in one.excludes
 
 
-def _topics(cursor: Cursor) -> tuple[str, Iterable[Item]]:
+def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
     """What HELP explains; a topic of several words is written anew from its first."""
     start = min((start for start, _ in cursor.expected.read.get("topic", ())), default=len(cursor.code))
     fragment = cursor.code[start:].lstrip() + cursor.fragment
@@ -255,7 +255,7 @@ def _topics(cursor: Cursor) -> tuple[str, Iterable[Item]]:
 # Values
 
 
-def _option(cursor: Cursor) -> Option | Setting | None:
+def _option(cursor: TextCursor) -> Option | Setting | None:
     """What the value that is being written is of."""
     if options := cursor.read("option"):
         return find_option(options[-1])
@@ -276,7 +276,7 @@ def _fits(word: str, option: Option | Setting | None) -> bool:
     return word in named if named or isinstance(option, Setting) else word not in _LITERALS
 
 
-def _values(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
+def _values(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     """Literals to begin with."""
     offers = cursor.expected.offers
     if "location" in offers or ("value" in offers and _offered(cursor) == "location"):
@@ -285,12 +285,12 @@ def _values(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
         yield from (Item(f"'{text}'", kind) for text, kind in _texts(cursor, around))
 
 
-def _offered(cursor: Cursor) -> str:
+def _offered(cursor: TextCursor) -> str:
     option = _option(cursor)
     return option.offers if isinstance(option, Option) else ""
 
 
-def _texts(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
+def _texts(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     """What may be written in single quotes here."""
     if "environment variable" in cursor.expected.offers:
         yield from (Item(name, "environment variable") for name in around.names("environment variable"))
@@ -301,7 +301,7 @@ def _texts(cursor: Cursor, around: Surroundings) -> Iterator[Item]:
             yield from (Item(name, kind) for name in around.names(kind))
 
 
-def _in_text(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
+def _in_text(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     offers = cursor.expected.offers
     text = cursor.fragment[1:]
     # Of a statement that is not read by the grammar word for word, at least the locations are known.
@@ -314,7 +314,7 @@ def _in_text(cursor: Cursor, around: Surroundings) -> tuple[str, Iterable[Item]]
 # Locations
 
 
-def _locations(cursor: Cursor, around: Surroundings, text: str) -> tuple[str, Iterable[Item]]:
+def _locations(cursor: TextCursor, around: Surroundings, text: str) -> tuple[str, Iterable[Item]]:
     """Buckets and display filters, or folders and objects by their last segment."""
     connection, location = cursor.connection, text.replace("''", "'")
     if "value" in cursor.expected.offers and not connection:

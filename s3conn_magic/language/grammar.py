@@ -1,8 +1,8 @@
 """The grammar, and nothing else: text of a cell → statements. `docs/grammar.md` holds its BNF.
 
-It is written in pyparsing; `rules.py` has the elements that make nodes, `engine.py` what runs them. A new statement is
-a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`. Completion
-asks the same rules what they expect; `offering` marks those that stand for names and values it can look up.
+pyparsing runs it; `rules.py` has the elements that make nodes. A new statement is a rule here (`builds`, or `variant`
+where several begin with one word) and an alternative of `statement`. Completion asks the same rules what they expect;
+`offering` marks those that stand for names and values it can look up.
 
 The text comes with its comments blanked, so offsets are those of the cell. Every rule has a name that reads well
 after "expected", and an error stop (`-`) stands wherever only one continuation is left.
@@ -10,19 +10,22 @@ after "expected", and an error stop (`-`) stands wherever only one continuation 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
 
 from s3conn_magic.language import statements
-from s3conn_magic.language.engine import compiled
-from s3conn_magic.language.jobs import grammar as jobs
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
+    ByFirstWord,
     Node,
+    ParseError,
     Terminal,
     branch,
     builds,
@@ -36,7 +39,6 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
-from s3conn_magic.language.statements import DropJob, ShowJobErrors, ShowJobs
 from s3conn_magic.language.suggestions import offering
 from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span, unquoted
 from s3conn_magic.secrets import Secret
@@ -48,44 +50,16 @@ _DIGITS = 18
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
 _MOST_STATEMENTS = 2_500
 _MOST_VALUES = 5_000
+_MOST_JOB_VALUES = 1_000
 _MOST_OPTIONS = 50
 _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
+_TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
-_FREE = {
-    "AGE",
-    "ALL",
-    "BUCKETS",
-    "CONNECTIONS",
-    "COPY",
-    "ENV",
-    "ERRORS",
-    "EXPLAIN",
-    "EXTENSION",
-    "FROM",
-    "HELP",
-    "INSERT",
-    "JOB",
-    "JOBS",
-    "INVENTORY",
-    "KEYRING",
-    "PREFIX",
-    "PROMPT",
-    "RUN",
-    "SANDBOX",
-    "SAVE",
-    "SELECT",
-    "SETTINGS",
-    "SIZE",
-    "START",
-    "STOP",
-    "STORAGE_CLASS",
-    "SYNC",
-    "TABLE",
-    "TABLES",
-    "TEST",
-    "USE",
-}
-_STRUCTURAL = KEYWORDS - _FREE - {"WRITE"}
+_FREE = (
+    "AGE ALL BUCKETS CONNECTIONS COPY ENV ERRORS EXPLAIN EXTENSION FROM HELP INSERT JOB JOBS INVENTORY KEYRING "
+    "PREFIX PROMPT RUN SANDBOX SAVE SELECT SETTINGS SIZE START STOP STORAGE_CLASS SYNC TABLE TABLES TEST USE"
+)
+_STRUCTURAL = KEYWORDS - {*_FREE.split(), "WRITE"}
 RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that are names only in double quotes."""
 
@@ -97,11 +71,9 @@ def _name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
 
 # Names and values
 
-_IDENTIFIER, _STRING = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'"
+_IDENTIFIER, _STRING, _QUOTED = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'", r'"(?:[^"]|"")++"'
 _NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])"
-name = (leaf(r'"(?:[^"]|"")++"', "a name", statements.Name, unquoted) | _name_but(RESERVED, "a name")).set_name(
-    "a name"
-)
+name = (leaf(_QUOTED, "a name", statements.Name, unquoted) | _name_but(RESERVED, "a name")).set_name("a name")
 text = Terminal(_STRING, "text in single quotes", lambda raw, _: unquoted(raw))
 connection_name = offering("connection", name)
 number = Terminal(_NUMBER, "a whole number", lambda raw, _: int(raw))
@@ -151,13 +123,101 @@ _BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
 _COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
 
 
-def _sql(found: str, at: int) -> statements.SqlText:
-    written = found.rstrip(WHITE)
-    return statements.SqlText(Secret(written), Span(at, at + len(written)))
+def _sql(kind: Callable[[Secret, Span], Any], text: str, at: int) -> Any:
+    written = text.rstrip(WHITE)
+    return kind(Secret(written), Span(at, at + len(written)))
 
 
-query = Terminal(_QUERY, "SELECT, WITH or FROM", _sql)
-columns = Terminal(_COLUMNS, "columns in round brackets", _sql)
+query = Terminal(_QUERY, "SELECT, WITH or FROM", partial(_sql, statements.SqlText))
+columns = Terminal(_COLUMNS, "columns in round brackets", partial(_sql, statements.SqlText))
+
+# As deep as groups of values may stand in each other.
+_DEPTH = 3
+_PART = rf"(?:{_IDENTIFIER}|{_QUOTED})"
+_UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400, "WEEK": 604_800}
+# Words that end the options of a job.
+_BEHIND = frozenset({"AS", "INTO", "SELECT", "WITH", "FROM"})
+
+
+def _interval(text: str) -> timedelta:
+    number, unit = text.split()
+    return timedelta(seconds=int(number) * _UNITS[unit.upper().removesuffix("S")])
+
+
+def _timestamp(text: str, at: int) -> statements.StringLiteral:
+    """`TIMESTAMP '…'` is the text alone."""
+    begins = text.index("'")
+    return statements.StringLiteral(Secret(unquoted(text[begins:])), Span(at + begins, at + len(text)))
+
+
+def _nested(depth: int) -> str:
+    """A regular expression for SQL up to a comma or a closing parenthesis, with so many pairs of its own inside."""
+    plain = rf"[^'\"(),;]|{_STRING}|{_QUOTED}"
+    within = plain
+    for _ in range(depth):
+        within = rf"{plain}|\((?:{within}|,)*+\)"
+    return rf"(?:{within})++"
+
+
+# Values of a job's options
+
+timestamp = Terminal(rf"(?ai:TIMESTAMP)\s*{_STRING}", "a time", _timestamp)
+interval = leaf(
+    rf"-?[0-9]{{1,6}}\s+(?ai:{'|'.join(_UNITS)})(?ai:S?){WORD_END}", "a length of time", statements.Interval, _interval
+)
+_signed = leaf(rf"-?[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])", "a whole number", statements.IntegerLiteral, int)
+word = leaf(rf"{_QUOTED}|{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a word", statements.Name, unquoted)
+_job_scalar = string | timestamp | variable | boolean | interval | _signed | word
+
+
+def _job_setting(name: pp.ParserElement, value: pp.ParserElement) -> pp.ParserElement:
+    return Node(name - mark("=") - value, lambda found, span: statements.JobSetting(found[0], found[1], span))
+
+
+def _group(item: pp.ParserElement) -> pp.ParserElement:
+    more = AtMost(_MOST_JOB_VALUES - 1, mark(",") + item | item, f"a list has at most {_MOST_JOB_VALUES} values")
+    rule = mark("(") - item - more - pp.Opt(mark(",")) - mark(")")
+    return Node(rule, lambda found, span: statements.Group(tuple(found), span))
+
+
+def _job_value(depth: int) -> pp.ParserElement:
+    if depth == 0:
+        return _job_scalar.set_name("a value")
+    inner = _job_value(depth - 1)
+    named = leaf(rf"{_IDENTIFIER}(?=\s*=)", "a name", statements.Name, str)
+    return (_job_scalar | _group((_job_setting(named, inner) | inner).set_name("a value"))).set_name("a value")
+
+
+_any_job_value = _job_value(_DEPTH)
+_transformed = leaf(_PART, "a column", statements.Name, unquoted)
+_expression = Terminal(_nested(5), "an expression", partial(_sql, statements.Expression))
+_transformations = Node(
+    mark("(")
+    - _job_setting(_transformed, _expression)
+    - AtMost(_MOST_JOB_VALUES - 1, mark(",") + _job_setting(_transformed, _expression), "these are too many columns")
+    - pp.Opt(mark(","))
+    - mark(")"),
+    lambda found, span: statements.Group(tuple(found), span),
+)
+
+# Options of a job
+
+_columns = leaf(rf"(?ai:COLUMN_TRANSFORMATIONS){WORD_END}", "an option", statements.Name, str)
+_switch = leaf(rf"(?ai:MAP_COLUMNS_BY_NAME){WORD_END}(?!\s*=)", "an option", statements.Name, str)
+_job_option = (
+    _job_setting(_columns, _transformations)
+    | Node(_switch, lambda found, span: statements.JobSetting(found[0], None, span))
+    | _job_setting(offering("job option", _name_but(_BEHIND | {"COLUMN_TRANSFORMATIONS"}, "an option")), _any_job_value)
+).set_name("an option")
+_job_options = fields(
+    "settings", _job_option - AtMost(_MOST_OPTIONS - 1, mark(",") - _job_option | _job_option, _TOO_MANY_OF_A_JOB)
+)
+_table = leaf(
+    rf"{_PART}(?:\s*\.\s*{_PART}){{0,2}}",
+    "a table's name",
+    statements.TableName,
+    lambda raw: tuple(map(unquoted, re.findall(_PART, raw))),
+)
 
 # Statements
 
@@ -171,6 +231,27 @@ _matching = field("matching", words("MATCHING") - string)
 _list_clause = using | flag("recursive", "RECURSIVE") | flag("versions", "VERSIONS") | _matching | limit
 
 _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
+
+
+def _job_created(**given: Any) -> statements.JobStatement:
+    if given.pop("or_replace", False):
+        raise ParseError(
+            given["span"].start, "a job is not replaced; DROP JOB forgets it, and CREATE JOB makes another"
+        )
+    return statements.CreateCopyJob(**given) if "into" in given else statements.CreateInsertJob(**given)
+
+
+_reached = field("connection", connection_name).set_name("a connection's name")
+_copy = words("COPY FROM S3") - _reached - pp.Opt(_job_options) - words("INTO") - field("into", _table)
+_insert = words("INSERT INTO S3") - _reached - pp.Opt(_job_options) - field("query", query)
+_job = (
+    (flag("sync", "SYNC") - words("JOB") | words("JOB"))
+    - _if_not_exists
+    - new_name
+    - pp.Opt(_job_options)
+    - words("AS")
+    - (_copy | _insert).set_name("COPY FROM S3 or INSERT INTO S3")
+)
 _made = (
     variant(statements.CreateConnection, words("S3 CONNECTION") - _if_not_exists - new_name - pp.Opt(_settings))
     | variant(
@@ -182,7 +263,7 @@ _made = (
         - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
         - pp.Opt(field("query", words("AS") - query)),
     )
-    | variant(jobs.CREATED, jobs.create(name, connection_name, query))
+    | variant(_job_created, _job)
 ).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
@@ -195,7 +276,7 @@ _dropped = (
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
     | variant(statements.DropTable, words("TABLE") - if_exists - new_name)
-    | variant(DropJob, words("JOB") - if_exists - new_name)
+    | variant(statements.DropJob, words("JOB") - if_exists - new_name)
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
 _shown = (
@@ -204,8 +285,8 @@ _shown = (
     | variant(statements.ShowSettings, words("SETTINGS"))
     | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(statements.ShowCreate, words("CREATE S3 CONNECTION") - named)
-    | variant(ShowJobs, words("JOBS") - pp.Opt(like))
-    | variant(ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
+    | variant(statements.ShowJobs, words("JOBS") - pp.Opt(like))
+    | variant(statements.ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
 ).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 describe = builds(statements.DescribeConnection, words("DESCRIBE CONNECTION") - named)
@@ -249,9 +330,11 @@ _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
 topic = Node(pp.OneOrMore(_topic), lambda found, _: " ".join(found))
 help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
+run = builds(statements.RunJob, words("RUN JOB") - new_name)
+
 _plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, preview, set_]
-_plain += [select, save, start, stop, help_, jobs.run(name)]
-_explained = pp.MatchFirst(_plain).set_name("a statement")
+_plain += [select, save, start, stop, help_, run]
+_explained = ByFirstWord(_plain, "a statement")
 explain = variants(
     words("EXPLAIN")
     - (
@@ -259,11 +342,25 @@ explain = variants(
         | variant(statements.Explain, field("statement", _explained).set_name("a statement"))
     ).set_name("a statement")
 )
-statement = pp.MatchFirst([*_plain, explain]).set_name("a statement")
-_separator = Terminal(rf";[;{WHITE}]*+", "`;`", lambda _, __: None).suppress()
+statement = ByFirstWord([*_plain, explain], "a statement")
+_separator = Terminal(rf";[;{WHITE}]*+", "`;`")
 _more = AtMost(_MOST_STATEMENTS - 1, _separator + statement, f"a cell has at most {_MOST_STATEMENTS} statements")
 cell = pp.Opt(_separator) - pp.Opt(statement - _more - pp.Opt(_separator)) - pp.StringEnd()
 cell.parse_with_tabs()
+for _rule in cell.streamline().visit_all():  # type: ignore[no-untyped-call]
+    _rule.set_whitespace_chars(WHITE)
 
-parse_cell: Callable[[str], list[statements.Statement]] = compiled(cell)
-"""The statements of a text whose comments are blanked; raises `engine.ParseError`."""
+
+def parse_cell(code: str) -> list[statements.Statement]:
+    """Return the statements of a text whose comments are blanked.
+
+    Raises:
+        ParseError: where no rule goes on. It holds nothing of the text, which pyparsing's own errors do.
+    """
+    try:
+        return list(cell.parse_string(code))
+    except pp.ParseBaseException as error:
+        at, message = error.loc, error.msg
+    finally:
+        pp.ParserElement.reset_cache()  # which keeps the text where another library (matplotlib) turned packrat on
+    raise ParseError(at, message)

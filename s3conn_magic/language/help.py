@@ -18,7 +18,7 @@ from s3conn_magic.language.reference import (
     statement_of,
     words_of,
 )
-from s3conn_magic.language.settings import SETTINGS, Setting, find_setting, setting_literal
+from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting, setting_literal
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.locations import Location

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS
-from s3conn_magic.language.settings import SETTING_NAMES
+from s3conn_magic.language.session_settings import SETTING_NAMES
 from s3conn_magic.language.source import BEFORE_NAME, Source, Token
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.catalog import job_exists, job_not_found, release
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
-from s3conn_magic.language.job_values import Content, Word
+from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.statements import Name
 from s3conn_magic.language.tokens import Span
 from s3conn_magic.language.words import listed, related
@@ -164,7 +164,7 @@ class JobBinder:
 
     def _raw(self, value: Any) -> Any:
         if isinstance(value, Name):
-            return Word(value.text)
+            return BareWord(value.text)
         if isinstance(value, statements.Expression):
             return value.value.reveal()
         if isinstance(value, statements.Interval):

@@ -114,7 +114,7 @@ _UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
 Moment = Literal["NOW", "BEGINNING"] | datetime
 
 
-class Word(str):
+class BareWord(str):
     """A bare word, where text would stand in quotes."""
 
     __slots__ = ()

@@ -10,11 +10,11 @@ import re
 from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.engine import ParseError
 from s3conn_magic.language.grammar import parse_cell
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
+from s3conn_magic.language.rules import ParseError
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.suggestions import foreign
 from s3conn_magic.language.words import listed, nearest

@@ -14,7 +14,7 @@ from s3conn_magic.language.catalog import SHOWN_NAME
 from s3conn_magic.language.job_options import find_job_option
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
-from s3conn_magic.language.settings import find_setting
+from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.statements import CreateCopyJob, CreateInsertJob, CreateTable, ExplainAnalyze, Query
 from s3conn_magic.language.values import is_environment_name
@@ -156,8 +156,8 @@ def _open_spans(source: Source) -> list[Span]:
     if not _OPEN_WORDS.search(source.text):
         return []
     # The parser loads at the first cell of ours, not with the extension.
-    from s3conn_magic.language.engine import ParseError
     from s3conn_magic.language.grammar import parse_cell
+    from s3conn_magic.language.rules import ParseError
 
     try:
         statements = parse_cell(source.code)

@@ -1,7 +1,4 @@
-"""What the grammar's rules are made of: pyparsing elements that make nodes of the tree.
-
-pyparsing's own engine runs them as they are; `engine.py` runs the same rules in a fraction of the time.
-"""
+"""What the grammar's rules are made of: pyparsing elements that make nodes of the tree."""
 
 from __future__ import annotations
 
@@ -15,11 +12,13 @@ from s3conn_magic.language.tokens import WHITE, Span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_next_word = re.compile("[A-Za-z_]++").match
+_WHITE = frozenset(WHITE)
 WORD_END = "(?![A-Za-z0-9_])"
 
 
-class RuleError(Exception):
-    """A rule fits, and what it makes is refused."""
+class ParseError(Exception):
+    """Where the rules stopped, and what they expected or refused; it holds nothing of the text."""
 
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
@@ -28,9 +27,9 @@ class RuleError(Exception):
 
 
 class Terminal(pp.Regex):
-    """One match of a pattern without groups, made into one value of its text and offset."""
+    """One match of a pattern without groups, made into one value of its text and offset, or into nothing."""
 
-    def __init__(self, pattern: str, name: str, make: Callable[[str, int], Any]) -> None:
+    def __init__(self, pattern: str, name: str, make: Callable[[str, int], Any] | None = None) -> None:
         super().__init__(pattern)
         self.set_whitespace_chars(WHITE)
         self.set_name(name)
@@ -38,24 +37,24 @@ class Terminal(pp.Regex):
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: ARG002, N802 - pyparsing's
         """How pyparsing runs it."""
-        found = self.re.match(instring, loc)
-        if found is None:
+        match = self.re_match(instring, loc)
+        if match is None:
             raise pp.ParseException(instring, loc, self.errmsg, self)
-        return found.end(), [self.make(found.group(), loc)]
+        return match.end(), [self.make(match.group(), loc)] if self.make else []
 
 
 class Keyword(Terminal):
-    """A word of the language, in whatever case; makes the word."""
+    """A word of the language, in whatever case."""
 
-    def __init__(self, word: str) -> None:
+    def __init__(self, word: str, make: Callable[[str, int], Any] | None = None) -> None:
         self.word = word
-        super().__init__(rf"(?ai:{word}){WORD_END}", word, lambda _, __: word)
+        super().__init__(rf"(?ai:{word}){WORD_END}", word, make)
 
 
 class Node(pp.ParseElementEnhance):
     """A rule made into one value of its results and its span, which no white space begins or ends.
 
-    `make` may raise a RuleError.
+    `make` may raise a ParseError.
     """
 
     def __init__(self, rule: pp.ParserElement, make: Callable[[list[Any], Span], Any]) -> None:
@@ -64,11 +63,11 @@ class Node(pp.ParseElementEnhance):
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
         """How pyparsing runs it."""
-        end, found = super().parseImpl(instring, loc, do_actions)  # type: ignore[no-untyped-call]
+        end, found = self.expr._parse(instring, loc, do_actions, callPreParse=False)  # noqa: SLF001 - as pyparsing's own do
         written = instring[loc:end].rstrip(WHITE)
         try:
             return end, [self.make(list(found), Span(loc, loc + len(written)))]
-        except RuleError as error:
+        except ParseError as error:
             raise pp.ParseFatalException(instring, error.at, error.message) from None
 
 
@@ -85,7 +84,7 @@ class AtMost(pp.ZeroOrMore):
         found: list[Any] = []
         for count in range(self.most + 1):
             try:
-                after, one = self.expr._parse(instring, loc, do_actions)  # noqa: SLF001 - as pyparsing's own elements do
+                after, one = self.expr._parse(instring, loc, do_actions)  # noqa: SLF001 - as pyparsing's own do
             except pp.ParseException:
                 break
             if count == self.most:
@@ -96,22 +95,54 @@ class AtMost(pp.ZeroOrMore):
         return loc, found
 
 
+class ByFirstWord(pp.MatchFirst):
+    """Alternatives, of which only those are tried that can begin with the next word."""
+
+    def __init__(self, rules: list[pp.ParserElement], name: str) -> None:
+        super().__init__(rules)
+        self.set_name(name)
+        words = {_first_word(rule) for rule in rules}
+        self._possible = {word: [rule for rule in rules if _first_word(rule) in {word, ""}] for word in words}
+
+    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
+        """How pyparsing runs it."""
+        while instring[loc : loc + 1] in _WHITE:
+            loc += 1
+        word = _next_word(instring, loc)
+        for rule in self._possible.get(word.group().upper() if word else "", self._possible[""]):
+            try:
+                return rule._parse(instring, loc, do_actions)  # noqa: SLF001 - as pyparsing's own do
+            except pp.ParseFatalException:
+                raise
+            except pp.ParseException:
+                pass
+        raise pp.ParseException(instring, loc, self.errmsg, self)
+
+
+def _first_word(rule: Any) -> str:
+    """The word that a rule begins with; nothing where it may begin with something else."""
+    while not isinstance(rule, pp.Token):
+        rule = rule.exprs[0] if isinstance(rule, pp.ParseExpression) else rule.expr
+    return rule.word if isinstance(rule, Keyword) else ""
+
+
 def keyword(text: str) -> pp.ParserElement:
     """A word that stands for a value."""
-    return Keyword(text)
+    return Keyword(text, lambda _, __: text)
 
 
 def words(text: str) -> pp.ParserElement:
     """Keywords of which, once the first is there, all must follow; they make nothing."""
-    rule, *rest = (Keyword(one).suppress().set_name(one) for one in text.split())
-    for one in rest:
-        rule = rule - one
+    first, *rest = map(Keyword, text.split())
+    rule: pp.ParserElement = first
+    for word in rest:
+        rule = rule - word
     return rule
 
 
 def mark(text: str) -> pp.ParserElement:
     """A mark, which makes nothing."""
-    return Terminal(re.escape(text), f"`{text}`", lambda _, __: None).suppress().set_name(f"`{text}`")
+    return Terminal(re.escape(text), f"`{text}`")
 
 
 def leaf(pattern: str, name: str, kind: Any, read: Callable[[str], Any]) -> Terminal:
@@ -162,7 +193,7 @@ def _stated(kind: Any, found: list[tuple[str, Any, int]], span: Span) -> Any:
         elif name == "settings":
             given[name] += value
         else:
-            raise RuleError(at, f"{_clause(name)} stands twice")
+            raise ParseError(at, f"{_clause(name)} stands twice")
     return kind(**given, span=span)
 
 

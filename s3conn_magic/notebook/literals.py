@@ -59,7 +59,7 @@ def _bodies(quote: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[st
 _BODIES = {quote: _bodies(quote) for quote in ("'", '"', "'''", '"""')}
 
 
-class Piece(NamedTuple):
+class PythonLiteral(NamedTuple):
     """One string or comment of a text.
 
     Attributes:
@@ -85,11 +85,11 @@ class Text:
     """
 
     def __init__(self) -> None:
-        self.pieces: list[Piece] = []
+        self.pieces: list[PythonLiteral] = []
         self._parts: list[str] = []
         self._length = 0
 
-    def add(self, between: str, piece: Piece) -> None:
+    def add(self, between: str, piece: PythonLiteral) -> None:
         """Go on with a piece."""
         self.pieces.append(piece._replace(at=self._length + len(between)))
         self._parts += [between, piece.value]
@@ -127,7 +127,7 @@ def _written(text: str, quote: str, lines: int) -> str:
     return text.replace("\n", "").replace(quote[:1] or "\n", "") + joined * lines
 
 
-class Line(NamedTuple):
+class PythonStatement(NamedTuple):
     """A statement of Python, from its start to its end, and the strings in it."""
 
     start: int
@@ -168,7 +168,7 @@ class Literals:
     """
 
     def __init__(self, code: str, start: int, token: re.Pattern[str]) -> None:
-        self.lines: list[Line] = []
+        self.lines: list[PythonStatement] = []
         self.comments: list[Text] = []
         self.stopped: re.Match[str] | None = None
         self._code = code
@@ -195,7 +195,7 @@ class Literals:
         if self._remarks.text is None or not between.isspace():
             self._remarks.text = Text()
             self.comments.append(self._remarks.text)
-        self._remarks.text.add("\n", Piece(0, self._code[start:end], range(start, end + 1), "", whole=True))
+        self._remarks.text.add("\n", PythonLiteral(0, self._code[start:end], range(start, end + 1), "", whole=True))
         self._remarks.end = end
         return end
 
@@ -212,7 +212,7 @@ class Literals:
         after = end + len(quote) if whole else end
         value, offsets = _decoded(self._code, start, end, None if "r" in prefix else _ESCAPE)
         whole = whole and not _GOES_ON.match(self._code, after)
-        self._add(Piece(0, value, offsets, quote, whole), found.start(), after)
+        self._add(PythonLiteral(0, value, offsets, quote, whole), found.start(), after)
         return after
 
     def _go_on(self, at: int) -> int:
@@ -239,10 +239,10 @@ class Literals:
         top = self._open.pop()
         after = end + len(top.quote) if whole else end
         whole = whole and not _GOES_ON.match(self._code, after)
-        self._add(Piece(0, "".join(top.values), [*top.offsets, end], top.quote, whole), top.start, after)
+        self._add(PythonLiteral(0, "".join(top.values), [*top.offsets, end], top.quote, whole), top.start, after)
         return after
 
-    def _add(self, piece: Piece, start: int, end: int) -> None:
+    def _add(self, piece: PythonLiteral, start: int, end: int) -> None:
         inside = self._open[-1] if self._open else None
         here = inside or self._here
         says = piece.value.replace(_FIELD, "") and not self._code.startswith("[", start - 1)
@@ -262,7 +262,7 @@ class Literals:
 
     def _end_line(self, end: int) -> None:
         if self._texts:
-            self.lines.append(Line(self._line, end, self._texts))
+            self.lines.append(PythonStatement(self._line, end, self._texts))
             self._texts = []
         self._line = end
         self._here.text = None

@@ -15,9 +15,9 @@ from traitlets import TraitError, TraitType
 from traitlets.config import Configurable
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError, without_frames
-from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
+from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
 from s3conn_magic.language.words import listed, nearest
-from s3conn_magic.notebook.files import file_given
+from s3conn_magic.notebook.file_paths import file_given
 from s3conn_magic.runtime.interrupts import Deferring
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _script(text: str) -> Source | None:
     given = file_given(text)
     if given is None:
         return None
-    from s3conn_magic.session.files import read_script
+    from s3conn_magic.session.scripts import read_script
 
     return read_script(given.path)
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.settings import REACH
+from s3conn_magic.language.session_settings import REACH
 from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import visible
 from s3conn_magic.query.failures import pointed

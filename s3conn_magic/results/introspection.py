@@ -8,7 +8,7 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.help import overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, find_statement
-from s3conn_magic.language.settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
+from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import Location
 from s3conn_magic.results.cards import Message

@@ -184,7 +184,7 @@ LOG_FILES = 2400
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class SampleBucket:
     """A bucket to make."""
 
     name: str
@@ -207,12 +207,12 @@ class Put:
 
 
 BUCKETS = (
-    Bucket(LAKE),
-    Bucket(LOGS),
-    Bucket(ARCHIVE, "eu-west-1", versioned=True),
-    Bucket(ODD),
-    Bucket(EMPTY, "eu-west-1"),
-    Bucket(PUBLIC),
+    SampleBucket(LAKE),
+    SampleBucket(LOGS),
+    SampleBucket(ARCHIVE, "eu-west-1", versioned=True),
+    SampleBucket(ODD),
+    SampleBucket(EMPTY, "eu-west-1"),
+    SampleBucket(PUBLIC),
 )
 
 ODD_KEYS = (

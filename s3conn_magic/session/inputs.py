@@ -70,7 +70,7 @@ def _password(get: Callable[[str, str], str | None], service: str, user: str) ->
         return None, f"the keyring cannot be read ({type(error).__name__})"
 
 
-class Keys(Protocol):
+class AdminKeys(Protocol):
     """A key pair."""
 
     @property
@@ -94,7 +94,7 @@ class Server(Protocol):
         """The region it says it is in."""
 
     @property
-    def admin(self) -> Keys:
+    def admin(self) -> AdminKeys:
         """Keys that may do everything."""
 
     def stop(self) -> None:

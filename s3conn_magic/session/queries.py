@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.registry import Jobs
-    from s3conn_magic.language.settings import SettingValues
+    from s3conn_magic.language.session_settings import SettingValues
     from s3conn_magic.listing import Progress
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
@@ -255,26 +255,26 @@ def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
 
 
 @singledispatch
-def told(plan: plans.Plan, connections: Registry) -> Any:
+def about_connections(plan: plans.Plan, connections: Registry) -> Any:
     """The result of a plan: a frame, a message, or the reference."""
     raise NotImplementedError(type(plan).__name__, connections)
 
 
-@told.register(plans.ShowConnections)
+@about_connections.register(plans.ShowConnections)
 def _(plan: plans.ShowConnections, connections: Registry) -> Any:
     from s3conn_magic.results.introspection import connections_frame
 
-    return connections_frame([one for one in connections if like(plan.like, one.name)])
+    return connections_frame([connection for connection in connections if like(plan.like, connection.name)])
 
 
-@told.register(plans.Describe)
+@about_connections.register(plans.Describe)
 def _(plan: plans.Describe, connections: Registry) -> Any:
     from s3conn_magic.results.introspection import options_frame
 
     return options_frame(connections.get(plan.name))
 
 
-@told.register(plans.ShowCreate)
+@about_connections.register(plans.ShowCreate)
 def _(plan: plans.ShowCreate, connections: Registry) -> Message:
     from s3conn_magic.language.help import create_statement
 
@@ -282,7 +282,7 @@ def _(plan: plans.ShowCreate, connections: Registry) -> Message:
     return Message(create_statement(connection.name, connection.options))
 
 
-@told.register(plans.Test)
+@about_connections.register(plans.Test)
 def _(plan: plans.Test, connections: Registry) -> Any:
     from s3conn_magic.connections.checks import run_checks
     from s3conn_magic.results.frames import frame_of
@@ -292,7 +292,7 @@ def _(plan: plans.Test, connections: Registry) -> Any:
     return frame_of(reference.columns if reference else (), checks)
 
 
-@told.register(plans.Help)
+@about_connections.register(plans.Help)
 def _(plan: plans.Help, connections: Registry) -> Any:
     from s3conn_magic.results.introspection import help_on
 

@@ -17,15 +17,15 @@ from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.plans import JobPlan
-from s3conn_magic.language.settings import SettingValues, setting_text
+from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.interrupts import deferred
 from s3conn_magic.runtime.temporary import sweep
-from s3conn_magic.session.cluster import Scale
-from s3conn_magic.session.files import connection_plans, project_file, read_script, user_file
 from s3conn_magic.session.inputs import sandbox_options
 from s3conn_magic.session.queries import Queries, QueryPlan
+from s3conn_magic.session.scripts import connection_plans, project_file, read_script, user_file
+from s3conn_magic.session.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ class Session:
         self._server: Server | None = None
         self._starting = new_lock()
         self._note = note
-        self.scale = Scale(self.settings, note)
+        self.scale = Workers(self.settings, note)
         self.jobs = Jobs(
             lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere, self.settings
         )
@@ -251,9 +251,9 @@ class Session:
 
     @execute.register
     def _introspection(self, plan: AboutConnections) -> Any:
-        from s3conn_magic.session.queries import told
+        from s3conn_magic.session.queries import about_connections
 
-        return told(plan, self.connections)
+        return about_connections(plan, self.connections)
 
     # Buckets
 
@@ -348,7 +348,7 @@ class Session:
 
     @execute.register
     def _save(self, plan: plans.SaveConnections) -> Message:
-        from s3conn_magic.session.files import save_connections
+        from s3conn_magic.session.scripts import save_connections
 
         path, count = save_connections(self.connections, plan.path, replace=plan.replace)
         return Message(f"{count} connection{'' if count == 1 else 's'} saved to {path}, without a secret.")

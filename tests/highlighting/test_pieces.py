@@ -16,7 +16,7 @@ from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.highlighting import KINDS, pieces, words
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
-from s3conn_magic.language.settings import SETTINGS
+from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import Source
 
 ROOT = Path(__file__).parents[2]

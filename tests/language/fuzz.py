@@ -33,7 +33,7 @@ from s3conn_magic.errors import (
     StatementSyntaxError,
 )
 
-BOUND = 0.05
+BOUND = 0.5
 """Seconds that a text of 64 KiB may take."""
 _MARGIN = 10
 _GIVEN_UP = 30

@@ -14,10 +14,10 @@ from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
-from s3conn_magic.language.settings import SETTINGS
+from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import BEFORE_NAME, Source
 from s3conn_magic.locations import Location
-from s3conn_magic.notebook.completion import statements_at
+from s3conn_magic.notebook.tab import statements_at
 
 FIRST_WORDS = {one.name.split()[0] for one in STATEMENTS} | {"WITH", "FROM"}
 CLAUSES = ["USING", "RECURSIVE", "VERSIONS", "MATCHING", "LIMIT"]

@@ -8,7 +8,7 @@ from s3conn_magic.language.help import help_at, overview, topic_text
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
-from s3conn_magic.language.settings import SETTINGS
+from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import Source
 
 

@@ -17,8 +17,8 @@ import s3conn_magic
 from s3conn_magic.language.completion import complete
 from s3conn_magic.language.help import help_at
 from s3conn_magic.language.highlighting import pieces
-from s3conn_magic.notebook.completion import statements_at
 from s3conn_magic.notebook.history import keeps_secret, redacted_cell
+from s3conn_magic.notebook.tab import statements_at
 
 PACKAGE = Path(s3conn_magic.__file__).parent
 NOTEBOOKS = sorted((PACKAGE.parent / "notebooks").glob("*.ipynb"))

@@ -11,7 +11,7 @@ from statements import Statements, create
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import STATEMENTS
-from s3conn_magic.language.settings import SETTINGS
+from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.results.cards import Card, Message
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret

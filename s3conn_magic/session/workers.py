@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.plans import Analyze
-    from s3conn_magic.language.settings import SettingValues
+    from s3conn_magic.language.session_settings import SettingValues
 
 
-class Scale:
+class Workers:
     """The cluster of a session, reached when it is set or first used.
 
     Args:

@@ -1,6 +1,6 @@
 """The reference of the language as Markdown, made of the tables of statements and of options.
 
-`python -m s3conn_magic.language.document > docs/language.md` writes it down.
+`python docs/language_page.py > docs/language.md` writes it down.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option
 from s3conn_magic.language.reference import STATEMENTS, Column, Reference
-from s3conn_magic.language.settings import SETTINGS, setting_text
+from s3conn_magic.language.session_settings import SETTINGS, setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _HEAD = """\
 # The `%%upsql` language
 
 The statements, their results and the options of an S3 connection. This page is made of the tables that the parser, the
-binder, `HELP` and `DESCRIBE CONNECTION` read: `python -m s3conn_magic.language.document > docs/language.md`.
+binder, `HELP` and `DESCRIBE CONNECTION` read: `python docs/language_page.py > docs/language.md`.
 The grammar, with its lexical rules, is in [grammar.md](grammar.md).
 """
 _OPTIONS_HEAD = """\

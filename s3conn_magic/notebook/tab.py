@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from s3conn_magic.notebook.files import FLAG, PathBegun, file_given, flag_begun, names_in
+from s3conn_magic.notebook.file_paths import FLAG, PathBegun, file_given, flag_begun, names_in
 from s3conn_magic.runtime.interrupts import Deferring, interruptible
 
 if TYPE_CHECKING:

@@ -1,0 +1,284 @@
+"""Statements → their text, which parses to the same statements.
+
+The text holds every literal, so it is for the parser and for nobody's eyes; `help.py` writes what may be shown.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from s3conn_magic.language import statements
+from s3conn_magic.language.evaluation import source_text
+from s3conn_magic.language.help import name_text
+from s3conn_magic.language.words import identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def cell_text(statements: Iterable[statements.Statement]) -> str:
+    """The text of a cell, a statement to a line."""
+    return "\n".join(f"{statement_text(statement)};" for statement in statements)
+
+
+@singledispatch
+def statement_text(statement: statements.Statement) -> str:
+    """The text of a statement, without the `;` and without comments."""
+    raise NotImplementedError(type(statement).__name__)
+
+
+@statement_text.register
+def _(statement: statements.CreateConnection) -> str:
+    head = _joined(
+        "CREATE", statement.or_replace and "OR REPLACE", "S3 CONNECTION", statement.if_not_exists and "IF NOT EXISTS"
+    )
+    return _joined(head, name_text(statement.name.text), _settings(statement.settings))
+
+
+@statement_text.register
+def _(statement: statements.AlterConnection) -> str:
+    head = _joined("ALTER S3 CONNECTION", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
+    if statement.rename_to:
+        return f"{head} RENAME TO {name_text(statement.rename_to.text)}"
+    if statement.unset:
+        return f"{head} UNSET {', '.join(name.text for name in statement.unset)}"
+    return f"{head} SET {_settings(statement.settings)}"
+
+
+@statement_text.register
+def _(statement: statements.DropConnection) -> str:
+    head = _joined("DROP S3 CONNECTION", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
+    return _joined(head, statement.cascade and "CASCADE")
+
+
+@statement_text.register
+def _(statement: statements.ShowConnections) -> str:
+    return _joined("SHOW CONNECTIONS", _like(statement.like))
+
+
+@statement_text.register
+def _(statement: statements.DescribeConnection) -> str:
+    return f"DESCRIBE CONNECTION {name_text(statement.name.text)}"
+
+
+@statement_text.register
+def _(statement: statements.ShowCreate) -> str:
+    return f"SHOW CREATE S3 CONNECTION {name_text(statement.name.text)}"
+
+
+@statement_text.register
+def _(statement: statements.TestConnection) -> str:
+    place = f"LOCATION {value_text(statement.location)}" if statement.location else ""
+    return _joined(f"TEST CONNECTION {name_text(statement.name.text)}", place, statement.with_write and "WITH WRITE")
+
+
+@statement_text.register
+def _(statement: statements.UseConnection) -> str:
+    return f"USE CONNECTION {name_text(statement.name.text)}"
+
+
+@statement_text.register
+def _(statement: statements.Help) -> str:
+    return _joined("HELP", statement.topic)
+
+
+@statement_text.register
+def _(statement: statements.ShowBuckets) -> str:
+    return _joined("SHOW BUCKETS", _using(statement.using), _like(statement.like))
+
+
+@statement_text.register
+def _(statement: statements.ListObjects) -> str:
+    flags = _joined(statement.recursive and "RECURSIVE", statement.versions and "VERSIONS")
+    matching = f"MATCHING {value_text(statement.matching)}" if statement.matching else ""
+    return _joined(
+        "LIST", _value(statement.location), _using(statement.using), flags, matching, _limit(statement.limit)
+    )
+
+
+@statement_text.register
+def _(statement: statements.ListInventory) -> str:
+    matching = f"MATCHING {value_text(statement.matching)}" if statement.matching else ""
+    return _joined(
+        "LIST FROM INVENTORY", _value(statement.location), _using(statement.using), matching, _limit(statement.limit)
+    )
+
+
+@statement_text.register
+def _(statement: statements.Explore) -> str:
+    return _joined("EXPLORE", _value(statement.location), _using(statement.using))
+
+
+@statement_text.register
+def _(_: statements.ExploreAll) -> str:
+    return "EXPLORE ALL CONNECTIONS"
+
+
+@statement_text.register
+def _(statement: statements.Analyze) -> str:
+    by = statement.by != "PREFIX" and f"BY {statement.by}"
+    depth = f"DEPTH {statement.depth.value}" if statement.depth else ""
+    return _joined("ANALYZE", _value(statement.location), _using(statement.using), by, depth)
+
+
+@statement_text.register
+def _(statement: statements.Preview) -> str:
+    return _joined("PREVIEW", _value(statement.location), _using(statement.using), _limit(statement.limit))
+
+
+@statement_text.register
+def _(statement: statements.SetSetting) -> str:
+    value = (
+        statement.value.value if isinstance(statement.value, statements.WordLiteral) else value_text(statement.value)
+    )
+    return f"SET {statement.name.text} = {value}"
+
+
+@statement_text.register
+def _(_: statements.ShowSettings) -> str:
+    return "SHOW SETTINGS"
+
+
+@statement_text.register
+def _(_: statements.StartSandbox) -> str:
+    return "START SANDBOX"
+
+
+@statement_text.register
+def _(_: statements.StopSandbox) -> str:
+    return "STOP SANDBOX"
+
+
+@statement_text.register
+def _(statement: statements.CreateCopyJob | statements.CreateInsertJob) -> str:
+    head = _joined("CREATE", statement.sync and "SYNC", "JOB", statement.if_not_exists and "IF NOT EXISTS")
+    head = f"{head} {name_text(statement.name.text)} AS"
+    settings = " ".join(map(_job_setting, statement.settings))
+    connection = name_text(statement.connection.text)
+    if isinstance(statement, statements.CreateCopyJob):
+        return f"{head} COPY FROM S3 {connection} {settings} INTO {'.'.join(map(identifier, statement.into.parts))}"
+    return f"{head} INSERT INTO S3 {connection} {settings} {statement.query.value.reveal()}"
+
+
+@statement_text.register
+def _(statement: statements.RunJob) -> str:
+    return f"RUN JOB {name_text(statement.name.text)}"
+
+
+@statement_text.register
+def _(statement: statements.DropJob) -> str:
+    return _joined("DROP JOB", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
+
+
+@statement_text.register
+def _(statement: statements.ShowJobs) -> str:
+    return _joined("SHOW JOBS", _like(statement.like))
+
+
+@statement_text.register
+def _(statement: statements.ShowJobErrors) -> str:
+    return f"SHOW JOB {name_text(statement.name.text)} ERRORS"
+
+
+@statement_text.register
+def _(statement: statements.Query) -> str:
+    return statement.query.value.reveal()
+
+
+@statement_text.register
+def _(statement: statements.ExplainAnalyze) -> str:
+    return f"EXPLAIN ANALYZE {statement.query.value.reveal()}"
+
+
+@statement_text.register
+def _(statement: statements.Explain) -> str:
+    return f"EXPLAIN {statement_text(statement.statement)}"
+
+
+@statement_text.register
+def _(statement: statements.SaveConnections) -> str:
+    return _joined("SAVE", statement.or_replace and "OR REPLACE", f"CONNECTIONS TO {value_text(statement.path)}")
+
+
+@statement_text.register
+def _(statement: statements.CreateTable) -> str:
+    head = _joined(
+        "CREATE", statement.or_replace and "OR REPLACE", "TABLE", statement.if_not_exists and "IF NOT EXISTS"
+    )
+    place = f"LOCATION {value_text(statement.location)}" if statement.location else ""
+    query = f"AS {statement.query.value.reveal()}" if statement.query else ""
+    columns = statement.columns.value.reveal() if statement.columns else ""
+    return _joined(head, name_text(statement.name.text), columns, place, _using(statement.using), query)
+
+
+@statement_text.register
+def _(statement: statements.DropTable) -> str:
+    return _joined("DROP TABLE", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
+
+
+@statement_text.register
+def _(statement: statements.ShowTables) -> str:
+    return _joined("SHOW TABLES", _like(statement.like))
+
+
+def value_text(value: statements.Value) -> str:
+    """A value as it is written, secrets too."""
+    if isinstance(value, statements.StringLiteral):
+        return literal(value.value.reveal())
+    if isinstance(value, statements.BooleanLiteral):
+        return str(value.value).upper()
+    if isinstance(value, statements.IntegerLiteral):
+        return str(value.value)
+    if isinstance(value, statements.ListLiteral):
+        return f"({', '.join(map(value_text, value.items))})"
+    return source_text(value)
+
+
+def _job_setting(statement: statements.JobSetting) -> str:
+    if statement.value is None:
+        return statement.name.text
+    name = (
+        identifier(statement.name.text) if isinstance(statement.value, statements.Expression) else statement.name.text
+    )
+    return f"{name} = {_job_value(statement.value)}"
+
+
+def _job_value(value: statements.JobValue) -> str:
+    if isinstance(value, statements.Group):
+        items = (
+            _job_setting(statement) if isinstance(statement, statements.JobSetting) else _job_value(statement)
+            for statement in value.items
+        )
+        return f"({', '.join(items)})"
+    if isinstance(value, statements.Expression):
+        return value.value.reveal()
+    if isinstance(value, statements.Interval):
+        return f"{value.value // timedelta(seconds=1)} SECONDS"
+    return identifier(value.text) if isinstance(value, statements.Name) else value_text(value)
+
+
+def _joined(*parts: str | bool) -> str:
+    """The parts that there are, with a blank between them."""
+    return " ".join(part for part in parts if isinstance(part, str) and part)
+
+
+def _settings(settings: tuple[statements.OptionSetting, ...]) -> str:
+    return " ".join(f"{statement.name.text} = {value_text(statement.value)}" for statement in settings)
+
+
+def _value(value: statements.Value | None) -> str:
+    return "" if value is None else value_text(value)
+
+
+def _using(name: statements.Name | None) -> str:
+    return f"USING {name_text(name.text)}" if name else ""
+
+
+def _like(pattern: str | None) -> str:
+    return "" if pattern is None else f"LIKE {literal(pattern)}"
+
+
+def _limit(limit: int | str | None) -> str:
+    return "" if limit is None else f"LIMIT {limit}"
