@@ -15,11 +15,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
-from s3conn_magic.connections.clients import new_lock, without_redirects
+from s3conn_magic.connections.clients import without_redirects
 from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.signing import Signer, Template, capture
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
+from s3conn_magic.runtime.locks import new_lock
 from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 if TYPE_CHECKING:

@@ -6,10 +6,8 @@ That is locks, which nobody there would release, and sockets, which the parent r
 from __future__ import annotations
 
 import inspect
-import os
-import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import boto3
@@ -29,6 +27,7 @@ from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
 from s3conn_magic.connections.signing import let_capture
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
+from s3conn_magic.runtime.locks import new_lock, renew_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,44 +35,6 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
     from s3conn_magic.connections.configuration import Settings, Timeouts
-
-
-class Renewed(Protocol):
-    """Something that a forked child makes anew."""
-
-    def renew(self) -> None:
-        """Called in the child, before anything else uses it."""
-
-
-def new_lock() -> threading.Lock:
-    """A lock that is free in a forked child, though a thread of the parent held it.
-
-    It is Python's own, which no interrupt finds between taken and noted: one with methods of ours would stay taken.
-    """
-    lock = threading.Lock()
-    _locks.add(lock)
-    return lock
-
-
-# Weak, so that a connection that was dropped can go.
-_living: WeakSet[Renewed] = WeakSet()
-_locks: WeakSet[threading.Lock] = WeakSet()
-
-
-def renew_in_child(one: Renewed) -> None:
-    """Have `renew` called in every forked child for as long as the object lives."""
-    _living.add(one)
-
-
-def _renew_all() -> None:
-    for lock in list(_locks):
-        lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
-    for each in list(_living):
-        each.renew()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_renew_all)
 
 
 _POOL = 32

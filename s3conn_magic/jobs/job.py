@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.language.words import identifier
-from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.runtime.patterns import RegularExpression
 
@@ -220,6 +219,8 @@ def candidates(job: Job, *, first_run: bool) -> list[Candidate]:
 
 def _listed(job: Job, where: Location, pattern: str | None) -> Iterator[Candidate]:
     """The objects at a location, of which the keys below it match as a whole."""
+    from s3conn_magic.listing import Listing
+
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):
             columns = _matching(page.objects, len(where.key), pattern).to_pydict()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from s3conn_magic.connections.clients import new_lock, renew_in_child
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
@@ -22,6 +21,7 @@ from s3conn_magic.query.failures import details_of, interrupted, moved, translat
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.tables import QueryResult, Tables
+from s3conn_magic.runtime.locks import new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:

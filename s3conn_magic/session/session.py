@@ -6,7 +6,6 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.clients import new_lock
 from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
@@ -21,6 +20,7 @@ from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.interrupts import deferred
+from s3conn_magic.runtime.locks import new_lock
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import sandbox_options
 from s3conn_magic.session.queries import Queries, QueryPlan
