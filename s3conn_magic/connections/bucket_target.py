@@ -20,7 +20,7 @@ from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.signing import Signer, Template, capture
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
-from s3conn_magic.runtime.locks import new_lock
+from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
 from s3conn_magic.connections.signing import let_capture
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
-from s3conn_magic.runtime.locks import new_lock, renew_in_child
+from s3conn_magic.runtime.background import new_lock, renew_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.configuration import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
+from s3conn_magic.runtime.background import new_lock, renew_in_child
 from s3conn_magic.runtime.interrupts import interruptible
-from s3conn_magic.runtime.locks import new_lock, renew_in_child
 from s3conn_magic.runtime.logs import keep_out, let_go
 from s3conn_magic.secrets import Secret
 

@@ -134,7 +134,8 @@ class ConnectionObjects:
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
         """Objects and bytes by folder."""
-        from s3conn_magic.results.charts import analysis_frame, chart_data
+        from s3conn_magic.results.charts import chart_data
+        from s3conn_magic.results.listings import analysis_frame
 
         def tell(progress: Progress) -> None:
             if cancelled():

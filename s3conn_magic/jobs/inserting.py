@@ -1,27 +1,299 @@
-"""A run of INSERT INTO S3: the result of a query as one object, which is there whole or not at all."""
+"""What an INSERT INTO S3 writes: the names of its objects, and a file that becomes one of them whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 import time
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
-from s3conn_magic.jobs.output import OWNER, Names, OutputFileSystem, OutputFormat, Sink, abort_leftovers, own_etag
-from s3conn_magic.listing import Progress
+from fsspec import AbstractFileSystem
+
+from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
+from s3conn_magic.language.job_values import Content
+from s3conn_magic.listing import Listing, Progress
+from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads
-from s3conn_magic.objects.uploads import Upload
+from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.objects.formats import COMPRESSIONS, of_type
+from s3conn_magic.objects.ranged import PinnedObject
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
+from s3conn_magic.objects.uploads import PART, Upload
+from s3conn_magic.query.sql import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from s3conn_magic.jobs.job import Outcome, Run
-    from s3conn_magic.locations import Location
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.jobs.job import Job, Outcome, Run
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
+
+OWNER = "s3conn-job"
+"""Metadata of every object that a job writes: the name of the job."""
+_TIME = "%Y%m%dT%H%M%S%fZ"
+_TIME_FORM = r"\d{8}T\d{12}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """How rows are written.
+
+    Attributes:
+        content: type and settings.
+        compression: NONE, GZIP, ZSTD or SNAPPY.
+    """
+
+    content: Content
+    compression: str
+
+    @classmethod
+    def of(cls, job: Job) -> OutputFormat:
+        """The format of a job."""
+        content = job.option("FILE_FORMAT") or Content("PARQUET", {})
+        said = job.option("COMPRESSION", "AUTO")
+        usual = "SNAPPY" if content.type == "PARQUET" else "NONE"
+        return cls(content, usual if said == "AUTO" else said)
+
+    @property
+    def suffix(self) -> str:
+        """The end of a key."""
+        format_ = of_type(self.content.type)
+        packed = COMPRESSIONS.get(self.compression.lower(), ("",)) if format_.type != "PARQUET" else ("",)
+        return format_.endings[0] + packed[0]
+
+    @property
+    def media(self) -> str:
+        """The content type of an object."""
+        return of_type(self.content.type).media[0]
+
+    @property
+    def sql(self) -> str:
+        """The options of DuckDB's COPY TO."""
+        compression = {"NONE": "uncompressed" if self.content.type == "PARQUET" else "none"}
+        options = [f"COMPRESSION {compression.get(self.compression, self.compression.lower())}", "USE_TMP_FILE false"]
+        if self.content.type in {"PARQUET", "JSON"}:
+            return f"(FORMAT {self.content.type.lower()}, {', '.join(options)})"
+        delimiter = "\t" if self.content.type == "TSV" else self.content.get("DELIMITER", ",")
+        options.append(f"DELIMITER {literal(delimiter)}")
+        options.append(f"HEADER {str(self.content.get('HEADER', False)).lower()}")
+        return f"(FORMAT csv, {', '.join(options)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The keys of the objects that a job writes, so that a later run, of another kernel too, knows them for its own."""
+
+    job: Job
+    suffix: str
+
+    @property
+    def _stem(self) -> str:
+        return quote(self.job.name, safe=" ()[]!,;=+@&")
+
+    def of(self, began: datetime, window: tuple[datetime, datetime] | None) -> Location:
+        """The object of a run.
+
+        Args:
+            began: of the run; what DATE_PATTERN names, moved by OUTPUT_OFFSET.
+            window: what run_start_time() and run_end_time() are; None for a query that has neither.
+        """
+        where, pattern = self.job.plan.location, self.job.option("DATE_PATTERN")
+        offset: timedelta = self.job.option("OUTPUT_OFFSET", timedelta())
+        date = f"{pattern.of(began + offset).strip('/')}/" if pattern else ""
+        span = f"-{window[0].strftime(_TIME)}-{window[1].strftime(_TIME)}" if window else ""
+        folder = where.key if where.key.endswith("/") or not where.key else f"{where.key}/"
+        return Location(where.bucket, f"{folder}{date}{self._stem}{span}{self.suffix}")
+
+    def is_own(self, key: str) -> bool:
+        """Whether the job could have written to a key."""
+        return self._pattern().search(key) is not None
+
+    def _pattern(self) -> re.Pattern[str]:
+        date = self.job.option("DATE_PATTERN")
+        folder = rf"(?:{date.expression}/)?" if date else ""
+        span = rf"(?:-{_TIME_FORM}-(?P<end>{_TIME_FORM}))?"
+        return re.compile(rf"^{re.escape(self.job.plan.location.key)}/?{folder}{re.escape(self._stem)}{span}\.[a-z.]+$")
+
+    def done_until(self) -> datetime | None:
+        """Where the last complete run of this job ended, by the objects that are there; None when there is none."""
+        where, ends = self.job.plan.location, []
+        with Listing(self.job.connection.target(where.bucket), where.key) as listing:
+            for page in listing.pages(keep=False):
+                for key in page.objects.column("key").to_pylist():
+                    match = self._pattern().search(key)
+                    if match and match["end"]:
+                        ends.append(datetime.strptime(match["end"], _TIME).replace(tzinfo=UTC))
+        return max(ends, default=None)
+
+
+def abort_leftovers(names: Names) -> int:
+    """Abort uploads of this job that a killed kernel left; gives their number.
+
+    Raises:
+        S3ConnError: they cannot be listed or aborted.
+    """
+    job, where = names.job, names.job.plan.location
+    aborted, after = 0, dict[str, str]()
+    while True:
+        answer = ask(job.connection, where, "list_multipart_uploads", Bucket=where.bucket, Prefix=where.key, **after)
+        for upload in answer.get("Uploads", ()):
+            if names.is_own(upload["Key"]):
+                which = {"Bucket": where.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                ask(job.connection, where, "abort_multipart_upload", **which)
+                aborted += 1
+        if not answer.get("IsTruncated"):
+            return aborted
+        after = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+
+def own_etag(connection: Connection, location: Location, job: str) -> str | None:
+    """The etag of the object of a job, where it is there.
+
+    Raises:
+        JobFailedError: something else is there, which is not to be replaced.
+    """
+    try:
+        answer = head_answer(connection, location, None)
+    except (ObjectNotFoundError, AccessDeniedError):  # what it may not see, the upload does not replace either
+        return None
+    if _owner(answer) == quote(job):
+        return etag_of(answer)
+    hint = "Nothing was replaced. Choose another LOCATION, or another name for the job."
+    raise JobFailedError(f"an object that the job did not write is at {visible(location.uri)}", hint=hint)
+
+
+def _owner(answer: Mapping[str, Any]) -> str:
+    metadata: Mapping[str, str] = answer.get("Metadata", {})
+    return {name.lower(): value for name, value in metadata.items()}.get(OWNER, "")
+
+
+class Sink(io.RawIOBase):
+    """The file that DuckDB writes. Nothing is there before `finish`, whatever `close` is called for.
+
+    Attributes:
+        failed: is told of an error, of which DuckDB would keep the words only.
+        size: bytes that were written.
+    """
+
+    mode = "wb"
+
+    def __init__(self, upload: Upload, wrote: Callable[[int], None]) -> None:
+        super().__init__()
+        self._upload, self._wrote = upload, wrote
+        self._digest = hashlib.sha256()
+        self._etag = ""
+        self.failed: Callable[[S3ConnError], None] = lambda _: None
+        self.size = 0
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes that were written."""
+        return self.size
+
+    def write(self, data: Any, /) -> int:
+        """Take bytes; parts are sent as they fill up.
+
+        Raises:
+            S3ConnError: the server refused; nothing will be there.
+        """
+        with memoryview(data).cast("B") as view:
+            piece = bytes(view)
+        try:
+            self._upload.write(piece)
+        except S3ConnError as error:
+            self.failed(error)
+            raise
+        self._digest.update(piece)
+        self.size += len(piece)
+        self._wrote(self.size)
+        return len(piece)
+
+    def close(self) -> None:
+        """Nothing: DuckDB closes a file that it could not finish, too."""
+
+    def finish(self) -> str:
+        """Make the object; gives what to say of it, or an empty text."""
+        self._upload.finish()
+        if not self._upload.lacking:
+            return ""
+        return f"The server refuses conditions of writes ({self._upload.lacking}): there was a look before it instead."
+
+    def abort(self) -> None:
+        """Leave nothing."""
+        self._upload.abort()
+
+    def remove(self, connection: Connection, location: Location) -> str:
+        """Delete the object again, and no other that has taken its place; gives what came of it, a sentence.
+
+        Raises:
+            S3ConnError: the server refused.
+        """
+        deletion = ExactDeletion(connection, location.bucket)
+        removed = deletion.delete(location.key, self._etag, self._upload.version)
+        if removed == "changed":
+            return "What is there now is somebody else's, and stays."
+        return "It was deleted." if removed == "deleted" else "It is gone."
+
+    def verify(self, connection: Connection, location: Location, job: str) -> None:
+        """Read the object back and compare every byte.
+
+        Raises:
+            EndpointError: it is not what was written.
+        """
+        answer = head_answer(connection, location, None)
+        if _owner(answer) != quote(job):
+            raise EndpointError(f"{visible(location.uri)} was replaced by somebody else since it was written")
+        # Not that of the answer to the upload: rclone has another one for the parts than for the object.
+        size, etag = int(answer["ContentLength"]), etag_of(answer)
+        self._etag = etag
+        if size == self.size:
+            pinned, digest = PinnedObject(connection, location, size, etag), hashlib.sha256()
+            for start in range(0, size, PART):
+                digest.update(pinned.get(start, min(start + PART, size), tries=4))
+            if digest.digest() == self._digest.digest():
+                return
+        raise EndpointError(f"{visible(location.uri)} is not what was written, by size or content")
+
+
+class OutputFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """The way by which DuckDB's COPY TO reaches a sink: `s3conn-job://out`, for one run at a time."""
+
+    protocol = "s3conn-job"
+    root_marker = ""
+    cachable = False
+    path = "s3conn-job://out"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.sink: Sink | None = None
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        del options
+        if self.sink is None or mode != "wb":
+            raise FileNotFoundError(path)
+        return self.sink
+
+    def isfile(self, path: str) -> bool:
+        """False: nothing is there before."""
+        del path
+        return False
+
+    isdir = isfile
+
+    def exists(self, path: str, **options: Any) -> bool:
+        """False, too."""
+        del path, options
+        return False
+
 
 _WINDOW = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")

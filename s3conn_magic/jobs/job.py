@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from s3conn_magic.language.words import identifier
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.query.sql import identifier
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, Query
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
 from s3conn_magic.jobs.readers import LINES, ObjectSource, batches, csv_options, scan, source_of
 from s3conn_magic.jobs.target_table import TargetTable
-from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.query.failures import translate
-from s3conn_magic.query.tables import transaction
+from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.language.words import literal
 from s3conn_magic.objects.formats import HEAD, READABLE, by_name, compression_of, of_rows, of_type, unpack
 from s3conn_magic.objects.listed import escaped
+from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:

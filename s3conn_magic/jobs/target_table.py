@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
-from s3conn_magic.language.words import identifier
-from s3conn_magic.query.tables import transaction
+from s3conn_magic.query.sql import identifier, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

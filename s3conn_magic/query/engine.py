@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.formats import how_to_read
@@ -20,8 +19,9 @@ from s3conn_magic.query import judgement, names
 from s3conn_magic.query.failures import details_of, interrupted, moved, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
+from s3conn_magic.query.sql import literal
 from s3conn_magic.query.tables import QueryResult, Tables
-from s3conn_magic.runtime.locks import new_lock, renew_in_child
+from s3conn_magic.runtime.background import new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:

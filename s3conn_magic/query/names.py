@@ -12,10 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.words import identifier
 from s3conn_magic.objects.formats import HEAD, READABLE, by_name, call_by_content, call_by_name, is_seen
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.query.failures import details_of, refused
+from s3conn_magic.query.sql import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

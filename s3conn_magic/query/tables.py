@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import call_by_name, ending_of, reader_of
 from s3conn_magic.objects.listed import Path, escaped
+from s3conn_magic.query.sql import identifier, literal, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,24 +86,6 @@ def _read(name: str, is_view: bool, comment: str) -> Table:
     except (ValueError, KeyError, TypeError):  # somebody has changed it
         return Table(name, is_view=is_view, comment=comment)
     return Table(name, connections, location, is_view=is_view, comment="" if kept else comment)
-
-
-@contextmanager
-def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All that a block does, or nothing of it."""
-    import duckdb
-
-    database.execute("BEGIN TRANSACTION")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
-        for _ in range(3):
-            with suppress(duckdb.Error):
-                database.execute("ROLLBACK")
-                break
-        raise
 
 
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()

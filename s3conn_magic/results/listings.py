@@ -1,31 +1,36 @@
-"""Frames of SHOW BUCKETS and LIST."""
+"""Frames of SHOW BUCKETS, LIST, LIST FROM INVENTORY and ANALYZE."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from itertools import compress
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import read_manifest
 from s3conn_magic.inventory.reading import Inventory
-from s3conn_magic.language.reference import find_statement
+from s3conn_magic.language.reference import ANALYSIS_COLUMNS, find_statement
 from s3conn_magic.listing import Glob, Listing
+from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame
+from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame, table_frame
 from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pyarrow as pa
-
-    from s3conn_magic.cluster.sweep import ClusterListing
+    from s3conn_magic.cluster.sweep import ClusterListing, ClusterScan
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import Manifest
-    from s3conn_magic.language.plans import ListInventory, ListObjects
+    from s3conn_magic.language.plans import Analyze, ListInventory, ListObjects
     from s3conn_magic.listing import Progress
+    from s3conn_magic.transport import Target
 
 
 def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
@@ -209,3 +214,47 @@ def _told(manifest: Manifest) -> str:
     made = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC" if manifest.made_at else "a time that it does not say"
     told = f"Inventory of {visible(manifest.bucket)} as of {made}: what changed later is not in it."
     return told if manifest.checked else f"{told} No manifest.checksum lies beside it to compare it with."
+
+
+def analysis_frame(
+    target: Target,
+    plan: Analyze,
+    *,
+    connections: int,
+    report: Callable[[Progress], None] | None = None,
+    now: datetime | None = None,
+    scan: Callable[[datetime], ClusterScan] | None = None,
+) -> S3Frame:
+    """The frame of ANALYZE.
+
+    Args:
+        target: the bucket of the plan's location.
+        plan: what is analyzed, and by what.
+        connections: most requests under way.
+        report: called with how far the listing is, several times a second, in this thread.
+        now: the moment that ages are counted from; this one where none is given.
+        scan: makes the scan for such a moment; by this process where none is given.
+
+    Returns:
+        shape (groups, 6): group, objects, bytes, share (0 to 1, 0 where there is no byte), newest, oldest (UTC);
+        the most bytes first, ages and sizes in their natural order.
+
+    Raises:
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
+    """
+    moment = now or datetime.now(UTC)
+    groups = Summary(grouping(plan.by, prefix=plan.location.key, depth=plan.depth, now=moment))
+    here = partial(Scan, target, plan.location.key, groups, connections=connections)
+    with scan(moment) if scan else here() as scanning:
+        try:
+            return _groups_frame(scanning.total(on_progress=report))
+        except (IncompleteListingError, ListingInterrupted) as error:
+            error.rows_so_far = _groups_frame(error.rows_so_far)
+            error.rows_so_far.attrs["partial"] = error.message
+            raise
+
+
+def _groups_frame(groups: pa.Table) -> S3Frame:
+    sizes = groups["bytes"].cast(pa.float64())
+    shares = pc.divide(sizes, max(pc.sum(sizes).as_py() or 0.0, 1.0))
+    return table_frame(ANALYSIS_COLUMNS, groups.append_column("share", shares))

@@ -1,25 +1,62 @@
-"""What runs in the background, and how it is waited for so that an interrupt ends the wait.
-
-`run_in_background` and `wait_for` are the one way for a function, `Work` for one that can be asked to stop, and
-`Background` for a coroutine, which has a thread and a loop of its own: the kernel's thread has a running loop already.
-"""
+"""Locks, and what else a forked child makes anew."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import queue
 import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from s3conn_magic.errors import InternalError, S3ConnError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+
+class Renewed(Protocol):
+    """Something that a forked child makes anew."""
+
+    def renew(self) -> None:
+        """Called in the child, before anything else uses it."""
+
+
+def new_lock() -> threading.Lock:
+    """A lock that is free in a forked child, though a thread of the parent held it.
+
+    It is Python's own, which no interrupt finds between taken and noted: one with methods of ours would stay taken.
+    """
+    lock = threading.Lock()
+    _locks.add(lock)
+    return lock
+
+
+# Weak, so that a connection that was dropped can go.
+_living: WeakSet[Renewed] = WeakSet()
+_locks: WeakSet[threading.Lock] = WeakSet()
+
+
+def renew_in_child(one: Renewed) -> None:
+    """Have `renew` called in every forked child for as long as the object lives."""
+    _living.add(one)
+
+
+def _renew_all() -> None:
+    for lock in list(_locks):
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
+    for each in list(_living):
+        each.renew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_all)
+
 
 _Result = TypeVar("_Result")
 _LOOK = 0.1

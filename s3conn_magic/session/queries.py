@@ -10,7 +10,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.results.cards import Message
-from s3conn_magic.runtime.locks import new_lock
+from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:

@@ -1,14 +1,16 @@
-"""The glob of a LIST, looked at before a cell runs."""
+"""Where a session's listings, analyses and loads run: in this process, or on a cluster."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, S3ConnError, rest_of_cell, without_frames
+from s3conn_magic.errors import BindError, ClusterError, S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.handed import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans
@@ -19,22 +21,122 @@ from s3conn_magic.language.plans import JobPlan
 from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message, connection_card
+from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import deferred
-from s3conn_magic.runtime.locks import new_lock
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import sandbox_options
 from s3conn_magic.session.queries import Queries, QueryPlan
 from s3conn_magic.session.scripts import connection_plans, project_file, read_script, user_file
-from s3conn_magic.session.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
+    from s3conn_magic.cluster.scheduler import Cluster
+    from s3conn_magic.cluster.sweep import ClusterScan
+    from s3conn_magic.connections.connection import Connection as PlainConnection
+    from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.evaluation import Inputs
+    from s3conn_magic.language.plans import Analyze
     from s3conn_magic.listing import Progress
     from s3conn_magic.session.inputs import ProgressView, Server
+
+
+class Workers:
+    """The cluster of a session, reached when it is set or first used.
+
+    Args:
+        settings: the session's; ENGINE and SCHEDULER are read at each use.
+        note: is told what the user should know.
+    """
+
+    def __init__(self, settings: SettingValues, note: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._note = note
+        self._cluster: Cluster | None = None
+        self._reaching = threading.RLock()
+        settings.on_change |= {name: partial(self._check, name) for name in ("ENGINE", "SCHEDULER")}
+
+    def _check(self, name: str, value: Any) -> None:
+        """Have a setting refused before it is set, where it could not be used.
+
+        Raises:
+            ClusterError: the package `distributed` is missing, or the scheduler cannot be used.
+        """
+        wanted = {**self._settings, name: value}
+        if wanted["ENGINE"] == "local":
+            self.close()
+        elif wanted["SCHEDULER"]:
+            self._reached(wanted["SCHEDULER"])
+        else:
+            from s3conn_magic.cluster.scheduler import check_installed
+
+            check_installed()
+
+    def cluster(self) -> Cluster | None:
+        """The cluster, or None where this process does the work.
+
+        Raises:
+            ClusterError: it cannot be used.
+        """
+        if self._settings["ENGINE"] == "local":
+            return None
+        if not self._settings["SCHEDULER"]:
+            hint = "SET SCHEDULER = 'tcp://host:8786'; or SET ENGINE = 'local';"
+            raise ClusterError("ENGINE is 'dask', and no scheduler is set", hint=hint)
+        return self._reached(self._settings["SCHEDULER"])
+
+    def _reached(self, address: str) -> Cluster:
+        with self._reaching:
+            if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
+                from s3conn_magic.cluster.scheduler import Cluster
+
+                found = Cluster(address, self._note)
+                self.close()
+                self._cluster = found
+            return self._cluster
+
+    def opened(self) -> Callable[..., Any]:
+        """What makes the listing of a location of a connection."""
+        cluster = self.cluster()
+        if cluster is None:
+            from s3conn_magic.results.listings import open_here
+
+            return open_here
+        from s3conn_magic.cluster.sweep import open_listing
+
+        return partial(open_listing, cluster)
+
+    def scan(
+        self, connection: PlainConnection, plan: Analyze, connections: int
+    ) -> Callable[[datetime], ClusterScan] | None:
+        """What makes the scan of an analysis for the moment that ages are counted from; None for this process."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.sweep import ClusterScan
+        from s3conn_magic.cluster.work import RangeTask
+
+        task = RangeTask(plan.location.key, connections, by=plan.by, depth=plan.depth)
+        return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
+
+    def elsewhere(self) -> RemoteReader | None:
+        """Who reads objects in other processes."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.scheduler import GroupReader
+
+        return GroupReader(cluster, self._note)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        with self._reaching:
+            cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.close()
 
 
 def check_glob(plan: plans.Plan) -> None:
@@ -311,13 +413,15 @@ class Session:
 
     @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:
-        from s3conn_magic.results.charts import analysis_chart, analysis_frame
+        from s3conn_magic.results.listings import analysis_frame
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
         if self._beside is not None:
+            from s3conn_magic.results.charts import analysis_chart
+
             self._beside(partial(analysis_chart, frame, plan))
         return frame
 

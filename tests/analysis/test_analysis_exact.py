@@ -15,7 +15,7 @@ from synthetic import Behaviour, Bucket
 from s3conn_magic.errors import Place
 from s3conn_magic.language.plans import Analyze
 from s3conn_magic.locations import Location
-from s3conn_magic.results.charts import analysis_frame
+from s3conn_magic.results.listings import analysis_frame
 from s3conn_magic.sandbox.data import puts
 from s3conn_magic.sandbox.identities import LAKE, LOGS, ODD
 

@@ -21,7 +21,6 @@ import pandas as pd  # noqa: F401
 import pyarrow as pa  # noqa: F401
 from statements import Statements
 
-from s3conn_magic.jobs import copying, inserting  # noqa: F401
 from s3conn_magic.jobs.target_table import Ledger
 from s3conn_magic.objects import uploads
 

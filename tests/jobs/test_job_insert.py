@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from s3conn_magic.errors import EndpointError, JobFailedError, QueryError, ReadOnlyConnectionError, StatementInterrupted
-from s3conn_magic.jobs.output import Sink
+from s3conn_magic.jobs.inserting import Sink
 from s3conn_magic.objects.ranged import PinnedObject
 from s3conn_magic.objects.uploads import Upload
 
