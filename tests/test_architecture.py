@@ -60,11 +60,34 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
     next(rank for rank, layer in enumerate(LAYERS) if layer.name == name)
     for name in ("ground", "listing", "sandbox", "composition")
 )
-LONG: set[str] = set()
-NOUNS: dict[str, str] = {}
-LARGE_FOLDERS = {"language", "listing", "explorer"}
-SAME_MODULES: set[str] = {"__init__"}
-SAME_CLASSES: set[str] = set()
+# Longer than 400 lines, each one idea that reads worse in two.
+LONG = {
+    "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
+    "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
+    "jobs/inserting.py",  # an INSERT from its query to its object
+    "language/binder.py",  # statements to plans
+    "language/reference.py",  # the table of statements
+    "language/statements.py",  # the tree
+    "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
+    "notebook/history.py",  # all that IPython keeps of a cell
+    "objects/filesystem.py",  # fsspec's interface
+    "objects/ranged.py",  # the one reader of ranges
+    "preview/parquet.py",  # a footer and pages that may be damaged
+    "preview/preview.py",  # what a beginning of bytes is
+    "query/engine.py",  # DuckDB and the turns of statements
+    "session/session.py",  # one method for each statement
+}
+# One importer in the same folder and short, and a noun of the field all the same.
+NOUNS: set[str] = set()
+LARGE_FOLDERS = {"language"}  # a table, a tree, a grammar, a binder, and what completes and colours
+SAME_MODULES = {
+    "__init__",
+    "__main__",
+    "engine",  # of listings, and of queries: each package has one
+    "registry",  # of connections, and of jobs
+}
+# A connection as the package has it, and as it is handed out; a preview, and the statement that asks for it.
+SAME_CLASSES = {"Connection", "Preview"}
 # Listing sees a small protocol, not a connection; the sandbox is nobody's part.
 NARROW = {LISTING: {GROUND, LISTING}, SANDBOX: {GROUND, SANDBOX}}
 
@@ -164,11 +187,11 @@ def test_no_module_is_a_closet():
         and module.rpartition(".")[0] == min(those).rpartition(".")[0]
         and _lines(files[module]) < 150
     }
-    assert closets == set(NOUNS)
+    assert closets == NOUNS
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():
-    """Fifteen, but for three folders that are large rooms of one idea each."""
+    """Fifteen, but for the folder of the language; and 150 in all."""
     folders = Counter(file.parent for file in MODULES)
     assert {folder.name for folder, count in folders.items() if count > 15} <= LARGE_FOLDERS
     assert len(MODULES) <= 150
@@ -177,9 +200,11 @@ def test_a_folder_has_no_more_modules_than_one_remembers():
 def test_no_two_modules_or_public_classes_have_one_name():
     """A name says which it is."""
     modules = Counter(file.stem for file in MODULES)
+    # A statement and its plan have one name: language/plans.py stands for both.
     classes = Counter(
         node.name
         for file in MODULES
+        if _id(file) != "language/statements.py"
         for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )

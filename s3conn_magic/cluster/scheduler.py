@@ -1,4 +1,4 @@
-"""The connection to a scheduler, and the tasks of one statement."""
+"""The cluster: its workers, the tasks of one statement, and groups of objects that they read for a COPY."""
 
 from __future__ import annotations
 

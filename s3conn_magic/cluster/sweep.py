@@ -1,4 +1,4 @@
-"""Ranges of keys listed by workers, until none is left.
+"""LIST and ANALYZE on workers: ranges of keys shared out again and again until none is left.
 
 The first look is a listing of its own, here: it stops after some requests, and what it left are ranges whose bounds are
 where folders begin, or where its keys say that others are. A task takes neighbouring ranges, stops as well, and gives

@@ -1,4 +1,4 @@
-"""The listing request that botocore would send, kept instead of sent."""
+"""Requests signed: the template that botocore makes once, and a signature for each request after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explorer of plain ipywidgets, for pages where a widget's own script cannot load: one folder at a time.
+"""The explorer without its widget: plain ipywidgets where a script cannot load, and the snapshot that a notebook keeps.
 
 It takes 17 widget models, whatever it shows. What is listed is the state of an ipywidgets `Select`, so a notebook that
 saves its widgets' state saves the keys that are shown.

@@ -1,4 +1,4 @@
-"""Single objects of connections as the explorer sees them."""
+"""Connections as the explorer sees them: folders, single objects, and what may be done with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A description and a preview as the panel shows them: plain values of bounded size, every text in its visible form."""
+"""A description, a preview and snippets as the panel shows them: bounded values, every text in its visible form."""
 
 from __future__ import annotations
 

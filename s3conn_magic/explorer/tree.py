@@ -1,4 +1,4 @@
-"""The loaded rows of one folder as columns, so that a million of them fit."""
+"""The open folders and their rows, in columns, so that a million of them fit."""
 
 from __future__ import annotations
 

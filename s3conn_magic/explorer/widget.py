@@ -1,4 +1,4 @@
-"""What a user can do with single objects: one method for each message of the panel and of the lines below the rows."""
+"""The widget: messages of a page to what they mean, for the tree, the panel and the lines below the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns that a manifest names, in the three spellings of its three formats."""
+"""A report of S3 Inventory: its manifest, the columns it names, and the download of its files."""
 
 from __future__ import annotations
 

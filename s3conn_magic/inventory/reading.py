@@ -1,4 +1,4 @@
-"""Data files of a report → batches in the columns of a listing."""
+"""The data files of a report → batches in the columns of a listing."""
 
 from __future__ import annotations
 

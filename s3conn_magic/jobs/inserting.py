@@ -1,4 +1,4 @@
-"""What an INSERT INTO S3 writes: the names of its objects, and a file that becomes one of them whole or not at all."""
+"""INSERT INTO S3: a query, its file, and the object that the file becomes, whole or not at all."""
 
 from __future__ import annotations
 

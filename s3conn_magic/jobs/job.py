@@ -1,4 +1,4 @@
-"""A job, one run of it, and what came of that."""
+"""A job, the objects that it selects, one run of it, and what came of that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects that are read line by line, and ORC: as batches of Arrow."""
+"""An object → rows: as SQL for DuckDB, or line by line and as ORC in batches of Arrow."""
 
 from __future__ import annotations
 

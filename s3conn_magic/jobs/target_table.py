@@ -1,4 +1,4 @@
-"""What jobs have loaded, kept in the database beside the rows, so that both are there or neither is."""
+"""The table that a job loads, and what it has loaded, kept beside the rows so that both are there or neither is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries and tables → plans."""
+"""Statements → plans: names found, every pair and conflict checked, in the order of the cell."""
 
 from __future__ import annotations
 

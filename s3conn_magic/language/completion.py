@@ -1,4 +1,4 @@
-"""A place in a cell: the statement before the cursor, and the word or opened literal that the cursor stands in."""
+"""What may follow the cursor in a cell: keywords, options, values and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bound options → the text of the statement that makes them again, without a secret."""
+"""HELP, and statements written again from bound options, without a secret."""
 
 from __future__ import annotations
 

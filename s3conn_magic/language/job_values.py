@@ -1,4 +1,4 @@
-"""Date patterns of the language, which are Java's: `yyyy/MM/dd/HH/mm`, text of its own in single quotes."""
+"""What a job's options take: intervals, content types, moments, and Java's date patterns."""
 
 from __future__ import annotations
 

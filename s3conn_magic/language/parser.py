@@ -1,4 +1,4 @@
-"""Where a parser stopped → what was expected there, what was found, and what to do about it.
+"""Text of a cell → statements, or what was expected where it stopped, what was found, and what to do about it.
 
 Messages repeat nothing of the text but words of the language, names where names stand, and words too short to be
 of use: everything is shown through `Source.shown`.

@@ -1,4 +1,4 @@
-"""What an entry of the reference is made of."""
+"""The one table of statements: syntax, help and result columns. Grammar, binder, HELP and frames read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may follow the beginning of a statement, asked of the grammar's own rules.
+"""What was probably meant: what the grammar expects at a place, and statements of other systems.
 
 The rules are walked on every path that fits the text. A rule that would begin where the text ends is expected there.
 """

@@ -1,4 +1,4 @@
-"""`LIMIT`: the first rows in key order, and whether there are more."""
+"""A listing as one coroutine: its pages or ranges, its LIMIT, and the workers that ask for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many requests may be under way, and how many a second: fewer when the server asks to slow down, more while not.
+"""One page: asked for, tried again, at the pace that the server allows.
 
 A server that is near counts requests a second: one connection alone may be too fast for it.
 """

@@ -1,4 +1,4 @@
-"""Where a key stands among all the keys there may be: a guess learned from the keys that were seen.
+"""Where a key stands among all the keys there may be, and where folders begin: guesses learned from the keys seen.
 
 A key is read like a number whose digits are characters. Which characters may stand at a place is learned from what
 followed the same characters at the same depth of folders before, so that `month=` is followed by 0 or 1 and a hash by

@@ -1,4 +1,4 @@
-"""Cells without the secrets of their statements, whatever runs them: our magic, another name of it, or Python.
+"""What IPython keeps of a cell, without the secrets of statements.
 
 Every cell of the kernel comes by here. One that names nothing of ours costs a search for a few words. Any other is read
 once, in time that is linear in its length; one that is longer than anybody types is kept as it is, or, where it could

@@ -1,4 +1,4 @@
-"""The Pygments lexer `upsql`: statements, and `%%upsql` cells with their first line."""
+"""Colours: Pygments' lexer, and the terminal's prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The session's settings as traits: `%config UpsqlMagic`, and `c.UpsqlMagic` of IPython's configuration files.
+"""`%%upsql` and `%upsql`, and their settings in `%config`.
 
 A trait keeps no value. It reads and changes the same table that `SET` does.
 """

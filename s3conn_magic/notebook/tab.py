@@ -1,4 +1,4 @@
-"""Answers that may take long: what has come in time is given, what comes late is kept for the next time."""
+"""Tab and Shift-Tab in a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An object as a file to read, also by several threads at once."""
+"""An object as a file: to read, by several threads at once, or to write, whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`s3://bucket/key` and `s3://name@bucket/key`: the second is read through the connection `name`. Keys are exact."""
+"""Paths of a query (`s3://bucket/key`, `s3://name@bucket/key`) and the objects that they match. Keys are exact."""
 
 from __future__ import annotations
 

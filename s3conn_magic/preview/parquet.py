@@ -1,4 +1,4 @@
-"""What Parquet says in Thrift's compact protocol, as far as a preview needs it: where columns lie, where pages end.
+"""The beginning of a Parquet file: its footer and first pages, read so that damage and encryption are only said.
 
 PyArrow tells the first, too, but its metadata of a column ends the process where the column is encrypted, or where
 its statistics are damaged. So the footer is read here, and PyArrow is asked for nothing but schema and values.

@@ -1,4 +1,4 @@
-"""Bytes → text: by byte order mark, as UTF-8, by the pattern of NULs, or by a guess that is said to be one."""
+"""What the beginning of an object is: a table, a text in its encoding, a picture, or bytes."""
 
 from __future__ import annotations
 

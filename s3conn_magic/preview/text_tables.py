@@ -1,4 +1,4 @@
-"""JSON → a table: JSON lines, or one array of objects."""
+"""The beginning of CSV, TSV, JSON lines or a JSON array as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A query as DuckDB's own parser reads it: its tree, and the names in it."""
+"""A query as DuckDB's own parser reads it, and what the names in it stand for: tables, variables, paths."""
 
 from __future__ import annotations
 

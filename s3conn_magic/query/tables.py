@@ -1,4 +1,4 @@
-"""A table of the session, and what a database keeps of it for the next kernel: a comment on the table itself."""
+"""The tables of a session, and what a database keeps of each for the next kernel: a comment on the table itself."""
 
 from __future__ import annotations
 

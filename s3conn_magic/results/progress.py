@@ -1,4 +1,4 @@
-"""How far a listing is, as text and as HTML."""
+"""How far a statement is: one line in a notebook, and in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of queries, and the session's tables."""
+"""Frames and messages of queries, tables and jobs."""
 
 from __future__ import annotations
 

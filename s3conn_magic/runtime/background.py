@@ -1,4 +1,4 @@
-"""Locks, and what else a forked child makes anew."""
+"""What runs beside a statement, how it is waited for so that an interrupt ends the wait, and locks through a fork."""
 
 from __future__ import annotations
 

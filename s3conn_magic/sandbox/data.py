@@ -1,4 +1,4 @@
-"""A bar chart as a PNG, drawn with nothing but zlib."""
+"""The made-up data of the sandbox: buckets, tables, a picture."""
 
 from __future__ import annotations
 

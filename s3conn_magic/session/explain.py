@@ -1,4 +1,4 @@
-"""What S3 asks for requests, as a stated constant: the list prices of S3 Standard in one region.
+"""EXPLAIN: the requests that a statement would make, and what S3 asks for them, by list prices of one region.
 
 Source: Amazon S3 pricing, "Requests & data retrievals", S3 Standard, US East (N. Virginia), as published in 2025. Other
 regions and storage classes have other prices; storage, retrieval and transfer of bytes are not in them. DELETE and STS

@@ -1,4 +1,4 @@
-"""Values that are not in a statement's text: Python variables, prompts, the operating system's keyring."""
+"""What a session reads from outside: variables, prompts, environment, keyring."""
 
 from __future__ import annotations
 

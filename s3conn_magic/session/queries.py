@@ -1,4 +1,4 @@
-"""A session's query engine: how plans about queries and tables are executed."""
+"""Plans of queries, tables, jobs and what is shown of connections, executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of statements, and the connections of those that are loaded with the extension.
+"""Files of statements and of connections: read, and saved.
 
 A file is read whole and becomes a `Source` that knows its name, so that errors name it. A secret may be written out in
 it only where nobody else may read it: its owner is the user, and its mode gives nothing to anyone else, as 0600.

@@ -1,4 +1,4 @@
-"""Where a session's listings, analyses and loads run: in this process, or on a cluster."""
+"""The session: one method for each statement, and where its work runs."""
 
 from __future__ import annotations
 
