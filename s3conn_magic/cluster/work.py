@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Candidate, Parsed
-    from s3conn_magic.language.statements import AnalyzeBy
+    from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.listing import Glob, Progress
     from s3conn_magic.listing.request import KeyRange
 

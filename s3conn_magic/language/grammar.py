@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pyparsing as pp
 
 from s3conn_magic.language import statements
 from s3conn_magic.language.options import OPTION_NAMES
-from s3conn_magic.language.reference import KEYWORDS
+from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
 from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
@@ -56,10 +56,11 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = (
-    "AGE ALL BUCKETS CONNECTIONS COPY ENV ERRORS EXPLAIN EXTENSION FROM HELP INSERT JOB JOBS INVENTORY KEYRING "
-    "PREFIX PROMPT RUN SANDBOX SAVE SELECT SETTINGS SIZE START STOP STORAGE_CLASS SYNC TABLE TABLES TEST USE"
+    "ALL BUCKETS CONNECTIONS COPY ENV ERRORS EXPLAIN FROM HELP INSERT JOB JOBS INVENTORY KEYRING PROMPT RUN SANDBOX "
+    "SAVE SELECT SETTINGS START STOP SYNC TABLE TABLES TEST USE"
 )
-_STRUCTURAL = KEYWORDS - {*_FREE.split(), "WRITE"}
+_GROUPS = get_args(AnalyzeBy)
+_STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
 RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that are names only in double quotes."""
 
@@ -108,9 +109,7 @@ like = field("like", words("LIKE") - text)
 using = field("using", words("USING") - connection_name)
 _place = offering("location", (string | variable).set_name("an s3:// location"))
 location = field("location", _place).set_name("an s3:// location")
-_groups = (
-    keyword("PREFIX") | keyword("STORAGE_CLASS") | keyword("EXTENSION") | keyword("AGE") | keyword("SIZE")
-).set_name("PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE")
+_groups = pp.MatchFirst([keyword(by) for by in _GROUPS]).set_name(f"{', '.join(_GROUPS[:-1])} or {_GROUPS[-1]}")
 by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from s3conn_magic.errors import Place
     from s3conn_magic.language.job_options import Kind
-    from s3conn_magic.language.statements import AnalyzeBy
+    from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.locations import Location
 
 

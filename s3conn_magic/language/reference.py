@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES
@@ -12,6 +12,8 @@ from s3conn_magic.language.options import OPTION_NAMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]
+"""What ANALYZE groups by."""
 ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "amount", "timestamp", "category", "list"]
 
 
@@ -265,7 +267,7 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "ANALYZE",
-        "ANALYZE 's3://bucket/prefix' [USING name] [BY {PREFIX | STORAGE_CLASS | EXTENSION | AGE | SIZE}] [DEPTH n]",
+        f"ANALYZE 's3://bucket/prefix' [USING name] [BY {{{' | '.join(get_args(AnalyzeBy))}}}] [DEPTH n]",
         "What is below a location: objects and bytes by folder, class, extension, age or size, with a chart beside it. "
         "All keys are listed; DEPTH is the number of folders that make a group BY PREFIX.",
         "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.language.source import Span
     from s3conn_magic.secrets import Secret
 
@@ -110,7 +111,6 @@ Origin = VariableSource | EnvSource | PromptSource | KeyringSource
 Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
 Value = Scalar | ListLiteral
 LocationValue = StringLiteral | VariableSource
-AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]
 
 
 @dataclass(frozen=True, slots=True)

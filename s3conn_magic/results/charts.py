@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from s3conn_magic.language.plans import Analyze
-    from s3conn_magic.language.statements import AnalyzeBy
+    from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.locations import Location
     from s3conn_magic.results.frames import S3Frame
 
