@@ -74,7 +74,7 @@ class TableBinder:
         Raises:
             BindError: a table's name is taken, or there is none of it, or the clauses do not go together.
         """
-        raise NotImplementedError(type(statement).__name__)
+        return self._binding.as_written(statement)
 
     @bind.register
     def _query(self, statement: statements.Query) -> plans.Plan:
@@ -151,10 +151,6 @@ class TableBinder:
         there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
         hint = f"Did you mean {near}?" if near else there
         return self._binding.error("there is no table of that name", name.span, hint=hint)
-
-    @bind.register
-    def _show(self, statement: statements.ShowTables) -> plans.Plan:
-        return plans.ShowTables(place=self._binding.beginning(statement), like=statement.like)
 
 
 _PREVIEW_ROWS = 100
@@ -298,10 +294,6 @@ class _Binder:
     # Introspection
 
     @_bind.register
-    def _show_connections(self, statement: statements.ShowConnections) -> plans.Plan:
-        return plans.ShowConnections(place=self._binding.beginning(statement), like=statement.like)
-
-    @_bind.register
     def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
         found = self._existing(statement.name)
         return plans.Describe(place=self._binding.beginning(statement), name=found.name)
@@ -320,10 +312,6 @@ class _Binder:
             location=self._binding.location(statement.location),
             with_write=statement.with_write,
         )
-
-    @_bind.register
-    def _help(self, statement: statements.Help) -> plans.Plan:
-        return plans.Help(place=self._binding.beginning(statement), topic=statement.topic)
 
     # Buckets
 
@@ -389,7 +377,7 @@ class _Binder:
     def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:
         if not self._known:
             raise self._no_connection(statement)
-        return plans.ExploreAll(place=self._binding.beginning(statement))
+        return self._binding.as_written(statement)
 
     def _no_connection(self, statement: statements.Statement) -> ConnectionNotFoundError:
         hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
@@ -442,17 +430,13 @@ class _Binder:
             self._default = value.casefold()
         return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
 
-    @_bind.register
-    def _show_settings(self, statement: statements.ShowSettings) -> plans.Plan:
-        return plans.ShowSettings(place=self._binding.beginning(statement))
-
     # Sandbox
 
     @_bind.register
     def _start(self, statement: statements.StartSandbox) -> plans.Plan:
         self._own(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
         self._known.setdefault(SANDBOX, TO_BE_STARTED)
-        return plans.StartSandbox(place=self._binding.beginning(statement))
+        return self._binding.as_written(statement)
 
     @_bind.register
     def _stop(self, statement: statements.StopSandbox) -> plans.Plan:
@@ -460,7 +444,7 @@ class _Binder:
         found = self._known.pop(SANDBOX, None)
         if found and found.usages:
             raise in_use(found).at(self._binding.beginning(statement)())
-        return plans.StopSandbox(place=self._binding.beginning(statement))
+        return self._binding.as_written(statement)
 
     def _own(self, statement: statements.Statement, message: str) -> None:
         """Refuse to touch a connection that somebody else made."""

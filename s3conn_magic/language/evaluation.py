@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
-from s3conn_magic.language.plans import BoundOptions, BoundValue
+from s3conn_magic.language.plans import AsWritten, BoundOptions, BoundValue
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.language.words import listed, literal, nearest, related
@@ -96,6 +96,10 @@ class Binding:
     def beginning(self, statement: statements.Statement) -> Where:
         """A way to ask where a statement begins: its first word."""
         return partial(self._first_word, statement.span)
+
+    def as_written(self, statement: statements.Statement) -> AsWritten:
+        """The plan of a statement that there is nothing to add to."""
+        return AsWritten(place=self.beginning(statement), statement=statement)
 
     def _first_word(self, span: Span) -> Place:
         token = self._source.token_at(span.start)

@@ -63,7 +63,7 @@ class JobBinder:
         Raises:
             BindError, ConnectionNotFoundError, ReadOnlyConnectionError: with the place.
         """
-        raise NotImplementedError(type(statement).__name__)
+        return self._binding.as_written(statement)
 
     @bind.register
     def _copy(self, statement: statements.CreateCopyJob) -> plans.Plan:
@@ -248,10 +248,6 @@ class JobBinder:
         found = self._job(name)
         release(self._known, "job", found)
         return plans.DropJob(place=place, name=found)
-
-    @bind.register
-    def _show(self, statement: statements.ShowJobs) -> plans.Plan:
-        return plans.ShowJobs(place=self._binding.beginning(statement), like=statement.like)
 
     @bind.register
     def _show_errors(self, statement: statements.ShowJobErrors) -> plans.Plan:

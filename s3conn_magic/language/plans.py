@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import Place
     from s3conn_magic.language.job_options import Kind
     from s3conn_magic.language.reference import AnalyzeBy
+    from s3conn_magic.language.statements import Statement
     from s3conn_magic.locations import Location
 
 
@@ -45,6 +46,13 @@ class Plan:
     """Base of the plans; `place()` is where its statement begins."""
 
     place: Where = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsWritten(Plan):
+    """A statement that binding has nothing to add to: it is executed as it is."""
+
+    statement: Statement
 
 
 UNCHANGED = "Operation resulted in no change"
@@ -96,13 +104,6 @@ class Drop(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowConnections(Plan):
-    """The session's connections whose name is like the pattern."""
-
-    like: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Describe(Plan):
     """The options of a connection."""
 
@@ -130,13 +131,6 @@ class Use(Plan):
     """Make a connection the default."""
 
     name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Help(Plan):
-    """The reference of one statement or option, or of all."""
-
-    topic: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +195,6 @@ class Preview(Plan):
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExploreAll(Plan):
-    """A tree of all connections."""
-
-
 Locate = Callable[[int], "Place"]
 """Finds the place of a character of a query."""
 
@@ -256,33 +245,11 @@ class DropTable(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowTables(Plan):
-    """The session's tables whose name is like the pattern."""
-
-    like: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Plan):
     """Give a setting of the session a value that has been read."""
 
     name: str
     value: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowSettings(Plan):
-    """The session's settings."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartSandbox(Plan):
-    """Start the embedded server and make its connection."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopSandbox(Plan):
-    """Stop the embedded server and drop its connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,13 +320,6 @@ class DropJob(JobPlan):
     """Forget a job."""
 
     name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowJobs(JobPlan):
-    """The jobs whose name is like the pattern."""
-
-    like: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from s3conn_magic.connections.configuration import Settings
 from s3conn_magic.connections.faults import action_of
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language import plans
+from s3conn_magic.language import plans, statements
 from s3conn_magic.language.plans import CreateJob, RunJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location, size_text
@@ -109,10 +109,14 @@ class Forecast:
         self._jobs = jobs
 
     @singledispatchmethod
-    def of(self, plan: plans.Plan) -> list[Call]:
+    def of(self, plan: plans.Plan | statements.Statement) -> list[Call]:
         """The calls of a plan, in their order."""
         del plan
         return []
+
+    @of.register
+    def _as_written(self, plan: plans.AsWritten) -> list[Call]:
+        return self.of(plan.statement)
 
     @of.register
     def _create(self, plan: plans.Create | plans.Alter) -> list[Call]:
@@ -193,7 +197,7 @@ class Forecast:
         return [*self._reached(connection), _buckets(), later]
 
     @of.register
-    def _explore_all(self, plan: plans.ExploreAll) -> list[Call]:
+    def _explore_all(self, plan: statements.ExploreAll) -> list[Call]:
         del plan
         what = "when a connection without display filters is opened"
         later = Call("ListObjectsV2", _ALL, None, "unknown", "one for a folder that is opened")

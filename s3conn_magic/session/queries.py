@@ -7,7 +7,7 @@ from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language import plans
+from s3conn_magic.language import plans, statements
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     _Report = Callable[[Progress], None] | None
 
-QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | plans.ShowTables
+QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | statements.ShowTables
+JobPlan = plans.JobPlan | statements.ShowJobs
+AboutConnections = statements.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | statements.Help
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
 
 
@@ -178,7 +180,7 @@ class Queries:
         self._connections.release(usage)
 
     @execute.register
-    def _show(self, plan: plans.ShowTables) -> Any:
+    def _show(self, plan: statements.ShowTables) -> Any:
         from s3conn_magic.results.queries_and_jobs import tables_frame
 
         if (engine := self._engine) is None:
@@ -197,7 +199,7 @@ class Queries:
             engine.close()
 
 
-def about_jobs(jobs: Jobs, plan: plans.JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:
+def about_jobs(jobs: Jobs, plan: JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:
     """The result of a plan: a frame, or a message."""
     if isinstance(plan, plans.CreateJob) and plan.note:
         note(plan.note)
@@ -205,7 +207,7 @@ def about_jobs(jobs: Jobs, plan: plans.JobPlan, *, report: _Report, note: Callab
 
 
 @singledispatch
-def _result(plan: plans.JobPlan, jobs: Jobs, report: _Report) -> Any:
+def _result(plan: JobPlan, jobs: Jobs, report: _Report) -> Any:
     raise NotImplementedError(type(plan).__name__, jobs, report)
 
 
@@ -238,8 +240,8 @@ def _(plan: plans.DropJob, jobs: Jobs, report: _Report) -> Message:
     return Message(f"The job {job.name} was dropped; {kept} stays.")
 
 
-@_result.register(plans.ShowJobs)
-def _(plan: plans.ShowJobs, jobs: Jobs, report: _Report) -> Any:
+@_result.register(statements.ShowJobs)
+def _(plan: statements.ShowJobs, jobs: Jobs, report: _Report) -> Any:
     from s3conn_magic.results.queries_and_jobs import jobs_frame
 
     del report
@@ -255,13 +257,13 @@ def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
 
 
 @singledispatch
-def about_connections(plan: plans.Plan, connections: Registry) -> Any:
+def about_connections(plan: AboutConnections, connections: Registry) -> Any:
     """The result of a plan: a frame, a message, or the reference."""
     raise NotImplementedError(type(plan).__name__, connections)
 
 
-@about_connections.register(plans.ShowConnections)
-def _(plan: plans.ShowConnections, connections: Registry) -> Any:
+@about_connections.register(statements.ShowConnections)
+def _(plan: statements.ShowConnections, connections: Registry) -> Any:
     from s3conn_magic.results.introspection import connections_frame
 
     return connections_frame([connection for connection in connections if like(plan.like, connection.name)])
@@ -292,8 +294,8 @@ def _(plan: plans.Test, connections: Registry) -> Any:
     return frame_of(reference.columns if reference else (), checks)
 
 
-@about_connections.register(plans.Help)
-def _(plan: plans.Help, connections: Registry) -> Any:
+@about_connections.register(statements.Help)
+def _(plan: statements.Help, connections: Registry) -> Any:
     from s3conn_magic.results.introspection import help_on
 
     del connections

@@ -13,11 +13,10 @@ from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, ClusterError, S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.handed import Connection
 from s3conn_magic.jobs.registry import Jobs
-from s3conn_magic.language import plans
+from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.parser import parse
-from s3conn_magic.language.plans import JobPlan
 from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message, connection_card
@@ -25,7 +24,7 @@ from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import deferred
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import sandbox_options
-from s3conn_magic.session.queries import Queries, QueryPlan
+from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
 from s3conn_magic.session.scripts import connection_plans, project_file, read_script, user_file
 
 if TYPE_CHECKING:
@@ -155,7 +154,6 @@ def check_glob(plan: plans.Plan) -> None:
 
 
 _NOTHING = "Nothing was created"
-AboutConnections = plans.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | plans.Help
 
 
 class Session:
@@ -265,9 +263,13 @@ class Session:
         raise failure
 
     @singledispatchmethod
-    def execute(self, plan: plans.Plan) -> Any:
-        """The result of one plan."""
+    def execute(self, plan: plans.Plan | statements.Statement) -> Any:
+        """The result of one plan, or of a statement that is its own."""
         raise NotImplementedError(type(plan).__name__)
+
+    @execute.register
+    def _as_written(self, plan: plans.AsWritten) -> Any:
+        return self.execute(plan.statement)
 
     @execute.register
     def _queries(self, plan: QueryPlan) -> Any:
@@ -405,7 +407,7 @@ class Session:
         return open_explorer(self.connections, plan.name, plan.location, ui=self.settings["EXPLORER_UI"])
 
     @execute.register
-    def _explore_all(self, plan: plans.ExploreAll) -> Any:
+    def _explore_all(self, plan: statements.ExploreAll) -> Any:
         from s3conn_magic.explorer.connections import open_all
 
         del plan
@@ -463,7 +465,7 @@ class Session:
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
     @execute.register
-    def _show_settings(self, plan: plans.ShowSettings) -> Any:
+    def _show_settings(self, plan: statements.ShowSettings) -> Any:
         from s3conn_magic.results.introspection import settings_frame
 
         del plan
@@ -472,7 +474,7 @@ class Session:
     # Sandbox
 
     @execute.register
-    def _start_sandbox(self, plan: plans.StartSandbox) -> Any:
+    def _start_sandbox(self, plan: statements.StartSandbox) -> Any:
         del plan
         with self._starting:
             if self._server is None:
@@ -483,7 +485,7 @@ class Session:
         return connection_card(connection, "created")
 
     @execute.register
-    def _stop_sandbox(self, plan: plans.StopSandbox) -> Message:
+    def _stop_sandbox(self, plan: statements.StopSandbox) -> Message:
         del plan
         if SANDBOX in self.connections:
             self.connections.drop(SANDBOX, cascade=False)

@@ -25,7 +25,7 @@ from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.redaction import redacted
-from s3conn_magic.language.reference import KEYWORDS
+from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
 from s3conn_magic.language.source import Source, Span, Token
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location
@@ -261,7 +261,7 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     statements.Analyze: {
         "location": PLACE,
         "using": st.none() | NAME,
-        "by": st.sampled_from(get_args(statements.AnalyzeBy)),
+        "by": st.sampled_from(get_args(AnalyzeBy)),
     }
     | {"depth": st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))},
     statements.Preview: {"location": PLACE, "using": st.none() | NAME, "limit": st.none() | NUMBERS},
@@ -351,7 +351,7 @@ def _rewritten(token: Token, data: st.DataObject, statement: statements.Statemen
     if token.kind == "space":
         return data.draw(GAPS)
     # Where a topic of HELP stands, any word may stand, and is kept as it is written.
-    fixed = token.text in RESERVED - set(OPTION_NAMES) and not isinstance(statement, statements.Help)
+    fixed = token.text in RESERVED - {*OPTION_NAMES, *JOB_OPTION_NAMES} and not isinstance(statement, statements.Help)
     return data.draw(st.sampled_from([token.text, token.text.lower(), token.text.title()])) if fixed else token.text
 
 
