@@ -247,10 +247,10 @@ def test_a_hundred_and_sixty_hostile_keys_are_shown(notebook):
     """Each of them has a row, none of them is markup, and no dialog comes up."""
     source = (
         "from hostile_keys import HOSTILE\nfrom s3conn_magic.locations import Location\n"
-        "from s3conn_magic.explorer.model import Children, Entry\n"
+        "from s3conn_magic.explorer.model import Children, TreeEntry\n"
         "from s3conn_magic.explorer.widget import Explorer\n"
         "keys = sorted(HOSTILE.values())\n"
-        "page = Children([Entry(Location('odd', key), size=1) for key in keys])\n"
+        "page = Children([TreeEntry(Location('odd', key), size=1) for key in keys])\n"
         "explorer = Explorer(lambda *_, **__: page, title='$t$ <b>', location=Location('odd'), first=page)\nexplorer"
     )
     tree = explore(notebook, source)
