@@ -65,7 +65,7 @@ def test_what_cannot_be_loaded_is_told(executed):
     shown = _shown(notebook, "BUCKET = 'acme-lake'")
     assert "The job load_clicks was created. Loaded 2 objects" in shown
     assert "reports/revenue.png" in shown
-    assert "cannot be told" in shown
+    assert "objects of the format PNG are not read" in shown
 
 
 def test_tables_are_of_a_query_or_over_files_and_joined_through_two_connections(executed):
