@@ -290,7 +290,8 @@ NOTICE = (
     "Note: the notebook's own source keeps the secret that is typed in this cell. "
     "ENV 'NAME', PROMPT, KEYRING 'service' 'user' or AWS_PROFILE = 'name' in its place would keep it out."
 )
-_MAGIC_MODULE = "s3conn_magic.notebook.magic"
+# An interrupt in the magic's own steps is raised by what makes it interruptible.
+_RAISES = frozenset({"s3conn_magic.notebook.magic", "s3conn_magic.runtime.interrupts"})
 _PLAIN = "unredacted"
 _CELLS = ("raw_cell", "transformed_cell")
 
@@ -458,7 +459,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _from_magic(trace: TracebackType | None) -> bool:
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") == _MAGIC_MODULE:
+        if trace.tb_frame.f_globals.get("__name__") in _RAISES:
             return True
         trace = trace.tb_next
     return False

@@ -163,6 +163,7 @@ def test_files_go_up_come_down_and_go_away(notebook, tmp_path):
     small.write_text("hello again\n")
     tree.picker.set_input_files([small])
     tree.root.get_by_role("button", name="Replace").click()
+    tree.line_saying("Uploaded 12 B").wait_for()
     tree.row(small.name).click()
     tree.press("Enter")
     tree.panel.get_by_text("hello again").wait_for()
