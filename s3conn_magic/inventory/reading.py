@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import compression_of
+from s3conn_magic.runtime.background import wait_for
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
@@ -150,7 +150,6 @@ def _keys(values: Any, *, encoded: bool) -> Any:
 
 _FILES_AT_ONCE = 8
 _BYTES_AHEAD = 1024**3
-_WAKE = 0.25
 
 
 class Inventory:
@@ -240,7 +239,7 @@ class Inventory:
         pool = ThreadPoolExecutor(_FILES_AT_ONCE, "s3conn-inventory")
         try:
             for done in self._under_way(pool, folder):
-                self._take(_waited(done, report))
+                self._take(wait_for(done, every=report))
                 report()
                 if self.truncated:
                     return
@@ -294,12 +293,3 @@ class Inventory:
 
 
 _ORDER = [("key", "ascending"), ("is_latest", "descending"), ("last_modified", "descending")]
-
-
-def _waited(future: Future[pa.Table], report: Callable[[], None]) -> pa.Table:
-    """What a thread found; the user may interrupt the wait, and sees how far it is."""
-    while not future.done():
-        with suppress(TimeoutError):
-            future.exception(_WAKE)
-        report()
-    return future.result()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
+from s3conn_magic.runtime.background import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,6 @@ AT_ONCE = 16
 """Most ranged GETs of one query under way."""
 KEPT = 128 * 1024 * 1024
 """Bytes of objects that a query keeps, so that what is read twice is received once."""
-_WAKE = 0.2
 
 
 class QueryScope:
@@ -123,11 +123,7 @@ class QueryScope:
             StatementInterrupted: the query was stopped meanwhile.
             S3ConnError: the request failed.
         """
-        while not future.done():
-            self.check()
-            with suppress(TimeoutError):
-                future.exception(_WAKE)
-        return future.result()
+        return wait_for(future, every=self.check)
 
     def close(self) -> None:
         """Give threads and memory back; nobody waits for what is under way."""

@@ -348,14 +348,14 @@ def test_an_interrupt_keeps_the_rows_so_far(reading, monkeypatch):
     from s3conn_magic.inventory import reading as inventory_reading
 
     report = Report([numbered(5), numbered(5, 5), numbered(5, 10)], "Parquet")
-    run, waited, files = reading(report), inventory_reading._waited, iter(range(3))
+    run, waited, files = reading(report), inventory_reading.wait_for, iter(range(3))
 
-    def interrupted(future, report):
+    def interrupted(future, *, every):
         if next(files) == 2:
             raise KeyboardInterrupt
-        return waited(future, report)
+        return waited(future, every=every)
 
-    monkeypatch.setattr(inventory_reading, "_waited", interrupted)
+    monkeypatch.setattr(inventory_reading, "wait_for", interrupted)
     error = run.fails(f"LIST FROM INVENTORY '{report.location}'", ListingInterrupted)
     assert error.rows_so_far["key"].tolist() == [f"k{number:06}" for number in range(10)]
     assert error.rows_so_far.attrs["partial"] == "the inventory was interrupted after 10 rows"
