@@ -16,7 +16,6 @@ from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
-from s3conn_magic.language.statements import CreateCopyJob, CreateInsertJob, CreateTable, ExplainAnalyze, Query
 from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import MASK
@@ -167,6 +166,9 @@ def _open_spans(source: Source) -> list[Span]:
 
 
 def _open_in(statement: Statement) -> Iterator[Span]:
+    # The tree is there once a cell was parsed; %load_ext need not wait for it.
+    from s3conn_magic.language.statements import CreateCopyJob, CreateInsertJob, CreateTable, ExplainAnalyze, Query
+
     if isinstance(statement, (Query, ExplainAnalyze, CreateTable)):
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob)):
