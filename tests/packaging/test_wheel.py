@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import clean_wheel
 import pytest
 from wheels import REPOSITORY
 
@@ -26,6 +27,12 @@ def test_every_file_of_the_package_is_in_the_wheel(installed):
     there = files_below(installed.folder / "s3conn_magic")
     assert there == files_below(REPOSITORY / "s3conn_magic") | notebooks
     assert {Path(one).suffix for one in there} == {".py", ".js", ".css", ".ipynb", ".toml", ".typed"}
+
+
+def test_what_clean_environments_run_and_copy_is_there():
+    """Each test and file that `clean_wheel.py` names is one of the repository's."""
+    named = [f"tests/{test.partition('::')[0]}" for test in clean_wheel.TESTS] + list(clean_wheel.COPIED)
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
 def test_a_newcomer_gets_on_without_any_extra(installed, rclone_server):

