@@ -1,17 +1,20 @@
-"""Paths of a query (`s3://bucket/key`, `s3://name@bucket/key`) and the objects that they match. Keys are exact."""
+"""Paths of a query (`s3://bucket/key`, `s3://name@bucket/key`), the objects that they match, and what keys say."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing import Glob, Listing
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
@@ -89,6 +92,88 @@ class ListedEntry:
     last_modified: datetime | None = None
     etag: str = ""
     is_folder: bool = False
+
+
+_UNKNOWN_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOST = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A column that folders write as `name=value`.
+
+    Attributes:
+        kind: DuckDB's type, which prints back every value as it is written: BIGINT, DATE, or else VARCHAR.
+        values: by key, as written, without its percent-encoding; None is NULL. Every key has one.
+    """
+
+    kind: str
+    values: Mapping[str, str | None]
+
+
+def partitions(keys: Sequence[str], location: str) -> dict[str, Partition]:
+    """The columns that the folders of objects write, as Hive and Spark name them: `dt=2024-01-31/`.
+
+    The type of a column is decided by the values of all keys. `__HIVE_DEFAULT_PARTITION__` is NULL, and so is the value
+    of a key without such a folder. Names are told apart without case, and spelled as they come first; of folders within
+    each other that have one name, the innermost counts.
+
+    Args:
+        keys: exact keys.
+        location: what they begin with; its whole folders write no column. Of other keys every folder counts.
+    """
+    location = _whole_folders(keys, location)
+    names: dict[str, str] = {}
+    found: dict[str, dict[str, str | None]] = {}
+    for key in keys:
+        for name, value in _written(key.removeprefix(location)):
+            found.setdefault(names.setdefault(name.casefold(), name), {})[key] = value
+    return {name: Partition(_kind(values.values()), dict.fromkeys(keys) | values) for name, values in found.items()}
+
+
+def _whole_folders(keys: Sequence[str], location: str) -> str:
+    """The folders of a location: one that ends within a name, as `sales/year=20`, is below them."""
+    if location and all(key.startswith(f"{location}/") for key in keys):
+        return f"{location}/"
+    return location[: location.rfind("/") + 1]
+
+
+def _written(below: str) -> Iterator[tuple[str, str | None]]:
+    """Names and values of the folders of a key."""
+    if "=" not in below:
+        return
+    for segment in below.split("/")[:-1]:
+        name, equals, value = segment.partition("=")
+        if name and equals:
+            yield _decoded(name), None if value == _UNKNOWN_PARTITION else _decoded(value)
+
+
+def _decoded(text: str) -> str:
+    """Without percent-encoding; as it is where that would lose bytes."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def _kind(values: Iterable[str | None]) -> str:
+    there = {value for value in values if value is not None}
+    for kind, fits in (("BIGINT", _is_whole_number), ("DATE", _is_day)):
+        if there and all(map(fits, there)):
+            return kind
+    return "VARCHAR"
+
+
+def _is_whole_number(text: str) -> bool:
+    return _WHOLE_NUMBER.fullmatch(text) is not None and -_MOST <= int(text) < _MOST
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return _DAY.fullmatch(text) is not None and date.fromisoformat(text).isoformat() == text
+    return False
 
 
 def directory(name: str) -> dict[str, Any]:
