@@ -45,9 +45,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     Loading it again keeps the session.
     """
     from s3conn_magic.notebook.history import keep_secrets_out
-    from s3conn_magic.notebook.lexer import colour_prompt
     from s3conn_magic.notebook.magic import UpsqlMagics
-    from s3conn_magic.notebook.tab import add_completion, add_inspection
+    from s3conn_magic.notebook.tab import add_completion, add_inspection, colour_prompt
 
     keep_secrets_out(shell)
     magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
@@ -65,8 +64,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take all of that away but the redaction of the history; `execute` and another load find the session as it was."""
-    from s3conn_magic.notebook.lexer import restore_prompt
-    from s3conn_magic.notebook.tab import remove_completion, remove_inspection
+    from s3conn_magic.notebook.tab import remove_completion, remove_inspection, restore_prompt
 
     remove_completion(shell)
     remove_inspection(shell)

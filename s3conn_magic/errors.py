@@ -33,14 +33,11 @@ because a traceback of a cell magic repeats the cell, and the cell may hold a se
 
 from __future__ import annotations
 
-import shlex
 import sys
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where in a cell or file something is: 1-based line and column, and the line with every literal masked.
 
     `excerpt` is empty when the text cannot be read safely; `marker` holds the carets under the place; `file` is the
@@ -316,6 +313,8 @@ def pip_install(extra: str, *, here: bool = True) -> str:
         extra: its name.
         here: whether for this process: in a notebook, where `pip` may be another Python's, it is then the magic.
     """
+    import shlex
+
     command = shlex.join(["pip", "install", *EXTRAS[extra]])
     return f"%{command}" if here and _in_ipython() else command
 

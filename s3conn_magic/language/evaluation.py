@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements
-from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.options import OPTION_NAMES, Option, find_option, is_environment_name
 from s3conn_magic.language.plans import AsWritten, BoundOptions, BoundValue
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
-from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.language.words import listed, literal, nearest, related
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from s3conn_magic.language import job_values
-from s3conn_magic.language.values import boolean, text
+from s3conn_magic.language.session_settings import boolean, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from s3conn_magic.language.values import boolean, text
+from s3conn_magic.language.session_settings import boolean, text
 from s3conn_magic.language.words import listed, nearest
 from s3conn_magic.runtime.patterns import RegularExpression
 

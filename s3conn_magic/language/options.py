@@ -1,14 +1,22 @@
 """The one table of the options of an S3 connection.
 
-Grammar, binder, `HELP`, `DESCRIBE CONNECTION`, completion and the generated reference all read it.
+Grammar, binder, `HELP`, `DESCRIBE CONNECTION`, completion and the generated reference all read it. What reads a value
+takes it as the statement has it (text, bool, int or a tuple of them), and raises ValueError with what is wanted; the
+message never repeats the value, which may be a secret.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from s3conn_magic.language import values
+from s3conn_magic.language.session_settings import boolean, text
+from s3conn_magic.locations import Location
+from s3conn_magic.secrets import MASK, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +61,137 @@ class Option:
     offers: str = ""
 
 
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
+_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+_KEY_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}"
+_ALIAS = r"alias/[\w/-]{1,250}"
+_KMS = re.compile(
+    rf"(?:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{{12}}:(?:key/(?:{_KEY_ID})|{_ALIAS}))|{_KEY_ID}|{_ALIAS}", re.ASCII
+)
+_ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_CUSTOMER_KEY_BYTES = 32
+_ENDPOINT_FORM = "it looks like 'https://host:port'"
+
+
+def is_environment_name(text: str) -> bool:
+    """Whether a text is written like the name of an environment variable; what is not may be the secret itself."""
+    return _ENVIRONMENT_NAME.fullmatch(text) is not None
+
+
+def _filled(value: Any) -> str:
+    if not text(value):
+        raise ValueError("it must not be empty")
+    return str(value)
+
+
+def _credential(value: Any) -> str:
+    """A part of a credential: printable ASCII without white space, as HTTP headers need."""
+    if any(character.isspace() for character in _filled(value)):
+        raise ValueError("a credential has no white space; was a line break or blank copied with it?")
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("a credential has only ASCII characters; was it copied from a formatted page?")
+    return str(value)
+
+
+def _secret_credential(value: Any) -> Secret:
+    """A credential that is never shown again."""
+    return Secret(_credential(_given(value)))
+
+
+def _given(value: Any) -> Any:
+    """A secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
+    if value == MASK:
+        raise ValueError("this only stands for a secret that was not kept; give the secret itself")
+    return value
+
+
+def _role_arn(value: Any) -> str:
+    """The ARN of a role."""
+    if not _ROLE.fullmatch(_filled(value)):
+        raise ValueError("a role looks like 'arn:aws:iam::123456789012:role/name'")
+    return str(value)
+
+
+def _external_id(value: Any) -> str:
+    """An external id as IAM allows it."""
+    if not _EXTERNAL_ID.fullmatch(_filled(value)):
+        raise ValueError("an external id has 2 to 1224 letters, digits or any of _+=,.@:/-")
+    return str(value)
+
+
+def _kms_key(value: Any) -> str:
+    """A KMS key's ARN, id or alias."""
+    if not _KMS.fullmatch(_filled(value)):
+        raise ValueError("a KMS key looks like 'arn:aws:kms:us-east-1:123456789012:key/…', a key's id, or 'alias/name'")
+    return str(value)
+
+
+def _customer_key(value: Any) -> Secret:
+    """The Base64 text of a 256-bit key."""
+    size = _decoded_size(_filled(_given(value)))
+    if size is None:
+        raise ValueError("this is not Base64; a 256-bit key has 44 characters of it, the last one =")
+    if size != _CUSTOMER_KEY_BYTES:
+        raise ValueError(f"this is Base64 of {size} bytes, where 32 are needed")
+    return Secret(value)
+
+
+def _decoded_size(encoded: str) -> int | None:
+    try:
+        return len(base64.b64decode(encoded.encode(), validate=True))
+    except (binascii.Error, UnicodeEncodeError):
+        return None
+
+
+def _display_filters(value: Any) -> tuple[Location, ...]:
+    """One or more `s3://` paths, duplicates dropped."""
+    paths = value if isinstance(value, tuple | list) else (value,)
+    if not paths:
+        raise ValueError("this list is empty")
+    return tuple(dict.fromkeys(Location.parse(_filled(path)) for path in paths))
+
+
+def _profile(value: Any) -> str:
+    """A profile's name."""
+    if not _filled(value).isprintable():
+        raise ValueError("a profile's name has no control characters")
+    return str(value)
+
+
+def _region(value: Any) -> str:
+    """A region's code; S3-compatible servers have their own."""
+    if not _REGION.fullmatch(_filled(value)):
+        raise ValueError("a region looks like 'eu-west-1'")
+    return str(value)
+
+
+def _addressing_style(value: Any) -> str:
+    """How the bucket's name travels."""
+    style = _filled(value).lower()
+    if style not in {"auto", "path", "virtual"}:
+        raise ValueError("this is none of them")
+    return style
+
+
+def _endpoint(value: Any) -> str:
+    """The URL of a server: no user info, path, query or fragment, any of which could hold a secret or be lost."""
+    if "@" in _filled(value):
+        raise ValueError("it holds no user or password; give them by AWS_ACCESS_KEY_ID and its secret")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(_ENDPOINT_FORM) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise ValueError(_ENDPOINT_FORM)
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("it has no white space")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("nothing follows the host and port; the bucket belongs into the s3:// location")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 _UPSOLVER = "Upsolver"
 _IDENTITY = (
     "AWS_ROLE",
@@ -66,7 +205,7 @@ _IDENTITY = (
 OPTIONS: tuple[Option, ...] = (
     Option(
         "AWS_ROLE",
-        values.role_arn,
+        _role_arn,
         takes="the ARN of an IAM role",
         help="Role to assume through STS; its credentials refresh by themselves.",
         default="the default credentials chain",
@@ -75,7 +214,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "EXTERNAL_ID",
-        values.external_id,
+        _external_id,
         takes="text",
         help="External id that the role's trust policy asks for; sent on every AssumeRole.",
         default="none",
@@ -85,7 +224,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "AWS_ACCESS_KEY_ID",
-        values.credential,
+        _credential,
         takes="text",
         help="Access key id of the key pair; with AWS_ROLE too, the pair is what assumes the role.",
         default="the default credentials chain",
@@ -96,7 +235,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "AWS_SECRET_ACCESS_KEY",
-        values.secret_credential,
+        _secret_credential,
         takes="a secret text",
         help="Secret access key of the key pair.",
         default="the default credentials chain",
@@ -108,7 +247,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "PATH_DISPLAY_FILTERS",
-        values.display_filters,
+        _display_filters,
         takes="one s3:// path or a list of them",
         help="What SHOW BUCKETS, EXPLORE and LIST without a location show. Display only: it grants and denies nothing.",
         default="all buckets",
@@ -120,7 +259,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "READ_ONLY",
-        values.boolean,
+        boolean,
         takes="TRUE or FALSE",
         help="Refuse, before any request, everything that could write or delete through this connection.",
         default="FALSE",
@@ -130,7 +269,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ENCRYPTION_KMS_KEY",
-        values.kms_key,
+        _kms_key,
         takes="the ARN, id or alias of a KMS key",
         help="Encrypt every object written with this KMS key (SSE-KMS); what the server does not confirm is undone.",
         default="the bucket's default encryption",
@@ -140,7 +279,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ENCRYPTION_CUSTOMER_MANAGED_KEY",
-        values.customer_key,
+        _customer_key,
         takes="the Base64 text of a 256-bit key",
         help="Encrypt every object written, and decrypt every object read, with this key of yours (SSE-C); a write that"
         " the server does not confirm is undone.",
@@ -152,7 +291,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "COMMENT",
-        values.text,
+        text,
         takes="text",
         help="Free text shown with the connection.",
         default="none",
@@ -161,7 +300,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "AWS_SESSION_TOKEN",
-        values.secret_credential,
+        _secret_credential,
         takes="a secret text",
         help="Session token that goes with a temporary key pair.",
         default="none",
@@ -172,7 +311,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "AWS_PROFILE",
-        values.profile,
+        _profile,
         takes="the name of a profile",
         help="Profile of the AWS configuration files: SSO, web identity, process, whatever it says.",
         default="none",
@@ -182,7 +321,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ANONYMOUS",
-        values.boolean,
+        boolean,
         takes="TRUE or FALSE",
         help="Send unsigned requests, for public buckets.",
         default="FALSE",
@@ -191,7 +330,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "REGION",
-        values.region,
+        _region,
         takes="the code of a region",
         help="Region to sign for; without it each bucket's region is found.",
         default="found per bucket",
@@ -200,7 +339,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ENDPOINT",
-        values.endpoint,
+        _endpoint,
         takes="a URL, http(s)://host[:port]",
         help="S3-compatible server to talk to; roles are assumed there too.",
         default="AWS",
@@ -208,7 +347,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ADDRESSING_STYLE",
-        values.addressing_style,
+        _addressing_style,
         takes="'auto', 'path' or 'virtual'",
         help="Whether the bucket's name goes into the path or the host of a request.",
         default="'auto'",
@@ -216,7 +355,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "REQUESTER_PAYS",
-        values.boolean,
+        boolean,
         takes="TRUE or FALSE",
         help="Accept the charges of requests to requester-pays buckets.",
         default="FALSE",
@@ -224,7 +363,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "VALIDATE",
-        values.boolean,
+        boolean,
         takes="TRUE or FALSE",
         help="FALSE skips the probe of CREATE and ALTER; not kept.",
         default="TRUE",

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.catalog import SHOWN_NAME
 from s3conn_magic.language.job_options import find_job_option
-from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option
+from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option, is_environment_name
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
-from s3conn_magic.language.values import is_environment_name
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import MASK
 
@@ -120,11 +119,6 @@ def replaced(text: str, changes: Iterable[tuple[Span, str]] | Iterable[Redaction
         pieces += [text[at:start], instead]
         at = end
     return "".join([*pieces, text[at:]])
-
-
-def holds_secret(text: str) -> bool:
-    """Whether a literal of a secret option stands in these statements, be they right or not."""
-    return any(one.noted for one in redactions(text))
 
 
 def _masked(text: str) -> str:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from s3conn_magic.language import values
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _MOST_CONNECTIONS = 64
 _MOST_SECONDS = 3600
-_NAME = re.compile(r"[\w .-]{0,255}")
+_NAME = r"[\w .-]{0,255}"
 ALL = "ALL"
 LOCAL_FILES = "LOCAL_FILES"
 CELLS = "cells"
@@ -23,11 +20,10 @@ REACH = (
     " s3conn-magic run --local-files."
 )
 """What to do where a file of statements reads files of this machine."""
-_ADDRESS = re.compile(r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_ADDRESS = r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: `read` turns the raw value into the kept one, and raises ValueError with what is wanted."""
 
     name: str
@@ -35,6 +31,25 @@ class Setting:
     takes: str
     help: str
     default: Any
+
+
+def text(value: Any) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        raise ValueError(f"this is {_kind(value)}; text stands in single quotes")
+    return value
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", int: "a number", tuple: "a list", list: "a list", type(None): "None"}
+    return kinds.get(type(value), f"of type {type(value).__name__}")
+
+
+def boolean(value: Any) -> bool:
+    """TRUE or FALSE."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError("this is text; leave out the quotes" if isinstance(value, str) else f"this is {_kind(value)}")
 
 
 def _rows(value: Any) -> int | str:
@@ -58,7 +73,7 @@ def _seconds(value: Any) -> int:
 
 
 def _name(value: Any) -> str:
-    if _NAME.fullmatch(values.text(value)):
+    if re.fullmatch(_NAME, text(value)):
         return str(value)
     raise ValueError("this is none")
 
@@ -70,7 +85,7 @@ def _explorer_ui(value: Any) -> str:
 
 
 def _path(value: Any) -> str:
-    if "\0" in values.text(value):
+    if "\0" in text(value):
         raise ValueError("this is none")
     return str(value)
 
@@ -90,7 +105,7 @@ def _engine(value: Any) -> str:
 
 
 def _scheduler(value: Any) -> str:
-    if isinstance(value, str) and (not value or _ADDRESS.fullmatch(value)):
+    if isinstance(value, str) and (not value or re.fullmatch(_ADDRESS, value)):
         return value
     raise ValueError("this is none")
 
@@ -98,7 +113,7 @@ def _scheduler(value: Any) -> str:
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PROGRESS",
-        values.boolean,
+        boolean,
         "TRUE or FALSE",
         "Show how far a listing, a job or a query is, after half a second.",
         True,
@@ -170,14 +185,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "LOAD_USER_CONNECTIONS",
-        values.boolean,
+        boolean,
         "TRUE or FALSE",
         "Make the connections of $XDG_CONFIG_HOME/s3conn-magic/connections.usql: at %load_ext, or at once when set.",
         False,
     ),
     Setting(
         "LOAD_PROJECT_CONNECTIONS",
-        values.boolean,
+        boolean,
         "TRUE or FALSE",
         "Make the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
         False,

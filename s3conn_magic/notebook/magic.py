@@ -16,8 +16,6 @@ from traitlets.config import Configurable
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError, without_frames
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
-from s3conn_magic.language.words import listed, nearest
-from s3conn_magic.notebook.file_paths import file_given
 from s3conn_magic.runtime.interrupts import Deferring
 
 if TYPE_CHECKING:
@@ -99,6 +97,8 @@ class _Configured(Configurable):
     def _known(self, name: str) -> SettingTrait:
         if isinstance(found := self.traits().get(name), SettingTrait):
             return found
+        from s3conn_magic.language.words import listed, nearest
+
         names = [one.lower() for one in SETTING_NAMES]
         exact = find_setting(name)
         near = exact.name.lower() if exact else nearest(name, names)
@@ -129,7 +129,7 @@ def configured(shell: InteractiveShell) -> SettingValues:
     return values
 
 
-_INTO = re.compile(r"\s*([A-Za-z_]\w*)\s*<<(.*)", re.DOTALL)
+_INTO = r"\s*([A-Za-z_]\w*)\s*<<(.*)"
 _MAGIC = "%%upsql"
 
 
@@ -252,6 +252,8 @@ class UpsqlMagics(Magics):
 
 def _script(text: str) -> Source | None:
     """The file of `--file path`."""
+    from s3conn_magic.notebook.candidates import file_given
+
     given = file_given(text)
     if given is None:
         return None
@@ -268,7 +270,7 @@ def _display(result: Any) -> None:
 
 def _destination(line: str, cell: str | None) -> tuple[str | None, str]:
     """The variable of `name <<`, and the text, padded so that places are those of the cell."""
-    found = _INTO.fullmatch(line)
+    found = re.fullmatch(_INTO, line, re.DOTALL)
     into, rest = (found[1], found[2]) if found else (None, line)
     if cell is None:
         return into, rest

@@ -17,7 +17,9 @@ import s3conn_magic
 from s3conn_magic.language.completion import complete
 from s3conn_magic.language.help import help_at
 from s3conn_magic.language.highlighting import pieces
-from s3conn_magic.notebook.history import keeps_secret, redacted_cell
+from s3conn_magic.language.redaction import SECRET_NAMES
+from s3conn_magic.notebook.cells import keeps_secret
+from s3conn_magic.notebook.history import SECRET_PARTS, redacted_cell
 from s3conn_magic.notebook.tab import statements_at
 
 PACKAGE = Path(s3conn_magic.__file__).parent
@@ -36,6 +38,11 @@ def kept(cell: str) -> str:
     assert time.thread_time() - begun < SECONDS
     assert found.count("\n") == cell.count("\n")
     return found
+
+
+def test_the_first_look_knows_every_secret_option():
+    """A cell that gives a secret to an option is read, since the option's name has a part that is looked for."""
+    assert not [name for name in SECRET_NAMES if not any(part in name.lower() for part in SECRET_PARTS)]
 
 
 # Ordinary cells

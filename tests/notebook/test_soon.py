@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from s3conn_magic.notebook.tab import Soon
+from s3conn_magic.notebook.candidates import Soon
 
 LONG = 60.0
 

@@ -1,0 +1,277 @@
+"""A cell without the secrets of the statements in it, as typed or as IPython made it Python.
+
+It is read once, in time that is linear in its length; one that is longer than anybody types is kept as it is, or, where
+it could hold a secret, not at all. In a line or cell of our magic all is masked that may be a secret; everywhere else,
+in other magics, strings and comments, a statement is known by its shape, and masked where a secret is given to an
+option in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3conn_magic.language.redaction import SECRET_GIVEN, SECRET_NAMES, Redaction, redactions
+from s3conn_magic.language.source import Span
+from s3conn_magic.language.tokens import statement_ends
+from s3conn_magic.notebook.literals import Literals, Text, tokens_and
+from s3conn_magic.secrets import MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_LONGEST = 32_768
+# A cell in a call in a cell in a call; each is shorter than what it stands in.
+_DEEPEST = 4
+# So many lines of statements nobody writes among Python either.
+_MOST_STATEMENTS = 500
+
+# `upsql`, and what is typed for it by mistake.
+_NAME = r"\w{0,2}upsql\w{0,2}(?!\w)"
+_INTO = r"(?:[^\S\n]*+[a-z_]\w*+[^\S\n]*+<<)?+"
+_OURS = rf"""
+    (?P<body>^[^\S\n]*+%%{_NAME}{_INTO})
+  | (?P<late>\brun_line_magic\(\s*['"]%{_NAME}['"][^\n]*+)
+  | (?P<within>(?<![^\s=(,;:])%{{1,2}}{_NAME}{_INTO})
+  | (?P<bare>^[^\S\n]*+upsql[^\S\n]++(?=[a-z/]|--)(?!(?:and|else|if|in|is|not|or)\b){_INTO})
+"""
+_CALL = re.compile(r"\brun_(?:cell|line)_magic\(\s*(['\"])%?(?P<name>\w+)\1")
+
+
+def _shape(gap: str, start: str = r"\b") -> str:
+    """How a statement that makes or alters a connection begins, or what is meant for one; words stand `gap` apart."""
+    verb = rf"{start}(?:CREATE|ALTER){gap}(?:OR{gap}REPLACE{gap})?+"
+    return rf"(?:{verb}(?:S3\b(?:{gap}CONNECTION\b)?|(?:\w++{gap})?CONNECTION\b)|{start}S3{gap}CONNECTION\b)"
+
+
+_REMARK = r"--[^\n]{0,80}\n|/\*[^*]{0,80}\*/"
+_SHAPE = _shape(rf"(?:\s|{_REMARK})++")
+_WHOLE_SHAPE = re.compile(r"\b(?:CREATE|ALTER)\b.*\bS3\b.*\bCONNECTION\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+_BEGIN = re.compile(rf"{_SHAPE}|{SECRET_GIVEN.pattern}", re.IGNORECASE | re.ASCII)
+_SHAPED = re.compile(_SHAPE, re.IGNORECASE | re.ASCII)
+_TOKENS = tokens_and(f"{_OURS}|(?P<shape>{_SHAPE})")
+_EMPTY_LINE = re.compile(r"\n[^\S\n]*+\n")
+_ASSIGNED = re.compile(r"\w\s*+=\s*+['\"]")
+
+# Of what is not read yet, or never: words may also stand in strings that are joined, and lines end by escapes.
+# Backslashes are taken all at once: one by one, each would look to the end of them.
+_FAR = rf"(?:\\++[nrt]?+|{_REMARK}|[^\w\\])++"
+_FAR_START = r"(?:\b|(?<=\\[nrt]))"
+_FAR_SHAPE = re.compile(_shape(_FAR, _FAR_START), re.IGNORECASE | re.ASCII)
+_FAR_WHOLE = re.compile(
+    rf"{_FAR_START}(?:CREATE|ALTER){_FAR}(?:OR{_FAR}REPLACE{_FAR})?+S3{_FAR}CONNECTION\b", re.IGNORECASE | re.ASCII
+)
+_FAR_OURS = re.compile(r"(?:%|(?:^|\n)[ \t]*+|magic\(\s*+['\"])\w{0,2}upsql\w{0,2}\b")
+_FAR_ASSIGNED = re.compile(r"\w(?:\\++[nrt]?+|\s)*+=(?:\\++[nrt]?+|\s)*+['\"$]")
+
+
+class _TooMuchError(Exception):
+    """A cell that is not worth the time."""
+
+
+class _Change(NamedTuple):
+    start: int
+    end: int
+    text: str
+    noted: bool = False
+
+
+def redacted(cell: str) -> str:
+    """A cell, as typed or as IPython made it Python, with every secret of its statements masked.
+
+    A statement that cannot be read is masked whole. Lines stay as many as they were.
+    """
+    pieces, at = [], 0
+    for start, end, text, _ in _changes(cell):
+        pieces += [cell[at:start], text]
+        at = end
+    return "".join([*pieces, cell[at:]]) if pieces else cell
+
+
+def keeps_secret(cell: str) -> bool:
+    """Whether a literal of a secret option is typed in a statement of a cell, be it right or not."""
+    return any(one.noted for one in _changes(cell))
+
+
+def _changes(cell: str) -> list[_Change]:
+    if not _names_ours(cell):
+        return []
+    # Storing a cell must never fail; in doubt it is not kept.
+    with contextlib.suppress(Exception):
+        if len(cell) <= _LONGEST:
+            return _apart(_Cell(cell).changes)
+    return [_Change(0, len(cell), f"# {MASK}" + "\n" * cell.count("\n"))] if _could_hold(cell) else []
+
+
+def _names_ours(cell: str) -> bool:
+    """Whether a cell names our magic, or has something of the shape of a statement that can hold a secret."""
+    lowered = cell.lower()
+    if "upsql" in lowered:
+        return True
+    if "s3" not in lowered and "connection" not in lowered:
+        return False
+    return _is_whole(cell, lowered) or _gives_secret(cell, lowered)
+
+
+def _is_whole(cell: str, lowered: str) -> bool:
+    return "connection" in lowered and "s3" in lowered and _FAR_WHOLE.search(cell) is not None
+
+
+def _gives_secret(cell: str, lowered: str) -> bool:
+    named = any(name.lower() in lowered for name in SECRET_NAMES)
+    return named and ("s3conn" in lowered or _FAR_SHAPE.search(cell) is not None)
+
+
+def _could_hold(cell: str) -> bool:
+    """Whether a secret of ours may stand in a cell that is not read."""
+    lowered = cell.lower()
+    begun = ("upsql" in lowered and _FAR_OURS.search(lowered)) or _is_whole(cell, lowered)
+    return _gives_secret(cell, lowered) or (bool(begun) and _FAR_ASSIGNED.search(cell) is not None)
+
+
+def _apart(changes: Iterable[_Change]) -> list[_Change]:
+    """The changes in order, without those inside others."""
+    found: list[_Change] = []
+    for one in sorted(changes, key=lambda one: (one.start, -one.end)):
+        if not found or one.start >= found[-1].end:
+            found.append(one)
+        elif one.noted:
+            found[-1] = found[-1]._replace(noted=True)
+    return found
+
+
+class _Cell:
+    """Goes through a cell: what stands between the statements that are not in strings is Python, or as good as.
+
+    Attributes:
+        changes: what is to be masked, in no order.
+    """
+
+    def __init__(self, code: str, depth: int = 0) -> None:
+        self.changes: list[_Change] = []
+        self._code = code
+        self._depth = depth
+        self._texts: list[Text] = []
+        self._lost = len(code)
+        self._statements = 0
+        self._shaped = "upsql" in code.lower() or "s3conn" in code.lower()
+        at = 0
+        while at < len(code):
+            read = Literals(code, at, _TOKENS)
+            for line in read.lines:
+                self._read_line(line.start, line.end, line.texts)
+            self._texts += read.comments
+            if read.stopped is None:
+                break
+            at = self._read_stopped(read.stopped)
+        if self._shaped or any(_SHAPED.search(text.value) for text in self._texts):
+            for text in self._texts:
+                self._read_text(text)
+
+    # Statements that are not in strings
+
+    def _read_stopped(self, found: re.Match[str]) -> int:
+        """Read the statements from here on, and say where they end."""
+        self._statements += 1
+        if self._statements > _MOST_STATEMENTS:
+            raise _TooMuchError
+        self._shaped = True
+        start, end = found.end(), len(self._code)
+        if found["shape"]:
+            start = found.start()
+            line = self._code[self._code.rfind("\n", 0, start) + 1 : start].lstrip()
+            if not line.startswith("%%") and ("%" in line or "!" in line):
+                end = self._logical_end(start)
+            self._change(start, _statements(self._code[start:end]))
+            return end
+        if not found["body"] and not found["late"] and not self._code.startswith("%%", found.start()):
+            end = self._logical_end(start)
+        self._change(start, redactions(self._code[start:end]))
+        return end
+
+    def _logical_end(self, at: int) -> int:
+        """The end of a line, with those that backslashes join to it."""
+        while (end := self._code.find("\n", at)) >= 0:
+            if not self._code[at:end].rstrip().endswith("\\"):
+                return end
+            at = end + 1
+        return len(self._code)
+
+    def _change(self, start: int, found: Iterable[Redaction]) -> None:
+        self.changes += [_Change(start + one.span.start, start + one.span.end, one.text, one.noted) for one in found]
+
+    def _change_text(self, text: Text, span: Span, instead: str, *, noted: bool) -> None:
+        self.changes += [_Change(*change, noted) for change in text.in_code(self._code, span, instead)]
+
+    # Strings
+
+    def _read_line(self, start: int, end: int, texts: list[Text]) -> None:
+        call = _CALL.search(self._code, start, end)
+        for text in texts:
+            if call is None or text.start < call.end():
+                self._texts.append(text)
+            elif "upsql" in call["name"].lower():
+                self._mask(text, redactions(text.value))
+            else:
+                self._read_cell(text)
+
+    def _read_cell(self, text: Text) -> None:
+        """A cell in a call, as IPython makes it of `%%time` and its like."""
+        if self._depth == _DEEPEST and _could_hold(text.value):
+            self._change_text(text, Span(0, len(text.value)), MASK, noted=False)
+        elif self._depth < _DEEPEST and _names_ours(text.value):
+            inner = _Cell(text.value, self._depth + 1)
+            for start, end, instead, noted in _apart(inner.changes):
+                self._change_text(text, Span(start, end), instead, noted=noted)
+
+    def _read_text(self, text: Text) -> None:
+        value = text.value
+        begun = _BEGIN.search(value)
+        if begun is None:
+            return
+        if all(piece.whole for piece in text.pieces):
+            self._mask(text, _statements(value, template=True))
+        else:
+            # No string of Python, or one that never ends: where it seems to end, the statement may go on.
+            start = text.place(begun.start())
+            if start < self._lost:
+                self._lost = start
+                self._change(start, _statements(self._code[start:]))
+
+    def _mask(self, text: Text, found: Iterable[Redaction]) -> None:
+        for one in found:
+            self._change_text(text, one.span, one.text, noted=one.noted)
+
+
+def _statements(text: str, *, template: bool = False) -> Iterator[Redaction]:
+    """What is to be masked in the statements of a text that have the shape of ours and hold a secret."""
+    at, empty = 0, -1
+    while found := _BEGIN.search(text, at):
+        start = found.start()
+        if empty < start:
+            line = _EMPTY_LINE.search(text, found.end())
+            empty = line.start() if line else len(text)
+        at = max(found.end(), next(statement_ends(text, start, empty), empty))
+        statement = text[start:at]
+        masked = redactions(statement, template=template)
+        if _holds(statement, masked, whole=_WHOLE_SHAPE.match(found[0]) is not None):
+            for one in masked:
+                yield one._replace(span=Span(start + one.span.start, start + one.span.end))
+
+
+def _holds(statement: str, masked: list[Redaction], *, whole: bool) -> bool:
+    """Whether something that is masked is a secret, and not only a word that is none of the language.
+
+    Args:
+        statement: what may be one.
+        masked: what is masked in it.
+        whole: whether it begins as a statement of ours does, and not only alike.
+    """
+    if any(one.of_secret_option for one in masked):
+        return True
+    literals = [one for one in masked if one.literal]
+    if len(masked) == 1 and masked[0].span == (0, len(statement)):
+        return whole and _ASSIGNED.search(statement) is not None
+    named = any(name in statement.upper() for name in SECRET_NAMES)
+    return bool(literals) and (named or (whole and any(one.owner for one in literals)))
