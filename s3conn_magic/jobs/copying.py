@@ -22,6 +22,7 @@ from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.objects.listed import said_of_private
 from s3conn_magic.query.failures import translate
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _AHEAD = 16
 # DuckDB's arguments of read_csv are not those of a job.
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
+_TAKEN = "FILE_PATTERN takes those that it names, as '(.*/)?_x/.*' names folders _x"
 _REPLACED = "it was replaced after it was loaded: what is there now was not deleted"
 _TRIGGERS = "SELECT 1 FROM duckdb_triggers() WHERE lower(table_name) = lower(?) LIMIT 1"
 
@@ -74,11 +76,14 @@ class _Copying:
 
     def run(self) -> None:
         job = self._run.job
-        listed = candidates(job, first_run=self._run.number == 1)
+        selection = candidates(job, first_run=self._run.number == 1)
+        listed = selection.objects
+        if said := said_of_private([candidate.location for candidate in selection.left_out], _TAKEN):
+            self._outcome.notes.append(said)
         if not listed and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
             where = visible(job.plan.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
-            raise JobFailedError(f"there is nothing to load at {where}", hint=hint)
+            raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))
         self._forget_gone({candidate.location.uri for candidate in listed})
         with self._engine.watched(self._report):
             self._engine.alone(lambda: self._loaded(listed))

@@ -412,6 +412,7 @@ class _Inserting:
         with self._engine.watched(self._report):
             answer = self._engine.run(self._query, before, work)
         self._outcome.connections.update(answer.connections)
+        self._outcome.notes += answer.notes
         return rows[0]
 
     def _finish(self, sink: Sink, where: Location, rows: int) -> None:

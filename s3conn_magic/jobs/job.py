@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.listed import private
 from s3conn_magic.query.sql import identifier
-from s3conn_magic.runtime.patterns import RegularExpression
+from s3conn_magic.runtime.patterns import RegularExpression, strings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -197,33 +198,71 @@ class Candidate:
     last_modified: datetime
 
 
-def candidates(job: Job, *, first_run: bool) -> list[Candidate]:
-    """The objects to consider, in the order of their keys; folders (empty objects whose key ends with `/`) are none.
+@dataclass(slots=True)
+class Selection:
+    """What a run considers, by key.
+
+    Attributes:
+        objects: what it loads, in the order of the keys.
+        left_out: what the options take, too, but whose names are `private`, and not named by a pattern.
+    """
+
+    objects: list[Candidate]
+    left_out: list[Candidate]
+
+    @classmethod
+    def of(cls, objects: Iterable[Candidate], left_out: Iterable[Candidate]) -> Selection:
+        """Each object once; what is among both is loaded."""
+        there = {candidate.location.key: candidate for candidate in objects}
+        others = {candidate.location.key: candidate for candidate in left_out}
+        order = sorted(there, key=lambda key: key.encode("utf-8", "surrogatepass"))
+        return cls([there[key] for key in order], [others[key] for key in sorted(others.keys() - there)])
+
+
+def candidates(job: Job, *, first_run: bool) -> Selection:
+    """The objects to consider; folders (empty objects whose key ends with `/`) are none.
 
     Raises:
         S3ConnError: the location cannot be listed whole.
     """
     where = job.plan.location
-    chosen = {
-        candidate.location.key: candidate
-        for candidate in _listed(job, where, job.option("FILE_PATTERN"))
-        if _chosen(job, candidate)
-    }
+    names = _Names(len(where.key), job.option("FILE_PATTERN"), job.option("FILE_SUFFIX", ""))
+    found = [one for one in _listed(job, where, names) if _in_time(job, one, one.location.key[names.start :])]
+    selection = _shown(found, names)
     if first_run and (job.option("INITIAL_LOAD_PREFIX") or job.option("INITIAL_LOAD_PATTERN")):
         initial = Location(where.bucket, job.option("INITIAL_LOAD_PREFIX", where.key))
-        chosen |= {
-            candidate.location.key: candidate for candidate in _listed(job, initial, job.option("INITIAL_LOAD_PATTERN"))
-        }
-    return sorted(chosen.values(), key=lambda candidate: candidate.location.key.encode("utf-8", "surrogatepass"))
+        names = _Names(len(initial.key), job.option("INITIAL_LOAD_PATTERN"))
+        more = _shown(list(_listed(job, initial, names)), names)
+        selection = Selection.of(selection.objects + more.objects, selection.left_out + more.left_out)
+    return selection
 
 
-def _listed(job: Job, where: Location, pattern: str | None) -> Iterator[Candidate]:
-    """The objects at a location, of which the keys below it match as a whole."""
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Which objects below a location a job takes, by their names: what stands behind the first `start` characters."""
+
+    start: int
+    pattern: str | None = None
+    suffix: str = ""
+
+    def mask(self, names: pa.Array) -> pa.Array:
+        """Which names it takes, as booleans."""
+        import pyarrow.compute as pc
+
+        taken = pc.ends_with(names, self.suffix)
+        return pc.and_(taken, RegularExpression.parse(self.pattern).whole(names)) if self.pattern else taken
+
+
+def _listed(job: Job, where: Location, names: _Names) -> Iterator[Candidate]:
+    """The objects at a location whose names a job takes."""
+    import pyarrow.compute as pc
+
     from s3conn_magic.listing import Listing
 
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):
-            columns = _matching(page.objects, len(where.key), pattern).to_pydict()
+            mask = names.mask(pc.utf8_slice_codeunits(page.objects.column("key"), names.start))
+            columns = page.objects.filter(mask).to_pydict()
             for key, size, etag, changed in zip(
                 *(columns[name] for name in ("key", "size", "etag", "last_modified")), strict=True
             ):
@@ -231,17 +270,11 @@ def _listed(job: Job, where: Location, pattern: str | None) -> Iterator[Candidat
                     yield Candidate(Location(where.bucket, key), size or 0, etag or "", changed)
 
 
-def _matching(objects: pa.RecordBatch, start: int, pattern: str | None) -> pa.RecordBatch:
-    if not pattern:
-        return objects
-    import pyarrow.compute as pc
-
-    return objects.filter(RegularExpression.parse(pattern).whole(pc.utf8_slice_codeunits(objects.column("key"), start)))
-
-
-def _chosen(job: Job, candidate: Candidate) -> bool:
-    below = candidate.location.key[len(job.plan.location.key) :]
-    return below.endswith(job.option("FILE_SUFFIX", "")) and _in_time(job, candidate, below)
+def _shown(found: Sequence[Candidate], names: _Names) -> Selection:
+    keys = [candidate.location.key for candidate in found]
+    hidden = private(keys, names.start, lambda texts: names.mask(strings(texts)).to_pylist(), names.pattern or "")
+    sides = [[one for one, out in zip(found, hidden, strict=True) if out == wanted] for wanted in (False, True)]
+    return Selection.of(*sides)
 
 
 def _in_time(job: Job, candidate: Candidate, below: str) -> bool:

@@ -91,7 +91,8 @@ _READING = (
         "FILE_PATTERN",
         job_values.pattern,
         "a regular expression",
-        "Only objects whose key below the location it matches as a whole are loaded.",
+        "Only objects whose key below the location it matches as a whole are loaded. Those with names or folders that"
+        " begin with _ or . are left out, and that is said, but where it names them.",
         "every object",
         r"'.*\.parquet'",
         COPY,

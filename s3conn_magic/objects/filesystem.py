@@ -440,7 +440,8 @@ class ConnectionFileSystem(ChangingFileSystem):
     def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
         """The objects that match a pattern, of the syntax of MATCHING; a path without wildcards matches itself.
 
-        Where nothing matches, an object whose key is the pattern itself does; `[*]` stands for a `*` in any case.
+        Where nothing matches, an object whose key is the pattern itself does; `[*]` stands for a `*` in any case. In
+        a query, wildcards do not match names that are `private`.
         """
         del maxdepth
         where = self._path(path)
@@ -457,7 +458,7 @@ class ConnectionFileSystem(ChangingFileSystem):
             return []
         connection = self._through(path, scope)
         try:
-            entries = matched(connection, path, scope)
+            entries = matched(connection, path, scope, all_names=self._scope is None)
         except ValueError:  # a bracket that is not closed: no pattern, so a key
             return []
         for one in entries:
@@ -471,16 +472,16 @@ class ConnectionFileSystem(ChangingFileSystem):
         try:
             return [self._seen(path, scope)]
         except ObjectNotFoundError as error:
-            scope.missing = scope.missing or (_unmatched(path) if path.has_wildcard else error)
+            scope.missing = scope.missing or (_unmatched(path, scope) if path.has_wildcard else error)
         except S3ConnError as error:
             scope.failed(error)
             raise
         return []
 
 
-def _unmatched(path: Path) -> ObjectNotFoundError:
-    where = visible(path.location.uri)
-    return ObjectNotFoundError(f"no object matches {where}", hint="[*] and [?] stand for the characters themselves.")
+def _unmatched(path: Path, scope: QueryScope) -> ObjectNotFoundError:
+    hint = " ".join([*scope.notes, "[*] and [?] stand for the characters themselves."])
+    return ObjectNotFoundError(f"no object matches {visible(path.location.uri)}", hint=hint)
 
 
 def _inside(path: Path) -> Path:

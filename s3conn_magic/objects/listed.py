@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing import Glob, Listing
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
@@ -176,6 +176,58 @@ def _is_day(text: str) -> bool:
     return False
 
 
+_PRIVATE = re.compile(r"(?<![^/])(?:\.|_(?:[^/=]*(?:/|\Z)|[^/]*\Z))")
+# A pattern that also matches a name with one of these at its beginning does not name the private one.
+_ORDINARY = "x0X-~"
+
+
+def said_of_private(locations: Sequence[Location], way_out: str) -> str:
+    """A sentence about objects that are left out for their names, with how they are read after all; empty for none."""
+    if not locations:
+        return ""
+    example = visible(locations[0].uri)
+    if len(locations) == 1:
+        return f"1 object whose name or folder begins with _ or . was left out, {example}; {way_out}."
+    whose = "objects whose names or folders begin with _ or . were left out, such as"
+    return f"{len(locations):,} {whose} {example}; {way_out}."
+
+
+def private(
+    keys: Sequence[str], start: int, wants: Callable[[Sequence[str]], Sequence[bool]] | None = None, pattern: str = ""
+) -> list[bool]:
+    """Which of the keys that a pattern wants it does not name: those that are somebody's work in progress or notes.
+
+    Spark, Hive and Hadoop have files and folders that begin with `_` or `.` for themselves: what is half written, a
+    marker, a checksum. A pattern means one that it writes in full, or where it would not match another character in
+    place of the first. A folder `_name=value` is data.
+
+    Args:
+        keys: exact keys; the pattern wants all of them.
+        start: of what the pattern sees of a key; what is before it was written in full.
+        wants: which texts the pattern wants, of what it sees of a key; None for all, so that it names none.
+        pattern: its text.
+    """
+    if wants is None:
+        return [_PRIVATE.search(key, start) is not None for key in keys]
+    others: list[str] = []
+    owners: list[int] = []
+    for row, key in enumerate(keys):
+        for found in _PRIVATE.finditer(key, start):
+            at = found.start()
+            if not _is_written(key[at:].partition("/")[0], pattern):
+                others += [key[start:at] + other + key[at + 1 :] for other in _ORDINARY]
+                owners += [row] * len(_ORDINARY)
+    hidden = {row for row, wanted in zip(owners, wants(others) if others else (), strict=True) if wanted}
+    return [row in hidden for row in range(len(keys))]
+
+
+def _is_written(segment: str, pattern: str) -> bool:
+    """Whether it stands in a glob or an expression, as a segment or one of several that there may be."""
+    if segment not in (plain := pattern.replace("\\", "")):
+        return False
+    return re.search(rf"(?:\A|[/|({{,^]|\)\?){re.escape(segment)}(?:\Z|[/|)}},$])", plain) is not None
+
+
 def directory(name: str) -> dict[str, Any]:
     """What fsspec is told of a folder."""
     return {"name": name, "size": 0, "type": "directory"}
@@ -212,25 +264,33 @@ def below(
     ]
 
 
-def matched(connection: Connection, path: Path, scope: QueryScope) -> list[ListedEntry]:
+def matched(connection: Connection, path: Path, scope: QueryScope, *, all_names: bool = True) -> list[ListedEntry]:
     """The objects whose keys match the pattern that a path's key is.
 
     `*` matches within a segment, `**` across segments, `?` one character, `[a-z]` one of a class, `{a,b}` either.
     `[*]`, `[?]`, `[[]` and `[{]` stand for the characters themselves.
+
+    Args:
+        connection: leads to them.
+        path: its key is the pattern.
+        scope: is told of what is left out.
+        all_names: whether wildcards match names that are `private`, too.
 
     Raises:
         ValueError: it is no pattern.
         S3ConnError: the bucket could not be listed whole.
     """
     folder, pattern = _split(path.location.key)
-    entries = below(
-        connection,
-        path.at(folder),
-        scope,
-        recursive="/" in pattern or "**" in pattern,
-        matching=Glob.compile(pattern),
-    )
-    return [entry for entry in entries if not entry.is_folder]
+    glob, recursive = Glob.compile(pattern), "/" in pattern or "**" in pattern
+    entries = below(connection, path.at(folder), scope, recursive=recursive, matching=glob)
+    objects = [entry for entry in entries if not entry.is_folder]
+    if all_names:
+        return objects
+    hidden = private([entry.key for entry in objects], len(folder), glob.wants, pattern)
+    left_out = [path.at(entry.key).location for entry, out in zip(objects, hidden, strict=True) if out]
+    if said := said_of_private(left_out, "a pattern that has the character in its place, such as _*, matches them"):
+        scope.note(said)
+    return [entry for entry, out in zip(objects, hidden, strict=True) if not out]
 
 
 def _split(pattern: str) -> tuple[str, str]:

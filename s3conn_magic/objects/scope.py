@@ -34,6 +34,7 @@ class QueryScope:
         globs: what patterns matched, as `ListedEntry`.
         connections: names of the connections that were used.
         missing: the error for an object that is not there, where the engine looked for files and found none.
+        notes: what to say of the query beside its result, such as what it has left out.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class QueryScope:
         self.objects: dict[tuple[str, Location], Any] = {}
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
+        self.notes: list[str] = []
         self._kept: OrderedDict[tuple[int, int], tuple[int, Callable[[], None]]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
@@ -61,6 +63,12 @@ class QueryScope:
         """Note the first error."""
         with self._lock:
             self.failure = self.failure or error
+
+    def note(self, text: str) -> None:
+        """Have something said beside the result, once."""
+        with self._lock:
+            if text not in self.notes:
+                self.notes.append(text)
 
     @contextmanager
     def noting(self) -> Iterator[None]:

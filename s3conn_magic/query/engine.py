@@ -337,7 +337,7 @@ class QueryEngine:
 
     def _answered(self, work: Callable[[], Any]) -> QueryResult:
         scope, table = self.filesystem.scope, work()
-        return QueryResult(table, scope.requests, scope.bytes, tuple(sorted(scope.connections)))
+        return QueryResult(table, scope.requests, scope.bytes, tuple(sorted(scope.connections)), tuple(scope.notes))
 
     def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
         """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.

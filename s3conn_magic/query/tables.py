@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import call_by_name, ending_of, reader_of
-from s3conn_magic.objects.listed import Path, escaped
+from s3conn_magic.objects.listed import Path, escaped, private
 from s3conn_magic.query.sql import identifier, literal, transaction
 
 if TYPE_CHECKING:
@@ -109,12 +109,14 @@ class QueryResult:
         requests: requests to S3.
         bytes: bytes of bodies that came.
         connections: names of the connections that were used.
+        notes: what to say of it, such as what it has left out.
     """
 
     table: pa.Table
     requests: int
     bytes: int
     connections: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 _Result = TypeVar("_Result")
@@ -198,7 +200,7 @@ class Tables:
             answer = self._engine.execute(sql, before, local=local)
         else:
             answer = self._typed(made, sql, columns, local=local)
-        return self._replace(Table(name, answer.connections), made)
+        return self._replace(Table(name, answer.connections, note=" ".join(answer.notes)), made)
 
     def _typed(self, made: str, sql: str, columns: str, *, local: bool) -> QueryResult:
         """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
@@ -255,7 +257,8 @@ class Tables:
     def _created_over(self, name: str, location: Location, connection: str) -> Table:
         source, note = self._source(Path(connection, location))
         sql = f"FROM {source}"
-        self._engine.query(f"{sql} LIMIT 0")
+        answer = self._engine.query(f"{sql} LIMIT 0")
+        note = " ".join(filter(None, [note, *answer.notes]))
         with transaction(self._engine.database):
             self._forget(name)
             self._engine.execute(sql, f"CREATE VIEW {identifier(name)} AS ")
@@ -358,7 +361,9 @@ class Tables:
             ending, _ = self._most(path, self._engine.filesystem.glob(path.text))
             return str(call_by_name(where, ending)), ""
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        ending, left = self._most(path, self._engine.filesystem.find(folder))
+        names = self._engine.filesystem.find(folder)
+        hidden = private(names, len(folder))
+        ending, left = self._most(path, [name for name, out in zip(names, hidden, strict=True) if not out])
         files = f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}"
         note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
         return str(call_by_name(files, ending, "union_by_name = true")), note

@@ -57,7 +57,7 @@ def explanation(answer: QueryResult) -> Message:
     """What a query read, and DuckDB's profile of it."""
     through = f" through {', '.join(answer.connections)}" if answer.connections else ""
     read = f"Read from S3: {answer.requests:,} requests, {answer.bytes:,} bytes ({size_text(answer.bytes)}){through}."
-    return Message("\n".join([read, *map(str, answer.table.column(0).to_pylist())]))
+    return Message("\n".join([read, *answer.notes, *map(str, answer.table.column(0).to_pylist())]))
 
 
 def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:

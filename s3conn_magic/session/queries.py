@@ -40,10 +40,18 @@ class Queries:
         connections: the session's connections.
         variable_of: the value of a Python variable; raises LookupError when there is none.
         settings: the session's settings.
+        note: shows a short note beside a result.
     """
 
-    def __init__(self, connections: Registry, variable_of: Callable[[str], Any], settings: SettingValues) -> None:
+    def __init__(
+        self,
+        connections: Registry,
+        variable_of: Callable[[str], Any],
+        settings: SettingValues,
+        note: Callable[[str], None],
+    ) -> None:
         self._settings = settings
+        self._note = note
         self._connections = connections
         self._variable_of = variable_of
         self._engine: QueryEngine | None = None
@@ -125,7 +133,10 @@ class Queries:
     def _query(self, plan: plans.Query) -> Any:
         from s3conn_magic.results.queries_and_jobs import query_frame
 
-        return query_frame(self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan))))
+        answer = self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan)))
+        for text in answer.notes:
+            self._note(text)
+        return query_frame(answer)
 
     @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:

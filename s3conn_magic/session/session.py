@@ -181,7 +181,7 @@ class Session:
         sweep()
         self.settings = SettingValues() if settings is None else settings
         self.connections = Registry(self.settings)
-        self.queries = Queries(self.connections, inputs.variable, self.settings)
+        self.queries = Queries(self.connections, inputs.variable, self.settings, note)
         self._progress = progress
         self._beside = beside
         self._inputs = inputs
