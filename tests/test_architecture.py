@@ -67,6 +67,7 @@ LONG = {
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
     "language/reference.py",  # the table of statements
+    "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
     "objects/filesystem.py",  # fsspec's interface

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.access import Access, Accesses, Grant
+from s3conn_magic.cluster.work import Access, Accesses, Grant
 from s3conn_magic.errors import ClusterError, CredentialsError, pip_install
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from s3conn_magic.connections.conditions import is_lacking, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
+from s3conn_magic.connections.writes import is_lacking, is_unmet
 from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.runtime.background import run_in_background, wait_for

@@ -19,8 +19,8 @@ from botocore import UNSIGNED
 from botocore.endpoint import Endpoint
 from botocore.signers import RequestSigner
 
-from s3conn_magic.connections import encryption
 from s3conn_magic.connections.credentials import HandedCredentials
+from s3conn_magic.connections.writes import ENCRYPTION_FIELD, check_answer, expect_of_the_end, note_asked, undoing
 from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Guards:
         events.register_first("choose-signer.s3", self.choose_signer)
         events.register_last("before-call.s3", self.sent)
         events.register_first("after-call.s3.CreateMultipartUpload", self.begun)
-        events.register_last("after-call.s3", encryption.check_answer)
+        events.register_last("after-call.s3", check_answer)
         events.register_first("before-call.s3-control", self.at_one_host)
         events.register_last("creating-client-class", self.without_crt)
         # Boto3 puts its methods in first.
@@ -334,9 +334,9 @@ class Guards:
         """Note what the answer must tell of the encryption."""
         kms_key = self._settings().kms_key
         if model.name == "CompleteMultipartUpload" and kms_key and not context.get("encrypted_by_caller"):
-            encryption.expect_of_the_end(context, kms_key)
+            expect_of_the_end(context, kms_key)
         else:
-            encryption.note_asked(params, model, context)
+            note_asked(params, model, context)
 
     def choose_signer(self, **_: Any) -> Any:
         """Sign nothing where the connection is anonymous."""
@@ -344,7 +344,7 @@ class Guards:
 
     def wrap(self, class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
         """Put the methods in that pass the events by, and what undoes a write that an event refused."""
-        base_classes.insert(0, encryption.undoing(self._name))
+        base_classes.insert(0, undoing(self._name))
         for method in _TRANSFERS:
             class_attributes[method] = _by_this_client(class_attributes[method])
         class_attributes["generate_presigned_post"] = self._encrypting(class_attributes["generate_presigned_post"])
@@ -367,8 +367,8 @@ class Guards:
             now, fields = self._settings(), dict(call.arguments.get("Fields") or {})
             if now.customer_key:
                 raise no_link(self._name())
-            if now.kms_key and not any(name.lower().startswith(encryption.FIELD) for name in fields):
-                ours = {encryption.FIELD: "aws:kms", f"{encryption.FIELD}-aws-kms-key-id": now.kms_key}
+            if now.kms_key and not any(name.lower().startswith(ENCRYPTION_FIELD) for name in fields):
+                ours = {ENCRYPTION_FIELD: "aws:kms", f"{ENCRYPTION_FIELD}-aws-kms-key-id": now.kms_key}
                 conditions = [*(call.arguments.get("Conditions") or []), *({name: ours[name]} for name in ours)]
                 call.arguments.update(Fields=fields | ours, Conditions=conditions)
             return presigned_post(*call.args, **call.kwargs)

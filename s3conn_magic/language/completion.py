@@ -13,9 +13,8 @@ from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting
-from s3conn_magic.language.source import Source
+from s3conn_magic.language.source import Source, statement_ends, unquoted
 from s3conn_magic.language.suggestions import Expected, expected_after
-from s3conn_magic.language.tokens import statement_ends, unquoted
 from s3conn_magic.language.words import identifier
 from s3conn_magic.locations import Location, visible
 

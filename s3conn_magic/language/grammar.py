@@ -39,8 +39,8 @@ from s3conn_magic.language.rules import (
     variants,
     words,
 )
+from s3conn_magic.language.source import DOLLAR_QUOTED, WHITE, Span, unquoted
 from s3conn_magic.language.suggestions import offering
-from s3conn_magic.language.tokens import DOLLAR_QUOTED, WHITE, Span, unquoted
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:

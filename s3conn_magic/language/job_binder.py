@@ -12,8 +12,8 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.catalog import job_exists, job_not_found, release
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
 from s3conn_magic.language.job_values import BareWord, Content
+from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
-from s3conn_magic.language.tokens import Span
 from s3conn_magic.language.words import listed, related
 from s3conn_magic.locations import Location
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyparsing as pp
 
-from s3conn_magic.language.tokens import WHITE, Span
+from s3conn_magic.language.source import WHITE, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable

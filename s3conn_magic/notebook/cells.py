@@ -13,8 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.redaction import SECRET_GIVEN, SECRET_NAMES, Redaction, redactions
-from s3conn_magic.language.source import Span
-from s3conn_magic.language.tokens import statement_ends
+from s3conn_magic.language.source import Span, statement_ends
 from s3conn_magic.notebook.literals import Literals, Text, tokens_and
 from s3conn_magic.secrets import MASK
 

@@ -257,7 +257,7 @@ def _script(text: str) -> Source | None:
     given = file_given(text)
     if given is None:
         return None
-    from s3conn_magic.session.scripts import read_script
+    from s3conn_magic.session.inputs import read_script
 
     return read_script(given.path)
 

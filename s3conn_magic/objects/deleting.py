@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from s3conn_magic.connections.conditions import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.locations import Location
@@ -23,8 +23,8 @@ from s3conn_magic.objects.uploads import refuse_if_read_only
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from s3conn_magic.connections.conditions import Removed
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.connections.writes import Removed
 
 BATCH = 1_000
 """Most keys of one DeleteObjects request."""

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_plus
 
-from s3conn_magic.connections.encryption import METHODS
+from s3conn_magic.connections.writes import ENCRYPTION_METHODS
 from s3conn_magic.errors import AccessDeniedError, EndpointError
 from s3conn_magic.objects.requests import ask, head_answer, named
 
@@ -151,7 +151,7 @@ def _encryption(answer: Mapping[str, Any]) -> str:
     if answer.get("SSECustomerAlgorithm"):
         return "SSE-C"
     method = str(answer.get("ServerSideEncryption") or "")
-    return f"{METHODS.get(method, method)} {answer.get('SSEKMSKeyId') or ''}".strip() or "none"
+    return f"{ENCRYPTION_METHODS.get(method, method)} {answer.get('SSEKMSKeyId') or ''}".strip() or "none"
 
 
 def _restore(restore: re.Match[str] | None) -> str | None:

@@ -7,9 +7,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.conditions import WriteCondition, etag_at, is_unmet
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
+from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.locations import Location, size_text
 

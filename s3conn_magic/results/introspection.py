@@ -1,30 +1,153 @@
-"""Frames and messages of SHOW CONNECTIONS, DESCRIBE CONNECTION and HELP."""
+"""Frames and messages of queries, tables, jobs, connections, settings and HELP."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.help import overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
-from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, find_statement
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, TABLE_COLUMNS, Reference, find_statement
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.words import nearest
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, size_text
+from s3conn_magic.preview.columns import texts
 from s3conn_magic.results.cards import Message
 from s3conn_magic.results.frames import ReferenceFrame, S3Frame, frame_of
+from s3conn_magic.runtime.patterns import like
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.jobs.job import Job, Outcome
     from s3conn_magic.language.plans import BoundValue
+    from s3conn_magic.query.tables import QueryResult, Tables
+
+# Lists and structures can hold dates, too, and are looked at no further than they will be shown.
+_LOOKED_AT = 1_000
+
+
+def query_frame(answer: QueryResult) -> S3Frame:
+    """The rows with Arrow types; `.attrs["read"]` says how many requests and bytes it took."""
+    table = answer.table
+    series: list[Any] = [pd.Series(pd.arrays.ArrowExtensionArray(_fit(column))) for column in table.columns]
+    rows = pd.concat(series, axis=1) if series else pd.DataFrame(index=range(len(table)))
+    frame = S3Frame(rows.set_axis(table.column_names, axis=1))
+    frame.attrs["read"] = {"requests": answer.requests, "bytes": answer.bytes}
+    return frame
+
+
+def _fit(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column, as text where pandas or Python have no such values: intervals, and years beyond 1 to 9999."""
+    if pa.types.is_interval(column.type):
+        return texts(column)
+    if pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
+        ends = pc.min_max(column)
+        return column if _is_python(ends) else texts(column)
+    return column if pa.types.is_primitive(column.type) or _is_python(column[:_LOOKED_AT]) else texts(column)
+
+
+def _is_python(values: Any) -> bool:
+    try:
+        values.to_pylist() if isinstance(values, pa.ChunkedArray) else values.as_py()
+    except (ValueError, OverflowError, TypeError, pa.ArrowException):
+        return False
+    return True
+
+
+def explanation(answer: QueryResult) -> Message:
+    """What a query read, and DuckDB's profile of it."""
+    through = f" through {', '.join(answer.connections)}" if answer.connections else ""
+    read = f"Read from S3: {answer.requests:,} requests, {answer.bytes:,} bytes ({size_text(answer.bytes)}){through}."
+    return Message("\n".join([read, *answer.notes, *map(str, answer.table.column(0).to_pylist())]))
+
+
+def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
+    """One row a table."""
+    rows = [
+        (table.name, *found, list(table.connections), table.location.uri if table.location else None, table.created_at)
+        for table in tables or ()
+        if tables is not None and like(pattern, table.name) and (found := tables.looked_at(table))
+    ]
+    return frame_of(TABLE_COLUMNS, rows)
+
+
+_TYPES = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 
 
 def _columns(statement: str) -> Any:
     reference = find_statement(statement)
     return reference.columns if reference else ()
+
+
+def jobs_frame(jobs: Iterable[Job], pattern: str | None) -> S3Frame:
+    """One row a job, in the order of their making."""
+    return frame_of(_columns("SHOW JOBS"), [_row(job) for job in jobs if like(pattern, job.name)])
+
+
+def _row(job: Job) -> tuple[Any, ...]:
+    return (
+        job.name,
+        _TYPES[job.plan.kind],
+        job.connection.name,
+        job.plan.location.uri,
+        job.plan.table or None,
+        job.state,
+        job.runs,
+        job.objects,
+        job.rows,
+        job.bytes,
+        len({failure.location for failure in job.failures if not failure.resolved}),
+        job.last_run,
+        job.created_at,
+        job.option("COMMENT"),
+    )
+
+
+def errors_frame(job: Job) -> S3Frame:
+    """One row a failure, the latest first."""
+    rows = [
+        (failure.run, failure.failed_at, failure.location, failure.etag or None, failure.error, failure.resolved)
+        for failure in reversed(job.failures)
+    ]
+    return frame_of(_columns("SHOW JOB"), rows)
+
+
+def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
+    """What a run did, in a sentence or two."""
+    head = f"The job {job.name} was created. " if created else ""
+    lines = [head + (_loaded(job, outcome) if job.plan.kind == "COPY" else _written(outcome))]
+    if outcome.failed:
+        lines.append(f"{_count(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
+        lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
+    return Message("\n".join([*lines, *outcome.notes]))
+
+
+def _loaded(job: Job, outcome: Outcome) -> str:
+    if not outcome.objects and outcome.failed:
+        return f"Nothing was loaded into {job.plan.table}."
+    if not outcome.objects:
+        return f"There was nothing new to load into {job.plan.table}."
+    replaced = f", of which {outcome.replaced:,} replaced an earlier version" if outcome.replaced else ""
+    what = f"{_count(outcome.objects, 'object')}{replaced} ({_count(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
+    return f"Loaded {what} into {job.plan.table}."
+
+
+def _written(outcome: Outcome) -> str:
+    if not outcome.objects:
+        return "There were no new rows, and nothing was written."
+    did = "Replaced" if outcome.replaced else "Wrote"
+    return f"{did} {outcome.written} ({_count(outcome.rows, 'row')}, {size_text(outcome.bytes)})."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def connections_frame(connections: Sequence[Connection]) -> S3Frame:

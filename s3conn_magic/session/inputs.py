@@ -1,18 +1,33 @@
-"""What a session reads from outside: variables, prompts, environment, keyring."""
+"""What a session reads from outside: variables, prompts, keyring, files of statements; and what it saves."""
 
 from __future__ import annotations
 
 import getpass
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s3conn_magic.errors import pip_install
-from s3conn_magic.language.catalog import SANDBOX_SOURCE
+from s3conn_magic.errors import BindError, S3ConnError, pip_install
+from s3conn_magic.language import plans, statements
+from s3conn_magic.language.binder import bind
+from s3conn_magic.language.catalog import SANDBOX_SOURCE, is_sandbox
+from s3conn_magic.language.help import name_text, saved_statement
+from s3conn_magic.language.parser import parse
 from s3conn_magic.language.plans import BoundOptions, BoundValue
+from s3conn_magic.language.source import Source
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.language.catalog import Catalog
+    from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.listing import Progress
     from s3conn_magic.secrets import Secret
 
@@ -123,3 +138,181 @@ def sandbox_options(server: Server) -> BoundOptions:
         "COMMENT": "the embedded S3 with sample data",
     }
     return {name: BoundValue(value, SANDBOX_SOURCE) for name, value in values.items()}
+
+
+_NAME = "connections.usql"
+_MOST_BYTES = 10_000_000
+_ROOT = 0
+_LOADED = (statements.CreateConnection, statements.UseConnection)
+# A file that tells where requests go must be nobody else's.
+_DISTRUSTED = "It is loaded when it is yours, and its mode lets no one else write: chmod go-w."
+
+
+def user_file() -> Path:
+    """The user's file of connections: below `$XDG_CONFIG_HOME`, which is `~/.config` where it is not set."""
+    folder = os.environ.get("XDG_CONFIG_HOME", "")
+    return Path(folder if os.path.isabs(folder) else Path.home() / ".config", "s3conn-magic", _NAME)  # noqa: PTH117 - '' is none
+
+
+def project_file() -> Path:
+    """A project's file of connections: in the working directory, and nowhere above it."""
+    return Path(_NAME)
+
+
+def read_script(path: str | Path) -> Source:
+    """The text of a file.
+
+    Raises:
+        S3ConnError: there is none, it cannot be read, or it is no text in UTF-8.
+    """
+    return _read(Path(path).expanduser())[0]
+
+
+def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
+    """What makes the connections of a file, without a probe; of a name that is taken, the connection stays.
+
+    Raises:
+        S3ConnError: the file cannot be read, is somebody else's, or holds what is wrong or no connection.
+    """
+    source, status = _read(path)
+    if distrust := _distrust(status):
+        raise S3ConnError(f"the file {source.file} is not loaded: {distrust}", hint=_DISTRUSTED)
+    statements = [_kept(one, source) for one in parse(source)]
+    found = bind(statements, source, catalog, inputs)
+    return [replace(one, validate=False) if isinstance(one, plans.Create) else one for one in found]
+
+
+def _kept(one: statements.Statement, source: Source) -> statements.Statement:
+    if not isinstance(one, _LOADED):
+        token = source.token_at(one.span.start)
+        raise BindError(
+            "only CREATE S3 CONNECTION and USE CONNECTION stand in a file of connections",
+            hint="%upsql --file runs a file of any statements.",
+            place=source.place(token.span if token else one.span),
+        )
+    return (
+        replace(one, if_not_exists=True) if isinstance(one, statements.CreateConnection) and not one.or_replace else one
+    )
+
+
+def _read(path: Path) -> tuple[Source, os.stat_result]:
+    shown = visible(str(path))
+    try:
+        content, status = _content(path)
+    except FileNotFoundError:
+        reason = f"there is no file {shown}"
+    except (OSError, ValueError) as error:
+        reason = f"the file {shown} cannot be read ({type(error).__name__})"
+    else:
+        return Source(_text(content, shown), shown, _exposed(status)), status
+    raise S3ConnError(reason, hint="A path is relative to the working directory; ~ is the home folder.")
+
+
+def _content(path: Path) -> tuple[bytes | None, os.stat_result]:
+    """The bytes of a file, and whose it is: asked of what was opened, so that it is no other; of a pipe, none."""
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            return None, status
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(_MOST_BYTES + 1), status
+    finally:
+        os.close(opened)
+
+
+def _text(content: bytes | None, shown: str) -> str:
+    if content is None:
+        raise S3ConnError(f"{shown} is not a file")
+    if len(content) > _MOST_BYTES:
+        raise S3ConnError(f"the file {shown} has more than {_MOST_BYTES:,} bytes", hint="Is it a file of statements?")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    raise S3ConnError(f"the file {shown} is not text in UTF-8, from line {line} on", hint="Save it as UTF-8.")
+
+
+def _exposed(status: os.stat_result) -> str:
+    """Why a secret in the file would not be safe, or empty."""
+    if not hasattr(os, "geteuid"):
+        return "who may read it cannot be told on this system"
+    if status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    mode = stat.S_IMODE(status.st_mode)
+    return f"others may read or write it, its mode is {mode:04o}" if mode & 0o077 else ""
+
+
+def _distrust(status: os.stat_result) -> str:
+    """Why the file could be somebody else's word, or empty."""
+    if not hasattr(os, "geteuid"):
+        return ""
+    if status.st_uid not in {os.geteuid(), _ROOT}:
+        return "it belongs to another user"
+    return "anyone may write it" if status.st_mode & stat.S_IWOTH else ""
+
+
+_HEAD = "-- S3 connections, saved by s3conn_magic. No secret is in here: PROMPT asks for those of no other source."
+_SANDBOX = "-- The connection of the sandbox is left out; START SANDBOX makes it anew."
+
+
+def save_connections(connections: Registry, path: str, *, replace: bool) -> tuple[str, int]:
+    """Write them to a file of the mode 0600: whole, or not at all.
+
+    Returns:
+        The path as it may be shown, and how many connections are in the file.
+
+    Raises:
+        S3ConnError: the file is there and is not to be replaced, or it cannot be written.
+    """
+    kept = [one for one in connections.known() if not is_sandbox(one)]
+    parts = [_HEAD, *(saved_statement(one.name, one.options) for one in kept)]
+    if len(kept) < len(connections.known()):
+        parts.append(_SANDBOX)
+    if connections.default and any(one.name == connections.default for one in kept):
+        parts.append(f"USE CONNECTION {name_text(connections.default)};")
+    target = Path(path).expanduser()
+    _write(target, "\n\n".join(parts) + "\n", replace=replace)
+    return visible(str(target)), len(kept)
+
+
+def _write(target: Path, text: str, *, replace: bool) -> None:
+    shown = visible(str(target))
+    try:
+        _move_in(target, text, replace=replace)
+    except FileExistsError:
+        reason, hint = f"the file {shown} is there already", "SAVE OR REPLACE CONNECTIONS TO … replaces it."
+    except (OSError, ValueError) as error:
+        reason, hint = f"the file {shown} cannot be written ({type(error).__name__})", "Is its folder there?"
+    else:
+        return
+    raise S3ConnError(reason, hint=hint)
+
+
+def _move_in(target: Path, text: str, *, replace: bool) -> None:
+    """Write a file beside the target, which `mkstemp` makes with the mode 0600, and give it the target's name."""
+    opened, beside = tempfile.mkstemp(prefix=".connections-", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(opened, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            Path(beside).replace(target.resolve())
+        else:
+            _link(Path(beside), target)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(beside).unlink()
+
+
+def _link(beside: Path, target: Path) -> None:
+    """A link is refused where the target is there, and nothing can come in between; some file systems have none."""
+    try:
+        target.hardlink_to(beside)
+    except FileExistsError:
+        raise
+    except OSError:
+        # The name is taken by an empty file of our own, which nobody else can take then.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        beside.replace(target)

@@ -131,7 +131,7 @@ class Queries:
 
     @execute.register
     def _query(self, plan: plans.Query) -> Any:
-        from s3conn_magic.results.queries_and_jobs import query_frame
+        from s3conn_magic.results.introspection import query_frame
 
         answer = self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan)))
         for text in answer.notes:
@@ -140,7 +140,7 @@ class Queries:
 
     @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:
-        from s3conn_magic.results.queries_and_jobs import explanation
+        from s3conn_magic.results.introspection import explanation
 
         return explanation(self._located(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
 
@@ -192,7 +192,7 @@ class Queries:
 
     @execute.register
     def _show(self, plan: statements.ShowTables) -> Any:
-        from s3conn_magic.results.queries_and_jobs import tables_frame
+        from s3conn_magic.results.introspection import tables_frame
 
         if (engine := self._engine) is None:
             return tables_frame(None, plan.like)
@@ -224,7 +224,7 @@ def _result(plan: JobPlan, jobs: Jobs, report: _Report) -> Any:
 
 @_result.register(plans.CreateJob)
 def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.results.queries_and_jobs import outcome_message
+    from s3conn_magic.results.introspection import outcome_message
 
     try:
         outcome = jobs.create(plan, report)
@@ -237,7 +237,7 @@ def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
 
 @_result.register(plans.RunJob)
 def _(plan: plans.RunJob, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.results.queries_and_jobs import outcome_message
+    from s3conn_magic.results.introspection import outcome_message
 
     outcome = jobs.run(plan.name, report)
     return outcome_message(jobs.get(plan.name), outcome, created=False)
@@ -253,7 +253,7 @@ def _(plan: plans.DropJob, jobs: Jobs, report: _Report) -> Message:
 
 @_result.register(statements.ShowJobs)
 def _(plan: statements.ShowJobs, jobs: Jobs, report: _Report) -> Any:
-    from s3conn_magic.results.queries_and_jobs import jobs_frame
+    from s3conn_magic.results.introspection import jobs_frame
 
     del report
     return jobs_frame(jobs, plan.like)
@@ -261,7 +261,7 @@ def _(plan: statements.ShowJobs, jobs: Jobs, report: _Report) -> Any:
 
 @_result.register(plans.ShowJobErrors)
 def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
-    from s3conn_magic.results.queries_and_jobs import errors_frame
+    from s3conn_magic.results.introspection import errors_frame
 
     del report
     return errors_frame(jobs.get(plan.name))

@@ -23,9 +23,8 @@ from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import deferred
 from s3conn_magic.runtime.temporary import sweep
-from s3conn_magic.session.inputs import sandbox_options
+from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
 from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
-from s3conn_magic.session.scripts import connection_plans, project_file, read_script, user_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -454,7 +453,7 @@ class Session:
 
     @execute.register
     def _save(self, plan: plans.SaveConnections) -> Message:
-        from s3conn_magic.session.scripts import save_connections
+        from s3conn_magic.session.inputs import save_connections
 
         path, count = save_connections(self.connections, plan.path, replace=plan.replace)
         return Message(f"{count} connection{'' if count == 1 else 's'} saved to {path}, without a secret.")

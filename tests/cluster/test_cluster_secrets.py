@@ -11,7 +11,7 @@ import pytest
 from statements import Statements, create
 
 from s3conn_magic import secrets
-from s3conn_magic.cluster.access import Access, Accesses, Grant
+from s3conn_magic.cluster.work import Access, Accesses, Grant
 from s3conn_magic.connections.credentials import SessionTriple
 from s3conn_magic.errors import ConnectionNotFoundError
 from s3conn_magic.locations import Location
@@ -147,7 +147,7 @@ def test_a_pair_is_sent_itself_where_no_session_token_is_taken_and_this_is_said_
 def test_the_session_of_a_pair_is_sent_where_the_server_takes_it(slow, told, monkeypatch):
     """What STS gives for the pair is tried by one request and sent; the pair stays here, and nothing is to be noted."""
     given = SessionTriple("ASIASESSION", "the-secret-of-a-session", "its-token", 3600)
-    monkeypatch.setattr("s3conn_magic.cluster.access.session_triple", lambda *_: given)
+    monkeypatch.setattr("s3conn_magic.cluster.work.session_triple", lambda *_: given)
     run = Statements()
     run(slow.connect)
     access = told.of(run, "slow", "bucket")

@@ -14,7 +14,7 @@ from recording import Reply, passing_to, recording
 from statements import Statements, create
 from vaults import answering
 
-from s3conn_magic.connections.encryption import Encryption
+from s3conn_magic.connections.writes import Encryption
 from s3conn_magic.errors import EncryptionError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import uploads
