@@ -41,7 +41,7 @@ LAYERS = [
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
-    _layer("objects", "objects", "botocore fsspec pyarrow"),
+    _layer("objects", "objects", "botocore cramjam fsspec pyarrow"),
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("query", "query", "duckdb pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
@@ -191,10 +191,10 @@ def test_no_module_is_a_closet():
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():
-    """Fifteen, but for the folder of the language; and 150 in all."""
+    """Fifteen, but for the folder of the language; and 152 in all."""
     folders = Counter(file.parent for file in MODULES)
     assert {folder.name for folder, count in folders.items() if count > 15} <= LARGE_FOLDERS
-    assert len(MODULES) <= 150
+    assert len(MODULES) <= 152
 
 
 def test_no_two_modules_or_public_classes_have_one_name():

@@ -336,7 +336,7 @@ class HandedFileSystem(ConnectionFileSystem):
         ConnectionNotFoundError: at the first use, when the connection is gone, or is one of another process.
     """
 
-    protocol = (PROTOCOL, "s3")  # type: ignore[assignment] # fsspec takes either
+    protocol = (PROTOCOL, "s3")
 
     def __init__(self, connection: str, **options: Any) -> None:
         super().__init__(self._named, **options)

@@ -14,7 +14,7 @@ from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
 from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.formats import compression_of
+from s3conn_magic.objects.unpacking import compression_of
 from s3conn_magic.runtime.background import wait_for
 from s3conn_magic.runtime.temporary import new_folder, remove
 

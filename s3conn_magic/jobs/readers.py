@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.objects.formats import HEAD, READABLE, by_name, compression_of, of_rows, of_type, unpack
+from s3conn_magic.objects.formats import READABLE, detect, of_type
 from s3conn_magic.objects.listed import escaped
 from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     _Reader = tuple[tuple[str, ...], Callable[[list[str]], Iterable[_Row]]]
 
 _LARGEST_RECORD = 128 * 1024 * 1024
-_DELIMITERS = ",;\t|"
-_RECORDS = 20
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
 """Formats that are read line by line."""
 
@@ -41,13 +37,17 @@ class ObjectSource:
         candidate: the object.
         path: of the engine's filesystem, with wildcards escaped.
         content: format and settings; never AUTO.
-        compression: none, gzip or zstd.
+        compression: as `Detected` has it, or none.
+        encoding: of its text.
+        said: as of `Detected`.
     """
 
     candidate: Candidate
     path: str
     content: Content
     compression: str
+    encoding: str = ""
+    said: str = ""
 
 
 def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
@@ -56,51 +56,15 @@ def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSour
     Raises:
         QueryError: its format or compression cannot be told, or not be read.
     """
-    seen = compression_of(head)
-    said = job.option("COMPRESSION", "AUTO")
-    packed = seen if said in {"AUTO", "SNAPPY"} else {"NONE": None}.get(said, said.lower())
-    if packed not in READABLE:
-        raise QueryError(f"objects compressed by {packed} are not read", hint="gzip and zstd are.")
-    plain = unpack(head, packed, limit=HEAD, whole=False).data if packed else head
-    content = job.option("CONTENT_TYPE") or Content("AUTO", {})
-    if content.type == "AUTO":
-        content = _content(candidate.location.key, plain)
-    if content.type == "CSV" and not content.get("DELIMITER"):
-        content = Content("CSV", {**content.settings, "DELIMITER": _delimiter(plain)})
-    return ObjectSource(candidate, _path(job, candidate), content, packed or "none")
-
-
-def _delimiter(head: bytes) -> str:
-    """By what the fields of the first records are separated: what most of them have as often as the first has it.
-
-    DuckDB would rather find one column, or skip records at the beginning, than an error in records that are uneven.
-    """
-    text = _QUOTED.sub('""', head.decode("utf-8", "replace"))
-    lines = [line for line in text.splitlines() if line][:_RECORDS]
-    counts = {each: [line.count(each) for line in lines] for each in _DELIMITERS}
-    return max(_DELIMITERS, key=lambda each: _evenness(counts[each]))
-
-
-def _evenness(counts: Sequence[int]) -> tuple[float, int]:
-    if not counts or not counts[0]:
-        return 0.0, 0
-    return counts.count(counts[0]) / len(counts), counts[0]
-
-
-def _content(key: str, head: bytes) -> Content:
-    """What an object is by its name and its first bytes.
-
-    Raises:
-        QueryError: neither tells it, or it is of a format that is not read.
-    """
-    format_ = of_rows(key, head)
-    if format_ is None:
-        raise QueryError("the format of the object cannot be told", hint="CONTENT_TYPE = … says what it is.")
-    if not format_.type:
-        hint = "PREVIEW shows what it is; CONTENT_TYPE = … has it read as something else."
-        raise QueryError(f"objects of the format {format_.name} are not read", hint=hint)
-    named = format_ == by_name(key).format and format_.type == "CSV" and format_.delimiter != ","
-    return Content(format_.type, {"DELIMITER": format_.delimiter} if named else {})
+    whole = len(head) >= candidate.size
+    found = detect(
+        candidate.location.key, head, job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO"), whole=whole
+    )
+    if found.compression not in READABLE:
+        raise QueryError(f"objects compressed by {found.compression} are not read", hint="gzip and zstd are.")
+    content = Content(found.format.type, found.settings)
+    compression = found.compression or "none"
+    return ObjectSource(candidate, _path(job, candidate), content, compression, found.encoding, found.said)
 
 
 def _path(job: ReadOptions, candidate: Candidate) -> str:

@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
-from s3conn_magic.errors import ObjectNotFoundError, S3ConnError
+from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
@@ -20,7 +20,8 @@ from s3conn_magic.objects.files import ReadableFile, WritableFile
 from s3conn_magic.objects.listed import ListedEntry, Path, below, directory, matched
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, cat_ranges, first_look
 from s3conn_magic.objects.requests import ask
-from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.objects.scope import UNPACKED, QueryScope
+from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -201,7 +202,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     Errors are those of this package; `ObjectNotFoundError` is a FileNotFoundError, too.
     """
 
-    protocol = "s3"
+    protocol = ("s3", UNPACKED.removesuffix("://"))
     root_marker = ""
     cachable = False
 
@@ -218,8 +219,8 @@ class ConnectionFileSystem(ChangingFileSystem):
         return str(path).removeprefix("s3://")
 
     def unstrip_protocol(self, name: str) -> str:
-        """The path with `s3://`."""
-        return f"s3://{self._strip_protocol(name)}"
+        """The path with its scheme."""
+        return name if name.startswith(UNPACKED) else f"s3://{self._strip_protocol(name)}"
 
     @property
     def scope(self) -> QueryScope:
@@ -245,7 +246,7 @@ class ConnectionFileSystem(ChangingFileSystem):
 
     def _path(self, text: str) -> Path:
         with (self._scope or QueryScope()).noting():
-            return Path.parse(self._strip_protocol(text))
+            return Path.parse(self._strip_protocol(text).removeprefix(UNPACKED))
 
     def _through(self, path: Path, scope: QueryScope) -> Connection:
         """The connection of a path; the query depends on it."""
@@ -259,7 +260,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         where = self._path(path)
         if mode == "rb":
-            return self._readable(where)
+            return self._plain(where) if path.startswith(UNPACKED) else self._readable(where)
         if mode not in {"wb", "xb"}:
             raise ValueError("an object of S3 is read, or written whole: the modes are rb, wb and xb")
         overwrite = mode == "wb" and not options.get("exclusive")
@@ -270,6 +271,22 @@ class ConnectionFileSystem(ChangingFileSystem):
         with scope.noting():
             ranged = self._object(path, scope)
         return ReadableFile(ranged, path.text, closed=(lambda: None) if self._scope else scope.close)
+
+    def _plain(self, path: Path) -> Stream:
+        """The plain content of an object as a gzip file, whose size nobody asks for by this scheme."""
+        file, scope = self._readable(path), self.scope
+        how = scope.unpacked[self._connection_of(path.connection).name, path.location]
+
+        @contextmanager
+        def noting() -> Iterator[None]:
+            with scope.noting():
+                try:
+                    yield
+                except QueryError as error:
+                    raise error.of(visible(path.location.uri)) from None
+
+        content = unpacked(file, how.compression, how.encoding, closing=how.closing)
+        return as_gzip(content, during=noting, closed=file.close)
 
     def _object(self, path: Path, scope: QueryScope) -> RangedObject:
         """The object of a path as the query first saw it."""
@@ -450,7 +467,8 @@ class ConnectionFileSystem(ChangingFileSystem):
             if entries is None:
                 entries = self._matches(where, scope) or self._itself(where, scope)
                 scope.globs[where.text] = entries
-        infos = {where.named(one.key): self._info_of(where, one) for one in entries}
+        scheme = UNPACKED if path.startswith(UNPACKED) else ""
+        infos = {scheme + where.named(one.key): self._info_of(where, one) for one in entries}
         return infos if options.get("detail") else list(infos)
 
     def _matches(self, path: Path, scope: QueryScope) -> list[ListedEntry]:

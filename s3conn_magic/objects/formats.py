@@ -1,21 +1,23 @@
-"""THE table of formats, for PREVIEW, SELECT and COPY: endings and first bytes → format, compression, and reader.
-
-The second half unpacks the beginning of compressed bytes up to a bound, however much they would become.
-"""
+"""THE table of formats, for PREVIEW, SELECT and COPY: endings and first bytes → format, compression, and reader."""
 
 from __future__ import annotations
 
-import bz2
-import zlib
+import codecs
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import listed, literal
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, records, without_lines
+from s3conn_magic.objects.unpacking import compression_of, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Mapping
 
+    from s3conn_magic.language.job_values import Content
     from s3conn_magic.objects.description import Description
 
 
@@ -30,7 +32,7 @@ class Format(NamedTuple):
         delimiter: between the fields of a text.
         media: content types; INSERT writes the first.
         magic: what stands where in the file.
-        also_text: a text may begin with the same bytes, so that only a NUL byte behind them is certain.
+        also_text: a text may begin with the same bytes, so that only a byte that no text has is certain.
     """
 
     name: str
@@ -56,13 +58,15 @@ _PARQUET = Format(
     "read_parquet",
     media=("application/vnd.apache.parquet",),
     magic=((0, PARQUET_MAGIC),),
+    also_text=True,
 )
 _CSV = Format("CSV", (".csv",), "CSV", "read_csv", ",", ("text/csv", "application/csv"))
+_TSV = Format("TSV", (".tsv", ".tab"), "TSV", "read_csv", "\t", ("text/tab-separated-values",))
 _JSON = Format("JSON", (".json",), "JSON", "read_json", media=("application/x-ndjson",))
 FORMATS = (
     _PARQUET,
     _CSV,
-    Format("TSV", (".tsv", ".tab"), "TSV", "read_csv", "\t", ("text/tab-separated-values",)),
+    _TSV,
     Format("CSV (|)", (".psv",), "CSV", "read_csv", "|"),
     _JSON,
     Format("JSON lines", (".jsonl", ".ndjson"), "JSON", "read_json"),
@@ -78,11 +82,8 @@ FORMATS = (
     _known("SQLite", b"SQLite format 3\x00", ".sqlite"),
     _known("HDF5", b"\x89HDF\r\n\x1a\n", ".h5", ".hdf5"),
     _known("NetCDF", b"CDF", ".nc", also_text=True),
-    _known("xz", b"\xfd7zXZ\x00", ".xz"),
     _known("7z", b"7z\xbc\xaf\x27\x1c", ".7z"),
     _known("RAR", b"Rar!", also_text=True),
-    _known("LZ4", b"\x04\x22\x4d\x18", ".lz4"),
-    _known("Snappy", b"\xff\x06\x00\x00sNaPpY"),
     _known("TIFF", b"II*\x00", ".tif", ".tiff"),
     _known("TIFF", b"MM\x00*"),
     _known("BMP", b"BM", also_text=True),
@@ -99,20 +100,35 @@ FORMATS = (
     _known("GIF", b"GIF8", ".gif"),
     Format("WebP", (".webp",), magic=((0, b"RIFF"), (8, b"WEBP"))),
 )
+# What CONTENT_TYPE alone names.
+_LINES = (
+    Format("lines", type="SPLIT_LINES"),
+    Format("lines by a pattern", type="REGEX"),
+    Format("lines of fixed width", type="FIXED_WIDTH"),
+)
+_TEXT = {"CSV", "TSV", "JSON"}
 _PROSE = {
     *(".adoc", ".c", ".cfg", ".conf", ".cpp", ".css", ".go", ".h", ".htm", ".html", ".ini", ".java", ".js", ".log"),
     *(".md", ".py", ".r", ".rs", ".rst", ".scala", ".sh", ".sql", ".svg", ".tex", ".toml", ".ts", ".xml"),
     *(".yaml", ".yml"),
 }
-COMPRESSIONS = {"gzip": (".gz", ".gzip"), "zstd": (".zst", ".zstd"), "bz2": (".bz2",)}
-"""Endings of what PREVIEW unpacks; INSERT writes the first."""
+COMPRESSIONS = {
+    "gzip": (".gz", ".gzip"),
+    "zstd": (".zst", ".zstd"),
+    "bz2": (".bz2",),
+    "xz": (".xz",),
+    "lz4": (".lz4",),
+    "snappy": (".sz", ".snappy"),
+}
+"""Endings of what is unpacked; INSERT writes the first of two of them."""
 READABLE = {None, "gzip", "zstd"}
 """What queries and jobs unpack."""
-HEAD = 4096
+HEAD = 64 * 1024
 """Bytes of an object by which its format is told."""
 # What DuckDB reads by the name alone: FROM 's3://…' is left to it.
 _SEEN = {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"}
 _UNPACKED = {"", ".gz", ".zst"}
+_NO_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 _ENDINGS = {ending: format_ for format_ in FORMATS for ending in format_.endings}
 _PACKED = {ending: name for name, endings in COMPRESSIONS.items() for ending in endings}
 
@@ -124,7 +140,7 @@ class FileName(NamedTuple):
         ending: of the format, as written.
         packed: the ending of the compression behind it, as written.
         format: by its ending.
-        compression: gzip, zstd or bz2.
+        compression: one of `COMPRESSIONS`.
     """
 
     ending: str
@@ -147,7 +163,7 @@ def by_name(name: str) -> FileName:
 def by_content(data: bytes) -> Format | None:
     """The format that the first bytes are certain of, or None: the case of every text."""
     seen = next((format_ for format_ in FORMATS if format_.magic and _begins(data, format_.magic)), None)
-    return None if seen and seen.also_text and b"\x00" not in data[:512] else seen
+    return None if seen and seen.also_text and not _NO_TEXT.search(data[:512]) else seen
 
 
 def _begins(data: bytes, magic: tuple[tuple[int, bytes], ...]) -> bool:
@@ -171,9 +187,199 @@ def of_rows(name: str, head: bytes) -> Format | None:
     return seen or (None if b"\x00" in head or said else _CSV)
 
 
+class Detected(NamedTuple):
+    """What an object is, and how it is read.
+
+    Attributes:
+        format: `format.type` is the TYPE of CONTENT_TYPE.
+        compression: what its bytes are packed by, as `compression_of` names it; None for nothing.
+        encoding: of its text, by Python's name of it; empty where it is none.
+        settings: what CONTENT_TYPE = (…) says, or would have said; of CSV and TSV DELIMITER and HEADER always.
+        said: what was taken without being told, for a note; empty where there is nothing to say.
+    """
+
+    format: Format
+    compression: str | None
+    encoding: str
+    settings: Mapping[str, Any]
+    said: str = ""
+
+
+def detect(
+    name: str, head: bytes, given: Content | None = None, compression: str = "AUTO", *, whole: bool = False
+) -> Detected:
+    """What an object is: by what the user says, then by its content where that is certain, then by its name.
+
+    Args:
+        name: its key.
+        head: its first bytes, `HEAD` of them, still packed.
+        given: CONTENT_TYPE.
+        compression: COMPRESSION; SNAPPY is for what is packed within files.
+        whole: whether no bytes follow.
+
+    Raises:
+        QueryError: neither tells it, or it is of a format that is not read.
+    """
+    seen = compression_of(head)
+    packed = seen if compression in {"AUTO", "SNAPPY"} else {"NONE": None}.get(compression, compression.lower())
+    plain, ended = head, whole
+    if packed:
+        found = unpack(head, packed, limit=HEAD, whole=whole)
+        plain, ended = found.data, found.ended
+    settings = dict(given.settings) if given else {}
+    encoding = str(settings.get("ENCODING") or encoding_of(plain))
+    text = _Text(name, _decoded(plain, encoding), ended)
+    kind = of_type(given.type) if given and given.type != "AUTO" else _kind(text, plain)
+    if kind.reader == "read_parquet" and packed:
+        raise QueryError(f"a Parquet file that is packed by {packed} is not read", hint="Unpack it: its pages are.")
+    if kind.reader == "read_parquet" or kind.type in {"ORC", "AVRO", "ARROW"}:
+        return Detected(kind, packed, "", settings)
+    if kind.reader != "read_csv":
+        return Detected(kind, packed, encoding, settings)
+    told, said = _dialect(text, kind, settings)
+    if given is None or given.type == "AUTO":
+        kind = _TSV if told["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
+    return Detected(kind, packed, encoding, told, said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The beginning of a text; `whole` when nothing follows."""
+
+    name: str
+    text: str
+    whole: bool
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MOSTLY = 0.4
+_SURE_FROM = 8
+
+
+def encoding_of(data: bytes) -> str:
+    """UTF-8, or what a byte order mark says; UTF-16 without one of mostly Latin text, of which every other byte is NUL.
+
+    Args:
+        data: the beginning of a text.
+    """
+    if marked := next((name for mark, name in _MARKS if data.startswith(mark)), None):
+        return marked
+    for at, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        high, low = data[at::2], data[1 - at :: 2]
+        if len(data) >= _SURE_FROM and high.count(0) > _MOSTLY * len(high) and 0 not in low:
+            text = _decoded(data, encoding)
+            if "\ufffd" not in text and not _NO_TEXT.search(text.encode()):
+                return encoding
+    return "utf-8"
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    """The text; a character that is cut at the end is left out."""
+    return codecs.getincrementaldecoder(encoding)("replace").decode(data).removeprefix("\ufeff")
+
+
+def _kind(text: _Text, plain: bytes) -> Format:
+    """The format of what no one says anything of.
+
+    Raises:
+        QueryError: neither name nor content tells it, or it is of a format that is not read.
+    """
+    said, seen = by_name(text.name).format, by_content(plain)
+    named = said if said and said.type in _TEXT else None
+    if seen and (seen.type or not named or _NO_TEXT.search(plain[:512])):
+        if seen.type:
+            return seen
+        raise _not_read(seen.name)
+    if (prose := text_format(text.text)) != "text":
+        raise _not_read(prose)
+    found = _of_text(text, named)
+    if found is None:
+        hint = "CONTENT_TYPE = … says what it is, such as CSV, JSON, or SPLIT_LINES for lines as they are."
+        raise QueryError("neither name nor content tells the format of the object", hint=hint)
+    return found
+
+
+def _not_read(name: str) -> QueryError:
+    hint = "PREVIEW shows what it is; CONTENT_TYPE = … has it read as something else."
+    return QueryError(f"objects of the format {name} are not read", hint=hint)
+
+
+def _of_text(text: _Text, named: Format | None) -> Format | None:
+    if _is_json(text, sure=named is not None and named.type != "JSON"):
+        return named if named and named.type == "JSON" else _JSON
+    begins_as_json = text.text.lstrip()[:1] in _JSON_BEGINS
+    if named and (named.type != "JSON" or begins_as_json):
+        return named
+    if not text.text.strip():
+        return named or _CSV
+    if _NO_TEXT.search(text.text[:HEAD].encode()) or by_name(text.name).ending.lower() in _PROSE - {".log"}:
+        return named
+    delimiter = certain_delimiter(text.text, whole=text.whole)
+    return named if delimiter is None else _TSV if delimiter == "\t" else _CSV
+
+
+_JSON_BEGINS = {*'{["-0123456789tfn', ""}
+_OBJECT = re.compile(r"""\s*(?:\{\s*(?:"[^"\n]*"\s*:|\}\s*$)|\[\s*(?:[\[{"\d-]|\]|true|false|null|$))""")
+
+
+def _is_json(text: _Text, *, sure: bool) -> bool:
+    """Whether a text is JSON: it begins so; to be sure, its first record is whole and others follow, or it is cut."""
+    if not _OBJECT.match(text.text):
+        return False
+    if not sure:
+        return True
+    begin = text.text.lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(begin)
+    except (ValueError, RecursionError):
+        return not text.whole and "\n" not in begin
+    return begin[end:].lstrip()[:1] in {"", "{", "["}
+
+
+def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The settings of a table of text, and what was taken for them."""
+    plain = without_lines(text.text, int(given.get("SKIP_LINES", 0)), str(given.get("COMMENT_PREFIX", "")))
+    delimiter = str(given.get("DELIMITER") or _delimiter(text, plain, kind))
+    settings = {**given, "DELIMITER": delimiter}
+    names = settings.get("HEADER_LINE") or settings.get("HEADER")
+    if isinstance(names, tuple):
+        return {**settings, "HEADER_LINE": names, "HEADER": False}, ""
+    if names is not None:
+        return settings, ""
+    escape = str(given.get("QUOTE_ESCAPE_CHAR", '"'))
+    found = header_of(records(plain, delimiter, whole=text.whole, escape=escape), _nulls(given))
+    said = "" if found.there and found.sure else _SAID[found.there]
+    return {**settings, "HEADER": found.there}, said
+
+
+_SAID = {
+    True: "a header: yes, by its look; HEADER = FALSE has the first line as data",
+    False: "a header: no, names are column0, …; HEADER = TRUE has them in the first line",
+}
+
+
+def _nulls(given: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(given.get("NULL_VALUES", ())) + ((given["NULL_VALUE"],) if "NULL_VALUE" in given else ())
+
+
+def _delimiter(text: _Text, plain: str, kind: Format) -> str:
+    """By the content; what the name says, where the first line has it or the content is not certain of another."""
+    named = kind.delimiter or ","
+    if kind.name == "CSV":
+        return likely_delimiter(plain)
+    first = plain.lstrip("\r\n").partition("\n")[0]
+    return named if named in first else certain_delimiter(plain, whole=text.whole) or named
+
+
 def of_type(content_type: str) -> Format:
     """The format that CONTENT_TYPE and FILE_FORMAT name."""
-    return next(format_ for format_ in FORMATS if format_.type == content_type)
+    return next(format_ for format_ in (*FORMATS, *_LINES) if format_.type == content_type)
 
 
 def ending_of(name: str) -> str:
@@ -289,75 +495,6 @@ def how_to_read(path: str) -> str:
     readers = dict.fromkeys(format_.reader for format_ in FORMATS if format_.reader)
     calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in readers)
     return f"Name the function that reads it, one of {calls}. {_BY_NAME}"
-
-
-_COMPRESSION_MAGIC = ((b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
-_BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an empty stream
-_STEP = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """What came out: `ended` when that is all of it, `damaged` when the rest cannot be unpacked."""
-
-    data: bytes
-    ended: bool
-    damaged: bool = False
-
-
-def compression_of(data: bytes) -> str | None:
-    """`gzip`, `zstd` or `bz2` by the first bytes, or None."""
-    if data.startswith(b"BZh") and data[3:4].isdigit() and data[4:10] in _BZ2:
-        return "bz2"
-    return next((name for magic, name in _COMPRESSION_MAGIC if data.startswith(magic)), None)
-
-
-def unpack(data: bytes, compression: str, *, limit: int, whole: bool) -> Unpacked:
-    """At most `limit` bytes of what `data` unpacks to; `whole` says that no data follow it."""
-    out = bytearray()
-    damaged = False
-    try:
-        for piece in _PIECES[compression](data, limit):
-            out += piece
-            if len(out) >= limit:
-                return Unpacked(bytes(out[:limit]), ended=False)
-    except (OSError, ValueError, EOFError, zlib.error):
-        damaged = whole
-    return Unpacked(bytes(out), ended=whole and not damaged, damaged=damaged)
-
-
-def _members(data: bytes, limit: int, make: Callable[[], Any], magic: bytes) -> Iterator[bytes]:
-    """Streams one behind the other, as `cat a.gz b.gz` makes them; padding and rubbish behind them are ignored."""
-    while data:
-        stream = make()
-        # One byte more than is wanted tells that there is more.
-        yield stream.decompress(data, limit + 1)
-        if not stream.eof:
-            raise EOFError
-        data = stream.unused_data
-        if not data.startswith(magic):
-            return
-
-
-def _gzip(data: bytes, limit: int) -> Iterator[bytes]:
-    return _members(data, limit, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), b"\x1f\x8b\x08")
-
-
-def _bz2(data: bytes, limit: int) -> Iterator[bytes]:
-    return _members(data, limit, bz2.BZ2Decompressor, b"BZh")
-
-
-def _zstd(data: bytes, limit: int) -> Iterator[bytes]:
-    import pyarrow as pa
-
-    del limit  # it comes piece by piece, and the caller stops
-    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-        # An error takes the whole of its piece with it, so pieces are small.
-        while piece := stream.read(_STEP):
-            yield piece
-
-
-_PIECES: dict[str, Callable[[bytes, int], Iterator[bytes]]] = {"gzip": _gzip, "bz2": _bz2, "zstd": _zstd}
 
 
 def hex_dump(data: bytes) -> str:

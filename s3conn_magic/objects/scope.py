@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.runtime.background import wait_for
@@ -23,6 +23,21 @@ KEPT = 128 * 1024 * 1024
 """Bytes of objects that a query keeps, so that what is read twice is received once."""
 
 
+UNPACKED = "unpacked://"
+"""In place of `s3://`, for objects of which a query's engine is to read the plain content, as a gzip file.
+
+DuckDB wants the exact size of what it knows to be remote, which is not known of this before it is read.
+"""
+
+
+class AsPlain(NamedTuple):
+    """How the plain content of an object is had: the arguments of `objects.unpacking.unpacked`."""
+
+    compression: str | None
+    encoding: str
+    closing: bytes = b""
+
+
 class QueryScope:
     """The reads of one query. All members may be used from any thread.
 
@@ -31,6 +46,7 @@ class QueryScope:
         bytes: bytes of bodies that came so far.
         failure: the first error of a request, for callers whose engine shows another in its place.
         objects: those that were seen, a `RangedObject` by connection and location.
+        unpacked: how the plain content is had of objects that are opened by `UNPACKED`, by connection and location.
         globs: what patterns matched, as `ListedEntry`.
         connections: names of the connections that were used.
         missing: the error for an object that is not there, where the engine looked for files and found none.
@@ -42,6 +58,7 @@ class QueryScope:
         self.failure: S3ConnError | None = None
         self.missing: S3ConnError | None = None
         self.objects: dict[tuple[str, Location], Any] = {}
+        self.unpacked: dict[tuple[str, Location], AsPlain] = {}
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self.notes: list[str] = []

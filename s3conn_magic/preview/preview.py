@@ -15,13 +15,12 @@ from s3conn_magic.objects.formats import (
     PARQUET_MAGIC,
     Promise,
     by_content,
-    compression_of,
     hex_dump,
     promise,
     text_format,
-    unpack,
 )
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
+from s3conn_magic.objects.unpacking import compression_of, unpack
 from s3conn_magic.preview import Preview
 from s3conn_magic.preview.columns import frame, schema_of
 from s3conn_magic.preview.text_tables import JsonTable, Records, read_json, read_records

@@ -94,7 +94,7 @@ def test_a_table_over_files_and_patterns_take_the_same_endings(moto_lake: Lake):
     ("key", "body", "said"),
     [
         ("x.csv.bz2", bz2.compress(b"a\n1\n"), ("compressed by bz2", "compressed by bz2")),
-        ("x.bz2", bz2.compress(b"a\n1\n"), ("compressed by bz2", "compressed by bz2")),
+        ("x.bz2", bz2.compress(b"a,b\n1,2\n"), ("compressed by bz2", "compressed by bz2")),
         ("x.avro", b"Obj\x01" + bytes(90), ("do not read Avro", "format Avro")),
         ("x.arrow", b"ARROW1\0\0" + bytes(90), ("do not read Arrow", "format Arrow")),
         ("x.zip", b"PK\x03\x04" + bytes(90), ("do not read ZIP", "format ZIP")),

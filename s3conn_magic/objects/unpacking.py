@@ -1,0 +1,438 @@
+"""Packed and encoded content as one stream of plain bytes, checked as it is read, for every reader there is.
+
+unpack      the beginning of it, up to a bound
+unpacked    all of it, in UTF-8
+as_gzip     the same as a gzip file without compression, which DuckDB's own readers read
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import io
+import lzma
+import struct
+import zlib
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import QueryError, S3ConnError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+_STEP = 256 * 1024
+"""Bytes that are read, or unpacked, at once."""
+_SMALL_STEP = 512
+# Zeros fill the last block of a tape, of a disk, of `dd`.
+_PADDING = b"\x00"
+_SKIPPABLE = tuple(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
+_MAGIC = (
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\xff\x06\x00\x00sNaPpY", "snappy"),
+)
+_BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an empty stream
+
+
+def compression_of(data: bytes) -> str | None:
+    """`gzip`, `zstd`, `bz2`, `lz4`, `xz` or `snappy` by the first bytes, or None."""
+    while data.startswith(_SKIPPABLE):  # frames of notes, before those of data
+        data = data[8 + int.from_bytes(data[4:8], "little") :]
+    if data.startswith(b"BZh") and data[3:4].isdigit() and data[4:10] in _BZ2:
+        return "bz2"
+    return next((name for magic, name in _MAGIC if data.startswith(magic)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What came out: `ended` when that is all of it, `damaged` when the rest cannot be unpacked."""
+
+    data: bytes
+    ended: bool
+    damaged: bool = False
+
+
+def unpack(data: bytes, compression: str, *, limit: int, whole: bool) -> Unpacked:
+    """At most `limit` bytes of what `data` unpacks to; `whole` says that no data follow it."""
+    out = bytearray()
+    damaged = False
+    try:
+        # An error takes the whole of its piece with it, so pieces are small.
+        for piece in _plain(io.BytesIO(data), compression, _SMALL_STEP):
+            out += piece
+            if len(out) > limit:  # more than is wanted tells that there is more
+                return Unpacked(bytes(out[:limit]), ended=False)
+    except _DamageError:
+        damaged = whole
+    return Unpacked(bytes(out), ended=whole and not damaged, damaged=damaged)
+
+
+class Stream(io.RawIOBase):
+    """Pieces of bytes as a file that is read from its beginning to its end; a step back begins anew.
+
+    Args:
+        begin: the pieces, from the first on.
+        during: entered while pieces are made.
+        closed: called when it is closed.
+    """
+
+    mode = "rb"
+
+    def __init__(
+        self,
+        begin: Callable[[], Iterator[bytes]],
+        *,
+        during: Callable[[], AbstractContextManager[object]] = nullcontext,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self._begin, self._during, self._closed = begin, during, closed
+        self._pieces = begin()
+        self._piece = memoryview(b"")
+        self._at = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True, though a step back costs all that was read."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes that were read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a place that is counted from the beginning, or from here.
+
+        Raises:
+            ValueError: it is counted from the end, which nobody knows.
+        """
+        if whence == io.SEEK_END:
+            raise ValueError("the end of it is not known before it is read")
+        at = offset + (self._at if whence == io.SEEK_CUR else 0)
+        if at < self._at:
+            self._pieces, self._piece, self._at = self._begin(), memoryview(b""), 0
+        while self._at < at and self.read(min(at - self._at, _STEP)):
+            pass
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, all that are left for -1; fewer at the end only.
+
+        Raises:
+            QueryError: the object is damaged.
+            S3ConnError: it cannot be read.
+        """
+        wanted = -1 if size is None else size
+        found: list[memoryview] = []
+        while wanted:
+            if not self._piece:
+                with self._during():
+                    piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._piece = memoryview(piece)
+            part = self._piece if wanted < 0 else self._piece[:wanted]
+            self._piece = self._piece[len(part) :]
+            found.append(part)
+            self._at += len(part)
+            wanted -= 0 if wanted < 0 else len(part)
+        return b"".join(found)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from here on, less at the end."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """All that is left."""
+        return self.read(-1)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if not self.closed:
+            super().close()
+            self._closed()
+
+
+def unpacked(file: Any, compression: str | None, encoding: str = "", *, closing: bytes = b"") -> Stream:
+    """The content of a file, unpacked and decoded, read as it is asked for and never held as a whole.
+
+    Args:
+        file: it, open; seekable where it is read again.
+        compression: as `compression_of` names it; None for content that is not packed.
+        encoding: of a text, which comes out as UTF-8 without a byte order mark; empty for what is no text.
+        closing: `]` to have an array of JSON refused that does not end.
+
+    Raises:
+        QueryError: while it is read: the object is damaged, or not of that encoding.
+        S3ConnError: while it is read: the object cannot be read.
+    """
+
+    def begin() -> Iterator[bytes]:
+        file.seek(0)
+        pieces = _told(_plain(file, compression, _STEP))
+        if encoding:
+            pieces = _decoded(pieces, encoding)
+        return _closed(pieces) if closing else pieces
+
+    return Stream(begin)
+
+
+def as_gzip(stream: Stream, **options: Any) -> Stream:
+    """A stream as a gzip file, whose blocks are stored as they are: what DuckDB's readers read without more work.
+
+    Args:
+        stream: the plain content.
+        options: of the stream that is made.
+    """
+
+    def begin() -> Iterator[bytes]:
+        stream.seek(0)
+        return _stored(stream)
+
+    return Stream(begin, **options)
+
+
+_GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_BLOCK = 65535
+
+
+def _stored(stream: Stream) -> Iterator[bytes]:
+    yield _GZIP_HEAD
+    checksum = size = 0
+    while block := stream.read(_BLOCK):
+        checksum = zlib.crc32(block, checksum)
+        size += len(block)
+        yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + block
+    yield struct.pack("<BHHII", 1, 0, 0xFFFF, checksum, size & 0xFFFFFFFF)
+
+
+def damaged(what: str, hint: str = "") -> QueryError:
+    """The error for an object whose bytes are not what they should be."""
+    return QueryError(f"the object is damaged: {what}", hint=hint)
+
+
+class _DamageError(Exception):
+    """What is wrong with packed data; never leaves this module."""
+
+
+def _told(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from pieces
+    except _DamageError as error:
+        raise damaged(str(error)) from None
+
+
+# Codecs: a file, and how much to unpack at once → pieces
+
+
+def _plain(file: Any, compression: str | None, step: int) -> Iterator[bytes]:
+    if compression is None:
+        while piece := file.read(_STEP):
+            yield piece
+        return
+    came = 0
+    try:
+        for piece in _CODECS[compression](file, step):
+            came += len(piece)
+            yield piece
+    except S3ConnError:
+        raise
+    except EOFError:
+        raise _DamageError(_why(compression, "truncated", came)) from None
+    except (zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+        raise _DamageError(_why(compression, str(error), came)) from None
+
+
+def _why(compression: str, said: str, came: int) -> str:
+    said = said.lower()
+    if "truncated" in said:
+        return f"its {compression} data are cut off after {came:,} unpacked bytes"
+    if "data check" in said or "checksum" in said or "crc" in said:
+        return f"the checksum (CRC) of its {compression} data does not match"
+    if "length check" in said:
+        return f"its {compression} data have another length than they say"
+    return f"its {compression} data cannot be unpacked after {came:,} unpacked bytes"
+
+
+class _Gzip:
+    """zlib's decompressor with the members that those of bz2 and lzma have."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    @property
+    def eof(self) -> bool:
+        return self._member.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._member.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._member.unconsumed_tail
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._member.decompress(self._member.unconsumed_tail + data, most)
+
+
+def _members(make: Callable[[], Any], file: Any, step: int) -> Iterator[bytes]:
+    """Streams one behind the other, as `cat a.gz b.gz` makes them; zeros between and behind them are padding."""
+    data = file.read(_STEP)
+    while data:
+        member = make()
+        while not member.eof:
+            if member.needs_input and not data:
+                data = file.read(_STEP)
+            ended = member.needs_input and not data
+            given, data = (data, b"") if member.needs_input else (b"", data)
+            piece = member.decompress(given, step)
+            if ended and not piece and not member.eof:
+                raise EOFError
+            yield piece
+        data = member.unused_data + data
+        while not data.strip(_PADDING) and (more := file.read(_STEP)):
+            data = more
+        data = data.lstrip(_PADDING)
+
+
+def _arrow(codec: str, file: Any, step: int) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.PythonFile(_Kept(file), mode="r"), codec) as stream:
+        while piece := stream.read(step):
+            yield piece
+
+
+class _Kept(io.RawIOBase):
+    """A file that whoever is done with it does not close."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data: bytes = self._file.read(size)
+        return data
+
+
+_SNAPPY_HEAD = b"\xff\x06\x00\x00sNaPpY"
+_SNAPPY_DATA = {0x00, 0x01}
+_SNAPPY_RESERVED = range(0x02, 0x80)
+
+
+def _snappy(file: Any, step: int) -> Iterator[bytes]:
+    """Frames of Snappy: chunks of up to 64 KiB, each with its checksum."""
+    try:
+        from cramjam import DecompressionError, snappy
+    except ImportError:
+        hint = "pip install 's3conn-magic[avro]' adds it."
+        raise QueryError("objects that are framed by Snappy need the library cramjam", hint=hint) from None
+    del step
+    while head := file.read(4):
+        size = int.from_bytes(head[1:4], "little")
+        body = file.read(size)
+        if len(body) < size or len(head) < len(b"\0sss"):
+            raise EOFError
+        if head[0] in _SNAPPY_RESERVED:
+            raise ValueError("a chunk of an unknown kind")
+        if head[0] in _SNAPPY_DATA:
+            try:
+                yield bytes(snappy.decompress(_SNAPPY_HEAD + head + body))
+            except DecompressionError as error:
+                raise ValueError(str(error)) from None
+
+
+_CODECS: dict[str, Callable[[Any, int], Iterator[bytes]]] = {
+    "gzip": partial(_members, _Gzip),
+    "bz2": partial(_members, bz2.BZ2Decompressor),
+    "xz": partial(_members, lzma.LZMADecompressor),
+    "zstd": partial(_arrow, "zstd"),
+    "lz4": partial(_arrow, "lz4"),
+    "snappy": _snappy,
+}
+
+
+# Text
+
+
+def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """In UTF-8, without a mark at the beginning."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    plain = codecs.lookup(encoding).name == "utf-8"
+    at, first = 0, True
+    for piece in _and_end(pieces):
+        held = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(piece, not piece)
+        except UnicodeDecodeError as error:
+            raise _not_text(encoding, at - held + error.start) from None
+        at += len(piece)
+        if first and text:
+            text, first = text.removeprefix("\ufeff"), False
+            yield text.encode()
+        elif plain and not held and not decoder.getstate()[0]:
+            yield piece
+        else:
+            yield text.encode()
+
+
+def _and_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, and nothing as the last of them."""
+    yield from filter(None, pieces)
+    yield b""
+
+
+def _not_text(encoding: str, at: int) -> QueryError:
+    name = encoding.upper() if encoding.startswith("utf") else encoding
+    hint = "ENCODING = '…' in CONTENT_TYPE = (TYPE = …) says another one, such as 'cp1252', 'latin-1' or 'utf-16'."
+    return damaged(f"byte {at:,} is not {name}", hint)
+
+
+def _closed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces of JSON; what begins as an array has to end as one."""
+    depth, inside, kept = 0, False, b""
+    is_array: bool | None = None
+    for piece in pieces:
+        if is_array is None and piece.strip():
+            is_array = piece.lstrip().startswith(b"[")
+        if is_array:
+            depth, inside, kept = _depth(kept + piece, depth, inside=inside)
+        yield piece
+    if depth > 0 or inside:
+        raise damaged("its array of JSON does not end: the last part of it is missing")
+
+
+_NEITHER = bytes(set(range(256)) - set(b'"[]'))
+
+
+def _depth(data: bytes, depth: int, *, inside: bool) -> tuple[int, bool, bytes]:
+    """How many arrays are open behind some JSON, whether a text is, and backslashes that belong to what follows.
+
+    Args:
+        data: the next piece of it.
+        depth: arrays that are open before it.
+        inside: whether it begins within a text.
+    """
+    kept = data[len(data.rstrip(b"\\")) :]
+    plain = data[: len(data) - len(kept)].replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Two quotes with no bracket between them change nothing.
+    parts = plain.translate(None, _NEITHER).replace(b'""', b"").split(b'"')
+    outside = b"".join(parts[int(inside) :: 2])
+    depth += outside.count(b"[") - outside.count(b"]")
+    return depth, inside != (len(parts) % 2 == 0), kept
