@@ -297,6 +297,7 @@ def rest_of_cell(index: int, count: int) -> str:
 
 
 EXTRAS = {
+    "avro": ("cramjam", "fastavro"),
     "dask": ("distributed",),
     "keyring": ("keyring",),
     "lab": ("jupyterlab", "matplotlib"),

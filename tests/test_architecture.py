@@ -71,7 +71,9 @@ LONG = {
     "language/statements.py",  # the tree
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
     "objects/filesystem.py",  # fsspec's interface
+    "objects/formats.py",  # the table of formats, and how one is told
     "objects/ranged.py",  # the one reader of ranges
+    "objects/unpacking.py",  # every codec as one stream
     "preview/parquet.py",  # a footer and pages that may be damaged
     "preview/preview.py",  # what a beginning of bytes is
     "query/engine.py",  # DuckDB and the turns of statements

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import QueryError, S3ConnError
+from s3conn_magic.errors import QueryError, S3ConnError, pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -341,8 +341,8 @@ def _snappy(file: Any, step: int) -> Iterator[bytes]:
     try:
         from cramjam import DecompressionError, snappy
     except ImportError:
-        hint = "pip install 's3conn-magic[avro]' adds it."
-        raise QueryError("objects that are framed by Snappy need the library cramjam", hint=hint) from None
+        hint = f"Install it: {pip_install('avro')}"
+        raise QueryError("objects that are packed in frames of Snappy need the library cramjam", hint=hint) from None
     del step
     while head := file.read(4):
         size = int.from_bytes(head[1:4], "little")

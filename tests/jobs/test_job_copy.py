@@ -263,11 +263,12 @@ def test_no_record_of_a_csv_is_passed_over(moto_lake: Lake):
 
 
 def test_formats_are_told_by_content(moto_lake: Lake):
-    """AUTO needs neither a suffix nor a content type where that is certain; ORC and zstd are read, and what is none of them is refused."""
+    """AUTO needs no suffix where the content is certain; ORC and zstd are read; what is none of them is refused."""
     sink = io.BytesIO()
     orc.write_table(pa.table({"a": [5]}), sink)
     zipped = pa.compress(b'{"a": 6}', "zstd", asbytes=True)
-    moto_lake.put(one=_parquet(a=[1]), two='{"a": 2}', three__csv="a\n3\n", five=sink.getvalue(), six=zipped, bad=b"\0\1\2")
+    moto_lake.put(one=_parquet(a=[1]), two='{"a": 2}', three__csv="a\n3\n", five=sink.getvalue(), six=zipped)
+    moto_lake.put(bad=b"\0\1\2")
     run = moto_lake.session()
     assert "neither name nor content tells the format of the object" in str(run(_copy(moto_lake)))
     assert rows_of(run) == [(1,), (2,), (3,), (5,), (6,)]
