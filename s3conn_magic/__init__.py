@@ -51,8 +51,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     keep_secrets_out(shell)
     magics = shell.magics_manager.registry.get(UpsqlMagics.__name__) or UpsqlMagics(
         shell,
-        lambda found, beside, settings: _new_session(
-            lambda: found.user_ns, shell=found, beside=beside, settings=settings
+        lambda kernel, beside, settings: _new_session(
+            lambda: kernel.user_ns, shell=kernel, beside=beside, settings=settings
         ),
     )
     shell.register_magics(magics)
@@ -128,8 +128,8 @@ def _kernel_session() -> Session | None:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     magics = shell.magics_manager.registry.get("UpsqlMagics") if shell else None
-    found: Session | None = magics.session if magics else None
-    return found
+    session: Session | None = magics.session if magics else None
+    return session
 
 
 def _process_session() -> Session:

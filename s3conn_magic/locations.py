@@ -51,8 +51,8 @@ class Location:
         """
         if not text.startswith(_SCHEME):
             scheme = text.partition("://")[0]
-            found = f", not {scheme}://" if scheme.lower() in _OTHER_SCHEMES and "://" in text else ""
-            raise ValueError(f"a location begins with s3://{found}")
+            instead = f", not {scheme}://" if scheme.lower() in _OTHER_SCHEMES and "://" in text else ""
+            raise ValueError(f"a location begins with s3://{instead}")
         rest = text[len(_SCHEME) :]
         if arn := _ACCESS_POINT.fullmatch(rest):
             bucket, key = arn[1], arn[2] or ""

@@ -114,9 +114,9 @@ class Cluster:
         return answers
 
     async def _asked(self, worker: str, within: float, function: Callable[..., Any], *given: Any) -> Any:
-        told = self._client.run(function, *given, workers=[worker], on_error="return")
+        answers = self._client.run(function, *given, workers=[worker], on_error="return")
         try:
-            return (await asyncio.wait_for(told, within)).get(worker)
+            return (await asyncio.wait_for(answers, within)).get(worker)
         except Exception as error:  # noqa: BLE001 - distributed raises many kinds
             return error
 
@@ -127,11 +127,17 @@ class Cluster:
             ClusterError: the scheduler is gone.
         """
         threads = self._threads()
-        self._looks = {one: look for one, look in self._looks.items() if one in threads and not _unanswered(look)}
+        self._looks = {
+            worker: look for worker, look in self._looks.items() if worker in threads and not _unanswered(look)
+        }
         loop = self._client.loop.asyncio_loop
-        for one in threads.keys() - self._looks.keys():
-            self._looks[one] = asyncio.run_coroutine_threadsafe(self._asked(one, _IMPORT, work.version), loop)
-        return {one: n for one, n in threads.items() if (look := self._looks[one]).done() and look.result() == VERSION}
+        for worker in threads.keys() - self._looks.keys():
+            self._looks[worker] = asyncio.run_coroutine_threadsafe(self._asked(worker, _IMPORT, work.version), loop)
+        return {
+            worker: n
+            for worker, n in threads.items()
+            if (look := self._looks[worker]).done() and look.result() == VERSION
+        }
 
     def doubt(self) -> None:
         """Look at every worker again."""
@@ -287,7 +293,7 @@ class Tasks:
         self._done: SimpleQueue[tuple[int, Future]] = SimpleQueue()
         self._sealed: list[tuple[Grant, Access, bytes]] = []
         self._workers: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._addressed: set[str] = set()
         self._looked = 0.0
         self._alone_since: float | None = None
 
@@ -339,11 +345,11 @@ class Tasks:
         """Tell workers what opens the tasks, all that are there if none are named."""
         those = workers or list(self._workers)
         pads = [(access.mark, pad) for _, access, pad in self._sealed]
-        self._told |= {*those}
+        self._addressed |= {*those}
         said = self._cluster.ask(give, pads, workers=those)
-        self._workers |= {worker: time.monotonic() for worker, one in said.items() if one is None}
-        for worker, one in said.items():
-            if one is not None:
+        self._workers |= {worker: time.monotonic() for worker, reason in said.items() if reason is None}
+        for worker, reason in said.items():
+            if reason is not None:
                 self._workers.pop(worker, None)
 
     def _note(self, number: int, future: Future) -> None:
@@ -436,7 +442,7 @@ class Tasks:
                 self._client.cancel(left, force=True)
         marks, self._sealed = [access.mark for _, access, _ in self._sealed], []
         with suppress(Exception):
-            self._cluster.ask(forget, marks, workers=self._told)
+            self._cluster.ask(forget, marks, workers=self._addressed)
 
 
 def _lost(why: str) -> ClusterError:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.locations import Location
 
-_TOLD = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
+_OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
 _KEY_ID = "AWS_ACCESS_KEY_ID"
 _AWS = ".amazonaws."
 _RENEW = 0.5
@@ -78,7 +78,7 @@ class Access:
 def _made(
     name: str, bucket: str, region: str | None, options: Mapping[str, Any], keys: Mapping[str, Secret]
 ) -> Connection:
-    signed = {one: secret.reveal() if one == _KEY_ID else secret for one, secret in keys.items()}
+    signed = {option: secret.reveal() if option == _KEY_ID else secret for option, secret in keys.items()}
     values = {**options, **signed, "READ_ONLY": True}
     connection = Connection(name, {option: BoundValue(value) for option, value in values.items()})
     if region:
@@ -106,7 +106,7 @@ class Grant:
 
     def sealed(self) -> tuple[Access, bytes]:
         """What tasks carry, and the pad that opens it."""
-        sealed, pad = seal({name: one.reveal() for name, one in self.keys.items()})
+        sealed, pad = seal({name: secret.reveal() for name, secret in self.keys.items()})
         mark = secrets.token_hex(16)
         return Access(mark, self.name, self.bucket, self.region, self.options, sealed), pad
 
@@ -135,47 +135,47 @@ class Accesses:
             S3ConnError: the credentials or the region cannot be had.
         """
         region = connection.regions.of(where.bucket)
-        told = _told(connection, where.bucket)
+        options = _open_options(connection, where.bucket)
         if connection.settings.anonymous:
-            return Grant(connection.name, where.bucket, region, told, {})
+            return Grant(connection.name, where.bucket, region, options, {})
         connection.check_credentials()
         triple = connection.frozen_credentials()
         if not triple.token:
-            triple = self._short_lived(connection, where, region, told, triple)
-        return Grant(connection.name, where.bucket, region, told, _keys(triple))
+            triple = self._short_lived(connection, where, region, options, triple)
+        return Grant(connection.name, where.bucket, region, options, _keys(triple))
 
     def _short_lived(
-        self, connection: Connection, where: Location, region: str | None, told: dict[str, Any], pair: Any
+        self, connection: Connection, where: Location, region: str | None, options: dict[str, Any], pair: Any
     ) -> Any:
         """Credentials of a session of the pair, or the pair where the server gives none that it takes itself."""
         state = connection.state_token
         until, known = self._tokens.get(state, (0.0, None))
         if time.monotonic() < until:
             return known
-        found, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
-        if found is not None and connection.settings.endpoint:
+        credentials, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
+        if credentials is not None and connection.settings.endpoint:
             # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
-            trial = Grant(connection.name, where.bucket, region, told, _keys(found))
-            found = found if _is_taken(trial, where) else None
-        if found is None:
-            found = pair
+            trial = Grant(connection.name, where.bucket, region, options, _keys(credentials))
+            credentials = credentials if _is_taken(trial, where) else None
+        if credentials is None:
+            credentials = pair
             self._note(
                 f"The server of the connection {visible(connection.name)} gives no session token: its key pair itself"
                 f" is sent to the workers, {self._way}. With AWS_ROLE, only short-lived credentials are sent."
             )
         else:
-            seconds = found.seconds * _RENEW
-        self._tokens[state] = (time.monotonic() + seconds, found)
-        return found
+            seconds = credentials.seconds * _RENEW
+        self._tokens[state] = (time.monotonic() + seconds, credentials)
+        return credentials
 
 
-def _told(connection: Connection, bucket: str) -> dict[str, Any]:
+def _open_options(connection: Connection, bucket: str) -> dict[str, Any]:
     """The options that are no secret; an endpoint that the environment or a profile names here, too."""
-    told = {name: one.value for name in _TOLD if (one := connection.options.get(name)) is not None}
+    options = {name: bound.value for name in _OPEN if (bound := connection.options.get(name)) is not None}
     meta = connection.internal_client(bucket).meta
-    if "ENDPOINT" not in told and _AWS not in (urlsplit(meta.endpoint_url).hostname or ""):
-        told |= {"ENDPOINT": meta.endpoint_url, "REGION": meta.region_name}
-    return told
+    if "ENDPOINT" not in options and _AWS not in (urlsplit(meta.endpoint_url).hostname or ""):
+        options |= {"ENDPOINT": meta.endpoint_url, "REGION": meta.region_name}
+    return options
 
 
 def _is_taken(trial: Grant, where: Location) -> bool:

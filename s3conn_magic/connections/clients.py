@@ -198,7 +198,7 @@ class Regions:
     def __init__(self, settings: Settings, clients: Clients) -> None:
         self._settings = settings
         self._clients = clients
-        self._found: dict[str, str] = {}
+        self._by_bucket: dict[str, str] = {}
         self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
@@ -213,18 +213,18 @@ class Regions:
         if bucket.startswith("arn:"):
             return bucket.split(":")[3] or None
         with self._lock:
-            known = self._found.get(bucket)
+            known = self._by_bucket.get(bucket)
         return known or self.learn(bucket, self._ask(bucket))
 
     def knows(self, bucket: str) -> bool:
         """Whether the region is told without a request."""
         with self._lock:
-            return bool(self._settings.region or self._settings.endpoint) or bucket in self._found
+            return bool(self._settings.region or self._settings.endpoint) or bucket in self._by_bucket
 
     def learn(self, bucket: str, region: str) -> str:
         """Remember what an answer said."""
         with self._lock:
-            self._found[bucket] = region
+            self._by_bucket[bucket] = region
         return region
 
     def _ask(self, bucket: str) -> str:

@@ -45,22 +45,22 @@ class _State:
             option.value.reveal() for option in self.settings.options.values() if isinstance(option.value, Secret)
         }
         ids = {self.settings.access_key_id or ""}
-        for one in self._credentials:
-            found: Any = one
-            while found is not None:
+        for credentials in self._credentials:
+            holder: Any = credentials
+            while holder is not None:
                 # Their properties would renew what has expired.
-                there = vars(found)
+                there = vars(holder)
                 secrets |= {there.get(name) or "" for name in ("secret_key", "_secret_key", "token", "_token")}
                 ids |= {there.get(name) or "" for name in ("access_key", "_access_key")}
-                found = there.get("source")
+                holder = there.get("source")
         return tuple(sorted(ids - {""})), tuple(sorted(secrets - {""}))
 
     def renew(self) -> None:
         """Let a forked child refresh the credentials, though a thread of the parent was doing so."""
         from s3conn_magic.connections.credentials import renew_locks
 
-        for found in self._credentials:
-            renew_locks(found)
+        for credentials in self._credentials:
+            renew_locks(credentials)
 
     def credentials(self) -> Credentials | None:
         from s3conn_magic.connections.credentials import find_credentials

@@ -135,8 +135,8 @@ class _Route(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _routes(service: Any) -> tuple[_Route, ...]:
-    http = ((name, service.operation_model(name).http) for name in service.operation_names)
-    return tuple(_route(name, one.get("method", ""), one.get("requestUri", "/")) for name, one in http)
+    operations = ((name, service.operation_model(name).http) for name in service.operation_names)
+    return tuple(_route(name, http.get("method", ""), http.get("requestUri", "/")) for name, http in operations)
 
 
 def _route(name: str, method: str, uri: str) -> _Route:
@@ -457,14 +457,14 @@ def _defaults(settings: Settings) -> list[tuple[tuple[str, ...], dict[str, Any]]
 
     Each group goes with the beginnings of those parameters that, given by the caller, replace it.
     """
-    found: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    defaults: list[tuple[tuple[str, ...], dict[str, Any]]] = []
     if settings.requester_pays:
-        found.append((("RequestPayer",), {"RequestPayer": "requester"}))
+        defaults.append((("RequestPayer",), {"RequestPayer": "requester"}))
     if settings.kms_key:
-        found.append((_ENCRYPTION, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key}))
+        defaults.append((_ENCRYPTION, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key}))
     if settings.customer_key:
         key = base64.b64decode(settings.customer_key.reveal())
-        found.append((_ENCRYPTION, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}))
+        defaults.append((_ENCRYPTION, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}))
         source = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": key}
-        found.append((("CopySourceSSE",), source))
-    return found
+        defaults.append((("CopySourceSSE",), source))
+    return defaults

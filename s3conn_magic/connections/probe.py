@@ -151,8 +151,8 @@ def buckets(connection: Connection) -> tuple[str, ...]:
     Raises:
         S3ConnError: they may not be listed, or cannot be.
     """
-    found, _ = bucket_page(connection, None, tries=1)
-    return tuple(Location(each.name).uri for each in found)
+    page, _ = bucket_page(connection, None, tries=1)
+    return tuple(Location(each.name).uri for each in page)
 
 
 def below(connection: Connection, folder: Location, beginning: str) -> Below:

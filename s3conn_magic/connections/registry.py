@@ -104,7 +104,7 @@ class Registry:
             if old != new and new in self._connections:
                 raise exists(self._connections[new].name)
             connection.name = new_name
-            self._connections = {(new if key == old else key): one for key, one in self._connections.items()}
+            self._connections = {(new if key == old else key): each for key, each in self._connections.items()}
             self._usages[new] = [*self._usages.pop(new, ()), *self._usages.pop(old, ())]
             if self._default == old:
                 self._settings["DEFAULT_CONNECTION"] = new_name
@@ -116,9 +116,9 @@ class Registry:
             ConnectionNotFoundError: there is none of that name.
             ConnectionInUseError: something depends on it, and is not to be dropped.
         """
-        found, usages = self.get(name), self.usages(name)
+        connection, usages = self.get(name), self.usages(name)
         if usages and not cascade:
-            raise in_use(Known(found.name, found.options, usages))
+            raise in_use(Known(connection.name, connection.options, usages))
         return usages
 
     @whole

@@ -185,12 +185,12 @@ class Signer:
 
     def _signature(self, query: str, stamp: str) -> str:
         values = self._values | {_DATE: stamp}
-        told = "".join(f"{name}:{value}\n" for name, value in values.items())
+        headers = "".join(f"{name}:{value}\n" for name, value in values.items())
         parts = (
             "GET",
             urlsplit(self._template.url).path or "/",
             "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("="))),
-            told,
+            headers,
         )
         request = "\n".join([*parts, ";".join(values), values[_PAYLOAD]])
         digest = sha256(request.encode()).hexdigest()

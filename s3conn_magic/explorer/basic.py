@@ -273,9 +273,9 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
             self._work.cancel()
         self._about.value = _html([("i", f"Reading {visible(location.name)}…")])
         work = self._work = Work[str](lambda _: _about(objects, location))
-        work.start(lambda text: self._told(work, text), lambda error: self._told(work, _problem(error)))
+        work.start(lambda text: self._show_note(work, text), lambda error: self._show_note(work, _problem(error)))
 
-    def _told(self, work: Work[str], text: str) -> None:
+    def _show_note(self, work: Work[str], text: str) -> None:
         if work is self._work:
             self._about.value = text
 

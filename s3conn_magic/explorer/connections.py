@@ -14,7 +14,7 @@ from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads
-from s3conn_magic.objects.deleting import Chosen, Deleted, Found, delete_as_seen, versioning
+from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, delete_as_seen, versioning
 from s3conn_magic.objects.deleting import find as objects_of
 from s3conn_magic.objects.description import Description, describe, head
 from s3conn_magic.objects.requests import Download, Link, presign
@@ -96,16 +96,16 @@ class ConnectionObjects:
             self._of(location), location, size, content_type=content_type, overwrite=overwrite, replaces=replaces
         )
 
-    def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> Found:
+    def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
         """Recursive listings of the prefixes; of one connection at a time."""
-        connections = {id(found): found for found in (self._of(each.location) for each in chosen)}
+        connections = {id(connection): connection for connection in (self._of(each.location) for each in chosen)}
         if len(connections) != 1:
             raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
         return objects_of(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
 
-    def delete(self, found: Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
+    def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
         """DeleteObjects, bucket by bucket, of what is as it was seen."""
-        for bucket, seen in found.keys.items():
+        for bucket, seen in objects.keys.items():
             yield from delete_as_seen(self._of(near), bucket, seen, cancelled=cancelled)
 
     def versioning(self, location: Location) -> str | None:

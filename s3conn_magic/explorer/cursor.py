@@ -99,8 +99,8 @@ class PageCursor:
         shown = self.tree.folder(folder.number) is folder and row < len(folder.rows)
         return self.tree.position(folder, row) if shown else self.position
 
-    def _choose_range(self, one: int, other: int) -> str:
-        start, stop = min(one, other), max(one, other) + 1
+    def _choose_range(self, first: int, other: int) -> str:
+        start, stop = min(first, other), max(first, other) + 1
         lines = self.tree.lines(start, min(stop, start + SELECTED_AT_MOST))
         self.selected = {line.place: line.folder.rows.location(line.row) for line in lines if line.row >= 0}
         return f"Only the first {SELECTED_AT_MOST:,} rows are chosen" if stop - start > SELECTED_AT_MOST else ""

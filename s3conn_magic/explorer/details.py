@@ -55,43 +55,43 @@ def description_values(description: Description) -> dict[str, Any]:
     }
 
 
-def _facts(one: Description) -> list[tuple[str, str]]:
+def _facts(description: Description) -> list[tuple[str, str]]:
     return [
-        ("Size", exact_size(one.size)),
-        ("Modified", moment_text(one.last_modified)),
-        ("Storage class", one.storage_class),
-        ("Archive", archive_text(one)),
-        ("Type", one.content_type or ""),
-        ("Content encoding", one.content_encoding or ""),
-        ("Encryption", one.encryption),
-        ("Version", one.version_id or ""),
-        ("ETag", one.etag),
-        *((f"{name} checksum", value) for name, value in one.checksums.items()),
+        ("Size", exact_size(description.size)),
+        ("Modified", moment_text(description.last_modified)),
+        ("Storage class", description.storage_class),
+        ("Archive", archive_text(description)),
+        ("Type", description.content_type or ""),
+        ("Content encoding", description.content_encoding or ""),
+        ("Encryption", description.encryption),
+        ("Version", description.version_id or ""),
+        ("ETag", description.etag),
+        *((f"{name} checksum", value) for name, value in description.checksums.items()),
     ]
 
 
-def archive_text(one: Description) -> str:
+def archive_text(description: Description) -> str:
     """How an archived object stands; empty for one that can be read at any time."""
-    if not (one.archived or one.restore):
+    if not (description.archived or description.restore):
         return ""
-    tier = f" ({one.archive_status})" if one.archive_status else ""
-    state = f"restored {one.restore}" if one.restore else "not restored"
-    restore = "restore in progress" if one.restore == "in progress" else state
-    return f"{'archived' if one.archived else 'in an archive class'}{tier}, {restore}"
+    tier = f" ({description.archive_status})" if description.archive_status else ""
+    state = f"restored {description.restore}" if description.restore else "not restored"
+    restore = "restore in progress" if description.restore == "in progress" else state
+    return f"{'archived' if description.archived else 'in an archive class'}{tier}, {restore}"
 
 
 def _pairs(values: Any) -> list[list[str]]:
     return [[visible(str(name)), visible(str(value))] for name, value in list(values.items())[:_PAIRS_AT_MOST]]
 
 
-def _version(one: Version) -> dict[str, Any]:
+def _version(version: Version) -> dict[str, Any]:
     return {
-        "id": one.version_id,
-        "when": moment_text(one.last_modified),
-        "size": "" if one.size is None else size_text(one.size),
-        "storage": one.storage_class or "",
-        "latest": one.is_latest,
-        "marker": one.is_delete_marker,
+        "id": version.version_id,
+        "when": moment_text(version.last_modified),
+        "size": "" if version.size is None else size_text(version.size),
+        "storage": version.storage_class or "",
+        "latest": version.is_latest,
+        "marker": version.is_delete_marker,
     }
 
 
@@ -108,29 +108,29 @@ def preview_values(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _summary(one: Preview) -> list[str]:
-    form = [one.format, one.encoding, one.compression]
-    rows = [] if one.total_rows is None else [f"{one.total_rows:,} rows"]
-    groups = [f"{one.row_groups:,} row group{'' if one.row_groups == 1 else 's'}"] if one.row_groups else []
-    pixels = [f"{one.width:,} × {one.height:,} pixels"] if one.width and one.height else []  # noqa: RUF001 - as it is written
-    requests = f"{one.requests:,} request{'' if one.requests == 1 else 's'}"
-    return [*filter(None, form), *rows, *groups, *pixels, f"read {size_text(one.bytes_read)} in {requests}"]
+def _summary(preview: Preview) -> list[str]:
+    form = [preview.format, preview.encoding, preview.compression]
+    rows = [] if preview.total_rows is None else [f"{preview.total_rows:,} rows"]
+    groups = [f"{preview.row_groups:,} row group{'' if preview.row_groups == 1 else 's'}"] if preview.row_groups else []
+    pixels = [f"{preview.width:,} × {preview.height:,} pixels"] if preview.width and preview.height else []  # noqa: RUF001 - as it is written
+    requests = f"{preview.requests:,} request{'' if preview.requests == 1 else 's'}"
+    return [*filter(None, form), *rows, *groups, *pixels, f"read {size_text(preview.bytes_read)} in {requests}"]
 
 
-def _image(one: Preview) -> dict[str, Any] | None:
-    if one.image is None:
+def _image(preview: Preview) -> dict[str, Any] | None:
+    if preview.image is None:
         return None
-    return {"mime": one.mime, "width": one.width, "height": one.height, "size": len(one.image)}
+    return {"mime": preview.mime, "width": preview.width, "height": preview.height, "size": len(preview.image)}
 
 
-def _text(one: Preview) -> dict[str, Any]:
+def _text(preview: Preview) -> dict[str, Any]:
     """The text or hex dump, cut with a word."""
-    text = one.hex_dump if one.text is None else one.text
+    text = preview.hex_dump if preview.text is None else preview.text
     if text is None:
         return {"text": None, "cut": ""}
     shown = text[:TEXT_AT_MOST]
     cut = f"The first {TEXT_AT_MOST:,} characters are shown" if len(shown) < len(text) else ""
-    return {"text": visible_lines(shown), "cut": cut or ("There is more than is shown" if one.truncated else "")}
+    return {"text": visible_lines(shown), "cut": cut or ("There is more than is shown" if preview.truncated else "")}
 
 
 def visible_lines(text: str) -> str:

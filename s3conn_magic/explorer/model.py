@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.objects.deleting import Chosen, Deleted, Found
+    from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects
     from s3conn_magic.objects.description import Description
     from s3conn_magic.objects.requests import Link
     from s3conn_magic.preview import Preview
@@ -213,10 +213,10 @@ class ObjectAccess(Protocol):
     ) -> Incoming:
         """Begin to write an object of `size` bytes; `replaces` is the etag of the one that it may replace."""
 
-    def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> Found:
+    def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
         """Every object that a deletion of these would delete, up to `most` and one page."""
 
-    def delete(self, found: Found, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
+    def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
         """Delete exactly these keys as they were found, batch by batch, through the connection that leads to `near`."""
 
     def versioning(self, location: Location) -> str | None:

@@ -45,7 +45,7 @@ class Navigator:
         self._children = children
         self._changed = changed
         self._slots = threading.BoundedSemaphore(AT_ONCE)
-        self._told = 0.0
+        self._sent_at = 0.0
         root = Folder(location)
         if first is not None:
             root.add(first)
@@ -71,7 +71,7 @@ class Navigator:
             if cursor is None:
                 cursor = PageCursor(self.tree)
                 cursor.move(self.cursor.folder, self.cursor.row)
-            others = [(name, one) for name, one in self.cursors.items() if name != page]
+            others = [(name, other) for name, other in self.cursors.items() if name != page]
             self.cursors = dict([*others[1 - PAGES_AT_MOST :], (page, cursor)])
             return cursor
 
@@ -214,9 +214,9 @@ class Navigator:
                 return
             take(self.cursors.values(), folder, page)
             now = time.monotonic()
-            quiet = listing.every and now - self._told < NEWS_EVERY
+            quiet = listing.every and now - self._sent_at < NEWS_EVERY
         if not quiet:
-            self._told = now
+            self._sent_at = now
             self._restructured()
 
     def _ended(self, folder: Folder, listing: FolderListing, error: S3ConnError | None) -> None:

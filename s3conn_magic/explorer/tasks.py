@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import ObjectAccess
-    from s3conn_magic.objects.deleting import Chosen, Found
+    from s3conn_magic.objects.deleting import Chosen, SeenObjects
 
 State = Literal["working", "asking", "done", "failed", "stopped"]
 _ENDED = ("done", "failed", "stopped")
@@ -106,7 +106,7 @@ class TaskList:
         self._send = send
         self._lock = threading.RLock()
         self._all: dict[str, Task] = {}
-        self._told = 0.0
+        self._sent_at = 0.0
 
     def begin(self, page: str, id: str, kind: str, name: str, **values: Any) -> Task | None:  # noqa: A002 - the message's own name
         """A new line; None when there is one of that id."""
@@ -128,7 +128,7 @@ class TaskList:
             for name, value in values.items():
                 setattr(task, name, value)
             task.ended_at = time.monotonic()
-            if values.keys() - {"done"} or time.monotonic() - self._told > _NEWS_EVERY:
+            if values.keys() - {"done"} or time.monotonic() - self._sent_at > _NEWS_EVERY:
                 self.tell()
 
     def fail(self, task: Task, error: S3ConnError) -> None:
@@ -207,9 +207,11 @@ class TaskList:
     def tell(self) -> None:
         """Tell the browser."""
         with self._lock:
-            self._told = time.monotonic()
+            self._sent_at = time.monotonic()
             over = [
-                task.id for task in self._all.values() if task.state == "done" and self._told > task.ended_at + DONE_FOR
+                task.id
+                for task in self._all.values()
+                if task.state == "done" and self._sent_at > task.ended_at + DONE_FOR
             ]
             for id in over:  # noqa: A001 - as above
                 del self._all[id]
@@ -230,7 +232,7 @@ class Deletions:
         deleted: called with what is gone.
     """
 
-    def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Callable[[Found], None]) -> None:
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Callable[[SeenObjects], None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._deleted = deleted
@@ -246,23 +248,23 @@ class Deletions:
         if refusal := self._refusal(chosen):
             self._tasks.change(task, state="failed", text=refusal)
             return
-        found = self._objects.find(chosen, DELETE_AT_MOST, task.stop.is_set)
+        objects = self._objects.find(chosen, DELETE_AT_MOST, task.stop.is_set)
         if task.stop.is_set():
             self._tasks.call_off(task)
-        elif not found.complete:
+        elif not objects.complete:
             text = f"More than {DELETE_AT_MOST:,} objects: nothing was deleted"
             hint = "So many are better deleted by a lifecycle rule, or by a script that can be repeated."
             self._tasks.change(task, state="failed", text=text, hint=hint)
-        elif not len(found):
+        elif not len(objects):
             self._tasks.change(task, state="done", text="There is nothing to delete")
-        elif self._ask(task, chosen, found):
-            self._delete(task, found, chosen[0].location)
+        elif self._ask(task, chosen, objects):
+            self._delete(task, objects, chosen[0].location)
 
-    def _ask(self, task: Task, chosen: Sequence[Chosen], found: Found) -> bool:
-        kept = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in found.keys}
-        uris = [Location(bucket, key).uri for bucket, keys in found.keys.items() for key in keys]
-        text = f"{_question(chosen, found)} {_meaning(kept, len(found))}"
-        return self._tasks.ask(task, text, f"Delete {_objects(len(found))}", [visible(uri) for uri in uris])
+    def _ask(self, task: Task, chosen: Sequence[Chosen], objects: SeenObjects) -> bool:
+        kept = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in objects.keys}
+        uris = [Location(bucket, key).uri for bucket, keys in objects.keys.items() for key in keys]
+        text = f"{_question(chosen, objects)} {_meaning(kept, len(objects))}"
+        return self._tasks.ask(task, text, f"Delete {_objects(len(objects))}", [visible(uri) for uri in uris])
 
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
         if not chosen:
@@ -271,17 +273,17 @@ class Deletions:
             return "A whole bucket is not deleted here: choose objects or folders"
         return next(filter(None, (self._objects.refuses_writes(each.location) for each in chosen)), "")
 
-    def _delete(self, task: Task, found: Found, near: Location) -> None:
-        total, gone, missing = len(found), 0, 0
+    def _delete(self, task: Task, objects: SeenObjects, near: Location) -> None:
+        total, gone, missing = len(objects), 0, 0
         failures: dict[str, str] = {}
         self._tasks.change(task, total=total)
         try:
-            for outcome in self._objects.delete(found, near, task.stop.is_set):
+            for outcome in self._objects.delete(objects, near, task.stop.is_set):
                 gone, missing = gone + outcome.count, missing + outcome.missing
                 failures |= outcome.failures
                 self._tasks.change(task, done=gone)
         finally:
-            self._deleted(found)
+            self._deleted(objects)
         if failures:
             text = f"Deleted {gone:,} of {_objects(total)}"
             self._tasks.change(task, state="failed", text=text, hint=_failures(failures))
@@ -304,11 +306,11 @@ def _names(chosen: Sequence[Chosen]) -> str:
     return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
-def _question(chosen: Sequence[Chosen], found: Found) -> str:
+def _question(chosen: Sequence[Chosen], objects: SeenObjects) -> str:
     folders = sum(each.is_prefix for each in chosen)
     inside = f", counted in {folders:,} folder{'' if folders == 1 else 's'}" if folders else ""
-    size = f", {size_text(found.bytes)}" if found.bytes else ""
-    return f"Delete {_objects(len(found))}{size}{inside}?"
+    size = f", {size_text(objects.bytes)}" if objects.bytes else ""
+    return f"Delete {_objects(len(objects))}{size}{inside}?"
 
 
 def _meaning(versioning: set[str | None], count: int) -> str:

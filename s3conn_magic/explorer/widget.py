@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.cursor import PageCursor
     from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, Place
-    from s3conn_magic.objects.deleting import Found
+    from s3conn_magic.objects.deleting import SeenObjects
 
 MESSAGES = frozenset(
     "show hide version retry link download upload chunk delete confirm halt analyze descend".split()  # noqa: SIM905
@@ -82,8 +82,8 @@ class ObjectActions:
         del page
         row = self._navigator.tree.row_at(place)
         if row and row[0].rows.location(row[1]).bucket:
-            one = _chosen(*row)
-            self.panel.show(Subject(one.location, one.is_prefix, one.size, etag=one.etag))
+            chosen = _chosen(*row)
+            self.panel.show(Subject(chosen.location, chosen.is_prefix, chosen.size, etag=chosen.etag))
 
     def hide(self, page: str) -> None:
         """Close the panel."""
@@ -149,7 +149,7 @@ class ObjectActions:
     def delete(self, page: str, id: str) -> None:  # noqa: A002
         """Delete what is chosen in the page, after a question."""
         places = [self._navigator.tree.row_at(place) for place in self._navigator.cursor.selected]
-        chosen = [_chosen(*found) for found in places if found]
+        chosen = [_chosen(*row) for row in places if row]
         self._deletions.begin(page, id, [each for each in chosen if each.location.bucket])
 
     def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
@@ -168,14 +168,14 @@ class ObjectActions:
         self.panel.replaced(location)
         self._navigator.relist({folder})
 
-    def _deleted(self, found: Found) -> None:
+    def _deleted(self, objects: SeenObjects) -> None:
         navigator = self._navigator
         subject = self.panel.subject
-        if subject and subject.location.key in found.keys.get(subject.location.bucket, ()):
+        if subject and subject.location.key in objects.keys.get(subject.location.bucket, ()):
             self.panel.forget(subject.location)
         with navigator.lock:
             folders = list(navigator.tree.root.family())
-        touched = {each.location for each in folders if each.location and _holds(each.location, found)}
+        touched = {each.location for each in folders if each.location and _holds(each.location, objects)}
         navigator.relist(touched)
 
 
@@ -184,9 +184,9 @@ def _chosen(folder: Folder, row: int) -> Chosen:
     return Chosen(rows.location(row), rows.is_prefix(row), None if size == NO_SIZE else size, rows.etags[row])
 
 
-def _holds(location: Location, found: Found) -> bool:
+def _holds(location: Location, objects: SeenObjects) -> bool:
     """Whether any of the keys lies below a location."""
-    return any(key.startswith(location.key) for key in found.keys.get(location.bucket, ()))
+    return any(key.startswith(location.key) for key in objects.keys.get(location.bucket, ()))
 
 
 SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")

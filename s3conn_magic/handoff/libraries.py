@@ -122,7 +122,7 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
         options |= _signing(credentials)
     if library == "deltalake":
         return StorageOptions(
-            {name.upper(): one for name, one in options.items()}, expires_at=credentials and credentials.expires_at
+            {name.upper(): value for name, value in options.items()}, expires_at=credentials and credentials.expires_at
         )
     provider = None if credentials is None else polars_provider(connection)
     return StorageOptions(options, credential_provider=provider, expires_at=credentials and credentials.expires_at)
@@ -145,7 +145,7 @@ def _refuse_a_mix(library: Library, credentials: Triple) -> None:
 def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
     """What the object stores of Rust, under obstore, polars and delta-rs, are told beside credentials."""
     settings = connection.settings
-    told: dict[str, str | None] = {
+    options: dict[str, str | None] = {
         "aws_region": region_of(connection, bucket),
         "aws_endpoint_url": settings.endpoint,
         "aws_allow_http": "true" if (settings.endpoint or "").startswith("http://") else None,
@@ -159,10 +159,10 @@ def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
         "aws_sse_customer_key_base64": SecretText(settings.customer_key.reveal()) if settings.customer_key else None,
     }
     if not path_style(settings) and settings.endpoint is not None:
-        told["aws_endpoint_url"] = _with_bucket(settings.endpoint, bucket)
+        options["aws_endpoint_url"] = _with_bucket(settings.endpoint, bucket)
     # The variable of S3's own endpoint would count before that of all services.
-    told["aws_endpoint_url_s3"] = told["aws_endpoint_url"]
-    return {name: value for name, value in told.items() if value is not None}
+    options["aws_endpoint_url_s3"] = options["aws_endpoint_url"]
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _encryption(connection: Connection) -> str | None:
@@ -196,7 +196,7 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
 
     def provide() -> tuple[Mapping[str, str], int]:
         credentials = _signed(connection, made_for)
-        return {name: str(one) for name, one in _signing(credentials).items()}, int(
+        return {name: str(value) for name, value in _signing(credentials).items()}, int(
             ask_again_at(credentials).timestamp()
         )
 
@@ -241,14 +241,16 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
     kind = _store_class()
     if bucket.startswith("arn:"):
         raise S3ConnError("obstore takes the name of a bucket, not an access point's ARN", hint="Use its alias.")
-    config: dict[str, Any] = {name.removeprefix("aws_"): one for name, one in store_config(connection, bucket).items()}
+    config: dict[str, Any] = {
+        name.removeprefix("aws_"): value for name, value in store_config(connection, bucket).items()
+    }
     config["endpoint"] = config.pop("endpoint_url", None)
     _refuse_another_endpoint(config.pop("endpoint_url_s3", None))
     allow_http = config.pop("allow_http", None) is not None
     return kind(
         bucket,
         prefix=prefix,
-        config={name: one for name, one in config.items() if one is not None},
+        config={name: value for name, value in config.items() if value is not None},
         client_options={"allow_http": allow_http, "user_agent": "s3conn-magic"},
         credential_provider=None if connection.settings.anonymous else obstore_provider(connection),
     )
@@ -318,7 +320,7 @@ _handles: WeakValueDictionary[str, Connection] = WeakValueDictionary()
 def handle_of(connection: Connection) -> str:
     """A text that names a connection in this process as long as it is there, and holds nothing of it."""
     fsspec.register_implementation(PROTOCOL, HandedFileSystem, clobber=True)
-    known = next((handle for handle, one in _handles.items() if one is connection), None)
+    known = next((handle for handle, other in _handles.items() if other is connection), None)
     if known is None:
         # No other process has the same, so that one cannot be taken for a connection of its own.
         known = uuid4().hex

@@ -250,8 +250,8 @@ def _format(text: str) -> str:
     return _FORMATS[text.lower()]
 
 
-def _file(bucket: str, found: Any) -> DataFile:
-    entry = found if isinstance(found, dict) else {}
+def _file(bucket: str, written: Any) -> DataFile:
+    entry = written if isinstance(written, dict) else {}
     key, size, digest = entry.get("key"), entry.get("size"), entry.get("MD5checksum") or ""
     if not isinstance(key, str) or not key or type(size) is not int or size < 0:
         raise ValueError("one of its files lacks a key or a size")

@@ -60,8 +60,8 @@ class TableBinder:
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
         """Note that a connection's tables are dropped with it."""
-        for one in usages:
-            self._tables.pop(one.name.casefold(), None)
+        for usage in usages:
+            self._tables.pop(usage.name.casefold(), None)
 
     def made(self, name: str) -> None:
         """Note that a job makes a table, or loads into it."""
@@ -136,14 +136,14 @@ class TableBinder:
 
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:
-        found = self._tables.pop(statement.name.folded, None)
+        table = self._tables.pop(statement.name.folded, None)
         place = self._binding.beginning(statement)
-        if found is None and statement.if_exists:
+        if table is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no table {statement.name.text}.")
-        if found is None:
+        if table is None:
             raise self._missing(statement.name)
-        release(self._known, "table", found)
-        return plans.DropTable(place=place, name=found)
+        release(self._known, "table", table)
+        return plans.DropTable(place=place, name=table)
 
     def _missing(self, name: statements.Name) -> BindError:
         names = list(self._tables.values())
@@ -181,7 +181,7 @@ def bind(
 class _Binder:
     def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
         self._binding = binding
-        self._known = {one.name.casefold(): one for one in catalog.known()}
+        self._known = {known.name.casefold(): known for known in catalog.known()}
         self._tables = TableBinder(binding, tables, self._reader, self._known)
         self._default = catalog.default.casefold() if catalog.default else None
 
@@ -263,7 +263,7 @@ class _Binder:
     def _check(
         self, options: plans.BoundOptions, settings: tuple[statements.OptionSetting, ...], otherwise: statements.Name
     ) -> None:
-        where = {option.name: one.span for one in settings if (option := find_option(one.name.text))}
+        where = {option.name: setting.span for setting in settings if (option := find_option(setting.name.text))}
         self._binding.check(options, where, otherwise.span)
 
     @_bind.register
@@ -282,33 +282,33 @@ class _Binder:
 
     @_bind.register
     def _use(self, statement: statements.UseConnection) -> plans.Plan:
-        found = self._existing(statement.name)
-        self._default = found.name.casefold()
-        return plans.Use(place=self._binding.beginning(statement), name=found.name)
+        known = self._existing(statement.name)
+        self._default = known.name.casefold()
+        return plans.Use(place=self._binding.beginning(statement), name=known.name)
 
     def _existing(self, name: statements.Name) -> Known:
-        if found := self._known.get(name.folded):
-            return found
-        raise not_found(name.text, [one.name for one in self._known.values()]).at(self._binding.place(name.span))
+        if known := self._known.get(name.folded):
+            return known
+        raise not_found(name.text, [known.name for known in self._known.values()]).at(self._binding.place(name.span))
 
     # Introspection
 
     @_bind.register
     def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
-        found = self._existing(statement.name)
-        return plans.Describe(place=self._binding.beginning(statement), name=found.name)
+        known = self._existing(statement.name)
+        return plans.Describe(place=self._binding.beginning(statement), name=known.name)
 
     @_bind.register
     def _show_create(self, statement: statements.ShowCreate) -> plans.Plan:
-        found = self._existing(statement.name)
-        return plans.ShowCreate(place=self._binding.beginning(statement), name=found.name)
+        known = self._existing(statement.name)
+        return plans.ShowCreate(place=self._binding.beginning(statement), name=known.name)
 
     @_bind.register
     def _test(self, statement: statements.TestConnection) -> plans.Plan:
-        found = self._existing(statement.name)
+        known = self._existing(statement.name)
         return plans.Test(
             place=self._binding.beginning(statement),
-            name=found.name,
+            name=known.name,
             location=self._binding.location(statement.location),
             with_write=statement.with_write,
         )
@@ -394,7 +394,7 @@ class _Binder:
             return next(iter(self._known.values())).name
         if not self._known:
             raise self._no_connection(statement)
-        names = [one.name for one in self._known.values()]
+        names = [known.name for known in self._known.values()]
         place = self._binding.beginning(statement)()
         hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
@@ -441,15 +441,15 @@ class _Binder:
     @_bind.register
     def _stop(self, statement: statements.StopSandbox) -> plans.Plan:
         self._own(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
-        found = self._known.pop(SANDBOX, None)
-        if found and found.usages:
-            raise in_use(found).at(self._binding.beginning(statement)())
+        known = self._known.pop(SANDBOX, None)
+        if known and known.usages:
+            raise in_use(known).at(self._binding.beginning(statement)())
         return self._binding.as_written(statement)
 
     def _own(self, statement: statements.Statement, message: str) -> None:
         """Refuse to touch a connection that somebody else made."""
-        found = self._known.get(SANDBOX)
-        if found and not is_sandbox(found):
+        known = self._known.get(SANDBOX)
+        if known and not is_sandbox(known):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
 

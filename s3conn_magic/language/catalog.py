@@ -42,7 +42,7 @@ TO_BE_STARTED = Known(SANDBOX, {})
 
 def is_sandbox(known: Known) -> bool:
     """Whether START SANDBOX made the connection."""
-    return known is TO_BE_STARTED or any(one.source == SANDBOX_SOURCE for one in known.options.values())
+    return known is TO_BE_STARTED or any(option.source == SANDBOX_SOURCE for option in known.options.values())
 
 
 class Catalog(Protocol):
@@ -92,14 +92,14 @@ def changed(name: str) -> ConnectionExistsError:
     return ConnectionExistsError(f"the connection {name} was altered by another statement meanwhile", hint=hint)
 
 
-def in_use(found: Known) -> ConnectionInUseError:
+def in_use(known: Known) -> ConnectionInUseError:
     """The error for dropping what tables or jobs depend on."""
-    names = " ".join(usage.name for usage in found.usages)
+    names = " ".join(usage.name for usage in known.usages)
     return ConnectionInUseError(
         f"Cannot delete connection due to usages: {names}",
-        usages=tuple(usage.name for usage in found.usages),
-        notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in found.usages),
-        hint=f"Drop them first, or DROP CONNECTION {found.name} CASCADE;",
+        usages=tuple(usage.name for usage in known.usages),
+        notes=tuple(f"{usage.kind} {usage.name}: {usage.dropped_by};" for usage in known.usages),
+        hint=f"Drop them first, or DROP CONNECTION {known.name} CASCADE;",
     )
 
 
@@ -119,6 +119,8 @@ def job_exists(name: str) -> JobExistsError:
 
 def release(known: dict[str, Known], kind: str, name: str) -> None:
     """Have no connection depend on a table or job that is dropped."""
-    for key, one in known.items():
-        usages = tuple(usage for usage in one.usages if (usage.kind, usage.name.casefold()) != (kind, name.casefold()))
-        known[key] = one._replace(usages=usages)
+    for key, connection in known.items():
+        usages = tuple(
+            usage for usage in connection.usages if (usage.kind, usage.name.casefold()) != (kind, name.casefold())
+        )
+        known[key] = connection._replace(usages=usages)

@@ -219,28 +219,32 @@ def _settable(cursor: TextCursor) -> Iterator[Item]:
     if "job option" in cursor.expected.offers:
         yield from _job_options(cursor)
     if "setting" in cursor.expected.offers:
-        yield from (Item(one.name, "setting") for one in SETTINGS)
+        yield from (Item(setting.name, "setting") for setting in SETTINGS)
 
 
 def _job_options(cursor: TextCursor) -> Iterator[Item]:
     """Options of a job that are not given yet, of its kind as soon as that is known."""
     given = {name.upper() for name in cursor.read("job option")}
     kinds = {"COPY", "INSERT"}.intersection(cursor.words) or {"COPY", "INSERT"}
-    left = (one for one in JOB_OPTIONS if one.name not in given and not given.intersection(one.excludes))
-    return (Item(one.name, "option") for one in left if kinds.intersection(one.kinds))
+    left = (option for option in JOB_OPTIONS if option.name not in given and not given.intersection(option.excludes))
+    return (Item(option.name, "option") for option in left if kinds.intersection(option.kinds))
 
 
 def _options(cursor: TextCursor) -> Iterator[Item]:
     """Options that may still be given, those first that one that is given needs."""
     given = [option for name in cursor.read("option") if (option := find_option(name))]
     altered = cursor.words[:1] == ("ALTER",)
-    left = [one for one in OPTIONS if not any(_clash(one, other) for other in given) and (one.mutable or not altered)]
-    needed = {name for one in given for name in one.requires}
-    return (Item(one.name, "option") for one in sorted(left, key=lambda one: one.name not in needed))
+    left = [
+        option
+        for option in OPTIONS
+        if not any(_clash(option, other) for other in given) and (option.mutable or not altered)
+    ]
+    needed = {name for option in given for name in option.requires}
+    return (Item(option.name, "option") for option in sorted(left, key=lambda option: option.name not in needed))
 
 
-def _clash(one: Option, other: Option) -> bool:
-    return one is other or one.name in other.excludes or other.name in one.excludes
+def _clash(option: Option, other: Option) -> bool:
+    return option is other or option.name in other.excludes or other.name in option.excludes
 
 
 def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
@@ -248,7 +252,7 @@ def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
     start = min((start for start, _ in cursor.expected.read.get("topic", ())), default=len(cursor.code))
     fragment = cursor.code[start:].lstrip() + cursor.fragment
     tables = (("keyword", STATEMENTS), ("option", OPTIONS), ("setting", SETTINGS))
-    return fragment, _beginning(fragment, [Item(one.name, kind) for kind, table in tables for one in table])
+    return fragment, _beginning(fragment, [Item(entry.name, kind) for kind, table in tables for entry in table])
 
 
 # Values
@@ -263,7 +267,7 @@ def _option(cursor: TextCursor) -> Option | Setting | None:
 
 
 # Words that are values of some options or settings; the others say where a value comes from.
-_TAKEN = (*(one.takes for one in OPTIONS), *(one.takes for one in SETTINGS))
+_TAKEN = (*(option.takes for option in OPTIONS), *(setting.takes for setting in SETTINGS))
 _LITERALS = {word for takes in _TAKEN for word in _CAPITALS.findall(takes)} & KEYWORDS
 
 
@@ -307,7 +311,7 @@ def _in_text(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[It
     foreign = not cursor.expected.anything and text.startswith(_SCHEME)
     if "location" in offers or foreign or ("value" in offers and _offered(cursor) == "location"):
         return _locations(cursor, around, text)
-    return cursor.fragment, _closed(cursor, [Item(f"'{one}'", kind) for one, kind in _texts(cursor, around)])
+    return cursor.fragment, _closed(cursor, [Item(f"'{value}'", kind) for value, kind in _texts(cursor, around)])
 
 
 # Locations
@@ -323,17 +327,17 @@ def _locations(cursor: TextCursor, around: Surroundings, text: str) -> tuple[str
         connection, location = through[1], _SCHEME + location[through.end() :]
     if "/" not in location.removeprefix(_SCHEME) or not location.startswith(_SCHEME):
         head = through.group() if through else _SCHEME
-        found = around.below(connection, None, location if location.startswith(_SCHEME) else _SCHEME)
-        whole = (head + one.removeprefix(_SCHEME) for one in found)
-        return text, [Item(_escaped(one), "bucket") for one in whole if one.startswith(text) and _plain(one)]
+        uris = around.below(connection, None, location if location.startswith(_SCHEME) else _SCHEME)
+        whole = (head + uri.removeprefix(_SCHEME) for uri in uris)
+        return text, [Item(_escaped(uri), "bucket") for uri in whole if uri.startswith(text) and _plain(uri)]
     try:
         place = Location.parse(location)
     except ValueError:
         return text, ()
     above, slash, segment = place.key.rpartition("/")
-    found = around.below(connection, Location(place.bucket, above + slash), segment)
-    names = (one for one in found if one.startswith(segment) and _plain(one))
-    items = [Item(_escaped(one), "folder" if one.endswith("/") else "object") for one in names]
+    uris = around.below(connection, Location(place.bucket, above + slash), segment)
+    names = (name for name in uris if name.startswith(segment) and _plain(name))
+    items = [Item(_escaped(name), "folder" if name.endswith("/") else "object") for name in names]
     return text[text.rfind("/") + 1 :], items
 
 

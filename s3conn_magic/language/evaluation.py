@@ -118,13 +118,15 @@ class Binding:
         Raises:
             BindError: an unknown option, one given twice, or a value of the wrong type or form.
         """
-        found: dict[str, statements.OptionSetting] = {}
+        given: dict[str, statements.OptionSetting] = {}
         for setting in settings:
             option = self.option(setting.name)
-            if option.name in found:
-                raise self._twice(option, found[option.name].name, setting.name)
-            found[option.name] = setting
-        return {name: self._read(self.option(one.name), one.value, used=used) for name, one in found.items()}
+            if option.name in given:
+                raise self._twice(option, given[option.name].name, setting.name)
+            given[option.name] = setting
+        return {
+            name: self._read(self.option(setting.name), setting.value, used=used) for name, setting in given.items()
+        }
 
     def removed(self, names: Iterable[statements.Name]) -> tuple[str, ...]:
         """The canonical names of options to unset.
@@ -132,13 +134,13 @@ class Binding:
         Raises:
             BindError: an unknown option, or one given twice.
         """
-        found: dict[str, statements.Name] = {}
+        written: dict[str, statements.Name] = {}
         for name in names:
             option = self.option(name)
-            if option.name in found:
-                raise self._twice(option, found[option.name], name)
-            found[option.name] = name
-        return tuple(found)
+            if option.name in written:
+                raise self._twice(option, written[option.name], name)
+            written[option.name] = name
+        return tuple(written)
 
     def option(self, name: statements.Name) -> Option:
         """The option of that name."""
@@ -154,25 +156,25 @@ class Binding:
         Raises:
             BindError: there is no such setting, or it takes another value.
         """
-        found = find_setting(name.text)
-        if found is None:
+        setting = find_setting(name.text)
+        if setting is None:
             near = nearest(name.text, SETTING_NAMES)
             hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
         if isinstance(value, statements.ListLiteral):
-            raise self.error(f"{found.name} takes {found.takes}, not a list", value.span)
+            raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span)
         raw = value.value if isinstance(value, statements.WordLiteral) else self._raw(value)[0]
         try:
-            read = found.read(raw)
+            read = setting.read(raw)
         except ValueError as error:
             reason = str(error)
         else:
-            if found.name == LOCAL_FILES and read is not False and self.in_file:
+            if setting.name == LOCAL_FILES and read is not False and self.in_file:
                 raise self.error(
                     "a file of statements cannot give itself files of this machine", value.span, hint=REACH
                 )
-            return found.name, read
-        raise self.error(f"{found.name} takes {found.takes}: {reason}", value.span)
+            return setting.name, read
+        raise self.error(f"{setting.name} takes {setting.takes}: {reason}", value.span)
 
     def _shown(self, name: statements.Name) -> str:
         token = self._source.token_at(name.span.start)
@@ -202,7 +204,7 @@ class Binding:
         items = [self._read(option, item, used=used) for item in value.items]
         if any(isinstance(item.value, _Pending) for item in items):
             return BoundValue(_Pending())
-        return BoundValue(tuple(dict.fromkeys(one for item in items for one in item.value)))
+        return BoundValue(tuple(dict.fromkeys(value for item in items for value in item.value)))
 
     def _read_one(self, option: Option, value: statements.Scalar) -> BoundValue:
         if option.secret and self._source.exposed and isinstance(value, statements.StringLiteral):
@@ -222,8 +224,8 @@ class Binding:
             return value.value.reveal(), "statement"
         if isinstance(value, statements.BooleanLiteral | statements.IntegerLiteral):
             return value.value, "statement"
-        found = self._look_up(value)
-        return found.reveal() if isinstance(found, Secret) else found, source_text(value)
+        raw = self._look_up(value)
+        return raw.reveal() if isinstance(raw, Secret) else raw, source_text(value)
 
     def _look_up(self, value: statements.Origin) -> Any:
         try:
@@ -317,18 +319,18 @@ class Binding:
                 continue
             option = find_option(name)
             span = where.get(name, otherwise)
-            if option and (missing := [one for one in option.requires if one not in given]):
+            if option and (missing := [other for other in option.requires if other not in given]):
                 raise self._incomplete(name, missing, span, add=name in where)
-            if option and (clash := [one for one in option.excludes if one in given]):
+            if option and (clash := [other for other in option.excludes if other in given]):
                 raise self._conflict(name, clash[0], where, otherwise)
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
-        example = " ".join(f"{one} = {option.example}" for one in missing if (option := find_option(one)))
+        example = " ".join(f"{other} = {option.example}" for other in missing if (option := find_option(other)))
         return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=f"Add {example}." if add else "")
 
-    def _conflict(self, one: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
+    def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
         """The error of two options, at the later of those that the statement gives."""
-        there, given = sorted((one, other), key=lambda name: where.get(name, (-1,)))
+        there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
         hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
         return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
 

@@ -89,11 +89,11 @@ boolean = leaf(
 integer = leaf(_NUMBER, "a whole number", statements.IntegerLiteral, int)
 env = branch(statements.EnvSource, words("ENV") - offering("environment variable", text))
 keyring = branch(statements.KeyringSource, words("KEYRING") - text - text)
-prompt = Node(words("PROMPT") + pp.Opt(text), lambda found, span: statements.PromptSource("".join(found), span))
+prompt = Node(words("PROMPT") + pp.Opt(text), lambda parts, span: statements.PromptSource("".join(parts), span))
 scalar = offering("value", (string | variable | boolean | integer | env | keyring | prompt).set_name("a value"))
 _more_items = AtMost(_MOST_VALUES - 1, mark(",") + scalar, f"a list has at most {_MOST_VALUES} values")
 _items = scalar - _more_items - pp.Opt(mark(","))
-values = Node(mark("(") - _items - mark(")"), lambda found, span: statements.ListLiteral(tuple(found), span))
+values = Node(mark("(") - _items - mark(")"), lambda parts, span: statements.ListLiteral(tuple(parts), span))
 value = offering("value", (scalar | values).set_name("a value"))
 
 # Options and clauses
@@ -170,13 +170,13 @@ _job_scalar = string | timestamp | variable | boolean | interval | _signed | wor
 
 
 def _job_setting(name: pp.ParserElement, value: pp.ParserElement) -> pp.ParserElement:
-    return Node(name - mark("=") - value, lambda found, span: statements.JobSetting(found[0], found[1], span))
+    return Node(name - mark("=") - value, lambda parts, span: statements.JobSetting(parts[0], parts[1], span))
 
 
 def _group(item: pp.ParserElement) -> pp.ParserElement:
     more = AtMost(_MOST_JOB_VALUES - 1, mark(",") + item | item, f"a list has at most {_MOST_JOB_VALUES} values")
     rule = mark("(") - item - more - pp.Opt(mark(",")) - mark(")")
-    return Node(rule, lambda found, span: statements.Group(tuple(found), span))
+    return Node(rule, lambda parts, span: statements.Group(tuple(parts), span))
 
 
 def _job_value(depth: int) -> pp.ParserElement:
@@ -196,7 +196,7 @@ _transformations = Node(
     - AtMost(_MOST_JOB_VALUES - 1, mark(",") + _job_setting(_transformed, _expression), "these are too many columns")
     - pp.Opt(mark(","))
     - mark(")"),
-    lambda found, span: statements.Group(tuple(found), span),
+    lambda parts, span: statements.Group(tuple(parts), span),
 )
 
 # Options of a job
@@ -205,7 +205,7 @@ _columns = leaf(rf"(?ai:COLUMN_TRANSFORMATIONS){WORD_END}", "an option", stateme
 _switch = leaf(rf"(?ai:MAP_COLUMNS_BY_NAME){WORD_END}(?!\s*=)", "an option", statements.Name, str)
 _job_option = (
     _job_setting(_columns, _transformations)
-    | Node(_switch, lambda found, span: statements.JobSetting(found[0], None, span))
+    | Node(_switch, lambda parts, span: statements.JobSetting(parts[0], None, span))
     | _job_setting(offering("job option", _name_but(_BEHIND | {"COLUMN_TRANSFORMATIONS"}, "an option")), _any_job_value)
 ).set_name("an option")
 _job_options = fields(
@@ -326,7 +326,7 @@ save = builds(
 start = builds(statements.StartSandbox, words("START SANDBOX"))
 stop = builds(statements.StopSandbox, words("STOP SANDBOX"))
 _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
-topic = Node(pp.OneOrMore(_topic), lambda found, _: " ".join(found))
+topic = Node(pp.OneOrMore(_topic), lambda parts, _: " ".join(parts))
 help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
 run = builds(statements.RunJob, words("RUN JOB") - new_name)

@@ -36,7 +36,9 @@ _FROM_ELSEWHERE = ("$", "ENV ", "PROMPT", "KEYRING ")
 
 def create_statement(name: str, options: BoundOptions) -> str:
     """`CREATE S3 CONNECTION …;`, runnable; a secret is the source it came from, or a PROMPT that asks for it."""
-    given = [(one.name, value_text(options[one.name], asking_for(one.name, name))) for one in _given(options)]
+    given = [
+        (option.name, value_text(options[option.name], asking_for(option.name, name))) for option in _given(options)
+    ]
     return _statement(name, given)
 
 
@@ -45,7 +47,7 @@ def saved_statement(name: str, options: BoundOptions) -> str:
 
     What a Python variable held is written out, or asked for when it is secret.
     """
-    given = [(one.name, _lasting(options[one.name], asking_for(one.name, name))) for one in _given(options)]
+    given = [(option.name, _lasting(options[option.name], asking_for(option.name, name))) for option in _given(options)]
     return _statement(name, given)
 
 
@@ -55,11 +57,14 @@ def asking_for(option: str, name: str) -> str:
 
 
 def _given(options: BoundOptions) -> Iterator[Option]:
-    return (one for one in OPTIONS if one.name in options)
+    return (option for option in OPTIONS if option.name in options)
 
 
 def _statement(name: str, given: Iterable[tuple[str, str]]) -> str:
-    return "\n".join([f"CREATE S3 CONNECTION {name_text(name)}", *(f"    {one} = {text}" for one, text in given)]) + ";"
+    return (
+        "\n".join([f"CREATE S3 CONNECTION {name_text(name)}", *(f"    {option} = {text}" for option, text in given)])
+        + ";"
+    )
 
 
 def _lasting(bound: BoundValue, asking: str) -> str:
@@ -88,7 +93,7 @@ def _written(value: Any, asking: str) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, tuple):
-        return "(" + ", ".join(literal(one.uri if isinstance(one, Location) else str(one)) for one in value) + ")"
+        return "(" + ", ".join(literal(item.uri if isinstance(item, Location) else str(item)) for item in value) + ")"
     return literal(str(value))
 
 
@@ -104,10 +109,10 @@ _JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 
 def overview() -> str:
     """All statements, options and settings, each with what it does."""
-    statements = _section("Statements", [(one.name, one.help) for one in STATEMENTS])
-    options = _section("Options of a connection", [(one.name, one.help) for one in OPTIONS])
-    jobs = _section("Options of a job", [(one.name, one.help) for one in JOB_OPTIONS])
-    settings = _section("Settings", [(one.name, one.help) for one in SETTINGS])
+    statements = _section("Statements", [(statement.name, statement.help) for statement in STATEMENTS])
+    options = _section("Options of a connection", [(option.name, option.help) for option in OPTIONS])
+    jobs = _section("Options of a job", [(option.name, option.help) for option in JOB_OPTIONS])
+    settings = _section("Settings", [(setting.name, setting.help) for setting in SETTINGS])
     return f"{_HEAD}\n{statements}\n{options}\n{jobs}\n{settings}"
 
 
@@ -137,50 +142,50 @@ def topic_text(topic: str) -> str | None:
 
 def _of_jobs(word: str) -> list[str]:
     """The entry of an option of jobs."""
-    one = find_job_option(word)
-    if one is None:
+    option = find_job_option(word)
+    if option is None:
         return []
-    facts = [f"an option of {' and '.join(_JOBS[kind] for kind in one.kinds)}", f"takes {one.takes}"]
-    facts += [f"default: {one.default}"] if one.effect else ["accepted, without effect on one machine"]
-    facts += [f"needs {', '.join(one.requires)}"] if one.requires else []
-    return [_entry(f"{one.name} = {one.example}", one.help, facts)]
+    facts = [f"an option of {' and '.join(_JOBS[kind] for kind in option.kinds)}", f"takes {option.takes}"]
+    facts += [f"default: {option.default}"] if option.effect else ["accepted, without effect on one machine"]
+    facts += [f"needs {', '.join(option.requires)}"] if option.requires else []
+    return [_entry(f"{option.name} = {option.example}", option.help, facts)]
 
 
 def _keyword_text(word: str) -> str:
     """Where a keyword stands."""
-    lines = [one.syntax for one in STATEMENTS if word in words_of(one.syntax)]
-    lines += [f"{one.name} = {one.example}" for one in OPTIONS if word in one.example.split()]
+    lines = [statement.syntax for statement in STATEMENTS if word in words_of(statement.syntax)]
+    lines += [f"{option.name} = {option.example}" for option in OPTIONS if word in option.example.split()]
     return "\n".join([f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])])
 
 
-def statement_text(one: Reference) -> str:
+def statement_text(statement: Reference) -> str:
     """Syntax, meaning, example, columns and options of a statement."""
-    lines = [one.syntax, "", one.help, "", f"  {one.example}"]
-    if one.columns:
-        lines.append(_section("Columns", [(column.name, column.help) for column in one.columns]))
-    if one.name == "CREATE JOB":
+    lines = [statement.syntax, "", statement.help, "", f"  {statement.example}"]
+    if statement.columns:
+        lines.append(_section("Columns", [(column.name, column.help) for column in statement.columns]))
+    if statement.name == "CREATE JOB":
         lines.append(_section("Options", [(option.name, option.help) for option in JOB_OPTIONS]))
-    elif _WITH_OPTIONS in one.syntax:
+    elif _WITH_OPTIONS in statement.syntax:
         lines.append(_section("Options", [(option.name, option.help) for option in OPTIONS]))
     return "\n".join(lines)
 
 
-def option_text(one: Option) -> str:
+def option_text(option: Option) -> str:
     """Meaning, values and rules of an option."""
-    excluded = [other.name for other in OPTIONS if other.name in one.excludes or one.name in other.excludes]
-    facts = [f"takes {one.takes}", f"default: {one.default}"]
-    facts += ["never shown again"] if one.secret else []
-    facts += [] if one.mutable else ["cannot be altered"]
-    facts += [f"needs {', '.join(one.requires)}"] if one.requires else []
+    excluded = [other.name for other in OPTIONS if other.name in option.excludes or option.name in other.excludes]
+    facts = [f"takes {option.takes}", f"default: {option.default}"]
+    facts += ["never shown again"] if option.secret else []
+    facts += [] if option.mutable else ["cannot be altered"]
+    facts += [f"needs {', '.join(option.requires)}"] if option.requires else []
     facts += [f"not with {', '.join(excluded)}"] if excluded else []
-    facts += [f"also spelt {', '.join(one.aliases)}"] if one.aliases else []
-    return _entry(f"{one.name} = {one.example}", one.help, facts)
+    facts += [f"also spelt {', '.join(option.aliases)}"] if option.aliases else []
+    return _entry(f"{option.name} = {option.example}", option.help, facts)
 
 
-def setting_entry(one: Setting) -> str:
+def setting_entry(setting: Setting) -> str:
     """Meaning and values of a setting of the session."""
-    default = setting_literal(one.default)
-    return _entry(f"SET {one.name} = {default}", one.help, [f"takes {one.takes}", f"default: {default}"])
+    default = setting_literal(setting.default)
+    return _entry(f"SET {setting.name} = {default}", setting.help, [f"takes {setting.takes}", f"default: {default}"])
 
 
 def _entry(title: str, text: str, facts: Iterable[str]) -> str:

@@ -78,7 +78,7 @@ class _Reading:
         self._first = True
         self._name_next = False
         self._query = False
-        self._words = {kind: frozenset(found) for kind, found in words().items()}
+        self._words = {kind: frozenset(known) for kind, known in words().items()}
 
     def read(self, text: str) -> Iterator[Piece]:
         tokens = Source(text).tokens

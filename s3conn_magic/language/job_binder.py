@@ -53,7 +53,7 @@ class JobBinder:
 
     def _jobs(self) -> dict[str, str]:
         """Names of the jobs, by folded name."""
-        usages = [usage for one in self._known.values() for usage in one.usages if usage.kind == "job"]
+        usages = [usage for known in self._known.values() for usage in known.usages if usage.kind == "job"]
         return {usage.name.casefold(): usage.name for usage in usages}
 
     @singledispatchmethod
@@ -74,7 +74,7 @@ class JobBinder:
         self._made(table)
         self._depend(plan.connection, plans.Usage("table", table))
         note = f"{'.'.join(ignored)}: accepted, without effect on one machine; the table is {table}." if ignored else ""
-        return replace(plan, note="\n".join(one for one in (plan.note, note) if one))
+        return replace(plan, note="\n".join(line for line in (plan.note, note) if line))
 
     @bind.register
     def _insert(self, statement: statements.CreateInsertJob) -> plans.Plan:
@@ -85,9 +85,9 @@ class JobBinder:
 
     def _mentioned(self, query: SqlText) -> Iterable[str]:
         """The connections that a query names in its locations."""
-        for found in _MENTIONED.finditer(query.value.reveal()):
-            at = query.span.start + found.start(1)
-            yield self._existing(Name(found[1], Span(at, at + len(found[1])))).name
+        for match in _MENTIONED.finditer(query.value.reveal()):
+            at = query.span.start + match.start(1)
+            yield self._existing(Name(match[1], Span(at, at + len(match[1])))).name
 
     def _create(self, statement: Any, kind: Kind, particular: Mapping[str, Any]) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
@@ -116,9 +116,9 @@ class JobBinder:
         )
 
     def _depend(self, connection: str, usage: plans.Usage) -> None:
-        found = self._known[connection.casefold()]
-        if usage not in found.usages:
-            self._known[connection.casefold()] = found._replace(usages=(*found.usages, usage))
+        known = self._known[connection.casefold()]
+        if usage not in known.usages:
+            self._known[connection.casefold()] = known._replace(usages=(*known.usages, usage))
 
     # Options
 
@@ -142,7 +142,7 @@ class JobBinder:
         option = find_job_option(name.text)
         if option is None:
             near = related(name.text, JOB_OPTION_NAMES)
-            known = [one.name for one in JOB_OPTIONS if kind in one.kinds and one.effect]
+            known = [option.name for option in JOB_OPTIONS if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
             raise self._binding.error("unknown option of a job", name.span, hint=hint)
         if kind not in option.kinds:
@@ -170,23 +170,23 @@ class JobBinder:
         if isinstance(value, statements.Interval):
             return value.value
         if not isinstance(value, statements.Group):
-            found = self._binding.value(value)
-            return tuple(found) if isinstance(found, list) else found
-        if any(isinstance(one, statements.JobSetting) for one in value.items):
+            read = self._binding.value(value)
+            return tuple(read) if isinstance(read, list) else read
+        if any(isinstance(item, statements.JobSetting) for item in value.items):
             return self._settings(value)
         return tuple(map(self._raw, value.items))
 
     def _settings(self, group: statements.Group) -> dict[str, Any]:
         """`NAME = value` of a group; names of columns, which make expressions, stay as written."""
-        found: dict[str, Any] = {}
-        for one in group.items:
-            if not isinstance(one, statements.JobSetting):
-                raise self._binding.error("a value stands among settings NAME = value", one.span)
-            name = one.name.text if isinstance(one.value, statements.Expression) else one.name.text.upper()
-            if name in found:
-                raise self._binding.error("this is given twice", one.name.span, hint="Keep one.")
-            found[name] = self._raw(one.value)
-        return found
+        options: dict[str, Any] = {}
+        for setting in group.items:
+            if not isinstance(setting, statements.JobSetting):
+                raise self._binding.error("a value stands among settings NAME = value", setting.span)
+            name = setting.name.text if isinstance(setting.value, statements.Expression) else setting.name.text.upper()
+            if name in options:
+                raise self._binding.error("this is given twice", setting.name.span, hint="Keep one.")
+            options[name] = self._raw(setting.value)
+        return options
 
     def _location(self, options: dict[str, Any], where: Mapping[str, Span], statement: Any) -> Location:
         text, bucket = options.pop("LOCATION", None), options.pop("BUCKET", None)
@@ -200,17 +200,17 @@ class JobBinder:
             raise self._binding.error("a job needs a LOCATION, or a BUCKET", span, hint=hint)
         span = where["LOCATION" if text is not None else "BUCKET"]
         try:
-            found = Location.parse(text) if text is not None else Location(bucket, (prefix or "").removeprefix("/"))
+            location = Location.parse(text) if text is not None else Location(bucket, (prefix or "").removeprefix("/"))
         except ValueError as error:
             reason = str(error)
         else:
-            return found
+            return location
         raise self._binding.error(f"this is not a location: {reason}", span)
 
     def _check(self, options: Mapping[str, Any], where: Mapping[str, Span], kind: Kind) -> None:
         for name in options:
             option = find_job_option(name)
-            missing = [one for one in option.requires if one not in where] if option else []
+            missing = [required for required in option.requires if required not in where] if option else []
             if missing:
                 raise self._binding.error(f"{name} needs {listed(missing, 'and')} too", where[name])
         content = options.get("FILE_FORMAT" if kind == "INSERT" else "CONTENT_TYPE")
@@ -223,13 +223,13 @@ class JobBinder:
         if not isinstance(start, str | None) and not isinstance(end, str | None) and start >= end:
             raise self._binding.error("END_AT is not later than START_FROM", where["END_AT"])
 
-    def _check_writing(self, found: Known, options: Mapping[str, Any], kind: Kind, span: Span) -> None:
+    def _check_writing(self, connection: Known, options: Mapping[str, Any], kind: Kind, span: Span) -> None:
         what = "INSERT INTO S3" if kind == "INSERT" else "DELETE_FILES_AFTER_LOAD"
-        read_only = found.options.get("READ_ONLY")
+        read_only = connection.options.get("READ_ONLY")
         if read_only is None or not read_only.value or (kind == "COPY" and not options.get(what)):
             return
         raise ReadOnlyConnectionError(
-            f"the connection {found.name} is READ_ONLY: {what} was refused, nothing was sent",
+            f"the connection {connection.name} is READ_ONLY: {what} was refused, nothing was sent",
             hint="Use a connection that was created without READ_ONLY = TRUE.",
             place=self._binding.place(span),
         )
@@ -245,9 +245,9 @@ class JobBinder:
         place, name = self._binding.beginning(statement), statement.name
         if statement.if_exists and name.folded not in self._jobs():
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no job {name.text}.")
-        found = self._job(name)
-        release(self._known, "job", found)
-        return plans.DropJob(place=place, name=found)
+        job = self._job(name)
+        release(self._known, "job", job)
+        return plans.DropJob(place=place, name=job)
 
     @bind.register
     def _show_errors(self, statement: statements.ShowJobErrors) -> plans.Plan:
@@ -255,8 +255,8 @@ class JobBinder:
 
     def _job(self, name: Name) -> str:
         there = self._jobs()
-        if found := there.get(name.folded):
-            return found
+        if job := there.get(name.folded):
+            return job
         raise job_not_found(name.text, list(there.values())).at(self._binding.place(name.span))
 
 

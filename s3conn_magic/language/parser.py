@@ -46,7 +46,7 @@ class _Stop(NamedTuple):
 
     source: Source
     expected: str
-    found: Token | None
+    token: Token | None
     head: tuple[Token, ...]
 
     @property
@@ -56,29 +56,29 @@ class _Stop(NamedTuple):
     @property
     def word(self) -> str:
         """What stands there, in upper case, if it is a word."""
-        return self.found.text.upper() if self.found and self.found.kind == "word" else ""
+        return self.token.text.upper() if self.token and self.token.kind == "word" else ""
 
 
 def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
     """The error to raise for a parser's failure at an offset."""
-    found = source.token_at(at)
+    token = source.token_at(at)
     expected = message.removeprefix("Expected ")
     if not message.startswith("Expected "):
-        return source.syntax_error(message, found.span if found else _end(source))
-    if found and found.kind == "word" and found.span.start < at:
-        begun = Token("word", Span(found.span.start, at), found.text[: at - found.span.start])
-        return _within(source, expected, found, begun)
-    return _error(_Stop(source, expected, found, _head(source, found.span.start if found else len(source.text))))
+        return source.syntax_error(message, token.span if token else _end(source))
+    if token and token.kind == "word" and token.span.start < at:
+        begun = Token("word", Span(token.span.start, at), token.text[: at - token.span.start])
+        return _within(source, expected, token, begun)
+    return _error(_Stop(source, expected, token, _head(source, token.span.start if token else len(source.text))))
 
 
-def _within(source: Source, expected: str, found: Token, begun: Token) -> StatementSyntaxError:
+def _within(source: Source, expected: str, token: Token, begun: Token) -> StatementSyntaxError:
     """The error for a word that holds a character which cannot stand in it."""
-    before = source.token_before(found.span.start)
+    before = source.token_before(token.span.start)
     if before and before.text.upper() in BEFORE_NAME:
-        return _bad_name(source, found)
+        return _bad_name(source, token)
     at = begun.span.end
-    rest = Token("mark", Span(at, at + 1), found.text[len(begun.text)])
-    return _error(_Stop(source, expected, rest, (*_head(source, found.span.start), begun)))
+    rest = Token("mark", Span(at, at + 1), token.text[len(begun.text)])
+    return _error(_Stop(source, expected, rest, (*_head(source, token.span.start), begun)))
 
 
 def _error(stop: _Stop) -> StatementSyntaxError:
@@ -86,17 +86,17 @@ def _error(stop: _Stop) -> StatementSyntaxError:
     message = f"expected {stop.expected}"
     if stop.before:
         message += f" after {_shown(stop, stop.before)}"
-    message += f", but found {_shown(stop, stop.found)}" if stop.found else ", but the text ends here"
+    message += f", but found {_shown(stop, stop.token)}" if stop.token else ", but the text ends here"
     hint = next(filter(None, (advice(stop) for advice in _ADVICE)), "")
-    return stop.source.syntax_error(message, stop.found.span if stop.found else _end(stop.source), hint=hint)
+    return stop.source.syntax_error(message, stop.token.span if stop.token else _end(stop.source), hint=hint)
 
 
-def _bad_name(source: Source, found: Token) -> StatementSyntaxError:
-    shown = source.shown(found)
+def _bad_name(source: Source, token: Token) -> StatementSyntaxError:
+    shown = source.shown(token)
     example = f': "{shown}"' if "…" not in shown else ""
     return source.syntax_error(
         "a name has letters, digits and underscores",
-        found.span,
+        token.span,
         hint=f"Write any other name in double quotes{example}.",
     )
 
@@ -129,7 +129,7 @@ def _expected(stop: _Stop) -> str:
         return stop.expected
     if not stop.before:
         return "a statement"
-    if _is_location(stop.found):
+    if _is_location(stop.token):
         return "a location"
     return "`;`" if _begins_another(stop) else _END
 
@@ -146,15 +146,15 @@ def _is_location(token: Token | None) -> bool:
 
 def _reference(stop: _Stop) -> Reference | None:
     """The statement that is being written, where its first words settle it."""
-    words = [token.text.upper() for token in (*stop.head, *([stop.found] if stop.found else []))]
+    words = [token.text.upper() for token in (*stop.head, *([stop.token] if stop.token else []))]
     words = ["CREATE", *words[3:]] if words[:3] == ["CREATE", "OR", "REPLACE"] else words
-    possible = [one for one in STATEMENTS if words[:1] == one.name.split()[:1]]
+    possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]
     for length in (2, 1):
-        exact = [one for one in possible if words[:length] == one.name.split()[:length]]
+        exact = [statement for statement in possible if words[:length] == statement.name.split()[:length]]
         if len(exact) == 1:
             return exact[0]
     first = next(iter(possible), None) if words[0] in {"CREATE", "DROP"} else None
-    return next((one for one in possible if [one.name] == words[:1]), first)
+    return next((statement for statement in possible if [statement.name] == words[:1]), first)
 
 
 def _option(stop: _Stop) -> Option | None:
@@ -174,22 +174,22 @@ def _foreign(stop: _Stop) -> str:
     """What is so of a statement of other SQL, which is no misspelt one of ours."""
     if not stop.word or len(stop.head) > 1:
         return ""
-    after = stop.source.token_at(stop.found.span.end) if stop.found and not stop.head else None
-    words = [token.text.upper() for token in (*stop.head, stop.found, after) if token]
+    after = stop.source.token_at(stop.token.span.end) if stop.token and not stop.head else None
+    words = [token.text.upper() for token in (*stop.head, stop.token, after) if token]
     return foreign(words)
 
 
 def _comment(stop: _Stop) -> str:
-    looks_so = stop.found and stop.found.kind == "word" and stop.found.text.startswith(("#", "//"))
+    looks_so = stop.token and stop.token.kind == "word" and stop.token.text.startswith(("#", "//"))
     return "A comment begins with --." if looks_so else ""
 
 
 def _order(stop: _Stop) -> str:
     """The right order for `CREATE CONNECTION S3 x` and its like."""
-    if not stop.found or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
+    if not stop.token or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
     tokens = stop.source.tokens
-    rest = tokens.among(count(tokens.ending_after(stop.found.span.start) + 1))
+    rest = tokens.among(count(tokens.ending_after(stop.token.span.start) + 1))
     names = (token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3")
     first = next(names, None)
     return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
@@ -201,7 +201,7 @@ def _left_out(stop: _Stop) -> str:
         return _meant(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
     if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
         return _meant(stop.word, "SELECT")
-    after = stop.source.token_at(stop.found.span.end) if stop.found else None
+    after = stop.source.token_at(stop.token.span.end) if stop.token else None
     optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
     return _meant(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
 
@@ -213,11 +213,11 @@ def _meant(written: str, word: str) -> str:
 def _no_connection(stop: _Stop) -> str:
     """The missing word of `CREATE S3 x`, `USE x` and their like."""
     near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB"])
-    if stop.expected not in _CONNECTION or not stop.found or stop.word in KEYWORDS or near:
+    if stop.expected not in _CONNECTION or not stop.token or stop.word in KEYWORDS or near:
         return ""
-    after = stop.source.token_at(stop.found.span.end)
+    after = stop.source.token_at(stop.token.span.end)
     # In DROP WAREHOUSE x the first word is another kind of thing, the second its name.
-    name = after if after and after.kind == "word" and after.text.upper() not in KEYWORDS else stop.found
+    name = after if after and after.kind == "word" and after.text.upper() not in KEYWORDS else stop.token
     shown = stop.source.shown(name)
     return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
 
@@ -227,17 +227,17 @@ def _upper(stop: _Stop) -> str:
 
 
 def _location(stop: _Stop) -> str:
-    return "A location is written in single quotes: 's3://bucket/prefix'." if _is_location(stop.found) else ""
+    return "A location is written in single quotes: 's3://bucket/prefix'." if _is_location(stop.token) else ""
 
 
 def _quotes(stop: _Stop) -> str:
-    if not stop.found or stop.found.kind != "quoted" or stop.expected not in {*_VALUES, _END}:
+    if not stop.token or stop.token.kind != "quoted" or stop.expected not in {*_VALUES, _END}:
         return ""
     return "Text is written in single quotes; double quotes are for names."
 
 
 def _brackets(stop: _Stop) -> str:
-    opening = stop.found.text[0] if stop.found else ""
+    opening = stop.token.text[0] if stop.token else ""
     if opening == "[" and stop.expected in _VALUES:
         return "A list is written in round brackets: ('…', '…')."
     return "A Python variable is written $name." if opening == "{" and stop.before else ""
@@ -245,7 +245,7 @@ def _brackets(stop: _Stop) -> str:
 
 def _variable(stop: _Stop) -> str:
     after_it = len(stop.head) > 1 and stop.head[-2].text == "$"
-    alone = stop.found is not None and stop.found.text == "$"
+    alone = stop.token is not None and stop.token.text == "$"
     return "A Python variable is a plain $name, without a blank, a dot or an index." if after_it or alone else ""
 
 
@@ -291,13 +291,13 @@ def _text(stop: _Stop) -> str:
     if source:
         return f"Write {_SOURCES[source]}."
     clause = stop.expected == _PLACE and stop.word in KEYWORDS
-    return "Text is written in single quotes: 'text'." if stop.found and not clause else ""
+    return "Text is written in single quotes: 'text'." if stop.token and not clause else ""
 
 
 def _number(stop: _Stop) -> str:
     if stop.expected.endswith("ALL") and nearest(stop.word, ["ALL"]):
         return "Did you mean ALL?"
-    separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.found and stop.found.text == ","
+    separated = len(stop.head) > 1 and stop.head[-2].text.upper() == "LIMIT" and stop.token and stop.token.text == ","
     if not stop.expected.startswith("a whole number") and not separated:
         return ""
     if stop.before and stop.before.text.upper() == "DEPTH":
@@ -308,19 +308,19 @@ def _number(stop: _Stop) -> str:
 
 
 def _list(stop: _Stop) -> str:
-    inside = stop.expected == "`)`" and stop.found is not None and stop.found.kind in {"string", "quoted"}
+    inside = stop.expected == "`)`" and stop.token is not None and stop.token.kind in {"string", "quoted"}
     return "A comma stands between the values of a list." if inside else ""
 
 
 def _name(stop: _Stop) -> str:
-    if stop.expected != "a name" or not stop.found:
+    if stop.expected != "a name" or not stop.token:
         return ""
-    if stop.found.kind == "string":
+    if stop.token.kind == "string":
         return "A name is written without quotes, or in double quotes."
     if stop.word in OPTION_NAMES:
-        return f'{stop.word} is an option; the name stands before the options, and as a name it is "{stop.found.text}".'
+        return f'{stop.word} is an option; the name stands before the options, and as a name it is "{stop.token.text}".'
     if stop.word in KEYWORDS:
-        return f'{stop.word} is a word of the language; as a name it is written "{stop.found.text}".'
+        return f'{stop.word} is a word of the language; as a name it is written "{stop.token.text}".'
     return "A name has letters, digits and underscores; any other is written in double quotes."
 
 
@@ -329,7 +329,7 @@ def _misspelt(stop: _Stop) -> str:
     reference = _reference(stop)
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]
-        begun = [one.syntax for one in STATEMENTS if one.name.split()[: len(head)] == head]
+        begun = [statement.syntax for statement in STATEMENTS if statement.name.split()[: len(head)] == head]
         words = _WORD.findall(" ".join([reference.syntax, *begun]))
         words += list(OPTION_NAMES) * ("option" in reference.syntax)
     near = nearest(stop.word, words) if stop.word else None

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def _before_text(begins: str) -> frozenset[str]:
     """Words that a text follows: `LIKE 'pattern'`, `LIST ['s3://…']` and their like, as the reference has them."""
-    found = (re.findall(rf"\b([A-Z][A-Z0-9_]*) \[?'{begins}", one.syntax) for one in STATEMENTS)
-    return frozenset(word for words in found for word in words)
+    clauses = (re.findall(rf"\b([A-Z][A-Z0-9_]*) \[?'{begins}", statement.syntax) for statement in STATEMENTS)
+    return frozenset(word for words in clauses for word in words)
 
 
 _LOCATION_CLAUSES = _before_text("s3://")
@@ -43,7 +43,7 @@ _WORDS_COMPARED = 100
 _COMMENT_WORD = 16
 
 
-SECRET_NAMES = tuple(spelling for one in OPTIONS if one.secret for spelling in (one.name, *one.aliases))
+SECRET_NAMES = tuple(spelling for option in OPTIONS if option.secret for spelling in (option.name, *option.aliases))
 """The options whose value is never shown again."""
 SECRET_GIVEN = re.compile(rf"(?<!['\"])\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*+(?=['\"])", re.IGNORECASE | re.ASCII)
 """Where a literal is given to one of them, quotes in step or not."""
@@ -156,7 +156,7 @@ def _open_spans(source: Source) -> list[Span]:
         statements = parse_cell(source.code)
     except ParseError:
         return []
-    return [span for one in statements for span in _open_in(one)]
+    return [span for statement in statements for span in _open_in(statement)]
 
 
 def _open_in(statement: Statement) -> Iterator[Span]:
@@ -166,7 +166,7 @@ def _open_in(statement: Statement) -> Iterator[Span]:
     if isinstance(statement, (Query, ExplainAnalyze, CreateTable)):
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob)):
-        yield from (one.span for one in statement.settings if find_job_option(one.name.text))
+        yield from (setting.span for setting in statement.settings if find_job_option(setting.name.text))
         yield from (statement.name.span, statement.connection.span)
         yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span
 

@@ -384,9 +384,9 @@ def words_of(syntax: str) -> list[str]:
     return re.findall(r"\b[A-Z][A-Z0-9_]+\b", syntax)
 
 
-KEYWORDS: frozenset[str] = frozenset(word for one in STATEMENTS for word in words_of(one.syntax)) | frozenset(
-    VALUE_WORDS
-)
+KEYWORDS: frozenset[str] = frozenset(
+    word for statement in STATEMENTS for word in words_of(statement.syntax)
+) | frozenset(VALUE_WORDS)
 
 VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_OPTION_NAMES)
 """Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
@@ -395,16 +395,16 @@ VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_
 def find_statement(name: str) -> Reference | None:
     """The statement of that name, in whatever case; `CREATE` alone finds the first that begins so."""
     wanted = " ".join(name.upper().split())
-    exact = [one for one in STATEMENTS if one.name == wanted]
-    return next(iter(exact or [one for one in STATEMENTS if one.name.startswith(wanted + " ")]), None)
+    exact = [statement for statement in STATEMENTS if statement.name == wanted]
+    return next(iter(exact or [statement for statement in STATEMENTS if statement.name.startswith(wanted + " ")]), None)
 
 
 def statement_of(words: Sequence[str]) -> Reference | None:
     """The statement that begins with these words, in upper case: the one of which most of the name is among them."""
-    possible = [one for one in STATEMENTS if words[:1] == one.name.split()[:1]]
+    possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]
     # Words of a name stand in its order, but others may stand between them.
-    named = [one for one in possible if _in_order(one.name.split(), words)]
-    return max(named, key=lambda one: len(one.name), default=next(iter(possible), None))
+    named = [statement for statement in possible if _in_order(statement.name.split(), words)]
+    return max(named, key=lambda statement: len(statement.name), default=next(iter(possible), None))
 
 
 def _in_order(wanted: Sequence[str], words: Sequence[str]) -> bool:

@@ -63,10 +63,10 @@ class Node(pp.ParseElementEnhance):
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
         """How pyparsing runs it."""
-        end, found = self.expr._parse(instring, loc, do_actions, callPreParse=False)  # noqa: SLF001 - as pyparsing's own do
+        end, parts = self.expr._parse(instring, loc, do_actions, callPreParse=False)  # noqa: SLF001 - as pyparsing's own do
         written = instring[loc:end].rstrip(WHITE)
         try:
-            return end, [self.make(list(found), Span(loc, loc + len(written)))]
+            return end, [self.make(list(parts), Span(loc, loc + len(written)))]
         except ParseError as error:
             raise pp.ParseFatalException(instring, error.at, error.message) from None
 
@@ -81,18 +81,18 @@ class AtMost(pp.ZeroOrMore):
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
         """How pyparsing runs it."""
-        found: list[Any] = []
+        parts: list[Any] = []
         for count in range(self.most + 1):
             try:
-                after, one = self.expr._parse(instring, loc, do_actions)  # noqa: SLF001 - as pyparsing's own do
+                after, part = self.expr._parse(instring, loc, do_actions)  # noqa: SLF001 - as pyparsing's own do
             except pp.ParseException:
                 break
             if count == self.most:
                 at = self.preParse(instring, loc)
                 raise pp.ParseFatalException(instring, at, self.message)
             loc = after
-            found.extend(one)
-        return loc, found
+            parts.extend(part)
+        return loc, parts
 
 
 class ByFirstWord(pp.MatchFirst):
@@ -152,17 +152,17 @@ def leaf(pattern: str, name: str, kind: Any, read: Callable[[str], Any]) -> Term
 
 def branch(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
     """A node of the tree whose arguments are the rule's results and its span."""
-    return Node(rule, lambda found, span: kind(*found, span))
+    return Node(rule, lambda parts, span: kind(*parts, span))
 
 
 def field(name: str, rule: pp.ParserElement) -> pp.ParserElement:
     """A rule whose one result is the value of a field of the statement."""
-    return Node(rule, lambda found, span: (name, found[0], span.start))
+    return Node(rule, lambda parts, span: (name, parts[0], span.start))
 
 
 def fields(name: str, rule: pp.ParserElement) -> pp.ParserElement:
     """A rule all of whose results are the value of a field of the statement."""
-    return Node(rule, lambda found, span: (name, tuple(found), span.start))
+    return Node(rule, lambda parts, span: (name, tuple(parts), span.start))
 
 
 def flag(name: str, text: str, *, value: bool = True) -> pp.ParserElement:
@@ -172,22 +172,22 @@ def flag(name: str, text: str, *, value: bool = True) -> pp.ParserElement:
 
 def builds(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
     """A rule that gives fields, made into the statement; the same field twice is an error at the second."""
-    return Node(rule, lambda found, span: _stated(kind, found, span))
+    return Node(rule, lambda parts, span: _stated(kind, parts, span))
 
 
 def variant(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
     """One of the statements that begin with the same word, in a rule of `variants`."""
-    return Node(rule, lambda found, _: (kind, found))
+    return Node(rule, lambda parts, _: (kind, parts))
 
 
 def variants(rule: pp.ParserElement) -> pp.ParserElement:
     """A rule whose last result is a variant, made into that statement; fields before it are the statement's, too."""
-    return Node(rule, lambda found, span: _stated(found[-1][0], [*found[:-1], *found[-1][1]], span))
+    return Node(rule, lambda parts, span: _stated(parts[-1][0], [*parts[:-1], *parts[-1][1]], span))
 
 
-def _stated(kind: Any, found: list[tuple[str, Any, int]], span: Span) -> Any:
+def _stated(kind: Any, clauses: list[tuple[str, Any, int]], span: Span) -> Any:
     given: dict[str, Any] = {}
-    for name, value, at in found:
+    for name, value, at in clauses:
         if name not in given:
             given[name] = value
         elif name == "settings":

@@ -215,7 +215,7 @@ class SettingValues(dict[str, Any]):
     """
 
     def __init__(self) -> None:
-        super().__init__({one.name: one.default for one in SETTINGS})
+        super().__init__({setting.name: setting.default for setting in SETTINGS})
         self.on_change: dict[str, Callable[[Any], object]] = {}
         self._changing = threading.RLock()
 

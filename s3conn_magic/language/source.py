@@ -96,7 +96,7 @@ class Tokens(Sequence[Token]):
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._found = _TOKEN.finditer(text)
+        self._matches = _TOKEN.finditer(text)
         self._ends: list[int] = []
         self._kinds: list[int] = []
 
@@ -104,13 +104,13 @@ class Tokens(Sequence[Token]):
         """Read on until a token ends after the offset."""
         if self._ends and self._ends[-1] > offset:
             return
-        for found in self._found:
-            self._ends.append(found.end())
-            self._kinds.append(found.lastindex or 0)
-            if found.lastindex == _OPEN:
-                self._found = iter(())
+        for match in self._matches:
+            self._ends.append(match.end())
+            self._kinds.append(match.lastindex or 0)
+            if match.lastindex == _OPEN:
+                self._matches = iter(())
                 return
-            if found.end() > offset:
+            if match.end() > offset:
                 return
 
     def has(self, index: int) -> bool:
@@ -157,7 +157,7 @@ class Tokens(Sequence[Token]):
         self._read(len(self._text))
         kinds = map(_KINDS.__getitem__, self._kinds)
         pairs = enumerate(itertools.pairwise(kinds))
-        return next((self[at] for at, (one, other) in pairs if one in _LITERALS and other == "word"), None)
+        return next((self[at] for at, (kind, other) in pairs if kind in _LITERALS and other == "word"), None)
 
     def ending_after(self, offset: int) -> int:
         """The index of the first token that ends after an offset."""
@@ -172,11 +172,11 @@ class Tokens(Sequence[Token]):
 
 def statement_ends(text: str, start: int = 0, end: int = sys.maxsize) -> Iterator[int]:
     """Offsets behind each `;` between statements, found without a look at the words between them."""
-    for found in _BETWEEN.finditer(text, start, end):
-        if found["open"]:
+    for match in _BETWEEN.finditer(text, start, end):
+        if match["open"]:
             return
-        if found["end"]:
-            yield found.end()
+        if match["end"]:
+            yield match.end()
 
 
 class Lexed:
@@ -186,12 +186,12 @@ class Lexed:
         self._text = text
         self.comments: list[tuple[int, int]] = []
         self.open: int | None = None
-        for found in _NOT_CODE.finditer(text):
-            if found["open"]:
-                self.open = found.start()
+        for match in _NOT_CODE.finditer(text):
+            if match["open"]:
+                self.open = match.start()
                 break
-            if found["comment"]:
-                self.comments.append(found.span())
+            if match["comment"]:
+                self.comments.append(match.span())
 
     @cached_property
     def odd(self) -> int | None:
@@ -200,8 +200,8 @@ class Lexed:
         odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
         if not odd:
             return None
-        found = re.finditer(f"{_HELD.pattern}|(?P<odd>[{re.escape(odd)}])", text)
-        return next((one.start() for one in found if one["odd"]), None)
+        matches = re.finditer(f"{_HELD.pattern}|(?P<odd>[{re.escape(odd)}])", text)
+        return next((match.start() for match in matches if match["odd"]), None)
 
     @cached_property
     def readable(self) -> bool:
@@ -325,7 +325,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(found.end() for found in re.finditer("\n", self.text))]
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
 
     @property
     def readable(self) -> bool:
@@ -394,13 +394,13 @@ class Source:
             return len(token.text) >= _SHOWN_WORD
         at = self.tokens.ending_after(token.span.start)
         before = self.tokens.among(range(at - 1, -1, -1))
-        for one in islice(before, _LOOKED_BACK):
-            if one.text == ";" or one.text.upper() in _ENDS_VALUE:
+        for earlier in islice(before, _LOOKED_BACK):
+            if earlier.text == ";" or earlier.text.upper() in _ENDS_VALUE:
                 return False
-            if one.text == "=":
+            if earlier.text == "=":
                 return _may_hold_secret(next(before, None), token.text)
-            if one.kind == "word" and (find_option(one.text) or _SECRET_NAME.search(one.text)):
-                return _may_hold_secret(one, token.text)
+            if earlier.kind == "word" and (find_option(earlier.text) or _SECRET_NAME.search(earlier.text)):
+                return _may_hold_secret(earlier, token.text)
         return next(before, None) is not None
 
     def _stands_as_name(self, token: Token) -> bool:

@@ -122,19 +122,19 @@ class _Walk:
     @_ends.register(pp.And)
     def _(self, rule: pp.And, at: int) -> Iterable[int]:
         reached = {at}
-        parts = [one for one in rule.exprs if not isinstance(one, pp.Empty)]
-        for index, one in enumerate(parts):
+        parts = [part for part in rule.exprs if not isinstance(part, pp.Empty)]
+        for index, part in enumerate(parts):
             begins = {where for where in reached if where >= self._last}
-            if begins and _is_keyword(one):
+            if begins and _is_keyword(part):
                 phrase = " ".join(other.name for other in takewhile(_is_keyword, parts[index:]))
                 self._expect_phrase(phrase)
                 reached -= begins
-            reached = {end for where in reached for end in self.ends(one, where)}
+            reached = {end for where in reached for end in self.ends(part, where)}
         return reached
 
     @_ends.register(pp.MatchFirst)
     def _(self, rule: pp.MatchFirst, at: int) -> Iterable[int]:
-        return {end for one in rule.exprs for end in self.ends(one, at)}
+        return {end for branch in rule.exprs for end in self.ends(branch, at)}
 
     @_ends.register(pp.ParseElementEnhance)
     def _(self, rule: pp.ParseElementEnhance, at: int) -> Iterable[int]:

@@ -13,23 +13,23 @@ _SHORT = 4
 _LONG = 64
 
 
-def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
+def edits(word: str, other: str, *, within: int = _WITHIN) -> int:
     """Insertions, deletions, changes and swaps of neighbours between two words; `within + 1` stands for more."""
     # One edit changes at most two of the letters that only one of them has.
-    if abs(len(one) - len(other)) > within or len(set(one) ^ set(other)) > 2 * within:
+    if abs(len(word) - len(other)) > within or len(set(word) ^ set(other)) > 2 * within:
         return within + 1
-    one, other = _unlike(one, other)
+    word, other = _unlike(word, other)
     far = within + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
+    for i, a in enumerate(word, 1):
         older, before, row = before, row, [far] * (len(other) + 1)
         row[0] = i
         # Further from the diagonal, all are too many.
         for j in range(max(1, i - within), min(len(other), i + within) + 1):
             b = other[j - 1]
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and (one[i - 2], a) == (b, other[j - 2]):
+            if i > 1 and j > 1 and (word[i - 2], a) == (b, other[j - 2]):
                 cost = min(cost, older[j - 2] + 1)
             row[j] = cost
         if min(row) > within:
@@ -37,18 +37,18 @@ def edits(one: str, other: str, *, within: int = _WITHIN) -> int:
     return min(row[-1], far)
 
 
-def _unlike(one: str, other: str) -> tuple[str, str]:
+def _unlike(word: str, other: str) -> tuple[str, str]:
     """Two words without the beginning and the end that they share."""
-    start = _shared(one, other)
-    one, other = one[start:], other[start:]
-    end = _shared(one[::-1], other[::-1])
-    return one[: len(one) - end], other[: len(other) - end]
+    start = _shared(word, other)
+    word, other = word[start:], other[start:]
+    end = _shared(word[::-1], other[::-1])
+    return word[: len(word) - end], other[: len(other) - end]
 
 
-def _shared(one: str, other: str) -> int:
+def _shared(word: str, other: str) -> int:
     """How many letters two words begin with alike."""
-    at, most = 0, min(len(one), len(other))
-    while at < most and one[at] == other[at]:
+    at, most = 0, min(len(word), len(other))
+    while at < most and word[at] == other[at]:
         at += 1
     return at
 

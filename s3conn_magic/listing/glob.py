@@ -135,12 +135,12 @@ def _expand(pattern: str) -> list[tuple[str, bool]]:
     if special[0] != "{" or pattern.count("{") > _MOST_BRACES:
         return [(head, False)]
     branches, end = _branches(pattern, at)
-    found: list[tuple[str, bool]] = []
+    patterns: list[tuple[str, bool]] = []
     for branch in branches:
-        found += _expand(branch + pattern[end:])
-        if len(found) > _MOST_HEADS:
+        patterns += _expand(branch + pattern[end:])
+        if len(patterns) > _MOST_HEADS:
             return [(head, False)]
-    return [(head + text, whole) for text, whole in found]
+    return [(head + text, whole) for text, whole in patterns]
 
 
 def _branches(pattern: str, at: int) -> tuple[list[str], int]:

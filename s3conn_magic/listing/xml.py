@@ -289,12 +289,12 @@ def _read_mixed(region: _Region) -> Columns:
 def _row_starts(region: _Region) -> Positions:
     """Indexes, into the places of `<`, of the tags that begin rows."""
     within = region.opens[region.opens + max(map(len, _ROW_TAGS)) <= len(region.body)]
-    found = [
+    places = [
         np.flatnonzero(np.frombuffer(region.cut(len(tag), within), f"S{len(tag)}") == tag)
         for tag in _ROW_TAGS
         if tag in region.body
     ]
-    return np.sort(np.concatenate(found))
+    return np.sort(np.concatenate(places))
 
 
 def _kinds(region: _Region, starts: Positions, widths: Positions) -> Positions:

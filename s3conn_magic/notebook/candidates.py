@@ -59,11 +59,11 @@ def file_given(text: str) -> FileGiven | None:
 
     Below a cell's first line, `--file` is a comment like any other unless it is all there is.
     """
-    found = _FILE.fullmatch(text)
-    if found is None:
+    match = _FILE.fullmatch(text)
+    if match is None:
         return None
-    others = bool(found[3].strip())
-    return None if others and "\n" in found[1] else FileGiven(found.start(2), found[2], not others)
+    others = bool(match[3].strip())
+    return None if others and "\n" in match[1] else FileGiven(match.start(2), match[2], not others)
 
 
 def flag_begun(text: str) -> str:
@@ -103,8 +103,8 @@ def names_in(place: str) -> tuple[str, ...]:
 
     What a path could not be typed with, such as a name that begins with a space, is left out.
     """
-    with os.scandir(place) as found:
-        there = sorted((entry.is_dir(), entry.name) for entry in islice(found, 100 * _MOST) if _is_wanted(entry))
+    with os.scandir(place) as entries:
+        there = sorted((entry.is_dir(), entry.name) for entry in islice(entries, 100 * _MOST) if _is_wanted(entry))
     return tuple(f"{name}/" if is_folder else name for is_folder, name in there[:_MOST])
 
 
@@ -175,7 +175,7 @@ class Soon:
     def _begin(self, key: Hashable, work: Callable[[], Any]) -> _Answer | None:
         """Begin the work, unless too much is under way."""
         self._forget()
-        if sum(not one.come.is_set() for one in self._answers.values()) >= _MOST_UNDER_WAY:
+        if sum(not answer.come.is_set() for answer in self._answers.values()) >= _MOST_UNDER_WAY:
             return None
         answer = self._answers[key] = _Answer()
         threading.Thread(target=answer.find, args=(work,), name="s3conn_magic completion", daemon=True).start()
@@ -183,7 +183,7 @@ class Soon:
 
     def _forget(self) -> None:
         """Let go of what is old, and of the oldest of too many."""
-        for key in [key for key, one in self._answers.items() if self._is_old(one)]:
+        for key in [key for key, answer in self._answers.items() if self._is_old(answer)]:
             del self._answers[key]
         for key in [*self._answers][: max(0, len(self._answers) - _MOST_KEPT)]:
             del self._answers[key]
@@ -217,7 +217,7 @@ def _file(text: str, at: int, around: KernelSurroundings) -> tuple[int, list[tup
     begun = PathBegun.of(text[given.start : at])
     closed = "" if text.startswith(begun.quote, at) else begun.quote
     names = begun.found_in(around.names_in(begun.place))
-    items = [(one, "folder") if one.endswith("/") else (one + closed, "file") for one in names]
+    items = [(name, "folder") if name.endswith("/") else (name + closed, "file") for name in names]
     return at - len(begun.name), items
 
 
@@ -245,8 +245,8 @@ class KernelSurroundings:
         """Names of a kind; none where they cannot be had."""
         if kind in self._kinds:
             return self._kinds[kind]()
-        found = getattr(self._session(), f"{kind}s", ())
-        return [one if isinstance(one, str) else one.name for one in found]
+        members = getattr(self._session(), f"{kind}s", ())
+        return [member if isinstance(member, str) else member.name for member in members]
 
     def _variables(self) -> list[str]:
         """Variables of the user that may be a value of a statement."""
@@ -273,16 +273,16 @@ class KernelSurroundings:
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
         """What there is below a place, within the display filters."""
-        found = self._connection(connection)
-        if found is None:
+        chosen = self._connection(connection)
+        if chosen is None:
             return ()
-        filters = found.settings.display_filters
+        filters = chosen.settings.display_filters
         if place is None:
-            return [one.uri for one in filters] if filters else self._buckets(found)
+            return [location.uri for location in filters] if filters else self._buckets(chosen)
         wanted = type(place)(place.bucket, place.key + beginning)
-        if filters and not any(one.covers(wanted) for one in filters):
+        if filters and not any(location.covers(wanted) for location in filters):
             return sorted(set(_towards(filters, wanted, place)))
-        return self._below(found, place, beginning)
+        return self._below(chosen, place, beginning)
 
     def _connection(self, name: str | None) -> Connection | None:
         """The connection of that name; without one the default, or the only one there is."""
@@ -323,7 +323,7 @@ class KernelSurroundings:
 
 def _towards(filters: Iterable[Location], wanted: Location, place: Location) -> Iterator[str]:
     """The next segments on the way to the display filters."""
-    for one in filters:
-        if wanted.covers(one):
-            segment, slash, _ = one.key[len(place.key) :].partition("/")
+    for location in filters:
+        if wanted.covers(location):
+            segment, slash, _ = location.key[len(place.key) :].partition("/")
             yield segment + slash

@@ -90,7 +90,7 @@ def redacted(cell: str) -> str:
 
 def keeps_secret(cell: str) -> bool:
     """Whether a literal of a secret option is typed in a statement of a cell, be it right or not."""
-    return any(one.noted for one in _changes(cell))
+    return any(change.noted for change in _changes(cell))
 
 
 def _changes(cell: str) -> list[_Change]:
@@ -131,13 +131,13 @@ def _could_hold(cell: str) -> bool:
 
 def _apart(changes: Iterable[_Change]) -> list[_Change]:
     """The changes in order, without those inside others."""
-    found: list[_Change] = []
-    for one in sorted(changes, key=lambda one: (one.start, -one.end)):
-        if not found or one.start >= found[-1].end:
-            found.append(one)
-        elif one.noted:
-            found[-1] = found[-1]._replace(noted=True)
-    return found
+    apart: list[_Change] = []
+    for change in sorted(changes, key=lambda change: (change.start, -change.end)):
+        if not apart or change.start >= apart[-1].end:
+            apart.append(change)
+        elif change.noted:
+            apart[-1] = apart[-1]._replace(noted=True)
+    return apart
 
 
 class _Cell:
@@ -170,21 +170,21 @@ class _Cell:
 
     # Statements that are not in strings
 
-    def _read_stopped(self, found: re.Match[str]) -> int:
+    def _read_stopped(self, match: re.Match[str]) -> int:
         """Read the statements from here on, and say where they end."""
         self._statements += 1
         if self._statements > _MOST_STATEMENTS:
             raise _TooMuchError
         self._shaped = True
-        start, end = found.end(), len(self._code)
-        if found["shape"]:
-            start = found.start()
+        start, end = match.end(), len(self._code)
+        if match["shape"]:
+            start = match.start()
             line = self._code[self._code.rfind("\n", 0, start) + 1 : start].lstrip()
             if not line.startswith("%%") and ("%" in line or "!" in line):
                 end = self._logical_end(start)
             self._change(start, _statements(self._code[start:end]))
             return end
-        if not found["body"] and not found["late"] and not self._code.startswith("%%", found.start()):
+        if not match["body"] and not match["late"] and not self._code.startswith("%%", match.start()):
             end = self._logical_end(start)
         self._change(start, redactions(self._code[start:end]))
         return end
@@ -197,8 +197,11 @@ class _Cell:
             at = end + 1
         return len(self._code)
 
-    def _change(self, start: int, found: Iterable[Redaction]) -> None:
-        self.changes += [_Change(start + one.span.start, start + one.span.end, one.text, one.noted) for one in found]
+    def _change(self, start: int, masked: Iterable[Redaction]) -> None:
+        self.changes += [
+            _Change(start + redaction.span.start, start + redaction.span.end, redaction.text, redaction.noted)
+            for redaction in masked
+        ]
 
     def _change_text(self, text: Text, span: Span, instead: str, *, noted: bool) -> None:
         self.changes += [_Change(*change, noted) for change in text.in_code(self._code, span, instead)]
@@ -238,25 +241,25 @@ class _Cell:
                 self._lost = start
                 self._change(start, _statements(self._code[start:]))
 
-    def _mask(self, text: Text, found: Iterable[Redaction]) -> None:
-        for one in found:
-            self._change_text(text, one.span, one.text, noted=one.noted)
+    def _mask(self, text: Text, masked: Iterable[Redaction]) -> None:
+        for redaction in masked:
+            self._change_text(text, redaction.span, redaction.text, noted=redaction.noted)
 
 
 def _statements(text: str, *, template: bool = False) -> Iterator[Redaction]:
     """What is to be masked in the statements of a text that have the shape of ours and hold a secret."""
     at, empty = 0, -1
-    while found := _BEGIN.search(text, at):
-        start = found.start()
+    while match := _BEGIN.search(text, at):
+        start = match.start()
         if empty < start:
-            line = _EMPTY_LINE.search(text, found.end())
+            line = _EMPTY_LINE.search(text, match.end())
             empty = line.start() if line else len(text)
-        at = max(found.end(), next(statement_ends(text, start, empty), empty))
+        at = max(match.end(), next(statement_ends(text, start, empty), empty))
         statement = text[start:at]
         masked = redactions(statement, template=template)
-        if _holds(statement, masked, whole=_WHOLE_SHAPE.match(found[0]) is not None):
-            for one in masked:
-                yield one._replace(span=Span(start + one.span.start, start + one.span.end))
+        if _holds(statement, masked, whole=_WHOLE_SHAPE.match(match[0]) is not None):
+            for redaction in masked:
+                yield redaction._replace(span=Span(start + redaction.span.start, start + redaction.span.end))
 
 
 def _holds(statement: str, masked: list[Redaction], *, whole: bool) -> bool:
@@ -267,10 +270,10 @@ def _holds(statement: str, masked: list[Redaction], *, whole: bool) -> bool:
         masked: what is masked in it.
         whole: whether it begins as a statement of ours does, and not only alike.
     """
-    if any(one.of_secret_option for one in masked):
+    if any(redaction.of_secret_option for redaction in masked):
         return True
-    literals = [one for one in masked if one.literal]
+    literals = [redaction for redaction in masked if redaction.literal]
     if len(masked) == 1 and masked[0].span == (0, len(statement)):
         return whole and _ASSIGNED.search(statement) is not None
     named = any(name in statement.upper() for name in SECRET_NAMES)
-    return bool(literals) and (named or (whole and any(one.owner for one in literals)))
+    return bool(literals) and (named or (whole and any(redaction.owner for redaction in literals)))

@@ -206,9 +206,9 @@ def _forget_frames() -> None:
 def _forget_frames_of(error: BaseException | None) -> bool:
     """Let go of the frames of a failed statement: variables of the shell's hold the cell, and debuggers show them."""
     changed = False
-    for one in _chain(error):
-        if isinstance(one, S3ConnError) and _from_magic(one.__traceback__):
-            one.__traceback__ = _NO_FRAMES
+    for failure in _chain(error):
+        if isinstance(failure, S3ConnError) and _from_magic(failure.__traceback__):
+            failure.__traceback__ = _NO_FRAMES
             changed = True
     return changed
 

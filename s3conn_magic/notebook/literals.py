@@ -107,15 +107,15 @@ class Text:
 
     def place(self, offset: int) -> int:
         """The place in the code of a character of the value, or of the piece before it."""
-        piece = self.pieces[bisect_right(self.pieces, offset, key=lambda one: one.at) - 1]
+        piece = self.pieces[bisect_right(self.pieces, offset, key=lambda piece: piece.at) - 1]
         return piece.offsets[min(offset - piece.at, len(piece.value))]
 
     def in_code(self, code: str, span: Span, instead: str) -> Iterator[tuple[int, int, str]]:
         """A change of the value as changes of the code, in which lines stay as many and strings whole."""
-        first = max(0, bisect_right(self.pieces, span.start, key=lambda one: one.at) - 1)
-        for index in range(first, bisect_left(self.pieces, span.end, key=lambda one: one.at)):
+        first = max(0, bisect_right(self.pieces, span.start, key=lambda piece: piece.at) - 1)
+        for index in range(first, bisect_left(self.pieces, span.end, key=lambda piece: piece.at)):
             piece = self.pieces[index]
-            low, high = (min(max(0, one - piece.at), len(piece.value)) for one in span)
+            low, high = (min(max(0, offset - piece.at), len(piece.value)) for offset in span)
             if low < high:
                 begins, ends = piece.offsets[low], piece.offsets[high]
                 yield begins, ends, _written(instead, piece.quote, code.count("\n", begins, ends))
@@ -179,19 +179,19 @@ class Literals:
         self._remarks = _Strings()
         self._open: list[_WithFields] = []
         at = start
-        while found := token.search(code, at):
-            kind = str(found.lastgroup)
+        while match := token.search(code, at):
+            kind = str(match.lastgroup)
             if kind == "stop":
-                self.stopped = found
+                self.stopped = match
                 break
-            at = getattr(self, f"_read_{kind}")(found)
+            at = getattr(self, f"_read_{kind}")(match)
         while self._open:
             self._close(len(code), whole=False)
-        self._end_line(found.start() if found else len(code))
+        self._end_line(match.start() if match else len(code))
 
-    def _read_comment(self, found: re.Match[str]) -> int:
-        start, end = found.start() + 1, found.end()
-        between = self._code[self._remarks.end : found.start()]
+    def _read_comment(self, match: re.Match[str]) -> int:
+        start, end = match.start() + 1, match.end()
+        between = self._code[self._remarks.end : match.start()]
         if self._remarks.text is None or not between.isspace():
             self._remarks.text = Text()
             self.comments.append(self._remarks.text)
@@ -199,20 +199,20 @@ class Literals:
         self._remarks.end = end
         return end
 
-    def _read_string(self, found: re.Match[str]) -> int:
-        prefix, quote = (found["prefix"] or "").lower(), found["quote"]
+    def _read_string(self, match: re.Match[str]) -> int:
+        prefix, quote = (match["prefix"] or "").lower(), match["quote"]
         if prefix not in _PREFIXES:
             prefix = ""
         if {"f", "t"}.intersection(prefix) and len(self._open) < _DEEPEST:
-            self._open.append(_WithFields(found.start(), prefix, quote))
-            return self._go_on(found.end())
-        start = found.end()
+            self._open.append(_WithFields(match.start(), prefix, quote))
+            return self._go_on(match.end())
+        start = match.end()
         end = _BODIES[quote][0].match(self._code, start).end()  # type: ignore[union-attr] # it matches nothing, too
         whole = self._code.startswith(quote, end)
         after = end + len(quote) if whole else end
         value, offsets = _decoded(self._code, start, end, None if "r" in prefix else _ESCAPE)
         whole = whole and not _GOES_ON.match(self._code, after)
-        self._add(PythonLiteral(0, value, offsets, quote, whole), found.start(), after)
+        self._add(PythonLiteral(0, value, offsets, quote, whole), match.start(), after)
         return after
 
     def _go_on(self, at: int) -> int:
@@ -255,10 +255,10 @@ class Literals:
         here.text.add(joint, piece)
         here.end = end
 
-    def _read_line(self, found: re.Match[str]) -> int:
+    def _read_line(self, match: re.Match[str]) -> int:
         if not self._open and not self._depth:
-            self._end_line(found.end())
-        return found.end()
+            self._end_line(match.end())
+        return match.end()
 
     def _end_line(self, end: int) -> None:
         if self._texts:
@@ -267,33 +267,33 @@ class Literals:
         self._line = end
         self._here.text = None
 
-    def _read_opened(self, found: re.Match[str]) -> int:
+    def _read_opened(self, match: re.Match[str]) -> int:
         if self._open:
             self._open[-1].depth += 1
         else:
             self._depth += 1
-        return found.end()
+        return match.end()
 
-    def _read_closed(self, found: re.Match[str]) -> int:
+    def _read_closed(self, match: re.Match[str]) -> int:
         if not self._open:
             self._depth = max(0, self._depth - 1)
-            return found.end()
+            return match.end()
         top = self._open[-1]
-        if top.depth or found[0] != "}":
+        if top.depth or match[0] != "}":
             top.depth = max(0, top.depth - 1)
-            return found.end()
+            return match.end()
         field = _FIELD_OF_TEXT if top.of_text else _FIELD
         top.values.append(field)
         top.offsets += [top.field] * len(field)
-        return self._go_on(found.end())
+        return self._go_on(match.end())
 
-    def _read_colon(self, found: re.Match[str]) -> int:
+    def _read_colon(self, match: re.Match[str]) -> int:
         if self._open and not self._open[-1].depth:
-            return _BODIES[self._open[-1].quote][2].match(self._code, found.end()).end()  # type: ignore[union-attr]
-        return found.end()
+            return _BODIES[self._open[-1].quote][2].match(self._code, match.end()).end()  # type: ignore[union-attr]
+        return match.end()
 
-    def _read_joined(self, found: re.Match[str]) -> int:
-        return found.end()
+    def _read_joined(self, match: re.Match[str]) -> int:
+        return match.end()
 
 
 def tokens_and(stop: str) -> re.Pattern[str]:
@@ -310,17 +310,17 @@ def _joint(between: str) -> str | None:
 
 def _decoded(code: str, start: int, end: int, escape: re.Pattern[str] | None) -> tuple[str, Sequence[int]]:
     """What a part of a string says, and the place of each character."""
-    found = None if escape is None else escape.search(code, start, end)
-    if escape is None or found is None:
+    first = None if escape is None else escape.search(code, start, end)
+    if escape is None or first is None:
         return code[start:end], range(start, end + 1)
     values: list[str] = []
     offsets: list[int] = []
     at = start
-    for found in escape.finditer(code, start, end):
-        value = _meaning(found[0])
-        values += [code[at : found.start()], value]
-        offsets += [*range(at, found.start()), *[found.start()] * len(value)]
-        at = found.end()
+    for match in escape.finditer(code, start, end):
+        value = _meaning(match[0])
+        values += [code[at : match.start()], value]
+        offsets += [*range(at, match.start()), *[match.start()] * len(value)]
+        at = match.end()
     return "".join([*values, code[at:end]]), [*offsets, *range(at, end + 1)]
 
 

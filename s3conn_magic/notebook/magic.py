@@ -95,18 +95,18 @@ class _Configured(Configurable):
             setattr(self, name, value)
 
     def _known(self, name: str) -> SettingTrait:
-        if isinstance(found := self.traits().get(name), SettingTrait):
-            return found
+        if isinstance(trait := self.traits().get(name), SettingTrait):
+            return trait
         from s3conn_magic.language.words import listed, nearest
 
-        names = [one.lower() for one in SETTING_NAMES]
+        names = [setting.lower() for setting in SETTING_NAMES]
         exact = find_setting(name)
         near = exact.name.lower() if exact else nearest(name, names)
         hint = f"Did you mean {_SECTION}.{near}?" if near else f"There are {listed(names, 'and')}."
         raise TraitError(f"unknown setting {_SECTION}.{name}. {hint}")
 
 
-_TRAITS = {one.name.lower(): SettingTrait(one) for one in SETTINGS}
+_TRAITS = {setting.name.lower(): SettingTrait(setting) for setting in SETTINGS}
 UpsqlMagic: type[_Configured] = type(_SECTION, (_Configured,), {"__doc__": _Configured.__doc__, **_TRAITS})
 """What `%config` shows and changes; a trait for each setting, by its name in lower case."""
 
@@ -120,7 +120,7 @@ def configured(shell: InteractiveShell) -> SettingValues:
     made = UpsqlMagic(values)
     # IPython says that the list holds shells; it holds all that is configurable.
     there: list[Any] = shell.configurables
-    there[:] = [one for one in there if type(one).__name__ != _SECTION] + [made]
+    there[:] = [configurable for configurable in there if type(configurable).__name__ != _SECTION] + [made]
     for name, value in shell.config.get(_SECTION, {}).items():
         try:
             made.update_config(type(shell.config)({_SECTION: {name: value}}))
@@ -270,8 +270,8 @@ def _display(result: Any) -> None:
 
 def _destination(line: str, cell: str | None) -> tuple[str | None, str]:
     """The variable of `name <<`, and the text, padded so that places are those of the cell."""
-    found = re.fullmatch(_INTO, line, re.DOTALL)
-    into, rest = (found[1], found[2]) if found else (None, line)
+    match = re.fullmatch(_INTO, line, re.DOTALL)
+    into, rest = (match[1], match[2]) if match else (None, line)
     if cell is None:
         return into, rest
     if not rest.strip():

@@ -32,14 +32,14 @@ def statements_at(cell: str, cursor: int) -> str | None:
         cursor: offset into it.
     """
     start, end = 0, len(cell)
-    found = re.match(_CELL, cell)
-    if found is None:
+    match = re.match(_CELL, cell)
+    if match is None:
         start = cell.rfind("\n", 0, cursor) + 1
         end = min(at for at in (cell.find("\n", cursor), len(cell)) if at >= 0)
-        found = re.compile(_LINE).match(cell, start, end)
-    if found is None or cursor < found.end() or cell[:cursor].endswith("%upsql"):
+        match = re.compile(_LINE).match(cell, start, end)
+    if match is None or cursor < match.end() or cell[:cursor].endswith("%upsql"):
         return None
-    return _blank(cell[: found.end()]) + cell[found.end() : end] + _blank(cell[end:])
+    return _blank(cell[: match.end()]) + cell[match.end() : end] + _blank(cell[end:])
 
 
 def _blank(text: str) -> str:
@@ -130,7 +130,7 @@ def add_completion(shell: InteractiveShell, session: Callable[[], Session | None
 def remove_completion(shell: InteractiveShell) -> None:
     """Take the matcher away; those of others stay."""
     matchers: list[Any] = shell.Completer.custom_matchers
-    matchers[:] = [one for one in matchers if getattr(one, "matcher_identifier", None) != MATCHER]
+    matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", None) != MATCHER]
 
 
 def _completions(context: CompletionContext, around: Callable[[], KernelSurroundings]) -> SimpleMatcherResult:
@@ -141,9 +141,9 @@ def _completions(context: CompletionContext, around: Callable[[], KernelSurround
     from s3conn_magic.notebook.candidates import offered
 
     start, items = offered(text, at, around())
-    found: Any = [SimpleCompletion(text, type=kind) for text, kind in items] or _Nothing()
+    completions: Any = [SimpleCompletion(text, type=kind) for text, kind in items] or _Nothing()
     return SimpleMatcherResult(
-        completions=found, matched_fragment=context.full_text[start:at], suppress=True, ordered=True
+        completions=completions, matched_fragment=context.full_text[start:at], suppress=True, ordered=True
     )
 
 
@@ -165,9 +165,9 @@ def colour_prompt(shell: InteractiveShell) -> None:
 
     # IPython makes a new lexer for every prompt, and has no place to register one.
     def options() -> dict[str, Any]:
-        found: dict[str, Any] = plain()
-        getattr(found.get("lexer"), "magic_lexers", {})[_MAGIC] = _Lexer
-        return found
+        given: dict[str, Any] = plain()
+        getattr(given.get("lexer"), "magic_lexers", {})[_MAGIC] = _Lexer
+        return given
 
     setattr(shell, _OPTIONS, options)
 

@@ -52,7 +52,7 @@ class Chosen:
 
 
 @dataclass(slots=True)
-class Found:
+class SeenObjects:
     """The objects that a choice stands for, as they were seen.
 
     Attributes:
@@ -75,7 +75,7 @@ class Found:
         keys.setdefault(key, etag)
 
 
-def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> Found:
+def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> SeenObjects:
     """Every object of a choice, by listing the prefixes among it.
 
     Raises:
@@ -83,7 +83,7 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
         IncompleteListingError, S3ConnError: a prefix could not be listed whole.
     """
     refuse_if_read_only(connection, "a deletion")
-    found = Found()
+    found = SeenObjects()
     # What was shown of an object counts, and not what a listing tells of it only now.
     for choice in sorted(chosen, key=lambda choice: choice.is_prefix):
         if choice.is_prefix and not cancelled():
@@ -94,7 +94,7 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
 
 
 def _find_below(
-    connection: Connection, location: Location, found: Found, most: int, cancelled: Callable[[], bool]
+    connection: Connection, location: Location, found: SeenObjects, most: int, cancelled: Callable[[], bool]
 ) -> None:
     with Listing(connection.target(location.bucket), location.key) as listing:
         for page in listing.pages(keep=False):

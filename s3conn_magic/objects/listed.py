@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.listing import Glob, Listing
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.listing import Glob
     from s3conn_magic.objects.scope import QueryScope
 
 _SCHEME = "s3://"
@@ -243,6 +243,8 @@ def below(
     Raises:
         S3ConnError: it could not be listed whole.
     """
+    from s3conn_magic.listing import Listing
+
     scope.check()
     try:
         with Listing(
@@ -280,6 +282,8 @@ def matched(connection: Connection, path: Path, scope: QueryScope, *, all_names:
         ValueError: it is no pattern.
         S3ConnError: the bucket could not be listed whole.
     """
+    from s3conn_magic.listing import Glob
+
     folder, pattern = _split(path.location.key)
     glob, recursive = Glob.compile(pattern), "/" in pattern or "**" in pattern
     entries = below(connection, path.at(folder), scope, recursive=recursive, matching=glob)

@@ -71,9 +71,9 @@ def explanation(answer: QueryResult) -> Message:
 def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
     """One row a table."""
     rows = [
-        (table.name, *found, list(table.connections), table.location.uri if table.location else None, table.created_at)
+        (table.name, *counts, list(table.connections), table.location.uri if table.location else None, table.created_at)
         for table in tables or ()
-        if tables is not None and like(pattern, table.name) and (found := tables.looked_at(table))
+        if tables is not None and like(pattern, table.name) and (counts := tables.looked_at(table))
     ]
     return frame_of(TABLE_COLUMNS, rows)
 
@@ -155,21 +155,21 @@ def connections_frame(connections: Sequence[Connection]) -> S3Frame:
     return frame_of(_columns("SHOW CONNECTIONS"), [_connection_row(connection) for connection in connections])
 
 
-def _connection_row(one: Connection) -> tuple[Any, ...]:
-    settings = one.settings
+def _connection_row(connection: Connection) -> tuple[Any, ...]:
+    settings = connection.settings
     return (
-        one.name,
+        connection.name,
         "S3",
         settings.credentials_kind,
-        one.identity,
+        connection.identity,
         settings.region,
         settings.endpoint,
         settings.read_only,
         settings.encryption,
         [location.uri for location in settings.display_filters],
         settings.comment,
-        one.created_at,
-        "ok" if one.findings else "not probed",
+        connection.created_at,
+        "ok" if connection.findings else "not probed",
     )
 
 
@@ -223,8 +223,8 @@ def help_on(topic: str) -> Any:
     raise S3ConnError("there is no statement, option or setting of that name", hint=hint)
 
 
-def _statement_row(one: Reference) -> tuple[str, str, str]:
-    return one.name, one.syntax, one.help
+def _statement_row(statement: Reference) -> tuple[str, str, str]:
+    return statement.name, statement.syntax, statement.help
 
 
 def _option_rows() -> Iterator[tuple[str, str, str]]:

@@ -37,9 +37,9 @@ def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
     """One row a bucket; with display filters one row a filter, and no ListBuckets request."""
     reference = find_statement("SHOW BUCKETS")
     rows = [
-        (one.name, where.uri, one.region, one.created_at)
-        for one, where in _buckets(connection)
-        if like(pattern, one.name)
+        (bucket.name, where.uri, bucket.region, bucket.created_at)
+        for bucket, where in _buckets(connection)
+        if like(pattern, bucket.name)
     ]
     return frame_of(reference.columns if reference else (), rows)
 
@@ -212,8 +212,8 @@ def _frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
 
 def _told(manifest: Manifest) -> str:
     made = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC" if manifest.made_at else "a time that it does not say"
-    told = f"Inventory of {visible(manifest.bucket)} as of {made}: what changed later is not in it."
-    return told if manifest.checked else f"{told} No manifest.checksum lies beside it to compare it with."
+    note = f"Inventory of {visible(manifest.bucket)} as of {made}: what changed later is not in it."
+    return note if manifest.checked else f"{note} No manifest.checksum lies beside it to compare it with."
 
 
 def analysis_frame(

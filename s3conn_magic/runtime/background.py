@@ -42,9 +42,9 @@ _living: WeakSet[Renewed] = WeakSet()
 _locks: WeakSet[threading.Lock] = WeakSet()
 
 
-def renew_in_child(one: Renewed) -> None:
+def renew_in_child(renewed: Renewed) -> None:
     """Have `renew` called in every forked child for as long as the object lives."""
-    _living.add(one)
+    _living.add(renewed)
 
 
 def _renew_all() -> None:

@@ -73,8 +73,8 @@ class _Held:
         holder = self._holder()
         ids, secrets = holder.held() if holder is not None else ((), ())
         if secrets != self._secrets:
-            found = {form for secret in secrets for form in _forms(secret)}
-            self._secrets, self._forms = secrets, tuple(sorted(found, key=len, reverse=True))
+            forms = {form for secret in secrets for form in _forms(secret)}
+            self._secrets, self._forms = secrets, tuple(sorted(forms, key=len, reverse=True))
         return ids, self._forms
 
 
@@ -158,12 +158,12 @@ def _mask_exception(record: logging.LogRecord, ids: Iterable[str], forms: Iterab
     """Some handlers print what the frames hold: those of a request hold headers and keys, and its error an answer."""
     kind, error, trace = record.exc_info or (None, None, None)
     if ours:
-        told = "".join(["Traceback (most recent call last):\n", *traceback.format_tb(trace)])
-        record.exc_info, record.exc_text = None, f"{told}{getattr(kind, '__name__', kind)}: {MASK}"
+        frames = "".join(["Traceback (most recent call last):\n", *traceback.format_tb(trace)])
+        record.exc_info, record.exc_text = None, f"{frames}{getattr(kind, '__name__', kind)}: {MASK}"
         return
-    told = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
-    safe = _without(told, ids, forms, ours=False)
-    if safe != told:
+    frames = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+    safe = _without(frames, ids, forms, ours=False)
+    if safe != frames:
         record.exc_info, record.exc_text = None, safe
 
 
@@ -224,7 +224,7 @@ def _forms(secret: str) -> Iterator[str]:
     for safe in ("", "/", "-_.~", "/~"):
         whole = quote(data, safe=safe)
         yield whole
-        yield re.sub("%[0-9A-F]{2}", lambda one: one[0].lower(), whole)
+        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), whole)
     yield quote_plus(data)
     yield base64.b64encode(data).decode()
     try:

@@ -117,9 +117,9 @@ class RegularExpression:
         names = [name for name in groups if name]
         if twice := next((b for a, b in pairwise(sorted(names)) if a == b), None):
             raise ValueError(f"two groups of it are called {twice}")
-        found = cls("".join(map(_as_re2, pieces)), groups)
-        found._check()
-        return found
+        expression = cls("".join(map(_as_re2, pieces)), groups)
+        expression._check()
+        return expression
 
     def _check(self) -> None:
         if reason := _refusal(self.text):

@@ -111,7 +111,7 @@ def _presigned_by(environ: WSGIEnvironment) -> Keys | None:
     """Who signed a URL that still holds; None where nobody of the sandbox's users did."""
     said = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     signer, _, scope = said.get("X-Amz-Credential", "").partition("/")
-    keys = next((one for one in (ADMIN, RESTRICTED) if one.access_key_id == signer), None)
+    keys = next((pair for pair in (ADMIN, RESTRICTED) if pair.access_key_id == signer), None)
     if keys is None or scope.count("/") != _SCOPE_SLASHES or "X-Amz-Date" not in said:
         return None
     url = f"http://{environ['HTTP_HOST']}{environ['RAW_URI']}"

@@ -127,13 +127,15 @@ class Forecast:
         filters = settings.display_filters
         if not filters:
             return [*who, Call("ListBuckets", _ALL, 1, "exactly", "the first page")]
-        pages = [Call("ListObjectsV2", _bucket(one), 1, "exactly", f"one key of {one.uri}") for one in filters]
+        pages = [
+            Call("ListObjectsV2", _bucket(location), 1, "exactly", f"one key of {location.uri}") for location in filters
+        ]
         return [*who, *_regions(settings, filters), *pages]
 
     def _reached(self, connection: Connection, *places: Location) -> list[Call]:
         """What it takes to sign, and to find where buckets are, before anything else is sent."""
         known = connection.regions.knows
-        lost = [one for one in places if not known(one.bucket)]
+        lost = [place for place in places if not known(place.bucket)]
         return [*_assumed(connection.settings, "at most"), *_regions(connection.settings, lost)]
 
     def _connection(self, name: str) -> Connection:
@@ -169,7 +171,7 @@ class Forecast:
         operation = "ListObjectVersions" if plan.versions else "ListObjectsV2"
         places = [plan.location] if plan.location else [*connection.settings.display_filters]
         if places:
-            listed = [call for one in places for call in _listed(one, operation, plan.matching, plan.limit)]
+            listed = [call for place in places for call in _listed(place, operation, plan.matching, plan.limit)]
             return [*self._reached(connection, *places), *listed]
         first = [*self._reached(connection), _buckets()]
         return [*first, *_each_bucket(connection, operation)] if plan.recursive else first
@@ -251,7 +253,7 @@ class Forecast:
         engine = self._queries.engine
         for path in dict.fromkeys(_paths(text)):
             yield from self._path(path)
-        named = {one.casefold() for one in engine.mentioned(text).tables}
+        named = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
             if table.location is not None and table.name.casefold() in named:
                 yield from self._over(self._connection(table.connections[0]), table.location)
@@ -304,9 +306,9 @@ class Forecast:
 
 def _paths(text: str) -> Iterator[str]:
     for single, double in _QUOTED.findall(text):
-        found = single.replace("''", "'") or double.replace('""', '"')
-        if found.startswith("s3://"):
-            yield found
+        path = single.replace("''", "'") or double.replace('""', '"')
+        if path.startswith("s3://"):
+            yield path
 
 
 def _before_wildcard(place: Location) -> Location | None:
@@ -333,8 +335,8 @@ def _regions(settings: Settings, places: Iterable[Location]) -> list[Call]:
     """What finds the region of each bucket; with REGION or ENDPOINT, and of an ARN, nothing does."""
     if settings.region or settings.endpoint:
         return []
-    buckets = dict.fromkeys(one.bucket for one in places if not one.bucket.startswith("arn:"))
-    return [Call("HeadBucket", Location(one).arn, 2, "at most", "for its region") for one in buckets]
+    buckets = dict.fromkeys(place.bucket for place in places if not place.bucket.startswith("arn:"))
+    return [Call("HeadBucket", Location(bucket).arn, 2, "at most", "for its region") for bucket in buckets]
 
 
 def _bucket(place: Location) -> str:
@@ -360,8 +362,8 @@ def _listed(
 
 def _each_bucket(connection: Connection, operation: str) -> list[Call]:
     """A listing of each bucket, of which the last probe may have told the number."""
-    found = connection.findings
-    count = found.buckets if found else None
+    findings = connection.findings
+    count = findings.buckets if findings else None
     regions: list[Call] = []
     if not (connection.settings.region or connection.settings.endpoint):
         regions = [Call("HeadBucket", _ALL, None, "unknown", "for the region of each bucket, two at most")]

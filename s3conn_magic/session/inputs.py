@@ -72,9 +72,9 @@ class KernelInputs:
         except ImportError:
             reason = f"KEYRING needs the keyring package: {pip_install('keyring')}"
         else:
-            found, reason = _password(keyring.get_password, service, user)
-            if found is not None:
-                return found
+            password, reason = _password(keyring.get_password, service, user)
+            if password is not None:
+                return password
         raise LookupError(reason)
 
 
@@ -177,21 +177,23 @@ def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans
     source, status = _read(path)
     if distrust := _distrust(status):
         raise S3ConnError(f"the file {source.file} is not loaded: {distrust}", hint=_DISTRUSTED)
-    statements = [_kept(one, source) for one in parse(source)]
-    found = bind(statements, source, catalog, inputs)
-    return [replace(one, validate=False) if isinstance(one, plans.Create) else one for one in found]
+    statements = [_kept(statement, source) for statement in parse(source)]
+    bound = bind(statements, source, catalog, inputs)
+    return [replace(plan, validate=False) if isinstance(plan, plans.Create) else plan for plan in bound]
 
 
-def _kept(one: statements.Statement, source: Source) -> statements.Statement:
-    if not isinstance(one, _LOADED):
-        token = source.token_at(one.span.start)
+def _kept(statement: statements.Statement, source: Source) -> statements.Statement:
+    if not isinstance(statement, _LOADED):
+        token = source.token_at(statement.span.start)
         raise BindError(
             "only CREATE S3 CONNECTION and USE CONNECTION stand in a file of connections",
             hint="%upsql --file runs a file of any statements.",
-            place=source.place(token.span if token else one.span),
+            place=source.place(token.span if token else statement.span),
         )
     return (
-        replace(one, if_not_exists=True) if isinstance(one, statements.CreateConnection) and not one.or_replace else one
+        replace(statement, if_not_exists=True)
+        if isinstance(statement, statements.CreateConnection) and not statement.or_replace
+        else statement
     )
 
 
@@ -265,11 +267,11 @@ def save_connections(connections: Registry, path: str, *, replace: bool) -> tupl
     Raises:
         S3ConnError: the file is there and is not to be replaced, or it cannot be written.
     """
-    kept = [one for one in connections.known() if not is_sandbox(one)]
-    parts = [_HEAD, *(saved_statement(one.name, one.options) for one in kept)]
+    kept = [known for known in connections.known() if not is_sandbox(known)]
+    parts = [_HEAD, *(saved_statement(known.name, known.options) for known in kept)]
     if len(kept) < len(connections.known()):
         parts.append(_SANDBOX)
-    if connections.default and any(one.name == connections.default for one in kept):
+    if connections.default and any(known.name == connections.default for known in kept):
         parts.append(f"USE CONNECTION {name_text(connections.default)};")
     target = Path(path).expanduser()
     _write(target, "\n\n".join(parts) + "\n", replace=replace)

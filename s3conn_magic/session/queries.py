@@ -76,8 +76,8 @@ class Queries:
         self.engine.use(path)
         for name in before:
             self._connections.release(plans.Usage("table", name))
-        for one in self.engine.tables:
-            self.depends(one)
+        for table in self.engine.tables:
+            self.depends(table)
 
     def _connection_of(self, name: str | None) -> Connection:
         """The connection of a path: the one it names, or what statements without USING go through."""
@@ -86,7 +86,7 @@ class Queries:
     @property
     def table_names(self) -> list[str]:
         """Names of the tables."""
-        return [one.name for one in self._engine.tables] if self._engine else []
+        return [table.name for table in self._engine.tables] if self._engine else []
 
     def check(self, plan: plans.Plan) -> None:
         """Refuse what is no query, or does more than read, with the rest of what binding refuses.
@@ -157,7 +157,7 @@ class Queries:
         tables = self.engine.tables
         if not plan.or_replace:
             tables.check_free(plan.name)
-        before = plan.name.casefold() in {one.name.casefold() for one in tables}
+        before = plan.name.casefold() in {table.name.casefold() for table in tables}
         if plan.text is not None:
             made = tables.create_from(plan.name, plan.text, plan.columns, local=self._local(plan))
         elif plan.location is not None and plan.connection is not None:

@@ -91,9 +91,9 @@ class Workers:
             if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
                 from s3conn_magic.cluster.scheduler import Cluster
 
-                found = Cluster(address, self._note)
+                reached = Cluster(address, self._note)
                 self.close()
-                self._cluster = found
+                self._cluster = reached
             return self._cluster
 
     def opened(self) -> Callable[..., Any]:
@@ -201,7 +201,8 @@ class Session:
             self.queries.use_database(path)
 
     def __repr__(self) -> str:
-        return f"<s3conn_magic session: {', '.join(one.name for one in self.connections) or 'no connections'}>"
+        names = [connection.name for connection in self.connections]
+        return f"<s3conn_magic session: {', '.join(names) or 'no connections'}>"
 
     def run(self, text: str | Source) -> Iterator[Any]:
         """Execute the statements of a text or file one after the other, each when its result is asked for.
@@ -317,7 +318,7 @@ class Session:
                     raise error.of(f"the connection {name}").before_hint(kept) from None
             yield candidate
         finally:
-            if all(one is not candidate for one in self.connections):
+            if all(connection is not candidate for connection in self.connections):
                 candidate.drop()
 
     @execute.register
@@ -333,19 +334,19 @@ class Session:
     @execute.register
     def _drop(self, plan: plans.Drop) -> Message:
         dropped = dict.fromkeys(self.connections.droppable(plan.name, cascade=plan.cascade))
-        for one in dropped:
-            self._drop_usage(one)
+        for usage in dropped:
+            self._drop_usage(usage)
         # At last, so that what an interrupt leaves still has its connection.
-        for one in self.connections.drop(plan.name, cascade=plan.cascade):
-            dropped[one] = None
-            self._drop_usage(one)
-        too = f" with {', '.join(f'{one.kind} {one.name}' for one in dropped)}" if dropped else ""
+        for usage in self.connections.drop(plan.name, cascade=plan.cascade):
+            dropped[usage] = None
+            self._drop_usage(usage)
+        too = f" with {', '.join(f'{usage.kind} {usage.name}' for usage in dropped)}" if dropped else ""
         return Message(f"The connection {plan.name} was dropped{too}.")
 
-    def _drop_usage(self, one: plans.Usage) -> None:
-        if one.kind == "job" and one.name in self.jobs:
-            self.jobs.drop(one.name)
-        self.queries.forget(one)
+    def _drop_usage(self, usage: plans.Usage) -> None:
+        if usage.kind == "job" and usage.name in self.jobs:
+            self.jobs.drop(usage.name)
+        self.queries.forget(usage)
 
     @execute.register
     def _use(self, plan: plans.Use) -> Message:
@@ -383,8 +384,8 @@ class Session:
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
             options = ListOptions(most, self.settings["CONNECTIONS"], report)
-            frame, cut, told = inventory_frame(connection, plan, options)
-        self._note(told)
+            frame, cut, note = inventory_frame(connection, plan, options)
+        self._note(note)
         return self._said_if_cut(frame, most, cut=cut)
 
     def _most(self, plan: plans.ListObjects | plans.ListInventory) -> int | None:

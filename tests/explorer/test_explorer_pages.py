@@ -14,7 +14,7 @@ from page import Page
 from s3conn_magic.explorer import tasks
 from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
-from s3conn_magic.objects.deleting import Deleted, Found
+from s3conn_magic.objects.deleting import Deleted, SeenObjects
 
 PAGES = ("a", "b")
 LAKE = Location("lake")
@@ -57,7 +57,7 @@ class Store:
     def find(self, chosen, most, cancelled):
         """What lies below what was chosen."""
         del most, cancelled
-        found = Found()
+        found = SeenObjects()
         for one in chosen:
             key = one.location.key
             for each in sorted(self.objects) if one.is_prefix else [key]:
