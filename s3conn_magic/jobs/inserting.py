@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from fsspec import AbstractFileSystem
 
-from s3conn_magic.errors import AccessDeniedError, EndpointError, JobFailedError, ObjectNotFoundError, S3ConnError
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    EndpointError,
+    JobFailedError,
+    ObjectNotFoundError,
+    QueryError,
+    S3ConnError,
+)
+from s3conn_magic.jobs import writing
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing, Progress
 from s3conn_magic.locations import Location, visible
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import Job, Outcome, Run
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
+    from s3conn_magic.query.tables import QueryResult
 
 OWNER = "s3conn-job"
 """Metadata of every object that a job writes: the name of the job."""
@@ -81,7 +90,7 @@ class OutputFormat:
             return f"(FORMAT {self.content.type.lower()}, {', '.join(options)})"
         delimiter = "\t" if self.content.type == "TSV" else self.content.get("DELIMITER", ",")
         options.append(f"DELIMITER {literal(delimiter)}")
-        options.append(f"HEADER {str(self.content.get('HEADER', False)).lower()}")
+        options.append(f"HEADER {str(self.content.get('HEADER', True)).lower()}")
         return f"(FORMAT csv, {', '.join(options)})"
 
 
@@ -306,7 +315,7 @@ def run_insert(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     Raises:
         ReadOnlyConnectionError: nothing was sent.
         QueryError: the query was refused, and nothing was sent, or it failed, and nothing was written.
-        JobFailedError: an object of somebody else's is in the way.
+        JobFailedError: an object of somebody else's is in the way, or the format does not give a value back.
         EndpointError: what was written could not be read back as it was; it was deleted.
         StatementInterrupted: the user stopped it; nothing was written.
     """
@@ -398,22 +407,42 @@ class _Inserting:
             self._run.report(Progress(0, self._outcome.bytes, scope.requests, elapsed, unit=""))
 
     def _write(self, sink: Sink, window: tuple[datetime, datetime] | None) -> int:
-        """Have DuckDB write the result; gives the number of rows."""
+        """Have DuckDB write the result; gives the number of rows.
+
+        Raises:
+            JobFailedError: the format does not give a column, or a value, back; nothing was written.
+        """
         files = OutputFileSystem()
         files.sink = sink
-        before, after = "COPY (", f"\n) TO '{files.path}' {self._format.sql}"
-        rows: list[int] = []
 
-        def work() -> None:
+        def work() -> tuple[int, QueryResult]:
             sink.failed = self._engine.filesystem.scope.failed
             with _registered(self._engine, files), _times(self._engine, window):
-                rows.append(self._engine.count(self._query, before, after, local=self._run.local))
+                return self._copied(files)
 
-        with self._engine.watched(self._report):
-            answer = self._engine.run(self._query, before, work)
-        self._outcome.connections.update(answer.connections)
-        self._outcome.notes += answer.notes
-        return rows[0]
+        try:
+            with self._engine.watched(self._report):
+                rows, answer = self._engine.alone(work)
+        except QueryError as error:
+            failure = writing.refusal(error)
+            if failure is None:
+                raise
+        else:
+            self._outcome.connections.update(answer.connections)
+            self._outcome.notes += answer.notes
+            return rows
+        raise failure
+
+    def _copied(self, files: OutputFileSystem) -> tuple[int, QueryResult]:
+        """Execute DuckDB's COPY, with its columns in the forms that come back."""
+        columns: list[tuple[list[str], list[Any]]] = []
+        rows: list[int] = []
+        engine, query, local = self._engine, self._query, self._run.local
+        engine.run(query, "", lambda: columns.append(engine.columns(query, local=local)))
+        opening, closing = writing.select(*columns[0], self._format.content.type)
+        before, after = f"COPY ({opening}", f"{closing}\n) TO '{files.path}' {self._format.sql}"
+        answer = engine.run(query, before, lambda: rows.append(engine.count(query, before, after, local=local)))
+        return rows[0], answer
 
     def _finish(self, sink: Sink, where: Location, rows: int) -> None:
         if said := sink.finish():

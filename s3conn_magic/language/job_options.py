@@ -167,9 +167,10 @@ _WRITING = (
         "FILE_FORMAT",
         job_values.file_format,
         "PARQUET, CSV, TSV or JSON (one object a line), or (TYPE = … and its settings)",
-        "Format of the objects that are written. CSV takes DELIMITER and HEADER, TSV takes HEADER.",
+        "Format of the objects that are written. CSV takes DELIMITER and HEADER, TSV takes HEADER; there is one unless"
+        " HEADER = FALSE. What COPY FROM S3 would not read back as it was is refused.",
         "PARQUET",
-        "(TYPE = CSV HEADER = TRUE)",
+        "(TYPE = CSV DELIMITER = ';')",
         INSERT,
     ),
     JobOption(

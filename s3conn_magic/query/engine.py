@@ -421,6 +421,12 @@ class QueryEngine:
             raise QueryError("the columns are not one list in parentheses")
         self.database.execute(before + columns)
 
+    def columns(self, sql: str, *, local: bool = False) -> tuple[list[str], list[Any]]:
+        """Names and DuckDB's types of a query's columns, within `run`; it is bound, and not executed."""
+        with self._registered(sql, local=local) as parameters:
+            relation = self.database.sql(sql, params=dict(parameters) or None)
+            return relation.columns, relation.types
+
     def count(self, sql: str, before: str, after: str, *, local: bool = False) -> int:
         """Execute a statement around a query, within `run`: the number of rows that DuckDB says it was.
 

@@ -1,0 +1,164 @@
+"""The columns of an INSERT: each in a form that its format gives back as it was, or refused.
+
+A type that a format cannot carry is refused before the query runs. Where some values of a type are carried and others
+are not, each is compared with what its form gives back while it is written, and the first that differs ends the query.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import JobFailedError, QueryError
+from s3conn_magic.locations import visible
+from s3conn_magic.query.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from duckdb.sqltypes import DuckDBPyType
+
+MARK = "s3conn_magic: "
+"""What the error of a value that is refused begins with, as DuckDB has it."""
+_NESTED = {"list", "array", "struct", "map", "union"}
+_EXACT_DIGITS = 15
+"""Digits that every double has: as doubles are numbers of JSON read."""
+# By format: types that do not come back, wherever they stand, and those that only do as a column.
+_LOST = {
+    "PARQUET": {"time with time zone", "tuple"},
+    "CSV": {"variant", "tuple"},
+    "TSV": {"variant", "tuple"},
+    "JSON": {"variant", "tuple", "map", "union"},
+}
+_LOST_WITHIN = {
+    "PARQUET": {"interval"},
+    "CSV": {"bit", "bignum"},
+    "TSV": {"bit", "bignum"},
+    "JSON": {"bit", "bignum"},
+}
+_AS_JSON = {"variant", "tuple", "map", "union"}
+_STRING = r'"(?:[^"\\]|\\.)*"'
+
+
+def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) -> tuple[str, str]:
+    """What stands before and behind a query, so that its rows are written in forms that come back.
+
+    Args:
+        names: of its columns.
+        kinds: their types.
+        format_: PARQUET, CSV, TSV or JSON.
+
+    Raises:
+        JobFailedError: the format gives no value of a column's type back.
+    """
+    columns = [identifier(f"c{at}") for at in range(len(names))]
+    forms = [_form(name, kind, column, format_) for name, kind, column in zip(names, kinds, columns, strict=True)]
+    if forms == columns:
+        return "", ""
+    made = ", ".join(f"{form} AS {identifier(name)}" for form, name in zip(forms, names, strict=True))
+    return f"SELECT {made} FROM (", f"\n) AS written({', '.join(columns)})"  # noqa: S608 - quoted names
+
+
+def refusal(error: QueryError) -> JobFailedError | None:
+    """The error of a value that is refused, if it is one."""
+    _, mark, said = error.message.partition(MARK)
+    if not mark:
+        return None
+    message, _, hint = said.partition("; ")
+    return JobFailedError(message, hint=hint)
+
+
+def _form(name: str, kind: DuckDBPyType, column: str, format_: str) -> str:
+    """What is written of a column, in SQL."""
+    parts = [str(each.id) for each in _parts(kind)]
+    lost = ({*parts} & _LOST[format_]) | ({*parts[1:]} & _LOST_WITHIN[format_])
+    if lost:
+        raise JobFailedError(f"{_about(name, kind)} is not read back from {format_}", hint=_way_out(name, lost))
+    form, carried = (_parquet if format_ == "PARQUET" else _json if format_ == "JSON" else _text)(kind, column)
+    if not carried:
+        return form
+    said = f"{MARK}{_about(name, kind)} has a value that is not read back from {format_}; {_way_out(name, lost)}"
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {carried} THEN {form} ELSE error({literal(said)}) END"
+
+
+def _about(name: str, kind: DuckDBPyType) -> str:
+    return f"the column {visible(name)}, {visible(str(kind))},"
+
+
+def _way_out(name: str, lost: set[str]) -> str:
+    """How it is written all the same."""
+    target = "JSON" if lost & _AS_JSON else "VARCHAR"
+    written = identifier(name)
+    query = f"SELECT * REPLACE (CAST({written} AS {target}) AS {written}) FROM (…)"  # noqa: S608 - a hint
+    return f"{query} writes it as {target}, where … is the query."
+
+
+def _parts(kind: DuckDBPyType) -> Iterator[DuckDBPyType]:
+    """A type, and those within it."""
+    yield kind
+    for _, part in _members(kind):
+        yield from _parts(part)
+
+
+def _members(kind: DuckDBPyType) -> list[tuple[str, Any]]:
+    return [(name, part) for name, part in kind.children if not isinstance(part, int)] if kind.id in _NESTED else []
+
+
+def _parquet(kind: DuckDBPyType, column: str) -> tuple[str, str]:
+    """The form of a column, and what is true of a value that it carries; empty where it carries all of them."""
+    if kind.id == "interval":
+        # It is made of whole milliseconds in 32 bits, and has no sign.
+        return column, f"(NOT regexp_matches({column}::VARCHAR, '-|[.][0-9]{{4}}') AND hour({column}) < 1193)"
+    stored = _stored(kind)
+    if stored == str(kind):
+        return column, ""
+    form = f"TRY_CAST({column} AS {stored})"
+    return form, f"CAST({form} AS {kind}) IS NOT DISTINCT FROM {column}"
+
+
+def _stored(kind: DuckDBPyType) -> str:
+    """The type in which Parquet has it: DuckDB writes integers of 128 bits as DOUBLE."""
+    if kind.id in {"hugeint", "uhugeint"}:
+        return "DECIMAL(38,0)"
+    members = [(name, _stored(part)) for name, part in _members(kind)]
+    if all(stored == str(part) for (_, stored), (_, part) in zip(members, _members(kind), strict=True)):
+        return str(kind)
+    if kind.id == "list":
+        return f"{members[0][1]}[]"
+    if kind.id == "array":
+        return f"{members[0][1]}[{dict(kind.children)['size']}]"
+    if kind.id == "map":
+        return f"MAP({members[0][1]}, {members[1][1]})"
+    named = ", ".join(f"{identifier(name)} {stored}" for name, stored in members if name)
+    return f"{kind.id.upper()}({named})"
+
+
+def _text(kind: DuckDBPyType, column: str) -> tuple[str, str]:
+    """As `_parquet`: nested values are JSON."""
+    if kind.id not in _NESTED:
+        return column, ""
+    form = f"to_json({column})"
+    return form, _is_back(form, kind, column)
+
+
+def _json(kind: DuckDBPyType, column: str) -> tuple[str, str]:
+    """As `_parquet`."""
+    if str(kind) == "JSON":
+        bare = f"regexp_replace({column}::VARCHAR, {literal(_STRING)}, '', 'g')"
+        longest = f"regexp_extract_all({bare}, '[0-9]+[.][0-9]+')"
+        few = f"len(list_filter({longest}, lambda number: strlen(number) > {_EXACT_DIGITS + 1})) = 0"
+        return column, f"({column}::VARCHAR <> 'null' AND {few})"
+    if kind.id == "float":  # its own digits, not those of the double that it is
+        return f"CAST({column}::VARCHAR AS DOUBLE)", ""
+    if kind.id in _NESTED or (kind.id == "decimal" and _precision(kind) > _EXACT_DIGITS):
+        form = f"json(to_json({column}))"
+        return form, _is_back(form, kind, column)
+    return column, ""
+
+
+def _precision(kind: DuckDBPyType) -> int:
+    sizes: Mapping[str, Any] = dict(kind.children)
+    return int(sizes["precision"])
+
+
+def _is_back(document: str, kind: DuckDBPyType, column: str) -> str:
+    return f"CAST({document} AS {kind}) IS NOT DISTINCT FROM {column}"
