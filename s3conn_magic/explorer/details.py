@@ -10,6 +10,7 @@ from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.objects.formats import by_name
+from s3conn_magic.preview import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,6 +112,7 @@ def preview_values(preview: Preview) -> dict[str, Any]:
 def _summary(preview: Preview) -> list[str]:
     form = [preview.format, preview.encoding, preview.compression]
     rows = [] if preview.total_rows is None else [f"{preview.total_rows:,} rows"]
+    rows += [f"about {rounded(preview.about_rows):,} rows"] if preview.about_rows else []
     groups = [f"{preview.row_groups:,} row group{'' if preview.row_groups == 1 else 's'}"] if preview.row_groups else []
     pixels = [f"{preview.width:,} × {preview.height:,} pixels"] if preview.width and preview.height else []  # noqa: RUF001 - as it is written
     requests = f"{preview.requests:,} request{'' if preview.requests == 1 else 's'}"
@@ -125,7 +127,7 @@ def _image(preview: Preview) -> dict[str, Any] | None:
 
 def _text(preview: Preview) -> dict[str, Any]:
     """The text or hex dump, cut with a word."""
-    text = preview.hex_dump if preview.text is None else preview.text
+    text = preview.hex_dump if preview.text is None else preview.layout or preview.text
     if text is None:
         return {"text": None, "cut": ""}
     shown = text[:TEXT_AT_MOST]

@@ -23,8 +23,10 @@ class Preview:
         format: `Parquet`, `CSV`, `TSV`, `JSON lines`, `JSON`, `text`, `PNG`, … or `binary`.
         frame: the first rows, Arrow types; for a table.
         text: what was read of a text, decoded, exact: show it escaped and with control characters made visible.
+        layout: a JSON document, short and whole, with a line for each value, every value as it is written.
         schema: name and type of each column, also of those that `frame` leaves out.
-        total_rows: of the whole object, where its format says (Parquet, ORC).
+        total_rows: of the whole object, where its format says, or where all of it was read.
+        about_rows: how many rows the object may have by the size of the first ones, where nothing says it.
         row_groups: how many a Parquet file has.
         image: its bytes, for an image that is not too large.
         mime: of the image: `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
@@ -44,8 +46,10 @@ class Preview:
     format: str = "binary"
     frame: pd.DataFrame | None = None
     text: str | None = None
+    layout: str | None = None
     schema: tuple[tuple[str, str], ...] = ()
     total_rows: int | None = None
+    about_rows: int | None = None
     row_groups: int | None = None
     image: bytes | None = field(default=None, repr=False)
     mime: str | None = None
@@ -58,3 +62,8 @@ class Preview:
     bytes_read: int = 0
     requests: int = 0
     notes: tuple[str, ...] = ()
+
+
+def rounded(count: int) -> int:
+    """A number that is an estimate, with no more figures than it deserves."""
+    return int(float(f"{count:.2g}"))

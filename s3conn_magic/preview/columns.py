@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 COLUMNS_AT_MOST = 2_000
 _DEPTH_AT_MOST = 16
@@ -113,6 +113,12 @@ def with_valid_texts(found: pa.Table) -> tuple[pa.Table, list[str]]:
             found = found.set_column(at, field, clean)
             changed.append(field.name)
     return found, changed
+
+
+def replacements(names: Sequence[str]) -> Iterator[str]:
+    """What is said of such columns."""
+    if names:
+        yield f"not all texts of {', '.join(names)} are UTF-8; \N{REPLACEMENT CHARACTER} stands for what is not"
 
 
 def _bytes_type(kind: pa.DataType) -> pa.DataType:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from s3conn_magic.locations import size_text
 from s3conn_magic.objects.formats import PARQUET_MAGIC
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, schema_of, with_valid_texts
+from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -280,7 +280,7 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, found: Preview,
         found,
         frame=frame(table) if kept else None,
         truncated=len(kept) < len(names) or lines < file.metadata.num_rows,
-        notes=(*found.notes, *left_out, *_replacements(replaced)),
+        notes=(*found.notes, *left_out, *replacements(replaced)),
     )
 
 
@@ -300,11 +300,6 @@ def _left_out(names: Sequence[str], encrypted: set[int], too_large: set[int], da
 def _columns_text(names: Sequence[str], places: set[int]) -> str:
     few = ", ".join(names[at] for at in sorted(places)[:5]) + (", …" if len(places) > 5 else "")  # noqa: PLR2004
     return f"the column {few} is" if len(places) == 1 else f"{len(places):,} columns ({few}) are"
-
-
-def _replacements(names: Sequence[str]) -> Iterator[str]:
-    if names:
-        yield f"not all texts of {', '.join(names)} are UTF-8; \N{REPLACEMENT CHARACTER} stands for what is not"
 
 
 def _spans(schema: pa.Schema) -> list[int]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import codecs
 import re
 import struct
+import zlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.locations import size_text
+from s3conn_magic.objects.apart import Contents, UnreadableError, read_container
+from s3conn_magic.objects.containers import READERS, is_arrow_stream
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.formats import (
     PARQUET_MAGIC,
@@ -22,8 +27,8 @@ from s3conn_magic.objects.formats import (
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.objects.unpacking import compression_of, unpack
 from s3conn_magic.preview import Preview
-from s3conn_magic.preview.columns import frame, schema_of
-from s3conn_magic.preview.text_tables import JsonTable, Records, read_json, read_records
+from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
+from s3conn_magic.preview.text_tables import JsonTable, Records, laid_out, read_json, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,7 +235,9 @@ class Read:
         named = replace(seen, encoding=decoded.encoding, notes=notes)
         if found is None or found.table is None:
             form = found.format if found else text_format(decoded.text)
-            return replace(named, kind="text", format=form, text=decoded.text, truncated=not self.whole)
+            layout = laid_out(decoded.text) if found and self.whole and len(decoded.text) <= LAYOUT_AT_MOST else None
+            whole = self.whole
+            return replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=not whole)
         return replace(
             named,
             kind="table",
@@ -238,7 +245,15 @@ class Read:
             frame=frame(found.table),
             schema=schema_of(found.table.schema),
             truncated=not found.complete,
+            total_rows=found.total,
+            about_rows=None if found.complete or seen.compression else self._about(found, seen.description.size),
         )
+
+    def _about(self, found: Records | JsonTable, size: int) -> int | None:
+        """How many rows the object has if all are as long as those that were read."""
+        text = self.decoded.text
+        bytes_each = len(text[:_SAMPLE].encode(self.decoded.encoding, "replace")) / max(len(text[:_SAMPLE]), 1)
+        return round(size / max(bytes_each, 1) * found.share)
 
 
 def read_text(data: bytes, *, whole: bool, promised: Promise, rows: int) -> Read | None:
@@ -261,41 +276,56 @@ def read_text(data: bytes, *, whole: bool, promised: Promise, rows: int) -> Read
     return Read(decoded, whole, whole or there >= rows, found)
 
 
-_WRONG = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError, NotImplementedError)
+CONTAINER_AT_MOST = 64_000_000
 
 
-def read_schema(reader: RangeReader, seen: Preview, name: str) -> Preview:
-    """The same preview with the schema, where the format has one that can be read."""
-    read = _READ.get(name)
-    if read is None:
+def read_rows(reader: RangeReader, seen: Preview, name: str, rows: int) -> Preview:
+    """The same preview with the first rows, where the format is one that a process apart reads.
+
+    Args:
+        reader: the object.
+        seen: what is shown where there are no rows: its bytes.
+        name: of the format.
+        rows: at most.
+    """
+    if name not in READERS:
         return seen
+    reader.limit = reader.received + CONTAINER_AT_MOST
     try:
-        schema, rows = read(pa.PythonFile(reader, mode="r"))
-        return replace(seen, schema=schema_of(schema), total_rows=rows)
-    except (BoundReachedError, *_WRONG):
-        if reader.failure:
-            raise reader.failure from None
-    return replace(seen, notes=(*seen.notes, f"the {name} schema cannot be read"))
+        found = read_container(reader, name, size=reader.size, rows=rows)
+    except BoundReachedError:
+        note = f"its rows are not shown: the first ones take more than {size_text(CONTAINER_AT_MOST)}"
+        return replace(seen, notes=(*seen.notes, note))
+    except UnreadableError as error:
+        return replace(seen, notes=(*seen.notes, f"its rows are not shown: {error}"))
+    return _with_rows(seen, found)
 
 
-def _orc(file: Any) -> tuple[pa.Schema, int | None]:
-    from pyarrow import orc
-
-    found = orc.ORCFile(file)
-    return found.schema, found.nrows
-
-
-def _arrow(file: Any) -> tuple[pa.Schema, int | None]:
-    return pa.ipc.open_file(file).schema, None
-
-
-_READ: dict[str, Callable[[Any], tuple[pa.Schema, int | None]]] = {"ORC": _orc, "Arrow": _arrow}
+def _with_rows(seen: Preview, found: Contents) -> Preview:
+    shown = found.table.num_columns
+    few, many = found.table.select(range(min(shown, COLUMNS_AT_MOST))), len(found.schema)
+    table, replaced = with_valid_texts(few)
+    left = (f"the first {few.num_columns:,} of {many:,} columns are shown",) if few.num_columns < many else ()
+    whole = found.total is not None and len(table) >= found.total and not left
+    return replace(
+        seen,
+        kind="table",
+        format=found.format,
+        frame=frame(table),
+        schema=schema_of(found.schema),
+        total_rows=found.total,
+        about_rows=found.about if found.total is None else None,
+        truncated=not whole,
+        hex_dump=None,
+        notes=(*seen.notes, *found.notes, *left, *replacements(replaced)),
+    )
 
 
 TEXT_AT_MOST = 1024 * 1024
 IMAGE_AT_MOST = 8 * 1024 * 1024
 PIXELS_AT_MOST = 64 * 1024 * 1024
 ROWS_AT_MOST = 10_000
+LAYOUT_AT_MOST = 128 * 1024
 _HEX_BYTES = 512
 _PARQUET_TAIL = 64 * 1024
 
@@ -330,9 +360,25 @@ def preview(
     promised, blank = promise(location.key, known), Preview("binary", known, notes=_too_many(rows))
     try:
         seen = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
+    except S3ConnError:
+        raise
+    except Exception as error:  # noqa: BLE001 - libraries raise all there is over damaged bytes
+        if reader.failure or _is_ours(error):
+            raise (reader.failure or error) from None
+        seen = replace(blank, notes=(*blank.notes, "it is damaged, or written in a way that cannot be read here"))
     finally:
         reader.end()
     return replace(seen, bytes_read=reader.received, requests=reader.requests + asked)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error is a fault of this package, and not what a library made of the bytes that it was given."""
+    trace, where = error.__traceback__, ""
+    while trace is not None:
+        where = trace.tb_frame.f_globals.get("__name__", "")
+        trace = trace.tb_next
+    foreign = (BoundReachedError, pa.ArrowException, MemoryError, RecursionError, UnicodeError, zlib.error)
+    return where.startswith("s3conn_magic.") and not isinstance(error, foreign)
 
 
 def _archived(known: Description, asked: int) -> Preview:
@@ -357,7 +403,7 @@ def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
     begins_so = first.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC))
     if begins_so and not promised.parquet and (found := read_parquet(reader, blank, rows)):
         return found
-    return _image(reader, blank, first) or _other(reader, blank, first) or _text(reader, blank, promised, rows)
+    return _image(reader, blank, first) or _other(reader, blank, first, rows) or _text(reader, blank, promised, rows)
 
 
 def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
@@ -374,12 +420,13 @@ def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     return replace(seen, image=reader.part(0, reader.size))
 
 
-def _other(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
-    """A format that is recognised and is none of those that are opened."""
+def _other(reader: RangeReader, blank: Preview, first: bytes, rows: int) -> Preview | None:
+    """A format that is recognised: its rows, or its bytes where it has none."""
     seen = by_content(first)
-    if seen is None or seen.type == "PARQUET":  # which is one by its end
+    name = "Arrow stream" if is_arrow_stream(first) else seen.name if seen else None
+    if name is None or name == "Parquet":  # which is one by its end
         return None
-    return replace(read_schema(reader, _bytes(blank, first, reader.size), seen.name), format=seen.name)
+    return read_rows(reader, replace(_bytes(blank, first, reader.size), format=name), name, rows)
 
 
 def _bytes(blank: Preview, data: bytes, size: int) -> Preview:

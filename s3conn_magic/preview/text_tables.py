@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,17 @@ _WRONG = (ValueError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class JsonTable:
-    """JSON as a table, or with `table` None as what cannot be one; `complete` when every object is in it."""
+    """JSON as a table, or with `table` None as what cannot be one.
+
+    `complete` when every object is in it; `total` and `share` as of `Records`.
+    """
 
     table: pa.Table | None
     format: str
     complete: bool
     notes: tuple[str, ...] = ()
+    total: int | None = None
+    share: float = 0.0
 
 
 def read_json(text: str, *, whole: bool, rows: int) -> JsonTable | None:
@@ -56,7 +61,9 @@ def _lines(text: str, whole: bool, rows: int) -> JsonTable | None:
     objects, notes = _parsed(lines[:rows])
     if objects is None:
         return None
-    return _objects(objects, "JSON lines", complete=whole and len(lines) <= rows, notes=notes)
+    taken = sum(len(line) + 1 for line in lines[: len(objects)])
+    found = _objects(objects, "JSON lines", complete=whole and len(lines) <= rows, notes=notes)
+    return replace(found, share=len(objects) / max(taken, 1))
 
 
 def _parsed(lines: Sequence[str]) -> tuple[list[Any] | None, tuple[str, ...]]:
@@ -79,7 +86,7 @@ def _document(text: str, rows: int) -> JsonTable | None:
     except _WRONG:
         return None
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
-        return _objects(found[:rows], "JSON", complete=len(found) <= rows)
+        return replace(_objects(found[:rows], "JSON", complete=len(found) <= rows), total=len(found))
     return JsonTable(None, "JSON", complete=True)
 
 
@@ -90,6 +97,27 @@ def _cut(text: str, whole: bool) -> JsonTable | None:
     head = text.lstrip()
     likely = head[1:].lstrip()[:1] in ({'"'} if head[0] == "{" else set('{["-0123456789tfn'))
     return JsonTable(None, "JSON", complete=False) if likely else None
+
+
+_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s"\[\]{},:]+')
+_STEP = "  "
+_DEEPEST = 40
+_OPENING, _CLOSING = {"[", "{"}, {"]", "}"}
+
+
+def laid_out(text: str) -> str:
+    """A JSON document with a line for each value, and every value as it is written."""
+    parts: list[str] = []
+    depth, before = 0, ""
+    for piece in _PIECES.findall(text):
+        closes, opened = piece in _CLOSING, before in _OPENING
+        depth -= closes
+        if before == "," or (closes != opened):
+            parts.append("\n" + _STEP * min(depth, _DEEPEST))
+        parts.append(": " if piece == ":" else piece)
+        depth += piece in _OPENING
+        before = piece
+    return "".join(parts)
 
 
 def _objects(objects: Sequence[dict[str, Any]], name: str, *, complete: bool, notes: tuple[str, ...] = ()) -> JsonTable:
@@ -134,12 +162,17 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """A delimited text as a table; `complete` when every record is in it."""
+    """A delimited text as a table; `complete` when every record is in it.
+
+    `total` is how many records there are, where the text is whole; `share` is what a character has of one.
+    """
 
     table: pa.Table
     format: str
     complete: bool
     notes: tuple[str, ...] = ()
+    total: int | None = None
+    share: float = 0.0
 
 
 def read_records(text: str, *, whole: bool, rows: int, named: str | None) -> Records | None:
@@ -155,15 +188,20 @@ def read_records(text: str, *, whole: bool, rows: int, named: str | None) -> Rec
     dialect = _dialect(text, whole, named)
     if dialect is None or dialect.width > COLUMNS_AT_MOST:
         return None
-    found = _records(text, dialect.delimiter, dialect.quoting, whole=whole)
+    lines = io.StringIO(text, newline="")
+    found = _records(lines, dialect.delimiter, dialect.quoting, whole=whole)
     try:
         first = list(islice(found, rows + 1))
+        # One record more was read than given.
+        share = (len(first) + 1) / max(lines.tell(), 1)
         header = _has_header(first, named)
         records = first[1:] if header else first[:rows]
-        complete = whole and len(records) == len(first) - header and next(found, None) is None
+        total = len(first) - header + sum(1 for _ in found) if whole else None
+        complete = total == len(records)
     except csv.Error:
         return None
-    return _made(first[0] if header else [], records, dialect, complete=complete)
+    made = _made(first[0] if header else [], records, dialect, complete=complete)
+    return made and replace(made, total=total, share=share)
 
 
 def _made(header: list[str], records: list[list[str]], dialect: Dialect, *, complete: bool) -> Records | None:
@@ -190,8 +228,11 @@ def _dialect(text: str, whole: bool, named: str | None) -> Dialect | None:
 
 
 def _fit(one: Dialect, named: str | None) -> tuple[Any, ...]:
-    """More is better. A quote that opens by mistake swallows records: as many as can be is the last criterion."""
-    return one.width > 1, round(one.share, 1), one.delimiter == named, one.width, one.share, one.sure, one.records
+    """More is better. Quotes that all close hold delimiters, which would only look like more fields.
+
+    A quote that opens by mistake swallows records: as many as can be is the last criterion.
+    """
+    return one.width > 1, round(one.share, 1), one.delimiter == named, one.sure, one.width, one.share, one.records
 
 
 def _tries(text: str, delimiter: str, whole: bool) -> Iterator[Dialect]:
@@ -204,14 +245,17 @@ def _tries(text: str, delimiter: str, whole: bool) -> Iterator[Dialect]:
 
 def _sample(text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool) -> list[list[str]]:
     try:
-        return list(islice(_records(text, delimiter, quoting, whole=whole, strict=strict), _SAMPLE))
+        return list(
+            islice(_records(io.StringIO(text, newline=""), delimiter, quoting, whole=whole, strict=strict), _SAMPLE)
+        )
     except csv.Error:
         return []
 
 
-def _records(text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool = False) -> Iterator[list[str]]:
+def _records(
+    lines: io.StringIO, delimiter: str, quoting: int, *, whole: bool, strict: bool = False
+) -> Iterator[list[str]]:
     """Records but blank ones; of a text that goes on, all but the last."""
-    lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=strict)  # type: ignore[arg-type]
     held: list[str] | None = None
     try:

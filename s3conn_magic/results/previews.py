@@ -12,6 +12,7 @@ import pandas as pd
 
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.objects.description import with_tags_and_versions
+from s3conn_magic.preview import rounded
 from s3conn_magic.preview.preview import preview
 from s3conn_magic.results.frames import S3Frame, escaped
 from s3conn_magic.runtime.interrupts import interruptible
@@ -121,15 +122,18 @@ class ObjectPreview:
         """What is not shown."""
         preview = self.preview
         if preview.frame is not None and preview.truncated and preview.total_rows is None:
-            return f"The first {_counted(len(preview.frame), 'row')}; there are more."
+            return _first_rows(len(preview.frame), preview.about_rows)
         if preview.frame is not None and preview.truncated and len(preview.frame) < (preview.total_rows or 0):
             return f"The first {len(preview.frame):,} of {preview.total_rows:,} rows."
-        if preview.text is not None and (preview.truncated or len(self._shown_text()) < len(preview.text)):
+        if preview.text is not None and (preview.truncated or len(self._shown_text()) < len(self._laid_out())):
             return f"The beginning of the text: {_counted(len(self._shown_text().splitlines()), 'line')}."
         return ""
 
+    def _laid_out(self) -> str:
+        return self.preview.layout or self.preview.text or ""
+
     def _shown_text(self) -> str:
-        lines = itertools.islice((self.preview.text or "").splitlines(keepends=True), self._rows)
+        lines = itertools.islice(self._laid_out().splitlines(keepends=True), self._rows)
         return "".join(lines)[:_SHOWN_CHARACTERS]
 
     def _plain_body(self) -> str:
@@ -168,6 +172,12 @@ def _counts(preview: Preview) -> Iterator[str]:
         yield _counted(preview.row_groups, "row group")
     if preview.schema:
         yield _counted(len(preview.schema), "column")
+
+
+def _first_rows(shown: int, about: int | None) -> str:
+    if not about or about <= shown:
+        return f"The first {_counted(shown, 'row')}; there are more."
+    return f"The first {shown:,} of about {rounded(about):,} rows."
 
 
 def _counted(count: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import html
 import re
 from dataclasses import replace
@@ -126,7 +127,11 @@ def test_a_text_is_shown_as_far_as_the_rows_go():
 
 def test_what_is_not_shown_is_said():
     """More rows than shown, known or not."""
-    assert "The first 2 rows; there are more." in repr(shown(b"a,b\n" + b"1,2\n" * 9, "t.csv", rows=2))
+    assert "The first 2 of 9 rows." in repr(shown(b"a,b\n" + b"1,2\n" * 9, "t.csv", rows=2))
+    assert "The first 2 of about 500,000 rows." in repr(shown(b"a,b\n" + b"1,2\n" * 500_000, "t.csv", rows=2))
+    assert "The first 2 of about 250,000 rows." in repr(shown(b'{"a":1}\n' * 250_000, "t.json", rows=2))
+    packed = gzip.compress(b"a,b\n" + b"1,2\n" * 500_000)
+    assert "The first 2 rows; there are more." in repr(shown(packed, "t.csv", rows=2))
     with pd.option_context("display.max_rows", 10):
         assert "[90 rows x 2 columns]" in repr(shown(b"a,b\n" + b"1,2\n" * 90, "t.csv"))
 

@@ -1,0 +1,570 @@
+"""Rows of ORC, Arrow, Avro and workbooks, and members of ZIP: what runs in a process of its own, as `apart` begins it.
+
+Libraries for these formats end the process that they run in, or fill its memory, over files that are damaged or made
+to do so. This one has neither credentials nor network: it asks for bytes of the file by its output and is given them by
+its input, one answer to each message. Nothing heavy is imported before the format needs it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import struct
+import threading
+import zipfile
+import zlib
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from s3conn_magic.locations import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+MESSAGE = struct.Struct("<cQ")
+EXTENT = struct.Struct("<QQ")
+JOB, READ, BATCH, DONE, FAILED, DATA, BOUND = b"J", b"R", b"B", b"D", b"F", b"A", b"X"
+"""Kinds of messages: a file, a range asked for, a batch, the end, a failure; bytes, or that there are no more."""
+_MEMORY = 4 * 1024**3
+_AHEAD = 64 * 1024
+_IDLE = 60.0
+WORKBOOK_AT_MOST = 16 * 1024 * 1024
+_PARTS = 64 * 1024 * 1024
+_COLUMNS = 2_000
+_NEEDS = "{} is read by {}, which is not installed"
+_UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
+
+
+class UnreadableError(Exception):
+    """A file is damaged, needs what is not there, or takes too much; the text says which."""
+
+
+def send(stream: IO[bytes], kind: bytes, body: bytes) -> None:
+    """Write a message."""
+    stream.write(MESSAGE.pack(kind, len(body)))
+    stream.write(body)
+    stream.flush()
+
+
+def received(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
+    """The next message, or None where there is none."""
+    try:
+        kind, length = MESSAGE.unpack(stream.read(MESSAGE.size))
+        body = stream.read(length)
+    except (struct.error, OSError, ValueError):
+        return None
+    return (kind, body) if len(body) == length else None
+
+
+class _Remote(io.RawIOBase):
+    """The file, as the process sees it: ranges that it asks for."""
+
+    def __init__(self, size: int, answers: IO[bytes], questions: IO[bytes]) -> None:
+        super().__init__()
+        self.size = size
+        self.at = 0
+        self.bound = False
+        self._answers, self._questions = answers, questions
+        self._lock = threading.Lock()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position is not negative")
+        self.at = base + offset
+        return self.at
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        start, stop = min(self.at, self.size), min(self.at + len(view), self.size)
+        data = self.ask(READ, EXTENT.pack(start, stop)) if start < stop else b""
+        view[: len(data)] = data
+        self.at += len(data)
+        return len(data)
+
+    def ask(self, kind: bytes, body: bytes) -> bytes:
+        """Say something, and the answer.
+
+        Raises:
+            OSError: no more of the file is given.
+        """
+        with self._lock:
+            send(self._questions, kind, body)
+            found = received(self._answers)
+        if found is None:
+            os._exit(1)  # nobody is there any more
+        if found[0] == BOUND:
+            self.bound = True
+            raise OSError("no more of the file is given")
+        return found[1]
+
+
+class _Found(NamedTuple):
+    """What a reader gives: batches as they are asked for, and the rest."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    more: Mapping[str, Any]
+
+
+def main() -> None:
+    """Read the files that the messages of the other side tell of, and give their rows."""
+    answers, questions = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # What a library prints is no message.
+    os.dup2(2, 1)
+    _bounded()
+    while found := _waited(answers):
+        name, size, rows = json.loads(found[1])
+        kind, said = _read(_Remote(size, answers, questions), name, rows)
+        send(questions, kind, said)
+
+
+def _waited(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
+    """The next file; after a while without one, the end."""
+    idle = threading.Timer(_IDLE, os._exit, [0])
+    idle.daemon = True
+    idle.start()
+    found = received(answers)
+    idle.cancel()
+    return found
+
+
+def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
+    """The last message about a file."""
+    try:
+        return DONE, json.dumps(_given(remote, READERS[name](remote, rows), rows)).encode()
+    except BaseException as error:  # noqa: BLE001 - libraries raise all there is, and the other side is told
+        return FAILED, _said(error).encode("utf-8", "replace")
+
+
+def _bounded() -> None:
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such bounds
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "it takes too much memory"
+    if isinstance(error, ImportError):
+        return f"{error.name or 'a library'} is not installed"
+    return "it is damaged, or written in a way that cannot be read here"
+
+
+def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
+    """Give batches until there are enough rows."""
+    there = 0
+    for batch in found.batches:
+        some = batch.slice(0, rows - there)
+        there += len(some)
+        sink = pa.BufferOutputStream()
+        # Damage within the values shows here, and not where they are used.
+        some.validate()
+        with pa.ipc.new_stream(sink, some.schema) as writer:
+            writer.write_batch(some)
+        remote.ask(BATCH, sink.getvalue().to_pybytes())
+        if there >= rows:
+            break
+    return {"schema": found.schema.serialize().to_pybytes().hex(), **found.more}
+
+
+def _narrowing(
+    remote: _Remote, count: int, read: Callable[[int], Iterator[pa.RecordBatch]]
+) -> Iterator[pa.RecordBatch]:
+    """Batches of all columns, or of the first ones, as many as the bytes that are given are enough for."""
+    while True:
+        remote.bound = False
+        begun = False
+        try:
+            for batch in read(count):
+                begun = True
+                yield batch
+        except (pa.ArrowException, OSError):
+            if not remote.bound:
+                raise
+        if begun or not remote.bound:
+            return
+        if count <= 1:
+            raise OSError
+        count //= 2
+
+
+def _orc(remote: _Remote, rows: int) -> _Found:
+    """By the scanner of data sets, which reads a stripe a few rows at a time."""
+    import pyarrow.dataset as ds
+    from pyarrow import orc
+
+    file = pa.PythonFile(remote, mode="r")
+    opened = orc.ORCFile(file)
+
+    def read(count: int) -> Iterator[pa.RecordBatch]:
+        fragment = ds.OrcFileFormat().make_fragment(file)
+        scanner = fragment.scanner(
+            columns=opened.schema.names[:count],
+            batch_size=max(rows, 1),
+            batch_readahead=0,
+            fragment_readahead=0,
+            use_threads=False,
+        )
+        yield from scanner.to_batches()
+
+    wanted = iter(()) if not rows or not opened.nrows else _narrowing(remote, len(opened.schema), read)
+    return _Found(opened.schema, wanted, {"total": opened.nrows})
+
+
+def _arrow(remote: _Remote, rows: int) -> _Found:
+    file = pa.PythonFile(remote, mode="r")
+    opened = pa.ipc.open_file(file)
+    schema, count = opened.schema, opened.num_record_batches
+    more: dict[str, Any] = {} if count else {"total": 0}
+
+    def read(columns: int) -> Iterator[pa.RecordBatch]:
+        options = pa.ipc.IpcReadOptions(included_fields=[*range(columns)], use_threads=False)
+        chosen = pa.ipc.open_file(file, options=options) if columns < len(schema) else opened
+        for at in range(count):
+            batch = chosen.get_batch(at)
+            if at == 0:
+                more["total" if count == 1 else "about"] = len(batch) * count
+            yield batch
+
+    return _Found(schema, _narrowing(remote, len(schema), read) if rows else iter(()), more)
+
+
+def _arrow_stream(remote: _Remote, rows: int) -> _Found:
+    opened = pa.ipc.open_stream(pa.PythonFile(remote, mode="r"))
+    more: dict[str, Any] = {}
+
+    def read() -> Iterator[pa.RecordBatch]:
+        there = 0
+        begun = remote.at
+        with suppress(StopIteration):
+            while True:
+                batch = opened.read_next_batch()
+                there += len(batch)
+                more["about"] = _estimate(there, remote.at - begun, remote.size - begun)
+                yield batch
+        more["total"] = there
+
+    return _Found(opened.schema, read() if rows else iter(()), more)
+
+
+def is_arrow_stream(head: bytes) -> bool:
+    """Whether a file may be one by its first bytes: the sign of a message, its length, and where its table begins."""
+    sign, length, root = struct.unpack_from("<IiI", head) if len(head) >= 12 else (0, 0, 0)  # noqa: PLR2004
+    return bool(sign == 0xFFFFFFFF and 0 < length < 2**26 and length % 8 == 0 and root < length)  # noqa: PLR2004
+
+
+def _estimate(rows: int, taken: int, size: int) -> int:
+    """How many rows a file of this size has where some take so many bytes."""
+    return round(rows * size / max(taken, 1))
+
+
+# Avro
+
+_LEAVES = {
+    "null": pa.null(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "bytes": pa.binary(),
+    "string": pa.string(),
+    "date": pa.date32(),
+    "time-millis": pa.time32("ms"),
+    "time-micros": pa.time64("us"),
+    **{f"timestamp-{name}": pa.timestamp(unit, "UTC") for name, unit in _UNITS.items()},
+    **{f"local-timestamp-{name}": pa.timestamp(unit) for name, unit in _UNITS.items()},
+}
+"""Types without parts, and logical types whose value is the number that is stored."""
+
+
+class _Column(NamedTuple):
+    """An Arrow type, and what makes a value of it of one that the library gives."""
+
+    type: pa.DataType
+    value: Callable[[Any], Any]
+
+
+class _AvroTypes:
+    """Avro's types as Arrow's. What may be of several types, or hold itself, is its JSON text."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, Any] = {}
+        self._within: list[str] = []
+
+    def column(self, kind: Any) -> _Column:
+        """What a schema, parsed, gives."""
+        if isinstance(kind, list):
+            return self._union(kind)
+        if isinstance(kind, str):
+            return _leaf(kind) if kind in _LEAVES else self._by_name(kind)
+        name = kind.get("name", "")
+        if name and kind["type"] in {"record", "error", "enum", "fixed"}:
+            self._named[name] = kind
+        logical = kind.get("logicalType")
+        if logical in _LEAVES:
+            return _leaf(logical)
+        return (_decimal(kind) if logical == "decimal" else None) or self._made(kind)
+
+    def _made(self, kind: Any) -> _Column:
+        parts = {"record": self._record, "error": self._record, "array": self._array, "map": self._map}
+        if made := parts.get(kind["type"]):
+            return made(kind)
+        if kind["type"] == "fixed":
+            return _Column(pa.binary(kind["size"]), _same)
+        return _leaf("string" if kind["type"] == "enum" else kind["type"])
+
+    def _by_name(self, name: str) -> _Column:
+        return _TEXT if name in self._within or name not in self._named else self.column(self._named[name])
+
+    def _union(self, kinds: list[Any]) -> _Column:
+        there = [kind for kind in kinds if kind != "null"]
+        if len(there) != 1:
+            return _TEXT if there else _leaf("null")
+        return self.column(there[0])
+
+    def _record(self, kind: Any) -> _Column:
+        self._within.append(kind["name"])
+        columns = {each["name"]: self.column(each["type"]) for each in kind["fields"]}
+        self._within.pop()
+
+        def value(one: Any) -> Any:
+            return None if one is None else {name: each.value(one[name]) for name, each in columns.items()}
+
+        return _Column(pa.struct([(name, each.type) for name, each in columns.items()]), value)
+
+    def _array(self, kind: Any) -> _Column:
+        item = self.column(kind["items"])
+        return _Column(pa.list_(item.type), lambda one: None if one is None else [item.value(each) for each in one])
+
+    def _map(self, kind: Any) -> _Column:
+        item = self.column(kind["values"])
+
+        def value(one: Any) -> Any:
+            return None if one is None else [(name, item.value(each)) for name, each in one.items()]
+
+        return _Column(pa.map_(pa.string(), item.type), value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _leaf(name: str) -> _Column:
+    return _Column(_LEAVES[name], _same)
+
+
+def _json(value: Any) -> str | None:
+    """Bytes as Avro's own JSON has them."""
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=lambda one: one.decode("latin-1"))
+
+
+_TEXT = _Column(pa.string(), _json)
+
+
+def _decimal(kind: Mapping[str, Any]) -> _Column | None:
+    """Exact, or None for one that Arrow does not have."""
+    precision, scale = kind.get("precision", 0), kind.get("scale", 0)
+    if not 0 <= scale <= precision or not 0 < precision <= 76:  # noqa: PLR2004 - Arrow's digits
+        return None
+
+    def value(one: Any) -> Decimal | None:
+        if one is None:
+            return None
+        number = int.from_bytes(one, "big", signed=True)
+        return Decimal((int(number < 0), tuple(map(int, str(abs(number)))), -scale))
+
+    make = pa.decimal128 if precision <= 38 else pa.decimal256  # noqa: PLR2004 - as above
+    return _Column(make(precision, scale), value)
+
+
+def _avro(remote: _Remote, rows: int) -> _Found:
+    try:
+        from fastavro import read as avro
+    except ImportError:
+        raise UnreadableError(_NEEDS.format("Avro", "fastavro")) from None
+    # Numbers are taken as stored: a year beyond 9999 is none of Python's.
+    avro.LOGICAL_READERS.clear()
+    avro.BLOCK_READERS.update(snappy=_snappy_block, zstandard=_zstd_block)
+    lost = _Lost()
+    codecs.register_error("s3conn", lost.replaced)
+    file = io.BufferedReader(remote, _AHEAD)
+    opened = avro.block_reader(file, handle_unicode_errors="s3conn")
+    if opened.codec not in avro.BLOCK_READERS or opened.codec == "lz4":
+        raise UnreadableError(f"it is compressed by {opened.codec}, which is not read here")
+    made = _AvroTypes().column(opened.writer_schema)
+    is_struct = pa.types.is_struct(made.type)
+    schema = pa.schema([*made.type] if is_struct else [("value", made.type)])
+    more: dict[str, Any] = {}
+
+    def read() -> Iterator[pa.RecordBatch]:
+        begun, there = file.tell(), 0
+        values: list[Any] = []
+        for block in opened:
+            there += block.num_records
+            values += [made.value(one) for one in islice(block, rows - len(values))]
+            if len(values) >= rows:
+                break
+        taken, size = file.tell() - begun, remote.size - begun
+        more.update({"total": there} if taken >= size else {"about": _estimate(there, taken, size)}, notes=lost.notes())
+        array = pa.array(values, made.type)
+        yield pa.RecordBatch.from_struct_array(array) if is_struct else pa.record_batch([array], schema=schema)
+
+    return _Found(schema, read() if rows else iter(()), more)
+
+
+class _Lost:
+    """Bytes of texts that are no UTF-8, counted."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def replaced(self, error: UnicodeError) -> tuple[str, int]:
+        """A sign in their place."""
+        assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - nothing is encoded
+        self._count += 1
+        return "\N{REPLACEMENT CHARACTER}", error.end
+
+    def notes(self) -> list[str]:
+        """What is said of it."""
+        sign = "\N{REPLACEMENT CHARACTER}"
+        return [f"not all texts are UTF-8; {sign} stands for what is not"] if self._count else []
+
+
+def _snappy_block(decoder: Any) -> io.BytesIO:
+    """A block; its length stands before it as Snappy writes it, and behind it a checksum."""
+    data = decoder.read_bytes()
+    packed, crc = data[:-4], data[-4:]
+    length = shift = at = 0
+    while True:
+        length |= (packed[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if packed[at - 1] < 0x80:  # noqa: PLR2004 - the top bit says that more follow
+            break
+    body = pa.Codec("snappy").decompress(packed, decompressed_size=length).to_pybytes()
+    if zlib.crc32(body).to_bytes(4, "big") != crc:
+        raise UnreadableError("it is damaged: a checksum does not match")
+    return io.BytesIO(body)
+
+
+def _zstd_block(decoder: Any) -> io.BytesIO:
+    with pa.CompressedInputStream(pa.BufferReader(decoder.read_bytes()), "zstd") as stream:
+        return io.BytesIO(stream.read())
+
+
+# Workbooks, and ZIP files that are none
+
+
+def _zip(remote: _Remote, rows: int) -> _Found:
+    """The first sheet of a workbook, or the members."""
+    with zipfile.ZipFile(remote) as opened:
+        members = opened.infolist()
+    notes: list[str] = []
+    if any(member.filename == "xl/workbook.xml" for member in members):
+        try:
+            return _sheet(remote, rows, {member.filename: member.file_size for member in members})
+        except UnreadableError as error:
+            notes.append(f"its sheets are not shown: {error}")
+        except Exception:  # noqa: BLE001 - whatever a library raises over a damaged file
+            notes.append("its sheets are damaged, or written in a way that cannot be read here")
+    if secret := sum(member.flag_bits & 1 for member in members):
+        notes.append(f"{secret:,} of its members are encrypted")
+    shown = members[:rows]
+    columns = {
+        "name": pa.array([member.filename for member in shown], pa.string()),
+        "size": pa.array([member.file_size for member in shown], pa.uint64()),
+        "modified": pa.array([_modified(member) for member in shown], pa.timestamp("s")),
+    }
+    found = pa.record_batch(columns)
+    return _Found(found.schema, iter([found]), {"total": len(members), "notes": notes})
+
+
+def _modified(member: zipfile.ZipInfo) -> datetime | None:
+    try:
+        return datetime(*member.date_time)  # noqa: DTZ001 - ZIP has no zones
+    except ValueError:
+        return None
+
+
+def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
+    if remote.size > WORKBOOK_AT_MOST:
+        raise UnreadableError(f"it is larger than {size_text(WORKBOOK_AT_MOST)}")
+    if sum(size for name, size in members.items() if "/worksheets/" not in name and name.endswith(".xml")) > _PARTS:
+        raise UnreadableError(f"its texts unpack to more than {size_text(_PARTS)}")
+    try:
+        import openpyxl
+    except ImportError:
+        raise UnreadableError(_NEEDS.format("a workbook", "openpyxl")) from None
+    book = openpyxl.load_workbook(remote, read_only=True, data_only=True, keep_links=False)
+    if not book.worksheets:
+        raise UnreadableError("it has no sheet with cells")
+    sheet = book.worksheets[0]
+    claimed = sheet.max_row
+    sheet.reset_dimensions()  # they are wrong in files of some programs
+    lines = [[*line] for line in sheet.iter_rows(max_row=rows + 1, max_col=_COLUMNS, values_only=True)]
+    names, values, blank = _titled(lines, rows)
+    more: dict[str, Any] = {
+        "format": "XLSX",
+        "notes": [f"the sheet {sheet.title}, the first of {len(book.sheetnames):,}"],
+    }
+    if len(lines) <= rows:
+        more["total"] = len(values)
+    elif claimed:
+        more["about"] = max(claimed - blank, len(values))
+    columns = [_cells([line[at] for line in values]) for at in range(len(names))]
+    found = pa.RecordBatch.from_arrays(columns, names=names)
+    return _Found(found.schema, iter([found] if rows else ()), more)
+
+
+def _titled(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any]], int]:
+    """Names of the columns, the rows below, and how many lines stand before these."""
+    width = max((at + 1 for line in lines for at, value in enumerate(line) if value is not None), default=0)
+    padded = [(line + [None] * width)[:width] for line in lines]
+    blank = next((at for at, line in enumerate(padded) if any(value is not None for value in line)), len(padded))
+    below = padded[blank:]
+    first = below[0] if below else []
+    if first and all(isinstance(value, str) and value.strip() for value in first) and len({*first}) == len(first):
+        return first, below[1:][:rows], blank + 1
+    from openpyxl.utils import get_column_letter
+
+    return [get_column_letter(at + 1) for at in range(width)], below[:rows], blank
+
+
+def _cells(values: list[Any]) -> pa.Array:
+    """A column of cells: of one type, or their texts."""
+    try:
+        found = pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return found.cast(pa.string()) if pa.types.is_null(found.type) else found
+
+
+READERS: dict[str, Callable[[_Remote, int], _Found]] = {
+    "ORC": _orc,
+    "Arrow": _arrow,
+    "Arrow stream": _arrow_stream,
+    "Avro": _avro,
+    "ZIP": _zip,
+}
+"""By the name of the format."""

@@ -1,0 +1,46 @@
+"""Five hundred damaged files: each has a preview in every form or one clear error, and nothing ends the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from damaged import FORMATS, whole
+from served import previewed
+
+import s3conn_magic
+
+EACH = 28
+ROOT = Path(s3conn_magic.__file__).parents[1]
+
+
+def test_damaged_files_are_shown_or_said_to_be_damaged():
+    """Cut, flipped, zeroed, swapped and inserted bytes in each format end neither a preview nor the process."""
+    paths = [ROOT, *(ROOT / "tests" / part for part in ("support", "listing")), ROOT / "benchmarks"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/support/every_preview.py", "0", str(EACH)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert len(lines) == EACH * len(FORMATS) > 500
+    assert not [line for line in lines if "DEFECT" in line[-1]]
+    said = {name: {line[-1].partition(":")[2] for line in lines if line[0] == name} for name in FORMATS}
+    # A checksum, or what stands where it must not, shows in each format but those of text and pictures.
+    silent = {name for name, notes in said.items() if not any("damaged" in note for note in notes)}
+    assert silent <= {"t.csv", "t.jsonl", "t.json", "p.png"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_files_whole_have_no_notes(name):
+    """What is damaged above is shown without a word before it is."""
+    found = previewed(whole(name), name, rows=20)
+    assert found.kind == ("image" if name == "p.png" else "table")
+    assert found.notes == (("the sheet Sheet, the first of 1",) if name == "book.xlsx" else ())
