@@ -41,7 +41,7 @@ LAYERS = [
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
-    _layer("objects", "objects", "botocore cramjam fsspec pyarrow"),
+    _layer("objects", "objects", "botocore cramjam fastavro fsspec openpyxl pyarrow"),
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("query", "query", "duckdb pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
@@ -70,6 +70,7 @@ LONG = {
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
+    "objects/containers.py",  # what one process reads, format after format
     "objects/filesystem.py",  # fsspec's interface
     "objects/formats.py",  # the table of formats, and how one is told
     "objects/ranged.py",  # the one reader of ranges

@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from s3conn_magic.objects import containers
-from s3conn_magic.objects.containers import BATCH, BOUND, DATA, DONE, EXTENT, JOB, READ, UnreadableError, received, send
+from s3conn_magic.objects.containers import BATCH, BOUND, DATA, DONE, EXTENT, JOB, READ, ContainerError, received, send
 from s3conn_magic.objects.ranged import BoundReachedError
 from s3conn_magic.runtime.background import run_in_background, wait_for
 
-__all__ = ["Contents", "UnreadableError", "read_container"]
+__all__ = ["ContainerError", "Contents", "read_container"]
 
 _PATIENCE = 30.0
 _SECRET = ("AWS_", "S3CONN")
@@ -57,7 +57,7 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
         rows: at most.
 
     Raises:
-        UnreadableError: it is damaged, or cannot be read here.
+        ContainerError: it is damaged, or cannot be read here.
         BoundReachedError: the file gives no more bytes, and what it gave is not enough for one column.
     """
     job = json.dumps([name, size, rows]).encode()
@@ -70,7 +70,7 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
     try:
         return _read(reader, file, name, job)
     except _EndedError:
-        raise UnreadableError("its reader ended over it") from None
+        raise ContainerError("its reader ended over it") from None
 
 
 class _EndedError(Exception):
@@ -82,7 +82,7 @@ def _read(reader: _Reader, file: Any, name: str, job: bytes) -> Contents:
     try:
         said, batches = reader.run(file, job)
         kept = True
-    except UnreadableError:
+    except ContainerError:
         kept = reader.alive
         raise
     finally:
@@ -124,7 +124,7 @@ class _Reader:
             elif bound:
                 raise BoundReachedError
             else:
-                raise UnreadableError(body.decode("utf-8", "replace"))
+                raise ContainerError(body.decode("utf-8", "replace"))
 
     def end(self) -> None:
         """End the process."""
@@ -157,7 +157,7 @@ class _Reader:
             found = wait_for(run_in_background(lambda: received(stream), name="s3conn-reader"), within=_PATIENCE)
         except TimeoutError:
             self.end()
-            raise UnreadableError(f"reading it took longer than {_PATIENCE:.0f} seconds") from None
+            raise ContainerError(f"reading it took longer than {_PATIENCE:.0f} seconds") from None
         if found is None:
             self.end()
             raise _EndedError

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from s3conn_magic.errors import pip_install
 from s3conn_magic.locations import size_text
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ _IDLE = 60.0
 WORKBOOK_AT_MOST = 16 * 1024 * 1024
 _PARTS = 64 * 1024 * 1024
 _COLUMNS = 2_000
-_NEEDS = "{} is read by {}, which is not installed"
+_NEEDS = "{} is read by the library {}: {}"
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
 
-class UnreadableError(Exception):
+class ContainerError(Exception):
     """A file is damaged, needs what is not there, or takes too much; the text says which."""
 
 
@@ -162,7 +163,7 @@ def _bounded() -> None:
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, UnreadableError):
+    if isinstance(error, ContainerError):
         return str(error)
     if isinstance(error, MemoryError):
         return "it takes too much memory"
@@ -403,7 +404,7 @@ def _avro(remote: _Remote, rows: int) -> _Found:
     try:
         from fastavro import read as avro
     except ImportError:
-        raise UnreadableError(_NEEDS.format("Avro", "fastavro")) from None
+        raise ContainerError(_NEEDS.format("Avro", "fastavro", pip_install("avro"))) from None
     # Numbers are taken as stored: a year beyond 9999 is none of Python's.
     avro.LOGICAL_READERS.clear()
     avro.BLOCK_READERS.update(snappy=_snappy_block, zstandard=_zstd_block)
@@ -412,7 +413,7 @@ def _avro(remote: _Remote, rows: int) -> _Found:
     file = io.BufferedReader(remote, _AHEAD)
     opened = avro.block_reader(file, handle_unicode_errors="s3conn")
     if opened.codec not in avro.BLOCK_READERS or opened.codec == "lz4":
-        raise UnreadableError(f"it is compressed by {opened.codec}, which is not read here")
+        raise ContainerError(f"it is compressed by {opened.codec}, which is not read here")
     made = _AvroTypes().column(opened.writer_schema)
     is_struct = pa.types.is_struct(made.type)
     schema = pa.schema([*made.type] if is_struct else [("value", made.type)])
@@ -464,7 +465,7 @@ def _snappy_block(decoder: Any) -> io.BytesIO:
             break
     body = pa.Codec("snappy").decompress(packed, decompressed_size=length).to_pybytes()
     if zlib.crc32(body).to_bytes(4, "big") != crc:
-        raise UnreadableError("it is damaged: a checksum does not match")
+        raise ContainerError("it is damaged: a checksum does not match")
     return io.BytesIO(body)
 
 
@@ -484,7 +485,7 @@ def _zip(remote: _Remote, rows: int) -> _Found:
     if any(member.filename == "xl/workbook.xml" for member in members):
         try:
             return _sheet(remote, rows, {member.filename: member.file_size for member in members})
-        except UnreadableError as error:
+        except ContainerError as error:
             notes.append(f"its sheets are not shown: {error}")
         except Exception:  # noqa: BLE001 - whatever a library raises over a damaged file
             notes.append("its sheets are damaged, or written in a way that cannot be read here")
@@ -509,16 +510,16 @@ def _modified(member: zipfile.ZipInfo) -> datetime | None:
 
 def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
     if remote.size > WORKBOOK_AT_MOST:
-        raise UnreadableError(f"it is larger than {size_text(WORKBOOK_AT_MOST)}")
+        raise ContainerError(f"it is larger than {size_text(WORKBOOK_AT_MOST)}")
     if sum(size for name, size in members.items() if "/worksheets/" not in name and name.endswith(".xml")) > _PARTS:
-        raise UnreadableError(f"its texts unpack to more than {size_text(_PARTS)}")
+        raise ContainerError(f"its texts unpack to more than {size_text(_PARTS)}")
     try:
         import openpyxl
     except ImportError:
-        raise UnreadableError(_NEEDS.format("a workbook", "openpyxl")) from None
+        raise ContainerError(_NEEDS.format("a workbook", "openpyxl", pip_install("excel"))) from None
     book = openpyxl.load_workbook(remote, read_only=True, data_only=True, keep_links=False)
     if not book.worksheets:
-        raise UnreadableError("it has no sheet with cells")
+        raise ContainerError("it has no sheet with cells")
     sheet = book.worksheets[0]
     claimed = sheet.max_row
     sheet.reset_dimensions()  # they are wrong in files of some programs

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.locations import size_text
-from s3conn_magic.objects.apart import Contents, UnreadableError, read_container
+from s3conn_magic.objects.apart import ContainerError, Contents, read_container
 from s3conn_magic.objects.containers import READERS, is_arrow_stream
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.formats import (
@@ -296,7 +296,7 @@ def read_rows(reader: RangeReader, seen: Preview, name: str, rows: int) -> Previ
     except BoundReachedError:
         note = f"its rows are not shown: the first ones take more than {size_text(CONTAINER_AT_MOST)}"
         return replace(seen, notes=(*seen.notes, note))
-    except UnreadableError as error:
+    except ContainerError as error:
         return replace(seen, notes=(*seen.notes, f"its rows are not shown: {error}"))
     return _with_rows(seen, found)
 

@@ -18,6 +18,8 @@ from s3conn_magic.explorer.details import preview_values
 from s3conn_magic.locations import Location
 from s3conn_magic.results.previews import ObjectPreview
 
+ROWS = 5
+
 
 class Objects:
     """What the explorer asks, with an answer that is there."""
@@ -35,11 +37,11 @@ class Objects:
 def shown(place, name: str) -> str:
     """What a file is shown as, in every form."""
     try:
-        found = place.preview(name, rows=20)
+        found = place.preview(name, rows=ROWS)
     except S3ConnError as error:
         return f"{'DEFECT' if isinstance(error, InternalError) else 'error'}: {error.message}"
-    value = ObjectPreview(place.connection, Location("bucket", name), found, 20)
-    forms = [repr(value), value._repr_html_(), *value._repr_mimebundle_().values(), str(preview_values(found))]
+    value = ObjectPreview(place.connection, Location("bucket", name), found, ROWS)
+    forms = [*value._repr_mimebundle_().values(), str(preview_values(found))]
     forms.append(_about(Objects(found), Location("bucket", name)))
     assert all(forms)
     return f"{found.kind} {found.format}: {'; '.join(found.notes)}"
