@@ -299,6 +299,7 @@ def rest_of_cell(index: int, count: int) -> str:
 EXTRAS = {
     "avro": ("cramjam", "fastavro"),
     "dask": ("distributed",),
+    "excel": ("openpyxl",),
     "keyring": ("keyring",),
     "lab": ("jupyterlab", "matplotlib"),
     "obstore": ("obstore",),

@@ -277,8 +277,8 @@ STATEMENTS: tuple[Reference, ...] = (
         "PREVIEW",
         "PREVIEW 's3://bucket/key' [USING name] [LIMIT n]",
         "The beginning of an object: the first rows (100 without LIMIT) of Parquet, ORC, Arrow, Avro, CSV or JSON"
-        " lines, of the first sheet of a workbook, the members of a ZIP file, a text or an image. Reads the part that it"
-        " needs, never the whole of a large object.",
+        " lines, of the first sheet of a workbook, the members of a ZIP file, a text or an image. Reads the part that"
+        " it needs, never the whole of a large object.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
     *JOB_STATEMENTS,

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from s3conn_magic.errors import pip_install
 from s3conn_magic.objects import containers
 from s3conn_magic.objects.containers import BATCH, BOUND, DATA, DONE, EXTENT, JOB, READ, ContainerError, received, send
 from s3conn_magic.objects.ranged import BoundReachedError
@@ -92,8 +93,12 @@ def _read(reader: _Reader, file: Any, name: str, job: bytes) -> Contents:
             reader.end()
     schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(said["schema"])))
     table = pa.Table.from_batches(batches) if batches else schema.empty_table()
-    more = said.get("total"), said.get("about"), tuple(said.get("notes", ()))
+    more = said.get("total"), said.get("about"), (*said.get("notes", ()), *_install(said.get("extra", "")))
     return Contents(said.get("format", name), table, schema, *more)
+
+
+def _install(extra: str) -> list[str]:
+    return [f"install it: {pip_install(extra)}"] if extra else []
 
 
 class _Reader:
@@ -124,7 +129,8 @@ class _Reader:
             elif bound:
                 raise BoundReachedError
             else:
-                raise ContainerError(body.decode("utf-8", "replace"))
+                text, extra = json.loads(body)
+                raise ContainerError("; ".join([text, *_install(extra)]))
 
     def end(self) -> None:
         """End the process."""

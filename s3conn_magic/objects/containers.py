@@ -23,7 +23,6 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from s3conn_magic.errors import pip_install
 from s3conn_magic.locations import size_text
 
 if TYPE_CHECKING:
@@ -39,12 +38,19 @@ _IDLE = 60.0
 WORKBOOK_AT_MOST = 16 * 1024 * 1024
 _PARTS = 64 * 1024 * 1024
 _COLUMNS = 2_000
-_NEEDS = "{} is read by the library {}: {}"
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
 
 class ContainerError(Exception):
-    """A file is damaged, needs what is not there, or takes too much; the text says which."""
+    """A file is damaged, needs what is not there, or takes too much; the text says which.
+
+    Attributes:
+        extra: of this package, whose libraries are not installed; empty where that is not why.
+    """
+
+    def __init__(self, text: str, extra: str = "") -> None:
+        super().__init__(text)
+        self.extra = extra
 
 
 def send(stream: IO[bytes], kind: bytes, body: bytes) -> None:
@@ -151,7 +157,7 @@ def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
     try:
         return DONE, json.dumps(_given(remote, READERS[name](remote, rows), rows)).encode()
     except BaseException as error:  # noqa: BLE001 - libraries raise all there is, and the other side is told
-        return FAILED, _said(error).encode("utf-8", "replace")
+        return FAILED, json.dumps([_said(error), getattr(error, "extra", "")]).encode()
 
 
 def _bounded() -> None:
@@ -404,7 +410,7 @@ def _avro(remote: _Remote, rows: int) -> _Found:
     try:
         from fastavro import read as avro
     except ImportError:
-        raise ContainerError(_NEEDS.format("Avro", "fastavro", pip_install("avro"))) from None
+        raise ContainerError("the library fastavro is not installed", extra="avro") from None
     # Numbers are taken as stored: a year beyond 9999 is none of Python's.
     avro.LOGICAL_READERS.clear()
     avro.BLOCK_READERS.update(snappy=_snappy_block, zstandard=_zstd_block)
@@ -482,11 +488,13 @@ def _zip(remote: _Remote, rows: int) -> _Found:
     with zipfile.ZipFile(remote) as opened:
         members = opened.infolist()
     notes: list[str] = []
+    extra = ""
     if any(member.filename == "xl/workbook.xml" for member in members):
         try:
             return _sheet(remote, rows, {member.filename: member.file_size for member in members})
         except ContainerError as error:
             notes.append(f"its sheets are not shown: {error}")
+            extra = error.extra
         except Exception:  # noqa: BLE001 - whatever a library raises over a damaged file
             notes.append("its sheets are damaged, or written in a way that cannot be read here")
     if secret := sum(member.flag_bits & 1 for member in members):
@@ -498,7 +506,7 @@ def _zip(remote: _Remote, rows: int) -> _Found:
         "modified": pa.array([_modified(member) for member in shown], pa.timestamp("s")),
     }
     found = pa.record_batch(columns)
-    return _Found(found.schema, iter([found]), {"total": len(members), "notes": notes})
+    return _Found(found.schema, iter([found]), {"total": len(members), "notes": notes, "extra": extra})
 
 
 def _modified(member: zipfile.ZipInfo) -> datetime | None:
@@ -516,7 +524,7 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
     try:
         import openpyxl
     except ImportError:
-        raise ContainerError(_NEEDS.format("a workbook", "openpyxl", pip_install("excel"))) from None
+        raise ContainerError("the library openpyxl is not installed", extra="excel") from None
     book = openpyxl.load_workbook(remote, read_only=True, data_only=True, keep_links=False)
     if not book.worksheets:
         raise ContainerError("it has no sheet with cells")

@@ -12,6 +12,7 @@ from damaged import FORMATS, whole
 from served import previewed
 
 import s3conn_magic
+from s3conn_magic.objects import apart
 
 EACH = 28
 ROOT = Path(s3conn_magic.__file__).parents[1]
@@ -44,3 +45,18 @@ def test_the_same_files_whole_have_no_notes(name):
     found = previewed(whole(name), name, rows=20)
     assert found.kind == ("image" if name == "p.png" else "table")
     assert found.notes == (("the sheet Sheet, the first of 1",) if name == "book.xlsx" else ())
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "kind"), [("null.avro", "fastavro", "binary"), ("book.xlsx", "openpyxl", "table")]
+)
+def test_a_library_that_is_not_there_is_named_with_what_installs_it(name, library, kind, monkeypatch, tmp_path):
+    """Without the extra the bytes, or the members, are shown, and the command that brings the library."""
+    (tmp_path / f"{library}.py").write_text("raise ImportError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(apart, "_idle", [])
+    found = previewed(whole(name), name)
+    assert found.kind == kind
+    assert f"the library {library} is not installed" in "; ".join(found.notes)
+    assert "pip install" in "; ".join(found.notes)
+    assert library in found.notes[-1]
