@@ -142,6 +142,21 @@ def test_an_object_replaced_after_it_was_loaded_stays_on_rclone(on_rclone: tuple
     _loads_what_came_between(*on_rclone, NOTES["ignores it"])
 
 
+def test_an_empty_object_that_is_filled_meanwhile_stays(between: tuple[Between, Statements]):
+    """It is not read, and deleted by the etag it was listed with; what is left out for its name is never deleted."""
+    server, run = between
+    lake = server.lake
+    lake.put(a__csv="n\n1\n", b__csv="", c__csv="", _d__csv="n\n4\n")
+    server.after_read = lambda: lake.put(b__csv="n\n2\n")
+    said = str(run(_copy(lake)))
+    assert "Loaded 3 objects (1 row" in said
+    assert "in/b.csv: it was replaced after it was loaded: what is there now was not deleted" in said
+    assert lake.keys_below("in/") == ["in/_d.csv", "in/b.csv"]
+    run("RUN JOB j")
+    assert rows_of(run) == [(1,), (2,)]
+    assert lake.keys_below("in/") == ["in/_d.csv"]
+
+
 def test_a_name_that_is_used_again_adds_its_rows(moto_lake: Lake):
     """Where files are deleted once loaded, each new file is new rows, with an old name or the old content."""
     lake, run = moto_lake, moto_lake.session()
