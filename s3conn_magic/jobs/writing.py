@@ -24,13 +24,13 @@ _EXACT_DIGITS = 15
 """Digits that every double has: as doubles are numbers of JSON read."""
 # By format: types that do not come back, wherever they stand, and those that only do as a column.
 _LOST = {
-    "PARQUET": {"time with time zone", "tuple"},
+    "PARQUET": {"tuple"},
     "CSV": {"variant", "tuple"},
     "TSV": {"variant", "tuple"},
     "JSON": {"variant", "tuple", "map", "union"},
 }
 _LOST_WITHIN = {
-    "PARQUET": {"interval"},
+    "PARQUET": {"interval", "time with time zone"},
     "CSV": {"bit", "bignum"},
     "TSV": {"bit", "bignum"},
     "JSON": {"bit", "bignum"},
@@ -108,6 +108,8 @@ def _parquet(kind: DuckDBPyType, column: str) -> tuple[str, str]:
     if kind.id == "interval":
         # It is made of whole milliseconds in 32 bits, and has no sign.
         return column, f"(NOT regexp_matches({column}::VARCHAR, '-|[.][0-9]{{4}}') AND hour({column}) < 1193)"
+    if kind.id == "time with time zone":  # it is kept as one of UTC
+        return column, f"ends_with({column}::VARCHAR, '+00')"
     stored = _stored(kind)
     if stored == str(kind):
         return column, ""
