@@ -107,7 +107,7 @@ def _last_result(text: str) -> Any:
 
 
 def connection(name: str) -> Connection:
-    """A connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
+    """Return a connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
 
     Raises:
         ConnectionNotFoundError: there is none of that name.
@@ -118,7 +118,7 @@ def connection(name: str) -> Connection:
 
 
 def _current_session() -> Session:
-    """The kernel's session where the extension is loaded, else the one of this process."""
+    """Return the kernel's session where the extension is loaded, else the one of this process."""
     return _kernel_session() or _process_session()
 
 

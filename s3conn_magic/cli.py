@@ -121,7 +121,7 @@ def _show(statement: str, session: Any) -> None:
 
 
 def _text(result: Any) -> str:
-    """What a terminal shows of a result."""
+    """Return what a terminal shows of a result."""
     bundle = result._repr_mimebundle_() if hasattr(result, "_repr_mimebundle_") else None
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     return str(data["text/plain"]) if data else repr(result)
@@ -145,7 +145,7 @@ def _lab(options: Sequence[str]) -> int:
 
 
 def _quickstart() -> Path:
-    """The quickstart notebook below the current folder; a copy of the packaged one where there is none."""
+    """Return the quickstart notebook below the current folder; a copy of the packaged one where there is none."""
     if _NOTEBOOK.exists():
         return _NOTEBOOK
     copy = Path(_NOTEBOOK.name)

@@ -51,7 +51,7 @@ class Place(NamedTuple):
     file: str = ""
 
     def lines(self) -> list[str]:
-        """The place as lines of text."""
+        """Return the place as lines of text."""
         where = f"  {self.file and f'{self.file}, '}line {self.line}, column {self.column}"
         return [where, f"    {self.excerpt}", f"    {self.marker}"] if self.excerpt else [where]
 
@@ -98,7 +98,7 @@ class S3ConnError(Exception):
         return self
 
     def block(self) -> str:
-        """The short text block that stands in for a traceback."""
+        """Return the short text block that stands in for a traceback."""
         lines = [f"{type(self).__name__}: {self.message}"]
         lines += self.place.lines() if self.place else []
         lines += [f"  {note}" for note in self.notes]
@@ -112,7 +112,7 @@ class S3ConnError(Exception):
         return (_rebuild, (type(self), self.__dict__))
 
     def _render_traceback_(self) -> list[str]:
-        """IPython asks for this in place of a traceback."""
+        """Return the lines that IPython shows in place of a traceback."""
         return self.block().splitlines()
 
 
@@ -267,7 +267,7 @@ class InternalError(S3ConnError):
 
 
 def of_statement(error: BaseException) -> S3ConnError:
-    """The error of this package for whatever ended a statement."""
+    """Return the error of this package for whatever ended a statement."""
     if isinstance(error, S3ConnError):
         return error
     # DuckDB, called in the main thread, raises the latter for the former.
@@ -277,7 +277,7 @@ def of_statement(error: BaseException) -> S3ConnError:
 
 
 def without_frames(error: BaseException) -> S3ConnError:
-    """The error of this package for whatever ended a statement, to be raised outside of the `except` block.
+    """Return the error of this package for whatever ended a statement, to be raised outside of the `except` block.
 
     It lets go of the frames below, and of what led to it: their variables hold the statement, which debuggers show. Who
     raises it does so once its own variables do not either.
@@ -288,7 +288,7 @@ def without_frames(error: BaseException) -> S3ConnError:
 
 
 def rest_of_cell(index: int, count: int) -> str:
-    """What became of the statements of a cell around the one that failed, counted from 1."""
+    """Return what became of the statements of a cell around the one that failed, counted from 1."""
     before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
     after = (
         "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
@@ -309,7 +309,7 @@ EXTRAS = {
 
 
 def pip_install(extra: str, *, here: bool = True) -> str:
-    """What installs the packages of an extra.
+    """Return what installs the packages of an extra.
 
     Args:
         extra: its name.

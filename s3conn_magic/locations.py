@@ -121,7 +121,7 @@ def _visible(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with control, bidi and invisible characters as visible symbols; for showing, never for requests."""
+    """Return the text with control, bidi and invisible characters as symbols, for showing and never for requests."""
     if _PLAIN.fullmatch(text):
         return text
     return "".join(map(_visible, text))
@@ -134,7 +134,7 @@ _FULL = 999.5
 
 
 def size_text(size: float) -> str:
-    """Bytes in the largest fitting unit, by three digits: `0 B`, `12.3 kB`, `4.56 GB`."""
+    """Return a number of bytes in the largest fitting unit, with three digits: `0 B`, `12.3 kB`, `4.56 GB`."""
     value = float(size)
     for unit in _UNITS:
         if value < _FULL or unit == _UNITS[-1]:

@@ -41,7 +41,7 @@ class Secret:
         object.__setattr__(self, "_open", lambda: value)
 
     def reveal(self) -> str:
-        """The secret itself, to hand to the library that signs with it and to nothing else."""
+        """Return the secret itself, to hand to the library that signs with it and to nothing else."""
         return self._open()
 
     def __eq__(self, other: object) -> bool:
@@ -81,7 +81,7 @@ class SecretText(str):
     _shown: str
 
     def __new__(cls, text: str, shown: str = MASK) -> Self:
-        """A text, and what its printed form is."""
+        """Return a text, and what its printed form is."""
         made = super().__new__(cls, text)
         made._shown = shown
         return made
@@ -110,7 +110,7 @@ class StorageOptions(dict[str, Any]):
         return f"{{{', '.join(f'{name!r}: {value!r}' for name, value in self.items())}}}"
 
     def copy(self) -> StorageOptions:
-        """The same options."""
+        """Return the same options."""
         return StorageOptions(self, credential_provider=self.credential_provider, expires_at=self.expires_at)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -127,7 +127,7 @@ class NotGivenError(Exception):
 
 
 def seal(values: Mapping[str, str]) -> tuple[bytes, bytes]:
-    """Values under a pad, and the pad."""
+    """Return values under a pad, and the pad."""
     data = json.dumps(dict(values)).encode()
     pad = secrets.token_bytes(len(data))
     return _joined(data, pad), pad
@@ -139,7 +139,7 @@ def _joined(left: bytes, right: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, pad: bytes) -> dict[str, Secret]:
-    """The values, each as a secret."""
+    """Return the values, each as a secret."""
     return {name: Secret(value) for name, value in json.loads(_joined(sealed, pad)).items()}
 
 
@@ -171,7 +171,7 @@ class _Given:
 
     @contextmanager
     def using(self, make: Callable[[bytes], _Droppable]) -> Iterator[_Droppable]:
-        """The connection, made once; it lasts as long as it is used, though the lease ends meanwhile."""
+        """Hold the connection, made once; it lasts as long as it is used, though the lease ends meanwhile."""
         with self._lock:
             self._connection = self._connection or make(self.pad)
             self._users += 1
@@ -236,7 +236,7 @@ def _lapse(mark: str, given: _Given) -> None:
 
 @contextmanager
 def opened(mark: str, make: Callable[[bytes], _Droppable]) -> Iterator[Any]:
-    """On a worker: the connection that a pad opens.
+    """On a worker: hold the connection that a pad opens.
 
     Raises:
         NotGivenError: there is no pad.

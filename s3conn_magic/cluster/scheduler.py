@@ -103,7 +103,7 @@ class Cluster:
             )
 
     def ask(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> dict[str, Any]:
-        """What a function says on workers; of those that fail or do not answer in time, the exception."""
+        """Return what a function says on workers; of those that fail or do not answer in time, the exception."""
 
         async def every(those: list[str]) -> dict[str, Any]:
             said = await asyncio.gather(*(self._asked(each, _ANSWER, function, *given) for each in those))
@@ -121,7 +121,7 @@ class Cluster:
             return error
 
     def trusted(self) -> dict[str, int]:
-        """The workers that may be given work, and how many tasks each runs at once; new ones are looked at meanwhile.
+        """Return the workers that may be given work, with how many tasks each runs at once; look at new ones meanwhile.
 
         Raises:
             ClusterError: the scheduler is gone.
@@ -144,7 +144,7 @@ class Cluster:
         self._looks = {}
 
     def capacity(self) -> Capacity:
-        """What there is now.
+        """Return what there is now.
 
         Raises:
             ClusterError: there is no worker that could be given work, or the scheduler is gone.
@@ -180,7 +180,7 @@ class Cluster:
 
     @contextmanager
     def tasks(self, grant_of: Callable[[], Grant]) -> Iterator[Tasks]:
-        """Tasks of one statement; when the block ends, those that are left are cancelled, and workers know no key."""
+        """Hold the tasks of one statement; at the end, those that are left are cancelled, and workers know no key."""
         tasks = Tasks(self, self._client, grant_of)
         try:
             yield tasks
@@ -194,7 +194,7 @@ class Cluster:
 
 
 def dask_settings(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """Settings of dask for a block."""
+    """Return settings of dask for a block."""
     from dask import config
 
     block: AbstractContextManager[Any] = config.set(dict(values))
@@ -221,7 +221,7 @@ def _unanswered(look: Look[Any]) -> bool:
 
 
 def _connected(address: str) -> Client:
-    """A client, made in a thread: where something else than a scheduler listens, distributed waits for ever."""
+    """Return a client, made in a thread: where something else than a scheduler listens, distributed waits for ever."""
     check_installed()
     from distributed import Client  # loading it takes a while, which is not the scheduler's
 
@@ -322,7 +322,7 @@ class Tasks:
         future.add_done_callback(partial(self._note, number))
 
     def _access(self, grant: Grant) -> Access:
-        """What a task carries, its workers having been told what opens it."""
+        """Return what a task carries, its workers having been told what opens it."""
         carried = next((access for known, access, _ in self._sealed if known == grant), None)
         if carried is None:
             carried, pad = grant.sealed()
@@ -333,7 +333,7 @@ class Tasks:
         return carried
 
     def _look(self) -> None:
-        """Who is there now: those that are new are told what opens the tasks."""
+        """Look at who is there now, and tell those that are new what opens the tasks."""
         self._looked = time.monotonic()
         there = self._cluster.trusted()
         self._workers = {worker: since for worker, since in self._workers.items() if worker in there}
@@ -356,7 +356,7 @@ class Tasks:
         self._done.put((number, future))
 
     def wait(self, every: Callable[[], None] | None = None) -> tuple[int, Any]:
-        """The number of a task that is over, and its result.
+        """Return the number of a task that is over, and its result.
 
         Args:
             every: called in this thread, several times a second; what it raises is raised here.
@@ -399,7 +399,7 @@ class Tasks:
         return work.Unopened()
 
     def _failure(self, error: Exception) -> ClusterError | None:
-        """Why a task has no result; None where its workers were lost."""
+        """Return why a task has no result; None where its workers were lost."""
         if not self._cluster.alive:
             raise ClusterError(f"the scheduler {visible(self._cluster.address)} is gone", hint=_HINT)
         kind = type(error).__name__
@@ -499,7 +499,7 @@ def _elsewhere(group: Sequence[Candidate]) -> bool:
 
 
 def _groups(ones: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Neighbours whose sizes are small together; objects that are read here stand alone."""
+    """Return neighbours whose sizes are small together; objects that are read here stand alone."""
     groups: list[list[Candidate]] = []
     size = 0
     for each in ones:

@@ -73,7 +73,7 @@ class Sweep:
         wanted: Callable[[], float | None],
         every: Callable[[], None] | None = None,
     ) -> Iterator[RangeResult]:
-        """Parts as they come.
+        """Report parts as they come.
 
         Args:
             cluster: whose workers list.
@@ -104,7 +104,7 @@ class Sweep:
             yield part
 
     def _next(self, capacity: Capacity, wanted: float | None) -> tuple[KeyRange, ...]:
-        """The next ranges of one task: neighbours, a share of what is left."""
+        """Return the next ranges of one task: neighbours, a share of what is left."""
         left = self.waiting if wanted is None else self._within(wanted)
         if not left:
             return ()
@@ -121,7 +121,7 @@ class Sweep:
         return tuple(group)
 
     def _within(self, wanted: float) -> list[KeyRange]:
-        """The waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
+        """Return the waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
         if not self.waiting:
             return []
         under_way = chain.from_iterable(self.under_way.values())
@@ -144,7 +144,7 @@ class Sweep:
         return min((each.edge for each in self._left), default=None)
 
     def progress(self, elapsed: float) -> Progress:
-        """How far it is."""
+        """Return how far it is."""
         all_of = [self.before, *self.counted.values()]
         keys = sum(each.keys for each in all_of)
         left = sum(each.rows for each in self._left)
@@ -211,7 +211,7 @@ class ClusterListing:
         return self._local.progress if self._local else Progress()
 
     def collect(self, *, on_progress: _Report = None) -> pa.Table:
-        """One table of all rows, sorted by key, as `Listing.collect` gives it.
+        """Return one table of all rows, sorted by key, as `Listing.collect` gives it.
 
         Raises:
             IncompleteListingError, ListingInterrupted: `rows_so_far` are those that had arrived.
@@ -235,7 +235,7 @@ class ClusterListing:
         raise failure
 
     def _first(self, report: _Report) -> Sweep | None:
-        """The first look; None when that was all."""
+        """Return the first look; None when that was all."""
         with self._listing(pages=FIRST_PAGES) as first:
             self._local = first
             self._parts = [first.collect(on_progress=report)]
@@ -262,7 +262,7 @@ class ClusterListing:
         return None if self._limit is None else float(self._limit - self._complete() + 1)
 
     def _complete(self) -> int:
-        """Rows before the first key that may still come."""
+        """Return rows before the first key that may still come."""
         edge = self._sweep.edge if self._sweep else None
         if edge is None:
             return sum(map(len, self._parts))
@@ -276,12 +276,12 @@ class ClusterListing:
         return in_key_order(self._parts)
 
     def _rows_with(self, error: S3ConnError) -> pa.Table:
-        """What had arrived, rows of the task that failed among them."""
+        """Return what had arrived, rows of the task that failed among them."""
         more = getattr(error, "rows_so_far", None)
         return in_key_order([*self._parts, more] if isinstance(more, pa.Table) else self._parts)
 
     def _one_by_one(self, report: _Report) -> pa.Table:
-        """The whole of it from here: only the server's own tokens can be relied on."""
+        """Return the whole of it from here: only the server's own tokens can be relied on."""
         self._sweep = None
         with self._listing(limit=self._limit) as local:
             self._local = local
@@ -297,14 +297,14 @@ def _incomplete(rows: pa.Table, error: S3ConnError) -> IncompleteListingError:
 
 
 def _below(table: pa.Table, edge: str) -> int:
-    """Rows of a table in key order whose key is below a text."""
+    """Return rows of a table in key order whose key is below a text."""
     if not len(table) or table["key"][-1].as_py() < edge:
         return len(table)
     return pc.sum(pc.less(table["key"], pa.scalar(edge))).as_py() or 0
 
 
 def in_key_order(tables: list[pa.Table]) -> pa.Table:
-    """One table of all rows, each of the tables being in key order and their ranges apart."""
+    """Return one table of all rows, each of the tables being in key order and their ranges apart."""
     filled = [table for table in tables if len(table)]
     if not filled:
         return OBJECTS.empty_table()
@@ -325,7 +325,7 @@ def _rises(table: pa.Table) -> bool:
 
 
 def open_listing(cluster: Cluster, connection: Connection, where: Location, **given: Any) -> Listing | ClusterListing:
-    """A listing by the cluster, or one from here where the whole is a few requests, or has to go page by page."""
+    """Return a listing by the cluster, or one from here where it is a few requests or must go page by page."""
     limit, grouped = given["limit"], given.pop("delimiter", None)
     versions = given.pop("versions", False)
     target = connection.target(where.bucket)
@@ -354,7 +354,7 @@ class ClusterScan:
         """Nothing stays: `total` leaves no task."""
 
     def total(self, *, on_progress: _Report = None) -> pa.Table:
-        """The groups of all objects, as `Scan.total` gives them.
+        """Return the groups of all objects, as `Scan.total` gives them.
 
         Raises:
             IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of what had arrived.

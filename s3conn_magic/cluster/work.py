@@ -64,7 +64,7 @@ class Access:
     sealed: bytes = field(repr=False)
 
     def connection(self) -> AbstractContextManager[Connection]:
-        """The connection of this worker for it, made once; READ_ONLY.
+        """Return the connection of this worker for it, made once; READ_ONLY.
 
         Raises:
             NotGivenError: its pad is not here.
@@ -105,13 +105,13 @@ class Grant:
     keys: Mapping[str, Secret]
 
     def sealed(self) -> tuple[Access, bytes]:
-        """What tasks carry, and the pad that opens it."""
+        """Return what tasks carry, and the pad that opens it."""
         sealed, pad = seal({name: secret.reveal() for name, secret in self.keys.items()})
         mark = secrets.token_hex(16)
         return Access(mark, self.name, self.bucket, self.region, self.options, sealed), pad
 
     def connection(self) -> Connection:
-        """A connection of this process, as a worker's would be."""
+        """Return a connection of this process, as a worker's would be."""
         return _made(self.name, self.bucket, self.region, self.options, self.keys)
 
 
@@ -129,7 +129,7 @@ class Accesses:
         self._tokens: WeakKeyDictionary[Any, tuple[float, Any]] = WeakKeyDictionary()
 
     def of(self, connection: Connection, where: Location) -> Grant:
-        """What a worker needs to read at a location.
+        """Return what a worker needs to read at a location.
 
         Raises:
             S3ConnError: the credentials or the region cannot be had.
@@ -147,7 +147,7 @@ class Accesses:
     def _short_lived(
         self, connection: Connection, where: Location, region: str | None, options: dict[str, Any], pair: Any
     ) -> Any:
-        """Credentials of a session of the pair, or the pair where the server gives none that it takes itself."""
+        """Return credentials of a session of the pair, or the pair where the server gives none that it takes itself."""
         state = connection.state_token
         until, known = self._tokens.get(state, (0.0, None))
         if time.monotonic() < until:
@@ -170,7 +170,7 @@ class Accesses:
 
 
 def _open_options(connection: Connection, bucket: str) -> dict[str, Any]:
-    """The options that are no secret; an endpoint that the environment or a profile names here, too."""
+    """Return the options that are no secret; an endpoint that the environment or a profile names here, too."""
     options = {name: bound.value for name in _OPEN if (bound := connection.options.get(name)) is not None}
     meta = connection.internal_client(bucket).meta
     if "ENDPOINT" not in options and _AWS not in (urlsplit(meta.endpoint_url).hostname or ""):
@@ -264,7 +264,7 @@ class RangeTask:
 
 
 def version() -> str:
-    """The version of this package."""
+    """Return the version of this package."""
     return VERSION
 
 
@@ -290,7 +290,7 @@ def list_ranges(
 
 
 def _failed(error: S3ConnError) -> Failed:
-    """A failure, and where it was: a worker's network and environment are its own."""
+    """Return a failure, and where it was: a worker's network and environment are its own."""
     error.notes += (f"That was on the worker {_address()}, whose own network and environment count there.",)
     return Failed(error)
 
@@ -316,7 +316,7 @@ def _listed(
 
 
 def summary_of(task: RangeTask) -> Summary:
-    """An empty summary for an analysis."""
+    """Return an empty summary for an analysis."""
     by = task.by or "PREFIX"
     return Summary(grouping(by, prefix=task.prefix, depth=task.depth, now=task.now))
 
@@ -329,14 +329,14 @@ class RemoteReadOptions:
     options: Mapping[str, Any]
 
     def option(self, name: str, default: Any = None) -> Any:
-        """The value of an option, or the default."""
+        """Return the value of an option, or the default."""
         return self.options.get(name, default)
 
 
 def parse_objects(
     access: Access, options: Mapping[str, Any], group: Sequence[Candidate]
 ) -> list[Parsed | S3ConnError] | Failed | Unopened:
-    """The rows of each object, or why there are none."""
+    """Return the rows of each object, or why there are none."""
     try:
         with access.connection() as connection:
             return _parsed(connection, options, group)

@@ -117,12 +117,12 @@ class BucketTarget:
         return signer
 
     def send(self, query: Query) -> Response | None:
-        """None: every bucket of a connection is reached by a socket."""
+        """Return None: every bucket of a connection is reached by a socket."""
         del query
         return None
 
     def fault(self, response: Response, query: Query) -> Exception | None:
-        """The error that an answer stands for; None after a redirect that told the region, to sign anew."""
+        """Return the error that an answer stands for; None after a redirect that told the region, to sign anew."""
         if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
             return _refused_by(proxy, response.status).of(Location(self._bucket).uri)
         code_match = _CODE.search(response.body[:4096])
@@ -145,7 +145,7 @@ class BucketTarget:
         )
 
     def unreachable(self, error: Exception) -> Exception:
-        """The error for no answer at all."""
+        """Return the error for no answer at all."""
         return self._no_answer(error).of(Location(self._bucket).uri)
 
     def _no_answer(self, error: Exception) -> EndpointError:
@@ -159,7 +159,7 @@ class BucketTarget:
         return None if proxy is None else _host(proxy)
 
     def _current(self) -> Template:
-        """The template, made anew after an ALTER or a redirect."""
+        """Return the template, made anew after an ALTER or a redirect."""
         with self._lock:
             state = self._connection.state_token
             if self._template is None or self._made_for is not state:
@@ -176,7 +176,7 @@ class BucketTarget:
 
 @lru_cache(maxsize=64)
 def _encoded(text: str) -> str:
-    """Percent-encoded as signatures want it; most of the texts are the same in every request of a listing."""
+    """Return a text percent-encoded as signatures want it; most are the same in every request of a listing."""
     return quote(text, safe="-_.~")
 
 
@@ -200,13 +200,13 @@ def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
 
 
 def _host(proxy: str) -> str:
-    """Host and port of a proxy's URL, without user and password, even where these are not escaped as they should be."""
+    """Return host and port of a proxy's URL, without user and password, be these escaped as they should or not."""
     before, _, host = proxy.rpartition("@")
     return host.partition("/")[0] if before else urlsplit(proxy).netloc
 
 
 def _behind(proxy: str, error: Exception) -> EndpointError:
-    """The error for no answer by way of a proxy. What is raised may quote its password, so only the kind is told."""
+    """Return the error for no answer through a proxy; of the cause, which may quote its password, only the kind."""
     kind = type(error).__name__
     if "Proxy" in kind and (status := getattr(error, "status", 0)):
         return _refused_by(proxy, status)

@@ -215,7 +215,7 @@ class _WriteChecks:
         return self._delete_versions(str(marker)) if marker else "cleaned up"
 
     def _delete_versions(self, marker: str) -> str:
-        """Where deleting only marks, delete what was marked, and then the mark; never the mark alone."""
+        """Return where deleting only marks, delete what was marked, and then the mark; never the mark alone."""
         missing = "s3:ListBucketVersions"
         try:
             versions = self._written_versions()
@@ -227,7 +227,7 @@ class _WriteChecks:
         return "cleaned up"
 
     def _written_versions(self) -> list[str]:
-        """What was written: as the answer said, or, where none came or one got lost, as the server lists it."""
+        """Return what was written: as the answer said, or, where none came or one got lost, as the server lists it."""
         if self._versions is not None:
             return self._versions
         key = self._probe.key

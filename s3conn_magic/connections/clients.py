@@ -48,7 +48,7 @@ class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
     clients: Clients
 
     def create_client(self, *args: Any, **keys: Any) -> Any:
-        """A client with the connection's endpoint, region, tries and guards.
+        """Return a client with the connection's endpoint, region, tries and guards.
 
         What the caller says counts before: `region_name`, `endpoint_url`, keys, and each setting of `config`.
         """
@@ -60,7 +60,7 @@ class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
         return client
 
     def register(self, event_name: str, handler: Any, unique_id: str | None = None, *args: Any, **keys: Any) -> None:
-        """As ever; but what boto3 adds to classes is added once, though several of its sessions share this one."""
+        """Register a handler; what boto3 adds to classes is added once, though its sessions share this one."""
         if unique_id is None and getattr(handler, "__module__", "") == "boto3.utils":
             unique_id = f"boto3-{event_name}"
         super().register(event_name, handler, unique_id, *args, **keys)
@@ -102,7 +102,7 @@ class Clients:
             client.close()
 
     def session(self) -> boto3.session.Session:
-        """A boto3 session that signs as the connection does at every request, and whose clients go where it does.
+        """Return a boto3 session that signs every request as the connection does, and whose clients go where it does.
 
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
@@ -121,7 +121,7 @@ class Clients:
         return session
 
     def completed(self, given: dict[str, Any], configs: Iterable[Config]) -> dict[str, Any]:
-        """What a client is made of: what is given, and the connection's settings for the rest.
+        """Return what a client is made of: what is given, and the connection's settings for the rest.
 
         Raises:
             EndpointError: the connection was altered, and these are another place's.
@@ -143,7 +143,7 @@ class Clients:
             presign_by_version_4(client)
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int = _TRIES) -> Any:
-        """The client for a service; `tries` counts the first one too."""
+        """Return the client for a service; `tries` counts the first one too."""
         key = (service, region, tries, self._timeouts())
         with self._lock:
             if key not in self._made:
@@ -151,7 +151,7 @@ class Clients:
             return self._made[key]
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
-        """A client of its own, to hand out: what its owner does to it changes no other."""
+        """Return a client of its own, to hand out: what its owner does to it changes no other."""
         with self._lock:
             client = translated(lambda: self._make(service, region, _TRIES), connection=self._name())
             self._handed_out.add(client)
@@ -202,7 +202,7 @@ class Regions:
         self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
-        """The region to sign for; None where the client's own will do (REGION or ENDPOINT is set).
+        """Return the region to sign for; None where the client's own will do (REGION or ENDPOINT is set).
 
         Raises:
             BucketNotFoundError: there is no such bucket.
@@ -246,7 +246,7 @@ class Regions:
 
 
 def _head_bucket(client: Any, bucket: str) -> tuple[Mapping[str, Any], ClientError | None]:
-    """What botocore tells of the answer, and the refusal: either may name the region."""
+    """Return what botocore tells of the answer, and the refusal: either may name the region."""
     try:
         return client.head_bucket(Bucket=bucket)["ResponseMetadata"], None
     except ClientError as error:

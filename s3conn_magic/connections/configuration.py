@@ -86,7 +86,7 @@ class Settings:
         return self._get("ENDPOINT")  # type: ignore[no-any-return]
 
     def endpoint_of(self, service: str) -> str | None:
-        """URL at which a service is reached; None where it is AWS that is.
+        """Return the URL at which a service is reached; None where it is AWS that is.
 
         A server of its own offers what it offers beside S3 at the same URL. An ENDPOINT of AWS, as one in a VPC, is
         that of S3 alone.

@@ -40,7 +40,7 @@ class _State:
         keep_out(self)
 
     def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Access key ids and secrets, for logs to mask: as they are, whoever holds the lock."""
+        """Return access key ids and secrets, for logs to mask: as they are, whoever holds the lock."""
         secrets = {
             option.value.reveal() for option in self.settings.options.values() if isinstance(option.value, Secret)
         }
@@ -94,7 +94,7 @@ class _State:
             return self._regions
 
     def found(self) -> tuple[Credentials | None, ...]:
-        """The credentials if they were found already."""
+        """Return the credentials if they were found already."""
         with self._lock:
             return tuple(self._credentials)
 
@@ -153,7 +153,7 @@ class Connection:
         return self._state.settings
 
     def live_settings(self) -> Settings:
-        """The settings of this moment, for a request that is about to leave.
+        """Return the settings of this moment, for a request that is about to leave.
 
         Raises:
             ConnectionNotFoundError: the connection was dropped.
@@ -180,7 +180,7 @@ class Connection:
         self._state.close()
 
     def credentials(self) -> Credentials | None:
-        """The credentials of this moment; None when anonymous.
+        """Return the credentials of this moment; None when anonymous.
 
         Raises:
             CredentialsError: there are none where the settings say.
@@ -194,7 +194,7 @@ class Connection:
             raise
 
     def frozen_credentials(self) -> Any:
-        """One consistent triple of access key id, secret and token, refreshed if it had to be."""
+        """Return one consistent triple of access key id, secret and token, refreshed if it had to be."""
         from s3conn_magic.connections.credentials import frozen
 
         credentials = self.credentials()
@@ -229,7 +229,7 @@ class Connection:
 
     @interruptible
     def client(self, service: str = "s3", *, region: str | None = None) -> Any:
-        """A boto3 client that signs with the connection's credentials as they are at each request.
+        """Return a boto3 client that signs with the connection's credentials as they are at each request.
 
         With ENDPOINT, other services are asked there, too. Of a READ_ONLY connection it reads, and refuses the rest.
 
@@ -244,7 +244,7 @@ class Connection:
         return self._state.clients().new_client(service, region=region)
 
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
-        """The shared client for a bucket's region, which follows no redirects; for this package only."""
+        """Return the shared client for a bucket's region, which follows no redirects; for this package only."""
         from s3conn_magic.connections.clients import without_redirects
 
         self._alive()
@@ -255,7 +255,7 @@ class Connection:
 
     @interruptible
     def session(self) -> Session:
-        """A boto3 session whose clients and resources are as those of `client()`.
+        """Return a boto3 session whose clients and resources are as those of `client()`.
 
         Of a READ_ONLY connection it gives out no credentials.
 
@@ -266,7 +266,7 @@ class Connection:
         return self._state.clients().session()
 
     def target(self, bucket: str) -> BucketTarget:
-        """A bucket as the listing engine sees it."""
+        """Return a bucket as the listing engine sees it."""
         from s3conn_magic.connections.bucket_target import BucketTarget
 
         return BucketTarget(self, bucket)

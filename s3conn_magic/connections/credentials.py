@@ -40,7 +40,7 @@ DEFAULT_REGION = "us-east-1"
 
 
 def own_server(endpoint: str | None) -> Config:
-    """What keeps the environment and profiles from changing where a client with an endpoint goes."""
+    """Return what keeps the environment and profiles from changing where a client with an endpoint goes."""
     if endpoint is None:
         return Config()
     s3 = {"use_accelerate_endpoint": False, "use_dualstack_endpoint": False}
@@ -53,14 +53,14 @@ class _SourceSession(Session):  # type: ignore[misc] # botocore is not typed
     sts: str | None = None
 
     def create_client(self, service_name: str, *args: Any, **keys: Any) -> Any:
-        """A client, for STS at the connection's endpoint where it has one."""
+        """Return a client, for STS at the connection's endpoint where it has one."""
         if service_name == "sts" and self.sts is not None:
             keys |= {"endpoint_url": self.sts, "config": own_server(self.sts).merge(keys.get("config") or Config())}
         return super().create_client(service_name, *args, **keys)
 
 
 def bare_session(settings: Settings, kind: type[Session] = Session) -> Any:
-    """A botocore session for a connection's configuration; AWS_PROFILE of the environment counts for the chain only."""
+    """Return a botocore session for a connection's configuration; AWS_PROFILE of the environment is for the chain."""
     session = _new_session(settings, kind)
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     session.get_component("event_emitter").register_last("creating-client-class", _mask_its_logs)
@@ -117,12 +117,12 @@ def _new_session(settings: Settings, kind: type[Session]) -> Session:
 
 @cache
 def _loader(data_path: str | None) -> Any:
-    """One loader for all sessions: each would read and parse the megabytes of JSON that describe S3 anew."""
+    """Return one loader for all sessions: each would read and parse the megabytes of JSON that describe S3 anew."""
     return create_loader(data_path)
 
 
 def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Timeouts) -> Credentials | None:
-    """The credentials to sign with, refreshing themselves where they can; None for anonymous.
+    """Return the credentials to sign with, refreshing themselves where they can; None for anonymous.
 
     Raises:
         CredentialsError: there are none where the settings say.
@@ -155,7 +155,7 @@ def _only_the_profile(session: Session) -> None:
 
 
 def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:
-    """Credentials of the role, fetched from STS at first use and again before they expire."""
+    """Return credentials of the role, fetched from STS at first use and again before they expire."""
     extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
     if settings.external_id:
         extra["ExternalId"] = settings.external_id
@@ -199,7 +199,7 @@ class _Sts:
         self._made: list[Any] = []
 
     def create(self, service: str, **keys: Any) -> Any:
-        """A client, by the keys that are to assume the role."""
+        """Return a client, by the keys that are to assume the role."""
         timeouts = self._timeouts()
         config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
         config = own_server(self._endpoint).merge(config).merge(keys.pop("config", Config()))
@@ -236,7 +236,7 @@ class Frozen(NamedTuple):
 
 
 def frozen(credentials: Credentials) -> Any:
-    """One consistent triple of access key id, secret and token, refreshed if it had to be.
+    """Return one consistent triple of access key id, secret and token, refreshed if it had to be.
 
     Raises:
         CredentialsError: what was obtained has expired already.
@@ -287,7 +287,7 @@ class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not type
         return self._now().token  # type: ignore[no-any-return] # botocore is not typed
 
     def get_frozen_credentials(self) -> Any:
-        """One consistent triple."""
+        """Return one consistent triple."""
         return frozen(self._now())
 
 
@@ -321,7 +321,7 @@ class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not
 
 
 def live_session(settings: Settings, credentials: LiveCredentials, kind: type[Session]) -> Any:
-    """A botocore session whose clients sign with these credentials and look nowhere else."""
+    """Return a botocore session whose clients sign with these credentials and look nowhere else."""
     session = bare_session(settings, kind)
     session.register_component("credential_provider", CredentialResolver([_LiveProvider(credentials)]))
     return session
@@ -340,7 +340,7 @@ class SessionTriple(NamedTuple):
 
 
 def session_triple(settings: Settings, pair: Any, timeouts: Callable[[], Timeouts] = Timeouts) -> SessionTriple | None:
-    """Credentials of a session that STS gives for a key pair; None where it gives none."""
+    """Return credentials of a session that STS gives for a key pair; None where it gives none."""
     sts = _Sts(settings, timeouts)
     keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     try:

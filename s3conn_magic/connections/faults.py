@@ -105,12 +105,12 @@ _Result = TypeVar("_Result")
 
 
 def action_of(operation: str) -> str:
-    """The IAM action that an S3 or STS operation needs."""
+    """Return the IAM action that an S3 or STS operation needs."""
     return _ACTIONS.get(operation, f"s3:{operation}")
 
 
 def translate(error: BaseException, *, resource: str = "", connection: str = "") -> errors.S3ConnError:
-    """The error of this package for one of botocore's, which begins with what it is about.
+    """Return the error of this package for one of botocore's, which begins with what it is about.
 
     Args:
         error: what was raised; one of this package stays what it is.
@@ -132,7 +132,7 @@ def _connection(name: str) -> str:
 
 
 def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.S3ConnError:
-    """The error with what it is about: the connection for its credentials, else the bucket, object or role."""
+    """Return the error with what it is about: the connection for its credentials, else the bucket, object or role."""
     where = visible(resource)
     if isinstance(error, errors.BucketNotFoundError) or where in error.message:
         error.subject = where
@@ -162,7 +162,7 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
 
 
 def _key_action(message: str) -> str:
-    """The action on a KMS key that a refusal is about, in words of this package."""
+    """Return the action on a KMS key that a refusal is about, in words of this package."""
     return next((action for action in _KEY_ACTIONS if action in message), "")
 
 
@@ -171,7 +171,7 @@ def _content_type(metadata: Mapping[str, Any]) -> str:
 
 
 def translated(call: Callable[[], _Result], *, resource: str = "", connection: str = "") -> _Result:
-    """The result of a call into botocore, or the error of this package with nothing of botocore's chained to it."""
+    """Return the result of a call into botocore, or raise an error of ours with nothing of botocore's chained."""
     try:
         with OurRequest():
             return call()
@@ -181,7 +181,7 @@ def translated(call: Callable[[], _Result], *, resource: str = "", connection: s
 
 
 def from_code(code: str, *, operation: str, resource: str, connection: str = "", **answer: Any) -> errors.S3ConnError:
-    """The error for an error code of S3 or STS, which begins with what it is about; `answer` as of `_of_code`."""
+    """Return the error for a code of S3 or STS, which begins with what it is about; `answer` as of `_of_code`."""
     return _named(_of_code(code, operation=operation, resource=resource, **answer), resource, connection)
 
 
@@ -195,7 +195,7 @@ def _of_code(
     date: str = "",
     key_action: str = "",
 ) -> errors.S3ConnError:
-    """The error for an error code, not yet named.
+    """Return the error for an error code, not yet named.
 
     Args:
         code: the error's code.
@@ -247,7 +247,7 @@ def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
 
 
 def _clock_difference(date: str) -> str:
-    """How far the machine's clock is from an answer's date, such as `2 h 5 min ahead of`; empty when it is right."""
+    """Return how far the machine's clock is off an answer's date, such as `2 h 5 min ahead of`, or an empty text."""
     try:
         there = parsedate_to_datetime(date)
     except ValueError:
@@ -311,7 +311,7 @@ def _no_credentials(error: boto.BotoCoreError) -> errors.CredentialsError:
 
 
 def unreachable(error: BaseException) -> errors.EndpointError:
-    """The error for a server that does not answer, naming the kind of failure only."""
+    """Return the error for a server that does not answer, naming the kind of failure only."""
     if isinstance(error, boto.SSLError):
         return errors.EndpointError(
             "the TLS certificate of the server is not trusted", hint="Set AWS_CA_BUNDLE to the CA's file."

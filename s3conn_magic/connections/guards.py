@@ -114,7 +114,7 @@ def _is_rest(service: Any) -> bool:
 
 
 def _by_name(sent: Sent) -> set[str]:
-    """Every operation that the request names: in a header, in its query, its form or its path."""
+    """Return every operation that the request names: in a header, in its query, its form or its path."""
     names = set(sent.query.get("Action", ()))
     if target := sent.headers.get("x-amz-target"):
         names.add(target.rpartition(".")[2])
@@ -149,7 +149,7 @@ def _route(name: str, method: str, uri: str) -> _Route:
 
 
 def _by_path(service: Any, sent: Sent) -> set[str]:
-    """The operations whose method and path fit best: those with the most that is written out, as servers choose."""
+    """Return the operations whose method and path fit best: those with the most written out, as servers choose."""
     fits = [route for route in _routes(service) if _fits(route, sent)]
     most = max((route.literal for route in fits), default=0)
     return {route.name for route in fits if route.literal == most}
@@ -164,7 +164,7 @@ def _text(value: Any) -> str:
 
 
 def refusal(name: str, operation: str) -> ReadOnlyConnectionError:
-    """The error for a write through a READ_ONLY connection."""
+    """Return the error for a write through a READ_ONLY connection."""
     return ReadOnlyConnectionError(
         f"the connection {name} is READ_ONLY: {operation} was refused, nothing was sent",
         hint="Use a connection that was created without READ_ONLY = TRUE.",
@@ -186,7 +186,7 @@ _NOT_STORED = {"WriteGetObjectResponse"}
 
 
 def no_link(name: str) -> CredentialsError:
-    """The error for a presigned request through a connection whose encryption key must travel with every request."""
+    """Return the error for a presigned request where the connection's encryption key must travel with every request."""
     return CredentialsError(
         f"the connection {name} sends its encryption key with every request, which no link does",
         hint="Download or upload the object instead.",
@@ -246,7 +246,7 @@ class Guards:
         endpoint.__class__, endpoint.look = _GuardedEndpoint, look
 
     def same_place(self) -> Settings:
-        """The settings of this moment, if what was made still fits them.
+        """Return the settings of this moment, if what was made still fits them.
 
         Raises:
             EndpointError: what was made would send the credentials of this moment to the place of a former one.
@@ -382,7 +382,7 @@ class _GuardedSigner(RequestSigner):  # type: ignore[misc] # botocore is not typ
     look: Callable[[Any], None]
 
     def get_auth_instance(self, *args: Any, **keys: Any) -> Any:
-        """What signs a request, a link or a POST, by the credentials that a session does not give out."""
+        """Return what signs a request, a link or a POST, by the credentials that a session does not give out."""
         call = _AUTH.bind(self, *args, **keys)
         if isinstance(self._credentials, HandedCredentials) and not call.arguments.get("request_credentials"):
             call.arguments["request_credentials"] = self._credentials.live
@@ -425,7 +425,7 @@ def _is_at(url: str, endpoint: str) -> bool:
 
 
 def _by_this_client(transfer: Callable[..., Any]) -> Any:
-    """A transfer by the client itself: boto3 may choose another library, which knows neither guards nor ALTER."""
+    """Return a transfer by the client itself: boto3 may choose a library that knows neither guards nor ALTER."""
 
     @functools.wraps(transfer)
     def call_with_classic(*args: Any, **keys: Any) -> Any:
@@ -453,7 +453,7 @@ def presign_by_version_4(client: Any) -> None:
 
 
 def _defaults(settings: Settings) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Parameters that this connection's requests carry wherever the operation has them.
+    """Return parameters that this connection's requests carry wherever the operation has them.
 
     Each group goes with the beginnings of those parameters that, given by the caller, replace it.
     """

@@ -45,7 +45,7 @@ def probe(connection: Connection) -> Findings:
 
 
 def find_identity(connection: Connection) -> str | None:
-    """ARN that STS names, or None where it cannot say, as on servers without STS.
+    """Return the ARN that STS names, or None where it cannot say, as on servers without STS.
 
     Raises:
         CredentialsError: there are no credentials, or they could not be obtained.
@@ -67,7 +67,7 @@ def _first_buckets(connection: Connection, identity: str | None) -> Findings:
 
 
 def roots(connection: Connection) -> tuple[Location, ...]:
-    """Locations where looking around begins: the display filters, or the buckets.
+    """Return locations where looking around begins: the display filters, or the buckets.
 
     Raises:
         AccessDeniedError: there are no filters, and `s3:ListAllMyBuckets` is missing.
@@ -77,7 +77,7 @@ def roots(connection: Connection) -> tuple[Location, ...]:
 
 
 def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
-    """Every bucket that the connection may list, page by page.
+    """Yield every bucket that the connection may list, page by page.
 
     Raises:
         AccessDeniedError: `s3:ListAllMyBuckets` is missing.
@@ -91,7 +91,7 @@ def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
 
 
 def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[ListedBucket], str | None]:
-    """One page of buckets and the token of the next.
+    """Return one page of buckets and the token of the next.
 
     Raises:
         AccessDeniedError: `s3:ListAllMyBuckets` is missing.
@@ -121,7 +121,7 @@ def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tupl
 
 
 def _read(connection: Connection, location: Location) -> S3ConnError | None:
-    """One page of a display filter; never of the bucket's root when a prefix was given."""
+    """Return one page of a display filter; never of the bucket's root when a prefix was given."""
     try:
         client = connection.internal_client(location.bucket, tries=_TRIES)
         client.list_objects_v2(Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
@@ -146,7 +146,7 @@ class Below(NamedTuple):
 
 
 def buckets(connection: Connection) -> tuple[str, ...]:
-    """Locations of the buckets, as far as one page of them goes.
+    """Return locations of the buckets, as far as one page of them goes.
 
     Raises:
         S3ConnError: they may not be listed, or cannot be.
@@ -156,7 +156,7 @@ def buckets(connection: Connection) -> tuple[str, ...]:
 
 
 def below(connection: Connection, folder: Location, beginning: str) -> Below:
-    """What lies directly below a folder and begins so, in one page. The bucket's region may take a request before.
+    """Return what lies directly below a folder and begins so, in one page. Its region may take a request.
 
     Raises:
         S3ConnError, botocore's errors: it may not be listed, or cannot be.
@@ -172,12 +172,12 @@ def below(connection: Connection, folder: Location, beginning: str) -> Below:
 
 
 def profiles() -> tuple[str, ...]:
-    """Profiles of the AWS configuration files."""
+    """Return profiles of the AWS configuration files."""
     return tuple(boto3.session.Session().available_profiles)
 
 
 def regions() -> tuple[str, ...]:
-    """Regions of every partition that botocore knows S3 in."""
+    """Return regions of every partition that botocore knows S3 in."""
     session = boto3.session.Session()
     partitions = session.get_available_partitions()
     return tuple(sorted({region for name in partitions for region in session.get_available_regions("s3", name)}))

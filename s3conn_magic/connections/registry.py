@@ -44,7 +44,7 @@ class Registry:
         return name.casefold() in self._connections
 
     def get(self, name: str) -> Connection:
-        """The connection of that name.
+        """Return the connection of that name.
 
         Raises:
             ConnectionNotFoundError: there is none; the message names the nearest.
@@ -110,7 +110,7 @@ class Registry:
                 self._settings["DEFAULT_CONNECTION"] = new_name
 
     def droppable(self, name: str, *, cascade: bool) -> tuple[Usage, ...]:
-        """What depends on a connection that is to be dropped.
+        """Return what depends on a connection that is to be dropped.
 
         Raises:
             ConnectionNotFoundError: there is none of that name.
@@ -171,7 +171,7 @@ class Registry:
             usages[:] = [each for each in usages if (each.kind, each.name.casefold()) != gone]
 
     def usages(self, name: str) -> tuple[Usage, ...]:
-        """What depends on a connection."""
+        """Return what depends on a connection."""
         return tuple(self._usages.get(name.casefold(), ()))
 
     @property
@@ -187,7 +187,7 @@ class Registry:
             self._settings["DEFAULT_CONNECTION"] = self.get(name).name
 
     def chosen(self) -> Connection:
-        """The connection that statements go through which name none.
+        """Return the connection that statements go through which name none.
 
         Raises:
             ConnectionNotFoundError: there is none, or several could be meant.
@@ -201,6 +201,6 @@ class Registry:
 
     @whole
     def known(self) -> list[Known]:
-        """The connections as the binder sees them."""
+        """Return the connections as the binder sees them."""
         with self._lock:
             return [Known(each.name, each.options, self.usages(each.name)) for each in self]

@@ -91,7 +91,7 @@ def let_capture(client: Any) -> None:
 
 
 def capture(client: Any, bucket: str) -> Template:
-    """The listing request that a client would send for a bucket.
+    """Return the listing request that a client would send for a bucket.
 
     Raises:
         S3ConnError: it cannot be made, for want of credentials or because the name fits no endpoint.
@@ -113,7 +113,7 @@ def _identity(asked: Mapping[str, Any]) -> Callable[[], Any] | None:
 
 
 def _with_host_in_lower_case(url: str) -> str:
-    """The host as it is signed; not every HTTP library sends it so by itself."""
+    """Return the host as it is signed; not every HTTP library sends it so by itself."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.lower()}{slash}{path}"

@@ -43,7 +43,7 @@ Removed = Literal["deleted", "changed", "gone"]
 
 
 def code_of(error: ClientError) -> str:
-    """The code of a refusal; the status, where the answer has no body."""
+    """Return the code of a refusal; the status, where the answer has no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -58,7 +58,7 @@ def is_lacking(error: ClientError) -> bool:
 
 
 def etag_at(client: Any, bucket: str, key: str) -> str | None:
-    """The etag of what is there, without quotes, and empty where the server has none; None where nothing is.
+    """Return the etag of what is there, without quotes, and empty where the server has none; None where nothing is.
 
     Raises:
         ClientError: the server refused to tell.
@@ -199,7 +199,7 @@ class Removal:
         return "deleted"
 
     def _difference(self, named: Mapping[str, str], etag: str) -> Removed | None:
-        """What has become of an object that is not the one of this etag any more."""
+        """Return what has become of an object that is not the one of this etag any more."""
         there = etag_at(self.client, named["Bucket"], named["Key"])
         if there is None:
             return "gone"
@@ -233,7 +233,7 @@ class Encryption:
 
     @classmethod
     def of(cls, headers: Mapping[str, Any]) -> Encryption:
-        """What headers say."""
+        """Return what headers say."""
         given = {str(name).lower(): _text(value) for name, value in headers.items()}
         names = ("", "-aws-kms-key-id", "-customer-algorithm", "-customer-key-md5")
         return cls(*(given.get(f"{ENCRYPTION_FIELD}{name}", "") for name in names))
@@ -285,19 +285,19 @@ class _NotDone(Exception):  # noqa: N818 - what it becomes is an error
 
 
 def note_asked(params: Mapping[str, Any], model: Any, context: dict[str, Any]) -> None:
-    """Before a request leaves: keep what its headers ask for, whoever put them in."""
+    """Keep what the headers of a request ask for before it leaves, whoever put them in."""
     can_tell = model.output_shape.members.keys() & {"SSECustomerAlgorithm"} if model.output_shape else ()
     if can_tell and model.http.get("method") not in {"GET", "HEAD"} and (asked := Encryption.of(params["headers"])):
         context[_IN_CONTEXT] = asked
 
 
 def expect_of_the_end(context: dict[str, Any], kms_key: str) -> None:
-    """Before an upload is completed, which does not say the encryption again: the answer must name no other."""
+    """Expect the answer that completes an upload, whose request names no encryption, to name no other."""
     context[_IN_CONTEXT] = Encryption(algorithm="aws:kms", kms_key=kms_key)
 
 
 def check_answer(http_response: Any, parsed: Mapping[str, Any], model: Any, context: Any, **_: Any) -> None:
-    """When the answer is there: refuse one that does not tell of what was asked for.
+    """Refuse an answer that does not tell of the encryption that was asked for.
 
     Raises:
         _NotDone: it does not; see `wrap`.
@@ -313,7 +313,7 @@ def check_answer(http_response: Any, parsed: Mapping[str, Any], model: Any, cont
 
 
 def undoing(name: Callable[[], str]) -> type:
-    """A base class of a connection's clients that undoes what was written otherwise than it was asked for."""
+    """Return a base class of a connection's clients that undoes what was written otherwise than it was asked for."""
 
     class Undoing:
         def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:

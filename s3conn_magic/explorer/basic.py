@@ -40,7 +40,7 @@ _NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 
 
 def _cells(line: TreeLine) -> tuple[str, str, str, str]:
-    """Name, size, date and storage class as shown; a line at a folder's end has only a text."""
+    """Return name, size, date and storage class as shown; a line at a folder's end has only a text."""
     if line.row < 0:
         text, hint = tail_text(line)
         return (f"{text} {hint}".strip(), "", "", "")
@@ -52,27 +52,27 @@ def _cells(line: TreeLine) -> tuple[str, str, str, str]:
 
 
 def _lines(tree: FolderTree) -> tuple[list[TreeLine], str]:
-    """The first lines, and what is said about the rest."""
+    """Return the first lines, and what is said about the rest."""
     lines = [line for line in islice(tree.lines(0, LINES_AT_MOST), LINES_AT_MOST) if line.kind != "pad"]
     rest = len(tree) - LINES_AT_MOST
     return lines, f"{rest:,} more lines are not in this snapshot" if rest > 0 else ""
 
 
 def heading(title: str, tree: FolderTree) -> str:
-    """The title and where the tree begins."""
+    """Return the title and where the tree begins."""
     where = f" · {tree.root.location.uri}" if tree.root.location else ""
     return visible(f"{title}{where}{tree.root.starting_with}")
 
 
 def text_tree(title: str, tree: FolderTree) -> str:
-    """The lines as a tree of text."""
+    """Return the lines as a tree of text."""
     lines, rest = _lines(tree)
     drawn = [f"{'│  ' * line.folder.depth}├─ {'  '.join(filter(None, _cells(line)))}" for line in lines]
     return "\n".join([heading(title, tree), *(drawn or ["├─ (not listed yet)"]), *([f"└─ {rest}"] if rest else [])])
 
 
 def html_table(title: str, tree: FolderTree) -> str:
-    """The lines as a table in `<details>`: no script, no style, every text escaped."""
+    """Return the lines as a table in `<details>`: no script, no style, every text escaped."""
     lines, rest = _lines(tree)
     head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
     body = "".join(_html_row(line) for line in lines)
@@ -92,7 +92,7 @@ def _html_row(line: TreeLine) -> str:
 
 
 def frame(tree: FolderTree) -> pd.DataFrame:
-    """Every loaded row of every open folder, in the order in which they are shown.
+    """Return every loaded row of every open folder, in the order in which they are shown.
 
     Returns:
         bucket, key (exact), size (bytes, Int64), last_modified (UTC), etag, storage_class, is_prefix.
@@ -236,7 +236,7 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
             self._more.disabled = root.busy or (root.token is None and root.error is None)
 
     def _still_chosen(self, root: Folder, names: dict[int, str]) -> int | None:
-        """The row that was chosen, wherever it is by now, and no other in its place; of another folder the first."""
+        """Return the row that was chosen, wherever it is now, and no other in its place; else the first."""
         before, old = self._shown
         if before is not root or not old:
             return next(iter(names), None)
@@ -294,7 +294,7 @@ def _label(folder: Any, row: int) -> str:
 
 
 def _about(objects: ObjectAccess, location: Location) -> str:
-    """What an object is, and the beginning of what is in it."""
+    """Return what an object is, and the beginning of what is in it."""
     description = objects.describe(location, None)
     preview = objects.preview(location, description, None)
     facts, content = description_values(description), preview_values(preview)

@@ -48,7 +48,7 @@ class ConnectionObjects:
         self._of = connection_of
 
     def refuses_writes(self, location: Location | None) -> str:
-        """The reason where the connection is READ_ONLY."""
+        """Return the reason where the connection is READ_ONLY."""
         if location is None or not location.bucket:
             return "Open a bucket first"
         try:
@@ -58,7 +58,7 @@ class ConnectionObjects:
         return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
 
     def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
-        """Code that reads it."""
+        """Return code that reads it."""
         try:
             name = self._of(location).name
             return snippets(name, location, is_prefix=is_prefix, version_id=version_id)
@@ -70,11 +70,11 @@ class ConnectionObjects:
         return describe(self._of(location), location, version_id=version_id)
 
     def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
-        """Its beginning."""
+        """Return the beginning of an object's content."""
         return preview(self._of(location), location, rows=_ROWS, version_id=version_id, description=description)
 
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
-        """A presigned URL."""
+        """Return a presigned URL."""
         return presign(self._of(location), location, seconds, version_id=version_id)
 
     def download(self, location: Location, version_id: str | None, etag: str | None) -> Download:
@@ -113,7 +113,7 @@ class ConnectionObjects:
         return versioning(self._of(location), location.bucket)
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
-        """The frame of LIST, without a limit."""
+        """Return the frame of LIST, without a limit."""
         from s3conn_magic.results.listings import ListOptions, list_frame
 
         connection = self._of(location)
@@ -133,7 +133,7 @@ class ConnectionObjects:
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Objects and bytes by folder."""
+        """Return objects and bytes by folder."""
         from s3conn_magic.results.charts import chart_data
         from s3conn_magic.results.listings import analysis_frame
 
@@ -152,7 +152,7 @@ ALL = "All connections"
 
 
 def open_explorer(connections: Registry, name: str, location: Location | None, *, ui: str = "auto") -> Any:
-    """An explorer whose first page is listed now, so that what is wrong with it is this statement's error.
+    """Return an explorer whose first page is listed now, so that what is wrong with it is this statement's error.
 
     Args:
         connections: those of the session. Each request goes by the one that has the name then, so that an explorer
@@ -169,7 +169,7 @@ def open_explorer(connections: Registry, name: str, location: Location | None, *
 
 
 def open_all(connections: Registry, *, ui: str = "auto") -> Any:
-    """An explorer whose roots are the session's connections, as they are at each request."""
+    """Return an explorer whose roots are the session's connections, as they are at each request."""
     children = AllChildren(connections)
     first = children(None, None, cancelled=lambda: False)
     objects = ConnectionObjects(lambda location: connections.get(_through(location)))
@@ -199,7 +199,7 @@ class ConnectionChildren:
     def __call__(
         self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
     ) -> Children:
-        """One page; see `explorer.model.ChildrenOf`."""
+        """Return one page; see `explorer.model.ChildrenOf`."""
         del cancelled  # one request is all there is to wait for
         if location is None:
             return self._roots(token, starting_with)
@@ -234,7 +234,7 @@ class NamedChildren:
     def __call__(
         self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
     ) -> Children:
-        """One page; see `explorer.model.ChildrenOf`."""
+        """Return one page; see `explorer.model.ChildrenOf`."""
         children = ConnectionChildren(self._connections.get(self._name))
         return children(location, token, starting_with=starting_with, cancelled=cancelled)
 
@@ -248,7 +248,7 @@ class AllChildren:
     def __call__(
         self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
     ) -> Children:
-        """One page; see `explorer.model.ChildrenOf`."""
+        """Return one page; see `explorer.model.ChildrenOf`."""
         name = _through(location)
         if not name:
             names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
@@ -263,7 +263,7 @@ class AllChildren:
 
 
 def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:
-    """Folders and objects of a page in key order; the marker of the folder itself is not its child."""
+    """Yield folders and objects of a page in key order; the marker of the folder itself is not its child."""
     folders = (TreeEntry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
     entries = [*folders, *_objects(parent, page)]
     yield from sorted((each for each in entries if each.location.key != parent.key), key=lambda each: each.location.key)

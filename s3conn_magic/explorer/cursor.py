@@ -94,7 +94,7 @@ class PageCursor:
         return ""
 
     def _anchor_position(self) -> int:
-        """Where a range begins: at the row that was chosen last, as long as it is shown."""
+        """Return where a range begins: at the row that was chosen last, as long as it is shown."""
         folder, row = self._anchor
         shown = self.tree.folder(folder.number) is folder and row < len(folder.rows)
         return self.tree.position(folder, row) if shown else self.position
@@ -140,7 +140,7 @@ class PageCursor:
             self.selected = {place: each for place, each in self.selected.items() if place[0] in shown}
 
     def held(self, folder: Folder) -> dict[int, str]:
-        """The folder's rows that have the focus, the anchor or are chosen, by their names."""
+        """Return the folder's rows that have the focus, the anchor or are chosen, by their names."""
         rows = {row for number, row in self.selected if number == folder.number}
         rows |= {row for where, row in ((self.folder, self.row), self._anchor) if where is folder and row >= 0}
         return {row: folder.rows.names[row] for row in rows}

@@ -31,22 +31,22 @@ _KEPT = {"\n": "\n", "\t": "\t"}
 
 
 def moment_text(moment: datetime | None) -> str:
-    """A time in UTC to the minute; empty for none."""
+    """Return a time in UTC to the minute; empty for none."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
 
 
 def exact_size(size: int) -> str:
-    """A size in decimal units, and in bytes where that says more."""
+    """Return a size in decimal units, and in bytes where that says more."""
     return size_text(size) if size < 1_000 else f"{size_text(size)} ({size:,} bytes)"  # noqa: PLR2004
 
 
 def error_values(error: S3ConnError) -> dict[str, str]:
-    """What is said of an error in its place."""
+    """Return what is said of an error in its place."""
     return {"message": visible(error.message), "hint": visible(" ".join([*error.notes, error.hint]).strip())}
 
 
 def description_values(description: Description) -> dict[str, Any]:
-    """The facts of an object, its metadata, tags and versions."""
+    """Return the facts of an object, its metadata, tags and versions."""
     return {
         "facts": [[label, visible(value)] for label, value in _facts(description) if value],
         "metadata": _pairs(description.metadata),
@@ -72,7 +72,7 @@ def _facts(description: Description) -> list[tuple[str, str]]:
 
 
 def archive_text(description: Description) -> str:
-    """How an archived object stands; empty for one that can be read at any time."""
+    """Return how an archived object stands; empty for one that can be read at any time."""
     if not (description.archived or description.restore):
         return ""
     tier = f" ({description.archive_status})" if description.archive_status else ""
@@ -97,7 +97,7 @@ def _version(version: Version) -> dict[str, Any]:
 
 
 def preview_values(preview: Preview) -> dict[str, Any]:
-    """What is shown of an object's content; an image's bytes travel apart."""
+    """Return what is shown of an object's content; an image's bytes travel apart."""
     return {
         "kind": preview.kind,
         "summary": " · ".join(_summary(preview)),
@@ -126,7 +126,7 @@ def _image(preview: Preview) -> dict[str, Any] | None:
 
 
 def _text(preview: Preview) -> dict[str, Any]:
-    """The text or hex dump, cut with a word."""
+    """Return the text or hex dump, cut with a word."""
     text = preview.hex_dump if preview.text is None else preview.layout or preview.text
     if text is None:
         return {"text": None, "cut": ""}
@@ -136,13 +136,13 @@ def _text(preview: Preview) -> dict[str, Any]:
 
 
 def visible_lines(text: str) -> str:
-    """A text of several lines with its control characters visible, but for line ends and tabs."""
+    """Return a text of several lines with its control characters visible, but for line ends and tabs."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join("\t".join(visible(part) for part in line.split("\t")) for line in lines)
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:
-    """Columns and rows as text, as many as fit, and what is left out."""
+    """Return columns and rows as text, as many as fit, and what is left out."""
     names = [visible(str(name))[:_CELL_AT_MOST] for name in frame.columns[:_COLUMNS_AT_MOST]]
     numeric = [kind.kind in "iuf" for kind in frame.dtypes[:_COLUMNS_AT_MOST]]
     rows: list[list[str | None]] = []
@@ -159,7 +159,7 @@ def _table(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str | None:
-    """A value as text; None for a missing one."""
+    """Return a value as text; None for a missing one."""
     if value is None or (isinstance(value, float) and value != value) or str(value) in {"<NA>", "NaT"}:  # noqa: PLR0124 - NaN is not itself
         return None
     text = visible(str(value))
@@ -183,7 +183,7 @@ _POLARS = {
 
 
 def snippets(connection: str, location: Location, *, is_prefix: bool, version_id: str | None = None) -> list[Snippet]:
-    """Code for pandas, polars, DuckDB and boto3; for boto3 only where the name does not tell a format.
+    """Return code for pandas, polars, DuckDB and boto3; for boto3 only where the name does not tell a format.
 
     Args:
         connection: name of the connection.
@@ -221,7 +221,7 @@ def _imports(*names: str, first: Sequence[str] = ()) -> str:
 
 
 def _form(key: str) -> tuple[str, str]:
-    """What the name says that an object is, and how it is compressed; empty for neither."""
+    """Return what the name says that an object is, and how it is compressed; empty for neither."""
     said = by_name(key)
     return said.format.name if said.format and said.format.name in _PANDAS else "", said.compression or ""
 

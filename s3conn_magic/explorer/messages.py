@@ -35,7 +35,7 @@ _SEGMENT = re.compile(r"[^/]*/|[^/]+")
 
 
 def shown_name(folder: Folder, row: int) -> str:
-    """The visible form of a row's name; a bucket without its slash."""
+    """Return the visible form of a row's name; a bucket without its slash."""
     name = folder.rows.names[row]
     if folder.rows.rooted and name.count("/") == 1 and name.endswith("/"):
         name = name[:-1]
@@ -43,13 +43,13 @@ def shown_name(folder: Folder, row: int) -> str:
 
 
 def more_text(folder: Folder) -> str:
-    """How much of a folder is shown, when that is not all."""
+    """Return how much of a folder is shown, when that is not all."""
     loaded = len(folder.rows)
     return f"{loaded:,} of more than {loaded:,} shown"
 
 
 def empty_text(folder: Folder) -> str:
-    """What stands in place of rows when there are none."""
+    """Return what stands in place of rows when there are none."""
     if folder.starting_with:
         return f"Nothing here begins with “{visible(folder.starting_with)}”"
     if folder.location is None or folder.rows.rooted:
@@ -64,7 +64,7 @@ def _loading_text(folder: Folder) -> str:
 
 
 def tail_text(line: TreeLine) -> tuple[str, str]:
-    """The text of a line at a folder's end, and a hint."""
+    """Return the text of a line at a folder's end, and a hint."""
     error = line.folder.error
     if line.kind == "error" and error:
         return visible(error.message), visible(" ".join([*error.notes, error.hint]).strip())
@@ -97,12 +97,12 @@ def _folder_record(folder: Folder) -> list[Any]:
 
 
 def _cost(text: str) -> int:
-    """Bytes of a text inside a JSON string."""
+    """Return how many bytes a text takes inside a JSON string."""
     return len(text) + text.count('"') + text.count("\\")
 
 
 def row_messages(lines: Iterable[TreeLine], start: int, version: int, page: str = "") -> Iterator[dict[str, str]]:
-    """Lines as messages to a page; the last one says so."""
+    """Yield lines as messages to a page; the last one says so."""
     records: list[str] = []
     folders: dict[int, str] = {}
     room = MESSAGE_AT_MOST - _ENVELOPE
@@ -130,7 +130,7 @@ def _rows(
 
 
 def crumbs(location: Location | None) -> list[list[str]]:
-    """The bucket and the folders of a location: what is shown, and the exact text that it adds to the URI."""
+    """Return the bucket and the folders of a location: what is shown, and the exact text that it adds to the URI."""
     if location is None:
         return []
     through = [[visible(location.connection), ""]] if isinstance(location, Through) else []
@@ -140,7 +140,7 @@ def crumbs(location: Location | None) -> list[list[str]]:
 
 
 def ancestors(location: Location | None) -> list[Location]:
-    """The places that the crumbs stand for."""
+    """Return the places that the crumbs stand for."""
     if location is None:
         return []
     through = [Through("", connection=location.connection)] if isinstance(location, Through) else []
@@ -151,7 +151,7 @@ def ancestors(location: Location | None) -> list[Location]:
 
 
 def summary(cursor: PageCursor) -> str:
-    """The loaded rows of the folder that has the focus, in a sentence."""
+    """Return the loaded rows of the folder that has the focus, in a sentence."""
     child = cursor.folder.children.get(cursor.row)
     folder = child if child and child.open and child.listed else cursor.folder
     if not folder.listed:
@@ -179,13 +179,13 @@ def _kind(folder: Folder) -> str:
 
 
 def where(location: Location | None) -> str:
-    """A location and the connection that leads to it, for a page to name where it acts."""
+    """Return a location and the connection that leads to it, for a page to name where it acts."""
     through = location.connection if isinstance(location, Through) else ""
     return f"{through} {location.uri}" if location else ""
 
 
 def state_message(tree: FolderTree, cursor: PageCursor, **more: Any) -> dict[str, str]:
-    """Everything but the lines, as one page shows it."""
+    """Return everything but the lines, as one page shows it."""
     state = {
         "type": "state",
         "seq": cursor.seen,
@@ -221,7 +221,7 @@ class SendRate:
             pass
 
     def _take(self, size: int) -> float:
-        """Seconds to wait; 0 when there was room, which then is taken."""
+        """Return the seconds to wait; 0 when there was room, which then is taken."""
         with self._lock:
             now = time.monotonic()
             while self._sent and self._sent[0][0] <= now - _WINDOW:

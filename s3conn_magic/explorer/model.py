@@ -161,7 +161,7 @@ class Outgoing(Protocol):
     content_type: str
 
     def pieces(self) -> Iterator[bytes]:
-        """Its bytes in order, at most 1 MiB at once."""
+        """Return its bytes in order, at most 1 MiB at once."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -188,25 +188,25 @@ class ObjectAccess(Protocol):
     """
 
     def refuses_writes(self, location: Location | None) -> str:
-        """Why nothing may be written at a location; empty where it may be tried."""
+        """Return why nothing may be written at a location; empty where it may be tried."""
 
     def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
-        """Code that reads an object, or what lies below a prefix."""
+        """Return code that reads an object, or what lies below a prefix."""
 
     def describe(self, location: Location, version_id: str | None) -> Description:
-        """What an object is."""
+        """Return what an object is."""
 
     def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
-        """What is in it, by reading its beginning only."""
+        """Return what is in it, by reading its beginning only."""
 
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
-        """A link to it that lasts so long."""
+        """Return a link to it that lasts so long."""
 
     def download(self, location: Location, version_id: str | None, etag: str | None) -> Outgoing:
         """Begin to read it, if it still is the one of this etag."""
 
     def look(self, location: Location) -> Description | None:
-        """What is there now; None where there is no object. An `AccessDeniedError` where nobody may know."""
+        """Return what is there now; None where there is no object. An `AccessDeniedError` where nobody may know."""
 
     def upload(
         self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
@@ -214,7 +214,7 @@ class ObjectAccess(Protocol):
         """Begin to write an object of `size` bytes; `replaces` is the etag of the one that it may replace."""
 
     def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
-        """Every object that a deletion of these would delete, up to `most` and one page."""
+        """Return every object that a deletion of these would delete, up to `most` and one page."""
 
     def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
         """Delete exactly these keys as they were found, batch by batch, through the connection that leads to `near`."""
@@ -223,12 +223,12 @@ class ObjectAccess(Protocol):
         """`Enabled`, `Suspended`, or empty where the bucket never kept versions; None where nobody may know."""
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
-        """The frame of LIST at a location; None stands for the roots."""
+        """Return the frame of LIST at a location; None stands for the roots."""
 
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Objects and bytes by folder below a location, as `treemap.js` draws them.
+        """Return objects and bytes by folder below a location, as `treemap.js` draws them.
 
         `report` gets the objects and bytes so far.
         """

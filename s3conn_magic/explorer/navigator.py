@@ -85,7 +85,7 @@ class Navigator:
     # Opening and closing
 
     def begin(self) -> None:
-        """A page has opened: list the root when nothing was listed yet, and say everything."""
+        """Note that a page has opened: list the root if nothing was listed yet, and send everything."""
         with self.lock:
             root = self.tree.root
             if not (root.listed or root.busy or root.stopped or root.error):
@@ -264,7 +264,7 @@ class Navigator:
         return replace(location, key=head + slash), tail
 
     def _here(self, location: Location) -> Location:
-        """A typed location, reached through the connection that has the focus where there are several."""
+        """Return a typed location, reached through the connection that has the focus where there are several."""
         place, root = self.cursor.location, self.tree.root
         if place is None and len(root.rows) and root.rows.is_connection(0):
             place = root.rows.location(self.cursor.row) if self.cursor.folder is root and self.cursor.row >= 0 else None
@@ -342,6 +342,6 @@ class Navigator:
         self._changed()
 
     def _row(self, place: Place) -> tuple[Folder, int] | None:
-        """The folder and row of a place that can be opened and is shown."""
+        """Return the folder and row of a place that can be opened and is shown."""
         row = self.tree.row_at(place)
         return row if row and row[0].rows.is_prefix(row[1]) else None

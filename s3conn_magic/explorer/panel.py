@@ -59,7 +59,7 @@ class Panel:
         self._parts: dict[str, dict[str, Any]] = {}
 
     def shown(self, serial: int) -> Subject | None:
-        """What a page means that shows what was told by this number; None when something else is shown by now."""
+        """Return what a page means by this number of what it was shown; None when something else is shown by now."""
         with self._lock:
             if self.subject is None or serial != self._serial:
                 return None
@@ -265,4 +265,4 @@ class Panel:
 
 
 def _nothing(_: object) -> None:
-    """What was found has been told already."""
+    """Do nothing: the result has been shown already."""

@@ -72,7 +72,7 @@ class Task:
     answered: threading.Event = field(default_factory=threading.Event)
 
     def values(self) -> dict[str, Any]:
-        """What the browser is told."""
+        """Return what the browser is told."""
         names = (
             "id",
             "kind",
@@ -109,7 +109,7 @@ class TaskList:
         self._sent_at = 0.0
 
     def begin(self, page: str, id: str, kind: str, name: str, **values: Any) -> Task | None:  # noqa: A002 - the message's own name
-        """A new line; None when there is one of that id."""
+        """Begin a new line, and return it; None when there is one of that id."""
         with self._lock:
             if id in self._all:
                 return None
@@ -314,7 +314,7 @@ def _question(chosen: Sequence[Chosen], objects: SeenObjects) -> str:
 
 
 def _meaning(versioning: set[str | None], count: int) -> str:
-    """What it means to delete in buckets that keep versions like this."""
+    """Return what it means to delete in buckets that keep versions like this."""
     them, each = ("it", "it gets") if count == 1 else ("them", "each gets")
     if versioning == {"Enabled"}:
         return f"The bucket keeps versions: {each} a delete marker, and what there was can be brought back."

@@ -74,7 +74,7 @@ class BrowserDownloads:
 
 
 def _at_least_one(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """An object without bytes is one empty piece."""
+    """Yield an object without bytes is one empty piece."""
     yield next(pieces, b"")
     yield from pieces
 

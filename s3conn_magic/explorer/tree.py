@@ -31,7 +31,7 @@ SortKey = Literal["name", "size", "date"]
 
 
 def milliseconds(moment: datetime | None) -> int:
-    """Milliseconds since 1970 in UTC, `NO_TIME` for none."""
+    """Return the milliseconds since 1970 in UTC, `NO_TIME` for none."""
     if moment is None:
         return NO_TIME
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -131,7 +131,7 @@ class Rows:
         return self._prefixes.count(1)
 
     def location(self, row: int) -> Location:
-        """The exact place of a row."""
+        """Return the exact place of a row."""
         if self._location is None or self.rooted:
             return self._roots[row]
         return replace(self._location, key=self._location.key + self.names[row])
@@ -141,7 +141,7 @@ class Rows:
         return self.rooted and is_connection(self._roots[row])
 
     def order(self, by: SortKey, descending: bool) -> Order | None:
-        """Rows in the order in which they are shown, folders first; None where that is the order they came in."""
+        """Return rows in the order in which they are shown, folders first; None where they came in that order."""
         if (by, descending) not in self._orders:
             self._orders[by, descending] = self._sorted(by, descending)
         return self._orders[by, descending]
@@ -166,11 +166,11 @@ class Rows:
         return np.array(sorted(range(len(self)), key=self.names.__getitem__), dtype=np.int64)
 
     def find(self, names: set[str]) -> dict[str, int]:
-        """The rows that have these names."""
+        """Return the rows that have these names."""
         return {name: row for row, name in enumerate(self.names) if name in names}
 
     def columns(self, rows: Order) -> FolderColumns:
-        """These rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
+        """Return these rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
         chosen = rows.tolist()
         at = self._location
         bucket, prefix = (at.bucket, at.key) if at else ("", "")
@@ -272,13 +272,13 @@ class Folder:
             names[name].row = row
 
     def child(self, row: int) -> Folder:
-        """The folder of a row, made closed when it was never opened."""
+        """Return the folder of a row, made closed when it was never opened."""
         if row not in self.children:
             self.children[row] = Folder(self.rows.location(row), parent=self, row=row, open=False)
         return self.children[row]
 
     def tail(self) -> tuple[Kind, ...]:
-        """The lines at the folder's end."""
+        """Return the lines at the folder's end."""
         if self.error:
             return ERROR_LINES
         if self.busy and not (self.replacing and len(self.rows)):
@@ -308,33 +308,33 @@ class FolderTree:
         return self.height(self.root)
 
     def folder(self, number: int) -> Folder | None:
-        """The open folder of that number."""
+        """Return the open folder of that number."""
         return next((folder for folder in self.root.family() if folder.number == number), None)
 
     def row_at(self, place: Place) -> tuple[Folder, int] | None:
-        """The folder and row of a place that is shown; None where there is no such row."""
+        """Return the folder and row of a place that is shown; None where there is no such row."""
         folder = self.folder(place[0])
         return (folder, place[1]) if folder and 0 <= place[1] < len(folder.rows) else None
 
     def height(self, folder: Folder) -> int:
-        """How many lines the folder's content takes."""
+        """Return how many lines the folder's content takes."""
         inner = sum(self.height(child) for child in folder.children.values() if child.open)
         return len(folder.rows) + inner + len(folder.tail())
 
     def rank(self, folder: Folder, row: int) -> int:
-        """How many of the folder's rows stand before this one."""
+        """Return how many of the folder's rows stand before this one."""
         order = folder.rows.order(*self.sort)
         return row if order is None else int((order == row).argmax())
 
     def at_rank(self, folder: Folder, rank: int) -> int:
-        """The folder's row that stands at this rank; -1, the folder's end, where there is none."""
+        """Return the folder's row that stands at this rank; -1, the folder's end, where there is none."""
         if not 0 <= rank < len(folder.rows):
             return -1
         order = folder.rows.order(*self.sort)
         return rank if order is None else int(order[rank])
 
     def _opened(self, folder: Folder) -> list[tuple[int, int, Folder]]:
-        """The open folders directly below: rank of their row, their height, themselves; in order."""
+        """Return the open folders directly below: rank of their row, their height, themselves; in order."""
         opened: list[tuple[int, int, Folder]] = []
         for row, child in folder.children.items():
             if child.open:
@@ -342,7 +342,7 @@ class FolderTree:
         return opened
 
     def lines(self, start: int, stop: int) -> Iterator[TreeLine]:
-        """The lines from `start` up to `stop`, counted from the top."""
+        """Yield the lines from `start` up to `stop`, counted from the top."""
         yield from self._lines(self.root, start, stop)
 
     def _lines(self, folder: Folder, start: int, stop: int) -> Iterator[TreeLine]:
@@ -360,13 +360,13 @@ class FolderTree:
             yield TreeLine(folder, -1, kind, len(folder.rows))
 
     def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[TreeLine]:
-        """Neighbouring rows without an open folder in between; `start` and `stop` count from `first`."""
+        """Yield neighbouring rows without an open folder in between; `start` and `stop` count from `first`."""
         order = folder.rows.order(*self.sort)
         for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):
             yield TreeLine(folder, rank if order is None else int(order[rank]), "row", rank)
 
     def runs(self, folder: Folder | None = None) -> Iterator[tuple[Folder, Order]]:
-        """The rows of every open folder as runs of neighbours, in the order of the lines."""
+        """Yield the rows of every open folder as runs of neighbours, in the order of the lines."""
         folder = folder or self.root
         order, rank = folder.rows.order(*self.sort), 0
         order = np.arange(len(folder.rows)) if order is None else order
@@ -377,7 +377,7 @@ class FolderTree:
         yield folder, order[rank:]
 
     def position(self, folder: Folder, row: int) -> int:
-        """Which line, counted from the top, a row of an open folder is; or the folder's end with the row -1."""
+        """Return which line, counted from the top, a row of an open folder is; or the folder's end with the row -1."""
         top = self.position(folder.parent, folder.row) + 1 if folder.parent else 0
         if row < 0:
             return top + max(self.height(folder) - max(len(folder.tail()), 1), 0)
@@ -386,6 +386,6 @@ class FolderTree:
         return top + rank + before
 
     def find(self, location: Location) -> Folder | None:
-        """The open folder of a location."""
+        """Return the open folder of a location."""
         same = (each for each in self.root.family() if each.location == location and not each.starting_with)
         return next(same, None)

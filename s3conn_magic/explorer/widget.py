@@ -72,7 +72,7 @@ class ObjectActions:
         self.tasks.stop_all()
 
     def locked(self, location: Location | None) -> str:
-        """Why nothing may be written at a location; empty where it may be tried."""
+        """Return why nothing may be written at a location; empty where it may be tried."""
         return self._objects.refuses_writes(location)
 
     # The panel
@@ -117,7 +117,7 @@ class ObjectActions:
             self._navigator.visit(replace(subject.location, key=subject.location.key + name))
 
     def _meant(self, page: str, serial: int) -> Subject | None:
-        """What the panel of a page shows; where it shows something else by now, nothing is done, and that is said."""
+        """Return what the panel of a page shows; where that is something else by now, do nothing and say so."""
         del page
         subject = self.panel.shown(serial)
         if subject is None:
@@ -312,7 +312,7 @@ class Explorer(anywidget.AnyWidget):
                 getattr(actions, kind)(page, **message)
 
     def _page(self, name: str) -> PageCursor:
-        """What a page has of its own; it acts, and is told of what is shown from now on."""
+        """Return what a page has of its own; it acts, and is told of what is shown from now on."""
         cursor = self._navigator.turn(name)
         cursor.window = cursor.window or _FIRST_ROWS
         return cursor

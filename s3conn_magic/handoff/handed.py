@@ -21,7 +21,7 @@ class Connection(_Connection):
 
     @interruptible
     def fsspec(self) -> HandedFileSystem:
-        """An fsspec filesystem: `s3://bucket/key` and `bucket/key`.
+        """Return an fsspec filesystem: `s3://bucket/key` and `bucket/key`.
 
         Every request is signed with the credentials of its moment. Of a READ_ONLY connection it reads, and refuses to
         write.
@@ -36,7 +36,7 @@ class Connection(_Connection):
 
     @interruptible
     def pyarrow_filesystem(self) -> Any:
-        """A `pyarrow.fs.FileSystem` over `fsspec()`, with all that holds of it; paths are `bucket/key`.
+        """Return a `pyarrow.fs.FileSystem` over `fsspec()`, with all that holds of it; paths are `bucket/key`.
 
         Arrow's own S3FileSystem would take one set of credentials, and keep it until it ends.
         """
@@ -46,7 +46,7 @@ class Connection(_Connection):
 
     @interruptible
     def storage_options(self, library: Library, bucket: str | None = None) -> StorageOptions:
-        """Options for `storage_options=` of a library; their printed form shows no secret.
+        """Return options for `storage_options=` of a library; their printed form shows no secret.
 
         `pandas`, `dask` and `fsspec`: they name this connection, and hold no credentials; see `fsspec()`. They are
         valid in this process and its threads, as long as the connection is.
@@ -69,7 +69,7 @@ class Connection(_Connection):
 
     @interruptible
     def obstore(self, bucket: str, prefix: str | None = None) -> Any:
-        """An `obstore.store.S3Store` of a bucket, or of what is below a prefix in it.
+        """Return an `obstore.store.S3Store` of a bucket, or of what is below a prefix in it.
 
         It asks this connection for credentials at least once a minute while it is used, so it refreshes them, follows
         an ALTER, and ends with a DROP.
@@ -84,7 +84,7 @@ class Connection(_Connection):
 
     @interruptible
     def duckdb_secret(self, bucket: str | None = None) -> SecretText:
-        """The statement that lets a DuckDB with its httpfs extension read as this connection: `duckdb.sql(secret)`.
+        """Return the statement that lets a DuckDB with httpfs read as this connection does: `duckdb.sql(secret)`.
 
         It holds the credentials of this moment, in its text but not in its printed form; `print` shows them. Ask again
         when they end. The DuckDB of `%%upsql` needs none. Tried with the extension of DuckDB 1.5.

@@ -47,7 +47,7 @@ class Triple(NamedTuple):
 
 
 def triple(connection: Connection) -> Triple | None:
-    """The credentials of this moment, refreshed if they had to be; None for anonymous.
+    """Return the credentials of this moment, refreshed if they had to be; None for anonymous.
 
     Raises:
         CredentialsError: there are none where the settings say.
@@ -92,7 +92,7 @@ def path_style(settings: Settings) -> bool:
 
 
 def region_of(connection: Connection, bucket: str | None) -> str:
-    """The region of a bucket, found by a request if need be; without one, the region that requests are signed for."""
+    """Return a bucket's region, found by a request if need be; without a bucket, the one that is signed for."""
     if bucket is not None and (region := connection.regions.of(bucket)):
         return region
     return str(connection.internal_client().meta.region_name)
@@ -105,7 +105,7 @@ _THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
 
 
 def storage_options(connection: Connection, library: Library, bucket: str | None) -> StorageOptions:
-    """The options of a library; see `Connection.storage_options`."""
+    """Return the options of a library; see `Connection.storage_options`."""
     if library in _THROUGH_FSSPEC:
         connection.live_settings()
         return StorageOptions({"protocol": PROTOCOL, "connection": handle_of(connection)})
@@ -143,7 +143,7 @@ def _refuse_a_mix(library: Library, credentials: Triple) -> None:
 
 
 def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
-    """What the object stores of Rust, under obstore, polars and delta-rs, are told beside credentials."""
+    """Return what the object stores of Rust, under obstore, polars and delta-rs, are told beside credentials."""
     settings = connection.settings
     options: dict[str, str | None] = {
         "aws_region": region_of(connection, bucket),
@@ -171,7 +171,7 @@ def _encryption(connection: Connection) -> str | None:
 
 
 def _with_bucket(endpoint: str, bucket: str | None) -> str:
-    """Where the bucket is part of the host, these stores want it in the endpoint."""
+    """Return where the bucket is part of the host, these stores want it in the endpoint."""
     if bucket is None:
         raise S3ConnError(
             "with ADDRESSING_STYLE = 'virtual' and an ENDPOINT, these options are those of one bucket",
@@ -191,7 +191,7 @@ def _signing(credentials: Triple) -> dict[str, str]:
 
 
 def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, str], int]]:
-    """A `credential_provider` of polars: credentials, and in seconds of the epoch when to ask again."""
+    """Return a `credential_provider` of polars: credentials, and in seconds of the epoch when to ask again."""
     made_for = connection.settings
 
     def provide() -> tuple[Mapping[str, str], int]:
@@ -204,7 +204,7 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
 
 
 def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
-    """A `credential_provider` of obstore: credentials, and as an aware time when to ask again."""
+    """Return a `credential_provider` of obstore: credentials, and as an aware time when to ask again."""
     made_for = connection.settings
 
     def provide() -> dict[str, Any]:
@@ -217,7 +217,7 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
 
 
 def _signed(connection: Connection, made_for: Settings) -> Triple:
-    """The credentials of this moment, for what was made to sign.
+    """Return the credentials of this moment, for what was made to sign.
 
     Raises:
         EndpointError: the connection was altered, and what was made would send them to its former place.
@@ -236,7 +236,7 @@ _VARIABLE = "AWS_ENDPOINT_URL_S3"
 
 
 def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
-    """The store; see `Connection.obstore`."""
+    """Return the store; see `Connection.obstore`."""
     refuse_if_read_only(connection, "an obstore store")
     kind = _store_class()
     if bucket.startswith("arn:"):
@@ -295,7 +295,7 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
 
 
 def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
-    """The options of the secret as they are written, and the names of those that are secret."""
+    """Return the options of the secret as they are written, and the names of those that are secret."""
     settings, credentials = connection.settings, triple(connection)
     parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(region_of(connection, bucket))}
     if credentials is not None:
@@ -318,7 +318,7 @@ _handles: WeakValueDictionary[str, Connection] = WeakValueDictionary()
 
 
 def handle_of(connection: Connection) -> str:
-    """A text that names a connection in this process as long as it is there, and holds nothing of it."""
+    """Return a text that names a connection in this process as long as it is there, and holds nothing of it."""
     fsspec.register_implementation(PROTOCOL, HandedFileSystem, clobber=True)
     known = next((handle for handle, other in _handles.items() if other is connection), None)
     if known is None:
@@ -347,7 +347,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @classmethod
     def of(cls, connection: Connection) -> HandedFileSystem:
-        """The files of a connection, which stays as long as they do."""
+        """Return the files of a connection, which stays as long as they do."""
         made = cls(handle_of(connection))
         made._kept = connection
         return made
@@ -368,7 +368,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Without `s3://` or `s3conn://`, and without the slash that ends a folder's name.
+        """Return a path without `s3://` or `s3conn://`, and without the slash that ends a folder's name.
 
         Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
         """

@@ -44,7 +44,7 @@ _OPENING, _CLOSING = "<({", ">)}"
 
 
 def field_names(text: str, file_format: str) -> tuple[str, ...]:
-    """The names of a manifest's `fileSchema`, in order, nested ones left out.
+    """Return the names of a manifest's `fileSchema`, in order, nested ones left out.
 
     Args:
         text: names with commas between them for CSV, `struct<name:type,…>` for ORC, `message … { … }` for Parquet.
@@ -67,7 +67,7 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
 
 
 def listing_names(names: Sequence[str]) -> dict[str, str]:
-    """The fields that a listing has too: the listing's name of each, and the inventory's."""
+    """Return the fields that a listing has too: the listing's name of each, and the inventory's."""
     folded = {COLUMNS.get(name.replace("_", "").lower()): name for name in names}
     return {ours: theirs for ours, theirs in folded.items() if ours is not None}
 
@@ -85,7 +85,7 @@ def _inside(pattern: re.Pattern[str], text: str, expected: str) -> str:
 
 
 def _cut(text: str, ends: str) -> Iterator[str]:
-    """The parts of a text that end at a character outside of all brackets; a bracket that closes may be such an end."""
+    """Yield the parts of a text that end at a character outside of all brackets, or at a closing bracket."""
     depth, begin = 0, 0
     for at, character in enumerate(text):
         depth += (character in _OPENING) - (character in _CLOSING)
@@ -319,7 +319,7 @@ class ReportDownloads:
             raise InventoryError(f"the data file {name} does not have the MD5 that the manifest says", hint=_AGAIN)
 
     def _parts(self, file: DataFile) -> Iterator[bytes]:
-        """The bytes in order; a few parts ahead of the one that is waited for are under way."""
+        """Yield the bytes in order; a few parts ahead of the one that is waited for are under way."""
         pinned = self._pinned(file)
         under_way: deque[Future[bytes]] = deque()
         for start in range(0, file.size, PART):

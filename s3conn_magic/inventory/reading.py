@@ -36,7 +36,7 @@ class UnreadableFileError(ValueError):
 
 
 def listing_batches(path: Path, file_format: str, names: Sequence[str], *, versions: bool) -> Iterator[pa.Table]:
-    """The rows of a data file as they stand in it, in the columns of a listing; what the report lacks is null.
+    """Yield the rows of a data file as they stand in it, in the columns of a listing; what the report lacks is null.
 
     Args:
         path: the file.
@@ -143,7 +143,7 @@ def _column(values: Any, wanted: pa.Field, rows: int, *, encoded: bool) -> Any:
 
 
 def _keys(values: Any, *, encoded: bool) -> Any:
-    """Exact keys. Reports in CSV percent-encode them as forms do, a space as `+`."""
+    """Return exact keys. Reports in CSV percent-encode them as forms do, a space as `+`."""
     keys = pa.concat_arrays([values.cast(pa.string())])
     return checked_utf8(percent_column(keys, plus=True) if encoded else keys)
 
@@ -198,7 +198,7 @@ class Inventory:
         )
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
-        """One table of all rows, sorted by key, with the newest version of a key first.
+        """Return one table of all rows, sorted by key, with the newest version of a key first.
 
         `on_progress` is called in this thread, several times a second.
 
@@ -225,7 +225,7 @@ class Inventory:
         return self.table()
 
     def table(self) -> pa.Table:
-        """The rows that were read so far, as `collect` gives them."""
+        """Return the rows that were read so far, as `collect` gives them."""
         import pyarrow.compute as pc
 
         schema = VERSIONS if self._manifest.versions else OBJECTS
@@ -248,7 +248,7 @@ class Inventory:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _under_way(self, pool: ThreadPoolExecutor, folder: Path) -> Iterator[Future[pa.Table]]:
-        """The files in order; the next ones are read meanwhile, as far as the disk should hold."""
+        """Yield the files in order; the next ones are read meanwhile, as far as the disk should hold."""
         waiting: deque[tuple[Future[pa.Table], int]] = deque()
         for at, file in enumerate(self._manifest.files):
             while waiting and (
@@ -280,7 +280,7 @@ class Inventory:
         raise InventoryError(f"the data file {visible(file.location.uri)} is not as its manifest says: {reason}")
 
     def _matching_rows(self, path: Path) -> pa.Table:
-        """The rows of a file, no more than show that the limit was passed."""
+        """Return the rows of a file, no more than show that the limit was passed."""
         manifest, rows, tables = self._manifest, 0, []
         for batch in listing_batches(path, manifest.file_format, manifest.names, versions=manifest.versions):
             kept = batch if self._matching is None else batch.filter(self._matching.mask(batch["key"]))

@@ -55,7 +55,7 @@ class TableBinder:
         self._known = known
 
     def aside(self, known: dict[str, Known]) -> TableBinder:
-        """Another of the same state, which changes by itself, for connections that do, too."""
+        """Return a copy with a state of its own, for a copy of the connections."""
         return TableBinder(self._binding, self._tables.values(), self._reader, known)
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
@@ -69,7 +69,7 @@ class TableBinder:
 
     @singledispatchmethod
     def bind(self, statement: statements.Statement) -> plans.Plan:
-        """The plan of a statement.
+        """Return the plan of a statement.
 
         Raises:
             BindError: a table's name is taken, or there is none of it, or the clauses do not go together.
@@ -163,7 +163,7 @@ def bind(
     inputs: Inputs,
     tables: Sequence[str] = (),
 ) -> list[plans.Plan]:
-    """The plans of a cell, in order.
+    """Return the plans of a cell, in order.
 
     Each statement is bound against the connections as the ones before it would leave them.
 
@@ -385,7 +385,7 @@ class _Binder:
         return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
     def _reader(self, using: statements.Name | None, statement: statements.Statement) -> str:
-        """The connection that a statement reads through."""
+        """Return the connection that a statement reads through."""
         if using:
             return self._existing(using).name
         if self._default in self._known:

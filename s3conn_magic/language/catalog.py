@@ -49,7 +49,7 @@ class Catalog(Protocol):
     """The connections there are when the cell begins."""
 
     def known(self) -> Iterable[Known]:
-        """All of them, in the order of their making."""
+        """Return all connections, the oldest first."""
 
     @property
     def default(self) -> str | None:
@@ -57,14 +57,14 @@ class Catalog(Protocol):
 
 
 def there_are(names: Sequence[str]) -> str:
-    """The connections that there are, as a sentence; of many their number."""
+    """Return the connections that there are, as a sentence; of many their number."""
     if len(names) > _LISTED:
         return f"There are {len(names)}; SHOW CONNECTIONS; lists them."
     return f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
 
 
 def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
-    """The error for a name that no connection has."""
+    """Return the error for a name that no connection has."""
     near = nearest(name, names[:_COMPARED])
     hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE S3 CONNECTION name; makes one."
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
@@ -72,7 +72,7 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
 
 
 def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
-    """The error where a path names no connection, and it is not clear which is meant."""
+    """Return the error where a path names no connection, and it is not clear which is meant."""
     if not names:
         hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
         return ConnectionNotFoundError("there is no connection yet", hint=hint)
@@ -81,19 +81,19 @@ def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
 
 
 def exists(name: str) -> ConnectionExistsError:
-    """The error for making a connection whose name is taken."""
+    """Return the error for making a connection whose name is taken."""
     hint = "CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it."
     return ConnectionExistsError(f"the connection {name} exists already", hint=hint)
 
 
 def changed(name: str) -> ConnectionExistsError:
-    """The error for a change of what another thread has changed meanwhile."""
+    """Return the error for a change of what another thread has changed meanwhile."""
     hint = "Nothing was altered by this statement. Run it again, if it is still wanted."
     return ConnectionExistsError(f"the connection {name} was altered by another statement meanwhile", hint=hint)
 
 
 def in_use(known: Known) -> ConnectionInUseError:
-    """The error for dropping what tables or jobs depend on."""
+    """Return the error for dropping what tables or jobs depend on."""
     names = " ".join(usage.name for usage in known.usages)
     return ConnectionInUseError(
         f"Cannot delete connection due to usages: {names}",
@@ -104,7 +104,7 @@ def in_use(known: Known) -> ConnectionInUseError:
 
 
 def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
-    """The error for a name that no job has."""
+    """Return the error for a name that no job has."""
     near = nearest(name, names[:_COMPARED])
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
     hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE JOB name … makes one."
@@ -112,7 +112,7 @@ def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
 
 
 def job_exists(name: str) -> JobExistsError:
-    """The error for making a job whose name is taken."""
+    """Return the error for making a job whose name is taken."""
     hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
     return JobExistsError(f"the job {name} exists already", hint=hint)
 

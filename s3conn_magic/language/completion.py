@@ -68,7 +68,7 @@ class TextCursor:
         return expected_after(grammar.statement, self.code)
 
     def read(self, kind: str) -> list[str]:
-        """What stands in the statement where the grammar has that mark, in order."""
+        """Return what stands in the statement where the grammar has that mark, in order."""
         return [self.code[start:end].strip() for start, end in sorted(self.expected.read.get(kind, ()))]
 
     @cached_property
@@ -91,7 +91,7 @@ def _last_word(text: str) -> str:
 
 
 def _pieces(tokens: Iterable[Token], until: int) -> list[tuple[str, str]]:
-    """Kinds and texts of the tokens before an offset, which may lie inside the last of them."""
+    """Return kinds and texts of the tokens before an offset, which may lie inside the last of them."""
     return [(token.kind, token.text[: until - token.span.start]) for token in tokens if token.span.start < until]
 
 
@@ -104,7 +104,7 @@ def _named_in(rest: str) -> str | None:
 
 
 def written(name: str) -> str:
-    """A name as it is written outside quotes, which some names need."""
+    """Return a name as it is written outside quotes, which some names need."""
     return name if _IDENTIFIER.fullmatch(name) and name.upper() not in grammar.RESERVED else identifier(name)
 
 
@@ -134,10 +134,10 @@ class Surroundings(Protocol):
     """What there is besides the text. It answers soon, and with nothing where it cannot."""
 
     def names(self, kind: str) -> Iterable[str]:
-        """Names of a kind: connection, table, job, variable, environment variable, profile, region."""
+        """Return names of a kind: connection, table, job, variable, environment variable, profile, region."""
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
-        """What there is below a place.
+        """Return what there is below a place.
 
         Args:
             connection: its name, or None for the one that statements without USING go through.
@@ -150,7 +150,7 @@ class Surroundings(Protocol):
 
 
 def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
-    """What may be written at a place.
+    """Return what may be written at a place.
 
     Args:
         text: the statements of a cell.
@@ -165,7 +165,7 @@ def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
 
 
 def _found(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
-    """What the items stand in place of, and the items."""
+    """Return what the items stand in place of, and the items."""
     if cursor.quote == "'":
         return _in_text(cursor, around)
     if "topic" in cursor.expected.offers:
@@ -181,7 +181,7 @@ def _found(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item
 
 
 def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
-    """The items that go on from a fragment in whatever case; words of the language in that of the fragment."""
+    """Yield the items that go on from a fragment in whatever case; words of the language in that of the fragment."""
     for item in items:
         if item.text.lower().startswith(fragment.lower()):
             ours = fragment and fragment == fragment.lower() and item.kind in {"keyword", "option", "setting"}
@@ -189,7 +189,7 @@ def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
-    """The items, which end in a quote, without that if it stands behind the cursor already."""
+    """Yield the items, which end in a quote, without that if it stands behind the cursor already."""
     there = cursor.after.startswith(cursor.quote)
     for item in items:
         if item.text.lower().startswith(cursor.fragment.lower()):
@@ -200,7 +200,7 @@ def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _words(cursor: TextCursor) -> Iterator[Item]:
-    """Keywords; of what may stand several times, those that do not stand there yet."""
+    """Yield keywords; of what may stand several times, those that do not stand there yet."""
     for words, again in cursor.expected.words.items():
         if again and words.split()[0] in cursor.words:
             continue
@@ -223,7 +223,7 @@ def _settable(cursor: TextCursor) -> Iterator[Item]:
 
 
 def _job_options(cursor: TextCursor) -> Iterator[Item]:
-    """Options of a job that are not given yet, of its kind as soon as that is known."""
+    """Return options of a job that are not given yet, of its kind as soon as that is known."""
     given = {name.upper() for name in cursor.read("job option")}
     kinds = {"COPY", "INSERT"}.intersection(cursor.words) or {"COPY", "INSERT"}
     left = (option for option in JOB_OPTIONS if option.name not in given and not given.intersection(option.excludes))
@@ -231,7 +231,7 @@ def _job_options(cursor: TextCursor) -> Iterator[Item]:
 
 
 def _options(cursor: TextCursor) -> Iterator[Item]:
-    """Options that may still be given, those first that one that is given needs."""
+    """Return options that may still be given, those first that one that is given needs."""
     given = [option for name in cursor.read("option") if (option := find_option(name))]
     altered = cursor.words[:1] == ("ALTER",)
     left = [
@@ -248,7 +248,7 @@ def _clash(option: Option, other: Option) -> bool:
 
 
 def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
-    """What HELP explains; a topic of several words is written anew from its first."""
+    """Return what HELP explains; a topic of several words is written anew from its first."""
     start = min((start for start, _ in cursor.expected.read.get("topic", ())), default=len(cursor.code))
     fragment = cursor.code[start:].lstrip() + cursor.fragment
     tables = (("keyword", STATEMENTS), ("option", OPTIONS), ("setting", SETTINGS))
@@ -259,7 +259,7 @@ def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
 
 
 def _option(cursor: TextCursor) -> Option | Setting | None:
-    """What the value that is being written is of."""
+    """Return what the value that is being written is of."""
     if options := cursor.read("option"):
         return find_option(options[-1])
     settings = cursor.read("setting")
@@ -280,7 +280,7 @@ def _fits(word: str, option: Option | Setting | None) -> bool:
 
 
 def _values(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
-    """Literals to begin with."""
+    """Yield literals to begin with."""
     offers = cursor.expected.offers
     if "location" in offers or ("value" in offers and _offered(cursor) == "location"):
         yield Item(f"'{_SCHEME}", "location")
@@ -294,7 +294,7 @@ def _offered(cursor: TextCursor) -> str:
 
 
 def _texts(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
-    """What may be written in single quotes here."""
+    """Yield what may be written in single quotes here."""
     if "environment variable" in cursor.expected.offers:
         yield from (Item(name, "environment variable") for name in around.names("environment variable"))
     elif "value" in cursor.expected.offers:
@@ -318,7 +318,7 @@ def _in_text(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[It
 
 
 def _locations(cursor: TextCursor, around: Surroundings, text: str) -> tuple[str, Iterable[Item]]:
-    """Buckets and display filters, or folders and objects by their last segment."""
+    """Return buckets and display filters, or folders and objects by their last segment."""
     connection, location = cursor.connection, text.replace("''", "'")
     if "value" in cursor.expected.offers and not connection:
         return text, ()  # of a connection that does not exist yet

@@ -29,13 +29,13 @@ class Inputs(Protocol):
     """Where values that are not in the text come from. Each raises LookupError, saying why, when it has none."""
 
     def variable(self, name: str) -> Any:
-        """The value of a Python variable of the notebook."""
+        """Return the value of a Python variable of the notebook."""
 
     def prompt(self, text: str) -> str:
-        """What the user types, without an echo."""
+        """Return what the user types, without an echo."""
 
     def keyring(self, service: str, user: str) -> str:
-        """A password of the operating system's keyring."""
+        """Return a password of the operating system's keyring."""
 
 
 _PRIVATELY = (
@@ -67,7 +67,7 @@ class Binding:
 
     @contextlib.contextmanager
     def asking_nobody(self) -> Iterator[None]:
-        """For a statement that will only be told of: neither the user nor the keyring is asked."""
+        """Ask neither the user nor the keyring, for a statement that will only be told of."""
         before, self._asks_nobody = self._asks_nobody, True
         try:
             yield
@@ -80,24 +80,24 @@ class Binding:
         return bool(self._source.file)
 
     def place(self, span: Span) -> Place:
-        """Where a span is in the cell."""
+        """Return where a span is in the cell."""
         return self._source.place(span)
 
     def where(self, span: Span) -> Where:
-        """A way to ask for the place of a span, which takes longer to find than most statements to bind."""
+        """Return a way to ask for the place of a span, which takes longer to find than most statements to bind."""
         return partial(self._source.place, span)
 
     def place_within(self, span: Span, offset: int) -> Place:
-        """Where a character of a span is: the token that it is of."""
+        """Return where a character of a span is: the token that it is of."""
         token = self._source.token_at(span.start + offset)
         return self._source.place(token.span if token and token.span.start < span.end else span)
 
     def beginning(self, statement: statements.Statement) -> Where:
-        """A way to ask where a statement begins: its first word."""
+        """Return a way to ask where a statement begins: its first word."""
         return partial(self._first_word, statement.span)
 
     def as_written(self, statement: statements.Statement) -> AsWritten:
-        """The plan of a statement that there is nothing to add to."""
+        """Return the plan of a statement that there is nothing to add to."""
         return AsWritten(place=self.beginning(statement), statement=statement)
 
     def _first_word(self, span: Span) -> Place:
@@ -105,11 +105,11 @@ class Binding:
         return self._source.place(token.span if token else span)
 
     def error(self, message: str, span: Span, *, hint: str = "") -> BindError:
-        """A bind error at a place of the cell."""
+        """Return a bind error at a place of the cell."""
         return BindError(message, hint=hint, place=self._source.place(span))
 
     def options(self, settings: Iterable[statements.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
-        """The settings by canonical name.
+        """Return the settings by canonical name.
 
         Args:
             settings: as written.
@@ -129,7 +129,7 @@ class Binding:
         }
 
     def removed(self, names: Iterable[statements.Name]) -> tuple[str, ...]:
-        """The canonical names of options to unset.
+        """Return the canonical names of options to unset.
 
         Raises:
             BindError: an unknown option, or one given twice.
@@ -143,7 +143,7 @@ class Binding:
         return tuple(written)
 
     def option(self, name: statements.Name) -> Option:
-        """The option of that name."""
+        """Return the option of that name."""
         if option := find_option(name.text):
             return option
         near = related(name.text, OPTION_NAMES)
@@ -151,7 +151,7 @@ class Binding:
         raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
 
     def setting(self, name: statements.Name, value: statements.Value | statements.WordLiteral) -> tuple[str, Any]:
-        """A setting's canonical name and the value as read.
+        """Return a setting's canonical name and the value as read.
 
         Raises:
             BindError: there is no such setting, or it takes another value.
@@ -219,7 +219,7 @@ class Binding:
         raise self.error(f"{option.name} takes {option.takes}: {reason}", value.span)
 
     def _raw(self, value: statements.Scalar) -> tuple[Any, str]:
-        """The plain value and its source."""
+        """Return the plain value and its source."""
         if isinstance(value, statements.StringLiteral):
             return value.value.reveal(), "statement"
         if isinstance(value, statements.BooleanLiteral | statements.IntegerLiteral):
@@ -250,18 +250,18 @@ class Binding:
         raise LookupError(f"{name} is not set in the kernel")
 
     def text(self, value: statements.LocationValue) -> str:
-        """A literal, or the text of a Python variable."""
+        """Return a literal, or the text of a Python variable."""
         raw, _ = self._raw(value)
         if not isinstance(raw, str):
             raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
         return raw
 
     def location(self, value: statements.LocationValue | None) -> Location | None:
-        """The location that was given, if any."""
+        """Return the location that was given, if any."""
         return None if value is None else self.place_of(value)
 
     def place_of(self, value: statements.LocationValue) -> Location:
-        """The location that was given.
+        """Return the location that was given.
 
         Raises:
             BindError: it is none.
@@ -274,7 +274,7 @@ class Binding:
         raise self.error(f"this is not a location: {reason}", value.span)
 
     def object_of(self, value: statements.LocationValue, what: str) -> Location:
-        """The location of an object.
+        """Return the location of an object.
 
         Args:
             value: as it was given.
@@ -290,11 +290,11 @@ class Binding:
         raise self.error("this is a bucket, not an object", value.span, hint=hint)
 
     def value(self, value: statements.Scalar) -> Any:
-        """The plain value of a literal or a Python variable."""
+        """Return the plain value of a literal or a Python variable."""
         return self._raw(value)[0]
 
     def matching(self, value: statements.StringLiteral | None) -> tuple[str | None, Where | None]:
-        """The glob of MATCHING and its place.
+        """Return the glob of MATCHING and its place.
 
         Raises:
             BindError: it is empty.
@@ -329,14 +329,14 @@ class Binding:
         return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=f"Add {example}." if add else "")
 
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
-        """The error of two options, at the later of those that the statement gives."""
+        """Return the error of two options, at the later of those that the statement gives."""
         there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
         hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
         return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
 
 
 def source_text(value: statements.Origin) -> str:
-    """A secret source as it is written."""
+    """Return a secret source as it is written."""
     if isinstance(value, statements.VariableSource):
         return f"${value.name}"
     if isinstance(value, statements.EnvSource):
@@ -347,7 +347,7 @@ def source_text(value: statements.Origin) -> str:
 
 
 def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) -> Option:
-    """The option of an ALTER.
+    """Return the option of an ALTER.
 
     Raises:
         BindError: it is unknown, cannot be altered, or is not kept and so cannot be unset.
@@ -365,7 +365,7 @@ def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) 
 
 
 def depth_of(binding: Binding, statement: statements.Analyze) -> int:
-    """The folders that make a group of ANALYZE.
+    """Return the folders that make a group of ANALYZE.
 
     Raises:
         BindError: the groups are no folders, or the number is none.
@@ -382,7 +382,7 @@ def depth_of(binding: Binding, statement: statements.Analyze) -> int:
 
 
 def path_of(binding: Binding, value: statements.LocationValue) -> str:
-    """The path of a file.
+    """Return the path of a file.
 
     Raises:
         BindError: it is empty, or no path.
@@ -394,6 +394,6 @@ def path_of(binding: Binding, value: statements.LocationValue) -> str:
 
 
 def split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
-    """The options to keep, and whether to probe."""
+    """Return the options to keep, and whether to probe."""
     validate = options.pop("VALIDATE", None)
     return options, validate is None or bool(validate.value)

@@ -66,7 +66,7 @@ RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 
 
 def _name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
-    """An identifier that is none of the words."""
+    """Return an identifier that is none of the words."""
     return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){_IDENTIFIER}", name, statements.Name, str)
 
 
@@ -144,13 +144,13 @@ def _interval(text: str) -> timedelta:
 
 
 def _timestamp(text: str, at: int) -> statements.StringLiteral:
-    """`TIMESTAMP '…'` is the text alone."""
+    """Return a rule for `TIMESTAMP '…'` that gives its text alone."""
     begins = text.index("'")
     return statements.StringLiteral(Secret(unquoted(text[begins:])), Span(at + begins, at + len(text)))
 
 
 def _nested(depth: int) -> str:
-    """A regular expression for SQL up to a comma or a closing parenthesis, with so many pairs of its own inside."""
+    """Return a regular expression for SQL up to a comma or closing parenthesis, with so many pairs nested in it."""
     plain = rf"[^'\"(),;]|{_STRING}|{_QUOTED}"
     within = plain
     for _ in range(depth):

@@ -43,7 +43,7 @@ def create_statement(name: str, options: BoundOptions) -> str:
 
 
 def saved_statement(name: str, options: BoundOptions) -> str:
-    """The statement for a file, which loads where the notebook's variables are not.
+    """Return the statement for a file, which loads where the notebook's variables are not.
 
     What a Python variable held is written out, or asked for when it is secret.
     """
@@ -52,7 +52,7 @@ def saved_statement(name: str, options: BoundOptions) -> str:
 
 
 def asking_for(option: str, name: str) -> str:
-    """The source that asks for an option of a connection."""
+    """Return the source that asks for an option of a connection."""
     return f"PROMPT {literal(f'{option} of {name}')}"
 
 
@@ -74,14 +74,14 @@ def _lasting(bound: BoundValue, asking: str) -> str:
 
 
 def name_text(name: str) -> str:
-    """A name as it must be written."""
+    """Return a name as it must be written."""
     if _PLAIN_NAME.fullmatch(name) and name.upper() not in RESERVED:
         return name
     return identifier(name)
 
 
 def value_text(bound: BoundValue, asking: str) -> str:
-    """A value as it would be written; what came from a source is that source, any other secret `asking`."""
+    """Return a value as it would be written; what came from a source is that source, any other secret `asking`."""
     if bound.source.startswith(_FROM_ELSEWHERE):
         return bound.source
     return _written(bound.value, asking)
@@ -108,7 +108,7 @@ _JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 
 
 def overview() -> str:
-    """All statements, options and settings, each with what it does."""
+    """Return all statements, options and settings, each with what it does."""
     statements = _section("Statements", [(statement.name, statement.help) for statement in STATEMENTS])
     options = _section("Options of a connection", [(option.name, option.help) for option in OPTIONS])
     jobs = _section("Options of a job", [(option.name, option.help) for option in JOB_OPTIONS])
@@ -122,13 +122,13 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _row(name: str, text: str) -> str:
-    """A name and what it means, with the lines of a long text below each other."""
+    """Return a name and what it means, with the lines of a long text below each other."""
     lines = textwrap.wrap(text, _WIDTH - len(name), break_long_words=False, break_on_hyphens=False)
     return name + f"\n{' ' * len(name)}".join(lines)
 
 
 def topic_text(topic: str) -> str | None:
-    """The entry of a statement, an option, a setting or a keyword, in whatever case; None where there is none."""
+    """Return the entry of a statement, an option, a setting or a keyword, in whatever case, or None."""
     words = " ".join(topic.upper().split())
     if options := [*map(option_text, filter(None, [find_option(words)])), *_of_jobs(words)]:
         return "\n\n".join(options)
@@ -141,7 +141,7 @@ def topic_text(topic: str) -> str | None:
 
 
 def _of_jobs(word: str) -> list[str]:
-    """The entry of an option of jobs."""
+    """Return the entry of an option of jobs."""
     option = find_job_option(word)
     if option is None:
         return []
@@ -152,14 +152,14 @@ def _of_jobs(word: str) -> list[str]:
 
 
 def _keyword_text(word: str) -> str:
-    """Where a keyword stands."""
+    """Return where a keyword stands."""
     lines = [statement.syntax for statement in STATEMENTS if word in words_of(statement.syntax)]
     lines += [f"{option.name} = {option.example}" for option in OPTIONS if word in option.example.split()]
     return "\n".join([f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])])
 
 
 def statement_text(statement: Reference) -> str:
-    """Syntax, meaning, example, columns and options of a statement."""
+    """Return the syntax, meaning, example, columns and options of a statement."""
     lines = [statement.syntax, "", statement.help, "", f"  {statement.example}"]
     if statement.columns:
         lines.append(_section("Columns", [(column.name, column.help) for column in statement.columns]))
@@ -171,7 +171,7 @@ def statement_text(statement: Reference) -> str:
 
 
 def option_text(option: Option) -> str:
-    """Meaning, values and rules of an option."""
+    """Return the meaning, values and rules of an option."""
     excluded = [other.name for other in OPTIONS if other.name in option.excludes or option.name in other.excludes]
     facts = [f"takes {option.takes}", f"default: {option.default}"]
     facts += ["never shown again"] if option.secret else []
@@ -183,7 +183,7 @@ def option_text(option: Option) -> str:
 
 
 def setting_entry(setting: Setting) -> str:
-    """Meaning and values of a setting of the session."""
+    """Return the meaning and values of a setting of the session."""
     default = setting_literal(setting.default)
     return _entry(f"SET {setting.name} = {default}", setting.help, [f"takes {setting.takes}", f"default: {default}"])
 
@@ -193,7 +193,7 @@ def _entry(title: str, text: str, facts: Iterable[str]) -> str:
 
 
 def help_at(text: str, at: int) -> str:
-    """The entry for what stands at a place of a cell: the option or the setting there, else the statement.
+    """Return the entry for what stands at a place of a cell: the option or the setting there, else the statement.
 
     Args:
         text: the statements of a cell.
@@ -215,7 +215,7 @@ def _text_of(statement: Reference | None) -> str:
 
 
 def _words_around(source: Source, at: int) -> tuple[list[str], int]:
-    """The words of the statement at a place, in upper case, and which of them stands there or ends there.
+    """Return the words of the statement at a place, in upper case, and which of them stands there or ends there.
 
     Between two words, that is the number of all.
     """

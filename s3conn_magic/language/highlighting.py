@@ -52,14 +52,14 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> list[Piece]:
-    """A cell or a file of statements in pieces. Never fails: what is not of the language is a name or an operator."""
+    """Return a cell or file of statements in pieces. Never fails: what is unknown is a name or an operator."""
     head = _HEAD.match(text)
     begun = [Piece(kind, part) for kind, part in zip(_HEAD_KINDS, head.groups(), strict=True) if part] if head else []
     return begun + list(_Reading().read(text[head.end() if head else 0 :]))
 
 
 def words() -> dict[str, list[str]]:
-    """The words that JupyterLab's language knows, by what they are."""
+    """Return the words that JupyterLab's language knows, by what they are."""
     return {
         "keywords": sorted(KEYWORDS - _SOURCES - _CONSTANTS),
         "options": sorted({*OPTION_NAMES, *SETTING_NAMES} - KEYWORDS),
@@ -116,7 +116,7 @@ class _Reading:
                 yield Piece(self._kind_of_word(part[0].upper(), called=called), part[0])
 
     def _pass(self, mark: str) -> None:
-        """Something that is not a word: no name comes any more, and `;` ends the statement."""
+        """Note a piece that is no word: no name follows it, and `;` ends the statement."""
         self._name_next = self._first = False
         if mark == ";":
             self._first, self._query = True, False

@@ -52,13 +52,13 @@ class JobBinder:
         self._made = made
 
     def _jobs(self) -> dict[str, str]:
-        """Names of the jobs, by folded name."""
+        """Return names of the jobs, by folded name."""
         usages = [usage for known in self._known.values() for usage in known.usages if usage.kind == "job"]
         return {usage.name.casefold(): usage.name for usage in usages}
 
     @singledispatchmethod
     def bind(self, statement: statements.JobStatement) -> plans.Plan:
-        """The plan of a statement.
+        """Return the plan of a statement.
 
         Raises:
             BindError, ConnectionNotFoundError, ReadOnlyConnectionError: with the place.
@@ -84,7 +84,7 @@ class JobBinder:
         return self._create(statement, "INSERT", {"text": query.value.reveal(), "locate": locate, "others": others})
 
     def _mentioned(self, query: SqlText) -> Iterable[str]:
-        """The connections that a query names in its locations."""
+        """Return the connections that a query names in its locations."""
         for match in _MENTIONED.finditer(query.value.reveal()):
             at = query.span.start + match.start(1)
             yield self._existing(Name(match[1], Span(at, at + len(match[1])))).name
@@ -125,7 +125,7 @@ class JobBinder:
     def _options(
         self, settings: tuple[statements.JobSetting, ...], kind: Kind
     ) -> tuple[dict[str, Any], dict[str, Span]]:
-        """Values that have been read, and where each option is written."""
+        """Return values that have been read, and where each option is written."""
         values: dict[str, Any] = {}
         where: dict[str, Span] = {}
         for setting in settings:

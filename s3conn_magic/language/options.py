@@ -86,7 +86,7 @@ def _filled(value: Any) -> str:
 
 
 def _credential(value: Any) -> str:
-    """A part of a credential: printable ASCII without white space, as HTTP headers need."""
+    """Return a part of a credential: printable ASCII without white space, as HTTP headers need."""
     if any(character.isspace() for character in _filled(value)):
         raise ValueError("a credential has no white space; was a line break or blank copied with it?")
     if not value.isascii() or not value.isprintable():
@@ -95,40 +95,40 @@ def _credential(value: Any) -> str:
 
 
 def _secret_credential(value: Any) -> Secret:
-    """A credential that is never shown again."""
+    """Return a credential that is never shown again."""
     return Secret(_credential(_given(value)))
 
 
 def _given(value: Any) -> Any:
-    """A secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
+    """Return a secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
     if value == MASK:
         raise ValueError("this only stands for a secret that was not kept; give the secret itself")
     return value
 
 
 def _role_arn(value: Any) -> str:
-    """The ARN of a role."""
+    """Return the ARN of a role."""
     if not _ROLE.fullmatch(_filled(value)):
         raise ValueError("a role looks like 'arn:aws:iam::123456789012:role/name'")
     return str(value)
 
 
 def _external_id(value: Any) -> str:
-    """An external id as IAM allows it."""
+    """Return an external id as IAM allows it."""
     if not _EXTERNAL_ID.fullmatch(_filled(value)):
         raise ValueError("an external id has 2 to 1224 letters, digits or any of _+=,.@:/-")
     return str(value)
 
 
 def _kms_key(value: Any) -> str:
-    """A KMS key's ARN, id or alias."""
+    """Return a KMS key's ARN, id or alias."""
     if not _KMS.fullmatch(_filled(value)):
         raise ValueError("a KMS key looks like 'arn:aws:kms:us-east-1:123456789012:key/…', a key's id, or 'alias/name'")
     return str(value)
 
 
 def _customer_key(value: Any) -> Secret:
-    """The Base64 text of a 256-bit key."""
+    """Return the Base64 text of a 256-bit key."""
     size = _decoded_size(_filled(_given(value)))
     if size is None:
         raise ValueError("this is not Base64; a 256-bit key has 44 characters of it, the last one =")
@@ -145,7 +145,7 @@ def _decoded_size(encoded: str) -> int | None:
 
 
 def _display_filters(value: Any) -> tuple[Location, ...]:
-    """One or more `s3://` paths, duplicates dropped."""
+    """Return one or more `s3://` paths, duplicates dropped."""
     paths = value if isinstance(value, tuple | list) else (value,)
     if not paths:
         raise ValueError("this list is empty")
@@ -153,21 +153,21 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
 
 
 def _profile(value: Any) -> str:
-    """A profile's name."""
+    """Return a profile's name."""
     if not _filled(value).isprintable():
         raise ValueError("a profile's name has no control characters")
     return str(value)
 
 
 def _region(value: Any) -> str:
-    """A region's code; S3-compatible servers have their own."""
+    """Return a region's code; S3-compatible servers have their own."""
     if not _REGION.fullmatch(_filled(value)):
         raise ValueError("a region looks like 'eu-west-1'")
     return str(value)
 
 
 def _addressing_style(value: Any) -> str:
-    """How the bucket's name travels."""
+    """Return how the bucket's name travels."""
     style = _filled(value).lower()
     if style not in {"auto", "path", "virtual"}:
         raise ValueError("this is none of them")
@@ -175,7 +175,7 @@ def _addressing_style(value: Any) -> str:
 
 
 def _endpoint(value: Any) -> str:
-    """The URL of a server: no user info, path, query or fragment, any of which could hold a secret or be lost."""
+    """Return the URL of a server: no user info, path, query or fragment, which could hold a secret or be lost."""
     if "@" in _filled(value):
         raise ValueError("it holds no user or password; give them by AWS_ACCESS_KEY_ID and its secret")
     try:
@@ -377,5 +377,5 @@ OPTION_NAMES: tuple[str, ...] = tuple(_BY_NAME)
 
 
 def find_option(name: str) -> Option | None:
-    """The option of that name or alias, in whatever case."""
+    """Return the option of that name or alias, in whatever case."""
     return _BY_NAME.get(name.upper())

@@ -60,7 +60,7 @@ class _Stop(NamedTuple):
 
 
 def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
-    """The error to raise for a parser's failure at an offset."""
+    """Return the error to raise for a parser's failure at an offset."""
     token = source.token_at(at)
     expected = message.removeprefix("Expected ")
     if not message.startswith("Expected "):
@@ -72,7 +72,7 @@ def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
 
 
 def _within(source: Source, expected: str, token: Token, begun: Token) -> StatementSyntaxError:
-    """The error for a word that holds a character which cannot stand in it."""
+    """Return the error for a word that holds a character which cannot stand in it."""
     before = source.token_before(token.span.start)
     if before and before.text.upper() in BEFORE_NAME:
         return _bad_name(source, token)
@@ -102,13 +102,13 @@ def _bad_name(source: Source, token: Token) -> StatementSyntaxError:
 
 
 def _end(source: Source) -> Span:
-    """Where the text ends, not counting comments."""
+    """Return where the text ends, not counting comments."""
     last = source.token_before(len(source.text))
     return Span(last.span.end, last.span.end) if last else Span(0, 0)
 
 
 def _head(source: Source, until: int) -> tuple[Token, ...]:
-    """The tokens of the statement that an offset stands in, before it; of many the first ones and the last ones."""
+    """Return the tokens of a statement before an offset; of many the first and the last ones."""
     indices = source.tokens.statement(source.tokens.ending_after(until))
     first = (*islice(source.tokens.among(indices), _HEAD + 1),)
     if len(first) <= _HEAD:
@@ -124,7 +124,7 @@ def _shown(stop: _Stop, token: Token) -> str:
 
 
 def _expected(stop: _Stop) -> str:
-    """What was expected, in words: the parser says `end of text` wherever a statement could end or begin."""
+    """Return what was expected, in words: the parser says `end of text` wherever a statement could end or begin."""
     if stop.expected != "end of text":
         return stop.expected
     if not stop.before:
@@ -145,7 +145,7 @@ def _is_location(token: Token | None) -> bool:
 
 
 def _reference(stop: _Stop) -> Reference | None:
-    """The statement that is being written, where its first words settle it."""
+    """Return the statement that is being written, where its first words settle it."""
     words = [token.text.upper() for token in (*stop.head, *([stop.token] if stop.token else []))]
     words = ["CREATE", *words[3:]] if words[:3] == ["CREATE", "OR", "REPLACE"] else words
     possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]
@@ -158,7 +158,7 @@ def _reference(stop: _Stop) -> Reference | None:
 
 
 def _option(stop: _Stop) -> Option | None:
-    """The option whose value is being written."""
+    """Return the option whose value is being written."""
     if not stop.before:
         return None
     tokens = stop.source.tokens
@@ -171,7 +171,7 @@ def _option(stop: _Stop) -> Option | None:
 
 
 def _foreign(stop: _Stop) -> str:
-    """What is so of a statement of other SQL, which is no misspelt one of ours."""
+    """Return what to say of a statement of another SQL, unless it is a misspelt one of ours."""
     if not stop.word or len(stop.head) > 1:
         return ""
     after = stop.source.token_at(stop.token.span.end) if stop.token and not stop.head else None
@@ -185,7 +185,7 @@ def _comment(stop: _Stop) -> str:
 
 
 def _order(stop: _Stop) -> str:
-    """The right order for `CREATE CONNECTION S3 x` and its like."""
+    """Return the right order for `CREATE CONNECTION S3 x` and its like."""
     if not stop.token or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
     tokens = stop.source.tokens
@@ -196,7 +196,7 @@ def _order(stop: _Stop) -> str:
 
 
 def _left_out(stop: _Stop) -> str:
-    """A misspelt word that may be left out, which the one after it gives away."""
+    """Return a misspelt word that may be left out, which the one after it gives away."""
     if stop.word in {"EXISTS", "NOT"} and stop.before:
         return _meant(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
     if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
@@ -211,7 +211,7 @@ def _meant(written: str, word: str) -> str:
 
 
 def _no_connection(stop: _Stop) -> str:
-    """The missing word of `CREATE S3 x`, `USE x` and their like."""
+    """Return the missing word of `CREATE S3 x`, `USE x` and their like."""
     near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB"])
     if stop.expected not in _CONNECTION or not stop.token or stop.word in KEYWORDS or near:
         return ""
@@ -367,7 +367,7 @@ _ADVICE = (
 
 
 def parse(source: Source) -> list[Statement]:
-    """The statements of a cell, in order; none for a blank one.
+    """Return the statements of a cell, in order; none for a blank one.
 
     Raises:
         StatementSyntaxError: with the place of the first thing that does not fit, and what was expected.

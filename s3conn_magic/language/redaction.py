@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _before_text(begins: str) -> frozenset[str]:
-    """Words that a text follows: `LIKE 'pattern'`, `LIST ['s3://…']` and their like, as the reference has them."""
+    """Return the words that a text follows, as in the reference: `LIKE 'pattern'`, `LIST ['s3://…']` and the like."""
     clauses = (re.findall(rf"\b([A-Z][A-Z0-9_]*) \[?'{begins}", statement.syntax) for statement in STATEMENTS)
     return frozenset(word for words in clauses for word in words)
 
@@ -88,7 +88,7 @@ class Redaction(NamedTuple):
 
 
 def redacted(text: str) -> str:
-    """Statements with every literal that may be a secret as `'<REDACTED>'`.
+    """Return statements with every literal that may be a secret as `'<REDACTED>'`.
 
     A text whose literals cannot be told apart is masked whole. Lines stay as many as they were.
     """
@@ -96,7 +96,7 @@ def redacted(text: str) -> str:
 
 
 def redactions(text: str, *, template: bool = False) -> list[Redaction]:
-    """What is to be masked in a text, in order.
+    """Return what is to be masked in a text, in order.
 
     Args:
         text: statements.
@@ -113,7 +113,7 @@ def redactions(text: str, *, template: bool = False) -> list[Redaction]:
 
 
 def replaced(text: str, changes: Iterable[tuple[Span, str]] | Iterable[Redaction]) -> str:
-    """A text with other text at some places, which are in order and apart."""
+    """Return a text with other text at some places, which are in order and apart."""
     pieces, at = [], 0
     for (start, end), instead, *_ in changes:
         pieces += [text[at:start], instead]
@@ -145,7 +145,7 @@ def _as_masked(token: Token) -> str:
 
 
 def _open_spans(source: Source) -> list[Span]:
-    """Where queries stand, and known options of jobs, in a text that is right: data, in which few secrets stand."""
+    """Return the spans of queries and known options of jobs in a text that is right: data, with few secrets."""
     if not _OPEN_WORDS.search(source.text):
         return []
     # The parser loads at the first cell of ours, not with the extension.
@@ -222,14 +222,14 @@ class _Reading:
         return written
 
     def _last(self, back: int = 1) -> str:
-        """A word or mark before, in upper case; literals are quotes."""
+        """Return a word or mark before, in upper case; literals are quotes."""
         if len(self._before) < back:
             return ""
         token = self._before[-back]
         return token.text[0] if token.kind in {"string", "quoted"} else token.text.upper()
 
     def _done(self) -> None:
-        """A value is complete."""
+        """Note that a value is complete."""
         if not self._depth:
             self._owner = None
 
@@ -336,7 +336,7 @@ def _reads(read: Callable[[str], object], text: str) -> bool:
 
 
 def _comment(text: str) -> str:
-    """A comment, unless it may hold a statement or a secret that was commented out."""
+    """Return a comment, unless it may hold a statement or a secret that was commented out."""
     words = text.split()
     plain = not any(character in text[2:] for character in "'\"=`")
     if plain and all(map(_is_short, words)):

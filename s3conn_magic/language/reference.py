@@ -381,7 +381,7 @@ VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 
 
 def words_of(syntax: str) -> list[str]:
-    """The keywords of a statement's syntax, in its order."""
+    """Return the keywords of a statement's syntax, in its order."""
     return re.findall(r"\b[A-Z][A-Z0-9_]+\b", syntax)
 
 
@@ -394,14 +394,14 @@ VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_
 
 
 def find_statement(name: str) -> Reference | None:
-    """The statement of that name, in whatever case; `CREATE` alone finds the first that begins so."""
+    """Return the statement of that name, in whatever case; `CREATE` alone finds the first that begins so."""
     wanted = " ".join(name.upper().split())
     exact = [statement for statement in STATEMENTS if statement.name == wanted]
     return next(iter(exact or [statement for statement in STATEMENTS if statement.name.startswith(wanted + " ")]), None)
 
 
 def statement_of(words: Sequence[str]) -> Reference | None:
-    """The statement that begins with these words, in upper case: the one of which most of the name is among them."""
+    """Return the statement that begins with these words, in upper case: the one with most of its name among them."""
     possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]
     # Words of a name stand in its order, but others may stand between them.
     named = [statement for statement in possible if _in_order(statement.name.split(), words)]

@@ -36,7 +36,7 @@ class Terminal(pp.Regex):
         self.make = make
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: ARG002, N802 - pyparsing's
-        """How pyparsing runs it."""
+        """Match at an offset, as pyparsing asks of every element."""
         match = self.re_match(instring, loc)
         if match is None:
             raise pp.ParseException(instring, loc, self.errmsg, self)
@@ -62,7 +62,7 @@ class Node(pp.ParseElementEnhance):
         self.make = make
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
-        """How pyparsing runs it."""
+        """Match at an offset, as pyparsing asks of every element."""
         end, parts = self.expr._parse(instring, loc, do_actions, callPreParse=False)  # noqa: SLF001 - as pyparsing's own do
         written = instring[loc:end].rstrip(WHITE)
         try:
@@ -80,7 +80,7 @@ class AtMost(pp.ZeroOrMore):
         self.message = message
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
-        """How pyparsing runs it."""
+        """Match at an offset, as pyparsing asks of every element."""
         parts: list[Any] = []
         for count in range(self.most + 1):
             try:
@@ -105,7 +105,7 @@ class ByFirstWord(pp.MatchFirst):
         self._possible = {word: [rule for rule in rules if _first_word(rule) in {word, ""}] for word in words}
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
-        """How pyparsing runs it."""
+        """Match at an offset, as pyparsing asks of every element."""
         while instring[loc : loc + 1] in _WHITE:
             loc += 1
         word = _next_word(instring, loc)
@@ -120,19 +120,19 @@ class ByFirstWord(pp.MatchFirst):
 
 
 def _first_word(rule: Any) -> str:
-    """The word that a rule begins with; nothing where it may begin with something else."""
+    """Return the word that a rule begins with; nothing where it may begin with something else."""
     while not isinstance(rule, pp.Token):
         rule = rule.exprs[0] if isinstance(rule, pp.ParseExpression) else rule.expr
     return rule.word if isinstance(rule, Keyword) else ""
 
 
 def keyword(text: str) -> pp.ParserElement:
-    """A word that stands for a value."""
+    """Return a word that stands for a value."""
     return Keyword(text, lambda _, __: text)
 
 
 def words(text: str) -> pp.ParserElement:
-    """Keywords of which, once the first is there, all must follow; they make nothing."""
+    """Return keywords of which, once the first is there, all must follow; they make nothing."""
     first, *rest = map(Keyword, text.split())
     rule: pp.ParserElement = first
     for word in rest:
@@ -141,47 +141,47 @@ def words(text: str) -> pp.ParserElement:
 
 
 def mark(text: str) -> pp.ParserElement:
-    """A mark, which makes nothing."""
+    """Return a mark, which makes nothing."""
     return Terminal(re.escape(text), f"`{text}`")
 
 
 def leaf(pattern: str, name: str, kind: Any, read: Callable[[str], Any]) -> Terminal:
-    """A node of the tree made of one match."""
+    """Return a node of the tree made of one match."""
     return Terminal(pattern, name, lambda text, at: kind(read(text), Span(at, at + len(text))))
 
 
 def branch(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """A node of the tree whose arguments are the rule's results and its span."""
+    """Return a node of the tree whose arguments are the rule's results and its span."""
     return Node(rule, lambda parts, span: kind(*parts, span))
 
 
 def field(name: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule whose one result is the value of a field of the statement."""
+    """Return a rule whose one result is the value of a field of the statement."""
     return Node(rule, lambda parts, span: (name, parts[0], span.start))
 
 
 def fields(name: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule all of whose results are the value of a field of the statement."""
+    """Return a rule all of whose results are the value of a field of the statement."""
     return Node(rule, lambda parts, span: (name, tuple(parts), span.start))
 
 
 def flag(name: str, text: str, *, value: bool = True) -> pp.ParserElement:
-    """Keywords that set a field of the statement."""
+    """Return keywords that set a field of the statement."""
     return Node(words(text), lambda _, span: (name, value, span.start)).set_name(text)
 
 
 def builds(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule that gives fields, made into the statement; the same field twice is an error at the second."""
+    """Return a rule that gives fields, made into the statement; the same field twice is an error at the second."""
     return Node(rule, lambda parts, span: _stated(kind, parts, span))
 
 
 def variant(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """One of the statements that begin with the same word, in a rule of `variants`."""
+    """Return one of the statements that begin with the same word, in a rule of `variants`."""
     return Node(rule, lambda parts, _: (kind, parts))
 
 
 def variants(rule: pp.ParserElement) -> pp.ParserElement:
-    """A rule whose last result is a variant, made into that statement; fields before it are the statement's, too."""
+    """Return a rule whose last result is a variant, made into that statement, with the fields before it."""
     return Node(rule, lambda parts, span: _stated(parts[-1][0], [*parts[:-1], *parts[-1][1]], span))
 
 

@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
 
 def text(value: Any) -> str:
-    """Any text."""
+    """Return a text as it is."""
     if not isinstance(value, str):
         raise ValueError(f"this is {_kind(value)}; text stands in single quotes")
     return value
@@ -46,7 +46,7 @@ def _kind(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """TRUE or FALSE."""
+    """Return a boolean as it is."""
     if isinstance(value, bool):
         return value
     raise ValueError("this is text; leave out the quotes" if isinstance(value, str) else f"this is {_kind(value)}")
@@ -203,7 +203,7 @@ SETTING_NAMES = tuple(_BY_NAME)
 
 
 def find_setting(name: str) -> Setting | None:
-    """The setting of that name, in whatever case."""
+    """Return the setting of that name, in whatever case."""
     return _BY_NAME.get(name.upper())
 
 
@@ -233,10 +233,10 @@ class SettingValues(dict[str, Any]):
 
 
 def setting_text(value: Any) -> str:
-    """A setting's value as it is written."""
+    """Return a setting's value as it is written."""
     return str(value).upper() if isinstance(value, bool) else str(value)
 
 
 def setting_literal(value: Any) -> str:
-    """A setting's value as a statement has it."""
+    """Return a setting's value as a statement has it."""
     return f"'{value}'" if isinstance(value, str) and value != ALL else setting_text(value)

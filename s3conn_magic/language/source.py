@@ -146,32 +146,32 @@ class Tokens(Sequence[Token]):
             start = end
 
     def statement(self, index: int) -> range:
-        """The indices of the tokens of a statement that come before an index."""
+        """Return the indices of the tokens of a statement that come before an index."""
         start = index
         while start and not (self._kinds[start - 1] == _MARK and self._text[self._ends[start - 1] - 1] == ";"):
             start -= 1
         return range(start, index)
 
     def first_touch(self) -> Token | None:
-        """The first literal that a word follows right after."""
+        """Return the first literal that a word follows right after."""
         self._read(len(self._text))
         kinds = map(_KINDS.__getitem__, self._kinds)
         pairs = enumerate(itertools.pairwise(kinds))
         return next((self[at] for at, (kind, other) in pairs if kind in _LITERALS and other == "word"), None)
 
     def ending_after(self, offset: int) -> int:
-        """The index of the first token that ends after an offset."""
+        """Return the index of the first token that ends after an offset."""
         self._read(offset)
         return bisect_right(self._ends, offset)
 
     def among(self, indices: Iterable[int]) -> Iterator[Token]:
-        """The tokens at these indices, as long as there are some, that are neither space nor comment."""
+        """Return the tokens at these indices, as long as there are some, that are neither space nor comment."""
         there = itertools.takewhile(self.has, indices)
         return (self[at] for at in there if self._kinds[at] not in _BLANK)
 
 
 def statement_ends(text: str, start: int = 0, end: int = sys.maxsize) -> Iterator[int]:
-    """Offsets behind each `;` between statements, found without a look at the words between them."""
+    """Yield offsets behind each `;` between statements, found without a look at the words between them."""
     for match in _BETWEEN.finditer(text, start, end):
         if match["open"]:
             return
@@ -195,7 +195,7 @@ class Lexed:
 
     @cached_property
     def odd(self) -> int | None:
-        """Offset of the first character, before what does not end, that is not one of ours though it may look so."""
+        """Offset of the first look-alike character (no-break space, curly quote) before what does not end, or None."""
         text = self._text[: self.open]
         odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
         if not odd:
@@ -205,12 +205,12 @@ class Lexed:
 
     @cached_property
     def readable(self) -> bool:
-        """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
+        """Whether literals are where they seem to be: each of them ends, and no word touches a quote."""
         return self.open is None and self.odd is None and _APART.fullmatch(self._text) is not None
 
 
 def unquoted(written: str) -> str:
-    """A text or name without the quotes that it may stand in, with each doubled quote in it as one."""
+    """Return a text or name without the quotes that it may stand in, with each doubled quote in it as one."""
     quote = written[:1]
     return written[1:-1].replace(quote * 2, quote) if quote in {"'", '"'} else written
 
@@ -309,7 +309,7 @@ class Source:
         return self.syntax_error(_UNCLOSED[opened], Span(at, at + len(opened)), hint=self._why_open(opened, at))
 
     def _why_open(self, opened: str, at: int) -> str:
-        """What may be the reason that something does not end: a quote too many, or none around a location."""
+        """Return what may be the reason that something does not end: a quote too many, or none around a location."""
         before = self.token_before(at)
         if opened == "/*" and before and before.text.startswith("s3://"):
             return "A location is written in single quotes: 's3://bucket/prefix'."
@@ -320,7 +320,7 @@ class Source:
         return f"Or the quote in line {line}, column {column} is one too many: a word follows right after it."
 
     def syntax_error(self, message: str, span: Span, *, hint: str = "") -> StatementSyntaxError:
-        """A syntax error at a place of this text."""
+        """Return a syntax error at a place of this text."""
         return StatementSyntaxError(message, hint=hint, place=self.place(span))
 
     @cached_property
@@ -329,7 +329,7 @@ class Source:
 
     @property
     def readable(self) -> bool:
-        """Whether literals are where they seem to be: all of them end, and no word touches a quote."""
+        """Whether literals are where they seem to be: each of them ends, and no word touches a quote."""
         return self._lexed.readable
 
     def _line_and_column(self, offset: int) -> tuple[int, int]:
@@ -337,7 +337,7 @@ class Source:
         return line, offset - self._line_starts[line - 1] + 1
 
     def place(self, span: Span) -> Place:
-        """Line and column of a span, and the masked line where the text can be read safely."""
+        """Return line and column of a span, and the masked line where the text can be read safely."""
         line, column = self._line_and_column(span.start)
         if not self._lexed.readable:
             return Place(line, column, file=self.file)
@@ -359,7 +359,7 @@ class Source:
         return _cut(shown.rstrip(), marker.rstrip())
 
     def _around(self, span: Span, start: int, end: int) -> Iterator[Token]:
-        """The tokens of a line, or of a long one those next to the span."""
+        """Return the tokens of a line, or of a long one those next to the span."""
         first, at = self.tokens.ending_after(start), self.tokens.ending_after(span.start)
         near = range(max(first, at - _NEIGHBOURS), at + _NEIGHBOURS)
         there = (self.tokens[index] for index in takewhile(self.tokens.has, near))
@@ -372,7 +372,7 @@ class Source:
         return token.text if token.kind in {"mark", "open"} else self.shown(token)
 
     def shown(self, token: Token) -> str:
-        """A token as messages may show it: without literals, and without words that may be a secret."""
+        """Return a token as messages may show it: without literals, and without words that may be a secret."""
         if token.kind == "word" and (self._is_name(token) or (_is_plain(token.text) and not self._is_value(token))):
             return token.text
         return _MASKS.get(token.kind, token.text)
@@ -411,11 +411,11 @@ class Source:
         return unassigned and after is not None and after.text == "=" and _LETTERS.fullmatch(token.text) is not None
 
     def token_at(self, offset: int) -> Token | None:
-        """The first token at or after an offset that is neither space nor comment."""
+        """Return the first token at or after an offset that is neither space nor comment."""
         return next(self.tokens.among(count(self.tokens.ending_after(offset))), None)
 
     def token_before(self, offset: int) -> Token | None:
-        """The last token that ends at or before an offset and is neither space nor comment."""
+        """Return the last token that ends at or before an offset and is neither space nor comment."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
 
 
@@ -441,7 +441,7 @@ def _blanked(text: str, start: int, end: int) -> str:
 
 
 def _cut(shown: str, marker: str) -> tuple[str, str]:
-    """The part of a long line around the marker, without the line's indent."""
+    """Return the part of a long line around the marker, without the line's indent."""
     indent = len(shown) - len(shown.lstrip())
     shown, marker = shown[indent:], marker[indent:]
     if max(len(shown), len(marker)) <= _EXCERPT:

@@ -22,7 +22,7 @@ _OFFERS = "offers"
 
 
 def offering(what: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """The rule, marked with what completion offers where it stands, such as `connection`."""
+    """Return the rule, marked with what completion offers where it stands, such as `connection`."""
     marked = rule.copy()
     setattr(marked, _OFFERS, what)
     return marked
@@ -51,7 +51,7 @@ class Expected:
 
 
 def expected_after(rule: pp.ParserElement, text: str) -> Expected:
-    """What a rule allows behind a text that begins it; nothing where the text does not."""
+    """Return what a rule allows behind a text that begins it; nothing where the text does not."""
     rule.streamline()
     walk = _Walk(text)
     walk.ends(rule, 0)
@@ -70,7 +70,7 @@ class _Walk:
         self._visiting: set[tuple[int, int]] = set()
 
     def ends(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
-        """The offsets behind the rule, if it begins at this one."""
+        """Return the offsets behind the rule, if it begins at this one."""
         key = (id(rule), at)
         if at >= self._last:
             return self._expect(rule, at)
@@ -96,7 +96,7 @@ class _Walk:
 
     @singledispatchmethod
     def _ends(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
-        """A word, a mark or a literal."""
+        """Return a word, a mark or a literal."""
         if at >= self._last:
             self._expect_words(rule.name)
             return ()
@@ -259,7 +259,7 @@ FOREIGN: dict[str, str] = {
 
 
 def foreign(words: Sequence[str]) -> str:
-    """What is said of a statement that begins with these words, in capitals; empty where it is none of another SQL."""
+    """Return what to say of a statement that begins with these words, in capitals; empty where no other SQL has it."""
     if words[0] in {"DELETE", "REMOVE"} and {"CONNECTION", "JOB", "S3", "TABLE"}.intersection(words[1:2]):
         return "Did you mean DROP?"
     return FOREIGN.get(" ".join(words[:2])) or FOREIGN.get(words[0], "")

@@ -14,7 +14,7 @@ _LONG = 64
 
 
 def edits(word: str, other: str, *, within: int = _WITHIN) -> int:
-    """Insertions, deletions, changes and swaps of neighbours between two words; `within + 1` stands for more."""
+    """Return how many edits two words are apart, swaps of neighbours among them; `within + 1` for more."""
     # One edit changes at most two of the letters that only one of them has.
     if abs(len(word) - len(other)) > within or len(set(word) ^ set(other)) > 2 * within:
         return within + 1
@@ -38,7 +38,7 @@ def edits(word: str, other: str, *, within: int = _WITHIN) -> int:
 
 
 def _unlike(word: str, other: str) -> tuple[str, str]:
-    """Two words without the beginning and the end that they share."""
+    """Return two words without the beginning and the end that they share."""
     start = _shared(word, other)
     word, other = word[start:], other[start:]
     end = _shared(word[::-1], other[::-1])
@@ -46,7 +46,7 @@ def _unlike(word: str, other: str) -> tuple[str, str]:
 
 
 def _shared(word: str, other: str) -> int:
-    """How many letters two words begin with alike."""
+    """Return how many letters two words begin with alike."""
     at, most = 0, min(len(word), len(other))
     while at < most and word[at] == other[at]:
         at += 1
@@ -54,7 +54,7 @@ def _shared(word: str, other: str) -> int:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name within two edits of `word` (one for short words), the closest first, in whatever case."""
+    """Return the known name within two edits of `word` (one for short words), the closest first, in whatever case."""
     if len(word) > _LONG:
         return None
     word = word.upper()
@@ -64,23 +64,23 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def related(word: str, known: Iterable[str]) -> str | None:
-    """The nearest known name; else the one closest in length that holds the word or is held by it, as `KEY_ID`."""
+    """Return the nearest known name; else the one closest in length that holds the word or is in it, as `KEY_ID`."""
     names, word = [*known], word[: _LONG + 1].upper()
     parts = [name for name in names if len(word) > _SHORT and (word in name or name in word)]
     return nearest(word, names) or min(parts, key=lambda name: abs(len(name) - len(word)), default=None)
 
 
 def listed(names: Iterable[str], last: str = "or") -> str:
-    """Names as a phrase: `A`, `A or B`, `A, B or C`."""
+    """Return names as a phrase: `A`, `A or B`, `A, B or C`."""
     *head, tail = [*names] or [""]
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
 def literal(text: str) -> str:
-    """A text as a literal, of our language and of DuckDB's SQL alike."""
+    """Return a text as a literal, of our language and of DuckDB's SQL alike."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """A name in double quotes, of our language and of DuckDB's SQL alike."""
+    """Return a name in double quotes, of our language and of DuckDB's SQL alike."""
     return '"' + name.replace('"', '""') + '"'

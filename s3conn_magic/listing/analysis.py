@@ -59,7 +59,7 @@ class Grouping:
 
 
 def grouping(by: str, *, prefix: str = "", depth: int = 1, now: datetime | None = None) -> Grouping:
-    """The grouping of `ANALYZE … BY`.
+    """Return the grouping of `ANALYZE … BY`.
 
     Args:
         by: what objects are grouped by.
@@ -77,13 +77,13 @@ def grouping(by: str, *, prefix: str = "", depth: int = 1, now: datetime | None 
 
 
 def by_prefix(prefix: str, depth: int) -> Grouping:
-    """The first folders below the folder that a prefix lies in, each with its `/`; '' for objects directly in it."""
+    """Return the first folders below the folder of a prefix, each with its `/`; '' for objects directly in it."""
     start = len(prefix[: prefix.rfind("/") + 1].encode())
     return Grouping(lambda objects: _heads(objects.column("key"), start, depth))
 
 
 def by_age(now: datetime) -> Grouping:
-    """Ranges of the time since the last modification; one that is yet to come is no age at all."""
+    """Return ranges of the time since the last modification; one that is yet to come is no age at all."""
     moment = round(now.timestamp() * 1_000_000)
     edges = np.array([days * 86_400_000_000 for days in _DAYS])
 
@@ -95,7 +95,7 @@ def by_age(now: datetime) -> Grouping:
 
 
 def by_size() -> Grouping:
-    """Ranges of size."""
+    """Return ranges of size."""
     return Grouping(lambda objects: _ranges(objects.column("size").to_numpy(), np.array(_SIZES), SIZES), SIZES)
 
 
@@ -113,7 +113,7 @@ def _extensions(objects: pa.RecordBatch) -> pa.Array:
 
 
 def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
-    """What each key has from byte `start` up to and with its `depth`-th slash from there, or its last one."""
+    """Return what each key has from byte `start` up to and with its `depth`-th slash from there, or its last one."""
     _, offsets, data = keys.buffers()
     bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset)
     # Keys of several pages may share a buffer.
@@ -127,7 +127,7 @@ def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
 
 
 def _slices(data: pa.Buffer, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> pa.Array:
-    """The texts that are these bytes; none begins before the one ahead of it ends."""
+    """Return the texts that are these bytes; none begins before the one ahead of it ends."""
     offsets = np.empty(2 * len(begins), np.int32)
     offsets[0::2], offsets[1::2] = begins, ends
     between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
@@ -199,7 +199,7 @@ class Summary:
         return bool(pc.any(pc.less(both["objects"], 0)).as_py())
 
     def table(self) -> pa.Table:
-        """The groups so far, of schema `GROUPS`: in the grouping's order, or those with the most bytes first."""
+        """Return the groups so far, of schema `GROUPS`: in the grouping's order, or those with the most bytes first."""
         whole = self._whole()
         if not self._grouping.order:
             return whole.sort_by([("bytes", "descending"), ("objects", "descending"), ("group", "ascending")])
@@ -212,7 +212,7 @@ _ROWS = GROUPS.set(0, pa.field("group", pa.string()))
 
 
 def _added(rows: pa.Table) -> pa.Table:
-    """One row a group, of schema `GROUPS`."""
+    """Return one row for each group, of schema `GROUPS`."""
     summed = rows.group_by("group", use_threads=False).aggregate(_SUMS)
     names = {"group": "group", **{f"{name}_{function}": name for name, function in _SUMS}}
     named = summed.rename_columns([names[name] for name in summed.column_names])
@@ -246,7 +246,7 @@ class Scan(Listing):
         self._summary = summary
 
     def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
-        """The groups of all objects, of schema `GROUPS`.
+        """Return the groups of all objects, of schema `GROUPS`.
 
         `on_progress` is called in this thread, several times a second. What it raises ends the scan and is raised here.
 
@@ -277,14 +277,14 @@ class Scan(Listing):
             raise self._failure(UnreadableError("the server lists keys in no order, and not the same ones twice"))
 
     def table(self) -> pa.Table:
-        """The groups of what has arrived, pages that an interrupt left behind among them."""
+        """Return the groups of what has arrived, pages that an interrupt left behind among them."""
         while self._arrived:
             self._summary.add(self._arrived.pop().objects)
         return self._summary.table()
 
 
 def _renamed(error: ListingInterrupted | IncompleteListingError) -> S3ConnError:
-    """The error in terms of keys: its rows are groups."""
+    """Return the error in terms of keys: its rows are groups."""
     groups = error.rows_so_far
     keys = f"{pc.sum(groups['objects']).as_py() or 0:,} keys"
     if isinstance(error, ListingInterrupted):

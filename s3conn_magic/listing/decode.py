@@ -97,7 +97,7 @@ def _parts(texts: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np
 def _codes(
     data: npt.NDArray[np.uint8], escapes: npt.NDArray[np.int64], offsets: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.uint8]:
-    """The byte that each escape stands for."""
+    """Return the byte that each escape stands for."""
     # No text may end within an escape.
     ends = offsets[1:][offsets[1:] > 0]
     if _PERCENT in data[ends - 1] or _PERCENT in data[np.maximum(ends - 2, 0)]:
@@ -109,7 +109,7 @@ def _codes(
 
 
 def _one_code(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) -> pa.StringArray | None:
-    """The texts where all `count` escapes are the same one, as in `year%3D2024`: the fastest to replace."""
+    """Return the texts where all `count` escapes are the same one, as in `year%3D2024`: the fastest to replace."""
     text = data.tobytes()
     first = text.index(b"%")
     escape = re.fullmatch(rb"%([2-7][0-9A-F])", text[first : first + 3])
@@ -157,7 +157,7 @@ def _resolve(match: re.Match[str]) -> str:
 
 
 def checked_utf8(texts: pa.StringArray) -> pa.StringArray:
-    """The column itself, once its bytes are known to be UTF-8."""
+    """Return the column itself, once its bytes are known to be UTF-8."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
@@ -179,7 +179,7 @@ class LookAhead(NamedTuple):
 
 
 def look_ahead(body: bytes) -> LookAhead | None:
-    """Where a page of objects ends, or None where that takes a closer look.
+    """Return where a page of objects ends, or None where that takes a closer look.
 
     The page is not believed yet: what is found here is compared with what reading it gives.
     """

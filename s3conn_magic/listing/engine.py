@@ -42,7 +42,7 @@ class RowLimit:
         return self.truncated
 
     def admit(self, page: Page, *, more: bool) -> Page:
-        """The part of a page within the limit; `more` says that rows certainly follow the page."""
+        """Return the part of a page within the limit; `more` says that rows certainly follow the page."""
         if self._left is None:
             return page
         rows = len(page)
@@ -53,7 +53,7 @@ class RowLimit:
 
 
 def first_rows(page: Page, count: int) -> Page:
-    """The first rows of a page, objects and common prefixes together in key order."""
+    """Return the first rows of a page, objects and common prefixes together in key order."""
     if not page.prefixes:
         return replace(page, objects=page.objects.slice(0, count))
     names = sorted([*page.objects.column(0).to_pylist(), *page.prefixes])
@@ -154,7 +154,7 @@ class ListingEngine:
                 await background.put(self.admit(selected, more=page.next_token is not None))
 
     def admit(self, selected: Page, *, more: bool) -> Page:
-        """What the limit lets through of a page; `more` says that its prefix goes on behind it."""
+        """Return what the limit lets through of a page; `more` says that its prefix goes on behind it."""
         return self.row_limit.admit(selected, more=more and self._request.matching is None)
 
     @property

@@ -147,7 +147,7 @@ class Fetcher:
         self.in_process = False
 
     async def page(self, query: PageQuery, *, came: Callable[[bytes], None] | None = None) -> Page:
-        """The page, complete and exact.
+        """Return the page, complete and exact.
 
         Args:
             query: which.
@@ -215,7 +215,7 @@ class Fetcher:
             raise UnreadableError(str(error)) from None
 
     def _refusal(self, response: Response, query: PageQuery, code: str) -> Exception:
-        """What to do about an answer that is no page: wait and try again, try again at once, or give up."""
+        """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
         busy = response.status in _BUSY or code in _SLOW_DOWN
         fault = _throttled() if busy else self._target.fault(response, query.parameters())
         if response.status in _PASSING or code in _PASSING_CODES:

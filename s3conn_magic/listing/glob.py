@@ -56,11 +56,11 @@ class Glob:
         return cls(pattern, _heads(pattern), expression)
 
     def wants(self, names: Sequence[str]) -> list[bool]:
-        """Which names match, below the location."""
+        """Return which names match, below the location."""
         return list(self.mask(strings(names)).to_pylist()) if names else []
 
     def mask(self, keys: pa.Array, prefix: str = "") -> pa.Array:
-        """Which keys match, as booleans; `prefix` is what they all begin with and the pattern does not see."""
+        """Return which keys match, as booleans; `prefix` is what they all begin with and the pattern does not see."""
         expression = rf"(?s)\A{_literal(prefix)}(?:{self.expression})\z"
         return matching(keys, expression, len(expression))
 
@@ -70,7 +70,7 @@ def _literal(text: str) -> str:
 
 
 def _alternatives(text: str, at: int, nested: int = 0) -> tuple[str, int]:
-    """The expression of the text from `at` up to its end, or to the brace that closes it."""
+    """Return the expression of the text from `at` up to its end, or to the brace that closes it."""
     if nested > _DEEPEST:
         raise ValueError(f"it has more than {_DEEPEST} {{ within each other")
     out = ""

@@ -98,11 +98,11 @@ class FolderIndex:
         self._places = sorted({*self._places, *places})
 
     def within(self, low: str, high: str | None) -> list[str]:
-        """The places above `low` and below `high`, in key order."""
+        """Return the places above `low` and below `high`, in key order."""
         return self._places[slice(*self._bounds(low, high))]
 
     def count(self, low: str, high: str | None) -> int:
-        """How many places are above `low` and below `high`."""
+        """Return how many places are above `low` and below `high`."""
         begin, end = self._bounds(low, high)
         return max(0, end - begin)
 
@@ -123,7 +123,7 @@ class FolderIndex:
         return self._passed
 
     def rows_each(self, otherwise: float) -> float:
-        """Rows of a folder on average, or what is given while too few were passed."""
+        """Return rows of a folder on average, or what is given while too few were passed."""
         return otherwise if self._passed < _FEW_FOLDERS else self._passed_rows / self._passed
 
 
@@ -158,7 +158,7 @@ class Estimate:
         self.left = _ANY if self.left is None else max(0.0, self.left - rows)
 
     def renew(self, keys: int, expected: float, *, page_keys: int, least: float) -> float:
-        """The rows left after `keys` rows, `least` at least: more after each surprise, for `expected` falls short."""
+        """Return the rows left after `keys` rows, at least `least`: more after a surprise, as `expected` fell short."""
         self.surprises += keys - self.keys >= self.expected
         self.keys, self.expected = keys, expected
         surprising = 2.0 ** min(self.surprises, _MOST_SURPRISES) * page_keys if self.surprises else 0.0
@@ -247,12 +247,12 @@ class PageRequest:
 
 
 def by_left(item: ActiveRange) -> float:
-    """What to sort ranges by, so that the one with the most left comes first."""
+    """Return what to sort ranges by, so that the one with the most left comes first."""
     return -(item.left or 0.0)
 
 
 def way_out(item: ActiveRange) -> str | None:
-    """Where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
+    """Return where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
     base = len(common(item.low, item.high, item.prefix))
     ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
     middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
@@ -260,7 +260,7 @@ def way_out(item: ActiveRange) -> str | None:
 
 
 def rung(item: ActiveRange) -> str | None:
-    """The farthest place in its folder that keys like the lowest reach by counting up one of their digits.
+    """Return the farthest place in its folder that keys like the lowest reach by counting up one of their digits.
 
     Where nothing tells how far keys go, a look behind each such place finds the order of magnitude.
     """
@@ -274,7 +274,7 @@ def rung(item: ActiveRange) -> str | None:
 
 
 def common(low: str, high: str | None, prefix: str) -> str:
-    """What both bounds of a range begin with, which is the prefix at least."""
+    """Return what both bounds of a range begin with, which is the prefix at least."""
     if high is None:
         return prefix
     end = next(

@@ -77,7 +77,7 @@ class Keyspace:
                     self._tables.pop(context, None)
 
     def locate(self, key: str, base: str) -> float:
-        """The part of all keys that begin with `base` which is below the key: 0 to 1."""
+        """Return the part of all keys that begin with `base` which is below the key: 0 to 1."""
         low, width = 0.0, 1.0
         for character, context, shorter in _places(key, len(base)):
             table = self._table(context) or self._table(shorter)
@@ -93,7 +93,7 @@ class Keyspace:
         return low
 
     def left(self, keys: int, start: str, low: str, high: str | None, base: str) -> float | None:
-        """Keys above `low` and up to `high`, or to the end of `base`, where so many lie above `start` and up to `low`.
+        """Return the keys above `low` up to `high` or the end of `base`, where `keys` lie above `start` up to `low`.
 
         None where the keys' places do not tell.
         """
@@ -103,7 +103,7 @@ class Keyspace:
         return keys * max(0.0, end - place) / done if done > 0 else None
 
     def at(self, fraction: float, base: str, tolerance: float) -> str:
-        """A text that begins with `base` and has about that fraction of its keys below it."""
+        """Return a text that begins with `base` and has about that fraction of its keys below it."""
         text, low, width, depth = base, 0.0, 1.0, base.count("/")
         while width > tolerance and len(text) < len(base) + _LONGEST:
             table = self._table((depth, text[-3:])) or self._table((depth, text[-1:]))
@@ -117,7 +117,7 @@ class Keyspace:
         return text
 
     def between(self, low: str, high: str | None, prefix: str, part: float) -> str | None:
-        """A text strictly between two keys, at a part of the way, or None where none can be found.
+        """Return a text strictly between two keys, at a part of the way, or None where none can be found.
 
         `high` is None for the end of the keys that begin with `prefix`.
         """
@@ -145,7 +145,7 @@ def _places(key: str, begin: int, most: int = _LONGEST) -> Iterator[tuple[str, _
 
 
 def _shared(left: str, right: str) -> str:
-    """The characters that both begin with."""
+    """Return the characters that both begin with."""
     low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2
@@ -154,7 +154,7 @@ def _shared(left: str, right: str) -> str:
 
 
 def _weigh(seen: set[str], *, closed: bool) -> _Table:
-    """Characters in order and the bounds of their shares.
+    """Return characters in order and the bounds of their shares.
 
     Keys arrive in order, so relatives above all that was seen are as likely as what was seen, unless a key is known to
     have been the last of its place; relatives that were passed over are unlikely.
@@ -202,7 +202,7 @@ class Folders:
             self._looks.append(replace(query, prefix=folder, delimiter=_SLASH, start_after=keys[-1], token=None))
 
     def into(self, folder: str, query: PageQuery, low: str) -> PageQuery | None:
-        """The look into a folder, behind the lowest key of a range in it; None if one was taken before."""
+        """Return the look into a folder, behind the lowest key of a range in it; None if one was taken before."""
         if not folder or folder in self._looked:
             return None
         self._looked.add(folder)
@@ -228,11 +228,11 @@ class Folders:
             self._looks.append(replace(query, prefix=folder, start_after=folder + behind))
 
     def next(self) -> PageQuery | None:
-        """The next look to take, or None."""
+        """Return the next look to take, or None."""
         return self._looks.pop(0) if self._looks else None
 
     def cuts(self, query: PageQuery, page: Page) -> list[str]:
-        """The folders of a look's page to begin ranges at: not so many that their pages would be mostly empty.
+        """Return the folders of a look's page to begin ranges at: not so many that their pages would be mostly empty.
 
         Where they are few and hold folders of folders, as their sister does, looks into them are planned, too.
         """
@@ -252,7 +252,7 @@ class Folders:
 
 
 def _behind(first: str, last: str) -> str:
-    """What comes behind all names that differ from these two in their numbers only; empty where nothing tells."""
+    """Return what comes behind all names that differ from these two in their numbers only, or an empty text."""
     shared = next((at for at, (left, right) in enumerate(zip(first, last, strict=False)) if left != right), 0)
     # One number may be shorter: `log9.txt` is followed by `log97.txt`.
     differing = sum(name[shared : shared + 1] in tuple(_DIGITS) for name in (first, last))
@@ -266,7 +266,7 @@ def _behind(first: str, last: str) -> str:
 
 
 def _children(keys: list[str], folder: str) -> int:
-    """How many folders and objects lie directly in a folder, among keys in order; 1 at least."""
+    """Return how many folders and objects lie directly in a folder, among keys in order; 1 at least."""
     at, count = bisect_left(keys, folder), 0
     while at < len(keys) and keys[at].startswith(folder):
         end = keys[at].find(_SLASH, len(folder))
@@ -276,6 +276,6 @@ def _children(keys: list[str], folder: str) -> int:
 
 
 def _path(prefix: str, key: str) -> list[str]:
-    """The folders from the prefix down to the key; the prefix itself first, where folders lie below it."""
+    """Return the folders from the prefix down to the key; the prefix itself first, where folders lie below it."""
     ends = [at + 1 for at in range(len(prefix), len(key)) if key[at] == _SLASH]
     return [prefix, *(key[:end] for end in ends)][: len(ends)]

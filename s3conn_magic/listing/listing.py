@@ -82,7 +82,7 @@ class Listing:
         return self._engine.rest
 
     def pages(self, *, keep: bool = True) -> Iterator[Page]:
-        """Pages in the order they arrive; in key order where a limit is set.
+        """Yield pages in the order they arrive; in key order where a limit is set.
 
         Args:
             keep: hold on to the pages, so that an error can carry the rows so far; False for streams of any length,
@@ -99,7 +99,7 @@ class Listing:
             yield report
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
-        """One table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.
+        """Return one table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.
 
         `on_progress` is called in this thread, several times a second.
 
@@ -121,7 +121,7 @@ class Listing:
         return rows
 
     def table(self) -> pa.Table:
-        """The rows that have arrived and were kept, as `collect` gives them."""
+        """Return the rows that have arrived and were kept, as `collect` gives them."""
         grouped = self._request.delimiter is not None
         return assemble(self._arrived, versions=self._request.versions, with_prefixes=grouped)
 
@@ -164,7 +164,7 @@ class Listing:
         return ListingInterrupted(f"the listing was interrupted after {len(rows):,} rows", rows_so_far=rows)
 
     def _failure(self, error: Exception) -> S3ConnError:
-        """A failure before the first page is what it is; a later one, or an untrustworthy page, cuts a listing."""
+        """Return a failure as it is before the first page; a later one, or an untrustworthy page, cuts the listing."""
         if isinstance(error, S3ConnError) and not self._engine.tally.pages:
             return error
         reason = error.message if isinstance(error, S3ConnError) else str(error)
@@ -194,7 +194,7 @@ def fetch_page(
     start_after: str | None = None,
     max_keys: int = PAGE_KEYS,
 ) -> Page:
-    """One page, complete and exact, by one request (and its tries).
+    """Return one page, complete and exact, by one request (and its tries).
 
     Raises:
         IncompleteListingError: no try gave an answer that is a page.

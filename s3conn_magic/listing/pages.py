@@ -49,7 +49,7 @@ class PageAnswer:
 
 
 def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, plus: bool | None = None) -> Page:
-    """The page that an answer to `query` is.
+    """Return the page that an answer to `query` is.
 
     Args:
         answer: what was read.
@@ -65,7 +65,7 @@ def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, plus: bool |
 
 
 def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str, plus: bool | None = None) -> list[Page]:
-    """The pages whose rows are these, one page's after the other's; all encoded alike and of one kind of rows.
+    """Return the pages whose rows are these, one page's after the other's; all encoded alike and of one kind of rows.
 
     Raises:
         UnreadableError: as `page_of`, for the first page that breaks a rule.
@@ -94,7 +94,7 @@ def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str, plus
 def _checked(
     part: PageAnswer, keys: pa.StringArray, prefixes: tuple[str, ...], plus: bool | None, *, in_order: bool
 ) -> str | None:
-    """The token of the next page, once the page is known to be one."""
+    """Return the token of the next page, once the page is known to be one."""
     _check_count(part)
     _check_prefix(part)
     _check_within(keys, prefixes, part.query, in_order=in_order)
@@ -104,7 +104,7 @@ def _checked(
 
 
 def key_texts(answer: ListDocument) -> set[str]:
-    """Every key and common prefix of an answer as its text stands there."""
+    """Return every key and common prefix of an answer as its text stands there."""
     keys = answer.columns.texts.get("Key")
     return {*(keys.to_pylist() if keys is not None else ()), *answer.prefixes}
 
@@ -287,7 +287,7 @@ class Reader:
         self._waiting: list[_Body] = []
 
     async def page(self, body: bytes, query: PageQuery, *, plus: bool | None) -> Page:
-        """The page that a body is.
+        """Return the page that a body is.
 
         Raises:
             UnreadableError: it is no page; the message says why.
@@ -321,7 +321,7 @@ class Reader:
                 self._alone(each)
 
     def _together(self, bodies: list[_Body]) -> list[Page] | None:
-        """All the pages, or None where they are not alike or one of them may be no page."""
+        """Return all the pages, or None where they are not alike or one of them may be no page."""
         try:
             return _pages(bodies, self._bucket)
         except (UnreadableError, UndecodableError, AmbiguousPlusError, UnicodeDecodeError):

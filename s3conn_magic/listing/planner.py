@@ -82,7 +82,7 @@ class RangePlanner:
         return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
 
     def rest(self) -> list[KeyRange]:
-        """What is left while no request is under way, cut where folders are known to begin."""
+        """Return what is left while no request is under way, cut where folders are known to begin."""
         return [part for item in self.ranges if item.query is not None for part in self._cut(item)]
 
     def _cut(self, item: ActiveRange) -> list[KeyRange]:
@@ -95,7 +95,7 @@ class RangePlanner:
         return [KeyRange(item.prefix, low, high, each) for low, high in bounds]
 
     def next(self) -> PageRequest | None:
-        """The next request, or None while there is nothing worth asking."""
+        """Return the next request, or None while there is nothing worth asking."""
         wanted = self._wanted()
         waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
         if waiting is not None:
@@ -126,7 +126,7 @@ class RangePlanner:
         return self._advance(request, page)
 
     def foresee(self, request: PageRequest, seen: LookAhead) -> bool:
-        """Let the range go on behind a page that has arrived and waits to be read; whether it does.
+        """Let the range go on behind a page that waits to be read, and return whether it does.
 
         One page ahead at most, and not where rows are wanted in key order, lest requests be made beyond the limit.
         """
@@ -142,12 +142,12 @@ class RangePlanner:
         return True
 
     def missed(self, request: PageRequest) -> None:  # noqa: ARG002 - requests of every kind are reported alike
-        """A look failed: the ranges do without it."""
+        """Note that a look failed: the ranges do without it."""
         self._budget.asked -= 1
         self._budget.looked()
 
     def release(self, item: ActiveRange, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
-        """Pages to hand on, each with whether rows certainly follow it: with a limit, only in key order."""
+        """Return pages to hand on, each with whether rows certainly follow it: with a limit, only in key order."""
         if self._limit is None:
             return [(page, more)]
         item.held.append((page, more))
@@ -162,7 +162,7 @@ class RangePlanner:
         return ready
 
     def _wanted(self) -> list[ActiveRange]:
-        """The ranges that may hold rows within the limit, by what is known and estimated of those before them."""
+        """Return the ranges that may hold rows within the limit, by what is known or estimated of those before them."""
         if self._limit is None:
             return self.ranges
         before, wanted, alive = float(self._released), [], False
@@ -215,7 +215,7 @@ class RangePlanner:
             item.below.part = max(_LEAST, item.below.part / 2)
 
     def _move(self, request: PageRequest, page: Page, last: str | None) -> None:
-        """Where the range goes on behind a page; what was asked for behind another try of it is void."""
+        """Note where the range goes on behind a page; what was asked for behind another try of it is void."""
         item = request.range
         if item.newest is not None and item.newest is not request:
             item.newest.void = True
@@ -226,7 +226,7 @@ class RangePlanner:
             self.ranges.remove(item)
 
     def _estimate(self, item: ActiveRange, least: float = 0.0) -> float:
-        """Rows left, by where the keys that have arrived stand in the range; below `least` nothing is looked up."""
+        """Return the rows left, by where the arrived keys stand in the range; below `least` nothing is looked up."""
         if item.left is None or item.estimate.keys == item.keys:
             left = item.left or 0.0
             return self._by_folders(item) if left > least and item.keys == 0 and item.folder else left
@@ -239,7 +239,7 @@ class RangePlanner:
         return item.estimate.renew(item.keys, left, page_keys=self._page_keys, least=least)
 
     def _by_folders(self, item: ActiveRange) -> float:
-        """Rows of a range of which none has arrived, by the folders in it."""
+        """Return rows of a range of which none has arrived, by the folders in it."""
         left = item.left or 0.0
         if item.high is None:
             return left
@@ -268,7 +268,7 @@ class RangePlanner:
         return None
 
     def _look_into(self, item: ActiveRange) -> PageRequest | None:
-        """A look into the folder that a range lies in, to find where its folders begin."""
+        """Return a look into the folder that a range lies in, to find where its folders begin."""
         if not self._budget.may_look or item.query is None:
             return None
         look = self._folders.into(item.folder, item.query, item.low)

@@ -43,7 +43,7 @@ class PageQuery:
     encoded: bool = True
 
     def parameters(self) -> Query:
-        """The query parameters of the request, in order."""
+        """Return the query parameters of the request, in order."""
         query = [("versions", "")] if self.versions else [("list-type", "2")]
         query += [("prefix", self.prefix)]
         query += [("delimiter", self.delimiter)] if self.delimiter else []
@@ -60,12 +60,12 @@ class PageQuery:
 
 
 def join_markers(key: str, version: str | None) -> str:
-    """The two markers that continue a listing of versions, as one token."""
+    """Return the two markers that continue a listing of versions, as one token."""
     return f"{version or ''}{_MARKERS}{key}"
 
 
 def split_markers(token: str) -> tuple[str, str]:
-    """Key and version id of a token made by `join_markers`."""
+    """Return key and version id of a token made by `join_markers`."""
     version, _, key = token.partition(_MARKERS)
     return key, version
 
@@ -125,7 +125,7 @@ class ListRequest:
     pages: int | None = None
 
     def queries(self) -> list[PageQuery]:
-        """The first query of each literal beginning of the keys, in key order."""
+        """Return the first query of each literal beginning of the keys, in key order."""
         if self.ranges:
             return [
                 PageQuery(part.prefix, start_after=part.low or None, max_keys=self.page_keys) for part in self.ranges
@@ -138,7 +138,7 @@ class ListRequest:
         ]
 
     def select(self, page: Page) -> Page:
-        """The page without what does not match."""
+        """Return the page without what does not match."""
         if self.matching is None:
             return page
         objects = page.objects.filter(self.matching.mask(page.objects.column(0), self.prefix))
@@ -205,6 +205,6 @@ class Tally:
         self._ended = self._ended or time.monotonic()
 
     def snapshot(self) -> Progress:
-        """The counts of this moment."""
+        """Return the counts of this moment."""
         elapsed = (self._ended or time.monotonic()) - self._began
         return Progress(self.keys, self.bytes, self.requests, elapsed, self.fraction, self.received)

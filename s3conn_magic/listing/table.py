@@ -70,7 +70,7 @@ class Page:
 
 
 def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bool = False) -> pa.Table:
-    """One table of all pages' rows, sorted by key; chunks are kept as they came where their order allows.
+    """Return one table of all pages' rows, sorted by key; chunks are kept as they came where their order allows.
 
     With `with_prefixes` the common prefixes become rows whose `is_prefix` is true and whose other columns are null.
     """
@@ -102,7 +102,7 @@ def _level(keys: pa.StringArray) -> bool:
 
 
 def descents(keys: pa.StringArray) -> list[int]:
-    """The rows whose key is not below the next one's in UTF-8 binary order."""
+    """Return the rows whose key is not below the next one's in UTF-8 binary order."""
     import pyarrow.compute as pc
 
     rises = pc.less(keys[:-1], keys[1:])
@@ -124,12 +124,12 @@ def _stable_sort(table: pa.Table) -> pa.Table:
 
 
 def first_key(page: Page) -> str | None:
-    """The least key or common prefix of a page in order, or None of an empty one."""
+    """Return the least key or common prefix of a page in order, or None of an empty one."""
     return min(_ends(page, 0), default=None)
 
 
 def last_key(page: Page) -> str | None:
-    """The greatest key or common prefix of a page in order, or None of an empty one."""
+    """Return the greatest key or common prefix of a page in order, or None of an empty one."""
     return max(_ends(page, -1), default=None)
 
 
@@ -139,7 +139,7 @@ def _ends(page: Page, index: int) -> list[str]:
 
 
 def up_to(page: Page, high: str | None) -> Page:
-    """The rows of a page in order whose key is at most `high`."""
+    """Return the rows of a page in order whose key is at most `high`."""
     last = last_key(page)
     if high is None or last is None or last <= high:
         return page
@@ -153,7 +153,7 @@ def _text(key: pa.StringScalar) -> str:
 
 
 def sample(page: Page, count: int = 8) -> list[str]:
-    """A few keys and common prefixes of a page, spread over it, its last among them."""
+    """Return a few keys and common prefixes of a page, spread over it, its last among them."""
     rows = page.objects.num_rows
     places = sorted({(at + 1) * rows // count - 1 for at in range(count)} - {-1}) if rows else []
     return [*(page.objects.column(0)[at].as_py() for at in places), *page.prefixes[:: max(1, len(page.prefixes) // 16)]]

@@ -75,7 +75,7 @@ def read_document(body: bytes) -> ListDocument:
 
 
 def parse_document(body: bytes) -> ET.Element:
-    """The root of a list of keys; documents with a type declaration are refused, for they may grow without bound."""
+    """Return the root of a list of keys; one with a type declaration is refused, since it may grow without bound."""
     if not body.strip():
         raise UnreadableError("the answer is empty")
     if re.search(rb"<!DOCTYPE", body[:_PROLOGUE], re.IGNORECASE):
@@ -90,7 +90,7 @@ def parse_document(body: bytes) -> ET.Element:
 
 
 def error_code(body: bytes) -> str | None:
-    """The code of an `<Error>` document, an empty text where it has none; None where the body is no such document."""
+    """Return the code of an `<Error>` document, empty where it has none; None where the body is no such document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
     match = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
@@ -98,7 +98,7 @@ def error_code(body: bytes) -> str | None:
 
 
 def local(element: ET.Element) -> str:
-    """An element's name without its namespace."""
+    """Return an element's name without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
@@ -143,7 +143,7 @@ class _UnexpectedError(ValueError):
 
 
 def read_rows(body: bytes, begin: int, end: int) -> Columns | None:
-    """The columns of the run of rows that is `body[begin:end]`, or None where their form is not the usual one."""
+    """Return the columns of the rows that are `body[begin:end]`, or None where their form is not the usual one."""
     with suppress(_UnexpectedError, IndexError):
         return _read(_Region.of(body, begin, end))
     # Servers that indent their XML: the same rows without the space between tags.
@@ -165,14 +165,14 @@ class _Region:
 
     @classmethod
     def of(cls, body: bytes, begin: int, end: int) -> _Region:
-        """The rows that are `body[begin:end]`."""
+        """Return the rows that are `body[begin:end]`."""
         data = np.frombuffer(body, np.uint8)[begin:end]
         opens = np.flatnonzero(data == _OPEN)
         opens += begin
         return cls(body, begin, end, opens, body.isascii())
 
     def cut(self, width: int, at: Positions) -> bytes:
-        """So many bytes from each of the places, one after the other."""
+        """Return a number of bytes from each of the places, joined."""
         # A view of overlapping items, one at every byte: indexing it copies without a loop.
         pieces: npt.NDArray[np.void] = np.ndarray((len(self.body) - width + 1,), f"V{width}", self.body, 0, (1,))
         return pieces[at].tobytes()
@@ -223,7 +223,7 @@ def _fields(named: list[tuple[str, int]]) -> dict[str, int]:
 
 
 def _depths(tags: list[tuple[bool, bytes]]) -> list[int]:
-    """How deep each tag stands below the row's own; raises where they do not nest into one row."""
+    """Return how deep each tag stands below the row's own; raises where they do not nest into one row."""
     stack: list[bytes] = []
     depths: list[int] = []
     for close, name in tags:
@@ -266,7 +266,7 @@ def _contiguous(region: _Region, begins: Positions, ends: Positions) -> bool:
 
 
 def _read_mixed(region: _Region) -> Columns:
-    """Rows of several shapes: objects with and without checksums, versions among delete markers."""
+    """Return rows of several shapes: objects with and without checksums, versions among delete markers."""
     starts = _row_starts(region)
     widths = np.diff(np.append(starts, len(region.opens)))
     begins, ends = region.opens[starts], np.empty(len(starts), np.int64)
@@ -287,7 +287,7 @@ def _read_mixed(region: _Region) -> Columns:
 
 
 def _row_starts(region: _Region) -> Positions:
-    """Indexes, into the places of `<`, of the tags that begin rows."""
+    """Return indexes, into the places of `<`, of the tags that begin rows."""
     within = region.opens[region.opens + max(map(len, _ROW_TAGS)) <= len(region.body)]
     places = [
         np.flatnonzero(np.frombuffer(region.cut(len(tag), within), f"S{len(tag)}") == tag)
@@ -298,7 +298,7 @@ def _row_starts(region: _Region) -> Positions:
 
 
 def _kinds(region: _Region, starts: Positions, widths: Positions) -> Positions:
-    """A number for each row that is the same for rows of one shape: of how many tags, and with which first letters."""
+    """Return a number for each row, the same for rows of one shape: by how many tags, and with which first letters."""
     letters = np.frombuffer(region.body, np.uint8)[region.opens + 1].astype(np.int64)
     kinds: Positions = widths.astype(np.int64) * (1 << 32) + np.add.reduceat(letters * letters, starts)
     return kinds
@@ -331,7 +331,7 @@ def _columns(
 
 
 def _unquoted(region: _Region, begins: Positions, ends: Positions) -> tuple[Positions, Positions]:
-    """The spans without the quotes around them where every row has them."""
+    """Return the spans without the quotes around them where every row has them."""
     for quote in _QUOTES:
         width = len(quote)
         if (ends - begins).min() >= 2 * width and region.has(quote, begins) and region.has(quote, ends - width):
@@ -351,7 +351,7 @@ def _texts(region: _Region, begins: Positions, ends: Positions) -> pa.Array:
 
 
 def _same_width(region: _Region, begins: Positions, ends: Positions) -> pa.StringArray | None:
-    """Texts that all have one width, such as times and most etags, without Arrow's `take`."""
+    """Return texts that all have one width, such as times and most etags, without Arrow's `take`."""
     width = int(ends[0] - begins[0])
     if not 0 < width <= _WIDEST or (ends - begins != width).any():
         return None
@@ -403,7 +403,7 @@ def parse(body: bytes) -> ListDocument:
 
 
 def span_of(body: bytes) -> RowsSpan | None:
-    """Where the rows stand, or None where there are none or the XML parser has to look for them."""
+    """Return where the rows stand, or None where there are none or the XML parser has to look for them."""
     first = _FIRST_ROW.search(body)
     if first is None or _OTHER_ENCODING.match(body):
         return None
@@ -412,12 +412,12 @@ def span_of(body: bytes) -> RowsSpan | None:
 
 
 def envelope(body: bytes, span: RowsSpan) -> ListDocument:
-    """All of the answer but its rows."""
+    """Return all of the answer but its rows."""
     return read_document(body[: span.begin] + body[span.end :])
 
 
 def _split(body: bytes) -> ListDocument | None:
-    """The answer with its rows read apart, or None where that needs the XML parser."""
+    """Return the answer with its rows read apart, or None where that needs the XML parser."""
     span = span_of(body)
     columns = read_rows(body, *span) if span else None
     if span is None or columns is None:
@@ -427,5 +427,5 @@ def _split(body: bytes) -> ListDocument | None:
 
 
 def _last_row(body: bytes, start: int) -> int:
-    """Where the last row that ends behind `start` ends, or 0."""
+    """Return where the last row that ends behind `start` ends, or 0."""
     return max((at + len(tag) for tag in _ROW_ENDS if (at := body.rfind(tag, start)) >= 0), default=0)

@@ -55,7 +55,7 @@ class FileGiven(NamedTuple):
 
 
 def file_given(text: str) -> FileGiven | None:
-    """The file that a cell's statements are read from; None where they stand in the cell.
+    """Return the file that a cell's statements are read from; None where they stand in the cell.
 
     Below a cell's first line, `--file` is a comment like any other unless it is all there is.
     """
@@ -67,7 +67,7 @@ def file_given(text: str) -> FileGiven | None:
 
 
 def flag_begun(text: str) -> str:
-    """The part of `--file` that a text without statements ends in; empty for none of it."""
+    """Return the part of `--file` that a text without statements ends in; empty for none of it."""
     begun = text.strip()
     return begun if begun.startswith("-") and begun != FLAG and FLAG.startswith(begun) else ""
 
@@ -81,7 +81,7 @@ class PathBegun(NamedTuple):
 
     @classmethod
     def of(cls, written: str) -> PathBegun:
-        """The parts of what is written of it."""
+        """Return the parts of what is written of it."""
         quote = written[:1] if written[:1] and written[:1] in _QUOTES else ""
         folder, slash, name = written[len(quote) :].rpartition("/")
         return cls(quote, folder + slash, name)
@@ -92,14 +92,14 @@ class PathBegun(NamedTuple):
         return os.path.abspath(Path(self.folder or ".").expanduser())  # noqa: PTH100 - `..` of a path as it is typed
 
     def found_in(self, names: tuple[str, ...]) -> Iterator[str]:
-        """Those of the folder's names that the path may go on with; hidden ones once a dot is typed."""
+        """Yield those of the folder's names that the path may go on with; hidden ones once a dot is typed."""
         for name in names:
             if name.startswith(self.name) and (self.name or not name.startswith(".")):
                 yield name
 
 
 def names_in(place: str) -> tuple[str, ...]:
-    """Files of statements in a folder, then the folders in it with their `/`; each by name, a thousand at most.
+    """Return files of statements in a folder, then the folders in it with their `/`; each by name, a thousand at most.
 
     What a path could not be typed with, such as a name that begins with a space, is left out.
     """
@@ -153,12 +153,12 @@ class Soon:
         self._lock = threading.Lock()
 
     def kept(self, key: Hashable) -> Any:
-        """The answer, if it is there already; else None."""
+        """Return the answer, if it is there already; else None."""
         answer = self._answers.get(key)
         return answer.value if answer and answer.come.is_set() and not self._is_old(answer) else None
 
     def ask(self, key: Hashable, work: Callable[[], Any]) -> Any:
-        """The answer, if it is there or comes in time; else None. Work on the same key is not begun twice."""
+        """Return the answer, if it is there or comes in time; else None. Work on the same key is not begun twice."""
         with self._lock:
             answer = self._answers.get(key)
             if answer is None or self._is_old(answer):
@@ -194,7 +194,7 @@ _VALUES = (str, int, list, tuple)
 
 
 def offered(text: str, at: int, around: KernelSurroundings) -> tuple[int, Iterable[tuple[str, str]]]:
-    """Where the word before the cursor begins, and what may stand there, each with its kind.
+    """Return where the word before the cursor begins, and what may stand there, each with its kind.
 
     Args:
         text: the statements of a cell.
@@ -209,7 +209,7 @@ def offered(text: str, at: int, around: KernelSurroundings) -> tuple[int, Iterab
 
 
 def _file(text: str, at: int, around: KernelSurroundings) -> tuple[int, list[tuple[str, str]]] | None:
-    """The last segment of the path that `--file` takes, and `--file` itself; None where statements stand."""
+    """Return the last segment of the path that `--file` takes, and `--file` itself; None where statements stand."""
     given = file_given(text)
     if given is None or at < given.start:
         flag = flag_begun(text[:at]) if not text[at:].strip() else ""
@@ -242,14 +242,14 @@ class KernelSurroundings:
         }
 
     def names(self, kind: str) -> Iterable[str]:
-        """Names of a kind; none where they cannot be had."""
+        """Return names of a kind; none where they cannot be had."""
         if kind in self._kinds:
             return self._kinds[kind]()
         members = getattr(self._session(), f"{kind}s", ())
         return [member if isinstance(member, str) else member.name for member in members]
 
     def _variables(self) -> list[str]:
-        """Variables of the user that may be a value of a statement."""
+        """Return variables of the user that may be a value of a statement."""
         hidden, names = self._shell.user_ns_hidden, self._shell.user_ns
         return [
             name
@@ -267,12 +267,12 @@ class KernelSurroundings:
         return self._soon.ask(kind, work) or ()
 
     def names_in(self, place: str) -> tuple[str, ...]:
-        """Files of statements and folders in a folder of this machine."""
+        """Return files of statements and folders in a folder of this machine."""
         names: tuple[str, ...] | None = self._folders.ask(place, partial(names_in, place))
         return names or ()
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
-        """What there is below a place, within the display filters."""
+        """Return what there is below a place, within the display filters."""
         chosen = self._connection(connection)
         if chosen is None:
             return ()
@@ -285,7 +285,7 @@ class KernelSurroundings:
         return self._below(chosen, place, beginning)
 
     def _connection(self, name: str | None) -> Connection | None:
-        """The connection of that name; without one the default, or the only one there is."""
+        """Return the connection of that name; without one the default, or the only one there is."""
         session = self._session()
         if session is None:
             return None
@@ -305,7 +305,7 @@ class KernelSurroundings:
         return self._soon.ask((connection.state_token, ""), work) or ()
 
     def _below(self, connection: Connection, place: Location, beginning: str) -> Iterable[str]:
-        """From what is kept of a shorter beginning, if that was all; else by a request."""
+        """Return names from the kept answer to a shorter beginning, if that was complete; else by a request."""
         state = connection.state_token
         for length in range(len(beginning)):
             kept = self._soon.kept((state, place, beginning[:length]))
@@ -322,7 +322,7 @@ class KernelSurroundings:
 
 
 def _towards(filters: Iterable[Location], wanted: Location, place: Location) -> Iterator[str]:
-    """The next segments on the way to the display filters."""
+    """Yield the next segments on the way to the display filters."""
     for location in filters:
         if wanted.covers(location):
             segment, slash, _ = location.key[len(place.key) :].partition("/")

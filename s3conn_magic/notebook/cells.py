@@ -39,7 +39,7 @@ _CALL = re.compile(r"\brun_(?:cell|line)_magic\(\s*(['\"])%?(?P<name>\w+)\1")
 
 
 def _shape(gap: str, start: str = r"\b") -> str:
-    """How a statement that makes or alters a connection begins, or what is meant for one; words stand `gap` apart."""
+    """Return an expression for the beginning of a statement that makes or alters a connection, words `gap` apart."""
     verb = rf"{start}(?:CREATE|ALTER){gap}(?:OR{gap}REPLACE{gap})?+"
     return rf"(?:{verb}(?:S3\b(?:{gap}CONNECTION\b)?|(?:\w++{gap})?CONNECTION\b)|{start}S3{gap}CONNECTION\b)"
 
@@ -77,7 +77,7 @@ class _Change(NamedTuple):
 
 
 def redacted(cell: str) -> str:
-    """A cell, as typed or as IPython made it Python, with every secret of its statements masked.
+    """Return a cell, as typed or as IPython made it Python, with every secret of its statements masked.
 
     A statement that cannot be read is masked whole. Lines stay as many as they were.
     """
@@ -130,7 +130,7 @@ def _could_hold(cell: str) -> bool:
 
 
 def _apart(changes: Iterable[_Change]) -> list[_Change]:
-    """The changes in order, without those inside others."""
+    """Return the changes in order, without those inside others."""
     apart: list[_Change] = []
     for change in sorted(changes, key=lambda change: (change.start, -change.end)):
         if not apart or change.start >= apart[-1].end:
@@ -190,7 +190,7 @@ class _Cell:
         return end
 
     def _logical_end(self, at: int) -> int:
-        """The end of a line, with those that backslashes join to it."""
+        """Return the end of a line, with those that backslashes join to it."""
         while (end := self._code.find("\n", at)) >= 0:
             if not self._code[at:end].rstrip().endswith("\\"):
                 return end
@@ -219,7 +219,7 @@ class _Cell:
                 self._read_cell(text)
 
     def _read_cell(self, text: Text) -> None:
-        """A cell in a call, as IPython makes it of `%%time` and its like."""
+        """Mask a cell in a call, as IPython makes it of `%%time` and its like."""
         if self._depth == _DEEPEST and _could_hold(text.value):
             self._change_text(text, Span(0, len(text.value)), MASK, noted=False)
         elif self._depth < _DEEPEST and _names_ours(text.value):
@@ -247,7 +247,7 @@ class _Cell:
 
 
 def _statements(text: str, *, template: bool = False) -> Iterator[Redaction]:
-    """What is to be masked in the statements of a text that have the shape of ours and hold a secret."""
+    """Yield what is to be masked in the statements of a text that have the shape of ours and hold a secret."""
     at, empty = 0, -1
     while match := _BEGIN.search(text, at):
         start = match.start()

@@ -35,7 +35,7 @@ SECRET_PARTS = ("_key", "_token")
 
 
 def redacted_cell(cell: str) -> str:
-    """A cell, as typed or as IPython made it Python, with every secret of its statements masked.
+    """Return a cell, as typed or as IPython made it Python, with every secret of its statements masked.
 
     A statement that cannot be read is masked whole. Lines stay as many as they were.
     """
@@ -56,7 +56,7 @@ def _may_name_ours(cell: str) -> bool:
 
 
 def keep_secrets_out(shell: InteractiveShell) -> None:
-    """From here on the kernel keeps every cell without its secrets; what it has kept in this session is redacted."""
+    """Have the kernel keep every cell without its secrets, and redact what it has kept in this session."""
     manager = shell.history_manager
     # Only a notebook keeps the source of its cells.
     if getattr(shell, "kernel", None) is not None and _note not in shell.events.callbacks["pre_run_cell"]:
@@ -105,7 +105,7 @@ def _note_of(cell: str) -> None:
 
 @postponed
 def _forget_source(info: Any) -> bool:
-    """Redact what the shell tells others of a cell; whether there was something to redact."""
+    """Redact what the shell tells others of a cell, and return whether there was anything to redact."""
     changed = False
     for name in _CELLS:
         text = getattr(info, name, None)
@@ -214,7 +214,7 @@ def _forget_frames_of(error: BaseException | None) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it."""
+    """Yield an error and what led to it."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -231,7 +231,7 @@ def _from_magic(trace: TracebackType | None) -> bool:
 
 
 def _frames_are_not_kept() -> TracebackType:
-    """A traceback for debuggers, which cannot do without; made at import, when no cell of ours runs."""
+    """Return a traceback for debuggers, which cannot do without; made at import, when no cell of ours runs."""
     frame = sys._getframe()  # noqa: SLF001 - Python has no other way to one
     return TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
 
@@ -260,7 +260,7 @@ def _redact_kept(shell: InteractiveShell, manager: HistoryManager) -> None:
 
 
 def _redact_rows(manager: HistoryManager) -> None:
-    """Rows of this session; secure_delete overwrites what they had in the file."""
+    """Redact the rows of this session; secure_delete overwrites what they had in the file."""
     if not manager.enabled:
         return
     session, database = manager.session_number, manager.db

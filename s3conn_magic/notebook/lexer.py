@@ -46,7 +46,7 @@ class UpsqlLexer(Lexer):
     mimetypes: ClassVar = ["text/x-upsql"]
 
     def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
-        """Offset, token type and text of every piece."""
+        """Yield offset, token type and text of every piece."""
         at = 0
         for kind, part in pieces(text):
             yield at, _TOKENS[kind], part

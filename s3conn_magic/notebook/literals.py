@@ -46,7 +46,7 @@ _MEANING = {**dict(zip("abfnrtv\\'\"", "\a\b\f\n\r\t\v\\'\"", strict=True)), "\r
 
 
 def _bodies(quote: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """What may stand between quotes: of a plain string, of a string with fields, and of a field's format."""
+    """Return what may stand between quotes: of a plain string, of a string with fields, and of a field's format."""
     mark = quote[0]
     short = len(quote) == 1
     ends = r"\r\n" if short else ""
@@ -106,12 +106,12 @@ class Text:
         return self.pieces[0].offsets[0]
 
     def place(self, offset: int) -> int:
-        """The place in the code of a character of the value, or of the piece before it."""
+        """Return the place in the code of a character of the value, or of the piece before it."""
         piece = self.pieces[bisect_right(self.pieces, offset, key=lambda piece: piece.at) - 1]
         return piece.offsets[min(offset - piece.at, len(piece.value))]
 
     def in_code(self, code: str, span: Span, instead: str) -> Iterator[tuple[int, int, str]]:
-        """A change of the value as changes of the code, in which lines stay as many and strings whole."""
+        """Yield a change of the value as changes of the code, in which lines stay as many and strings whole."""
         first = max(0, bisect_right(self.pieces, span.start, key=lambda piece: piece.at) - 1)
         for index in range(first, bisect_left(self.pieces, span.end, key=lambda piece: piece.at)):
             piece = self.pieces[index]
@@ -297,19 +297,19 @@ class Literals:
 
 
 def tokens_and(stop: str) -> re.Pattern[str]:
-    """What `Literals` looks for, and before it `stop`, an expression in the verbose form whose case does not matter."""
+    """Return what `Literals` looks for, after `stop`: a verbose expression whose case does not matter."""
     return re.compile(rf"(?P<stop>{stop}) | {_PARTS}", re.VERBOSE | re.IGNORECASE | re.MULTILINE | re.ASCII)
 
 
 def _joint(between: str) -> str | None:
-    """What stands for the code between two strings in a text of both; None where they are not joined."""
+    """Return what stands for the code between two strings in a text of both; None where they are not joined."""
     if _JOINED.fullmatch(between):
         return ""
     return _FIELD if _PUT_BETWEEN.fullmatch(between) else None
 
 
 def _decoded(code: str, start: int, end: int, escape: re.Pattern[str] | None) -> tuple[str, Sequence[int]]:
-    """What a part of a string says, and the place of each character."""
+    """Return what a part of a string says, and the place of each character."""
     first = None if escape is None else escape.search(code, start, end)
     if escape is None or first is None:
         return code[start:end], range(start, end + 1)
@@ -325,7 +325,7 @@ def _decoded(code: str, start: int, end: int, escape: re.Pattern[str] | None) ->
 
 
 def _meaning(written: str) -> str:
-    """What an escape stands for; one that is wrong, for itself."""
+    """Return what an escape stands for; one that is wrong, for itself."""
     mark = written[1]
     if written[0] in "{}":
         return mark

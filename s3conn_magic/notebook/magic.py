@@ -42,7 +42,7 @@ class SettingTrait(TraitType[Any, Any]):
         self._setting = setting
 
     def get(self, obj: HasTraits, cls: type[Any] | None = None) -> Any:
-        """The value now."""
+        """Return the setting's value."""
         del cls
         return _values_of(obj)[self._setting.name]
 
@@ -59,7 +59,7 @@ class SettingTrait(TraitType[Any, Any]):
             obj._notify_trait(str(self.name), before, after)  # noqa: SLF001 - as traitlets' own traits do
 
     def read(self, value: Any) -> Any:
-        """A value as it is kept; a text that is a number or a boolean, as of a command line, is that."""
+        """Return a value as it is kept; a text that is a number or a boolean, as of a command line, is that."""
         try:
             return self._setting.read(_WORDS.get(value, value) if isinstance(value, str) else value)
         except ValueError as error:
@@ -112,7 +112,7 @@ UpsqlMagic: type[_Configured] = type(_SECTION, (_Configured,), {"__doc__": _Conf
 
 
 def configured(shell: InteractiveShell) -> SettingValues:
-    """The settings of a new session, which `%config UpsqlMagic` changes from here on.
+    """Return the settings of a new session, which `%config UpsqlMagic` changes from here on.
 
     What IPython's configuration files say of them is read one by one; what is wrong there is told and left out.
     """
@@ -218,7 +218,7 @@ class UpsqlMagics(Magics):
     upsql.getdoc = _overview  # type: ignore[union-attr]
 
     def _run(self, text: str, *, shown: bool) -> tuple[Any, S3ConnError | None]:
-        """The last result, or what went wrong; results before it are displayed. Every error leaves by here."""
+        """Return the last result, or what went wrong; results before it are displayed. Every error leaves by here."""
         self._own.shown = shown
         try:
             with Deferring():
@@ -231,7 +231,7 @@ class UpsqlMagics(Magics):
         return None, failure
 
     def _keep_rows(self, failure: S3ConnError) -> None:
-        """Rows that had arrived are not lost: they are in `_`, labelled as partial."""
+        """Keep the rows that had arrived in `_`, labelled as partial."""
         if isinstance(failure, ListingInterrupted | IncompleteListingError):
             self._namespace["_"] = failure.rows_so_far
             failure.hint = f"The rows so far are in _, labelled as partial. {failure.hint}".rstrip()
@@ -251,7 +251,7 @@ class UpsqlMagics(Magics):
 
 
 def _script(text: str) -> Source | None:
-    """The file of `--file path`."""
+    """Return the file of `--file path`."""
     from s3conn_magic.notebook.candidates import file_given
 
     given = file_given(text)
@@ -269,7 +269,7 @@ def _display(result: Any) -> None:
 
 
 def _destination(line: str, cell: str | None) -> tuple[str | None, str]:
-    """The variable of `name <<`, and the text, padded so that places are those of the cell."""
+    """Return the variable of `name <<`, and the text, padded so that places are those of the cell."""
     match = re.fullmatch(_INTO, line, re.DOTALL)
     into, rest = (match[1], match[2]) if match else (None, line)
     if cell is None:

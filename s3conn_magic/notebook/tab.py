@@ -25,7 +25,7 @@ _LINE = rf"[ \t]*+(?:[^%'\"#\n]*=[ \t]*+)?%upsql(?!\w){_INTO}"
 
 
 def statements_at(cell: str, cursor: int) -> str | None:
-    """The cell with all but its statements as blanks, so that places are the same; None where there are none.
+    """Return the cell with all but its statements as blanks, so that places are the same; None where there are none.
 
     Args:
         cell: its text, as typed.
@@ -148,7 +148,7 @@ def _completions(context: CompletionContext, around: Callable[[], KernelSurround
 
 
 def _offset(context: CompletionContext) -> int:
-    """The cursor's offset in the cell; the context has its line and its place in that."""
+    """Return the cursor's offset in the cell; the context has its line and its place in that."""
     lines = context.full_text.split("\n")
     return sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
 
@@ -182,7 +182,7 @@ class _Lexer:
 
     @staticmethod
     def lex_document(document: Any) -> Any:
-        """Gives a function from a line's number to its fragments, as prompt_toolkit wants it."""
+        """Return a function from a line's number to its fragments, as prompt_toolkit wants it."""
         return _loaded().lex_document(document)
 
 

@@ -73,7 +73,7 @@ def _escaped(text: str) -> str:
 
 
 def connection_card(connection: Connection, did: str) -> Card:
-    """What a connection is and reaches. No secret.
+    """Return what a connection is and reaches. No secret.
 
     Args:
         connection: after its probe, or without one.

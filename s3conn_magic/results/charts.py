@@ -39,13 +39,13 @@ _NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 
 
 def shown_group(name: str, by: AnalyzeBy) -> str:
-    """The visible form of a group's label."""
+    """Return the visible form of a group's label."""
     text = visible(name) if name else _NAMES[by][1]
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def chart_data(frame: pd.DataFrame, *, by: AnalyzeBy, title: str) -> dict[str, Any]:
-    """A frame of ANALYZE as `Treemap.show` of treemap.js takes it.
+    """Return a frame of ANALYZE as `Treemap.show` of treemap.js takes it.
 
     Args:
         frame: with the columns of ANALYZE.
@@ -112,7 +112,7 @@ class AnalysisChart(anywidget.AnyWidget):
         return f"{self._title} by {_NAMES[self._by][0]} · {objects:,} objects · {size_text(size)}"
 
     def _lines(self) -> list[tuple[str, str, str, str]]:
-        """Label, bar, size and number of objects of the first groups."""
+        """Return label, bar, size and number of objects of the first groups."""
         first = self._frame.head(_ROWS)
         most = max(first["bytes"].max(), 1) if len(first) else 1
         rows = zip(first["group"], first["bytes"], first["objects"], strict=True)
@@ -129,7 +129,7 @@ class AnalysisChart(anywidget.AnyWidget):
         return "\n".join(filter(None, [self._head(), *drawn, self._rest()]))
 
     def _html(self) -> str:
-        """A table in `<details>`: no script, no style, every text escaped."""
+        """Return a table in `<details>`: no script, no style, every text escaped."""
         body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in self._lines())
         heads = "".join(f"<th>{name}</th>" for name in (_NAMES[self._by][0], "bytes", "size", "objects"))
         rest = f"<p>{self._rest()}</p>" if self._rest() else ""
@@ -140,11 +140,11 @@ class AnalysisChart(anywidget.AnyWidget):
 
 
 def _bar(part: float) -> str:
-    """A bar of text; nothing is only for nothing."""
+    """Return a bar of text; nothing is only for nothing."""
     cells = round(part * _CELLS * 2)
     return "█" * (cells // 2) + "▌" * (cells % 2) or ("▏" if part else "")
 
 
 def analysis_chart(frame: S3Frame, plan: Analyze) -> AnalysisChart:
-    """The chart of a frame of ANALYZE."""
+    """Return the chart of a frame of ANALYZE."""
     return AnalysisChart(frame, by=plan.by, location=plan.location)

@@ -93,7 +93,7 @@ class S3Frame(pd.DataFrame):
         return f"{label}\n{table}" if label else table
 
     def _label(self) -> str:
-        """What an incomplete listing's rows are headed by."""
+        """Return what an incomplete listing's rows are headed by."""
         partial = self.attrs.get("partial")
         return f"partial: {visible(str(partial))}" if partial else ""
 
@@ -109,7 +109,7 @@ class S3Frame(pd.DataFrame):
         }
 
     def _shown(self) -> pd.DataFrame:
-        """Plain frame with a safe index; columns are made safe cell by cell, only where they are shown."""
+        """Return a plain frame with a safe index; columns are made safe cell by cell, only where they are shown."""
         shown = pd.DataFrame(self)
         if not pd.api.types.is_numeric_dtype(shown.index.dtype):
             shown = shown.set_axis(shown.index.map(_cell))
@@ -138,7 +138,7 @@ class ReferenceFrame(S3Frame):
 
 
 def _lines(text: str) -> str:
-    """A printed form without what labels may have brought into it: columns may be keys after a pivot."""
+    """Return a printed form without what labels may have brought into it: columns may be keys after a pivot."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
@@ -155,7 +155,7 @@ def _cell(value: Any) -> str:
 
 
 def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]], kind: type[S3Frame] = S3Frame) -> S3Frame:
-    """A frame of the columns, in their order, from rows of plain values; None is missing."""
+    """Return a frame of the columns, in their order, from rows of plain values; None is missing."""
     cells = list(zip(*rows, strict=True)) or [() for _ in columns]
     return kind({column.name: _series(column, values) for column, values in zip(columns, cells, strict=True)})
 
@@ -167,12 +167,12 @@ def _series(column: Column, values: Sequence[Any]) -> Any:
 
 
 def listing_columns(*, versions: bool) -> tuple[Column, ...]:
-    """The columns of LIST, in order."""
+    """Return the columns of LIST, in order."""
     return (*LISTING_COLUMNS, *(VERSION_COLUMNS if versions else ()), PREFIX_COLUMN)
 
 
 def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = False) -> S3Frame:
-    """The frame of LIST from the tables of one or more buckets.
+    """Return the frame of LIST from the tables of one or more buckets.
 
     Args:
         tables: name of the bucket and the engine's table, whose columns may be fewer than the frame's.
@@ -192,7 +192,7 @@ def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = Fa
 
 
 def table_frame(columns: Sequence[Column], table: pa.Table) -> S3Frame:
-    """A frame of the columns, in their order, from a table that has them all under their names."""
+    """Return a frame of the columns, in their order, from a table that has them all under their names."""
     whole = table.select([column.name for column in columns]).cast(_arrow_schema(columns))
     return S3Frame({column.name: _arrow_series(column, whole[column.name]) for column in columns})
 
@@ -241,5 +241,5 @@ def _complete(bucket: str, table: pa.Table, columns: Sequence[Column]) -> pa.Tab
 
 
 def escaped(text: str) -> str:
-    """A text as HTML that shows it, and nothing else."""
+    """Return a text as HTML that shows it, and nothing else."""
     return html.escape(visible(text))

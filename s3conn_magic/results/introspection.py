@@ -34,7 +34,7 @@ _LOOKED_AT = 1_000
 
 
 def query_frame(answer: QueryResult) -> S3Frame:
-    """The rows with Arrow types; `.attrs["read"]` says how many requests and bytes it took."""
+    """Return the rows with Arrow types; `.attrs["read"]` says how many requests and bytes it took."""
     table = answer.table
     series: list[Any] = [pd.Series(pd.arrays.ArrowExtensionArray(_fit(column))) for column in table.columns]
     rows = pd.concat(series, axis=1) if series else pd.DataFrame(index=range(len(table)))
@@ -44,7 +44,7 @@ def query_frame(answer: QueryResult) -> S3Frame:
 
 
 def _fit(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column, as text where pandas or Python have no such values: intervals, and years beyond 1 to 9999."""
+    """Return the column, as text where pandas or Python have no such values: intervals, and years beyond 1 to 9999."""
     if pa.types.is_interval(column.type):
         return texts(column)
     if pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
@@ -62,14 +62,14 @@ def _is_python(values: Any) -> bool:
 
 
 def explanation(answer: QueryResult) -> Message:
-    """What a query read, and DuckDB's profile of it."""
+    """Return what a query read, and DuckDB's profile of it."""
     through = f" through {', '.join(answer.connections)}" if answer.connections else ""
     read = f"Read from S3: {answer.requests:,} requests, {answer.bytes:,} bytes ({size_text(answer.bytes)}){through}."
     return Message("\n".join([read, *answer.notes, *map(str, answer.table.column(0).to_pylist())]))
 
 
 def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
-    """One row a table."""
+    """Return one row for each table."""
     rows = [
         (table.name, *counts, list(table.connections), table.location.uri if table.location else None, table.created_at)
         for table in tables or ()
@@ -87,7 +87,7 @@ def _columns(statement: str) -> Any:
 
 
 def jobs_frame(jobs: Iterable[Job], pattern: str | None) -> S3Frame:
-    """One row a job, in the order of their making."""
+    """Return one row for each job, the oldest first."""
     return frame_of(_columns("SHOW JOBS"), [_row(job) for job in jobs if like(pattern, job.name)])
 
 
@@ -111,7 +111,7 @@ def _row(job: Job) -> tuple[Any, ...]:
 
 
 def errors_frame(job: Job) -> S3Frame:
-    """One row a failure, the latest first."""
+    """Return one row for each failure, the latest first."""
     rows = [
         (failure.run, failure.failed_at, failure.location, failure.etag or None, failure.error, failure.resolved)
         for failure in reversed(job.failures)
@@ -120,7 +120,7 @@ def errors_frame(job: Job) -> S3Frame:
 
 
 def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
-    """What a run did, in a sentence or two."""
+    """Return what a run did, in a sentence or two."""
     head = f"The job {job.name} was created. " if created else ""
     lines = [head + (_loaded(job, outcome) if job.plan.kind == "COPY" else _written(outcome))]
     if outcome.failed:
@@ -151,7 +151,7 @@ def _count(number: int, what: str) -> str:
 
 
 def connections_frame(connections: Sequence[Connection]) -> S3Frame:
-    """One row a connection, in the order of their making."""
+    """Return one row for each connection, the oldest first."""
     return frame_of(_columns("SHOW CONNECTIONS"), [_connection_row(connection) for connection in connections])
 
 
@@ -174,7 +174,7 @@ def _connection_row(connection: Connection) -> tuple[Any, ...]:
 
 
 def options_frame(connection: Connection) -> S3Frame:
-    """One row for each option a connection can keep."""
+    """Return one row for each option a connection can keep."""
     rows = [_option_row(option, connection.options.get(option.name)) for option in OPTIONS if option.stored]
     return frame_of(_columns("DESCRIBE CONNECTION"), rows, ReferenceFrame)
 
@@ -195,7 +195,7 @@ def _shown_value(bound: BoundValue) -> str:
 
 
 def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
-    """One row for each setting of the session."""
+    """Return one row for each setting of the session."""
     rows = [(setting.name, setting_text(settings[setting.name]), setting.takes, setting.help) for setting in SETTINGS]
     return frame_of(_columns("SHOW SETTINGS"), rows, ReferenceFrame)
 
@@ -208,7 +208,7 @@ class HelpFrame(ReferenceFrame):
 
 
 def help_on(topic: str) -> Any:
-    """A frame of all statements, options and settings, or the entry of one.
+    """Return a frame of all statements, options and settings, or the entry of one.
 
     Raises:
         S3ConnError: there is nothing of that name.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
-    """One row a bucket; with display filters one row a filter, and no ListBuckets request."""
+    """Return one row for each bucket; with display filters one for each filter, and no ListBuckets request."""
     reference = find_statement("SHOW BUCKETS")
     rows = [
         (bucket.name, where.uri, bucket.region, bucket.created_at)
@@ -52,7 +52,7 @@ def _buckets(connection: Connection) -> list[tuple[ListedBucket, Location]]:
 
 
 def open_here(connection: Connection, place: Location, **options: Any) -> Listing:
-    """A listing by this process."""
+    """Return a listing by this process."""
     return Listing(connection.target(place.bucket), place.key, **options)
 
 
@@ -74,7 +74,7 @@ class ListOptions:
 
 
 def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) -> tuple[S3Frame, bool]:
-    """The frame of LIST, and whether the limit left rows out.
+    """Return the frame of LIST, and whether the limit left rows out.
 
     Raises:
         IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
@@ -87,7 +87,7 @@ def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) 
 
 
 def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -> tuple[S3Frame, bool]:
-    """Without a location the buckets themselves are the folders."""
+    """Return a row for each bucket: without a location the buckets themselves are the folders."""
     names = [bucket.name for bucket in all_buckets(connection)]
     if plan.matching is not None:
         names = [*compress(names, Glob.compile(plan.matching).wants(names))]
@@ -99,7 +99,7 @@ def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -
 
 
 def _apart(places: Sequence[Location]) -> list[Location]:
-    """The places without those that another covers, so that no key is listed twice."""
+    """Return the places without those that another covers, so that no key is listed twice."""
     return [place for place in places if not any(other != place and other.covers(place) for other in places)]
 
 
@@ -182,7 +182,7 @@ class _Rows:
 
 
 def inventory_frame(connection: Connection, plan: ListInventory, options: ListOptions) -> tuple[S3Frame, bool, str]:
-    """The frame of LIST FROM INVENTORY, whether the limit left rows out, and what is to be said of the report.
+    """Return the frame of LIST FROM INVENTORY, whether the limit left rows out, and what is to be said of the report.
 
     Raises:
         InventoryError: the report is damaged, or is none.
@@ -225,7 +225,7 @@ def analysis_frame(
     now: datetime | None = None,
     scan: Callable[[datetime], ClusterScan] | None = None,
 ) -> S3Frame:
-    """The frame of ANALYZE.
+    """Return the frame of ANALYZE.
 
     Args:
         target: the bucket of the plan's location.

@@ -19,7 +19,7 @@ _GREY, _BLUE = "background:var(--jp-layout-color3,#ddd)", "background:var(--jp-b
 
 
 def progress_text(progress: Progress, *, done: bool = False) -> str:
-    """One line: keys, their bytes, keys a second, requests, seconds; and the part done where it can be estimated.
+    """Return one line: keys, bytes, keys a second, requests, seconds; and the part done where it can be estimated.
 
     What a job does is counted in objects, what a query reads in bytes alone.
     """
@@ -36,7 +36,7 @@ def progress_text(progress: Progress, *, done: bool = False) -> str:
 
 
 def progress_bar(progress: Progress) -> str:
-    """A bar of text, or nothing where the whole cannot be estimated."""
+    """Return a bar of text, or nothing where the whole cannot be estimated."""
     if progress.fraction is None:
         return ""
     filled = round(progress.fraction * _BAR_CELLS)
@@ -44,7 +44,7 @@ def progress_bar(progress: Progress) -> str:
 
 
 def progress_html(progress: Progress, *, done: bool = False) -> str:
-    """The line with a bar before it, in the notebook's colours."""
+    """Return the line with a bar before it, in the notebook's colours."""
     bar = "" if done or progress.fraction is None else _html_bar(progress.fraction)
     text = html.escape(progress_text(progress, done=done))
     return (

@@ -28,7 +28,7 @@ class Renewed(Protocol):
 
 
 def new_lock() -> threading.Lock:
-    """A lock that is free in a forked child, though a thread of the parent held it.
+    """Return a lock that is free in a forked child, though a thread of the parent held it.
 
     It is Python's own, which no interrupt finds between taken and noted: one with methods of ours would stay taken.
     """
@@ -133,7 +133,7 @@ class Work(Generic[_Result]):
         return self._cancelled.is_set()
 
     def sleep(self, seconds: float) -> bool:
-        """Wait, but not longer than until it is asked to stop; whether it was."""
+        """Wait, at most until it is asked to stop, and return whether it was."""
         return self._cancelled.wait(seconds)
 
     def _run(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> None:
@@ -204,7 +204,7 @@ class Background:
             self._batch = []
 
     def reports(self, *, every: Callable[[], None] | None = None) -> Iterator[Any]:
-        """What is reported, until the coroutine is over; its error is raised here.
+        """Yield what is reported, until the coroutine is over; its error is raised here.
 
         `every` is called in the waiting thread, a few times a second while nothing is reported.
         """
@@ -225,7 +225,7 @@ class Background:
                 yield self._taken.pop(0)
 
     def drain(self) -> list[Any]:
-        """What was reported and not taken, without waiting."""
+        """Return what was reported and not taken, without waiting."""
         left, self._taken = self._taken, []
         while not self._reports.empty():
             batch = self._reports.get_nowait()

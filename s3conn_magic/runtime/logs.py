@@ -56,7 +56,7 @@ class Holder(Protocol):
     """Something that has secrets for as long as it lives."""
 
     def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Access key ids and secrets of this moment, without waiting for a lock or for the network."""
+        """Return access key ids and secrets of this moment, without waiting for a lock or for the network."""
 
 
 class _Held:
@@ -69,7 +69,7 @@ class _Held:
         self._forms: tuple[str, ...] = ()
 
     def now(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Access key ids, and the forms of the secrets."""
+        """Return access key ids, and the forms of the secrets."""
         holder = self._holder()
         ids, secrets = holder.held() if holder is not None else ((), ())
         if secrets != self._secrets:
@@ -128,7 +128,7 @@ class _Factory:
         self._before = before
 
     def __call__(self, *given: Any, **named: Any) -> logging.LogRecord:
-        """A record as `logging.LogRecord` would be."""
+        """Return a record as `logging.LogRecord` would be."""
         record: logging.LogRecord = self._before(*given, **named)
         ours = _ours.get()
         if ours or _holders:
@@ -185,7 +185,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _of_an_answer(record: logging.LogRecord, message: str) -> str:
-    """What is shown of a server's answer."""
+    """Return what is shown of a server's answer."""
     kept = ", ".join(f"{name}: {value}" for name, value in _REQUEST_IDS.findall(message))
     return _ARGUMENT.sub(kept or MASK, str(record.msg))
 
@@ -208,7 +208,7 @@ def _masked(match: re.Match[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as requests, answers and representations may write it."""
+    """Yield a secret as requests, answers and representations may write it."""
     if not secret:
         return
     data = secret.encode("utf-8", "surrogatepass")

@@ -128,13 +128,13 @@ class RegularExpression:
             raise ValueError("it is too large: repetitions within each other, or many classes of letters")
 
     def whole(self, texts: pa.Array) -> pa.Array:
-        """Which texts match as a whole, as booleans; a dot stands for line breaks, too."""
+        """Return which texts match as a whole, as booleans; a dot stands for line breaks, too."""
         counted = "{" in self.text or re.search(r"\\[pP]|\(\?i", self.text)
         return matching(texts, rf"(?s)\A(?:{self.text})\z", _HIDDEN_SIZE if counted else len(self.text))
 
 
 def matching(texts: pa.Array, expression: str, size: int) -> pa.Array:
-    """Which texts have a match of RE2's, as booleans; `size` is of the expression, in characters."""
+    """Return which texts have a match of RE2's, as booleans; `size` is of the expression, in characters."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -146,7 +146,7 @@ def matching(texts: pa.Array, expression: str, size: int) -> pa.Array:
 
 
 def strings(texts: Iterable[str]) -> pa.Array:
-    """Texts for a pattern; a character that is none, half of a pair, as `?`."""
+    """Return texts for a pattern; a character that is none, half of a pair, as `?`."""
     import pyarrow as pa
 
     there: Sequence[str] = [*texts]
@@ -164,7 +164,7 @@ def _as_re2(piece: re.Match[str]) -> str:
 
 
 def _refusal(expression: str) -> str:
-    """What RE2 says against an expression, or nothing."""
+    """Return what RE2 says against an expression, or nothing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -178,7 +178,7 @@ def _refusal(expression: str) -> str:
 
 
 def _explained(reason: str) -> str:
-    """What is wrong, and what can be written instead; of the expression no more than an operator."""
+    """Return what is wrong, and what can be written instead; of the expression no more than an operator."""
     what, _, part = reason.partition(": ")
     if "too large" in what:
         return "it is too large: repetitions within each other, or many classes of letters"

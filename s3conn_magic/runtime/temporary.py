@@ -35,7 +35,7 @@ class _Ours:
         self.lock = -1
 
     def folder(self) -> Path:
-        """The folder, made at first use and anew where somebody has removed it."""
+        """Return the folder, made at first use and anew where somebody has removed it."""
         with self.guard:
             if self.path is None or not self.path.is_dir():
                 sweep()
@@ -70,7 +70,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 def new_folder(what_for: str) -> Path:
-    """A new folder for temporary files, which the caller removes when they are not needed any more.
+    """Return a new folder for temporary files, which the caller removes when they are not needed any more.
 
     Raises:
         OSError: it cannot be made.
@@ -108,7 +108,7 @@ def _sweep(entry: os.DirEntry[str]) -> None:
 
 
 def _locked(file: Path) -> int:
-    """An open file that is locked.
+    """Return an open file that is locked.
 
     Raises:
         OSError: another process has locked it, or files cannot be locked here.

@@ -115,7 +115,7 @@ def _require_extra() -> None:
 
 
 def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The process, begun in a thread, which no interrupt reaches: one in the midst of it would leave it to nobody."""
+    """Return the process, begun in a thread, since an interrupt in the midst of it would leave it to nobody."""
     begun: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
     threading.Thread(target=lambda: begun.put(_begin(log)), daemon=True).start()
     try:

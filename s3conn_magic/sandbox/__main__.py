@@ -76,7 +76,7 @@ class Gate:
         self._moto = moto
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """One request."""
+        """Answer one request."""
         return self._answer(environ)(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
@@ -108,7 +108,7 @@ def _credentials(keys: Keys) -> Credentials:
 
 
 def _presigned_by(environ: WSGIEnvironment) -> Keys | None:
-    """Who signed a URL that still holds; None where nobody of the sandbox's users did."""
+    """Return who signed a URL that still holds; None where nobody of the sandbox's users did."""
     said = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     signer, _, scope = said.get("X-Amz-Credential", "").partition("/")
     keys = next((pair for pair in (ADMIN, RESTRICTED) if pair.access_key_id == signer), None)
@@ -129,7 +129,7 @@ def _has_ended(said: Mapping[str, str]) -> bool:
 
 
 def _refused(environ: WSGIEnvironment) -> Response | None:
-    """The refusal that moto would miss, or None."""
+    """Return the refusal that moto would miss, or None."""
     if _assumes_wrongly(environ):
         return _refusal("User is not authorized to perform: sts:AssumeRole", sts=True)
     if _lists_outside(environ):
@@ -156,7 +156,7 @@ def _lists_outside(environ: WSGIEnvironment) -> bool:
 
 
 def _bucket_alone(environ: WSGIEnvironment) -> str:
-    """The bucket of a request about a bucket, empty for one about an object."""
+    """Return the bucket of a request about a bucket, empty for one about an object."""
     bucket, _, key = unquote(environ["PATH_INFO"]).removeprefix("/").partition("/")
     return "" if key else bucket
 

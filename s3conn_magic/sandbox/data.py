@@ -23,7 +23,7 @@ Pixel = tuple[int, int, int]
 
 
 def bar_chart(values: Sequence[float], width: int = 480, height: int = 270) -> bytes:
-    """A PNG of `width` x `height` pixels with one bar for each of `values`, the tallest in another colour."""
+    """Return a PNG of `width` x `height` pixels with one bar for each of `values`, the tallest in another colour."""
     slot, top = width // len(values), max(values)
     heights = [round(value / top * (height - 30)) for value in values]
     columns = [_bar_at(x, slot, heights) for x in range(width)]
@@ -32,7 +32,7 @@ def bar_chart(values: Sequence[float], width: int = 480, height: int = 270) -> b
 
 
 def _bar_at(x: int, slot: int, heights: Sequence[int]) -> int:
-    """Height of the bar at column `x`, 0 between two bars."""
+    """Return the height of the bar at column `x`, 0 between two bars."""
     bar, offset = divmod(x, slot)
     return heights[bar] if bar < len(heights) and slot * 0.15 <= offset < slot * 0.85 else 0
 
@@ -50,7 +50,7 @@ def _row(pixels: Sequence[Pixel]) -> bytes:
 
 
 def _png(width: int, height: int, rows: bytes) -> bytes:
-    """The file format: https://www.w3.org/TR/png/, 8 bits a channel, RGB, no interlace."""
+    """Return a PNG file (https://www.w3.org/TR/png/): 8 bits a channel, RGB, no interlace."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
@@ -85,7 +85,7 @@ def _moment(random: Random, day: datetime) -> datetime:
 
 
 def events(random: Random, day: datetime, rows: int) -> bytes:
-    """One Parquet file of `rows` events of one day, in order of time.
+    """Return one Parquet file of `rows` events of one day, in order of time.
 
     Columns: event_time (timestamp, UTC), user_id (int32), event_type, device, country, amount (decimal(9, 2), USD,
     null unless it is a purchase).
@@ -145,7 +145,7 @@ def orders(random: Random, start: datetime, rows: int) -> tuple[bytes, list[floa
 
 
 def clicks(random: Random, day: datetime, rows: int) -> Iterator[dict[str, Any]]:
-    """Nested records of one day: at, user (null when nobody is signed in), page {path, referrer}, tags (a list)."""
+    """Yield nested records of one day: at, user (null without a sign-in), page {path, referrer}, tags (a list)."""
     for _ in range(rows):
         user = random.randint(1, _CUSTOMERS) if random.random() < 0.6 else None  # noqa: PLR2004 - three in five
         page = {"path": random.choice(_PATHS), "referrer": random.choice((None, "https://example.com/"))}
@@ -165,7 +165,7 @@ def yearly(year: int) -> bytes:
 
 
 def log(random: Random, at: datetime) -> bytes:
-    """One to three lines of a web server's access log."""
+    """Return one to three lines of a web server's access log."""
 
     def line() -> str:
         address, status = f"192.0.2.{random.randint(1, 254)}", random.choices((200, 304, 404, 500), (85, 8, 6, 1))[0]
@@ -254,7 +254,7 @@ drafts/    an empty folder
 
 
 def puts() -> Iterator[Put]:
-    """Every write, in order. The same bytes at every call, with one version of pyarrow."""
+    """Yield every write, in order. The same bytes at every call, with one version of pyarrow."""
     yield from _lake()
     yield from _logs()
     yield from _archive()

@@ -53,7 +53,7 @@ def _allow(actions: list[str], resources: list[str]) -> Policy:
 
 
 def _read_bucket(bucket: str) -> Policy:
-    """Everything a reader of one whole bucket does."""
+    """Return everything a reader of one whole bucket does."""
     arn = Location(bucket).arn
     on_bucket = ["s3:ListBucket", "s3:HeadBucket", "s3:ListBucketVersions", "s3:GetBucketLocation"]
     on_objects = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"]

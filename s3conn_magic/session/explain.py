@@ -53,7 +53,7 @@ _FREE = frozenset({"AbortMultipartUpload", "AssumeRole", "DeleteObject", "GetCal
 
 
 def usd(operation: str, requests: int) -> float:
-    """Dollars for so many requests of an operation."""
+    """Return what a number of requests of an operation costs, in US dollars."""
     each = LIST_USD if operation in _LISTS else 0.0 if operation in _FREE else GET_USD
     return each * requests / 1000
 
@@ -85,7 +85,7 @@ class Call(NamedTuple):
 
 
 def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
-    """One row a call; none for a plan that sends nothing.
+    """Return one row for each call; none for a plan that sends nothing.
 
     Raises:
         S3ConnError: the plan would be refused before its first request.
@@ -96,7 +96,7 @@ def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
 
 
 def stated(frame: S3Frame) -> str:
-    """What holds of all of the numbers, to be said beside them."""
+    """Return what holds of all of the numbers, to be said beside them."""
     return STATED if len(frame) else "The statement sends no request."
 
 
@@ -110,7 +110,7 @@ class Forecast:
 
     @singledispatchmethod
     def of(self, plan: plans.Plan | statements.Statement) -> list[Call]:
-        """The calls of a plan, in their order."""
+        """Return the calls of a plan, in their order."""
         del plan
         return []
 
@@ -133,7 +133,7 @@ class Forecast:
         return [*who, *_regions(settings, filters), *pages]
 
     def _reached(self, connection: Connection, *places: Location) -> list[Call]:
-        """What it takes to sign, and to find where buckets are, before anything else is sent."""
+        """Return what it takes to sign, and to find where buckets are, before anything else is sent."""
         known = connection.regions.knows
         lost = [place for place in places if not known(place.bucket)]
         return [*_assumed(connection.settings, "at most"), *_regions(connection.settings, lost)]
@@ -230,18 +230,18 @@ class Forecast:
         return [*self._read(plan.text)] if plan.text is not None else []
 
     def _files(self, connection: Connection, place: Location) -> list[Call]:
-        """Files below a location."""
+        """Return files below a location."""
         reads = Call("GetObject", _objects(place), None, "unknown", _MORE)
         return [*self._reached(connection, place), *_listed(place), reads]
 
     def _object(self, connection: Connection, place: Location) -> list[Call]:
-        """One object of a query, which is looked at once more when a table over it is made."""
+        """Return one object of a query, which is looked at once more when a table over it is made."""
         looks = Call("HeadObject", place.arn, 2, "at most", "for its size; Parquet tells it with the first read")
         reads = Call("GetObject", place.arn, 1, "at least", "the ranges that the query needs")
         return [*self._reached(connection, place), looks, reads]
 
     def _over(self, connection: Connection, place: Location) -> list[Call]:
-        """The files of a table: one where its name is a file's, those that match a pattern, or those of a folder."""
+        """Return the files of a table: one where its name is a file's, else those of a pattern or a folder."""
         from s3conn_magic.objects.formats import reader_of
 
         if beginning := _before_wildcard(place):
@@ -249,7 +249,7 @@ class Forecast:
         return (self._object if reader_of(place.key) else self._files)(connection, place)
 
     def _read(self, text: str) -> Iterator[Call]:
-        """What a query reads: by the paths in it, and by the tables over files that it names."""
+        """Yield what a query reads: by the paths in it, and by the tables over files that it names."""
         engine = self._queries.engine
         for path in dict.fromkeys(_paths(text)):
             yield from self._path(path)
@@ -312,7 +312,7 @@ def _paths(text: str) -> Iterator[str]:
 
 
 def _before_wildcard(place: Location) -> Location | None:
-    """What stands before the first wildcard, where there is one."""
+    """Return what stands before the first wildcard, where there is one."""
     head, *rest = re.split(r"[*?\[{]", place.key, maxsplit=1)
     return Location(place.bucket, head) if rest else None
 
@@ -326,13 +326,13 @@ def _buckets() -> Call:
 
 
 def _assumed(settings: Settings, bound: Bound) -> list[Call]:
-    """The role; once it is assumed, its credentials last."""
+    """Return the call that assumes the role, whose credentials last."""
     detail = "" if bound == "exactly" else "where the role is not assumed yet, or its hour is over"
     return [Call("AssumeRole", settings.role, 1, bound, detail)] if settings.role else []
 
 
 def _regions(settings: Settings, places: Iterable[Location]) -> list[Call]:
-    """What finds the region of each bucket; with REGION or ENDPOINT, and of an ARN, nothing does."""
+    """Return what finds the region of each bucket; with REGION or ENDPOINT, and of an ARN, nothing does."""
     if settings.region or settings.endpoint:
         return []
     buckets = dict.fromkeys(place.bucket for place in places if not place.bucket.startswith("arn:"))
@@ -350,7 +350,7 @@ def _objects(place: Location) -> str:
 def _listed(
     place: Location, operation: str = "ListObjectsV2", matching: str | None = None, limit: int | str | None = None
 ) -> list[Call]:
-    """A listing: of each beginning that a glob's matches have."""
+    """Return a listing: of each beginning that a glob's matches have."""
     from s3conn_magic.listing import Glob
 
     heads = Glob.compile(matching).heads if matching is not None else ("",)
@@ -361,7 +361,7 @@ def _listed(
 
 
 def _each_bucket(connection: Connection, operation: str) -> list[Call]:
-    """A listing of each bucket, of which the last probe may have told the number."""
+    """Return a listing of each bucket, of which the last probe may have told the number."""
     findings = connection.findings
     count = findings.buckets if findings else None
     regions: list[Call] = []

@@ -39,7 +39,7 @@ class KernelInputs:
         self._namespace = namespace
 
     def variable(self, name: str) -> Any:
-        """The value of a Python variable.
+        """Return the value of a Python variable.
 
         Raises:
             LookupError: it is not defined.
@@ -50,7 +50,7 @@ class KernelInputs:
         return namespace[name]
 
     def prompt(self, text: str) -> str:
-        """What the user types, without an echo.
+        """Return what the user types, without an echo.
 
         Raises:
             LookupError: nobody can be asked, as when a notebook is run by a scheduler.
@@ -62,7 +62,7 @@ class KernelInputs:
         raise LookupError(reason)
 
     def keyring(self, service: str, user: str) -> str:
-        """A password of the keyring.
+        """Return a password of the keyring.
 
         Raises:
             LookupError: the keyring package is missing, or there is no such password.
@@ -129,7 +129,7 @@ class ProgressView(Protocol):
 
 
 def sandbox_options(server: Server) -> BoundOptions:
-    """The options of the connection to the embedded S3."""
+    """Return the options of the connection to the embedded S3."""
     values = {
         "AWS_ACCESS_KEY_ID": server.admin.access_key_id,
         "AWS_SECRET_ACCESS_KEY": server.admin.secret_access_key,
@@ -149,18 +149,18 @@ _DISTRUSTED = "It is loaded when it is yours, and its mode lets no one else writ
 
 
 def user_file() -> Path:
-    """The user's file of connections: below `$XDG_CONFIG_HOME`, which is `~/.config` where it is not set."""
+    """Return the user's file of connections: below `$XDG_CONFIG_HOME`, which is `~/.config` where it is not set."""
     folder = os.environ.get("XDG_CONFIG_HOME", "")
     return Path(folder if os.path.isabs(folder) else Path.home() / ".config", "s3conn-magic", _NAME)  # noqa: PTH117 - '' is none
 
 
 def project_file() -> Path:
-    """A project's file of connections: in the working directory, and nowhere above it."""
+    """Return a project's file of connections: in the working directory, and nowhere above it."""
     return Path(_NAME)
 
 
 def read_script(path: str | Path) -> Source:
-    """The text of a file.
+    """Return the text of a file.
 
     Raises:
         S3ConnError: there is none, it cannot be read, or it is no text in UTF-8.
@@ -169,7 +169,7 @@ def read_script(path: str | Path) -> Source:
 
 
 def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
-    """What makes the connections of a file, without a probe; of a name that is taken, the connection stays.
+    """Return what makes the connections of a file, without a probe; of a name that is taken, the connection stays.
 
     Raises:
         S3ConnError: the file cannot be read, is somebody else's, or holds what is wrong or no connection.
@@ -211,7 +211,7 @@ def _read(path: Path) -> tuple[Source, os.stat_result]:
 
 
 def _content(path: Path) -> tuple[bytes | None, os.stat_result]:
-    """The bytes of a file, and whose it is: asked of what was opened, so that it is no other; of a pipe, none."""
+    """Return the bytes of a file, and whose it is: asked of the open file, so that it is no other; None for a pipe."""
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(opened)
@@ -236,7 +236,7 @@ def _text(content: bytes | None, shown: str) -> str:
 
 
 def _exposed(status: os.stat_result) -> str:
-    """Why a secret in the file would not be safe, or empty."""
+    """Return why a secret in the file would not be safe, or empty."""
     if not hasattr(os, "geteuid"):
         return "who may read it cannot be told on this system"
     if status.st_uid != os.geteuid():
@@ -246,7 +246,7 @@ def _exposed(status: os.stat_result) -> str:
 
 
 def _distrust(status: os.stat_result) -> str:
-    """Why the file could be somebody else's word, or empty."""
+    """Return why the file could be somebody else's word, or empty."""
     if not hasattr(os, "geteuid"):
         return ""
     if status.st_uid not in {os.geteuid(), _ROOT}:
@@ -309,7 +309,7 @@ def _move_in(target: Path, text: str, *, replace: bool) -> None:
 
 
 def _link(beside: Path, target: Path) -> None:
-    """A link is refused where the target is there, and nothing can come in between; some file systems have none."""
+    """Link a file to its name, which is refused where that is there; some file systems have no links."""
     try:
         target.hardlink_to(beside)
     except FileExistsError:

@@ -80,7 +80,7 @@ class Queries:
             self.depends(table)
 
     def _connection_of(self, name: str | None) -> Connection:
-        """The connection of a path: the one it names, or what statements without USING go through."""
+        """Return the connection of a path: the one it names, or what statements without USING go through."""
         return self._connections.get(name) if name is not None else self._connections.chosen()
 
     @property
@@ -101,7 +101,7 @@ class Queries:
             self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
 
     def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
-        """What a call gives; an error of the query points at its place in the cell."""
+        """Return what a call gives; an error of the query points at its place in the cell."""
         try:
             return call()
         except QueryError as error:
@@ -111,7 +111,7 @@ class Queries:
         raise failure
 
     def run(self, plan: QueryPlan, report: Callable[[Progress], None] | None) -> Any:
-        """The result of one plan; `report` is told what its query reads."""
+        """Return the result of one plan; `report` is told what its query reads."""
         if report is None or not isinstance(plan, _WITH_TEXT):
             return self.execute(plan)
         from s3conn_magic.listing import Progress
@@ -126,7 +126,7 @@ class Queries:
 
     @singledispatchmethod
     def execute(self, plan: QueryPlan) -> Any:
-        """The result of one plan."""
+        """Return the result of one plan."""
         raise NotImplementedError(type(plan).__name__)
 
     @execute.register
@@ -153,7 +153,7 @@ class Queries:
         return Message(" ".join(notes))
 
     def _made(self, plan: plans.CreateTable) -> tuple[Table, bool]:
-        """The table, in one turn with what depends on it, and whether there was another of its name."""
+        """Return the table, in one turn with what depends on it, and whether there was another of its name."""
         tables = self.engine.tables
         if not plan.or_replace:
             tables.check_free(plan.name)
@@ -211,7 +211,7 @@ class Queries:
 
 
 def about_jobs(jobs: Jobs, plan: JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:
-    """The result of a plan: a frame, or a message."""
+    """Return the result of a plan: a frame, or a message."""
     if isinstance(plan, plans.CreateJob) and plan.note:
         note(plan.note)
     return _result(plan, jobs, report)
@@ -269,7 +269,7 @@ def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
 
 @singledispatch
 def about_connections(plan: AboutConnections, connections: Registry) -> Any:
-    """The result of a plan: a frame, a message, or the reference."""
+    """Return the result of a plan: a frame, a message, or the reference."""
     raise NotImplementedError(type(plan).__name__, connections)
 
 

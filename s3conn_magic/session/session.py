@@ -74,7 +74,7 @@ class Workers:
             check_installed()
 
     def cluster(self) -> Cluster | None:
-        """The cluster, or None where this process does the work.
+        """Return the cluster, or None where this process does the work.
 
         Raises:
             ClusterError: it cannot be used.
@@ -97,7 +97,7 @@ class Workers:
             return self._cluster
 
     def opened(self) -> Callable[..., Any]:
-        """What makes the listing of a location of a connection."""
+        """Return what makes the listing of a location of a connection."""
         cluster = self.cluster()
         if cluster is None:
             from s3conn_magic.results.listings import open_here
@@ -110,7 +110,7 @@ class Workers:
     def scan(
         self, connection: PlainConnection, plan: Analyze, connections: int
     ) -> Callable[[datetime], ClusterScan] | None:
-        """What makes the scan of an analysis for the moment that ages are counted from; None for this process."""
+        """Return what makes the scan of an analysis, given the moment of its ages; None for this process."""
         cluster = self.cluster()
         if cluster is None:
             return None
@@ -121,7 +121,7 @@ class Workers:
         return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
 
     def elsewhere(self) -> RemoteReader | None:
-        """Who reads objects in other processes."""
+        """Return who reads objects in other processes."""
         cluster = self.cluster()
         if cluster is None:
             return None
@@ -237,7 +237,7 @@ class Session:
 
     @deferred
     def steps(self, text: str | Source) -> list[Callable[[], Any]]:
-        """The statements of a text, bound, each ready to be executed in its turn.
+        """Return the statements of a text, bound, each ready to be executed in its turn.
 
         Raises:
             S3ConnError: what is wrong with any of them.
@@ -264,7 +264,7 @@ class Session:
 
     @singledispatchmethod
     def execute(self, plan: plans.Plan | statements.Statement) -> Any:
-        """The result of one plan, or of a statement that is its own."""
+        """Return the result of one plan, or of a statement that is its own."""
         raise NotImplementedError(type(plan).__name__)
 
     @execute.register
@@ -303,7 +303,7 @@ class Session:
 
     @contextmanager
     def _probed(self, name: str, options: plans.BoundOptions, kept: str, *, validate: bool) -> Iterator[Connection]:
-        """A connection that may become one of the session; nothing of it stays open when it does not.
+        """Hold a connection that may become one of the session; nothing of it stays open when it does not.
 
         Where the probe fails, `kept` is said before what can be done: nothing happened.
         """
@@ -498,7 +498,7 @@ class Session:
         self._end_server()
 
     def _end_server(self) -> bool:
-        """Stop it; whether there was one."""
+        """Stop the server, and return whether there was one."""
         with self._starting:
             server, self._server = self._server, None
         if server is not None:

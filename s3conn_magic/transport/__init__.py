@@ -74,10 +74,10 @@ class Target(Protocol):
         """Send the request by a transport without a socket and wait; None where `sign` and a socket will do."""
 
     def fault(self, response: Response, query: Query) -> Exception | None:
-        """The error that an answer other than a page stands for.
+        """Return the error that an answer other than a page stands for.
 
         None asks for another signed try, as after a redirect to the region that the answer named.
         """
 
     def unreachable(self, error: Exception) -> Exception:
-        """The error to raise when no answer came in all of the tries."""
+        """Return the error to raise when no answer came in all of the tries."""

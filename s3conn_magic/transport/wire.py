@@ -40,7 +40,7 @@ class Wire:
         self._transport = transport
 
     async def get(self, request: SignedRequest) -> Response:
-        """The complete answer; aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError` where there is none.
+        """Return the complete answer; raises aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError`.
 
         Raises:
             EndpointError: there is no CA bundle or client certificate where the transport says.
@@ -87,7 +87,7 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
 
 @asynccontextmanager
 async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wire]:
-    """A session with that many connections; closed with all its sockets on leaving."""
+    """Hold a session with that many connections; it is closed with all its sockets on leaving."""
     is_ours()
     connector = aiohttp.TCPConnector(limit=connections, resolver=_Resolver())
     timeout = aiohttp.ClientTimeout(
@@ -110,7 +110,7 @@ async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wir
 def _tls(
     verify: bool | str, client_cert: str | tuple[str, str] | None, _stamps: tuple[int, ...], _process: int
 ) -> ssl.SSLContext | bool:
-    """The TLS context; reading the system's certificates takes tens of milliseconds, so it is kept per process."""
+    """Return the TLS context, kept per process: reading the system's certificates takes tens of milliseconds."""
     if verify is False and not client_cert:
         return False
     context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
