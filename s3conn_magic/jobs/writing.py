@@ -109,7 +109,7 @@ def _parquet(kind: DuckDBPyType, column: str) -> tuple[str, str]:
         # It is made of whole milliseconds in 32 bits, and has no sign.
         return column, f"(NOT regexp_matches({column}::VARCHAR, '-|[.][0-9]{{4}}') AND hour({column}) < 1193)"
     if kind.id == "time with time zone":  # it is kept as one of UTC
-        return column, f"ends_with({column}::VARCHAR, '+00')"
+        return column, f"(ends_with({column}::VARCHAR, '+00') AND NOT starts_with({column}::VARCHAR, '24'))"
     stored = _stored(kind)
     if stored == str(kind):
         return column, ""
