@@ -10,6 +10,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.objects.formats import READABLE, detect, of_type
 from s3conn_magic.objects.listed import escaped
+from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import RegularExpression
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.jobs.job import Candidate, ReadOptions
+    from s3conn_magic.objects.scope import QueryScope
 
     _Row = tuple[str | None, ...]
 
     _Reader = tuple[tuple[str, ...], Callable[[list[str]], Iterable[_Row]]]
 
 _LARGEST_RECORD = 128 * 1024 * 1024
+_TEXT = {"CSV", "TSV", "JSON", "CLOUDTRAIL"}
 LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
 """Formats that are read line by line."""
 
@@ -40,6 +43,7 @@ class ObjectSource:
         compression: as `Detected` has it, or none.
         encoding: of its text.
         said: as of `Detected`.
+        names: as of `Detected`.
     """
 
     candidate: Candidate
@@ -48,6 +52,33 @@ class ObjectSource:
     compression: str
     encoding: str = ""
     said: str = ""
+    names: tuple[str, ...] = ()
+
+    def plain(self) -> AsPlain | None:
+        """How its plain content is had where the bytes as they are will not do; None where they do.
+
+        DuckDB checks no checksum, and cuts other lines, too, where a comment could begin.
+        """
+        content, compression = self.content, None if self.compression == "none" else self.compression
+        if content.type not in _TEXT:
+            return None
+        skip, comment = content.get("SKIP_LINES", 0), content.get("COMMENT_PREFIX", "").encode()
+        closing = b"]" if content.type == "JSON" else b""
+        how = AsPlain(compression, self.encoding, closing, skip, comment)
+        return None if how == AsPlain(None, "utf-8") else how
+
+    def opened(self, scope: QueryScope) -> tuple[str, str]:
+        """The path and the compression by which DuckDB's readers read it within a query.
+
+        Args:
+            scope: of the query; it is told how the plain content is had.
+        """
+        how = self.plain()
+        if how is None:
+            return self.path, self.compression
+        connection = self.path.removeprefix("s3://").partition("@")[0]
+        scope.unpacked[connection, self.candidate.location] = how
+        return UNPACKED + self.path.removeprefix("s3://"), "gzip"
 
 
 def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
@@ -64,7 +95,7 @@ def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSour
         raise QueryError(f"objects compressed by {found.compression} are not read", hint="gzip and zstd are.")
     content = Content(found.format.type, found.settings)
     compression = found.compression or "none"
-    return ObjectSource(candidate, _path(job, candidate), content, compression, found.encoding, found.said)
+    return ObjectSource(candidate, _path(job, candidate), content, compression, found.encoding, found.said, found.names)
 
 
 def _path(job: ReadOptions, candidate: Candidate) -> str:

@@ -79,11 +79,14 @@ _READING = (
     JobOption(
         "CONTENT_TYPE",
         job_values.content_type,
-        "AUTO, CSV, TSV, JSON, PARQUET, ORC, SPLIT_LINES, REGEX or FIXED_WIDTH, or (TYPE = … and its settings)",
-        "Format of the objects. CSV and TSV take DELIMITER (CSV), HEADER, HEADER_LINE, INFER_TYPES, NULL_VALUE,"
-        " QUOTE_ESCAPE_CHAR, MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS; JSON SPLIT_ROOT_ARRAY; SPLIT_LINES PATTERN, the"
-        " text between two lines; REGEX PATTERN (RE2's, whose groups are columns) and MULTILINE; FIXED_WIDTH COLUMNS.",
-        "AUTO: by the name and the first bytes of each object",
+        "AUTO, CSV, TSV, JSON, PARQUET, ORC, AVRO, ARROW, CLOUDTRAIL, SPLIT_LINES, REGEX or FIXED_WIDTH, or (TYPE = …"
+        " and its settings)",
+        "Format of the objects. CSV and TSV take DELIMITER (CSV), HEADER, HEADER_LINE, SKIP_LINES, COMMENT_PREFIX,"
+        " INFER_TYPES, NULL_VALUE, NULL_VALUES, DATE_FORMAT, TIMESTAMP_FORMAT (codes of strftime), QUOTE_ESCAPE_CHAR,"
+        " MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS; JSON SPLIT_ROOT_ARRAY; SPLIT_LINES PATTERN, the text between two"
+        " lines; REGEX PATTERN (RE2's, whose groups are columns), MULTILINE and NULL_VALUES; FIXED_WIDTH COLUMNS."
+        " CLOUDTRAIL is JSON whose Records are rows. Every text takes ENCODING.",
+        "AUTO: by the first bytes of each object, then by its name",
         "(TYPE = CSV DELIMITER = ';')",
         COPY,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -286,8 +287,62 @@ def _field(value: Any) -> tuple[str, int, int]:
     return str(name), first, last
 
 
+def count(value: Any) -> int:
+    """A whole number that is at least 0."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("it is a number of lines")
+
+
+def prefix_of_lines(value: Any) -> str:
+    """What lines begin with."""
+    if found := text(value):
+        return found
+    raise ValueError("it is what comments begin with, such as '#'")
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """One text or more, each of which may be empty."""
+    items = value if isinstance(value, tuple) else (value,)
+    if not items or not all(isinstance(one, str) for one in items):
+        raise ValueError("it looks like ('-', 'NULL')")
+    return tuple(dict.fromkeys(map(str, items)))
+
+
+_NO_ENCODINGS = {"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
+
+
+def encoding(value: Any) -> str:
+    """The name of an encoding, as Python has it."""
+    example = "it is one such as 'utf-8', 'utf-16', 'cp1252' or 'latin-1'"
+    try:
+        found = codecs.lookup(text(value))
+    except (LookupError, ValueError):
+        raise ValueError(example) from None
+    if found.name in _NO_ENCODINGS or not getattr(found, "_is_text_encoding", True):
+        raise ValueError(example)
+    return found.name
+
+
+_CODES = re.compile(r"[^%]|%(?:-[dmyHIMSj]|[aAwudbBmyYHIpMSgfnzZjUWVGcxX%])")
+
+
+def moment_format(value: Any) -> str:
+    """A form of dates, or of dates and times, by the codes of strftime that DuckDB has."""
+    found = text(value)
+    if not re.fullmatch(f"(?:{_CODES.pattern})+", found, re.DOTALL) or "%" not in found.replace("%%", ""):
+        raise ValueError("it is made of the codes of strftime, as '%d/%m/%Y'")
+    return found
+
+
 _TEXT_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "INFER_TYPES": boolean,
+    "SKIP_LINES": count,
+    "COMMENT_PREFIX": prefix_of_lines,
+    "NULL_VALUES": texts,
+    "ENCODING": encoding,
+    "DATE_FORMAT": moment_format,
+    "TIMESTAMP_FORMAT": moment_format,
     "HEADER": header,
     "HEADER_LINE": header_line,
     "QUOTE_ESCAPE_CHAR": character,
@@ -296,17 +351,27 @@ _TEXT_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "ALLOW_DUPLICATE_HEADERS": boolean,
 }
 READ_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
-    "AUTO": {},
+    "AUTO": {"ENCODING": encoding},
     "CSV": {**_TEXT_SETTINGS, "DELIMITER": delimiter},
     "TSV": _TEXT_SETTINGS,
-    "JSON": {"SPLIT_ROOT_ARRAY": boolean},
+    "JSON": {"SPLIT_ROOT_ARRAY": boolean, "ENCODING": encoding},
+    "CLOUDTRAIL": {"ENCODING": encoding},
     "PARQUET": {},
     "ORC": {},
-    "SPLIT_LINES": {"PATTERN": text},
-    "REGEX": {"PATTERN": pattern, "MULTILINE": boolean, "INFER_TYPES": untyped},
-    "FIXED_WIDTH": {"COLUMNS": fields, "INFER_TYPES": untyped},
+    "AVRO": {},
+    "ARROW": {},
+    "SPLIT_LINES": {"PATTERN": text, "ENCODING": encoding},
+    "REGEX": {
+        "PATTERN": pattern,
+        "MULTILINE": boolean,
+        "INFER_TYPES": untyped,
+        "NULL_VALUES": texts,
+        "ENCODING": encoding,
+    },
+    "FIXED_WIDTH": {"COLUMNS": fields, "INFER_TYPES": untyped, "ENCODING": encoding},
 }
 """What may stand beside TYPE in CONTENT_TYPE."""
+_SPELLINGS = {"MULTI_LINE": "MULTILINE"}
 NEEDED = {"REGEX": "PATTERN", "FIXED_WIDTH": "COLUMNS"}
 WRITE_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "PARQUET": {},
@@ -319,7 +384,7 @@ WRITE_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 
 def content_type(value: Any) -> Content:
     """CONTENT_TYPE of a COPY FROM."""
-    return _content(value, READ_SETTINGS, ("AVRO", "AVRO_SCHEMA_REGISTRY", "XML"))
+    return _content(value, READ_SETTINGS, ("AVRO_SCHEMA_REGISTRY", "XML"))
 
 
 def file_format(value: Any) -> Content:
@@ -332,7 +397,12 @@ def _content(value: Any, types: Mapping[str, Mapping[str, Any]], refused: tuple[
     if "TYPE" not in given:
         raise ValueError("TYPE is missing, as in (TYPE = CSV DELIMITER = ';')")
     kind = choice(*types, refused=refused)(given.pop("TYPE"))
-    settings = {name: _setting(kind, types[kind], name, one) for name, one in given.items()}
+    settings = {}
+    for written, one in given.items():
+        name = _SPELLINGS.get(written, written)
+        if name in settings:
+            raise ValueError(f"{written} stands there twice")
+        settings[name] = _setting(kind, types[kind], name, one)
     if (needed := NEEDED.get(kind)) and needed not in settings:
         raise ValueError(f"TYPE = {kind} needs {needed}")
     if "HEADER" in settings and "HEADER_LINE" in settings:

@@ -285,7 +285,7 @@ class ConnectionFileSystem(ChangingFileSystem):
                 except QueryError as error:
                     raise error.of(visible(path.location.uri)) from None
 
-        content = unpacked(file, how.compression, how.encoding, closing=how.closing)
+        content = unpacked(file, **how._asdict())
         return as_gzip(content, during=noting, closed=file.close)
 
     def _object(self, path: Path, scope: QueryScope) -> RangedObject:

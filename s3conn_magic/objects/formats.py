@@ -12,6 +12,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import listed, literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, records, without_lines
+from s3conn_magic.objects.logs import log_of
 from s3conn_magic.objects.unpacking import compression_of, unpack
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ FORMATS = (
     Format("WebP", (".webp",), magic=((0, b"RIFF"), (8, b"WEBP"))),
 )
 # What CONTENT_TYPE alone names.
-_LINES = (
+_CLOUDTRAIL = Format("CloudTrail", type="CLOUDTRAIL", reader="read_json")
+_BY_TYPE = (
+    _CLOUDTRAIL,
     Format("lines", type="SPLIT_LINES"),
     Format("lines by a pattern", type="REGEX"),
     Format("lines of fixed width", type="FIXED_WIDTH"),
@@ -196,6 +199,7 @@ class Detected(NamedTuple):
         encoding: of its text, by Python's name of it; empty where it is none.
         settings: what CONTENT_TYPE = (…) says, or would have said; of CSV and TSV DELIMITER and HEADER always.
         said: what was taken without being told, for a note; empty where there is nothing to say.
+        names: of the columns of CSV and TSV, as they are written.
     """
 
     format: Format
@@ -203,6 +207,7 @@ class Detected(NamedTuple):
     encoding: str
     settings: Mapping[str, Any]
     said: str = ""
+    names: tuple[str, ...] = ()
 
 
 def detect(
@@ -229,17 +234,21 @@ def detect(
     settings = dict(given.settings) if given else {}
     encoding = str(settings.get("ENCODING") or encoding_of(plain))
     text = _Text(name, _decoded(plain, encoding), ended)
-    kind = of_type(given.type) if given and given.type != "AUTO" else _kind(text, plain)
+    kind = of_type(given.type) if given and given.type != "AUTO" else None
+    if kind is None and (log := log_of(text.text, whole=text.whole)):
+        kind, settings, said = of_type(log.type), {**settings, **log.settings}, f"{log.name}, by its lines"
+    else:
+        kind, said = kind or _kind(text, plain), ""
     if kind.reader == "read_parquet" and packed:
         raise QueryError(f"a Parquet file that is packed by {packed} is not read", hint="Unpack it: its pages are.")
     if kind.reader == "read_parquet" or kind.type in {"ORC", "AVRO", "ARROW"}:
         return Detected(kind, packed, "", settings)
     if kind.reader != "read_csv":
-        return Detected(kind, packed, encoding, settings)
-    told, said = _dialect(text, kind, settings)
+        return Detected(kind, packed, encoding, settings, said)
+    told, header = _dialect(text, kind, settings)
     if given is None or given.type == "AUTO":
         kind = _TSV if told["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
-    return Detected(kind, packed, encoding, told, said)
+    return Detected(kind, packed, encoding, told, said or header, _names(text, told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +320,8 @@ def _not_read(name: str) -> QueryError:
 
 
 def _of_text(text: _Text, named: Format | None) -> Format | None:
+    if _TRAIL.match(text.text):
+        return _CLOUDTRAIL
     if _is_json(text, sure=named is not None and named.type != "JSON"):
         return named if named and named.type == "JSON" else _JSON
     begins_as_json = text.text.lstrip()[:1] in _JSON_BEGINS
@@ -324,6 +335,7 @@ def _of_text(text: _Text, named: Format | None) -> Format | None:
     return named if delimiter is None else _TSV if delimiter == "\t" else _CSV
 
 
+_TRAIL = re.compile(r"""\s*\{\s*"Records"\s*:\s*\[\s*(?:\]\s*\}\s*$|\{\s*"eventVersion"\s*:)""")
 _JSON_BEGINS = {*'{["-0123456789tfn', ""}
 _OBJECT = re.compile(r"""\s*(?:\{\s*(?:"[^"\n]*"\s*:|\}\s*$)|\[\s*(?:[\[{"\d-]|\]|true|false|null|$))""")
 
@@ -358,6 +370,15 @@ def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mappi
     return {**settings, "HEADER": found.there}, said
 
 
+def _names(text: _Text, told: Mapping[str, Any]) -> tuple[str, ...]:
+    if names := told.get("HEADER_LINE"):
+        return tuple(names)
+    plain = without_lines(text.text, int(told.get("SKIP_LINES", 0)), str(told.get("COMMENT_PREFIX", "")))
+    found = records(plain, told["DELIMITER"], whole=text.whole, escape=str(told.get("QUOTE_ESCAPE_CHAR", '"')))
+    first = found[0] if found else []
+    return tuple(first) if told["HEADER"] else tuple(f"column{at}" for at in range(len(first)))
+
+
 _SAID = {
     True: "a header: yes, by its look; HEADER = FALSE has the first line as data",
     False: "a header: no, names are column0, …; HEADER = TRUE has them in the first line",
@@ -379,7 +400,7 @@ def _delimiter(text: _Text, plain: str, kind: Format) -> str:
 
 def of_type(content_type: str) -> Format:
     """The format that CONTENT_TYPE and FILE_FORMAT name."""
-    return next(format_ for format_ in (*FORMATS, *_LINES) if format_.type == content_type)
+    return next(format_ for format_ in (*FORMATS, *_BY_TYPE) if format_.type == content_type)
 
 
 def ending_of(name: str) -> str:

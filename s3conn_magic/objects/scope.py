@@ -36,6 +36,8 @@ class AsPlain(NamedTuple):
     compression: str | None
     encoding: str
     closing: bytes = b""
+    skip: int = 0
+    comment: bytes = b""
 
 
 class QueryScope:

@@ -165,7 +165,15 @@ class Stream(io.RawIOBase):
             self._closed()
 
 
-def unpacked(file: Any, compression: str | None, encoding: str = "", *, closing: bytes = b"") -> Stream:
+def unpacked(
+    file: Any,
+    compression: str | None,
+    encoding: str = "",
+    *,
+    closing: bytes = b"",
+    skip: int = 0,
+    comment: bytes = b"",
+) -> Stream:
     """The content of a file, unpacked and decoded, read as it is asked for and never held as a whole.
 
     Args:
@@ -173,6 +181,8 @@ def unpacked(file: Any, compression: str | None, encoding: str = "", *, closing:
         compression: as `compression_of` names it; None for content that is not packed.
         encoding: of a text, which comes out as UTF-8 without a byte order mark; empty for what is no text.
         closing: `]` to have an array of JSON refused that does not end.
+        skip: lines at the beginning that are left out.
+        comment: what lines begin with that are left out; not those within a quoted field.
 
     Raises:
         QueryError: while it is read: the object is damaged, or not of that encoding.
@@ -184,6 +194,8 @@ def unpacked(file: Any, compression: str | None, encoding: str = "", *, closing:
         pieces = _told(_plain(file, compression, _STEP))
         if encoding:
             pieces = _decoded(pieces, encoding)
+        if skip or comment:
+            pieces = _without(pieces, skip, comment)
         return _closed(pieces) if closing else pieces
 
     return Stream(begin)
@@ -402,6 +414,32 @@ def _not_text(encoding: str, at: int) -> QueryError:
     name = encoding.upper() if encoding.startswith("utf") else encoding
     hint = "ENCODING = '…' in CONTENT_TYPE = (TYPE = …) says another one, such as 'cp1252', 'latin-1' or 'utf-16'."
     return damaged(f"byte {at:,} is not {name}", hint)
+
+
+def _without(pieces: Iterator[bytes], skip: int, comment: bytes) -> Iterator[bytes]:
+    """The pieces without some lines at the beginning, and without those that are comments."""
+    left, quoted = b"", False
+    for piece in _and_end(pieces):
+        data = left + piece
+        cut = data.rfind(b"\n") + 1 if piece else len(data)
+        whole, left = data[:cut], data[cut:]
+        while skip and whole:
+            whole, skip = whole.partition(b"\n")[2], skip - 1
+        if comment and (whole.startswith(comment) or b"\n" + comment in whole):
+            kept = []
+            for line in _lines(whole):
+                if quoted or not line.startswith(comment):
+                    kept.append(line)
+                    quoted ^= line.count(b'"') % 2 == 1
+            whole = b"".join(kept)
+        else:
+            quoted ^= whole.count(b'"') % 2 == 1
+        yield whole
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Lines with their ends; a carriage return alone ends none."""
+    return [line + b"\n" for line in data.split(b"\n")[:-1]] + [data.rpartition(b"\n")[2]]
 
 
 def _closed(pieces: Iterator[bytes]) -> Iterator[bytes]:

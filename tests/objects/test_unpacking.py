@@ -252,3 +252,24 @@ def test_duckdb_reads_json_and_the_array_has_to_end(moto_lake: Lake):  # noqa: F
         _plain(moto_lake, "cut", b'[{"id":1},{"id":2},', how, query)
     with pytest.raises(QueryError, match="byte 5 is not UTF-8"):
         _plain(moto_lake, "odd", b'{"a":\xff}', how, query)
+
+
+@pytest.mark.parametrize(
+    ("text", "skip", "comment", "left"),
+    [
+        ("a\nb\nc\n", 1, "", "b\nc\n"),
+        ("a\nb\nc", 3, "", ""),
+        ("a\r\nb\r\n", 1, "", "b\r\n"),
+        ("a", 5, "", ""),
+        ("#x\na,#b\n#y\n\nc#\n#z", 0, "#", "a,#b\n\nc#\n"),
+        ("//x\n/a\n", 0, "//", "/a\n"),
+        ('"a\n#b"\n#c\nd\n', 0, "#", '"a\n#b"\nd\n'),
+        ("#a\n#b\nc\n", 1, "#", "c\n"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_lines_are_left_out_at_the_beginning_and_where_they_are_comments(text, skip, comment, left, size):
+    """Not within a quoted field, and never a part of a line; pieces may end anywhere."""
+    pieces = [text.encode()[at : at + size] for at in range(0, len(text), size)]
+    stream = unpacked(_InPieces(pieces), None, "utf-8", skip=skip, comment=comment.encode())
+    assert stream.read().decode() == left
