@@ -66,6 +66,7 @@ LONG = {
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
+    "language/job_values.py",  # what a job's options take, each value with its reader
     "language/reference.py",  # the table of statements
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
@@ -81,7 +82,10 @@ LONG = {
     "session/session.py",  # one method for each statement
 }
 # One importer in the same folder and short, and a noun of the field all the same.
-NOUNS = {"notebook/lexer.py"}  # Pygments loads it, too, by its entry point
+NOUNS = {
+    "notebook/lexer.py",  # Pygments loads it, too, by its entry point
+    "objects/log_formats.py",  # the table of logs, as AWS names their fields
+}
 LARGE_FOLDERS = {"language"}  # a table, a tree, a grammar, a binder, and what completes and colours
 SAME_MODULES = {
     "__init__",
