@@ -41,7 +41,11 @@ LAYERS = [
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
+<<<<<<< HEAD
     _layer("objects", "objects", "botocore cramjam fastavro fsspec openpyxl pyarrow"),
+=======
+    _layer("objects", "objects", "botocore cramjam fastavro fsspec pyarrow"),
+>>>>>>> 88d9b03 (Rows of Avro and Arrow; lines that do not match are counted; damage is told as damage in every format)
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("query", "query", "duckdb pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
@@ -94,7 +94,7 @@ class Parser:
     def _parsed(self, candidate: Candidate) -> Parsed:
         ranged = self.pin(candidate)
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
-        if source.content.type in LINES or source.content.type == "ORC":
+        if source.content.type in LINES:
             with self._staged(source, ranged):
                 return self._rows(_STAGED)
         if source.content.type in {"CSV", "TSV"}:
@@ -147,8 +147,7 @@ class Parser:
     @contextmanager
     def _staged(self, source: ObjectSource, ranged: RangedObject) -> Iterator[None]:
         """Have the rows of an object that DuckDB has no reader for as a table of its own."""
-        with _opened(ReadableFile(ranged, source.path), source.compression) as file:
-            table = batches(source, file).read_all()
+        table = batches(source, ReadableFile(ranged, source.path)).read_all()
         self.database.register(_STAGED, table)
         try:
             yield
@@ -190,7 +189,7 @@ class Loader(Parser):
         if not candidate.size:
             return self._write(candidate, None, replace=replace)
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
-        if source.content.type in LINES or source.content.type == "ORC":
+        if source.content.type in LINES:
             with self._staged(source, ranged):
                 return self._write(candidate, _STAGED, replace=replace)
         if source.content.type in {"CSV", "TSV"}:
@@ -242,14 +241,3 @@ class Loader(Parser):
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(wild(name, pattern, many="*") for pattern in patterns)
-
-
-@contextmanager
-def _opened(file: Any, compression: str) -> Iterator[Any]:
-    if compression == "none":
-        yield file
-        return
-    import pyarrow as pa
-
-    with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression) as stream:
-        yield stream

@@ -1,16 +1,19 @@
-"""An object → rows: as SQL for DuckDB, or line by line and as ORC in batches of Arrow."""
+"""An object → rows: as SQL for DuckDB, or in batches of Arrow, by lines and where DuckDB has no reader."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.binary_tables import KINDS, record_batches
 from s3conn_magic.objects.formats import READABLE, detect, of_type
 from s3conn_magic.objects.listed import escaped
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
+from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import RegularExpression
 
@@ -24,12 +27,12 @@ if TYPE_CHECKING:
 
     _Row = tuple[str | None, ...]
 
-    _Reader = tuple[tuple[str, ...], Callable[[list[str]], Iterable[_Row]]]
+    _Reader = tuple[tuple[str, ...], Callable[[list[str], int], Iterable[_Row]]]
 
 _LARGEST_RECORD = 128 * 1024 * 1024
 _TEXT = {"CSV", "TSV", "JSON", "CLOUDTRAIL"}
-LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH"}
-"""Formats that are read line by line."""
+LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH", *KINDS}
+"""Formats that are read in batches: line by line, and those that are no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSour
     found = detect(
         candidate.location.key, head, job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO"), whole=whole
     )
-    if found.compression not in READABLE:
+    if found.compression not in READABLE and found.format.type not in LINES:
         raise QueryError(f"objects compressed by {found.compression} are not read", hint="gzip and zstd are.")
     content = Content(found.format.type, found.settings)
     compression = found.compression or "none"
@@ -153,36 +156,60 @@ def csv_options(content: Content, *, whole: bool) -> dict[str, str]:
 _AT_ONCE = 10_000
 _CHUNK = 1024 * 1024
 _LINE = "line"
+_FEW = 3
+_SHOWN = 60
 
 
-def batches(source: ObjectSource, file: Any) -> pa.RecordBatchReader:
-    """The rows of an object.
+@dataclass(slots=True)
+class Skipped:
+    """Lines that are not what CONTENT_TYPE says.
+
+    Attributes:
+        count: of them.
+        said: what they are, behind their number.
+        first: the first few, with their numbers, from 1 on.
+    """
+
+    count: int = 0
+    said: str = ""
+    first: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, number: int, line: str, said: str) -> None:
+        """Count one."""
+        self.count += 1
+        self.said = said
+        if len(self.first) < _FEW:
+            self.first.append((number, line))
+
+    def note(self) -> str:
+        """What to tell the user; empty where there are none."""
+        if not self.count:
+            return ""
+        shown = (f"line {at:,}: {visible(line[:_SHOWN])}{'…' if len(line) > _SHOWN else ''}" for at, line in self.first)
+        return f"{self.count:,} line{'' if self.count == 1 else 's'} {self.said}, the first: {'; '.join(shown)}"
+
+
+def batches(source: ObjectSource, file: Any, skipped: Skipped | None = None) -> pa.RecordBatchReader:
+    """The rows of an object of a format that is in `LINES` or in `KINDS`, read as they are asked for.
 
     Args:
         source: the object.
-        file: it, open; bytes.
+        file: it, open and seekable, as it is stored.
+        skipped: where lines are counted that are not what CONTENT_TYPE says.
 
     Raises:
-        UnicodeDecodeError: lines are not UTF-8.
-        pyarrow.ArrowInvalid: it is no ORC file, or its compression is damaged.
+        QueryError: it is damaged, or a text in another encoding, also while it is read.
+        S3ConnError: it cannot be read.
     """
-    if source.content.type == "ORC":
-        return _orc(file)
-    return _rows(_pieces(source, file), source.content)
+    compression = None if source.compression == "none" else source.compression
+    if source.content.type in KINDS:
+        return record_batches(source.content.type, file, compression)
+    text = unpacked(file, compression, source.encoding or "utf-8")
+    return _rows(_pieces(source.content, text), source.content, skipped or Skipped())
 
 
-def _orc(file: Any) -> pa.RecordBatchReader:
-    import pyarrow as pa
-    from pyarrow import orc
-
-    opened = orc.ORCFile(pa.PythonFile(file, mode="r"))
-    stripes = (opened.read_stripe(at) for at in range(opened.nstripes))
-    return pa.RecordBatchReader.from_batches(opened.schema, stripes)
-
-
-def _pieces(source: ObjectSource, file: Any) -> Iterator[str]:
+def _pieces(content: Content, file: Any) -> Iterator[str]:
     """The lines; what stands between the texts of SPLIT_LINES' PATTERN; or all of it, for a REGEX over lines."""
-    content = source.content
     if content.get("MULTILINE"):
         yield file.read().decode()
         return
@@ -195,15 +222,17 @@ def _pieces(source: ObjectSource, file: Any) -> Iterator[str]:
         yield left.decode()
 
 
-def _rows(pieces: Iterator[str], content: Content) -> pa.RecordBatchReader:
+def _rows(pieces: Iterator[str], content: Content, skipped: Skipped) -> pa.RecordBatchReader:
     import pyarrow as pa
 
-    names, read = _READERS[content.type](content)
+    names, read = _READERS[content.type](content, skipped)
     schema = pa.schema([(name, pa.string()) for name in names])
 
     def made() -> Iterator[pa.RecordBatch]:
+        before = 0
         while some := [piece.removesuffix("\r") for piece in islice(pieces, _AT_ONCE)]:
-            rows = iter(read(some))
+            rows = iter(read(some, before))
+            before += len(some)
             while part := list(islice(rows, _AT_ONCE)):
                 columns = [pa.array(column, pa.string()) for column in zip(*part, strict=True)]
                 yield pa.record_batch(columns, schema=schema)
@@ -211,28 +240,43 @@ def _rows(pieces: Iterator[str], content: Content) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, made())
 
 
-def _whole(_: Content) -> _Reader:
-    return (_LINE,), lambda lines: ((line,) for line in lines)
+def _whole(_: Content, __: Skipped) -> _Reader:
+    return (_LINE,), lambda lines, _: ((line,) for line in lines)
 
 
-def _matching(content: Content) -> _Reader:
+_UNMATCHED = "not matched by the PATTERN, and not loaded"
+
+
+def _matching(content: Content, skipped: Skipped) -> _Reader:
     """Named groups are columns, or else all groups by their numbers; what does not match is no row."""
     import duckdb
     import pyarrow as pa
 
     expression = RegularExpression.parse(str(content.get("PATTERN")))
-    groups = expression.groups
+    groups, nulls = expression.groups, set(content.get("NULL_VALUES", ()))
     numbers = [at for at, name in enumerate(groups, 1) if name] or [*range(1, len(groups) + 1)] or [0]
     query = _matches(expression.text, len(groups), numbers, multiline=bool(content.get("MULTILINE")))
     database = duckdb.connect(config={"threads": 1})
 
-    def read(texts: list[str]) -> Iterator[_Row]:
-        database.register("pieces", pa.table({"piece": pa.array(texts, pa.string())}))
-        rows = database.execute(query)
+    def read(texts: list[str], before: int) -> Iterator[_Row]:
+        places = pa.array(range(len(texts)), pa.int64())
+        database.register("pieces", pa.table({"place": places, "piece": pa.array(texts, pa.string())}))
+        rows, due = database.execute(query), 0
         while some := rows.fetchmany(_AT_ONCE):
-            yield from some
+            for at, *values in some:
+                _note(texts, due, at, before, skipped)
+                due = max(due, at + 1)
+                yield tuple(None if value in nulls else value for value in values) if nulls else tuple(values)
+        _note(texts, due, len(texts), before, skipped)
 
     return tuple(groups[at - 1] or f"group{at}" if at else _LINE for at in numbers), read
+
+
+def _note(texts: list[str], start: int, stop: int, before: int, skipped: Skipped) -> None:
+    """Count lines of which no match came; those without any character are none."""
+    for at in range(start, stop):
+        if texts[at]:
+            skipped.add(before + at + 1, texts[at], _UNMATCHED)
 
 
 def _matches(expression: str, groups: int, wanted: list[int], *, multiline: bool) -> str:
@@ -242,15 +286,23 @@ def _matches(expression: str, groups: int, wanted: list[int], *, multiline: bool
     names = ", ".join(f"'g{at}'" for at in range(groups + 1))
     matches = f"unnest(regexp_extract_all(piece, {literal(pattern)}, [{names}]))"
     columns = ", ".join(f"m.g{at}" for at in wanted)
-    return f"SELECT {columns} FROM (SELECT {matches} AS m FROM pieces)"  # noqa: S608 - numbers, and a quoted text
+    return f"SELECT place, {columns} FROM (SELECT place, {matches} AS m FROM pieces)"  # noqa: S608 - numbers, and a quoted text
 
 
-def _fixed(content: Content) -> _Reader:
+_SHORT = "too short for the last of the columns, which are NULL there"
+
+
+def _fixed(content: Content, skipped: Skipped) -> _Reader:
     fields = content.get("COLUMNS")
+    least = max(first for _, first, _ in fields)
 
-    def read(lines: list[str]) -> Iterable[_Row]:
-        there = filter(str.strip, lines)
-        return (tuple(line[first : last + 1].strip() or None for _, first, last in fields) for line in there)
+    def read(lines: list[str], before: int) -> Iterable[_Row]:
+        for at, line in enumerate(lines, before + 1):
+            if not line.strip():
+                continue
+            if len(line) <= least:
+                skipped.add(at, line, _SHORT)
+            yield tuple(line[first : last + 1].strip() or None for _, first, last in fields)
 
     return tuple(name for name, _, _ in fields), read
 

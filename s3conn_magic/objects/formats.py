@@ -73,8 +73,9 @@ FORMATS = (
     Format("JSON lines", (".jsonl", ".ndjson"), "JSON", "read_json"),
     Format("ORC", (".orc",), "ORC", magic=((0, b"ORC"),), also_text=True),
     # Of these the content decides, never the name.
-    _known("Arrow", b"ARROW1", ".arrow", ".feather"),
-    _known("Avro", b"Obj\x01", ".avro"),
+    Format("Arrow", (".arrow", ".feather"), "ARROW", magic=((0, b"ARROW1\x00\x00"),)),
+    Format("Arrow stream", (".arrows",), "ARROW", magic=((0, b"\xff\xff\xff\xff"), (6, b"\x00\x00"))),
+    Format("Avro", (".avro",), "AVRO", magic=((0, b"Obj\x01"),)),
     _known("ZIP", b"PK\x03\x04", ".zip", ".xlsx"),
     _known("ZIP", b"PK\x05\x06"),
     _known("PDF", b"%PDF-", ".pdf"),
@@ -239,8 +240,9 @@ def detect(
         kind, settings, said = of_type(log.type), {**settings, **log.settings}, f"{log.name}, by its lines"
     else:
         kind, said = kind or _kind(text, plain), ""
-    if kind.reader == "read_parquet" and packed:
-        raise QueryError(f"a Parquet file that is packed by {packed} is not read", hint="Unpack it: its pages are.")
+    if kind.type in {"PARQUET", "ORC"} and packed:
+        hint = "Unpack it: what is in it is packed already."
+        raise QueryError(f"a file of {kind.name} that is packed by {packed} is not read", hint=hint)
     if kind.reader == "read_parquet" or kind.type in {"ORC", "AVRO", "ARROW"}:
         return Detected(kind, packed, "", settings)
     if kind.reader != "read_csv":
