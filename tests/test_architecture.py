@@ -41,11 +41,7 @@ LAYERS = [
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
-<<<<<<< HEAD
     _layer("objects", "objects", "botocore cramjam fastavro fsspec openpyxl pyarrow"),
-=======
-    _layer("objects", "objects", "botocore cramjam fastavro fsspec pyarrow"),
->>>>>>> 88d9b03 (Rows of Avro and Arrow; lines that do not match are counted; damage is told as damage in every format)
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("query", "query", "duckdb pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
@@ -86,10 +82,7 @@ LONG = {
     "session/session.py",  # one method for each statement
 }
 # One importer in the same folder and short, and a noun of the field all the same.
-NOUNS = {
-    "notebook/lexer.py",  # Pygments loads it, too, by its entry point
-    "objects/log_formats.py",  # the table of logs, as AWS names their fields
-}
+NOUNS = {"notebook/lexer.py"}  # Pygments loads it, too, by its entry point
 LARGE_FOLDERS = {"language"}  # a table, a tree, a grammar, a binder, and what completes and colours
 SAME_MODULES = {
     "__init__",

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import listed, literal
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, records, without_lines
-from s3conn_magic.objects.log_formats import log_of
+from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, log_of, records, without_lines
 from s3conn_magic.objects.unpacking import compression_of, unpack
 
 if TYPE_CHECKING:
