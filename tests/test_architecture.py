@@ -83,7 +83,10 @@ LONG = {
 }
 # One importer in the same folder and short, and a noun of the field all the same.
 NOUNS = {"notebook/lexer.py"}  # Pygments loads it, too, by its entry point
-LARGE_FOLDERS = {"language"}  # a table, a tree, a grammar, a binder, and what completes and colours
+LARGE_FOLDERS = {
+    "language",  # a table, a tree, a grammar, a binder, and what completes and colours
+    "objects",  # requests, ranges and files of one object, and a reader for each kind of content
+}
 SAME_MODULES = {
     "__init__",
     "__main__",

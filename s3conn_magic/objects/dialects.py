@@ -180,7 +180,7 @@ _LOAD_BALANCER = (
     "elb client:port {target}:port request_processing_time {target}_processing_time response_processing_time"
     " elb_status_code {target}_status_code received_bytes sent_bytes request user_agent ssl_cipher ssl_protocol"
 )
-_MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?"
+_STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?"
 _SECONDS = r"(?: -?\d+(?:\.\d+)?){3}"
 _ALB = (
     f"type time {_LOAD_BALANCER.format(target='target')} target_group_arn trace_id domain_name chosen_cert_arn"
@@ -194,12 +194,12 @@ _FLOW = (
 _BY_BLANKS = (
     (
         "ALB access log",
-        re.compile(rf'(?:https?|h2|grpcs?|wss?) {_MOMENT}Z \S+ \S+ \S+{_SECONDS} \S+ \S+ -?\d+ -?\d+ "'),
+        re.compile(rf'(?:https?|h2|grpcs?|wss?) {_STAMP}Z \S+ \S+ \S+{_SECONDS} \S+ \S+ -?\d+ -?\d+ "'),
         _ALB,
     ),
     (
         "classic load balancer access log",
-        re.compile(rf'{_MOMENT}Z \S+ \S+:\d+ \S+{_SECONDS} \S+ \S+ \d+ \d+ "'),
+        re.compile(rf'{_STAMP}Z \S+ \S+:\d+ \S+{_SECONDS} \S+ \S+ \d+ \d+ "'),
         f"time {_LOAD_BALANCER.format(target='backend')}",
     ),
     (
@@ -208,7 +208,7 @@ _BY_BLANKS = (
         _FLOW,
     ),
 )
-_NLB_LINE = re.compile(rf"tls \d\.\d {_MOMENT} net/\S+ \S+ \S+:\d+ \S+:\d+ ")
+_NLB_LINE = re.compile(rf"tls \d\.\d {_STAMP} net/\S+ \S+ \S+:\d+ \S+:\d+ ")
 _NLB_FIELDS = (
     "type version time elb listener client_port destination_port connection_time tls_handshake_time received_bytes"
     " sent_bytes incoming_tls_alert chosen_cert_arn chosen_cert_serial tls_cipher tls_protocol_version tls_named_group"
