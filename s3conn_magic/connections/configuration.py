@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+
+from s3conn_magic.locations import Location
+from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from s3conn_magic.language.plans import BoundOptions
-    from s3conn_magic.locations import Location
-    from s3conn_magic.secrets import Secret
 
+_Value = TypeVar("_Value")
 # What decides where a request goes: a client that was made for other values would send there what is not theirs.
 _PLACE = ("ENDPOINT", "REGION", "ADDRESSING_STYLE", "AWS_PROFILE")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
@@ -30,60 +32,57 @@ class Timeouts(NamedTuple):
         return cls(settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"])
 
 
+class _Given(Generic[_Value]):
+    """The value of an option, or what stands for it where it was not given."""
+
+    def __init__(self, name: str, otherwise: Any = None) -> None:
+        self._name = name
+        self._otherwise = otherwise
+
+    def __get__(self, settings: Settings, _: type[Settings]) -> _Value:
+        bound = settings.options.get(self._name)
+        value: _Value = bound.value if bound else self._otherwise
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a connection was told, as read by the binder; None where an option was not given."""
 
     options: BoundOptions
 
-    def _get(self, name: str) -> Any:
-        bound = self.options.get(name)
-        return bound.value if bound else None
-
-    @property
-    def role(self) -> str | None:
-        """ARN of the role to assume."""
-        return self._get("AWS_ROLE")  # type: ignore[no-any-return] # the binder read it
-
-    @property
-    def external_id(self) -> str | None:
-        """External id for assuming the role."""
-        return self._get("EXTERNAL_ID")  # type: ignore[no-any-return]
-
-    @property
-    def access_key_id(self) -> str | None:
-        """Access key id of the key pair."""
-        return self._get("AWS_ACCESS_KEY_ID")  # type: ignore[no-any-return]
-
-    @property
-    def secret_access_key(self) -> Secret | None:
-        """Secret of the key pair."""
-        return self._get("AWS_SECRET_ACCESS_KEY")  # type: ignore[no-any-return]
-
-    @property
-    def session_token(self) -> Secret | None:
-        """Token of a temporary key pair."""
-        return self._get("AWS_SESSION_TOKEN")  # type: ignore[no-any-return]
-
-    @property
-    def profile(self) -> str | None:
-        """Profile of the AWS configuration files."""
-        return self._get("AWS_PROFILE")  # type: ignore[no-any-return]
-
-    @property
-    def anonymous(self) -> bool:
-        """Whether requests are unsigned."""
-        return bool(self._get("ANONYMOUS"))
-
-    @property
-    def region(self) -> str | None:
-        """Region to sign for."""
-        return self._get("REGION")  # type: ignore[no-any-return]
-
-    @property
-    def endpoint(self) -> str | None:
-        """URL of an S3-compatible server."""
-        return self._get("ENDPOINT")  # type: ignore[no-any-return]
+    role = _Given[str | None]("AWS_ROLE")
+    """ARN of the role to assume."""
+    external_id = _Given[str | None]("EXTERNAL_ID")
+    """External id for assuming the role."""
+    access_key_id = _Given[str | None]("AWS_ACCESS_KEY_ID")
+    """Access key id of the key pair."""
+    secret_access_key = _Given[Secret | None]("AWS_SECRET_ACCESS_KEY")
+    """Secret of the key pair."""
+    session_token = _Given[Secret | None]("AWS_SESSION_TOKEN")
+    """Token of a temporary key pair."""
+    profile = _Given[str | None]("AWS_PROFILE")
+    """Profile of the AWS configuration files."""
+    anonymous = _Given[bool]("ANONYMOUS", False)
+    """Whether requests are unsigned."""
+    region = _Given[str | None]("REGION")
+    """Region to sign for."""
+    endpoint = _Given[str | None]("ENDPOINT")
+    """URL of an S3-compatible server."""
+    addressing_style = _Given[str]("ADDRESSING_STYLE", "auto")
+    """`auto`, `path` or `virtual`."""
+    requester_pays = _Given[bool]("REQUESTER_PAYS", False)
+    """Whether charges of requester-pays buckets are accepted."""
+    read_only = _Given[bool]("READ_ONLY", False)
+    """Whether everything that could write is refused."""
+    kms_key = _Given[str | None]("ENCRYPTION_KMS_KEY")
+    """KMS key for writes."""
+    customer_key = _Given[Secret | None]("ENCRYPTION_CUSTOMER_MANAGED_KEY")
+    """Base64 of the customer's key for writes and reads."""
+    display_filters = _Given[tuple[Location, ...]]("PATH_DISPLAY_FILTERS", ())
+    """What is shown; empty for all buckets."""
+    comment = _Given[str | None]("COMMENT")
+    """Free text."""
 
     def endpoint_of(self, service: str) -> str | None:
         """Return the URL at which a service is reached; None where it is AWS that is.
@@ -99,42 +98,8 @@ class Settings:
     @property
     def place(self) -> dict[str, Any]:
         """Where requests go, by the names of the options that say it."""
-        return {name: self._get(name) for name in _PLACE} | {"explicit": self.explicit}
-
-    @property
-    def addressing_style(self) -> str:
-        """`auto`, `path` or `virtual`."""
-        return self._get("ADDRESSING_STYLE") or "auto"
-
-    @property
-    def requester_pays(self) -> bool:
-        """Whether charges of requester-pays buckets are accepted."""
-        return bool(self._get("REQUESTER_PAYS"))
-
-    @property
-    def read_only(self) -> bool:
-        """Whether everything that could write is refused."""
-        return bool(self._get("READ_ONLY"))
-
-    @property
-    def kms_key(self) -> str | None:
-        """KMS key for writes."""
-        return self._get("ENCRYPTION_KMS_KEY")  # type: ignore[no-any-return]
-
-    @property
-    def customer_key(self) -> Secret | None:
-        """Base64 of the customer's key for writes and reads."""
-        return self._get("ENCRYPTION_CUSTOMER_MANAGED_KEY")  # type: ignore[no-any-return]
-
-    @property
-    def display_filters(self) -> tuple[Location, ...]:
-        """What is shown; empty for all buckets."""
-        return self._get("PATH_DISPLAY_FILTERS") or ()
-
-    @property
-    def comment(self) -> str | None:
-        """Free text."""
-        return self._get("COMMENT")  # type: ignore[no-any-return]
+        given = {name: self.options.get(name) for name in _PLACE}
+        return {name: bound.value if bound else None for name, bound in given.items()} | {"explicit": self.explicit}
 
     @property
     def explicit(self) -> bool:
