@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError, S3ConnError, pip_install
+from s3conn_magic.locations import visible
 from s3conn_magic.objects.unpacking import damaged, unpacked
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ def record_batches(kind: str, file: Any, compression: str | None = None) -> pa.R
     open_ = {"ORC": _orc, "AVRO": _avro, "ARROW": _arrow}[kind]
     try:
         schema, batches = open_(unpacked(file, compression) if compression else file, compression is None)
+        plain = pa.schema([pa.field(field.name, _readable(field.type), field.nullable) for field in schema])
     except S3ConnError:
         raise
     except _WRONG as error:
         raise _damage(kind, error) from None
-    plain = pa.schema([pa.field(field.name, _readable(field.type), field.nullable) for field in schema])
     return pa.RecordBatchReader.from_batches(plain, _told(kind, batches, plain))
 
 
@@ -62,7 +63,7 @@ _WRONG = (
 
 
 def _damage(kind: str, error: BaseException) -> QueryError:
-    said = " ".join(str(error).split())[:200]
+    said = visible(" ".join(str(error).split())[:200])
     return damaged(f"its {kind if kind == 'ORC' else kind.capitalize()} cannot be read{f' ({said})' if said else ''}")
 
 

@@ -267,3 +267,10 @@ def test_half_a_float_is_read_as_one():
     found = _read("ARROW", _arrow_file(table))
     assert found.schema.field("h").type == pa.float32()
     assert found["h"].to_pylist() == [0.5, 65504.0]
+
+
+def test_names_of_columns_that_are_no_text_are_damage():
+    """Never a traceback."""
+    data = _arrow_stream(pa.table({"name": [1]})).replace(b"name", b"na\x8c\xc8")
+    with pytest.raises(QueryError, match="the object is damaged: its Arrow cannot be read"):
+        _read("ARROW", data)
