@@ -38,6 +38,7 @@ _IDLE = 60.0
 WORKBOOK_AT_MOST = 16 * 1024 * 1024
 _PARTS = 64 * 1024 * 1024
 _COLUMNS = 2_000
+_TITLES = 20
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
 
@@ -78,6 +79,7 @@ class _Remote(io.RawIOBase):
         self.size = size
         self.at = 0
         self.bound = False
+        self.ended = False
         self._answers, self._questions = answers, questions
         self._lock = threading.Lock()
 
@@ -98,6 +100,8 @@ class _Remote(io.RawIOBase):
         return self.at
 
     def readinto(self, buffer: Any, /) -> int:
+        if self.ended:  # libraries read ahead, in threads of their own
+            raise OSError("enough of the file is read")
         view = memoryview(buffer).cast("B")
         start, stop = min(self.at, self.size), min(self.at + len(view), self.size)
         data = self.ask(READ, EXTENT.pack(start, stop)) if start < stop else b""
@@ -184,6 +188,7 @@ def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
     for batch in found.batches:
         some = batch.slice(0, rows - there)
         there += len(some)
+        remote.ended = there >= rows
         sink = pa.BufferOutputStream()
         # Damage within the values shows here, and not where they are used.
         some.validate()
@@ -248,10 +253,11 @@ def _arrow(remote: _Remote, rows: int) -> _Found:
     def read(columns: int) -> Iterator[pa.RecordBatch]:
         options = pa.ipc.IpcReadOptions(included_fields=[*range(columns)], use_threads=False)
         chosen = pa.ipc.open_file(file, options=options) if columns < len(schema) else opened
+        there = 0
         for at in range(count):
             batch = chosen.get_batch(at)
-            if at == 0:
-                more["total" if count == 1 else "about"] = len(batch) * count
+            there += len(batch)
+            more["total" if at + 1 == count else "about"] = there * count // (at + 1)
             yield batch
 
     return _Found(schema, _narrowing(remote, len(schema), read) if rows else iter(()), more)
@@ -459,9 +465,22 @@ class _Lost:
         return [f"not all texts are UTF-8; {sign} stands for what is not"] if self._count else []
 
 
-def _snappy_block(decoder: Any) -> io.BytesIO:
+def _packed(source: Any) -> bytes:
+    """A block as it is stored: the library has a decoder for it, or in its compiled form only the file."""
+    if hasattr(source, "read_bytes"):
+        return bytes(source.read_bytes())
+    length = shift = 0
+    while True:
+        byte = source.read(1)[0]
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
+            return bytes(source.read(length >> 1))
+
+
+def _snappy_block(source: Any) -> io.BytesIO:
     """A block; its length stands before it as Snappy writes it, and behind it a checksum."""
-    data = decoder.read_bytes()
+    data = _packed(source)
     packed, crc = data[:-4], data[-4:]
     length = shift = at = 0
     while True:
@@ -475,8 +494,8 @@ def _snappy_block(decoder: Any) -> io.BytesIO:
     return io.BytesIO(body)
 
 
-def _zstd_block(decoder: Any) -> io.BytesIO:
-    with pa.CompressedInputStream(pa.BufferReader(decoder.read_bytes()), "zstd") as stream:
+def _zstd_block(source: Any) -> io.BytesIO:
+    with pa.CompressedInputStream(pa.BufferReader(_packed(source)), "zstd") as stream:
         return io.BytesIO(stream.read())
 
 
@@ -531,16 +550,16 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
     sheet = book.worksheets[0]
     claimed = sheet.max_row
     sheet.reset_dimensions()  # they are wrong in files of some programs
-    lines = [[*line] for line in sheet.iter_rows(max_row=rows + 1, max_col=_COLUMNS, values_only=True)]
-    names, values, blank = _titled(lines, rows)
+    lines = [[*line] for line in sheet.iter_rows(max_row=rows + _TITLES, max_col=_COLUMNS, values_only=True)]
+    names, values, above = _titled(lines, rows)
     more: dict[str, Any] = {
         "format": "XLSX",
         "notes": [f"the sheet {sheet.title}, the first of {len(book.sheetnames):,}"],
     }
-    if len(lines) <= rows:
+    if len(lines) < rows + _TITLES and len(lines) - above <= rows:
         more["total"] = len(values)
     elif claimed:
-        more["about"] = max(claimed - blank, len(values))
+        more["about"] = max(claimed - above, len(values))
     columns = [_cells([line[at] for line in values]) for at in range(len(names))]
     found = pa.RecordBatch.from_arrays(columns, names=names)
     return _Found(found.schema, iter([found] if rows else ()), more)

@@ -167,6 +167,8 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
             return pd.Series(pd.arrays.ArrowExtensionArray(texts(column)))
         plain.to_pylist()  # a year beyond 9999 is no Python value, and would fail when it is shown
         series = pd.Series(pd.arrays.ArrowExtensionArray(plain))
+        if pa.types.is_temporal(plain.type):
+            list(series.array)  # so would a time that is none of pandas'
         if not pa.types.is_primitive(plain.type):
             series.head(2).to_string()
     except _UNFIT:

@@ -40,9 +40,14 @@ def shown(place, name: str) -> str:
         found = place.preview(name, rows=ROWS)
     except S3ConnError as error:
         return f"{'DEFECT' if isinstance(error, InternalError) else 'error'}: {error.message}"
-    value = ObjectPreview(place.connection, Location("bucket", name), found, ROWS)
+    return shown_in_all_forms(ObjectPreview(place.connection, Location("bucket", name), found, ROWS))
+
+
+def shown_in_all_forms(value: ObjectPreview) -> str:
+    """What a preview is, once it has been shown in a notebook, in a terminal, in the explorer and in the plain one."""
+    found = value.preview
     forms = [*value._repr_mimebundle_().values(), str(preview_values(found))]
-    forms.append(_about(Objects(found), Location("bucket", name)))
+    forms.append(_about(Objects(found), value._location))
     assert all(forms)
     return f"{found.kind} {found.format}: {'; '.join(found.notes)}"
 

@@ -1,0 +1,296 @@
+"""`python tests/support/public_files.py FOLDER [STATEMENT …]`: every file of a folder through PREVIEW, SELECT and COPY.
+
+What SELECT and COPY give is compared with what Python's `csv` and `json` and PyArrow read, cell for cell. A line for
+each file and statement: `shown` of a preview, `equal`, `refused` and why, `different` and the first cell that is,
+`unread` where there is nothing to compare with, `defect`, or `died` where the process ended over it; the counts are the
+last lines. Fetch public test data and run it over them, such as apache/parquet-testing, apache/arrow-testing, duckdb's
+data/ and csv-spectrum; they are none of this repository.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from itertools import count, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from every_preview import shown_in_all_forms
+from pyarrow import orc
+from statements import Statements, create
+
+from s3conn_magic.errors import InternalError, QueryError, S3ConnError
+from s3conn_magic.objects.formats import by_name
+from s3conn_magic.sandbox import Sandbox
+from s3conn_magic.sandbox.identities import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3conn_magic.session.session import Session
+
+STATEMENTS = ("PREVIEW", "SELECT", "COPY")
+LARGEST = 8 * 1024 * 1024
+_ROWS = 20_000
+_NULLS = {"", "null", "na", "n/a", "none", "nan", "\\n"}
+_NUMBERS = count(1)
+
+
+class Bucket:
+    """A bucket that holds one file at a time, and a session that reaches it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.run = Statements()
+        self.run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, REGION=sandbox.region, VALIDATE=False))
+        self._s3 = self.run.connection("lake").client("s3")
+        self._sandbox = sandbox
+
+    @property
+    def session(self) -> Session:
+        """The session."""
+        return self.run.session
+
+    def put(self, file: Path) -> str:
+        """The location of a folder that holds a file alone."""
+        folder = f"of-{next(_NUMBERS)}/"
+        self._s3.put_object(Bucket=EMPTY, Key=f"{folder}{file.name.lstrip('_.')}", Body=file.read_bytes())
+        return f"s3://{EMPTY}/{folder}"
+
+    def remove(self, location: str) -> None:
+        """Empty it."""
+        for one in self._s3.list_objects_v2(Bucket=EMPTY, Prefix=location.split("/", 3)[3])["Contents"]:
+            self._s3.delete_object(Bucket=EMPTY, Key=one["Key"])
+
+
+def outcome(bucket: Bucket, statement: str, file: Path) -> str:
+    """What a statement makes of a file."""
+    location = bucket.put(file)
+    path = (location + file.name.lstrip("_.")).replace("'", "''")
+    try:
+        if statement == "PREVIEW":
+            value = bucket.run(f"PREVIEW '{path}' USING lake")
+            return f"shown\t{shown_in_all_forms(value)}"
+        frame = _selected(bucket, path) if statement == "SELECT" else _copied(bucket, location)
+    except InternalError as error:
+        return f"defect\t{error.message}"
+    except S3ConnError as error:
+        return f"refused\t{error.message}"
+    finally:
+        bucket.remove(location)
+    return compared(frame, file)
+
+
+def _selected(bucket: Bucket, path: str) -> pa.Table:
+    return _table(bucket.run(f"USE CONNECTION lake; SELECT * FROM '{path}'"))
+
+
+def _copied(bucket: Bucket, location: str) -> pa.Table:
+    name = f"t{next(_NUMBERS)}"
+    try:
+        bucket.run(f"CREATE SYNC JOB {name} AS COPY FROM S3 lake LOCATION = '{location}' INTO {name}")
+        failures = bucket.run(f"SHOW JOB {name} ERRORS")
+        if len(failures):
+            raise QueryError(str(failures.iloc[0]["error"]))
+        return _table(bucket.run(f'SELECT * EXCLUDE ("$object") FROM {name}'))
+    finally:
+        for statement in (f"DROP JOB IF EXISTS {name}", f"DROP TABLE IF EXISTS {name}"):
+            bucket.run(statement)
+
+
+def _table(frame: Any) -> pa.Table:
+    # Names may repeat, which from_pandas refuses.
+    columns = [pa.array(frame.iloc[:, at]) for at in range(frame.shape[1])]
+    return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])
+
+
+def compared(found: pa.Table, file: Path) -> str:
+    """Whether a table has the cells of a file."""
+    try:
+        names, rows = expected(file)
+    except Exception as error:  # noqa: BLE001 - whatever another reader makes of a file
+        return f"unread\t{type(error).__name__}"
+    if len(found) != len(rows):
+        return f"different\t{len(found):,} rows in place of {len(rows):,}"
+    if found.num_columns != len(names):
+        return f"different\t{found.num_columns:,} columns in place of {len(names):,}"
+    columns = [column.slice(0, _ROWS).to_pylist() for column in found.columns]
+    for at, row in enumerate(rows[:_ROWS]):
+        for name, wanted, column in zip(names, row, columns, strict=True):
+            if not same(wanted, column[at]):
+                return f"different\trow {at + 1:,}, column {name}: {column[at]!r:.80} in place of {wanted!r:.80}"
+    return "equal\t"
+
+
+def expected(file: Path) -> tuple[list[str], list[list[Any]]]:
+    """Names and rows of a file by a reader that is none of ours; of text formats of fields all cells are texts."""
+    said = by_name(file.name)
+    kind, body = said.format.name if said.format else "", file.read_bytes()
+    if said.compression:
+        body = pa.CompressedInputStream(pa.BufferReader(body), said.compression).read()
+    if kind in {"Parquet", "ORC", "Arrow"}:
+        read = {"Parquet": pq.read_table, "ORC": orc.read_table, "Arrow": _arrow}[kind]
+        table = read(io.BytesIO(body))
+        table.validate(full=True)
+        return table.column_names, [[*row] for row in zip(*(one.to_pylist() for one in table.columns), strict=True)]
+    if kind.startswith("JSON"):
+        return _records(body.decode("utf-8-sig"))
+    if said.format and said.format.delimiter:
+        lines = [*csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), delimiter=said.format.delimiter)]
+        lines = [line for line in lines if line]
+        return lines[0], [[*(value for _, value in zip_longest(lines[0], line))] for line in lines[1:]]
+    raise ValueError("no other reader")
+
+
+def _arrow(file: Any) -> pa.Table:
+    try:
+        return pa.ipc.open_file(file).read_all()
+    except pa.ArrowInvalid:
+        file.seek(0)
+        return pa.ipc.open_stream(file).read_all()
+
+
+def _records(text: str) -> tuple[list[str], list[list[Any]]]:
+    try:
+        found = json.loads(text, parse_float=Decimal)
+        found = found if isinstance(found, list) else [found]
+    except ValueError:
+        found = [json.loads(line, parse_float=Decimal) for line in text.splitlines() if line.strip()]
+    if not all(isinstance(one, dict) for one in found):
+        return ["json"], [[one] for one in found]
+    names = [*dict.fromkeys(name for one in found for name in one)]
+    return names, [[one.get(name) for name in names] for one in found]
+
+
+def same(wanted: Any, given: Any) -> bool:  # noqa: PLR0911 - one for each kind of value
+    """Whether a cell is what it should be: equal, or of a text, what the text is written for."""
+    if isinstance(wanted, str) and not isinstance(given, str):
+        return _printed(wanted, given)
+    if given is None or wanted is None:
+        return given is wanted or (wanted in ({}, []) and given is None) or _is_nan(wanted) or _is_nan(given)
+    if isinstance(given, str) and not isinstance(wanted, str):
+        return _same_json(wanted, given)
+    if isinstance(wanted, dict) and isinstance(given, dict):
+        return all(same(wanted.get(name), given.get(name)) for name in {*wanted, *given})
+    if isinstance(wanted, list | tuple) or isinstance(given, list | tuple):
+        wanted = [*wanted.items()] if isinstance(wanted, dict) else wanted
+        given = [*given.items()] if isinstance(given, dict) else given
+        return len(wanted) == len(given) and all(map(same, wanted, given))
+    if isinstance(wanted, datetime) and isinstance(given, datetime):
+        return _in_utc(wanted) == _in_utc(given)
+    if isinstance(wanted, int | float | Decimal) and isinstance(given, int | float | Decimal):
+        return _same_number(wanted, given)
+    return bool(wanted == given)
+
+
+def _same_number(wanted: Any, given: Any) -> bool:
+    if _is_nan(wanted) or _is_nan(given):
+        return _is_nan(wanted) and _is_nan(given)
+    if isinstance(wanted, Decimal) and isinstance(given, float):
+        return float(wanted) == given
+    return isinstance(wanted, bool) == isinstance(given, bool) and bool(wanted == given)
+
+
+def _same_json(wanted: Any, given: str) -> bool:
+    try:
+        return same(wanted, json.loads(given, parse_float=Decimal))
+    except ValueError:
+        return str(wanted) == given
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | Decimal) and math.isnan(value)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _printed(text: str, value: Any) -> bool:  # noqa: PLR0911 - one for each type
+    """Whether a value is what a text is written for."""
+    plain = text.strip()
+    if value is None:
+        return plain.lower() in _NULLS
+    if isinstance(value, bool):
+        return plain.lower() == str(value).lower()
+    try:
+        if isinstance(value, int | Decimal):
+            return Decimal(plain) == value and plain == str(value)
+        if isinstance(value, float):
+            return float(plain) == value or _is_nan(value)
+        if isinstance(value, datetime):
+            return _in_utc(datetime.fromisoformat(plain)) == _in_utc(value)
+        if isinstance(value, date):
+            return date.fromisoformat(plain) == value
+        return isinstance(value, time) and time.fromisoformat(plain) == value
+    except (ValueError, InvalidOperation):
+        return False
+
+
+def tried(bucket: Bucket, statement: str, file: Path) -> str:
+    """The outcome, whatever it is."""
+    try:
+        return outcome(bucket, statement, file)
+    except Exception as error:  # noqa: BLE001 - no fault of one file ends the run
+        return f"defect\t{type(error).__name__}: {error}"
+
+
+def work(statements: list[str]) -> None:
+    """Say what comes of each file that is named by the input, before the next one is."""
+    with Sandbox.start() as sandbox:
+        bucket = Bucket(sandbox)
+        for line in sys.stdin:
+            for statement in statements:
+                said = tried(bucket, statement, Path(line.rstrip("\n")))
+                print(statement, " ".join(said.split("\n")), sep="\t", flush=True)
+            print(flush=True)
+
+
+def outcomes(files: list[Path], statements: list[str]) -> Iterator[tuple[Path, str, str, str]]:
+    """File, statement, outcome, and what there is to say of it; by a process that is begun again when it ends."""
+    worker = None
+    for file in files:
+        worker = worker or subprocess.Popen(
+            [sys.executable, __file__, "--work", *statements], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert worker.stdin
+        assert worker.stdout
+        worker.stdin.write(f"{file}\n")
+        worker.stdin.flush()
+        while line := worker.stdout.readline():
+            if line == "\n":
+                break
+            statement, kind, said = line.rstrip("\n").split("\t", 2)
+            yield file, statement, kind, said
+        else:
+            yield file, "", "died", f"exit status {worker.wait()}"
+            worker = None
+    if worker:
+        worker.communicate()
+
+
+def main() -> None:
+    """Go through the files of the folder, and say what came of each."""
+    if sys.argv[1] == "--work":
+        work(sys.argv[2:])
+        return
+    root = Path(sys.argv[1])
+    files = sorted(file for file in root.rglob("*") if file.is_file() and 0 < file.stat().st_size <= LARGEST)
+    counts: Counter[str] = Counter()
+    for file, statement, kind, said in outcomes(files, sys.argv[2:] or [*STATEMENTS]):
+        counts[f"{statement} {kind}"] += 1
+        print(kind, statement, file.relative_to(root), said, sep="\t", flush=True)
+    for name, number in sorted(counts.items()):
+        print(f"{number:,}\t{name}")
+
+
+if __name__ == "__main__":
+    main()
