@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -189,7 +190,11 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
             return (column.cast(through) if through else column).cast(pa.string())
         except pa.ArrowException:
             continue
-    return pa.chunked_array([pa.array([_text(value) for value in column], pa.string())])
+    try:
+        return pa.chunked_array([pa.array([_text(value) for value in column], pa.string())])
+    except _UNFIT:  # PyArrow has no values of the type, such as intervals of months
+        gone = pc.is_null(column).to_pylist()
+        return pa.chunked_array([pa.array([None if each else "?" for each in gone], pa.string())])
 
 
 def _text(value: pa.Scalar) -> str | None:

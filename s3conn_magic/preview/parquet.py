@@ -262,7 +262,7 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, found: Preview,
     spans = _spans(file.schema_arrow)[:COLUMNS_AT_MOST]
     leaves = [range(end - span, end) for end, span in zip(accumulate(spans), spans, strict=True)]
     encrypted = {at for at, one in enumerate(leaves) if any(_encrypted(group, one) for group in groups.values())}
-    wanted = {at: one for at, one in enumerate(leaves) if at not in encrypted}
+    wanted = {at: one for at, one in enumerate(leaves) if one and at not in encrypted}
     whole = [extent for group in groups.values() for leaf in wanted.values() for extent in _extents_in(group, leaf)]
     if len(reader.missing(whole)) * BLOCK <= _WHOLE_GROUPS:
         reader.prefetch(whole)
@@ -275,7 +275,8 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, found: Preview,
     damaged = wanted.keys() - kept.keys() - too_large
     schema = pa.schema([file.schema_arrow.field(at) for at in kept])
     table, replaced = with_valid_texts(pa.Table.from_arrays([*kept.values()], schema=schema))
-    left_out = _left_out(names, encrypted, too_large, damaged)
+    hollow = {at for at, one in enumerate(leaves) if not one}
+    left_out = _left_out(names, encrypted, too_large, damaged, hollow)
     return replace(
         found,
         frame=frame(table) if kept else None,
@@ -284,7 +285,9 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, found: Preview,
     )
 
 
-def _left_out(names: Sequence[str], encrypted: set[int], too_large: set[int], damaged: set[int]) -> Iterator[str]:
+def _left_out(
+    names: Sequence[str], encrypted: set[int], too_large: set[int], damaged: set[int], hollow: set[int]
+) -> Iterator[str]:
     """What is not shown of the columns, and why."""
     if encrypted:
         yield f"{_columns_text(names, encrypted)} encrypted"
@@ -293,6 +296,8 @@ def _left_out(names: Sequence[str], encrypted: set[int], too_large: set[int], da
         yield f"{_columns_text(names, too_large)} left out, since {bound}"
     if damaged:
         yield f"{_columns_text(names, damaged)} damaged or cannot be decoded here"
+    if hollow:
+        yield f"{_columns_text(names, hollow)} without any field"
     if len(names) > COLUMNS_AT_MOST:
         yield f"the first {COLUMNS_AT_MOST:,} of {len(names):,} columns are shown"
 
@@ -310,7 +315,7 @@ def _spans(schema: pa.Schema) -> list[int]:
 def _leaves(kind: Any) -> int:
     if isinstance(kind, pa.BaseExtensionType):
         return _leaves(kind.storage_type)
-    if pa.types.is_dictionary(kind) or not kind.num_fields:
+    if pa.types.is_dictionary(kind) or not (kind.num_fields or pa.types.is_struct(kind)):
         return 1
     return sum(_leaves(kind.field(at).type) for at in range(kind.num_fields))
 

@@ -365,7 +365,8 @@ def preview(
     except Exception as error:  # noqa: BLE001 - libraries raise all there is over damaged bytes
         if reader.failure or _is_ours(error):
             raise (reader.failure or error) from None
-        seen = replace(blank, notes=(*blank.notes, "it is damaged, or written in a way that cannot be read here"))
+        known_by = _bytes(blank, reader.part(0, min(BLOCK, _HEX_BYTES)), reader.size)
+        seen = replace(known_by, notes=(*blank.notes, "it is damaged, or written in a way that cannot be read here"))
     finally:
         reader.end()
     return replace(seen, bytes_read=reader.received, requests=reader.requests + asked)
