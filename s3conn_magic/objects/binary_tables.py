@@ -64,6 +64,8 @@ _WRONG = (
 
 def _damage(kind: str, error: BaseException) -> QueryError:
     said = visible(" ".join(str(error).split())[:200])
+    if isinstance(error, NotImplementedError) or "is out of range for" in said:
+        return QueryError(f"the object has what is not read of {kind} ({said})")
     return damaged(f"its {kind if kind == 'ORC' else kind.capitalize()} cannot be read{f' ({said})' if said else ''}")
 
 

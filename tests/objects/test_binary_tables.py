@@ -274,3 +274,10 @@ def test_names_of_columns_that_are_no_text_are_damage():
     data = _arrow_stream(pa.table({"name": [1]})).replace(b"name", b"na\x8c\xc8")
     with pytest.raises(QueryError, match="the object is damaged: its Arrow cannot be read"):
         _read("ARROW", data)
+
+
+def test_a_moment_that_arrow_cannot_hold_is_refused_and_not_called_damage():
+    """ORC is read in nanoseconds."""
+    data = _orc(pa.table({"t": pa.array([datetime(9999, 1, 1)], pa.timestamp("us"))}))  # noqa: DTZ001 - it is local
+    with pytest.raises(QueryError, match=r"has what is not read of ORC \(ORC timestamp .* is out of range"):
+        _read("ORC", data)

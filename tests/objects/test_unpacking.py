@@ -273,3 +273,16 @@ def test_lines_are_left_out_at_the_beginning_and_where_they_are_comments(text, s
     pieces = [text.encode()[at : at + size] for at in range(0, len(text), size)]
     stream = unpacked(_InPieces(pieces), None, "utf-8", skip=skip, comment=comment.encode())
     assert stream.read().decode() == left
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_log_whose_fields_change_is_refused(size: int):
+    """The same fields once more are those of a server that was started again."""
+
+    def read(text: bytes) -> bytes:
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        return unpacked(_InPieces(pieces), None, "utf-8", comment=b"#").read()
+
+    assert read(b"#Fields: a b\n1 2\n#Date: x\n#Fields: a  b\r\n3 4\n") == b"1 2\n3 4\n"
+    with pytest.raises(QueryError, match="#Fields of the log change"):
+        read(b"#Fields: a b\n1 2\n#Fields: b a\n3 4\n")
