@@ -79,6 +79,7 @@ LONG = {
     "preview/parquet.py",  # a footer and pages that may be damaged
     "preview/preview.py",  # what a beginning of bytes is
     "query/engine.py",  # DuckDB and the turns of statements
+    "query/text_rows.py",  # CSV and JSON as rows of exact types
     "session/session.py",  # one method for each statement
 }
 # One importer in the same folder and short, and a noun of the field all the same.

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 from s3conn_magic.errors import (
     EndpointError,
     JobFailedError,
+    QueryError,
     S3ConnError,
     StatementInterrupted,
 )
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates
-from s3conn_magic.jobs.loading import FATAL, Loader
+from s3conn_magic.jobs.loading import AHEAD, FATAL, Loader
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
-from s3conn_magic.objects.listed import said_of_private
+from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
 
-_AHEAD = 16
 # DuckDB's arguments of read_csv are not those of a job.
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
@@ -110,10 +110,12 @@ class _Copying:
             self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
             loaded = ledger.loaded()
         scope = self._engine.filesystem.scope
-        loader = Loader(self._run.job, database, scope, self._run.job.plan.table, ledger)
+        columns = partitions([candidate.location.key for candidate in listed], self._run.job.plan.location.key)
+        loader = Loader(self._run.job, database, scope, self._run.job.plan.table, ledger, columns)
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
         left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
+        loader.learn(todo)
         with closing(self._parsed(loader, todo)) as parsed:
             for candidate, rows in zip(todo, parsed, strict=True):
                 self._one(loader, candidate, rows, replace=candidate.location.key in loaded)
@@ -136,7 +138,7 @@ class _Copying:
             yield from self._run.elsewhere(self._run.job, todo, loader.scope.check)
             return
         for at in range(len(todo)):
-            loader.prefetch(todo[at : at + _AHEAD])
+            loader.prefetch(todo[at : at + AHEAD])
             yield None
 
     def _rows(self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> int:
@@ -158,7 +160,7 @@ class _Copying:
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
             failure = translate(error, "", scope)
         else:
-            self._done(candidate, rows, replace=replace)
+            self._done(candidate, rows, loader.skipped.note(), replace=replace)
             return
         finally:
             loader.release(candidate)
@@ -167,14 +169,17 @@ class _Copying:
         scope.failure = None
         self._failed(candidate, failure)
 
-    def _done(self, candidate: Candidate, rows: int, *, replace: bool) -> None:
+    def _done(self, candidate: Candidate, rows: int, without: str, *, replace: bool) -> None:
         self._unreached = 0
         self._outcome.objects += 1
         self._outcome.replaced += replace
         self._outcome.rows += rows
         self._outcome.bytes += candidate.size
-        self._run.job.resolve(candidate.location.uri)
-        self._delete(candidate)
+        if without:
+            self._failed(candidate, QueryError(f"its rows were loaded, but not all of its lines: {without}"))
+        else:
+            self._run.job.resolve(candidate.location.uri)
+            self._delete(candidate)
 
     def _delete(self, candidate: Candidate) -> None:
         """Delete an object that is loaded, where the job does so, and if it still is what was loaded."""

@@ -35,10 +35,14 @@ class Parsed:
     Attributes:
         columns: names and DuckDB's types of them.
         rows: the rows, of Arrow's types.
+        text: how the object is read, where the rows are its text: what they become is decided with the table at hand.
+        skipped: lines that are not what CONTENT_TYPE says.
     """
 
     columns: tuple[tuple[str, str], ...]
     rows: pa.Table
+    text: Any = None
+    skipped: Any = None
 
     def sql(self, name: str) -> str:
         """What gives the rows with DuckDB's types, once they are registered by a name."""

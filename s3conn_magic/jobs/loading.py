@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import LINES, ObjectSource, batches, csv_options, scan, source_of
-from s3conn_magic.jobs.target_table import TargetTable
+from s3conn_magic.jobs.readers import ObjectSource, Skipped, batches, source_of, text_rows
+from s3conn_magic.jobs.target_table import TEXTS, TargetTable, is_nested
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
-from s3conn_magic.query.failures import translate
+from s3conn_magic.query.failures import details_of, translate
 from s3conn_magic.query.sql import identifier, literal, transaction
+from s3conn_magic.query.text_rows import CsvRows
+from s3conn_magic.query.text_types import MARK, NULL
 from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
 
     from s3conn_magic.jobs.job import Candidate, ReadOptions
     from s3conn_magic.jobs.target_table import Ledger
+    from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.text_rows import Misfit, TextRows
 
 _STAGED = "s3conn_magic_rows"
-_UNEVEN = "not possible to automatically detect the CSV parsing dialect"
+AHEAD = 16
+"""Objects of which what will be read is asked for at once."""
 _SMALL = 4 * 1024 * 1024
 _BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
 FATAL = (CredentialsError, ConnectionNotFoundError)
-_Taken = TypeVar("_Taken")
+# As much as a query keeps, with room for what is read ahead.
+_LEARNT = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parser:
     """Reads objects as a job's options say.
 
@@ -43,11 +49,13 @@ class Parser:
         job: the job, or what it says of reading.
         database: reads them.
         scope: the scope of the engine, in which every object stays the one that was listed.
+        skipped: lines of the object that was read last which are not what CONTENT_TYPE says.
     """
 
     job: ReadOptions
     database: duckdb.DuckDBPyConnection
     scope: QueryScope
+    skipped: Skipped = field(default_factory=Skipped, kw_only=True)
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
@@ -92,86 +100,82 @@ class Parser:
         return failure
 
     def _parsed(self, candidate: Candidate) -> Parsed:
-        ranged = self.pin(candidate)
+        ranged, self.skipped = self.pin(candidate), Skipped()
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
-        if source.content.type in LINES:
-            with self._staged(source, ranged):
-                return self._rows(_STAGED)
-        if source.content.type in {"CSV", "TSV"}:
-            self._check_header(source)
-        return self._scanned(source, self._rows)
-
-    def _rows(self, rows: str) -> Parsed:
-        relation = self.database.sql(f"SELECT * FROM {rows}")  # noqa: S608 - as in `scan`
-        columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
-        return Parsed(columns, relation.to_arrow_table())
-
-    def _scanned(self, source: ObjectSource, take: Callable[[str], _Taken]) -> _Taken:
-        """Types are told by the beginning of an object; where that does not hold for the rest, by all of it."""
-        import duckdb
-
-        text = source.content.type != "PARQUET"
-        try:
-            return take(scan(source, whole=False))
-        except (duckdb.ConversionException, duckdb.InvalidInputException):
-            if not text or self.scope.failure or self.scope.stopped:
-                raise
-        try:
-            return take(scan(source, whole=True))
-        except duckdb.InvalidInputException as error:
-            if _UNEVEN not in str(error) or self.scope.failure or self.scope.stopped:
-                raise
-        delimiter = source.content.get("DELIMITER", "\t")
-        raise QueryError(
-            f"not all records have the same number of fields by the delimiter {delimiter!r}, or a quote is not closed",
-            hint="CONTENT_TYPE = (TYPE = CSV DELIMITER = …) says another one; SPLIT_LINES loads lines as they are.",
-        )
-
-    def _check_header(self, source: ObjectSource) -> None:
-        """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
-        content = source.content
-        most = content.get("MAX_COLUMNS")
-        if content.get("ALLOW_DUPLICATE_HEADERS") is not False and most is None:
-            return
-        options = {**csv_options(content, whole=False), "header": "false", "all_varchar": "true"}
-        options.pop("names", None)
-        given = ", ".join(f"{name} = {value}" for name, value in options.items())
-        call = f"read_csv({literal(source.path)}, compression = {literal(source.compression)}, {given})"
-        names = self.database.execute(f"SELECT * FROM {call} LIMIT 1").fetchall()  # noqa: S608
-        first = [str(name).casefold() for name in names[0]] if names else []
-        if most is not None and len(first) > most:
-            raise QueryError(f"there are {len(first):,} columns, and MAX_COLUMNS is {most:,}")
-        if content.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(first)) < len(first):
-            raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
+        if (rows := text_rows(source, self.scope)) is not None:
+            # What they become is decided where all objects and the table are known.
+            text = self.database.sql(f"SELECT * FROM {rows.source}")  # noqa: S608 - a reader's call, quoted by ours
+            return Parsed((), text.to_arrow_table(), source)
+        with self._typed(source, ranged) as query:
+            relation = self.database.sql(query)
+            columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
+            return Parsed(columns, relation.to_arrow_table(), skipped=self.skipped)
 
     @contextmanager
-    def _staged(self, source: ObjectSource, ranged: RangedObject) -> Iterator[None]:
-        """Have the rows of an object that DuckDB has no reader for as a table of its own."""
-        table = batches(source, ReadableFile(ranged, source.path)).read_all()
+    def _typed(self, source: ObjectSource, ranged: RangedObject) -> Iterator[str]:
+        """The query of the rows of an object whose columns have types."""
+        if source.content.type == "PARQUET":
+            yield f"SELECT * FROM read_parquet({literal(source.path)}, hive_partitioning = false)"  # noqa: S608
+            return
+        table = batches(source, ReadableFile(ranged, source.path), self.skipped).read_all()
         self.database.register(_STAGED, table)
         try:
-            yield
+            yield f"SELECT * FROM {_STAGED}"  # noqa: S608 - a name of our own
         finally:
             self.database.unregister(_STAGED)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Loader(Parser):
     """Loads objects for one run of a job, into the table of its database.
 
     Attributes:
         table: the table's name.
         ledger: of the job.
+        partitions: columns that the folders of all objects of the job write.
+        known: what is known of the values of text, by the kind of its format: of all objects that were looked at.
     """
 
     table: str
     ledger: Ledger
+    partitions: Mapping[str, Partition]
+    known: dict[type, Any] = field(default_factory=dict)
+
+    def learn(self, candidates: Sequence[Candidate]) -> None:
+        """Look at objects of text before any is loaded, so that one type fits the values of all of them.
+
+        What cannot be read is passed over: it fails when it is loaded.
+
+        Args:
+            candidates: the objects; of many, those that come first and can be kept until they are loaded.
+        """
+        kept = 0
+        for at, candidate in enumerate(candidates):
+            kept += candidate.size
+            if kept > _LEARNT and at:
+                return
+            self.scope.check()
+            self.prefetch(candidates[at : at + AHEAD])
+            try:
+                source = source_of(self.job, candidate, self.pin(candidate).read(0, min(HEAD, candidate.size)))
+                if (rows := text_rows(source, self.scope)) is not None:
+                    self._learn(rows, whole=candidate.size <= _SMALL)
+            except Exception:  # noqa: BLE001 - it fails again, and is told then
+                self.scope.failure = None
+                self.release(candidate)
+
+    def _learn(self, rows: TextRows, *, whole: bool) -> Any:
+        self.known[type(rows)] = rows.learn(self.database, self.known.get(type(rows)), whole=whole)
+        return self.known[type(rows)]
 
     def insert(self, candidate: Candidate, parsed: Parsed, *, replace: bool) -> int:
         """As `load`, of an object that was read elsewhere."""
         self.database.register(_STAGED, parsed.rows)
+        self.skipped = parsed.skipped or Skipped()
         try:
-            return self._write(candidate, parsed.sql(_STAGED), replace=replace)
+            if parsed.text is not None and (rows := text_rows(parsed.text, self.scope, _STAGED)) is not None:
+                return self._load_text(candidate, rows, replace=replace)
+            return self._write(candidate, f"SELECT * FROM {parsed.sql(_STAGED)}", replace=replace)  # noqa: S608
         finally:
             self.database.unregister(_STAGED)
 
@@ -185,18 +189,52 @@ class Loader(Parser):
         Raises:
             S3ConnError, duckdb.Error: nothing has changed.
         """
-        ranged = self.pin(candidate)
+        ranged, self.skipped = self.pin(candidate), Skipped()
         if not candidate.size:
             return self._write(candidate, None, replace=replace)
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
-        if source.content.type in LINES:
-            with self._staged(source, ranged):
-                return self._write(candidate, _STAGED, replace=replace)
-        if source.content.type in {"CSV", "TSV"}:
-            self._check_header(source)
-        return self._scanned(source, lambda rows: self._write(candidate, rows, replace=replace))
+        if (rows := text_rows(source, self.scope)) is not None:
+            return self._load_text(candidate, rows, replace=replace)
+        with self._typed(source, ranged) as query:
+            return self._write(candidate, query, replace=replace)
 
-    def _write(self, candidate: Candidate, rows: str | None, *, replace: bool) -> int:
+    def _load_text(self, candidate: Candidate, rows: TextRows, *, replace: bool) -> int:
+        """Load text by the types that are known; where a value does not fit, by wider ones, or not at all."""
+        import duckdb
+
+        if isinstance(rows, CsvRows) and not rows.names:
+            self.database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
+            return self._write(candidate, None, replace=replace)
+        table, whole = TargetTable(self.database, self.table), False
+        known: Any = self.known.get(type(rows)) or self._learn(rows, whole=False)
+        wider: dict[str, str] = {}
+        while True:
+            types = _fitting(rows.types(known), table.columns(), wider)
+            try:
+                return self._write(candidate, rows.select(known, types), replace=replace)
+            except duckdb.Error as error:
+                if MARK not in str(error) or self.scope.failure or self.scope.stopped:
+                    raise
+                failure = str(details_of(error)["exception_message"])
+            if not whole:
+                known, whole = self._learn(rows, whole=True), True
+                continue
+            misfit = rows.misfit(self.database, known, types)
+            if misfit is None or not misfit.column or misfit.column in wider:
+                raise _refused(failure, misfit)
+            wider[misfit.column] = self._wider(table, misfit, rows)
+
+    def _wider(self, table: TargetTable, misfit: Misfit, rows: TextRows) -> str:
+        """A type that holds the values of the table's column and those of the object, whatever other objects have."""
+        known: Any = rows.learn(self.database, None, whole=True)
+        own = rows.types(known)
+        with suppress(QueryError):
+            wider = table.wider(misfit.column, misfit.type, own[misfit.column])
+            if wider != misfit.type:
+                return wider
+        raise _refused("", misfit)
+
+    def _write(self, candidate: Candidate, query: str | None, *, replace: bool) -> int:
         with transaction(self.database):
             table = TargetTable(self.database, self.table)
             where = literal(candidate.location.uri)
@@ -204,18 +242,46 @@ class Loader(Parser):
                 self.database.execute(
                     f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608
                 )
-            count = self._insert(table, rows, where) if rows else 0
+            count = self._insert(table, self._partitioned(candidate, query), where) if query else 0
             self.ledger.note(candidate, count)
         return count
 
-    def _insert(self, table: TargetTable, rows: str, where: str) -> int:
-        select = self._select(rows)
-        described = self.database.execute(f"DESCRIBE {select}").fetchall()
-        columns = {name: kind for name, kind, *_ in described}
+    def _partitioned(self, candidate: Candidate, query: str) -> str:
+        """The rows with what the folders of their object say.
+
+        Raises:
+            QueryError: a column of the object says otherwise.
+        """
+        if not self.partitions:
+            return query
+        there = {name.casefold(): kind for name, kind in self._described(query).items()}
+        added = []
+        for name, partition in self.partitions.items():
+            said = partition.values[candidate.location.key]
+            value = "NULL" if said is None else literal(said)
+            if (kind := there.get(name.casefold())) is None:
+                added.append(f"{value}::{partition.kind} AS {identifier(name)}")
+                continue
+            other = f"{identifier(name)} IS DISTINCT FROM TRY_CAST({value} AS {kind})"
+            if self.database.execute(f"SELECT 1 FROM ({query}) WHERE {other} LIMIT 1").fetchall():  # noqa: S608
+                raise QueryError(
+                    f"the folder of the object says {name} = {said or 'NULL'}, and its column {name} says otherwise",
+                    hint=f"EXCLUDE_COLUMNS = ({literal(name)}) loads neither.",
+                )
+        return f"SELECT *, {', '.join(added)} FROM ({query})" if added else query  # noqa: S608
+
+    def _described(self, query: str) -> dict[str, str]:
+        return {name: kind for name, kind, *_ in self.database.execute(f"DESCRIBE {query}").fetchall()}
+
+    def _insert(self, table: TargetTable, query: str, where: str) -> int:
+        select = self._select(f"({query})")
+        columns = self._described(select)
         # An object that was written from such a table has the column, too.
         origin, own = identifier(OBJECT_COLUMN), columns.pop(OBJECT_COLUMN, None)
-        every = f"* EXCLUDE ({origin})" if own else "*"
         table.fit(columns, f"({select})")
+        values = table.taken(columns)
+        every = f"* EXCLUDE ({origin})" if own else "*"
+        every += f" REPLACE ({', '.join(values)})" if values else ""
         ((count,),) = self.database.execute(
             f"INSERT INTO {table.sql} BY NAME SELECT {every}, {where} AS {origin} FROM ({select})"  # noqa: S608
         ).fetchall()
@@ -226,17 +292,38 @@ class Loader(Parser):
         made = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
         if not made and not self.job.option("EXCLUDE_COLUMNS"):
             return f"SELECT * FROM {rows}"  # noqa: S608 - as below
-        described = self.database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()  # noqa: S608 - as below
         excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in made}
         kept = [
             identifier(name)
-            for name, *_ in described
+            for name in self._described(f"SELECT * FROM {rows}")  # noqa: S608 - as below
             if name.casefold() not in replaced and not _matches(name, excluded)
         ]
         columns = [*kept, *(f"({expression}) AS {identifier(name)}" for name, expression in made.items())]
         if not columns:
             raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS takes all of them away.")
         return f"SELECT {', '.join(columns)} FROM {rows}"  # noqa: S608 - the user's own expressions, and quoted names
+
+
+def _fitting(types: Mapping[str, str], there: Mapping[str, str], wider: Mapping[str, str]) -> dict[str, str]:
+    """The type that each column of text is read as: the table's own, where it has one that text is cast to."""
+    own = {name.casefold(): kind for name, kind in there.items()}
+    return {name: wider.get(name) or _own(kind, own.get(name.casefold(), NULL)) for name, kind in types.items()}
+
+
+def _own(kind: str, own: str) -> str:
+    # Nested values have their shape from the object; the table's column is widened to hold it.
+    keeps = own.startswith(NULL) or (is_nested(kind) and own not in TEXTS)
+    return kind if keeps or kind == NULL else own
+
+
+def _refused(failure: str, misfit: Misfit | None) -> QueryError:
+    if misfit is None or not misfit.column:
+        said = f"record {misfit.record:,} has {misfit.has}" if misfit else failure.removeprefix(MARK)
+        return QueryError(said, hint="CONTENT_TYPE = SPLIT_LINES loads lines as they are.")
+    return QueryError(
+        f"record {misfit.record:,}: the column {misfit.column} is {misfit.type} in the table, and here is {misfit.has}",
+        hint="A table whose column is VARCHAR takes every value as it is written.",
+    )
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,29 +10,27 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.binary_tables import KINDS, record_batches
-from s3conn_magic.objects.formats import READABLE, detect, of_type
+from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.listed import escaped
-from s3conn_magic.objects.scope import UNPACKED, AsPlain
+from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.sql import literal
+from s3conn_magic.query.text_rows import text_rows_of
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
     from s3conn_magic.jobs.job import Candidate, ReadOptions
+    from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.text_rows import TextRows
 
     _Row = tuple[str | None, ...]
 
     _Reader = tuple[tuple[str, ...], Callable[[list[str], int], Iterable[_Row]]]
-
-_LARGEST_RECORD = 128 * 1024 * 1024
-_TEXT = {"CSV", "TSV", "JSON", "CLOUDTRAIL"}
-LINES = {"SPLIT_LINES", "REGEX", "FIXED_WIDTH", *KINDS}
-"""Formats that are read in batches: line by line, and those that are no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,48 +38,18 @@ class ObjectSource:
     """An object and how to read it.
 
     Attributes:
+        connection: the name of what it is read through.
         candidate: the object.
         path: of the engine's filesystem, with wildcards escaped.
         content: format and settings; never AUTO.
-        compression: as `Detected` has it, or none.
-        encoding: of its text.
-        said: as of `Detected`.
-        names: as of `Detected`.
+        detected: what its first bytes say.
     """
 
+    connection: str
     candidate: Candidate
     path: str
     content: Content
-    compression: str
-    encoding: str = ""
-    said: str = ""
-    names: tuple[str, ...] = ()
-
-    def plain(self) -> AsPlain | None:
-        """How its plain content is had where the bytes as they are will not do; None where they do.
-
-        DuckDB checks no checksum, and cuts other lines, too, where a comment could begin.
-        """
-        content, compression = self.content, None if self.compression == "none" else self.compression
-        if content.type not in _TEXT:
-            return None
-        skip, comment = content.get("SKIP_LINES", 0), content.get("COMMENT_PREFIX", "").encode()
-        closing = b"]" if content.type == "JSON" else b""
-        how = AsPlain(compression, self.encoding, closing, skip, comment)
-        return None if how == AsPlain(None, "utf-8") else how
-
-    def opened(self, scope: QueryScope) -> tuple[str, str]:
-        """The path and the compression by which DuckDB's readers read it within a query.
-
-        Args:
-            scope: of the query; it is told how the plain content is had.
-        """
-        how = self.plain()
-        if how is None:
-            return self.path, self.compression
-        connection = self.path.removeprefix("s3://").partition("@")[0]
-        scope.unpacked[connection, self.candidate.location] = how
-        return UNPACKED + self.path.removeprefix("s3://"), "gzip"
+    detected: Detected
 
 
 def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
@@ -91,66 +59,44 @@ def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSour
         QueryError: its format or compression cannot be told, or not be read.
     """
     whole = len(head) >= candidate.size
-    found = detect(
-        candidate.location.key, head, job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO"), whole=whole
+    content, compression = job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO")
+    found = detect(candidate.location.key, head, content, compression, whole=whole)
+    return ObjectSource(
+        job.connection.name, candidate, _path(job, candidate), Content(found.format.type, found.settings), found
     )
-    if found.compression not in READABLE and found.format.type not in LINES:
-        raise QueryError(f"objects compressed by {found.compression} are not read", hint="gzip and zstd are.")
-    content = Content(found.format.type, found.settings)
-    compression = found.compression or "none"
-    return ObjectSource(candidate, _path(job, candidate), content, compression, found.encoding, found.said, found.names)
 
 
 def _path(job: ReadOptions, candidate: Candidate) -> str:
     return f"s3://{job.connection.name}@{candidate.location.bucket}/{escaped(candidate.location.key)}"
 
 
-def scan(source: ObjectSource, *, whole: bool) -> str:
-    """The SQL that reads an object of a format that DuckDB reads.
+def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None) -> TextRows | None:
+    """The records of an object of CSV or JSON, all of them text; None of any other format.
 
     Args:
         source: the object.
-        whole: look at all of it to tell the types of its columns, not at its beginning only.
+        scope: the query that reads it.
+        staged: the name of a table that holds them already.
     """
-    reader = of_type(source.content.type).reader
-    if reader == "read_parquet":
-        return f"{reader}({literal(source.path)})"
-    options = _json if reader == "read_json" else csv_options
-    return _call(reader, source, options(source.content, whole=whole))
+    found, where = source.detected, source.candidate.location
+    if found.format.reader not in {"read_csv", "read_json"}:
+        return None
+    _check_header(source.content, found)
+    path, compression = source.path, "none"
+    if how := found.as_plain():
+        scope.unpacked[source.connection, where] = how
+        path, compression = path.replace("s3://", UNPACKED, 1), "gzip"
+    rows = text_rows_of(path, source.content, found, compression)
+    return replace(rows, source=staged) if staged else rows
 
 
-def _call(function: str, source: ObjectSource, options: Mapping[str, str]) -> str:
-    given = {**options, "compression": literal(source.compression)}
-    return f"{function}({literal(source.path)}, {', '.join(f'{name} = {value}' for name, value in given.items())})"
-
-
-def _json(content: Content, *, whole: bool) -> dict[str, str]:
-    options = {"format": "'auto'"}
-    if content.get("SPLIT_ROOT_ARRAY") is False:
-        options = {"format": "'unstructured'", "records": "false"}
-    return options | ({"sample_size": "-1", "maximum_object_size": str(_LARGEST_RECORD)} if whole else {})
-
-
-def csv_options(content: Content, *, whole: bool) -> dict[str, str]:
-    """Arguments of read_csv."""
-    options: dict[str, Any] = {}
-    delimiter = "\t" if content.type == "TSV" else content.get("DELIMITER")
-    if delimiter:
-        options["delim"] = literal(delimiter)
-    # No record is to be passed over, whatever it looks like.
-    options |= {"skip": "0", "comment": "''"}
-    names = content.get("HEADER_LINE") or content.get("HEADER")
-    if isinstance(names, tuple):
-        options |= {"header": "false", "names": f"[{', '.join(map(literal, names))}]"}
-    else:
-        options["header"] = "false" if names is False else "true"
-    if content.get("INFER_TYPES") is False:
-        options["all_varchar"] = "true"
-    if escape := content.get("QUOTE_ESCAPE_CHAR"):
-        options |= {"quote": "'\"'", "escape": literal(escape)}
-    if (null := content.get("NULL_VALUE")) is not None:
-        options["nullstr"] = f"[{', '.join(dict.fromkeys(map(literal, (null, ''))))}]"
-    return options | ({"sample_size": "-1"} if whole else {})
+def _check_header(content: Content, found: Detected) -> None:
+    """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
+    most, names = content.get("MAX_COLUMNS"), [name.casefold() for name in found.names]
+    if most is not None and len(names) > most:
+        raise QueryError(f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}")
+    if content.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
+        raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
 
 
 _AT_ONCE = 10_000
@@ -201,10 +147,10 @@ def batches(source: ObjectSource, file: Any, skipped: Skipped | None = None) -> 
         QueryError: it is damaged, or a text in another encoding, also while it is read.
         S3ConnError: it cannot be read.
     """
-    compression = None if source.compression == "none" else source.compression
+    found = source.detected
     if source.content.type in KINDS:
-        return record_batches(source.content.type, file, compression)
-    text = unpacked(file, compression, source.encoding or "utf-8")
+        return record_batches(source.content.type, file, found.compression)
+    text = unpacked(file, found.compression, found.encoding or "utf-8")
     return _rows(_pieces(source.content, text), source.content, skipped or Skipped())
 
 

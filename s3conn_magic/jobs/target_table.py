@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
 from s3conn_magic.query.sql import identifier, transaction
+from s3conn_magic.query.text_types import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,13 +100,17 @@ _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL
 _TIME = re.compile(r"DATE|TIMESTAMP( WITH TIME ZONE|_S|_MS|_NS)?")
 _NESTED = re.compile(r".*\[\d*\]|STRUCT\(.*\)|MAP\(.*\)", re.DOTALL)
 _EXACT = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)")
-_ROUNDING = {"FLOAT", "DOUBLE"}
 _FAMILIES = (_NUMBER, _TIME, _NESTED)
-_TEXTS = {"VARCHAR", "JSON"}
+TEXTS = {"VARCHAR", "JSON"}
 _COLUMNS = (
     "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
     " AND schema_name = 'main' AND lower(table_name) = lower(?) ORDER BY column_index"
 )
+
+
+def is_nested(kind: str) -> bool:
+    """Whether a type is one of lists, structs or maps."""
+    return _NESTED.fullmatch(kind) is not None
 
 
 class TargetTable:
@@ -144,23 +149,32 @@ class TargetTable:
             if (old := names.get(name.casefold())) is None:
                 self._alter(f"ADD COLUMN {identifier(name)} {kind}")
                 continue
-            wider = self._wider(old, there[old], kind)
-            if wider in _ROUNDING and kind != there[old]:
-                self._check_exact(self.sql, old, there[old], wider)
+            wider = self.wider(old, there[old], kind)
+            if kind not in {wider, NULL} and wider not in TEXTS:
                 self._check_exact(rows, name, kind, wider)
             if wider != there[old]:
+                self._check_exact(self.sql, old, there[old], wider)
                 self._alter(f"ALTER COLUMN {identifier(old)} SET DATA TYPE {wider}")
 
+    def taken(self, columns: Mapping[str, str]) -> list[str]:
+        """The values of columns that are written otherwise than SQL prints them: nested ones into text, as JSON."""
+        there = {name.casefold(): kind for name, kind in self.columns().items()}
+        return [
+            f"to_json({identifier(name)}) AS {identifier(name)}"
+            for name, kind in columns.items()
+            if is_nested(kind) and there.get(name.casefold()) in TEXTS
+        ]
+
     def _check_exact(self, rows: str, name: str, kind: str, wider: str) -> None:
-        """Refuse integers and decimals that are other numbers among the floating ones."""
-        if not _EXACT.fullmatch(kind):
+        """Refuse values that are others in the wider type, at any depth."""
+        if kind == NULL:
             return
         column = identifier(name)
-        rounded = f"{column} IS DISTINCT FROM TRY_CAST({column}::{wider} AS {kind})"
-        if self._database.execute(f"FROM {rows} WHERE {rounded} LIMIT 1").fetchall():
+        changed = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {wider}) AS {kind})"
+        if self._database.execute(f"SELECT 1 FROM {rows} WHERE {changed} LIMIT 1").fetchall():  # noqa: S608
             raise QueryError(
-                f"the column {name} has values of {kind}, and others of {wider}, which would round them",
-                hint="INFER_TYPES = FALSE loads a CSV as text.",
+                f"the column {name} has values of {kind}, and others of {wider}, which would change them",
+                hint="A table whose column is VARCHAR takes every value as it is written.",
             )
 
     def _make(self, wanted: Mapping[str, str]) -> None:
@@ -170,13 +184,13 @@ class TargetTable:
     def _alter(self, change: str) -> None:
         self._database.execute(f"ALTER TABLE {self.sql} {change}")
 
-    def _wider(self, name: str, there: str, kind: str) -> str:
+    def wider(self, name: str, there: str, kind: str) -> str:
         """The type that holds the values of both."""
-        if kind in {there, '"NULL"'} or there == "VARCHAR":
+        if kind in {there, NULL} or there == "VARCHAR":
             return there
-        if there == '"NULL"':
+        if there == NULL:
             return kind
-        if {there, kind} <= _TEXTS:
+        if {there, kind} <= TEXTS:
             return "VARCHAR"
         if "JSON" in {there, kind}:
             return there

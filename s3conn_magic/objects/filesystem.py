@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.objects.scope import AsPlain
 
 _COPIED_AT_ONCE = 5 * 1024**3
 
@@ -271,6 +272,11 @@ class ConnectionFileSystem(ChangingFileSystem):
         with scope.noting():
             ranged = self._object(path, scope)
         return ReadableFile(ranged, path.text, closed=(lambda: None) if self._scope else scope.close)
+
+    def read_as_plain(self, path: str, how: AsPlain) -> None:
+        """Have the query read the plain content of an object by `UNPACKED`."""
+        where = self._path(path)
+        self.scope.unpacked[self._connection_of(where.connection).name, where.location] = how
 
     def _plain(self, path: Path) -> Stream:
         """The plain content of an object as a gzip file, whose size nobody asks for by this scheme."""

@@ -12,6 +12,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import listed, literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, log_of, records, without_lines
+from s3conn_magic.objects.scope import AsPlain
 from s3conn_magic.objects.unpacking import compression_of, unpack
 
 if TYPE_CHECKING:
@@ -199,7 +200,9 @@ class Detected(NamedTuple):
         encoding: of its text, by Python's name of it; empty where it is none.
         settings: what CONTENT_TYPE = (…) says, or would have said; of CSV and TSV DELIMITER and HEADER always.
         said: what was taken without being told, for a note; empty where there is nothing to say.
-        names: of the columns of CSV and TSV, as they are written.
+        names: of the columns of a table of text, as its first record has them, or made up.
+        blank: empty lines that the first record of such a table stands behind.
+        array: whether it is one array of JSON.
     """
 
     format: Format
@@ -208,6 +211,17 @@ class Detected(NamedTuple):
     settings: Mapping[str, Any]
     said: str = ""
     names: tuple[str, ...] = ()
+    blank: int = 0
+    array: bool = False
+
+    def as_plain(self) -> AsPlain | None:
+        """How its text is had where the bytes as they are will not do; None where they do.
+
+        DuckDB checks no checksum, and cuts other lines, too, where a comment could begin.
+        """
+        skip, comment = int(self.settings.get("SKIP_LINES", 0)), str(self.settings.get("COMMENT_PREFIX", "")).encode()
+        how = AsPlain(self.compression, self.encoding, b"]" if self.array else b"", skip, comment)
+        return None if how in (AsPlain(None, "utf-8"), AsPlain(None, "")) else how
 
 
 def detect(
@@ -245,11 +259,16 @@ def detect(
     if kind.reader == "read_parquet" or kind.type in {"ORC", "AVRO", "ARROW"}:
         return Detected(kind, packed, "", settings)
     if kind.reader != "read_csv":
-        return Detected(kind, packed, encoding, settings, said)
+        return Detected(kind, packed, encoding, settings, said, array=text.text.lstrip()[:1] == "[")
     told, header = _dialect(text, kind, settings)
     if given is None or given.type == "AUTO":
         kind = _TSV if told["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
-    return Detected(kind, packed, encoding, told, said or header, _names(text, told))
+    return Detected(kind, packed, encoding, told, said or header, _names(text, told), _blank(_counted(text, told)))
+
+
+def _blank(plain: str) -> int:
+    lines = plain.splitlines()
+    return next((at for at, line in enumerate(lines) if line), len(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +376,7 @@ def _is_json(text: _Text, *, sure: bool) -> bool:
 
 def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """The settings of a table of text, and what was taken for them."""
-    plain = without_lines(text.text, int(given.get("SKIP_LINES", 0)), str(given.get("COMMENT_PREFIX", "")))
+    plain = _counted(text, given)
     delimiter = str(given.get("DELIMITER") or _delimiter(text, plain, kind))
     settings = {**given, "DELIMITER": delimiter}
     names = settings.get("HEADER_LINE") or settings.get("HEADER")
@@ -371,13 +390,20 @@ def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mappi
     return {**settings, "HEADER": found.there}, said
 
 
+def _counted(text: _Text, settings: Mapping[str, Any]) -> str:
+    """The text without the lines that are passed over."""
+    return without_lines(text.text, int(settings.get("SKIP_LINES", 0)), str(settings.get("COMMENT_PREFIX", "")))
+
+
 def _names(text: _Text, told: Mapping[str, Any]) -> tuple[str, ...]:
     if names := told.get("HEADER_LINE"):
         return tuple(names)
-    plain = without_lines(text.text, int(told.get("SKIP_LINES", 0)), str(told.get("COMMENT_PREFIX", "")))
-    found = records(plain, told["DELIMITER"], whole=text.whole, escape=str(told.get("QUOTE_ESCAPE_CHAR", '"')))
+    found = records(
+        _counted(text, told), told["DELIMITER"], whole=text.whole, escape=str(told.get("QUOTE_ESCAPE_CHAR", '"'))
+    )
     first = found[0] if found else []
-    return tuple(first) if told["HEADER"] else tuple(f"column{at}" for at in range(len(first)))
+    digits = len(str(len(first) - 1))
+    return tuple(first) if told["HEADER"] else tuple(f"column{at:0{digits}}" for at in range(len(first)))
 
 
 _SAID = {

@@ -49,6 +49,7 @@ class QueryScope:
         failure: the first error of a request, for callers whose engine shows another in its place.
         objects: those that were seen, a `RangedObject` by connection and location.
         unpacked: how the plain content is had of objects that are opened by `UNPACKED`, by connection and location.
+        all_records: whether types of text are told by all records, and not by the first.
         globs: what patterns matched, as `ListedEntry`.
         connections: names of the connections that were used.
         missing: the error for an object that is not there, where the engine looked for files and found none.
@@ -61,6 +62,7 @@ class QueryScope:
         self.missing: S3ConnError | None = None
         self.objects: dict[tuple[str, Location], Any] = {}
         self.unpacked: dict[tuple[str, Location], AsPlain] = {}
+        self.all_records = False
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self.notes: list[str] = []

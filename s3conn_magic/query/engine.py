@@ -19,6 +19,7 @@ from s3conn_magic.query import judgement, names
 from s3conn_magic.query.failures import details_of, interrupted, moved, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
+from s3conn_magic.query.paths import by_all_records, paths_of, views
 from s3conn_magic.query.sql import literal
 from s3conn_magic.query.tables import QueryResult, Tables
 from s3conn_magic.runtime.background import new_lock, renew_in_child
@@ -405,11 +406,17 @@ class QueryEngine:
         self._checked(sql, local=local)
 
     def _table(self, sql: str, *, local: bool) -> pa.Table:
+        return by_all_records(self.filesystem.scope, lambda: self._table_once(sql, local=local))
+
+    def _table_once(self, sql: str, *, local: bool) -> pa.Table:
         with self._registered(sql, local=local) as parameters:
             relation = self.database.sql(sql, params=dict(parameters) or None)
             return relation.to_arrow_table()
 
     def _done(self, sql: str, before: str, *, local: bool) -> pa.Table:
+        return by_all_records(self.filesystem.scope, lambda: self._done_once(sql, before, local=local))
+
+    def _done_once(self, sql: str, before: str, *, local: bool) -> pa.Table:
         import pyarrow as pa
 
         with self._registered(sql, local=local) as parameters:
@@ -465,7 +472,7 @@ class QueryEngine:
             for name, frame in frames.items():
                 self.database.register(name, frame)
                 made.append(name)
-            with names.paths(self.database, self.filesystem, found.tables if reads else ()):
+            with views(self.database, self.filesystem, paths_of(found, self.tables) if reads else {}):
                 yield parameters
         finally:
             for name in made:

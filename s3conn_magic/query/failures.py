@@ -18,6 +18,9 @@ _PARAMETER = 'syntax error at or near "$"'
 _NO_FILES = "No files found that match"
 _ENCRYPTED = re.compile(r"\AFile (?:'.*' )?is encrypted\b", re.DOTALL)
 _UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
+_CSV = re.compile(r"CSV Error on Line: (\d+)\n(.*)", re.DOTALL)
+_RECORD = re.compile(r"Original Line:.*?\n(?=Expected|Value with|Invalid|Maximum|Error)", re.DOTALL)
+_FIELDS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
 _NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist|No extension found .* file "(s3://.+?)";')
 _CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
@@ -117,15 +120,12 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
 
 def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError:
     message = str(said["exception_message"])
+    if failure := _of_file(message):
+        return failure
     if _UPPER_CASE.search(message):
         return QueryError("the path of an object begins with s3:// in lower case")
     if _NO_FILES in message and scope.missing is not None:
         return scope.missing
-    if _ENCRYPTED.search(message):
-        return QueryError(
-            "a Parquet file is encrypted, or has encrypted columns, which no statement can read",
-            hint="PREVIEW 's3://…' of the file shows the columns that are not.",
-        )
     if extension := _EXTENSION.match(message):
         scheme = extension[1].partition("://")[0]
         failure = QueryError(
@@ -135,6 +135,41 @@ def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError
         failure.offset = _offset(sql, said.get("position"))
         return failure
     return refused(sql, message, said.get("position"))
+
+
+_LINES = "CONTENT_TYPE = SPLIT_LINES loads lines as they are."
+
+
+def _of_file(message: str) -> QueryError | None:
+    """What is wrong with a file, without what it holds; None where that is not it."""
+    if record := _CSV.search(message):
+        return _of_csv(f"line {int(record[1]):,}", _RECORD.sub("", record[2]))
+    if "CSV Parser state machine reached an invalid state" in message:
+        return QueryError(
+            "the lines of a CSV do not all end alike, or not as its quotes and delimiters say", hint=_LINES
+        )
+    if _ENCRYPTED.search(message):
+        return QueryError(
+            "a Parquet file is encrypted, or has encrypted columns, which no statement can read",
+            hint="PREVIEW 's3://…' of the file shows the columns that are not.",
+        )
+    return None
+
+
+def _of_csv(where: str, said: str) -> QueryError:
+    if fields := _FIELDS.search(said):
+        few = (
+            f"{where} has {int(fields[2]):,} of {int(fields[1]):,} fields: not all records have the same number of them"
+        )
+        return QueryError(few, hint=f"DELIMITER says another one than was found. {_LINES}")
+    if "unterminated quote" in said:
+        return QueryError(f"a quote on {where} does not end, or goes on behind its end", hint=_LINES)
+    if "Invalid unicode" in said:
+        hint = "ENCODING says what it is, such as CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
+        return QueryError(f"{where} is not UTF-8", hint=hint)
+    if "Maximum line size" in said:
+        return QueryError(f"the record on {where} is longer than can be read", hint=_LINES)
+    return QueryError(f"{where}: {visible_lines(said.partition('Possible')[0])}", hint=_LINES)
 
 
 def interrupted() -> StatementInterrupted:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.objects.formats import HEAD, READABLE, by_name, call_by_content, call_by_name, is_seen
-from s3conn_magic.objects.listed import Path
-from s3conn_magic.query.failures import details_of, refused
-from s3conn_magic.query.sql import identifier
+from s3conn_magic.query.failures import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import duckdb
-
-    from s3conn_magic.objects.filesystem import ConnectionFileSystem
 
 _HALF = re.compile("[\ud800-\udfff]")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|[^\s,:\[\]{}"]+')
@@ -328,45 +323,6 @@ def _frame(value: Any) -> Any:
     if module == "polars" and kind in _POLARS:
         return value.collect() if kind == "LazyFrame" else value
     return value if module == "pyarrow" and kind in _ARROW else None
-
-
-@contextmanager
-def paths(
-    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, names: Iterable[str]
-) -> Iterator[None]:
-    """Have the paths among some names as views for the length of a block, where DuckDB does not see their format."""
-    made: list[str] = []
-    try:
-        for name in names:
-            if name.startswith("s3://") and not is_seen(name) and (call := _call(filesystem, name)):
-                _make_view(database, name, call)
-                made.append(name)
-        yield
-    finally:
-        for name in made:
-            database.execute(f"DROP VIEW {identifier(name)}")
-
-
-def _call(filesystem: ConnectionFileSystem, path: str) -> str | None:
-    """What stands for a path behind FROM: by its name, or by the content of one compressed object."""
-    said = by_name(path)
-    if said.format or not said.packed or said.compression not in READABLE or Path.parse(path).has_wildcard:
-        return call_by_name(path, path)
-    (head,) = filesystem.cat_ranges([path], [0], [HEAD], on_error="raise")
-    return call_by_content(path, head)
-
-
-def _make_view(database: duckdb.DuckDBPyConnection, name: str, call: str) -> None:
-    import duckdb
-
-    try:
-        database.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS FROM {call}")
-    except duckdb.Error as error:
-        # Its place is one in the view, not in the query.
-        failure = type(error)(details_of(error)["exception_message"])
-    else:
-        return
-    raise failure
 
 
 def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Table:
         name: as written when it was created.
         connections: names of the connections that it depends on.
         location: where its files are, or None when DuckDB holds its rows.
+        files: the pattern of its files of text, whose types are told when they are read; empty for any others.
         declared: whether it has no columns yet: what is loaded into it first gives it some.
         is_view: whether every query reads it afresh: one over files, or a view that was in the database before.
         comment: what the database says of it that is not ours.
@@ -53,6 +54,7 @@ class Table:
     name: str
     connections: tuple[str, ...] = ()
     location: Location | None = None
+    files: str = ""
     declared: bool = False
     is_view: bool = False
     comment: str = ""
@@ -69,6 +71,7 @@ class Table:
         if self.comment or self.declared:
             return ""
         kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
+        kept |= {"files": self.files} if self.files else {}
         text = literal(_OURS + json.dumps(kept)) if self.connections else "NULL"
         return f"COMMENT ON {self.kind} {identifier(self.name)} IS {text}"
 
@@ -83,9 +86,10 @@ def _read(name: str, is_view: bool, comment: str) -> Table:
         kept = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
         location = Location.parse(kept["location"]) if kept and kept["location"] else None
         connections = tuple(map(str, kept["connections"])) if kept else ()
+        files = str(kept.get("files", "")) if kept else ""
     except (ValueError, KeyError, TypeError):  # somebody has changed it
         return Table(name, is_view=is_view, comment=comment)
-    return Table(name, connections, location, is_view=is_view, comment="" if kept else comment)
+    return Table(name, connections, location, files, is_view=is_view, comment="" if kept else comment)
 
 
 _COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
@@ -255,14 +259,14 @@ class Tables:
         return self._engine.alone(lambda: self._created_over(name, location, connection))
 
     def _created_over(self, name: str, location: Location, connection: str) -> Table:
-        source, note = self._source(Path(connection, location))
+        source, files, note = self._source(Path(connection, location))
         sql = f"FROM {source}"
         answer = self._engine.query(f"{sql} LIMIT 0")
         note = " ".join(filter(None, [note, *answer.notes]))
         with transaction(self._engine.database):
             self._forget(name)
             self._engine.execute(sql, f"CREATE VIEW {identifier(name)} AS ")
-        return self._note(Table(name, (connection,), location, is_view=True, note=note))
+        return self._note(Table(name, (connection,), location, files, is_view=True, note=note))
 
     def drop(self, name: str) -> Table:
         """Forget a table.
@@ -290,14 +294,18 @@ class Tables:
 
     def _connection_renamed(self, old: str, new: str) -> None:
         renamed = [
-            replace(table, connections=tuple(new if name == old else name for name in table.connections))
+            replace(
+                table,
+                connections=tuple(new if name == old else name for name in table.connections),
+                files=table.files.replace(f"s3://{old}@", f"s3://{new}@", 1),
+            )
             for table in self
             if old in table.connections
         ]
         with transaction(self._engine.database):
             for table in renamed:
                 if table.location is not None:
-                    source, _ = self._source(Path(new, table.location))
+                    source, _, _ = self._source(Path(new, table.location))
                     self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(table.name)} AS ")
                 self._engine.database.execute(table.noted())
         for table in renamed:
@@ -352,21 +360,26 @@ class Tables:
         self._tables[table.name.casefold()] = table
         return table
 
-    def _source(self, path: Path) -> tuple[str, str]:
-        """What stands behind FROM for the files at a path, and what to say of files that it leaves out."""
-        where = f"s3://{path.text}"
-        if source := call_by_name(where, path.location.key):
-            return source, ""
-        if path.has_wildcard:
-            ending, _ = self._most(path, self._engine.filesystem.glob(path.text))
-            return str(call_by_name(where, ending)), ""
-        folder = path.text if path.text.endswith("/") else f"{path.text}/"
-        names = self._engine.filesystem.find(folder)
-        hidden = private(names, len(folder))
-        ending, left = self._most(path, [name for name, out in zip(names, hidden, strict=True) if not out])
-        files = f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}"
-        note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
-        return str(call_by_name(files, ending, "union_by_name = true")), note
+    def _source(self, path: Path) -> tuple[str, str, str]:
+        """What stands behind FROM for the files at a path, their pattern, and what to say of files that it leaves out.
+
+        The pattern is empty for Parquet, which DuckDB reads right by itself.
+        """
+        where, note, options = f"s3://{path.text}", "", list[str]()
+        ending = path.location.key
+        if not reader_of(ending):
+            if path.has_wildcard:
+                ending, _ = self._most(path, self._engine.filesystem.glob(path.text))
+            else:
+                folder = path.text if path.text.endswith("/") else f"{path.text}/"
+                names = self._engine.filesystem.find(folder)
+                hidden = private(names, len(folder))
+                ending, left = self._most(path, [name for name, out in zip(names, hidden, strict=True) if not out])
+                where = f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}"
+                note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
+                options.append("union_by_name = true")
+        files = "" if reader_of(ending) == "read_parquet" else where
+        return str(call_by_name(where, ending, *options)), files, note
 
     def _most(self, path: Path, names: Sequence[str]) -> tuple[str, int]:
         """What most of the names at a location end in that can be read, and how many end otherwise."""

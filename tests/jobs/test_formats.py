@@ -93,8 +93,6 @@ def test_a_table_over_files_and_patterns_take_the_same_endings(moto_lake: Lake):
 @pytest.mark.parametrize(
     ("key", "body", "said"),
     [
-        ("x.csv.bz2", bz2.compress(b"a\n1\n"), ("compressed by bz2", "compressed by bz2")),
-        ("x.bz2", bz2.compress(b"a,b\n1,2\n"), ("compressed by bz2", "compressed by bz2")),
         ("x.avro", b"Obj\x01" + bytes(90), ("Avro", "Avro cannot be read")),
         ("x.arrow", b"ARROW1\0\0" + bytes(90), ("Arrow", "Arrow cannot be read")),
         ("x.zip", b"PK\x03\x04" + bytes(90), ("do not read ZIP", "format ZIP")),

@@ -12,7 +12,7 @@ import pytest
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.readers import ObjectSource, Skipped, batches
 from s3conn_magic.language.job_values import Content, content_type
-from s3conn_magic.objects.formats import detect
+from s3conn_magic.objects.formats import Detected, detect, of_type
 
 S3 = (
     'owner bucket [04/Mar/2026:05:06:07 +0000] 198.51.100.7 who ID REST.GET.OBJECT a/b "GET /a/b HTTP/1.1" 200 - 113 -'
@@ -21,8 +21,9 @@ S3 = (
 OWNER = "0123456789abcdef" * 4
 
 
-def _read(data: bytes, content: Any, encoding: str = "utf-8", compression: str = "none") -> tuple[Any, Skipped]:
-    source = ObjectSource(SimpleNamespace(), "x", content, compression, encoding)  # type: ignore[arg-type]
+def _read(data: bytes, content: Any, encoding: str = "utf-8", compression: str | None = None) -> tuple[Any, Skipped]:
+    found = Detected(of_type(content.type), compression, encoding, content.settings)
+    source = ObjectSource("lake", SimpleNamespace(), "x", content, found)  # type: ignore[arg-type]
     skipped = Skipped()
     rows = batches(source, io.BytesIO(data), skipped).read_all()
     return [tuple(row.values()) for row in rows.to_pylist()], skipped
@@ -34,7 +35,7 @@ def test_lines_are_decoded_and_unpacked(encoding: str, packed: bool):
     """The same lines whatever they are stored as; the end of the last line may be missing."""
     body = "käse\r\n\nbrot".encode(encoding)
     data = gzip.compress(body) if packed else body
-    rows, skipped = _read(data, Content("SPLIT_LINES", {}), encoding, "gzip" if packed else "none")
+    rows, skipped = _read(data, Content("SPLIT_LINES", {}), encoding, "gzip" if packed else None)
     assert rows == [("käse",), ("",), ("brot",)]
     assert not skipped.note()
 

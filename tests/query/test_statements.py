@@ -202,7 +202,7 @@ def test_an_error_keeps_its_class_and_no_literal(run, query, kind, said):
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("sales/*", "Name the function that reads it, one of read_parquet('{}'), read_csv('{}'), read_json('{}')"),
+        ("READ*", "Name the function that reads it, one of read_parquet('{}'), read_csv('{}'), read_json('{}')"),
         ("sales/", "such as FROM '{}**/*.parquet'"),
         ("README.txt", "read_csv('{}')"),
         ("a/it''s.bin", "read_parquet('{}')"),

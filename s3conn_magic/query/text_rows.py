@@ -1,0 +1,566 @@
+"""Rows of CSV and JSON: read as text, so that types can be decided over all of them, and cast exactly or refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from s3conn_magic.query.sql import identifier, literal
+from s3conn_magic.query.text_types import (
+    ISO,
+    MARK,
+    NULL,
+    Evidence,
+    Formats,
+    cast,
+    evidence,
+    gathered,
+    kind_of,
+    misfits,
+    strict,
+    unique_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import duckdb
+
+    from s3conn_magic.language.job_values import Content
+    from s3conn_magic.objects.formats import Detected
+
+LARGEST_RECORD = 128 * 1024 * 1024
+"""Bytes."""
+SAMPLE = 20_480
+"""Records by which types are told first."""
+_DOCUMENT = "json"
+_MOST_FIELDS = 200
+_MOST_SHAPES = 200
+_STRING = r'"(?:[^"\\]|\\.)*"'
+# Numbers of JSON with more digits than DuckDB's reader keeps.
+_LONG = "|".join(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{max(18 - front, 1)}}}" for front in range(1, 18))
+_LONG_NUMBER = rf"[:\[,]\s*-?(?:0\.0*[1-9][0-9]{{17}}|{_LONG})"
+_LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
+_NUMBERS = ("BIGINT", "DOUBLE")
+
+
+class Misfit(NamedTuple):
+    """A value that its column's type does not hold exactly.
+
+    Attributes:
+        record: its number, from 1 on.
+        column: empty where it is the record as a whole.
+        type: of the column.
+        has: what the value is, in words.
+    """
+
+    record: int
+    column: str
+    type: str
+    has: str
+
+
+def _misfit(rows: Sequence[tuple[Any, ...]]) -> Misfit | None:
+    return Misfit(*rows[0]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRows:
+    """Records of CSV.
+
+    Attributes:
+        source: what stands behind FROM: each column a text.
+        names: of its columns.
+        formats: of dates and times.
+        typed: False to leave all columns text.
+        folders: columns that have types by themselves.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    formats: Formats = ISO
+    typed: bool = True
+    folders: tuple[str, ...] = ()
+
+    def named(self, database: duckdb.DuckDBPyConnection) -> CsvRows:
+        """The same with the names of the columns, as the objects have them.
+
+        Raises:
+            duckdb.Error: they cannot be read.
+        """
+        names = [name for name, *_ in database.execute(f"DESCRIBE FROM {self.source}").fetchall()]
+        return replace(self, names=tuple(name for name in names if name not in self.folders))
+
+    def learn(self, database: duckdb.DuckDBPyConnection, known: CsvTypes | None = None, *, whole: bool) -> CsvTypes:
+        """What the columns' values are.
+
+        Args:
+            database: reads them.
+            known: of other objects of the same table, which it is added to.
+            whole: all of them, not the first only.
+
+        Raises:
+            duckdb.Error: they cannot be read.
+        """
+        known = known or CsvTypes()
+        if not self.typed or not self.names:
+            return known
+        rows = self.source if whole else f"(FROM {self.source} LIMIT {SAMPLE})"
+        query = evidence([identifier(name) for name in self.names], rows, self.formats)
+        ((*counts,),) = database.execute(query).fetchall()
+        return known.joined(gathered(counts, self.names))
+
+    def types(self, known: CsvTypes) -> dict[str, str]:
+        """The type of each column by what is known."""
+        return {name: known.type(name) if self.typed else "VARCHAR" for name in self.names}
+
+    def select(self, known: CsvTypes, types: Mapping[str, str], hint: str = "") -> str:
+        """The query of the rows, each value exactly of its column's type, or an error.
+
+        Args:
+            known: what is known of the values.
+            types: of the columns.
+            hint: what to do about a value that does not fit, for the error.
+        """
+        del known
+        columns = [
+            f"{strict(identifier(name), types[name], name, self.formats, hint)} AS {identifier(name)}"
+            for name in self.names
+            if name in types
+        ]
+        columns += map(identifier, self.folders)
+        return f"SELECT {', '.join(columns)} FROM {self.source}"  # noqa: S608 - quoted names
+
+    def misfit(self, database: duckdb.DuckDBPyConnection, known: CsvTypes, types: Mapping[str, str]) -> Misfit | None:
+        """The first record that does not fit, or None."""
+        del known
+        texts = [(identifier(name), types[name], name) for name in self.names if name in types]
+        return _misfit(database.execute(misfits(texts, self.source, self.formats)).fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTypes:
+    """What is known of the values of columns, by name without case."""
+
+    columns: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def joined(self, more: Mapping[str, Evidence]) -> CsvTypes:
+        """The same with what is known of more values."""
+        columns = dict(self.columns)
+        for name, found in more.items():
+            columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(found)
+        return CsvTypes(columns)
+
+    def type(self, name: str) -> str:
+        """The type of a column."""
+        return self.columns.get(name.casefold(), Evidence()).type()
+
+
+Shape = Any
+"""The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonTypes:
+    """What is known of the values of JSON.
+
+    Attributes:
+        shape: of the records; a dict where all of them are objects.
+        shapes: every shape of each column's values, as DuckDB writes it, where it is an object or a list.
+        long: columns of such values with an integer that a double may not hold.
+        strings: of columns of strings.
+        numbers: of columns of numbers.
+    """
+
+    shape: Shape = "NULL"
+    shapes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    long: frozenset[str] = frozenset()
+    strings: Mapping[str, Evidence] = field(default_factory=dict)
+    numbers: Mapping[str, Evidence] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields of the records; the whole record where they are not all objects."""
+        return tuple(self.shape) if isinstance(self.shape, dict) else (_DOCUMENT,)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The name of a column for each of them; SQL's names differ without case, and are not empty."""
+        return dict(zip(self.names, unique_names(self.names), strict=True))
+
+    def type(self, name: str) -> str:
+        """DuckDB's type of a column."""
+        if not isinstance(self.shape, dict):
+            return "JSON"
+        shape = self.shape.get(name, "NULL")
+        if shape == "VARCHAR":
+            return self.strings.get(name, Evidence()).type()
+        if shape in _NUMBERS:
+            kind = self.numbers.get(name, Evidence()).type()
+            return "JSON" if kind == "VARCHAR" else kind
+        kind = type_of(shape)
+        return "JSON" if name in self.long and "DOUBLE" in kind else kind
+
+
+def merged(first: Shape, second: Shape, *, in_list: bool = False) -> Shape:
+    """The shape of values of two shapes."""
+    if "NULL" in (first, second) or first == second:
+        return second if first == "NULL" else first
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = {**first, **second}
+        return {name: merged(first.get(name, "NULL"), second.get(name, "NULL"), in_list=in_list) for name in names}
+    if isinstance(first, list) and isinstance(second, list):
+        return [merged(first[0], second[0], in_list=True)]
+    objects = [shape for shape in (first, second) if isinstance(shape, dict)]
+    # DuckDB calls an empty object JSON, and the elements of a list that differ, too.
+    if objects and "JSON" in (first, second) and not in_list:
+        return objects[0]
+    return "DOUBLE" if first in _NUMBERS and second in _NUMBERS else "JSON"
+
+
+def shape_of(structure: str) -> Shape:
+    """The shape that DuckDB's json_structure writes."""
+    return _plain(json.loads(structure))
+
+
+def _plain(shape: Shape) -> Shape:
+    if isinstance(shape, dict):
+        return {name: _plain(each) for name, each in shape.items()}
+    if isinstance(shape, list):
+        return [_plain(shape[0])]
+    return "BIGINT" if shape == "UBIGINT" else shape
+
+
+def type_of(shape: Shape) -> str:
+    """DuckDB's type of nested values; fields in which any name may stand are a MAP."""
+    if isinstance(shape, list):
+        return f"{type_of(shape[0])}[]"
+    if not isinstance(shape, dict):
+        return NULL if shape == "NULL" else str(shape)
+    if len({name.casefold() for name in shape}) < len(shape) or "" in shape:
+        return "JSON"
+    if len(shape) > _MOST_FIELDS:
+        value = type_of(reduce(merged, shape.values()))
+        return f"MAP(VARCHAR, {value})"
+    return f"STRUCT({', '.join(f'{identifier(name)} {type_of(each)}' for name, each in shape.items())})"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRows:
+    """Records of JSON.
+
+    Attributes:
+        source: what stands behind FROM; its column `json` is a record, as it is written.
+        formats: of dates and times.
+        typed: False to leave strings text.
+        folders: columns beside it that have types by themselves.
+    """
+
+    source: str
+    formats: Formats = ISO
+    typed: bool = True
+    folders: tuple[str, ...] = ()
+
+    def learn(self, database: duckdb.DuckDBPyConnection, known: JsonTypes | None = None, *, whole: bool) -> JsonTypes:
+        """As of `CsvRows`."""
+        known = known or JsonTypes()
+        rows = self.source if whole else f"(FROM {self.source} LIMIT {SAMPLE})"
+        found = database.execute(
+            f"SELECT json_structure({_DOCUMENT}), min(number) FROM (SELECT *, row_number() OVER () AS number FROM {rows})"  # noqa: S608, E501
+            f" WHERE {_DOCUMENT} IS NOT NULL GROUP BY 1 ORDER BY 2"
+        ).fetchall()
+        records = [shape_of(structure) for structure, _ in found]
+        shape = reduce(merged, records, known.shape)
+        if any(not isinstance(record, dict) and record != "JSON" for record in records) or shape in ("NULL", "JSON"):
+            return JsonTypes("JSON" if records or known.shape == "JSON" else known.shape)
+        return self._with_values(database, rows, replace(known, shape=shape))
+
+    def _with_values(self, database: duckdb.DuckDBPyConnection, rows: str, known: JsonTypes) -> JsonTypes:
+        strings = [name for name in known.names if known.shape[name] == "VARCHAR"]
+        numbers = [name for name in known.names if known.shape[name] in _NUMBERS]
+        nested = [name for name in known.names if isinstance(known.shape[name], (dict, list))]
+        more_strings = self._evidence(database, rows, strings, strings=True) if self.typed else {}
+        more_numbers = self._evidence(database, rows, numbers, strings=False)
+        shapes, long = dict(known.shapes), set(known.long)
+        for name in nested:
+            found, is_long = _nested(database, rows, name)
+            shapes[name] = shapes.get(name, frozenset()) | found
+            long |= {name} if is_long else set()
+        strings_, numbers_ = _added(known.strings, more_strings), _added(known.numbers, more_numbers)
+        return JsonTypes(known.shape, shapes, frozenset(long), strings_, numbers_)
+
+    def _evidence(
+        self, database: duckdb.DuckDBPyConnection, rows: str, names: Sequence[str], *, strings: bool
+    ) -> dict[str, Evidence]:
+        if not names:
+            return {}
+        texts = [f"fields[{at + 1}]" for at in range(len(names))]
+        fields = f"(SELECT json_extract_string({_DOCUMENT}, {_pointers(names)}) AS fields FROM {rows})"  # noqa: S608
+        query = evidence(texts, fields, self.formats if strings else ISO, strings=strings)
+        ((*counts,),) = database.execute(query).fetchall()
+        return gathered(counts, names)
+
+    def types(self, known: JsonTypes) -> dict[str, str]:
+        """The type of each column by what is known."""
+        kinds = {column: known.type(name) for name, column in known.columns.items()}
+        return kinds if self.typed else {column: _untyped(kind) for column, kind in kinds.items()}
+
+    def select(self, known: JsonTypes, types: Mapping[str, str], hint: str = "") -> str:
+        """As of `CsvRows`."""
+        columns = [
+            f"{_value(column, types[column.name], hint)} AS {identifier(column.name)}"
+            for column in self._columns(known, types)
+        ]
+        columns += map(identifier, self.folders)
+        return f"SELECT {', '.join(columns)} FROM {self._fields(known, types, hint)}"  # noqa: S608 - quoted names
+
+    def _columns(self, known: JsonTypes, types: Mapping[str, str]) -> list[_Column]:
+        if not isinstance(known.shape, dict):
+            return [_Column(_DOCUMENT, _DOCUMENT, "JSON", self.formats, frozenset())]
+        return [
+            _Column(column, f"fields[{at + 1}]", known.shape[name], self.formats, known.shapes.get(name, frozenset()))
+            for at, (name, column) in enumerate(known.columns.items())
+            if column in types
+        ]
+
+    def _fields(self, known: JsonTypes, types: Mapping[str, str], hint: str) -> str:
+        """What stands behind FROM: a list of the values of each record; a record that has others is an error."""
+        if not isinstance(known.shape, dict):
+            return self.source
+        what, exact = _record(known, types)
+        said = literal(f"{MARK}a record has ")
+        failure = f"error({said} || {what} || {literal(f'; {hint}' if hint else '')})::JSON[]"
+        fields = f"json_extract({_DOCUMENT}, {_pointers(known.names)})"
+        beside = "".join(f", {identifier(name)}" for name in self.folders)
+        return f"(SELECT CASE WHEN {exact} THEN {fields} ELSE {failure} END AS fields{beside} FROM {self.source})"  # noqa: S608
+
+    def misfit(self, database: duckdb.DuckDBPyConnection, known: JsonTypes, types: Mapping[str, str]) -> Misfit | None:
+        """As of `CsvRows`."""
+        if not isinstance(known.shape, dict):
+            return None
+        what, exact = _record(known, types)
+        cases = [f"WHEN NOT ({exact}) THEN ['', 'JSON', {what}]"]
+        for column in self._columns(known, types):
+            kind = types[column.name]
+            bad = f"{column.there} AND NOT {_exact(column, kind)}"
+            cases.append(f"WHEN {bad} THEN [{literal(column.name)}, {literal(kind)}, {column.has}]")
+        fields = f"json_extract({_DOCUMENT}, {_pointers(known.names)}) AS fields"
+        rows = f"(SELECT *, {fields}, row_number() OVER () AS number FROM {self.source})"  # noqa: S608 - see `sql`
+        judged = f"(SELECT number, CASE {' '.join(cases)} END AS found FROM {rows})"  # noqa: S608
+        query = f"SELECT number, found[1], found[2], found[3] FROM {judged} WHERE found IS NOT NULL"  # noqa: S608
+        return _misfit(database.execute(f"{query} ORDER BY number LIMIT 1").fetchall())
+
+
+def _untyped(kind: str) -> str:
+    return "VARCHAR" if kind.startswith(("DATE", "TIME")) else kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A field of the records: where its value stands in SQL, as JSON."""
+
+    name: str
+    value: str
+    shape: Shape
+    formats: Formats
+    shapes: frozenset[str]
+
+    @property
+    def there(self) -> str:
+        return f"({self.value} IS NOT NULL AND {self.value}::VARCHAR <> 'null')"
+
+    @property
+    def is_string(self) -> str:
+        return f"starts_with({self.value}::VARCHAR, {literal(chr(34))})"
+
+    @property
+    def string(self) -> str:
+        return f"({self.value} ->> '$')"
+
+    @property
+    def has(self) -> str:
+        """What the value is, in words."""
+        kinds = (("OBJECT", "an object"), ("ARRAY", "a list"), ("BOOLEAN", "a truth value"))
+        cases = " ".join(f"WHEN json_type({self.value}) = '{kind}' THEN '{said}'" for kind, said in kinds)
+        return f"CASE {cases} WHEN {self.is_string} THEN {kind_of(self.string)} ELSE 'a number' END"
+
+
+def _exact(column: _Column, kind: str) -> str:
+    """Whether the type holds the value of a column as it stands."""
+    if kind in {"VARCHAR", "JSON"}:
+        return "true"
+    if kind == NULL:
+        return "false"
+    if column.shape == "VARCHAR":
+        return f"({column.is_string} AND {cast(column.string, kind, column.formats).exact})"
+    if isinstance(column.shape, (dict, list)):
+        known = ", ".join(map(literal, sorted(column.shapes)))
+        whole = f"json_structure({column.value})::VARCHAR IN ({known})"
+        return f"({whole} AND NOT {_has_long_integer(column.value)})" if "DOUBLE" in kind else f"({whole})"
+    text = f"{column.value}::VARCHAR"
+    return f"(NOT {column.is_string} AND {cast(text, kind).exact})"
+
+
+def _value(column: _Column, kind: str, hint: str) -> str:
+    if kind == "JSON":
+        return f"CASE WHEN {column.there} THEN {column.value} END"
+    if kind == "VARCHAR":
+        text = f"CASE WHEN {column.is_string} THEN {column.string} ELSE {column.value}::VARCHAR END"
+        return f"CASE WHEN {column.there} THEN {text} END"
+    if kind == NULL:
+        value = "NULL"
+    elif column.shape == "VARCHAR":
+        value = cast(column.string, kind, column.formats).value
+    elif isinstance(column.shape, (dict, list)):
+        value = f"json_transform({column.value}, {literal(_structure(column.shape))})::{kind}"
+    else:
+        value = cast(f"{column.value}::VARCHAR", kind).value
+    said = literal(f"{MARK}the column {column.name} is {kind}, and a record has ")
+    failure = f"error({said} || {column.has} || {literal(f'; {hint}' if hint else '')})::{kind}"
+    return f"CASE WHEN NOT {column.there} THEN NULL WHEN {_exact(column, kind)} THEN {value} ELSE {failure} END"
+
+
+def _structure(shape: Shape) -> str:
+    """What json_transform makes of values of a shape."""
+    return json.dumps(_transformed(shape), ensure_ascii=False)
+
+
+def _transformed(shape: Shape) -> Shape:
+    if isinstance(shape, list):
+        return [_transformed(shape[0])]
+    if isinstance(shape, dict):
+        kind = type_of(shape)
+        return {name: _transformed(each) for name, each in shape.items()} if kind.startswith("STRUCT") else kind
+    return shape
+
+
+def _is_object() -> str:
+    return f"starts_with(ltrim({_DOCUMENT}), '{{')"
+
+
+def _is_known(known: JsonTypes) -> str:
+    names = ", ".join(map(literal, known.names))
+    keys = f"json_keys({_DOCUMENT})"
+    return f"({keys} = [{names}] OR (list_has_all([{names}], {keys}) AND list_unique({keys}) = len({keys})))"
+
+
+def _record(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
+    """What is wrong with a record as a whole, in words, and whether nothing is, both in SQL."""
+    what = [f"WHEN NOT {_is_object()} THEN 'no fields'"]
+    exact = f"{_is_object()} AND {_is_known(known)}"
+    if any(_may_round(known.shape[name], types.get(column, "")) for name, column in known.columns.items()):
+        bare = f"regexp_replace({_DOCUMENT}, {literal(_STRING)}, '\"\"', 'g')"
+        long = literal(_LONG_NUMBER)
+        # What looks like one is looked at without its strings; DuckDB may evaluate the parts of an OR in any order.
+        short = f"CASE WHEN regexp_matches({_DOCUMENT}, {long}) THEN NOT regexp_matches({bare}, {long}) ELSE true END"
+        exact += f" AND {short}"
+        what.append(f"WHEN NOT {short} THEN 'a number with more digits than are read'")
+    return f"CASE {' '.join(what)} ELSE 'other fields than those before, or one twice' END", exact
+
+
+def _may_round(shape: Shape, kind: str) -> bool:
+    return "DOUBLE" in kind or "JSON" in kind or (kind == "VARCHAR" and shape != "VARCHAR")
+
+
+def _has_long_integer(value: str) -> str:
+    return f"regexp_matches({value}::VARCHAR, {literal(_LONG_INTEGER)})"
+
+
+def _pointers(names: Iterable[str]) -> str:
+    """Where fields stand in a record: RFC 6901."""
+    pointers = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+    return f"[{', '.join(map(literal, pointers))}]"
+
+
+def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool]:
+    """The shapes of a column's objects and lists, and whether they have integers that a double may not hold."""
+    value = f"json_extract({_DOCUMENT}, {_pointers([name])}[1])"
+    found = database.execute(
+        f"SELECT json_structure({value}), bool_or({_has_long_integer(value)}) FROM {rows}"  # noqa: S608 - see `sql`
+        f" WHERE {value} IS NOT NULL GROUP BY 1"
+    ).fetchall()
+    return frozenset(structure for structure, _ in found), any(long for _, long in found)
+
+
+def _added(known: Mapping[str, Evidence], more: Mapping[str, Evidence]) -> dict[str, Evidence]:
+    return {name: known.get(name, Evidence()).joined(more.get(name, Evidence())) for name in {**known, **more}}
+
+
+TextRows = CsvRows | JsonRows
+"""Records of text, of either format."""
+
+
+def text_rows_of(
+    path: str, content: Content, found: Detected, compression: str, folders: Mapping[str, str] | None = None
+) -> TextRows:
+    """The records of objects of CSV or JSON.
+
+    Args:
+        path: of the engine's filesystem, quoted in no way.
+        content: the format and its settings.
+        found: what their first bytes say.
+        compression: that DuckDB unpacks by: none, gzip or zstd.
+        folders: types of the columns that names of folders write; None for none.
+    """
+    if found.format.reader == "read_json":
+        return _json_rows(path, content, compression, folders or {})
+    names = unique_names(found.names)
+    columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
+    own = {"auto_detect": "false", "columns": columns, "max_line_size": str(LARGEST_RECORD)}
+    source = _call("read_csv", path, own | _csv_options(content, found, compression, folders or {}))
+    return _csv_rows(source, content, names, folders or {})
+
+
+def several_csv(path: str, content: Content, found: Detected, compression: str, folders: Mapping[str, str]) -> CsvRows:
+    """The records of several objects of CSV, whose columns go by their names; arguments as of `text_rows_of`."""
+    own = {"all_varchar": "true", "union_by_name": "true"}
+    source = _call("read_csv", path, own | _csv_options(content, found, compression, folders))
+    return _csv_rows(source, content, (), folders)
+
+
+def _csv_rows(source: str, content: Content, names: Sequence[str], folders: Mapping[str, str]) -> CsvRows:
+    formats = Formats(content.get("DATE_FORMAT") or "", content.get("TIMESTAMP_FORMAT") or "")
+    return CsvRows(source, tuple(names), formats, content.get("INFER_TYPES") is not False, tuple(folders))
+
+
+def _csv_options(content: Content, found: Detected, compression: str, folders: Mapping[str, str]) -> dict[str, str]:
+    nulls = ("", *filter(None, (content.get("NULL_VALUE"), *(content.get("NULL_VALUES") or ()))))
+    return {
+        "header": str(bool(content.get("HEADER"))).lower(),
+        "delim": literal(content.get("DELIMITER") or ","),
+        "quote": "'\"'",
+        "escape": literal(content.get("QUOTE_ESCAPE_CHAR") or '"'),
+        "nullstr": f"[{', '.join(dict.fromkeys(map(literal, nulls)))}]",
+        # "" is an empty text, and no value is nothing between two delimiters.
+        "allow_quoted_nulls": "false",
+        # What is passed over is passed over before DuckDB reads the text.
+        "comment": "''",
+        "skip": str(found.blank),
+        **_shared(compression, folders),
+    }
+
+
+def _json_rows(path: str, content: Content, compression: str, folders: Mapping[str, str]) -> JsonRows:
+    options = {
+        "format": "'unstructured'" if content.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
+        "maximum_object_size": str(LARGEST_RECORD),
+        **_shared(compression, folders),
+    }
+    source = _call("read_json_objects", path, options)
+    if content.type == "CLOUDTRAIL":
+        source = f"(SELECT unnest(json_extract(json, '$.Records[*]'))::VARCHAR AS json FROM {source})"  # noqa: S608
+    return JsonRows(source, folders=tuple(folders))
+
+
+def _shared(compression: str, folders: Mapping[str, str]) -> dict[str, str]:
+    options = {"compression": literal(compression), "hive_partitioning": str(bool(folders)).lower()}
+    if folders:
+        types = ", ".join(f"{literal(name)}: {kind}" for name, kind in folders.items())
+        options["hive_types"] = f"{{{types}}}"
+    return options
+
+
+def _call(function: str, path: str, options: Mapping[str, str]) -> str:
+    return f"{function}({literal(path)}, {', '.join(f'{name} = {value}' for name, value in options.items())})"

@@ -1,0 +1,318 @@
+"""Types of text: which of DuckDB's holds every value of a column exactly, and casts that refuse what they would change.
+
+A cast is exact when the value prints back as what was written, or as another spelling of the same value: `1.50` and
+1.5, `2026-01-01T10:00` and `2026-01-01 10:00:00`. `007`, `1_000`, and a number with more digits than its type has are
+not; nor is a date in any order but year-month-day, unless a format says how to read it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3conn_magic.query.sql import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+NULL = '"NULL"'
+"""The type of a column without values, which fits every other."""
+MARK = "s3conn_magic: "
+"""What an error of a cast begins with."""
+_WHOLE = r"-?(0|[1-9][0-9]*)"
+_PLAIN = rf"({_WHOLE}(\.[0-9]*)?|-?\.[0-9]+)"
+_ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ISO_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,%d}0*)?)?"
+_ZONE = r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"
+_DIGITS = 15  # as many as every double has
+_DIGITS_OF_FLOAT = 6
+_MOST_DIGITS = 38
+_FRACTION = {"TIMESTAMP_S": 0, "TIMESTAMP_MS": 3, "TIMESTAMP_NS": 9}
+_INTEGER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
+_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+_TIMESTAMP = re.compile(r"TIMESTAMP(_S|_MS|_NS)?")
+_NESTED = re.compile(r".*\[\d*\]|STRUCT\(.*|MAP\(.*|UNION\(.*", re.DOTALL)
+_KINDS = (
+    (_PLAIN, "a number"),
+    (_ISO_DATE, "a date"),
+    (rf"{_ISO_DATE}[ T].*", "a time"),
+    ("(?i:true|false)", "a truth value"),
+)
+
+
+class Formats(NamedTuple):
+    """How dates and times are written, in strftime's codes; empty for ISO 8601 only."""
+
+    date: str = ""
+    timestamp: str = ""
+
+
+ISO = Formats()
+"""Dates and times of ISO 8601 only."""
+
+
+class Cast(NamedTuple):
+    """How a text becomes a value, in SQL.
+
+    Attributes:
+        value: the value, or NULL where the text is none.
+        exact: whether the value is what was written.
+    """
+
+    value: str
+    exact: str
+
+
+def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
+    """The exact cast of a text to a type.
+
+    Args:
+        text: the text, in SQL; not NULL.
+        kind: DuckDB's name of the type.
+        formats: of dates and times.
+    """
+    value, trimmed = f"TRY_CAST({text} AS {kind})", f"trim({text})"
+    same = f"{value}::VARCHAR = {text}"
+    if kind == "VARCHAR":
+        return Cast(text, "true")
+    if kind == "BOOLEAN":
+        return Cast(f"(lower({trimmed}) = 'true')", f"lower({trimmed}) IN ('true', 'false')")
+    if _INTEGER.fullmatch(kind):
+        return Cast(value, f"({same} OR {value}::VARCHAR = {trimmed})")
+    if kind in {"DOUBLE", "FLOAT"}:
+        return _floating(text, kind)
+    if found := _DECIMAL.fullmatch(kind):
+        form = rf"({_WHOLE}?(\.[0-9]{{0,{found[2]}}}0*)?)"
+        return Cast(value, f"({value} IS NOT NULL AND {_matches(text, form)})")
+    return _temporal(text, kind, formats) or _other(text, kind)
+
+
+def _matches(text: str, form: str) -> str:
+    whole = rf"\s*{form}\s*"
+    return f"regexp_full_match({text}, {literal(whole)})"
+
+
+def _floating(text: str, kind: str) -> Cast:
+    value = f"TRY_CAST({text} AS {kind})"
+    digits = _DIGITS if kind == "DOUBLE" else _DIGITS_OF_FLOAT
+    few = f"(strlen({text}) <= {digits} AND {_matches(text, _PLAIN)} AND {value} IS NOT NULL)"
+    number = f"replace(lower(trim({text})), 'e+', 'e')"
+    same = f"coalesce(replace({value}::VARCHAR, 'e+', 'e') = {number}, false)"
+    # As C's %.17g writes a double; and with an exponent, but nothing that becomes 0 or infinite.
+    as_c = f"coalesce(replace(format('{{:.17g}}', {value}::DOUBLE), 'e+', 'e') = {number}, false)"
+    scientific = rf"-?[0-9](\.[0-9]{{0,{digits - 1}}})?[eE][+-]?[0-9]+"
+    power = (
+        f"(strlen({text}) <= {digits + 7} AND {_matches(text, scientific)}"
+        f" AND coalesce(abs({value}) > 1e-300 AND isfinite({value}), false))"
+    )
+    words = f"(lower(trim({text})) IN ('nan', 'inf', '-inf', 'infinity', '-infinity') AND {value} IS NOT NULL)"
+    return Cast(value, f"({few} OR {same} OR {power} OR {words}{f' OR {as_c}' if kind == 'DOUBLE' else ''})")
+
+
+def _temporal(text: str, kind: str, formats: Formats) -> Cast | None:
+    value, form = f"TRY_CAST({text} AS {kind})", ""
+    if kind == "DATE" and formats.date:
+        return _formatted(text, kind, formats.date)
+    if _TIMESTAMP.fullmatch(kind) or kind == "TIMESTAMP WITH TIME ZONE":
+        if formats.timestamp:
+            return _formatted(text, kind, formats.timestamp)
+        form = f"{_ISO_DATE}([ T]{_ISO_TIME % _FRACTION.get(kind, 6)})?"
+        form += _ZONE if kind == "TIMESTAMP WITH TIME ZONE" else ""
+    elif kind == "TIME":
+        form = _ISO_TIME % 6
+    elif kind != "DATE":
+        return None
+    same = f"coalesce({value}::VARCHAR = {text}, false)"
+    return Cast(value, f"({same} OR ({value} IS NOT NULL AND {_matches(text, form)}))" if form else same)
+
+
+def _formatted(text: str, kind: str, format_: str) -> Cast:
+    read = f"try_strptime({text}, {literal(format_)})"
+    value = f"{read}::{kind}"
+    # Another spelling, such as 1/2/2026 by %m/%d/%Y, is read as the same again.
+    again = f"try_strptime(strftime({value}, {literal(format_)}), {literal(format_)})"
+    return Cast(value, f"coalesce({again} = {read}, false)")
+
+
+def _other(text: str, kind: str) -> Cast:
+    """Any other type: what prints back as it was, and JSON for nested values."""
+    value = f"TRY_CAST({text} AS {kind})"
+    if kind == "JSON":
+        return Cast(f"CASE WHEN json_valid({text}) THEN {text}::JSON END", f"json_valid({text})")
+    if kind == "UUID":
+        return Cast(value, f"coalesce({value}::VARCHAR = lower({text}), false)")
+    same = f"coalesce({value}::VARCHAR = {text}, false)"
+    if not _NESTED.fullmatch(kind):
+        return Cast(value, same)
+    document = f"TRY_CAST(CASE WHEN json_valid({text}) THEN {text}::JSON END AS {kind})"
+    back = f"coalesce(to_json({document}) = json({text}), false)"
+    return Cast(f"CASE WHEN {back} THEN {document} ELSE {value} END", f"({back} OR {same})")
+
+
+def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = "") -> str:
+    """The SQL of a value that is exactly what a text says; an error where there is none.
+
+    Args:
+        text: the text, in SQL.
+        kind: DuckDB's name of the type.
+        name: of the column, for the error.
+        formats: of dates and times.
+        hint: what to do about it, for the error.
+    """
+    if kind == "VARCHAR":
+        return text
+    made = Cast("NULL", "false") if kind == NULL else cast(text, kind, formats)
+    said = literal(f"{MARK}the column {name} is {kind}, and a record has ")
+    failure = f"error({said} || {kind_of(text)} || {literal(f'; {hint}' if hint else '')})::{kind}"
+    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {made.exact} THEN {made.value} ELSE {failure} END"
+
+
+def kind_of(text: str) -> str:
+    """What a text is, in words, in SQL: never the text itself."""
+    cases = " ".join(f"WHEN regexp_full_match({text}, {literal(form)}) THEN {literal(said)}" for form, said in _KINDS)
+    return f"CASE {cases} ELSE 'text' END"
+
+
+class Evidence(NamedTuple):
+    """How many of the values of a column are of each kind; that of several objects is their sum.
+
+    Attributes:
+        texts: what no other type holds exactly.
+        booleans: true and false.
+        small: integers that a double holds, too.
+        large: integers of 64 bits that it does not.
+        plain: other numbers without an exponent that a double holds.
+        floats: numbers with an exponent.
+        specials: nan and inf.
+        exact: numbers without an exponent that a double does not hold.
+        dates, timestamps, zoned, times: of ISO 8601, or as a format says; `zoned` with an offset.
+        whole: most digits in front of the point of numbers without an exponent.
+        scale: most digits behind it, without zeros at the end.
+    """
+
+    texts: int = 0
+    booleans: int = 0
+    small: int = 0
+    large: int = 0
+    plain: int = 0
+    floats: int = 0
+    specials: int = 0
+    exact: int = 0
+    dates: int = 0
+    timestamps: int = 0
+    zoned: int = 0
+    times: int = 0
+    whole: int = 0
+    scale: int = 0
+
+    def joined(self, other: Evidence) -> Evidence:
+        """The evidence of two objects."""
+        counts = [mine + theirs for mine, theirs in zip(self[:_COUNTS], other[:_COUNTS], strict=True)]
+        return Evidence(*[*counts, max(self.whole, other.whole), max(self.scale, other.scale)])
+
+    def type(self) -> str:
+        """The type that holds all of the values."""
+        values = sum(self[:_COUNTS])
+        digits = self.small + self.plain + self.floats
+        plain = self.small + self.large + self.plain + self.exact
+        ladder = [
+            (NULL, 0),
+            ("BOOLEAN", self.booleans),
+            ("BIGINT", self.small + self.large),
+            ("DATE", self.dates),
+            ("TIMESTAMP", self.dates + self.timestamps),
+            ("TIMESTAMP WITH TIME ZONE", self.zoned),
+            ("TIME", self.times),
+            ("DOUBLE", digits + self.specials if digits else 0),
+        ]
+        if self.whole + self.scale <= _MOST_DIGITS:
+            ladder.append((f"DECIMAL({max(self.whole + self.scale, 1)},{self.scale})", plain))
+        return next((kind for kind, count in ladder if count == values), "VARCHAR")
+
+
+_COUNTS = Evidence._fields.index("whole")
+_NO_TEXT = r"\s*(-?\.?[0-9]|(?i:true|false|nan|-?inf))"
+
+
+def evidence(texts: Sequence[str], rows: str, formats: Formats = ISO, *, strings: bool = False) -> str:
+    """The query of the `Evidence` of some columns, one after the other in one row.
+
+    Args:
+        texts: a value of each column, in SQL.
+        rows: where they are from.
+        formats: of dates and times.
+        strings: whether they are strings of JSON, which are neither numbers nor truth values.
+    """
+    judged, counted = [], []
+    for at, text in enumerate(texts):
+        judged.append(f"{_kind(text, formats, strings=strings)} AS k{at}, {text} AS t{at}")
+        front = f"strlen(replace(split_part(trim(t{at}), '.', 1), '-', ''))"
+        behind = f"strlen(rtrim(split_part(trim(t{at}), '.', 2), '0'))"
+        number = f"k{at} IN ('small', 'large', 'plain', 'exact')"
+        counted += [f"count(*) FILTER (k{at} = {literal(name)})" for name in Evidence._fields[:_COUNTS]]
+        counted += [f"coalesce(max(CASE WHEN {number} THEN {each} END), 0)" for each in (front, behind)]
+    return f"SELECT {', '.join(counted)} FROM (SELECT {', '.join(judged)} FROM {rows})"  # noqa: S608 - see `sql`
+
+
+def _kind(text: str, formats: Formats, *, strings: bool) -> str:
+    """What a value is, by the name of `Evidence`'s field: the cheap questions first."""
+    exact = {kind: cast(text, kind, formats).exact for kind in ("BIGINT", "DOUBLE", "TIMESTAMP", "TIME")}
+    zoned = cast(text, "TIMESTAMP WITH TIME ZONE", ISO).exact
+    date = f"{cast(text, 'DATE', formats).exact}{'' if formats.date else f' AND {_matches(text, _ISO_DATE)}'}"
+    plain = (
+        f"CASE WHEN {exact['BIGINT']} THEN CASE WHEN strlen({text}) <= {_DIGITS} THEN 'small' WHEN {exact['DOUBLE']}"
+        f" THEN 'small' ELSE 'large' END WHEN {exact['DOUBLE']} THEN 'plain' ELSE 'exact' END"
+    )
+    cases = [f"WHEN {text} IS NULL THEN NULL"]
+    if not any(formats):
+        cases.append(f"WHEN NOT regexp_matches({text}, {literal(f'^{_NO_TEXT}')}) THEN 'texts'")
+    if not strings:
+        cases += [f"WHEN {_matches(text, _PLAIN)} THEN {plain}", f"WHEN {cast(text, 'BOOLEAN').exact} THEN 'booleans'"]
+    moment = f"{exact['TIMESTAMP']} AND {_matches(text, '.*[0-9].*')}"
+    cases += [f"WHEN {date} THEN 'dates'", f"WHEN {moment} THEN 'timestamps'"]
+    cases += [f"WHEN {zoned} THEN 'zoned'", f"WHEN {exact['TIME']} THEN 'times'"]
+    if not strings:
+        special = f"CASE WHEN regexp_matches({text}, '[0-9]') THEN 'floats' ELSE 'specials' END"
+        cases.append(f"WHEN {exact['DOUBLE']} THEN {special}")
+    return f"CASE {' '.join(cases)} ELSE 'texts' END"
+
+
+def gathered(row: Sequence[int], names: Sequence[str]) -> dict[str, Evidence]:
+    """The evidence by the names of the columns, out of the row of `evidence`."""
+    width = len(Evidence._fields)
+    return {name: Evidence(*row[at * width : (at + 1) * width]) for at, name in enumerate(names)}
+
+
+def misfits(texts: Iterable[tuple[str, str, str]], rows: str, formats: Formats = ISO) -> str:
+    """The query of the first record that a strict cast refuses: its number, the column, the type and what it has.
+
+    Args:
+        texts: text in SQL, type, and name of each column.
+        rows: where they are from.
+        formats: of dates and times.
+    """
+    parts = []
+    for text, kind, name in texts:
+        if kind not in {"VARCHAR", NULL}:
+            bad = f"{text} IS NOT NULL AND NOT {cast(text, kind, formats).exact}"
+            parts.append(f"WHEN {bad} THEN [{literal(name)}, {literal(kind)}, {kind_of(text)}]")
+    found = f"CASE {' '.join(parts)} END" if parts else "NULL::VARCHAR[]"
+    return (
+        f"SELECT number, found[1], found[2], found[3] FROM (SELECT row_number() OVER () AS number, {found} AS found"  # noqa: S608
+        f" FROM {rows}) WHERE found IS NOT NULL ORDER BY number LIMIT 1"
+    )
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Names of columns that differ without case: what is empty or there already gets a number."""
+    made: list[str] = []
+    taken: set[str] = set()
+    for at, name in enumerate(names):
+        wanted = name or f"column{at}"
+        number, unique = 0, wanted
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{wanted}_{number}"
+        taken.add(unique.casefold())
+        made.append(unique)
+    return made
