@@ -92,7 +92,7 @@ def test_every_record_of_a_server_access_log_is_a_row(line: str, fields: dict[st
     """Those of all years, with user agents as they come."""
     data = line.replace("owner", OWNER, 1).encode() + b"\n"
     found = detect("x", data, whole=True)
-    source = ObjectSource(SimpleNamespace(), "x", Content(found.format.type, found.settings), "none")  # type: ignore[arg-type]
+    source = ObjectSource("lake", SimpleNamespace(), "x", Content(found.format.type, found.settings), found)  # type: ignore[arg-type]
     skipped = Skipped()
     (row,) = batches(source, io.BytesIO(data), skipped).read_all().to_pylist()
     assert not skipped.count
