@@ -10,17 +10,32 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from s3conn_magic.errors import pip_install
 from s3conn_magic.objects import containers
-from s3conn_magic.objects.containers import BATCH, BOUND, DATA, DONE, EXTENT, JOB, READ, ContainerError, received, send
+from s3conn_magic.objects.containers import (
+    BATCH,
+    BOUND,
+    DATA,
+    DONE,
+    EXTENT,
+    JOB,
+    READ,
+    SCHEMA,
+    ContainerError,
+    received,
+    send,
+)
 from s3conn_magic.objects.ranged import BoundReachedError
 from s3conn_magic.runtime.background import run_in_background, wait_for
 
-__all__ = ["ContainerError", "Contents", "read_container"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ContainerError", "Contents", "every_batch", "read_container"]
 
 _PATIENCE = 30.0
 _SECRET = ("AWS_", "S3CONN")
@@ -61,40 +76,62 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
         ContainerError: it is damaged, or cannot be read here.
         BoundReachedError: the file gives no more bytes, and what it gave is not enough for one column.
     """
+    schema, last = pa.schema([]), {}
+    batches: list[pa.RecordBatch] = []
+    for kind, what in _messages(file, name, size, rows):
+        if kind == SCHEMA:
+            schema = what
+        elif kind == BATCH:
+            batches.append(what)
+        else:
+            last = what
+    table = pa.Table.from_batches(batches) if batches else schema.empty_table()
+    more = last.get("total"), last.get("about"), (*last.get("notes", ()), *_install(last.get("extra", "")))
+    return Contents(last.get("format", name), table, schema, *more)
+
+
+_ALL = 2**62
+
+
+def every_batch(file: Any, name: str, *, size: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The schema of a file and all of its rows, which are read as they are asked for.
+
+    Args:
+        file: open, bytes; with `seek` and `read`.
+        name: of the format, a key of `containers.READERS`.
+        size: bytes of the file.
+
+    Raises:
+        ContainerError: it is damaged, or cannot be read here; also while it is read.
+    """
+    messages = _messages(file, name, size, _ALL)
+    _, schema = next(messages)
+    return schema, (what for kind, what in messages if kind == BATCH)
+
+
+def _messages(file: Any, name: str, size: int, rows: int) -> Iterator[tuple[bytes, Any]]:
+    """What a process says of a file: its schema, its batches, and the rest."""
     job = json.dumps([name, size, rows]).encode()
     reader = _idle.pop() if _idle else _Reader()
-    if reader.served:
-        try:
-            return _read(reader, file, name, job)
-        except _EndedError:  # perhaps over what it had read before
-            reader = _Reader()
+    begun = False
     try:
-        return _read(reader, file, name, job)
+        for message in reader.messages(file, job):
+            begun = True
+            yield message
+    except _EndedError:
+        if begun or reader.served <= 1:
+            raise ContainerError("its reader ended over it") from None
+    else:
+        return
+    # Perhaps over what it had read before.
+    try:
+        yield from _Reader().messages(file, job)
     except _EndedError:
         raise ContainerError("its reader ended over it") from None
 
 
 class _EndedError(Exception):
     """The process is gone."""
-
-
-def _read(reader: _Reader, file: Any, name: str, job: bytes) -> Contents:
-    kept = False
-    try:
-        said, batches = reader.run(file, job)
-        kept = True
-    except ContainerError:
-        kept = reader.alive
-        raise
-    finally:
-        if kept and reader.served < _FILES and not _idle:
-            _idle.append(reader)
-        else:
-            reader.end()
-    schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(said["schema"])))
-    table = pa.Table.from_batches(batches) if batches else schema.empty_table()
-    more = said.get("total"), said.get("about"), (*said.get("notes", ()), *_install(said.get("extra", "")))
-    return Contents(said.get("format", name), table, schema, *more)
 
 
 def _install(extra: str) -> list[str]:
@@ -109,23 +146,41 @@ class _Reader:
         self.alive = True
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, file: Any, job: bytes) -> tuple[dict[str, Any], list[pa.RecordBatch]]:
-        """What the process says at its end, and the batches that it gave before."""
-        if self._process is None:
-            wait_for(run_in_background(self._begin, name="s3conn-reader"))
-        batches: list[pa.RecordBatch] = []
+    def messages(self, file: Any, job: bytes) -> Iterator[tuple[bytes, Any]]:
+        """What the process says of a file; it is ended, or kept for the next one."""
+        kept = False
+        try:
+            if self._process is None:
+                wait_for(run_in_background(self._begin, name="s3conn-reader"))
+            self.served += 1
+            self._answer(JOB, job)
+            yield from self._said(file)
+            kept = True
+        except ContainerError:
+            kept = self.alive
+            raise
+        finally:
+            if kept and self.served < _FILES and not _idle:
+                _idle.append(self)
+            else:
+                self.end()
+
+    def _said(self, file: Any) -> Iterator[tuple[bytes, Any]]:
         bound = False
-        self.served += 1
-        self._answer(JOB, job)
         while True:
             kind, body = self._next()
             if kind == READ:
                 bound |= self._give(file, *EXTENT.unpack(body)) == BOUND
+            elif kind == SCHEMA:
+                yield SCHEMA, pa.ipc.read_schema(pa.py_buffer(body))
+                self._answer(DATA)
             elif kind == BATCH:
-                batches += pa.ipc.open_stream(body)
+                for batch in pa.ipc.open_stream(body):
+                    yield BATCH, batch
                 self._answer(DATA)
             elif kind == DONE:
-                return json.loads(body), batches
+                yield DONE, json.loads(body)
+                return
             elif bound:
                 raise BoundReachedError
             else:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError, S3ConnError, pip_install
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.containers import ContainerError
 from s3conn_magic.objects.unpacking import damaged, unpacked
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def record_batches(kind: str, file: Any, compression: str | None = None) -> pa.R
 
 _WRONG = (
     *(OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, NotImplementedError),
-    *(zlib.error, lzma.LZMAError, struct.error),
+    *(zlib.error, lzma.LZMAError, struct.error, ContainerError),
 )
 
 
@@ -90,11 +91,10 @@ _Opened = tuple["pa.Schema", "Iterator[pa.RecordBatch]"]
 
 
 def _orc(file: Any, _: bool) -> _Opened:
-    import pyarrow as pa
-    from pyarrow import orc
+    """In a process apart, which ORC's library may end over a damaged file."""
+    from s3conn_magic.objects.apart import every_batch
 
-    opened = orc.ORCFile(pa.PythonFile(file, mode="r"))
-    return opened.schema, (opened.read_stripe(at) for at in range(opened.nstripes))
+    return every_batch(file, "ORC", size=file.seek(0, io.SEEK_END))
 
 
 _ARROW_FILE = b"ARROW1\x00\x00"

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 MESSAGE = struct.Struct("<cQ")
 EXTENT = struct.Struct("<QQ")
-JOB, READ, BATCH, DONE, FAILED, DATA, BOUND = b"J", b"R", b"B", b"D", b"F", b"A", b"X"
-"""Kinds of messages: a file, a range asked for, a batch, the end, a failure; bytes, or that there are no more."""
+JOB, READ, SCHEMA, BATCH, DONE, FAILED, DATA, BOUND = b"J", b"R", b"S", b"B", b"D", b"F", b"A", b"X"
+"""Kinds of messages: a file, a range asked for, the schema, a batch, the end, a failure; bytes, or none."""
 _MEMORY = 4 * 1024**3
 _AHEAD = 64 * 1024
 _IDLE = 60.0
+_AT_ONCE = 32_768
 WORKBOOK_AT_MOST = 16 * 1024 * 1024
 _PARTS = 64 * 1024 * 1024
 _COLUMNS = 2_000
@@ -184,6 +185,7 @@ def _said(error: BaseException) -> str:
 
 def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
     """Give batches until there are enough rows."""
+    remote.ask(SCHEMA, found.schema.serialize().to_pybytes())
     there = 0
     for batch in found.batches:
         some = batch.slice(0, rows - there)
@@ -197,7 +199,7 @@ def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
         remote.ask(BATCH, sink.getvalue().to_pybytes())
         if there >= rows:
             break
-    return {"schema": found.schema.serialize().to_pybytes().hex(), **found.more}
+    return dict(found.more)
 
 
 def _narrowing(
@@ -232,8 +234,8 @@ def _orc(remote: _Remote, rows: int) -> _Found:
     def read(count: int) -> Iterator[pa.RecordBatch]:
         fragment = ds.OrcFileFormat().make_fragment(file)
         scanner = fragment.scanner(
-            columns=opened.schema.names[:count],
-            batch_size=max(rows, 1),
+            columns=opened.schema.names[:count] if count < len(opened.schema) else None,
+            batch_size=min(max(rows, 1), _AT_ONCE),
             batch_readahead=0,
             fragment_readahead=0,
             use_threads=False,
