@@ -13,6 +13,7 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.probe import all_buckets, find_identity
 from s3conn_magic.connections.writes import is_lacking, is_unmet
 from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
+from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.runtime.background import run_in_background, wait_for
 
@@ -100,7 +101,7 @@ class _Checks:
 
     def list_objects(self) -> str:
         count = len(self._first_keys())
-        return f"{self._place().uri}: {count} key{'' if count == 1 else 's'} seen"
+        return f"{self._place().uri}: {counted(count, 'key')} seen"
 
     def read(self) -> str:
         keys = self._first_keys()

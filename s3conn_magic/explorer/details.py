@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Snippet
 from s3conn_magic.language.help import name_text
-from s3conn_magic.language.words import literal
+from s3conn_magic.language.words import counted, literal
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.objects.formats import by_name
 from s3conn_magic.preview import rounded
@@ -113,9 +113,9 @@ def _summary(preview: Preview) -> list[str]:
     form = [preview.format, preview.encoding, preview.compression]
     rows = [] if preview.total_rows is None else [f"{preview.total_rows:,} rows"]
     rows += [f"about {rounded(preview.about_rows):,} rows"] if preview.about_rows else []
-    groups = [f"{preview.row_groups:,} row group{'' if preview.row_groups == 1 else 's'}"] if preview.row_groups else []
+    groups = [counted(preview.row_groups, "row group")] if preview.row_groups else []
     pixels = [f"{preview.width:,} × {preview.height:,} pixels"] if preview.width and preview.height else []  # noqa: RUF001 - as it is written
-    requests = f"{preview.requests:,} request{'' if preview.requests == 1 else 's'}"
+    requests = counted(preview.requests, "request")
     return [*filter(None, form), *rows, *groups, *pixels, f"read {size_text(preview.bytes_read)} in {requests}"]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Through
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
+from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
@@ -157,10 +158,10 @@ def summary(cursor: PageCursor) -> str:
     if not folder.listed:
         return ""
     folders = folder.rows.prefix_count
-    parts = [f"{folders:,} {_kind(folder)}{'' if folders == 1 else 's'}"] if folders else []
+    parts = [counted(folders, _kind(folder))] if folders else []
     objects = len(folder.rows) - folders
     if objects or not folders:
-        parts.append(f"{objects:,} object{'' if objects == 1 else 's'}, {size_text(folder.rows.bytes)}")
+        parts.append(f"{counted(objects, 'object')}, {size_text(folder.rows.bytes)}")
     if folder.token is not None:
         sort = cursor.tree.sort
         ordered = f", ordered by {sort.by} among those loaded" if sort != ("name", False) else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from s3conn_magic.explorer.details import error_values
 from s3conn_magic.explorer.messages import SEND_RATE
+from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.runtime.background import Work
 
@@ -264,7 +265,7 @@ class Deletions:
         kept = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in objects.keys}
         uris = [Location(bucket, key).uri for bucket, keys in objects.keys.items() for key in keys]
         text = f"{_question(chosen, objects)} {_meaning(kept, len(objects))}"
-        return self._tasks.ask(task, text, f"Delete {_objects(len(objects))}", [visible(uri) for uri in uris])
+        return self._tasks.ask(task, text, f"Delete {counted(len(objects), 'object')}", [visible(uri) for uri in uris])
 
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
         if not chosen:
@@ -285,19 +286,17 @@ class Deletions:
         finally:
             self._deleted(objects)
         if failures:
-            text = f"Deleted {gone:,} of {_objects(total)}"
+            text = f"Deleted {gone:,} of {counted(total, 'object')}"
             self._tasks.change(task, state="failed", text=text, hint=_failures(failures))
         elif gone + missing == total:
             others = f"; {missing:,} {'was' if missing == 1 else 'were'} not there any more" if missing else ""
-            self._tasks.change(task, state="done", text=f"Deleted {_objects(gone)}{others}")
+            self._tasks.change(task, state="done", text=f"Deleted {counted(gone, 'object')}{others}")
         elif gone:
-            self._tasks.change(task, state="stopped", text=f"Stopped: {gone:,} of {_objects(total)} were deleted")
+            self._tasks.change(
+                task, state="stopped", text=f"Stopped: {gone:,} of {counted(total, 'object')} were deleted"
+            )
         else:
             self._tasks.call_off(task)
-
-
-def _objects(count: int) -> str:
-    return f"{count:,} object{'' if count == 1 else 's'}"
 
 
 def _names(chosen: Sequence[Chosen]) -> str:
@@ -308,9 +307,9 @@ def _names(chosen: Sequence[Chosen]) -> str:
 
 def _question(chosen: Sequence[Chosen], objects: SeenObjects) -> str:
     folders = sum(each.is_prefix for each in chosen)
-    inside = f", counted in {folders:,} folder{'' if folders == 1 else 's'}" if folders else ""
+    inside = f", counted in {counted(folders, 'folder')}" if folders else ""
     size = f", {size_text(objects.bytes)}" if objects.bytes else ""
-    return f"Delete {_objects(len(objects))}{size}{inside}?"
+    return f"Delete {counted(len(objects), 'object')}{size}{inside}?"
 
 
 def _meaning(versioning: set[str | None], count: int) -> str:

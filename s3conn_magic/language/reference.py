@@ -400,6 +400,11 @@ def find_statement(name: str) -> Reference | None:
     return next(iter(exact or [statement for statement in STATEMENTS if statement.name.startswith(wanted + " ")]), None)
 
 
+def columns_of(name: str) -> tuple[Column, ...]:
+    """Return the columns of the result of a statement."""
+    return next(statement.columns for statement in STATEMENTS if statement.name == name)
+
+
 def statement_of(words: Sequence[str]) -> Reference | None:
     """Return the statement that begins with these words, in upper case: the one with most of its name among them."""
     possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]

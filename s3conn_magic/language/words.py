@@ -76,6 +76,11 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 object`, `1,234 objects`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def literal(text: str) -> str:
     """Return a text as a literal, of our language and of DuckDB's SQL alike."""
     return "'" + text.replace("'", "''") + "'"

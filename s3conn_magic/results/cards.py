@@ -6,6 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.language.words import counted
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -106,4 +107,4 @@ def _reach(findings: Findings | None) -> str:
         return ", ".join(findings.filters)
     if not findings.reached:
         return "public buckets, by their name: LIST 's3://bucket/'"
-    return f"{'more than ' if findings.more else ''}{findings.buckets:,} bucket{'' if findings.buckets == 1 else 's'}"
+    return f"{'more than ' if findings.more else ''}{counted(findings.buckets or 0, 'bucket')}"

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.help import overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
-from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, TABLE_COLUMNS, Reference, find_statement
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, TABLE_COLUMNS, Reference, columns_of
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
-from s3conn_magic.language.words import nearest
+from s3conn_magic.language.words import counted, nearest
 from s3conn_magic.locations import Location, size_text
 from s3conn_magic.preview.columns import texts
 from s3conn_magic.results.cards import Message
@@ -81,14 +81,9 @@ def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
 _TYPES = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 
 
-def _columns(statement: str) -> Any:
-    reference = find_statement(statement)
-    return reference.columns if reference else ()
-
-
 def jobs_frame(jobs: Iterable[Job], pattern: str | None) -> S3Frame:
     """Return one row for each job, the oldest first."""
-    return frame_of(_columns("SHOW JOBS"), [_row(job) for job in jobs if like(pattern, job.name)])
+    return frame_of(columns_of("SHOW JOBS"), [_row(job) for job in jobs if like(pattern, job.name)])
 
 
 def _row(job: Job) -> tuple[Any, ...]:
@@ -116,7 +111,7 @@ def errors_frame(job: Job) -> S3Frame:
         (failure.run, failure.failed_at, failure.location, failure.etag or None, failure.error, failure.resolved)
         for failure in reversed(job.failures)
     ]
-    return frame_of(_columns("SHOW JOB"), rows)
+    return frame_of(columns_of("SHOW JOB"), rows)
 
 
 def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
@@ -124,7 +119,7 @@ def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
     head = f"The job {job.name} was created. " if created else ""
     lines = [head + (_loaded(job, outcome) if job.plan.kind == "COPY" else _written(outcome))]
     if outcome.failed:
-        lines.append(f"{_count(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
+        lines.append(f"{counted(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
         lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
     return Message("\n".join([*lines, *outcome.notes]))
 
@@ -135,7 +130,9 @@ def _loaded(job: Job, outcome: Outcome) -> str:
     if not outcome.objects:
         return f"There was nothing new to load into {job.plan.table}."
     replaced = f", of which {outcome.replaced:,} replaced an earlier version" if outcome.replaced else ""
-    what = f"{_count(outcome.objects, 'object')}{replaced} ({_count(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
+    what = (
+        f"{counted(outcome.objects, 'object')}{replaced} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
+    )
     return f"Loaded {what} into {job.plan.table}."
 
 
@@ -143,16 +140,12 @@ def _written(outcome: Outcome) -> str:
     if not outcome.objects:
         return "There were no new rows, and nothing was written."
     did = "Replaced" if outcome.replaced else "Wrote"
-    return f"{did} {outcome.written} ({_count(outcome.rows, 'row')}, {size_text(outcome.bytes)})."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{did} {outcome.written} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})."
 
 
 def connections_frame(connections: Sequence[Connection]) -> S3Frame:
     """Return one row for each connection, the oldest first."""
-    return frame_of(_columns("SHOW CONNECTIONS"), [_connection_row(connection) for connection in connections])
+    return frame_of(columns_of("SHOW CONNECTIONS"), [_connection_row(connection) for connection in connections])
 
 
 def _connection_row(connection: Connection) -> tuple[Any, ...]:
@@ -176,7 +169,7 @@ def _connection_row(connection: Connection) -> tuple[Any, ...]:
 def options_frame(connection: Connection) -> S3Frame:
     """Return one row for each option a connection can keep."""
     rows = [_option_row(option, connection.options.get(option.name)) for option in OPTIONS if option.stored]
-    return frame_of(_columns("DESCRIBE CONNECTION"), rows, ReferenceFrame)
+    return frame_of(columns_of("DESCRIBE CONNECTION"), rows, ReferenceFrame)
 
 
 def _option_row(option: Option, bound: BoundValue | None) -> tuple[Any, ...]:
@@ -197,7 +190,7 @@ def _shown_value(bound: BoundValue) -> str:
 def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
     """Return one row for each setting of the session."""
     rows = [(setting.name, setting_text(settings[setting.name]), setting.takes, setting.help) for setting in SETTINGS]
-    return frame_of(_columns("SHOW SETTINGS"), rows, ReferenceFrame)
+    return frame_of(columns_of("SHOW SETTINGS"), rows, ReferenceFrame)
 
 
 class HelpFrame(ReferenceFrame):
@@ -215,7 +208,7 @@ def help_on(topic: str) -> Any:
     """
     if not topic:
         rows = [*map(_statement_row, STATEMENTS), *_option_rows(), *_setting_rows()]
-        return frame_of(_columns("HELP"), rows, HelpFrame)
+        return frame_of(columns_of("HELP"), rows, HelpFrame)
     if text := topic_text(topic):
         return Message(text)
     near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(statement.name for statement in STATEMENTS), *KEYWORDS])

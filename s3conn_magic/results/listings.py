@@ -15,7 +15,7 @@ from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import read_manifest
 from s3conn_magic.inventory.reading import Inventory
-from s3conn_magic.language.reference import ANALYSIS_COLUMNS, find_statement
+from s3conn_magic.language.reference import ANALYSIS_COLUMNS, columns_of
 from s3conn_magic.listing import Glob, Listing
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.locations import Location, visible
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
 
 def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
     """Return one row for each bucket; with display filters one for each filter, and no ListBuckets request."""
-    reference = find_statement("SHOW BUCKETS")
     rows = [
         (bucket.name, where.uri, bucket.region, bucket.created_at)
         for bucket, where in _buckets(connection)
         if like(pattern, bucket.name)
     ]
-    return frame_of(reference.columns if reference else (), rows)
+    return frame_of(columns_of("SHOW BUCKETS"), rows)
 
 
 def _buckets(connection: Connection) -> list[tuple[ListedBucket, Location]]:

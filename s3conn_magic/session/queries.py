@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.reference import find_statement
+from s3conn_magic.language.reference import columns_of
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
@@ -301,8 +301,7 @@ def _(plan: plans.Test, connections: Registry) -> Any:
     from s3conn_magic.results.frames import frame_of
 
     checks = run_checks(connections.get(plan.name), plan.location, with_write=plan.with_write)
-    reference = find_statement("TEST CONNECTION")
-    return frame_of(reference.columns if reference else (), checks)
+    return frame_of(columns_of("TEST CONNECTION"), checks)
 
 
 @about_connections.register(statements.Help)

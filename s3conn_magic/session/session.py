@@ -19,6 +19,7 @@ from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.parser import parse
 from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
+from s3conn_magic.language.words import counted
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import deferred
@@ -457,7 +458,7 @@ class Session:
         from s3conn_magic.session.inputs import save_connections
 
         path, count = save_connections(self.connections, plan.path, replace=plan.replace)
-        return Message(f"{count} connection{'' if count == 1 else 's'} saved to {path}, without a secret.")
+        return Message(f"{counted(count, 'connection')} saved to {path}, without a secret.")
 
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3conn_magic.language.options import OPTION_NAMES
-from s3conn_magic.language.words import edits, listed, nearest, related
+from s3conn_magic.language.words import counted, edits, listed, nearest, related
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,8 @@ def test_names_are_listed_as_a_phrase():
     """One, two and three names read as one would say them."""
     assert [listed(names) for names in ([], ["A"], ["A", "B"], ["A", "B", "C"])] == ["", "A", "A or B", "A, B or C"]
     assert listed(["A", "B"], "and") == "A and B"
+
+
+def test_a_number_stands_with_its_noun():
+    """One thing is named in the singular, all others in the plural, thousands with their comma."""
+    assert [counted(number, "row") for number in (0, 1, 2, 1234)] == ["0 rows", "1 row", "2 rows", "1,234 rows"]
