@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from s3conn_magic.language.words import listed, literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, log_of, records, without_lines
 from s3conn_magic.objects.scope import AsPlain
-from s3conn_magic.objects.unpacking import compression_of, unpack
+from s3conn_magic.objects.unpacking import compression_of, unpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,23 +175,6 @@ def _begins(data: bytes, magic: tuple[tuple[int, bytes], ...]) -> bool:
     return all(data[at : at + len(part)] == part for at, part in magic)
 
 
-def of_rows(name: str, head: bytes) -> Format | None:
-    """The format of an object with rows, as COPY and SELECT read it; None where neither name nor content tells it.
-
-    Args:
-        name: its key.
-        head: its first bytes, unpacked.
-    """
-    said, seen = by_name(name).format, by_content(head)
-    if seen and seen.type:
-        return seen
-    if said and said.type in {"CSV", "TSV", "JSON"}:
-        return said
-    if seen is None and head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in {b"{", b"["}:
-        return _JSON
-    return seen or (None if b"\x00" in head or said else _CSV)
-
-
 class Detected(NamedTuple):
     """What an object is, and how it is read.
 
@@ -241,9 +225,14 @@ def detect(
     """
     seen = compression_of(head)
     packed = seen if compression in {"AUTO", "SNAPPY"} else {"NONE": None}.get(compression, compression.lower())
+    if head and packed and seen != packed:
+        hint = "COMPRESSION = AUTO, as without it, goes by the first bytes of each object."
+        raise QueryError(f"the object is not packed by {packed}", hint=hint)
     plain, ended = head, whole
     if packed:
         found = unpack(head, packed, limit=HEAD, whole=whole)
+        if found.damaged:
+            unpacked(io.BytesIO(head), packed).read()  # which says how
         plain, ended = found.data, found.ended
     settings = dict(given.settings) if given else {}
     encoding = str(settings.get("ENCODING") or encoding_of(plain))
@@ -471,15 +460,6 @@ def call_by_name(path: str, name: str, *options: str) -> str | None:
     if said.format is None or not reader_of(name):
         return None
     return call(path, said.format, None if said.packed.lower() in _UNPACKED else said.compression, *options)
-
-
-def call_by_content(path: str, head: bytes) -> str | None:
-    """The same for one object whose first bytes these are."""
-    packed = compression_of(head)
-    if packed not in READABLE:
-        return None
-    format_ = of_rows("", unpack(head, packed, limit=HEAD, whole=False).data if packed else head)
-    return call(path, format_, packed or "none") if format_ and format_.reader else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,9 +191,11 @@ def test_a_type_that_is_given_is_not_looked_for():
 
 
 def test_a_compression_that_is_given_is_not_looked_for():
-    """NONE has the bytes as they are, and the other way round nothing is told before it is read."""
+    """NONE has the bytes as they are; what is not packed so is refused."""
     assert detect("x.csv", gzip.compress(b"a\n1\n"), compression="NONE", whole=True).compression is None
-    assert detect("x.csv", b"a\n1\n", compression="GZIP", whole=True).compression == "gzip"
+    assert detect("x.csv", gzip.compress(b"a\n1\n"), compression="GZIP", whole=True).compression == "gzip"
+    with pytest.raises(QueryError, match="the object is not packed by gzip"):
+        detect("x.csv", b"a\n1\n", compression="GZIP", whole=True)
 
 
 @pytest.mark.parametrize(
@@ -212,3 +214,11 @@ def test_a_compression_that_is_given_is_not_looked_for():
 def test_the_delimiter_is_what_the_records_have_evenly(text: str, delimiter: str):
     """A comma between digits may be of a number."""
     assert likely_delimiter(text) == delimiter
+
+
+def test_what_cannot_be_unpacked_is_damaged_and_not_unknown():
+    """Where nothing of it comes out, too."""
+    with pytest.raises(QueryError, match=r"the checksum \(CRC\) of its gzip data does not match"):
+        detect("x", gzip.compress(b"a,b\n1,2\n")[:-8] + bytes(8), whole=True)
+    with pytest.raises(QueryError, match="cut off"):
+        detect("x", gzip.compress(b"a,b\n1,2\n")[:-9], whole=True)
