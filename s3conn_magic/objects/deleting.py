@@ -83,27 +83,27 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
         IncompleteListingError, S3ConnError: a prefix could not be listed whole.
     """
     refuse_if_read_only(connection, "a deletion")
-    found = SeenObjects()
+    seen = SeenObjects()
     # What was shown of an object counts, and not what a listing tells of it only now.
     for choice in sorted(chosen, key=lambda choice: choice.is_prefix):
         if choice.is_prefix and not cancelled():
-            _find_below(connection, choice.location, found, most, cancelled)
+            _find_below(connection, choice.location, seen, most, cancelled)
         elif not choice.is_prefix:
-            found.add(choice.location.bucket, choice.location.key, choice.size or 0, choice.etag)
-    return found
+            seen.add(choice.location.bucket, choice.location.key, choice.size or 0, choice.etag)
+    return seen
 
 
 def _find_below(
-    connection: Connection, location: Location, found: SeenObjects, most: int, cancelled: Callable[[], bool]
+    connection: Connection, location: Location, seen: SeenObjects, most: int, cancelled: Callable[[], bool]
 ) -> None:
     with Listing(connection.target(location.bucket), location.key) as listing:
         for page in listing.pages(keep=False):
             columns = (page.objects.column(name).to_pylist() for name in ("key", "size", "etag"))
             for key, size, etag in zip(*columns, strict=True):
-                found.add(location.bucket, key, size, etag)
-            if len(found) > most:
-                found.complete = False
-            if cancelled() or not found.complete:
+                seen.add(location.bucket, key, size, etag)
+            if len(seen) > most:
+                seen.complete = False
+            if cancelled() or not seen.complete:
                 return
 
 

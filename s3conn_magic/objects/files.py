@@ -82,9 +82,9 @@ class ReadableFile(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer from here on, less at the end."""
         view = memoryview(buffer).cast("B")
-        found = self.read(len(view))
-        view[: len(found)] = found
-        return len(found)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def readall(self) -> bytes:
         """All that is left."""

@@ -66,7 +66,7 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
             ReadOnlyConnectionError: the connection of the copy is READ_ONLY; nothing was sent.
             S3ConnError: the object was replaced meanwhile.
         """
-        source, target = (Path.parse(self._strip_protocol(one)) for one in (path1, path2))
+        source, target = (Path.parse(self._strip_protocol(name)) for name in (path1, path2))
         connection = self._connection_of(target.connection)
         uploads.refuse_if_read_only(connection, "a copy")
         there = self.info(path1)
@@ -96,8 +96,8 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
         del options
         if path1 == path2:
             return
-        for one in path1 if isinstance(path1, list) else [path1]:
-            source = Path.parse(self._strip_protocol(one))
+        for written in path1 if isinstance(path1, list) else [path1]:
+            source = Path.parse(self._strip_protocol(written))
             uploads.refuse_if_read_only(self._connection_of(source.connection), "a deletion")
         copied: dict[str, str] = {}
         self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", copied=copied)
@@ -160,17 +160,17 @@ class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
             S3ConnError: some could not be deleted; the first of them is named.
         """
-        paths = [Path.parse(self._strip_protocol(one)) for one in (path if isinstance(path, list) else [path])]
-        for one in paths:
-            uploads.refuse_if_read_only(self._connection_of(one.connection), "a deletion")
+        paths = [Path.parse(self._strip_protocol(name)) for name in (path if isinstance(path, list) else [path])]
+        for target in paths:
+            uploads.refuse_if_read_only(self._connection_of(target.connection), "a deletion")
         if recursive:
-            paths = [Path.parse(found) for one in paths for found in self.find(one.text, maxdepth=maxdepth)]
+            paths = [Path.parse(name) for pattern in paths for name in self.find(pattern.text, maxdepth=maxdepth)]
         self._delete(paths)
 
     def _delete(self, paths: Sequence[Path]) -> None:
         groups: dict[tuple[str | None, str], list[str]] = {}
-        for one in paths:
-            groups.setdefault((one.connection, one.location.bucket), []).append(one.location.key)
+        for target in paths:
+            groups.setdefault((target.connection, target.location.bucket), []).append(target.location.key)
         for (name, bucket), keys in groups.items():
             connection = self._connection_of(name)
             for done in deleting.delete(connection, bucket, keys, cancelled=lambda: False):
@@ -216,7 +216,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     def _strip_protocol(cls, path: Any) -> Any:
         """Without `s3://`, and otherwise as it is."""
         if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
+            return [cls._strip_protocol(name) for name in path]
         return str(path).removeprefix("s3://")
 
     def unstrip_protocol(self, name: str) -> str:
@@ -414,8 +414,8 @@ class ConnectionFileSystem(ChangingFileSystem):
 
     def modified(self, path: str) -> datetime:
         """When an object was written, UTC."""
-        found: datetime = self.info(path)["last_modified"]
-        return found
+        modified: datetime = self.info(path)["last_modified"]
+        return modified
 
     def ukey(self, path: str) -> str:
         """The etag of an object."""
@@ -433,7 +433,7 @@ class ConnectionFileSystem(ChangingFileSystem):
         where = self._path(path)
         with self._scoped() as scope:
             connection = self._through(where, scope)
-            infos = [self._info_of(where, one) for one in below(connection, _inside(where), scope, recursive=False)]
+            infos = [self._info_of(where, entry) for entry in below(connection, _inside(where), scope, recursive=False)]
         if not infos and where.location.key and not where.location.key.endswith("/"):
             infos = [self.info(path)]
         return infos if detail else [info["name"] for info in infos]
@@ -449,14 +449,14 @@ class ConnectionFileSystem(ChangingFileSystem):
             connection = self._through(where, scope)
             start = inside.at(inside.location.key + prefix)
             entries = below(connection, start, scope, recursive=True)
-        rows = {one["name"]: one for one in (self._info_of(where, entry) for entry in entries)}
+        rows = {row["name"]: row for row in (self._info_of(where, entry) for entry in entries)}
         if not rows and where.location.key and self.isfile(path):
             rows = {where.text: self.info(path)}
         base = len(where.named(inside.location.key))
         if withdirs:
             rows |= _folders(rows, base)
         if maxdepth is not None:
-            rows = {name: one for name, one in rows.items() if name[base:].rstrip("/").count("/") < maxdepth}
+            rows = {name: row for name, row in rows.items() if name[base:].rstrip("/").count("/") < maxdepth}
         rows = dict(sorted(rows.items()))
         return rows if detail else list(rows)
 
@@ -474,7 +474,7 @@ class ConnectionFileSystem(ChangingFileSystem):
                 entries = self._matches(where, scope) or self._itself(where, scope)
                 scope.globs[where.text] = entries
         scheme = UNPACKED if path.startswith(UNPACKED) else ""
-        infos = {scheme + where.named(one.key): self._info_of(where, one) for one in entries}
+        infos = {scheme + where.named(entry.key): self._info_of(where, entry) for entry in entries}
         return infos if options.get("detail") else list(infos)
 
     def _matches(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
@@ -485,9 +485,9 @@ class ConnectionFileSystem(ChangingFileSystem):
             entries = matched(connection, path, scope, all_names=self._scope is None)
         except ValueError:  # a bracket that is not closed: no pattern, so a key
             return []
-        for one in entries:
-            at = path.at(one.key).location
-            self._pin(PinnedObject(connection, at, one.size, one.etag, one.last_modified), scope)
+        for entry in entries:
+            at = path.at(entry.key).location
+            self._pin(PinnedObject(connection, at, entry.size, entry.etag, entry.last_modified), scope)
         return entries
 
     def _itself(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
@@ -522,13 +522,13 @@ def _directory(path: Path) -> dict[str, Any]:
 
 def _folders(names: Any, base: int) -> dict[str, Any]:
     """The folders that lie between a path and the objects below it."""
-    found = {}
+    folders = {}
     for name in names:
         at = name.find("/", base)
         while at >= 0:
-            found[name[:at]] = directory(name[:at])
+            folders[name[:at]] = directory(name[:at])
             at = name.find("/", at + 1)
-    return found
+    return folders
 
 
 def _entry(pinned: PinnedObject) -> ListedEntry:

@@ -454,8 +454,8 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if reader_of(location.key) == "read_parquet" and (found := _by_tail(connection, location)):
-        return found
+    if reader_of(location.key) == "read_parquet" and (tail := _by_tail(connection, location)):
+        return tail
     return by_head(connection, location), b""
 
 
@@ -513,7 +513,7 @@ def cat_ranges(
     ends = ends if isinstance(ends, list) else [ends] * len(paths)
     wanted = list(zip(paths, starts, ends, strict=True))
     _prefetch(object_of, wanted, _GAP if max_gap is None else max_gap)
-    return [_one(object_of, *one, on_error) for one in wanted]
+    return [_one(object_of, *bounds, on_error) for bounds in wanted]
 
 
 def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[str, Any, Any]], gap: int) -> None:
@@ -530,8 +530,8 @@ def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[s
 
 def _one(object_of: Callable[[str], RangedObject], path: str, start: Any, end: Any, on_error: str) -> Any:
     try:
-        found = object_of(path)
-        return found.read(*_bounds(found.size, start, end))
+        ranged = object_of(path)
+        return ranged.read(*_bounds(ranged.size, start, end))
     except S3ConnError as error:
         if on_error == "raise":
             raise

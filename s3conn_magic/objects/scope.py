@@ -174,8 +174,8 @@ class QueryScope:
                 _, (less, oldest) = self._kept.popitem(last=False)
                 self._held -= less
                 dropped.append(oldest)
-        for one in dropped:
-            one()
+        for drop_oldest in dropped:
+            drop_oldest()
 
     def touch(self, owner: int, start: int) -> None:
         """Note that kept bytes were used."""
