@@ -148,7 +148,7 @@ _making = allocate_lock()
 
 def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
     """Put a session together; the only place that knows all layers."""
-    from s3conn_magic.results.progress import NotebookProgress, TerminalProgress
+    from s3conn_magic.results.cards import NotebookProgress, TerminalProgress
     from s3conn_magic.sandbox import Sandbox
     from s3conn_magic.session.inputs import KernelInputs
     from s3conn_magic.session.session import Session

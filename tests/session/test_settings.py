@@ -11,7 +11,7 @@ from statements import Statements, create
 
 from s3conn_magic.errors import BindError, IncompleteListingError
 from s3conn_magic.listing import Progress
-from s3conn_magic.results.progress import TerminalProgress, progress_bar, progress_html, progress_text
+from s3conn_magic.results.cards import TerminalProgress, progress_bar, progress_html, progress_text
 from s3conn_magic.sandbox.identities import LOGS
 
 
