@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,7 +59,7 @@ def test_a_folder_is_gone_through_file_by_file(tmp_path):
         ("a\n1.50\n", [1.5], "equal\t"),
         ("a\n2024-01-02\n", ["2024-01-02"], "equal\t"),
         ("a\n1\n2\n", [1], "different\t1 rows in place of 2"),
-        ("a,b\n1,2\n", [1], "different\t1 columns in place of 2"),
+        ("a,b\n1,2\n", [1], "different\trow 1, column a,b: 1 in place of '1,2'"),
         ("a\nx\n", [None], "different\trow 1, column a: None in place of 'x'"),
     ],
 )
@@ -67,10 +69,28 @@ def test_cells_are_compared_with_what_is_written(text, column, said, tmp_path):
     assert compared(pa.table({"a": column}), tmp_path / "t.csv") == said
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "right"),
+    [
+        ("01/25/2024", date(2024, 1, 25), True),
+        ("02/03/2024", date(2024, 3, 2), False),
+        ("2024/02/03", date(2024, 2, 3), True),
+        ("2024-02-03", date(2024, 3, 2), False),
+        ("1.50", Decimal("1.5"), False),
+        ("true", True, True),
+        ("NULL", None, True),
+        ("x", None, False),
+    ],
+)
+def test_a_value_is_what_its_text_can_only_be(text, value, right):
+    """A date that could be another one is none."""
+    assert same(text, value) is right
+
+
 def test_columnar_files_are_read_by_pyarrow(tmp_path):
     """The same rows, of ORC, too."""
     (tmp_path / "t.orc").write_bytes(orc_file(table(3)))
-    names, rows = expected(tmp_path / "t.orc")
+    ((names, rows),) = expected(tmp_path / "t.orc")
     assert names == table(3).column_names
     assert all(
         same(wanted, given)
