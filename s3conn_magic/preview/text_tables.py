@@ -63,7 +63,19 @@ def _lines(text: str, whole: bool, rows: int) -> JsonTable | None:
         return None
     taken = sum(len(line) + 1 for line in lines[: len(objects)])
     found = _objects(objects, "JSON lines", complete=whole and len(lines) <= rows, notes=notes)
-    return replace(found, share=len(objects) / max(taken, 1))
+    return replace(found, share=_share(text, len(objects), taken))
+
+
+def _share(text: str, records: int, taken: int) -> float:
+    """How much of a record a character is: by the lines of all the text where it has any, since first ones are short.
+
+    Args:
+        text: all that was read.
+        records: that were taken of it.
+        taken: its characters that these take.
+    """
+    lines, ends = text.count("\n", 0, taken), text.count("\n")
+    return records / lines * ends / len(text) if lines else records / max(taken, 1)
 
 
 def _parsed(lines: Sequence[str]) -> tuple[list[Any] | None, tuple[str, ...]]:
@@ -193,7 +205,7 @@ def read_records(text: str, *, whole: bool, rows: int, named: str | None) -> Rec
     try:
         first = list(islice(found, rows + 1))
         # One record more was read than given.
-        share = (len(first) + 1) / max(lines.tell(), 1)
+        share = _share(text, len(first) + 1, lines.tell())
         header = _has_header(first, named)
         records = first[1:] if header else first[:rows]
         total = len(first) - header + sum(1 for _ in found) if whole else None

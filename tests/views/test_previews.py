@@ -130,6 +130,8 @@ def test_what_is_not_shown_is_said():
     assert "The first 2 of 9 rows." in repr(shown(b"a,b\n" + b"1,2\n" * 9, "t.csv", rows=2))
     assert "The first 2 of about 500,000 rows." in repr(shown(b"a,b\n" + b"1,2\n" * 500_000, "t.csv", rows=2))
     assert "The first 2 of about 250,000 rows." in repr(shown(b'{"a":1}\n' * 250_000, "t.json", rows=2))
+    growing = b"id,name\n" + b"".join(b"%d,n%d\n" % (number, number) for number in range(30_000))
+    assert "The first 5 of about 35,000 rows." in repr(shown(growing, "t.csv", rows=5))
     packed = gzip.compress(b"a,b\n" + b"1,2\n" * 500_000)
     assert "The first 2 rows; there are more." in repr(shown(packed, "t.csv", rows=2))
     with pd.option_context("display.max_rows", 10):
