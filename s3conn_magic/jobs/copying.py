@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates
 from s3conn_magic.jobs.loading import AHEAD, FATAL, Loader
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
+from s3conn_magic.language.words import counted
 from s3conn_magic.listing import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
@@ -73,6 +75,7 @@ class _Copying:
         self._began = time.monotonic()
         self._unreached = self._size = 0
         self._passed: list[int] = []
+        self._taken: Counter[str] = Counter()
 
     def run(self) -> None:
         job = self._run.job
@@ -126,6 +129,7 @@ class _Copying:
             self._delete(candidate)
         self._retire(ledger, table, self._gone)
         self._say_how_deleted()
+        self._say_how_taken()
 
     @staticmethod
     def _retire(ledger: Ledger, table: TargetTable, keys: AbstractSet[str]) -> None:
@@ -160,6 +164,7 @@ class _Copying:
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
             failure = translate(error, "", scope)
         else:
+            self._taken[loader.taken] += 1
             self._done(candidate, rows, loader.skipped.note(), replace=replace)
             return
         finally:
@@ -210,6 +215,11 @@ class _Copying:
         if self._deletion and (lacking := self._deletion.lacking):
             said = f"{lacking[0].upper()}{lacking[1:]}: each object was compared with what was loaded just before it."
             self._outcome.notes.append(said)
+
+    def _say_how_taken(self) -> None:
+        for said, count in self._taken.items():
+            if said:
+                self._outcome.notes.append(f"{counted(count, 'object')} {'was' if count == 1 else 'were'} read {said}.")
 
     def _failed(self, candidate: Candidate, error: S3ConnError) -> None:
         said = _ADVICE.sub("", error.message)

@@ -50,12 +50,14 @@ class Parser:
         database: reads them.
         scope: the scope of the engine, in which every object stays the one that was listed.
         skipped: lines of the object that was read last which are not what CONTENT_TYPE says.
+        taken: what that object was taken for without being told, as `Detected.said`.
     """
 
     job: ReadOptions
     database: duckdb.DuckDBPyConnection
     scope: QueryScope
     skipped: Skipped = field(default_factory=Skipped, kw_only=True)
+    taken: str = field(default="", kw_only=True)
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
@@ -172,6 +174,7 @@ class Loader(Parser):
         """As `load`, of an object that was read elsewhere."""
         self.database.register(_STAGED, parsed.rows)
         self.skipped = parsed.skipped or Skipped()
+        self.taken = parsed.text.detected.said if parsed.text is not None else ""
         try:
             if parsed.text is not None and (rows := text_rows(parsed.text, self.scope, _STAGED)) is not None:
                 return self._load_text(candidate, rows, replace=replace)
@@ -189,10 +192,11 @@ class Loader(Parser):
         Raises:
             S3ConnError, duckdb.Error: nothing has changed.
         """
-        ranged, self.skipped = self.pin(candidate), Skipped()
+        ranged, self.skipped, self.taken = self.pin(candidate), Skipped(), ""
         if not candidate.size:
             return self._write(candidate, None, replace=replace)
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
             return self._load_text(candidate, rows, replace=replace)
         with self._typed(source, ranged) as query:

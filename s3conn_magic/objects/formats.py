@@ -183,7 +183,7 @@ class Detected(NamedTuple):
         compression: what its bytes are packed by, as `compression_of` names it; None for nothing.
         encoding: of its text, by Python's name of it; empty where it is none.
         settings: what CONTENT_TYPE = (…) says, or would have said; of CSV and TSV DELIMITER and HEADER always.
-        said: what was taken without being told, for a note; empty where there is nothing to say.
+        said: how it is read without having been told, for a note; empty where there is nothing to say.
         names: of the columns of a table of text, as its first record has them, or made up.
         blank: empty lines that the first record of such a table stands behind.
         array: whether it is one array of JSON.
@@ -239,7 +239,7 @@ def detect(
     text = _Text(name, _decoded(plain, encoding), ended)
     kind = of_type(given.type) if given and given.type != "AUTO" else None
     if kind is None and (log := log_of(text.text, whole=text.whole)):
-        kind, settings, said = of_type(log.type), {**settings, **log.settings}, f"{log.name}, by its lines"
+        kind, settings, said = of_type(log.type), {**settings, **log.settings}, f"as {log.name}, by its lines"
     else:
         kind, said = kind or _kind(text, plain), ""
     if kind.type in {"PARQUET", "ORC"} and packed:
@@ -396,8 +396,8 @@ def _names(text: _Text, told: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 _SAID = {
-    True: "a header: yes, by its look; HEADER = FALSE has the first line as data",
-    False: "a header: no, names are column0, …; HEADER = TRUE has them in the first line",
+    True: "with a header, by its look; HEADER = FALSE has the first line as data",
+    False: "without a header: names are column0, …; HEADER = TRUE has them in the first line",
 }
 
 

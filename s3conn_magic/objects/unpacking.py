@@ -230,9 +230,17 @@ def _stored(stream: Stream) -> Iterator[bytes]:
     yield struct.pack("<BHHII", 1, 0, 0xFFFF, checksum, size & 0xFFFFFFFF)
 
 
+_DAMAGED = "the object is damaged: "
+
+
 def damaged(what: str, hint: str = "") -> QueryError:
     """The error for an object whose bytes are not what they should be."""
-    return QueryError(f"the object is damaged: {what}", hint=hint)
+    return QueryError(_DAMAGED + what, hint=hint)
+
+
+def is_damage(error: S3ConnError) -> bool:
+    """Whether an error is one of `damaged`."""
+    return error.message.startswith(_DAMAGED)
 
 
 class _DamageError(Exception):

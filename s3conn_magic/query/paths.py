@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
+from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import HEAD, call, call_by_name, detect, is_seen, reader_of
 from s3conn_magic.objects.listed import Path, partitions
 from s3conn_magic.objects.scope import UNPACKED
+from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of
 from s3conn_magic.query.sql import identifier
 from s3conn_magic.query.text_rows import SAMPLE, CsvRows, several_csv, text_rows_of
@@ -97,7 +99,9 @@ def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem
     head = _head(filesystem, entries)
     try:
         found = detect(Path.parse(entries[0]).location.key, head, whole=len(head) < HEAD)
-    except QueryError:
+    except QueryError as error:
+        if is_damage(error):  # which DuckDB would not see
+            raise error.of(visible(Path.parse(entries[0]).location.uri)) from None
         return None
     if found.format.reader not in {"read_csv", "read_json"}:
         return f"FROM {call(path, found.format, None)}" if found.format.reader else None

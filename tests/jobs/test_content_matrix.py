@@ -17,6 +17,8 @@ import pytest
 from lakes import rows_of
 from pyarrow import orc
 
+from s3conn_magic.errors import QueryError
+
 if TYPE_CHECKING:
     from lakes import Lake
 
@@ -132,3 +134,23 @@ def test_damage_fails_the_object_and_no_other(moto_lake: Lake):
     for key, (_, words) in DAMAGED.items():
         assert re.search(words, said[key]), (key, said[key])
         assert "defect" not in said[key].lower()
+
+
+def test_what_was_taken_is_said_with_the_job(moto_lake: Lake):
+    """Without a header, with one by its look alone, and a log; nothing of what is plain or was told."""
+    run = moto_lake.session()
+    moto_lake.put(a__csv="1,2\n3,4\n", b__csv="5,6\n", c__csv="p,q\nx,y\n", d__csv="r,s\n1,2\n")
+    said = str(run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO t"))
+    assert "2 objects were read without a header: names are column0, …; HEADER = TRUE" in said
+    assert "1 object was read with a header, by its look; HEADER = FALSE has the first line as data." in said
+    content = "CONTENT_TYPE = (TYPE = CSV HEADER = FALSE)"
+    told = f"CREATE JOB k {content} AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/'"
+    assert "were read" not in str(run(f"{told} INTO u"))
+
+
+def test_a_query_of_what_cannot_be_unpacked_is_told_so(moto_lake: Lake):
+    """SELECT, too: DuckDB checks no checksum."""
+    run = moto_lake.session()
+    moto_lake.client.put_object(Bucket=moto_lake.bucket, Key="in/x.csv.gz", Body=DAMAGED["crc.csv.gz"][0])
+    error = run.fails(f"SELECT * FROM 's3://{moto_lake.bucket}/in/x.csv.gz'", QueryError)
+    assert "in/x.csv.gz: the object is damaged: the checksum (CRC)" in error.message

@@ -58,7 +58,7 @@ def test_a_log_of_fields_is_csv_with_the_names_that_aws_gives(case: str, name: s
     found = detect(name, gzip.compress(text.encode()) if "gz" in name else text.encode(), whole=True)
     assert (found.format.type, found.said) == (
         "TSV" if case == "CloudFront" else "CSV",
-        f"{log}, by its lines",
+        f"as {log}, by its lines",
     )
     assert found.settings["NULL_VALUES"] == ("-",)
     assert len(found.names) == width
@@ -90,7 +90,7 @@ def test_names_are_those_of_the_documentation():
 def test_a_log_that_is_no_table_is_a_pattern(line: str, log: str):
     """Times in brackets and lists of quoted texts are one field each."""
     found = detect("x", f"{line}\n".encode(), whole=True)
-    assert (found.format.type, found.said) == ("REGEX", f"{log}, by its lines")
+    assert (found.format.type, found.said) == ("REGEX", f"as {log}, by its lines")
 
 
 def test_cloudtrail_is_told_from_json():
