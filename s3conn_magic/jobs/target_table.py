@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
 from s3conn_magic.query.sql import identifier, transaction
-from s3conn_magic.query.text_types import NULL
+from s3conn_magic.query.text_types import NULL, cast, strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,14 +98,19 @@ class Ledger:
 
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
 _TIME = re.compile(r"DATE|TIMESTAMP( WITH TIME ZONE|_S|_MS|_NS)?")
-_NESTED = re.compile(r".*\[\d*\]|STRUCT\(.*\)|MAP\(.*\)", re.DOTALL)
+_NESTED = re.compile(r".*\[\d*\]|(?:STRUCT|MAP|UNION)\(.*\)", re.DOTALL)
 _EXACT = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)")
-_FAMILIES = (_NUMBER, _TIME, _NESTED)
+_GEOMETRY = re.compile(r"GEOMETRY(\(.*\))?")
+_FAMILIES = (_NUMBER, _TIME, _NESTED, _GEOMETRY)
 TEXTS = {"VARCHAR", "JSON"}
 _COLUMNS = (
     "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
     " AND schema_name = 'main' AND lower(table_name) = lower(?) ORDER BY column_index"
 )
+
+
+def _family(kind: str) -> re.Pattern[str] | None:
+    return next((family for family in _FAMILIES if family.fullmatch(kind)), None)
 
 
 def is_nested(kind: str) -> bool:
@@ -118,6 +123,7 @@ class TargetTable:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:
         self._database = database
+        self._without_values: set[str] = set()
         self.name = name
 
     @property
@@ -149,6 +155,14 @@ class TargetTable:
             if (old := names.get(name.casefold())) is None:
                 self._alter(f"ADD COLUMN {identifier(name)} {kind}")
                 continue
+            if self._holds(rows, name, kind, there[old]):
+                continue
+            if _family(there[old]) != _family(kind) and not self._has_values(rows, name):
+                self._without_values.add(name)
+                continue
+            if kind == "VARCHAR" and there[old] not in {*TEXTS, NULL}:
+                self._check_text(rows, name, there[old])
+                continue
             wider = self.wider(old, there[old], kind)
             if kind not in {wider, NULL} and wider not in TEXTS:
                 self._check_exact(rows, name, kind, wider)
@@ -156,14 +170,47 @@ class TargetTable:
                 self._check_exact(self.sql, old, there[old], wider)
                 self._alter(f"ALTER COLUMN {identifier(old)} SET DATA TYPE {wider}")
 
+    def _holds(self, rows: str, name: str, kind: str, there: str) -> bool:
+        """Whether the table's type has every value of the object as it is, though the object's is another one."""
+        import duckdb
+
+        if kind == there or _family(kind) is None or _family(kind) != _family(there):
+            return False
+        if there.startswith("UNION("):  # Parquet has its tag and its members, of which nothing else is made again
+            return True
+        try:
+            self._check_exact(rows, name, kind, there)
+        except (QueryError, duckdb.Error):  # of two types there may be no cast
+            return False
+        return True
+
+    def _check_text(self, rows: str, name: str, there: str) -> None:
+        """Refuse text of which the table's type does not hold every value exactly."""
+        column = identifier(name)
+        query = f"SELECT 1 FROM {rows} WHERE {column} IS NOT NULL AND NOT {cast(column, there).exact} LIMIT 1"  # noqa: S608
+        if self._database.execute(query).fetchall():
+            raise QueryError(
+                f"the column {name} is {there} in the table, and has text in the object that is none",
+                hint="A table whose column is VARCHAR takes every value as it is written.",
+            )
+
+    def _has_values(self, rows: str, name: str) -> bool:
+        query = f"SELECT 1 FROM {rows} WHERE {identifier(name)} IS NOT NULL LIMIT 1"  # noqa: S608 - a quoted name
+        return bool(self._database.execute(query).fetchall())
+
     def taken(self, columns: Mapping[str, str]) -> list[str]:
-        """The values of columns that are written otherwise than SQL prints them: nested ones into text, as JSON."""
+        """The values of columns that are another type's: nested ones become JSON in text, and text is cast exactly."""
         there = {name.casefold(): kind for name, kind in self.columns().items()}
-        return [
-            f"to_json({identifier(name)}) AS {identifier(name)}"
-            for name, kind in columns.items()
-            if is_nested(kind) and there.get(name.casefold()) in TEXTS
-        ]
+        found = []
+        for name, kind in columns.items():
+            own, column = there.get(name.casefold(), kind), identifier(name)
+            if is_nested(kind) and own in TEXTS:
+                found.append(f"to_json({column}) AS {column}")
+            elif name in self._without_values:
+                found.append(f"NULL::{own} AS {column}")
+            elif kind == "VARCHAR" and own not in TEXTS:
+                found.append(f"{strict(column, own, name)} AS {column}")
+        return found
 
     def _check_exact(self, rows: str, name: str, kind: str, wider: str) -> None:
         """Refuse values that are others in the wider type, at any depth."""
@@ -194,7 +241,7 @@ class TargetTable:
             return "VARCHAR"
         if "JSON" in {there, kind}:
             return there
-        if not any(family.fullmatch(there) and family.fullmatch(kind) for family in _FAMILIES):
+        if _family(there) is None or _family(there) != _family(kind):
             raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table")
         ((_, wider, *_),) = self._database.execute(
             f"DESCRIBE SELECT NULL::{there} AS x UNION ALL SELECT NULL::{kind}"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import JobFailedError, QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query.sql import identifier, literal
+from s3conn_magic.query.text_types import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from duckdb.sqltypes import DuckDBPyType
 
-MARK = "s3conn_magic: "
-"""What the error of a value that is refused begins with, as DuckDB has it."""
 _NESTED = {"list", "array", "struct", "map", "union"}
 _EXACT_DIGITS = 15
 """Digits that every double has: as doubles are numbers of JSON read."""

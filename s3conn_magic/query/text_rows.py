@@ -380,6 +380,15 @@ class _Column:
         return f"({self.value} ->> '$')"
 
     @property
+    def is_nested(self) -> bool:
+        """Whether its values are objects or lists."""
+        return isinstance(self.shape, (dict, list))
+
+    def made(self, kind: str) -> str:
+        """The value as one of a nested type that is not of its own shape; NULL where it is none."""
+        return f"TRY_CAST({self.value} AS {kind})"
+
+    @property
     def has(self) -> str:
         """What the value is, in words."""
         kinds = (("OBJECT", "an object"), ("ARRAY", "a list"), ("BOOLEAN", "a truth value"))
@@ -395,7 +404,9 @@ def _exact(column: _Column, kind: str) -> str:
         return "false"
     if column.shape == "VARCHAR":
         return f"({column.is_string} AND {cast(column.string, kind, column.formats).exact})"
-    if isinstance(column.shape, (dict, list)):
+    if column.is_nested and kind != type_of(column.shape):
+        return f"coalesce(json(to_json({column.made(kind)})) = json({column.value}), false)"
+    if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
         whole = f"json_structure({column.value})::VARCHAR IN ({known})"
         return f"({whole} AND NOT {_has_long_integer(column.value)})" if "DOUBLE" in kind else f"({whole})"
@@ -413,7 +424,9 @@ def _value(column: _Column, kind: str, hint: str) -> str:
         value = "NULL"
     elif column.shape == "VARCHAR":
         value = cast(column.string, kind, column.formats).value
-    elif isinstance(column.shape, (dict, list)):
+    elif column.is_nested and kind != type_of(column.shape):
+        value = column.made(kind)
+    elif column.is_nested:
         value = f"json_transform({column.value}, {literal(_structure(column.shape))})::{kind}"
     else:
         value = cast(f"{column.value}::VARCHAR", kind).value

@@ -22,7 +22,7 @@ MARK = "s3conn_magic: "
 _WHOLE = r"-?(0|[1-9][0-9]*)"
 _PLAIN = rf"({_WHOLE}(\.[0-9]*)?|-?\.[0-9]+)"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ISO_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,%d}0*)?)?"
+_ISO_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{0,%d}0*)?)?"
 _ZONE = r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"
 _DIGITS = 15  # as many as every double has
 _DIGITS_OF_FLOAT = 6
@@ -145,7 +145,7 @@ def _other(text: str, kind: str) -> Cast:
     if not _NESTED.fullmatch(kind):
         return Cast(value, same)
     document = f"TRY_CAST(CASE WHEN json_valid({text}) THEN {text}::JSON END AS {kind})"
-    back = f"coalesce(to_json({document}) = json({text}), false)"
+    back = f"coalesce(to_json({document})::VARCHAR IN ({text}, json({text})::VARCHAR), false)"
     return Cast(f"CASE WHEN {back} THEN {document} ELSE {value} END", f"({back} OR {same})")
 
 
