@@ -19,7 +19,7 @@ from s3conn_magic.query import judgement, names
 from s3conn_magic.query.failures import details_of, interrupted, moved, translate, unknown_table, visible_lines
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.paths import by_all_records, paths_of, views
+from s3conn_magic.query.paths import by_all_records, note_samples, paths_of, views
 from s3conn_magic.query.sql import literal
 from s3conn_magic.query.tables import QueryResult, Tables
 from s3conn_magic.runtime.background import new_lock, renew_in_child
@@ -467,6 +467,8 @@ class QueryEngine:
             for name, tree in behind:
                 with _within(name):
                     judgement.check_reach(tree, known, parameters)
+        if reads:
+            note_samples(query, self.filesystem.scope)
         made: list[str] = []
         try:
             for name, frame in frames.items():

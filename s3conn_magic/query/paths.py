@@ -13,6 +13,7 @@ from s3conn_magic.objects.listed import Path, partitions
 from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of
+from s3conn_magic.query.judgement import arguments
 from s3conn_magic.query.sql import identifier
 from s3conn_magic.query.text_rows import SAMPLE, CsvRows, several_csv, text_rows_of
 from s3conn_magic.query.text_types import MARK, NULL
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
-    from s3conn_magic.query.names import Mentioned
+    from s3conn_magic.query.names import Mentioned, QueryTree
     from s3conn_magic.query.tables import Table
     from s3conn_magic.query.text_rows import TextRows
 
@@ -41,6 +42,22 @@ def paths_of(found: Mentioned, tables: Iterable[Table]) -> dict[str, str]:
     over = {table.name.casefold(): table.files for table in tables if table.files}
     named = ((name, name if name.startswith("s3://") else over.get(name.casefold(), "")) for name in found.tables)
     return {name: path for name, path in named if path}
+
+
+_SAMPLING = {"read_csv", "read_json", "read_ndjson"}
+_SURE = {"sample_size", "columns", "types", "all_varchar", "dtypes", "column_types"}
+
+
+def note_samples(found: QueryTree, scope: QueryScope) -> None:
+    """Say what DuckDB's own readers do with what their sample does not show, where a query calls them by name."""
+    for node in found.nodes():
+        if node.get("type") == "TABLE_FUNCTION":
+            name = str(node["function"]["function_name"]).lower().removesuffix("_auto")
+            if name in _SAMPLING and not _SURE & {argument for argument, _ in arguments(node["function"])}:
+                scope.note(
+                    f"{name} tells types by the first {SAMPLE:,} records, and may change or pass over later ones that"
+                    " differ; FROM 's3://…' by itself reads all of them exactly, or says where it cannot."
+                )
 
 
 def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
@@ -140,18 +157,21 @@ def _rows(
             filesystem.read_as_plain(entry, how)
         path, compression = path.replace("s3://", UNPACKED, 1), "gzip"
     content = Content(found.format.type, found.settings)
-    folders = _folders([Path.parse(entry).location.key for entry in entries], found)
+    keys = [Path.parse(entry).location.key for entry in entries]
+    folders = _folders(keys, found, filesystem.scope)
     if len(entries) > 1 and found.format.reader == "read_csv":
         return several_csv(path, content, found, compression, folders).named(database)
     return text_rows_of(path, content, found, compression, folders)
 
 
-def _folders(keys: Sequence[str], found: Detected) -> dict[str, str]:
+def _folders(keys: Sequence[str], found: Detected, scope: QueryScope) -> dict[str, str]:
     """The types of the columns that folders write, where all objects have all of them, and no column of such a name."""
     kinds = {name: partition.kind for name, partition in partitions(keys, "").items()}
     everywhere = all(all(f"/{name}=" in f"/{key}" for name in kinds) for key in keys)
-    own = {name.casefold() for name in found.names}
-    return kinds if everywhere and not own & {name.casefold() for name in kinds} else {}
+    own = {name.casefold() for name in found.names} & {name.casefold() for name in kinds}
+    if own:
+        scope.note(f"The column {min(own)} is in the files, and in the names of folders: it is read from the files.")
+    return kinds if everywhere and not own else {}
 
 
 def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -44,6 +44,7 @@ _LONG = "|".join(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{max(18 - front, 1)}}}" fo
 _LONG_NUMBER = rf"[:\[,]\s*-?(?:0\.0*[1-9][0-9]{{17}}|{_LONG})"
 _LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
 _NUMBERS = ("BIGINT", "DOUBLE")
+_MIXED = "JSON"
 
 
 class Misfit(NamedTuple):
@@ -159,7 +160,10 @@ class CsvTypes:
 
 
 Shape = Any
-"""The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields."""
+"""The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields.
+
+`NULL` is what nothing is known of, and fits all others; `JSON` is what differs from value to value.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,33 +208,31 @@ class JsonTypes:
         return "JSON" if name in self.long and "DOUBLE" in kind else kind
 
 
-def merged(first: Shape, second: Shape, *, in_list: bool = False) -> Shape:
+def merged(first: Shape, second: Shape) -> Shape:
     """The shape of values of two shapes."""
     if "NULL" in (first, second) or first == second:
         return second if first == "NULL" else first
     if isinstance(first, dict) and isinstance(second, dict):
-        names = {**first, **second}
-        return {name: merged(first.get(name, "NULL"), second.get(name, "NULL"), in_list=in_list) for name in names}
+        return {name: merged(first.get(name, "NULL"), second.get(name, "NULL")) for name in {**first, **second}}
     if isinstance(first, list) and isinstance(second, list):
-        return [merged(first[0], second[0], in_list=True)]
-    objects = [shape for shape in (first, second) if isinstance(shape, dict)]
-    # DuckDB calls an empty object JSON, and the elements of a list that differ, too.
-    if objects and "JSON" in (first, second) and not in_list:
-        return objects[0]
-    return "DOUBLE" if first in _NUMBERS and second in _NUMBERS else "JSON"
+        return [merged(first[0], second[0])]
+    return "DOUBLE" if first in _NUMBERS and second in _NUMBERS else _MIXED
 
 
 def shape_of(structure: str) -> Shape:
     """The shape that DuckDB's json_structure writes."""
-    return _plain(json.loads(structure))
+    return _shape(json.loads(structure))
 
 
-def _plain(shape: Shape) -> Shape:
-    if isinstance(shape, dict):
-        return {name: _plain(each) for name, each in shape.items()}
-    if isinstance(shape, list):
-        return [_plain(shape[0])]
-    return "BIGINT" if shape == "UBIGINT" else shape
+def _shape(written: Any, *, in_list: bool = False) -> Shape:
+    if isinstance(written, dict):
+        return {name: _shape(each, in_list=in_list) for name, each in written.items()}
+    if isinstance(written, list):
+        return [_shape(written[0], in_list=True)]
+    if written == "JSON":
+        # It stands for an empty object, and for the elements of a list that differ.
+        return _MIXED if in_list else {}
+    return "BIGINT" if written == "UBIGINT" else written
 
 
 def type_of(shape: Shape) -> str:
@@ -239,7 +241,7 @@ def type_of(shape: Shape) -> str:
         return f"{type_of(shape[0])}[]"
     if not isinstance(shape, dict):
         return NULL if shape == "NULL" else str(shape)
-    if len({name.casefold() for name in shape}) < len(shape) or "" in shape:
+    if not shape or "" in shape or len({name.casefold() for name in shape}) < len(shape):
         return "JSON"
     if len(shape) > _MOST_FIELDS:
         value = type_of(reduce(merged, shape.values()))
@@ -273,8 +275,8 @@ class JsonRows:
         ).fetchall()
         records = [shape_of(structure) for structure, _ in found]
         shape = reduce(merged, records, known.shape)
-        if any(not isinstance(record, dict) and record != "JSON" for record in records) or shape in ("NULL", "JSON"):
-            return JsonTypes("JSON" if records or known.shape == "JSON" else known.shape)
+        if not isinstance(shape, dict) or not shape:
+            return JsonTypes(_MIXED if records or known.shape == _MIXED else known.shape)
         return self._with_values(database, rows, replace(known, shape=shape))
 
     def _with_values(self, database: duckdb.DuckDBPyConnection, rows: str, known: JsonTypes) -> JsonTypes:
@@ -344,7 +346,7 @@ class JsonRows:
         cases = [f"WHEN NOT ({exact}) THEN ['', 'JSON', {what}]"]
         for column in self._columns(known, types):
             kind = types[column.name]
-            bad = f"{column.there} AND NOT {_exact(column, kind)}"
+            bad = f"{column.there} AND NOT coalesce({_exact(column, kind)}, false)"
             cases.append(f"WHEN {bad} THEN [{literal(column.name)}, {literal(kind)}, {column.has}]")
         fields = f"json_extract({_DOCUMENT}, {_pointers(known.names)}) AS fields"
         rows = f"(SELECT *, {fields}, row_number() OVER () AS number FROM {self.source})"  # noqa: S608 - see `sql`

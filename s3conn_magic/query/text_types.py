@@ -294,7 +294,7 @@ def misfits(texts: Iterable[tuple[str, str, str]], rows: str, formats: Formats =
     parts = []
     for text, kind, name in texts:
         if kind not in {"VARCHAR", NULL}:
-            bad = f"{text} IS NOT NULL AND NOT {cast(text, kind, formats).exact}"
+            bad = f"{text} IS NOT NULL AND NOT coalesce({cast(text, kind, formats).exact}, false)"
             parts.append(f"WHEN {bad} THEN [{literal(name)}, {literal(kind)}, {kind_of(text)}]")
     found = f"CASE {' '.join(parts)} END" if parts else "NULL::VARCHAR[]"
     return (
