@@ -199,7 +199,7 @@ def test_wildcards_of_a_query_match_none_and_say_so(lake: Lake):
         "_temporary/0/b.csv",
         "a.csv",
     ]
-    assert len(run.notes) == 1
+    assert sum("were left out" in note for note in run.notes) == 1
     assert two in str(run(f"CREATE TABLE a AS SELECT * FROM '{place}/**/*.csv'"))
     assert two in str(run(f"CREATE TABLE b LOCATION = '{place}/'"))
     assert "another ending" not in str(run(f"CREATE TABLE c LOCATION = '{place}/'"))
