@@ -199,7 +199,7 @@ def test_no_module_is_a_closet():
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():
-    """Fifteen, but for the folder of the language; and 152 in all."""
+    """Fifteen, but for the large folders; and 150 in all."""
     folders = Counter(file.parent for file in MODULES)
     assert {folder.name for folder, count in folders.items() if count > 15} <= LARGE_FOLDERS
     assert len(MODULES) <= 150
