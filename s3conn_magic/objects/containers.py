@@ -180,6 +180,9 @@ def _said(error: BaseException) -> str:
         return "it takes too much memory"
     if isinstance(error, ImportError):
         return f"{error.name or 'a library'} is not installed"
+    text = " ".join(str(error).split())[:200]
+    if isinstance(error, NotImplementedError) or "is out of range for" in text:
+        return f"{text}, which cannot be read here"
     return "it is damaged, or written in a way that cannot be read here"
 
 

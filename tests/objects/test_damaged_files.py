@@ -77,3 +77,18 @@ def test_a_copy_outlives_a_library_that_ends_over_a_damaged_orc_file():
             refused += 1
     assert refused > 10
     assert sum(map(len, record_batches("ORC", io.BytesIO(whole("plain.orc"))))) == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("plain.arrow", "ARROW"), ("stream.arrows", "ARROW"), ("null.avro", "AVRO")]
+)
+def test_no_batch_of_a_damaged_file_reaches_beyond_its_own_bytes(name, kind):
+    """Offsets, lengths and texts of what is given to queries and jobs are right, or the object is damaged."""
+    refused = 0
+    for number in range(100):
+        try:
+            for batch in record_batches(kind, io.BytesIO(damaged(name, number))):
+                batch.validate(full=True)
+        except QueryError:
+            refused += 1
+    assert refused > 50
