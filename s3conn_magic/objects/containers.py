@@ -470,30 +470,27 @@ class _Lost:
         return [f"not all texts are UTF-8; {sign} stands for what is not"] if self._count else []
 
 
-def _packed(source: Any) -> bytes:
-    """A block as it is stored: the library has a decoder for it, or in its compiled form only the file."""
-    if hasattr(source, "read_bytes"):
-        return bytes(source.read_bytes())
-    length = shift = 0
+def _varint(source: Any) -> int:
+    """A number of seven bits a byte, the lowest first."""
+    found = shift = 0
     while True:
         byte = source.read(1)[0]
-        length |= (byte & 0x7F) << shift
+        found |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
-            return bytes(source.read(length >> 1))
+            return found
+
+
+def _packed(source: Any) -> bytes:
+    """A block as it is stored: the library has a decoder for it, or in its compiled form only the file."""
+    return bytes(source.read_bytes() if hasattr(source, "read_bytes") else source.read(_varint(source) >> 1))
 
 
 def _snappy_block(source: Any) -> io.BytesIO:
     """A block; its length stands before it as Snappy writes it, and behind it a checksum."""
     data = _packed(source)
     packed, crc = data[:-4], data[-4:]
-    length = shift = at = 0
-    while True:
-        length |= (packed[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if packed[at - 1] < 0x80:  # noqa: PLR2004 - the top bit says that more follow
-            break
-    body = pa.Codec("snappy").decompress(packed, decompressed_size=length).to_pybytes()
+    body = pa.Codec("snappy").decompress(packed, decompressed_size=_varint(io.BytesIO(packed))).to_pybytes()
     if zlib.crc32(body).to_bytes(4, "big") != crc:
         raise ContainerError("it is damaged: a checksum does not match")
     return io.BytesIO(body)
