@@ -474,7 +474,7 @@ def _varint(source: Any) -> int:
     """A number of seven bits a byte, the lowest first."""
     found = shift = 0
     while True:
-        byte = source.read(1)[0]
+        byte = int(source.read(1)[0])
         found |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
