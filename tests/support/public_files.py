@@ -130,6 +130,8 @@ def _difference(found: pa.Table, names: list[str], rows: list[list[Any]]) -> tup
         return 0, f"{found.num_columns:,} columns in place of {len(names):,}"
     if len(found) != len(rows):
         return 1, f"{len(found):,} rows in place of {len(rows):,}"
+    if uneven := next((at for at, row in enumerate(rows, 1) if len(row) != len(names)), None):
+        return 1, f"row {uneven:,} has {len(rows[uneven - 1]):,} fields in place of {len(names):,}"
     columns = [column.slice(0, _ROWS).to_pylist() for column in found.columns]
     for at, row in enumerate(rows[:_ROWS]):
         for name, wanted, column in zip(names, row, columns, strict=True):
