@@ -511,8 +511,6 @@ def how_to_read(path: str) -> str:
         path: with `s3://`; a file, a pattern or a folder.
     """
     said = by_name(path)
-    if said.format and said.format.type == "ORC":
-        return "Queries do not read ORC. A job does: CREATE JOB … AS COPY FROM S3 … INTO a table."
     if said.compression not in READABLE:
         return f"Objects compressed by {said.compression} are not read; gzip and zstd are."
     if said.format and not said.format.reader:

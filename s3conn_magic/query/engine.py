@@ -532,6 +532,8 @@ class QueryEngine:
             self._stop(done, turn)
             raise
         else:
+            if self._own.watch is not None:  # what is quick is told of, too
+                self._own.watch(turn.scope)
             return done.result()
         raise interrupted()
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.formats import HEAD, call, call_by_name, detect, is_seen, reader_of
+from s3conn_magic.objects.binary_tables import KINDS, record_batches
+from s3conn_magic.objects.formats import HEAD, by_name, call, call_by_name, detect, is_seen, reader_of
 from s3conn_magic.objects.listed import Path, partitions
 from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.objects.unpacking import is_damage
@@ -103,15 +104,18 @@ def views(
     finally:
         for name in made:
             database.execute(f"DROP VIEW temp.{identifier(name)}")
+            database.unregister(f"{paths[name]} (rows)")
 
 
 def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str) -> str | None:
     """The query of what is at a path; None where DuckDB's own answer is right, or the better error."""
     if reader_of(path) == "read_parquet":
-        named = call_by_name(path, path)
-        return None if is_seen(path) or named is None else f"FROM {named}"
-    entries = filesystem.glob(path.removeprefix("s3://"))
+        seen = None if is_seen(path) else call_by_name(path, path)
+        return f"FROM {seen}" if seen else None
+    entries, named = filesystem.glob(path.removeprefix("s3://")), by_name(path).format
     if not entries:
+        if named and named.type in KINDS and filesystem.scope.missing:
+            raise filesystem.scope.missing
         return None
     head = _head(filesystem, entries)
     try:
@@ -120,8 +124,20 @@ def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem
         if is_damage(error):  # which DuckDB would not see
             raise error.of(visible(Path.parse(entries[0]).location.uri)) from None
         return None
+    if found.format.type in KINDS:
+        return _registered(database, filesystem, path, entries, found)
     if found.format.reader not in {"read_csv", "read_json"}:
         return f"FROM {call(path, found.format, None)}" if found.format.reader else None
+    return _text_query(database, filesystem, path, entries, found)
+
+
+def _text_query(
+    database: duckdb.DuckDBPyConnection,
+    filesystem: ConnectionFileSystem,
+    path: str,
+    entries: Sequence[str],
+    found: Detected,
+) -> str | None:
     rows = _rows(database, filesystem, path, entries, found)
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
@@ -133,6 +149,28 @@ def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem
 
 
 _FEW = 100
+
+
+def _registered(
+    database: duckdb.DuckDBPyConnection,
+    filesystem: ConnectionFileSystem,
+    path: str,
+    entries: Sequence[str],
+    found: Detected,
+) -> str:
+    """The query of the rows of ORC, Avro or Arrow, which are held in memory: DuckDB has no reader for them."""
+    import pyarrow as pa
+
+    tables = []
+    for entry in entries:
+        with filesystem.scope.noting(), filesystem.open(entry, "rb") as file:
+            try:
+                tables.append(record_batches(found.format.type, file, found.compression).read_all())
+            except QueryError as error:
+                raise error.of(visible(Path.parse(entry).location.uri)) from None
+    name = f"{path} (rows)"
+    database.register(name, pa.concat_tables(tables, promote_options="default"))
+    return f"FROM {identifier(name)}"
 
 
 def _head(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> bytes:

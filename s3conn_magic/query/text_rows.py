@@ -12,6 +12,7 @@ from s3conn_magic.query.text_types import (
     ISO,
     MARK,
     NULL,
+    USUAL,
     Evidence,
     Formats,
     cast,
@@ -126,13 +127,22 @@ class CsvRows:
             hint: what to do about a value that does not fit, for the error.
         """
         del known
+        names = [name for name in self.names if name in types]
+        # Each text is cast once, and then looked at beside its value: DuckDB would cast again in each branch of a CASE.
+        values = unique_names([*self.names, *self.folders, *(f"{name} as a value" for name in names)])[-len(names) :]
+        casts = [
+            f"TRY_CAST({identifier(name)} AS {types[name]}) AS {identifier(value)}"
+            for name, value in zip(names, values, strict=True)
+            if types[name] in USUAL
+        ]
         columns = [
-            f"{strict(identifier(name), types[name], name, self.formats, hint)} AS {identifier(name)}"
-            for name in self.names
-            if name in types
+            f"{strict(identifier(name), types[name], name, self.formats, hint, made)} AS {identifier(name)}"
+            for name, value in zip(names, values, strict=True)
+            for made in [identifier(value) if types[name] in USUAL else ""]
         ]
         columns += map(identifier, self.folders)
-        return f"SELECT {', '.join(columns)} FROM {self.source}"  # noqa: S608 - quoted names
+        source = f"(SELECT {', '.join(['*', *casts])} FROM {self.source})" if casts else self.source  # noqa: S608
+        return f"SELECT {', '.join(columns)} FROM {source}"  # noqa: S608 - quoted names
 
     def misfit(self, database: duckdb.DuckDBPyConnection, known: CsvTypes, types: Mapping[str, str]) -> Misfit | None:
         """The first record that does not fit, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
 
 import duckdb
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from boto_clients import client
+from pyarrow import feather, orc
 from recording import error, passing_to, recording
 from statements import Statements, create
 
@@ -206,7 +208,6 @@ def test_an_error_keeps_its_class_and_no_literal(run, query, kind, said):
         ("sales/", "such as FROM '{}**/*.parquet'"),
         ("README.txt", "read_csv('{}')"),
         ("a/it''s.bin", "read_parquet('{}')"),
-        ("x.orc", "COPY FROM S3"),
     ],
 )
 def test_a_name_that_tells_no_format_is_said_what_to_do_about(on_sandbox, path, hint):
@@ -216,6 +217,22 @@ def test_a_name_that_tells_no_format_is_said_what_to_do_about(on_sandbox, path, 
     assert failed.message == f"the name of {where.replace(chr(39) * 2, chr(39))} does not tell what format it has"
     assert hint.format(*[where] * 3) in failed.hint
     assert (failed.place.line, failed.place.column) == (2, 6)
+
+
+def test_rows_of_orc_avro_and_arrow_are_queried(on_sandbox, bucket):
+    """By their content, several at once, and joined; one that is not there is said to be so."""
+    sink, arrow = io.BytesIO(), io.BytesIO()
+    orc.write_table(pa.table({"a": [1, 2]}), sink)
+    feather.write_feather(pa.table({"a": [2], "b": ["x"]}), arrow, compression="uncompressed")
+    for name, body in (("o/x.orc", sink.getvalue()), ("o/y.orc", sink.getvalue()), ("z", arrow.getvalue())):
+        bucket(name, body)
+    where = f"s3://{EMPTY}"
+    assert sorted(on_sandbox(f"FROM '{where}/o/*.orc'")["a"]) == [1, 1, 2, 2]
+    joined = on_sandbox(f"SELECT o.a, z.b FROM '{where}/o/x.orc' o JOIN '{where}/z' z USING (a)")
+    assert joined.to_dict("list") == {"a": [2], "b": ["x"]}
+    assert "there is no object" in on_sandbox.fails(f"FROM '{where}/none.orc'", ObjectNotFoundError).message
+    bucket("cut.orc", sink.getvalue()[:-20])
+    assert "damaged" in on_sandbox.fails(f"FROM '{where}/cut.orc'", QueryError).message
 
 
 def test_a_table_over_files_takes_any_known_ending(on_sandbox, bucket):

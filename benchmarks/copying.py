@@ -1,0 +1,120 @@
+"""COPY FROM S3 beside DuckDB's own reader on a local file.
+
+    python benchmarks/copying.py [--records 4000000] [--rounds 3] [--formats csv csv.gz json] [--folder DIR]
+
+A file of made-up records is written (once, in `--folder`). In turns, DuckDB makes a table of it by `read_csv` or
+`read_json` from the disk, and a job loads it from `rclone serve s3` on 127.0.0.1, each in a process of its own, so that
+its memory is its own. Printed are the least seconds of the rounds, the ratio, and the peak of memory over that of the
+table that was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+
+from servers import RcloneServer
+
+BUCKET = "bench"
+FLAT = """SELECT i AS id, 'name_' || (i % 1000) AS name, round(random() * 1000, 2) AS price,
+    DATE '2020-01-01' + (i % 1000)::INTEGER AS day, TIMESTAMP '2020-01-01' + INTERVAL (i) SECOND AS moment,
+    i % 7 = 0 AS flag FROM range({}) t(i)"""
+WRITERS = {
+    "csv": "(FORMAT csv, HEADER)",
+    "csv.gz": "(FORMAT csv, HEADER, COMPRESSION gzip)",
+    "json": "(FORMAT json)",
+    "json.gz": "(FORMAT json, COMPRESSION gzip)",
+}
+LOCAL = """
+import resource, sys, time, duckdb
+database = duckdb.connect()
+began = time.perf_counter()
+database.execute(f"CREATE TABLE t AS FROM '{sys.argv[1]}'")
+print(time.perf_counter() - began)
+"""
+OURS = """
+import sys, time
+import s3conn_magic
+endpoint, key, secret, location = sys.argv[1:]
+s3conn_magic.execute(f"CREATE S3 CONNECTION bench ENDPOINT = '{endpoint}' REGION = 'us-east-1' VALIDATE = FALSE"
+    f" AWS_ACCESS_KEY_ID = '{key}' AWS_SECRET_ACCESS_KEY = '{secret}'")
+s3conn_magic.execute("SELECT 1 AS a")
+began = time.perf_counter()
+said = s3conn_magic.execute(f"CREATE JOB j AS COPY FROM S3 bench LOCATION = '{location}' INTO t")
+seconds = time.perf_counter() - began
+assert "Loaded 1 object" in str(said), said
+print(seconds)
+"""
+PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+
+
+def made(folder: Path, kind: str, records: int) -> Path:
+    """The file of a format, unless it is there."""
+    path = folder / f"{records} {kind.replace('.', ' ')}" / f"rows.{kind}"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        duckdb.execute(f"COPY ({FLAT.format(records)}) TO '{path}' {WRITERS[kind]}")
+    return path
+
+
+def run(code: str, *arguments: str) -> tuple[float, float]:
+    """Seconds and megabytes at most of a process."""
+    done = subprocess.run([sys.executable, "-c", code + PEAK, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    seconds, peak = done.stdout.split()[-2:]
+    return float(seconds), float(peak) * 1024 / 1e6
+
+
+def main() -> None:
+    """Print a line for each format."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=4_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--formats", nargs="+", default=["csv", "csv.gz", "json"], choices=[*WRITERS])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "s3conn-copying")
+    options = parser.parse_args()
+    paths = {kind: made(options.folder, kind, options.records) for kind in options.formats}
+    root = Path(tempfile.mkdtemp(dir=options.folder))
+    server = RcloneServer.start(root)
+    (root / BUCKET).mkdir()
+    for path in paths.values():
+        (root / BUCKET / path.parent.name).mkdir()
+        os.link(path, root / BUCKET / path.parent.name / path.name)
+    reached = (server.endpoint, server.keys.access_key_id, server.keys.secret_access_key.reveal())
+    try:
+        for kind, path in paths.items():
+            theirs = [run(LOCAL, str(path)) for _ in range(options.rounds)]
+            ours = [run(OURS, *reached, f"s3://{BUCKET}/{path.parent.name}/") for _ in range(options.rounds)]
+            local, job = min(theirs)[0], min(ours)[0]
+            more = min(peak for _, peak in ours) - min(peak for _, peak in theirs)
+            print(
+                json.dumps(
+                    {
+                        "format": kind,
+                        "megabytes": round(path.stat().st_size / 1e6),
+                        "duckdb, local": round(local, 2),
+                        "job, from S3": round(job, 2),
+                        "ratio": round(job / local, 2),
+                        "peak, more MB": round(more),
+                    }
+                ),
+                flush=True,
+            )
+    finally:
+        server.stop()
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()
