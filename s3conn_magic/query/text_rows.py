@@ -136,7 +136,7 @@ class CsvRows:
             if types[name] in USUAL
         ]
         columns = [
-            f"{strict(identifier(name), types[name], name, self.formats, hint, made)} AS {identifier(name)}"
+            f"{strict(identifier(name), types[name], name, self.formats, hint, value=made)} AS {identifier(name)}"
             for name, value in zip(names, values, strict=True)
             for made in [identifier(value) if types[name] in USUAL else ""]
         ]

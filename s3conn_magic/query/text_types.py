@@ -175,7 +175,7 @@ def _other(text: str, kind: str) -> Cast:
     return Cast(f"CASE WHEN {back} THEN {document} ELSE {value} END", f"({back} OR {same})")
 
 
-def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = "", value: str = "") -> str:
+def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = "", *, value: str = "") -> str:
     """The SQL of a value that is exactly what a text says; an error where there is none.
 
     Args:
