@@ -15,7 +15,7 @@ from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.query.failures import details_of, translate
 from s3conn_magic.query.sql import identifier, literal, transaction
-from s3conn_magic.query.text_rows import CsvRows
+from s3conn_magic.query.text_rows import CsvRows, with_room
 from s3conn_magic.query.text_types import MARK, NULL
 from s3conn_magic.runtime.patterns import wild
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.jobs.job import Candidate, ReadOptions
     from s3conn_magic.jobs.target_table import Ledger
+    from s3conn_magic.locations import Location
     from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.text_rows import Misfit, TextRows
@@ -136,12 +137,14 @@ class Loader(Parser):
         ledger: of the job.
         partitions: columns that the folders of all objects of the job write.
         known: what is known of the values of text, by the kind of its format: of all objects that were looked at.
+        learnt: where these are.
     """
 
     table: str
     ledger: Ledger
     partitions: Mapping[str, Partition]
     known: dict[type, Any] = field(default_factory=dict)
+    learnt: set[Location] = field(default_factory=set)
 
     def learn(self, candidates: Sequence[Candidate]) -> None:
         """Look at objects of text before any is loaded, so that one type fits the values of all of them.
@@ -162,6 +165,7 @@ class Loader(Parser):
                 source = source_of(self.job, candidate, self.pin(candidate).read(0, min(HEAD, candidate.size)))
                 if (rows := text_rows(source, self.scope)) is not None:
                     self._learn(rows, whole=candidate.size <= _SMALL)
+                    self.learnt.add(candidate.location)
             except Exception:  # noqa: BLE001 - it fails again, and is told then
                 self.scope.failure = None
                 self.release(candidate)
@@ -210,13 +214,17 @@ class Loader(Parser):
             self.database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
             return self._write(candidate, None, replace=replace)
         table, whole = TargetTable(self.database, self.table), False
-        known: Any = self.known.get(type(rows)) or self._learn(rows, whole=False)
+        known: Any = self.known.get(type(rows)) if candidate.location in self.learnt else None
         wider: dict[str, str] = {}
         while True:
-            types = _fitting(rows.types(known), table.columns(), wider)
             try:
+                known = known or self._learn(rows, whole=False)
+                types = _fitting(rows.types(known), table.columns(), wider)
                 return self._write(candidate, rows.select(known, types), replace=replace)
             except duckdb.Error as error:
+                if larger := with_room(rows, error):
+                    rows = larger
+                    continue
                 if MARK not in str(error) or self.scope.failure or self.scope.stopped:
                     raise
                 failure = str(details_of(error)["exception_message"])

@@ -16,7 +16,7 @@ from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of
 from s3conn_magic.query.judgement import arguments
 from s3conn_magic.query.sql import identifier
-from s3conn_magic.query.text_rows import SAMPLE, CsvRows, several_csv, text_rows_of
+from s3conn_magic.query.text_rows import SAMPLE, CsvRows, several_csv, text_rows_of, with_room
 from s3conn_magic.query.text_types import MARK, NULL
 
 if TYPE_CHECKING:
@@ -143,9 +143,22 @@ def _text_query(
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
     size = sum(filesystem.info(entry)["size"] for entry in entries[:_FEW]) if len(entries) <= _FEW else _SMALL + 1
-    known: Any = rows.learn(database, whole=filesystem.scope.all_records or size <= _SMALL)
+    rows, known = _learnt(database, rows, whole=filesystem.scope.all_records or size <= _SMALL)
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
     return rows.select(known, types, _HINT) if types else None
+
+
+def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool) -> tuple[Any, Any]:
+    """The rows with room for their records, and what is known of their values."""
+    import duckdb
+
+    try:
+        return rows, rows.learn(database, whole=whole)
+    except duckdb.Error as error:
+        larger = with_room(rows, error)
+        if larger is None:
+            raise
+    return larger, larger.learn(database, whole=whole)
 
 
 _FEW = 100

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from s3conn_magic.language.job_values import Content
     from s3conn_magic.objects.formats import Detected
 
-LARGEST_RECORD = 128 * 1024 * 1024
-"""Bytes."""
+# Bytes of a record for which room is made first, and at most: DuckDB's buffers are as large.
+_ROOMS = (16 * 1024 * 1024, 128 * 1024 * 1024)
 SAMPLE = 20_480
 """Records by which types are told first."""
 _DOCUMENT = "json"
@@ -533,7 +533,7 @@ def text_rows_of(
         return _json_rows(path, content, compression, folders or {})
     names = unique_names(found.names)
     columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
-    own = {"auto_detect": "false", "columns": columns, "max_line_size": str(LARGEST_RECORD)}
+    own = {"auto_detect": "false", "columns": columns}
     source = _call("read_csv", path, own | _csv_options(content, found, compression, folders or {}))
     return _csv_rows(source, content, names, folders or {})
 
@@ -563,6 +563,7 @@ def _csv_options(content: Content, found: Detected, compression: str, folders: M
         # What is passed over is passed over before DuckDB reads the text.
         "comment": "''",
         "skip": str(found.blank),
+        **_room_in_csv(_ROOMS[0]),
         **_shared(compression, folders),
     }
 
@@ -570,13 +571,27 @@ def _csv_options(content: Content, found: Detected, compression: str, folders: M
 def _json_rows(path: str, content: Content, compression: str, folders: Mapping[str, str]) -> JsonRows:
     options = {
         "format": "'unstructured'" if content.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
-        "maximum_object_size": str(LARGEST_RECORD),
+        "maximum_object_size": str(_ROOMS[0]),
         **_shared(compression, folders),
     }
     source = _call("read_json_objects", path, options)
     if content.type == "CLOUDTRAIL":
         source = f"(SELECT unnest(json_extract(json, '$.Records[*]'))::VARCHAR AS json FROM {source})"  # noqa: S608
     return JsonRows(source, folders=tuple(folders))
+
+
+def _room_in_csv(record: int) -> dict[str, str]:
+    return {"max_line_size": str(record), "buffer_size": str(2 * record)}
+
+
+def with_room(rows: TextRows, error: Exception) -> TextRows | None:
+    """The same records with room for longer ones; None where an error is about something else, or there is no more."""
+    source, (small, large) = rows.source, _ROOMS
+    if "Maximum line size" in str(error) or "maximum_object_size" in str(error):
+        source = source.replace(f"maximum_object_size = {small}", f"maximum_object_size = {large}")
+        for name, size in _room_in_csv(small).items():
+            source = source.replace(f"{name} = {size}", f"{name} = {_room_in_csv(large)[name]}")
+    return replace(rows, source=source) if source != rows.source else None
 
 
 def _shared(compression: str, folders: Mapping[str, str]) -> dict[str, str]:

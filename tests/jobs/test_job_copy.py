@@ -113,6 +113,18 @@ def test_columns_get_as_wide_as_the_objects_need_and_no_value_is_rounded(moto_la
     assert rows_of(run, what="n, d, extra")[:3] == [(1.0, first, None), (1.5, noon, None), (2.0, None, "x")]
 
 
+def test_records_of_many_megabytes_are_loaded_and_queried(moto_lake: Lake):
+    """Room is made for them where they come, in CSV and JSON."""
+    long = "x" * 17_000_000
+    moto_lake.put(a__csv=f"n,s\n1,{long}\n", b__json=f'{{"n": 2, "s": "{long}"}}\n')
+    run = moto_lake.session()
+    run(_copy(moto_lake))
+    assert rows_of(run, what="n, length(s)") == [(1, 17_000_000), (2, 17_000_000)]
+    for name in ("a.csv", "b.json"):
+        frame = run(f"SELECT length(s) AS long FROM 's3://{moto_lake.bucket}/in/{name}'")
+        assert frame["long"].tolist() == [17_000_000]
+
+
 def test_a_table_that_was_made_before_gets_the_rows(moto_lake: Lake):
     """Rows go by the names of columns; what is not in an object is NULL."""
     moto_lake.put(a__csv="b,a\nx,1\n")
