@@ -80,6 +80,7 @@ LONG = {
     "preview/preview.py",  # what a beginning of bytes is
     "query/engine.py",  # DuckDB and the turns of statements
     "query/text_rows.py",  # CSV and JSON as rows of exact types
+    "query/text_types.py",  # every type of text, and of JSON
     "session/session.py",  # one method for each statement
 }
 # One importer in the same folder and short, and a noun of the field all the same.

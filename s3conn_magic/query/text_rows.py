@@ -11,17 +11,24 @@ from s3conn_magic.query.sql import identifier, literal
 from s3conn_magic.query.text_types import (
     ISO,
     MARK,
+    MIXED,
     NULL,
+    NUMBERS,
     USUAL,
     Evidence,
     Formats,
+    Shape,
     cast,
     evidence,
     gathered,
     kind_of,
+    merged,
     misfits,
+    shape_of,
     strict,
+    type_of,
     unique_names,
+    usual,
 )
 
 if TYPE_CHECKING:
@@ -37,15 +44,11 @@ _ROOMS = (16 * 1024 * 1024, 128 * 1024 * 1024)
 SAMPLE = 20_480
 """Records by which types are told first."""
 _DOCUMENT = "json"
-_MOST_FIELDS = 200
-_MOST_SHAPES = 200
 _STRING = r'"(?:[^"\\]|\\.)*"'
 # Numbers of JSON with more digits than DuckDB's reader keeps.
 _LONG = "|".join(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{max(18 - front, 1)}}}" for front in range(1, 18))
 _LONG_NUMBER = rf"[:\[,]\s*-?(?:0\.0*[1-9][0-9]{{17}}|{_LONG})"
 _LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
-_NUMBERS = ("BIGINT", "DOUBLE")
-_MIXED = "JSON"
 
 
 class Misfit(NamedTuple):
@@ -169,13 +172,6 @@ class CsvTypes:
         return self.columns.get(name.casefold(), Evidence()).type()
 
 
-Shape = Any
-"""The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields.
-
-`NULL` is what nothing is known of, and fits all others; `JSON` is what differs from value to value.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class JsonTypes:
     """What is known of the values of JSON.
@@ -211,52 +207,11 @@ class JsonTypes:
         shape = self.shape.get(name, "NULL")
         if shape == "VARCHAR":
             return self.strings.get(name, Evidence()).type()
-        if shape in _NUMBERS:
+        if shape in NUMBERS:
             kind = self.numbers.get(name, Evidence()).type()
             return "JSON" if kind == "VARCHAR" else kind
         kind = type_of(shape)
         return "JSON" if name in self.long and "DOUBLE" in kind else kind
-
-
-def merged(first: Shape, second: Shape) -> Shape:
-    """The shape of values of two shapes."""
-    if "NULL" in (first, second) or first == second:
-        return second if first == "NULL" else first
-    if isinstance(first, dict) and isinstance(second, dict):
-        return {name: merged(first.get(name, "NULL"), second.get(name, "NULL")) for name in {**first, **second}}
-    if isinstance(first, list) and isinstance(second, list):
-        return [merged(first[0], second[0])]
-    return "DOUBLE" if first in _NUMBERS and second in _NUMBERS else _MIXED
-
-
-def shape_of(structure: str) -> Shape:
-    """The shape that DuckDB's json_structure writes."""
-    return _shape(json.loads(structure))
-
-
-def _shape(written: Any, *, in_list: bool = False) -> Shape:
-    if isinstance(written, dict):
-        return {name: _shape(each, in_list=in_list) for name, each in written.items()}
-    if isinstance(written, list):
-        return [_shape(written[0], in_list=True)]
-    if written == "JSON":
-        # It stands for an empty object, and for the elements of a list that differ.
-        return _MIXED if in_list else {}
-    return "BIGINT" if written == "UBIGINT" else written
-
-
-def type_of(shape: Shape) -> str:
-    """DuckDB's type of nested values; fields in which any name may stand are a MAP."""
-    if isinstance(shape, list):
-        return f"{type_of(shape[0])}[]"
-    if not isinstance(shape, dict):
-        return NULL if shape == "NULL" else str(shape)
-    if not shape or "" in shape or len({name.casefold() for name in shape}) < len(shape):
-        return "JSON"
-    if len(shape) > _MOST_FIELDS:
-        value = type_of(reduce(merged, shape.values()))
-        return f"MAP(VARCHAR, {value})"
-    return f"STRUCT({', '.join(f'{identifier(name)} {type_of(each)}' for name, each in shape.items())})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +241,12 @@ class JsonRows:
         records = [shape_of(structure) for structure, _ in found]
         shape = reduce(merged, records, known.shape)
         if not isinstance(shape, dict) or not shape:
-            return JsonTypes(_MIXED if records or known.shape == _MIXED else known.shape)
+            return JsonTypes(MIXED if records or known.shape == MIXED else known.shape)
         return self._with_values(database, rows, replace(known, shape=shape))
 
     def _with_values(self, database: duckdb.DuckDBPyConnection, rows: str, known: JsonTypes) -> JsonTypes:
         strings = [name for name in known.names if known.shape[name] == "VARCHAR"]
-        numbers = [name for name in known.names if known.shape[name] in _NUMBERS]
+        numbers = [name for name in known.names if known.shape[name] in NUMBERS]
         nested = [name for name in known.names if isinstance(known.shape[name], (dict, list))]
         more_strings = self._evidence(database, rows, strings, strings=True) if self.typed else {}
         more_numbers = self._evidence(database, rows, numbers, strings=False)
@@ -321,16 +276,23 @@ class JsonRows:
 
     def select(self, known: JsonTypes, types: Mapping[str, str], hint: str = "") -> str:
         """As of `CsvRows`."""
-        columns = [
-            f"{_value(column, types[column.name], hint)} AS {identifier(column.name)}"
-            for column in self._columns(known, types)
-        ]
-        columns += map(identifier, self.folders)
-        return f"SELECT {', '.join(columns)} FROM {self._fields(known, types, hint)}"  # noqa: S608 - quoted names
+        if not isinstance(known.shape, dict):
+            return f"SELECT {', '.join([_DOCUMENT, *map(identifier, self.folders)])} FROM {self.source}"  # noqa: S608
+        columns = self._columns(known, types)
+        beside = [identifier(name) for name in self.folders]
+        # Each value is taken out, made text and cast once: DuckDB would do so again in each branch of a CASE.
+        values = [f"{column.value} AS {column.at('value')}" for column in columns]
+        apart = [column.placed() for column in columns]
+        texts = [f"{column.text} AS {column.at('text')}" for column in apart if not column.is_nested]
+        made = [replace(column, written=column.at("text")) for column in apart]
+        casts = [f"{column.cast(types[column.name])} AS {column.at('cast')}" for column in made]
+        rows = f"(SELECT {', '.join([*values, *beside])} FROM {self._fields(known, types, hint)})"  # noqa: S608
+        rows = f"(SELECT {', '.join(['*', *texts])} FROM {rows})"  # noqa: S608
+        rows = f"(SELECT {', '.join(['*', *casts])} FROM {rows})"  # noqa: S608
+        results = (f"{_value(column, types[column.name], hint)} AS {identifier(column.name)}" for column in made)
+        return f"SELECT {', '.join([*results, *beside])} FROM {rows}"  # noqa: S608 - quoted names
 
     def _columns(self, known: JsonTypes, types: Mapping[str, str]) -> list[_Column]:
-        if not isinstance(known.shape, dict):
-            return [_Column(_DOCUMENT, _DOCUMENT, "JSON", self.formats, frozenset())]
         return [
             _Column(column, f"fields[{at + 1}]", known.shape[name], self.formats, known.shapes.get(name, frozenset()))
             for at, (name, column) in enumerate(known.columns.items())
@@ -339,8 +301,6 @@ class JsonRows:
 
     def _fields(self, known: JsonTypes, types: Mapping[str, str], hint: str) -> str:
         """What stands behind FROM: a list of the values of each record; a record that has others is an error."""
-        if not isinstance(known.shape, dict):
-            return self.source
         what, exact = _record(known, types)
         said = literal(f"{MARK}a record has ")
         failure = f"error({said} || {what} || {literal(f'; {hint}' if hint else '')})::JSON[]"
@@ -378,6 +338,15 @@ class _Column:
     shape: Shape
     formats: Formats
     shapes: frozenset[str]
+    written: str = ""
+
+    def at(self, what: str) -> str:
+        """The name of a column of its own for a step on the way."""
+        return identifier(f"{what} of {self.name}")
+
+    def placed(self) -> _Column:
+        """The same with its value in a column of that name."""
+        return replace(self, value=self.at("value"))
 
     @property
     def there(self) -> str:
@@ -388,8 +357,13 @@ class _Column:
         return f"starts_with({self.value}::VARCHAR, {literal(chr(34))})"
 
     @property
-    def string(self) -> str:
-        return f"({self.value} ->> '$')"
+    def text(self) -> str:
+        """A string without its quotes, or any other value as it is written."""
+        return self.written or (f"({self.value} ->> '$')" if self.shape == "VARCHAR" else f"{self.value}::VARCHAR")
+
+    def cast(self, kind: str) -> str:
+        """The text as a value, where that has a usual spelling; else NULL, which costs nothing."""
+        return f"TRY_CAST({self.text} AS {kind})" if kind in USUAL and not self.is_nested else "NULL"
 
     @property
     def is_nested(self) -> bool:
@@ -403,9 +377,10 @@ class _Column:
     @property
     def has(self) -> str:
         """What the value is, in words."""
+        string = f"({self.value} ->> '$')"
         kinds = (("OBJECT", "an object"), ("ARRAY", "a list"), ("BOOLEAN", "a truth value"))
         cases = " ".join(f"WHEN json_type({self.value}) = '{kind}' THEN '{said}'" for kind, said in kinds)
-        return f"CASE {cases} WHEN {self.is_string} THEN {kind_of(self.string)} ELSE 'a number' END"
+        return f"CASE {cases} WHEN {self.is_string} THEN {kind_of(string)} ELSE 'a number' END"
 
 
 def _exact(column: _Column, kind: str) -> str:
@@ -415,36 +390,44 @@ def _exact(column: _Column, kind: str) -> str:
     if kind == NULL:
         return "false"
     if column.shape == "VARCHAR":
-        return f"({column.is_string} AND {cast(column.string, kind, column.formats).exact})"
+        return f"({column.is_string} AND {cast(column.text, kind, column.formats).exact})"
     if column.is_nested and kind != type_of(column.shape):
         return f"coalesce(json(to_json({column.made(kind)})) = json({column.value}), false)"
     if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
         whole = f"json_structure({column.value})::VARCHAR IN ({known})"
         return f"({whole} AND NOT {_has_long_integer(column.value)})" if "DOUBLE" in kind else f"({whole})"
-    text = f"{column.value}::VARCHAR"
-    return f"(NOT {column.is_string} AND {cast(text, kind).exact})"
+    return f"(NOT {column.is_string} AND {cast(column.text, kind).exact})"
 
 
 def _value(column: _Column, kind: str, hint: str) -> str:
     if kind == "JSON":
         return f"CASE WHEN {column.there} THEN {column.value} END"
     if kind == "VARCHAR":
-        text = f"CASE WHEN {column.is_string} THEN {column.string} ELSE {column.value}::VARCHAR END"
+        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {column.value}::VARCHAR END"
+        if column.shape == "VARCHAR":
+            text = f"CASE WHEN {column.is_string} THEN {column.text} ELSE {column.value}::VARCHAR END"
         return f"CASE WHEN {column.there} THEN {text} END"
     if kind == NULL:
         value = "NULL"
     elif column.shape == "VARCHAR":
-        value = cast(column.string, kind, column.formats).value
+        value = cast(column.text, kind, column.formats).value
     elif column.is_nested and kind != type_of(column.shape):
         value = column.made(kind)
     elif column.is_nested:
         value = f"json_transform({column.value}, {literal(_structure(column.shape))})::{kind}"
     else:
-        value = cast(f"{column.value}::VARCHAR", kind).value
+        value = cast(column.text, kind).value
     said = literal(f"{MARK}the column {column.name} is {kind}, and a record has ")
     failure = f"error({said} || {column.has} || {literal(f'; {hint}' if hint else '')})::{kind}"
-    return f"CASE WHEN NOT {column.there} THEN NULL WHEN {_exact(column, kind)} THEN {value} ELSE {failure} END"
+    exact = f"WHEN {_exact(column, kind)} THEN {value}"
+    if kind in USUAL and not column.is_nested:
+        formats = column.formats if column.shape == "VARCHAR" else ISO
+        is_one = column.is_string if column.shape == "VARCHAR" else f"NOT {column.is_string}"
+        exact = (
+            f"WHEN {is_one} AND {usual(column.text, kind, column.at('cast'), formats)} THEN {column.at('cast')} {exact}"
+        )
+    return f"CASE WHEN NOT {column.there} THEN NULL {exact} ELSE {failure} END"
 
 
 def _structure(shape: Shape) -> str:

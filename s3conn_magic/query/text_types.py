@@ -7,10 +7,12 @@ not; nor is a date in any order but year-month-day, unless a format says how to 
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3conn_magic.query.sql import literal
+from s3conn_magic.query.sql import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -345,3 +347,56 @@ def unique_names(names: Iterable[str]) -> list[str]:
         taken.add(unique.casefold())
         made.append(unique)
     return made
+
+
+Shape = Any
+"""The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields.
+
+`NULL` is what nothing is known of, and fits all others; `JSON` is what differs from value to value.
+"""
+NUMBERS = ("BIGINT", "DOUBLE")
+"""Shapes of numbers."""
+MIXED = "JSON"
+"""The shape of values that differ."""
+_MOST_FIELDS = 200
+
+
+def merged(first: Shape, second: Shape) -> Shape:
+    """The shape of values of two shapes."""
+    if "NULL" in (first, second) or first == second:
+        return second if first == "NULL" else first
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {name: merged(first.get(name, "NULL"), second.get(name, "NULL")) for name in {**first, **second}}
+    if isinstance(first, list) and isinstance(second, list):
+        return [merged(first[0], second[0])]
+    return "DOUBLE" if first in NUMBERS and second in NUMBERS else MIXED
+
+
+def shape_of(structure: str) -> Shape:
+    """The shape that DuckDB's json_structure writes."""
+    return _shape(json.loads(structure))
+
+
+def _shape(written: Any, *, in_list: bool = False) -> Shape:
+    if isinstance(written, dict):
+        return {name: _shape(each, in_list=in_list) for name, each in written.items()}
+    if isinstance(written, list):
+        return [_shape(written[0], in_list=True)]
+    if written == "JSON":
+        # It stands for an empty object, and for the elements of a list that differ.
+        return MIXED if in_list else {}
+    return "BIGINT" if written == "UBIGINT" else written
+
+
+def type_of(shape: Shape) -> str:
+    """DuckDB's type of nested values; fields in which any name may stand are a MAP."""
+    if isinstance(shape, list):
+        return f"{type_of(shape[0])}[]"
+    if not isinstance(shape, dict):
+        return NULL if shape == "NULL" else str(shape)
+    if not shape or "" in shape or len({name.casefold() for name in shape}) < len(shape):
+        return "JSON"
+    if len(shape) > _MOST_FIELDS:
+        value = type_of(reduce(merged, shape.values()))
+        return f"MAP(VARCHAR, {value})"
+    return f"STRUCT({', '.join(f'{identifier(name)} {type_of(each)}' for name, each in shape.items())})"

@@ -12,8 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3conn_magic.query.text_rows import CsvRows, JsonRows, merged, shape_of
-from s3conn_magic.query.text_types import ISO, NULL, Evidence, Formats, evidence, gathered, strict, unique_names
+from s3conn_magic.query.text_rows import CsvRows, JsonRows
+from s3conn_magic.query.text_types import (
+    ISO,
+    NULL,
+    Evidence,
+    Formats,
+    evidence,
+    gathered,
+    merged,
+    shape_of,
+    strict,
+    unique_names,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
