@@ -206,6 +206,12 @@ def test_a_folder_has_no_more_modules_than_one_remembers():
     assert len(MODULES) <= 150
 
 
+def test_no_two_modules_of_tests_have_one_name():
+    """Folders of tests are no packages, so that pytest takes two modules of one name for one, and runs neither."""
+    names = Counter(file.name for file in Path(__file__).parent.rglob("*.py") if file.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_no_two_modules_or_public_classes_have_one_name():
     """A name says which it is."""
     modules = Counter(file.stem for file in MODULES)
