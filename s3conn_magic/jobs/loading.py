@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import ObjectSource, Skipped, batches, source_of, text_rows
+from s3conn_magic.jobs.readers import ObjectSource, Skipped, batches, source_of, text_rows, together
 from s3conn_magic.jobs.target_table import TEXTS, TargetTable, is_nested
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
@@ -35,6 +35,7 @@ _STAGED = "s3conn_magic_rows"
 AHEAD = 16
 """Objects of which what will be read is asked for at once."""
 _SMALL = 4 * 1024 * 1024
+_TOGETHER = 50
 _BEGINNING = 16 * 1024 * 1024
 # What fails so fails for the other objects, too.
 FATAL = (CredentialsError, ConnectionNotFoundError)
@@ -154,20 +155,49 @@ class Loader(Parser):
         Args:
             candidates: the objects; of many, those that come first and can be kept until they are loaded.
         """
-        kept = 0
+        kept, small = 0, []
         for at, candidate in enumerate(candidates):
             kept += candidate.size
             if kept > _LEARNT and at:
-                return
+                break
             self.scope.check()
             self.prefetch(candidates[at : at + AHEAD])
-            try:
+            with self._passing_over(candidate):
                 source = source_of(self.job, candidate, self.pin(candidate).read(0, min(HEAD, candidate.size)))
-                if (rows := text_rows(source, self.scope)) is not None:
-                    self._learn(rows, whole=candidate.size <= _SMALL)
+                rows = text_rows(source, self.scope)
+                if rows is not None and candidate.size <= _SMALL:
+                    small.append((candidate, rows))
+                elif rows is not None:
+                    self._learn(rows, whole=False)
                     self.learnt.add(candidate.location)
-            except Exception:  # noqa: BLE001 - it fails again, and is told then
-                self.scope.failure = None
+            if sum(each.size for each, _ in small) > _BEGINNING or len(small) == _TOGETHER:
+                self._learn_together(small)
+                small = []
+        self._learn_together(small)
+
+    def _learn_together(self, small: Sequence[tuple[Candidate, TextRows]]) -> None:
+        """Learn of small objects, those that are read alike by one query; one by one where that fails."""
+        whose = {id(rows): candidate for candidate, rows in small}
+        for group, alike in together(rows for _, rows in small):
+            done = False
+            with self._passing_over(None):
+                self._learn(group, whole=True)
+                done = True
+            for rows in alike:
+                candidate = whose[id(rows)]
+                with self._passing_over(candidate):
+                    if not done:
+                        self._learn(rows, whole=True)
+                    self.learnt.add(candidate.location)
+
+    @contextmanager
+    def _passing_over(self, candidate: Candidate | None) -> Iterator[None]:
+        """Let go of an object that cannot be read: it fails again, and is told then."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - as said
+            self.scope.failure = None
+            if candidate is not None:
                 self.release(candidate)
 
     def _learn(self, rows: TextRows, *, whole: bool) -> Any:
@@ -220,7 +250,7 @@ class Loader(Parser):
             try:
                 known = known or self._learn(rows, whole=False)
                 types = _fitting(rows.types(known), table.columns(), wider)
-                return self._write(candidate, rows.select(known, types), replace=replace)
+                return self._write(candidate, rows.select(known, types), replace=replace, columns=types)
             except duckdb.Error as error:
                 if larger := with_room(rows, error):
                     rows = larger
@@ -246,7 +276,10 @@ class Loader(Parser):
                 return wider
         raise _refused("", misfit)
 
-    def _write(self, candidate: Candidate, query: str | None, *, replace: bool) -> int:
+    def _write(
+        self, candidate: Candidate, query: str | None, *, replace: bool, columns: Mapping[str, str] | None = None
+    ) -> int:
+        """Write the rows of a query, with the note of it in one transaction; `columns` are its own, where known."""
         with transaction(self.database):
             table = TargetTable(self.database, self.table)
             where = literal(candidate.location.uri)
@@ -254,7 +287,7 @@ class Loader(Parser):
                 self.database.execute(
                     f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608
                 )
-            count = self._insert(table, self._partitioned(candidate, query), where) if query else 0
+            count = self._insert(table, self._partitioned(candidate, query), where, columns) if query else 0
             self.ledger.note(candidate, count)
         return count
 
@@ -285,9 +318,10 @@ class Loader(Parser):
     def _described(self, query: str) -> dict[str, str]:
         return {name: kind for name, kind, *_ in self.database.execute(f"DESCRIBE {query}").fetchall()}
 
-    def _insert(self, table: TargetTable, query: str, where: str) -> int:
+    def _insert(self, table: TargetTable, query: str, where: str, known: Mapping[str, str] | None) -> int:
         select = self._select(f"({query})")
-        columns = self._described(select)
+        changed = self.partitions or self.job.option("COLUMN_TRANSFORMATIONS") or self.job.option("EXCLUDE_COLUMNS")
+        columns = self._described(select) if known is None or changed else dict(known)
         # An object that was written from such a table has the column, too.
         origin, own = identifier(OBJECT_COLUMN), columns.pop(OBJECT_COLUMN, None)
         table.fit(columns, f"({select})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,22 @@ def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None
         path, compression = path.replace("s3://", UNPACKED, 1), "gzip"
     rows = text_rows_of(path, source.content, found, compression)
     return replace(rows, source=staged) if staged else rows
+
+
+_PATH = re.compile(r"(?<=read_csv\()'(?:[^']|'')*'|(?<=read_json_objects\()'(?:[^']|'')*'")
+
+
+def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
+    """Records of objects that are read alike, as one, with those that it is made of: a query for each costs more."""
+    groups: dict[TextRows, list[TextRows]] = {}
+    for each in rows:
+        groups.setdefault(replace(each, source=_PATH.sub("?", each.source, count=1)), []).append(each)
+    made = []
+    for alike in groups.values():
+        paths = [path[0] for each in alike if (path := _PATH.search(each.source))]
+        before, after = _PATH.split(alike[0].source, maxsplit=1)
+        made.append((replace(alike[0], source=f"{before}[{', '.join(paths)}]{after}"), alike))
+    return made
 
 
 def _check_header(content: Content, found: Detected) -> None:
