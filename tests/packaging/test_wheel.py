@@ -31,8 +31,11 @@ def test_every_file_of_the_package_is_in_the_wheel(installed):
 
 def test_what_clean_environments_run_and_copy_is_there():
     """Each test and file that `clean_wheel.py` names is one of the repository's."""
-    named = [f"tests/{test.partition('::')[0]}" for test in clean_wheel.TESTS] + list(clean_wheel.COPIED)
+    tests = [test.partition("::") for test in clean_wheel.TESTS]
+    named = [f"tests/{file}" for file, _, _ in tests] + list(clean_wheel.COPIED)
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
+    functions = [(REPOSITORY / "tests" / file, f"def {name}(") for file, _, name in tests if name]
+    assert all(function in file.read_text(encoding="utf-8") for file, function in functions)
 
 
 def test_a_newcomer_gets_on_without_any_extra(installed, rclone_server):
