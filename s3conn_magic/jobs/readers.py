@@ -153,7 +153,7 @@ class Skipped:
 
 
 def batches(source: ObjectSource, file: Any, skipped: Skipped | None = None) -> pa.RecordBatchReader:
-    """The rows of an object of a format that is in `LINES` or in `KINDS`, read as they are asked for.
+    """The rows of an object of a format that DuckDB has no reader for, read as they are asked for.
 
     Args:
         source: the object.

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from lakes import rows_of
+from packing import by_arrow
 from pyarrow import orc
 
 from s3conn_magic.errors import QueryError
@@ -26,24 +27,14 @@ ROWS = [(1, "käse"), (2, "brot, salz"), (3, None)]
 TABLE = pa.table({"a": [a for a, _ in ROWS], "b": [b for _, b in ROWS]})
 
 
-def _by_arrow(codec: str):
-    def pack(data: bytes) -> bytes:
-        sink = pa.BufferOutputStream()
-        with pa.CompressedOutputStream(sink, codec) as stream:
-            stream.write(data)
-        return sink.getvalue().to_pybytes()
-
-    return pack
-
-
 CODECS = {
     "plain": bytes,
     "gzip": gzip.compress,
     "gzip in two": lambda data: gzip.compress(data[:7]) + gzip.compress(data[7:]) + bytes(512),
-    "zstd": _by_arrow("zstd"),
+    "zstd": by_arrow("zstd"),
     "bz2": bz2.compress,
     "xz": lzma.compress,
-    "lz4": _by_arrow("lz4"),
+    "lz4": by_arrow("lz4"),
     "snappy": lambda data: bytes(cramjam.snappy.compress(data)),
 }
 TEXTS = {
@@ -110,7 +101,7 @@ DAMAGED = {
     "crc.csv.gz": (gzip.compress(b"a,b\n1,x\n")[:-8] + bytes(8), "the checksum \\(CRC\\)"),
     "cut.csv.gz": (gzip.compress(b"a,b\n" + b"1,x\n" * 9000)[:-20], "cut off"),
     "cut.json": (b'[{"a":1},{"a":2},', "array of JSON does not end"),
-    "cut.json.zst": (_by_arrow("zstd")(b'[{"a":1},{"a":2}'), "array of JSON does not end"),
+    "cut.json.zst": (by_arrow("zstd")(b'[{"a":1},{"a":2}'), "array of JSON does not end"),
     "odd.csv": (b"a,b\n1,x\xff\n", "is not UTF-8"),
     "cut.orc": (_binary()["orc"][:-9], "ORC cannot be read"),
     "cut.avro": (_binary()["avro"][:-9], "Avro cannot be read"),

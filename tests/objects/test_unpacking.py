@@ -11,9 +11,9 @@ import random
 from typing import TYPE_CHECKING
 
 import cramjam
-import pyarrow as pa
 import pytest
 from lakes import moto_lake  # noqa: F401 - pytest finds it here
+from packing import by_arrow
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location
@@ -26,22 +26,12 @@ if TYPE_CHECKING:
 TEXT = b"".join(b"%d,line %d\n" % (at, at * 7919) for at in range(60_000))
 
 
-def _by_arrow(codec: str):
-    def pack(data: bytes) -> bytes:
-        sink = pa.BufferOutputStream()
-        with pa.CompressedOutputStream(sink, codec) as stream:
-            stream.write(data)
-        return sink.getvalue().to_pybytes()
-
-    return pack
-
-
 PACK = {
     "gzip": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
-    "zstd": _by_arrow("zstd"),
-    "lz4": _by_arrow("lz4"),
+    "zstd": by_arrow("zstd"),
+    "lz4": by_arrow("lz4"),
     "snappy": lambda data: bytes(cramjam.snappy.compress(data)),
 }
 CODECS = pytest.mark.parametrize("codec", PACK)
