@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,8 +236,12 @@ class Stage:
         return sum(line.split()[2].endswith(port) and line.split()[3] == _SYN_SENT for line in lines) > 1
 
     def _starts(self) -> bool:
-        tasks = Path(f"/proc/{self._kernel.pid}/task").iterdir()
-        return any((task / "children").read_text().split() for task in tasks)
+        for task in Path(f"/proc/{self._kernel.pid}/task").iterdir():
+            # A thread that has ended meanwhile has started nothing.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if (task / "children").read_text().split():
+                    return True
+        return False
 
     def _left(self, point: Point, status: str, stop: Stop | None) -> list[str]:
         left = [] if status == "error" or point.may_end else [f"the cell ended with {status}"]
