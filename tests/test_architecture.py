@@ -71,6 +71,7 @@ LONG = {
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
+    "objects/avro.py",  # a container, its types, and arrays of their values
     "objects/containers.py",  # what one process reads, format after format
     "objects/filesystem.py",  # fsspec's interface
     "objects/formats.py",  # the table of formats, and how one is told

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import ObjectSource, Skipped, batches, source_of, text_rows, together
+from s3conn_magic.jobs.readers import ObjectSource, Skipped, reread, source_of, text_rows, together
 from s3conn_magic.jobs.target_table import TEXTS, TargetTable, is_nested
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
@@ -121,8 +121,8 @@ class Parser:
         if source.content.type == "PARQUET":
             yield f"SELECT * FROM read_parquet({literal(source.path)}, hive_partitioning = false)"  # noqa: S608
             return
-        table = batches(source, ReadableFile(ranged, source.path), self.skipped).read_all()
-        self.database.register(_STAGED, table)
+        rows = reread(source, lambda: ReadableFile(ranged, source.path), self.scope, self.skipped)
+        self.database.register(_STAGED, rows)
         try:
             yield f"SELECT * FROM {_STAGED}"  # noqa: S608 - a name of our own
         finally:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.locations import visible
-from s3conn_magic.objects.binary_tables import KINDS, record_batches
+from s3conn_magic.locations import size_text, visible
+from s3conn_magic.objects.apart import KINDS, Reread, record_batches
+from s3conn_magic.objects.containers import ALL
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.listed import escaped
 from s3conn_magic.objects.scope import UNPACKED
@@ -118,6 +119,8 @@ def _check_header(content: Content, found: Detected) -> None:
 
 _AT_ONCE = 10_000
 _CHUNK = 1024 * 1024
+_MUCH = 8 * _CHUNK
+_LONGEST = 128 * _CHUNK
 _LINE = "line"
 _FEW = 3
 _SHOWN = 60
@@ -137,6 +140,10 @@ class Skipped:
     said: str = ""
     first: list[tuple[int, str]] = field(default_factory=list)
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.count, self.first = 0, []
+
     def add(self, number: int, line: str, said: str) -> None:
         """Count one."""
         self.count += 1
@@ -152,13 +159,38 @@ class Skipped:
         return f"{self.count:,} line{'' if self.count == 1 else 's'} {self.said}, the first: {'; '.join(shown)}"
 
 
-def batches(source: ObjectSource, file: Any, skipped: Skipped | None = None) -> pa.RecordBatchReader:
+def reread(source: ObjectSource, file: Callable[[], Any], scope: QueryScope, skipped: Skipped) -> Reread:
+    """The rows of an object of a format that DuckDB has no reader for, as often as they are asked for.
+
+    Args:
+        source: the object.
+        file: it, open and seekable, as it is stored; one for each time.
+        scope: the query that reads it, which notes what is wrong with the object.
+        skipped: where lines are counted that are not what CONTENT_TYPE says; by the last time.
+
+    Raises:
+        QueryError: as `batches`.
+        S3ConnError: it cannot be read.
+    """
+
+    def begin() -> Iterator[pa.RecordBatch]:
+        skipped.clear()
+        with scope.noting():
+            yield from batches(source, file(), skipped)
+
+    return Reread(batches(source, file(), Skipped(), rows=0).schema, begin)
+
+
+def batches(
+    source: ObjectSource, file: Any, skipped: Skipped | None = None, *, rows: int = ALL
+) -> pa.RecordBatchReader:
     """The rows of an object of a format that DuckDB has no reader for, read as they are asked for.
 
     Args:
         source: the object.
         file: it, open and seekable, as it is stored.
         skipped: where lines are counted that are not what CONTENT_TYPE says.
+        rows: 0 for the schema alone.
 
     Raises:
         QueryError: it is damaged, or a text in another encoding, also while it is read.
@@ -166,7 +198,7 @@ def batches(source: ObjectSource, file: Any, skipped: Skipped | None = None) -> 
     """
     found = source.detected
     if source.content.type in KINDS:
-        return record_batches(source.content.type, file, found.compression)
+        return record_batches(source.content.type, file, found.compression, rows=rows)
     text = unpacked(file, found.compression, found.encoding or "utf-8")
     return _rows(_pieces(source.content, text), source.content, skipped or Skipped())
 
@@ -174,15 +206,35 @@ def batches(source: ObjectSource, file: Any, skipped: Skipped | None = None) -> 
 def _pieces(content: Content, file: Any) -> Iterator[str]:
     """The lines; what stands between the texts of SPLIT_LINES' PATTERN; or all of it, for a REGEX over lines."""
     if content.get("MULTILINE"):
-        yield file.read().decode()
+        yield _bounded(file.read(_LONGEST + 1), "an object, which MULTILINE takes as a whole,").decode()
         return
     separator = str(content.get("PATTERN")) if content.type == "SPLIT_LINES" and content.get("PATTERN") else "\n"
     left, pattern = b"", separator.encode()
     while chunk := file.read(_CHUNK):
-        *whole, left = (left + chunk).split(pattern)
+        *whole, left = (_bounded(left, "a line") + chunk).split(pattern)
         yield from (line.decode() for line in whole)
     if left:
         yield left.decode()
+
+
+def _bounded(text: bytes, what: str) -> bytes:
+    if len(text) > _LONGEST:
+        raise QueryError(f"{what} is longer than {size_text(_LONGEST)}")
+    return text
+
+
+def _some(pieces: Iterator[str]) -> Iterator[list[str]]:
+    """Pieces together: so many that one query for them is worth it, and not so much that they fill the memory."""
+    some: list[str] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece.removesuffix("\r"))
+        size += len(piece)
+        if len(some) == _AT_ONCE or size > _MUCH:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _rows(pieces: Iterator[str], content: Content, skipped: Skipped) -> pa.RecordBatchReader:
@@ -193,7 +245,7 @@ def _rows(pieces: Iterator[str], content: Content, skipped: Skipped) -> pa.Recor
 
     def made() -> Iterator[pa.RecordBatch]:
         before = 0
-        while some := [piece.removesuffix("\r") for piece in islice(pieces, _AT_ONCE)]:
+        for some in _some(pieces):
             rows = iter(read(some, before))
             before += len(some)
             while part := list(islice(rows, _AT_ONCE)):

@@ -1,22 +1,29 @@
-"""A file read in a process of its own: what `containers` asks for is given, and what becomes of it is told."""
+"""Rows of ORC, Avro and Arrow, and of what else a library reads that may end its process: that is done in one apart.
+
+What `containers` asks for of a file is given, and what becomes of it is told. Queries and jobs have all rows exactly,
+in batches, or the object is refused; previews the first rows.
+"""
 
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from s3conn_magic.errors import pip_install
+from s3conn_magic.errors import QueryError, S3ConnError, pip_install
+from s3conn_magic.locations import visible
 from s3conn_magic.objects import containers
 from s3conn_magic.objects.containers import (
+    ALL,
     BATCH,
     BOUND,
     DATA,
@@ -30,12 +37,16 @@ from s3conn_magic.objects.containers import (
     send,
 )
 from s3conn_magic.objects.ranged import BoundReachedError
+from s3conn_magic.objects.unpacking import damaged, unpacked
 from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["ContainerError", "Contents", "every_batch", "read_container"]
+__all__ = ["KINDS", "ContainerError", "Contents", "Reread", "read_container", "record_batches"]
+
+KINDS = {"ORC", "AVRO", "ARROW"}
+"""The types of CONTENT_TYPE whose rows are read here."""
 
 _PATIENCE = 30.0
 _SECRET = ("AWS_", "S3CONN")
@@ -78,7 +89,7 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
     """
     schema, last = pa.schema([]), {}
     batches: list[pa.RecordBatch] = []
-    for kind, what in _messages(file, name, size, rows):
+    for kind, what in _messages(file, [name, size, rows, False]):
         if kind == SCHEMA:
             schema = what
         elif kind == BATCH:
@@ -90,29 +101,125 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
     return Contents(last.get("format", name), table, schema, *more)
 
 
-_ALL = 2**62
-
-
-def every_batch(file: Any, name: str, *, size: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The schema of a file and all of its rows, which are read as they are asked for.
+class Reread:
+    """Rows that DuckDB asks for as often as it needs them, and of which there are but a few batches at a time.
 
     Args:
-        file: open, bytes; with `seek` and `read`.
-        name: of the format, a key of `containers.READERS`.
-        size: bytes of the file.
+        schema: of the rows.
+        begin: the rows, from the first on; called in DuckDB's threads, and several times at once.
+    """
+
+    def __init__(self, schema: pa.Schema, begin: Callable[[], Iterator[pa.RecordBatch]]) -> None:
+        self.schema, self._begin = schema, begin
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema, in Arrow's C interface."""
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows, in Arrow's C interface."""
+        reader = pa.RecordBatchReader.from_batches(self.schema, self._begin())
+        return reader.__arrow_c_stream__(requested_schema)
+
+
+def record_batches(kind: str, file: Any, compression: str | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
+    """The rows of a file exactly, read as they are asked for.
+
+    Args:
+        kind: one of `KINDS`.
+        file: it, open and seekable.
+        compression: what all of it is packed by, as `compression_of` names it; not ORC.
+        rows: 0 for the schema alone.
 
     Raises:
-        ContainerError: it is damaged, or cannot be read here; also while it is read.
+        QueryError: it is damaged, also while it is read, or has what is not read; a library is missing.
+        S3ConnError: the object cannot be read.
     """
-    messages = _messages(file, name, size, _ALL)
+    with _telling(kind):
+        opened = unpacked(file, compression) if compression else file
+        if kind == "ARROW":
+            schema, batches = _arrow(opened, seekable=compression is None)
+        else:
+            size = ALL if compression else file.seek(0, io.SEEK_END)
+            schema, batches = _every_batch(opened, "ORC" if kind == "ORC" else "Avro", size, rows)
+        readable = pa.schema([pa.field(field.name, _readable(field.type), field.nullable) for field in schema])
+    return pa.RecordBatchReader.from_batches(readable, _checked(kind, batches if rows else iter(()), readable))
+
+
+_WRONG = (OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, NotImplementedError)
+
+
+@contextmanager
+def _telling(kind: str) -> Iterator[None]:
+    """Have what a library raises as a QueryError."""
+    try:
+        yield
+    except S3ConnError:
+        raise
+    except ContainerError as error:
+        if error.extra or error.is_unread:
+            raise QueryError(visible(str(error))) from None
+        said = str(error).removeprefix("it is damaged: ")
+        raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
+    except _WRONG as error:
+        said = visible(" ".join(str(error).split())[:200])
+        if isinstance(error, NotImplementedError):
+            raise QueryError(f"the object has what is not read ({said})") from None
+        raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
+
+
+_NAMES = {"ORC": "ORC", "AVRO": "Avro", "ARROW": "Arrow"}
+
+
+def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with _telling(kind):
+        for batch in batches:
+            if kind == "ARROW":  # others were looked through where they were made
+                batch.validate(full=True)  # who is given them looks at no offset, and reads what lies behind the end
+            yield batch if batch.schema.equals(schema) else batch.cast(schema)
+
+
+def _readable(kind: pa.DataType) -> pa.DataType:
+    """A type that DuckDB has: half a float as a float, which holds each of its values."""
+    return pa.float32() if pa.types.is_float16(kind) else kind
+
+
+_ARROW_FILE = b"ARROW1\x00\x00"
+
+
+def _arrow(file: Any, *, seekable: bool) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    head = file.read(len(_ARROW_FILE))
+    if head == _ARROW_FILE and seekable:
+        file.seek(0)
+        opened = pa.ipc.open_file(pa.PythonFile(file, mode="r"))
+        return opened.schema, (opened.get_batch(at) for at in range(opened.num_record_batches))
+    if head != _ARROW_FILE:  # behind those bytes a file is a stream
+        file.seek(0)
+    stream = pa.ipc.open_stream(pa.PythonFile(file, mode="r"))
+    return stream.schema, iter(stream)
+
+
+def _every_batch(file: Any, name: str, size: int, rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    messages = _messages(file, [name, size, rows, True])
     _, schema = next(messages)
+    if not rows:
+        for _ in messages:  # to its end, so that its process is kept for the rows
+            pass
     return schema, (what for kind, what in messages if kind == BATCH)
 
 
-def _messages(file: Any, name: str, size: int, rows: int) -> Iterator[tuple[bytes, Any]]:
-    """What a process says of a file: its schema, its batches, and the rest."""
-    job = json.dumps([name, size, rows]).encode()
-    reader = _idle.pop() if _idle else _Reader()
+def _messages(file: Any, what: list[Any]) -> Iterator[tuple[bytes, Any]]:
+    """What a process says of a file: its schema, its batches, and the rest.
+
+    Args:
+        file: open, bytes.
+        what: the name of its format, its bytes, rows at most, and whether they are exact or the file is refused.
+    """
+    job = json.dumps(what).encode()
+    try:
+        reader = _idle.pop()  # which another thread may have taken
+    except IndexError:
+        reader = _Reader()
     begun = False
     try:
         for message in reader.messages(file, job):
@@ -184,8 +291,8 @@ class _Reader:
             elif bound:
                 raise BoundReachedError
             else:
-                text, extra = json.loads(body)
-                raise ContainerError("; ".join([text, *_install(extra)]))
+                text, extra, is_unread = json.loads(body)
+                raise ContainerError("; ".join([text, *_install(extra)]), extra, is_unread=is_unread)
 
     def end(self) -> None:
         """End the process."""

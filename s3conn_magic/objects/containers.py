@@ -7,23 +7,20 @@ its input, one answer to each message. Nothing heavy is imported before the form
 
 from __future__ import annotations
 
-import codecs
 import io
 import json
 import os
 import struct
 import threading
 import zipfile
-import zlib
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from s3conn_magic.locations import size_text
+from s3conn_magic.objects.avro import AvroFile, DamageError, UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +37,8 @@ WORKBOOK_AT_MOST = 16 * 1024 * 1024
 _PARTS = 64 * 1024 * 1024
 _COLUMNS = 2_000
 _TITLES = 20
-_UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
+ALL = 2**62
+"""Rows of every file."""
 
 
 class ContainerError(Exception):
@@ -48,11 +46,12 @@ class ContainerError(Exception):
 
     Attributes:
         extra: of this package, whose libraries are not installed; empty where that is not why.
+        is_unread: whether the file is right, and has what is not read.
     """
 
-    def __init__(self, text: str, extra: str = "") -> None:
+    def __init__(self, text: str, extra: str = "", *, is_unread: bool = False) -> None:
         super().__init__(text)
-        self.extra = extra
+        self.extra, self.is_unread = extra, is_unread
 
 
 def send(stream: IO[bytes], kind: bytes, body: bytes) -> None:
@@ -75,9 +74,9 @@ def received(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
 class _Remote(io.RawIOBase):
     """The file, as the process sees it: ranges that it asks for."""
 
-    def __init__(self, size: int, answers: IO[bytes], questions: IO[bytes]) -> None:
+    def __init__(self, size: int, answers: IO[bytes], questions: IO[bytes], *, exact: bool) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.exact = size, exact
         self.at = 0
         self.bound = False
         self.ended = False
@@ -142,8 +141,8 @@ def main() -> None:
     os.dup2(2, 1)
     _bounded()
     while found := _waited(answers):
-        name, size, rows = json.loads(found[1])
-        kind, said = _read(_Remote(size, answers, questions), name, rows)
+        name, size, rows, exact = json.loads(found[1])
+        kind, said = _read(_Remote(size, answers, questions, exact=exact), name, rows)
         send(questions, kind, said)
 
 
@@ -162,7 +161,8 @@ def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
     try:
         return DONE, json.dumps(_given(remote, READERS[name](remote, rows), rows)).encode()
     except BaseException as error:  # noqa: BLE001 - libraries raise all there is, and the other side is told
-        return FAILED, json.dumps([_said(error), getattr(error, "extra", "")]).encode()
+        failure = _failure(error)
+        return FAILED, json.dumps([str(failure), failure.extra, failure.is_unread]).encode()
 
 
 def _bounded() -> None:
@@ -173,17 +173,20 @@ def _bounded() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 
 
-def _said(error: BaseException) -> str:
+def _failure(error: BaseException) -> ContainerError:
     if isinstance(error, ContainerError):
-        return str(error)
+        return error
+    if isinstance(error, UnreadError | DamageError):
+        is_unread = isinstance(error, UnreadError)
+        return ContainerError(str(error) if is_unread else f"it is damaged: {error}", is_unread=is_unread)
     if isinstance(error, MemoryError):
-        return "it takes too much memory"
+        return ContainerError("it takes too much memory")
     if isinstance(error, ImportError):
-        return f"{error.name or 'a library'} is not installed"
+        return ContainerError(f"{error.name or 'a library'} is not installed")
     text = " ".join(str(error).split())[:200]
     if isinstance(error, NotImplementedError) or "is out of range for" in text:
-        return f"{text}, which cannot be read here"
-    return "it is damaged, or written in a way that cannot be read here"
+        return ContainerError(f"the object has what is not read ({text})", is_unread=True)
+    return ContainerError("it is damaged, or written in a way that cannot be read here")
 
 
 def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
@@ -196,7 +199,7 @@ def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
         remote.ended = there >= rows
         sink = pa.BufferOutputStream()
         # Damage within the values shows here, and not where they are used.
-        some.validate()
+        some.validate(full=remote.exact)
         with pa.ipc.new_stream(sink, some.schema) as writer:
             writer.write_batch(some)
         remote.ask(BATCH, sink.getvalue().to_pybytes())
@@ -299,206 +302,25 @@ def _estimate(rows: int, taken: int, size: int) -> int:
 
 # Avro
 
-_LEAVES = {
-    "null": pa.null(),
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "bytes": pa.binary(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "time-millis": pa.time32("ms"),
-    "time-micros": pa.time64("us"),
-    **{f"timestamp-{name}": pa.timestamp(unit, "UTC") for name, unit in _UNITS.items()},
-    **{f"local-timestamp-{name}": pa.timestamp(unit) for name, unit in _UNITS.items()},
-}
-"""Types without parts, and logical types whose value is the number that is stored."""
-
-
-class _Column(NamedTuple):
-    """An Arrow type, and what makes a value of it of one that the library gives."""
-
-    type: pa.DataType
-    value: Callable[[Any], Any]
-
-
-class _AvroTypes:
-    """Avro's types as Arrow's. What may be of several types, or hold itself, is its JSON text."""
-
-    def __init__(self) -> None:
-        self._named: dict[str, Any] = {}
-        self._within: list[str] = []
-
-    def column(self, kind: Any) -> _Column:
-        """What a schema, parsed, gives."""
-        if isinstance(kind, list):
-            return self._union(kind)
-        if isinstance(kind, str):
-            return _leaf(kind) if kind in _LEAVES else self._by_name(kind)
-        name = kind.get("name", "")
-        if name and kind["type"] in {"record", "error", "enum", "fixed"}:
-            self._named[name] = kind
-        logical = kind.get("logicalType")
-        if logical in _LEAVES:
-            return _leaf(logical)
-        return (_decimal(kind) if logical == "decimal" else None) or self._made(kind)
-
-    def _made(self, kind: Any) -> _Column:
-        parts = {"record": self._record, "error": self._record, "array": self._array, "map": self._map}
-        if made := parts.get(kind["type"]):
-            return made(kind)
-        if kind["type"] == "fixed":
-            return _Column(pa.binary(kind["size"]), _same)
-        return _leaf("string" if kind["type"] == "enum" else kind["type"])
-
-    def _by_name(self, name: str) -> _Column:
-        return _TEXT if name in self._within or name not in self._named else self.column(self._named[name])
-
-    def _union(self, kinds: list[Any]) -> _Column:
-        there = [kind for kind in kinds if kind != "null"]
-        if len(there) != 1:
-            return _TEXT if there else _leaf("null")
-        return self.column(there[0])
-
-    def _record(self, kind: Any) -> _Column:
-        self._within.append(kind["name"])
-        columns = {each["name"]: self.column(each["type"]) for each in kind["fields"]}
-        self._within.pop()
-
-        def value(one: Any) -> Any:
-            return None if one is None else {name: each.value(one[name]) for name, each in columns.items()}
-
-        return _Column(pa.struct([(name, each.type) for name, each in columns.items()]), value)
-
-    def _array(self, kind: Any) -> _Column:
-        item = self.column(kind["items"])
-        return _Column(pa.list_(item.type), lambda one: None if one is None else [item.value(each) for each in one])
-
-    def _map(self, kind: Any) -> _Column:
-        item = self.column(kind["values"])
-
-        def value(one: Any) -> Any:
-            return None if one is None else [(name, item.value(each)) for name, each in one.items()]
-
-        return _Column(pa.map_(pa.string(), item.type), value)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _leaf(name: str) -> _Column:
-    return _Column(_LEAVES[name], _same)
-
-
-def _json(value: Any) -> str | None:
-    """Bytes as Avro's own JSON has them."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, default=lambda one: one.decode("latin-1"))
-
-
-_TEXT = _Column(pa.string(), _json)
-
-
-def _decimal(kind: Mapping[str, Any]) -> _Column | None:
-    """Exact, or None for one that Arrow does not have."""
-    precision, scale = kind.get("precision", 0), kind.get("scale", 0)
-    if not 0 <= scale <= precision or not 0 < precision <= 76:  # noqa: PLR2004 - Arrow's digits
-        return None
-
-    def value(one: Any) -> Decimal | None:
-        if one is None:
-            return None
-        number = int.from_bytes(one, "big", signed=True)
-        return Decimal((int(number < 0), tuple(map(int, str(abs(number)))), -scale))
-
-    make = pa.decimal128 if precision <= 38 else pa.decimal256  # noqa: PLR2004 - as above
-    return _Column(make(precision, scale), value)
-
 
 def _avro(remote: _Remote, rows: int) -> _Found:
+    file = io.BufferedReader(remote, _AHEAD)
     try:
-        from fastavro import read as avro
+        opened = AvroFile(file, exact=remote.exact)
     except ImportError:
         raise ContainerError("the library fastavro is not installed", extra="avro") from None
-    # Numbers are taken as stored: a year beyond 9999 is none of Python's.
-    avro.LOGICAL_READERS.clear()
-    avro.BLOCK_READERS.update(snappy=_snappy_block, zstandard=_zstd_block)
-    lost = _Lost()
-    codecs.register_error("s3conn", lost.replaced)
-    file = io.BufferedReader(remote, _AHEAD)
-    opened = avro.block_reader(file, handle_unicode_errors="s3conn")
-    if opened.codec not in avro.BLOCK_READERS or opened.codec == "lz4":
-        raise ContainerError(f"it is compressed by {opened.codec}, which is not read here")
-    made = _AvroTypes().column(opened.writer_schema)
-    is_struct = pa.types.is_struct(made.type)
-    schema = pa.schema([*made.type] if is_struct else [("value", made.type)])
     more: dict[str, Any] = {}
 
     def read() -> Iterator[pa.RecordBatch]:
-        begun, there = file.tell(), 0
-        values: list[Any] = []
-        for block in opened:
-            there += block.num_records
-            values += [made.value(one) for one in islice(block, rows - len(values))]
-            if len(values) >= rows:
-                break
-        taken, size = file.tell() - begun, remote.size - begun
-        more.update({"total": there} if taken >= size else {"about": _estimate(there, taken, size)}, notes=lost.notes())
-        array = pa.array(values, made.type)
-        yield pa.RecordBatch.from_struct_array(array) if is_struct else pa.record_batch([array], schema=schema)
+        begun = file.tell()
+        for batch in opened.batches(rows):
+            about = _estimate(opened.counted, file.tell() - begun, remote.size - begun)
+            more.update({"total": opened.counted} if opened.at_end else {"about": about}, notes=opened.notes())
+            yield batch
+        if opened.at_end:
+            more["total"] = opened.counted
 
-    return _Found(schema, read() if rows else iter(()), more)
-
-
-class _Lost:
-    """Bytes of texts that are no UTF-8, counted."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def replaced(self, error: UnicodeError) -> tuple[str, int]:
-        """A sign in their place."""
-        assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - nothing is encoded
-        self._count += 1
-        return "\N{REPLACEMENT CHARACTER}", error.end
-
-    def notes(self) -> list[str]:
-        """What is said of it."""
-        sign = "\N{REPLACEMENT CHARACTER}"
-        return [f"not all texts are UTF-8; {sign} stands for what is not"] if self._count else []
-
-
-def _varint(source: Any) -> int:
-    """A number of seven bits a byte, the lowest first."""
-    found = shift = 0
-    while True:
-        byte = int(source.read(1)[0])
-        found |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
-            return found
-
-
-def _packed(source: Any) -> bytes:
-    """A block as it is stored: the library has a decoder for it, or in its compiled form only the file."""
-    return bytes(source.read_bytes() if hasattr(source, "read_bytes") else source.read(_varint(source) >> 1))
-
-
-def _snappy_block(source: Any) -> io.BytesIO:
-    """A block; its length stands before it as Snappy writes it, and behind it a checksum."""
-    data = _packed(source)
-    packed, crc = data[:-4], data[-4:]
-    body = pa.Codec("snappy").decompress(packed, decompressed_size=_varint(io.BytesIO(packed))).to_pybytes()
-    if zlib.crc32(body).to_bytes(4, "big") != crc:
-        raise ContainerError("it is damaged: a checksum does not match")
-    return io.BytesIO(body)
-
-
-def _zstd_block(source: Any) -> io.BytesIO:
-    with pa.CompressedInputStream(pa.BufferReader(_packed(source)), "zstd") as stream:
-        return io.BytesIO(stream.read())
+    return _Found(opened.schema, read() if rows else iter(()), more)
 
 
 # Workbooks, and ZIP files that are none

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.binary_tables import KINDS, record_batches
+from s3conn_magic.objects.apart import KINDS, Reread, record_batches
+from s3conn_magic.objects.containers import ALL
 from s3conn_magic.objects.formats import HEAD, by_name, call, call_by_name, detect, is_seen, reader_of
 from s3conn_magic.objects.listed import Path, partitions
 from s3conn_magic.objects.scope import UNPACKED
@@ -171,18 +172,37 @@ def _registered(
     entries: Sequence[str],
     found: Detected,
 ) -> str:
-    """The query of the rows of ORC, Avro or Arrow, which are held in memory: DuckDB has no reader for them."""
+    """The query of the rows of ORC, Avro or Arrow, for which DuckDB has no reader: it is given batches of them."""
     import pyarrow as pa
 
-    tables = []
-    for entry in entries:
+    @contextmanager
+    def opened(entry: str, rows: int) -> Iterator[pa.RecordBatchReader]:
         with filesystem.scope.noting(), filesystem.open(entry, "rb") as file:
             try:
-                tables.append(record_batches(found.format.type, file, found.compression).read_all())
+                yield record_batches(found.format.type, file, found.compression, rows=rows)
             except QueryError as error:
                 raise error.of(visible(Path.parse(entry).location.uri)) from None
+
+    schema = pa.schema([])
+    for entry in entries:
+        with opened(entry, 0) as reader:
+            try:
+                schema = pa.unify_schemas([schema, reader.schema])
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                said = visible(" ".join(str(error).split()))
+                raise QueryError(
+                    f"its columns are of other types than those of the objects before it: {said}"
+                ) from None
+
+    def begin() -> Iterator[pa.RecordBatch]:
+        for entry in entries:
+            with opened(entry, ALL) as reader:
+                for batch in reader:
+                    own = pa.Table.from_batches([batch])
+                    yield from pa.concat_tables([schema.empty_table(), own], promote_options="default").to_batches()
+
     name = f"{path} (rows)"
-    database.register(name, pa.concat_tables(tables, promote_options="default"))
+    database.register(name, Reread(schema, begin))
     return f"FROM {identifier(name)}"
 
 

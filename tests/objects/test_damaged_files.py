@@ -15,7 +15,7 @@ from served import previewed
 import s3conn_magic
 from s3conn_magic.errors import QueryError
 from s3conn_magic.objects import apart
-from s3conn_magic.objects.binary_tables import record_batches
+from s3conn_magic.objects.apart import record_batches
 
 EACH = 28
 ROOT = Path(s3conn_magic.__file__).parents[1]

@@ -183,8 +183,8 @@ def test_avro_comes_out_as_it_was_written(codec):
     assert (found.total_rows, found.notes) == (1, ())
 
 
-def test_avro_of_several_types_or_itself_is_json():
-    """A union of two types, and a record that holds itself."""
+def test_avro_of_several_types_is_of_each_and_what_holds_itself_is_json():
+    """A union of two types within the JSON, too."""
     node = {
         "type": "record",
         "name": "n",
@@ -210,7 +210,7 @@ def test_codecs_of_avro_need_no_more_packages(codec):
     assert values(previewed(body)) == values(previewed(plain))
     if codec == "snappy":
         (note,) = previewed(body[:-18] + b"\x00\x00" + sync).notes
-        assert "checksum does not match" in note
+        assert "the checksum (CRC) of a block does not match" in note
 
 
 def _number(value):
