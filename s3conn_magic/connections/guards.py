@@ -20,7 +20,14 @@ from botocore.endpoint import Endpoint
 from botocore.signers import RequestSigner
 
 from s3conn_magic.connections.credentials import HandedCredentials
-from s3conn_magic.connections.writes import ENCRYPTION_FIELD, check_answer, expect_of_the_end, note_asked, undoing
+from s3conn_magic.connections.writes import (
+    ENCRYPTION_FIELD,
+    NotEncrypted,
+    asked_at_the_end,
+    asked_of,
+    check_answer,
+    undone,
+)
 from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
 
 if TYPE_CHECKING:
@@ -183,6 +190,8 @@ _PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how 
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
 # It names the encryption of an object that it does not store.
 _NOT_STORED = {"WriteGetObjectResponse"}
+_ASKED = "s3conn_magic_encryption"
+"""What of a request's context says which encryption it asked for."""
 
 
 def no_link(name: str) -> CredentialsError:
@@ -231,7 +240,7 @@ class Guards:
         events.register_first("choose-signer.s3", self.choose_signer)
         events.register_last("before-call.s3", self.sent)
         events.register_first("after-call.s3.CreateMultipartUpload", self.begun)
-        events.register_last("after-call.s3", check_answer)
+        events.register_last("after-call.s3", self.answered)
         events.register_first("before-call.s3-control", self.at_one_host)
         events.register_last("creating-client-class", self.without_crt)
         # Boto3 puts its methods in first.
@@ -331,12 +340,20 @@ class Guards:
             self._encrypted_by_caller.add(upload)
 
     def sent(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
-        """Note what the answer must tell of the encryption."""
+        """Note what the answer to a write must tell of the encryption."""
+        if model.http.get("method") in _READING_METHODS:
+            return
         kms_key = self._settings().kms_key
         if model.name == "CompleteMultipartUpload" and kms_key and not context.get("encrypted_by_caller"):
-            expect_of_the_end(context, kms_key)
+            context[_ASKED] = asked_at_the_end(kms_key)
         else:
-            note_asked(params, model, context)
+            context[_ASKED] = asked_of(params, model)
+
+    @staticmethod
+    def answered(http_response: Any, parsed: Any, model: Any, context: Any, **_: Any) -> None:
+        """Look whether the answer to a write tells of the encryption that was asked for."""
+        if asked := context.get(_ASKED):
+            check_answer(asked, http_response, parsed, model.name)
 
     def choose_signer(self, **_: Any) -> Any:
         """Sign nothing where the connection is anonymous."""
@@ -344,7 +361,7 @@ class Guards:
 
     def wrap(self, class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
         """Put the methods in that pass the events by, and what undoes a write that an event refused."""
-        base_classes.insert(0, undoing(self._name))
+        base_classes.insert(0, _undoing(self._name))
         for method in _TRANSFERS:
             class_attributes[method] = _by_this_client(class_attributes[method])
         class_attributes["generate_presigned_post"] = self._encrypting(class_attributes["generate_presigned_post"])
@@ -374,6 +391,20 @@ class Guards:
             return presigned_post(*call.args, **call.kwargs)
 
         return encrypt_and_call
+
+
+def _undoing(name: Callable[[], str]) -> type:
+    """Return a base class of a connection's clients that undoes what was written otherwise than it was asked for."""
+
+    class Undoing:
+        def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:
+            try:
+                return super()._make_api_call(operation_name, api_params)  # type: ignore[misc] # of botocore's class
+            except NotEncrypted as failure:
+                refused = failure
+            raise undone(self, name(), operation_name, api_params, refused)
+
+    return Undoing
 
 
 class _GuardedSigner(RequestSigner):  # type: ignore[misc] # botocore is not typed

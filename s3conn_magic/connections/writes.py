@@ -211,7 +211,6 @@ ENCRYPTION_FIELD = "x-amz-server-side-encryption"
 ENCRYPTION_METHODS = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
 """How the algorithms are called."""
 _PARTS = {"UploadPart", "UploadPartCopy"}
-_IN_CONTEXT = "s3conn_magic_encryption"
 _REFUSED = 300
 
 
@@ -276,7 +275,7 @@ def _id_of(key: str) -> str:
     return key.rpartition("alias/")[2] if "alias/" in key else key.replace("/", ":").rpartition(":")[2]
 
 
-class _NotDone(Exception):  # noqa: N818 - what it becomes is an error
+class NotEncrypted(Exception):  # noqa: N818 - what it becomes is an error
     """An answer without the encryption that was asked for."""
 
     def __init__(self, asked: Encryption, said: Encryption, answer: Mapping[str, Any]) -> None:
@@ -284,50 +283,32 @@ class _NotDone(Exception):  # noqa: N818 - what it becomes is an error
         self.asked, self.said, self.answer = asked, said, answer
 
 
-def note_asked(params: Mapping[str, Any], model: Any, context: dict[str, Any]) -> None:
-    """Keep what the headers of a request ask for before it leaves, whoever put them in."""
-    can_tell = model.output_shape.members.keys() & {"SSECustomerAlgorithm"} if model.output_shape else ()
-    if can_tell and model.http.get("method") not in {"GET", "HEAD"} and (asked := Encryption.of(params["headers"])):
-        context[_IN_CONTEXT] = asked
+def asked_of(params: Mapping[str, Any], model: Any) -> Encryption | None:
+    """Return what the headers of a writing request ask for, where its answer can tell; whoever put them in."""
+    can_tell = model.output_shape and "SSECustomerAlgorithm" in model.output_shape.members
+    return Encryption.of(params["headers"]) or None if can_tell else None
 
 
-def expect_of_the_end(context: dict[str, Any], kms_key: str) -> None:
-    """Expect the answer that completes an upload, whose request names no encryption, to name no other."""
-    context[_IN_CONTEXT] = Encryption(algorithm="aws:kms", kms_key=kms_key)
+def asked_at_the_end(kms_key: str) -> Encryption:
+    """Return what the answer that completes an upload must not contradict: the request names no encryption."""
+    return Encryption(algorithm="aws:kms", kms_key=kms_key)
 
 
-def check_answer(http_response: Any, parsed: Mapping[str, Any], model: Any, context: Any, **_: Any) -> None:
+def check_answer(asked: Encryption, answered: Any, parsed: Mapping[str, Any], operation: str) -> None:
     """Refuse an answer that does not tell of the encryption that was asked for.
 
     Raises:
-        _NotDone: it does not; see `wrap`.
+        NotEncrypted: it does not.
     """
-    asked = context.get(_IN_CONTEXT) if isinstance(context, dict) else None
-    if asked is None or http_response.status_code >= _REFUSED:
-        return
-    said = Encryption.of(http_response.headers)
-    if model.name == "CompleteMultipartUpload" and not said:
+    said = Encryption.of(answered.headers)
+    if answered.status_code >= _REFUSED or (operation == "CompleteMultipartUpload" and not said):
         return
     if not asked.is_done_by(said):
-        raise _NotDone(asked, said, parsed)
+        raise NotEncrypted(asked, said, parsed)
 
 
-def undoing(name: Callable[[], str]) -> type:
-    """Return a base class of a connection's clients that undoes what was written otherwise than it was asked for."""
-
-    class Undoing:
-        def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:
-            try:
-                return super()._make_api_call(operation_name, api_params)  # type: ignore[misc] # of botocore's class
-            except _NotDone as failure:
-                refused = failure
-            raise _undone(self, name(), operation_name, api_params, refused)
-
-    return Undoing
-
-
-def _undone(client: Any, name: str, operation: str, params: Mapping[str, Any], failure: _NotDone) -> EncryptionError:
-    """Undo it, and say what was asked, what the answer was, and what is there now."""
+def undone(client: Any, name: str, operation: str, params: Mapping[str, Any], failure: NotEncrypted) -> EncryptionError:
+    """Undo a write, and say what was asked, what the answer was, and what is there now."""
     where = Location(str(params.get("Bucket", "")), str(params.get("Key", "")))
     asked, said = failure.asked, failure.said
     answer = f"the answer tells of {said}"
