@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 from offline import offline_session
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.source import Source
 
 SIZE = 65_536

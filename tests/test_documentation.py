@@ -14,7 +14,7 @@ import s3conn_magic
 from s3conn_magic.errors import StatementError
 from s3conn_magic.language.binder import _Binder
 from s3conn_magic.language.evaluation import Binding
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.statements import CreateConnection
 

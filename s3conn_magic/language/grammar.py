@@ -1,4 +1,4 @@
-"""The grammar, and nothing else: text of a cell → statements. `docs/grammar.md` holds its BNF.
+"""The grammar: text of a cell → statements. `docs/grammar.md` holds its BNF.
 
 pyparsing runs it; `rules.py` has the elements that make nodes. A new statement is a rule here (`builds`, or `variant`
 where several begin with one word) and an alternative of `statement`. Completion asks the same rules what they expect;
@@ -45,6 +45,8 @@ from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from s3conn_magic.language.source import Source
 
 _DIGITS = 18
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
@@ -363,3 +365,19 @@ def parse_cell(code: str) -> list[statements.Statement]:
     finally:
         pp.ParserElement.reset_cache()  # which keeps the text where another library (matplotlib) turned packrat on
     raise ParseError(at, message)
+
+
+def parse(source: Source) -> list[statements.Statement]:
+    """Return the statements of a cell, in order; none for a blank one.
+
+    Raises:
+        StatementSyntaxError: with the place of the first thing that does not fit, and what was expected.
+    """
+    # The error is made after the except block, so that it has no context.
+    try:
+        return parse_cell(source.code)
+    except ParseError as error:
+        at, message = error.at, error.message
+    from s3conn_magic.language.diagnosis import diagnose
+
+    raise diagnose(source, at, message)

@@ -15,8 +15,8 @@ from s3conn_magic.errors import BindError, S3ConnError, pip_install
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX_SOURCE, is_sandbox
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import name_text, saved_statement
-from s3conn_magic.language.parser import parse
 from s3conn_magic.language.plans import BoundOptions, BoundValue
 from s3conn_magic.language.source import Source
 from s3conn_magic.locations import visible

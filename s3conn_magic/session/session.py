@@ -16,7 +16,7 @@ from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.session_settings import SettingValues, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted

@@ -10,9 +10,8 @@ from corpora import read
 from outcomes import failure_of
 
 from s3conn_magic.language.completion import Item, _last_word, complete
-from s3conn_magic.language.grammar import RESERVED
+from s3conn_magic.language.grammar import RESERVED, parse
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS
-from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import BEFORE_NAME, Source

@@ -12,7 +12,7 @@ from corpora import KEY, SECRET, Case, leaked, read
 from outcomes import failure_of, refusal, rendered
 
 from s3conn_magic.language import statements
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source, Span
 

@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from s3conn_magic.language.grammar import RESERVED
+from s3conn_magic.language.grammar import RESERVED, parse
 from s3conn_magic.language.options import OPTIONS
-from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.source import Source
 

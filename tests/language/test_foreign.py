@@ -8,7 +8,7 @@ import pytest
 from offline import offline_session
 
 from s3conn_magic.errors import StatementSyntaxError
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.suggestions import FOREIGN

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import help_at, overview, topic_text
 from s3conn_magic.language.options import OPTIONS
-from s3conn_magic.language.parser import parse
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import Source

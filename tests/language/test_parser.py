@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from s3conn_magic.errors import StatementSyntaxError
-from s3conn_magic.language.grammar import parse_cell
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse, parse_cell
 from s3conn_magic.language.rules import ParseError
 from s3conn_magic.language.source import Source
 

@@ -19,11 +19,10 @@ from writing import cell_text, statement_text
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.grammar import RESERVED
+from s3conn_magic.language.grammar import RESERVED, parse
 from s3conn_magic.language.help import create_statement, name_text
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES
-from s3conn_magic.language.parser import parse
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
 from s3conn_magic.language.source import Source, Span, Token

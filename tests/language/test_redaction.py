@@ -7,7 +7,7 @@ from catalogs import plans_of
 from corpora import KEY, SECRET, leaked, read
 
 from s3conn_magic.errors import BindError
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.redaction import redacted, redactions
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from s3conn_magic.errors import StatementSyntaxError
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.source import Source, Span
 
 LONG = "CREATE S3 CONNECTION lake COMMENT = 'x' " + "READ_ONLY = TRUE " * 40

@@ -9,7 +9,7 @@ from offline import Inputs
 
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import Known, bind
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.plans import BoundOptions, BoundValue, Plan, Usage
 from s3conn_magic.language.source import Source
 

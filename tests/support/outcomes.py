@@ -9,7 +9,7 @@ from offline import offline_session
 
 from s3conn_magic.errors import S3ConnError, StatementError
 from s3conn_magic.language import statements
-from s3conn_magic.language.parser import parse
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.source import Source
 from s3conn_magic.secrets import Secret
 

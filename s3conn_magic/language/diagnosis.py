@@ -1,4 +1,4 @@
-"""Text of a cell → statements, or what was expected where it stopped, what was found, and what to do about it.
+"""What a text should have said where the grammar stopped: what was expected, what was found, what to do about it.
 
 Messages repeat nothing of the text but words of the language, names where names stand, and words too short to be
 of use: everything is shown through `Source.shown`.
@@ -10,18 +10,15 @@ import re
 from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.grammar import parse_cell
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
-from s3conn_magic.language.rules import ParseError
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.suggestions import foreign
 from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
     from s3conn_magic.errors import StatementSyntaxError
-    from s3conn_magic.language.statements import Statement
 
 _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
 # What other languages call a statement of ours.
@@ -364,17 +361,3 @@ _ADVICE = (
     _misspelt,
     _syntax,
 )
-
-
-def parse(source: Source) -> list[Statement]:
-    """Return the statements of a cell, in order; none for a blank one.
-
-    Raises:
-        StatementSyntaxError: with the place of the first thing that does not fit, and what was expected.
-    """
-    # The error is made after the except block, so that it has no context.
-    try:
-        return parse_cell(source.code)
-    except ParseError as error:
-        at, message = error.at, error.message
-    raise diagnose(source, at, message)
