@@ -84,10 +84,8 @@ LONG = {
     "query/text_types.py",  # every type of text, and of JSON
     "session/session.py",  # one method for each statement
 }
-# One importer in the same folder and short, and a noun of the field all the same.
-NOUNS = {"notebook/lexer.py"}  # Pygments loads it, too, by its entry point
 LARGE_FOLDERS = {
-    "language",  # a table, a tree, a grammar, a binder, and what completes and colours
+    "language",  # a table, a tree, a grammar, a binder, and what completes
     "objects",  # requests, ranges and files of one object, and a reader for each kind of content
 }
 SAME_MODULES = {
@@ -188,7 +186,7 @@ def test_no_module_is_longer_than_an_idea():
 
 
 def test_no_module_is_a_closet():
-    """What has one importer, in its own folder, and is short, belongs into it, unless it is a noun of the field."""
+    """What has one importer, in its own folder, and is short, belongs into it."""
     importers, files = _importers(), {_name(file): file for file in MODULES}
     closets = {
         _id(files[module])
@@ -197,7 +195,7 @@ def test_no_module_is_a_closet():
         and module.rpartition(".")[0] == min(those).rpartition(".")[0]
         and _lines(files[module]) < 150
     }
-    assert closets == NOUNS
+    assert closets == set()
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():

@@ -1,4 +1,4 @@
-// The language of `%%upsql` for CodeMirror, by the rules of `s3conn_magic/language/highlighting.py`.
+// The language of `%%upsql` for CodeMirror, by the rules of `s3conn_magic/notebook/lexer.py`.
 
 import { LanguageSupport, StreamLanguage } from '@codemirror/language';
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3conn_magic.language.highlighting import pieces
+from s3conn_magic.notebook.lexer import pieces
 
 VARIABLES = {
     "magic": "meta",

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3conn_magic.language.grammar import RESERVED
-from s3conn_magic.language.highlighting import KINDS, pieces, words
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import Source
+from s3conn_magic.notebook.lexer import KINDS, pieces, words
 
 ROOT = Path(__file__).parents[2]
 CELLS = [case.cell for folder in ("valid", "malformed") for case in corpora.read(folder)]
@@ -156,8 +156,8 @@ def test_the_words_are_those_of_the_tables():
 
 
 def test_the_words_for_jupyterlab_are_up_to_date():
-    """`python -m s3conn_magic.language.highlighting > labextension/keywords.json` writes what is there."""
-    command = [sys.executable, "-m", "s3conn_magic.language.highlighting"]
+    """`python -m s3conn_magic.notebook.lexer > labextension/keywords.json` writes what is there."""
+    command = [sys.executable, "-m", "s3conn_magic.notebook.lexer"]
     done = subprocess.run(command, capture_output=True, cwd=ROOT, text=True, timeout=60, check=True)
     assert json.loads((ROOT / "labextension" / "keywords.json").read_text(encoding="utf-8")) == words()
     assert json.loads(done.stdout) == words()

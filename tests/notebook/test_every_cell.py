@@ -16,10 +16,10 @@ from IPython.core.inputtransformer2 import TransformerManager
 import s3conn_magic
 from s3conn_magic.language.completion import complete
 from s3conn_magic.language.help import help_at
-from s3conn_magic.language.highlighting import pieces
 from s3conn_magic.language.redaction import SECRET_NAMES
 from s3conn_magic.notebook.cells import keeps_secret
 from s3conn_magic.notebook.history import SECRET_PARTS, redacted_cell
+from s3conn_magic.notebook.lexer import pieces
 from s3conn_magic.notebook.tab import statements_at
 
 PACKAGE = Path(s3conn_magic.__file__).parent
