@@ -67,6 +67,7 @@ LONG = {
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
     "language/job_values.py",  # what a job's options take, each value with its reader
+    "language/options.py",  # the table of options, and their values
     "language/reference.py",  # the table of statements
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree

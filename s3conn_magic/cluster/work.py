@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import CredentialsError, S3ConnError
-from s3conn_magic.language.plans import BoundValue
+from s3conn_magic.language.options import BoundValue
 from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.listing.planner import UntrustedOrderError

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from s3conn_magic.connections.clients import Regions
-    from s3conn_magic.connections.configuration import Settings
+    from s3conn_magic.language.options import Settings
 
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")

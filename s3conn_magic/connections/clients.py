@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
 
-    from s3conn_magic.connections.configuration import Settings, Timeouts
+    from s3conn_magic.language.options import Settings
+    from s3conn_magic.language.session_settings import Timeouts
 
 
 _POOL = 32

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.configuration import Settings, Timeouts
 from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
+from s3conn_magic.language.options import Settings
+from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.runtime.background import new_lock, renew_in_child
 from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.runtime.logs import keep_out, let_go
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.clients import Clients, Regions
-    from s3conn_magic.language.plans import BoundOptions
+    from s3conn_magic.language.options import BoundOptions
 
 
 class _State:

@@ -22,15 +22,15 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
-from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.errors import CredentialsError, S3ConnError
+from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from s3conn_magic.connections.configuration import Settings
+    from s3conn_magic.language.options import Settings
 
 # A life as short as 900 s lies wholly inside botocore's advisory window: every use would ask STS again.
 ROLE_SECONDS = 3600

@@ -33,7 +33,7 @@ from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnect
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from s3conn_magic.connections.configuration import Settings
+    from s3conn_magic.language.options import Settings
 
 S3 = "s3"
 _READING_METHODS = {"GET", "HEAD"}

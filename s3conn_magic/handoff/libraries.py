@@ -30,8 +30,8 @@ from s3conn_magic.secrets import MASK, SecretText, StorageOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from s3conn_magic.connections.configuration import Settings
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.language.options import Settings
 
 # A library asks again when this is over, and so follows an ALTER or a DROP.
 _ASK_AGAIN = timedelta(seconds=60)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from s3conn_magic.errors import BindError, Place
+    from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.source import Source
 
 
@@ -261,7 +262,7 @@ class _Binder:
         return plans.Rename(place=place, name=old.name, new_name=new.text)
 
     def _check(
-        self, options: plans.BoundOptions, settings: tuple[statements.OptionSetting, ...], otherwise: statements.Name
+        self, options: BoundOptions, settings: tuple[statements.OptionSetting, ...], otherwise: statements.Name
     ) -> None:
         where = {option.name: setting.span for setting in settings if (option := find_option(setting.name.text))}
         self._binding.check(options, where, otherwise.span)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from s3conn_magic.language import plans
+    from s3conn_magic.language.options import BoundOptions
 
 # So many names are named in a message, and looked through for one that may be meant.
 _LISTED, _COMPARED = 20, 500
@@ -29,7 +30,7 @@ class Known(NamedTuple):
     """A connection as the binder sees it."""
 
     name: str
-    options: plans.BoundOptions
+    options: BoundOptions
     usages: tuple[plans.Usage, ...] = ()
 
 

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements
-from s3conn_magic.language.options import OPTION_NAMES, Option, find_option, is_environment_name
-from s3conn_magic.language.plans import AsWritten, BoundOptions, BoundValue
+from s3conn_magic.language.options import (
+    OPTION_NAMES,
+    BoundOptions,
+    BoundValue,
+    Option,
+    find_option,
+    is_environment_name,
+)
+from s3conn_magic.language.plans import AsWritten
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.words import listed, literal, nearest, related
 from s3conn_magic.locations import Location
@@ -20,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from s3conn_magic.errors import Place
-    from s3conn_magic.language import plans
     from s3conn_magic.language.plans import Where
     from s3conn_magic.language.source import Source, Span
 
@@ -393,7 +399,7 @@ def path_of(binding: Binding, value: statements.LocationValue) -> str:
     return path
 
 
-def split(options: dict[str, plans.BoundValue]) -> tuple[plans.BoundOptions, bool]:
+def split(options: dict[str, BoundValue]) -> tuple[BoundOptions, bool]:
     """Return the options to keep, and whether to probe."""
     validate = options.pop("VALIDATE", None)
     return options, validate is None or bool(validate.value)

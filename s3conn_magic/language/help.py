@@ -27,7 +27,7 @@ from s3conn_magic.secrets import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from s3conn_magic.language.plans import BoundOptions, BoundValue
+    from s3conn_magic.language.options import BoundOptions, BoundValue
     from s3conn_magic.language.source import Token
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -1,4 +1,4 @@
-"""The one table of the options of an S3 connection.
+"""The one table of the options of an S3 connection, and their values, typed.
 
 Grammar, binder, `HELP`, `DESCRIBE CONNECTION`, completion and the generated reference all read it. What reads a value
 takes it as the statement has it (text, bool, int or a tuple of them), and raises ValueError with what is wanted; the
@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from s3conn_magic.language.session_settings import boolean, text
@@ -19,7 +20,7 @@ from s3conn_magic.locations import Location
 from s3conn_magic.secrets import MASK, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,3 +380,97 @@ OPTION_NAMES: tuple[str, ...] = tuple(_BY_NAME)
 def find_option(name: str) -> Option | None:
     """Return the option of that name or alias, in whatever case."""
     return _BY_NAME.get(name.upper())
+
+
+@dataclass(frozen=True, slots=True)
+class BoundValue:
+    """A value that has been read, and where it came from: `'statement'`, or the secret source as written."""
+
+    value: Any
+    source: str = "statement"
+
+
+BoundOptions = Mapping[str, BoundValue]
+"""Options that were given, by canonical name."""
+_Value = TypeVar("_Value")
+# What decides where a request goes: a client that was made for other values would send there what is not theirs.
+_PLACE = ("ENDPOINT", "REGION", "ADDRESSING_STYLE", "AWS_PROFILE")
+_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class _Given(Generic[_Value]):
+    """The value of an option, or what stands for it where it was not given."""
+
+    def __init__(self, name: str, otherwise: Any = None) -> None:
+        self._name = name
+        self._otherwise = otherwise
+
+    def __get__(self, settings: Settings, _: type[Settings]) -> _Value:
+        bound = settings.options.get(self._name)
+        value: _Value = bound.value if bound else self._otherwise
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a connection was told, as read by the binder; None, or what holds then, where an option was not given."""
+
+    options: BoundOptions
+
+    role = _Given[str | None]("AWS_ROLE")
+    external_id = _Given[str | None]("EXTERNAL_ID")
+    access_key_id = _Given[str | None]("AWS_ACCESS_KEY_ID")
+    secret_access_key = _Given[Secret | None]("AWS_SECRET_ACCESS_KEY")
+    session_token = _Given[Secret | None]("AWS_SESSION_TOKEN")
+    profile = _Given[str | None]("AWS_PROFILE")
+    anonymous = _Given[bool]("ANONYMOUS", False)
+    region = _Given[str | None]("REGION")
+    endpoint = _Given[str | None]("ENDPOINT")
+    addressing_style = _Given[str]("ADDRESSING_STYLE", "auto")
+    requester_pays = _Given[bool]("REQUESTER_PAYS", False)
+    read_only = _Given[bool]("READ_ONLY", False)
+    kms_key = _Given[str | None]("ENCRYPTION_KMS_KEY")
+    customer_key = _Given[Secret | None]("ENCRYPTION_CUSTOMER_MANAGED_KEY")
+    display_filters = _Given[tuple[Location, ...]]("PATH_DISPLAY_FILTERS", ())
+    comment = _Given[str | None]("COMMENT")
+
+    def endpoint_of(self, service: str) -> str | None:
+        """Return the URL at which a service is reached; None where it is AWS that is.
+
+        A server of its own offers what it offers beside S3 at the same URL. An ENDPOINT of AWS, as one in a VPC, is
+        that of S3 alone.
+        """
+        endpoint = self.endpoint
+        if endpoint and service != "s3" and (urlsplit(endpoint).hostname or "").endswith(_AWS):
+            return None
+        return endpoint
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where requests go, by the names of the options that say it."""
+        given = {name: self.options.get(name) for name in _PLACE}
+        return {name: bound.value if bound else None for name, bound in given.items()} | {"explicit": self.explicit}
+
+    @property
+    def explicit(self) -> bool:
+        """Whether the options name where credentials come from, and not the default chain."""
+        return self.anonymous or bool(self.access_key_id or self.profile)
+
+    @property
+    def credentials_kind(self) -> str:
+        """How requests are signed, in words."""
+        if self.anonymous:
+            return "anonymous"
+        base = "key pair" if self.access_key_id else f"profile {self.profile}" if self.profile else "default chain"
+        base += " with session token" if self.session_token else ""
+        return f"role, assumed by {base}" if self.role else base
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether the options ask for an encryption of what is written."""
+        return bool(self.kms_key or self.customer_key)
+
+    @property
+    def encryption(self) -> str:
+        """The encryption that every write asks for, in words."""
+        return "SSE-KMS" if self.kms_key else "SSE-C" if self.customer_key else "bucket default"

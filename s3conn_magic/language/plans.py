@@ -9,23 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from s3conn_magic.errors import Place
     from s3conn_magic.language.job_options import Kind
+    from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.language.statements import Statement
     from s3conn_magic.locations import Location
 
 
-@dataclass(frozen=True, slots=True)
-class BoundValue:
-    """A value that has been read, and where it came from: `'statement'`, or the secret source as written."""
-
-    value: Any
-    source: str = "statement"
-
-
 Where = Callable[[], "Place"]
 """Finds a place when it is asked for."""
-BoundOptions = Mapping[str, BoundValue]
-"""Options that were given, by canonical name."""
 
 
 @dataclass(frozen=True, slots=True)

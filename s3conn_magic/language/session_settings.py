@@ -240,3 +240,15 @@ def setting_text(value: Any) -> str:
 def setting_literal(value: Any) -> str:
     """Return a setting's value as a statement has it."""
     return f"'{value}'" if isinstance(value, str) and value != ALL else setting_text(value)
+
+
+class Timeouts(NamedTuple):
+    """Seconds until a server counts as unreachable, and without a byte until an answer is given up."""
+
+    connect: int = 10
+    read: int = 60
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Timeouts:
+        """Return those of a session's settings at this moment."""
+        return cls(settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Job, Outcome
-    from s3conn_magic.language.plans import BoundValue
+    from s3conn_magic.language.options import BoundValue
     from s3conn_magic.query.tables import QueryResult, Tables
 
 # Lists and structures can hold dates, too, and are looked at no further than they will be shown.

@@ -11,10 +11,10 @@ import re
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from s3conn_magic.connections.configuration import Settings
 from s3conn_magic.connections.faults import action_of
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
+from s3conn_magic.language.options import Settings
 from s3conn_magic.language.plans import CreateJob, RunJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location, size_text

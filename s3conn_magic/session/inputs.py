@@ -17,7 +17,7 @@ from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import name_text, saved_statement
-from s3conn_magic.language.plans import BoundOptions, BoundValue
+from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.source import Source
 from s3conn_magic.locations import visible
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, ClusterError, S3ConnError, rest_of_cell, without_frames
 from s3conn_magic.handoff.handed import Connection
@@ -17,7 +16,7 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.session_settings import SettingValues, setting_text
+from s3conn_magic.language.session_settings import SettingValues, Timeouts, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted
 from s3conn_magic.results.cards import Message, connection_card
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection as PlainConnection
     from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.evaluation import Inputs
+    from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.plans import Analyze
     from s3conn_magic.listing import Progress
     from s3conn_magic.session.inputs import ProgressView, Server
@@ -303,7 +303,7 @@ class Session:
         return connection_card(connection, "altered")
 
     @contextmanager
-    def _probed(self, name: str, options: plans.BoundOptions, kept: str, *, validate: bool) -> Iterator[Connection]:
+    def _probed(self, name: str, options: BoundOptions, kept: str, *, validate: bool) -> Iterator[Connection]:
         """Hold a connection that may become one of the session; nothing of it stays open when it does not.
 
         Where the probe fails, `kept` is said before what can be done: nothing happened.

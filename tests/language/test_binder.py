@@ -14,7 +14,8 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.plans import BoundValue, Usage
+from s3conn_magic.language.options import BoundValue
+from s3conn_magic.language.plans import Usage
 from s3conn_magic.locations import Location
 
 TABLE, JOB = Usage("table", "events"), Usage("job", "load_events")

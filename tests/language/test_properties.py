@@ -18,11 +18,11 @@ from outcomes import failure_of
 from writing import cell_text, statement_text
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language import plans, statements
+from s3conn_magic.language import statements
 from s3conn_magic.language.grammar import RESERVED, parse
 from s3conn_magic.language.help import create_statement, name_text
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
-from s3conn_magic.language.options import OPTION_NAMES
+from s3conn_magic.language.options import OPTION_NAMES, BoundValue
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
 from s3conn_magic.language.source import Source, Span, Token
@@ -160,7 +160,7 @@ OPTIONS = st.fixed_dictionaries(
 @given(NAMES, OPTIONS)
 def test_show_create_makes_the_connection_again(name: str, options: dict[str, object]):
     """Bound options, written as SHOW CREATE writes them and bound again, are the same options."""
-    bound = {key: plans.BoundValue(value) for key, value in options.items()}
+    bound = {key: BoundValue(value) for key, value in options.items()}
     (again,) = plans_of(create_statement(name, bound))
     assert (again.name, dict(again.options)) == (name, bound)
     assert create_statement(name, again.options) == create_statement(name, bound)

@@ -17,8 +17,8 @@ from recording import recording
 from signatures import is_signed
 from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pages, verified
 
-from s3conn_magic.connections.configuration import Timeouts
 from s3conn_magic.errors import EndpointError
+from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.listing import Listing
 from s3conn_magic.transport import Transport
 

@@ -10,11 +10,13 @@ from offline import Inputs
 from s3conn_magic.language import plans
 from s3conn_magic.language.binder import Known, bind
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.plans import BoundOptions, BoundValue, Plan, Usage
+from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from s3conn_magic.language.plans import Plan, Usage
 
 
 @dataclass
