@@ -138,13 +138,13 @@ class TableBinder:
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:
         table = self._tables.pop(statement.name.folded, None)
-        place = self._binding.beginning(statement)
         if table is None and statement.if_exists:
+            place = self._binding.beginning(statement)
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no table {statement.name.text}.")
         if table is None:
             raise self._missing(statement.name)
         release(self._known, "table", table)
-        return plans.DropTable(place=place, name=table)
+        return self._binding.with_name(statement, table)
 
     def _missing(self, name: statements.Name) -> BindError:
         names = list(self._tables.values())
@@ -285,7 +285,7 @@ class _Binder:
     def _use(self, statement: statements.UseConnection) -> plans.Plan:
         known = self._existing(statement.name)
         self._default = known.name.casefold()
-        return plans.Use(place=self._binding.beginning(statement), name=known.name)
+        return self._binding.with_name(statement, known.name)
 
     def _existing(self, name: statements.Name) -> Known:
         if known := self._known.get(name.folded):
@@ -295,14 +295,8 @@ class _Binder:
     # Introspection
 
     @_bind.register
-    def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
-        known = self._existing(statement.name)
-        return plans.Describe(place=self._binding.beginning(statement), name=known.name)
-
-    @_bind.register
-    def _show_create(self, statement: statements.ShowCreate) -> plans.Plan:
-        known = self._existing(statement.name)
-        return plans.ShowCreate(place=self._binding.beginning(statement), name=known.name)
+    def _about_connection(self, statement: statements.AboutConnection) -> plans.Plan:
+        return self._binding.with_name(statement, self._existing(statement.name).name)
 
     @_bind.register
     def _test(self, statement: statements.TestConnection) -> plans.Plan:

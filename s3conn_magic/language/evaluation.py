@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -105,6 +106,10 @@ class Binding:
     def as_written(self, statement: statements.Statement) -> AsWritten:
         """Return the plan of a statement that there is nothing to add to."""
         return AsWritten(place=self.beginning(statement), statement=statement)
+
+    def with_name(self, statement: Any, name: str) -> AsWritten:
+        """Return the plan of a statement about what has this name, spelt as it was when that was made."""
+        return self.as_written(replace(statement, name=replace(statement.name, text=name)))
 
     def _first_word(self, span: Span) -> Place:
         token = self._source.token_at(span.start)

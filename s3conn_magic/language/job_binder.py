@@ -237,21 +237,18 @@ class JobBinder:
     # The rest
 
     @bind.register
-    def _run(self, statement: statements.RunJob) -> plans.Plan:
-        return plans.RunJob(place=self._binding.beginning(statement), name=self._job(statement.name))
+    def _about_job(self, statement: statements.AboutJob) -> plans.Plan:
+        return self._binding.with_name(statement, self._job(statement.name))
 
     @bind.register
     def _drop(self, statement: statements.DropJob) -> plans.Plan:
-        place, name = self._binding.beginning(statement), statement.name
+        name = statement.name
         if statement.if_exists and name.folded not in self._jobs():
+            place = self._binding.beginning(statement)
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no job {name.text}.")
         job = self._job(name)
         release(self._known, "job", job)
-        return plans.DropJob(place=place, name=job)
-
-    @bind.register
-    def _show_errors(self, statement: statements.ShowJobErrors) -> plans.Plan:
-        return plans.ShowJobErrors(place=self._binding.beginning(statement), name=self._job(statement.name))
+        return self._binding.with_name(statement, job)
 
     def _job(self, name: Name) -> str:
         there = self._jobs()

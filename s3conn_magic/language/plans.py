@@ -41,7 +41,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsWritten(Plan):
-    """A statement that binding has nothing to add to: it is executed as it is."""
+    """A statement that is executed as it is: at most its name was looked up, and is spelt as that of what was found."""
 
     statement: Statement
 
@@ -95,33 +95,12 @@ class Drop(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Describe(Plan):
-    """The options of a connection."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowCreate(Plan):
-    """The statement that makes a connection."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Test(Plan):
     """Try what a connection may do."""
 
     name: str
     location: Location | None
     with_write: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use(Plan):
-    """Make a connection the default."""
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,13 +208,6 @@ class CreateTable(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropTable(Plan):
-    """Forget a table."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Plan):
     """Give a setting of the session a value that has been read."""
 
@@ -259,12 +231,7 @@ class SaveConnections(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlan(Plan):
-    """Base of the plans about jobs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateJob(JobPlan):
+class CreateJob(Plan):
     """Make a job and run it.
 
     Attributes:
@@ -297,24 +264,3 @@ class CreateJob(JobPlan):
     def expressions(self) -> tuple[str, ...]:
         """What a COPY makes columns of, in SQL."""
         return tuple(dict(self.options.get("COLUMN_TRANSFORMATIONS", ())).values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunJob(JobPlan):
-    """Run a job."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropJob(JobPlan):
-    """Forget a job."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowJobErrors(JobPlan):
-    """What failed in a job."""
-
-    name: str

@@ -167,33 +167,33 @@ class ShowConnections(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeConnection(Statement):
+class AboutConnection(Statement):
+    """Base of the statements about a connection that is there: a new one needs no method of the binder."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeConnection(AboutConnection):
     """`DESCRIBE CONNECTION name`."""
 
-    name: Name
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowCreate(Statement):
+class ShowCreate(AboutConnection):
     """`SHOW CREATE S3 CONNECTION name`."""
 
-    name: Name
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestConnection(Statement):
+class TestConnection(AboutConnection):
     """`TEST CONNECTION name [LOCATION 's3://…'] [WITH WRITE]`."""
 
-    name: Name
     location: LocationValue | None = None
     with_write: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UseConnection(Statement):
+class UseConnection(AboutConnection):
     """`USE CONNECTION name`."""
-
-    name: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,17 +422,21 @@ class CreateInsertJob(JobStatement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunJob(JobStatement):
-    """`RUN JOB j`."""
+class AboutJob(JobStatement):
+    """Base of the statements about a job that is there."""
 
     name: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropJob(JobStatement):
+class RunJob(AboutJob):
+    """`RUN JOB j`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropJob(AboutJob):
     """`DROP JOB [IF EXISTS] j`."""
 
-    name: Name
     if_exists: bool = False
 
 
@@ -444,7 +448,5 @@ class ShowJobs(JobStatement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowJobErrors(JobStatement):
+class ShowJobErrors(AboutJob):
     """`SHOW JOB j ERRORS`."""
-
-    name: Name

@@ -15,7 +15,7 @@ from s3conn_magic.connections.faults import action_of
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
-from s3conn_magic.language.plans import CreateJob, RunJob
+from s3conn_magic.language.plans import CreateJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location, size_text
 
@@ -277,8 +277,8 @@ class Forecast:
         return self._insert(plan, connection) if plan.kind == "INSERT" else self._copy(plan, connection, place)
 
     @of.register
-    def _run_job(self, plan: RunJob) -> list[Call]:
-        return self.of(self._jobs.get(plan.name).plan)
+    def _run_job(self, plan: statements.RunJob) -> list[Call]:
+        return self.of(self._jobs.get(plan.name.text).plan)
 
     def _copy(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
         from s3conn_magic.objects.uploads import refuse_if_read_only

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     _Report = Callable[[Progress], None] | None
 
-QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | plans.DropTable | statements.ShowTables
-JobPlan = plans.JobPlan | statements.ShowJobs
-AboutConnections = statements.ShowConnections | plans.Describe | plans.ShowCreate | plans.Test | statements.Help
+QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | statements.DropTable | statements.ShowTables
+JobPlan = plans.CreateJob | statements.JobStatement
+AboutConnections = statements.ShowConnections | statements.AboutConnection | plans.Test | statements.Help
 _WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
 
 
@@ -176,9 +176,9 @@ class Queries:
         self._connections.depend_only(table.connections, plans.Usage("table", table.name))
 
     @execute.register
-    def _drop(self, plan: plans.DropTable) -> Message:
-        self.forget(plans.Usage("table", plan.name))
-        return Message(f"The table {plan.name} was dropped.")
+    def _drop(self, plan: statements.DropTable) -> Message:
+        self.forget(plans.Usage("table", plan.name.text))
+        return Message(f"The table {plan.name.text} was dropped.")
 
     def forget(self, usage: plans.Usage) -> None:
         """Drop a table, whether on its own or with a connection."""
@@ -235,18 +235,18 @@ def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
     return outcome_message(jobs.get(plan.name), outcome, created=True)
 
 
-@_result.register(plans.RunJob)
-def _(plan: plans.RunJob, jobs: Jobs, report: _Report) -> Message:
+@_result.register(statements.RunJob)
+def _(plan: statements.RunJob, jobs: Jobs, report: _Report) -> Message:
     from s3conn_magic.results.introspection import outcome_message
 
-    outcome = jobs.run(plan.name, report)
-    return outcome_message(jobs.get(plan.name), outcome, created=False)
+    outcome = jobs.run(plan.name.text, report)
+    return outcome_message(jobs.get(plan.name.text), outcome, created=False)
 
 
-@_result.register(plans.DropJob)
-def _(plan: plans.DropJob, jobs: Jobs, report: _Report) -> Message:
+@_result.register(statements.DropJob)
+def _(plan: statements.DropJob, jobs: Jobs, report: _Report) -> Message:
     del report
-    job = jobs.drop(plan.name)
+    job = jobs.drop(plan.name.text)
     kept = f"the table {job.plan.table}" if job.plan.kind == "COPY" else "what it wrote"
     return Message(f"The job {job.name} was dropped; {kept} stays.")
 
@@ -259,12 +259,12 @@ def _(plan: statements.ShowJobs, jobs: Jobs, report: _Report) -> Any:
     return jobs_frame(jobs, plan.like)
 
 
-@_result.register(plans.ShowJobErrors)
-def _(plan: plans.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
+@_result.register(statements.ShowJobErrors)
+def _(plan: statements.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
     from s3conn_magic.results.introspection import errors_frame
 
     del report
-    return errors_frame(jobs.get(plan.name))
+    return errors_frame(jobs.get(plan.name.text))
 
 
 @singledispatch
@@ -280,18 +280,18 @@ def _(plan: statements.ShowConnections, connections: Registry) -> Any:
     return connections_frame([connection for connection in connections if like(plan.like, connection.name)])
 
 
-@about_connections.register(plans.Describe)
-def _(plan: plans.Describe, connections: Registry) -> Any:
+@about_connections.register(statements.DescribeConnection)
+def _(plan: statements.DescribeConnection, connections: Registry) -> Any:
     from s3conn_magic.results.introspection import options_frame
 
-    return options_frame(connections.get(plan.name))
+    return options_frame(connections.get(plan.name.text))
 
 
-@about_connections.register(plans.ShowCreate)
-def _(plan: plans.ShowCreate, connections: Registry) -> Message:
+@about_connections.register(statements.ShowCreate)
+def _(plan: statements.ShowCreate, connections: Registry) -> Message:
     from s3conn_magic.language.help import create_statement
 
-    connection = connections.get(plan.name)
+    connection = connections.get(plan.name.text)
     return Message(create_statement(connection.name, connection.options))
 
 

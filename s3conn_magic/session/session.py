@@ -350,9 +350,9 @@ class Session:
         self.queries.forget(usage)
 
     @execute.register
-    def _use(self, plan: plans.Use) -> Message:
-        self.connections.use(plan.name)
-        return Message(f"Statements without USING go through {plan.name} from here on.")
+    def _use(self, plan: statements.UseConnection) -> Message:
+        self.connections.use(plan.name.text)
+        return Message(f"Statements without USING go through {plan.name.text} from here on.")
 
     @execute.register
     def _introspection(self, plan: AboutConnections) -> Any:
