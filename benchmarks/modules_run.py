@@ -56,7 +56,7 @@ def _imports(frame: Any) -> bool:
 def _journeys(endpoint: str, key: str, secret: str) -> dict[str, tuple[list[str], Callable[[Any], Any]]]:
     """What comes before each journey, and the journey, both given a session."""
     from s3conn_magic import execute
-    from s3conn_magic.explorer.connections import NamedChildren
+    from s3conn_magic.explorer.connections import ConnectionChildren
     from s3conn_magic.locations import Location
 
     create = (
@@ -66,7 +66,7 @@ def _journeys(endpoint: str, key: str, secret: str) -> dict[str, tuple[list[str]
     copy = f"CREATE JOB load AS COPY FROM S3 lake LOCATION = 's3://{BUCKET}/{COPIED}' INTO loaded"
 
     def page(session: Any) -> Any:
-        children = NamedChildren(session.connections, "lake")
+        children = ConnectionChildren(lambda: session.connections.get("lake"))
         return children(Location(BUCKET), None, cancelled=lambda: False)
 
     return {

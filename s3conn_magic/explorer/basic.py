@@ -118,11 +118,49 @@ def frame(tree: FolderTree) -> pd.DataFrame:
 
 _ROWS_AT_MOST = 5_000
 _TEXT_AT_MOST = 4_000
-_AS_IT_IS = "tex2jax_ignore mathjax_ignore"
-"""The classes by which MathJax leaves an element alone: a key may read `$x$`."""
 
 
-class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+class ForPython:
+    """What Python code can ask of an explorer, whichever shows it."""
+
+    location: Any
+    _navigator: Navigator
+    _objects: ObjectAccess | None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """What is shown, as a frame.
+
+        Every loaded row of every open folder, with the columns bucket, key (exact), size (bytes), last_modified (UTC),
+        etag, storage_class and is_prefix.
+        """
+        with self._navigator.lock:
+            return frame(self._navigator.tree)
+
+    def to_frame(self, *, recursive: bool = False) -> pd.DataFrame:
+        """List `location` now, whole, as LIST does; with `recursive` every object below it.
+
+        Returns:
+            The columns of `frame`.
+
+        Raises:
+            S3ConnError: it cannot be listed.
+            NotImplementedError: the explorer was made without `objects`.
+        """
+        if self._objects is None:
+            raise NotImplementedError("this explorer knows a tree only")
+        return self._objects.frame(self.location, recursive=recursive)
+
+    def refresh(self) -> None:
+        """List every open folder afresh, in the background."""
+        self._navigator.refresh()
+
+    def go(self, location: str | Location) -> None:
+        """Begin the tree at a location, in the background; what follows its last `/` is the beginning of a name."""
+        self._navigator.go(str(location))
+
+
+class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     """A breadcrumb, a list and buttons.
 
     Args:
@@ -186,31 +224,6 @@ class BasicExplorer(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no 
             row, root = self._rows.value, self._navigator.tree.root
             chosen = [] if row is None or row >= len(root.rows) else [root.rows.location(row)]
         return tuple(each.uri for each in chosen if each.bucket)
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """What is loaded, with the columns of the other explorer's `frame`."""
-        with self._navigator.lock:
-            return frame(self._navigator.tree)
-
-    def to_frame(self, *, recursive: bool = False) -> pd.DataFrame:
-        """List `location` now, whole, as LIST does; with `recursive` every object below it.
-
-        Raises:
-            S3ConnError: it cannot be listed.
-            NotImplementedError: the explorer was made without `objects`.
-        """
-        if self._objects is None:
-            raise NotImplementedError("this explorer knows a tree only")
-        return self._objects.frame(self.location, recursive=recursive)
-
-    def refresh(self) -> None:
-        """List the folder afresh, in the background."""
-        self._navigator.refresh()
-
-    def go(self, location: str | Location) -> None:
-        """Show a location, in the background; what follows its last `/` is the beginning of a name."""
-        self._navigator.go(str(location))
 
     def close(self) -> None:
         """Stop every listing and take the explorer off the page."""
@@ -314,4 +327,4 @@ def _problem(error: S3ConnError) -> str:
 
 def _html(parts: Iterable[tuple[str, str]]) -> str:
     inner = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in parts if text)
-    return f'<div class="{_AS_IT_IS}">{inner}</div>'
+    return f'<div class="{_NOT_TYPESET}">{inner}</div>'

@@ -162,7 +162,7 @@ def open_explorer(connections: Registry, name: str, location: Location | None, *
         ui: `auto` for the widget, `basic` for plain ipywidgets.
     """
     title = connections.get(name).name
-    children = NamedChildren(connections, title)
+    children = ConnectionChildren(partial(connections.get, title))
     first = children(location, None, cancelled=lambda: False)
     objects = ConnectionObjects(lambda _: connections.get(title))
     return _kind(ui)(children, title=title, location=location, first=first, objects=objects)
@@ -191,9 +191,13 @@ def _through(location: Location | None) -> str:
 
 
 class ConnectionChildren:
-    """Lists the children of a location through a connection, as it is at each request."""
+    """Lists the children of a location.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: the one that is asked, at each request.
+    """
+
+    def __init__(self, connection: Callable[[], Connection]) -> None:
         self._connection = connection
 
     def __call__(
@@ -201,42 +205,27 @@ class ConnectionChildren:
     ) -> Children:
         """Return one page; see `explorer.model.ChildrenOf`."""
         del cancelled  # one request is all there is to wait for
+        connection = self._connection()
         if location is None:
-            return self._roots(token, starting_with)
+            return _roots(connection, token, starting_with)
         page = fetch_page(
-            self._connection.target(location.bucket),
+            connection.target(location.bucket),
             prefix=location.key + starting_with,
             delimiter="/",
             token=token,
         )
         return Children(list(_entries(location, page)), page.next_token)
 
-    def _roots(self, token: str | None, starting_with: str) -> Children:
-        filters = self._connection.settings.display_filters
-        if filters:
-            return Children(
-                [TreeEntry(place, is_prefix=True) for place in filters if place.bucket.startswith(starting_with)]
-            )
-        buckets, following = bucket_page(self._connection, token)
-        entries = [
-            TreeEntry(Location(bucket.name), is_prefix=True, last_modified=bucket.created_at) for bucket in buckets
-        ]
-        return Children([each for each in entries if each.location.bucket.startswith(starting_with)], following)
 
-
-class NamedChildren:
-    """Lists the children of a location through whatever connection has a name at each request."""
-
-    def __init__(self, connections: Registry, name: str) -> None:
-        self._connections = connections
-        self._name = name
-
-    def __call__(
-        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
-    ) -> Children:
-        """Return one page; see `explorer.model.ChildrenOf`."""
-        children = ConnectionChildren(self._connections.get(self._name))
-        return children(location, token, starting_with=starting_with, cancelled=cancelled)
+def _roots(connection: Connection, token: str | None, starting_with: str) -> Children:
+    filters = connection.settings.display_filters
+    if filters:
+        return Children(
+            [TreeEntry(place, is_prefix=True) for place in filters if place.bucket.startswith(starting_with)]
+        )
+    buckets, following = bucket_page(connection, token)
+    entries = [TreeEntry(Location(bucket.name), is_prefix=True, last_modified=bucket.created_at) for bucket in buckets]
+    return Children([each for each in entries if each.location.bucket.startswith(starting_with)], following)
 
 
 class AllChildren:
@@ -254,7 +243,7 @@ class AllChildren:
             names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
             return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
         inside = location if location and location.bucket else None
-        children = NamedChildren(self._connections, name)
+        children = ConnectionChildren(partial(self._connections.get, name))
         page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
         entries = [
             replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from s3conn_magic.explorer.cursor import Mode, PageCursor, take
 from s3conn_magic.explorer.messages import ancestors
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.model import Children, ChildrenOf
     from s3conn_magic.explorer.tree import SortKey
 
+_P = ParamSpec("_P")
 OPENED_AT_ONCE = 50
 AT_ONCE = 4
 """Listings that run at once."""
@@ -27,6 +29,18 @@ NEWS_EVERY = 0.2
 """Seconds between two reports of a listing that loads everything."""
 PAGES_AT_MOST = 8
 """Pages that are told what is shown; of those that were closed or loaded again nobody says so."""
+
+
+def _restructuring(method: Callable[Concatenate[Navigator, _P], None]) -> Callable[Concatenate[Navigator, _P], None]:
+    """Have a method change the tree under the lock, and every page told of it after that."""
+
+    @wraps(method)
+    def called(self: Navigator, /, *args: _P.args, **keys: _P.kwargs) -> None:
+        with self.lock:
+            method(self, *args, **keys)
+        self.restructured()
+
+    return called
 
 
 class Navigator:
@@ -84,57 +98,52 @@ class Navigator:
 
     # Opening and closing
 
+    @_restructuring
     def begin(self) -> None:
         """Note that a page has opened: list the root if nothing was listed yet, and send everything."""
-        with self.lock:
-            root = self.tree.root
-            if not (root.listed or root.busy or root.stopped or root.error):
-                self._list(root)
-        self._restructured()
+        root = self.tree.root
+        if not (root.listed or root.busy or root.stopped or root.error):
+            self._list(root)
 
+    @_restructuring
     def toggle(self, place: Place) -> None:
         """Open a closed folder, close an open one."""
-        with self.lock:
-            if line := self._row(place):
-                child = line[0].child(line[1])
-                self.cursor.move(*line)
-                (self._close if child.open else self._open)(child)
-        self._restructured()
+        if line := self._row(place):
+            child = line[0].child(line[1])
+            self.cursor.move(*line)
+            (self._close if child.open else self._open)(child)
 
+    @_restructuring
     def right(self, place: Place) -> None:
         """Open the folder, or step into an open one."""
-        with self.lock:
-            line = self._row(place)
-            child = line[0].child(line[1]) if line else None
-            if child and child.open:
-                self.cursor.move(child, self.tree.at_rank(child, 0))
-                self.cursor.choose("one")
-            elif child:
-                self._open(child)
-        self._restructured()
+        line = self._row(place)
+        child = line[0].child(line[1]) if line else None
+        if child and child.open:
+            self.cursor.move(child, self.tree.at_rank(child, 0))
+            self.cursor.choose("one")
+        elif child:
+            self._open(child)
 
+    @_restructuring
     def left(self, place: Place) -> None:
         """Close the folder, or step out to the one that holds the line."""
-        with self.lock:
-            folder, row = self.tree.folder(place[0]), place[1]
-            child = folder.children.get(row) if folder else None
-            if child and child.open:
-                self._close(child)
-            elif folder and folder.parent:
-                self.cursor.move(folder.parent, folder.row)
-                self.cursor.choose("one")
-        self._restructured()
+        folder, row = self.tree.folder(place[0]), place[1]
+        child = folder.children.get(row) if folder else None
+        if child and child.open:
+            self._close(child)
+        elif folder and folder.parent:
+            self.cursor.move(folder.parent, folder.row)
+            self.cursor.choose("one")
 
+    @_restructuring
     def siblings(self, place: Place) -> None:
         """Open every folder beside this line, up to a limit that is said."""
-        with self.lock:
-            if folder := self.tree.folder(place[0]):
-                rows = [row for row in range(len(folder.rows)) if folder.rows.is_prefix(row)]
-                for row in rows[:OPENED_AT_ONCE]:
-                    self._open(folder.child(row))
-                if len(rows) > OPENED_AT_ONCE:
-                    self.cursor.say(f"Opened the first {OPENED_AT_ONCE} of {len(rows):,} folders")
-        self._restructured()
+        if folder := self.tree.folder(place[0]):
+            rows = [row for row in range(len(folder.rows)) if folder.rows.is_prefix(row)]
+            for row in rows[:OPENED_AT_ONCE]:
+                self._open(folder.child(row))
+            if len(rows) > OPENED_AT_ONCE:
+                self.cursor.say(f"Opened the first {OPENED_AT_ONCE} of {len(rows):,} folders")
 
     def _open(self, folder: Folder) -> None:
         folder.open = True
@@ -148,39 +157,34 @@ class Navigator:
 
     # Listing
 
+    @_restructuring
     def more(self, number: int, every: bool = False) -> None:
         """List the folder's next page, or `every` page that is left; after an error, the page that failed."""
-        with self.lock:
-            folder = self.tree.folder(number)
-            if folder and not folder.busy:
-                self._list(folder, every=every)
-        self._restructured()
+        folder = self.tree.folder(number)
+        if folder and not folder.busy:
+            self._list(folder, every=every)
 
+    @_restructuring
     def cancel(self, number: int) -> None:
         """Stop the listing of one folder; what has arrived stays."""
-        with self.lock:
-            if folder := self.tree.folder(number):
-                self._cancel(folder)
-        self._restructured()
+        if folder := self.tree.folder(number):
+            self._cancel(folder)
 
+    @_restructuring
     def stop(self) -> None:
         """Stop every listing."""
-        with self.lock:
-            for folder in self.tree.root.family():
-                self._cancel(folder)
-        self._restructured()
+        for folder in self.tree.root.family():
+            self._cancel(folder)
 
+    @_restructuring
     def refresh(self) -> None:
         """List every open folder afresh; the old rows stay until the new ones are there."""
-        with self.lock:
-            self._refresh(list(self.tree.root.family()))
-        self._restructured()
+        self._refresh(list(self.tree.root.family()))
 
+    @_restructuring
     def relist(self, locations: Collection[Location | None]) -> None:
         """List these folders afresh, as far as they are open."""
-        with self.lock:
-            self._refresh([each for each in self.tree.root.family() if each.location in locations])
-        self._restructured()
+        self._refresh([each for each in self.tree.root.family() if each.location in locations])
 
     def _refresh(self, folders: list[Folder]) -> None:
         for folder in folders:
@@ -217,14 +221,14 @@ class Navigator:
             quiet = listing.every and now - self._sent_at < NEWS_EVERY
         if not quiet:
             self._sent_at = now
-            self._restructured()
+            self.restructured()
 
     def _ended(self, folder: Folder, listing: FolderListing, error: S3ConnError | None) -> None:
         with self.lock:
             if folder.listing is not listing:
                 return
             folder.listing, folder.error = None, error
-        self._restructured()
+        self.restructured()
 
     # Going elsewhere
 
@@ -246,15 +250,14 @@ class Navigator:
         if 0 <= index < len(places):
             self.visit(places[index])
 
+    @_restructuring
     def visit(self, location: Location | None, starting_with: str = "") -> None:
         """Give an open folder the focus, or begin the tree at one that is not; None stands for the roots."""
-        with self.lock:
-            shown = None if starting_with else self.tree.find(location) if location else None
-            if shown:
-                self.cursor.move(*((shown.parent, shown.row) if shown.parent else (shown, self.tree.at_rank(shown, 0))))
-            else:
-                self._plant(location, starting_with)
-        self._restructured()
+        shown = None if starting_with else self.tree.find(location) if location else None
+        if shown:
+            self.cursor.move(*((shown.parent, shown.row) if shown.parent else (shown, self.tree.at_rank(shown, 0))))
+        else:
+            self._plant(location, starting_with)
 
     def _target(self, text: str) -> tuple[Location | None, str]:
         if "://" not in text:
@@ -272,29 +275,26 @@ class Navigator:
                 raise ValueError("open a connection first: there are several")
         return Through(location.bucket, location.key, place.connection) if isinstance(place, Through) else location
 
+    @_restructuring
     def clear(self) -> None:
         """Show the root folder without the text that its keys had to begin with."""
-        with self.lock:
-            self._plant(self.tree.root.location)
-        self._restructured()
+        self._plant(self.tree.root.location)
 
+    @_restructuring
     def root(self, place: Place) -> None:
         """Begin the tree at this folder."""
-        with self.lock:
-            if line := self._row(place):
-                self._plant(line[0].rows.location(line[1]))
-        self._restructured()
+        if line := self._row(place):
+            self._plant(line[0].rows.location(line[1]))
 
+    @_restructuring
     def up(self) -> None:
         """Begin the tree one folder further up."""
-        with self.lock:
-            root = self.tree.root
-            if root.location:
-                key = root.location.key if root.starting_with else root.location.key[:-1]
-                head, slash, _ = key.rpartition("/")
-                above = replace(root.location, key=head + slash) if root.location.key else None
-                self._plant(above or next(iter(ancestors(root.location)[-2:-1]), None))
-        self._restructured()
+        root = self.tree.root
+        if root.location:
+            key = root.location.key if root.starting_with else root.location.key[:-1]
+            head, slash, _ = key.rpartition("/")
+            above = replace(root.location, key=head + slash) if root.location.key else None
+            self._plant(above or next(iter(ancestors(root.location)[-2:-1]), None))
 
     def _plant(self, location: Location | None, starting_with: str = "") -> None:
         for folder in self.tree.root.family():
@@ -306,11 +306,10 @@ class Navigator:
 
     # Order, focus, choice
 
+    @_restructuring
     def order(self, by: SortKey, descending: bool) -> None:
         """Order the loaded rows of every folder."""
-        with self.lock:
-            self.tree.sort = Sort(by, descending)
-        self._restructured()
+        self.tree.sort = Sort(by, descending)
 
     def at(self, place: Place, mode: Mode = "one") -> None:
         """Give a line the focus; choose it alone, not at all, as well or not any more, or all up to it."""
@@ -334,7 +333,8 @@ class Navigator:
 
     # Common steps
 
-    def _restructured(self) -> None:
+    def restructured(self) -> None:
+        """Note that the lines have changed, and tell."""
         with self.lock:
             self.version += 1
             for cursor in self.cursors.values():

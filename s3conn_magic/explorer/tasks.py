@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 State = Literal["working", "asking", "done", "failed", "stopped"]
 _ENDED = ("done", "failed", "stopped")
+_VALUES = tuple("id kind name page state text hint confirm question done total credit".split())  # noqa: SIM905
 _NEWS_EVERY = 0.1
 """Seconds between two reports of mere progress."""
 _KEPT = 30
@@ -74,21 +75,7 @@ class Task:
 
     def values(self) -> dict[str, Any]:
         """Return what the browser is told."""
-        names = (
-            "id",
-            "kind",
-            "name",
-            "page",
-            "state",
-            "text",
-            "hint",
-            "confirm",
-            "question",
-            "done",
-            "total",
-            "credit",
-        )
-        return {**{name: getattr(self, name) for name in names}, "count": len(self.asked)}
+        return {"count": len(self.asked), **{name: getattr(self, name) for name in _VALUES}}
 
     @property
     def ended(self) -> bool:

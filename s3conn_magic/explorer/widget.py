@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from s3conn_magic.explorer.basic import frame, html_table, text_tree
+from s3conn_magic.explorer.basic import ForPython, html_table, text_tree
 from s3conn_magic.explorer.messages import row_messages, state_message, where
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.panel import Panel, Subject
@@ -23,8 +23,6 @@ from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import pandas as pd
 
     from s3conn_magic.explorer.cursor import PageCursor
     from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
@@ -204,7 +202,7 @@ def _joined(names: tuple[str, ...]) -> str:
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(ForPython, anywidget.AnyWidget):
     """A tree of buckets, folders and objects.
 
     Several pages may show it. What is open, how it is ordered and what the panel shows is one for all of them; focus,
@@ -244,40 +242,6 @@ class Explorer(anywidget.AnyWidget):
         super().__init__()
         self.set_trait("location", location)
         self.on_msg(self._receive)
-
-    # For Python
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """What is shown, as a frame.
-
-        Every loaded row of every open folder, with the columns bucket, key (exact), size (bytes), last_modified (UTC),
-        etag, storage_class and is_prefix.
-        """
-        with self._navigator.lock:
-            return frame(self._navigator.tree)
-
-    def to_frame(self, *, recursive: bool = False) -> pd.DataFrame:
-        """List `location` now, whole, as LIST does; with `recursive` every object below it.
-
-        Returns:
-            bucket, key (exact), size (bytes), last_modified (UTC), etag, storage_class, is_prefix.
-
-        Raises:
-            S3ConnError: it cannot be listed.
-            NotImplementedError: the explorer was made without `objects`.
-        """
-        if self._objects is None:
-            raise NotImplementedError("this explorer knows a tree only")
-        return self._objects.frame(self.location, recursive=recursive)
-
-    def refresh(self) -> None:
-        """List every open folder afresh, in the background."""
-        self._navigator.refresh()
-
-    def go(self, location: str | Location) -> None:
-        """Begin the tree at a location, in the background; what follows its last `/` is the beginning of a name."""
-        self._navigator.go(str(location))
 
     def close(self) -> None:
         """Stop everything that is under way and take the explorer off the page."""

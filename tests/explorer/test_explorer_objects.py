@@ -58,7 +58,7 @@ def explore(connect):
 
     def made(uri, connection=None):
         connection = connection or connect()
-        children, location = ConnectionChildren(connection), Location.parse(uri)
+        children, location = ConnectionChildren(lambda: connection), Location.parse(uri)
         first = children(location, None, cancelled=lambda: False)
         objects = ConnectionObjects(lambda _: connection)
         opened.append(Page(children, title="lake", location=location, first=first, objects=objects))
@@ -580,7 +580,7 @@ def test_too_many_to_delete_are_refused(explore, monkeypatch):
 def test_buckets_are_not_deleted(connect, recorder):
     """A chosen bucket is refused without a request."""
     connection = connect()
-    children = ConnectionChildren(connection)
+    children = ConnectionChildren(lambda: connection)
     first = children(None, None, cancelled=lambda: False)
     page = Page(children, title="lake", first=first, objects=ConnectionObjects(lambda _: connection))
     recorder.requests.clear()
