@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.explorer.model import Snippet
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import counted, literal
-from s3conn_magic.locations import size_text, visible
+from s3conn_magic.locations import size_text, visible, visible_lines
 from s3conn_magic.objects.formats import by_name
 from s3conn_magic.preview import rounded
 
@@ -133,12 +133,6 @@ def _text(preview: Preview) -> dict[str, Any]:
     shown = text[:TEXT_AT_MOST]
     cut = f"The first {TEXT_AT_MOST:,} characters are shown" if len(shown) < len(text) else ""
     return {"text": visible_lines(shown), "cut": cut or ("There is more than is shown" if preview.truncated else "")}
-
-
-def visible_lines(text: str) -> str:
-    """Return a text of several lines with its control characters visible, but for line ends and tabs."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join("\t".join(visible(part) for part in line.split("\t")) for line in lines)
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from s3conn_magic.locations import size_text, visible
+from s3conn_magic.language.words import counted
+from s3conn_magic.locations import size_text, visible, visible_lines
 from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.preview import rounded
 from s3conn_magic.preview.preview import preview
@@ -51,8 +52,8 @@ class ObjectPreview:
         preview: all that was found out; see `s3conn_magic.preview.Preview`.
     """
 
-    def __init__(self, connection: Connection, location: Location, found: Preview, rows: int) -> None:
-        self.preview = found
+    def __init__(self, connection: Connection, location: Location, preview: Preview, rows: int) -> None:
+        self.preview = preview
         self._connection = connection
         self._location = location
         self._rows = rows
@@ -100,16 +101,16 @@ class ObjectPreview:
 
     def _facts(self) -> list[str]:
         """The line above everything: name, size, format and so on."""
-        found, known = self.preview, self.preview.description
+        preview, known = self.preview, self.preview.description
         facts = [
             visible(self._location.name),
             size_text(known.size),
-            _format(found),
-            *([found.encoding] if found.encoding else []),
-            *([found.compression] if found.compression else []),
-            *_counts(found),
+            _format(preview),
+            *([preview.encoding] if preview.encoding else []),
+            *([preview.compression] if preview.compression else []),
+            *_counts(preview),
             known.storage_class,
-            f"read {size_text(found.bytes_read)} in {_counted(found.requests, 'request')}",
+            f"read {size_text(preview.bytes_read)} in {counted(preview.requests, 'request')}",
         ]
         return [fact for fact in facts if fact]
 
@@ -126,7 +127,7 @@ class ObjectPreview:
         if preview.frame is not None and preview.truncated and len(preview.frame) < (preview.total_rows or 0):
             return f"The first {len(preview.frame):,} of {preview.total_rows:,} rows."
         if preview.text is not None and (preview.truncated or len(self._shown_text()) < len(self._laid_out())):
-            return f"The beginning of the text: {_counted(len(self._shown_text().splitlines()), 'line')}."
+            return f"The beginning of the text: {counted(len(self._shown_text().splitlines()), 'line')}."
         return ""
 
     def _laid_out(self) -> str:
@@ -142,7 +143,7 @@ class ObjectPreview:
             return repr(shown_frame(preview.frame))
         if preview.kind == "table":
             return _schema_text(preview.schema)
-        return "\n".join(_visible_lines(self._shown_text())) or preview.hex_dump or ""
+        return visible_lines(self._shown_text()).removesuffix("\n") or preview.hex_dump or ""
 
     def _html_body(self) -> str:
         preview = self.preview
@@ -167,27 +168,17 @@ def _counts(preview: Preview) -> Iterator[str]:
     if rows is None and preview.frame is not None and not preview.truncated:
         rows = len(preview.frame)
     if rows is not None:
-        yield _counted(rows, "row")
+        yield counted(rows, "row")
     if preview.row_groups:
-        yield _counted(preview.row_groups, "row group")
+        yield counted(preview.row_groups, "row group")
     if preview.schema:
-        yield _counted(len(preview.schema), "column")
+        yield counted(len(preview.schema), "column")
 
 
 def _first_rows(shown: int, about: int | None) -> str:
     if not about or about <= shown:
-        return f"The first {_counted(shown, 'row')}; there are more."
+        return f"The first {counted(shown, 'row')}; there are more."
     return f"The first {shown:,} of about {rounded(about):,} rows."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _visible_lines(text: str) -> Iterable[str]:
-    """Lines with tabs kept, every other control or bidi character as a visible symbol."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return ("\t".join(map(visible, line.split("\t"))) for line in (lines[:-1] if lines[-1] == "" else lines))
 
 
 def _pre(text: str) -> str:
