@@ -65,13 +65,13 @@ class RemoteReader(Protocol):
     """Reads objects in other processes."""
 
     def __call__(
-        self, job: Job, ones: Sequence[Candidate], check: Callable[[], None]
+        self, job: Job, candidates: Sequence[Candidate], check: Callable[[], None]
     ) -> Iterator[Parsed | S3ConnError | None]:
         """The rows of each object in order, why there are none, or None where it is to be read here.
 
         Args:
             job: whose options say how.
-            ones: the objects.
+            candidates: the objects.
             check: called several times a second; what it raises ends the reading and is raised here.
         """
 
@@ -290,7 +290,7 @@ def _in_time(job: Job, candidate: Candidate, below: str) -> bool:
     pattern = job.option("DATE_PATTERN")
     if pattern is None:
         return (start or _EARLIEST) <= candidate.last_modified < (end or _LATEST)
-    date = pattern.found(below.removeprefix("/"))
+    date = pattern.date_of(below.removeprefix("/"))
     if date is None:
         return start is None and end is None
     return bool((start is None or date + pattern.step > start) and date < (end or _LATEST))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from s3conn_magic.language.session_settings import boolean, text
+from s3conn_magic.language.session_settings import boolean, text, whole_number
 from s3conn_magic.language.words import listed, nearest
 from s3conn_magic.runtime.patterns import RegularExpression
 
@@ -69,14 +69,14 @@ class DatePattern:
         """The date of a moment as a part of a key."""
         return moment.astimezone(UTC).strftime(self.format)
 
-    def found(self, key: str) -> datetime | None:
+    def date_of(self, key: str) -> datetime | None:
         """The date at the beginning of a key, UTC; None where none is there."""
-        found: dict[str, str] = {}
+        digits: dict[str, str] = {}
         for part, is_field in self.parts:
             there, key = key[: len(part)], key[len(part) :]
-            if len(there) < len(part) or (there != found.setdefault(part, there) if is_field else there != part):
+            if len(there) < len(part) or (there != digits.setdefault(part, there) if is_field else there != part):
                 return None
-        return _date(found)
+        return _date(digits)
 
     @property
     def expression(self) -> str:
@@ -158,13 +158,6 @@ def anything(value: Any) -> Any:
     return value
 
 
-def whole(value: Any) -> int:
-    """A whole number that is at least 1."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    raise ValueError("this is none")
-
-
 def interval(value: Any) -> timedelta:
     """A number of minutes, hours or days; 0 needs no unit."""
     if isinstance(value, timedelta):
@@ -177,7 +170,7 @@ def interval(value: Any) -> timedelta:
 def names(value: Any) -> tuple[str, ...]:
     """One name or more, each with or without quotes."""
     items = value if isinstance(value, tuple) else (value,)
-    if not items or not all(isinstance(one, str) and one for one in items):
+    if not items or not all(isinstance(item, str) and item for item in items):
         raise ValueError("it looks like ('a', 'b')")
     return tuple(dict.fromkeys(map(str, items)))
 
@@ -211,10 +204,10 @@ def _moment(value: Any, words: tuple[str, ...]) -> Moment:
         return word  # type: ignore[return-value] # it is one of the two
     form = f"it is {' or '.join(words)}, or looks like '2026-11-25' or '2026-11-25T13:45:00Z'; without a zone it is UTC"
     try:
-        found = datetime.fromisoformat(str(value))
+        moment = datetime.fromisoformat(str(value))
     except ValueError:
         raise ValueError(form) from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def start(value: Any) -> Moment:
@@ -229,16 +222,16 @@ def end(value: Any) -> Moment:
 
 def transformations(value: Any) -> tuple[tuple[str, str], ...]:
     """Columns and the expressions that make them."""
-    if isinstance(value, dict) and value and all(isinstance(one, str) for one in value.values()):
+    if isinstance(value, dict) and value and all(isinstance(expression, str) for expression in value.values()):
         return tuple(value.items())
     raise ValueError("it looks like (total = price * quantity)")
 
 
 def delimiter(value: Any) -> str:
     r"""One character or a few; `\t` and `\u0001` are written out."""
-    found = _UNICODE.sub(lambda one: chr(int(one[1], 16)), _CONTROLS.get(text(value), str(value)))
-    if 1 <= len(found) <= 4:  # noqa: PLR2004 - what the readers take
-        return found
+    characters = _UNICODE.sub(lambda match: chr(int(match[1], 16)), _CONTROLS.get(text(value), str(value)))
+    if 1 <= len(characters) <= 4:  # noqa: PLR2004 - what the readers take
+        return characters
     raise ValueError("it has one to four characters")
 
 
@@ -256,16 +249,15 @@ def header(value: Any) -> bool | tuple[str, ...]:
 
 def header_line(value: Any) -> tuple[str, ...]:
     """The names of the columns in one text, by commas."""
-    return names(tuple(one.strip() for one in text(value).split(",")))
+    return names(tuple(name.strip() for name in text(value).split(",")))
 
 
 def fields(value: Any) -> tuple[tuple[str, int, int], ...]:
     """Columns of fixed width: name, first and last character, from 0 on."""
     items = value if isinstance(value, tuple) else (value,)
-    found = tuple(_field(one) for one in items)
-    if not found:
+    if not items:
         raise ValueError(_FIELD_FORM)
-    return found
+    return tuple(map(_field, items))
 
 
 def untyped(value: Any) -> bool:
@@ -287,24 +279,20 @@ def _field(value: Any) -> tuple[str, int, int]:
     return str(name), first, last
 
 
-def count(value: Any) -> int:
-    """A whole number that is at least 0."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ValueError("it is a number of lines")
+count = whole_number(0, refused="it is a number of lines")
 
 
 def prefix_of_lines(value: Any) -> str:
     """What lines begin with."""
-    if found := text(value):
-        return found
+    if beginning := text(value):
+        return beginning
     raise ValueError("it is what comments begin with, such as '#'")
 
 
 def texts(value: Any) -> tuple[str, ...]:
     """One text or more, each of which may be empty."""
     items = value if isinstance(value, tuple) else (value,)
-    if not items or not all(isinstance(one, str) for one in items):
+    if not items or not all(isinstance(item, str) for item in items):
         raise ValueError("it looks like ('-', 'NULL')")
     return tuple(dict.fromkeys(map(str, items)))
 
@@ -316,12 +304,12 @@ def encoding(value: Any) -> str:
     """The name of an encoding, as Python has it."""
     example = "it is one such as 'utf-8', 'utf-16', 'cp1252' or 'latin-1'"
     try:
-        found = codecs.lookup(text(value))
+        codec = codecs.lookup(text(value))
     except (LookupError, ValueError):
         raise ValueError(example) from None
-    if found.name in _NO_ENCODINGS or not getattr(found, "_is_text_encoding", True):
+    if codec.name in _NO_ENCODINGS or not getattr(codec, "_is_text_encoding", True):
         raise ValueError(example)
-    return found.name
+    return codec.name
 
 
 _CODES = re.compile(r"[^%]|%(?:-[dmyHIMSj]|[aAwudbBmyYHIpMSgfnzZjUWVGcxX%])")
@@ -329,10 +317,10 @@ _CODES = re.compile(r"[^%]|%(?:-[dmyHIMSj]|[aAwudbBmyYHIpMSgfnzZjUWVGcxX%])")
 
 def moment_format(value: Any) -> str:
     """A form of dates, or of dates and times, by the codes of strftime that DuckDB has."""
-    found = text(value)
-    if not re.fullmatch(f"(?:{_CODES.pattern})+", found, re.DOTALL) or "%" not in found.replace("%%", ""):
+    codes = text(value)
+    if not re.fullmatch(f"(?:{_CODES.pattern})+", codes, re.DOTALL) or "%" not in codes.replace("%%", ""):
         raise ValueError("it is made of the codes of strftime, as '%d/%m/%Y'")
-    return found
+    return codes
 
 
 _TEXT_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
@@ -347,7 +335,7 @@ _TEXT_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "HEADER_LINE": header_line,
     "QUOTE_ESCAPE_CHAR": character,
     "NULL_VALUE": text,
-    "MAX_COLUMNS": whole,
+    "MAX_COLUMNS": whole_number(1),
     "ALLOW_DUPLICATE_HEADERS": boolean,
 }
 READ_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
@@ -398,11 +386,11 @@ def _content(value: Any, types: Mapping[str, Mapping[str, Any]], refused: tuple[
         raise ValueError("TYPE is missing, as in (TYPE = CSV DELIMITER = ';')")
     kind = choice(*types, refused=refused)(given.pop("TYPE"))
     settings = {}
-    for written, one in given.items():
+    for written, setting in given.items():
         name = _SPELLINGS.get(written, written)
         if name in settings:
             raise ValueError(f"{written} stands there twice")
-        settings[name] = _setting(kind, types[kind], name, one)
+        settings[name] = _setting(kind, types[kind], name, setting)
     if (needed := NEEDED.get(kind)) and needed not in settings:
         raise ValueError(f"TYPE = {kind} needs {needed}")
     if "HEADER" in settings and "HEADER_LINE" in settings:
@@ -423,4 +411,4 @@ def _setting(kind: str, readers: Mapping[str, Callable[[Any], Any]], name: str, 
 
 def validations(value: Any) -> tuple[str, ...]:
     """What is not checked when a job is made."""
-    return tuple(choice("ALL", "EMPTY_PATH")(one) for one in names(value))
+    return tuple(map(choice("ALL", "EMPTY_PATH"), names(value)))

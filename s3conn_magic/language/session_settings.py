@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,24 +53,33 @@ def boolean(value: Any) -> bool:
     raise ValueError("this is text; leave out the quotes" if isinstance(value, str) else f"this is {_kind(value)}")
 
 
+def whole_number(least: int, most: float = math.inf, *, refused: str = "this is none") -> Callable[[Any], int]:
+    """Return what reads a whole number within bounds, and says `refused` of anything else."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        raise ValueError(refused)
+
+    return read
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    """Return what reads one of these words, in whatever case."""
+
+    def read(value: Any) -> str:
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        raise ValueError("this is neither")
+
+    return read
+
+
+_row_count = whole_number(0, refused="this is neither")
+
+
 def _rows(value: Any) -> int | str:
-    if isinstance(value, str) and value.upper() == ALL:
-        return ALL
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ValueError("this is neither")
-
-
-def _connections(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_CONNECTIONS:
-        return value
-    raise ValueError("this is none")
-
-
-def _seconds(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SECONDS:
-        return value
-    raise ValueError("this is none")
+    return ALL if isinstance(value, str) and value.upper() == ALL else _row_count(value)
 
 
 def _name(value: Any) -> str:
@@ -78,30 +88,17 @@ def _name(value: Any) -> str:
     raise ValueError("this is none")
 
 
-def _explorer_ui(value: Any) -> str:
-    if isinstance(value, str) and value.lower() in {"auto", "basic"}:
-        return value.lower()
-    raise ValueError("this is neither")
-
-
 def _path(value: Any) -> str:
     if "\0" in text(value):
         raise ValueError("this is none")
     return str(value)
 
 
+_cells = _one_of(CELLS)
+
+
 def _local_files(value: Any) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() == CELLS:
-        return CELLS
-    raise ValueError("this is neither")
-
-
-def _engine(value: Any) -> str:
-    if isinstance(value, str) and value.lower() in {"local", "dask"}:
-        return value.lower()
-    raise ValueError("this is neither")
+    return value if isinstance(value, bool) else _cells(value)
 
 
 def _scheduler(value: Any) -> str:
@@ -121,14 +118,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
     Setting(
         "CONNECTIONS",
-        _connections,
+        whole_number(1, _MOST_CONNECTIONS),
         f"a whole number from 1 to {_MOST_CONNECTIONS}",
         "Most requests of one listing that are under way.",
         32,
     ),
     Setting(
         "EXPLORER_UI",
-        _explorer_ui,
+        _one_of("auto", "basic"),
         "'auto' or 'basic'",
         "How EXPLORE is shown: 'basic' is made of plain ipywidgets, where the explorer's own script cannot load.",
         "auto",
@@ -150,7 +147,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "ENGINE",
-        _engine,
+        _one_of("local", "dask"),
         "'local' or 'dask'",
         "Where LIST … RECURSIVE, ANALYZE and COPY FROM S3 run: in this process, or on the workers of SCHEDULER.",
         "local",
@@ -164,14 +161,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "CONNECT_TIMEOUT",
-        _seconds,
+        whole_number(1, _MOST_SECONDS),
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
         "Seconds until a server that does not let itself be reached counts as unreachable.",
         10,
     ),
     Setting(
         "READ_TIMEOUT",
-        _seconds,
+        whole_number(1, _MOST_SECONDS),
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
         "Seconds without a byte after which an answer is given up.",
         60,

@@ -31,11 +31,11 @@ from s3conn_magic.language.job_values import DatePattern
 )
 def test_the_date_at_the_beginning_of_a_key(pattern, key, found):
     """Each field has its digits and each text between them stands as it is, or there is no date."""
-    assert DatePattern.parse(pattern).found(key) == found
+    assert DatePattern.parse(pattern).date_of(key) == found
 
 
 def test_a_date_is_found_again():
     """What a pattern writes it reads."""
     moment = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
     pattern = DatePattern.parse("yyyy/DDD 'T%'HH:mm:ss")
-    assert pattern.found(pattern.of(moment)) == moment
+    assert pattern.date_of(pattern.of(moment)) == moment
