@@ -467,7 +467,7 @@ class GroupReader:
     note: Callable[[str], None]
 
     def __call__(
-        self, job: Job, ones: Sequence[Candidate], check: Callable[[], None]
+        self, job: Job, candidates: Sequence[Candidate], check: Callable[[], None]
     ) -> Iterator[Parsed | S3ConnError | None]:
         """As of `RemoteReader`; groups ahead of the one that is loaded are few, so that memory is bounded."""
         if job.connection.settings.customer_key:
@@ -475,9 +475,9 @@ class GroupReader:
             self.note(
                 f"The key of {name}'s ENCRYPTION_CUSTOMER_MANAGED_KEY is sent to no worker: objects are read here."
             )
-            yield from (None for _ in ones)
+            yield from (None for _ in candidates)
             return
-        groups = _groups(ones)
+        groups = _groups(candidates)
         options = {name: value for name in _READ_BY if (value := job.option(name)) is not None}
         capacity, sent = self.cluster.capacity(), 0
         come: dict[int, list[Parsed | S3ConnError]] = {}
@@ -498,11 +498,11 @@ def _elsewhere(group: Sequence[Candidate]) -> bool:
     return 0 < group[0].size <= _LARGEST
 
 
-def _groups(ones: Sequence[Candidate]) -> list[list[Candidate]]:
+def _groups(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     """Return neighbours whose sizes are small together; objects that are read here stand alone."""
     groups: list[list[Candidate]] = []
     size = 0
-    for each in ones:
+    for each in candidates:
         apart = not groups or not _elsewhere([each]) or not _elsewhere(groups[-1])
         if apart or size + each.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
             groups.append([])

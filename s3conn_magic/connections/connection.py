@@ -94,8 +94,8 @@ class _State:
             self._regions = self._regions or Regions(self.settings, clients)
             return self._regions
 
-    def found(self) -> tuple[Credentials | None, ...]:
-        """Return the credentials if they were found already."""
+    def obtained(self) -> tuple[Credentials | None, ...]:
+        """Return the credentials, if they were obtained already."""
         with self._lock:
             return tuple(self._credentials)
 
@@ -172,7 +172,7 @@ class Connection:
         before = self._state
         self.options, self.findings = other.options, other.findings
         # What the probe has obtained is not asked for again: it may have taken an AssumeRole, or a code from the user.
-        self._state = _State(self, Settings(other.options), other._state.found())
+        self._state = _State(self, Settings(other.options), other._state.obtained())
         before.close()
 
     def drop(self) -> None:

@@ -160,11 +160,11 @@ def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
     cursor = TextCursor(text, at)
     if cursor.in_comment:
         return Completion(at, ())
-    fragment, items = _found(cursor, surroundings)
+    fragment, items = _items_at(cursor, surroundings)
     return Completion(at - len(fragment), tuple(dict.fromkeys(items)))
 
 
-def _found(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
+def _items_at(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     """Return what the items stand in place of, and the items."""
     if cursor.quote == "'":
         return _in_text(cursor, around)

@@ -202,14 +202,14 @@ def inventory_frame(connection: Connection, plan: ListInventory, options: ListOp
         error.rows_so_far = _frame(manifest, error.rows_so_far)
         error.rows_so_far.attrs["partial"] = error.message
         raise
-    return frame, inventory.truncated, _told(manifest)
+    return frame, inventory.truncated, _as_of(manifest)
 
 
 def _frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
     return listing_frame([(manifest.bucket, rows)], versions=manifest.versions)
 
 
-def _told(manifest: Manifest) -> str:
+def _as_of(manifest: Manifest) -> str:
     made = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC" if manifest.made_at else "a time that it does not say"
     note = f"Inventory of {visible(manifest.bucket)} as of {made}: what changed later is not in it."
     return note if manifest.checked else f"{note} No manifest.checksum lies beside it to compare it with."

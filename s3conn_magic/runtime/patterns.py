@@ -54,21 +54,21 @@ _SHOWN = re.compile(r"[^\w\s]{1,3}|\\?\{\d+(?:,\d*)?\}|\\[A-Za-z0-9]|\(\?[^\w\s]
 EXPRESSION_EXAMPLE = r"'.*\.csv' is what ends in .csv"
 
 
-def wild(text: str, pattern: str, *, many: str, one: str = "") -> bool:
+def wild(text: str, pattern: str, *, many: str, single: str = "") -> bool:
     """Whether a text matches a pattern as a whole, in whatever case.
 
     Args:
         text: of a name.
         pattern: what it is compared with.
         many: the character that stands for any characters, or none.
-        one: the character that stands for any one; empty where there is none.
+        single: the character that stands for any one; empty where there is none.
     """
     letters = [letter.casefold() for letter in text]
     pieces = [[letter.casefold() for letter in piece] for piece in pattern.split(many)]
 
     def fits(piece: list[str], at: int) -> bool:
         there = letters[at : at + len(piece)]
-        return len(there) == len(piece) and all(a in (b, one) for a, b in zip(piece, there, strict=True))
+        return len(there) == len(piece) and all(a in (b, single) for a, b in zip(piece, there, strict=True))
 
     first, last = pieces[0], pieces[-1]
     if len(pieces) == 1:
@@ -88,7 +88,7 @@ def wild(text: str, pattern: str, *, many: str, one: str = "") -> bool:
 
 def like(pattern: str | None, text: str) -> bool:
     """Whether a text is like the pattern: `%` for any characters, `_` for one; None is like everything."""
-    return pattern is None or wild(text, pattern, many="%", one="_")
+    return pattern is None or wild(text, pattern, many="%", single="_")
 
 
 @dataclass(frozen=True, slots=True)
