@@ -23,7 +23,6 @@ from s3conn_magic.listing.analysis import Scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     from s3conn_magic.cluster.scheduler import Capacity, Cluster, Tasks
     from s3conn_magic.cluster.work import RangeResult
@@ -198,9 +197,7 @@ class ClusterListing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing stays: `collect` leaves no task."""
 
     @property
@@ -348,9 +345,7 @@ class ClusterScan:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing stays: `total` leaves no task."""
 
     def total(self, *, on_progress: _Report = None) -> pa.Table:

@@ -20,6 +20,7 @@ from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_tex
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import size_text, visible
+from s3conn_magic.results.cards import NOT_TYPESET
 from s3conn_magic.runtime.background import Work
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 LINES_AT_MOST = 100
 _HEADINGS = ("Name", "Size", "Modified (UTC)", "Storage class")
-# Both the older and the newer name by which MathJax leaves an element alone: a key may read `$x$`.
-_NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 
 
 def _cells(line: TreeLine) -> tuple[str, str, str, str]:
@@ -78,7 +77,7 @@ def html_table(title: str, tree: FolderTree) -> str:
     body = "".join(_html_row(line) for line in lines)
     foot = f"<p>{rest}</p>" if rest else ""
     return (
-        f'<details open class="{_NOT_TYPESET}"><summary><b>{escape(heading(title, tree))}</b></summary>'
+        f'<details open class="{NOT_TYPESET}"><summary><b>{escape(heading(title, tree))}</b></summary>'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}</details>"
     )
 
@@ -327,4 +326,4 @@ def _problem(error: S3ConnError) -> str:
 
 def _html(parts: Iterable[tuple[str, str]]) -> str:
     inner = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in parts if text)
-    return f'<div class="{_NOT_TYPESET}">{inner}</div>'
+    return f'<div class="{NOT_TYPESET}">{inner}</div>'

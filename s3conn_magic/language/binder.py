@@ -78,17 +78,9 @@ class TableBinder:
         return self._binding.as_written(statement)
 
     @bind.register
-    def _query(self, statement: statements.Query) -> plans.Plan:
-        return plans.Query(
-            place=self._binding.beginning(statement),
-            text=statement.query.value.reveal(),
-            in_file=self._binding.in_file,
-            locate=self._locate(statement.query),
-        )
-
-    @bind.register
-    def _explain(self, statement: statements.ExplainAnalyze) -> plans.Plan:
-        return plans.ExplainQuery(
+    def _query(self, statement: statements.Query | statements.ExplainAnalyze) -> plans.Plan:
+        kind = plans.Query if isinstance(statement, statements.Query) else plans.ExplainQuery
+        return kind(
             place=self._binding.beginning(statement),
             text=statement.query.value.reveal(),
             in_file=self._binding.in_file,

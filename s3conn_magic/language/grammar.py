@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pyparsing as pp
 
 from s3conn_magic.language import statements
+from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
 from s3conn_magic.language.rules import (
@@ -204,7 +205,8 @@ _transformations = Node(
 # Options of a job
 
 _columns = leaf(rf"(?ai:COLUMN_TRANSFORMATIONS){WORD_END}", "an option", statements.Name, str)
-_switch = leaf(rf"(?ai:MAP_COLUMNS_BY_NAME){WORD_END}(?!\s*=)", "an option", statements.Name, str)
+_switches = "|".join(option.name for option in JOB_OPTIONS if option.switch)
+_switch = leaf(rf"(?ai:{_switches}){WORD_END}(?!\s*=)", "an option", statements.Name, str)
 _job_option = (
     _job_setting(_columns, _transformations)
     | Node(_switch, lambda parts, span: statements.JobSetting(parts[0], None, span))

@@ -179,12 +179,8 @@ class Query(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainQuery(Plan):
-    """What a query reads, by running it; `in_file` as of `Query`."""
-
-    text: str = field(repr=False)
-    in_file: bool = False
-    locate: Locate = field(compare=False, repr=False)
+class ExplainQuery(Query):
+    """What a query reads, by running it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from s3conn_magic.runtime.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     import pyarrow as pa
 
@@ -133,9 +132,7 @@ class Listing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cancel()
 
     def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page | Restart]:

@@ -12,13 +12,11 @@ from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from s3conn_magic.connections.connection import Connection, Findings
     from s3conn_magic.listing import Progress
 
-# MathJax of the notebook leaves elements of these classes alone.
-_PLAIN = "tex2jax_ignore mathjax_ignore"
+NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
+"""The older and the newer class by which MathJax leaves an element alone: a key may read `$x$`."""
 _BOX = (
     "display:inline-block;border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:8px 14px;"
     "font-size:13px;line-height:1.5;max-width:100%;box-sizing:border-box"
@@ -70,7 +68,7 @@ class Card:
             for label, value in self.lines
         )
         table = f'<table style="border:0;margin:4px 0 0;font-size:13px">{rows}</table>'
-        return f'<div class="{_PLAIN}" style="{_BOX}"><strong>{_escaped(self.title)}</strong>{table}</div>'
+        return f'<div class="{NOT_TYPESET}" style="{_BOX}"><strong>{_escaped(self.title)}</strong>{table}</div>'
 
 
 def _escaped(text: str) -> str:
@@ -181,9 +179,7 @@ class ProgressLine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._shown_at is not None and self._last is not None:
             self._show(self._last, done=True)
 

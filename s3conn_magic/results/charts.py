@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 
 from s3conn_magic.locations import size_text, visible
+from s3conn_magic.results.cards import NOT_TYPESET
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ _NAMES = {
     "SIZE": ("size", ""),
 }
 _ROWS, _CELLS = 100, 24
-# Both the older and the newer name by which MathJax leaves an element alone: a key may read `$x$`.
-_NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 
 
 def shown_group(name: str, by: AnalyzeBy) -> str:
@@ -134,7 +133,7 @@ class AnalysisChart(anywidget.AnyWidget):
         heads = "".join(f"<th>{name}</th>" for name in (_NAMES[self._by][0], "bytes", "size", "objects"))
         rest = f"<p>{self._rest()}</p>" if self._rest() else ""
         return (
-            f'<details open class="{_NOT_TYPESET}"><summary><b>{escape(self._head())}</b></summary>'
+            f'<details open class="{NOT_TYPESET}"><summary><b>{escape(self._head())}</b></summary>'
             f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}</details>"
         )
 

@@ -15,6 +15,7 @@ from s3conn_magic.locations import size_text, visible, visible_lines
 from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.preview import rounded
 from s3conn_magic.preview.preview import preview
+from s3conn_magic.results.cards import NOT_TYPESET
 from s3conn_magic.results.frames import S3Frame, escaped
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.description import Description
     from s3conn_magic.preview import Preview
 
-# MathJax of the notebook leaves elements of these classes alone.
-_PLAIN = "tex2jax_ignore mathjax_ignore"
 _SHOWN_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _SHOWN_CHARACTERS = 64 * 1024
 _SHOWN_COLUMNS = 50
@@ -97,7 +96,7 @@ class ObjectPreview:
         name, *facts = map(escaped, self._facts())
         head = f'<div style="margin:4px 0"><strong>{name}</strong> · {" · ".join(facts)}</div>'
         notes = "".join(f'<div style="{_NOTE}">{escaped(note)}</div>' for note in self._notes())
-        return f'<div class="{_PLAIN}">{head}{self._html_body()}{notes}</div>'
+        return f'<div class="{NOT_TYPESET}">{head}{self._html_body()}{notes}</div>'
 
     def _facts(self) -> list[str]:
         """The line above everything: name, size, format and so on."""

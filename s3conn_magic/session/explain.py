@@ -220,7 +220,7 @@ class Forecast:
     # Queries and jobs
 
     @of.register
-    def _query(self, plan: plans.Query | plans.ExplainQuery) -> list[Call]:
+    def _query(self, plan: plans.Query) -> list[Call]:
         return [*self._read(plan.text)]
 
     @of.register

@@ -23,7 +23,6 @@ from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.language.catalog import Catalog
@@ -122,9 +121,7 @@ class ProgressView(Protocol):
     def __enter__(self) -> Callable[[Progress], None]:
         """Begin."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    def __exit__(self, *_: object) -> bool | None:
         """End, in whatever way."""
 
 

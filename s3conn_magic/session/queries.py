@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     _Report = Callable[[Progress], None] | None
 
-QueryPlan = plans.Query | plans.ExplainQuery | plans.CreateTable | statements.DropTable | statements.ShowTables
+QueryPlan = plans.Query | plans.CreateTable | statements.DropTable | statements.ShowTables
 JobPlan = plans.CreateJob | statements.JobStatement
 AboutConnections = statements.ShowConnections | statements.AboutConnection | plans.Test | statements.Help
-_WITH_TEXT = (plans.Query, plans.ExplainQuery, plans.CreateTable)
+_WITH_TEXT = (plans.Query, plans.CreateTable)
 
 
 class Queries:
@@ -167,7 +167,7 @@ class Queries:
         self.depends(made)
         return made, before
 
-    def _local(self, plan: plans.Query | plans.ExplainQuery | plans.CreateTable) -> bool:
+    def _local(self, plan: plans.Query | plans.CreateTable) -> bool:
         """Whether the query of a plan may read files of this machine, as the setting is now."""
         return self._settings.local_files(in_file=plan.in_file)
 
