@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.work import RangeTask, summary_of
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing import OBJECTS, Listing, Progress
 from s3conn_magic.listing.analysis import Scan
+from s3conn_magic.listing.listing import Listing
+from s3conn_magic.listing.request import Progress
+from s3conn_magic.listing.table import OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.work import RangeResult
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.listing import Glob
+    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.locations import Location
 

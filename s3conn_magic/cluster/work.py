@@ -16,8 +16,8 @@ from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.language.options import BoundValue
-from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
+from s3conn_magic.listing.listing import Listing, fetch_page
 from s3conn_magic.listing.planner import UntrustedOrderError
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.jobs.job import Candidate, Parsed
     from s3conn_magic.language.reference import AnalyzeBy
-    from s3conn_magic.listing import Glob, Progress
-    from s3conn_magic.listing.request import KeyRange
+    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.locations import Location
 
 _OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")

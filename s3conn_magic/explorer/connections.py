@@ -11,7 +11,7 @@ from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Pl
 from s3conn_magic.explorer.details import snippets
 from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.language.plans import Analyze, ListObjects
-from s3conn_magic.listing import fetch_page
+from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, delete_as_seen, versioning
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.explorer.model import Snippet
-    from s3conn_magic.listing import Page, Progress
+    from s3conn_magic.listing.request import Progress
+    from s3conn_magic.listing.table import Page
 
 _ROWS = 100
 _CONNECTIONS = 32

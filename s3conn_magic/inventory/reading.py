@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from s3conn_magic.errors import InventoryError, ListingInterrupted
 from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
-from s3conn_magic.listing import OBJECTS, VERSIONS, Progress
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
+from s3conn_magic.listing.request import Progress
+from s3conn_magic.listing.table import OBJECTS, VERSIONS
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.unpacking import compression_of
 from s3conn_magic.runtime.background import wait_for
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import DataFile, Manifest
-    from s3conn_magic.listing import Glob
+    from s3conn_magic.listing.glob import Glob
 
 _BLOCK = 4 * 1024 * 1024
 _ROWS = 131_072

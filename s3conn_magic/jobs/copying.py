@@ -21,7 +21,7 @@ from s3conn_magic.jobs.loading import AHEAD, FATAL, Loader
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import counted
-from s3conn_magic.listing import Progress
+from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion

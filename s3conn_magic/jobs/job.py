@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.language.job_values import Moment
     from s3conn_magic.language.plans import CreateJob
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
 
 State = Literal["not run", "ok", "errors", "failed", "interrupted"]
 OBJECT_COLUMN = "$object"
@@ -261,7 +261,7 @@ def _listed(job: Job, where: Location, names: _Names) -> Iterator[Candidate]:
     """The objects at a location whose names a job takes."""
     import pyarrow.compute as pc
 
-    from s3conn_magic.listing import Listing
+    from s3conn_magic.listing.listing import Listing
 
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):

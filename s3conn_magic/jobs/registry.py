@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.language.session_settings import SettingValues
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
     from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.tables import Table
 

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing import Listing
 from s3conn_magic.listing.engine import Restart
-from s3conn_magic.listing.listing import CONNECTIONS
+from s3conn_magic.listing.listing import CONNECTIONS, Listing
 from s3conn_magic.listing.xml import UnreadableError
 from s3conn_magic.locations import size_text
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from s3conn_magic.listing import Progress
-    from s3conn_magic.listing.request import KeyRange
+    from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.transport import Target
 
 _SLASH = ord("/")

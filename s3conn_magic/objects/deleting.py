@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.listing import Listing
+from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.requests import ask
 from s3conn_magic.objects.uploads import refuse_if_read_only

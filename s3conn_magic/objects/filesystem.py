@@ -13,7 +13,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
 from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
-from s3conn_magic.listing import fetch_page
+from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.files import ReadableFile, WritableFile

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.listing import Glob
+    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.objects.scope import QueryScope
 
 _SCHEME = "s3://"
@@ -243,7 +243,7 @@ def below(
     Raises:
         S3ConnError: it could not be listed whole.
     """
-    from s3conn_magic.listing import Listing
+    from s3conn_magic.listing.listing import Listing
 
     scope.check()
     try:
@@ -282,7 +282,7 @@ def matched(connection: Connection, path: Path, scope: QueryScope, *, all_names:
         ValueError: it is no pattern.
         S3ConnError: the bucket could not be listed whole.
     """
-    from s3conn_magic.listing import Glob
+    from s3conn_magic.listing.glob import Glob
 
     folder, pattern = _split(path.location.key)
     glob, recursive = Glob.compile(pattern), "/" in pattern or "**" in pattern

@@ -14,7 +14,7 @@ from s3conn_magic.runtime.background import wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3conn_magic.listing import Listing
+    from s3conn_magic.listing.listing import Listing
     from s3conn_magic.locations import Location
 
 AT_ONCE = 16

@@ -13,7 +13,7 @@ from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection, Findings
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
 
 NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 """The older and the newer class by which MathJax leaves an element alone: a key may read `$x$`."""

@@ -16,8 +16,9 @@ from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3Co
 from s3conn_magic.inventory.manifest import read_manifest
 from s3conn_magic.inventory.reading import Inventory
 from s3conn_magic.language.reference import ANALYSIS_COLUMNS, columns_of
-from s3conn_magic.listing import Glob, Listing
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
+from s3conn_magic.listing.glob import Glob
+from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame, table_frame
 from s3conn_magic.runtime.patterns import like
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import Manifest
     from s3conn_magic.language.plans import Analyze, ListInventory, ListObjects
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
     from s3conn_magic.transport import Target
 
 

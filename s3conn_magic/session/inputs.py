@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.language.catalog import Catalog
     from s3conn_magic.language.evaluation import Inputs
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
     from s3conn_magic.secrets import Secret
 
 

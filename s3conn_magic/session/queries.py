@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.session_settings import SettingValues
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.tables import Table
@@ -114,7 +114,7 @@ class Queries:
         """Return the result of one plan; `report` is told what its query reads."""
         if report is None or not isinstance(plan, _WITH_TEXT):
             return self.execute(plan)
-        from s3conn_magic.listing import Progress
+        from s3conn_magic.listing.request import Progress
 
         began = time.monotonic()
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.plans import Analyze
-    from s3conn_magic.listing import Progress
+    from s3conn_magic.listing.request import Progress
     from s3conn_magic.session.inputs import ProgressView, Server
 
 
@@ -142,7 +142,7 @@ def check_glob(plan: plans.Plan) -> None:
     """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
     if not isinstance(plan, plans.ListObjects | plans.ListInventory) or plan.matching is None:
         return
-    from s3conn_magic.listing import Glob
+    from s3conn_magic.listing.glob import Glob
 
     try:
         Glob.compile(plan.matching)

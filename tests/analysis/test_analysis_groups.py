@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_groups import COMPOUND, NOW, Item, age, extension, folder, groups, size_range
 
-from s3conn_magic.listing import OBJECTS
 from s3conn_magic.listing.analysis import AGES, GROUPS, SIZES, Summary, grouping
+from s3conn_magic.listing.table import OBJECTS
 
 KEYS = st.text(st.sampled_from("ab/.é🎉\n \0Z"), min_size=1, max_size=12)
 NAMES = st.text(st.sampled_from("aZ/.é1_- "), max_size=9)

@@ -9,7 +9,7 @@ import pytest
 from lakes import rows_of
 
 from s3conn_magic.errors import JobFailedError, ObjectNotFoundError
-from s3conn_magic.listing import Glob
+from s3conn_magic.listing.glob import Glob
 from s3conn_magic.objects.listed import private
 from s3conn_magic.runtime.patterns import RegularExpression, strings
 

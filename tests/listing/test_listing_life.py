@@ -17,7 +17,7 @@ from listing_targets import FakeTarget, SignedTarget
 from synthetic import Behaviour, Bucket
 
 from s3conn_magic.errors import ListingInterrupted, S3ConnError
-from s3conn_magic.listing import Listing, fetch_page
+from s3conn_magic.listing.listing import Listing, fetch_page
 
 KEYS = keys_of("hive", 3000)
 ROOT = Path(__file__).parents[2]
@@ -148,7 +148,7 @@ _SCRIPT = """
 import sys
 sys.path[:0] = {paths!r}
 from listing_targets import SignedTarget
-from s3conn_magic.listing import Listing
+from s3conn_magic.listing.listing import Listing
 target = SignedTarget({endpoint!r})
 """
 

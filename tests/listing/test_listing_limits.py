@@ -13,7 +13,8 @@ from layouts import LAYOUTS, keys_of
 from listing_targets import FakeTarget, SignedTarget
 from synthetic import Bucket
 
-from s3conn_magic.listing import Glob, Listing
+from s3conn_magic.listing.glob import Glob
+from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.table import assemble
 
 

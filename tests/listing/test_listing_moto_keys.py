@@ -14,7 +14,7 @@ from wires import PAIR, connect, new_session
 
 import s3conn_magic
 from s3conn_magic.errors import EndpointError
-from s3conn_magic.listing import Listing, fetch_page
+from s3conn_magic.listing.listing import Listing, fetch_page
 from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 
 KEYS = sorted(HOSTILE.values())

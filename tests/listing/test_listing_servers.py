@@ -16,7 +16,8 @@ from moto import mock_aws
 from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
-from s3conn_magic.listing import VERSIONS, Listing, fetch_page
+from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.listing.table import VERSIONS
 from s3conn_magic.transport import Response, Transport, wire
 
 KEYS = keys_of("words", 1500)

@@ -10,7 +10,7 @@ from recording import Reply, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import BindError, IncompleteListingError
-from s3conn_magic.listing import Progress
+from s3conn_magic.listing.request import Progress
 from s3conn_magic.results.cards import TerminalProgress, progress_bar, progress_html, progress_text
 from s3conn_magic.sandbox.identities import LOGS
 
