@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial, singledispatchmethod
+from functools import cached_property, partial, singledispatchmethod
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
@@ -154,9 +154,9 @@ def bind(
     source: Source,
     catalog: Catalog,
     inputs: Inputs,
-    tables: Sequence[str] = (),
+    tables: Callable[[], Iterable[str]] = tuple,
 ) -> list[plans.Plan]:
-    """Return the plans of a cell, in order.
+    """Return the plans of a cell, in order; `tables` gives the names of the tables there are.
 
     Each statement is bound against the connections as the ones before it would leave them.
 
@@ -172,11 +172,15 @@ def bind(
 
 
 class _Binder:
-    def __init__(self, binding: Binding, catalog: Catalog, tables: Sequence[str]) -> None:
+    def __init__(self, binding: Binding, catalog: Catalog, tables: Callable[[], Iterable[str]]) -> None:
         self._binding = binding
         self._known = {known.name.casefold(): known for known in catalog.known()}
-        self._tables = TableBinder(binding, tables, self._reader, self._known)
+        self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
+
+    @cached_property
+    def _tables(self) -> TableBinder:
+        return TableBinder(self._binding, self._table_names(), self._reader, self._known)
 
     def bind_all(self, statements: Sequence[statements.Statement]) -> list[plans.Plan]:
         return [*map(self._bind, statements)]

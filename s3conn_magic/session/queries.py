@@ -72,7 +72,7 @@ class Queries:
         self.engine.alone(lambda: self._database_used(path))
 
     def _database_used(self, path: str) -> None:
-        before = self.table_names
+        before = self.table_names()
         self.engine.use(path)
         for name in before:
             self._connections.release(plans.Usage("table", name))
@@ -83,21 +83,19 @@ class Queries:
         """Return the connection of a path: the one it names, or what statements without USING go through."""
         return self._connections.get(name) if name is not None else self._connections.chosen()
 
-    @property
     def table_names(self) -> list[str]:
-        """Names of the tables."""
+        """Return the names of the tables."""
         return [table.name for table in self._engine.tables] if self._engine else []
 
-    def check(self, plan: plans.Plan) -> None:
+    def check(self, plan: plans.Query | plans.CreateTable | plans.CreateJob) -> None:
         """Refuse what is no query, or does more than read, with the rest of what binding refuses.
 
         Raises:
             QueryError: with its place in the cell.
         """
-        text = getattr(plan, "text", None)
-        if text:
+        if text := plan.text:
             self._located(plan, lambda: self.engine.mentioned(text))
-        if expressions := getattr(plan, "expressions", ()):
+        if isinstance(plan, plans.CreateJob) and (expressions := plan.expressions):
             self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
 
     def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
@@ -186,7 +184,7 @@ class Queries:
             self.engine.alone(lambda: self._forgotten(usage))
 
     def _forgotten(self, usage: plans.Usage) -> None:
-        if usage.name in self.table_names:
+        if usage.name in self.table_names():
             self.engine.tables.drop(usage.name)
         self._connections.release(usage)
 

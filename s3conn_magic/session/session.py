@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.scheduler import Cluster
     from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.connections.connection import Connection as PlainConnection
+    from s3conn_magic.errors import Place
     from s3conn_magic.jobs.job import RemoteReader
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
@@ -138,19 +139,21 @@ class Workers:
             cluster.close()
 
 
-def check_glob(plan: plans.Plan) -> None:
-    """Refuse a bad MATCHING with the rest of what binding refuses; the listing layer knows globs."""
-    if not isinstance(plan, plans.ListObjects | plans.ListInventory) or plan.matching is None:
-        return
+def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
+    """Refuse a bad MATCHING.
+
+    Raises:
+        BindError: with its place.
+    """
     from s3conn_magic.listing.glob import Glob
 
     try:
-        Glob.compile(plan.matching)
+        Glob.compile(pattern)
     except ValueError as error:
         reason = str(error)
     else:
         return
-    raise BindError(f"MATCHING takes a glob: {reason}", place=plan.matching_place and plan.matching_place())
+    raise BindError(f"MATCHING takes a glob: {reason}", place=place and place())
 
 
 _NOTHING = "Nothing was created"
@@ -246,10 +249,15 @@ class Session:
         source = Source(text) if isinstance(text, str) else text
         todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            meant = plan.plan if isinstance(plan, plans.Explain) else plan
-            check_glob(meant)
-            self.queries.check(meant)
+            self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
+
+    def _check(self, plan: plans.Plan) -> None:
+        """Refuse, with the rest of what binding refuses, what the language does not know: globs and queries."""
+        if isinstance(plan, plans.ListObjects | plans.ListInventory) and plan.matching is not None:
+            check_glob(plan.matching, plan.matching_place)
+        elif isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
+            self.queries.check(plan)
 
     @deferred
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:

@@ -120,7 +120,7 @@ def test_a_file_of_statements_reads_none(run: Statements, files: dict[str, str],
     with pytest.raises(QueryError, match="LOCAL_FILES"):
         list(run.session.run_file(path))
     assert len(run(f"FROM '{files['csv']}'")) == 1
-    assert "made" not in run.session.queries.table_names
+    assert "made" not in run.session.queries.table_names()
     assert list(run.session.jobs) == []
     if where != "a job":  # whose bucket is not there
         run("SET LOCAL_FILES = TRUE")
