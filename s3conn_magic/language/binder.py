@@ -19,7 +19,7 @@ from s3conn_magic.language.catalog import (
     release,
     there_are,
 )
-from s3conn_magic.language.evaluation import Binding, Inputs, depth_of, mutable, path_of, split
+from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
 from s3conn_magic.language.job_binder import JobBinder
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.statements import JobStatement
@@ -361,7 +361,7 @@ class _Binder:
             name=self._reader(statement.using, statement),
             location=self._binding.place_of(statement.location),
             by=statement.by,
-            depth=depth_of(self._binding, statement),
+            depth=_depth_of(self._binding, statement),
         )
 
     @_bind.register
@@ -446,3 +446,20 @@ class _Binder:
 
 
 _NEXT_CELL = "Alter it in the next cell."
+
+
+def _depth_of(binding: Binding, statement: statements.Analyze) -> int:
+    """Return the folders that make a group of ANALYZE.
+
+    Raises:
+        BindError: the groups are no folders, or the number is none.
+    """
+    depth = statement.depth
+    if depth is None:
+        return 1
+    if statement.by != "PREFIX":
+        hint = "Leave it out, or group BY PREFIX."
+        raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+    if depth.value < 1:
+        raise binding.error("DEPTH takes a whole number that is at least 1", depth.span)
+    return depth.value

@@ -375,23 +375,6 @@ def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) 
     return option
 
 
-def depth_of(binding: Binding, statement: statements.Analyze) -> int:
-    """Return the folders that make a group of ANALYZE.
-
-    Raises:
-        BindError: the groups are no folders, or the number is none.
-    """
-    depth = statement.depth
-    if depth is None:
-        return 1
-    if statement.by != "PREFIX":
-        hint = "Leave it out, or group BY PREFIX."
-        raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
-    if depth.value < 1:
-        raise binding.error("DEPTH takes a whole number that is at least 1", depth.span)
-    return depth.value
-
-
 def path_of(binding: Binding, value: statements.LocationValue) -> str:
     """Return the path of a file.
 
