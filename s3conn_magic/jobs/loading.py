@@ -269,7 +269,7 @@ class Loader(Parser):
     def _wider(self, table: TargetTable, misfit: Misfit, rows: TextRows) -> str:
         """A type that holds the values of the table's column and those of the object, whatever other objects have."""
         known: Any = rows.learn(self.database, None, whole=True)
-        own = rows.types(known)
+        own = rows.types(known, decimals=misfit.type.startswith("DECIMAL"))
         with suppress(QueryError):
             wider = table.wider(misfit.column, misfit.type, own[misfit.column])
             if wider != misfit.type:

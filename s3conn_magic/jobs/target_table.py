@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import duckdb
+    from duckdb.sqltypes import DuckDBPyType
 
     from s3conn_magic.jobs.job import Candidate, Job
 
@@ -243,8 +244,60 @@ class TargetTable:
             return there
         if _family(there) is None or _family(there) != _family(kind):
             raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table")
+        if _clash(*self._database.sql(f"SELECT NULL::{there}, NULL::{kind}").types):
+            raise QueryError(
+                f"the column {name} is {kind} in the object, and {there} in the table, and neither holds the other",
+                hint="A table whose column is VARCHAR takes every value as it is written.",
+            )
+        if _EXACT.fullmatch(there) and _EXACT.fullmatch(kind):
+            return _wider_exact(there, kind)
         ((_, wider, *_),) = self._database.execute(
             f"DESCRIBE SELECT NULL::{there} AS x UNION ALL SELECT NULL::{kind}"
         ).fetchall()
-        exact = _EXACT.fullmatch(there) or _EXACT.fullmatch(kind)
-        return "DOUBLE" if exact and wider == "FLOAT" else str(wider)
+        return "DOUBLE" if wider == "FLOAT" and {there, kind} != {"FLOAT"} else str(wider)
+
+
+_MOST_DIGITS = 38
+_SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+# Digits in front of the point; DuckDB's own choice of a type for two may be narrower than both.
+_WHOLE = dict(zip([*_SIGNED, *(f"U{name}" for name in _SIGNED)], (3, 5, 10, 19, 39, 3, 5, 10, 20, 39), strict=True))
+
+
+def _wider_exact(first: str, second: str) -> str:
+    """The type of integers or decimals that holds both, or most of both: whether it holds the values is to be asked."""
+    digits = [_digits(kind) for kind in (first, second)]
+    whole, scale = (max(sizes) for sizes in zip(*digits, strict=True))
+    if not {first, second} <= _WHOLE.keys():
+        return f"DECIMAL({min(whole + scale, _MOST_DIGITS)},{min(scale, _MOST_DIGITS)})"
+    signed = [kind for kind in (first, second) if kind in _SIGNED]
+    if len(signed) != 1:  # of one sort
+        return first if _WHOLE[first] > _WHOLE[second] else second
+    # One that has the other's positive numbers is a step larger than that.
+    (other,) = {first, second} - {*signed}
+    larger = _SIGNED[min(_SIGNED.index(other[1:]) + 1, len(_SIGNED) - 1)]
+    return max(signed[0], larger, key=_SIGNED.index)
+
+
+def _digits(kind: str) -> tuple[int, int]:
+    """Digits of a type of integers or decimals, in front of the point and behind it."""
+    if kind in _WHOLE:
+        return _WHOLE[kind], 0
+    precision, scale = map(int, re.findall(r"[0-9]+", kind))
+    return precision - scale, scale
+
+
+_FLOATING = {"float", "double"}
+
+
+def _clash(first: DuckDBPyType, second: DuckDBPyType) -> bool:
+    """Whether one has decimals where the other has numbers of base 2, at any depth: neither holds the other's."""
+    ids = {first.id, second.id}
+    if "decimal" in ids and ids & _FLOATING:
+        return True
+    if len(ids) > 1 or first.id not in {"list", "array", "struct", "map"}:
+        return False
+    others: dict[str, Any] = {name.casefold(): part for name, part in second.children if not isinstance(part, int)}
+    parts: list[tuple[str, Any]] = [
+        (name.casefold(), part) for name, part in first.children if not isinstance(part, int)
+    ]
+    return any(_clash(part, others[name]) for name, part in parts if name in others)

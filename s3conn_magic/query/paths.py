@@ -183,11 +183,11 @@ def _registered(
             except QueryError as error:
                 raise error.of(visible(Path.parse(entry).location.uri)) from None
 
-    schema = pa.schema([])
+    schema: Any = None
     for entry in entries:
         with opened(entry, 0) as reader:
             try:
-                schema = pa.unify_schemas([schema, reader.schema])
+                schema = pa.unify_schemas([schema, reader.schema]) if schema is not None else reader.schema
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 said = visible(" ".join(str(error).split()))
                 raise QueryError(
@@ -197,6 +197,9 @@ def _registered(
     def begin() -> Iterator[pa.RecordBatch]:
         for entry in entries:
             with opened(entry, ALL) as reader:
+                if reader.schema.equals(schema):
+                    yield from reader
+                    continue
                 for batch in reader:
                     own = pa.Table.from_batches([batch])
                     yield from pa.concat_tables([schema.empty_table(), own], promote_options="default").to_batches()

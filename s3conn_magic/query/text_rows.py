@@ -117,9 +117,9 @@ class CsvRows:
         ((*counts,),) = database.execute(query).fetchall()
         return known.joined(gathered(counts, self.names))
 
-    def types(self, known: CsvTypes) -> dict[str, str]:
-        """The type of each column by what is known."""
-        return {name: known.type(name) if self.typed else "VARCHAR" for name in self.names}
+    def types(self, known: CsvTypes, *, decimals: bool = False) -> dict[str, str]:
+        """The type of each column by what is known; `decimals` rather than DOUBLE where both hold its values."""
+        return {name: known.type(name, decimals=decimals) if self.typed else "VARCHAR" for name in self.names}
 
     def select(self, known: CsvTypes, types: Mapping[str, str], hint: str = "") -> str:
         """The query of the rows, each value exactly of its column's type, or an error.
@@ -167,9 +167,9 @@ class CsvTypes:
             columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(found)
         return CsvTypes(columns)
 
-    def type(self, name: str) -> str:
+    def type(self, name: str, *, decimals: bool = False) -> str:
         """The type of a column."""
-        return self.columns.get(name.casefold(), Evidence()).type()
+        return self.columns.get(name.casefold(), Evidence()).type(decimals=decimals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class JsonTypes:
         """The name of a column for each of them; SQL's names differ without case, and are not empty."""
         return dict(zip(self.names, unique_names(self.names), strict=True))
 
-    def type(self, name: str) -> str:
+    def type(self, name: str, *, decimals: bool = False) -> str:
         """DuckDB's type of a column."""
         if not isinstance(self.shape, dict):
             return "JSON"
@@ -208,7 +208,7 @@ class JsonTypes:
         if shape == "VARCHAR":
             return self.strings.get(name, Evidence()).type()
         if shape in NUMBERS:
-            kind = self.numbers.get(name, Evidence()).type()
+            kind = self.numbers.get(name, Evidence()).type(decimals=decimals)
             return "JSON" if kind == "VARCHAR" else kind
         kind = type_of(shape)
         return "JSON" if name in self.long and "DOUBLE" in kind else kind
@@ -269,9 +269,9 @@ class JsonRows:
         ((*counts,),) = database.execute(query).fetchall()
         return gathered(counts, names)
 
-    def types(self, known: JsonTypes) -> dict[str, str]:
-        """The type of each column by what is known."""
-        kinds = {column: known.type(name) for name, column in known.columns.items()}
+    def types(self, known: JsonTypes, *, decimals: bool = False) -> dict[str, str]:
+        """As of `CsvRows`."""
+        kinds = {column: known.type(name, decimals=decimals) for name, column in known.columns.items()}
         return kinds if self.typed else {column: _untyped(kind) for column, kind in kinds.items()}
 
     def select(self, known: JsonTypes, types: Mapping[str, str], hint: str = "") -> str:

@@ -241,8 +241,8 @@ class Evidence(NamedTuple):
         counts = [mine + theirs for mine, theirs in zip(self[:_COUNTS], other[:_COUNTS], strict=True)]
         return Evidence(*[*counts, max(self.whole, other.whole), max(self.scale, other.scale)])
 
-    def type(self) -> str:
-        """The type that holds all of the values."""
+    def type(self, *, decimals: bool = False) -> str:
+        """The type that holds all of the values; `decimals` rather than DOUBLE where both do."""
         values = sum(self[:_COUNTS])
         digits = self.small + self.plain + self.floats
         plain = self.small + self.large + self.plain + self.exact
@@ -257,7 +257,8 @@ class Evidence(NamedTuple):
             ("DOUBLE", digits + self.specials if digits else 0),
         ]
         if self.whole + self.scale <= _MOST_DIGITS:
-            ladder.append((f"DECIMAL({max(self.whole + self.scale, 1)},{self.scale})", plain))
+            place = len(ladder) - decimals
+            ladder.insert(place, (f"DECIMAL({max(self.whole + self.scale, 1)},{self.scale})", plain))
         return next((kind for kind, count in ladder if count == values), "VARCHAR")
 
 
