@@ -85,9 +85,9 @@ class Environment:
             raise RuntimeError(f"{self.python}: {arguments[:2]} failed\n{done.stdout}")
 
     def install(self, *packages: str) -> None:
-        """Install packages with the pip of this Python; nothing is compiled ahead of its use."""
-        pip = [sys.executable, "-m", "pip", "--python", str(self.interpreter), "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--no-compile", *packages], check=True, timeout=_PATIENCE)
+        """Install packages; nothing is compiled ahead of its use."""
+        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "-p", str(self.interpreter)]
+        subprocess.run([*install, *packages], check=True, timeout=_PATIENCE)
 
 
 def make(python: str, folder: Path) -> Environment:

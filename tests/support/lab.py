@@ -15,8 +15,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-import nbformat
-
 CHROMIUM = Path(os.environ.get("S3CONN_CHROMIUM", "/usr/bin/chromium"))
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -203,6 +201,8 @@ class Lab:
     def _text(self, cells: list[str] | Path) -> str:
         if isinstance(cells, Path):
             return cells.read_text(encoding="utf-8")
+        import nbformat  # slow to load, and few tests open a notebook
+
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return nbformat.writes(notebook)
