@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.query.sql import identifier, literal
 from s3conn_magic.query.text_types import (
+    DOCUMENT,
     ISO,
     MARK,
     MIXED,
     NULL,
     NUMBERS,
     USUAL,
+    CsvTypes,
     Evidence,
     Formats,
+    JsonTypes,
     Shape,
     cast,
     evidence,
@@ -26,6 +29,7 @@ from s3conn_magic.query.text_types import (
     misfits,
     shape_of,
     strict,
+    transformed,
     type_of,
     unique_names,
     usual,
@@ -43,7 +47,8 @@ if TYPE_CHECKING:
 _ROOMS = (16 * 1024 * 1024, 128 * 1024 * 1024)
 SAMPLE = 20_480
 """Records by which types are told first."""
-_DOCUMENT = "json"
+# A record as json_transform makes it, and whether it prints back as it was written.
+_MADE, _SAME = (identifier(name) for name in ("a record", "a record is the same"))
 _STRING = r'"(?:[^"\\]|\\.)*"'
 # Numbers of JSON with more digits than DuckDB's reader keeps.
 _LONG = "|".join(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{max(18 - front, 1)}}}" for front in range(1, 18))
@@ -155,66 +160,6 @@ class CsvRows:
 
 
 @dataclass(frozen=True, slots=True)
-class CsvTypes:
-    """What is known of the values of columns, by name without case."""
-
-    columns: Mapping[str, Evidence] = field(default_factory=dict)
-
-    def joined(self, more: Mapping[str, Evidence]) -> CsvTypes:
-        """The same with what is known of more values."""
-        columns = dict(self.columns)
-        for name, found in more.items():
-            columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(found)
-        return CsvTypes(columns)
-
-    def type(self, name: str, *, decimals: bool = False) -> str:
-        """The type of a column."""
-        return self.columns.get(name.casefold(), Evidence()).type(decimals=decimals)
-
-
-@dataclass(frozen=True, slots=True)
-class JsonTypes:
-    """What is known of the values of JSON.
-
-    Attributes:
-        shape: of the records; a dict where all of them are objects.
-        shapes: every shape of each column's values, as DuckDB writes it, where it is an object or a list.
-        long: columns of such values with an integer that a double may not hold.
-        strings: of columns of strings.
-        numbers: of columns of numbers.
-    """
-
-    shape: Shape = "NULL"
-    shapes: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    long: frozenset[str] = frozenset()
-    strings: Mapping[str, Evidence] = field(default_factory=dict)
-    numbers: Mapping[str, Evidence] = field(default_factory=dict)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The fields of the records; the whole record where they are not all objects."""
-        return tuple(self.shape) if isinstance(self.shape, dict) else (_DOCUMENT,)
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """The name of a column for each of them; SQL's names differ without case, and are not empty."""
-        return dict(zip(self.names, unique_names(self.names), strict=True))
-
-    def type(self, name: str, *, decimals: bool = False) -> str:
-        """DuckDB's type of a column."""
-        if not isinstance(self.shape, dict):
-            return "JSON"
-        shape = self.shape.get(name, "NULL")
-        if shape == "VARCHAR":
-            return self.strings.get(name, Evidence()).type()
-        if shape in NUMBERS:
-            kind = self.numbers.get(name, Evidence()).type(decimals=decimals)
-            return "JSON" if kind == "VARCHAR" else kind
-        kind = type_of(shape)
-        return "JSON" if name in self.long and "DOUBLE" in kind else kind
-
-
-@dataclass(frozen=True, slots=True)
 class JsonRows:
     """Records of JSON.
 
@@ -235,8 +180,8 @@ class JsonRows:
         known = known or JsonTypes()
         rows = self.source if whole else f"(FROM {self.source} LIMIT {SAMPLE})"
         found = database.execute(
-            f"SELECT json_structure({_DOCUMENT}), min(number) FROM (SELECT *, row_number() OVER () AS number FROM {rows})"  # noqa: S608, E501
-            f" WHERE {_DOCUMENT} IS NOT NULL GROUP BY 1 ORDER BY 2"
+            f"SELECT json_structure({DOCUMENT}), min(number) FROM (SELECT *, row_number() OVER () AS number FROM {rows})"  # noqa: S608, E501
+            f" WHERE {DOCUMENT} IS NOT NULL GROUP BY 1 ORDER BY 2"
         ).fetchall()
         records = [shape_of(structure) for structure, _ in found]
         shape = reduce(merged, records, known.shape)
@@ -264,7 +209,7 @@ class JsonRows:
         if not names:
             return {}
         texts = [f"fields[{at + 1}]" for at in range(len(names))]
-        fields = f"(SELECT json_extract_string({_DOCUMENT}, {_pointers(names)}) AS fields FROM {rows})"  # noqa: S608
+        fields = f"(SELECT json_extract_string({DOCUMENT}, {_pointers(names)}) AS fields FROM {rows})"  # noqa: S608
         query = evidence(texts, fields, self.formats if strings else ISO, strings=strings)
         ((*counts,),) = database.execute(query).fetchall()
         return gathered(counts, names)
@@ -277,36 +222,49 @@ class JsonRows:
     def select(self, known: JsonTypes, types: Mapping[str, str], hint: str = "") -> str:
         """As of `CsvRows`."""
         if not isinstance(known.shape, dict):
-            return f"SELECT {', '.join([_DOCUMENT, *map(identifier, self.folders)])} FROM {self.source}"  # noqa: S608
+            return f"SELECT {', '.join([DOCUMENT, *map(identifier, self.folders)])} FROM {self.source}"  # noqa: S608
         columns = self._columns(known, types)
         beside = [identifier(name) for name in self.folders]
         # Each value is taken out, made text and cast once: DuckDB would do so again in each branch of a CASE.
-        values = [f"{column.value} AS {column.at('value')}" for column in columns]
+        values = [f"{column.taken} AS {column.at('value')}" for column in columns]
         apart = [column.placed() for column in columns]
-        texts = [f"{column.text} AS {column.at('text')}" for column in apart if not column.is_nested]
+        texts = [f"{column.spelt} AS {column.at('text')}" for column in apart if not column.is_nested]
         made = [replace(column, written=column.at("text")) for column in apart]
         casts = [f"{column.cast(types[column.name])} AS {column.at('cast')}" for column in made]
-        rows = f"(SELECT {', '.join([*values, *beside])} FROM {self._fields(known, types, hint)})"  # noqa: S608
+        fields = self._fields(known, types, hint, {column.key: column.native for column in columns})
+        rows = f"(SELECT {', '.join([_MADE, _SAME, *values, *beside])} FROM {fields})"  # noqa: S608
         rows = f"(SELECT {', '.join(['*', *texts])} FROM {rows})"  # noqa: S608
         rows = f"(SELECT {', '.join(['*', *casts])} FROM {rows})"  # noqa: S608
-        results = (f"{_value(column, types[column.name], hint)} AS {identifier(column.name)}" for column in made)
+        results = (f"{_result(column, types[column.name], hint)} AS {identifier(column.name)}" for column in made)
         return f"SELECT {', '.join([*results, *beside])} FROM {rows}"  # noqa: S608 - quoted names
 
     def _columns(self, known: JsonTypes, types: Mapping[str, str]) -> list[_Column]:
+        native = _native if type_of(known.shape).startswith("STRUCT") else lambda *_: ""
         return [
-            _Column(column, f"fields[{at + 1}]", known.shape[name], self.formats, known.shapes.get(name, frozenset()))
+            _Column(column, name, f"fields[{at + 1}]", shape, self.formats, shapes, native(shape, types[column]))
             for at, (name, column) in enumerate(known.columns.items())
+            for shape, shapes in [(known.shape[name], known.shapes.get(name, frozenset()))]
             if column in types
         ]
 
-    def _fields(self, known: JsonTypes, types: Mapping[str, str], hint: str) -> str:
-        """What stands behind FROM: a list of the values of each record; a record that has others is an error."""
+    def _fields(self, known: JsonTypes, types: Mapping[str, str], hint: str, native: Mapping[str, Shape]) -> str:
+        """What stands behind FROM: a record as types and whether it is the same, or else a list of its values.
+
+        A record is the same where it prints back as it was written, which proves what the values are, and that there
+        are no others. Any other is looked at value by value; one that has other fields is an error.
+        """
         what, exact = _record(known, types)
         said = literal(f"{MARK}a record has ")
         failure = f"error({said} || {what} || {literal(f'; {hint}' if hint else '')})::JSON[]"
-        fields = f"json_extract({_DOCUMENT}, {_pointers(known.names)})"
+        fields = f"json_extract({DOCUMENT}, {_pointers(known.names)})"
         beside = "".join(f", {identifier(name)}" for name in self.folders)
-        return f"(SELECT CASE WHEN {exact} THEN {fields} ELSE {failure} END AS fields{beside} FROM {self.source})"  # noqa: S608
+        structure = {name: native.get(name) or "JSON" for name in known.names}
+        made = f"json_transform({DOCUMENT}, {literal(json.dumps(structure, ensure_ascii=False))})"
+        made, same = (made, _prints_back(_MADE)) if all(native.values()) else ("NULL", "false")
+        rows = f"(SELECT *, {made} AS {_MADE} FROM {self.source})"  # noqa: S608
+        rows = f"(SELECT *, {same} AS {_SAME} FROM {rows})"  # noqa: S608
+        list_ = f"CASE WHEN {_SAME} THEN NULL WHEN {exact} THEN {fields} ELSE {failure} END"
+        return f"(SELECT {_MADE}, {_SAME}, {list_} AS fields{beside} FROM {rows})"  # noqa: S608
 
     def misfit(self, database: duckdb.DuckDBPyConnection, known: JsonTypes, types: Mapping[str, str]) -> Misfit | None:
         """As of `CsvRows`."""
@@ -318,7 +276,7 @@ class JsonRows:
             kind = types[column.name]
             bad = f"{column.there} AND NOT coalesce({_exact(column, kind)}, false)"
             cases.append(f"WHEN {bad} THEN [{literal(column.name)}, {literal(kind)}, {column.has}]")
-        fields = f"json_extract({_DOCUMENT}, {_pointers(known.names)}) AS fields"
+        fields = f"json_extract({DOCUMENT}, {_pointers(known.names)}) AS fields"
         rows = f"(SELECT *, {fields}, row_number() OVER () AS number FROM {self.source})"  # noqa: S608 - see `sql`
         judged = f"(SELECT number, CASE {' '.join(cases)} END AS found FROM {rows})"  # noqa: S608
         query = f"SELECT number, found[1], found[2], found[3] FROM {judged} WHERE found IS NOT NULL"  # noqa: S608
@@ -331,13 +289,15 @@ def _untyped(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A field of the records: where its value stands in SQL, as JSON."""
+    """A field of the records: where its value stands in SQL, as JSON, and what is `native` to it."""
 
     name: str
+    key: str
     value: str
     shape: Shape
     formats: Formats
     shapes: frozenset[str]
+    native: Shape = ""
     written: str = ""
 
     def at(self, what: str) -> str:
@@ -347,6 +307,21 @@ class _Column:
     def placed(self) -> _Column:
         """The same with its value in a column of that name."""
         return replace(self, value=self.at("value"))
+
+    @property
+    def made(self) -> str:
+        """The value in a record that prints back as it was written."""
+        return f"{_MADE}.{identifier(self.key)}"
+
+    @property
+    def taken(self) -> str:
+        """The value as JSON; not where the record has it as a value of its own type."""
+        return f"CASE WHEN {_SAME} THEN {self.made} ELSE {self.value} END" if self.native == "JSON" else self.value
+
+    @property
+    def spelt(self) -> str:
+        """The text, wherever the record has it."""
+        return f"CASE WHEN {_SAME} THEN {self.made} ELSE {self.text} END" if self.native == "VARCHAR" else self.text
 
     @property
     def there(self) -> str:
@@ -370,7 +345,7 @@ class _Column:
         """Whether its values are objects or lists."""
         return isinstance(self.shape, (dict, list))
 
-    def made(self, kind: str) -> str:
+    def as_nested(self, kind: str) -> str:
         """The value as one of a nested type that is not of its own shape; NULL where it is none."""
         return f"TRY_CAST({self.value} AS {kind})"
 
@@ -392,7 +367,7 @@ def _exact(column: _Column, kind: str) -> str:
     if column.shape == "VARCHAR":
         return f"({column.is_string} AND {cast(column.text, kind, column.formats).exact})"
     if column.is_nested and kind != type_of(column.shape):
-        return f"coalesce(json(to_json({column.made(kind)})) = json({column.value}), false)"
+        return f"coalesce(json(to_json({column.as_nested(kind)})) = json({column.value}), false)"
     if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
         whole = f"json_structure({column.value})::VARCHAR IN ({known})"
@@ -413,9 +388,10 @@ def _value(column: _Column, kind: str, hint: str) -> str:
     elif column.shape == "VARCHAR":
         value = cast(column.text, kind, column.formats).value
     elif column.is_nested and kind != type_of(column.shape):
-        value = column.made(kind)
+        value = column.as_nested(kind)
     elif column.is_nested:
-        value = f"json_transform({column.value}, {literal(_structure(column.shape))})::{kind}"
+        structure = json.dumps(transformed(column.shape), ensure_ascii=False)
+        value = f"json_transform({column.value}, {literal(structure)})::{kind}"
     else:
         value = cast(column.text, kind).value
     said = literal(f"{MARK}the column {column.name} is {kind}, and a record has ")
@@ -430,27 +406,44 @@ def _value(column: _Column, kind: str, hint: str) -> str:
     return f"CASE WHEN NOT {column.there} THEN NULL {exact} ELSE {failure} END"
 
 
-def _structure(shape: Shape) -> str:
-    """What json_transform makes of values of a shape."""
-    return json.dumps(_transformed(shape), ensure_ascii=False)
+def _result(column: _Column, kind: str, hint: str) -> str:
+    """The value of a column, or an error."""
+    value = _value(column, kind, hint)
+    if column.native in ("", "JSON"):
+        return value
+    own = f"{column.made}::{kind}"
+    if column.native == "VARCHAR":
+        own = strict(column.text, kind, column.name, column.formats, hint, value=column.at("cast"))
+    return f"CASE WHEN {_SAME} THEN {own} ELSE {value} END"
 
 
-def _transformed(shape: Shape) -> Shape:
-    if isinstance(shape, list):
-        return [_transformed(shape[0])]
-    if isinstance(shape, dict):
-        kind = type_of(shape)
-        return {name: _transformed(each) for name, each in shape.items()} if kind.startswith("STRUCT") else kind
-    return shape
+def _native(shape: Shape, kind: str) -> Shape:
+    """As what json_transform gives a value of which no more has to be asked where its record prints back."""
+    if shape == "VARCHAR" and (kind in USUAL or kind == "VARCHAR"):
+        return "VARCHAR"
+    # A double may be written as an integer; keys of a MAP that come twice are an error of DuckDB's.
+    whole = kind == type_of(shape) and kind not in {"DOUBLE", NULL} and "MAP(" not in kind
+    return transformed(shape) if whole else "JSON"
+
+
+def _prints_back(made: str) -> str:
+    """Whether a record that was made of the text is the text: as it stands, or but for spaces and missing fields."""
+    printed = f"to_json({made})"
+    bare = "replace(replace({}::VARCHAR, ', ', ','), ': ', ':')".format
+    others = f"json_merge_patch('{{}}', {printed})"
+    return (
+        f"CASE WHEN {printed}::VARCHAR = {DOCUMENT} THEN true WHEN {bare(printed)} = {bare(DOCUMENT)} THEN true"
+        f" ELSE coalesce({bare(others)} = {bare(DOCUMENT)}, false) END"
+    )
 
 
 def _is_object() -> str:
-    return f"starts_with(ltrim({_DOCUMENT}), '{{')"
+    return f"starts_with(ltrim({DOCUMENT}), '{{')"
 
 
 def _is_known(known: JsonTypes) -> str:
     names = ", ".join(map(literal, known.names))
-    keys = f"json_keys({_DOCUMENT})"
+    keys = f"json_keys({DOCUMENT})"
     return f"({keys} = [{names}] OR (list_has_all([{names}], {keys}) AND list_unique({keys}) = len({keys})))"
 
 
@@ -459,10 +452,10 @@ def _record(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
     what = [f"WHEN NOT {_is_object()} THEN 'no fields'"]
     exact = f"{_is_object()} AND {_is_known(known)}"
     if any(_may_round(known.shape[name], types.get(column, "")) for name, column in known.columns.items()):
-        bare = f"regexp_replace({_DOCUMENT}, {literal(_STRING)}, '\"\"', 'g')"
+        bare = f"regexp_replace({DOCUMENT}, {literal(_STRING)}, '\"\"', 'g')"
         long = literal(_LONG_NUMBER)
         # What looks like one is looked at without its strings; DuckDB may evaluate the parts of an OR in any order.
-        short = f"CASE WHEN regexp_matches({_DOCUMENT}, {long}) THEN NOT regexp_matches({bare}, {long}) ELSE true END"
+        short = f"CASE WHEN regexp_matches({DOCUMENT}, {long}) THEN NOT regexp_matches({bare}, {long}) ELSE true END"
         exact += f" AND {short}"
         what.append(f"WHEN NOT {short} THEN 'a number with more digits than are read'")
     return f"CASE {' '.join(what)} ELSE 'other fields than those before, or one twice' END", exact
@@ -484,7 +477,7 @@ def _pointers(names: Iterable[str]) -> str:
 
 def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool]:
     """The shapes of a column's objects and lists, and whether they have integers that a double may not hold."""
-    value = f"json_extract({_DOCUMENT}, {_pointers([name])}[1])"
+    value = f"json_extract({DOCUMENT}, {_pointers([name])}[1])"
     found = database.execute(
         f"SELECT json_structure({value}), bool_or({_has_long_integer(value)}) FROM {rows}"  # noqa: S608 - see `sql`
         f" WHERE {value} IS NOT NULL GROUP BY 1"

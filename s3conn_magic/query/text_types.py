@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.query.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 NULL = '"NULL"'
 """The type of a column without values, which fits every other."""
@@ -357,6 +358,8 @@ Shape = Any
 """
 NUMBERS = ("BIGINT", "DOUBLE")
 """Shapes of numbers."""
+DOCUMENT = "json"
+"""The column of the whole record."""
 MIXED = "JSON"
 """The shape of values that differ."""
 _MOST_FIELDS = 200
@@ -401,3 +404,73 @@ def type_of(shape: Shape) -> str:
         value = type_of(reduce(merged, shape.values()))
         return f"MAP(VARCHAR, {value})"
     return f"STRUCT({', '.join(f'{identifier(name)} {type_of(each)}' for name, each in shape.items())})"
+
+
+def transformed(shape: Shape) -> Shape:
+    """The structure by which json_transform makes values of a shape."""
+    if isinstance(shape, list):
+        return [transformed(shape[0])]
+    if isinstance(shape, dict):
+        kind = type_of(shape)
+        return {name: transformed(each) for name, each in shape.items()} if kind.startswith("STRUCT") else kind
+    return shape
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTypes:
+    """What is known of the values of columns, by name without case."""
+
+    columns: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def joined(self, more: Mapping[str, Evidence]) -> CsvTypes:
+        """The same with what is known of more values."""
+        columns = dict(self.columns)
+        for name, found in more.items():
+            columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(found)
+        return CsvTypes(columns)
+
+    def type(self, name: str, *, decimals: bool = False) -> str:
+        """The type of a column."""
+        return self.columns.get(name.casefold(), Evidence()).type(decimals=decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonTypes:
+    """What is known of the values of JSON.
+
+    Attributes:
+        shape: of the records; a dict where all of them are objects.
+        shapes: every shape of each column's values, as DuckDB writes it, where it is an object or a list.
+        long: columns of such values with an integer that a double may not hold.
+        strings: of columns of strings.
+        numbers: of columns of numbers.
+    """
+
+    shape: Shape = "NULL"
+    shapes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    long: frozenset[str] = frozenset()
+    strings: Mapping[str, Evidence] = field(default_factory=dict)
+    numbers: Mapping[str, Evidence] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields of the records; the whole record where they are not all objects."""
+        return tuple(self.shape) if isinstance(self.shape, dict) else (DOCUMENT,)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The name of a column for each of them; SQL's names differ without case, and are not empty."""
+        return dict(zip(self.names, unique_names(self.names), strict=True))
+
+    def type(self, name: str, *, decimals: bool = False) -> str:
+        """DuckDB's type of a column."""
+        if not isinstance(self.shape, dict):
+            return "JSON"
+        shape = self.shape.get(name, "NULL")
+        if shape == "VARCHAR":
+            return self.strings.get(name, Evidence()).type()
+        if shape in NUMBERS:
+            kind = self.numbers.get(name, Evidence()).type(decimals=decimals)
+            return "JSON" if kind == "VARCHAR" else kind
+        kind = type_of(shape)
+        return "JSON" if name in self.long and "DOUBLE" in kind else kind

@@ -212,15 +212,17 @@ def test_fields_of_json_have_types_that_hold_every_value(database, tmp_path: Pat
     ],
 )
 def test_what_the_first_records_do_not_show_is_an_error(database, tmp_path: Path, first, later, said):
-    """The types of the first records are never forced on the others; `misfit` finds the record."""
+    """The types of the first records are never forced on the others, with spaces and without; `misfit` finds it."""
     file = tmp_path / "x.json"
-    file.write_text(f"{first}\n" * 3, encoding="utf-8")
-    rows = JsonRows(f"read_json_objects('{file}')")
-    known = rows.learn(database, whole=True)
-    file.write_text(f"{first}\n" * 3 + later, encoding="utf-8")
-    with pytest.raises(duckdb.InvalidInputException, match=said):
-        database.execute(rows.select(known, rows.types(known))).fetchall()
-    assert rows.misfit(database, known, rows.types(known)).record == 4
+    for space in (" ", ""):
+        start, end = (record.replace(": ", f":{space}").replace(", ", f",{space}") for record in (first, later))
+        file.write_text(f"{start}\n" * 3, encoding="utf-8")
+        rows = JsonRows(f"read_json_objects('{file}')")
+        known = rows.learn(database, whole=True)
+        file.write_text(f"{start}\n" * 3 + end, encoding="utf-8")
+        with pytest.raises(duckdb.InvalidInputException, match=said):
+            database.execute(rows.select(known, rows.types(known))).fetchall()
+        assert rows.misfit(database, known, rows.types(known)).record == 4
 
 
 def test_a_field_that_stands_twice_is_refused(database, tmp_path: Path):
@@ -264,6 +266,47 @@ def test_json_comes_back_as_it_was(tmp_path_factory, records):
     found = database.execute(f"SELECT to_json(r)::VARCHAR FROM ({rows.select(known, rows.types(known))}) r").fetchall()
     for record, (text,) in zip(records, found, strict=True):
         assert _without_nulls(json.loads(text)) == _without_nulls(record)
+
+
+SPELLINGS = (
+    '{"i":1,"d":1.5,"t":"é: a, b","m":"2024-01-31 10:00:00","n":{"x":[1,2]},"f":true}',
+    '{"i": 1, "d": 1.5, "t": "é: a, b", "m": "2024-01-31 10:00:00", "n": {"x": [1, 2]}, "f": true}',
+    '{ "i":1,"d":1.50,"t":"\\u00e9: a, b","m":"2024-01-31T10:00:00","n":{"x":[1,2]},"f":true }',
+    '{"f":true,"n":{"x":[1,2]},"m":"2024-01-31 10:00:00","t":"é: a, b","d":15e-1,"i":1}',
+)
+EMPTY = ('{"i":null,"d":null,"t":null,"m":null,"n":null,"f":null}', '{"i": null}', '{"f":null}')
+PARTS = ('{"i":2,"d":2,"t":""}', '{"i": 2, "d": 2.0, "t": "", "n": {}}', '{"t":"","d":2,"i":2}')
+MOMENT = datetime(2024, 1, 31, 10)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("records", "become"),
+    [
+        (SPELLINGS, {(1, 1.5, "é: a, b", MOMENT, "[1, 2]", True)}),
+        (EMPTY, {(None, None, None, None, None, None)}),
+        (PARTS, {(2, 2.0, "", None, None, None)}),
+    ],
+)
+def test_how_a_record_is_spelt_changes_nothing(database, tmp_path: Path, records, become):
+    """Spaces, escapes, the order of fields, zeros, exponents and fields left out: the values are the same."""
+    file = tmp_path / "x.json"
+    file.write_text("\n".join([*SPELLINGS, *records]), encoding="utf-8")
+    rows = JsonRows(f"read_json_objects('{file}')")
+    known = rows.learn(database, whole=True)
+    found = database.execute(f"SELECT i, d, t, m, n.x::VARCHAR, f FROM ({rows.select(known, rows.types(known))})")
+    assert set(found.fetchall()[len(SPELLINGS) :]) == become
+
+
+@pytest.mark.parametrize("record", ['{"a,b":7}', '{"a, b":7,"a,b":7}', '{"a, b": "7"}', '{"a, b": 7.0}', '{"A, b": 7}'])
+def test_spaces_that_are_passed_over_hide_no_other_field(database, tmp_path: Path, record):
+    """A name, or a kind of value, that differs from that of the other records is an error, however it is spaced."""
+    file = tmp_path / "x.json"
+    file.write_text('{"a, b": 7}', encoding="utf-8")
+    rows = JsonRows(f"read_json_objects('{file}')")
+    known = rows.learn(database, whole=True)
+    file.write_text(record, encoding="utf-8")
+    with pytest.raises(duckdb.InvalidInputException, match="a record has"):
+        database.execute(rows.select(known, rows.types(known))).fetchall()
 
 
 def _without_nulls(value: Any) -> Any:
