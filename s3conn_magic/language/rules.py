@@ -165,9 +165,9 @@ def fields(name: str, rule: pp.ParserElement) -> pp.ParserElement:
     return Node(rule, lambda parts, span: (name, tuple(parts), span.start))
 
 
-def flag(name: str, text: str, *, value: bool = True) -> pp.ParserElement:
-    """Return keywords that set a field of the statement."""
-    return Node(words(text), lambda _, span: (name, value, span.start)).set_name(text)
+def flag(name: str, text: str) -> pp.ParserElement:
+    """Return keywords that set a field of the statement to True."""
+    return Node(words(text), lambda _, span: (name, True, span.start)).set_name(text)
 
 
 def builds(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:

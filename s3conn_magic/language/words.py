@@ -13,26 +13,26 @@ _SHORT = 4
 _LONG = 64
 
 
-def edits(word: str, other: str, *, within: int = _WITHIN) -> int:
-    """Return how many edits two words are apart, swaps of neighbours among them; `within + 1` for more."""
+def edits(word: str, other: str) -> int:
+    """Return how many edits two words are apart, swaps of neighbours among them; 3 for any more than 2."""
     # One edit changes at most two of the letters that only one of them has.
-    if abs(len(word) - len(other)) > within or len(set(word) ^ set(other)) > 2 * within:
-        return within + 1
+    if abs(len(word) - len(other)) > _WITHIN or len(set(word) ^ set(other)) > 2 * _WITHIN:
+        return _WITHIN + 1
     word, other = _unlike(word, other)
-    far = within + 1
+    far = _WITHIN + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, a in enumerate(word, 1):
         older, before, row = before, row, [far] * (len(other) + 1)
         row[0] = i
         # Further from the diagonal, all are too many.
-        for j in range(max(1, i - within), min(len(other), i + within) + 1):
+        for j in range(max(1, i - _WITHIN), min(len(other), i + _WITHIN) + 1):
             b = other[j - 1]
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
             if i > 1 and j > 1 and (word[i - 2], a) == (b, other[j - 2]):
                 cost = min(cost, older[j - 2] + 1)
             row[j] = cost
-        if min(row) > within:
+        if min(row) > _WITHIN:
             break
     return min(row[-1], far)
 

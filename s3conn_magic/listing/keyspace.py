@@ -135,10 +135,10 @@ class Keyspace:
         return table
 
 
-def _places(key: str, begin: int, most: int = _LONGEST) -> Iterator[tuple[str, _Context, _Context]]:
+def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
     """Each character of a key with what stands before it: its depth and three characters, its depth and one."""
     depth = key.count("/", 0, begin)
-    for at in range(begin, min(len(key), begin + most)):
+    for at in range(begin, min(len(key), begin + _LONGEST)):
         character = key[at]
         yield character, (depth, key[at - 3 if at > 3 else 0 : at]), (depth, key[at - 1 if at else 0 : at])  # noqa: PLR2004
         depth += character == "/"
