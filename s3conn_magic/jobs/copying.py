@@ -121,7 +121,7 @@ class _Copying:
         loader.learn(todo)
         with closing(self._parsed(loader, todo)) as parsed:
             for candidate, rows in zip(todo, parsed, strict=True):
-                self._one(loader, candidate, rows, replace=candidate.location.key in loaded)
+                self._take(loader, candidate, rows, replace=candidate.location.key in loaded)
                 self._passed.append(candidate.size)
         # A run that ended before it could delete them, or was refused, has left them.
         for candidate in left:
@@ -156,7 +156,9 @@ class _Copying:
                 return loader.insert(candidate, parsed, replace=replace)
         return loader.load(candidate, replace=replace)
 
-    def _one(self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> None:
+    def _take(
+        self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool
+    ) -> None:
         scope = loader.scope
         try:
             scope.check()

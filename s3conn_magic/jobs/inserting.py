@@ -374,7 +374,7 @@ class _Inserting:
             return None
         done = self._job.done_until
         if self._job.state != "ok":  # a run of another kernel, or one that was stopped, may have written more
-            done = max((one for one in (done, self._names.done_until()) if one), default=None)
+            done = max((moment for moment in (done, self._names.done_until()) if moment), default=None)
         end = self._job.option("END_AT")
         end = self._job.created_at if end == "NOW" else end
         began = self._run.began

@@ -322,14 +322,14 @@ class _Reader:
         assert self._process.stdout is not None  # noqa: S101 - asked for
         stream = self._process.stdout
         try:
-            found = wait_for(run_in_background(lambda: received(stream), name="s3conn-reader"), within=_PATIENCE)
+            message = wait_for(run_in_background(lambda: received(stream), name="s3conn-reader"), within=_PATIENCE)
         except TimeoutError:
             self.end()
             raise ContainerError(f"reading it took longer than {_PATIENCE:.0f} seconds") from None
-        if found is None:
+        if message is None:
             self.end()
             raise _EndedError
-        return found
+        return message
 
     def _give(self, file: Any, start: int, stop: int) -> bytes:
         try:

@@ -103,9 +103,11 @@ class AvroFile:
                 if not left and data.read(1):
                     raise DamageError("a block has more bytes than its records")
                 self.at_end = not left and not rows and self._ends()
-                found = self._column.build(values)
+                structs = self._column.build(values)
                 of_records = self._is_record
-                yield pa.RecordBatch.from_struct_array(found) if of_records else pa.record_batch([found], self.schema)
+                yield (
+                    pa.RecordBatch.from_struct_array(structs) if of_records else pa.record_batch([structs], self.schema)
+                )
             if not rows:
                 return
         self.at_end = True
@@ -176,36 +178,36 @@ def _exactly(file: Any, size: int) -> bytes:
 
 def _long(file: Any, *, may_end: bool = False) -> int | None:
     """A number of seven bits a byte, the lowest first; None at the end of the file."""
-    found = shift = 0
+    number = shift = 0
     while True:
         byte: bytes = file.read(1)
         if not byte and may_end and not shift:
             return None
         if not byte or shift > 63:  # noqa: PLR2004 - of 64 bits
             raise DamageError("it is cut off")
-        found |= (byte[0] & 0x7F) << shift
+        number |= (byte[0] & 0x7F) << shift
         shift += 7
         if byte[0] < 0x80:  # noqa: PLR2004 - the last byte
-            return (found >> 1) ^ -(found & 1)
+            return (number >> 1) ^ -(number & 1)
 
 
 def _metadata(file: Any) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    entries: dict[str, bytes] = {}
     while number := _long(file):
         if number < 0:  # its size in bytes follows
             _long(file)
         for _ in range(abs(number)):
             name = _exactly(file, _long(file) or 0).decode()
-            found[name] = _exactly(file, _long(file) or 0)
-    return found
+            entries[name] = _exactly(file, _long(file) or 0)
+    return entries
 
 
 def _inflated(data: bytes) -> bytes:
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    found = stream.decompress(data)
+    plain = stream.decompress(data)
     if not stream.eof:
         raise DamageError("a block is cut off")
-    return found
+    return plain
 
 
 def _from_snappy(data: bytes) -> bytes:
@@ -215,10 +217,10 @@ def _from_snappy(data: bytes) -> bytes:
         shift += 7
         if byte < 0x80:  # noqa: PLR2004 - the last byte
             break
-    found: bytes = pa.Codec("snappy").decompress(data[:-4], decompressed_size=size, asbytes=True)
-    if zlib.crc32(found) != int.from_bytes(data[-4:], "big"):
+    plain: bytes = pa.Codec("snappy").decompress(data[:-4], decompressed_size=size, asbytes=True)
+    if zlib.crc32(plain) != int.from_bytes(data[-4:], "big"):
         raise DamageError("the checksum (CRC) of a block does not match")
-    return found
+    return plain
 
 
 def _from_zstd(data: bytes) -> bytes:

@@ -117,13 +117,13 @@ class _Remote(io.RawIOBase):
         """
         with self._lock:
             send(self._questions, kind, body)
-            found = received(self._answers)
-        if found is None:
+            message = received(self._answers)
+        if message is None:
             os._exit(1)  # nobody is there any more
-        if found[0] == BOUND:
+        if message[0] == BOUND:
             self.bound = True
             raise OSError("no more of the file is given")
-        return found[1]
+        return message[1]
 
 
 class _Found(NamedTuple):
@@ -140,8 +140,8 @@ def main() -> None:
     # What a library prints is no message.
     os.dup2(2, 1)
     _bounded()
-    while found := _waited(answers):
-        name, size, rows, exact = json.loads(found[1])
+    while message := _waited(answers):
+        name, size, rows, exact = json.loads(message[1])
         kind, said = _read(_Remote(size, answers, questions, exact=exact), name, rows)
         send(questions, kind, said)
 
@@ -151,9 +151,9 @@ def _waited(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
     idle = threading.Timer(_IDLE, os._exit, [0])
     idle.daemon = True
     idle.start()
-    found = received(answers)
+    message = received(answers)
     idle.cancel()
-    return found
+    return message
 
 
 def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
@@ -189,11 +189,11 @@ def _failure(error: BaseException) -> ContainerError:
     return ContainerError("it is damaged, or written in a way that cannot be read here")
 
 
-def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
+def _given(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
     """Give batches until there are enough rows."""
-    remote.ask(SCHEMA, found.schema.serialize().to_pybytes())
+    remote.ask(SCHEMA, contents.schema.serialize().to_pybytes())
     there = 0
-    for batch in found.batches:
+    for batch in contents.batches:
         some = batch.slice(0, rows - there)
         there += len(some)
         remote.ended = there >= rows
@@ -205,7 +205,7 @@ def _given(remote: _Remote, found: _Found, rows: int) -> dict[str, Any]:
         remote.ask(BATCH, sink.getvalue().to_pybytes())
         if there >= rows:
             break
-    return dict(found.more)
+    return dict(contents.more)
 
 
 def _narrowing(
@@ -348,8 +348,8 @@ def _zip(remote: _Remote, rows: int) -> _Found:
         "size": pa.array([member.file_size for member in shown], pa.uint64()),
         "modified": pa.array([_modified(member) for member in shown], pa.timestamp("s")),
     }
-    found = pa.record_batch(columns)
-    return _Found(found.schema, iter([found]), {"total": len(members), "notes": notes, "extra": extra})
+    batch = pa.record_batch(columns)
+    return _Found(batch.schema, iter([batch]), {"total": len(members), "notes": notes, "extra": extra})
 
 
 def _modified(member: zipfile.ZipInfo) -> datetime | None:
@@ -385,8 +385,8 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
     elif claimed:
         more["about"] = max(claimed - above, len(values))
     columns = [_cells([line[at] for line in values]) for at in range(len(names))]
-    found = pa.RecordBatch.from_arrays(columns, names=names)
-    return _Found(found.schema, iter([found] if rows else ()), more)
+    batch = pa.RecordBatch.from_arrays(columns, names=names)
+    return _Found(batch.schema, iter([batch] if rows else ()), more)
 
 
 def _titled(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any]], int]:
@@ -406,10 +406,10 @@ def _titled(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any
 def _cells(values: list[Any]) -> pa.Array:
     """A column of cells: of one type, or their texts."""
     try:
-        found = pa.array(values)
+        column = pa.array(values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return pa.array([None if value is None else str(value) for value in values], pa.string())
-    return found.cast(pa.string()) if pa.types.is_null(found.type) else found
+    return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
 
 READERS: dict[str, Callable[[_Remote, int], _Found]] = {

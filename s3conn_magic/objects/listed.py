@@ -72,7 +72,7 @@ class Path:
 
 def escaped(key: str) -> str:
     """A pattern that only this key matches."""
-    return _SPECIAL.sub(lambda found: f"[{found[0]}]", key)
+    return _SPECIAL.sub(lambda match: f"[{match[0]}]", key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,11 @@ def partitions(keys: Sequence[str], location: str) -> dict[str, Partition]:
     """
     location = _whole_folders(keys, location)
     names: dict[str, str] = {}
-    found: dict[str, dict[str, str | None]] = {}
+    values_of: dict[str, dict[str, str | None]] = {}
     for key in keys:
         for name, value in _written(key.removeprefix(location)):
-            found.setdefault(names.setdefault(name.casefold(), name), {})[key] = value
-    return {name: Partition(_kind(values.values()), dict.fromkeys(keys) | values) for name, values in found.items()}
+            values_of.setdefault(names.setdefault(name.casefold(), name), {})[key] = value
+    return {name: Partition(_kind(values.values()), dict.fromkeys(keys) | values) for name, values in values_of.items()}
 
 
 def _whole_folders(keys: Sequence[str], location: str) -> str:
@@ -212,8 +212,8 @@ def private(
     others: list[str] = []
     owners: list[int] = []
     for row, key in enumerate(keys):
-        for found in _PRIVATE.finditer(key, start):
-            at = found.start()
+        for match in _PRIVATE.finditer(key, start):
+            at = match.start()
             if not _is_written(key[at:].partition("/")[0], pattern):
                 others += [key[start:at] + other + key[at + 1 :] for other in _ORDINARY]
                 owners += [row] * len(_ORDINARY)

@@ -513,7 +513,7 @@ def cat_ranges(
     ends = ends if isinstance(ends, list) else [ends] * len(paths)
     wanted = list(zip(paths, starts, ends, strict=True))
     _prefetch(object_of, wanted, _GAP if max_gap is None else max_gap)
-    return [_one(object_of, *bounds, on_error) for bounds in wanted]
+    return [_read_range(object_of, *bounds, on_error) for bounds in wanted]
 
 
 def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[str, Any, Any]], gap: int) -> None:
@@ -528,7 +528,7 @@ def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[s
         object_of(path).prefetch(coalesced(ranges, gap))
 
 
-def _one(object_of: Callable[[str], RangedObject], path: str, start: Any, end: Any, on_error: str) -> Any:
+def _read_range(object_of: Callable[[str], RangedObject], path: str, start: Any, end: Any, on_error: str) -> Any:
     try:
         ranged = object_of(path)
         return ranged.read(*_bounds(ranged.size, start, end))

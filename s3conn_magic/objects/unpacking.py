@@ -132,7 +132,7 @@ class Stream(io.RawIOBase):
             S3ConnError: it cannot be read.
         """
         wanted = -1 if size is None else size
-        found: list[memoryview] = []
+        parts: list[memoryview] = []
         while wanted:
             if not self._piece:
                 with self._during():
@@ -142,10 +142,10 @@ class Stream(io.RawIOBase):
                 self._piece = memoryview(piece)
             part = self._piece if wanted < 0 else self._piece[:wanted]
             self._piece = self._piece[len(part) :]
-            found.append(part)
+            parts.append(part)
             self._at += len(part)
             wanted -= 0 if wanted < 0 else len(part)
-        return b"".join(found)
+        return b"".join(parts)
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer from here on, less at the end."""
@@ -191,7 +191,7 @@ def unpacked(
 
     def begin() -> Iterator[bytes]:
         file.seek(0)
-        pieces = _told(_plain(file, compression, _STEP))
+        pieces = _with_damage_named(_plain(file, compression, _STEP))
         if encoding:
             pieces = _decoded(pieces, encoding)
         if skip or comment:
@@ -247,7 +247,7 @@ class _DamageError(Exception):
     """What is wrong with packed data; never leaves this module."""
 
 
-def _told(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _with_damage_named(pieces: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from pieces
     except _DamageError as error:

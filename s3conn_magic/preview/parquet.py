@@ -80,9 +80,9 @@ class _Thrift:
     def varint(self) -> int:
         value = shift = 0
         while shift < 64:  # noqa: PLR2004 - bits
-            one = self.byte()
-            value |= (one & 0x7F) << shift
-            if one < 0x80:  # noqa: PLR2004 - the top bit says that more follow
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
                 return value
             shift += 7
         raise ValueError("a number is too long")
@@ -143,20 +143,20 @@ def row_groups(footer: bytes, *, rows: int, most: int) -> list[RowGroup] | None:
         rows: how many rows are wanted.
         most: row groups that are looked at, with rows or without.
     """
-    reader, found = _Thrift(footer), []
+    reader, groups = _Thrift(footer), []
     try:
         for field, kind in reader.fields():
             if field != 4 or kind != _LIST:  # noqa: PLR2004 - FileMetaData.row_groups
                 reader.value(kind)
                 continue
             for _ in itertools.islice(reader.items(), most):
-                found.append(_row_group(reader))
-                if sum(group.rows for group in found) >= rows:
+                groups.append(_row_group(reader))
+                if sum(group.rows for group in groups) >= rows:
                     break
-            return found
+            return groups
     except _NOT_THRIFT:
         return None
-    return found
+    return groups
 
 
 def _row_group(reader: _Thrift) -> RowGroup:
@@ -172,10 +172,10 @@ def _row_group(reader: _Thrift) -> RowGroup:
     return RowGroup(rows, columns)
 
 
-def _column_chunk(found: dict[int, Any]) -> ColumnChunk:
+def _column_chunk(chunk: dict[int, Any]) -> ColumnChunk:
     """Of a `ColumnChunk`: 3 its metadata, 8 how it is encrypted; of the metadata: 7 its size, 9 and 11 where it is."""
-    meta = found.get(3)
-    if 8 in found or meta is None:  # noqa: PLR2004
+    meta = chunk.get(3)
+    if 8 in chunk or meta is None:  # noqa: PLR2004
         return ColumnChunk(0, 0, encrypted=True)
     start = min((offset for offset in (meta.get(9), meta.get(11)) if offset and offset > 0), default=0)
     return ColumnChunk(start, start + max(meta[7], 0), encrypted=False)
@@ -192,9 +192,9 @@ def pages(data: bytes) -> Iterator[PageHeader]:
 def _page(data: bytes, at: int) -> PageHeader | None:
     reader = _Thrift(data, at)
     try:
-        found = reader.struct()
-        kind, unpacked, stored = found[1], found[2], found[3]
-        values = found.get(_VALUES_IN.get(kind, 0), {}).get(1, 0)
+        header = reader.struct()
+        kind, unpacked, stored = header[1], header[2], header[3]
+        values = header.get(_VALUES_IN.get(kind, 0), {}).get(1, 0)
         if min(unpacked, stored, values) < 0:
             return None
     except _NOT_THRIFT:
@@ -256,13 +256,13 @@ def _with_schema(blank: Preview, file: Any) -> Preview:
     )
 
 
-def _first_rows(reader: RangeReader, file: Any, groups: _Groups, found: Preview, rows: int) -> Preview:
+def _first_rows(reader: RangeReader, file: Any, groups: _Groups, seen: Preview, rows: int) -> Preview:
     reader.limit = reader.received + DATA_AT_MOST
     groups = {number: group for number, group in groups.items() if group.rows}
     spans = _spans(file.schema_arrow)[:COLUMNS_AT_MOST]
     leaves = [range(end - span, end) for end, span in zip(accumulate(spans), spans, strict=True)]
-    encrypted = {at for at, one in enumerate(leaves) if any(_encrypted(group, one) for group in groups.values())}
-    wanted = {at: one for at, one in enumerate(leaves) if one and at not in encrypted}
+    encrypted = {at for at, leaf in enumerate(leaves) if any(_encrypted(group, leaf) for group in groups.values())}
+    wanted = {at: leaf for at, leaf in enumerate(leaves) if leaf and at not in encrypted}
     whole = [extent for group in groups.values() for leaf in wanted.values() for extent in _extents_in(group, leaf)]
     if len(reader.missing(whole)) * BLOCK <= _WHOLE_GROUPS:
         reader.prefetch(whole)
@@ -270,18 +270,18 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, found: Preview,
         groups = dict([*groups.items()][:1])
     columns, too_large = _columns(reader, file, groups, wanted, rows)
     lines = max(map(len, columns.values()), default=0)
-    kept = {at: one for at, one in columns.items() if len(one) == lines}
+    kept = {at: column for at, column in columns.items() if len(column) == lines}
     names = file.schema_arrow.names
     damaged = wanted.keys() - kept.keys() - too_large
     schema = pa.schema([file.schema_arrow.field(at) for at in kept])
     table, replaced = with_valid_texts(pa.Table.from_arrays([*kept.values()], schema=schema))
-    hollow = {at for at, one in enumerate(leaves) if not one}
+    hollow = {at for at, leaf in enumerate(leaves) if not leaf}
     left_out = _left_out(names, encrypted, too_large, damaged, hollow)
     return replace(
-        found,
+        seen,
         frame=frame(table) if kept else None,
         truncated=len(kept) < len(names) or lines < file.metadata.num_rows,
-        notes=(*found.notes, *left_out, *replacements(replaced)),
+        notes=(*seen.notes, *left_out, *replacements(replaced)),
     )
 
 
@@ -342,7 +342,7 @@ def _columns(
         empty = file.schema_arrow.empty_table().columns
         return {at: empty[at] for at in wanted}, set()
     first = next(iter(groups.values()))
-    fitting = _fetched(reader, {at: _extents_in(first, one) for at, one in wanted.items()}, rows)
+    fitting = _fetched(reader, {at: _extents_in(first, chunk) for at, chunk in wanted.items()}, rows)
     reader.limit += _AHEAD_AT_MOST
     too_large = wanted.keys() - fitting
     with suppress(BoundReachedError):
@@ -355,7 +355,7 @@ def _columns(
             alone[at] = _read(reader, file, groups, wanted[at], rows)
         except BoundReachedError:
             too_large.add(at)
-    return {at: one.column(0) for at, one in alone.items() if one is not None and one.num_columns}, too_large
+    return {at: chunk.column(0) for at, chunk in alone.items() if chunk is not None and chunk.num_columns}, too_large
 
 
 def _fetched(reader: RangeReader, columns: dict[int, list[_Extent]], rows: int) -> list[int]:
@@ -363,7 +363,7 @@ def _fetched(reader: RangeReader, columns: dict[int, list[_Extent]], rows: int) 
     heads = {at: [(start, min(stop, start + BLOCK)) for start, stop in chunks] for at, chunks in columns.items()}
     begun = _within(reader, heads)
     extents = {at: _extents(reader, columns[at], rows) for at in begun}
-    return _within(reader, {at: found for at, found in extents.items() if found is not None})
+    return _within(reader, {at: ranges for at, ranges in extents.items() if ranges is not None})
 
 
 def _within(reader: RangeReader, wanted: dict[int, list[_Extent]]) -> list[int]:
@@ -374,13 +374,13 @@ def _within(reader: RangeReader, wanted: dict[int, list[_Extent]]) -> list[int]:
         with_it = blocks | reader.missing(ranges)
         if reader.received + len(with_it) * BLOCK <= reader.limit:
             taken, blocks = [*taken, at], with_it
-    reader.prefetch(one for at in taken for one in wanted[at])
+    reader.prefetch(extent for at in taken for extent in wanted[at])
     return taken
 
 
 def _extents(reader: RangeReader, chunks: Iterable[_Extent], rows: int) -> list[_Extent] | None:
     """The byte ranges of the pages that hold the first rows; None where a page unpacks to too much."""
-    found = []
+    extents = []
     for start, stop in chunks:
         end = values = 0
         for page in pages(reader.part(start, min(stop, start + BLOCK))):
@@ -390,8 +390,8 @@ def _extents(reader: RangeReader, chunks: Iterable[_Extent], rows: int) -> list[
             values += 0 if page.is_dictionary else page.values
             if values >= rows:
                 break
-        found.append((start, min(stop, start + end + _AHEAD)))
-    return found
+        extents.append((start, min(stop, start + end + _AHEAD)))
+    return extents
 
 
 def _read(reader: RangeReader, file: Any, groups: _Groups, leaves: Iterable[int], rows: int) -> pa.Table | None:

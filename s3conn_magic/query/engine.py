@@ -388,13 +388,13 @@ class QueryEngine:
             QueryError: it does more than read.
         """
         database, definitions = self.database, self._opened_database().definitions
-        found = parsed(database, sql)
-        judgement.check(found, definitions.functions)
-        behind = list(definitions.behind(database, found))
-        for name, tree in behind:
+        tree = parsed(database, sql)
+        judgement.check(tree, definitions.functions)
+        behind = list(definitions.behind(database, tree))
+        for name, other in behind:
             with _within(name):
-                judgement.check(tree, definitions.functions)
-        return found, behind
+                judgement.check(other, definitions.functions)
+        return tree, behind
 
     def _checked(self, sql: str, *, local: bool) -> None:
         with self._registered(sql, local=local, reads=False):
@@ -459,9 +459,9 @@ class QueryEngine:
             QueryError: it does more than read, or reads files of this machine and is not `local`.
         """
         query, behind = self._judged(sql)
-        found, known = mentioned(query), names.known_tables(self.database)
-        frames = names.frames(found.tables, known, self._variable_of)
-        parameters = names.parameters(found.parameters, self._variable_of)
+        uses, known = mentioned(query), names.known_tables(self.database)
+        frames = names.frames(uses.tables, known, self._variable_of)
+        parameters = names.parameters(uses.parameters, self._variable_of)
         if not local:
             judgement.check_reach(query, known, parameters)
             for name, tree in behind:
@@ -474,7 +474,7 @@ class QueryEngine:
             for name, frame in frames.items():
                 self.database.register(name, frame)
                 made.append(name)
-            with views(self.database, self.filesystem, paths_of(found, self.tables) if reads else {}):
+            with views(self.database, self.filesystem, paths_of(uses, self.tables) if reads else {}):
                 yield parameters
         finally:
             for name in made:
@@ -495,7 +495,7 @@ class QueryEngine:
 
     def _advice(self, name: str) -> str:
         """What to do about a name that is no table."""
-        if any(one.declared and one.name.casefold() == name.casefold() for one in self.tables):
+        if any(table.declared and table.name.casefold() == name.casefold() for table in self.tables):
             return f"The table {name} has no columns yet: they come with what is loaded into it."
         try:
             value = self._variable_of(name)
@@ -559,8 +559,10 @@ class QueryEngine:
             with self._registered(sql, local=True) as parameters:
                 self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
-            found = moved(again, len("EXPLAIN "))
-            return found if details_of(found)["exception_message"] == details_of(error)["exception_message"] else error
+            placed = moved(again, len("EXPLAIN "))
+            return (
+                placed if details_of(placed)["exception_message"] == details_of(error)["exception_message"] else error
+            )
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error

@@ -51,8 +51,8 @@ def pointed(sql: str, message: str, position: Any) -> QueryError:
 def masked(message: str, sql: str) -> str:
     """A message without the query's literals, which may hold secrets; `s3://` paths stay."""
     text = visible_lines(message)
-    found = {one[1] if one[1] is not None else one[3] for one in _LITERAL.finditer(sql)}
-    for literal in sorted(found, key=len, reverse=True):
+    literals = {match[1] if match[1] is not None else match[3] for match in _LITERAL.finditer(sql)}
+    for literal in sorted(literals, key=len, reverse=True):
         if len(literal) >= _SHORT and not literal.startswith("s3://"):
             text = text.replace(visible(literal), "…").replace(visible(literal.replace("''", "'")), "…")
     return text
@@ -77,11 +77,11 @@ def details_of(error: BaseException) -> dict[str, Any]:
     """What DuckDB says as JSON, with its place; at least the message."""
     _, brace, rest = str(error).partition("{")
     try:
-        found = json.loads(brace + rest)
+        details = json.loads(brace + rest)
     except ValueError:
-        found = None
-    if isinstance(found, dict) and "exception_message" in found:
-        return found
+        details = None
+    if isinstance(details, dict) and "exception_message" in details:
+        return details
     return {"exception_message": _TEXT_FORM.sub("", str(error).partition("\n\nLINE ")[0])}
 
 
@@ -97,8 +97,8 @@ def moved(error: Exception, by: int) -> Exception:
 
 def unknown_table(error: S3ConnError) -> str | None:
     """The name that an error says is none of a table, nor of a file that DuckDB has a function for."""
-    found = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
-    return found[1] or found[2] if found else None
+    match = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
+    return match[1] or match[2] if match else None
 
 
 def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:

@@ -95,7 +95,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _functions(said: Mapping[str, Any], *reads: str) -> Functions:
-    known = {one.lower() for each in reads for one in said[each].split()} | set(said.get("spaced", ()))
+    known = {name.lower() for each in reads for name in said[each].split()} | set(said.get("spaced", ()))
     return Functions(frozenset(known), _names(said["refused"]), said.get("instead", {}))
 
 
@@ -141,8 +141,8 @@ def _written(tree: QueryTree, kind: str) -> QueryError:
     """The error for a statement within a query; the tree does not say where it stands, its first word does."""
     what = kind.removesuffix(_NODE)
     wanted = {what, "TRUNCATE"} if what == "DELETE" else {what}
-    found = words(tree.sql)
-    places = [one for before, one in pairwise(found) if before.text == "(" and one.text in wanted]
+    sequence = words(tree.sql)
+    places = [after for before, after in pairwise(sequence) if before.text == "(" and after.text in wanted]
     word = places[0] if places else None
     shown = word.text if word else what
     error = pointed(tree.sql, f"{shown} stands within the query, and a query only reads", word.start if word else None)
@@ -159,7 +159,7 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
         error = pointed(tree.sql, f"{visible(name)}() does more than read, and a query only reads", where)
         error.hint = known.instead.get(name, "Nothing was run.")
         raise error
-    near = nearest(name, sorted(one for one in known.reads if one.isidentifier()))
+    near = nearest(name, sorted(function for function in known.reads if function.isidentifier()))
     error = pointed(tree.sql, f"{visible(name)}() is no function that is known to only read", where)
     error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() shows the functions that there are."
     raise error
@@ -181,12 +181,12 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
 
 def arguments(function: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The arguments of a function in FROM: their names in lower case, empty where they have none, and their values."""
-    for one in function["arguments"]:
-        value = one["expression"]
-        if not one["name"] and value["type"] == "COMPARE_EQUAL" and value["left"]["class"] == "COLUMN_REF":
+    for argument in function["arguments"]:
+        value = argument["expression"]
+        if not argument["name"] and value["type"] == "COMPARE_EQUAL" and value["left"]["class"] == "COLUMN_REF":
             yield ".".join(value["left"]["column_names"]).lower(), value["right"]
         else:
-            yield one["name"].lower(), value
+            yield argument["name"].lower(), value
 
 
 def names_of(tree: Any) -> Iterator[tuple[str, str]]:
@@ -197,14 +197,14 @@ def names_of(tree: Any) -> Iterator[tuple[str, str]]:
         if "table_name" in node:
             yield "table", node["table_name"].lower()
         if node.get("function_name", "").lower() in judged().named:
-            yield from (("table", one.lower()) for _, value in arguments(node) for one in named_by(value))
+            yield from (("table", table.lower()) for _, value in arguments(node) for table in named_by(value))
 
 
 def named_by(value: Mapping[str, Any]) -> list[str]:
     """The names in an argument that is a table's: a text, or a word as of a column."""
     if value["class"] == "CONSTANT":
         return [str(value["literal"].get("text", ""))]
-    return [str(one) for one in value["column_names"]] if value["class"] == "COLUMN_REF" else []
+    return [str(part) for part in value["column_names"]] if value["class"] == "COLUMN_REF" else []
 
 
 _FUNCTIONS = """SELECT lower(function_name), function_type, macro_definition
@@ -253,9 +253,9 @@ class Definitions:
             for name in set(names_of(todo.pop().root)) & self.texts.keys() - seen:
                 seen.add(name)
                 for text in self.texts[name]:
-                    found = _tree(database, name[1], text)
-                    todo.append(found)
-                    yield name[1], found
+                    used = _tree(database, name[1], text)
+                    todo.append(used)
+                    yield name[1], used
 
 
 def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTree:
@@ -295,7 +295,7 @@ def check_reach(tree: QueryTree, tables: Collection[tuple[str, str, str]], param
     Raises:
         QueryError: what reads one; `offset` says where.
     """
-    ctes = {str(one["key"]).lower() for node in tree.nodes() if "map" in node for one in node["map"]}
+    ctes = {str(entry["key"]).lower() for node in tree.nodes() if "map" in node for entry in node["map"]}
     for node in tree.nodes():
         kind = node.get("type")
         if kind == "BASE_TABLE" or (kind == "SHOW_REF" and node["show_type"] in {"SHOW", "DESCRIBE", "SUMMARY"}):
@@ -330,14 +330,14 @@ def _refused(tree: QueryTree, node: Any, what: str) -> QueryError:
 
 def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], ctes: Collection[str] = ()) -> bool:
     """Whether a name is one of the catalog, an object's path, or can be no path."""
-    path = [str(one) for one in node["qualified_name"]["path"]] or [node["table_name"]]
+    path = [str(part) for part in node["qualified_name"]["path"]] or [node["table_name"]]
     whole = ".".join(path)
     if whole.startswith(_SCHEME) or not _OF_PATHS & set(whole):
         return True
-    *within, name = (one.lower() for one in path)
+    *within, name = (part.lower() for part in path)
     if within == ["recurring"] and name in ctes:  # what a recursive query with USING KEY has found so far
         return True
-    return any(name == one[2] and _is_within(within, one) for one in tables)
+    return any(name == table[2] and _is_within(within, table) for table in tables)
 
 
 def _is_within(path: list[str], table: tuple[str, str, str]) -> bool:
@@ -361,12 +361,12 @@ def _is_object(value: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
     if value["class"] == "PARAMETER":
         given = parameters.get(value["identifier"])
         paths = list(given) if isinstance(given, list | tuple) else [given]
-        return bool(paths) and all(isinstance(one, str) and one.startswith(_SCHEME) for one in paths)
+        return bool(paths) and all(isinstance(part, str) and part.startswith(_SCHEME) for part in paths)
     if value["class"] == "CAST":
         return _is_object(value["child"], parameters)
     if value["class"] != "FUNCTION":
         return (_text(value) or "").startswith(_SCHEME)
-    name, parts = value["function_name"].lower(), [one["expression"] for one in value["arguments"]]
+    name, parts = value["function_name"].lower(), [part["expression"] for part in value["arguments"]]
     if name in _JOINS:
         return bool(parts) and _is_object(parts[0], parameters)
-    return name in _LISTS and bool(parts) and all(_is_object(one, parameters) for one in parts)
+    return name in _LISTS and bool(parts) and all(_is_object(part, parameters) for part in parts)

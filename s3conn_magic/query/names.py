@@ -59,10 +59,10 @@ class QueryTree:
 
     def position(self, node: Any) -> int | None:
         """The byte of the query that a part of the tree begins at: the first that anything in it does."""
-        found = [one["query_location"] for one in nodes(node) if one.get("query_location", _NOWHERE) < _NOWHERE]
-        if not found:
+        places = [part["query_location"] for part in nodes(node) if part.get("query_location", _NOWHERE) < _NOWHERE]
+        if not places:
             return None
-        at = int(min(found))
+        at = int(min(places))
         for where, count in self.moved:
             at -= min(count, max(at - where, 0))
         return at
@@ -83,9 +83,9 @@ class Mentioned:
 
 def mentioned(tree: QueryTree) -> Mentioned:
     """The names in a query; nothing is looked up or read."""
-    found = list(tree.nodes())
-    tables = [one["table_name"] for one in found if one.get("type") == "BASE_TABLE" and not one.get("schema_name")]
-    parameters = [one["identifier"] for one in found if one.get("class") == "PARAMETER"]
+    parts = list(tree.nodes())
+    tables = [part["table_name"] for part in parts if part.get("type") == "BASE_TABLE" and not part.get("schema_name")]
+    parameters = [part["identifier"] for part in parts if part.get("class") == "PARAMETER"]
     return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(parameters)))
 
 
@@ -127,7 +127,7 @@ def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     kinds = [duckdb.StatementType.SELECT, duckdb.StatementType.MULTI]
     # Of some statements already the parser says what is wrong; of some, Python's DuckDB does not know the type.
     with suppress(duckdb.Error, ValueError):
-        if [one.type for one in connection.extract_statements(sql)] in [[kind] for kind in kinds]:
+        if [statement.type for statement in connection.extract_statements(sql)] in [[kind] for kind in kinds]:
             return
     raise _no_query(sql)
 
@@ -167,14 +167,14 @@ def _unlisted(sql: str) -> QueryError:
 
 def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, bytes]]:
     """What to put where, for every column of a PIVOT that has no list of values."""
-    found, encoded = words(sql), sql.encode()
-    for at, word in enumerate(found):
+    sequence, encoded = words(sql), sql.encode()
+    for at, word in enumerate(sequence):
         if word.text in _PIVOTS:
-            for column in _columns(found, at):
+            for column in _columns(sequence, at):
                 start, end = column[0].start, column[-1].end
                 if not has_none(encoded[start:end].decode()):
                     continue
-                if [one.text for one in column[-3:]] == ["IN", "(", ")"]:  # a query gives its values
+                if [last.text for last in column[-3:]] == ["IN", "(", ")"]:  # a query gives its values
                     yield column[-2].start, b"('', EXISTS "
                     yield end, b")"
                 else:
@@ -182,9 +182,9 @@ def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, byt
                     yield end, b") IN ('')"
 
 
-def _columns(found: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
+def _columns(sequence: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
     """The columns of the PIVOT that begins at a word, as of `_level`; `ON` of a join may stand before them."""
-    level = list(_level(found, at + 1))
+    level = list(_level(sequence, at + 1))
     on = max((place for place, word in enumerate(level) if word.text == "ON"), default=None)
     column: list[SqlWord] = []
     for word in level[on + 1 :] if on is not None else ():
@@ -199,10 +199,10 @@ def _columns(found: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
         yield column
 
 
-def _level(found: Sequence[SqlWord], at: int) -> Iterator[SqlWord]:
+def _level(sequence: Sequence[SqlWord], at: int) -> Iterator[SqlWord]:
     """The words from one on that are in no brackets, and the brackets around the others, up to the query's end."""
     depth = 0
-    for word in islice(found, at, None):
+    for word in islice(sequence, at, None):
         depth += word.text in _OPENING
         if depth <= 1 and (word.text in _OPENING or word.text in _CLOSING or not depth):
             if not depth and (word.text in _CLOSING or word.text in _OTHER_QUERY):
@@ -218,26 +218,28 @@ def words(sql: str) -> list[SqlWord]:
     encoded = sql.encode()
     tokens = duckdb.tokenize(sql)
     ends = [*(start for start, _ in tokens[1:]), len(encoded)]
-    found: list[SqlWord] = []
+    sequence: list[SqlWord] = []
     for (start, kind), end in zip(tokens, ends, strict=False):
         text = encoded[start:end].decode().rstrip()
         if kind == duckdb.token_type.operator:
-            found += [SqlWord(start + at, start + at + 1, one) for at, one in enumerate(text) if not one.isspace()]
+            sequence += [
+                SqlWord(start + at, start + at + 1, sign) for at, sign in enumerate(text) if not sign.isspace()
+            ]
         elif kind != duckdb.token_type.comment:
             is_word = kind in {duckdb.token_type.keyword, duckdb.token_type.identifier} and text[:1] != '"'
             is_name = kind == duckdb.token_type.identifier
-            found.append(SqlWord(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
-    return found
+            sequence.append(SqlWord(start, start + len(text.encode()), text.upper() if is_word else text, is_name))
+    return sequence
 
 
 def is_one_group(text: str) -> bool:
     """Whether a text is one pair of parentheses and what is in it."""
-    depth, found = 0, words(text)
-    for at, word in enumerate(found):
+    depth, sequence = 0, words(text)
+    for at, word in enumerate(sequence):
         depth += (word.text in _OPENING) - (word.text in _CLOSING)
-        if depth <= 0 and at < len(found) - 1:
+        if depth <= 0 and at < len(sequence) - 1:
             return False
-    return bool(found) and not depth
+    return bool(sequence) and not depth
 
 
 def is_one_expression(tree: QueryTree) -> bool:
@@ -252,18 +254,18 @@ def nodes(tree: Any) -> Iterator[dict[str, Any]]:
     """Every dict of a tree, however deep, the outer ones first."""
     todo = [tree]
     while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
-            yield one
-        todo += reversed(list(one.values()) if isinstance(one, dict) else one if isinstance(one, list) else [])
+        part = todo.pop()
+        if isinstance(part, dict):
+            yield part
+        todo += reversed(list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else [])
 
 
 def _deep(text: str) -> Any:
     """A JSON text that is nested deeper than Python's own reader goes."""
     open_: list[Any] = [[]]
     keys: list[Any] = [None]
-    for found in _JSON.finditer(text):
-        piece = found[0]
+    for match in _JSON.finditer(text):
+        piece = match[0]
         if piece in _CLOSING:
             value = open_.pop()
             keys.pop()
@@ -298,7 +300,7 @@ def frames(
     names: Iterable[str], tables: Collection[tuple[str, str, str]], variable_of: Callable[[str], Any]
 ) -> dict[str, Any]:
     """The Python frames among some names that are no tables."""
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     known = {name for *_, name in tables}
     for name in names:
         if name.lower() not in known and name.isidentifier():
@@ -308,8 +310,8 @@ def frames(
                 continue
             frame = _frame(value)
             if frame is not None:
-                found[name] = frame
-    return found
+                by_name[name] = frame
+    return by_name
 
 
 def _frame(value: Any) -> Any:
@@ -331,14 +333,14 @@ def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[
     Raises:
         QueryError: a variable is not defined, or a parameter has a number in place of a name.
     """
-    found = {}
+    values = {}
     for name in names:
         try:
             value = variable_of(name)
         except LookupError as error:
             reason = str(error)
         else:
-            found[name] = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+            values[name] = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
             continue
         raise QueryError(f"${name}: {reason}", hint="$name in a query is the value of a Python variable.")
-    return found
+    return values
