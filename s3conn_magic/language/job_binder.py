@@ -112,6 +112,7 @@ class JobBinder:
             options=options,
             note=note,
             in_file=self._binding.in_file,
+            expressions=tuple(dict(options.get("COLUMN_TRANSFORMATIONS", ())).values()),
             **particular,
         )
 

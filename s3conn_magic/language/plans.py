@@ -242,6 +242,7 @@ class CreateJob(Plan):
         locate: where a character of the query is in the cell.
         note: what to say of options that have no effect here, or empty.
         in_file: whether it stands in a file of statements.
+        expressions: what a COPY makes columns of, in SQL.
     """
 
     name: str
@@ -255,8 +256,4 @@ class CreateJob(Plan):
     locate: Callable[[int], Place] | None = field(default=None, compare=False)
     note: str = ""
     in_file: bool = False
-
-    @property
-    def expressions(self) -> tuple[str, ...]:
-        """What a COPY makes columns of, in SQL."""
-        return tuple(dict(self.options.get("COLUMN_TRANSFORMATIONS", ())).values())
+    expressions: tuple[str, ...] = ()
