@@ -157,7 +157,7 @@ class Fetcher:
             UnreadableError: no try gave an answer that is a page; the message says why.
             S3ConnError: what the target says of the answers, or of their absence.
         """
-        problem: Exception = EndpointError("the server kept redirecting the request")
+        problem: Exception | None = None
         for tries in range(1, TRIES + 1):
             page = await self._try(query, tries, came)
             if isinstance(page, Page):
@@ -166,7 +166,7 @@ class Fetcher:
             problem = page.error or problem
             if tries < TRIES:
                 await asyncio.sleep(backoff(tries) if page.wait else 0)
-        raise problem
+        raise problem or EndpointError("the server kept redirecting the request")
 
     async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
         epoch = 0
