@@ -65,7 +65,7 @@ class _Reader:
         for name in made:  # a page may make a connection of one name in several ways
             there.pop(name.folded, None)
         binder = _Binder(
-            Binding(source, _Answers()), Connections([*there.values()], self._catalog.default), self._tables
+            Binding(source, _Answers()), Connections([*there.values()], self._catalog.default), lambda: self._tables
         )
         binder.bind_all(statements)
         default = made[-1].text if made else binder._default
