@@ -1,15 +1,20 @@
-"""A job, the objects that it selects, one run of it, and what came of that."""
+"""A job, the objects that it selects and how each is read, one run of it, and what came of that."""
 
 from __future__ import annotations
 
+import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.listed import private
+from s3conn_magic.objects.formats import detect
+from s3conn_magic.objects.listed import escaped, private
+from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.query.sql import identifier
+from s3conn_magic.query.text_rows import text_rows_of
 from s3conn_magic.runtime.patterns import RegularExpression, strings
 
 if TYPE_CHECKING:
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
     from s3conn_magic.language.job_values import Moment
     from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.listing.request import Progress
+    from s3conn_magic.objects.formats import Detected
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.text_rows import TextRows
 
 State = Literal["not run", "ok", "errors", "failed", "interrupted"]
 OBJECT_COLUMN = "$object"
@@ -302,3 +310,79 @@ def _moment(job: Job, name: str) -> datetime | None:
     if isinstance(value, datetime):
         return value
     return job.created_at if value == "NOW" else None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSource:
+    """An object and how to read it.
+
+    Attributes:
+        connection: the name of what it is read through.
+        candidate: the object.
+        path: of the engine's filesystem, with wildcards escaped.
+        detected: what its first bytes, and the job's options, say.
+    """
+
+    connection: str
+    candidate: Candidate
+    path: str
+    detected: Detected
+
+
+def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
+    """How to read an object whose first bytes these are.
+
+    Raises:
+        QueryError: its format or compression cannot be told, or not be read.
+    """
+    whole = len(head) >= candidate.size
+    content, compression = job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO")
+    found = detect(candidate.location.key, head, content, compression, whole=whole)
+    where = candidate.location
+    path = f"s3://{job.connection.name}@{where.bucket}/{escaped(where.key)}"
+    return ObjectSource(job.connection.name, candidate, path, found)
+
+
+def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None) -> TextRows | None:
+    """The records of an object of CSV or JSON, all of them text; None of any other format.
+
+    Args:
+        source: the object.
+        scope: the query that reads it.
+        staged: the name of a table that holds them already.
+    """
+    found, where = source.detected, source.candidate.location
+    if found.format.reader not in {"read_csv", "read_json"}:
+        return None
+    _check_header(found)
+    path = source.path
+    if how := found.as_plain():
+        scope.unpacked[source.connection, where] = how
+        path = path.replace("s3://", UNPACKED, 1)
+    rows = text_rows_of(path, found)
+    return replace(rows, source=staged) if staged else rows
+
+
+_PATH = re.compile(r"(?<=read_csv\()'(?:[^']|'')*'|(?<=read_json_objects\()'(?:[^']|'')*'")
+
+
+def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
+    """Records of objects that are read alike, as one, with those that it is made of: a query for each costs more."""
+    groups: dict[TextRows, list[TextRows]] = {}
+    for each in rows:
+        groups.setdefault(replace(each, source=_PATH.sub("?", each.source, count=1)), []).append(each)
+    made = []
+    for alike in groups.values():
+        paths = [path[0] for each in alike if (path := _PATH.search(each.source))]
+        before, after = _PATH.split(alike[0].source, maxsplit=1)
+        made.append((replace(alike[0], source=f"{before}[{', '.join(paths)}]{after}"), alike))
+    return made
+
+
+def _check_header(found: Detected) -> None:
+    """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
+    most, names = found.settings.get("MAX_COLUMNS"), [name.casefold() for name in found.names]
+    if most is not None and len(names) > most:
+        raise QueryError(f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}")
+    if found.settings.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
+        raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")

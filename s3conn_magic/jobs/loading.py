@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
-from s3conn_magic.jobs.job import OBJECT_COLUMN, Parsed
-from s3conn_magic.jobs.readers import ObjectSource, Skipped, reread, source_of, text_rows, together
+from s3conn_magic.jobs.job import OBJECT_COLUMN, ObjectSource, Parsed, source_of, text_rows, together
 from s3conn_magic.jobs.target_table import TEXTS, TargetTable, is_nested
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.query.failures import details_of, translate
+from s3conn_magic.query.line_rows import Skipped, reread
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.query.text_rows import CsvRows, with_room
 from s3conn_magic.query.text_types import MARK, NULL
@@ -118,10 +118,10 @@ class Parser:
     @contextmanager
     def _typed(self, source: ObjectSource, ranged: RangedObject) -> Iterator[str]:
         """The query of the rows of an object whose columns have types."""
-        if source.content.type == "PARQUET":
+        if source.detected.format.type == "PARQUET":
             yield f"SELECT * FROM read_parquet({literal(source.path)}, hive_partitioning = false)"  # noqa: S608
             return
-        rows = reread(source, lambda: ReadableFile(ranged, source.path), self.scope, self.skipped)
+        rows = reread(source.detected, lambda: ReadableFile(ranged, source.path), self.scope, self.skipped)
         self.database.register(_STAGED, rows)
         try:
             yield f"SELECT * FROM {_STAGED}"  # noqa: S608 - a name of our own

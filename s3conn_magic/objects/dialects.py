@@ -4,8 +4,9 @@ Whether there is a header is decided by these rules, the first that fits:
 
     1   a name is empty for all columns, or one is data (a number, a date, a time, TRUE, NULL, a UUID): no
     2   a column is named, and all of its values below are numbers, dates or booleans: yes
-    3   all names are there, differ, look like names, and none stands among the values below it: yes, by its look alone
-    4   otherwise: no
+    3   the first name alone is empty, and below it stand 0, 1, 2, …, as pandas writes an index: yes
+    4   all names are there, differ, look like names, and none stands among the values below it: yes, by its look alone
+    5   otherwise: no
 
 Logs of AWS and of W3C's form are said as settings of CONTENT_TYPE, with AWS's names; `-` is no value in all of them:
 
@@ -26,7 +27,7 @@ from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 _DELIMITERS = ",;\t|"
 _CERTAIN = "\t|;,"
@@ -55,7 +56,9 @@ class Header(NamedTuple):
     sure: bool
 
 
-def records(text: str, delimiter: str, *, whole: bool, escape: str = '"') -> list[list[str]]:
+def records(
+    text: str, delimiter: str, *, whole: bool, escape: str = '"', most: int | None = _LOOKED_AT
+) -> list[list[str]]:
     """The first records of a text; the last is left out where it may be cut.
 
     Args:
@@ -63,6 +66,7 @@ def records(text: str, delimiter: str, *, whole: bool, escape: str = '"') -> lis
         delimiter: between the fields; of one character or more.
         whole: whether nothing follows.
         escape: stands before a quote in a quoted field.
+        most: records that are looked at; None for all.
     """
     if len(delimiter) > 1:
         found = [line.split(delimiter) for line in text.splitlines()]
@@ -71,8 +75,8 @@ def records(text: str, delimiter: str, *, whole: bool, escape: str = '"') -> lis
         reader = csv.reader(
             StringIO(text, newline=""), delimiter=delimiter, doublequote=doubled, escapechar=None if doubled else escape
         )
-        found = list(islice(_readable(reader), _LOOKED_AT + 1))
-    cut = not whole and len(found) <= _LOOKED_AT and len(found) > 1
+        found = list(islice(_readable(reader), None if most is None else most + 1))
+    cut = not whole and (most is None or len(found) <= most) and len(found) > 1
     return [record for record in (found[:-1] if cut else found) if record]
 
 
@@ -143,10 +147,21 @@ def header_of(found: Sequence[Sequence[str]], nulls: Collection[str] = ()) -> He
     below = [_there(column, nulls) for column in zip_longest(*found[1:], fillvalue="")]
     if any(name and values and all(map(_is_typed, values)) for name, values in zip(names, below, strict=False)):
         return Header(there=True, sure=True)
+    if _is_indexed(names, below):
+        return Header(there=True, sure=True)
     folded = [name.casefold() for name in names]
     named = all(map(_NAME.fullmatch, names)) and len(set(folded)) == len(folded)
     again = any(name in map(str.casefold, values) for name, values in zip(folded, below, strict=False))
     return Header(named and not again, sure=False)
+
+
+def _is_indexed(names: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    return (
+        not names[0]
+        and all(names[1:])
+        and bool(below and below[0])
+        and all(value == str(at) for at, value in enumerate(below[0]))
+    )
 
 
 def _there(column: Sequence[str], nulls: Collection[str]) -> list[str]:
@@ -159,6 +174,21 @@ def _is_typed(cell: str) -> bool:
 
 def _is_value(cell: str, nulls: Collection[str]) -> bool:
     return cell in nulls or _is_typed(cell) or bool(_NULL.fullmatch(cell) or _UUID.fullmatch(cell))
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Names of columns that differ without case: what is empty or there already gets a number."""
+    made: list[str] = []
+    taken: set[str] = set()
+    for at, name in enumerate(names):
+        wanted = name or f"column{at}"
+        number, unique = 0, wanted
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{wanted}_{number}"
+        taken.add(unique.casefold())
+        made.append(unique)
+    return made
 
 
 def without_lines(text: str, skipped: int, comment: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.words import listed, literal
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, log_of, records, without_lines
 from s3conn_magic.objects.scope import AsPlain
@@ -126,13 +126,8 @@ COMPRESSIONS = {
     "snappy": (".sz", ".snappy"),
 }
 """Endings of what is unpacked; INSERT writes the first of two of them."""
-READABLE = {None, "gzip", "zstd"}
-"""What queries and jobs unpack."""
 HEAD = 64 * 1024
 """Bytes of an object by which its format is told."""
-# What DuckDB reads by the name alone: FROM 's3://…' is left to it.
-_SEEN = {".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"}
-_UNPACKED = {"", ".gz", ".zst"}
 _NO_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 _ENDINGS = {ending: format_ for format_ in FORMATS for ending in format_.endings}
 _PACKED = {ending: name for name, endings in COMPRESSIONS.items() for ending in endings}
@@ -187,6 +182,7 @@ class Detected(NamedTuple):
         names: of the columns of a table of text, as its first record has them, or made up.
         blank: empty lines that the first record of such a table stands behind.
         array: whether it is one array of JSON.
+        log: what it is called, where it is a log that is known.
     """
 
     format: Format
@@ -197,6 +193,7 @@ class Detected(NamedTuple):
     names: tuple[str, ...] = ()
     blank: int = 0
     array: bool = False
+    log: str = ""
 
     def as_plain(self) -> AsPlain | None:
         """How its text is had where the bytes as they are will not do; None where they do.
@@ -238,21 +235,24 @@ def detect(
     encoding = str(settings.get("ENCODING") or encoding_of(plain))
     text = _Text(name, _decoded(plain, encoding), ended)
     kind = of_type(given.type) if given and given.type != "AUTO" else None
-    if kind is None and (log := log_of(text.text, whole=text.whole)):
-        kind, settings, said = of_type(log.type), {**settings, **log.settings}, f"as {log.name}, by its lines"
-    else:
-        kind, said = kind or _kind(text, plain), ""
+    log = None if kind else log_of(text.text, whole=text.whole)
+    if log:
+        kind, settings = of_type(log.type), {**settings, **log.settings}
+    kind, log_name = kind or _kind(text, plain), log.name if log else ""
+    said = f"as {log_name}, by its lines" if log else ""
     if kind.type in {"PARQUET", "ORC"} and packed:
         hint = "Unpack it: what is in it is packed already."
         raise QueryError(f"a file of {kind.name} that is packed by {packed} is not read", hint=hint)
     if kind.reader == "read_parquet" or kind.type in {"ORC", "AVRO", "ARROW"}:
         return Detected(kind, packed, "", settings)
     if kind.reader != "read_csv":
-        return Detected(kind, packed, encoding, settings, said, array=text.text.lstrip()[:1] == "[")
+        array = text.text.lstrip()[:1] == "["
+        return Detected(kind, packed, encoding, settings, said, array=array, log=log_name)
     told, header = _dialect(text, kind, settings)
     if given is None or given.type == "AUTO":
         kind = _TSV if told["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
-    return Detected(kind, packed, encoding, told, said or header, _names(text, told), _blank(_counted(text, told)))
+    blank = _blank(_counted(text, told))
+    return Detected(kind, packed, encoding, told, said or header, _names(text, told), blank, log=log_name)
 
 
 def _blank(plain: str) -> int:
@@ -280,17 +280,22 @@ _MOSTLY = 0.4
 _SURE_FROM = 8
 
 
+# How wide a character is, and where its lowest byte stands.
+_WIDE = (("utf-32-le", 4, 0), ("utf-32-be", 4, 3), ("utf-16-le", 2, 0), ("utf-16-be", 2, 1))
+
+
 def encoding_of(data: bytes) -> str:
-    """UTF-8, or what a byte order mark says; UTF-16 without one of mostly Latin text, of which every other byte is NUL.
+    """UTF-8, or what a byte order mark says, or UTF-16 and UTF-32 of mostly Latin text, whose high bytes are NUL.
 
     Args:
         data: the beginning of a text.
     """
     if marked := next((name for mark, name in _MARKS if data.startswith(mark)), None):
         return marked
-    for at, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        high, low = data[at::2], data[1 - at :: 2]
-        if len(data) >= _SURE_FROM and high.count(0) > _MOSTLY * len(high) and 0 not in low:
+    data = data[:HEAD]
+    for encoding, width, lowest in _WIDE if len(data) >= _SURE_FROM else ():
+        places = [data[at::width] for at in range(width)]
+        if 0 not in places.pop(lowest) and all(place.count(0) > _MOSTLY * len(place) for place in places):
             text = _decoded(data, encoding)
             if "\ufffd" not in text and not _NO_TEXT.search(text.encode()):
                 return encoding
@@ -425,65 +430,26 @@ def ending_of(name: str) -> str:
     return said.ending + said.packed
 
 
-def reader_of(name: str) -> str | None:
-    """DuckDB's function for a file of this name, or None."""
+def is_told(name: str) -> bool:
+    """Whether a name says a format that is read."""
+    said = by_name(name).format
+    return said is not None and bool(said.type)
+
+
+def is_parquet(name: str) -> bool:
+    """Whether a file of this name is Parquet."""
     said = by_name(name)
-    return (said.format and said.format.reader) or None if said.compression in READABLE else None
+    return said.format == _PARQUET and not said.packed
 
 
 def is_seen(name: str) -> bool:
-    """Whether DuckDB reads a path of this name by itself."""
-    said = by_name(name)
-    return said.ending.lower() in _SEEN and said.packed.lower() in _UNPACKED
+    """Whether DuckDB reads a path of this name by itself, and right."""
+    return name.lower().endswith(".parquet")
 
 
-def call(path: str, format_: Format, compression: str | None, *options: str) -> str:
-    """DuckDB's function that reads a path, with what it does not see by itself.
-
-    Args:
-        path: with `s3://`; a file or a pattern.
-        format_: one that has a reader.
-        compression: gzip or zstd; None to leave it to DuckDB, which goes by `.gz` and `.zst`.
-        options: more arguments.
-    """
-    given = list(options)
-    if format_.delimiter and format_.delimiter != ",":
-        given.append(f"delim = {literal(format_.delimiter)}")
-    if compression and format_.reader != "read_parquet":
-        given.append(f"compression = {literal(compression)}")
-    return f"{format_.reader}({', '.join([literal(path), *given])})"
-
-
-def call_by_name(path: str, name: str, *options: str) -> str | None:
-    """The same for files whose name is one that tells the format, or ends as they do; None where it does not."""
-    said = by_name(name)
-    if said.format is None or not reader_of(name):
-        return None
-    return call(path, said.format, None if said.packed.lower() in _UNPACKED else said.compression, *options)
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """What name and content type say of the content.
-
-    Attributes:
-        delimiter: of the fields, for a table of text.
-        prose: a text that is no table, even where it looks like one.
-        parquet: so that its end is read first.
-    """
-
-    delimiter: str | None
-    prose: bool
-    parquet: bool
-
-
-def promise(key: str, description: Description) -> Promise:
-    """What the name and the content type say."""
-    said = by_name(key)
-    media = (description.content_type or "").partition(";")[0].strip().lower()
-    by_media = next((format_.delimiter for format_ in FORMATS if media in format_.media), None)
-    delimiter = said.format.delimiter if said.format else None
-    return Promise(delimiter or by_media, said.ending.lower() in _PROSE, said.format == _PARQUET or "parquet" in media)
+def promises_parquet(key: str, description: Description) -> bool:
+    """Whether name or content type say that an object is Parquet, so that its end is read first."""
+    return by_name(key).format == _PARQUET or "parquet" in (description.content_type or "").lower()
 
 
 def text_format(text: str) -> str:
@@ -497,30 +463,20 @@ def text_format(text: str) -> str:
 
 
 _SLASHES_OF_SCHEME = 2
-_READ = listed([ending for format_ in FORMATS if format_.reader for ending in format_.endings], "and")
-_BY_NAME = (
-    f"FROM 's3://…' alone knows {_READ};"
-    f" of text also {listed([*COMPRESSIONS['gzip'], *COMPRESSIONS['zstd']], 'and')} of it."
-)
 
 
 def how_to_read(path: str) -> str:
-    """What to write in place of a path whose name does not tell the format, or one that queries do not read.
+    """What to write in place of a path whose content does not tell what it is, or that is a folder.
 
     Args:
         path: with `s3://`; a file, a pattern or a folder.
     """
-    said = by_name(path)
-    if said.compression not in READABLE:
-        return f"Objects compressed by {said.compression} are not read; gzip and zstd are."
-    if said.format and not said.format.reader:
-        return f"Queries do not read {said.format.name}. What Python reads of it is queried by its DataFrame's name."
     if path.endswith("/") or path.count("/") == _SLASHES_OF_SCHEME:
-        files = f"{path if path.endswith('/') else f'{path}/'}**/*.parquet"
-        return f"A pattern reads the files below it, such as FROM {literal(visible(files))}. {_BY_NAME}"
+        files = f"{path if path.endswith('/') else f'{path}/'}**/*"
+        return f"A pattern reads the files below it, such as FROM {literal(visible(files))}."
     readers = dict.fromkeys(format_.reader for format_ in FORMATS if format_.reader)
-    calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in readers)
-    return f"Name the function that reads it, one of {calls}. {_BY_NAME}"
+    calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in (*readers, "read_text"))
+    return f"Name the function that reads it, one of {calls}; PREVIEW shows what it is."
 
 
 def hex_dump(data: bytes) -> str:

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError
 from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.formats import reader_of
+from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.requests import ask, changed, etag_of, head_answer, named
 from s3conn_magic.objects.scope import QueryScope
 
@@ -454,7 +454,7 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if reader_of(location.key) == "read_parquet" and (tail := _by_tail(connection, location)):
+    if is_parquet(location.key) and (tail := _by_tail(connection, location)):
         return tail
     return by_head(connection, location), b""
 

@@ -17,7 +17,8 @@ COLUMNS_AT_MOST = 2_000
 _DEPTH_AT_MOST = 16
 _UNFIT = (pa.ArrowException, NotImplementedError, ValueError, TypeError, OverflowError, LookupError)
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+# Of no more digits than every double has.
+_NUMBER = re.compile(r"-?(?=[\d.]{1,16}(?![\d.]))(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?")
 _BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
@@ -25,26 +26,27 @@ _ZONED = re.compile(rf"{_MOMENT.pattern}(?:Z|[+-]\d\d:?\d\d)")
 
 
 def _types() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
+    return ((_WHOLE, pa.int64()), (_NUMBER, pa.float64()), (_BOOLEAN, pa.bool_()), *_moments())
+
+
+def _moments() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
     return (
-        (_WHOLE, pa.int64()),
-        (_NUMBER, pa.float64()),
-        (_BOOLEAN, pa.bool_()),
         (_DATE, pa.date32()),
         (_MOMENT, pa.timestamp("us")),
         (_ZONED, pa.timestamp("us", "UTC")),
     )
 
 
-def looks_typed(text: str) -> bool:
-    """Whether a text is a number, a boolean, a date or a time."""
-    return any(pattern.fullmatch(text) for pattern, _ in _types())
+def typed(values: Sequence[str | None], *, strings: bool = False) -> pa.Array:
+    """A column of texts as what all of them look like; a number with leading zeros is none, so `007` stays.
 
-
-def typed(values: Sequence[str | None]) -> pa.Array:
-    """A column of texts as what all of them look like; a number with leading zeros is none, so `007` stays."""
+    Args:
+        values: the texts.
+        strings: whether they are strings of JSON, which are neither numbers nor truth values.
+    """
     texts = pa.array([_valid(value) for value in values], pa.string())
     given = [value for value in values if value is not None]
-    for pattern, kind in _types() if given else ():
+    for pattern, kind in (_moments() if strings else _types()) if given else ():
         if all(pattern.fullmatch(value) for value in given):
             try:
                 return texts.cast(kind)
@@ -62,7 +64,8 @@ def inferred(values: Sequence[Any]) -> tuple[pa.Array, bool]:
         except (pa.ArrowException, ValueError, TypeError, OverflowError):
             pass
         else:
-            return (found.cast(pa.string()) if pa.types.is_null(found.type) else found), False
+            found = found.cast(pa.string()) if pa.types.is_null(found.type) else found
+            return (typed(values, strings=True) if pa.types.is_string(found.type) else found), False
     return pa.array([None if value is None else _json(value) for value in values], pa.string()), True
 
 

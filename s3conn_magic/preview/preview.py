@@ -18,17 +18,17 @@ from s3conn_magic.objects.containers import READERS, is_arrow_stream
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.formats import (
     PARQUET_MAGIC,
-    Promise,
     by_content,
+    encoding_of,
     hex_dump,
-    promise,
+    promises_parquet,
     text_format,
 )
 from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.objects.unpacking import compression_of, unpack
 from s3conn_magic.preview import Preview
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
-from s3conn_magic.preview.text_tables import JsonTable, Records, laid_out, read_json, read_records
+from s3conn_magic.preview.text_tables import TextTable, laid_out, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Preview", "preview"]
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _ASIAN = ("cp932", "euc_jp", "gb18030", "big5", "euc_kr")
 _GUESSED = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "koi8_r", "mac_roman", "cp437", "cp850", *_ASIAN]
 _ENOUGH = 8
@@ -74,26 +66,23 @@ def decode(data: bytes, *, whole: bool) -> Decoded | None:
         data: the beginning of it; when it is not `whole`, a character may be cut at the end and is left out.
         whole: whether nothing follows.
     """
-    found = _marked(data, whole) or _wide(data, whole) or _strict(data, "utf-8", whole)
-    found = found or _damaged(data) or _guessed(data)
+    encoding = encoding_of(data)
+    found = _strict(data, encoding, whole)
+    if found is None:
+        found = _damaged(data) or _guessed(data) if encoding == "utf-8" else _replaced(data, encoding)
     return found if found and _is_text(found.text) else None
 
 
 def _strict(data: bytes, encoding: str, whole: bool) -> Decoded | None:
     try:
-        return Decoded(codecs.getincrementaldecoder(encoding)().decode(data, whole), encoding)
+        text = codecs.getincrementaldecoder(encoding)().decode(data, whole)
     except UnicodeDecodeError:
         return None
+    return Decoded(text.removeprefix("\ufeff"), encoding)
 
 
-def _marked(data: bytes, whole: bool) -> Decoded | None:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    if encoding is None:
-        return None
-    found = _strict(data, encoding, whole)
-    if found or encoding == "utf-8-sig":
-        return found
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(data, True)
+def _replaced(data: bytes, encoding: str) -> Decoded:
+    text = data.decode(encoding, "replace").removeprefix("\ufeff")
     return Decoded(text, encoding, (_lost(text, encoding),))
 
 
@@ -102,25 +91,12 @@ def _lost(text: str, encoding: str) -> str:
     return f"{count:,} place{'' if count == 1 else 's'} that {'is' if count == 1 else 'are'} not valid {encoding}"
 
 
-def _wide(data: bytes, whole: bool) -> Decoded | None:
-    """UTF-32 or UTF-16 without a mark: of mostly Latin text, the same bytes of each character are NUL."""
-    for encoding in _WIDE:
-        width = 4 if "32" in encoding else 2
-        lowest = 0 if encoding.endswith("le") else width - 1
-        places = [data[at::width][:_SAMPLE] for at in range(width)]
-        high = [place.count(0) / max(len(place), 1) for at, place in enumerate(places) if at != lowest]
-        low = places[lowest].count(0) / max(len(places[lowest]), 1)
-        if min(high) > _MOSTLY and low < _SELDOM and (found := _strict(data, encoding, whole)):
-            return found
-    return None
-
-
 def _damaged(data: bytes) -> Decoded | None:
     """UTF-8 with a few bytes that are not: far more characters beyond ASCII are whole than broken."""
-    text = data.decode("utf-8", "replace")
-    lost = text.count(_LOST)
-    beyond = len(text) - lost - len(text.encode("ascii", "ignore"))
-    return Decoded(text, "utf-8", (_lost(text, "utf-8"),)) if beyond > 3 * lost else None
+    found = _replaced(data, "utf-8")
+    lost = found.text.count(_LOST)
+    beyond = len(found.text) - lost - len(found.text.encode("ascii", "ignore"))
+    return found if beyond > 3 * lost else None
 
 
 def _guessed(data: bytes) -> Decoded | None:
@@ -219,61 +195,81 @@ def _webp(data: bytes) -> Size | None:
 _SIZES: dict[str, Callable[[bytes], Size | None]] = {"PNG": _png, "JPEG": _jpeg, "GIF": _gif, "WebP": _webp}
 
 
+TEXT_AT_MOST = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """The first bytes of what an object holds, unpacked; `whole` when that is all.
+
+    `share` is how much of the object they are; None where that is not known.
+    """
+
+    data: bytes
+    whole: bool
+    compression: str | None
+    damaged: bool
+    share: float | None
+
+
+def _beginning(reader: RangeReader, count: int) -> _Beginning:
+    raw = reader.part(0, count)
+    compression, whole = compression_of(raw), len(raw) == reader.size
+    if compression is None:
+        return _Beginning(raw, whole, None, False, len(raw) / reader.size)
+    found = unpack(raw, compression, limit=TEXT_AT_MOST, whole=whole)
+    share = len(raw) / reader.size if len(found.data) < TEXT_AT_MOST else None
+    return _Beginning(found.data, found.ended, compression, found.damaged, share)
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A text and the table in it, if there is one; `enough` when nothing more need be read."""
 
     decoded: Decoded
-    whole: bool
+    start: _Beginning
     enough: bool
-    table: Records | JsonTable | None
+    table: TextTable | None
 
     def onto(self, seen: Preview) -> Preview:
         """The preview with what was read."""
-        found, decoded = self.table, self.decoded
+        found, decoded, whole = self.table, self.decoded, self.start.whole
         notes = (*seen.notes, *decoded.notes, *(found.notes if found else ()))
         named = replace(seen, encoding=decoded.encoding, notes=notes)
         if found is None or found.table is None:
             form = found.format if found else text_format(decoded.text)
-            layout = laid_out(decoded.text) if found and self.whole and len(decoded.text) <= LAYOUT_AT_MOST else None
-            whole = self.whole
-            return replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=not whole)
+            layout = laid_out(decoded.text[:LAYOUT_AT_MOST]) if found else None
+            cut = not whole or bool(layout and len(decoded.text) > LAYOUT_AT_MOST)
+            return replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
+        total = found.count if whole and not found.broken else None
+        complete = len(found.table) == total
+        share = None if complete or found.broken else self.start.share
         return replace(
             named,
             kind="table",
             format=found.format,
             frame=frame(found.table),
             schema=schema_of(found.table.schema),
-            truncated=not found.complete,
-            total_rows=found.total,
-            about_rows=None if found.complete or seen.compression else self._about(found, seen.description.size),
+            truncated=not complete,
+            total_rows=total,
+            about_rows=round(found.count / share) if share else None,
         )
 
-    def _about(self, found: Records | JsonTable, size: int) -> int | None:
-        """How many rows the object has if all are as long as those that were read."""
-        text = self.decoded.text
-        bytes_each = len(text[:_SAMPLE].encode(self.decoded.encoding, "replace")) / max(len(text[:_SAMPLE]), 1)
-        return round(size / max(bytes_each, 1) * found.share)
 
-
-def read_text(data: bytes, *, whole: bool, promised: Promise, rows: int) -> Read | None:
-    """What the first bytes of a text say, or None where they are no text.
+def read_text(key: str, start: _Beginning, *, rows: int) -> Read | None:
+    """What the beginning of a text says, or None where it is no text.
 
     Args:
-        data: the beginning, unpacked.
-        whole: whether nothing follows.
-        promised: what name and content type say.
+        key: of the object.
+        start: the beginning of what it holds.
         rows: of a table, or lines of a text, that are wanted.
     """
-    decoded = decode(data, whole=whole)
-    if decoded is None or not data:
+    decoded = decode(start.data, whole=start.whole)
+    if decoded is None or not start.data:
         return None
-    text = decoded.text
-    found: Records | JsonTable | None = read_json(text, whole=whole, rows=rows)
-    if found is None and not promised.prose and text_format(text) == "text":
-        found = read_records(text, whole=whole, rows=rows, named=promised.delimiter)
-    there = text.count("\n") if found is None else len(found.table) if found.table is not None else 0
-    return Read(decoded, whole, whole or there >= rows, found)
+    found = read_table(key, decoded.text, whole=start.whole, rows=rows)
+    there = decoded.text.count("\n") if found is None else found.count
+    return Read(decoded, start, start.whole or there >= rows, found)
 
 
 CONTAINER_AT_MOST = 64_000_000
@@ -321,7 +317,6 @@ def _with_rows(seen: Preview, found: Contents) -> Preview:
     )
 
 
-TEXT_AT_MOST = 1024 * 1024
 IMAGE_AT_MOST = 8 * 1024 * 1024
 PIXELS_AT_MOST = 64 * 1024 * 1024
 ROWS_AT_MOST = 10_000
@@ -357,9 +352,9 @@ def preview(
     if known.size == 0:
         return Preview("empty", known, format="empty", requests=asked)
     reader = RangeReader(connection, location, known, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
-    promised, blank = promise(location.key, known), Preview("binary", known, notes=_too_many(rows))
+    blank = Preview("binary", known, notes=_too_many(rows))
     try:
-        seen = _read(reader, blank, promised, min(rows, ROWS_AT_MOST))
+        seen = _read(reader, blank, location.key, min(rows, ROWS_AT_MOST))
     except S3ConnError:
         raise
     except Exception as error:  # noqa: BLE001 - libraries raise all there is over damaged bytes
@@ -392,19 +387,20 @@ def _too_many(rows: int) -> tuple[str, ...]:
     return (f"a preview has at most {ROWS_AT_MOST:,} rows",) if rows > ROWS_AT_MOST else ()
 
 
-def _read(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
+def _read(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
     from s3conn_magic.preview.parquet import ENCRYPTED_MAGIC, FOOTER_AT_MOST, read_parquet
 
     reader.limit = max(reader.limit, FOOTER_AT_MOST + TEXT_AT_MOST)
-    if promised.parquet:
+    promised = promises_parquet(key, blank.description)
+    if promised:
         reader.prefetch([(max(reader.size - _PARQUET_TAIL, 0), reader.size)])
         if found := read_parquet(reader, blank, rows):
             return found
     first = reader.part(0, BLOCK)
     begins_so = first.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC))
-    if begins_so and not promised.parquet and (found := read_parquet(reader, blank, rows)):
+    if begins_so and not promised and (found := read_parquet(reader, blank, rows)):
         return found
-    return _image(reader, blank, first) or _other(reader, blank, first, rows) or _text(reader, blank, promised, rows)
+    return _image(reader, blank, first) or _other(reader, blank, first, rows) or _text(reader, blank, key, rows)
 
 
 def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
@@ -434,25 +430,6 @@ def _bytes(blank: Preview, data: bytes, size: int) -> Preview:
     return replace(blank, hex_dump=hex_dump(data[:_HEX_BYTES]), truncated=size > _HEX_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class _Beginning:
-    """The first bytes of what an object holds, unpacked; `whole` when that is all."""
-
-    data: bytes
-    whole: bool
-    compression: str | None
-    damaged: bool = False
-
-
-def _beginning(reader: RangeReader, count: int) -> _Beginning:
-    raw = reader.part(0, count)
-    compression, whole = compression_of(raw), len(raw) == reader.size
-    if compression is None:
-        return _Beginning(raw, whole, None)
-    found = unpack(raw, compression, limit=TEXT_AT_MOST, whole=whole)
-    return _Beginning(found.data, found.ended, compression, found.damaged)
-
-
 def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Preview:
     """The bytes inside, or those of the object where nothing can be unpacked."""
     if start.whole and not start.data:
@@ -462,7 +439,7 @@ def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Previe
     return replace(_bytes(seen, start.data, len(start.data) + (not start.whole)), format=name)
 
 
-def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> Preview:
+def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
     """As much as the rows need: one block, or else the most that is read of a text."""
     for count in (BLOCK, TEXT_AT_MOST):
         start = _beginning(reader, count)
@@ -470,7 +447,7 @@ def _text(reader: RangeReader, blank: Preview, promised: Promise, rows: int) -> 
         seen = replace(blank, compression=start.compression, notes=(*blank.notes, *notes))
         last = count >= min(reader.size, TEXT_AT_MOST) or len(start.data) >= TEXT_AT_MOST
         known = by_content(start.data) if start.compression else None
-        read = None if known else read_text(start.data, whole=start.whole, promised=promised, rows=rows)
+        read = None if known else read_text(key, start, rows=rows)
         if read and (last or read.enough):
             return read.onto(seen)
         if read is None and (last or start.data):

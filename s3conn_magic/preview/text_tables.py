@@ -1,124 +1,162 @@
-"""The beginning of CSV, TSV, JSON lines or a JSON array as a table."""
+"""The beginning of a text as a table, by what `detect` says of it: the columns and rows that SELECT and COPY have."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST, inferred, looks_typed, table, typed
+from s3conn_magic.errors import QueryError
+from s3conn_magic.objects.dialects import records, unique_names, without_lines
+from s3conn_magic.objects.formats import HEAD, detect
+from s3conn_magic.preview.columns import COLUMNS_AT_MOST, inferred, table, typed
+from s3conn_magic.query.line_rows import Skipped, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import pyarrow as pa
 
-__all__ = ["Records", "read_records"]
-
-_WRONG = (ValueError, RecursionError)
+    from s3conn_magic.objects.formats import Detected
 
 
 @dataclass(frozen=True, slots=True)
-class JsonTable:
-    """JSON as a table, or with `table` None as what cannot be one.
+class TextTable:
+    """The first rows of a text; `table` is None for a document of JSON, which is none.
 
-    `complete` when every object is in it; `total` and `share` as of `Records`.
+    `count` is how many records all of the text has that was read; `broken` when others follow that cannot be read.
     """
 
     table: pa.Table | None
     format: str
-    complete: bool
+    count: int = 0
     notes: tuple[str, ...] = ()
-    total: int | None = None
-    share: float = 0.0
+    broken: bool = False
 
 
-def read_json(text: str, *, whole: bool, rows: int) -> JsonTable | None:
-    """The first objects of a text, or None where it is no JSON.
+def read_table(key: str, text: str, *, whole: bool, rows: int) -> TextTable | None:
+    """The first rows of a text, or None where it is no table.
 
     Args:
-        text: the beginning; where it is not `whole`, the last line may be cut and is left out.
+        key: of the object.
+        text: the beginning; where it is not `whole`, the last record may be cut and is left out.
         whole: whether nothing follows.
         rows: at most.
     """
-    if text.lstrip()[:1] not in {"{", "["}:
-        return None
-    return _lines(text, whole, rows) or (_document(text, rows) if whole else None) or _cut(text, whole)
-
-
-def _lines(text: str, whole: bool, rows: int) -> JsonTable | None:
-    """One object a line, two lines at least: a single one is a document."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    if not whole and not text.endswith("\n"):
-        lines.pop()
-    if len(lines) < 2 and (whole or not lines):  # noqa: PLR2004
-        return None
-    objects, notes = _parsed(lines[:rows])
-    if objects is None:
-        return None
-    taken = sum(len(line) + 1 for line in lines[: len(objects)])
-    found = _objects(objects, "JSON lines", complete=whole and len(lines) <= rows, notes=notes)
-    return replace(found, share=_share(text, len(objects), taken))
-
-
-def _share(text: str, records: int, taken: int) -> float:
-    """How much of a record a character is: by the lines of all the text where it has any, since first ones are short.
-
-    Args:
-        text: all that was read.
-        records: that were taken of it.
-        taken: its characters that these take.
-    """
-    lines, ends = text.count("\n", 0, taken), text.count("\n")
-    return records / lines * ends / len(text) if lines else records / max(taken, 1)
-
-
-def _parsed(lines: Sequence[str]) -> tuple[list[Any] | None, tuple[str, ...]]:
-    """The lines up to the first that is no object; that must not be one of the first two."""
-    objects: list[Any] = []
-    for line in lines:
-        try:
-            found = json.loads(line)
-        except _WRONG:
-            found = None
-        if not isinstance(found, dict):
-            return (objects, (f"line {len(objects) + 1:,} is not a JSON object",)) if len(objects) > 1 else (None, ())
-        objects.append(found)
-    return objects, ()
-
-
-def _document(text: str, rows: int) -> JsonTable | None:
+    head = text[:HEAD].encode("utf-8", "replace")
     try:
-        found = json.loads(text)
-    except _WRONG:
+        found = detect(key, head, compression="NONE", whole=whole and len(text) <= HEAD)
+    except QueryError:
         return None
-    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
-        return replace(_objects(found[:rows], "JSON", complete=len(found) <= rows), total=len(found))
-    return JsonTable(None, "JSON", complete=True)
+    if found.format.reader == "read_json":
+        return _json(text, found, whole=whole, rows=rows)
+    read = _delimited if found.format.reader == "read_csv" else _by_pattern if found.log else None
+    return read(text, found, whole=whole, rows=rows) if read else None
 
 
-def _cut(text: str, whole: bool) -> JsonTable | None:
-    """What begins like JSON and goes on behind what was read."""
-    if whole:
+# Records of fields
+
+
+def _delimited(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable | None:
+    settings, names = found.settings, [*found.names]
+    plain = without_lines(text, settings.get("SKIP_LINES", 0), settings.get("COMMENT_PREFIX", ""))
+    every = records(plain, settings["DELIMITER"], whole=whole, most=None)[int(settings["HEADER"]) :]
+    shown, nulls = every[:rows], {"", *settings.get("NULL_VALUES", ())}
+    width = max(map(len, [names, *shown]))
+    if not 0 < width <= COLUMNS_AT_MOST:
         return None
-    head = text.lstrip()
-    likely = head[1:].lstrip()[:1] in ({'"'} if head[0] == "{" else set('{["-0123456789tfn'))
-    return JsonTable(None, "JSON", complete=False) if likely else None
+    odd = sum(len(record) != len(names) for record in shown)
+    notes: tuple[str, ...] = (f"read {found.said.partition(';')[0]}",) if found.said else ()
+    notes += (f"{odd:,} of {len(shown):,} rows have not {len(names)} fields",) if odd else ()
+    columns = [typed([_field(record, at, nulls) for record in shown]) for at in range(width)]
+    names = unique_names([*names, *[""] * (width - len(names))])
+    return TextTable(table(names, columns), _name_of(found), len(every), notes)
 
 
-_PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s"\[\]{},:]+')
+def _field(record: Sequence[str], at: int, nulls: set[str]) -> str | None:
+    return record[at] if at < len(record) and record[at] not in nulls else None
+
+
+def _name_of(found: Detected) -> str:
+    delimiter = found.settings["DELIMITER"]
+    return found.log or (found.format.name if delimiter in ",\t" else f"CSV ({delimiter})")
+
+
+def _by_pattern(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable:
+    lines = text if whole else text[: text.rfind("\n") + 1]
+    skipped = Skipped()
+    plain = found._replace(encoding="utf-8")
+    every = batches(plain, io.BytesIO(lines.encode("utf-8", "replace")), skipped).read_all()
+    notes = (f"read {found.said}", *filter(None, [skipped.note()]))
+    return TextTable(every.slice(0, rows), found.log, len(every), notes)
+
+
+# JSON
+
+_BEFORE_RECORDS = re.compile(r"\s*\{\s*\"Records\"\s*:")
+_GAP = re.compile(r"[\s,]*")
+_WRONG = (ValueError, RecursionError)
+
+
+def _json(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable | None:
+    """Objects as rows: of an array, of lines, or one behind the other; a single value is a document."""
+    trail = _BEFORE_RECORDS.match(text) if found.format.type == "CLOUDTRAIL" else None
+    values, in_array, at = _values(text, trail.end() if trail else 0)
+    objects = [*takewhile(lambda value: isinstance(value, dict), values)]
+    ended = text[at:].strip() == ("]" if in_array else "") or bool(trail and text[at : at + 1] == "]")
+    several = in_array or len(objects) > 1 or not (ended or whole)
+    names = [*dict.fromkeys(name for value in objects[:rows] for name in value)] if several else []
+    if not names or len(names) > COLUMNS_AT_MOST:
+        notes = (f"{len(names):,} names are too many columns",) if names else ()
+        return TextTable(None, "JSON", notes=notes) if ended or not whole else None
+    form = found.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
+    broken = len(objects) < len(values) or (not ended and (whole or "\n{" in text[at:]))
+    said = "is not a JSON object" if len(objects) < len(values) else "is cut off, or is no JSON"
+    notes = (f"record {len(objects) + 1:,} {said}: neither it nor what follows is read",) if broken else ()
+    return _objects(objects, names, rows, TextTable(None, form, len(objects), notes, broken=broken))
+
+
+def _values(text: str, start: int) -> tuple[list[Any], bool, int]:
+    """The values of an array, or of those that stand one behind the other; whether it is one, and where they end."""
+    decoder, found = json.JSONDecoder(), list[Any]()
+    at = _behind(text, start)
+    in_array = text[at : at + 1] == "["
+    at = _behind(text, at + in_array)
+    while at < len(text) and not (in_array and text[at] == "]"):
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except _WRONG:
+            break
+        found.append(value)
+        at = _behind(text, at)
+    return found, in_array, at
+
+
+def _behind(text: str, at: int) -> int:
+    gap = _GAP.match(text, at)
+    return gap.end() if gap else at
+
+
+def _objects(objects: Sequence[dict[str, Any]], names: Sequence[str], rows: int, seen: TextTable) -> TextTable:
+    """A column for every name that any of the objects has, in the order they come."""
+    columns = [inferred([value.get(name) for value in objects[:rows]]) for name in names]
+    mixed = [name for name, (_, as_text) in zip(names, columns, strict=True) if as_text]
+    notes = (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
+    made = table(unique_names(names), (column for column, _ in columns))
+    return replace(seen, table=made, notes=seen.notes + notes)
+
+
+_PIECES = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},:]|[^\s"\[\]{},:]+')
 _STEP = "  "
 _DEEPEST = 40
 _OPENING, _CLOSING = {"[", "{"}, {"]", "}"}
 
 
 def laid_out(text: str) -> str:
-    """A JSON document with a line for each value, and every value as it is written."""
+    """A JSON document with a line for each value, and every value as it is written; it may be cut."""
     parts: list[str] = []
     depth, before = 0, ""
     for piece in _PIECES.findall(text):
@@ -130,170 +168,3 @@ def laid_out(text: str) -> str:
         depth += piece in _OPENING
         before = piece
     return "".join(parts)
-
-
-def _objects(objects: Sequence[dict[str, Any]], name: str, *, complete: bool, notes: tuple[str, ...] = ()) -> JsonTable:
-    """A column for every name that any of the objects has, in the order they come."""
-    names = list(dict.fromkeys(key for one in objects for key in one))
-    if not names or len(names) > COLUMNS_AT_MOST:
-        notes += (f"{len(names):,} names are too many columns",) if names else ()
-        return JsonTable(None, name, complete=complete, notes=notes)
-    columns = [inferred([one.get(key) for one in objects]) for key in names]
-    mixed = [key for key, (_, as_text) in zip(names, columns, strict=True) if as_text]
-    notes += (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
-    return JsonTable(table(names, (column for column, _ in columns)), name, complete=complete, notes=notes)
-
-
-_DELIMITERS = ",\t;|"
-_SAMPLE = 200
-_MOSTLY, _BARELY = 0.9, 0.5
-_FEWEST_RECORDS = 3
-_NAME_AT_MOST = 100
-_FIGURES = re.compile(r"[\d\s.,:/+-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How records are written, and how many of those looked at have the usual number of fields.
-
-    `sure` when all quotes stand where they must and close.
-    """
-
-    delimiter: str
-    quoting: int
-    sure: bool
-    width: int
-    share: float
-    records: int
-
-    @property
-    def format(self) -> str:
-        """CSV, TSV, or by what the fields are separated."""
-        return {",": "CSV", "\t": "TSV"}.get(self.delimiter, f"CSV ({self.delimiter})")
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """A delimited text as a table; `complete` when every record is in it.
-
-    `total` is how many records there are, where the text is whole; `share` is what a character has of one.
-    """
-
-    table: pa.Table
-    format: str
-    complete: bool
-    notes: tuple[str, ...] = ()
-    total: int | None = None
-    share: float = 0.0
-
-
-def read_records(text: str, *, whole: bool, rows: int, named: str | None) -> Records | None:
-    """The first records of a text, or None where it is no table.
-
-    Args:
-        text: the beginning; where it is not `whole`, the last record may be cut and is left out.
-        whole: whether nothing follows.
-        rows: at most.
-        named: the delimiter that name or content type promise: then one column is enough, and records that differ
-            in their number of fields are forgiven.
-    """
-    dialect = _dialect(text, whole, named)
-    if dialect is None or dialect.width > COLUMNS_AT_MOST:
-        return None
-    lines = io.StringIO(text, newline="")
-    found = _records(lines, dialect.delimiter, dialect.quoting, whole=whole)
-    try:
-        first = list(islice(found, rows + 1))
-        # One record more was read than given.
-        share = _share(text, len(first) + 1, lines.tell())
-        header = _has_header(first, named)
-        records = first[1:] if header else first[:rows]
-        total = len(first) - header + sum(1 for _ in found) if whole else None
-        complete = total == len(records)
-    except csv.Error:
-        return None
-    made = _made(first[0] if header else [], records, dialect, complete=complete)
-    return made and replace(made, total=total, share=share)
-
-
-def _made(header: list[str], records: list[list[str]], dialect: Dialect, *, complete: bool) -> Records | None:
-    width = max(map(len, [header, *records]))
-    if width > COLUMNS_AT_MOST:
-        return None
-    usual = len(header) or dialect.width
-    odd = sum(len(one) != usual for one in records)
-    notes = (f"{odd:,} of {len(records):,} rows have not {usual} fields",) if odd else ()
-    names = [(header[at] if at < len(header) else "") or f"column_{at + 1}" for at in range(width)]
-    columns = [typed([one[at] or None if at < len(one) else None for one in records]) for at in range(width)]
-    return Records(table(names, columns), dialect.format, complete, notes)
-
-
-def _dialect(text: str, whole: bool, named: str | None) -> Dialect | None:
-    found = [one for each in _DELIMITERS for one in _tries(text, each, whole)]
-    best = max(found, key=lambda one: _fit(one, named))
-    if named is None:
-        certain = best.width > 1 and best.share == 1 and best.records >= _FEWEST_RECORDS
-        return best if certain else None
-    if best.width > 1 and best.share >= _BARELY:
-        return best
-    return next((one for one in found if one.delimiter == named and one.width == 1 and one.share >= _MOSTLY), None)
-
-
-def _fit(one: Dialect, named: str | None) -> tuple[Any, ...]:
-    """More is better. Quotes that all close hold delimiters, which would only look like more fields.
-
-    A quote that opens by mistake swallows records: as many as can be is the last criterion.
-    """
-    return one.width > 1, round(one.share, 1), one.delimiter == named, one.sure, one.width, one.share, one.records
-
-
-def _tries(text: str, delimiter: str, whole: bool) -> Iterator[Dialect]:
-    for quoting, strict in ((csv.QUOTE_MINIMAL, True), (csv.QUOTE_MINIMAL, False), (csv.QUOTE_NONE, False)):
-        sample = _sample(text, delimiter, quoting, whole=whole, strict=strict)
-        (width, count), *_ = Counter(map(len, sample)).most_common(1) or [(1, 0)]
-        closed = strict and bool(whole or _sample(text, delimiter, quoting, whole=True, strict=True))
-        yield Dialect(delimiter, quoting, closed and bool(sample), width, count / max(len(sample), 1), len(sample))
-
-
-def _sample(text: str, delimiter: str, quoting: int, *, whole: bool, strict: bool) -> list[list[str]]:
-    try:
-        return list(
-            islice(_records(io.StringIO(text, newline=""), delimiter, quoting, whole=whole, strict=strict), _SAMPLE)
-        )
-    except csv.Error:
-        return []
-
-
-def _records(
-    lines: io.StringIO, delimiter: str, quoting: int, *, whole: bool, strict: bool = False
-) -> Iterator[list[str]]:
-    """Records but blank ones; of a text that goes on, all but the last."""
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=strict)  # type: ignore[arg-type]
-    held: list[str] | None = None
-    try:
-        for record in reader:
-            if held is not None:
-                yield held
-            held = record or None
-    except csv.Error as error:
-        # A quote that is open where the text was cut belongs to the record that is left out.
-        if whole or "unexpected end" not in str(error):
-            raise
-        whole = True
-    if held is not None and whole:
-        yield held
-
-
-def _has_header(records: Sequence[list[str]], named: str | None) -> bool:
-    """Whether the first record names the columns: short texts, all different, none of them a value."""
-    if not records or (len(records) == 1 and named is None):
-        return False
-    names = records[0]
-    filled = [name for name in names if name.strip()]
-    # Only the first may lack a name: frames are written with an index.
-    good = filled in (names, names[1:]) and filled and len(set(filled)) == len(filled)
-    return bool(good) and all(len(name) <= _NAME_AT_MOST and not _is_value(name) for name in filled)
-
-
-def _is_value(text: str) -> bool:
-    return looks_typed(text) or bool(_FIGURES.fullmatch(text))

@@ -491,6 +491,9 @@ class QueryEngine:
             failure = _untold(name, sql, failure)
         elif name:
             failure.hint = self._advice(name)
+        elif failure.subject and isinstance(failure, QueryError) and failure.offset is None:
+            at = sql.find(f"'{failure.subject}'")
+            failure.offset = at if at >= 0 else None
         raise failure
 
     def _advice(self, name: str) -> str:

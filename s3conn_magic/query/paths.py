@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.job_values import Content
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.apart import KINDS, Reread, record_batches
+from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
-from s3conn_magic.objects.formats import HEAD, by_name, call, call_by_name, detect, is_seen, reader_of
-from s3conn_magic.objects.listed import Path, partitions
-from s3conn_magic.objects.scope import UNPACKED
+from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_parquet, is_seen
+from s3conn_magic.objects.listed import Path, escaped, partitions
+from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of
 from s3conn_magic.query.judgement import arguments
-from s3conn_magic.query.sql import identifier
-from s3conn_magic.query.text_rows import SAMPLE, CsvRows, several_csv, text_rows_of, with_room
+from s3conn_magic.query.line_rows import IN_BATCHES, Skipped, batches
+from s3conn_magic.query.sql import identifier, literal
+from s3conn_magic.query.text_rows import (
+    SAMPLE,
+    CsvRows,
+    several_csv,
+    text_rows_of,
+    with_files,
+    with_folders,
+    with_room,
+)
 from s3conn_magic.query.text_types import MARK, NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
+    import pyarrow as pa
 
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
     from s3conn_magic.objects.formats import Detected
+    from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.names import Mentioned, QueryTree
     from s3conn_magic.query.tables import Table
@@ -110,42 +120,67 @@ def views(
 
 def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str) -> str | None:
     """The query of what is at a path; None where DuckDB's own answer is right, or the better error."""
-    if reader_of(path) == "read_parquet":
-        seen = None if is_seen(path) else call_by_name(path, path)
-        return f"FROM {seen}" if seen else None
-    entries, named = filesystem.glob(path.removeprefix("s3://")), by_name(path).format
+    entries = filesystem.glob(path.removeprefix("s3://"))
+    if is_parquet(path):
+        _check_parquet(database, filesystem, entries)
+        return None if is_seen(path) else f"FROM read_parquet({literal(path)})"
     if not entries:
-        if named and named.type in KINDS and filesystem.scope.missing:
+        if filesystem.scope.missing and not path.endswith("/"):
             raise filesystem.scope.missing
         return None
-    head = _head(filesystem, entries)
+    first, head = _first(filesystem, entries)
+    found = _detected(first, head, path)
+    if found.format.type in IN_BATCHES:
+        return _registered(database, filesystem, path, entries)
+    if found.format.reader == "read_parquet":
+        return f"FROM read_parquet({literal(path)})"
+    return _text_query(database, filesystem, _Objects(path, entries, first, found))
+
+
+class _Objects(NamedTuple):
+    """The objects at a path, and what one of them is, the first that has some bytes."""
+
+    path: str
+    entries: Sequence[str]
+    first: str
+    found: Detected
+
+
+def _detected(entry: str, head: bytes, path: str) -> Detected:
+    """What an object is, of which these are the first bytes.
+
+    Raises:
+        QueryError: it cannot be told, or is damaged, or not read.
+    """
+    where = Path.parse(entry).location
     try:
-        found = detect(Path.parse(entries[0]).location.key, head, whole=len(head) < HEAD)
+        return detect(where.key, head, whole=len(head) < HEAD)
     except QueryError as error:
-        if is_damage(error):  # which DuckDB would not see
-            raise error.of(visible(Path.parse(entries[0]).location.uri)) from None
-        return None
-    if found.format.type in KINDS:
-        return _registered(database, filesystem, path, entries, found)
-    if found.format.reader not in {"read_csv", "read_json"}:
-        return f"FROM {call(path, found.format, None)}" if found.format.reader else None
-    return _text_query(database, filesystem, path, entries, found)
+        if not is_damage(error):
+            error.hint = how_to_read(path)
+        raise error.of(visible(where.uri)) from None
 
 
-def _text_query(
-    database: duckdb.DuckDBPyConnection,
-    filesystem: ConnectionFileSystem,
-    path: str,
-    entries: Sequence[str],
-    found: Detected,
-) -> str | None:
-    rows = _rows(database, filesystem, path, entries, found)
+def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, objects: _Objects) -> str | None:
+    scope, entries, found, where = filesystem.scope, objects.entries, objects.found, objects.path
+    if _read_as_plain(filesystem, objects):
+        where = where.replace("s3://", UNPACKED, 1)
+    rows: TextRows = text_rows_of(where, found)
+    if isinstance(rows, CsvRows) and len(entries) > 1:
+        rows = several_csv(where, found).named(database)
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
     size = sum(filesystem.info(entry)["size"] for entry in entries[:_FEW]) if len(entries) <= _FEW else _SMALL + 1
-    rows, known = _learnt(database, rows, whole=filesystem.scope.all_records or size <= _SMALL)
+    rows, known = _learnt(database, rows, whole=scope.all_records or size <= _SMALL)
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
+    folders = _Folders.of(entries, database, scope)
+    if own := folders.within(types):
+        source = with_files(rows, _FILE) if size <= _SMALL else ""
+        value = identifier(own) if isinstance(rows, CsvRows) else f"json_extract_string(json, {literal(f'/{own}')})"
+        folders.check(own, source, value, "files")
+    elif folders.everywhere:
+        rows = with_folders(rows, {name: partition.kind for name, partition in folders.columns.items()})
     return rows.select(known, types, _HINT) if types else None
 
 
@@ -166,86 +201,164 @@ _FEW = 100
 
 
 def _registered(
-    database: duckdb.DuckDBPyConnection,
-    filesystem: ConnectionFileSystem,
-    path: str,
-    entries: Sequence[str],
-    found: Detected,
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str, entries: Sequence[str]
 ) -> str:
-    """The query of the rows of ORC, Avro or Arrow, for which DuckDB has no reader: it is given batches of them."""
+    """The query of rows for which DuckDB has no reader: it is given batches of them."""
     import pyarrow as pa
 
-    @contextmanager
-    def opened(entry: str, rows: int) -> Iterator[pa.RecordBatchReader]:
-        with filesystem.scope.noting(), filesystem.open(entry, "rb") as file:
-            try:
-                yield record_batches(found.format.type, file, found.compression, rows=rows)
-            except QueryError as error:
-                raise error.of(visible(Path.parse(entry).location.uri)) from None
-
-    schema: Any = None
+    folders, schema = _Folders.of(entries, database, filesystem.scope), pa.schema([])
     for entry in entries:
-        with opened(entry, 0) as reader:
+        with _batches(filesystem, path, entry, 0) as reader:
             try:
-                schema = pa.unify_schemas([schema, reader.schema]) if schema is not None else reader.schema
+                schema = pa.unify_schemas([schema, reader.schema])
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 said = visible(" ".join(str(error).split()))
                 raise QueryError(
                     f"its columns are of other types than those of the objects before it: {said}"
                 ) from None
+    names = schema.names
+    schema = schema.append(pa.field(_FILE, pa.string()))
 
     def begin() -> Iterator[pa.RecordBatch]:
         for entry in entries:
-            with opened(entry, ALL) as reader:
-                if reader.schema.equals(schema):
-                    yield from reader
-                    continue
+            with _batches(filesystem, path, entry, ALL) as reader:
                 for batch in reader:
-                    own = pa.Table.from_batches([batch])
+                    own = pa.Table.from_batches([batch]).append_column(_FILE, pa.repeat(entry, len(batch)))
                     yield from pa.concat_tables([schema.empty_table(), own], promote_options="default").to_batches()
 
-    name = f"{path} (rows)"
-    database.register(name, Reread(schema, begin))
-    return f"FROM {identifier(name)}"
+    source, added = identifier(f"{path} (rows)"), ""
+    database.register(f"{path} (rows)", Reread(schema, begin))
+    if own := folders.within(names):
+        folders.check(own, source, identifier(own), "files")
+    elif folders.everywhere:
+        added = "".join(f", {folders.said(column)} AS {identifier(column)}" for column in folders.columns)
+    return f"SELECT * EXCLUDE ({identifier(_FILE)}){added} FROM {source}"  # noqa: S608 - quoted names
 
 
-def _head(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> bytes:
-    """The first bytes of the first object that has some."""
+def _in_batches(found: Detected) -> Detected:
+    if found.format.type not in IN_BATCHES:
+        raise QueryError(f"it is {found.format.name}, and other objects of the path are not")
+    return found
+
+
+@contextmanager
+def _batches(filesystem: ConnectionFileSystem, path: str, entry: str, rows: int) -> Iterator[pa.RecordBatchReader]:
+    """The rows of one object; 0 for its columns alone. One without bytes has none."""
+    import pyarrow as pa
+
+    scope, skipped, where = filesystem.scope, Skipped(), visible(Path.parse(entry).location.uri)
+    with scope.noting(), filesystem.open(entry, "rb") as file:
+        head = file.read(HEAD)
+        try:
+            found = _in_batches(_detected(entry, head, path)) if head else None
+            file.seek(0)
+            yield batches(found, file, skipped, rows=rows) if found else pa.table({}).to_reader()
+        except QueryError as error:
+            raise error.of(where) from None
+    if rows and (said := skipped.note()):
+        scope.note(f"{where}: {said}")
+
+
+def _first(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> tuple[str, bytes]:
+    """The first object that has some bytes, and its first bytes; any where none of the first objects has."""
     for entry in entries[:_FEW]:
         (head,) = filesystem.cat_ranges([entry], [0], [HEAD], on_error="raise")
         if head:
-            return bytes(head)
-    return b""
+            return entry, bytes(head)
+    return entries[0], b""
 
 
-def _rows(
-    database: duckdb.DuckDBPyConnection,
-    filesystem: ConnectionFileSystem,
-    path: str,
-    entries: Sequence[str],
-    found: Detected,
-) -> TextRows:
-    compression = "none"
-    if how := found.as_plain():
-        for entry in entries:
-            filesystem.read_as_plain(entry, how)
-        path, compression = path.replace("s3://", UNPACKED, 1), "gzip"
-    content = Content(found.format.type, found.settings)
-    keys = [Path.parse(entry).location.key for entry in entries]
-    folders = _folders(keys, found, filesystem.scope)
-    if len(entries) > 1 and found.format.reader == "read_csv":
-        return several_csv(path, content, found, compression, folders).named(database)
-    return text_rows_of(path, content, found, compression, folders)
+def _read_as_plain(filesystem: ConnectionFileSystem, objects: _Objects) -> bool:
+    """Have all objects read as plain content where any has to be; one tells for all with its compression's ending."""
+    ways = {by_name(objects.first).packed: objects.found.as_plain()}
+    for entry in objects.entries:
+        if by_name(entry).packed not in ways:
+            ways[by_name(entry).packed] = _detected(*_first(filesystem, [entry]), objects.path).as_plain()
+    if any(ways.values()):
+        for entry in objects.entries:
+            filesystem.read_as_plain(entry, ways[by_name(entry).packed] or AsPlain(None, ""))
+    return any(ways.values())
 
 
-def _folders(keys: Sequence[str], found: Detected, scope: QueryScope) -> dict[str, str]:
-    """The types of the columns that folders write, where all objects have all of them, and no column of such a name."""
-    kinds = {name: partition.kind for name, partition in partitions(keys, "").items()}
-    everywhere = all(all(f"/{name}=" in f"/{key}" for name in kinds) for key in keys)
-    own = {name.casefold() for name in found.names} & {name.casefold() for name in kinds}
-    if own:
-        scope.note(f"The column {min(own)} is in the files, and in the names of folders: it is read from the files.")
-    return kinds if everywhere and not own else {}
+_FILE = "s3conn_magic file"
+
+
+class _Folders(NamedTuple):
+    """The columns that the folders of some objects write; `everywhere` where all of the objects have all of them."""
+
+    entries: Sequence[str]
+    columns: Mapping[str, Partition]
+    everywhere: bool
+    database: duckdb.DuckDBPyConnection
+    scope: QueryScope
+
+    @classmethod
+    def of(cls, entries: Sequence[str], database: duckdb.DuckDBPyConnection, scope: QueryScope) -> _Folders:
+        """Those of the objects at some paths."""
+        keys = [Path.parse(entry).location.key for entry in entries] if any("=" in entry for entry in entries) else []
+        columns = partitions(keys, "")
+        everywhere = bool(columns) and all(f"/{name}=" in f"/{key}" for name in columns for key in keys)
+        return cls(entries, columns, everywhere, database, scope)
+
+    def within(self, names: Iterable[str]) -> str:
+        """The first of these names that a folder writes, too; empty where there is none."""
+        written = {name.casefold() for name in self.columns}
+        return next((name for name in names if name.casefold() in written), "")
+
+    def check(self, name: str, source: str, value: str, read: str) -> None:
+        """Refuse files whose column says another thing than their folder; a note where they are not looked into.
+
+        Args:
+            name: of the column.
+            source: what stands behind FROM, with the path of each row's file in `_FILE`; empty not to look.
+            value: the column's value, in SQL.
+            read: what the column is read from, for the note.
+
+        Raises:
+            QueryError: one says so.
+        """
+        if not source or len(self.entries) > _FEW:
+            self.scope.note(
+                f"The column {name} is in the files, and in the names of folders: it is read from the {read}."
+            )
+            return
+        column = next(folder for folder in self.columns if folder.casefold() == name.casefold())
+        own = f"TRY_CAST({value} AS {self.columns[column].kind})"
+        query = f"SELECT {identifier(_FILE)} FROM {source} WHERE {own} IS DISTINCT FROM {self.said(column)} LIMIT 1"  # noqa: S608
+        for (file,) in self.database.execute(query).fetchall():
+            where = Path.parse(next(entry for entry in self.entries if str(file).endswith(entry))).location
+            said = self.columns[column].values[where.key] or "NULL"
+            raise QueryError(
+                f"the folder of {visible(where.uri)} says {name} = {said}, and its column {name} says otherwise",
+                hint="hive_partitioning = false in read_parquet('s3://…'), read_csv or read_json leaves folders alone.",
+            )
+
+    def said(self, column: str) -> str:
+        """What the folder of each row says of a column, in SQL."""
+        partition = self.columns[column]
+        texts = {entry: partition.values[Path.parse(entry).location.key] for entry in self.entries}
+        cases = " ".join(
+            f"WHEN ends_with({identifier(_FILE)}, {literal(entry)}) THEN {literal(text)}"
+            for entry, text in texts.items()
+            if text is not None
+        )
+        return f"TRY_CAST(CASE {cases} END AS {partition.kind})" if cases else f"NULL::{partition.kind}"
+
+
+def _check_parquet(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str]
+) -> None:
+    """The same of files of Parquet, which DuckDB reads by itself, and then believes the folder."""
+    folders = _Folders.of(entries, database, filesystem.scope)
+    if folders.columns:
+        files = [
+            literal(f"s3://{Path.parse(entry).named(escaped(Path.parse(entry).location.key))}") for entry in entries
+        ]
+        call = "read_parquet([{}], hive_partitioning = false, filename = " + literal(_FILE) + ")"
+        names = database.execute(f"DESCRIBE FROM {call.format(files[0])}").fetchall()
+        if own := folders.within(name for name, *_ in names):
+            source = call.format(", ".join(files[:_FEW]))
+            folders.check(own, source, identifier(own), "folders")
 
 
 def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.formats import call_by_name, ending_of, reader_of
+from s3conn_magic.objects.formats import ending_of, is_parquet, is_told
 from s3conn_magic.objects.listed import Path, escaped, private
 from s3conn_magic.query.sql import identifier, literal, transaction
 
@@ -135,7 +135,7 @@ class _Engine(Protocol):
     def database(self) -> duckdb.DuckDBPyConnection: ...
     def alone(self, work: Callable[[], _Result]) -> _Result: ...
     def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result: ...
-    def query(self, sql: str) -> QueryResult: ...
+    def columns(self, sql: str) -> tuple[list[str], list[Any]]: ...
     def execute(self, sql: str, before: str, *, local: bool = False) -> QueryResult: ...
     def define(self, columns: str, before: str) -> None: ...
     def check_expressions(self, texts: Iterable[str]) -> None: ...
@@ -259,12 +259,12 @@ class Tables:
         return self._engine.alone(lambda: self._created_over(name, location, connection))
 
     def _created_over(self, name: str, location: Location, connection: str) -> Table:
-        source, files, note = self._source(Path(connection, location))
-        sql = f"FROM {source}"
-        answer = self._engine.query(f"{sql} LIMIT 0")
-        note = " ".join(filter(None, [note, *answer.notes]))
+        where, note = self._files(Path(connection, location))
+        columns, files = self._engine.columns(f"FROM {literal(where)}"), "" if is_parquet(where) else where
+        note = " ".join(filter(None, [note, *self._engine.filesystem.scope.notes]))
         with transaction(self._engine.database):
             self._forget(name)
+            sql = _of_columns(*columns) if files else _of_parquet(where)
             self._engine.execute(sql, f"CREATE VIEW {identifier(name)} AS ")
         return self._note(Table(name, (connection,), location, files, is_view=True, note=note))
 
@@ -304,9 +304,10 @@ class Tables:
         ]
         with transaction(self._engine.database):
             for table in renamed:
-                if table.location is not None:
-                    source, _, _ = self._source(Path(new, table.location))
-                    self._engine.execute(f"FROM {source}", f"CREATE OR REPLACE VIEW {identifier(table.name)} AS ")
+                if table.location is not None and not table.files:
+                    where, _ = self._files(Path(new, table.location))
+                    before = f"CREATE OR REPLACE VIEW {identifier(table.name)} AS "
+                    self._engine.execute(_of_parquet(where), before)
                 self._engine.database.execute(table.noted())
         for table in renamed:
             self._put(table)
@@ -360,39 +361,37 @@ class Tables:
         self._tables[table.name.casefold()] = table
         return table
 
-    def _source(self, path: Path) -> tuple[str, str, str]:
-        """What stands behind FROM for the files at a path, their pattern, and what to say of files that it leaves out.
+    def _files(self, path: Path) -> tuple[str, str]:
+        """The path of the files at a location, or their pattern, and what to say of files that it leaves out.
 
-        The pattern is empty for Parquet, which DuckDB reads right by itself.
+        Of a folder these are the files that most of the names that tell a format end in; all, where no name does.
         """
-        where, note, options = f"s3://{path.text}", "", list[str]()
-        ending = path.location.key
-        if not reader_of(ending):
-            if path.has_wildcard:
-                ending, _ = self._most(path, self._engine.filesystem.glob(path.text))
-            else:
-                folder = path.text if path.text.endswith("/") else f"{path.text}/"
-                names = self._engine.filesystem.find(folder)
-                hidden = private(names, len(folder))
-                ending, left = self._most(path, [name for name, out in zip(names, hidden, strict=True) if not out])
-                where = f"s3://{path.named(escaped(path.location.key.rstrip('/')))}/**/*{ending}"
-                note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
-                options.append("union_by_name = true")
-        files = "" if reader_of(ending) == "read_parquet" else where
-        # So many records are looked at in any case; it is said since the types that count are told anew by each query.
-        options += ["sample_size = 20480"] if files else []
-        return str(call_by_name(where, ending, *options)), files, note
+        where, key = f"s3://{path.text}", path.location.key
+        if path.has_wildcard or is_told(key):
+            return where, ""
+        folder = path.text if path.text.endswith("/") else f"{path.text}/"
+        names = self._engine.filesystem.find(folder)
+        names = [name for name, out in zip(names, private(names, len(folder)), strict=True) if not out]
+        if not names and key and not key.endswith("/"):
+            return where, ""
+        if not names:
+            raise QueryError(f"there are no files at {visible(path.location.uri)}", hint="LIST shows what there is.")
+        endings = Counter(ending_of(name) for name in names if is_told(name))
+        ((ending, count),) = endings.most_common(1) or [("", len(names))]
+        left = len(names) - count
+        note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
+        return f"s3://{path.named(escaped(key.rstrip('/')))}/**/*{ending}", note
 
-    def _most(self, path: Path, names: Sequence[str]) -> tuple[str, int]:
-        """What most of the names at a location end in that can be read, and how many end otherwise."""
-        endings = Counter(ending_of(name) for name in names if reader_of(name))
-        if not endings:
-            raise QueryError(
-                f"there are no Parquet, CSV or JSON files at {visible(path.location.uri)}",
-                hint="A file of another name can be read by CREATE TABLE … AS SELECT … FROM read_csv('s3://…').",
-            )
-        ((ending, count),) = endings.most_common(1)
-        return ending, len(names) - count
+
+def _of_parquet(where: str) -> str:
+    options = ", union_by_name = true" if "/**/" in where else ""
+    return f"FROM read_parquet({literal(where)}{options})"
+
+
+def _of_columns(names: Sequence[str], types: Sequence[Any]) -> str:
+    """A query of columns of these types and no rows: a view of the files takes its place whenever it is asked."""
+    columns = (f"NULL::{kind} AS {identifier(name)}" for name, kind in zip(names, types, strict=True))
+    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _unused(name: str) -> str:

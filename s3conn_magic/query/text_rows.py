@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3conn_magic.objects.dialects import unique_names
+from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.query.sql import identifier, literal
 from s3conn_magic.query.text_types import (
     DOCUMENT,
@@ -31,7 +33,6 @@ from s3conn_magic.query.text_types import (
     strict,
     transformed,
     type_of,
-    unique_names,
     usual,
 )
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from s3conn_magic.language.job_values import Content
     from s3conn_magic.objects.formats import Detected
 
 # Bytes of a record for which room is made first, and at most: DuckDB's buffers are as large.
@@ -101,7 +101,7 @@ class CsvRows:
             duckdb.Error: they cannot be read.
         """
         names = [name for name, *_ in database.execute(f"DESCRIBE FROM {self.source}").fetchall()]
-        return replace(self, names=tuple(name for name in names if name not in self.folders))
+        return replace(self, names=tuple(names))
 
     def learn(self, database: duckdb.DuckDBPyConnection, known: CsvTypes | None = None, *, whole: bool) -> CsvTypes:
         """What the columns' values are.
@@ -493,67 +493,74 @@ TextRows = CsvRows | JsonRows
 """Records of text, of either format."""
 
 
-def text_rows_of(
-    path: str, content: Content, found: Detected, compression: str, folders: Mapping[str, str] | None = None
-) -> TextRows:
+def text_rows_of(path: str, found: Detected) -> TextRows:
     """The records of objects of CSV or JSON.
 
     Args:
-        path: of the engine's filesystem, quoted in no way.
-        content: the format and its settings.
+        path: of the engine's filesystem, quoted in no way; by `UNPACKED` where plain content is to be read.
         found: what their first bytes say.
-        compression: that DuckDB unpacks by: none, gzip or zstd.
-        folders: types of the columns that names of folders write; None for none.
     """
     if found.format.reader == "read_json":
-        return _json_rows(path, content, compression, folders or {})
+        return _json_rows(path, found)
     names = unique_names(found.names)
     columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
     own = {"auto_detect": "false", "columns": columns}
-    source = _call("read_csv", path, own | _csv_options(content, found, compression, folders or {}))
-    return _csv_rows(source, content, names, folders or {})
+    return _csv_rows(_call("read_csv", path, own | _csv_options(found)), found, names)
 
 
-def several_csv(path: str, content: Content, found: Detected, compression: str, folders: Mapping[str, str]) -> CsvRows:
+def several_csv(path: str, found: Detected) -> CsvRows:
     """The records of several objects of CSV, whose columns go by their names; arguments as of `text_rows_of`."""
     own = {"all_varchar": "true", "union_by_name": "true"}
-    source = _call("read_csv", path, own | _csv_options(content, found, compression, folders))
-    return _csv_rows(source, content, (), folders)
+    return _csv_rows(_call("read_csv", path, own | _csv_options(found)), found, ())
 
 
-def _csv_rows(source: str, content: Content, names: Sequence[str], folders: Mapping[str, str]) -> CsvRows:
-    formats = Formats(content.get("DATE_FORMAT") or "", content.get("TIMESTAMP_FORMAT") or "")
-    return CsvRows(source, tuple(names), formats, content.get("INFER_TYPES") is not False, tuple(folders))
+_NO_FOLDERS = "hive_partitioning = false"
 
 
-def _csv_options(content: Content, found: Detected, compression: str, folders: Mapping[str, str]) -> dict[str, str]:
-    nulls = ("", *filter(None, (content.get("NULL_VALUE"), *(content.get("NULL_VALUES") or ()))))
+def with_folders(rows: TextRows, kinds: Mapping[str, str]) -> TextRows:
+    """The same records with the columns that the names of folders write, of these types."""
+    types = ", ".join(f"{literal(name)}: {kind}" for name, kind in kinds.items())
+    source = rows.source.replace(_NO_FOLDERS, f"hive_partitioning = true, hive_types = {{{types}}}")
+    return replace(rows, source=source, folders=tuple(kinds))
+
+
+def with_files(rows: TextRows, name: str) -> str:
+    """What stands behind FROM for the records with the path of their file in a column of this name."""
+    return rows.source.replace(_NO_FOLDERS, f"{_NO_FOLDERS}, filename = {literal(name)}")
+
+
+def _csv_rows(source: str, found: Detected, names: Sequence[str]) -> CsvRows:
+    formats = Formats(found.settings.get("DATE_FORMAT") or "", found.settings.get("TIMESTAMP_FORMAT") or "")
+    return CsvRows(source, tuple(names), formats, found.settings.get("INFER_TYPES") is not False)
+
+
+def _csv_options(found: Detected) -> dict[str, str]:
+    nulls = ("", *filter(None, (found.settings.get("NULL_VALUE"), *(found.settings.get("NULL_VALUES") or ()))))
     return {
-        "header": str(bool(content.get("HEADER"))).lower(),
-        "delim": literal(content.get("DELIMITER") or ","),
+        "header": str(bool(found.settings.get("HEADER"))).lower(),
+        "delim": literal(found.settings.get("DELIMITER") or ","),
         "quote": "'\"'",
-        "escape": literal(content.get("QUOTE_ESCAPE_CHAR") or '"'),
+        "escape": literal(found.settings.get("QUOTE_ESCAPE_CHAR") or '"'),
         "nullstr": f"[{', '.join(dict.fromkeys(map(literal, nulls)))}]",
-        # "" is an empty text, and no value is nothing between two delimiters.
-        "allow_quoted_nulls": "false",
+        # "" is an empty text, and no value is nothing between two delimiters; "-" of a log is none.
+        "allow_quoted_nulls": str(bool(found.log)).lower(),
         # What is passed over is passed over before DuckDB reads the text.
         "comment": "''",
         "skip": str(found.blank),
         **_room_in_csv(_ROOMS[0]),
-        **_shared(compression, folders),
     }
 
 
-def _json_rows(path: str, content: Content, compression: str, folders: Mapping[str, str]) -> JsonRows:
+def _json_rows(path: str, found: Detected) -> JsonRows:
     options = {
-        "format": "'unstructured'" if content.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
+        "format": "'unstructured'" if found.settings.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
         "maximum_object_size": str(_ROOMS[0]),
-        **_shared(compression, folders),
     }
     source = _call("read_json_objects", path, options)
-    if content.type == "CLOUDTRAIL":
-        source = f"(SELECT unnest(json_extract(json, '$.Records[*]'))::VARCHAR AS json FROM {source})"  # noqa: S608
-    return JsonRows(source, folders=tuple(folders))
+    if found.format.type == "CLOUDTRAIL":
+        records = "unnest(json_extract(json, '$.Records[*]'))::VARCHAR AS json"
+        source = f"(SELECT {records}, * EXCLUDE (json) FROM {source})"  # noqa: S608 - a reader's call
+    return JsonRows(source)
 
 
 def _room_in_csv(record: int) -> dict[str, str]:
@@ -570,13 +577,7 @@ def with_room(rows: TextRows, error: Exception) -> TextRows | None:
     return replace(rows, source=source) if source != rows.source else None
 
 
-def _shared(compression: str, folders: Mapping[str, str]) -> dict[str, str]:
-    options = {"compression": literal(compression), "hive_partitioning": str(bool(folders)).lower()}
-    if folders:
-        types = ", ".join(f"{literal(name)}: {kind}" for name, kind in folders.items())
-        options["hive_types"] = f"{{{types}}}"
-    return options
-
-
 def _call(function: str, path: str, options: Mapping[str, str]) -> str:
-    return f"{function}({literal(path)}, {', '.join(f'{name} = {value}' for name, value in options.items())})"
+    compression = "gzip" if path.startswith(UNPACKED) else "none"
+    given = [*(f"{name} = {value}" for name, value in options.items()), f"compression = {literal(compression)}"]
+    return f"{function}({literal(path)}, {', '.join([*given, _NO_FOLDERS])})"

@@ -336,21 +336,6 @@ def misfits(texts: Iterable[tuple[str, str, str]], rows: str, formats: Formats =
     )
 
 
-def unique_names(names: Iterable[str]) -> list[str]:
-    """Names of columns that differ without case: what is empty or there already gets a number."""
-    made: list[str] = []
-    taken: set[str] = set()
-    for at, name in enumerate(names):
-        wanted = name or f"column{at}"
-        number, unique = 0, wanted
-        while unique.casefold() in taken:
-            number += 1
-            unique = f"{wanted}_{number}"
-        taken.add(unique.casefold())
-        made.append(unique)
-    return made
-
-
 Shape = Any
 """The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields.
 

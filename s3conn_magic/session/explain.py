@@ -242,11 +242,11 @@ class Forecast:
 
     def _over(self, connection: Connection, place: Location) -> list[Call]:
         """Return the files of a table: one where its name is a file's, else those of a pattern or a folder."""
-        from s3conn_magic.objects.formats import reader_of
+        from s3conn_magic.objects.formats import is_told
 
         if beginning := _before_wildcard(place):
             return self._files(connection, beginning)
-        return (self._object if reader_of(place.key) else self._files)(connection, place)
+        return (self._object if is_told(place.key) else self._files)(connection, place)
 
     def _read(self, text: str) -> Iterator[Call]:
         """Yield what a query reads: by the paths in it, and by the tables over files that it names."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.jobs.readers import ObjectSource, Skipped, batches
 from s3conn_magic.language.job_values import Content, content_type
 from s3conn_magic.objects.formats import Detected, detect, of_type
+from s3conn_magic.query.line_rows import Skipped, batches
 
 S3 = (
     'owner bucket [04/Mar/2026:05:06:07 +0000] 198.51.100.7 who ID REST.GET.OBJECT a/b "GET /a/b HTTP/1.1" 200 - 113 -'
@@ -23,9 +22,8 @@ OWNER = "0123456789abcdef" * 4
 
 def _read(data: bytes, content: Any, encoding: str = "utf-8", compression: str | None = None) -> tuple[Any, Skipped]:
     found = Detected(of_type(content.type), compression, encoding, content.settings)
-    source = ObjectSource("lake", SimpleNamespace(), "x", content, found)  # type: ignore[arg-type]
     skipped = Skipped()
-    rows = batches(source, io.BytesIO(data), skipped).read_all()
+    rows = batches(found, io.BytesIO(data), skipped).read_all()
     return [tuple(row.values()) for row in rows.to_pylist()], skipped
 
 
@@ -92,9 +90,8 @@ def test_every_record_of_a_server_access_log_is_a_row(line: str, fields: dict[st
     """Those of all years, with user agents as they come."""
     data = line.replace("owner", OWNER, 1).encode() + b"\n"
     found = detect("x", data, whole=True)
-    source = ObjectSource("lake", SimpleNamespace(), "x", Content(found.format.type, found.settings), found)  # type: ignore[arg-type]
     skipped = Skipped()
-    (row,) = batches(source, io.BytesIO(data), skipped).read_all().to_pylist()
+    (row,) = batches(found, io.BytesIO(data), skipped).read_all().to_pylist()
     assert not skipped.count
     assert {name: row[name] for name in fields} == fields
     assert row["bucket_owner"] == OWNER

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s3conn_magic.objects.dialects import unique_names
 from s3conn_magic.query.text_rows import CsvRows, JsonRows
 from s3conn_magic.query.text_types import (
     ISO,
@@ -23,7 +24,6 @@ from s3conn_magic.query.text_types import (
     merged,
     shape_of,
     strict,
-    unique_names,
 )
 
 if TYPE_CHECKING:

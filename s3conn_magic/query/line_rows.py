@@ -1,9 +1,8 @@
-"""An object → rows: as SQL for DuckDB, or in batches of Arrow, by lines and where DuckDB has no reader."""
+"""Rows in batches of Arrow where DuckDB has no reader: lines by a pattern or of fixed width, and binary files."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,8 @@ from s3conn_magic.language.job_values import Content
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.objects.apart import KINDS, Reread, record_batches
 from s3conn_magic.objects.containers import ALL
-from s3conn_magic.objects.formats import detect
-from s3conn_magic.objects.listed import escaped
-from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.sql import literal
-from s3conn_magic.query.text_rows import text_rows_of
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
@@ -25,97 +20,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from s3conn_magic.jobs.job import Candidate, ReadOptions
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
-    from s3conn_magic.query.text_rows import TextRows
 
     _Row = tuple[str | None, ...]
-
     _Reader = tuple[tuple[str, ...], Callable[[list[str], int], Iterable[_Row]]]
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectSource:
-    """An object and how to read it.
-
-    Attributes:
-        connection: the name of what it is read through.
-        candidate: the object.
-        path: of the engine's filesystem, with wildcards escaped.
-        content: format and settings; never AUTO.
-        detected: what its first bytes say.
-    """
-
-    connection: str
-    candidate: Candidate
-    path: str
-    content: Content
-    detected: Detected
-
-
-def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
-    """How to read an object whose first bytes these are.
-
-    Raises:
-        QueryError: its format or compression cannot be told, or not be read.
-    """
-    whole = len(head) >= candidate.size
-    content, compression = job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO")
-    found = detect(candidate.location.key, head, content, compression, whole=whole)
-    return ObjectSource(
-        job.connection.name, candidate, _path(job, candidate), Content(found.format.type, found.settings), found
-    )
-
-
-def _path(job: ReadOptions, candidate: Candidate) -> str:
-    return f"s3://{job.connection.name}@{candidate.location.bucket}/{escaped(candidate.location.key)}"
-
-
-def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None) -> TextRows | None:
-    """The records of an object of CSV or JSON, all of them text; None of any other format.
-
-    Args:
-        source: the object.
-        scope: the query that reads it.
-        staged: the name of a table that holds them already.
-    """
-    found, where = source.detected, source.candidate.location
-    if found.format.reader not in {"read_csv", "read_json"}:
-        return None
-    _check_header(source.content, found)
-    path, compression = source.path, "none"
-    if how := found.as_plain():
-        scope.unpacked[source.connection, where] = how
-        path, compression = path.replace("s3://", UNPACKED, 1), "gzip"
-    rows = text_rows_of(path, source.content, found, compression)
-    return replace(rows, source=staged) if staged else rows
-
-
-_PATH = re.compile(r"(?<=read_csv\()'(?:[^']|'')*'|(?<=read_json_objects\()'(?:[^']|'')*'")
-
-
-def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
-    """Records of objects that are read alike, as one, with those that it is made of: a query for each costs more."""
-    groups: dict[TextRows, list[TextRows]] = {}
-    for each in rows:
-        groups.setdefault(replace(each, source=_PATH.sub("?", each.source, count=1)), []).append(each)
-    made = []
-    for alike in groups.values():
-        paths = [path[0] for each in alike if (path := _PATH.search(each.source))]
-        before, after = _PATH.split(alike[0].source, maxsplit=1)
-        made.append((replace(alike[0], source=f"{before}[{', '.join(paths)}]{after}"), alike))
-    return made
-
-
-def _check_header(content: Content, found: Detected) -> None:
-    """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
-    most, names = content.get("MAX_COLUMNS"), [name.casefold() for name in found.names]
-    if most is not None and len(names) > most:
-        raise QueryError(f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}")
-    if content.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
-        raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
-
 
 _AT_ONCE = 10_000
 _CHUNK = 1024 * 1024
@@ -159,11 +68,11 @@ class Skipped:
         return f"{self.count:,} line{'' if self.count == 1 else 's'} {self.said}, the first: {'; '.join(shown)}"
 
 
-def reread(source: ObjectSource, file: Callable[[], Any], scope: QueryScope, skipped: Skipped) -> Reread:
+def reread(found: Detected, file: Callable[[], Any], scope: QueryScope, skipped: Skipped) -> Reread:
     """The rows of an object of a format that DuckDB has no reader for, as often as they are asked for.
 
     Args:
-        source: the object.
+        found: as of `batches`.
         file: it, open and seekable, as it is stored; one for each time.
         scope: the query that reads it, which notes what is wrong with the object.
         skipped: where lines are counted that are not what CONTENT_TYPE says; by the last time.
@@ -176,18 +85,16 @@ def reread(source: ObjectSource, file: Callable[[], Any], scope: QueryScope, ski
     def begin() -> Iterator[pa.RecordBatch]:
         skipped.clear()
         with scope.noting():
-            yield from batches(source, file(), skipped)
+            yield from batches(found, file(), skipped)
 
-    return Reread(batches(source, file(), Skipped(), rows=0).schema, begin)
+    return Reread(batches(found, file(), Skipped(), rows=0).schema, begin)
 
 
-def batches(
-    source: ObjectSource, file: Any, skipped: Skipped | None = None, *, rows: int = ALL
-) -> pa.RecordBatchReader:
+def batches(found: Detected, file: Any, skipped: Skipped | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
     """The rows of an object of a format that DuckDB has no reader for, read as they are asked for.
 
     Args:
-        source: the object.
+        found: what its first bytes say; its type is one of `IN_BATCHES`.
         file: it, open and seekable, as it is stored.
         skipped: where lines are counted that are not what CONTENT_TYPE says.
         rows: 0 for the schema alone.
@@ -196,11 +103,11 @@ def batches(
         QueryError: it is damaged, or a text in another encoding, also while it is read.
         S3ConnError: it cannot be read.
     """
-    found = source.detected
-    if source.content.type in KINDS:
-        return record_batches(source.content.type, file, found.compression, rows=rows)
+    if found.format.type in KINDS:
+        return record_batches(found.format.type, file, found.compression, rows=rows)
     text = unpacked(file, found.compression, found.encoding or "utf-8")
-    return _rows(_pieces(source.content, text), source.content, skipped or Skipped())
+    content = Content(found.format.type, found.settings)
+    return _rows(_pieces(content, text), content, skipped or Skipped())
 
 
 def _pieces(content: Content, file: Any) -> Iterator[str]:
@@ -323,3 +230,5 @@ def _fixed(content: Content, skipped: Skipped) -> _Reader:
 
 
 _READERS = {"SPLIT_LINES": _whole, "REGEX": _matching, "FIXED_WIDTH": _fixed}
+IN_BATCHES = {*KINDS, *_READERS}
+"""The types of CONTENT_TYPE that are read here."""
