@@ -78,6 +78,31 @@ class Subject {
   }
 }
 
+/** A document of JSON, a line for each value: every object and list can be folded. */
+function foldable(text) {
+  const open = [make("pre", "s3x-text-preview")];
+  let lines = [];
+  const flush = () => {
+    if (lines.length) open.at(-1).append(make("div", "", lines.join("\n")));
+    lines = [];
+  };
+  for (const line of text.split("\n")) {
+    const closes = open.length > 1 && /^\s*[\]}]/.test(line);
+    const opens = /[[{]$/.test(line);
+    if (closes || opens) flush();
+    if (closes) open.pop();
+    if (opens) {
+      const fold = make("details", "s3x-json");
+      fold.open = true;
+      fold.append(make("summary", "", line));
+      open.at(-1).append(fold);
+      open.push(fold);
+    } else lines.push(line);
+  }
+  flush();
+  return open[0];
+}
+
 /** The panel of one view. */
 class Panel {
   constructor(view) {
@@ -298,7 +323,7 @@ class Panel {
     else if (preview.schema.length) parts.push(this.pairs(preview.schema));
     if (preview.table && preview.schema.length > preview.table.columns.length) parts.push(this.fold(`Schema: ${preview.schema.length} columns`, this.pairs(preview.schema)));
     if (preview.text !== null) {
-      const text = make("pre", "s3x-text-preview", preview.text);
+      const text = preview.document ? foldable(preview.text) : make("pre", "s3x-text-preview", preview.text);
       text.tabIndex = 0;
       parts.push(text);
     }

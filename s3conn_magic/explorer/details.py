@@ -105,6 +105,7 @@ def preview_values(preview: Preview) -> dict[str, Any]:
         "table": _table(preview.frame) if preview.frame is not None else None,
         "schema": [[visible(name), visible(kind)] for name, kind in preview.schema[:1_000]],
         **_text(preview),
+        "document": preview.text is not None and preview.layout is not None,
         "image": _image(preview),
     }
 

@@ -286,8 +286,9 @@ STATEMENTS: tuple[Reference, ...] = (
         "SELECT",
         "SELECT … FROM 's3://bucket/key' … | WITH … | FROM …",
         "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
-        " through the connection of that name: Parquet, CSV and JSON, compressed or not, with wildcards (which match no"
-        " name that begins with _ or .) and Hive partitions. Python frames are tables by their names, $name is the"
+        " through the connection of that name: whatever COPY reads, told by its content (Parquet, CSV, JSON, ORC, Avro,"
+        " Arrow, logs of AWS, compressed or not), with wildcards (which match no name that begins with _ or .) and Hive"
+        " partitions. Python frames are tables by their names, $name is the"
         " value of a Python variable.",
         "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
     ),

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
+import json
 import lzma
 import re
+import shutil
+import subprocess
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cramjam
-from lakes import moto_lake, rows_of  # noqa: F401 - pytest finds the fixture here
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lakes import moto_lake  # noqa: F401 - pytest finds the fixture here
 from packing import by_arrow
+from pyarrow import orc
+from served import previewed
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.explorer import details
+from s3conn_magic.explorer.details import preview_values
 
 if TYPE_CHECKING:
     from lakes import Lake
@@ -117,3 +131,75 @@ def test_the_three_agree(moto_lake: Lake):  # noqa: F811 - the fixture
         if not (found[0] == found[1] == found[2] and found[0][1]):
             wrong[key] = found
     assert not wrong
+
+
+def _put(lake: Lake, bodies: dict[str, bytes]) -> Any:
+    run = lake.session()
+    for key, body in bodies.items():
+        lake.client.put_object(Bucket=lake.bucket, Key=key, Body=body)
+    run("USE CONNECTION lake")
+    return run
+
+
+def _file(kind: str, **columns: list[Any]) -> bytes:
+    table, sink = pa.table(columns), io.BytesIO()
+    if kind == "csv":
+        return "\n".join([",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values()))]).encode()  # noqa: B905
+    if kind == "json":
+        return "\n".join(json.dumps(row, default=str) for row in table.to_pylist()).encode()
+    {"orc": orc.write_table, "parquet": pq.write_table}[kind](table, sink)
+    return sink.getvalue()
+
+
+def test_a_folder_is_read_whatever_its_files_are_packed_by(moto_lake: Lake):  # noqa: F811 - the fixture
+    """By a pattern and as a table: packed and plain beside each other, logs without an ending, and rows of ORC."""
+    bodies = {f"all/{key}": body for key, body in CASES.items() if key.startswith("x.csv")}  # type: ignore[misc]
+    bodies |= {"all/x.csv": TEXT.encode(), "all/a.csv": b"", "logs/1": S3.encode(), "logs/2": S3.encode()}
+    bodies |= {f"orc/p={at}/x.orc": _file("orc", n=[at]) for at in (1, 2)}
+    run = _put(moto_lake, bodies)
+    where = f"s3://{moto_lake.bucket}"
+    counts = {"all/*": (14, "a"), "logs/*": (2, "bucket_owner"), "orc/**/*.orc": (2, "p")}
+    for pattern, (count, column) in counts.items():
+        frame = run(f"FROM '{where}/{pattern}'")
+        assert (pattern, len(frame), column in frame.columns) == (pattern, count, True)
+    run(f"CREATE TABLE logs LOCATION '{where}/logs/'; CREATE TABLE rows LOCATION '{where}/orc/'")
+    run(f"CREATE TABLE bz LOCATION '{where}/all/x.csv.bz2'")
+    assert [len(run(f"FROM {table}")) for table in ("logs", "rows", "bz")] == [2, 2, 2]
+    assert run("SELECT sum(p) AS s, sum(n) AS n FROM rows").to_dict("list") == {"s": [3], "n": [3]}
+    assert run("SHOW TABLES").set_index("name")["columns"]["rows"] == ["n BIGINT", "p BIGINT"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "orc", "parquet"])
+def test_a_file_that_contradicts_its_folder_is_refused(moto_lake: Lake, kind: str):  # noqa: F811 - the fixture
+    """By a query, a table over files, and COPY; where both say the same, there is one column."""
+    days = ["2026-01-01", "2026-01-02"]
+    bodies = {f"good/d={day}/x.{kind}": _file(kind, n=[1], d=[day]) for day in days}
+    bodies |= {f"bad/d={day}/x.{kind}": _file(kind, n=[1], d=[days[0]]) for day in days}
+    run = _put(moto_lake, bodies)
+    good, bad = (f"s3://{moto_lake.bucket}/{each}" for each in ("good", "bad"))
+    frame = run(f"SELECT * FROM '{good}/**/*.{kind}' ORDER BY d")
+    assert (list(frame.columns), [str(day)[:10] for day in frame["d"]]) == (["n", "d"], days)
+    said = f"the folder of {bad}/d={days[1]}/x.{kind} says d = {days[1]}, and its column d says otherwise"
+    for statement in (f"FROM '{bad}/**/*.{kind}'", f"CREATE TABLE t LOCATION '{bad}/'"):
+        assert said in run.fails(statement, QueryError).message
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{bad}/' INTO u")
+    assert "says otherwise" in str(run("SHOW JOB j ERRORS")["error"][0])
+
+
+def test_a_document_of_json_can_be_folded_in_the_panel():
+    """Each object and list of the lines that PREVIEW lays out, and nothing in a string is taken for one."""
+    found = previewed(b'{"a": [1, "x["], "b": {}, "c": {"d": 1}}', "x.json")
+    values = preview_values(found)
+    assert values["document"] is True
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    source = (Path(details.__file__).parent / "details.js").read_text(encoding="utf-8")
+    function = re.search(r"^function foldable.*?^\}", source, re.MULTILINE | re.DOTALL)
+    assert function
+    make = "const make = (tag, _, text) => ({ tag, text, below: [], append(...more) { this.below.push(...more); } });"
+    shown = "const shown = (node) => node.text?.trim() ?? [node.tag, ...node.below.map(shown)];"
+    program = f"{make}{shown}{function[0]};console.log(JSON.stringify(shown(foldable({json.dumps(values['text'])}))))"
+    done = subprocess.run([node, "-e", program], capture_output=True, text=True, timeout=60, check=True)
+    inner = [["details", '"a": [', '1,\n    "x["'], '],\n  "b": {},', ["details", '"c": {', '"d": 1'], "}"]
+    assert json.loads(done.stdout) == ["pre", ["details", "{", *inner], "}"]
