@@ -105,11 +105,10 @@ def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
     if kind == "BOOLEAN":
         return f"{text} IN ('true', 'false')"
     if kind == "DOUBLE":
-        # Few enough digits; no letter, sign or 0 in front of them, as 0x10, +1 or 01; and nothing that became 0.
-        few = f"strlen({text}) <= {_DIGITS} AND NOT contains({text}, '_')"
-        front = f"({text} >= '.' AND {text} < ':' AND NOT ({text} >= '00' AND {text} < '0:'))"
-        minus = f"({text} >= '-' AND {text} < '-:' AND NOT ({text} >= '-00' AND {text} < '-0:'))"
-        return f"{few} AND ({front} OR {minus}) AND abs({value}) BETWEEN 1e-300 AND 1e300"
+        # Few enough digits; no letter, + or 0 in front of them, as inf, +1 or 01; and nothing that became 0 or infinite.
+        few = f"strlen({text}) <= {_DIGITS} AND {text} >= '-' AND {text} < ':' AND NOT contains({text}, '_')"
+        front = f"NOT ({text} >= '00' AND {text} < '0:') AND NOT ({text} >= '-00' AND {text} < '-0:')"
+        return f"{few} AND {front} AND (abs({value}) BETWEEN 1e-300 AND 1e300 OR {text} IN ('0', '0.0', '0.00'))"
     if kind == "DATE" and not formats.date:
         return f"strlen({text}) = 10 AND {value} IS NOT NULL"
     if kind == "TIMESTAMP" and not formats.timestamp:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -24,6 +26,7 @@ from s3conn_magic.query.text_types import (
     merged,
     shape_of,
     strict,
+    usual,
 )
 
 if TYPE_CHECKING:
@@ -155,6 +158,45 @@ def test_no_value_is_lost_whatever_the_text(values):
             assert Decimal(value) == Decimal(text)
         elif kind == "DOUBLE":
             assert value == float(text) or value != value  # noqa: PLR0124 - NaN
+
+
+def test_a_usual_spelling_of_a_double_is_exact(database):
+    """Whatever stands beside each other, what is taken at the first look is the number that Python reads exactly."""
+    parts = ["", "-", "+", "0", "00", "1", ".", "_", "e-3", "E5", "e-400", "e400", "400", "0x1", "inf", "nan", " ", "/"]
+    texts = sorted({"".join(some) for some in product(parts, repeat=3)})
+    made = "SELECT s, TRY_CAST(s AS DOUBLE) AS v FROM (SELECT unnest(?::VARCHAR[]) AS s)"
+    taken = database.execute(f"FROM ({made}) WHERE {usual('s', 'DOUBLE', 'v')}", [texts]).fetchall()
+    assert {"0", "0.0", "1.00", "-1", ".1", "1e-3"} <= {text for text, _ in taken}
+    for text, value in taken:
+        assert float(Decimal(text.strip())) == value
+        assert not re.match(r"-?0[0-9]", text)
+
+
+LAX = [
+    ('"7"', "BIGINT"),
+    ("7.5", "BIGINT"),
+    ("7.0", "BIGINT"),
+    ("true", "BIGINT"),
+    ('" 7"', "BIGINT"),
+    ("1", "BOOLEAN"),
+    ('"true"', "BOOLEAN"),
+    ("7", "VARCHAR"),
+    ("true", "VARCHAR"),
+    ('{"x":1}', "VARCHAR"),
+    ('["7",7.5]', ["BIGINT"]),
+    ('{"x":1,"y":2}', {"x": "BIGINT"}),
+    ('{"x":1,"x":2}', {"x": "BIGINT"}),
+    ("[9007199254740993]", ["DOUBLE"]),
+]
+
+
+@pytest.mark.parametrize(("value", "kind"), LAX)
+def test_what_json_transform_would_change_does_not_print_back(database, value, kind):
+    """It casts strings, rounds, and passes over fields; a record that it was lax about is looked at value by value."""
+    record, structure = f'{{"c":{value}}}', json.dumps({"c": kind})
+    query = f"SELECT to_json(json_transform(?::JSON, '{structure}'))::VARCHAR"
+    ((back,),) = database.execute(query, [record]).fetchall()
+    assert back not in {record, '{"c":null}'}
 
 
 def test_evidence_of_objects_adds_up():
