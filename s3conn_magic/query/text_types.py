@@ -105,7 +105,7 @@ def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
     if kind == "BOOLEAN":
         return f"{text} IN ('true', 'false')"
     if kind == "DOUBLE":
-        # Few enough digits; no letter, + or 0 in front of them, as inf, +1 or 01; and nothing that became 0 or infinite.
+        # Few enough digits; no letter, + or 0 in front, as inf, +1 or 01; and nothing that became 0 or infinite.
         few = f"strlen({text}) <= {_DIGITS} AND {text} >= '-' AND {text} < ':' AND NOT contains({text}, '_')"
         front = f"NOT ({text} >= '00' AND {text} < '0:') AND NOT ({text} >= '-00' AND {text} < '-0:')"
         return f"{few} AND {front} AND (abs({value}) BETWEEN 1e-300 AND 1e300 OR {text} IN ('0', '0.0', '0.00'))"
