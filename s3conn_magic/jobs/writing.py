@@ -47,8 +47,12 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
         format_: PARQUET, CSV, TSV or JSON.
 
     Raises:
-        JobFailedError: the format gives no value of a column's type back.
+        JobFailedError: two columns have one name, or the format gives no value of a column's type back.
     """
+    for at, name in enumerate(names):
+        if name.casefold() in (earlier.casefold() for earlier in names[:at]):
+            said = f"the query has two columns {visible(name)}, of which DuckDB would rename one"
+            raise JobFailedError(said, hint=f"Name one of them: … AS {identifier(f'{name}_2')}.")
     columns = [identifier(f"c{at}") for at in range(len(names))]
     forms = [_form(name, kind, column, format_) for name, kind, column in zip(names, kinds, columns, strict=True)]
     if forms == columns:

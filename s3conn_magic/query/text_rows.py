@@ -17,6 +17,7 @@ from s3conn_magic.query.text_types import (
     MIXED,
     NULL,
     NUMBERS,
+    SIGNED,
     USUAL,
     CsvTypes,
     Evidence,
@@ -26,18 +27,25 @@ from s3conn_magic.query.text_types import (
     cast,
     evidence,
     gathered,
+    has_long_decimal,
+    has_long_integer,
     kind_of,
+    long_numbers_as_written,
     merged,
     misfits,
+    number_text,
+    numbers_as_written,
+    pointers,
     shape_of,
     strict,
     transformed,
     type_of,
+    unsigned,
     usual,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -49,11 +57,7 @@ SAMPLE = 20_480
 """Records by which types are told first."""
 # A record as json_transform makes it, and whether it prints back as it was written.
 _MADE, _SAME = (identifier(name) for name in ("a record", "a record is the same"))
-_STRING = r'"(?:[^"\\]|\\.)*"'
-# Numbers of JSON with more digits than DuckDB's reader keeps.
-_LONG = "|".join(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{max(18 - front, 1)}}}" for front in range(1, 18))
-_LONG_NUMBER = rf"[:\[,]\s*-?(?:0\.0*[1-9][0-9]{{17}}|{_LONG})"
-_LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
+_EXACT_NUMBERS = "exact_numbers"
 
 
 class Misfit(NamedTuple):
@@ -193,24 +197,28 @@ class JsonRows:
         strings = [name for name in known.names if known.shape[name] == "VARCHAR"]
         numbers = [name for name in known.names if known.shape[name] in NUMBERS]
         nested = [name for name in known.names if isinstance(known.shape[name], (dict, list))]
+        rows = f"(SELECT {DOCUMENT}, {long_numbers_as_written(DOCUMENT)} AS {_EXACT_NUMBERS} FROM {rows})"  # noqa: S608
         more_strings = self._evidence(database, rows, strings, strings=True) if self.typed else {}
         more_numbers = self._evidence(database, rows, numbers, strings=False)
-        shapes, long = dict(known.shapes), set(known.long)
+        shapes, long, longer = dict(known.shapes), set(known.long), set(known.longer)
         for name in nested:
-            found, is_long = _nested(database, rows, name)
+            found, is_long, is_longer = _nested(database, rows, name)
             shapes[name] = shapes.get(name, frozenset()) | found
             long |= {name} if is_long else set()
+            longer |= {name} if is_longer else set()
         strings_, numbers_ = _added(known.strings, more_strings), _added(known.numbers, more_numbers)
-        return JsonTypes(known.shape, shapes, frozenset(long), strings_, numbers_)
+        return JsonTypes(known.shape, shapes, frozenset(long), frozenset(longer), strings_, numbers_)
 
     def _evidence(
         self, database: duckdb.DuckDBPyConnection, rows: str, names: Sequence[str], *, strings: bool
     ) -> dict[str, Evidence]:
         if not names:
             return {}
-        texts = [f"fields[{at + 1}]" for at in range(len(names))]
-        fields = f"(SELECT json_extract_string({DOCUMENT}, {_pointers(names)}) AS fields FROM {rows})"  # noqa: S608
-        query = evidence(texts, fields, self.formats if strings else ISO, strings=strings)
+        fields = [f"fields[{at + 1}]" for at in range(len(names))]
+        texts = fields if strings else [number_text(text) for text in fields]
+        document = DOCUMENT if strings else _EXACT_NUMBERS
+        rows = f"(SELECT json_extract_string({document}, {pointers(names)}) AS fields FROM {rows})"  # noqa: S608
+        query = evidence(texts, rows, self.formats if strings else ISO, strings=strings)
         ((*counts,),) = database.execute(query).fetchall()
         return gathered(counts, names)
 
@@ -241,9 +249,10 @@ class JsonRows:
     def _columns(self, known: JsonTypes, types: Mapping[str, str]) -> list[_Column]:
         native = _native if type_of(known.shape).startswith("STRUCT") else lambda *_: ""
         return [
-            _Column(column, name, f"fields[{at + 1}]", shape, self.formats, shapes, native(shape, types[column]))
+            _Column(column, name, f"{list_}[{at + 1}]", shape, self.formats, shapes, native(shape, types[column]))
             for at, (name, column) in enumerate(known.columns.items())
             for shape, shapes in [(known.shape[name], known.shapes.get(name, frozenset()))]
+            for list_ in ["written" if _is_written(shape, types.get(column, "")) else "fields"]
             if column in types
         ]
 
@@ -253,10 +262,10 @@ class JsonRows:
         A record is the same where it prints back as it was written, which proves what the values are, and that there
         are no others. Any other is looked at value by value; one that has other fields is an error.
         """
-        what, exact = _record(known, types)
+        what, exact = _record(known)
         said = literal(f"{MARK}a record has ")
         failure = f"error({said} || {what} || {literal(f'; {hint}' if hint else '')})::JSON[]"
-        fields = f"json_extract({DOCUMENT}, {_pointers(known.names)})"
+        fields, written = _extracted(known, types)
         beside = "".join(f", {identifier(name)}" for name in self.folders)
         structure = {name: native.get(name) or "JSON" for name in known.names}
         made = f"json_transform({DOCUMENT}, {literal(json.dumps(structure, ensure_ascii=False))})"
@@ -264,20 +273,22 @@ class JsonRows:
         rows = f"(SELECT *, {made} AS {_MADE} FROM {self.source})"  # noqa: S608
         rows = f"(SELECT *, {same} AS {_SAME} FROM {rows})"  # noqa: S608
         list_ = f"CASE WHEN {_SAME} THEN NULL WHEN {exact} THEN {fields} ELSE {failure} END"
-        return f"(SELECT {_MADE}, {_SAME}, {list_} AS fields{beside} FROM {rows})"  # noqa: S608
+        written = f"CASE WHEN {_SAME} THEN NULL ELSE {written} END"
+        return f"(SELECT {_MADE}, {_SAME}, {list_} AS fields, {written} AS written{beside} FROM {rows})"  # noqa: S608
 
     def misfit(self, database: duckdb.DuckDBPyConnection, known: JsonTypes, types: Mapping[str, str]) -> Misfit | None:
         """As of `CsvRows`."""
         if not isinstance(known.shape, dict):
             return None
-        what, exact = _record(known, types)
+        what, exact = _record(known)
         cases = [f"WHEN NOT ({exact}) THEN ['', 'JSON', {what}]"]
         for column in self._columns(known, types):
             kind = types[column.name]
             bad = f"{column.there} AND NOT coalesce({_exact(column, kind)}, false)"
             cases.append(f"WHEN {bad} THEN [{literal(column.name)}, {literal(kind)}, {column.has}]")
-        fields = f"json_extract({DOCUMENT}, {_pointers(known.names)}) AS fields"
-        rows = f"(SELECT *, {fields}, row_number() OVER () AS number FROM {self.source})"  # noqa: S608 - see `sql`
+        fields, written = _extracted(known, types)
+        made = f"{fields} AS fields, {written} AS written, row_number() OVER () AS number"
+        rows = f"(SELECT *, {made} FROM {self.source})"  # noqa: S608 - see `sql`
         judged = f"(SELECT number, CASE {' '.join(cases)} END AS found FROM {rows})"  # noqa: S608
         query = f"SELECT number, found[1], found[2], found[3] FROM {judged} WHERE found IS NOT NULL"  # noqa: S608
         return _misfit(database.execute(f"{query} ORDER BY number LIMIT 1").fetchall())
@@ -329,12 +340,17 @@ class _Column:
 
     @property
     def is_string(self) -> str:
-        return f"starts_with({self.value}::VARCHAR, {literal(chr(34))})"
+        text = f"{self.value}::VARCHAR"
+        return f"(starts_with({text}, {literal(chr(34))}) AND NOT starts_with({text}, {literal(chr(34) + SIGNED)}))"
 
     @property
     def text(self) -> str:
         """A string without its quotes, or any other value as it is written."""
-        return self.written or (f"({self.value} ->> '$')" if self.shape == "VARCHAR" else f"{self.value}::VARCHAR")
+        if self.written:
+            return self.written
+        if self.shape == "VARCHAR":
+            return f"({self.value} ->> '$')"
+        return f"rtrim(replace({self.value}::VARCHAR, {literal(chr(34) + SIGNED)}, ''), {literal(chr(34))})"
 
     def cast(self, kind: str) -> str:
         """The text as a value, where that has a usual spelling; else NULL, which costs nothing."""
@@ -347,7 +363,12 @@ class _Column:
 
     def as_nested(self, kind: str) -> str:
         """The value as one of a nested type that is not of its own shape; NULL where it is none."""
-        return f"TRY_CAST({self.value} AS {kind})"
+        return f"TRY_CAST({self.plain} AS {kind})"
+
+    @property
+    def plain(self) -> str:
+        """The value with its numbers as numbers."""
+        return f"{unsigned(f'{self.value}::VARCHAR')}::JSON"
 
     @property
     def has(self) -> str:
@@ -361,27 +382,26 @@ class _Column:
 def _exact(column: _Column, kind: str) -> str:
     """Whether the type holds the value of a column as it stands."""
     if kind in {"VARCHAR", "JSON"}:
-        return "true"
+        return column.is_string if column.shape == kind == "VARCHAR" else "true"
     if kind == NULL:
         return "false"
     if column.shape == "VARCHAR":
         return f"({column.is_string} AND {cast(column.text, kind, column.formats).exact})"
     if column.is_nested and kind != type_of(column.shape):
-        return f"coalesce(json(to_json({column.as_nested(kind)})) = json({column.value}), false)"
+        same = f"coalesce(json(to_json({column.as_nested(kind)})) = json({column.plain}), false)"
+        return f"({same} AND NOT {has_long_decimal(f'{column.value}::VARCHAR')})"
     if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
         whole = f"json_structure({column.value})::VARCHAR IN ({known})"
-        return f"({whole} AND NOT {_has_long_integer(column.value)})" if "DOUBLE" in kind else f"({whole})"
+        return f"({whole} AND NOT {has_long_integer(column.value)})" if "DOUBLE" in kind else f"({whole})"
     return f"(NOT {column.is_string} AND {cast(column.text, kind).exact})"
 
 
 def _value(column: _Column, kind: str, hint: str) -> str:
     if kind == "JSON":
-        return f"CASE WHEN {column.there} THEN {column.value} END"
-    if kind == "VARCHAR":
-        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {column.value}::VARCHAR END"
-        if column.shape == "VARCHAR":
-            text = f"CASE WHEN {column.is_string} THEN {column.text} ELSE {column.value}::VARCHAR END"
+        return f"CASE WHEN {column.there} THEN {column.plain} END"
+    if kind == "VARCHAR" and column.shape != "VARCHAR":
+        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {column.plain}::VARCHAR END"
         return f"CASE WHEN {column.there} THEN {text} END"
     if kind == NULL:
         value = "NULL"
@@ -447,42 +467,38 @@ def _is_known(known: JsonTypes) -> str:
     return f"({keys} = [{names}] OR (list_has_all([{names}], {keys}) AND list_unique({keys}) = len({keys})))"
 
 
-def _record(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
+def _record(known: JsonTypes) -> tuple[str, str]:
     """What is wrong with a record as a whole, in words, and whether nothing is, both in SQL."""
-    what = [f"WHEN NOT {_is_object()} THEN 'no fields'"]
-    exact = f"{_is_object()} AND {_is_known(known)}"
-    if any(_may_round(known.shape[name], types.get(column, "")) for name, column in known.columns.items()):
-        bare = f"regexp_replace({DOCUMENT}, {literal(_STRING)}, '\"\"', 'g')"
-        long = literal(_LONG_NUMBER)
-        # What looks like one is looked at without its strings; DuckDB may evaluate the parts of an OR in any order.
-        short = f"CASE WHEN regexp_matches({DOCUMENT}, {long}) THEN NOT regexp_matches({bare}, {long}) ELSE true END"
-        exact += f" AND {short}"
-        what.append(f"WHEN NOT {short} THEN 'a number with more digits than are read'")
-    return f"CASE {' '.join(what)} ELSE 'other fields than those before, or one twice' END", exact
+    what = f"CASE WHEN NOT {_is_object()} THEN 'no fields' ELSE 'other fields than those before, or one twice' END"
+    own = f"contains({DOCUMENT}, {literal(SIGNED)})"
+    what = f"CASE WHEN {own} THEN 'a control character that marks numbers here' ELSE {what} END"
+    return what, f"{_is_object()} AND {_is_known(known)} AND NOT {own}"
 
 
-def _may_round(shape: Shape, kind: str) -> bool:
-    return "DOUBLE" in kind or "JSON" in kind or (kind == "VARCHAR" and shape != "VARCHAR")
+def _extracted(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
+    """The values of a record; and once more with all numbers as they are written, where a column is to have them so."""
+    shapes = {column: known.shape[name] for name, column in known.columns.items() if column in types}
+    document = DOCUMENT if {*map(str, shapes.values())} <= {"VARCHAR"} else long_numbers_as_written(DOCUMENT)
+    is_written = any(_is_written(shape, types[column]) for column, shape in shapes.items())
+    written = f"json_extract({numbers_as_written(DOCUMENT)}, {pointers(known.names)})" if is_written else "NULL"
+    return f"json_extract({document}, {pointers(known.names)})", written
 
 
-def _has_long_integer(value: str) -> str:
-    return f"regexp_matches({value}::VARCHAR, {literal(_LONG_INTEGER)})"
+def _is_written(shape: Shape, kind: str) -> bool:
+    """Whether a column has its values as they are written; strings have no other way."""
+    return shape != "VARCHAR" and (kind in {"VARCHAR", "JSON"} or kind.startswith("DECIMAL"))
 
 
-def _pointers(names: Iterable[str]) -> str:
-    """Where fields stand in a record: RFC 6901."""
-    pointers = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
-    return f"[{', '.join(map(literal, pointers))}]"
-
-
-def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool]:
-    """The shapes of a column's objects and lists, and whether they have integers that a double may not hold."""
-    value = f"json_extract({DOCUMENT}, {_pointers([name])}[1])"
+def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool, bool]:
+    """The shapes of a column's objects and lists, and whether a double, or DuckDB's parser, may round their numbers."""
+    value, exact = (f"json_extract({document}, {pointers([name])}[1])" for document in (DOCUMENT, _EXACT_NUMBERS))
+    longer = f"contains({exact}::VARCHAR, {literal(SIGNED)})"
     found = database.execute(
-        f"SELECT json_structure({value}), bool_or({_has_long_integer(value)}) FROM {rows}"  # noqa: S608 - see `sql`
+        f"SELECT json_structure({value}), bool_or({has_long_integer(value)}), bool_or({longer}) FROM {rows}"  # noqa: S608
         f" WHERE {value} IS NOT NULL GROUP BY 1"
     ).fetchall()
-    return frozenset(structure for structure, _ in found), any(long for _, long in found)
+    shapes = frozenset(structure for structure, *_ in found)
+    return shapes, any(long for _, long, _ in found), any(longer for *_, longer in found)
 
 
 def _added(known: Mapping[str, Evidence], more: Mapping[str, Evidence]) -> dict[str, Evidence]:

@@ -89,7 +89,10 @@ def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
         return _floating(text, kind)
     if found := _DECIMAL.fullmatch(kind):
         form = rf"({_WHOLE}?(\.[0-9]{{0,{found[2]}}}0*)?)"
-        return Cast(value, f"({value} IS NOT NULL AND {_matches(text, form)})")
+        # Of so few digits no two numbers are one double.
+        double, power = f"TRY_CAST({text} AS DOUBLE)", rf"-?[0-9](\.[0-9]{{0,{_DIGITS - 1}}})?[eE][+-]?[0-9]+"
+        same = f"({_matches(text, power)} AND {value}::DOUBLE = {double} AND abs({double}) > 1e-300)"
+        return Cast(value, f"({value} IS NOT NULL AND ({_matches(text, form)} OR {same}))")
     return _temporal(text, kind, formats) or _other(text, kind)
 
 
@@ -427,6 +430,7 @@ class JsonTypes:
         shape: of the records; a dict where all of them are objects.
         shapes: every shape of each column's values, as DuckDB writes it, where it is an object or a list.
         long: columns of such values with an integer that a double may not hold.
+        longer: those with a number that DuckDB's parser would round: they stay JSON, as it is written.
         strings: of columns of strings.
         numbers: of columns of numbers.
     """
@@ -434,6 +438,7 @@ class JsonTypes:
     shape: Shape = "NULL"
     shapes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     long: frozenset[str] = frozenset()
+    longer: frozenset[str] = frozenset()
     strings: Mapping[str, Evidence] = field(default_factory=dict)
     numbers: Mapping[str, Evidence] = field(default_factory=dict)
 
@@ -458,4 +463,73 @@ class JsonTypes:
             kind = self.numbers.get(name, Evidence()).type(decimals=decimals)
             return "JSON" if kind == "VARCHAR" else kind
         kind = type_of(shape)
-        return "JSON" if name in self.long and "DOUBLE" in kind else kind
+        return "JSON" if name in self.longer or (name in self.long and "DOUBLE" in kind) else kind
+
+
+_JSON_STRING = r'"(?:[^"\\]|\\.)*"'
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+# Of more digits than DuckDB's parser of JSON keeps; a whole number has all of them up to 19.
+_MANY = "|".join(
+    [
+        *(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{18 - front}}}" for front in range(1, 18)),
+        *(r"0\.0*[1-9][0-9]{17}", r"[1-9][0-9]{17,}\.[0-9]", r"[1-9][0-9]{17,}[eE][+-]?[0-9]", r"[1-9][0-9]{19}"),
+    ]
+)
+_LONG_NUMBER = rf"-?(?:{_MANY})[0-9]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
+_BETWEEN, _SIGN = "\x01", "#"
+SIGNED = rf"\u0001{_SIGN}"
+"""What the string begins with that stands for a number as it is written, in the text of JSON."""
+
+
+def numbers_as_written(document: str) -> str:
+    """A document of JSON whose numbers are strings behind `SIGNED`: DuckDB's parser writes 1.50 as 1.5.
+
+    Args:
+        document: its text, in SQL; none that `SIGNED` stands in.
+    """
+    return _signed(document, _NUMBER, "")
+
+
+def long_numbers_as_written(document: str) -> str:
+    """The same of numbers that DuckDB's parser would round, which few documents have."""
+    looks = rf"[:\[,]\s*{_LONG_NUMBER}"
+    signed = _signed(document, _LONG_NUMBER, _NUMBER)
+    return f"CASE WHEN regexp_matches({document}, {literal(looks)}) THEN {signed} ELSE {document} END"
+
+
+def _signed(document: str, number: str, other: str) -> str:
+    """Strings, and other numbers, are passed over whole, so that nothing within them is taken for a number."""
+    passed = rf"{_JSON_STRING}|{other}" if other else _JSON_STRING
+    kept = rf"{_BETWEEN}\1{_BETWEEN}\2"
+    pattern = f"({number})|({passed})"
+    between = f"regexp_replace({document}, {literal(pattern)}, {literal(kept)}, 'g')"
+    bare = f"replace({between}, {literal(_BETWEEN * 2)}, '')"
+    made = rf'"\\u0001{_SIGN}\1"'
+    return f"regexp_replace({bare}, {literal(f'{_BETWEEN}([^{_BETWEEN}]*){_BETWEEN}')}, {literal(made)}, 'g')"
+
+
+def unsigned(text: str) -> str:
+    """The text of JSON with its numbers as numbers again."""
+    return rf"""regexp_replace({text}, '"\\u0001{_SIGN}([^"]*)"', '\1', 'g')"""
+
+
+def number_text(string: str) -> str:
+    """A number as it is written, of the string that stands for it; of any other text, that text."""
+    return f"ltrim({string}, chr(1) || '{_SIGN}')"
+
+
+def has_long_decimal(text: str) -> str:
+    """Whether the text of a value of JSON has a number as it is written, other than a whole one."""
+    return rf"""regexp_matches({text}, '"\\u0001{_SIGN}-?[0-9]+[^0-9"]')"""
+
+
+def has_long_integer(value: str) -> str:
+    """Whether a value of JSON may have an integer that no double holds."""
+    return f"regexp_matches({value}::VARCHAR, {literal(_LONG_INTEGER)})"
+
+
+def pointers(names: Iterable[str]) -> str:
+    """Where fields stand in a record: RFC 6901."""
+    made = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+    return f"[{', '.join(map(literal, made))}]"

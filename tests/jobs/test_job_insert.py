@@ -59,6 +59,17 @@ def test_a_job_writes_the_result_of_its_query(lake: Lake):
     assert [row[name] for name in ("type", "state", "runs", "objects", "rows")] == ["INSERT INTO S3", "ok", 2, 2, 3]
 
 
+@pytest.mark.parametrize("query", ["SELECT 1 AS a, 2 AS A", "SELECT l.k, r.k FROM range(1) l(k), range(1) r(k)"])
+@pytest.mark.parametrize("format_", ["PARQUET", "CSV", "JSON"])
+def test_two_columns_of_one_name_are_refused(moto_lake: Lake, query: str, format_: str):
+    """DuckDB would rename one of them without a word; nothing is written."""
+    run = moto_lake.session()
+    with pytest.raises(JobFailedError, match="has two columns") as refused:
+        run(_insert(moto_lake, query, f"FILE_FORMAT = {format_}"))
+    assert " AS " in refused.value.hint
+    assert moto_lake.keys_below() == []
+
+
 WRITTEN = {
     "csv": ("FILE_FORMAT = CSV", "j.csv", b'a,b\n1,x\n2,\n3,""\n'),
     "csv without a header": ("FILE_FORMAT = (TYPE = CSV DELIMITER = ';' HEADER = FALSE)", "j.csv", b'1;x\n2;\n3;""\n'),

@@ -250,7 +250,7 @@ def test_fields_of_json_have_types_that_hold_every_value(database, tmp_path: Pat
         ('{"a": [1]}', '{"a": [1.5]}', "and a record has a list"),
         ('{"a": 1}', '{"a": 1, "b": 2}', "a record has other fields than those before"),
         ('{"a": 1}', "[1]", "a record has no fields"),
-        ('{"a": 1.5}', '{"a": 0.1234567890123456789}', "a record has a number with more digits than are read"),
+        ('{"a": 1.5}', '{"a": 0.1234567890123456789}', "the column a is DOUBLE, and a record has a number"),
     ],
 )
 def test_what_the_first_records_do_not_show_is_an_error(database, tmp_path: Path, first, later, said):
@@ -265,6 +265,62 @@ def test_what_the_first_records_do_not_show_is_an_error(database, tmp_path: Path
         with pytest.raises(duckdb.InvalidInputException, match=said):
             database.execute(rows.select(known, rows.types(known))).fetchall()
         assert rows.misfit(database, known, rows.types(known)).record == 4
+
+
+LONG = "0." + "1234567890" * 3
+WRITTEN = [
+    (['{"a": 1.50}', '{"a": 2e0}'], "VARCHAR", ["1.50", "2e0"]),
+    (['{"a": {"b": 1.50, "c": [-1E+2, "1.50"]}}'], "VARCHAR", ['{"b":1.50,"c":[-1E+2,"1.50"]}']),
+    (['{"a": "x \\" 1.50"}', '{"a": 1.50}', '{"a": true}'], "VARCHAR", ['x " 1.50', "1.50", "true"]),
+    (['{"a": "1.50"}', '{"a": 1.50}'], None, ['"1.50"', "1.50"]),
+    (['{"a": 123456789012345678.5}', '{"a": 1}'], None, [Decimal("123456789012345678.5"), Decimal(1)]),
+    ([f'{{"a": {LONG}}}', '{"a": -1.5}'], None, [Decimal(LONG), Decimal("-1.5")]),
+    ([f'{{"a": {"9" * 38}}}'], None, [Decimal("9" * 38)]),
+    ([f'{{"a": {"9" * 39}}}'], None, ["9" * 39]),
+    ([f'{{"a": {LONG}{LONG[2:]}}}'], None, [LONG + LONG[2:]]),
+    (['{"a": 123456789012345678901e3}'], None, ["123456789012345678901e3"]),
+    ([f'{{"a": {{"b": [{LONG}, 1.50]}}}}'], None, [f'{{"b":[{LONG},1.50]}}']),
+    (['{"a": {"b": 1}}', f'{{"a": {{"b": {"9" * 25}}}}}'], None, ['{"b":1}', f'{{"b":{"9" * 25}}}']),
+    ([f'{{"a": {LONG}}}'], "DECIMAL(38,30)", [Decimal(LONG)]),
+    ([f'{{"a": [1, {"9" * 38}]}}'], "HUGEINT[]", [[1, 10**38 - 1]]),
+]
+
+
+@pytest.mark.parametrize(("records", "kind", "values"), WRITTEN)
+def test_numbers_of_json_keep_every_digit(database, tmp_path: Path, records, kind, values):
+    """As decimals, or in text and JSON as they are written, at any depth; beside them is another column, as ever."""
+    file = tmp_path / "x.json"
+    file.write_text("\n".join(f'{record[:-1]}, "n": 1.50}}' for record in records), encoding="utf-8")
+    rows = JsonRows(f"read_json_objects('{file}')")
+    known = rows.learn(database, whole=True)
+    types = rows.types(known) | ({"a": kind} if kind else {})
+    assert database.execute(rows.select(known, types)).fetchall() == [(value, 1.5) for value in values]
+
+
+@pytest.mark.parametrize("kind", ["DECIMAL(38,30)[]", "DOUBLE[]", "DECIMAL(8,4)[]"])
+def test_long_decimals_within_a_declared_type_are_refused(database, tmp_path: Path, kind: str):
+    """DuckDB's own cast would round them."""
+    file = tmp_path / "x.json"
+    file.write_text(f'{{"a": [{LONG}], "n": 1.50}}', encoding="utf-8")
+    rows = JsonRows(f"read_json_objects('{file}')")
+    known = rows.learn(database, whole=True)
+    with pytest.raises(duckdb.InvalidInputException, match="and a record has a list"):
+        database.execute(rows.select(known, rows.types(known) | {"a": kind})).fetchall()
+
+
+def test_a_string_that_looks_like_the_mark_of_a_number_is_kept_or_refused(database, tmp_path: Path):
+    """It is never taken for a number."""
+    file = tmp_path / "x.json"
+    text = '{"a": "\\u0001#1.5", "n": 1}'
+    for line, said in [(text, ""), (text.replace("1}", "1.50}"), "a control character that marks numbers here")]:
+        file.write_text(line, encoding="utf-8")
+        rows = JsonRows(f"read_json_objects('{file}')")
+        known = rows.learn(database, whole=True)
+        if said:
+            with pytest.raises(duckdb.InvalidInputException, match=said):
+                database.execute(rows.select(known, rows.types(known))).fetchall()
+        else:
+            assert database.execute(rows.select(known, rows.types(known))).fetchall() == [("\x01#1.5", 1)]
 
 
 def test_a_field_that_stands_twice_is_refused(database, tmp_path: Path):
