@@ -239,8 +239,12 @@ def candidates(job: Job, *, first_run: bool) -> Selection:
     """
     where = job.plan.location
     names = _Names(len(where.key), job.option("FILE_PATTERN"), job.option("FILE_SUFFIX", ""))
-    found = [one for one in _listed(job, where, names) if _in_time(job, one, one.location.key[names.start :])]
-    selection = _shown(found, names)
+    timely = [
+        candidate
+        for candidate in _listed(job, where, names)
+        if _in_time(job, candidate, candidate.location.key[names.start :])
+    ]
+    selection = _shown(timely, names)
     if first_run and (job.option("INITIAL_LOAD_PREFIX") or job.option("INITIAL_LOAD_PATTERN")):
         initial = Location(where.bucket, job.option("INITIAL_LOAD_PREFIX", where.key))
         names = _Names(len(initial.key), job.option("INITIAL_LOAD_PATTERN"))
@@ -282,10 +286,10 @@ def _listed(job: Job, where: Location, names: _Names) -> Iterator[Candidate]:
                     yield Candidate(Location(where.bucket, key), size or 0, etag or "", changed)
 
 
-def _shown(found: Sequence[Candidate], names: _Names) -> Selection:
-    keys = [candidate.location.key for candidate in found]
+def _shown(listed: Sequence[Candidate], names: _Names) -> Selection:
+    keys = [candidate.location.key for candidate in listed]
     hidden = private(keys, names.start, lambda texts: names.mask(strings(texts)).to_pylist(), names.pattern or "")
-    sides = [[one for one, out in zip(found, hidden, strict=True) if out == wanted] for wanted in (False, True)]
+    sides = [[each for each, out in zip(listed, hidden, strict=True) if out == wanted] for wanted in (False, True)]
     return Selection.of(*sides)
 
 
@@ -337,10 +341,10 @@ def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSour
     """
     whole = len(head) >= candidate.size
     content, compression = job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO")
-    found = detect(candidate.location.key, head, content, compression, whole=whole)
+    detected = detect(candidate.location.key, head, content, compression, whole=whole)
     where = candidate.location
     path = f"s3://{job.connection.name}@{where.bucket}/{escaped(where.key)}"
-    return ObjectSource(job.connection.name, candidate, path, found)
+    return ObjectSource(job.connection.name, candidate, path, detected)
 
 
 def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None) -> TextRows | None:
@@ -351,15 +355,15 @@ def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None
         scope: the query that reads it.
         staged: the name of a table that holds them already.
     """
-    found, where = source.detected, source.candidate.location
-    if found.format.reader not in {"read_csv", "read_json"}:
+    detected, where = source.detected, source.candidate.location
+    if detected.format.reader not in {"read_csv", "read_json"}:
         return None
-    _check_header(found)
+    _check_header(detected)
     path = source.path
-    if how := found.as_plain():
+    if how := detected.as_plain():
         scope.unpacked[source.connection, where] = how
         path = path.replace("s3://", UNPACKED, 1)
-    rows = text_rows_of(path, found)
+    rows = text_rows_of(path, detected)
     return replace(rows, source=staged) if staged else rows
 
 
@@ -379,10 +383,10 @@ def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
     return made
 
 
-def _check_header(found: Detected) -> None:
+def _check_header(detected: Detected) -> None:
     """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
-    most, names = found.settings.get("MAX_COLUMNS"), [name.casefold() for name in found.names]
+    most, names = detected.settings.get("MAX_COLUMNS"), [name.casefold() for name in detected.names]
     if most is not None and len(names) > most:
         raise QueryError(f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}")
-    if found.settings.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
+    if detected.settings.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
         raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")

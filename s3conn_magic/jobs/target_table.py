@@ -202,16 +202,16 @@ class TargetTable:
     def taken(self, columns: Mapping[str, str]) -> list[str]:
         """The values of columns that are another type's: nested ones become JSON in text, and text is cast exactly."""
         there = {name.casefold(): kind for name, kind in self.columns().items()}
-        found = []
+        parts = []
         for name, kind in columns.items():
             own, column = there.get(name.casefold(), kind), identifier(name)
             if is_nested(kind) and own in TEXTS:
-                found.append(f"to_json({column}) AS {column}")
+                parts.append(f"to_json({column}) AS {column}")
             elif name in self._without_values:
-                found.append(f"NULL::{own} AS {column}")
+                parts.append(f"NULL::{own} AS {column}")
             elif kind == "VARCHAR" and own not in TEXTS:
-                found.append(f"{strict(column, own, name)} AS {column}")
-        return found
+                parts.append(f"{strict(column, own, name)} AS {column}")
+        return parts
 
     def _check_exact(self, rows: str, name: str, kind: str, wider: str) -> None:
         """Refuse values that are others in the wider type, at any depth."""

@@ -55,14 +55,14 @@ def expected_after(rule: pp.ParserElement, text: str) -> Expected:
     rule.streamline()
     walk = _Walk(text)
     walk.ends(rule, 0)
-    return walk.found
+    return walk.expected
 
 
 class _Walk:
     """Finds where a rule can end, on every path, and notes what it would read at the end of the text."""
 
     def __init__(self, text: str) -> None:
-        self.found = Expected()
+        self.expected = Expected()
         self._text = text
         self._last = len(text.rstrip())
         self._known: dict[tuple[int, int], frozenset[int]] = {}
@@ -86,13 +86,13 @@ class _Walk:
     def _expect(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
         """Note what may begin here; only what may be empty goes on behind it."""
         if what := getattr(rule, _OFFERS, None):
-            self.found.offers[what] = None
+            self.expected.offers[what] = None
         return frozenset(self._ends(rule, at))
 
     def _note(self, rule: pp.ParserElement, at: int, ends: Iterable[int]) -> None:
         what = getattr(rule, _OFFERS, None)
         if what and (end := max(ends, default=0)):
-            self.found.read.setdefault(what, []).append((at, end))
+            self.expected.read.setdefault(what, []).append((at, end))
 
     @singledispatchmethod
     def _ends(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
@@ -106,13 +106,13 @@ class _Walk:
             return ()
 
     def _expect_words(self, name: str) -> None:
-        self.found.anything = True
+        self.expected.anything = True
         for word in _WORD.findall(name):
             self._expect_phrase(word)
 
     def _expect_phrase(self, words: str) -> None:
-        self.found.anything = True
-        self.found.words.setdefault(words, self._repeats)
+        self.expected.anything = True
+        self.expected.words.setdefault(words, self._repeats)
 
     @_ends.register(pp.Empty)
     def _(self, rule: pp.Empty, at: int) -> Iterable[int]:

@@ -69,15 +69,15 @@ def records(
         most: records that are looked at; None for all.
     """
     if len(delimiter) > 1:
-        found = [line.split(delimiter) for line in text.splitlines()]
+        lines = [line.split(delimiter) for line in text.splitlines()]
     else:
         doubled = escape == '"'
         reader = csv.reader(
             StringIO(text, newline=""), delimiter=delimiter, doublequote=doubled, escapechar=None if doubled else escape
         )
-        found = list(islice(_readable(reader), None if most is None else most + 1))
-    cut = not whole and (most is None or len(found) <= most) and len(found) > 1
-    return [record for record in (found[:-1] if cut else found) if record]
+        lines = list(islice(_readable(reader), None if most is None else most + 1))
+    cut = not whole and (most is None or len(lines) <= most) and len(lines) > 1
+    return [record for record in (lines[:-1] if cut else lines) if record]
 
 
 def _readable(reader: Any) -> Iterator[list[str]]:
@@ -98,17 +98,17 @@ def certain_delimiter(text: str, *, whole: bool) -> str | None:
     for delimiter in _CERTAIN:
         if delimiter not in masked:
             continue
-        found = records(masked, delimiter, whole=whole)
-        widths = {len(record) for record in found}
-        if len(found) > 1 and len(widths) == 1 and widths != {1} and not _is_prose(found):
+        lines = records(masked, delimiter, whole=whole)
+        widths = {len(record) for record in lines}
+        if len(lines) > 1 and len(widths) == 1 and widths != {1} and not _is_prose(lines):
             return delimiter
     return None
 
 
-def _is_prose(found: Sequence[Sequence[str]]) -> bool:
+def _is_prose(lines: Sequence[Sequence[str]]) -> bool:
     """Whether the fields are the parts of sentences: a space before each, and no number in any."""
-    spaced = all(field.startswith(" ") for record in found for field in record[1:])
-    return spaced and not any(_is_typed(field.strip()) for record in found for field in record)
+    spaced = all(field.startswith(" ") for record in lines for field in record[1:])
+    return spaced and not any(_is_typed(field.strip()) for record in lines for field in record)
 
 
 def likely_delimiter(text: str) -> str:
@@ -132,19 +132,19 @@ def _evenness(counts: Sequence[int]) -> tuple[float, int]:
     return counts.count(counts[0]) / len(counts), counts[0]
 
 
-def header_of(found: Sequence[Sequence[str]], nulls: Collection[str] = ()) -> Header:
+def header_of(lines: Sequence[Sequence[str]], nulls: Collection[str] = ()) -> Header:
     """Whether the first of some records is a header.
 
     Args:
-        found: the first records.
+        lines: the first records.
         nulls: texts that stand for no value.
     """
-    if not found:
+    if not lines:
         return Header(there=True, sure=True)
-    names = [cell.strip() for cell in found[0]]
+    names = [cell.strip() for cell in lines[0]]
     if not any(names) or any(_is_value(name, nulls) for name in names if name):
         return Header(there=False, sure=True)
-    below = [_there(column, nulls) for column in zip_longest(*found[1:], fillvalue="")]
+    below = [_there(column, nulls) for column in zip_longest(*lines[1:], fillvalue="")]
     if any(name and values and all(map(_is_typed, values)) for name, values in zip(names, below, strict=False)):
         return Header(there=True, sure=True)
     if _is_indexed(names, below):
@@ -276,9 +276,9 @@ def log_of(text: str, *, whole: bool) -> Log | None:
         return Log("REGEX", {"PATTERN": _S3, "NULL_VALUES": _NOTHING}, "S3 server access log")
     if _NLB_LINE.match(text):
         return Log("REGEX", {"PATTERN": _NLB, "NULL_VALUES": _NOTHING}, "NLB access log")
-    found = next(((name, names) for name, line, names in _BY_BLANKS if line.match(text)), None)
-    if found is not None:
-        return _named(found[0], found[1].split(), records(text, " ", whole=whole))
+    kind = next(((name, names) for name, line, names in _BY_BLANKS if line.match(text)), None)
+    if kind is not None:
+        return _named(kind[0], kind[1].split(), records(text, " ", whole=whole))
     return _flow(text, whole=whole)
 
 
@@ -286,9 +286,9 @@ def _by_blanks(name: str, **settings: Any) -> Log:
     return Log("CSV", {"DELIMITER": " ", "HEADER": False, "NULL_VALUES": _NOTHING, **settings}, name)
 
 
-def _named(name: str, names: list[str], found: list[list[str]]) -> Log:
+def _named(name: str, names: list[str], lines: list[list[str]]) -> Log:
     """A log whose later versions have fields behind those of the earlier ones."""
-    width = max(map(len, found), default=len(names))
+    width = max(map(len, lines), default=len(names))
     every = (*names[:width], *(f"column{at}" for at in range(len(names), width)))
     return _by_blanks(name, HEADER_LINE=every)
 
@@ -312,5 +312,5 @@ def _w3c(text: str) -> Log | None:
         return None
     names = tuple(fields[1].split())
     delimiter = "\t" if "\t" in data else " "
-    name = "CloudFront log" if any(one.startswith("x-edge-") for one in names) else "W3C log"
+    name = "CloudFront log" if any(field.startswith("x-edge-") for field in names) else "W3C log"
     return _by_blanks(name, DELIMITER=delimiter, HEADER_LINE=names, COMMENT_PREFIX="#")

@@ -227,10 +227,10 @@ def detect(
         raise QueryError(f"the object is not packed by {packed}", hint=hint)
     plain, ended = head, whole
     if packed:
-        found = unpack(head, packed, limit=HEAD, whole=whole)
-        if found.damaged:
+        unpacked_head = unpack(head, packed, limit=HEAD, whole=whole)
+        if unpacked_head.damaged:
             unpacked(io.BytesIO(head), packed).read()  # which says how
-        plain, ended = found.data, found.ended
+        plain, ended = unpacked_head.data, unpacked_head.ended
     settings = dict(given.settings) if given else {}
     encoding = str(settings.get("ENCODING") or encoding_of(plain))
     text = _Text(name, _decoded(plain, encoding), ended)
@@ -248,11 +248,11 @@ def detect(
     if kind.reader != "read_csv":
         array = text.text.lstrip()[:1] == "["
         return Detected(kind, packed, encoding, settings, said, array=array, log=log_name)
-    told, header = _dialect(text, kind, settings)
+    dialect, header = _dialect(text, kind, settings)
     if given is None or given.type == "AUTO":
-        kind = _TSV if told["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
-    blank = _blank(_counted(text, told))
-    return Detected(kind, packed, encoding, told, said or header, _names(text, told), blank, log=log_name)
+        kind = _TSV if dialect["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
+    blank = _blank(_counted(text, dialect))
+    return Detected(kind, packed, encoding, dialect, said or header, _names(text, dialect), blank, log=log_name)
 
 
 def _blank(plain: str) -> int:
@@ -321,11 +321,11 @@ def _kind(text: _Text, plain: bytes) -> Format:
         raise _not_read(seen.name)
     if (prose := text_format(text.text)) != "text":
         raise _not_read(prose)
-    found = _of_text(text, named)
-    if found is None:
+    form = _of_text(text, named)
+    if form is None:
         hint = "CONTENT_TYPE = … says what it is, such as CSV, JSON, or SPLIT_LINES for lines as they are."
         raise QueryError("neither name nor content tells the format of the object", hint=hint)
-    return found
+    return form
 
 
 def _not_read(name: str) -> QueryError:
@@ -379,9 +379,9 @@ def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mappi
     if names is not None:
         return settings, ""
     escape = str(given.get("QUOTE_ESCAPE_CHAR", '"'))
-    found = header_of(records(plain, delimiter, whole=text.whole, escape=escape), _nulls(given))
-    said = "" if found.there and found.sure else _SAID[found.there]
-    return {**settings, "HEADER": found.there}, said
+    first = header_of(records(plain, delimiter, whole=text.whole, escape=escape), _nulls(given))
+    said = "" if first.there and first.sure else _SAID[first.there]
+    return {**settings, "HEADER": first.there}, said
 
 
 def _counted(text: _Text, settings: Mapping[str, Any]) -> str:
@@ -389,15 +389,18 @@ def _counted(text: _Text, settings: Mapping[str, Any]) -> str:
     return without_lines(text.text, int(settings.get("SKIP_LINES", 0)), str(settings.get("COMMENT_PREFIX", "")))
 
 
-def _names(text: _Text, told: Mapping[str, Any]) -> tuple[str, ...]:
-    if names := told.get("HEADER_LINE"):
+def _names(text: _Text, dialect: Mapping[str, Any]) -> tuple[str, ...]:
+    if names := dialect.get("HEADER_LINE"):
         return tuple(names)
-    found = records(
-        _counted(text, told), told["DELIMITER"], whole=text.whole, escape=str(told.get("QUOTE_ESCAPE_CHAR", '"'))
+    lines = records(
+        _counted(text, dialect),
+        dialect["DELIMITER"],
+        whole=text.whole,
+        escape=str(dialect.get("QUOTE_ESCAPE_CHAR", '"')),
     )
-    first = found[0] if found else []
+    first = lines[0] if lines else []
     digits = len(str(len(first) - 1))
-    return tuple(first) if told["HEADER"] else tuple(f"column{at:0{digits}}" for at in range(len(first)))
+    return tuple(first) if dialect["HEADER"] else tuple(f"column{at:0{digits}}" for at in range(len(first)))
 
 
 _SAID = {

@@ -59,13 +59,13 @@ def inferred(values: Sequence[Any]) -> tuple[pa.Array, bool]:
     """A column of JSON values, and whether they fit no one type, so that each is its JSON text."""
     if all(_depth(value) <= _DEPTH_AT_MOST for value in values):
         try:
-            found = pa.array(values)
-            found.validate(full=True)
+            column = pa.array(values)
+            column.validate(full=True)
         except (pa.ArrowException, ValueError, TypeError, OverflowError):
             pass
         else:
-            found = found.cast(pa.string()) if pa.types.is_null(found.type) else found
-            return (typed(values, strings=True) if pa.types.is_string(found.type) else found), False
+            column = column.cast(pa.string()) if pa.types.is_null(column.type) else column
+            return (typed(values, strings=True) if pa.types.is_string(column.type) else column), False
     return pa.array([None if value is None else _json(value) for value in values], pa.string()), True
 
 
@@ -74,7 +74,7 @@ def _depth(value: Any, reached: int = 1) -> int:
     inner: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if reached > _DEPTH_AT_MOST:
         return reached
-    return max((_depth(one, reached + 1) for one in inner), default=reached)
+    return max((_depth(item, reached + 1) for item in inner), default=reached)
 
 
 def _json(value: Any) -> str:
@@ -92,20 +92,20 @@ def table(names: Iterable[str], columns: Iterable[pa.Array]) -> pa.Table:
     return pa.Table.from_arrays([*columns], names=[_valid(name) or "" for name in names])
 
 
-def schema_of(found: pa.Schema) -> tuple[tuple[str, str], ...]:
+def schema_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
     """Name and type of each column."""
-    return tuple((field.name, str(field.type)) for field in found)
+    return tuple((field.name, str(field.type)) for field in schema)
 
 
-def with_valid_texts(found: pa.Table) -> tuple[pa.Table, list[str]]:
+def with_valid_texts(table: pa.Table) -> tuple[pa.Table, list[str]]:
     """The table with a replacement sign for every byte of a text that is no UTF-8, and the columns where one stood.
 
     Formats declare texts to be UTF-8, and libraries believe them: Arrow and pandas fail whenever such a value is looked
     at, and the error is another one each time.
     """
     changed = []
-    for at, field in enumerate(found.schema):
-        column = found.column(at)
+    for at, field in enumerate(table.schema):
+        column = table.column(at)
         try:
             column.validate(full=True)
         except pa.ArrowInvalid:
@@ -114,9 +114,9 @@ def with_valid_texts(found: pa.Table) -> tuple[pa.Table, list[str]]:
                 clean = pa.array([_decoded(value, field.type) for value in values], field.type)
             except _UNFIT:
                 continue
-            found = found.set_column(at, field, clean)
+            table = table.set_column(at, field, clean)
             changed.append(field.name)
-    return found, changed
+    return table, changed
 
 
 def replacements(names: Sequence[str]) -> Iterator[str]:
@@ -157,11 +157,11 @@ def _decoded(value: Any, kind: pa.DataType) -> Any:
     return value.decode("utf-8", "replace") if _bytes_type(kind) == pa.large_binary() != kind else value
 
 
-def frame(found: pa.Table) -> pd.DataFrame:
+def frame(table: pa.Table) -> pd.DataFrame:
     """A frame with the same types; a column with values that Python or pandas cannot hold is their text."""
-    columns = [_series(column) for column in found.columns]
-    made = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(found)))
-    return made.set_axis(found.column_names, axis=1)
+    columns = [_series(column) for column in table.columns]
+    made = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(table)))
+    return made.set_axis(table.column_names, axis=1)
 
 
 def _series(column: pa.ChunkedArray) -> pd.Series[Any]:

@@ -67,10 +67,10 @@ def decode(data: bytes, *, whole: bool) -> Decoded | None:
         whole: whether nothing follows.
     """
     encoding = encoding_of(data)
-    found = _strict(data, encoding, whole)
-    if found is None:
-        found = _damaged(data) or _guessed(data) if encoding == "utf-8" else _replaced(data, encoding)
-    return found if found and _is_text(found.text) else None
+    decoded = _strict(data, encoding, whole)
+    if decoded is None:
+        decoded = _damaged(data) or _guessed(data) if encoding == "utf-8" else _replaced(data, encoding)
+    return decoded if decoded and _is_text(decoded.text) else None
 
 
 def _strict(data: bytes, encoding: str, whole: bool) -> Decoded | None:
@@ -93,19 +93,19 @@ def _lost(text: str, encoding: str) -> str:
 
 def _damaged(data: bytes) -> Decoded | None:
     """UTF-8 with a few bytes that are not: far more characters beyond ASCII are whole than broken."""
-    found = _replaced(data, "utf-8")
-    lost = found.text.count(_LOST)
-    beyond = len(found.text) - lost - len(found.text.encode("ascii", "ignore"))
-    return found if beyond > 3 * lost else None
+    decoded = _replaced(data, "utf-8")
+    lost = decoded.text.count(_LOST)
+    beyond = len(decoded.text) - lost - len(decoded.text.encode("ascii", "ignore"))
+    return decoded if beyond > 3 * lost else None
 
 
 def _guessed(data: bytes) -> Decoded | None:
     """One byte a character, or an older Asian encoding."""
     if _share_of_controls(data[:_SAMPLE].decode("latin-1")) > _SELDOM:
         return None
-    found = _strict(data, _likely(_around_the_odd(data)), False) or _strict(data, "cp1252", False)
-    found = found or Decoded(data.decode("latin-1"), "latin-1")
-    return Decoded(found.text, found.encoding, (f"the encoding {found.encoding} is a guess",))
+    decoded = _strict(data, _likely(_around_the_odd(data)), False) or _strict(data, "cp1252", False)
+    decoded = decoded or Decoded(data.decode("latin-1"), "latin-1")
+    return Decoded(decoded.text, decoded.encoding, (f"the encoding {decoded.encoding} is a guess",))
 
 
 def _likely(sample: bytes) -> str:
@@ -217,9 +217,9 @@ def _beginning(reader: RangeReader, count: int) -> _Beginning:
     compression, whole = compression_of(raw), len(raw) == reader.size
     if compression is None:
         return _Beginning(raw, whole, None, False, len(raw) / reader.size)
-    found = unpack(raw, compression, limit=TEXT_AT_MOST, whole=whole)
-    share = len(raw) / reader.size if len(found.data) < TEXT_AT_MOST else None
-    return _Beginning(found.data, found.ended, compression, found.damaged, share)
+    plain = unpack(raw, compression, limit=TEXT_AT_MOST, whole=whole)
+    share = len(raw) / reader.size if len(plain.data) < TEXT_AT_MOST else None
+    return _Beginning(plain.data, plain.ended, compression, plain.damaged, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,26 +233,26 @@ class Read:
 
     def onto(self, seen: Preview) -> Preview:
         """The preview with what was read."""
-        found, decoded, whole = self.table, self.decoded, self.start.whole
-        notes = (*seen.notes, *decoded.notes, *(found.notes if found else ()))
+        records, decoded, whole = self.table, self.decoded, self.start.whole
+        notes = (*seen.notes, *decoded.notes, *(records.notes if records else ()))
         named = replace(seen, encoding=decoded.encoding, notes=notes)
-        if found is None or found.table is None:
-            form = found.format if found else text_format(decoded.text)
-            layout = laid_out(decoded.text[:LAYOUT_AT_MOST]) if found else None
+        if records is None or records.table is None:
+            form = records.format if records else text_format(decoded.text)
+            layout = laid_out(decoded.text[:LAYOUT_AT_MOST]) if records else None
             cut = not whole or bool(layout and len(decoded.text) > LAYOUT_AT_MOST)
             return replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
-        total = found.count if whole and not found.broken else None
-        complete = len(found.table) == total
-        share = None if complete or found.broken else self.start.share
+        total = records.count if whole and not records.broken else None
+        complete = len(records.table) == total
+        share = None if complete or records.broken else self.start.share
         return replace(
             named,
             kind="table",
-            format=found.format,
-            frame=frame(found.table),
-            schema=schema_of(found.table.schema),
+            format=records.format,
+            frame=frame(records.table),
+            schema=schema_of(records.table.schema),
             truncated=not complete,
             total_rows=total,
-            about_rows=round(found.count / share) if share else None,
+            about_rows=round(records.count / share) if share else None,
         )
 
 
@@ -267,9 +267,9 @@ def read_text(key: str, start: _Beginning, *, rows: int) -> Read | None:
     decoded = decode(start.data, whole=start.whole)
     if decoded is None or not start.data:
         return None
-    found = read_table(key, decoded.text, whole=start.whole, rows=rows)
-    there = decoded.text.count("\n") if found is None else found.count
-    return Read(decoded, start, start.whole or there >= rows, found)
+    records = read_table(key, decoded.text, whole=start.whole, rows=rows)
+    there = decoded.text.count("\n") if records is None else records.count
+    return Read(decoded, start, start.whole or there >= rows, records)
 
 
 CONTAINER_AT_MOST = 64_000_000
@@ -288,32 +288,32 @@ def read_rows(reader: RangeReader, seen: Preview, name: str, rows: int) -> Previ
         return seen
     reader.limit = reader.received + CONTAINER_AT_MOST
     try:
-        found = read_container(reader, name, size=reader.size, rows=rows)
+        contents = read_container(reader, name, size=reader.size, rows=rows)
     except BoundReachedError:
         note = f"its rows are not shown: the first ones take more than {size_text(CONTAINER_AT_MOST)}"
         return replace(seen, notes=(*seen.notes, note))
     except ContainerError as error:
         return replace(seen, notes=(*seen.notes, f"its rows are not shown: {error}"))
-    return _with_rows(seen, found)
+    return _with_rows(seen, contents)
 
 
-def _with_rows(seen: Preview, found: Contents) -> Preview:
-    shown = found.table.num_columns
-    few, many = found.table.select(range(min(shown, COLUMNS_AT_MOST))), len(found.schema)
+def _with_rows(seen: Preview, contents: Contents) -> Preview:
+    shown = contents.table.num_columns
+    few, many = contents.table.select(range(min(shown, COLUMNS_AT_MOST))), len(contents.schema)
     table, replaced = with_valid_texts(few)
     left = (f"the first {few.num_columns:,} of {many:,} columns are shown",) if few.num_columns < many else ()
-    whole = found.total is not None and len(table) >= found.total and not left
+    whole = contents.total is not None and len(table) >= contents.total and not left
     return replace(
         seen,
         kind="table",
-        format=found.format,
+        format=contents.format,
         frame=frame(table),
-        schema=schema_of(found.schema),
-        total_rows=found.total,
-        about_rows=found.about if found.total is None else None,
+        schema=schema_of(contents.schema),
+        total_rows=contents.total,
+        about_rows=contents.about if contents.total is None else None,
         truncated=not whole,
         hex_dump=None,
-        notes=(*seen.notes, *found.notes, *left, *replacements(replaced)),
+        notes=(*seen.notes, *contents.notes, *left, *replacements(replaced)),
     )
 
 
@@ -394,24 +394,24 @@ def _read(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
     promised = promises_parquet(key, blank.description)
     if promised:
         reader.prefetch([(max(reader.size - _PARQUET_TAIL, 0), reader.size)])
-        if found := read_parquet(reader, blank, rows):
-            return found
+        if parquet := read_parquet(reader, blank, rows):
+            return parquet
     first = reader.part(0, BLOCK)
     begins_so = first.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC))
-    if begins_so and not promised and (found := read_parquet(reader, blank, rows)):
-        return found
+    if begins_so and not promised and (parquet := read_parquet(reader, blank, rows)):
+        return parquet
     return _image(reader, blank, first) or _other(reader, blank, first, rows) or _text(reader, blank, key, rows)
 
 
 def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
-    found = picture_of(first)
-    if found and found.size is None and len(first) < reader.size:
+    picture = picture_of(first)
+    if picture and picture.size is None and len(first) < reader.size:
         # A camera's notes may stand before the size.
-        found = picture_of(reader.part(0, TEXT_AT_MOST))
-    if found is None:
+        picture = picture_of(reader.part(0, TEXT_AT_MOST))
+    if picture is None:
         return None
-    width, height = found.size or (None, None)
-    seen = replace(blank, kind="image", format=found.format, mime=found.mime, width=width, height=height)
+    width, height = picture.size or (None, None)
+    seen = replace(blank, kind="image", format=picture.format, mime=picture.mime, width=width, height=height)
     if reader.size > IMAGE_AT_MOST or (width or 0) * (height or 0) > PIXELS_AT_MOST:
         return replace(seen, truncated=True, notes=(*seen.notes, "the picture is too large to be shown"))
     return replace(seen, image=reader.part(0, reader.size))

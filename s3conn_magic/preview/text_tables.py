@@ -48,20 +48,20 @@ def read_table(key: str, text: str, *, whole: bool, rows: int) -> TextTable | No
     """
     head = text[:HEAD].encode("utf-8", "replace")
     try:
-        found = detect(key, head, compression="NONE", whole=whole and len(text) <= HEAD)
+        detected = detect(key, head, compression="NONE", whole=whole and len(text) <= HEAD)
     except QueryError:
         return None
-    if found.format.reader == "read_json":
-        return _json(text, found, whole=whole, rows=rows)
-    read = _delimited if found.format.reader == "read_csv" else _by_pattern if found.log else None
-    return read(text, found, whole=whole, rows=rows) if read else None
+    if detected.format.reader == "read_json":
+        return _json(text, detected, whole=whole, rows=rows)
+    read = _delimited if detected.format.reader == "read_csv" else _by_pattern if detected.log else None
+    return read(text, detected, whole=whole, rows=rows) if read else None
 
 
 # Records of fields
 
 
-def _delimited(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable | None:
-    settings, names = found.settings, [*found.names]
+def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable | None:
+    settings, names = detected.settings, [*detected.names]
     plain = without_lines(text, settings.get("SKIP_LINES", 0), settings.get("COMMENT_PREFIX", ""))
     every = records(plain, settings["DELIMITER"], whole=whole, most=None)[int(settings["HEADER"]) :]
     shown, nulls = every[:rows], {"", *settings.get("NULL_VALUES", ())}
@@ -69,29 +69,29 @@ def _delimited(text: str, found: Detected, *, whole: bool, rows: int) -> TextTab
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
     odd = sum(len(record) != len(names) for record in shown)
-    notes: tuple[str, ...] = (f"read {found.said.partition(';')[0]}",) if found.said else ()
+    notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
     notes += (f"{odd:,} of {len(shown):,} rows have not {len(names)} fields",) if odd else ()
     columns = [typed([_field(record, at, nulls) for record in shown]) for at in range(width)]
     names = unique_names([*names, *[""] * (width - len(names))])
-    return TextTable(table(names, columns), _name_of(found), len(every), notes)
+    return TextTable(table(names, columns), _name_of(detected), len(every), notes)
 
 
 def _field(record: Sequence[str], at: int, nulls: set[str]) -> str | None:
     return record[at] if at < len(record) and record[at] not in nulls else None
 
 
-def _name_of(found: Detected) -> str:
-    delimiter = found.settings["DELIMITER"]
-    return found.log or (found.format.name if delimiter in ",\t" else f"CSV ({delimiter})")
+def _name_of(detected: Detected) -> str:
+    delimiter = detected.settings["DELIMITER"]
+    return detected.log or (detected.format.name if delimiter in ",\t" else f"CSV ({delimiter})")
 
 
-def _by_pattern(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable:
+def _by_pattern(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable:
     lines = text if whole else text[: text.rfind("\n") + 1]
     skipped = Skipped()
-    plain = found._replace(encoding="utf-8")
+    plain = detected._replace(encoding="utf-8")
     every = batches(plain, io.BytesIO(lines.encode("utf-8", "replace")), skipped).read_all()
-    notes = (f"read {found.said}", *filter(None, [skipped.note()]))
-    return TextTable(every.slice(0, rows), found.log, len(every), notes)
+    notes = (f"read {detected.said}", *filter(None, [skipped.note()]))
+    return TextTable(every.slice(0, rows), detected.log, len(every), notes)
 
 
 # JSON
@@ -101,9 +101,9 @@ _GAP = re.compile(r"[\s,]*")
 _WRONG = (ValueError, RecursionError)
 
 
-def _json(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable | None:
+def _json(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable | None:
     """Objects as rows: of an array, of lines, or one behind the other; a single value is a document."""
-    trail = _BEFORE_RECORDS.match(text) if found.format.type == "CLOUDTRAIL" else None
+    trail = _BEFORE_RECORDS.match(text) if detected.format.type == "CLOUDTRAIL" else None
     values, in_array, at = _values(text, trail.end() if trail else 0)
     objects = [*takewhile(lambda value: isinstance(value, dict), values)]
     ended = text[at:].strip() == ("]" if in_array else "") or bool(trail and text[at : at + 1] == "]")
@@ -112,7 +112,7 @@ def _json(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable | 
     if not names or len(names) > COLUMNS_AT_MOST:
         notes = (f"{len(names):,} names are too many columns",) if names else ()
         return TextTable(None, "JSON", notes=notes) if ended or not whole else None
-    form = found.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
+    form = detected.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
     broken = len(objects) < len(values) or (not ended and (whole or "\n{" in text[at:]))
     said = "is not a JSON object" if len(objects) < len(values) else "is cut off, or is no JSON"
     notes = (f"record {len(objects) + 1:,} {said}: neither it nor what follows is read",) if broken else ()
@@ -121,7 +121,7 @@ def _json(text: str, found: Detected, *, whole: bool, rows: int) -> TextTable | 
 
 def _values(text: str, start: int) -> tuple[list[Any], bool, int]:
     """The values of an array, or of those that stand one behind the other; whether it is one, and where they end."""
-    decoder, found = json.JSONDecoder(), list[Any]()
+    decoder, values = json.JSONDecoder(), list[Any]()
     at = _behind(text, start)
     in_array = text[at : at + 1] == "["
     at = _behind(text, at + in_array)
@@ -130,9 +130,9 @@ def _values(text: str, start: int) -> tuple[list[Any], bool, int]:
             value, at = decoder.raw_decode(text, at)
         except _WRONG:
             break
-        found.append(value)
+        values.append(value)
         at = _behind(text, at)
-    return found, in_array, at
+    return values, in_array, at
 
 
 def _behind(text: str, at: int) -> int:

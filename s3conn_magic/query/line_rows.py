@@ -68,11 +68,11 @@ class Skipped:
         return f"{self.count:,} line{'' if self.count == 1 else 's'} {self.said}, the first: {'; '.join(shown)}"
 
 
-def reread(found: Detected, file: Callable[[], Any], scope: QueryScope, skipped: Skipped) -> Reread:
+def reread(detected: Detected, file: Callable[[], Any], scope: QueryScope, skipped: Skipped) -> Reread:
     """The rows of an object of a format that DuckDB has no reader for, as often as they are asked for.
 
     Args:
-        found: as of `batches`.
+        detected: as of `batches`.
         file: it, open and seekable, as it is stored; one for each time.
         scope: the query that reads it, which notes what is wrong with the object.
         skipped: where lines are counted that are not what CONTENT_TYPE says; by the last time.
@@ -85,16 +85,16 @@ def reread(found: Detected, file: Callable[[], Any], scope: QueryScope, skipped:
     def begin() -> Iterator[pa.RecordBatch]:
         skipped.clear()
         with scope.noting():
-            yield from batches(found, file(), skipped)
+            yield from batches(detected, file(), skipped)
 
-    return Reread(batches(found, file(), Skipped(), rows=0).schema, begin)
+    return Reread(batches(detected, file(), Skipped(), rows=0).schema, begin)
 
 
-def batches(found: Detected, file: Any, skipped: Skipped | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
+def batches(detected: Detected, file: Any, skipped: Skipped | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
     """The rows of an object of a format that DuckDB has no reader for, read as they are asked for.
 
     Args:
-        found: what its first bytes say; its type is one of `IN_BATCHES`.
+        detected: what its first bytes say; its type is one of `IN_BATCHES`.
         file: it, open and seekable, as it is stored.
         skipped: where lines are counted that are not what CONTENT_TYPE says.
         rows: 0 for the schema alone.
@@ -103,10 +103,10 @@ def batches(found: Detected, file: Any, skipped: Skipped | None = None, *, rows:
         QueryError: it is damaged, or a text in another encoding, also while it is read.
         S3ConnError: it cannot be read.
     """
-    if found.format.type in KINDS:
-        return record_batches(found.format.type, file, found.compression, rows=rows)
-    text = unpacked(file, found.compression, found.encoding or "utf-8")
-    content = Content(found.format.type, found.settings)
+    if detected.format.type in KINDS:
+        return record_batches(detected.format.type, file, detected.compression, rows=rows)
+    text = unpacked(file, detected.compression, detected.encoding or "utf-8")
+    content = Content(detected.format.type, detected.settings)
     return _rows(_pieces(content, text), content, skipped or Skipped())
 
 

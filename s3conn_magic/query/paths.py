@@ -49,10 +49,10 @@ _SMALL = 4 * 1024 * 1024
 _HINT = f"the first {SAMPLE:,} records are of that type"
 
 
-def paths_of(found: Mentioned, tables: Iterable[Table]) -> dict[str, str]:
+def paths_of(uses: Mentioned, tables: Iterable[Table]) -> dict[str, str]:
     """The paths that a query mentions, and those of the tables over files of text that it does, by their names."""
     over = {table.name.casefold(): table.files for table in tables if table.files}
-    named = ((name, name if name.startswith("s3://") else over.get(name.casefold(), "")) for name in found.tables)
+    named = ((name, name if name.startswith("s3://") else over.get(name.casefold(), "")) for name in uses.tables)
     return {name: path for name, path in named if path}
 
 
@@ -60,9 +60,9 @@ _SAMPLING = {"read_csv", "read_json", "read_ndjson"}
 _SURE = {"sample_size", "columns", "types", "all_varchar", "dtypes", "column_types"}
 
 
-def note_samples(found: QueryTree, scope: QueryScope) -> None:
+def note_samples(tree: QueryTree, scope: QueryScope) -> None:
     """Say what DuckDB's own readers do with what their sample does not show, where a query calls them by name."""
-    for node in found.nodes():
+    for node in tree.nodes():
         if node.get("type") == "TABLE_FUNCTION":
             name = str(node["function"]["function_name"]).lower().removesuffix("_auto")
             if name in _SAMPLING and not _SURE & {argument for argument, _ in arguments(node["function"])}:
@@ -129,12 +129,12 @@ def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem
             raise filesystem.scope.missing
         return None
     first, head = _first(filesystem, entries)
-    found = _detected(first, head, path)
-    if found.format.type in IN_BATCHES:
+    detected = _detected(first, head, path)
+    if detected.format.type in IN_BATCHES:
         return _registered(database, filesystem, path, entries)
-    if found.format.reader == "read_parquet":
+    if detected.format.reader == "read_parquet":
         return f"FROM read_parquet({literal(path)})"
-    return _text_query(database, filesystem, _Objects(path, entries, first, found))
+    return _text_query(database, filesystem, _Objects(path, entries, first, detected))
 
 
 class _Objects(NamedTuple):
@@ -143,7 +143,7 @@ class _Objects(NamedTuple):
     path: str
     entries: Sequence[str]
     first: str
-    found: Detected
+    detected: Detected
 
 
 def _detected(entry: str, head: bytes, path: str) -> Detected:
@@ -162,12 +162,12 @@ def _detected(entry: str, head: bytes, path: str) -> Detected:
 
 
 def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, objects: _Objects) -> str | None:
-    scope, entries, found, where = filesystem.scope, objects.entries, objects.found, objects.path
+    scope, entries, detected, where = filesystem.scope, objects.entries, objects.detected, objects.path
     if _read_as_plain(filesystem, objects):
         where = where.replace("s3://", UNPACKED, 1)
-    rows: TextRows = text_rows_of(where, found)
+    rows: TextRows = text_rows_of(where, detected)
     if isinstance(rows, CsvRows) and len(entries) > 1:
-        rows = several_csv(where, found).named(database)
+        rows = several_csv(where, detected).named(database)
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
@@ -235,10 +235,10 @@ def _registered(
     return f"SELECT * EXCLUDE ({identifier(_FILE)}){added} FROM {source}"  # noqa: S608 - quoted names
 
 
-def _in_batches(found: Detected) -> Detected:
-    if found.format.type not in IN_BATCHES:
-        raise QueryError(f"it is {found.format.name}, and other objects of the path are not")
-    return found
+def _in_batches(detected: Detected) -> Detected:
+    if detected.format.type not in IN_BATCHES:
+        raise QueryError(f"it is {detected.format.name}, and other objects of the path are not")
+    return detected
 
 
 @contextmanager
@@ -250,9 +250,9 @@ def _batches(filesystem: ConnectionFileSystem, path: str, entry: str, rows: int)
     with scope.noting(), filesystem.open(entry, "rb") as file:
         head = file.read(HEAD)
         try:
-            found = _in_batches(_detected(entry, head, path)) if head else None
+            detected = _in_batches(_detected(entry, head, path)) if head else None
             file.seek(0)
-            yield batches(found, file, skipped, rows=rows) if found else pa.table({}).to_reader()
+            yield batches(detected, file, skipped, rows=rows) if detected else pa.table({}).to_reader()
         except QueryError as error:
             raise error.of(where) from None
     if rows and (said := skipped.note()):
@@ -270,7 +270,7 @@ def _first(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> tuple[st
 
 def _read_as_plain(filesystem: ConnectionFileSystem, objects: _Objects) -> bool:
     """Have all objects read as plain content where any has to be; one tells for all with its compression's ending."""
-    ways = {by_name(objects.first).packed: objects.found.as_plain()}
+    ways = {by_name(objects.first).packed: objects.detected.as_plain()}
     for entry in objects.entries:
         if by_name(entry).packed not in ways:
             ways[by_name(entry).packed] = _detected(*_first(filesystem, [entry]), objects.path).as_plain()
