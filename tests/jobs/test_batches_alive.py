@@ -13,8 +13,7 @@ from lakes import rows_of
 from pyarrow import orc
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.jobs import readers
-from s3conn_magic.query import paths
+from s3conn_magic.query import line_rows, paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +72,7 @@ def test_a_count_of_batches_that_are_held_sees_a_table_of_them():
 def test_a_copy_never_holds_more_than_some_batches(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch):
     """They go into the table as they come, and so do those of an object that is loaded into a wider column."""
     run, alive = moto_lake.session(), _Alive()
-    monkeypatch.setattr(readers, "batches", alive.reader)
+    monkeypatch.setattr(line_rows, "batches", alive.reader)
     moto_lake.client.put_object(Bucket=moto_lake.bucket, Key="in/a.arrow", Body=_arrow([{"n": 1}]))
     run("CREATE TABLE t (n HUGEINT)")
     run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO t")
@@ -84,7 +83,7 @@ def test_a_copy_never_holds_more_than_some_batches(moto_lake: Lake, monkeypatch:
 def test_a_query_never_holds_more_than_some_batches(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch):
     """It reads the object as often as it names it."""
     run, alive = moto_lake.session(), _Alive()
-    monkeypatch.setattr(paths, "record_batches", alive.reader)
+    monkeypatch.setattr(paths, "batches", alive.reader)
     moto_lake.client.put_object(Bucket=moto_lake.bucket, Key="in/a.arrow", Body=_arrow([{"n": 1}]))
     path = f"s3://lake@{moto_lake.bucket}/in/a.arrow"
     found = run(f"SELECT sum(n) AS n, (SELECT count(*) FROM '{path}') AS c FROM '{path}'")
