@@ -183,11 +183,11 @@ class JsonRows:
         """As of `CsvRows`."""
         known = known or JsonTypes()
         rows = self.source if whole else f"(FROM {self.source} LIMIT {SAMPLE})"
-        found = database.execute(
+        structures = database.execute(
             f"SELECT json_structure({DOCUMENT}), min(number) FROM (SELECT *, row_number() OVER () AS number FROM {rows})"  # noqa: S608, E501
             f" WHERE {DOCUMENT} IS NOT NULL GROUP BY 1 ORDER BY 2"
         ).fetchall()
-        records = [shape_of(structure) for structure, _ in found]
+        records = [shape_of(structure) for structure, _ in structures]
         shape = reduce(merged, records, known.shape)
         if not isinstance(shape, dict) or not shape:
             return JsonTypes(MIXED if records or known.shape == MIXED else known.shape)
@@ -202,8 +202,8 @@ class JsonRows:
         more_numbers = self._evidence(database, rows, numbers, strings=False)
         shapes, long, longer = dict(known.shapes), set(known.long), set(known.longer)
         for name in nested:
-            found, is_long, is_longer = _nested(database, rows, name)
-            shapes[name] = shapes.get(name, frozenset()) | found
+            of_nested, is_long, is_longer = _nested(database, rows, name)
+            shapes[name] = shapes.get(name, frozenset()) | of_nested
             long |= {name} if is_long else set()
             longer |= {name} if is_longer else set()
         strings_, numbers_ = _added(known.strings, more_strings), _added(known.numbers, more_numbers)
@@ -493,12 +493,12 @@ def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[
     """The shapes of a column's objects and lists, and whether a double, or DuckDB's parser, may round their numbers."""
     value, exact = (f"json_extract({document}, {pointers([name])}[1])" for document in (DOCUMENT, _EXACT_NUMBERS))
     longer = f"contains({exact}::VARCHAR, {literal(SIGNED)})"
-    found = database.execute(
+    structures = database.execute(
         f"SELECT json_structure({value}), bool_or({has_long_integer(value)}), bool_or({longer}) FROM {rows}"  # noqa: S608
         f" WHERE {value} IS NOT NULL GROUP BY 1"
     ).fetchall()
-    shapes = frozenset(structure for structure, *_ in found)
-    return shapes, any(long for _, long, _ in found), any(longer for *_, longer in found)
+    shapes = frozenset(structure for structure, *_ in structures)
+    return shapes, any(long for _, long, _ in structures), any(longer for *_, longer in structures)
 
 
 def _added(known: Mapping[str, Evidence], more: Mapping[str, Evidence]) -> dict[str, Evidence]:
@@ -509,25 +509,25 @@ TextRows = CsvRows | JsonRows
 """Records of text, of either format."""
 
 
-def text_rows_of(path: str, found: Detected) -> TextRows:
+def text_rows_of(path: str, detected: Detected) -> TextRows:
     """The records of objects of CSV or JSON.
 
     Args:
         path: of the engine's filesystem, quoted in no way; by `UNPACKED` where plain content is to be read.
-        found: what their first bytes say.
+        detected: what their first bytes say.
     """
-    if found.format.reader == "read_json":
-        return _json_rows(path, found)
-    names = unique_names(found.names)
+    if detected.format.reader == "read_json":
+        return _json_rows(path, detected)
+    names = unique_names(detected.names)
     columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
     own = {"auto_detect": "false", "columns": columns}
-    return _csv_rows(_call("read_csv", path, own | _csv_options(found)), found, names)
+    return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, names)
 
 
-def several_csv(path: str, found: Detected) -> CsvRows:
+def several_csv(path: str, detected: Detected) -> CsvRows:
     """The records of several objects of CSV, whose columns go by their names; arguments as of `text_rows_of`."""
     own = {"all_varchar": "true", "union_by_name": "true"}
-    return _csv_rows(_call("read_csv", path, own | _csv_options(found)), found, ())
+    return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, ())
 
 
 _NO_FOLDERS = "hive_partitioning = false"
@@ -545,35 +545,35 @@ def with_files(rows: TextRows, name: str) -> str:
     return rows.source.replace(_NO_FOLDERS, f"{_NO_FOLDERS}, filename = {literal(name)}")
 
 
-def _csv_rows(source: str, found: Detected, names: Sequence[str]) -> CsvRows:
-    formats = Formats(found.settings.get("DATE_FORMAT") or "", found.settings.get("TIMESTAMP_FORMAT") or "")
-    return CsvRows(source, tuple(names), formats, found.settings.get("INFER_TYPES") is not False)
+def _csv_rows(source: str, detected: Detected, names: Sequence[str]) -> CsvRows:
+    formats = Formats(detected.settings.get("DATE_FORMAT") or "", detected.settings.get("TIMESTAMP_FORMAT") or "")
+    return CsvRows(source, tuple(names), formats, detected.settings.get("INFER_TYPES") is not False)
 
 
-def _csv_options(found: Detected) -> dict[str, str]:
-    nulls = ("", *filter(None, (found.settings.get("NULL_VALUE"), *(found.settings.get("NULL_VALUES") or ()))))
+def _csv_options(detected: Detected) -> dict[str, str]:
+    nulls = ("", *filter(None, (detected.settings.get("NULL_VALUE"), *(detected.settings.get("NULL_VALUES") or ()))))
     return {
-        "header": str(bool(found.settings.get("HEADER"))).lower(),
-        "delim": literal(found.settings.get("DELIMITER") or ","),
+        "header": str(bool(detected.settings.get("HEADER"))).lower(),
+        "delim": literal(detected.settings.get("DELIMITER") or ","),
         "quote": "'\"'",
-        "escape": literal(found.settings.get("QUOTE_ESCAPE_CHAR") or '"'),
+        "escape": literal(detected.settings.get("QUOTE_ESCAPE_CHAR") or '"'),
         "nullstr": f"[{', '.join(dict.fromkeys(map(literal, nulls)))}]",
         # "" is an empty text, and no value is nothing between two delimiters; "-" of a log is none.
-        "allow_quoted_nulls": str(bool(found.log)).lower(),
+        "allow_quoted_nulls": str(bool(detected.log)).lower(),
         # What is passed over is passed over before DuckDB reads the text.
         "comment": "''",
-        "skip": str(found.blank),
+        "skip": str(detected.blank),
         **_room_in_csv(_ROOMS[0]),
     }
 
 
-def _json_rows(path: str, found: Detected) -> JsonRows:
+def _json_rows(path: str, detected: Detected) -> JsonRows:
     options = {
-        "format": "'unstructured'" if found.settings.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
+        "format": "'unstructured'" if detected.settings.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
         "maximum_object_size": str(_ROOMS[0]),
     }
     source = _call("read_json_objects", path, options)
-    if found.format.type == "CLOUDTRAIL":
+    if detected.format.type == "CLOUDTRAIL":
         records = "unnest(json_extract(json, '$.Records[*]'))::VARCHAR AS json"
         source = f"(SELECT {records}, * EXCLUDE (json) FROM {source})"  # noqa: S608 - a reader's call
     return JsonRows(source)

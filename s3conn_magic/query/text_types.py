@@ -87,8 +87,8 @@ def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
         return Cast(value, f"({same} OR {value}::VARCHAR = {trimmed})")
     if kind in {"DOUBLE", "FLOAT"}:
         return _floating(text, kind)
-    if found := _DECIMAL.fullmatch(kind):
-        form = rf"({_WHOLE}?(\.[0-9]{{0,{found[2]}}}0*)?)"
+    if decimal := _DECIMAL.fullmatch(kind):
+        form = rf"({_WHOLE}?(\.[0-9]{{0,{decimal[2]}}}0*)?)"
         # Of so few digits no two numbers are one double.
         double, power = f"TRY_CAST({text} AS DOUBLE)", rf"-?[0-9](\.[0-9]{{0,{_DIGITS - 1}}})?[eE][+-]?[0-9]+"
         same = f"({_matches(text, power)} AND {value}::DOUBLE = {double} AND abs({double}) > 1e-300)"
@@ -332,9 +332,9 @@ def misfits(texts: Iterable[tuple[str, str, str]], rows: str, formats: Formats =
         if kind not in {"VARCHAR", NULL}:
             bad = f"{text} IS NOT NULL AND NOT coalesce({cast(text, kind, formats).exact}, false)"
             parts.append(f"WHEN {bad} THEN [{literal(name)}, {literal(kind)}, {kind_of(text)}]")
-    found = f"CASE {' '.join(parts)} END" if parts else "NULL::VARCHAR[]"
+    misfit = f"CASE {' '.join(parts)} END" if parts else "NULL::VARCHAR[]"
     return (
-        f"SELECT number, found[1], found[2], found[3] FROM (SELECT row_number() OVER () AS number, {found} AS found"  # noqa: S608
+        f"SELECT number, found[1], found[2], found[3] FROM (SELECT row_number() OVER () AS number, {misfit} AS found"  # noqa: S608
         f" FROM {rows}) WHERE found IS NOT NULL ORDER BY number LIMIT 1"
     )
 
@@ -413,8 +413,8 @@ class CsvTypes:
     def joined(self, more: Mapping[str, Evidence]) -> CsvTypes:
         """The same with what is known of more values."""
         columns = dict(self.columns)
-        for name, found in more.items():
-            columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(found)
+        for name, other in more.items():
+            columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(other)
         return CsvTypes(columns)
 
     def type(self, name: str, *, decimals: bool = False) -> str:
