@@ -332,7 +332,8 @@ class _Column:
     @property
     def spelt(self) -> str:
         """The text, wherever the record has it."""
-        return f"CASE WHEN {_SAME} THEN {self.made} ELSE {self.text} END" if self.native == "VARCHAR" else self.text
+        plain = self.native in ("VARCHAR", "JSON")
+        return f"CASE WHEN {_SAME} THEN {self.made}::VARCHAR ELSE {self.text} END" if plain else self.text
 
     @property
     def there(self) -> str:
