@@ -17,7 +17,14 @@ from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.clients import without_redirects
 from s3conn_magic.connections.faults import from_code, translated, unreachable
-from s3conn_magic.connections.signing import Signer, Template, capture
+from s3conn_magic.connections.signing import (
+    Signer,
+    Template,
+    capture,
+    operation_of,
+    replaces_calls,
+    stand_in_answer,
+)
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
 from s3conn_magic.runtime.background import new_lock
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
 _DIRECTORY_BUCKET = "--x-s3"
-_OPERATIONS = {"versions": "ListObjectVersions"}
 _PROXY_WANTS_CREDENTIALS = 407
 # What OpenSSL says of a certificate, where it is not that its issuer is unknown.
 _CERTIFICATES = {10: "has expired", 62: "is for another host", 64: "is for another host"}
@@ -63,6 +69,7 @@ class BucketTarget:
         self._lock = new_lock()
         self._template: Template | None = None
         self._made_for: object = None
+        self._sender: tuple[object, Any] | None = None
         self._signer: Signer | None = None
         self._redirects = 0
 
@@ -79,8 +86,10 @@ class BucketTarget:
     @property
     def transport(self) -> Transport:
         """Proxy, certificates and timeouts, as botocore resolves them."""
-        url, client = self._current().url, self._client()
-        config = client.meta.config
+        client = self._client()
+        if replaces_calls(client):
+            return Transport()
+        url, config = self._current().url, client.meta.config
         return Transport(
             proxy=_proxy(url, config.proxies),
             verify=_verify(client),
@@ -117,9 +126,9 @@ class BucketTarget:
         return signer
 
     def send(self, query: Query) -> Response | None:
-        """Return None: every bucket of a connection is reached by a socket."""
-        del query
-        return None
+        """Return the answer of what stands in for the server, such as a mock; None where there is nothing."""
+        self._connection.live_settings()
+        return stand_in_answer(self._asked(), self._bucket, query, lambda: self.sign(query))
 
     def fault(self, response: Response, query: Query) -> Exception | None:
         """Return the error that an answer stands for; None after a redirect that told the region, to sign anew."""
@@ -131,13 +140,12 @@ class BucketTarget:
         if region and response.status in {301, 307, 400} and self._redirects == 0:
             self._redirects += 1
             self._connection.regions.learn(self._bucket, region)
-            self._template = None
+            self._template = self._sender = None
             return None
-        operation = next((_OPERATIONS[name] for name, _ in query if name in _OPERATIONS), "ListObjectsV2")
         date = response.headers.get("date", "")
         return from_code(
             code,
-            operation=operation,
+            operation=operation_of(query),
             resource=Location(self._bucket).arn,
             connection=self._connection.name,
             status=response.status,
@@ -165,6 +173,13 @@ class BucketTarget:
             if self._template is None or self._made_for is not state:
                 self._template, self._made_for = self._capture(), state
             return self._template
+
+    def _asked(self) -> Any:
+        """Return the client that botocore would ask with; looked for once, since each page wants it."""
+        sender, state = self._sender, self._connection.state_token
+        if sender is None or sender[0] is not state:
+            sender = self._sender = (state, self._client())
+        return sender[1]
 
     def _client(self) -> Any:
         return self._connection.internal_client(self._bucket)

@@ -87,8 +87,13 @@ class _MaskedRequests:
 
 @cache
 def _silent(pool: Any) -> Any:
-    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"debuglevel": 0})
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+    def new_connection(self: Any) -> Any:
+        # Its class is looked up each time: a recorder of requests puts another in its place for a while.
+        connection = pool._new_conn(self)  # noqa: SLF001 - urllib3's own hook
+        connection.set_debuglevel(0)
+        return connection
+
+    return type(pool.__name__, (pool,), {"_new_conn": new_connection})
 
 
 def _mask_its_logs(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:

@@ -1,8 +1,14 @@
-"""Requests signed: the template that botocore makes once, and a signature for each request after it."""
+"""Requests as botocore makes them: a template once, a signature for each, and what answers in place of a server.
+
+Mocks, stubs and recorded answers are asked as botocore asks them, so that where it would send nothing a listing sends
+nothing either. What botocore asks before it sends answers with bytes, as a server does; where its call itself is
+replaced, the answer is written as the document that it stands for.
+"""
 
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import threading
 from dataclasses import dataclass
@@ -10,17 +16,25 @@ from datetime import UTC, datetime
 from functools import reduce
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree as ET
 
+from botocore import awsrequest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from botocore.hooks import first_non_none_response
+from botocore.serialize import RestXMLSerializer
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.locations import Location
-from s3conn_magic.transport import SignedRequest
+from s3conn_magic.transport import Response, SignedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from s3conn_magic.transport import Query
 
 _NOT_KEPT = {
     "authorization",
@@ -203,3 +217,117 @@ class Signer:
             steps = [day, *self._scope.split("/")]
             self._key = (day, reduce(lambda key, step: hmac.new(key, step.encode(), sha256).digest(), steps, start))
         return self._key[1]
+
+
+_OURS = ("botocore.", "boto3.", "s3conn_magic.")
+_STUB = "botocore.stub"
+_BOTOCORE = os.path.dirname(awsrequest.__file__)  # noqa: PTH120 - as code names its file
+_PARAMETERS = {
+    "prefix": "Prefix",
+    "delimiter": "Delimiter",
+    "max-keys": "MaxKeys",
+    "continuation-token": "ContinuationToken",
+    "start-after": "StartAfter",
+    "key-marker": "KeyMarker",
+    "version-id-marker": "VersionIdMarker",
+}
+# Texts of an answer that are keys, or parts of them: percent-encoded, since XML cannot hold every one.
+_KEYS = {"Prefix", "Delimiter", "StartAfter", "Key", "KeyMarker", "NextKeyMarker"}
+
+
+def operation_of(query: Query) -> str:
+    """The name of the operation that a query of a bucket asks for."""
+    return "ListObjectVersions" if any(name == "versions" for name, _ in query) else "ListObjectsV2"
+
+
+def replaces_calls(client: Any, operation: str = "ListObjectsV2") -> bool:
+    """Whether something answers calls of a client before a request is made: a patch, a Stubber, a recorder."""
+    call = BaseClient._make_api_call  # noqa: SLF001 - what others replace
+    return _replaced(call) or _has_others(client, f"before-call.s3.{operation}")
+
+
+def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], SignedRequest]) -> Response | None:
+    """The answer of what stands in for the server; None where there is nothing, and a socket will do.
+
+    Args:
+        client: what botocore would ask with.
+        bucket: its name, or an access point's ARN.
+        query: of the request.
+        sign: makes the request, where it is looked at.
+
+    Raises:
+        S3ConnError: what stands in failed as a server does not.
+    """
+    operation = operation_of(query)
+    if replaces_calls(client, operation):
+        return _called(client, operation, bucket, query)
+    event, http_session = f"before-send.s3.{operation}", client._endpoint.http_session  # noqa: SLF001
+    sends = _replaced(type(http_session).send) or _connects_elsewhere()
+    if not sends and not _has_others(client, event):
+        return None
+    signed = sign()
+    request = AWSRequest("GET", signed.url, headers=dict(signed.headers)).prepare()
+    answer = first_non_none_response(client.meta.events.emit(event, request=request))
+    if answer is None and sends:
+        answer = translated(lambda: http_session.send(request), resource=Location(bucket).arn)
+    if answer is None:
+        return None
+    return Response(answer.status_code, {name.lower(): text for name, text in answer.headers.items()}, answer.content)
+
+
+def _replaced(function: Any) -> bool:
+    """Whether a function of botocore is another's now."""
+    code = getattr(function, "__code__", None)
+    return code is None or not code.co_filename.startswith(_BOTOCORE)
+
+
+def _connects_elsewhere() -> bool:
+    pools = (awsrequest.AWSHTTPConnectionPool, awsrequest.AWSHTTPSConnectionPool)
+    return any(pool.ConnectionCls.__module__ != awsrequest.__name__ for pool in pools)
+
+
+def _has_others(client: Any, event: str) -> bool:
+    """Whether somebody else listens to an event of a client."""
+    events = client.meta.events
+    handlers = getattr(events, "_emitter", events)._handlers.prefix_search(event)  # noqa: SLF001 - no public way
+    modules = [getattr(handler, "__module__", None) or type(handler).__module__ for handler in handlers]
+    return any(module.startswith(_STUB) or not module.startswith(_OURS) for module in modules)
+
+
+def _called(client: Any, operation: str, bucket: str, query: Query) -> Response:
+    """The answer of the client's own call, as a document."""
+    given: dict[str, Any] = {_PARAMETERS[name]: text for name, text in query if name in _PARAMETERS}
+    given["MaxKeys"] = int(given["MaxKeys"])
+    call = client.list_object_versions if operation == "ListObjectVersions" else client.list_objects_v2
+
+    def attempt() -> tuple[Mapping[str, Any], ClientError | None]:
+        try:
+            return call(Bucket=bucket, **given), None
+        except ClientError as error:
+            return {}, error
+
+    answer, refusal = translated(attempt, resource=Location(bucket).arn)
+    if refusal is not None:
+        return _refusal(refusal)
+    shape = client.meta.service_model.operation_model(operation).output_shape
+    whole = {"Name": bucket, "Prefix": given["Prefix"], "MaxKeys": given["MaxKeys"], "IsTruncated": False, **answer}
+    known = {name: _encoded(name, value) for name, value in whole.items() if name in shape.members}
+    root = ET.Element("root")
+    written = known | {"EncodingType": "url"}
+    RestXMLSerializer()._serialize(shape, written, root, "ListBucketResult")  # noqa: SLF001 - no public way
+    return Response(200, {}, ET.tostring(root[0]))
+
+
+def _encoded(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encoded(key, each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_encoded(name, each) for each in value]
+    return quote(value, safe="/") if name in _KEYS and isinstance(value, str) else value
+
+
+def _refusal(refusal: ClientError) -> Response:
+    told = refusal.response.get("ResponseMetadata", {})
+    error = ET.Element("Error")
+    ET.SubElement(error, "Code").text = str(refusal.response.get("Error", {}).get("Code", ""))
+    return Response(int(told.get("HTTPStatusCode", 400)), dict(told.get("HTTPHeaders", {})), ET.tostring(error))

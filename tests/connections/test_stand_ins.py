@@ -1,0 +1,213 @@
+"""What stands in for S3 within a process answers every statement: mocks, stubs, recorded answers."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from unittest.mock import patch
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool, AWSResponse
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from moto import mock_aws
+from statements import Statements, create
+
+from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, EndpointError
+from s3conn_magic.listing import fetch
+from s3conn_magic.sandbox import Keys
+from s3conn_magic.secrets import Secret
+
+PAIR = Keys("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
+ODD = "odd/ä +%\x01&<'.csv"
+THEN = datetime(2024, 1, 2, tzinfo=UTC)
+COUNT = 1005
+OBJECTS = {f"n/{number:04}.json": b'{"n":%d}' % number for number in range(COUNT)} | {ODD: b"a,b\n1,2\n"}
+
+
+@pytest.fixture
+def leaving(monkeypatch):
+    """Where requests wanted to go that left this process; none of them got there."""
+    hosts = []
+
+    def refuse(*args, **_keys):
+        hosts.append(args)
+        raise OSError("there is no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return hosts
+
+
+@pytest.fixture(scope="module")
+def filled():
+    """A bucket of more than one page in moto, which is over."""
+    mock = mock_aws()
+    mock.start()
+    client = boto3.client("s3", region_name="us-east-1")
+    client.create_bucket(Bucket="lake")
+    for key, body in OBJECTS.items():
+        client.put_object(Bucket="lake", Key=key, Body=body)
+    mock.stop(remove_data=False)
+    yield mock
+    mock.start()
+    mock.stop()
+
+
+@pytest.fixture
+def run(filled, leaving):
+    """A session within the mock, with a connection that was looked at."""
+    del leaving
+    filled.start(reset=False)
+    statements = Statements()
+    statements(create("lake", keys=PAIR, REGION="us-east-1"))
+    yield statements
+    filled.stop(remove_data=False)
+
+
+STATEMENTS = {
+    "LIST 's3://lake/n/' LIMIT ALL": lambda frame: len(frame) == COUNT and frame["key"].is_monotonic_increasing,
+    "LIST 's3://lake/'": lambda frame: frame["key"].tolist() == ["n/", "odd/"],
+    "LIST 's3://lake/odd/'": lambda frame: frame["key"].tolist() == [ODD],
+    "LIST 's3://lake/n/' VERSIONS LIMIT 1002": lambda frame: len(frame) == 1002 and frame["is_latest"].all(),
+    "LIST 's3://lake/' MATCHING 'n/*7.json'": lambda frame: len(frame) == 100,
+    "ANALYZE 's3://lake/'": lambda frame: (
+        dict(zip(frame["group"], frame["objects"], strict=True)) == {"n/": COUNT, "odd/": 1}
+    ),
+    "SELECT count(*) AS c, sum(n) AS s FROM 's3://lake/n/000*.json'": lambda frame: frame.values.tolist() == [[10, 45]],
+    "CREATE TABLE t LOCATION = 's3://lake/odd/'; SELECT a + b AS s FROM t": lambda frame: (
+        frame.values.tolist() == [[3]]
+    ),
+    "CREATE JOB c AS COPY FROM S3 lake LOCATION = 's3://lake/n/' FILE_PATTERN = '000..json' INTO loaded;"
+    "SELECT sum(n) AS s FROM loaded": lambda frame: frame.values.tolist() == [[45]],
+    "CREATE JOB i AS INSERT INTO S3 lake LOCATION = 's3://lake/out/' FILE_FORMAT = (TYPE = PARQUET) SELECT 7 AS a;"
+    "SELECT a FROM 's3://lake/out/*'": lambda frame: frame.values.tolist() == [[7]],
+    "PREVIEW 's3://lake/n/0007.json'": lambda preview: '"n": 7' in str(preview) or "7" in str(preview),
+    "TEST CONNECTION lake LOCATION 's3://lake/n/'": lambda frame: frame.set_index("action")["allowed"]["list"],
+    "SHOW BUCKETS": lambda frame: frame["bucket"].tolist() == ["lake"],
+    "EXPLORE 's3://lake/n/'": lambda explorer: "0007.json" in explorer._repr_mimebundle_()[0]["text/plain"],
+}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_every_statement_works_in_a_mock(run, leaving, statement):
+    """Under `mock_aws()` each statement gives what is in the mock, and nothing leaves the process."""
+    assert STATEMENTS[statement](run(statement))
+    assert leaving == []
+
+
+def test_what_is_handed_on_is_mocked_as_well(run):
+    """The filesystem that is handed on lists and reads within the mock."""
+    files = run.connection("lake").fsspec()
+    assert files.cat_file("s3://lake/n/0007.json") == b'{"n":7}'
+    assert len(files.ls("s3://lake/n")) == COUNT
+
+
+def test_a_mock_s_refusal_is_the_statement_s(run):
+    """A bucket that the mock lacks is said to be none."""
+    run.fails("LIST 's3://nowhere/'", BucketNotFoundError)
+
+
+def test_outside_of_the_mock_the_network_is_asked(run, filled, leaving):
+    """When the mock is over, a listing goes to the network as any request does."""
+    filled.stop(remove_data=False)
+    run.fails("LIST 's3://lake/'", EndpointError)
+    filled.start(reset=False)
+    assert leaving
+
+
+@pytest.fixture
+def alone(leaving):
+    """A session without a network and without a mock."""
+    statements = Statements()
+    statements(create("lake", keys=PAIR, REGION="us-east-1", VALIDATE=False))
+    yield statements
+    assert leaving == []
+
+
+def answers(_client, operation, parameters):
+    """What a test writes in place of botocore's calls: two pages, versions, and a refusal."""
+    if parameters["Bucket"] == "secret":
+        told = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(told, operation)
+    row = {"Size": 3, "LastModified": THEN, "ETag": '"abc"', "StorageClass": "GLACIER"}
+    if operation == "ListObjectVersions":
+        marker = {"Key": "gone", "VersionId": "v2", "IsLatest": True, "LastModified": THEN}
+        versions = [{"Key": ODD, "VersionId": "v1", "IsLatest": False, **row}]
+        return {"Versions": versions, "DeleteMarkers": [marker], "CommonPrefixes": [{"Prefix": "a +/"}]}
+    if "ContinuationToken" in parameters:
+        return {"Contents": [{"Key": "z", **row}]}
+    return {"Contents": [{"Key": ODD, **row}], "IsTruncated": True, "NextContinuationToken": "more & more"}
+
+
+def test_calls_that_are_replaced_are_asked(alone):
+    """Where `_make_api_call` is another's, listings are what it gives: every page, versions, and refusals."""
+    with patch.object(BaseClient, "_make_api_call", answers):
+        frame = alone("LIST 's3://lake/' LIMIT ALL")
+        versions = alone("LIST 's3://lake/' VERSIONS")
+        alone.fails("LIST 's3://secret/'", AccessDeniedError)
+    assert frame["key"].tolist() == [ODD, "z"]
+    assert frame.loc[0, ["size", "etag", "storage_class", "last_modified"]].tolist() == [3, "abc", "GLACIER", THEN]
+    assert versions["key"].tolist() == ["a +/", "gone", ODD]
+    assert versions["is_delete_marker"].tolist()[1:] == [True, False]
+
+
+def test_a_stubber_is_asked(alone):
+    """A Stubber on the client that is asked answers a listing, once."""
+    with Stubber(alone.connection("lake").internal_client("lake")) as stubber:
+        stubber.add_response("list_objects_v2", {"Contents": [{"Key": "a", "Size": 1, "LastModified": THEN}]})
+        assert alone("LIST 's3://lake/'")["key"].tolist() == ["a"]
+        stubber.assert_no_pending_responses()
+        stubber.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+        alone.fails("LIST 's3://lake/'", AccessDeniedError)
+
+
+class _Body:
+    def __init__(self, body):
+        self._body = body
+
+    def stream(self, *_args, **_keys):
+        yield self._body
+
+
+def test_a_sender_that_is_replaced_sends(alone):
+    """Where botocore's sending is another's, it gets the signed request of a listing, and its bytes are the page."""
+    sent = []
+    page = (
+        b"<ListBucketResult><Name>lake</Name><Prefix></Prefix><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys>"
+        b"<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated><Contents><Key>a%20b</Key>"
+        b"<LastModified>2024-01-02T00:00:00.000Z</LastModified><Size>1</Size></Contents></ListBucketResult>"
+    )
+
+    def send(_session, request):
+        sent.append(request)
+        return AWSResponse(request.url, 200, {}, _Body(page))
+
+    with patch("botocore.httpsession.URLLib3Session.send", send):
+        assert alone("LIST 's3://lake/'")["key"].tolist() == ["a b"]
+    assert sent[0].url.startswith("https://lake.s3.amazonaws.com/?list-type=2&prefix=")
+    assert sent[0].headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/")
+
+
+def test_a_recorder_s_connections_are_used_while_it_records(alone, monkeypatch):
+    """Where botocore's class of connections is another's for a while, requests go through it, and not afterwards."""
+    opened = []
+
+    class Recorder(AWSHTTPSConnection):
+        def connect(self):
+            opened.append(self.host)
+            raise ConnectionRefusedError
+
+    monkeypatch.setattr(fetch, "TRIES", 1)
+    with patch.object(AWSHTTPSConnectionPool, "ConnectionCls", Recorder):
+        alone.fails("LIST 's3://lake/'", EndpointError)
+        alone.fails("PREVIEW 's3://lake/a.csv'", EndpointError)
+    assert set(opened) == {"lake.s3.amazonaws.com"}
+    before = len(opened)
+    with patch.object(BaseClient, "_make_api_call", answers):
+        assert len(alone("LIST 's3://lake/'")) == 2
+    assert len(opened) == before
