@@ -68,9 +68,11 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     width = max(map(len, [names, *shown]))
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
+    is_open = bool(shown) and "\n" in shown[-1][-1] and not plain.rstrip().endswith('"')
     odd = sum(len(record) != len(names) for record in shown)
     notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
     notes += (f"{odd:,} of {len(shown):,} rows have not {len(names)} fields",) if odd else ()
+    notes += ("the quote in the last record does not end",) if is_open and whole else ()
     columns = [typed([_field(record, at, nulls) for record in shown]) for at in range(width)]
     names = unique_names([*names, *[""] * (width - len(names))])
     return TextTable(table(names, columns), _name_of(detected), len(every), notes)
@@ -108,20 +110,22 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable
     objects = [*takewhile(lambda value: isinstance(value, dict), values)]
     ended = text[at:].strip() == ("]" if in_array else "") or bool(trail and text[at : at + 1] == "]")
     several = in_array or len(objects) > 1 or not (ended or whole)
+    if in_array and not ended and text[at : at + 1] == "]":  # more stands behind it
+        several = False
     names = [*dict.fromkeys(name for value in objects[:rows] for name in value)] if several else []
     if not names or len(names) > COLUMNS_AT_MOST:
         notes = (f"{len(names):,} names are too many columns",) if names else ()
-        return TextTable(None, "JSON", notes=notes) if ended or not whole else None
+        return TextTable(None, "JSON", notes=notes) if ended or not whole or in_array else None
     form = detected.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
     broken = len(objects) < len(values) or (not ended and (whole or "\n{" in text[at:]))
-    said = "is not a JSON object" if len(objects) < len(values) else "is cut off, or is no JSON"
+    said = "is not a JSON object, or has a name twice" if len(objects) < len(values) else "is cut off, or is no JSON"
     notes = (f"record {len(objects) + 1:,} {said}: neither it nor what follows is read",) if broken else ()
     return _objects(objects, names, rows, TextTable(None, form, len(objects), notes, broken=broken))
 
 
 def _values(text: str, start: int) -> tuple[list[Any], bool, int]:
     """The values of an array, or of those that stand one behind the other; whether it is one, and where they end."""
-    decoder, values = json.JSONDecoder(), list[Any]()
+    decoder, values = json.JSONDecoder(object_pairs_hook=_object), list[Any]()
     at = _behind(text, start)
     in_array = text[at : at + 1] == "["
     at = _behind(text, at + in_array)
@@ -133,6 +137,12 @@ def _values(text: str, start: int) -> tuple[list[Any], bool, int]:
         values.append(value)
         at = _behind(text, at)
     return values, in_array, at
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+    """None where a name stands twice, so that no value of it is lost without a word."""
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else None
 
 
 def _behind(text: str, at: int) -> int:

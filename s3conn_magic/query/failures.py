@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
+from s3conn_magic.query.text_types import MARK
 
 if TYPE_CHECKING:
     from s3conn_magic.objects.scope import QueryScope
@@ -119,7 +120,7 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
 
 
 def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError:
-    message = str(said["exception_message"])
+    message = str(said["exception_message"]).removeprefix(MARK)
     if failure := _of_file(message):
         return failure
     if _UPPER_CASE.search(message):

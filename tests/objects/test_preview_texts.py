@@ -226,6 +226,21 @@ def test_an_array_of_json_that_goes_on_is_its_first_rows():
     assert cut.notes == ("record 3 is cut off, or is no JSON: neither it nor what follows is read",)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "note"),
+    [
+        ('{"a": 1}\n{"a": 2}\n{"a": 3, "a": 4}\n', "table", "record 3 is not a JSON object, or has a name twice"),
+        ('{"a": 3, "a": 4}', "text", ""),
+        ('[{"a": 1}]\n[{"a": 2}]\n', "text", ""),
+        ('n\tt\n1\t"open\n2\tb\n', "table", "the quote in the last record does not end"),
+    ],
+)
+def test_what_select_refuses_is_said_or_left_a_text(text, kind, note):
+    """A name that stands twice, arrays behind each other, a quote that does not end: nothing is lost without a word."""
+    found = previewed(text.encode(), "x.tsv" if text.startswith("n") else "x.json")
+    assert (found.kind, [said[: len(note)] for said in found.notes]) == (kind, [note] if note else [])
+
+
 def test_a_document_of_json_that_goes_on_is_laid_out_as_far_as_it_is_read():
     """A line for each value, whole or cut."""
     found = previewed(json.dumps({"a": {"b": "x" * 2 * MIB}}).encode())

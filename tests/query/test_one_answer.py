@@ -186,6 +186,13 @@ def test_a_file_that_contradicts_its_folder_is_refused(moto_lake: Lake, kind: st
     assert "says otherwise" in str(run("SHOW JOB j ERRORS")["error"][0])
 
 
+def test_a_record_that_is_refused_is_said_in_plain_words(moto_lake: Lake):  # noqa: F811 - the fixture
+    """Without the mark by which the package knows its own errors again."""
+    run = _put(moto_lake, {"twice.json": b'{"a": 1}\n{"a": 2, "a": 3}\n'})
+    failed = run.fails(f"FROM 's3://{moto_lake.bucket}/twice.json'", QueryError)
+    assert failed.message.startswith("a record has other fields than those before, or one twice")
+
+
 def test_a_document_of_json_can_be_folded_in_the_panel():
     """Each object and list of the lines that PREVIEW lays out, and nothing in a string is taken for one."""
     found = previewed(b'{"a": [1, "x["], "b": {}, "c": {"d": 1}}', "x.json")
