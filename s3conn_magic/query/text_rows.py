@@ -332,7 +332,7 @@ class _Column:
     @property
     def spelt(self) -> str:
         """The text, wherever the record has it."""
-        plain = self.native in ("VARCHAR", "JSON")
+        plain = self.native == "VARCHAR" or (self.native == "JSON" and self.shape != "VARCHAR")
         return f"CASE WHEN {_SAME} THEN {self.made}::VARCHAR ELSE {self.text} END" if plain else self.text
 
     @property
