@@ -210,7 +210,7 @@ def _registered(
     for entry in entries:
         with _batches(filesystem, path, entry, 0) as reader:
             try:
-                schema = pa.unify_schemas([schema, reader.schema])
+                schema = pa.unify_schemas([schema, reader.schema]) if schema.names else reader.schema
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 said = visible(" ".join(str(error).split()))
                 raise QueryError(
@@ -224,7 +224,9 @@ def _registered(
             with _batches(filesystem, path, entry, ALL) as reader:
                 for batch in reader:
                     own = pa.Table.from_batches([batch]).append_column(_FILE, pa.repeat(entry, len(batch)))
-                    yield from pa.concat_tables([schema.empty_table(), own], promote_options="default").to_batches()
+                    if not own.schema.equals(schema):  # which Arrow has no way to do for a union
+                        own = pa.concat_tables([schema.empty_table(), own], promote_options="default")
+                    yield from own.to_batches()
 
     source, added = identifier(f"{path} (rows)"), ""
     database.register(f"{path} (rows)", Reread(schema, begin))
