@@ -327,7 +327,7 @@ def _encoded(name: str, value: Any) -> Any:
 
 
 def _refusal(refusal: ClientError) -> Response:
-    told = refusal.response.get("ResponseMetadata", {})
+    metadata = refusal.response.get("ResponseMetadata", {})
     error = ET.Element("Error")
     ET.SubElement(error, "Code").text = str(refusal.response.get("Error", {}).get("Code", ""))
-    return Response(int(told.get("HTTPStatusCode", 400)), dict(told.get("HTTPHeaders", {})), ET.tostring(error))
+    return Response(int(metadata.get("HTTPStatusCode", 400)), dict(told.get("HTTPHeaders", {})), ET.tostring(error))
