@@ -243,11 +243,15 @@ def test_no_imports_go_in_a_circle():
 
 @pytest.mark.parametrize("file", MODULES, ids=_id)
 def test_nothing_is_called_by_a_name_that_says_nothing(file: Path):
-    """Modules and classes have names of the field."""
-    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    words = [file.stem, *[node.name for node in tree if isinstance(node, ast.ClassDef)]]
+    """Modules and classes have names of the field, and variables are named after what they hold."""
+    nodes = [*ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    words = [file.stem, *[node.name for node in nodes if isinstance(node, ast.ClassDef)]]
     empty = re.compile(r"(^|_)(utils?|helpers?|managers?|handle[rs]*|process)(_|$)", re.IGNORECASE)
     assert not [word for word in words if empty.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word))]
+    variables = {node.id for node in nodes if isinstance(node, ast.Name)} | {
+        node.arg for node in nodes if isinstance(node, ast.arg)
+    }
+    assert not variables & {"one", "found", "told", "it"}
 
 
 def test_the_public_names_are_these():

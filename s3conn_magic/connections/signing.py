@@ -330,4 +330,4 @@ def _refusal(refusal: ClientError) -> Response:
     metadata = refusal.response.get("ResponseMetadata", {})
     error = ET.Element("Error")
     ET.SubElement(error, "Code").text = str(refusal.response.get("Error", {}).get("Code", ""))
-    return Response(int(metadata.get("HTTPStatusCode", 400)), dict(told.get("HTTPHeaders", {})), ET.tostring(error))
+    return Response(int(metadata.get("HTTPStatusCode", 400)), dict(metadata.get("HTTPHeaders", {})), ET.tostring(error))

@@ -123,8 +123,7 @@ class CsvRows:
             return known
         rows = self.source if whole else f"(FROM {self.source} LIMIT {SAMPLE})"
         query = evidence([identifier(name) for name in self.names], rows, self.formats)
-        ((*counts,),) = database.execute(query).fetchall()
-        return known.joined(gathered(counts, self.names))
+        return known.joined(gathered(database.execute(query).fetchall(), self.names))
 
     def types(self, known: CsvTypes, *, decimals: bool = False) -> dict[str, str]:
         """The type of each column by what is known; `decimals` rather than DOUBLE where both hold its values."""
@@ -219,8 +218,7 @@ class JsonRows:
         document = DOCUMENT if strings else _EXACT_NUMBERS
         rows = f"(SELECT json_extract_string({document}, {pointers(names)}) AS fields FROM {rows})"  # noqa: S608
         query = evidence(texts, rows, self.formats if strings else ISO, strings=strings)
-        ((*counts,),) = database.execute(query).fetchall()
-        return gathered(counts, names)
+        return gathered(database.execute(query).fetchall(), names)
 
     def types(self, known: JsonTypes, *, decimals: bool = False) -> dict[str, str]:
         """As of `CsvRows`."""

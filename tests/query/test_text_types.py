@@ -130,7 +130,7 @@ def typed(
 ) -> tuple[str, list[Any]]:
     """The type of a column of values, and what they become."""
     database.execute("CREATE OR REPLACE TEMP TABLE v AS SELECT unnest(?::VARCHAR[]) AS s", [values])
-    ((*counts,),) = database.execute(evidence(["s"], "v", formats)).fetchall()
+    counts = database.execute(evidence(["s"], "v", formats)).fetchall()
     kind = gathered(counts, ["s"])["s"].type()
     return kind, [value for (value,) in database.execute(f"SELECT {strict('s', kind, 's', formats)} FROM v").fetchall()]
 
@@ -439,3 +439,9 @@ def test_a_record_of_csv_that_does_not_fit_is_found(database, tmp_path: Path):
 def test_names_of_columns_differ_without_case():
     """What is empty or there already gets a number."""
     assert unique_names(["a", "A", "", "a_1", "a"]) == ["a", "A_1", "column2", "a_1_1", "a_2"]
+
+
+def test_the_values_of_all_columns_are_judged_by_one_expression():
+    """Of a hundred columns the query of the evidence is no longer than of one, but for their names."""
+    names = [f"c{number}" for number in range(100)]
+    assert len(evidence(names, "v")) == len(evidence(["c"], "v")) + len(", ".join(names)) - 1 + len("100") - 1
