@@ -36,6 +36,7 @@ _LOST_WITHIN = {
 }
 _AS_JSON = {"variant", "tuple", "map", "union"}
 _STRING = r'"(?:[^"\\]|\\.)*"'
+_REFUSED = "has a value that is not read back from"
 
 
 def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) -> tuple[str, str]:
@@ -63,10 +64,9 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
 
 def refusal(error: QueryError) -> JobFailedError | None:
     """The error of a value that is refused, if it is one."""
-    _, mark, said = error.message.partition(MARK)
-    if not mark:
+    if _REFUSED not in error.message:
         return None
-    message, _, hint = said.partition("; ")
+    message, _, hint = error.message.partition("; ")
     return JobFailedError(message, hint=hint)
 
 
@@ -79,7 +79,7 @@ def _form(name: str, kind: DuckDBPyType, column: str, format_: str) -> str:
     form, carried = (_parquet if format_ == "PARQUET" else _json if format_ == "JSON" else _text)(kind, column)
     if not carried:
         return form
-    said = f"{MARK}{_about(name, kind)} has a value that is not read back from {format_}; {_way_out(name, lost)}"
+    said = f"{MARK}{_about(name, kind)} {_REFUSED} {format_}; {_way_out(name, lost)}"
     return f"CASE WHEN {column} IS NULL THEN NULL WHEN {carried} THEN {form} ELSE error({literal(said)}) END"
 
 
