@@ -176,12 +176,38 @@ def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) ->
         for batch in batches:
             if kind == "ARROW":  # others were looked through where they were made
                 batch.validate(full=True)  # who is given them looks at no offset, and reads what lies behind the end
-            yield batch if batch.schema.equals(schema) else batch.cast(schema)
+            if batch.schema.equals(schema):
+                yield batch
+            else:
+                columns = map(_given_as, batch.columns, schema.types)
+                yield pa.record_batch([*columns], schema=schema)
+
+
+def _given_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    while pa.types.is_dictionary(column.type) and column.type != kind:
+        column = column.dictionary_decode()
+    return column if column.type == kind else column.cast(kind)
 
 
 def _readable(kind: pa.DataType) -> pa.DataType:
-    """A type that DuckDB has: half a float as a float, which holds each of its values."""
+    """A type that DuckDB has: half a float as a float, which holds each of its values.
+
+    A dictionary of nested values ends DuckDB's database for good, so it is given as its values.
+
+    Raises:
+        NotImplementedError: one of them with another in it stands within other values, where it cannot be taken apart.
+    """
+    if any(_is_dictionary_twice(kind.field(at).type) for at in range(kind.num_fields)):
+        raise NotImplementedError("a dictionary of a dictionary within other values")
+    if pa.types.is_dictionary(kind) and pa.types.is_nested(kind.value_type):
+        return _readable(kind.value_type)
     return pa.float32() if pa.types.is_float16(kind) else kind
+
+
+def _is_dictionary_twice(kind: pa.DataType, *, within: bool = False) -> bool:
+    if not pa.types.is_dictionary(kind):
+        return any(_is_dictionary_twice(kind.field(at).type, within=within) for at in range(kind.num_fields))
+    return within or _is_dictionary_twice(kind.value_type, within=True)
 
 
 _ARROW_FILE = b"ARROW1\x00\x00"
