@@ -42,6 +42,7 @@ from s3conn_magic.query.text_types import (
     type_of,
     unsigned,
     usual,
+    without_spaces,
 )
 
 if TYPE_CHECKING:
@@ -448,7 +449,7 @@ def _native(shape: Shape, kind: str) -> Shape:
 def _prints_back(made: str) -> str:
     """Whether a record that was made of the text is the text: as it stands, or but for spaces and missing fields."""
     printed = f"to_json({made})"
-    bare = "replace(replace({}::VARCHAR, ', ', ','), ': ', ':')".format
+    bare = without_spaces
     others = f"json_merge_patch('{{}}', {printed})"
     return (
         f"CASE WHEN {printed}::VARCHAR = {DOCUMENT} THEN true WHEN {bare(printed)} = {bare(DOCUMENT)} THEN true"

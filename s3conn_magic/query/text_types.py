@@ -468,11 +468,13 @@ class JsonTypes:
 
 _JSON_STRING = r'"(?:[^"\\]|\\.)*"'
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-# Of more digits than DuckDB's parser of JSON keeps; a whole number has all of them up to 19.
+# Of more digits than every double has; DuckDB's parser of JSON keeps a whole number up to 19.
 _MANY = "|".join(
     [
-        *(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{18 - front}}}" for front in range(1, 18)),
-        *(r"0\.0*[1-9][0-9]{17}", r"[1-9][0-9]{17,}\.[0-9]", r"[1-9][0-9]{17,}[eE][+-]?[0-9]", r"[1-9][0-9]{19}"),
+        *(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{_DIGITS + 1 - front}}}" for front in range(1, _DIGITS + 1)),
+        rf"0\.0*[1-9][0-9]{{{_DIGITS}}}",
+        *(rf"[1-9][0-9]{{{_DIGITS},}}{behind}" for behind in (r"\.[0-9]", "[eE][+-]?[0-9]")),
+        "[1-9][0-9]{19}",
     ]
 )
 _LONG_NUMBER = rf"-?(?:{_MANY})[0-9]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
@@ -495,7 +497,14 @@ def long_numbers_as_written(document: str) -> str:
     """The same of numbers that DuckDB's parser would round, which few documents have."""
     looks = rf"[:\[,]\s*{_LONG_NUMBER}"
     signed = _signed(document, _LONG_NUMBER, _NUMBER)
-    return f"CASE WHEN regexp_matches({document}, {literal(looks)}) THEN {signed} ELSE {document} END"
+    # Most numbers of 16 and 17 digits are what a double is written as, and come back from the parser as they were.
+    changed = f"{without_spaces(f'json({document})')} <> {without_spaces(document)}"
+    return f"CASE WHEN regexp_matches({document}, {literal(looks)}) AND {changed} THEN {signed} ELSE {document} END"
+
+
+def without_spaces(document: str) -> str:
+    """The text of JSON without those spaces that Python, for one, writes behind commas and colons."""
+    return f"replace(replace({document}::VARCHAR, ', ', ','), ': ', ':')"
 
 
 def _signed(document: str, number: str, other: str) -> str:

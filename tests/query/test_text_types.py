@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3conn_magic.objects.dialects import unique_names
+from s3conn_magic.query.sql import literal
 from s3conn_magic.query.text_rows import CsvRows, JsonRows
 from s3conn_magic.query.text_types import (
     ISO,
@@ -445,3 +446,26 @@ def test_the_values_of_all_columns_are_judged_by_one_expression():
     """Of a hundred columns the query of the evidence is no longer than of one, but for their names."""
     names = [f"c{number}" for number in range(100)]
     assert len(evidence(names, "v")) == len(evidence(["c"], "v")) + len(", ".join(names)) - 1 + len("100") - 1
+
+
+NUMBERS_OF_JSON = [
+    (["0.8444218515250481", "2.5"], "DOUBLE"),
+    (["5.551115123125783e-17", "0.30000000000000004"], "DOUBLE"),
+    (["1.1234567890123456", "2.5"], "DECIMAL(17,16)"),
+    (["12345678901234567.5", "2"], "DECIMAL(18,1)"),
+    (["0.1234567890123456789", "1"], "DECIMAL(20,19)"),
+    (["1.1234567890123456", "1e300"], "JSON"),
+]
+
+
+@pytest.mark.parametrize(("numbers", "kind"), NUMBERS_OF_JSON)
+def test_numbers_of_json_are_doubles_where_each_prints_back(database, tmp_path, numbers, kind):
+    """What a double is written as stays one, of whatever many digits; what no double holds is exact in another type."""
+    (tmp_path / "rows.json").write_text("\n".join(f'{{"a": {number}, "b": {{"c": {number}}}}}' for number in numbers))
+    rows = JsonRows(f"read_json_objects({literal(str(tmp_path / 'rows.json'))})")
+    known = rows.learn(database, None, whole=True)
+    types = rows.types(known)
+    assert types["a"] == kind
+    assert types["b"] == ('STRUCT("c" DOUBLE)' if kind == "DOUBLE" else "JSON")
+    values = [row[0] for row in database.execute(f"SELECT a::VARCHAR FROM ({rows.select(known, types)})").fetchall()]
+    assert [Decimal(value) for value in values] == [Decimal(number) for number in numbers]
