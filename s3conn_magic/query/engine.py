@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
-from s3conn_magic.objects.formats import how_to_read
 from s3conn_magic.objects.scope import QueryScope
-from s3conn_magic.query import judgement, names
-from s3conn_magic.query.failures import details_of, interrupted, moved, translate, unknown_table, visible_lines
+from s3conn_magic.query import failures, judgement, names
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.paths import by_all_records, note_samples, paths_of, views
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.errors import S3ConnError
 
 _Result = TypeVar("_Result")
 _WAKE = 0.1
@@ -69,6 +66,15 @@ class _Database:
     connection: duckdb.DuckDBPyConnection
     definitions: Definitions
     spill: Path | None
+
+    def cursor(self) -> duckdb.DuckDBPyConnection | None:
+        """A new cursor, or None where a defect of DuckDB has ended the database."""
+        import duckdb
+
+        cursor = self.connection.cursor()
+        with suppress(duckdb.FatalException):
+            return cursor.execute("SELECT 1")
+        return None
 
     def close(self) -> None:
         """Let go of it."""
@@ -179,6 +185,14 @@ class QueryEngine:
         return self._own.turn.settle()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
+        database = self._opened_database()
+        if (cursor := database.cursor()) is not None:
+            return cursor
+        with self._opening:
+            if self._database is database:
+                database.close()
+                self._database = self._open(self._path)
+                self.tables.discover(self._database.connection)
         return self._opened_database().connection.cursor()
 
     def _opened_database(self) -> _Database:
@@ -239,7 +253,7 @@ class QueryEngine:
         try:
             return self._open(path)
         except duckdb.Error as error:
-            said = visible_lines(str(details_of(error)["exception_message"]))
+            said = failures.visible_lines(str(failures.details_of(error)["exception_message"]))
         return QueryError(f"the file cannot be used as a database: {said}")
 
     def _open(self, path: str) -> _Database:
@@ -392,7 +406,7 @@ class QueryEngine:
         judgement.check(tree, definitions.functions)
         behind = list(definitions.behind(database, tree))
         for name, other in behind:
-            with _within(name):
+            with failures.within(name):
                 judgement.check(other, definitions.functions)
         return tree, behind
 
@@ -465,7 +479,7 @@ class QueryEngine:
         if not local:
             judgement.check_reach(query, known, parameters)
             for name, tree in behind:
-                with _within(name):
+                with failures.within(name):
                     judgement.check_reach(tree, known, parameters)
         if reads:
             note_samples(query, self.filesystem.scope)
@@ -486,9 +500,9 @@ class QueryEngine:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
             placed = self._placed(error, sql, turn.scope)
-            failure = translate(moved(placed, len(before.encode())), sql, turn.scope)
-        if (name := unknown_table(failure)) and name.startswith("s3://"):
-            failure = _untold(name, sql, failure)
+            failure = failures.translate(failures.moved(placed, len(before.encode())), sql, turn.scope)
+        if (name := failures.unknown_table(failure)) and name.startswith("s3://"):
+            failure = failures.untold(name, sql, failure)
         elif name:
             failure.hint = self._advice(name)
         elif failure.subject and isinstance(failure, QueryError) and failure.offset is None:
@@ -538,7 +552,7 @@ class QueryEngine:
             if self._own.watch is not None:  # what is quick is told of, too
                 self._own.watch(turn.scope)
             return done.result()
-        raise interrupted()
+        raise failures.interrupted()
 
     def _stop(self, done: Future[Any], turn: Turn) -> None:
         """Call it off; where it has begun, wait until it has ended, for a few seconds."""
@@ -555,41 +569,19 @@ class QueryEngine:
         """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
         import duckdb
 
-        unplaced = isinstance(error, duckdb.Error) and "position" not in details_of(error)
+        unplaced = isinstance(error, duckdb.Error) and "position" not in failures.details_of(error)
         if not unplaced or scope.failure or scope.stopped:
             return error
         try:
             with self._registered(sql, local=True) as parameters:
                 self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
-            placed = moved(again, len("EXPLAIN "))
-            return (
-                placed if details_of(placed)["exception_message"] == details_of(error)["exception_message"] else error
-            )
+            placed = failures.moved(again, len("EXPLAIN "))
+            said, first = (failures.details_of(each)["exception_message"] for each in (placed, error))
+            return placed if said == first else error
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error
-
-
-@contextmanager
-def _within(name: str) -> Iterator[None]:
-    """Have an error name the definition that it is in, in place of a place."""
-    try:
-        yield
-    except QueryError as error:
-        failure = error
-    else:
-        return
-    failure.offset, failure.message = None, f"in {visible(name)} of the database: {failure.message}"
-    raise failure
-
-
-def _untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
-    """The error for a path that DuckDB knows no function for."""
-    error = QueryError(f"the name of {name} does not tell what format it has", hint=how_to_read(name))
-    at = sql.find(f"'{name}'")
-    error.offset = at if at >= 0 else getattr(failure, "offset", None)
-    return error
 
 
 def _end(done: Future[Any], result: Any = None, error: BaseException | None = None) -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.formats import how_to_read
 from s3conn_magic.query.text_types import MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from s3conn_magic.objects.scope import QueryScope
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'
+_ORIGINAL = re.compile(r'Original error: "([^\n"]*)')
+_SHOWN = 200
 _NO_FILES = "No files found that match"
 _ENCRYPTED = re.compile(r"\AFile (?:'.*' )?is encrypted\b", re.DOTALL)
 _UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
@@ -108,12 +114,12 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
 
     if scope.stopped:
         return interrupted()
-    if scope.failure is not None:
-        return scope.failure
-    if isinstance(error, S3ConnError):
-        return error
+    if failure := scope.failure or (error if isinstance(error, S3ConnError) else None):
+        return failure
     if isinstance(error, duckdb.InterruptException):
         return interrupted()
+    if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+        return _defect(str(details_of(error)["exception_message"]))
     if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
         return InternalError.from_exception(error)
     return _of_duckdb(details_of(error), sql, scope)
@@ -136,6 +142,16 @@ def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError
         failure.offset = _offset(sql, said.get("position"))
         return failure
     return refused(sql, message, said.get("position"))
+
+
+def _defect(message: str) -> QueryError:
+    """The error for a defect of DuckDB, after which it takes nothing more: the engine begins it anew."""
+    first = _ORIGINAL.search(message)
+    said = first[1] if first else message.strip().partition("\n")[0]
+    return QueryError(
+        f"DuckDB failed within itself, and begins anew: {visible(said[:_SHOWN])}",
+        hint="Tables in memory are gone, those in a file are not: SET DATABASE = 'tables.duckdb' keeps them in one.",
+    )
 
 
 _LINES = "CONTENT_TYPE = SPLIT_LINES loads lines as they are."
@@ -176,3 +192,24 @@ def _of_csv(where: str, said: str) -> QueryError:
 def interrupted() -> StatementInterrupted:
     """The error for a query that the user stopped."""
     return StatementInterrupted("the query was interrupted")
+
+
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """Have an error name the definition that it is in, in place of a place."""
+    try:
+        yield
+    except QueryError as error:
+        failure = error
+    else:
+        return
+    failure.offset, failure.message = None, f"in {visible(name)} of the database: {failure.message}"
+    raise failure
+
+
+def untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
+    """The error for a path that DuckDB knows no function for."""
+    error = QueryError(f"the name of {name} does not tell what format it has", hint=how_to_read(name))
+    at = sql.find(f"'{name}'")
+    error.offset = at if at >= 0 else getattr(failure, "offset", None)
+    return error

@@ -415,3 +415,29 @@ def test_tables_of_a_file_are_there_in_the_next_kernel(on_sandbox, sandbox, tmp_
     run("CREATE OR REPLACE TABLE orders AS SELECT 2 AS b; DROP CONNECTION pond CASCADE")
     assert set(run("SHOW TABLES")["name"]) == {"plain", "orders", "theirs"}
     run.session.close()
+
+
+def _ending_duckdb():
+    """A table of Arrow that DuckDB 1.5 fails on within itself: dictionaries of dictionaries within lists."""
+    structs = pa.StructArray.from_arrays([pa.array(["a", "b"]).dictionary_encode()], ["d"])
+    twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), structs)
+    return pa.table({"c": pa.ListArray.from_arrays(pa.array([0, 1, 3]), twice)})
+
+
+@pytest.mark.parametrize("where", ["memory", "file"])
+def test_a_defect_of_duckdb_ends_one_statement_and_not_the_session(tmp_path, where):
+    """The statement says that DuckDB failed; the next ones work, and tables in a file are still there."""
+    run = Statements(bad=_ending_duckdb())
+    if where == "file":
+        run(f"SET DATABASE = '{tmp_path / 'tables.duckdb'}'")
+    run("CREATE TABLE kept AS SELECT 1 AS a")
+    error = run.fails("SELECT * FROM bad", QueryError)
+    assert error.message.startswith("DuckDB failed within itself, and begins anew: ")
+    assert "Stack Trace" not in error.message
+    assert run("SELECT 2 AS a")["a"].tolist() == [2]
+    if where == "file":
+        assert run("SELECT a FROM kept")["a"].tolist() == [1]
+    else:
+        run.fails("SELECT a FROM kept", QueryError)
+        run("CREATE TABLE kept AS SELECT 3 AS a")
+        assert run("SELECT a FROM kept")["a"].tolist() == [3]
