@@ -81,6 +81,7 @@ LONG = {
     "preview/parquet.py",  # a footer and pages that may be damaged
     "preview/preview.py",  # what a beginning of bytes is
     "query/engine.py",  # DuckDB and the turns of statements
+    "query/tables.py",  # tables and views, what is noted of them, and how they come and go
     "query/text_rows.py",  # CSV and JSON as rows of exact types
     "query/text_types.py",  # every type of text, and of JSON
     "session/session.py",  # one method for each statement

@@ -74,19 +74,23 @@ class Mentioned:
 
     Attributes:
         tables: names of tables without a schema, as written, in the order of their first mention.
+        placed: names of tables behind a schema, as in `main.t`.
         parameters: names of `$name` parameters.
     """
 
     tables: tuple[str, ...]
+    placed: tuple[str, ...]
     parameters: tuple[str, ...]
 
 
 def mentioned(tree: QueryTree) -> Mentioned:
     """The names in a query; nothing is looked up or read."""
     parts = list(tree.nodes())
-    tables = [part["table_name"] for part in parts if part.get("type") == "BASE_TABLE" and not part.get("schema_name")]
+    every = [part for part in parts if part.get("type") == "BASE_TABLE"]
+    tables = [part["table_name"] for part in every if not part.get("schema_name")]
+    placed = [part["table_name"] for part in every if part.get("schema_name")]
     parameters = [part["identifier"] for part in parts if part.get("class") == "PARAMETER"]
-    return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(parameters)))
+    return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(placed)), tuple(dict.fromkeys(parameters)))
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:

@@ -52,8 +52,9 @@ _HINT = f"the first {SAMPLE:,} records are of that type"
 def paths_of(uses: Mentioned, tables: Iterable[Table]) -> dict[str, str]:
     """The paths that a query mentions, and those of the tables over files of text that it does, by their names."""
     over = {table.name.casefold(): table.files for table in tables if table.files}
-    named = ((name, name if name.startswith("s3://") else over.get(name.casefold(), "")) for name in uses.tables)
-    return {name: path for name, path in named if path}
+    paths = {name: name for name in uses.tables if name.startswith("s3://")}
+    named = ((name.casefold(), over.get(name.casefold())) for name in (*uses.tables, *uses.placed))
+    return paths | {name: path for name, path in named if path}
 
 
 _SAMPLING = {"read_csv", "read_json", "read_ndjson"}
@@ -111,6 +112,8 @@ def views(
             if query := _query(database, filesystem, path):
                 _make_view(database, name, query)
                 made.append(name)
+            elif name != path:
+                raise filesystem.scope.missing or QueryError(f"there are no files at {visible(path)} any more")
         yield
     finally:
         for name in made:

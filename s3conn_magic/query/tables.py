@@ -264,9 +264,20 @@ class Tables:
         note = " ".join(filter(None, [note, *self._engine.filesystem.scope.notes]))
         with transaction(self._engine.database):
             self._forget(name)
-            sql = _of_columns(*columns) if files else _of_parquet(where)
-            self._engine.execute(sql, f"CREATE VIEW {identifier(name)} AS ")
+            before = f"CREATE VIEW {identifier(name)} AS "
+            self._see_files(name, *columns) if files else self._engine.execute(_of_parquet(where), before)
         return self._note(Table(name, (connection,), location, files, is_view=True, note=note))
+
+    def _see_files(self, name: str, columns: Sequence[str], types: Sequence[Any]) -> None:
+        """Make a view of a view that reads the files, which is there only while a query mentions the table."""
+        database, own = self._engine.database, identifier(name)
+        rows = ", ".join(f"NULL::{kind} AS {identifier(each)}" for each, kind in zip(columns, types, strict=True))
+        steps = (
+            f"CREATE OR REPLACE TEMP VIEW {own} AS SELECT {rows}",
+            f"CREATE VIEW main.{own} AS FROM temp.main.{own}",
+        )
+        for step in (*steps, f"DROP VIEW temp.main.{own}"):
+            database.execute(step)
 
     def drop(self, name: str) -> Table:
         """Forget a table.
@@ -386,12 +397,6 @@ class Tables:
 def _of_parquet(where: str) -> str:
     options = ", union_by_name = true" if "/**/" in where else ""
     return f"FROM read_parquet({literal(where)}{options})"
-
-
-def _of_columns(names: Sequence[str], types: Sequence[Any]) -> str:
-    """A query of columns of these types and no rows: a view of the files takes its place whenever it is asked."""
-    columns = (f"NULL::{kind} AS {identifier(name)}" for name, kind in zip(names, types, strict=True))
-    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _unused(name: str) -> str:

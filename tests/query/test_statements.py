@@ -441,3 +441,15 @@ def test_a_defect_of_duckdb_ends_one_statement_and_not_the_session(tmp_path, whe
         run.fails("SELECT a FROM kept", QueryError)
         run("CREATE TABLE kept AS SELECT 3 AS a")
         assert run("SELECT a FROM kept")["a"].tolist() == [3]
+
+
+def test_a_table_over_files_that_are_gone_says_so(on_sandbox, sandbox):
+    """Without files at its location a table is an error, by its name and behind a schema, and no table of no rows."""
+    store = client("s3", sandbox.endpoint, sandbox.admin)
+    store.put_object(Bucket=LAKE, Key="passing/rows.csv", Body=b"a,b\n1,2\n")
+    on_sandbox(f"CREATE TABLE passing LOCATION 's3://{LAKE}/passing/'")
+    assert on_sandbox("SELECT a FROM main.passing")["a"].tolist() == [1]
+    assert on_sandbox("SELECT a FROM passing, (SELECT b FROM main.passing)")["a"].tolist() == [1]
+    store.delete_object(Bucket=LAKE, Key="passing/rows.csv")
+    for name in ("passing", "main.passing"):
+        on_sandbox.fails(f"SELECT a FROM {name}", S3ConnError)
