@@ -72,9 +72,11 @@ class _Database:
         import duckdb
 
         cursor = self.connection.cursor()
-        with suppress(duckdb.FatalException):
-            return cursor.execute("SELECT 1")
-        return None
+        try:
+            cursor.execute("SELECT 1").fetchall()
+        except duckdb.FatalException:
+            return None
+        return cursor
 
     def close(self) -> None:
         """Let go of it."""
