@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "ContainerError", "Contents", "Reread", "read_container", "record_batches"]
 
-KINDS = {"ORC", "AVRO", "ARROW"}
+_NAMES = {"ORC": "ORC", "AVRO": "Avro", "ARROW": "Arrow"}
+KINDS = set(_NAMES)
 """The types of CONTENT_TYPE whose rows are read here."""
 
 _PATIENCE = 30.0
@@ -141,7 +142,7 @@ def record_batches(kind: str, file: Any, compression: str | None = None, *, rows
             schema, batches = _arrow(opened, seekable=compression is None)
         else:
             size = ALL if compression else file.seek(0, io.SEEK_END)
-            schema, batches = _every_batch(opened, "ORC" if kind == "ORC" else "Avro", size, rows)
+            schema, batches = _every_batch(opened, _NAMES[kind], size, rows)
         readable = pa.schema([pa.field(field.name, _readable(field.type), field.nullable) for field in schema])
     return pa.RecordBatchReader.from_batches(readable, _checked(kind, batches if rows else iter(()), readable))
 
@@ -166,9 +167,6 @@ def _telling(kind: str) -> Iterator[None]:
         if isinstance(error, NotImplementedError):
             raise QueryError(f"the object has what is not read ({said})") from None
         raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
-
-
-_NAMES = {"ORC": "ORC", "AVRO": "Avro", "ARROW": "Arrow"}
 
 
 def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -508,8 +508,7 @@ class QueryEngine:
         elif name:
             failure.hint = self._advice(name)
         elif failure.subject and isinstance(failure, QueryError) and failure.offset is None:
-            at = sql.find(f"'{failure.subject}'")
-            failure.offset = at if at >= 0 else None
+            failure.offset = failures.place_of(sql, failure.subject)
         raise failure
 
     def _advice(self, name: str) -> str:

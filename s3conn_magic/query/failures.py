@@ -210,6 +210,12 @@ def within(name: str) -> Iterator[None]:
 def untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
     """The error for a path that DuckDB knows no function for."""
     error = QueryError(f"the name of {name} does not tell what format it has", hint=how_to_read(name))
-    at = sql.find(f"'{name}'")
-    error.offset = at if at >= 0 else getattr(failure, "offset", None)
+    at = place_of(sql, name)
+    error.offset = getattr(failure, "offset", None) if at is None else at
     return error
+
+
+def place_of(sql: str, text: str) -> int | None:
+    """The character at which a text stands in quotes in a query, or None."""
+    at = sql.find(f"'{text}'")
+    return at if at >= 0 else None
