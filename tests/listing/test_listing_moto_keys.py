@@ -13,9 +13,8 @@ from moto.server import ThreadedMotoServer
 from wires import PAIR, connect, new_session
 
 import s3conn_magic
-from s3conn_magic.errors import EndpointError
 from s3conn_magic.listing.listing import Listing, fetch_page
-from s3conn_magic.transport import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport.wire import Wire
 
 KEYS = sorted(HOSTILE.values())
 SIZES = {key: number for number, key in enumerate(KEYS)}
@@ -25,49 +24,6 @@ LINES = {name: key for name, key in HOSTILE.items() if "\n" in key}
 """Keys that moto's server does not take: its router's pattern for keys ends at a line feed. It lists them, though."""
 STARTS = [key for key in KEYS if not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", key)]
 """Keys to start after: moto repeats `start-after` as it came, and with other characters its answer is no XML."""
-
-
-_NAMES = {
-    "prefix": "Prefix",
-    "delimiter": "Delimiter",
-    "max-keys": "MaxKeys",
-    "start-after": "StartAfter",
-    "continuation-token": "ContinuationToken",
-    "encoding-type": "EncodingType",
-}
-
-
-class InProcess:
-    """A bucket behind boto3's client and moto, both within this process."""
-
-    bucket = BUCKET
-    ordered = True
-    transport = Transport()
-
-    def __init__(self) -> None:
-        self._client = boto3.client("s3", region_name="us-east-1", **_pair())
-        self._client.meta.events.register("before-parse.s3.ListObjectsV2", self._keep)
-        self._answer: Response | None = None
-
-    def _keep(self, response_dict, **_):
-        headers = {name.lower(): value for name, value in response_dict["headers"].items()}
-        self._answer = Response(response_dict["status_code"], headers, response_dict["body"])
-
-    def send(self, query: Query) -> Response | None:
-        given = {_NAMES[name]: value for name, value in query if name != "list-type"}
-        self._client.list_objects_v2(Bucket=BUCKET, **given | {"MaxKeys": int(given["MaxKeys"])})
-        return self._answer
-
-    def sign(self, query: Query) -> SignedRequest:
-        del query
-        raise AssertionError("there is no socket to sign for")
-
-    def fault(self, response: Response, query: Query) -> Exception:
-        del query
-        return EndpointError(str(response.status))
-
-    def unreachable(self, error: Exception) -> Exception:
-        return EndpointError(type(error).__name__)
 
 
 def _pair():
@@ -91,10 +47,16 @@ def filled():
 
 
 @pytest.fixture
-def in_process(filled):
-    """The bucket without a socket."""
+def in_process(filled, monkeypatch):
+    """The bucket without a socket, as a connection has it within the mock."""
+
+    def get(_wire, _request):
+        raise AssertionError("a request is sent by a socket")
+
+    new_session(monkeypatch)
+    monkeypatch.setattr(Wire, "get", get)
     filled.start(reset=False)
-    yield InProcess()
+    yield connect(REGION="us-east-1").target(BUCKET)
     filled.stop(remove_data=False)
 
 
