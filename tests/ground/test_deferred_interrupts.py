@@ -293,11 +293,8 @@ print(pandas.DataFrame({{"a": [1]}}).to_html()[:6], s3conn_magic.execute("SELECT
     ("begun", "text"),
     [
         ("numpy", "SHOW CONNECTIONS"),
-        ("numpy._core", "SELECT 1 AS x"),
-        ("pandas", "SHOW CONNECTIONS"),
         ("pandas.core", "SELECT 1 AS x"),
         ("pyarrow", "SELECT 1 AS x"),
-        ("pyarrow.compute", "SELECT 1 AS x"),
         ("duckdb", "SELECT 1 AS x"),
         ("pyparsing", "SHOW SETTINGS"),
         ("fsspec", "SELECT 1 AS x"),

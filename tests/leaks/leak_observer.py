@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _LAST = 3
 XMODES = ("Plain", "Context", "Verbose", "Minimal")
@@ -37,6 +37,7 @@ class Observer:
         self._output = Path(output).open("a", encoding="utf-8")  # noqa: SIM115 - open as long as the kernel
         self._log = StringIO()
         self._known: set[int] = set()
+        self._turn = 0
         # Every logger of the process, those that are made later too; the root's level counts for all that have none.
         logging.basicConfig(level=logging.DEBUG, stream=self._log, format="%(name)s %(message)s", force=True)
         logging.captureWarnings(capture=True)
@@ -93,8 +94,15 @@ class Observer:
         entries = list(linecache.cache.values())[-_LAST:]
         yield "lines for tracebacks", repr([one[2] for one in entries if len(one) > 1 and one[1] is None])
 
+    def _modes(self) -> Sequence[str]:
+        """Every mode of tracebacks; one after the other for the thousand cells that are no statement."""
+        if type(sys.last_value).__name__ != "StatementSyntaxError":
+            return XMODES
+        self._turn = (self._turn + 1) % len(XMODES)
+        return XMODES[self._turn :][:1]
+
     def _errors(self) -> Iterator[tuple[str, str]]:
-        for mode in XMODES:
+        for mode in self._modes():
             self._captured("xmode", mode)
             # A kernel sends the lines as a message, and keeps them.
             yield f"%tb {mode}", self._captured("tb") + repr(getattr(self.shell, "_last_traceback", None))

@@ -137,13 +137,23 @@ PIVOTS = (
 )
 
 
-@pytest.fixture
-def run() -> Iterator[Statements]:
-    """A session with a table of one row."""
-    found = Statements()
-    found("CREATE TABLE kept AS SELECT 1 AS a")
-    yield found
-    found.session.close()
+def _with_a_table() -> Iterator[Statements]:
+    statements = Statements()
+    statements("CREATE TABLE kept AS SELECT 1 AS a")
+    yield statements
+    statements.session.close()
+
+
+run = pytest.fixture(_with_a_table)
+"""A session with a table of one row."""
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[Statements]:
+    """The same, with a connection, for all statements of which nothing runs."""
+    for statements in _with_a_table():
+        statements("CREATE S3 CONNECTION lake AWS_PROFILE = 'x' VALIDATE = FALSE")
+        yield statements
 
 
 def _engine_of(run: Statements) -> duckdb.DuckDBPyConnection:
@@ -164,10 +174,10 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("case", WRITING)
 def test_what_does_more_than_read_is_refused_before_anything_runs(
-    run: Statements, tmp_path: Path, case: str, place: str
+    untouched: Statements, tmp_path: Path, case: str, place: str
 ):
     """The error names it, points at it and says what to write; nothing of the cell has run, nothing is written."""
-    run("CREATE S3 CONNECTION lake AWS_PROFILE = 'x' VALIDATE = FALSE")
+    run = untouched
     written, word, hint = WRITING[case]
     query = written.format(there=tmp_path / "out.csv")
     text = PLACES[place].format(f"SELECT * FROM ({query})" if place == "INSERT INTO S3" else query)
