@@ -12,6 +12,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import sys
 import threading
 from bisect import bisect_left, bisect_right
@@ -20,13 +21,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl, quote_plus, unquote
 from xml.sax.saxutils import escape
 
 from layouts import LAYOUTS, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -53,10 +54,10 @@ class Rows:
     begins: list[int]
 
     @classmethod
-    def of(cls, keys: Sequence[str], write: object) -> Rows:
+    def of(cls, keys: Sequence[str], write: object, make: object = None) -> Rows:
         begins, pieces, at = [0], [], 0
         for number, key in enumerate(keys):
-            piece = row(number, key, write(key))  # type: ignore[operator]
+            piece = (make or row)(number, key, write(key))  # type: ignore[operator]
             pieces.append(piece)
             at += len(piece)
             begins.append(at)
@@ -84,11 +85,15 @@ class Bucket:
 
     @cached_property
     def _encoded(self) -> Rows:
-        return Rows.of(self.keys, lambda key: xml_text(encoded(key)))
+        return self.rows(lambda key: xml_text(encoded(key)))
 
     @cached_property
     def _plain(self) -> Rows:
-        return Rows.of(self.keys, xml_text)
+        return self.rows(xml_text)
+
+    def rows(self, write: object) -> Rows:
+        """The rows of all keys."""
+        return Rows.of(self.keys, write)
 
     def prepare(self) -> None:
         """Make the rows now instead of at the first request."""
@@ -150,6 +155,44 @@ class Bucket:
         tail = "".join(f"<CommonPrefixes><Prefix>{write(group)}</Prefix></CommonPrefixes>" for group in groups)
         slices = [rows.slice(begin, end) for begin, end in runs]
         return b"".join(["".join(head).encode(), *slices, tail.encode(), b"</ListBucketResult>"])
+
+
+@dataclass
+class StoredBucket(Bucket):
+    """A bucket whose objects can be read, and replaced; listed as they are now.
+
+    Attributes:
+        bodies: what is in each object, by key.
+    """
+
+    keys: list[str] = field(default_factory=list)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keys = sorted(self.bodies)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Have an object, in place of another one."""
+        self.bodies[key] = body
+        self.keys = sorted(self.bodies)
+        for rows in ("_encoded", "_plain"):
+            self.__dict__.pop(rows, None)
+
+    def etag(self, key: str) -> str:
+        """The digest of an object's bytes, without quotes."""
+        return hashlib.md5(self.bodies[key]).hexdigest()
+
+    def rows(self, write: object) -> Rows:
+        """The rows of all objects as they are."""
+        return Rows.of(self.keys, write, self.row)
+
+    def row(self, _number: int, key: str, written: str) -> bytes:
+        """The row of one object."""
+        return (
+            f"<Contents><Key>{written}</Key><LastModified>{_EPOCH:%Y-%m-%dT%H:%M:%S}.000Z</LastModified>"
+            f"<ETag>&quot;{self.etag(key)}&quot;</ETag><Size>{len(self.bodies[key])}</Size>"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
+        ).encode()
 
 
 @dataclass
@@ -236,6 +279,68 @@ class Connection(asyncio.Protocol):
         counts = {"requests": self._behaviour.requests, "refused": self._behaviour.refused}
         self._behaviour.requests = self._behaviour.refused = 0
         return json.dumps(counts).encode()
+
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+class ObjectConnection(Connection):
+    """One client's connection to a `StoredBucket`: objects whole, by ranges and on conditions, and listings."""
+
+    _bucket: StoredBucket
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").split("\r\n")
+            method, target, _ = first.split(" ", 2)
+            asked = {name.lower(): text.strip() for name, _, text in (line.partition(":") for line in lines)}
+            self._behaviour.requests += not target.startswith("/-/")
+            key = unquote(target.partition("?")[0]).removeprefix(f"/{self._bucket.name}").removeprefix("/")
+            if key and not target.startswith("/-/") and self._behaviour.admits(asyncio.get_running_loop().time()):
+                self.deferred(self.given, method, key, asked)
+            else:
+                self._later(*self.answer(method, target))
+
+    def deferred(self, answer: Callable[..., None], *args: object) -> None:
+        """Answer after the latency."""
+        if self._behaviour.latency:
+            asyncio.get_running_loop().call_later(self._behaviour.latency, answer, *args)
+        else:
+            answer(*args)
+
+    def given(self, method: str, key: str, asked: Mapping[str, str]) -> None:
+        """Answer a GET or HEAD of an object."""
+        self.respond(*self.object(key, asked), with_body=method != "HEAD")
+
+    def object(self, key: str, asked: Mapping[str, str]) -> tuple[str, dict[str, str], bytes]:
+        """Status, headers and body for what is asked of an object."""
+        if key not in self._bucket.bodies:
+            return "404 Not Found", {}, f"{_XML}<Error><Code>NoSuchKey</Code></Error>".encode()
+        body, etag = self._bucket.bodies[key], f'"{self._bucket.etag(key)}"'
+        headers = {"ETag": etag, "Last-Modified": f"{_EPOCH:%a, %d %b %Y %H:%M:%S} GMT", "Accept-Ranges": "bytes"}
+        if asked.get("if-match", etag) != etag:
+            return "412 Precondition Failed", {}, f"{_XML}<Error><Code>PreconditionFailed</Code></Error>".encode()
+        if (matched := _RANGE.fullmatch(asked.get("range", ""))) is None:
+            return "200 OK", headers, body
+        first, last = matched.groups()
+        start = int(first) if first else max(0, len(body) - int(last))
+        stop = min(int(last) + 1, len(body)) if first and last else len(body)
+        if start >= stop:
+            return "416 Range Not Satisfiable", {}, f"{_XML}<Error><Code>InvalidRange</Code></Error>".encode()
+        return (
+            "206 Partial Content",
+            headers | {"Content-Range": f"bytes {start}-{stop - 1}/{len(body)}"},
+            body[start:stop],
+        )
+
+    def respond(self, status: str, headers: Mapping[str, str], body: bytes, *, with_body: bool = True) -> None:
+        """Send an answer; what is said of the body's length counts in `headers` before what it is."""
+        if not self._transport.is_closing():
+            lines = {"Content-Length": str(len(body)), **headers}
+            head = "".join(f"{name}: {text}\r\n" for name, text in lines.items())
+            self._transport.writelines([f"HTTP/1.1 {status}\r\n{head}\r\n".encode(), body if with_body else b""])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +16,6 @@ from botocore.awsrequest import AWSRequest
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
-from s3conn_magic.connections.clients import without_redirects
 from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.signing import (
     Signer,
@@ -24,11 +24,13 @@ from s3conn_magic.connections.signing import (
     operation_of,
     replaces_calls,
     stand_in_answer,
+    stands_in,
 )
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.transport import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport.exchange import ObjectRequest, error_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +38,12 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.clients import Regions
     from s3conn_magic.language.options import Settings
 
-_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
+LISTING = "ListObjectsV2"
+# As botocore names the signatures that are made here, too.
+_OURS = (UNSIGNED, "v4", "s3v4", "v4-s3express", "v4a-s3express", "v4-unsigned-body")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_WAYS = (*_PROXIES, *map(str.upper, _PROXIES), "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _DIRECTORY_BUCKET = "--x-s3"
 _PROXY_WANTS_CREDENTIALS = 407
 # What OpenSSL says of a certificate, where it is not that its issuer is unknown.
@@ -67,11 +73,11 @@ class BucketTarget:
         self._connection = connection
         self._bucket = bucket
         self._lock = new_lock()
-        self._template: Template | None = None
-        self._made_for: object = None
+        self._templates: dict[str, tuple[object, Template]] = {}
         self._sender: tuple[object, Any] | None = None
-        self._signer: Signer | None = None
+        self._signers: dict[str, Signer] = {}
         self._redirects = 0
+        self._way: tuple[tuple[Any, ...], Transport] | None = None
 
     @property
     def bucket(self) -> str:
@@ -89,7 +95,13 @@ class BucketTarget:
         client = self._client()
         if replaces_calls(client):
             return Transport()
-        url, config = self._current().url, client.meta.config
+        said = (client, *map(os.environ.get, _WAYS))
+        if self._way is None or self._way[0] != said:
+            self._way = (said, self._transport(client))
+        return self._way[1]
+
+    def _transport(self, client: Any) -> Transport:
+        url, config = self._current(LISTING).url, client.meta.config
         return Transport(
             proxy=_proxy(url, config.proxies),
             verify=_verify(client),
@@ -105,24 +117,40 @@ class BucketTarget:
             S3ConnError: the credentials cannot be had, or the bucket's region cannot be found.
             ConnectionNotFoundError: the connection was dropped.
         """
-        self._connection.live_settings()
-        template = self._current()
-        encoded = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query)
-        if template.signature is UNSIGNED:
-            return SignedRequest(f"{template.url}?{encoded}", template.headers)
-        if template.identity is not None:
-            return _by_session(template, translated(template.identity, resource=Location(self._bucket).arn), encoded)
-        return self._signer_for(template).sign(encoded)
+        return self._signed(LISTING, "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query))
 
-    def _signer_for(self, template: Template) -> Signer:
+    def sign_object(self, request: ObjectRequest) -> SignedRequest:
+        """Sign a request of an object afresh; raises as `sign`."""
+        query = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
+        return self._signed(request.operation, query, quote(request.key, safe="/-_.~"), request.headers)
+
+    def _signed(
+        self, operation: str, query: str, key: str = "", headers: Mapping[str, str] = MappingProxyType({})
+    ) -> SignedRequest:
+        self._connection.live_settings()
+        template = self._current(operation)
+        if template.signature is not UNSIGNED and template.identity is None:
+            return self._signer_for(operation, template).sign(query, key, headers)
+        url = f"{template.url}{key}?{query}" if query else f"{template.url}{key}"
+        sent = {**template.headers, **headers}
+        if template.identity is None:
+            return SignedRequest(url, sent, template.method)
+        session = translated(template.identity, resource=Location(self._bucket).arn)
+        return _by_session(template, session, AWSRequest(template.method, url, headers=sent))
+
+    def goes_by_client(self, operation: str) -> bool:
+        """Whether an operation is left to the client: something stands in for the server, or it is signed otherwise."""
+        return stands_in(self._asked(), operation) or self._current(operation).signature not in _OURS
+
+    def _signer_for(self, operation: str, template: Template) -> Signer:
         credentials = translated(
             self._connection.frozen_credentials,
             resource=self._connection.settings.role or "",
             connection=self._connection.name,
         )
-        signer = self._signer
+        signer = self._signers.get(operation)
         if signer is None or not signer.made_for(template, credentials):
-            signer = self._signer = Signer(template, credentials)
+            signer = self._signers[operation] = Signer(template, credentials)
         return signer
 
     def send(self, query: Query) -> Response | None:
@@ -134,15 +162,9 @@ class BucketTarget:
         """Return the error that an answer stands for; None after a redirect that told the region, to sign anew."""
         if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
             return _refused_by(proxy, response.status).of(Location(self._bucket).uri)
-        code_match = _CODE.search(response.body[:4096])
-        code = code_match[1].decode() if code_match else str(response.status)
-        region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
-        if region and response.status in {301, 307, 400} and self._redirects == 0:
-            self._redirects += 1
-            self._connection.regions.learn(self._bucket, region)
-            self._template = self._sender = None
+        if self.moved(response):
             return None
-        date = response.headers.get("date", "")
+        code, date = error_code(response.body) or str(response.status), response.headers.get("date", "")
         return from_code(
             code,
             operation=operation_of(query),
@@ -151,6 +173,16 @@ class BucketTarget:
             status=response.status,
             date=date,
         )
+
+    def moved(self, response: Response) -> bool:
+        """Whether an answer told the region to sign for, which is noted; the first time only."""
+        region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
+        if not region or response.status not in {301, 307, 400} or self._redirects:
+            return False
+        self._redirects += 1
+        self._connection.regions.learn(self._bucket, region)
+        self._templates, self._sender = {}, None
+        return True
 
     def unreachable(self, error: Exception) -> Exception:
         """Return the error for no answer at all."""
@@ -166,13 +198,15 @@ class BucketTarget:
         proxy = self.transport.proxy
         return None if proxy is None else _host(proxy)
 
-    def _current(self) -> Template:
+    def _current(self, operation: str) -> Template:
         """Return the template, made anew after an ALTER or a redirect."""
+        state = self._connection.state_token
         with self._lock:
-            state = self._connection.state_token
-            if self._template is None or self._made_for is not state:
-                self._template, self._made_for = self._capture(), state
-            return self._template
+            made_for, template = self._templates.get(operation, (None, None))
+            if template is None or made_for is not state:
+                template = capture(self._client(), self._bucket, operation)
+                self._templates[operation] = (state, template)
+            return template
 
     def _asked(self) -> Any:
         """Return the client that botocore would ask with; looked for once, since each page wants it."""
@@ -184,10 +218,6 @@ class BucketTarget:
     def _client(self) -> Any:
         return self._connection.internal_client(self._bucket)
 
-    def _capture(self) -> Template:
-        """Let botocore make one listing request and keep it instead of sending it."""
-        return capture(self._client(), self._bucket)
-
 
 @lru_cache(maxsize=64)
 def _encoded(text: str) -> str:
@@ -195,12 +225,11 @@ def _encoded(text: str) -> str:
     return quote(text, safe="-_.~")
 
 
-def _by_session(template: Template, session: Any, query: str) -> SignedRequest:
+def _by_session(template: Template, session: Any, request: AWSRequest) -> SignedRequest:
     """Sign for a directory bucket, by the credentials of a session with it."""
-    request = AWSRequest("GET", f"{template.url}?{query}", headers=dict(template.headers))
     request.context["payload_signing_enabled"] = False
     S3ExpressAuth(session, template.signing_name, template.region, identity_cache=None).add_auth(request)
-    return SignedRequest(request.url, dict(request.headers.items()))
+    return SignedRequest(request.url, dict(request.headers.items()), template.method)
 
 
 def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:
@@ -259,6 +288,3 @@ def _verify(client: Any) -> bool | str:
     if isinstance(verify, bool | str):
         return verify
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True
-
-
-__all__ = ["BucketTarget", "without_redirects"]

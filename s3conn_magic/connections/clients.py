@@ -144,11 +144,12 @@ class Clients:
             presign_by_version_4(client)
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int = _TRIES) -> Any:
-        """Return the client for a service; `tries` counts the first one too."""
-        key = (service, region, tries, self._timeouts())
+        """Return the client for a service, which follows no redirects; `tries` counts the first one too."""
+        key = (service, region, tries, self._timeouts()[:2])
         with self._lock:
             if key not in self._made:
                 self._made[key] = translated(lambda: self._make(service, region, tries), connection=self._name())
+                _without_redirects(self._made[key])
             return self._made[key]
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
@@ -232,7 +233,6 @@ class Regions:
         """Ask where the client is first: a bucket of another partition is known there only."""
         for region in (None, DEFAULT_REGION):
             client = self._clients.client("s3", region=region)
-            without_redirects(client)
             answer, failure = translated(partial(_head_bucket, client, bucket), resource=Location(bucket).arn)
             if named := answer.get("HTTPHeaders", {}).get(_HEADER):
                 return str(named)
@@ -254,7 +254,7 @@ def _head_bucket(client: Any, bucket: str) -> tuple[Mapping[str, Any], ClientErr
         return error.response.get("ResponseMetadata", {}), error
 
 
-def without_redirects(client: Any) -> None:
+def _without_redirects(client: Any) -> None:
     """Keep botocore from following redirects itself: on a 301 without a region it recurses."""
 
     def mark(context: dict[str, Any], **_: Any) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.clients import Clients, Regions
     from s3conn_magic.language.options import BoundOptions
+    from s3conn_magic.transport.exchange import Exchange
+    from s3conn_magic.transport.wire import Wires
 
 
 class _State:
@@ -37,6 +39,8 @@ class _State:
         self._credentials = [*credentials]
         self._clients: Clients | None = None
         self._regions: Regions | None = None
+        self._wires: Wires | None = None
+        self._exchanges: dict[str, Exchange] = {}
         renew_in_child(self)
         keep_out(self)
 
@@ -94,16 +98,29 @@ class _State:
             self._regions = self._regions or Regions(self.settings, clients)
             return self._regions
 
+    def exchange(self, bucket: str) -> Exchange:
+        from s3conn_magic.transport.exchange import Exchange
+        from s3conn_magic.transport.wire import Wires
+
+        with self._lock:
+            self._wires = self._wires or Wires()
+            if bucket not in self._exchanges:
+                target = self._connection.target(bucket)
+                self._exchanges[bucket] = Exchange(target, self._wires, lambda: self._connection.timeouts().connections)
+            return self._exchanges[bucket]
+
     def obtained(self) -> tuple[Credentials | None, ...]:
         """Return the credentials, if they were obtained already."""
         with self._lock:
             return tuple(self._credentials)
 
     def close(self) -> None:
-        """Close the sockets of the clients that the package uses."""
+        """Close the sockets that the package uses."""
         let_go(self)
         if self._clients is not None:
             self._clients.close()
+        if self._wires is not None:
+            self._wires.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +263,9 @@ class Connection:
 
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
         """Return the shared client for a bucket's region, which follows no redirects; for this package only."""
-        from s3conn_magic.connections.clients import without_redirects
-
         self._alive()
         region = self.regions.of(bucket) if bucket else None
-        client = self._state.clients().client(service, region=region, tries=tries)
-        without_redirects(client)
-        return client
+        return self._state.clients().client(service, region=region, tries=tries)
 
     @interruptible
     def session(self) -> Session:
@@ -271,6 +284,15 @@ class Connection:
         from s3conn_magic.connections.bucket_target import BucketTarget
 
         return BucketTarget(self, bucket)
+
+    def exchange(self, bucket: str) -> Exchange:
+        """Return what sends requests of a bucket's objects; its sockets stay open between statements.
+
+        Raises:
+            ConnectionNotFoundError: the connection was dropped.
+        """
+        self._alive()
+        return self._state.exchange(bucket)
 
     def __repr__(self) -> str:
         kind = self.settings.credentials_kind

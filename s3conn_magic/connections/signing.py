@@ -11,10 +11,11 @@ import hmac
 import os
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
@@ -52,15 +53,17 @@ _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85
 class Template:
     """A request as botocore made it: all but the query, and what its signature needs.
 
-    `identity` gives the session credentials that a directory bucket's requests are signed with, renewed as they expire.
+    The `url` of a request for objects ends where their keys begin. `identity` gives the
+    session credentials that a directory bucket's requests are signed with, renewed as they expire.
     """
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # a customer's key is among them
     region: str
     signing_name: str
     signature: Any
     identity: Callable[[], Any] | None = None
+    method: str = "GET"
 
 
 class _Kept(threading.local):
@@ -100,25 +103,42 @@ def _before_send(request: Any, **_: Any) -> AWSResponse | None:
 
 def let_capture(client: Any) -> None:
     """Prepare a new client. Done later, while other threads use it, botocore's cache of handlers may miss it."""
-    client.meta.events.register("before-sign.s3.ListObjectsV2", _before_sign)
-    client.meta.events.register_first("before-send.s3.ListObjectsV2", _before_send)
+    for operation in CAPTURED:
+        client.meta.events.register(f"before-sign.s3.{operation}", _before_sign)
+        client.meta.events.register_first(f"before-send.s3.{operation}", _before_send)
 
 
-def capture(client: Any, bucket: str) -> Template:
-    """Return the listing request that a client would send for a bucket.
+CAPTURED = ("ListObjectsV2", "GetObject", "HeadObject")
+"""Operations whose requests are made of a template."""
+_ANY_KEY = "any-key"
+
+
+def capture(client: Any, bucket: str, operation: str = "ListObjectsV2") -> Template:
+    """Return the request that a client would send for a bucket, or for an object in it.
 
     Raises:
         S3ConnError: it cannot be made, for want of credentials or because the name fits no endpoint.
     """
     _kept.wanted = True
     try:
-        translated(lambda: client.list_objects_v2(Bucket=bucket), resource=Location(bucket).arn)
+        translated(lambda: _called_for(client, bucket, operation), resource=Location(bucket).arn)
     finally:
         _kept.wanted = False
     url = _with_host_in_lower_case(_kept.request.url.partition("?")[0])
+    if operation != "ListObjectsV2":
+        url = url.removesuffix(_ANY_KEY)
     headers = {name: _plain(value) for name, value in _kept.request.headers.items() if name.lower() not in _NOT_KEPT}
     headers["X-Amz-Content-SHA256"] = _EMPTY_SHA256
-    return Template(url, headers, *_kept.signing, _identity(_kept.asked))
+    return Template(url, headers, *_kept.signing, _identity(_kept.asked), _kept.request.method)
+
+
+def _called_for(client: Any, bucket: str, operation: str) -> None:
+    if operation == "ListObjectsV2":
+        client.list_objects_v2(Bucket=bucket)
+    elif operation == "GetObject":
+        client.get_object(Bucket=bucket, Key=_ANY_KEY)
+    else:
+        client.head_object(Bucket=bucket, Key=_ANY_KEY)
 
 
 def _identity(asked: Mapping[str, Any]) -> Callable[[], Any] | None:
@@ -144,15 +164,18 @@ _AUTHORIZATION = re.compile(
 )
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
 class Signer:
-    """Signs GET requests of one template with one set of credentials.
+    """Signs requests of one template with one set of credentials.
 
     Args:
         template: the request without its query.
         credentials: access key id, secret and token, frozen.
     """
 
-    __slots__ = ("_credentials", "_headers", "_key", "_names", "_scope", "_template", "_values")
+    __slots__ = ("_credentials", "_headers", "_key", "_names", "_path_at", "_scope", "_template", "_values")
 
     def __init__(self, template: Template, credentials: Any) -> None:
         self._template = template
@@ -162,54 +185,72 @@ class Signer:
         self._values: dict[str, str] = {}
         self._scope = ""
         self._key = ("", b"")
+        scheme, _, rest = template.url.partition("://")
+        self._path_at = len(scheme) + len("://") + len(rest.partition("/")[0])
 
     def made_for(self, template: Template, credentials: Any) -> bool:
         """Whether it signs such requests with these credentials."""
         return template is self._template and credentials == self._credentials
 
-    def sign(self, query: str) -> SignedRequest:
-        """Sign a request with this query, which is percent-encoded."""
-        if self._names is None:
-            return self._first(query)
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        authorization = f"{_ALGORITHM} Credential={self._credentials.access_key}/{stamp[:8]}/{self._scope}, "
-        authorization += f"SignedHeaders={self._names}, Signature={self._signature(query, stamp)}"
-        headers = self._headers | {"X-Amz-Date": stamp, "Authorization": authorization}
-        return SignedRequest(f"{self._template.url}?{query}", headers)
+    def sign(self, query: str = "", key: str = "", headers: Mapping[str, str] = _NONE) -> SignedRequest:
+        """Sign a request.
 
-    def _first(self, query: str) -> SignedRequest:
+        Args:
+            query: percent-encoded.
+            key: of the object, percent-encoded.
+            headers: beside those of the template.
+        """
+        url = f"{self._template.url}{key}?{query}" if query else f"{self._template.url}{key}"
+        if self._names is None:
+            return self._first(url, headers)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        names, signature = self._signature(url, stamp, headers)
+        authorization = f"{_ALGORITHM} Credential={self._credentials.access_key}/{stamp[:8]}/{self._scope}, "
+        authorization += f"SignedHeaders={names}, Signature={signature}"
+        sent = {**self._headers, **headers, "X-Amz-Date": stamp, "Authorization": authorization}
+        return SignedRequest(url, sent, self._template.method)
+
+    def _first(self, url: str, headers: Mapping[str, str]) -> SignedRequest:
         template = self._template
-        request = AWSRequest("GET", f"{template.url}?{query}", headers=dict(template.headers))
+        request = AWSRequest(template.method, url, headers={**template.headers, **headers})
         request.context["payload_signing_enabled"] = False
         S3SigV4Auth(self._credentials, template.signing_name, template.region).add_auth(request)
-        headers = dict(request.headers.items())
-        self._learn(query, headers)
-        return SignedRequest(request.url, headers)
+        signed = dict(request.headers.items())
+        self._learn(url, signed, headers)
+        return SignedRequest(request.url, signed, template.method)
 
-    def _learn(self, query: str, headers: dict[str, str]) -> None:
-        match = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
-        values = {"host": urlsplit(self._template.url).netloc} | {name.lower(): text for name, text in headers.items()}
+    def _learn(self, url: str, signed: dict[str, str], own: Mapping[str, str]) -> None:
+        match = _AUTHORIZATION.fullmatch(signed.get("Authorization", ""))
+        values = {"host": urlsplit(self._template.url).netloc} | {name.lower(): text for name, text in signed.items()}
         names = match["names"].split(";") if match else []
         if match is None or not {*names, _DATE, _PAYLOAD} <= values.keys() or _DATE not in names:
             return
         self._scope = match["scope"]
-        self._values = {name: " ".join(values[name].split()) for name in names}
-        if hmac.compare_digest(self._signature(query, values[_DATE]), match["signature"]):
-            self._headers, self._names = headers, match["names"]
+        others = {name.lower() for name in own}
+        self._values = {name: " ".join(values[name].split()) for name in names if name not in others}
+        same_names, signature = self._signature(url, values[_DATE], own)
+        if same_names == match["names"] and hmac.compare_digest(signature, match["signature"]):
+            self._headers = {name: text for name, text in signed.items() if name.lower() not in others}
+            self._names = ";".join(self._values)
 
-    def _signature(self, query: str, stamp: str) -> str:
+    def _signature(self, url: str, stamp: str, headers: Mapping[str, str]) -> tuple[str, str]:
+        """The names of the headers that are signed, and the signature."""
         values = self._values | {_DATE: stamp}
-        headers = "".join(f"{name}:{value}\n" for name, value in values.items())
+        if headers:
+            values |= {name.lower(): " ".join(text.split()) for name, text in headers.items()}
+            values = {name: values[name] for name in sorted(values)}
+        names = ";".join(values)
+        address, _, query = url.partition("?")
         parts = (
-            "GET",
-            urlsplit(self._template.url).path or "/",
+            self._template.method,
+            address[self._path_at :] or "/",
             "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("="))),
-            headers,
+            "".join(f"{name}:{value}\n" for name, value in values.items()),
         )
-        request = "\n".join([*parts, ";".join(values), values[_PAYLOAD]])
+        request = "\n".join([*parts, names, values[_PAYLOAD]])
         digest = sha256(request.encode()).hexdigest()
         text = "\n".join([_ALGORITHM, stamp, f"{stamp[:8]}/{self._scope}", digest])
-        return hmac.new(self._signing_key(stamp[:8]), text.encode(), sha256).hexdigest()
+        return names, hmac.new(self._signing_key(stamp[:8]), text.encode(), sha256).hexdigest()
 
     def _signing_key(self, day: str) -> bytes:
         if self._key[0] != day:
@@ -273,6 +314,13 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
     if answer is None:
         return None
     return Response(answer.status_code, {name.lower(): text for name, text in answer.headers.items()}, answer.content)
+
+
+def stands_in(client: Any, operation: str) -> bool:
+    """Whether anything answers an operation of a client in place of a server."""
+    if replaces_calls(client, operation) or _has_others(client, f"before-send.s3.{operation}"):
+        return True
+    return _replaced(type(client._endpoint.http_session).send) or _connects_elsewhere()  # noqa: SLF001
 
 
 def _replaced(function: Any) -> bool:

@@ -240,12 +240,16 @@ def setting_literal(value: Any) -> str:
 
 
 class Timeouts(NamedTuple):
-    """Seconds until a server counts as unreachable, and without a byte until an answer is given up."""
+    """Seconds until a server counts as unreachable, and without a byte until an answer is given up.
+
+    `connections` is how many requests may be under way.
+    """
 
     connect: int = 10
     read: int = 60
+    connections: int = 128
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Timeouts:
         """Return those of a session's settings at this moment."""
-        return cls(settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"])
+        return cls(settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"], settings["CONNECTIONS"])

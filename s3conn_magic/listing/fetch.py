@@ -1,17 +1,11 @@
-"""One page: asked for, tried again, at the pace that the server allows.
-
-A server that is near counts requests a second: one connection alone may be too fast for it.
-"""
+"""One page: asked for, tried again, at the pace that the server allows."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import aiohttp
 
 from s3conn_magic.errors import EndpointError, ThrottledError
 from s3conn_magic.listing import xml
@@ -19,7 +13,8 @@ from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, se
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.table import Page
 from s3conn_magic.listing.xml import UnreadableError, parse
-from s3conn_magic.transport.wire import OversizedError, Wire, open_wire
+from s3conn_magic.transport.exchange import BUSY, NETWORK, PASSING, PASSING_CODES, SLOW_DOWN, TRIES, Pace, backoff
+from s3conn_magic.transport.wire import Wire, open_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,108 +22,8 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import PageQuery
     from s3conn_magic.transport import Response, Target
 
-TRIES = 5
-"""Most requests for one page."""
-
-_BASE, _LONGEST = 0.1, 8.0
-# Of the pages a second that came, how many to ask for after a refusal; how many more for each page that comes.
-_FEWER, _MORE, _SLOWEST = 0.8, 1.0, 2.0
-# Pages in a row after which earlier refusals are forgotten.
-_CALM, _TWICE = 50, 2
-
-
-class Pace:
-    """Additive increase, multiplicative decrease, of requests under way and of those a second; a pause that all keep.
-
-    Args:
-        most: most requests under way.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._window = float(most)
-        self._under_way = 0
-        self._epoch = 0
-        self._pause_until = self._next = 0.0
-        self._rate: float | None = None
-        self._since, self._came = 0.0, 0
-        self._refused = self._calm = 0
-        self._waiting: list[asyncio.Future[None]] = []
-
-    async def __aenter__(self) -> int:
-        """Wait for a place and a moment; gives the epoch, to be handed back to `slow_down`."""
-        clock = asyncio.get_running_loop().time
-        self._since = self._since or clock()
-        while self._under_way >= max(1, int(self._window)):
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            await turn
-        self._under_way += 1
-        try:
-            # A pause may be lengthened while it is slept through, and another may be first, so it is looked at again.
-            while (left := max(self._pause_until, self._next) - clock()) > 0:  # noqa: ASYNC110 - the clock is what is waited for
-                await asyncio.sleep(left)
-            self._next = clock() + 1 / self._rate if self._rate else 0.0
-        except BaseException:
-            await self.__aexit__()
-            raise
-        return self._epoch
-
-    async def __aexit__(self, *_: object) -> None:
-        self._under_way -= 1
-        while self._waiting and self._waiting[0].done():
-            self._waiting.pop(0)
-        if self._waiting:
-            self._waiting.pop(0).set_result(None)
-
-    def succeeded(self) -> None:
-        """A page arrived: one place more for each window of pages, and a few more a second."""
-        self._came += 1
-        self._calm += 1
-        self._refused = self._refused if self._calm < _CALM else 0
-        self._rate = self._rate and self._rate + _MORE
-        if self._window < self._most:
-            self._window = min(self._most, self._window + 1 / self._window)
-            if self._waiting and not self._waiting[0].done() and self._under_way < int(self._window):
-                self._waiting.pop(0).set_result(None)
-
-    def slow_down(self, epoch: int, tries: int) -> None:
-        """The server refused: fewer places, once for all requests that were under way together, and a pause."""
-        now = asyncio.get_running_loop().time()
-        self._refused, self._calm = self._refused + 1, 0
-        first = epoch == self._epoch
-        if first:
-            self._epoch += 1
-            self._window = max(1.0, self._window / 2)
-        # One refusal may be any server's bad moment; a rate is counted from the second on.
-        if self._came and self._refused >= _TWICE and (first or self._rate is None):
-            came = self._came / max(now - self._since, 1e-3)
-            self._rate = max(_SLOWEST, _FEWER * min(came, self._rate or came))
-            self._since, self._came = now, 0
-        self._pause_until = max(self._pause_until, now + backoff(tries) / 2)
-
-
-def backoff(tries: int) -> float:
-    """Seconds to wait after so many tries: full jitter below a bound that doubles."""
-    return random.uniform(0, min(_LONGEST, _BASE * 2**tries))  # noqa: S311 - jitter is no secret
-
-
 _OK = 200
 _ON_ITS_WAY = 0.006
-_BUSY = frozenset({429, 503})
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
-_SLOW_DOWN = frozenset(
-    {
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "TooManyRequests",
-        "BandwidthLimitExceeded",
-    }
-)
-_PASSING_CODES = _SLOW_DOWN | {"InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"}
-_NETWORK = (aiohttp.ClientError, TimeoutError, OSError, OversizedError)
 
 
 class Fetcher:
@@ -176,7 +71,7 @@ class Fetcher:
             if came is not None and response.status == _OK and not self.in_process:
                 came(response.body)
             return await self._read(response, query)
-        except _NETWORK as error:
+        except NETWORK as error:
             return _Retry(self._target.unreachable(error))
         except UnreadableError as error:
             return _Retry(error)
@@ -189,7 +84,7 @@ class Fetcher:
         parameters = query.parameters()
         response = self._target.send(parameters)
         self.in_process = response is not None
-        return response or await self._wire.get(self._target.sign(parameters))
+        return response or await self._wire.send(self._target.sign(parameters))
 
     async def _read(self, response: Response, query: PageQuery) -> Page:
         code = xml.error_code(response.body)
@@ -216,9 +111,9 @@ class Fetcher:
 
     def _refusal(self, response: Response, query: PageQuery, code: str) -> Exception:
         """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
-        busy = response.status in _BUSY or code in _SLOW_DOWN
+        busy = response.status in BUSY or code in SLOW_DOWN
         fault = _throttled() if busy else self._target.fault(response, query.parameters())
-        if response.status in _PASSING or code in _PASSING_CODES:
+        if response.status in PASSING or code in PASSING_CODES:
             return _RefusedError(_Retry(fault), busy=busy)
         return fault or _RefusedError(_Retry(None, wait=False), busy=False)
 

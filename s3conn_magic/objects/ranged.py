@@ -12,6 +12,7 @@ import re
 import threading
 from bisect import bisect_right, insort
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -20,23 +21,25 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError
 
 from s3conn_magic.connections.faults import unreachable
-from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.requests import ask, changed, etag_of, head_answer, named
+from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, changed, etag_of, head_answer, named
 from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.runtime.background import run_in_background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
+    from s3conn_magic.transport import Response
 
 __all__ = ["BLOCK", "PART", "BoundReachedError", "RangeReader", "RangedObject"]
 
-_PARTIAL = 206
+_PARTIAL, _REFUSED = 206, 300
 
 
 def _no_stop() -> bool:
@@ -71,12 +74,14 @@ class PinnedObject:
         Args:
             start: first byte.
             stop: behind the last byte.
-            tries: how often a body that ends early is asked for; refusals have the tries of the client.
+            tries: how often a body that ends early is asked for, where it comes by a client; refusals have its tries.
             stopped: whether nobody wants the rest any more.
 
         Raises:
             S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
         """
+        if (sent := self.begin(start, stop)) is not None:
+            return self.body_of(awaited(self.connection, self.location, sent), start, stop)
         failure: S3ConnError | None = None
         for _ in range(tries):
             body, failure = self._once(start, stop)
@@ -86,9 +91,32 @@ class PinnedObject:
             raise failure
         return body
 
+    def begin(self, start: int, stop: int) -> Future[Response] | None:
+        """Ask for the bytes, and do not wait; None where they come by a client.
+
+        Raises:
+            S3ConnError: the request cannot be signed.
+        """
+        which, size = self._which(start, stop), stop - start
+        return begin(self.connection, self.location, "get_object", size=size, least=size, **which)
+
+    def body_of(self, response: Response, start: int, stop: int) -> bytes:
+        """The bytes that an answer has.
+
+        Raises:
+            S3ConnError: it is a refusal, of another object or part, or was cut short in all of the tries.
+        """
+        with self._noting_keys():
+            answer = answer_of(self.connection, self.location, "get_object", response)
+        self._check(answer, start, stop)
+        if len(response.body) < stop - start:
+            raise self._cut(len(response.body), stop - start)
+        return response.body
+
     def _once(self, start: int, stop: int) -> tuple[bytes, S3ConnError | None]:
         """The body, or why it did not come whole."""
-        answer = self._answer(start, stop)
+        with self._noting_keys():
+            answer = ask(self.connection, self.location, "get_object", **self._which(start, stop))
         stream = answer["Body"]
         try:
             self._check(answer, start, stop)
@@ -97,18 +125,20 @@ class PinnedObject:
             stream.close()
         if failure is not None:
             failure.of(visible(self.location.uri))
-        if failure is None and len(body) < stop - start:
-            failure = EndpointError(
-                f"an answer was cut short: {len(body):,} of {stop - start:,} bytes came",
-                hint="Run the statement again.",
-            )
-        return body, failure
+        return body, failure or (self._cut(len(body), stop - start) if len(body) < stop - start else None)
 
-    def _answer(self, start: int, stop: int) -> Mapping[str, Any]:
+    def _cut(self, came: int, wanted: int) -> EndpointError:
+        message = f"an answer was cut short: {came:,} of {wanted:,} bytes came"
+        return EndpointError(message, hint="Run the statement again.")
+
+    def _which(self, start: int, stop: int) -> dict[str, str]:
         condition = {"IfMatch": f'"{self.etag}"'} if self.etag else {}
-        which = {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self.location, self.version_id)}
+        return {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self.location, self.version_id)}
+
+    @contextmanager
+    def _noting_keys(self) -> Iterator[None]:
         try:
-            return ask(self.connection, self.location, "get_object", **which)
+            yield
         except AccessDeniedError as error:
             if "KMS" in self.encryption:
                 error.notes = (f"It is encrypted by {self.encryption}: kms:Decrypt on that key is needed, too.",)
@@ -242,11 +272,10 @@ class RangedObject:
             added = [_Segment(low, high, Future()) for low, high in _missing(there, start, ahead_to)]
             for segment in added:
                 self._add(segment)
-        here = here and bool(added) and added[0].start < stop
-        for segment in added[1:] if here else added:
-            self._in_background(segment)
-        if here:
-            self._fetch(added[0])
+        for segment in added[1:]:
+            self._ask(segment)
+        if added:
+            self._ask(added[0], here=here and added[0].start < stop)
         covering = [segment for segment in (*there, *added) if segment.start < stop]
         return sorted(covering, key=lambda segment: segment.start)
 
@@ -273,12 +302,51 @@ class RangedObject:
                 del self._segments[segment.start]
                 self._starts.remove(segment.start)
 
-    def _in_background(self, segment: _Segment) -> None:
+    def _ask(self, segment: _Segment, *, here: bool = False) -> None:
+        """Ask for a range and do not wait, unless a client does so `here`, in this thread."""
         try:
-            self._scope.submit(partial(self._fetch, segment))
+            sent = self._scope.sent(lambda: self.pinned.begin(segment.start, segment.stop))
+            if sent is not None:
+                self._scope.count(1, 0)
+                sent.add_done_callback(partial(self._came, segment))
+            elif not here:
+                self._scope.submit(partial(self._fetch, segment))
         except S3ConnError as error:  # the query was stopped, or is over
-            self._drop(segment)
-            segment.data.set_exception(error)
+            self._lost(segment, error)
+        else:
+            if sent is None and here:
+                self._fetch(segment)
+
+    def _came(self, segment: _Segment, sent: Future[Response]) -> None:
+        """Take an answer, in the thread that it came to; what it refuses is looked into in another."""
+        response = sent.result() if not sent.cancelled() and sent.exception() is None else None
+        if response is not None and response.status < _REFUSED:
+            self._take(segment, response)
+        elif sent.cancelled():
+            self._lost(segment, StatementInterrupted("the query was stopped"))
+        else:
+            run_in_background(partial(self._refused, segment, sent), name="s3conn-query")
+
+    def _take(self, segment: _Segment, response: Response) -> None:
+        try:
+            self._arrived(segment, self.pinned.body_of(response, segment.start, segment.stop))
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
+            self._lost(segment, error)
+
+    def _refused(self, segment: _Segment, sent: Future[Response]) -> None:
+        try:
+            self._take(segment, awaited(self.pinned.connection, self.pinned.location, sent))
+        except BaseException as error:  # noqa: BLE001 - as in `_take`
+            self._lost(segment, error)
+
+    def _lost(self, segment: _Segment, error: BaseException) -> None:
+        self._drop(segment)
+        segment.data.set_exception(error)
+
+    def _arrived(self, segment: _Segment, data: bytes) -> None:
+        self._scope.count(0, len(data))
+        segment.data.set_result(data)
+        self._scope.keep(id(self), segment.start, len(data), partial(self._drop, segment))
 
     def _fetch(self, segment: _Segment) -> bytes:
         try:
@@ -286,14 +354,11 @@ class RangedObject:
             self._scope.count(1, 0)
             data = self.pinned.get(segment.start, segment.stop, tries=self._tries, stopped=lambda: self._scope.stopped)
         except BaseException as error:
-            self._drop(segment)
-            segment.data.set_exception(error)
+            self._lost(segment, error)
             if isinstance(error, S3ConnError):
                 return b""
             raise
-        self._scope.count(0, len(data))
-        segment.data.set_result(data)
-        self._scope.keep(id(self), segment.start, len(data), partial(self._drop, segment))
+        self._arrived(segment, data)
         return data
 
     def _joined(self, segments: Sequence[_Segment], start: int, stop: int) -> bytes:

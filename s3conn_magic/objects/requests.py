@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserFactory
 
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.guards import no_link
@@ -19,11 +23,15 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.background import wait_for
+from s3conn_magic.transport.exchange import ObjectRequest, UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.transport import Response
 
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed"}
@@ -35,12 +43,21 @@ def named(location: Location, version_id: str | None) -> dict[str, str]:
     return {"Bucket": location.bucket, "Key": location.key, **version}
 
 
+_OPERATIONS = {"get_object": "GetObject", "head_object": "HeadObject"}
+_HEADERS = {"Range": "Range", "IfMatch": "If-Match", "ChecksumMode": "x-amz-checksum-mode"}
+_LARGEST = 64 * 1024 * 1024
+_REFUSED = 300
+_parser = ResponseParserFactory().create_parser("rest-xml")
+
+
 def ask(connection: Connection, location: Location, operation: str, **parameters: Any) -> Mapping[str, Any]:
-    """What an operation of the shared client answers.
+    """What an operation answers, as the shared client's; an object's body is here, up to 64 MiB of it.
 
     Raises:
         S3ConnError: the answer is a refusal, or there is none.
     """
+    if (sent := begin(connection, location, operation, size=_LARGEST, **parameters)) is not None:
+        return answer_of(connection, location, operation, awaited(connection, location, sent))
 
     def call() -> Mapping[str, Any]:
         client = connection.internal_client(location.bucket)
@@ -51,6 +68,86 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
     if refusal is None:
         return answer
     raise _failure(connection, location, refusal)
+
+
+def begin(
+    connection: Connection, location: Location, operation: str, *, size: int = 0, least: int = 0, **parameters: Any
+) -> Future[Response] | None:
+    """Send a GET or HEAD of an object, and do not wait; None where it is not sent by a socket of ours.
+
+    Args:
+        connection: leads to it.
+        location: bucket and key.
+        operation: of the shared client.
+        size: bytes of the body that are wanted at most.
+        least: bytes without which a body counts as cut short, and is asked for again.
+        parameters: of the operation.
+
+    Raises:
+        S3ConnError: it cannot be signed.
+    """
+    name = _OPERATIONS.get(operation)
+    if name is None or connection.exchange(location.bucket).goes_by_client(name):
+        return None
+    headers = {_HEADERS[each]: text for each, text in parameters.items() if each in _HEADERS}
+    request = ObjectRequest(name, location.key, headers, parameters.get("VersionId", ""), size, least)
+    return connection.exchange(location.bucket).send(request)
+
+
+def awaited(connection: Connection, location: Location, sent: Future[Response]) -> Response:
+    """The answer to what was sent, whatever its status; an interrupt of the wait ends the request.
+
+    Raises:
+        S3ConnError: there is none.
+    """
+    try:
+        return wait_for(sent)
+    except UnansweredError as error:
+        failure = unanswered(connection, location, error)
+    except BaseException:
+        sent.cancel()
+        raise
+    raise failure
+
+
+def unanswered(connection: Connection, location: Location, error: UnansweredError) -> S3ConnError:
+    """The error for no answer in all of the tries."""
+    failure = connection.target(location.bucket).unreachable(error.error)
+    return failure if isinstance(failure, S3ConnError) else EndpointError(str(failure))
+
+
+def answer_of(connection: Connection, location: Location, operation: str, response: Response) -> Mapping[str, Any]:
+    """What botocore makes of an answer.
+
+    Raises:
+        S3ConnError: it is a refusal.
+    """
+    name = _OPERATIONS[operation]
+    if response.status < _REFUSED and operation == "get_object":
+        headers = response.headers
+        return {
+            "Body": io.BytesIO(response.body),
+            "ContentLength": int(headers.get("content-length", len(response.body))),
+            "ContentRange": headers.get("content-range", ""),
+            "ETag": headers.get("etag", ""),
+            "LastModified": _moment(headers.get("last-modified", "")),
+            "ResponseMetadata": {"HTTPStatusCode": response.status},
+        }
+    client = connection.internal_client(location.bucket)
+    shape = client.meta.service_model.operation_model(name).output_shape
+    said = {"status_code": response.status, "headers": HeadersDict(response.headers), "body": response.body}
+    answer: dict[str, Any] = translated(lambda: _parser.parse(said, shape), resource=location.arn)
+    if response.status < _REFUSED:
+        return answer
+    answer["ResponseMetadata"]["RetryAttempts"] = response.tries - 1
+    raise _failure(connection, location, ClientError(answer, name))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
 
 
 def _answered(call: Any, location: Location) -> tuple[Mapping[str, Any], ClientError | None]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.listing.listing import Listing
     from s3conn_magic.locations import Location
+    from s3conn_magic.transport import Response
 
 AT_ONCE = 16
 """Most ranged GETs of one query under way."""
@@ -72,6 +73,7 @@ class QueryScope:
         self._stop = threading.Event()
         self._over = False
         self._listings: set[Listing] = set()
+        self._under_way: set[Future[Response]] = set()
         self._pool: ThreadPoolExecutor | None = None
 
     def count(self, requests: int, received: int) -> None:
@@ -135,6 +137,28 @@ class QueryScope:
 
     # Requests at once
 
+    def sent(self, send: Callable[[], Future[Response] | None]) -> Future[Response] | None:
+        """Send a request that ends when the query does.
+
+        Raises:
+            StatementInterrupted: the query was stopped, or is over.
+            S3ConnError: as `send`.
+        """
+        self.check()
+        if self._over:
+            raise StatementInterrupted("the query is over")
+        if (sent := send()) is not None:
+            with self._lock:
+                self._under_way.add(sent)
+            sent.add_done_callback(self._arrived)
+            if self._over:  # since a moment ago
+                sent.cancel()
+        return sent
+
+    def _arrived(self, sent: Future[Response]) -> None:
+        with self._lock:
+            self._under_way.discard(sent)
+
     def submit(self, call: Callable[[], bytes]) -> Future[bytes]:
         """Run a request in the background."""
         self.check()
@@ -159,6 +183,9 @@ class QueryScope:
         with self._lock:
             pool, self._pool, self._over = self._pool, None, True
             self._kept.clear()
+            under_way = list(self._under_way)
+        for sent in under_way:
+            sent.cancel()
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 

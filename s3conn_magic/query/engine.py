@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is
 from s3conn_magic.query.paths import by_all_records, note_samples, paths_of, views
 from s3conn_magic.query.sql import literal
 from s3conn_magic.query.tables import QueryResult, Tables
-from s3conn_magic.runtime.background import new_lock, renew_in_child
+from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class QueryEngine:
         """Leave the parent's database to the parent: its threads are not in the child."""
         if self._database is not None:
             # Nothing may close it here, not even the end of the process: that would wait for those threads.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._database))
+            leave_to_parent(self._database)
         self._database = None
         self._own = _Own()
         self.tables.clear()

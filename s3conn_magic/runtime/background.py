@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import os
 import queue
 import threading
@@ -52,6 +53,11 @@ def _renew_all() -> None:
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
     for each in list(_living):
         each.renew()
+
+
+def leave_to_parent(held: object) -> None:
+    """Have a forked child never let go of what is the parent's: a loop that ends here ends what it shares there."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
@@ -145,6 +151,42 @@ class Work(Generic[_Result]):
             failed(InternalError.from_exception(error))
         else:
             done(result)
+
+
+class LoopThread:
+    """An event loop in a daemon thread, from its first use on; a forked child has one of its own.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = new_lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the parent's loop to the parent."""
+        if self._loop is not None:
+            leave_to_parent(self._loop)
+        self._loop = None
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the loop call a function soon; from any thread."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._loop.set_exception_handler(_say_but_of_the_end)
+                threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True).start()
+            loop = self._loop
+        loop.call_soon_threadsafe(function)
+
+
+def _say_but_of_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """At the end of a process sockets are closed as they are; nobody needs to hear of it."""
+    if not str(context.get("message", "")).startswith("Unclosed"):
+        loop.default_exception_handler(context)
 
 
 _STOP_WITHIN = 0.8

@@ -1,7 +1,8 @@
-"""One signed request and its answer, as the connections make them and the listing sends them.
+"""Signed requests and their answers, as the connections make them, for listings and for objects.
 
 Target    what the listing engine needs to know of a bucket: a small protocol, not a connection
 wire      sends signed requests over sockets
+exchange  tries, pace, and requests of objects under way together
 
 The connections layer implements the protocol with botocore's endpoints and signers; a test's 20-line fake does as well.
 """
@@ -18,19 +19,30 @@ Query = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """One GET request, ready to send: the URL is percent-encoded exactly as it was signed."""
+    """One request without a body, ready to send: the URL is percent-encoded exactly as it was signed."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    method: str = "GET"
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer: status, headers in lower case, and the whole body."""
+    """A complete answer.
+
+    Attributes:
+        status: of HTTP.
+        headers: names in lower case.
+        body: all of it, or as much as was wanted.
+        waited: seconds until its first byte came.
+        tries: how often it was asked for.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    waited: float = 0.0
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)

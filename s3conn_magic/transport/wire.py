@@ -1,4 +1,4 @@
-"""Signed requests over sockets: one aiohttp session for one listing, set up as the target's transport says."""
+"""Signed requests over sockets: aiohttp sessions, set up as the target's transport says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import os
 import socket
 import ssl
+import time
+import weakref
 from contextlib import asynccontextmanager
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from yarl import URL
 
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import visible
-from s3conn_magic.runtime.background import run_in_background
+from s3conn_magic.runtime.background import LoopThread, leave_to_parent, renew_in_child, run_in_background
 from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport import Response, SignedRequest, Transport
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 _LARGEST = 64 * 1024 * 1024
 _DEADLINE = 2.0
+_REFUSED = 300
+# Seconds that an idle socket is kept; servers close it sooner, which is noticed.
+_KEPT_ALIVE = 60.0
 
 
 class OversizedError(Exception):
@@ -39,24 +44,37 @@ class Wire:
         self._session = session
         self._transport = transport
 
-    async def get(self, request: SignedRequest) -> Response:
+    async def send(self, request: SignedRequest, *, upto: int | None = None, within: float | None = None) -> Response:
         """Return the complete answer; raises aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError`.
+
+        Args:
+            request: what to send.
+            upto: bytes of the body of a success behind which it is left; None where it is wanted whole.
+            within: seconds for all of it; those of the session by default.
 
         Raises:
             EndpointError: there is no CA bundle or client certificate where the transport says.
         """
         url = URL(request.url, encoded=True)
         way: dict[str, Any] = {"proxy": self._transport.proxy, "ssl": self._tls(url), "allow_redirects": False}
-        async with self._session.get(url, headers=request.headers, **way) as answer:
-            body = await _body(answer)
+        if within is not None:
+            way["timeout"] = _timeout(self._transport, within)
+        began = time.monotonic()
+        async with self._session.request(request.method, url, headers=request.headers, **way) as answer:
+            waited = time.monotonic() - began
+            whole = upto is None or answer.status >= _REFUSED or request.method == "HEAD"
+            body = await (_body(answer) if whole else _beginning(answer, upto or 0))
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status, headers, body)
+            return Response(answer.status, headers, body, waited)
+
+    async def close(self) -> None:
+        """Close its sockets."""
+        await self._session.close()
 
     def _tls(self, url: URL) -> ssl.SSLContext | bool:
         secure = "https" in (url.scheme, (self._transport.proxy or "").partition(":")[0])
-        return self._context if secure else True
+        return self._context() if secure else True
 
-    @cached_property
     def _context(self) -> ssl.SSLContext | bool:
         verify, client_cert = self._transport.verify, self._transport.client_cert
         try:
@@ -85,25 +103,85 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
-@asynccontextmanager
-async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wire]:
-    """Hold a session with that many connections; it is closed with all its sockets on leaving."""
+async def _beginning(answer: aiohttp.ClientResponse, size: int) -> bytes:
+    """A body of which so many bytes are wanted; the rest of a larger one ends with its socket."""
+    if answer.content_length is not None and answer.content_length <= size:
+        return await answer.read()
+    chunks, left = [], size
+    while left > 0 and (chunk := await answer.content.read(left)):
+        chunks.append(chunk)
+        left -= len(chunk)
+    answer.close()
+    return b"".join(chunks)
+
+
+@lru_cache(maxsize=64)
+def _timeout(transport: Transport, within: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=within, sock_connect=transport.connect_timeout, sock_read=transport.read_timeout)
+
+
+def _opened(transport: Transport, connections: int) -> Wire:
     is_ours()
-    connector = aiohttp.TCPConnector(limit=connections, resolver=_Resolver())
-    timeout = aiohttp.ClientTimeout(
-        total=transport.connect_timeout + _DEADLINE * transport.read_timeout,
-        sock_connect=transport.connect_timeout,
-        sock_read=transport.read_timeout,
-    )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=timeout,
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE),
+        timeout=_timeout(transport, transport.connect_timeout + _DEADLINE * transport.read_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         skip_auto_headers=("User-Agent",),
         read_bufsize=1 << 20,
-    ) as session:
-        yield Wire(session, transport)
+    )
+    return Wire(session, transport)
+
+
+@asynccontextmanager
+async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wire]:
+    """Hold a session with that many connections; it is closed with all its sockets on leaving."""
+    wire = _opened(transport, connections)
+    try:
+        yield wire
+    finally:
+        await wire.close()
+
+
+class Wires:
+    """Sessions whose sockets stay open from one statement to the next, until nobody holds this any more.
+
+    Attributes:
+        loop: where all of them live.
+    """
+
+    loop = LoopThread("s3conn-transport")
+
+    def __init__(self) -> None:
+        self._begin()
+        renew_in_child(self)
+
+    def _begin(self) -> None:
+        self._open: dict[Transport, Wire] = {}
+        self._closing = weakref.finalize(self, _close, self.loop, self._open)
+        self._closing.atexit = False
+
+    def renew(self) -> None:
+        """Leave the parent's sockets to the parent."""
+        self._closing.detach()
+        leave_to_parent(self._open)
+        self._begin()
+
+    def of(self, transport: Transport) -> Wire:
+        """The session for a way; to be called within the loop."""
+        if transport not in self._open:
+            self._open[transport] = _opened(transport, 0)
+        return self._open[transport]
+
+    def close(self) -> None:
+        """Close all sockets, also those of requests that are under way."""
+        _close(self.loop, self._open)
+
+
+def _close(loop: LoopThread, wires: dict[Transport, Wire]) -> None:
+    left = [wires.pop(transport) for transport in [*wires]]
+    if left:
+        loop.call(lambda: [asyncio.ensure_future(wire.close()) for wire in left])
 
 
 @lru_cache(maxsize=8)

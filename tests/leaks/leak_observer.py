@@ -185,9 +185,10 @@ def hurry(read_seconds: float) -> None:
     import s3conn_magic
     from s3conn_magic.connections import clients
     from s3conn_magic.listing import fetch
+    from s3conn_magic.transport import exchange
 
     s3conn_magic._current_session().settings["READ_TIMEOUT"] = read_seconds
-    fetch.TRIES = 1
+    fetch.TRIES = exchange.TRIES = 1
     config = clients.Clients._config
     if config.__name__ == "_config":
         clients.Clients._config = lambda self, _: config(self, 1)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3conn_magic.listing import fetch
+from s3conn_magic.transport import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tries follow each other at once."""
-    monkeypatch.setattr(fetch, "_BASE", 0.0005)
+    monkeypatch.setattr(exchange, "_BASE", 0.0005)
     return None

@@ -50,11 +50,11 @@ def filled():
 def in_process(filled, monkeypatch):
     """The bucket without a socket, as a connection has it within the mock."""
 
-    def get(_wire, _request):
+    def send(_wire, _request, **_options):
         raise AssertionError("a request is sent by a socket")
 
     new_session(monkeypatch)
-    monkeypatch.setattr(Wire, "get", get)
+    monkeypatch.setattr(Wire, "send", send)
     filled.start(reset=False)
     yield connect(REGION="us-east-1").target(BUCKET)
     filled.stop(remove_data=False)
