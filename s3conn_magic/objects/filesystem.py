@@ -16,9 +16,9 @@ from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
-from s3conn_magic.objects.files import ReadableFile, WritableFile
+from s3conn_magic.objects.files import ReadableFile, WritableFile, cat_ranges
 from s3conn_magic.objects.listed import ListedEntry, Path, below, directory, matched
-from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, cat_ranges, first_look
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, first_look
 from s3conn_magic.objects.requests import ask
 from s3conn_magic.objects.scope import UNPACKED, QueryScope
 from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
