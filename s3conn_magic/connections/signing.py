@@ -18,6 +18,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+from weakref import WeakKeyDictionary
 from xml.etree import ElementTree as ET
 
 from botocore import awsrequest
@@ -334,10 +335,25 @@ def _connects_elsewhere() -> bool:
     return any(pool.ConnectionCls.__module__ != awsrequest.__name__ for pool in pools)
 
 
+_listeners: WeakKeyDictionary[Any, tuple[object, dict[str, bool]]] = WeakKeyDictionary()
+"""By emitter of events: its cache, another one after each change of its handlers, and who else listens to which."""
+
+
 def _has_others(client: Any, event: str) -> bool:
     """Whether somebody else listens to an event of a client."""
-    events = client.meta.events
-    handlers = getattr(events, "_emitter", events)._handlers.prefix_search(event)  # noqa: SLF001 - no public way
+    emitter = getattr(client.meta.events, "_emitter", client.meta.events)
+    stamp = getattr(emitter, "_lookup_cache", None)
+    before, known = _listeners.get(emitter, (None, {}))
+    if stamp is None or before is not stamp:
+        known = {}
+        _listeners[emitter] = (stamp, known)
+    if event not in known:
+        known[event] = _listens(emitter, event)
+    return known[event]
+
+
+def _listens(emitter: Any, event: str) -> bool:
+    handlers = emitter._handlers.prefix_search(event)  # noqa: SLF001 - no public way
     modules = [getattr(handler, "__module__", None) or type(handler).__module__ for handler in handlers]
     return any(module.startswith(_STUB) or not module.startswith(_OURS) for module in modules)
 

@@ -17,7 +17,7 @@ from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.files import ReadableFile, WritableFile, cat_ranges
-from s3conn_magic.objects.listed import ListedEntry, Path, below, directory, matched
+from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, below, directory, matched
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, first_look
 from s3conn_magic.objects.requests import ask
 from s3conn_magic.objects.scope import UNPACKED, QueryScope
@@ -258,6 +258,13 @@ class ConnectionFileSystem(ChangingFileSystem):
 
     # Reading
 
+    def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """Open an object; the next of those that a pattern has matched are asked for."""
+        if mode == "rb" and not options.get("compression") and (ranged := self._matched(path)) is not None:
+            ranged.opened()
+            return ReadableFile(ranged, path.removeprefix("s3://"))
+        return super().open(path, mode, **options)
+
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         where = self._path(path)
         if mode == "rb":
@@ -272,6 +279,10 @@ class ConnectionFileSystem(ChangingFileSystem):
         with scope.noting():
             ranged = self._object(path, scope)
         return ReadableFile(ranged, path.text, closed=(lambda: None) if self._scope else scope.close)
+
+    def _matched(self, text: str) -> RangedObject | None:
+        """The object of a name that a pattern has matched in this query."""
+        return self._scope.named.get(text.removeprefix("s3://")) if self._scope is not None else None
 
     def read_as_plain(self, path: str, how: AsPlain) -> None:
         """Have the query read the plain content of an object by `UNPACKED`."""
@@ -354,6 +365,8 @@ class ConnectionFileSystem(ChangingFileSystem):
             ObjectNotFoundError: nothing is there.
         """
         del options
+        if (ranged := self._matched(path)) is not None:
+            return _about(path.removeprefix("s3://"), _entry(ranged.pinned))
         where = self._path(path)
         with self._scoped() as scope:
             if not where.location.key:
@@ -383,8 +396,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
         if entry.is_folder:
             return _directory(path.at(entry.key))
-        about = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
-        return {"name": path.named(entry.key), **about}
+        return _about(path.named(entry.key), entry)
 
     def exists(self, path: str, **options: Any) -> bool:
         """Whether an object or a folder is there.
@@ -485,9 +497,15 @@ class ConnectionFileSystem(ChangingFileSystem):
             entries = matched(connection, path, scope, all_names=self._scope is None)
         except ValueError:  # a bracket that is not closed: no pattern, so a key
             return []
+        listed = []
         for entry in entries:
             at = path.at(entry.key).location
-            self._pin(PinnedObject(connection, at, entry.size, entry.etag, entry.last_modified), scope)
+            listed.append(self._pin(PinnedObject(connection, at, entry.size, entry.etag, entry.last_modified), scope))
+        ahead = Ahead(listed)
+        for number, (entry, ranged) in enumerate(zip(entries, listed, strict=True)):
+            ranged.listed = (ahead, number)
+            if self._scope is not None:
+                scope.named[path.named(entry.key)] = ranged
         return entries
 
     def _itself(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
@@ -518,6 +536,11 @@ def _directory(path: Path) -> dict[str, Any]:
     # The name of a folder without its slash; `a//` keeps both, for `a/` is another folder.
     key = path.location.key
     return directory(path.named(key if key.endswith("//") else key.removesuffix("/")))
+
+
+def _about(name: str, entry: ListedEntry) -> dict[str, Any]:
+    about = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
+    return {"name": name, **about}
 
 
 def _folders(names: Any, base: int) -> dict[str, Any]:

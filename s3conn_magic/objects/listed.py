@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
+from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Self
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote
 
 from s3conn_magic.errors import S3ConnError
@@ -310,3 +313,69 @@ def _entries(columns: dict[str, list[object]]) -> Iterator[ListedEntry]:
         columns["key"], columns["size"], columns["last_modified"], columns["etag"], folders, strict=True
     ):
         yield ListedEntry(str(key), int(size or 0), changed, str(etag or ""), bool(is_folder))  # type: ignore[arg-type, call-overload]
+
+
+_AHEAD = 128 * 1024 * 1024
+# Objects ahead at first, how many times as many with each that is opened, and of what is worth having under way.
+_FIRST_AHEAD, _FASTER, _DEEP = 8, 4, 2
+
+
+class Followed(Protocol):
+    """An object that is asked for before it is opened."""
+
+    @property
+    def likely(self) -> tuple[int, int]:
+        """The range that is read first, as a rule: all of a small object."""
+
+    @property
+    def window(self) -> int:
+        """How many requests are worth having under way."""
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether all of a range is here, or under way."""
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Ask for ranges, and do not wait."""
+
+
+class Ahead:
+    """Objects that a listing has in this order: while they are opened one after the other, the next are asked for.
+
+    An engine that leaves out most of them, as of partitions that a filter takes away, has none asked for ahead.
+
+    Args:
+        objects: in the order of the listing.
+    """
+
+    def __init__(self, objects: Sequence[Followed]) -> None:
+        self._objects = objects
+        self._lock = threading.Lock()
+        self._first = self._front = self._asked = -1
+        self._opened = 0
+        self._bytes = [0, *accumulate(stop - start for start, stop in (each.likely for each in objects))]
+
+    def opened(self, at: int) -> None:
+        """Note that an object was opened, and ask for what comes next."""
+        with self._lock:
+            following = self._next(at)
+        for each in following:
+            with suppress(S3ConnError):  # it comes again where it is read
+                self._objects[each].prefetch([self._objects[each].likely])
+
+    def _next(self, at: int) -> range:
+        if at <= self._front:
+            if self._objects[at].has(*self._objects[at].likely):
+                return range(0)
+            self._opened = 0  # they are read once more, and what was kept is gone
+        if not self._opened:
+            self._first = self._front = self._asked = at
+        self._opened += 1
+        self._front, self._asked = max(self._front, at), max(self._asked, at)
+        if self._opened * _DEEP <= self._front - self._first:
+            return range(0)
+        count = min(_FIRST_AHEAD * _FASTER ** min(self._opened - 1, _FIRST_AHEAD), _DEEP * self._objects[at].window)
+        until = bisect_right(self._bytes, self._bytes[self._front] + _AHEAD) - 1
+        until = min(self._front + 1 + count, until, len(self._objects))
+        following = range(self._asked + 1, until)
+        self._asked = max(self._asked, until - 1)
+        return following

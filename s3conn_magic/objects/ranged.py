@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
+    from s3conn_magic.objects.listed import Ahead
     from s3conn_magic.transport import Response
 
 __all__ = ["BLOCK", "PART", "BoundReachedError", "RangeReader", "RangedObject"]
@@ -90,6 +91,11 @@ class PinnedObject:
         if failure is not None:
             raise failure
         return body
+
+    @property
+    def window(self) -> int:
+        """How many requests of its bucket are worth having under way."""
+        return self.connection.exchange(self.location.bucket).window
 
     def begin(self, start: int, stop: int) -> Future[Response] | None:
         """Ask for the bytes, and do not wait; None where they come by a client.
@@ -173,6 +179,7 @@ def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
 
 PART = 8 * 1024 * 1024
 """Bytes of one request when a large range is asked for by several at once."""
+_WHOLE, _FOOTER = 1024 * 1024, 64 * 1024
 _TRIES = 4
 
 
@@ -192,10 +199,14 @@ class RangedObject:
         pinned: the object as it was when the query first saw it.
         scope: the query, whose budget of memory all its objects share.
         tries: how often a body that ends early is asked for.
+
+    Attributes:
+        listed: what it was listed with, and where it stands among these.
     """
 
     def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES) -> None:
         self.pinned = pinned
+        self.listed: tuple[Ahead, int] | None = None
         self._scope = scope
         self._tries = tries
         self._starts: list[int] = []
@@ -206,6 +217,24 @@ class RangedObject:
     def size(self) -> int:
         """Bytes of the object."""
         return self.pinned.size
+
+    @property
+    def likely(self) -> tuple[int, int]:
+        """The range that is read first, as a rule: all of a small object, the footer of Parquet, or a beginning."""
+        if self.size <= _WHOLE:
+            return 0, self.size
+        return (self.size - _FOOTER, self.size) if is_parquet(self.pinned.location.key) else (0, _WHOLE)
+
+    @property
+    def window(self) -> int:
+        """How many requests are worth having under way."""
+        return self.pinned.window
+
+    def opened(self) -> None:
+        """Note that it is about to be read; what is listed behind it is asked for."""
+        if self.listed is not None:
+            ahead, at = self.listed
+            ahead.opened(at)
 
     def read(self, start: int, stop: int, *, ahead_to: int = 0) -> bytes:
         """The bytes from `start` to `stop`, less behind the end.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Response
 
 AT_ONCE = 16
-"""Most ranged GETs of one query under way."""
-KEPT = 128 * 1024 * 1024
+"""Most ranged GETs of one query under way, where a client sends them."""
+KEPT = 256 * 1024 * 1024
 """Bytes of objects that a query keeps, so that what is read twice is received once."""
 
 
@@ -49,6 +49,7 @@ class QueryScope:
         bytes: bytes of bodies that came so far.
         failure: the first error of a request, for callers whose engine shows another in its place.
         objects: those that were seen, a `RangedObject` by connection and location.
+        named: those among them that a pattern matched, by the name that it gave.
         unpacked: how the plain content is had of objects that are opened by `UNPACKED`, by connection and location.
         all_records: whether types of text are told by all records, and not by the first.
         globs: what patterns matched, as `ListedEntry`.
@@ -62,6 +63,7 @@ class QueryScope:
         self.failure: S3ConnError | None = None
         self.missing: S3ConnError | None = None
         self.objects: dict[tuple[str, Location], Any] = {}
+        self.named: dict[str, Any] = {}
         self.unpacked: dict[tuple[str, Location], AsPlain] = {}
         self.all_records = False
         self.globs: dict[str, Sequence[Any]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from s3conn_magic.errors import QueryError
@@ -174,10 +175,11 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
-    size = sum(filesystem.info(entry)["size"] for entry in entries[:_FEW]) if len(entries) <= _FEW else _SMALL + 1
-    rows, known = _learnt(database, rows, whole=scope.all_records or size <= _SMALL)
+    size, folders = sum(filesystem.info(entry)["size"] for entry in entries), _Folders.of(entries, database, scope)
+    if len(entries) > 1 and size <= _TOGETHER and not folders.columns:
+        rows = _staged(database, rows, objects.path)
+    rows, known = _learnt(database, rows, whole=scope.all_records or (size <= _SMALL and len(entries) <= _FEW))
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
-    folders = _Folders.of(entries, database, scope)
     if own := folders.within(types):
         source = with_files(rows, _FILE) if size <= _SMALL else ""
         value = identifier(own) if isinstance(rows, CsvRows) else f"json_extract_string(json, {literal(f'/{own}')})"
@@ -200,7 +202,24 @@ def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool)
     return larger, larger.learn(database, whole=whole)
 
 
+def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> TextRows:
+    """The same rows from memory: each look at many small objects would open all of them again."""
+    import duckdb
+
+    try:
+        text = database.sql(f"SELECT * FROM {rows.source}").to_arrow_table()  # noqa: S608 - a reader's call
+    except duckdb.Error as error:
+        larger = with_room(rows, error)
+        if larger is None:
+            raise
+        return _staged(database, larger, path)
+    database.register(f"{path} (rows)", text)
+    return replace(rows, source=identifier(f"{path} (rows)"))
+
+
 _FEW = 100
+_TOGETHER = 8 * 1024 * 1024
+"""Bytes of objects of text that are read into memory together."""
 
 
 def _registered(
