@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from s3conn_magic.language.reference import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -30,7 +32,18 @@ _DTYPES: dict[str, Any] = {
     "list": object,
 }
 _SHOWN_ROWS = 20
+_USUAL_WIDTH = 50
+_SORTED_ROWS = 100_000
+_BYTES = frozenset({"size", "bytes"})
+_LATE = ("etag", "version_id")
+_TITLE = "\x1f"
+"""Between what a cell shows and what it says when it is pointed at; `visible` leaves none of these in a text."""
+_LEFT, _RIGHT = "text-align: left; white-space: nowrap", "text-align: right; white-space: nowrap"
 _READABLE = "text-align: left; vertical-align: top"
+
+
+NUMBERS = "numbers"
+"""In `.attrs`: places of the columns whose texts are numbers."""
 
 
 class S3Series(pd.Series):
@@ -60,6 +73,7 @@ class S3Frame(pd.DataFrame):
     """
 
     _numbered = True
+    _cut = True  # by pandas: cells that are too long, and in text lines that are too wide
 
     @property
     def _constructor(self) -> type[S3Frame]:
@@ -76,49 +90,109 @@ class S3Frame(pd.DataFrame):
     def _repr_html_(self) -> str | None:
         if not pd.get_option("display.notebook_repr_html"):
             return None
-        with pd.option_context("display.html.use_mathjax", False):
-            table = _lines(str(self._shown().to_html(notebook=True, index=self._numbered, **self._layout())))
+        ordered = self._ordered()
+        shown, layout = self._shown(ordered, page=True), self._layout()
+        with pd.option_context(
+            "display.html.use_mathjax", False, "display.max_colwidth", _widest() if self._cut else None
+        ):
+            table = str(shown.to_html(notebook=True, index=self._numbered, **layout))
+        table = _lines(_titled(_aligned(table, self._begin_left(ordered))))
+        rows, columns = self.shape
+        table = table.replace("</table>", f"</table>\n<p>{rows:,} rows \u00d7 {columns} columns</p>")
         label = self._label()
         return f"<p><strong>{html.escape(label)}</strong></p>{table}" if label else table
 
     @interruptible
     def __repr__(self) -> str:
+        ordered, layout = self._ordered(), self._layout()
+        shown = _padded(self._shown(ordered, page=False), self._begin_left(ordered))
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
-        layout = self._layout() | {
-            "max_cols": pd.get_option("display.max_columns") or None,
-            "max_colwidth": pd.get_option("display.max_colwidth"),
-        }
-        table = _lines(str(self._shown().to_string(line_width=width, **layout)))
+        layout |= {"max_cols": layout["max_cols"] or None, "max_colwidth": _widest() if self._cut else None}
+        table = _lines(str(shown.to_string(line_width=width if self._cut else None, **layout)))
+        rows, columns = self.shape
         label = self._label()
-        return f"{label}\n{table}" if label else table
+        return "\n".join([*([label] if label else []), table, "", f"[{rows:,} rows x {columns} columns]"])
 
     def _label(self) -> str:
         """Return what an incomplete listing's rows are headed by."""
-        partial = self.attrs.get("partial")
-        return f"partial: {visible(str(partial))}" if partial else ""
+        reason = self.attrs.get("partial")
+        return f"partial: {visible(str(reason))}" if reason else ""
 
     def _layout(self) -> dict[str, Any]:
-        most = pd.get_option("display.max_rows")
-        few = min(most or _SHOWN_ROWS, _SHOWN_ROWS)
         return {
-            "max_rows": few if most and len(self) > most else most,
+            "max_rows": self._few(),
             "max_cols": pd.get_option("display.max_columns"),
-            "show_dimensions": True,
-            "formatters": self._formatters(),
+            "show_dimensions": False,
             "na_rep": "",
         }
 
-    def _shown(self) -> pd.DataFrame:
-        """Return a plain frame with a safe index; columns are made safe cell by cell, only where they are shown."""
-        shown = pd.DataFrame(self)
-        if not pd.api.types.is_numeric_dtype(shown.index.dtype):
-            shown = shown.set_axis(shown.index.map(_cell))
-        return shown
+    def _few(self) -> int | None:
+        """Return how many rows stand for all of them, or None where all are shown."""
+        most = pd.get_option("display.max_rows")
+        return min(most, _SHOWN_ROWS) if most and len(self) > most else None
 
-    def _formatters(self) -> dict[Any, Callable[[Any], str]]:
-        kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
-        texts = {"object", "string[pyarrow]", "large_string[pyarrow]"}
-        return {name: _cell for name, kind in self.dtypes.items() if isinstance(kind, kinds) or str(kind) in texts}
+    def _ordered(self) -> pd.DataFrame:
+        """Return a plain frame of all rows and columns, in the order in which they are shown."""
+        return pd.DataFrame(self)
+
+    def _shown(self, ordered: pd.DataFrame, *, page: bool) -> pd.DataFrame:
+        """Return a plain frame of the rows that are shown, and one more where some are not, with a safe index."""
+        few = self._few()
+        if few is not None:
+            ordered = ordered.iloc[[*range(-(-few // 2) + 1), *range(len(ordered) - few // 2, len(ordered))]]
+        if not pd.api.types.is_numeric_dtype(ordered.index.dtype):
+            ordered = ordered.set_axis(ordered.index.map(_cell))
+        columns = [self._written(str(name), column, page=page) for name, column in ordered.items()]
+        # A name may be there twice, in a frame that somebody has joined.
+        return pd.DataFrame(dict(enumerate(columns)), ordered.index).set_axis(ordered.columns, axis=1)
+
+    def _begin_left(self, ordered: pd.DataFrame) -> list[bool]:
+        """Return whether the cells of each column begin at the left: texts do, but for those of numbers."""
+        numbers = self.attrs.get(NUMBERS, ())
+        return [_is_text(kind) and at not in numbers for at, kind in enumerate(ordered.dtypes)]
+
+    def _written(self, name: str, column: pd.Series[Any], *, page: bool) -> pd.Series[Any]:
+        """Return a column with safe texts in the place of its cells; numbers are pandas' to write."""
+        write = self._writer(name, column.dtype, page=page)
+        return column if write is None else pd.Series([*map(write, column)], column.index, dtype=object)
+
+    def _writer(self, name: str, kind: Any, *, page: bool) -> Callable[[Any], str] | None:
+        del name, page
+        missing = "<NA>" if isinstance(kind, pd.StringDtype | pd.ArrowDtype) else ""
+        return partial(_cell, missing=missing) if _is_text(kind) else None
+
+
+class StatementFrame(S3Frame):
+    """What a statement says of buckets, objects or jobs, shown so that one likes to read it.
+
+    In HTML sizes have units (exact when pointed at), a long key keeps its last segment, folders come before objects
+    and etags last. In text, numbers have their thousands apart, and nothing is cut or wrapped. Values, their order and
+    the columns are as they are.
+    """
+
+    _cut = False
+
+    @property
+    def _constructor(self) -> type[S3Frame]:
+        return StatementFrame
+
+    def _ordered(self) -> pd.DataFrame:
+        ordered = pd.DataFrame(self)
+        names = [*map(str, ordered.columns)]
+        if "is_prefix" in names and 0 < len(ordered) <= _SORTED_ROWS:
+            folders = ordered.iloc[:, names.index("is_prefix")].fillna(value=False).to_numpy(bool)
+            ordered = ordered if folders.all() else ordered.iloc[np.argsort(~folders, kind="stable")]
+        return ordered.iloc[:, sorted(range(len(names)), key=lambda at: names[at] in _LATE)]
+
+    def _writer(self, name: str, kind: Any, *, page: bool) -> Callable[[Any], str] | None:
+        if pd.api.types.is_integer_dtype(kind):
+            return _size if page and name in _BYTES else _count
+        if page and name == "key" and _is_text(kind):
+            return _key
+        if not _is_text(kind) and not pd.api.types.is_bool_dtype(kind):
+            return None
+        most = _widest()
+        return _cell if page else partial(_cell, most=None if most == _USUAL_WIDTH else most)
 
 
 class ReferenceFrame(S3Frame):
@@ -139,22 +213,101 @@ class ReferenceFrame(S3Frame):
 
 def _lines(text: str) -> str:
     """Return a printed form without what labels may have brought into it: columns may be keys after a pivot."""
-    return "\n".join(visible(line) for line in text.split("\n"))
+    return "\n".join(visible(line).rstrip() for line in text.split("\n"))
 
 
-def _cell(value: Any) -> str:
+def _widest() -> int | None:
+    """Return the most characters of a cell that are shown, None for all: an option of pandas."""
+    most: int | None = pd.get_option("display.max_colwidth")
+    return most
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a column's cells are texts, times or classes."""
+    kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
+    return isinstance(kind, kinds) or str(kind) in {"object", "string[pyarrow]", "large_string[pyarrow]"}
+
+
+_AS_SET: Any = object()
+
+
+def _cell(value: Any, most: int | None = _AS_SET, missing: str = "") -> str:
+    most = _widest() if most is _AS_SET else most
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(each) for each in value)
+        return ", ".join(_cell(each, most) for each in value)
     if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN is not itself
-        return ""
+        return missing
     if isinstance(value, pd.Timestamp):
         return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
     text = visible(str(value))
-    most = pd.get_option("display.max_colwidth")
     return text if not most or len(text) <= most else text[: most - 1] + "…"
 
 
-def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]], kind: type[S3Frame] = S3Frame) -> S3Frame:
+def _count(value: Any) -> str:
+    return "" if value is pd.NA or value is None else f"{value:,}"
+
+
+def _size(value: Any) -> str:
+    exact = _count(value)
+    return f"{size_text(value)}{_TITLE}{exact} bytes" if exact else ""
+
+
+def _key(value: Any) -> str:
+    """Return a key without segments in its middle, where it is too long; the last one is whole."""
+    text, most = _cell(value, None), _widest()
+    last = text[text.rstrip("/").rfind("/") + 1 :]
+    if not most or len(text) <= most or last == text:
+        return text
+    folders = ""
+    for folder in text.split("/"):
+        if len(folders) + len(folder) + len(last) + 3 > most:
+            break
+        folders += f"{folder}/"
+    return f"{folders}…/{last}{_TITLE}{text}"
+
+
+def _padded(shown: pd.DataFrame, texts: Sequence[bool]) -> pd.DataFrame:
+    """Return a frame whose texts begin at the left where pandas ends all columns at the right."""
+    columns, names = [], []
+    for (name, column), text in zip(shown.items(), texts, strict=True):
+        width = max([len(str(name)), *map(len, column)]) if text else 0
+        columns.append(column.str.ljust(width) if width else column)
+        names.append(str(name).ljust(width) if width else name)
+    return pd.DataFrame(dict(enumerate(columns)), shown.index).set_axis(names or shown.columns, axis=1)
+
+
+def _aligned(table: str, texts: Sequence[bool]) -> str:
+    """Return a table of pandas whose texts begin at the left and whose numbers end at the right.
+
+    Cells are escaped, so that a tag is markup wherever it stands. Where columns are left out, their rows stay.
+    """
+    styles = [_LEFT if text else _RIGHT for text in texts]
+    return "<tr".join(_aligned_row(_aligned_row(row, "<th>", styles), "<td>", styles) for row in table.split("<tr"))
+
+
+def _aligned_row(row: str, tag: str, styles: Sequence[str]) -> str:
+    before, *cells = row.split(tag)
+    if tag == "<th>" and len(cells) == len(styles) + 1:  # the first is the index
+        before, cells = f"{before}{tag}{cells[0]}", cells[1:]
+    if len(cells) != len(styles):
+        return row
+    return before + "".join(f'{tag[:-1]} style="{style}">{cell}' for style, cell in zip(styles, cells, strict=True))
+
+
+def _titled(table: str) -> str:
+    """Return the table whose cells say more when they are pointed at, where their text has more."""
+    return _TITLED.sub(_with_title, table)
+
+
+_TITLED = re.compile(f"<td([^>]*)>([^<{_TITLE}]*){_TITLE}([^<]*)</td>")
+
+
+def _with_title(cell: re.Match[str]) -> str:
+    title = cell[3].replace('"', "&quot;")  # all else is escaped by pandas
+    return f'<td{cell[1]} title="{title}">{cell[2]}</td>'
+
+
+def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]], kind: type[S3Frame] = StatementFrame) -> S3Frame:
     """Return a frame of the columns, in their order, from rows of plain values; None is missing."""
     cells = list(zip(*rows, strict=True)) or [() for _ in columns]
     return kind({column.name: _series(column, values) for column, values in zip(columns, cells, strict=True)})
@@ -188,13 +341,13 @@ def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = Fa
     parts = [_complete(bucket, table, columns) for bucket, table in tables]
     whole = pa.concat_tables(parts).unify_dictionaries(memory) if parts else _arrow_schema(columns).empty_table()
     mapped = {kind: _DTYPES[name] for name, kind in _arrow_types().items() if name in {"string", "integer", "boolean"}}
-    return S3Frame(whole.to_pandas(types_mapper=mapped.get, self_destruct=True, memory_pool=memory))
+    return StatementFrame(whole.to_pandas(types_mapper=mapped.get, self_destruct=True, memory_pool=memory))
 
 
 def table_frame(columns: Sequence[Column], table: pa.Table) -> S3Frame:
     """Return a frame of the columns, in their order, from a table that has them all under their names."""
     whole = table.select([column.name for column in columns]).cast(_arrow_schema(columns))
-    return S3Frame({column.name: _arrow_series(column, whole[column.name]) for column in columns})
+    return StatementFrame({column.name: _arrow_series(column, whole[column.name]) for column in columns})
 
 
 def _arrow_series(column: Column, values: pa.ChunkedArray) -> Any:

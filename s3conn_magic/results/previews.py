@@ -16,7 +16,7 @@ from s3conn_magic.objects.description import with_tags_and_versions
 from s3conn_magic.preview import rounded
 from s3conn_magic.preview.preview import preview
 from s3conn_magic.results.cards import NOT_TYPESET
-from s3conn_magic.results.frames import S3Frame, escaped
+from s3conn_magic.results.frames import NUMBERS, S3Frame, escaped
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -193,7 +193,9 @@ def shown_frame(frame: pd.DataFrame) -> S3Frame:
     few = frame.iloc[:, :_SHOWN_COLUMNS]
     columns = [_shown_column(few.iloc[:, at]) for at in range(few.shape[1])]
     made = pd.DataFrame(dict(enumerate(columns)), index=few.index, dtype=object)
-    return S3Frame(made.set_axis([visible(str(name))[:_CELL] for name in few.columns], axis=1))
+    shown = S3Frame(made.set_axis([visible(str(name))[:_CELL] for name in few.columns], axis=1))
+    shown.attrs[NUMBERS] = tuple(at for at, kind in enumerate(few.dtypes) if pd.api.types.is_numeric_dtype(kind))
+    return shown
 
 
 def _shown_column(column: pd.Series[Any]) -> list[str]:

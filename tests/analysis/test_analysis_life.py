@@ -124,14 +124,14 @@ def test_a_cell_shows_chart_and_frame(sandboxed):
     assert outcome.status == "ok", outcome.error
     (chart,) = outcome.displays
     assert "application/vnd.jupyter.widget-view+json" in chart
-    assert "<td>events/</td>" in chart["text/html"]
+    assert ">events/</td>" in chart["text/html"]
     assert "█" in chart["text/plain"]
     assert "events/" in chart["text/plain"]
     assert "events/" in outcome.result["text/html"]
     states = [content["data"]["state"] for content in outcome.contents("comm_open")]
     assert "events/" not in repr(states).replace("s3conn", "")
     value = sandboxed.run("print(type(_).__name__, _.shape)").stdout.split()
-    assert value == ["S3Frame", "(7,", "6)"]
+    assert value == ["StatementFrame", "(7,", "6)"]
 
 
 def test_a_result_into_a_variable_shows_no_chart(sandboxed):

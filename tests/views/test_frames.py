@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from boto_clients import client
+from bs4 import BeautifulSoup
 from inventories import Report
 from statements import Statements, create
 
@@ -233,7 +234,7 @@ def test_values_under_the_print_are_exact(hostile):
 def test_pandas_options_are_respected(hostile):
     """Width of columns, number of rows and the HTML switch are pandas' own options."""
     with pd.option_context("display.max_colwidth", 8):
-        assert "script" not in repr(hostile) + hostile._repr_html_()
+        assert "script" not in repr(hostile)
         assert "\u2026" in repr(hostile)
     many = frame_of(listing_columns(versions=False), [("b", f"key-{n}", n, None, None, None, False) for n in range(90)])
     with pd.option_context("display.max_rows", 10):
@@ -243,6 +244,79 @@ def test_pandas_options_are_respected(hostile):
         assert "key-40" in repr(many)
     with pd.option_context("display.notebook_repr_html", False):
         assert hostile._repr_html_() is None
+
+
+def rows_of(page):
+    """The cells of a table in HTML by row: what is shown, and what is said where the pointer is."""
+    rows = BeautifulSoup(page, "html.parser").tbody.find_all("tr")
+    return [[(cell.get_text(), cell.get("title")) for cell in row.find_all("td")] for row in rows]
+
+
+FOLDER = ("b", "a/folder/", None, None, None, None, True)
+DEEP = "events/year=2026/month=01/day=01/hour=00/part-00000.parquet"
+OBJECT = ("b", DEEP, 1_234_567, datetime(2026, 1, 2, tzinfo=UTC), "0123", "STANDARD", False)
+
+
+def test_a_listing_reads_well_in_a_notebook():
+    """Folders first, sizes with a unit, keys cut before their last segment, etags last; whole when pointed at."""
+    frame = frame_of(listing_columns(versions=False), [OBJECT, FOLDER])
+    page = frame._repr_html_()
+    (folder, listed) = rows_of(page)
+    assert [text for text, _ in folder] == ["b", "a/folder/", "", "", "", "True", ""]
+    assert [text for text, _ in listed][-1] == "0123"
+    assert listed[1] == ("events/year=2026/month=01/\u2026/part-00000.parquet", DEEP)
+    assert listed[2] == ("1.23 MB", "1,234,567 bytes")
+    assert page.count("text-align: right; white-space") == 3 * 2
+    assert frame["size"].tolist() == [1_234_567, pd.NA]
+    assert list(frame.columns) == [column.name for column in listing_columns(versions=False)]
+
+
+def test_a_listing_is_neither_cut_nor_wrapped_as_text():
+    """A line a row, keys whole, thousands apart, texts at the left, in a narrow terminal as in a pipe."""
+    row = list(OBJECT)
+    row[1] = "a/" + "long" * 100
+    with pd.option_context("display.width", 40):
+        lines = repr(frame_of(listing_columns(versions=False), [OBJECT, row])).splitlines()
+    assert len(lines) == 3 + 2
+    assert DEEP in lines[1]
+    assert row[1] in lines[2]
+    assert lines[1].index("events/") == lines[2].index("a/long") == lines[0].index("key")
+    assert "1,234,567" in lines[1]
+    assert lines[-1] == "[2 rows x 7 columns]"
+
+
+@pytest.mark.parametrize("key", ["x" * 300, "a/" + "y" * 80, "/" * 90, "a" * 49 + "/", 'a/"onmouseover="x/' + "z" * 60])
+def test_the_last_segment_of_a_key_is_whole(key):
+    """However long it is, and whatever is in what is said of the whole key."""
+    frame = frame_of(listing_columns(versions=False), [("b", key, 1, None, None, None, False)])
+    ((_, (text, title), *_),) = rows_of(frame._repr_html_())
+    last = key.rstrip("/").rpartition("/")[2] + key[len(key.rstrip("/")) :]
+    assert text.endswith(last)
+    assert title in {None, key}
+    assert key in {title, text}
+
+
+def test_few_of_many_rows_are_written():
+    """The first and last ten of a long listing; how many there are is said."""
+    many = frame_of(listing_columns(versions=False), [("b", f"key-{n}", n, None, None, None, False) for n in range(90)])
+    page = many._repr_html_()
+    assert [row[1][0] for row in rows_of(page)] == [
+        *(f"key-{n}" for n in range(10)),
+        "...",
+        *(f"key-{n}" for n in range(80, 90)),
+    ]
+    assert "90 rows \u00d7 7 columns" in page
+
+
+def test_numbers_of_queries_are_pandas_to_write(run):
+    """Texts begin at the left, numbers end at the right, NULL is no empty text."""
+    frame = run("SELECT * FROM (VALUES ('a', 1.5, 10000), (NULL, 22.25, NULL), ('', 3.0, 3)) t(x, y, z)")
+    assert repr(frame).splitlines()[:4] == [
+        "   x         y      z",
+        "0  a      1.50  10000",
+        "1  <NA>  22.25   <NA>",
+        "2         3.00      3",
+    ]
 
 
 def test_missing_values_print_as_nothing_for_times_and_classes(hostile):

@@ -57,7 +57,7 @@ def test_a_table_is_a_table():
     """In text and in HTML, and exact as a frame of Arrow types."""
     result = shown(b"name,n\nZo\xc3\xab,1\n,2\n", "t.csv")
     assert "Zoë" in repr(result)
-    assert "<td>Zoë</td>" in result._repr_html_()
+    assert ">Zoë</td>" in result._repr_html_()
     assert result.frame.to_dict("list") == {"name": ["Zoë", None], "n": [1, 2]}
     assert result.schema == (("name", "string"), ("n", "int64"))
     assert all(isinstance(kind, pd.ArrowDtype) for kind in result.frame.dtypes)
