@@ -42,7 +42,7 @@ LAYERS = [
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
     _layer("objects", "objects", "botocore cramjam fastavro fsspec openpyxl pyarrow"),
-    _layer("query", "query", "duckdb pyarrow"),
+    _layer("query", "query", "duckdb numpy pyarrow"),
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
     _layer("inventory", "inventory", "pyarrow"),
@@ -81,6 +81,7 @@ LONG = {
     "preview/parquet.py",  # a footer and pages that may be damaged
     "preview/preview.py",  # what a beginning of bytes is
     "query/engine.py",  # DuckDB and the turns of statements
+    "query/plain_rows.py",  # two forms of text, split alike, and what proves a column
     "query/tables.py",  # tables and views, what is noted of them, and how they come and go
     "query/text_rows.py",  # CSV and JSON as rows of exact types
     "query/text_types.py",  # every type of text, and of JSON

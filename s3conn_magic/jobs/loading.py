@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
@@ -12,8 +13,10 @@ from s3conn_magic.jobs.target_table import TEXTS, TargetTable, is_nested
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.failures import details_of, translate
 from s3conn_magic.query.line_rows import Skipped, reread
+from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.query.text_rows import CsvRows, with_room
 from s3conn_magic.query.text_types import MARK, NULL
@@ -31,16 +34,15 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.text_rows import Misfit, TextRows
 
-_STAGED = "s3conn_magic_rows"
+_STAGED, _PLAIN = "s3conn_magic_rows", "s3conn_magic_plain_rows"
 AHEAD = 16
 """Objects of which what will be read is asked for at once."""
 _SMALL = 4 * 1024 * 1024
 _TOGETHER = 50
 _BEGINNING = 16 * 1024 * 1024
-# What fails so fails for the other objects, too.
+_LEARNT = 64 * 1024 * 1024  # as much as a query keeps, with room for what is read ahead
 FATAL = (CredentialsError, ConnectionNotFoundError)
-# As much as a query keeps, with room for what is read ahead.
-_LEARNT = 64 * 1024 * 1024
+"""What fails so fails for the other objects, too."""
 
 
 @dataclass
@@ -211,7 +213,7 @@ class Loader(Parser):
         self.taken = parsed.text.detected.said if parsed.text is not None else ""
         try:
             if parsed.text is not None and (rows := text_rows(parsed.text, self.scope, _STAGED)) is not None:
-                return self._load_text(candidate, rows, replace=replace)
+                return self._load_text(candidate, rows, None, replace=replace)
             return self._write(candidate, f"SELECT * FROM {parsed.sql(_STAGED)}", replace=replace)  # noqa: S608
         finally:
             self.database.unregister(_STAGED)
@@ -232,12 +234,15 @@ class Loader(Parser):
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
         self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
-            return self._load_text(candidate, rows, replace=replace)
+            return self._load_text(candidate, rows, source if candidate.size > _SMALL else None, replace=replace)
         with self._typed(source, ranged) as query:
             return self._write(candidate, query, replace=replace)
 
-    def _load_text(self, candidate: Candidate, rows: TextRows, *, replace: bool) -> int:
-        """Load text by the types that are known; where a value does not fit, by wider ones, or not at all."""
+    def _load_text(self, candidate: Candidate, rows: TextRows, plain: ObjectSource | None, *, replace: bool) -> int:
+        """Load text by the types that are known; where a value does not fit, by wider ones, or not at all.
+
+        `plain` is the object where its text may be written plainly, and that is worth a try.
+        """
         import duckdb
 
         if isinstance(rows, CsvRows) and not rows.names:
@@ -250,8 +255,12 @@ class Loader(Parser):
             try:
                 known = known or self._learn(rows, whole=False)
                 types = _fitting(rows.types(known), table.columns(), wider)
-                return self._write(candidate, rows.select(known, types), replace=replace, columns=types)
+                with self._selected(rows, known, types, plain) as query:
+                    return self._write(candidate, query, replace=replace, columns=types)
             except duckdb.Error as error:
+                if NOT_PLAIN in str(error):
+                    plain = None
+                    continue
                 if larger := with_room(rows, error):
                     rows = larger
                     continue
@@ -265,6 +274,21 @@ class Loader(Parser):
             if misfit is None or not misfit.column or misfit.column in wider:
                 raise _refused(failure, misfit)
             wider[misfit.column] = self._wider(table, misfit, rows)
+
+    @contextmanager
+    def _selected(self, rows: TextRows, known: Any, types: dict[str, str], plain: ObjectSource | None) -> Iterator[str]:
+        """The query of the rows of text: as they are written plainly, or as DuckDB reads them."""
+        made = plain_rows(rows, known, types, plain.detected) if plain else None
+        if made is None or plain is None:
+            yield rows.select(known, types)
+            return
+        opened, how = partial(ReadableFile, self.pin(plain.candidate), plain.path), plain.detected.as_plain()
+        content = (lambda: unpacked(opened(), **how._asdict())) if how else opened
+        self.database.register(_PLAIN, made.reread(content, self.scope))
+        try:
+            yield made.select(_PLAIN)
+        finally:
+            self.database.unregister(_PLAIN)
 
     def _wider(self, table: TargetTable, misfit: Misfit, rows: TextRows) -> str:
         """A type that holds the values of the table's column and those of the object, whatever other objects have."""

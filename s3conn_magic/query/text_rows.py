@@ -33,6 +33,7 @@ from s3conn_magic.query.text_types import (
     long_numbers_as_written,
     merged,
     misfits,
+    nulls_of,
     number_text,
     numbers_as_written,
     pointers,
@@ -551,13 +552,12 @@ def _csv_rows(source: str, detected: Detected, names: Sequence[str]) -> CsvRows:
 
 
 def _csv_options(detected: Detected) -> dict[str, str]:
-    nulls = ("", *filter(None, (detected.settings.get("NULL_VALUE"), *(detected.settings.get("NULL_VALUES") or ()))))
     return {
         "header": str(bool(detected.settings.get("HEADER"))).lower(),
         "delim": literal(detected.settings.get("DELIMITER") or ","),
         "quote": "'\"'",
         "escape": literal(detected.settings.get("QUOTE_ESCAPE_CHAR") or '"'),
-        "nullstr": f"[{', '.join(dict.fromkeys(map(literal, nulls)))}]",
+        "nullstr": f"[{', '.join(dict.fromkeys(map(literal, nulls_of(detected.settings))))}]",
         # "" is an empty text, and no value is nothing between two delimiters; "-" of a log is none.
         "allow_quoted_nulls": str(bool(detected.log)).lower(),
         # What is passed over is passed over before DuckDB reads the text.

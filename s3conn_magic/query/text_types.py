@@ -112,11 +112,8 @@ def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
         few = f"strlen({text}) <= {_DIGITS} AND {text} >= '-' AND {text} < ':' AND NOT contains({text}, '_')"
         front = f"NOT ({text} >= '00' AND {text} < '0:') AND NOT ({text} >= '-00' AND {text} < '-0:')"
         return f"{few} AND {front} AND (abs({value}) BETWEEN 1e-300 AND 1e300 OR {text} IN ('0', '0.0', '0.00'))"
-    if kind == "DATE" and not formats.date:
-        return f"strlen({text}) = 10 AND {value} IS NOT NULL"
-    if kind == "TIMESTAMP" and not formats.timestamp:
-        return f"{text} LIKE '____-__-__ __:__:__' AND {value} IS NOT NULL"
-    return f"{value}::VARCHAR = {text}" if kind == "BIGINT" else "false"
+    formatted = {"DATE": formats.date, "TIMESTAMP": formats.timestamp}.get(kind)
+    return f"{value}::VARCHAR = {text}" if kind in USUAL and not formatted else "false"
 
 
 def _matches(text: str, form: str) -> str:
@@ -312,6 +309,11 @@ def _kind(text: str, formats: Formats, *, strings: bool) -> str:
         special = f"CASE WHEN regexp_matches({text}, '[0-9]') THEN 'floats' ELSE 'specials' END"
         cases.append(f"WHEN {exact['DOUBLE']} THEN {special}")
     return f"CASE {' '.join(cases)} ELSE 'texts' END"
+
+
+def nulls_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts that are no value."""
+    return ("", *filter(None, (settings.get("NULL_VALUE"), *(settings.get("NULL_VALUES") or ()))))
 
 
 def gathered(rows: Iterable[Sequence[int]], names: Sequence[str]) -> dict[str, Evidence]:

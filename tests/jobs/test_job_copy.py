@@ -30,6 +30,7 @@ from s3conn_magic.errors import (
     ReadOnlyConnectionError,
     StatementInterrupted,
 )
+from s3conn_magic.jobs import loading
 from s3conn_magic.jobs.target_table import Ledger
 
 if TYPE_CHECKING:
@@ -258,6 +259,42 @@ def test_the_next_objects_are_asked_for_while_one_is_loaded(moto_lake: Lake, obj
         run(_copy(moto_lake).replace("S3 lake", "S3 slow"))
     assert rows_of(run, what="count(*)", order="1") == [(objects * rows,)]
     assert rows > 1 or len([path for path in seen if path.endswith(".csv")]) == objects
+
+
+LARGE = {
+    "a.csv": b"n,x,s\n" + b"".join(b"%d,%d.5,v%d\n" % (at, at, at) for at in range(30_000)),
+    "late.csv": b"n,s\n" + b"7,x\n" * 30_000 + b"1.5,y\n007,z\n",
+    "sparse.csv": b"n,s\n" + b",x\n" * 30_000 + b"7,y\n",
+    "quotes.csv.gz": gzip.compress(b'd,s\n2024-01-01,"x, ""y"""\n2024-01-02,\n'),
+    "strange.csv": b'd,s\n2024-01-01,"x"y\n',
+    "uneven.csv": b"a,b\n1,2\n3\n",
+    "skipped.csv": b"#c\na,b\n1,2\n",
+    "a.json": b"".join(b'{"n":%d,"s":"v%d","t":"2024-01-01 10:00:00"}\n' % (at, at) for at in range(30_000)),
+    "late.json": b'{"n":1,"s":"x"}\n' * 30_000 + b'{"n":1.50,"s":null}\n{"s":"y"}\n{"n":"7","s":"y"}\n',
+    "lists.json": b'{"n":[1],"s":{"a":1}}\n{"n":[2],"s":{"a":1.5}}\n',
+    "array.json": b'[{"n":1},{"n":2}]',
+}
+
+
+@pytest.mark.parametrize("key", LARGE)
+def test_a_large_object_has_the_rows_of_a_small_one(moto_lake: Lake, monkeypatch, key: str):
+    """However an object is read, its rows, their types and what is refused are the same."""
+    moto_lake.put(**{key.replace(".", "__"): LARGE[key]})
+    outcomes = []
+    for small in (1 << 30, 0):
+        monkeypatch.setattr(loading, "_SMALL", small)
+        run = moto_lake.session()
+        said = str(run(_copy(moto_lake)))
+        errors = run("SHOW JOB j ERRORS")["error"].to_list()
+        outcomes.append((said.partition("Loaded")[2][:20], errors, _kinds_and_rows(run)))
+    assert outcomes[0] == outcomes[1]
+
+
+def _kinds_and_rows(run: Any) -> Any:
+    if not len(run("SHOW TABLES")):
+        return None
+    rows = run("SELECT any_value(typeof(t)) AS kinds, count(*) AS n, bit_xor(hash(t::VARCHAR)) AS h FROM t")
+    return rows.astype(str).to_numpy().tolist()
 
 
 def test_no_record_of_a_csv_is_passed_over(moto_lake: Lake):

@@ -1,0 +1,543 @@
+"""Rows of text that is written plainly: columns by Arrow, each proven to be what the text says, the rest by DuckDB.
+
+Arrow splits a text in less than half the CPU that DuckDB's readers take, and casts texts to numbers and dates for next
+to nothing; but it takes `007` for 7. So a column of a piece of the text is looked at as a whole, by its bytes and
+lengths: where these prove its cast to be exact, it counts. Where they do not, DuckDB casts its texts one by one, as
+`text_rows` says. Text that the two might split differently is given up, for DuckDB to read alone.
+
+Lines of JSON whose records all have their fields in one order are a table, too, whose columns are what stands between
+the quotes: names and separators, which have to be the same in all lines, and values.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from s3conn_magic.objects.apart import Reread
+from s3conn_magic.query.sql import identifier
+from s3conn_magic.query.text_rows import CsvRows
+from s3conn_magic.query.text_types import MARK, NUMBERS, Formats, nulls_of, strict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import duckdb
+
+    from s3conn_magic.objects.formats import Detected
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.text_rows import JsonRows, TextRows
+
+_STEP = 4 * 1024 * 1024
+_LONGEST = 128 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_DIGITS = 15  # as many as every double has
+# When it began, as Arrow counts, and how many characters are written.
+_YEAR_1 = {"DATE": -719_162, "TIMESTAMP": -719_162 * 86_400_000_000}
+_LENGTHS = {"DATE": (10,), "TIMESTAMP": (19, *range(21, 27))}
+_SPACE = 32
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BOOLEAN": pa.bool_(),
+    "TINYINT": pa.int8(),
+    "SMALLINT": pa.int16(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "UTINYINT": pa.uint8(),
+    "USMALLINT": pa.uint16(),
+    "UINTEGER": pa.uint32(),
+    "UBIGINT": pa.uint64(),
+    "DOUBLE": pa.float64(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+
+
+NOT_PLAIN = "s3conn_magic text that is not plain"
+"""What an error of a query says where DuckDB has to read the text alone."""
+
+
+class NotPlainError(Exception):
+    """A text that DuckDB has to read alone; never leaves a query."""
+
+
+def plain_rows(rows: TextRows, known: Any, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
+    """How to read records that may be written plainly; None where it is known that they are not.
+
+    Args:
+        rows: the records.
+        known: what is known of their values.
+        types: of the columns.
+        detected: what the first bytes of their object say.
+    """
+    if rows.folders or not types:
+        return None
+    return _csv(rows, types, detected) if isinstance(rows, CsvRows) else _json(rows, known, types, detected)
+
+
+class PlainRows(ABC):
+    """Columns of text, and how a piece of it becomes a batch of them.
+
+    Args:
+        types: of the columns, by name.
+        formats: of dates and times.
+    """
+
+    def __init__(self, types: Mapping[str, str], formats: Formats) -> None:
+        self.types, self.formats = types, formats
+        # Other types are cast by the query, of the texts.
+        self.proven = {name: kind for name, kind in types.items() if kind in _ARROW and not _formatted(kind, formats)}
+        fields = [(name, _ARROW[self.proven.get(name, "VARCHAR")]) for name in types]
+        self.schema = pa.schema(fields)
+        self._database: duckdb.DuckDBPyConnection | None = None
+
+    @staticmethod
+    @abstractmethod
+    def end(data: bytes) -> int:
+        """Where the last record ends that is whole in some bytes; 0 for none."""
+
+    def reread(self, file: Callable[[], Any], scope: QueryScope, step: int = _STEP) -> Reread:
+        """The rows as DuckDB is given them.
+
+        Args:
+            file: the text in UTF-8, open; one for each time.
+            scope: the query that reads it, which notes what is wrong with the object.
+            step: bytes of a piece.
+        """
+
+        def begin() -> Iterator[pa.RecordBatch]:
+            with scope.noting():
+                for at, piece in enumerate(_pieces(file(), step, self.end)):
+                    yield self._batch(piece, first=not at)
+
+        return Reread(self.schema, begin)
+
+    def _batch(self, piece: bytes, *, first: bool) -> pa.RecordBatch:
+        import duckdb
+
+        try:
+            columns = self.columns(piece, first=first)
+        except (pa.ArrowInvalid, UnicodeDecodeError, NotPlainError) as error:
+            raise NotPlainError(NOT_PLAIN) from error
+        except duckdb.Error as error:
+            if MARK in str(error):
+                raise
+            raise NotPlainError(NOT_PLAIN) from error
+        return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
+
+    def select(self, source: str) -> str:
+        """The query of the rows that stand behind FROM so: each value exactly of its column's type, or an error."""
+        columns = (
+            identifier(name) if name in self.proven else strict(identifier(name), kind, name, self.formats)
+            for name, kind in self.types.items()
+        )
+        named = (f"{column} AS {identifier(name)}" for column, name in zip(columns, self.types, strict=True))
+        return f"SELECT {', '.join(named)} FROM {source}"  # noqa: S608 - quoted names
+
+    @abstractmethod
+    def columns(self, piece: bytes, *, first: bool) -> Mapping[str, pa.Array]:
+        """The columns of a piece, by name.
+
+        Args:
+            piece: some records, whole.
+            first: whether none came before it.
+
+        Raises:
+            NotPlainError, pyarrow.ArrowException, duckdb.Error: it cannot be read so.
+        """
+
+    def asked(self, query: str, piece: pa.Table) -> pa.Table:
+        """What DuckDB makes of a piece, which the query names so."""
+        import duckdb
+
+        if self._database is None:
+            self._database = duckdb.connect(config={"threads": 1})
+        self._database.register("piece", piece)
+        return self._database.sql(query).to_arrow_table()
+
+
+def _formatted(kind: str, formats: Formats) -> str:
+    return {"DATE": formats.date, "TIMESTAMP": formats.timestamp}.get(kind, "")
+
+
+def _pieces(file: Any, step: int, end: Callable[[bytes], int]) -> Iterator[bytes]:
+    """A text, cut behind some of its records, without a byte order mark.
+
+    Args:
+        file: it, open.
+        step: bytes that are read at once.
+        end: where the last record ends that is whole in some bytes; 0 for none.
+
+    Raises:
+        NotPlainError: a record is too long.
+    """
+    left, first = b"", True
+    while data := file.read(step):
+        data = left + data if left else bytes(data)
+        if first and len(data) >= len(_BYTE_ORDER_MARK):
+            data, first = data.removeprefix(_BYTE_ORDER_MARK), False
+        if cut := 0 if first else end(data):
+            yield data[:cut]
+        left = data[cut:]
+        if len(left) > _LONGEST:
+            raise NotPlainError(NOT_PLAIN)
+    if left:
+        yield left
+
+
+def _end_of_lines(data: bytes) -> int:
+    return data.rfind(b"\n") + 1
+
+
+def _end_of_records(data: bytes) -> int:
+    """Behind the last line end that does not stand within quotes."""
+    cut = _end_of_lines(data)
+    if cut and b'"' in data and data.count(b'"', 0, cut) % 2:
+        quotes = _places(data, b'"')
+        while cut and (before := int(np.searchsorted(quotes, cut))) % 2:
+            cut = data.rfind(b"\n", 0, int(quotes[before - 1])) + 1
+    return cut
+
+
+def _places(data: bytes, byte: bytes) -> Any:
+    return np.flatnonzero(np.frombuffer(data, np.uint8) == byte[0])
+
+
+def _split(piece: bytes, names: Sequence[str], delimiter: str, convert: Any, *, quotes: bool, skip: bool) -> pa.Table:
+    """The fields of the lines of a piece; an empty line is none."""
+    return pyarrow.csv.read_csv(
+        pa.py_buffer(piece),
+        pyarrow.csv.ReadOptions(block_size=len(piece) + 1, column_names=names, skip_rows_after_names=int(skip)),
+        pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=quotes and '"', newlines_in_values=quotes),
+        convert,
+    )
+
+
+def _of(table: pa.Table, name: str) -> pa.Array:
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+# CSV
+
+
+class _PlainCsv(PlainRows):
+    """Tables of text.
+
+    Args:
+        types, formats: as of `PlainRows`.
+        names: of all columns that are in the text, as they follow each other.
+        settings: as of `Detected`.
+        quoted_nulls: whether a text that is no value is none within quotes, too.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[str, str],
+        formats: Formats,
+        names: Sequence[str],
+        settings: Mapping[str, Any],
+        *,
+        quoted_nulls: bool,
+    ) -> None:
+        super().__init__(types, formats)
+        self._names, self._header = names, bool(settings.get("HEADER"))
+        self._delimiter = str(settings.get("DELIMITER") or ",")
+        self._convert = pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=list(types),
+            null_values=nulls_of(settings),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=quoted_nulls,
+        )
+
+    end = staticmethod(_end_of_records)
+
+    def columns(self, piece: bytes, *, first: bool) -> Mapping[str, pa.Array]:
+        """As of `PlainRows`."""
+        records, skip = self._records(piece), first and self._header
+        texts = _split(piece, self._names, self._delimiter, self._convert, quotes=True, skip=skip)
+        if texts.num_rows + skip != records:
+            raise NotPlainError
+        return {name: self._column(name, _of(texts, name)) for name in self.types}
+
+    def _records(self, piece: bytes) -> int:
+        """How many records a piece has, whose quotes and line ends leave no doubt of where they begin and end."""
+        lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+        if b"\0" in piece or (b"\r" in piece and not piece.count(b"\r") == piece.count(b"\r\n") == piece.count(b"\n")):
+            raise NotPlainError
+        if b'"' not in piece:
+            return lines
+        quotes = _places(piece, b'"')
+        opening, closing = quotes[::2], quotes[1::2]
+        if len(opening) != len(closing):
+            raise NotPlainError
+        text = np.frombuffer(b"\n" + piece + b"\n", np.uint8)
+        separators = np.zeros(256, bool)
+        separators[[*self._delimiter.encode(), *b"\r\n"]] = True
+        # Two quotes one behind the other are one within a text: the first ends it, and the second begins it again.
+        again = np.zeros(len(opening) + 1, bool)
+        again[1:-1] = opening[1:] == closing[:-1] + 1
+        if not (separators[text[opening]] | again[:-1]).all() or not (separators[text[closing + 2]] | again[1:]).all():
+            raise NotPlainError
+        within = np.searchsorted(quotes, _places(piece, b"\n")) % 2
+        return lines - int(within.sum())
+
+    def _column(self, name: str, texts: pa.Array) -> pa.Array:
+        kind = self.proven.get(name, "VARCHAR")
+        values = proven(texts, kind)
+        if values is None:
+            query = f"SELECT {strict('text', kind, name, self.formats)} AS value FROM piece"  # noqa: S608 - see `sql`
+            values = _of(self.asked(query, pa.table({"text": texts})), "value").cast(_ARROW[kind])
+        return values
+
+
+def _csv(rows: CsvRows, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
+    settings = detected.settings
+    delimiter = str(settings.get("DELIMITER") or ",")
+    strange = len(delimiter.encode()) > 1 or delimiter in '"\r\n' or settings.get("QUOTE_ESCAPE_CHAR", '"') != '"'
+    if strange or detected.blank:
+        return None
+    own = {name: types[name] for name in rows.names if name in types}
+    return _PlainCsv(own, rows.formats, rows.names, settings, quoted_nulls=bool(detected.log))
+
+
+# JSON
+
+
+class _Field(NamedTuple):
+    """A value in each line: which of the parts between the quotes has it.
+
+    Attributes:
+        at: of the parts.
+        before: what stands in front of it there, of a number or a truth value; nothing of a string.
+        behind: what stands behind it there.
+    """
+
+    at: int
+    before: bytes = b""
+    behind: bytes = b""
+
+
+_SCALAR = re.compile(rb"( *: *)([^\s,:{}\[\]]+)( *[,}] *)")
+
+
+class _PlainJson(PlainRows):
+    """Lines that are a record of JSON each.
+
+    Args:
+        types: as of `PlainRows`.
+        rows: the records.
+        known: what is known of their values.
+    """
+
+    def __init__(self, types: Mapping[str, str], rows: JsonRows, known: Any) -> None:
+        super().__init__(types, rows.formats)
+        self._strings = {name: known.shape[key] == "VARCHAR" for key, name in known.columns.items()}
+        self._names = {key.encode(): name for key, name in known.columns.items() if name in types}
+        texts = {name: self.proven.get(name, "VARCHAR") for name in types}
+        self._one_by_one = replace(rows, source="piece").select(known, texts)
+
+    end = staticmethod(_end_of_lines)
+
+    def columns(self, piece: bytes, *, first: bool) -> Mapping[str, pa.Array]:  # noqa: ARG002 - as of `PlainRows`
+        """As of `PlainRows`."""
+        bytes_, lines = np.frombuffer(piece, np.uint8), piece.count(b"\n")
+        if np.count_nonzero(bytes_ < _SPACE) != lines:
+            raise NotPlainError
+        lines += not piece.endswith(b"\n")
+        return self._by_quotes(piece, lines) or self._by_records(piece, lines)
+
+    def _by_records(self, piece: bytes, lines: int) -> Mapping[str, pa.Array]:
+        texts = pa.array(piece.decode().removesuffix("\n").split("\n"), pa.string())
+        made = self.asked(self._one_by_one, pa.table({"json": texts}))
+        if made.num_rows != lines:
+            raise NotPlainError
+        return {name: _of(made, name).cast(self.schema.field(name).type) for name in self.types}
+
+    def _by_quotes(self, piece: bytes, lines: int) -> Mapping[str, pa.Array] | None:
+        """By what stands between the quotes; None where a line has other fields, or a value is not proven."""
+        parts = piece.partition(b"\n")[0].split(b'"')
+        fields = self._fields(parts)
+        if fields is None or b"\\" in piece:
+            return None
+        names = [str(at) for at in range(len(parts))]
+        convert = pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.binary()) | {str(field.at): pa.string() for field in fields.values()}
+        )
+        try:
+            texts = _split(piece, names, '"', convert, quotes=False, skip=False)
+        except pa.ArrowInvalid:
+            return None
+        varying = {field.at for field in fields.values()}
+        same = (
+            _is_always(_of(texts, name), part)
+            for at, (name, part) in enumerate(zip(names, parts, strict=True))
+            if at not in varying
+        )
+        if texts.num_rows != lines or not all(same):
+            return None
+        columns = {}
+        for name in self.types:
+            column = (
+                self._value(name, _of(texts, str(fields[name].at)), fields[name])
+                if name in fields
+                else pa.nulls(lines, self.schema.field(name).type)
+            )
+            if column is None:
+                return None
+            columns[name] = column
+        return columns
+
+    def _fields(self, parts: Sequence[bytes]) -> Mapping[str, _Field] | None:
+        """Where the values of the first line are; None where it is not one record of columns that are known."""
+        fields: dict[str, _Field] = {}
+        if parts[0].strip(b" ") != b"{" or len(parts) % 2 == 0:
+            return None
+        at = 1
+        while at < len(parts):
+            name = self._names.get(parts[at])
+            if name is None or name in fields:
+                return None
+            behind, last = parts[at + 1], at + 2 == len(parts)
+            if behind.strip(b" ") == b":" and not last:
+                field, at = _Field(at + 2), at + 2
+                end, is_string = parts[at + 1].strip(b" "), True
+            elif match := _SCALAR.fullmatch(behind):
+                field, is_string, end = _Field(at + 1, match[1], match[3]), False, match[3].strip(b" ")
+            else:
+                return None
+            at += 2
+            if is_string != self._strings[name] or end != (b"," if at < len(parts) else b"}"):
+                return None
+            fields[name] = field
+        return fields
+
+    def _value(self, name: str, texts: pa.Array, field: _Field) -> pa.Array | None:
+        if field.before:
+            bare = _bare(texts, field)
+            return None if bare is None else proven(bare, self.proven[name])
+        return proven(texts, self.proven.get(name, "VARCHAR"))
+
+
+def _json(rows: JsonRows, known: Any, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
+    if not isinstance(known.shape, dict) or detected.array or detected.format.type != "JSON":
+        return None
+    for key, name in known.columns.items():
+        shape, kind = known.shape[key], types.get(name, "VARCHAR")
+        flat = shape == "VARCHAR" or (shape in (*NUMBERS, "BOOLEAN") and kind in _ARROW and kind != "VARCHAR")
+        if name in types and not flat:
+            return None
+    return _PlainJson(types, rows, known)
+
+
+def _is_always(texts: pa.Array, text: bytes) -> bool:
+    places, data = _buffers(texts)
+    return data == text * len(texts) and bool((np.diff(places) == len(text)).all())
+
+
+def _bare(texts: pa.Array, field: _Field) -> pa.Array | None:
+    """Values without what stands before and behind them, the same in all lines; those that are null are none."""
+    places, data = _buffers(texts)
+    before, behind = len(field.before), len(field.behind)
+    begins, ends = places[:-1] + before, places[1:] - behind
+    bytes_, bare = np.frombuffer(data, np.uint8), data.translate(None, field.before + field.behind)
+    if int((ends - begins).min(initial=1)) < 1 or len(data) - len(bare) != (before + behind) * len(texts):
+        return None
+    edges = [(begins - before + at, byte) for at, byte in enumerate(field.before)]
+    edges += [(ends + at, byte) for at, byte in enumerate(field.behind)]
+    if not all((bytes_[place] == byte).all() for place, byte in edges) or _are_strange(bytes_, begins, ends):
+        return None
+    offsets = (places - np.arange(len(places), dtype=np.int32) * np.int32(before + behind)).astype(np.int32)
+    values = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(bare))
+    return pc.if_else(pc.equal(values, "null"), pa.scalar(None, pa.string()), values) if b"null" in bare else values
+
+
+def _are_strange(bytes_: Any, begins: Any, ends: Any) -> bool:
+    """Whether some texts are .5, 5. or -.5, which are no numbers of JSON, or -0, of which it is not said what it is."""
+    point, first = ord("."), bytes_[begins]
+    negative = begins[first == ord("-")]
+    second, third = bytes_[negative + 1], bytes_[negative + 2]
+    return bool(
+        (first == point).any()
+        or (bytes_[ends - 1] == point).any()
+        or (second == point).any()
+        or ((second == ord("0")) & (third != point)).any()
+    )
+
+
+# Values
+
+
+def _buffers(texts: pa.Array) -> tuple[Any, bytes]:
+    """Where texts begin and end in their bytes, and these."""
+    _, places, data = texts.buffers()
+    offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    return offsets - first, data[first:last].to_pybytes() if data is not None else b""
+
+
+def proven(texts: pa.Array, kind: str) -> pa.Array | None:
+    """Texts as values, where it is certain of all of them that they are exactly these; else None.
+
+    Args:
+        texts: some, of which some may be null.
+        kind: one of the types that Arrow has, too.
+    """
+    if kind == "VARCHAR":
+        return texts
+    if len(texts) == texts.null_count:
+        return pa.nulls(len(texts), _ARROW[kind])
+    if kind == "BOOLEAN":
+        true, false = pc.equal(texts, "true"), pc.equal(texts, "false")
+        return true if pc.all(pc.or_(true, false)).as_py() else None
+    lengths = _LENGTHS.get(kind)
+    if not (_is_long(texts, lengths) if lengths else _is_number(texts, kind)):
+        return None
+    try:
+        values = pc.cast(texts, _ARROW[kind])
+    except pa.ArrowInvalid:
+        return None
+    # DuckDB calls the year 0 the first before Christ.
+    return None if lengths and pc.min(values).value < _YEAR_1[kind] else values
+
+
+def _is_long(texts: pa.Array, lengths: Sequence[int]) -> bool:
+    """Whether each text that is there has one of these lengths, the first of them as a rule."""
+    sizes = np.diff(_buffers(texts)[0])
+    there = int(len(texts) - texts.null_count)
+    return int((sizes == lengths[0]).sum()) == there or int(np.isin(sizes, lengths).sum()) == there
+
+
+def _print_back(texts: pa.Array) -> bool:
+    """Whether texts are what Arrow, too, would write for the doubles that they are."""
+    try:
+        return bool(pc.all(pc.equal(pc.cast(pc.cast(texts, pa.float64()), pa.string()), texts)).as_py())
+    except pa.ArrowInvalid:
+        return False
+
+
+def _is_number(texts: pa.Array, kind: str) -> bool:
+    """Whether each text is a number that has no more digits than its type holds, and no zero in front of them."""
+    places, data = _buffers(texts)
+    sizes = np.diff(places)
+    if data.translate(None, b"0123456789-." if kind == "DOUBLE" else b"0123456789-"):
+        return False
+    if kind == "DOUBLE" and sizes.max() > _DIGITS and not _print_back(texts.filter(pa.array(sizes > _DIGITS))):
+        return False
+    bytes_ = np.frombuffer(data + b"  ", np.uint8)
+    starts = places[:-1][sizes > 0]
+    ends = places[1:][sizes > 0]
+    negative = bytes_[starts] == ord("-")
+    digits = starts + negative
+    zero = (bytes_[digits] == ord("0")) & (digits + 1 < ends)
+    if kind != "DOUBLE":
+        return not bool((zero | (negative & (bytes_[digits] == ord("0")))).any())
+    return not zero.any() or bool((bytes_[digits[zero] + 1] == ord(".")).all())
