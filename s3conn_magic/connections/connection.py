@@ -41,6 +41,8 @@ class _State:
         self._regions: Regions | None = None
         self._wires: Wires | None = None
         self._exchanges: dict[str, Exchange] = {}
+        self._keepers: set[Callable[[object], None]] = set()
+        self._mark = object()
         renew_in_child(self)
         keep_out(self)
 
@@ -109,14 +111,20 @@ class _State:
                 self._exchanges[bucket] = Exchange(target, self._wires, lambda: self._connection.timeouts().connections)
             return self._exchanges[bucket]
 
+    def kept_by(self, forget: Callable[[object], None]) -> object:
+        self._keepers.add(forget)
+        return self._mark
+
     def obtained(self) -> tuple[Credentials | None, ...]:
         """Return the credentials, if they were obtained already."""
         with self._lock:
             return tuple(self._credentials)
 
     def close(self) -> None:
-        """Close the sockets that the package uses."""
+        """Close the sockets that the package uses, and have let go what was kept of answers."""
         let_go(self)
+        for forget in self._keepers:
+            forget(self._mark)
         if self._clients is not None:
             self._clients.close()
         if self._wires is not None:
@@ -284,6 +292,14 @@ class Connection:
         from s3conn_magic.connections.bucket_target import BucketTarget
 
         return BucketTarget(self, bucket)
+
+    def kept_by(self, forget: Callable[[object], None]) -> object:
+        """Return what stands for the connection as it is, for somebody who keeps what its requests gave.
+
+        Args:
+            forget: called with it at an ALTER, and when the connection is dropped.
+        """
+        return self._state.kept_by(forget)
 
     def exchange(self, bucket: str) -> Exchange:
         """Return what sends requests of a bucket's objects; its sockets stay open between statements.

@@ -68,7 +68,8 @@ class Parser:
         connection = self.job.connection
         key = (connection.name, candidate.location)
         pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
-        kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope))
+        # What a job has loaded is not asked for again: it would take the place of what is.
+        kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope, outlives=False))
         return kept
 
     def prefetch(self, candidates: Sequence[Candidate]) -> None:

@@ -94,6 +94,27 @@ def _path(value: Any) -> str:
     return str(value)
 
 
+_SIZE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(B|kB|MB|GB)\s*", re.IGNORECASE)
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def _size(value: Any) -> int | str:
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
+        unit = next(unit for unit in ("B", "kB", "MB", "GB") if unit.lower() == match[2].lower())
+        return f"{match[1]} {unit}"
+    raise ValueError("this is neither")
+
+
+def bytes_of(value: int | str) -> int:
+    """Return the bytes that a setting of a size stands for."""
+    if not isinstance(value, str):
+        return value
+    number, unit = value.split()
+    return int(float(number) * _UNITS[unit.lower()])
+
+
 _cells = _one_of(CELLS)
 
 
@@ -122,6 +143,14 @@ SETTINGS: tuple[Setting, ...] = (
         f"a whole number from 1 to {_MOST_CONNECTIONS}",
         "Most requests of one listing that are under way.",
         32,
+    ),
+    Setting(
+        "CACHE",
+        _size,
+        "a size such as '512 MB', or 0",
+        "Memory for what queries have read, so that it is read once; an object that was replaced is read anew. 0 keeps"
+        " nothing.",
+        "512 MB",
     ),
     Setting(
         "EXPLORER_UI",
@@ -242,14 +271,17 @@ def setting_literal(value: Any) -> str:
 class Timeouts(NamedTuple):
     """Seconds until a server counts as unreachable, and without a byte until an answer is given up.
 
-    `connections` is how many requests may be under way.
+    `connections` is how many requests may be under way, and `cache` how many bytes of objects may outlive a query.
     """
 
     connect: int = 10
     read: int = 60
     connections: int = 128
+    cache: int = 0
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Timeouts:
         """Return those of a session's settings at this moment."""
-        return cls(settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"], settings["CONNECTIONS"])
+        return cls(
+            settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"], settings["CONNECTIONS"], bytes_of(settings["CACHE"])
+        )

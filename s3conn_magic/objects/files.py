@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.objects.ranged import coalesced
+from s3conn_magic.objects.formats import is_parquet
+from s3conn_magic.objects.ranged import PinnedObject, coalesced, received
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.locations import Location
     from s3conn_magic.objects.ranged import RangedObject
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.objects.uploads import Upload
@@ -285,3 +290,52 @@ def _bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
     """Bounds as Python's slices have them."""
     low, high, _ = slice(start, end).indices(size)
     return low, max(low, high)
+
+
+TAIL = 256 * 1024
+"""Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
+_TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+def first_look(connection: Connection, location: Location) -> tuple[PinnedObject, bytes]:
+    """An object as it is now, and its last bytes where it looks like a Parquet file.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        S3ConnError: it may not be read, or the server cannot be reached.
+    """
+    if is_parquet(location.key) and (tail := _by_tail(connection, location)):
+        return tail
+    return by_head(connection, location), b""
+
+
+def by_head(connection: Connection, location: Location) -> PinnedObject:
+    """An object as it is now, by HeadObject."""
+    answer = head_answer(connection, location, None)
+    return _pinned(connection, location, answer, int(answer["ContentLength"]))
+
+
+def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, bytes] | None:
+    """By one GetObject of the last bytes; None where the server does not give these."""
+    try:
+        answer = ask(
+            connection, location, "get_object", Bucket=location.bucket, Key=location.key, Range=f"bytes=-{TAIL}"
+        )
+    except EndpointError:  # an empty object has no last bytes
+        return None
+    stream = answer["Body"]
+    try:
+        matched = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
+        if matched is None:
+            return None
+        start, last, size = map(int, matched.groups())
+        body, failure = received(stream, last + 1 - start)
+    finally:
+        stream.close()
+    if failure or len(body) != last + 1 - start or last + 1 != size:
+        return None
+    return _pinned(connection, location, answer, size), body
+
+
+def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
+    return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))

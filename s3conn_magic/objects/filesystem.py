@@ -16,11 +16,11 @@ from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
-from s3conn_magic.objects.files import ReadableFile, WritableFile, cat_ranges
+from s3conn_magic.objects.files import ReadableFile, WritableFile, by_head, cat_ranges, first_look
 from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, below, directory, matched
-from s3conn_magic.objects.ranged import PinnedObject, RangedObject, by_head, first_look
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.objects.requests import ask
-from s3conn_magic.objects.scope import UNPACKED, QueryScope
+from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
 from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
 
 if TYPE_CHECKING:
@@ -313,7 +313,10 @@ class ConnectionFileSystem(ChangingFileSystem):
             return seen
         scope.check()
         scope.count(1, 0)
-        pinned, tail = first_look(connection, path.location)
+        if BLOCKS.knows(connection.kept_by(BLOCKS.forget), path.location):
+            pinned, tail = by_head(connection, path.location), b""
+        else:
+            pinned, tail = first_look(connection, path.location)
         scope.count(0, len(tail))
         return self._pin(pinned, scope, tail)
 

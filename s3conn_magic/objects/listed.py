@@ -316,7 +316,7 @@ def _entries(columns: dict[str, list[object]]) -> Iterator[ListedEntry]:
 
 
 _AHEAD = 128 * 1024 * 1024
-# Objects ahead at first, how many times as many with each that is opened, and of what is worth having under way.
+# Objects ahead of the second, how many times as many with each that is opened, and of what is worth having under way.
 _FIRST_AHEAD, _FASTER, _DEEP = 8, 4, 2
 
 
@@ -371,9 +371,10 @@ class Ahead:
             self._first = self._front = self._asked = at
         self._opened += 1
         self._front, self._asked = max(self._front, at), max(self._asked, at)
-        if self._opened * _DEEP <= self._front - self._first:
+        # The first may be all that is looked at, for its columns.
+        if self._opened == 1 or self._opened * _DEEP <= self._front - self._first:
             return range(0)
-        count = min(_FIRST_AHEAD * _FASTER ** min(self._opened - 1, _FIRST_AHEAD), _DEEP * self._objects[at].window)
+        count = min(_FIRST_AHEAD * _FASTER ** min(self._opened - 2, _FIRST_AHEAD), _DEEP * self._objects[at].window)
         until = bisect_right(self._bytes, self._bytes[self._front] + _AHEAD) - 1
         until = min(self._front + 1 + count, until, len(self._objects))
         following = range(self._asked + 1, until)

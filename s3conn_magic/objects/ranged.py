@@ -8,7 +8,6 @@ RangeReader     the same as a file for a preview, with a bound
 from __future__ import annotations
 
 import io
-import re
 import threading
 from bisect import bisect_right, insort
 from concurrent.futures import Future
@@ -24,8 +23,8 @@ from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, changed, etag_of, head_answer, named
-from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, changed, etag_of, named
+from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
 from s3conn_magic.runtime.background import run_in_background
 
 if TYPE_CHECKING:
@@ -91,6 +90,14 @@ class PinnedObject:
         if failure is not None:
             raise failure
         return body
+
+    def version(self) -> ObjectVersion | None:
+        """What its bytes are kept as for other queries; None where its etag does not tell them from others."""
+        if not self.etag or self.etag.startswith("W/"):
+            return None
+        owner = self.connection.kept_by(BLOCKS.forget)
+        second = int(self.last_modified.timestamp()) if self.last_modified else None
+        return ObjectVersion(owner, self.location, self.etag, self.version_id, self.size, second)
 
     @property
     def window(self) -> int:
@@ -199,14 +206,17 @@ class RangedObject:
         pinned: the object as it was when the query first saw it.
         scope: the query, whose budget of memory all its objects share.
         tries: how often a body that ends early is asked for.
+        outlives: whether what is received may be kept for other queries.
 
     Attributes:
         listed: what it was listed with, and where it stands among these.
     """
 
-    def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES) -> None:
+    def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES, outlives: bool = True) -> None:
         self.pinned = pinned
         self.listed: tuple[Ahead, int] | None = None
+        self._version = pinned.version() if outlives else None
+        self._recalled = self._version is None
         self._scope = scope
         self._tries = tries
         self._starts: list[int] = []
@@ -231,7 +241,9 @@ class RangedObject:
         return self.pinned.window
 
     def opened(self) -> None:
-        """Note that it is about to be read; what is listed behind it is asked for."""
+        """Note that it is about to be read: that is asked for, and what is listed behind it."""
+        if self.likely != (0, _WHOLE):  # of a large text a few bytes may do
+            self.prefetch([self.likely])
         if self.listed is not None:
             ahead, at = self.listed
             ahead.opened(at)
@@ -259,10 +271,27 @@ class RangedObject:
 
     def keep(self, start: int, data: bytes) -> None:
         """Take bytes that came another way."""
-        done: Future[bytes] = Future()
-        done.set_result(data)
         with self._lock:
-            self._add(_Segment(start, start + len(data), done))
+            self._fill(start, data)
+        self._outlive(start, data)
+
+    def _fill(self, start: int, data: bytes) -> None:
+        """Take what is missing of some bytes: segments do not overlap."""
+        for low, high in _missing(self._overlapping(start, start + len(data)), start, start + len(data)):
+            done: Future[bytes] = Future()
+            done.set_result(data if high - low == len(data) else data[low - start : high - start])
+            self._add(_Segment(low, high, done))
+
+    def _outlive(self, start: int, data: bytes) -> None:
+        if self._version is not None and (most := self.pinned.connection.timeouts().cache):
+            BLOCKS.put(self._version, start, data, most)
+
+    def _recall(self) -> None:
+        """Take what other queries have received of the same object."""
+        self._recalled = True
+        if self._version is not None and self.pinned.connection.timeouts().cache:
+            for start, data in BLOCKS.of(self._version):
+                self._fill(start, data)
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Ask for ranges, and do not wait."""
@@ -309,6 +338,8 @@ class RangedObject:
         return sorted(covering, key=lambda segment: segment.start)
 
     def _overlapping(self, start: int, stop: int) -> list[_Segment]:
+        if not self._recalled:
+            self._recall()
         at = max(0, bisect_right(self._starts, start) - 1)
         segments = []
         while at < len(self._starts) and self._starts[at] < stop:
@@ -375,6 +406,7 @@ class RangedObject:
     def _arrived(self, segment: _Segment, data: bytes) -> None:
         self._scope.count(0, len(data))
         segment.data.set_result(data)
+        self._outlive(segment.start, data)
         self._scope.keep(id(self), segment.start, len(data), partial(self._drop, segment))
 
     def _fetch(self, segment: _Segment) -> bytes:
@@ -534,55 +566,6 @@ class RangeReader(io.RawIOBase):
         """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
         blocks = ((at * BLOCK, min((at + 1) * BLOCK, self.size)) for at in self.missing(ranges))
         return coalesced([*blocks], 0)
-
-
-TAIL = 256 * 1024
-"""Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
-_TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-
-
-def first_look(connection: Connection, location: Location) -> tuple[PinnedObject, bytes]:
-    """An object as it is now, and its last bytes where it looks like a Parquet file.
-
-    Raises:
-        ObjectNotFoundError: there is none.
-        S3ConnError: it may not be read, or the server cannot be reached.
-    """
-    if is_parquet(location.key) and (tail := _by_tail(connection, location)):
-        return tail
-    return by_head(connection, location), b""
-
-
-def by_head(connection: Connection, location: Location) -> PinnedObject:
-    """An object as it is now, by HeadObject."""
-    answer = head_answer(connection, location, None)
-    return _pinned(connection, location, answer, int(answer["ContentLength"]))
-
-
-def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, bytes] | None:
-    """By one GetObject of the last bytes; None where the server does not give these."""
-    try:
-        answer = ask(
-            connection, location, "get_object", Bucket=location.bucket, Key=location.key, Range=f"bytes=-{TAIL}"
-        )
-    except EndpointError:  # an empty object has no last bytes
-        return None
-    stream = answer["Body"]
-    try:
-        matched = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
-        if matched is None:
-            return None
-        start, last, size = map(int, matched.groups())
-        body, failure = received(stream, last + 1 - start)
-    finally:
-        stream.close()
-    if failure or len(body) != last + 1 - start or last + 1 != size:
-        return None
-    return _pinned(connection, location, answer, size), body
-
-
-def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
-    return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))
 
 
 def coalesced(ranges: Sequence[tuple[int, int]], gap: int) -> list[tuple[int, int]]:

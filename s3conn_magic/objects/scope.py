@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
-from s3conn_magic.runtime.background import wait_for
+from s3conn_magic.runtime.background import new_lock, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +39,106 @@ class AsPlain(NamedTuple):
     closing: bytes = b""
     skip: int = 0
     comment: bytes = b""
+
+
+class ObjectVersion(NamedTuple):
+    """What bytes are of: the same name for other bytes is impossible, or they are not kept.
+
+    Attributes:
+        owner: stands for the connection as it is; another one after each change of it.
+        location: bucket and key.
+        etag: without its quotes; never empty or weak.
+        version_id: the version that was asked for, or None for the current one.
+        size: bytes.
+        second: when it was written, in whole seconds; None where that is not known.
+    """
+
+    owner: object
+    location: Location
+    etag: str
+    version_id: str | None
+    size: int
+    second: int | None
+
+
+_SMALL = 1024 * 1024
+_REMEMBERED = 100_000
+
+
+class Blocks:
+    """Bytes of objects that outlive a query, in memory; those that were not used for the longest time go first.
+
+    What is larger than 1 MiB, as parts of a large scan are, is kept from the second time on. Each connection says at
+    each call how many bytes may be kept in all.
+    """
+
+    def __init__(self) -> None:
+        self._lock = new_lock()
+        self._of: dict[ObjectVersion, dict[int, bytes]] = {}
+        self._order: OrderedDict[tuple[ObjectVersion, int], None] = OrderedDict()
+        self._once: OrderedDict[tuple[ObjectVersion, int], None] = OrderedDict()
+        self._names: Counter[tuple[object, Location]] = Counter()
+        self.held = 0
+
+    def put(self, version: ObjectVersion, start: int, data: bytes, most: int) -> None:
+        """Keep bytes."""
+        block = version, start
+        with self._lock:
+            if len(data) > _SMALL and block not in self._once:
+                self._once[block] = None
+                if len(self._once) > _REMEMBERED:
+                    self._once.popitem(last=False)
+                return
+            if len(self._of.get(version, {}).get(start, b"")) >= len(data) or len(data) > most:
+                return
+            self._drop(block)
+            self._of.setdefault(version, {})[start] = data
+            self._order[block] = None
+            self._names[version.owner, version.location] += 1
+            self.held += len(data)
+            self._shrink(most)
+
+    def of(self, version: ObjectVersion) -> list[tuple[int, bytes]]:
+        """What is kept of an object, by where it begins."""
+        with self._lock:
+            blocks = sorted(self._of.get(version, {}).items())
+            for start, _ in blocks:
+                self._order.move_to_end((version, start))
+        return blocks
+
+    def knows(self, owner: object, location: Location) -> bool:
+        """Whether anything is kept of an object, as it is or was."""
+        with self._lock:
+            return self._names[owner, location] > 0
+
+    def shrink(self, most: int) -> None:
+        """Let go of what is more than so many bytes."""
+        with self._lock:
+            self._shrink(most)
+
+    def forget(self, owner: object) -> None:
+        """Let go of all that came by a connection as it was."""
+        with self._lock:
+            for block in [block for block in self._order if block[0].owner is owner]:
+                self._drop(block)
+
+    def _shrink(self, most: int) -> None:
+        while self.held > most:
+            self._drop(next(iter(self._order)))
+
+    def _drop(self, block: tuple[ObjectVersion, int]) -> None:
+        version, start = block
+        if block in self._order:
+            del self._order[block]
+            self.held -= len(self._of[version].pop(start))
+            if not self._of[version]:
+                del self._of[version]
+            self._names[version.owner, version.location] -= 1
+            if not self._names[version.owner, version.location]:
+                del self._names[version.owner, version.location]
+
+
+BLOCKS = Blocks()
 
 
 class QueryScope:

@@ -16,7 +16,7 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.session_settings import SettingValues, Timeouts, setting_text
+from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted
 from s3conn_magic.results.cards import Message, connection_card
@@ -159,6 +159,13 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
 _NOTHING = "Nothing was created"
 
 
+def _keep(size: int | str) -> None:
+    """Let go at once of what is more than may outlive a query."""
+    from s3conn_magic.objects.scope import BLOCKS
+
+    BLOCKS.shrink(bytes_of(size))
+
+
 class Session:
     """Connections of a kernel, and the statements that make, change and use them.
 
@@ -198,6 +205,7 @@ class Session:
         )
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
+            "CACHE": _keep,
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
