@@ -68,7 +68,6 @@ class Parser:
         connection = self.job.connection
         key = (connection.name, candidate.location)
         pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
-        # What a job has loaded is not asked for again: it would take the place of what is.
         kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope, outlives=False))
         return kept
 
