@@ -9,7 +9,6 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from s3conn_magic.connections.connection import Connection
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 _OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
 _KEY_ID = "AWS_ACCESS_KEY_ID"
-_AWS = ".amazonaws."
 _RENEW = 0.5
 
 
@@ -135,7 +133,7 @@ class Accesses:
             S3ConnError: the credentials or the region cannot be had.
         """
         region = connection.regions.of(where.bucket)
-        options = _open_options(connection, where.bucket)
+        options = _open_options(connection)
         if connection.settings.anonymous:
             return Grant(connection.name, where.bucket, region, options, {})
         connection.check_credentials()
@@ -153,7 +151,7 @@ class Accesses:
         if time.monotonic() < until:
             return known
         credentials, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
-        if credentials is not None and connection.settings.endpoint:
+        if credentials is not None and connection.configuration.endpoint.value:
             # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
             trial = Grant(connection.name, where.bucket, region, options, _keys(credentials))
             credentials = credentials if _is_taken(trial, where) else None
@@ -169,12 +167,14 @@ class Accesses:
         return credentials
 
 
-def _open_options(connection: Connection, bucket: str) -> dict[str, Any]:
-    """Return the options that are no secret; an endpoint that the environment or a profile names here, too."""
+def _open_options(connection: Connection) -> dict[str, Any]:
+    """Return the options that are no secret, with what the environment or a profile says here."""
     options = {name: bound.value for name in _OPEN if (bound := connection.options.get(name)) is not None}
-    meta = connection.internal_client(bucket).meta
-    if "ENDPOINT" not in options and _AWS not in (urlsplit(meta.endpoint_url).hostname or ""):
-        options |= {"ENDPOINT": meta.endpoint_url, "REGION": meta.region_name}
+    configuration = connection.configuration
+    said = {name: configuration.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
+    options |= {name: value for name, value in said.items() if value is not None and name not in options}
+    if configuration.endpoint.value and not configuration.finds_regions:
+        options.setdefault("REGION", configuration.region.value)
     return options
 
 

@@ -7,15 +7,16 @@ import re
 import ssl
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 
 from botocore import UNSIGNED
-from botocore.auth import S3ExpressAuth
+from botocore.auth import AUTH_TYPE_MAPS, S3ExpressAuth
 from botocore.awsrequest import AWSRequest
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
+from s3conn_magic.connections.configuration import proxy_host
 from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.signing import (
     Signer,
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from s3conn_magic.connections.clients import Regions
+    from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.language.options import Settings
 
 LISTING = "ListObjectsV2"
 # As botocore names the signatures that are made here, too.
 _OURS = (UNSIGNED, "v4", "s3v4", "v4-s3express", "v4a-s3express", "v4-unsigned-body")
+_OF_VERSION_4 = ("v4", "s3v4", "v4-unsigned-body")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _WAYS = (*_PROXIES, *map(str.upper, _PROXIES), "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
@@ -61,6 +64,8 @@ class _Connection(Protocol):
     def state_token(self) -> object: ...
     @property
     def regions(self) -> Regions: ...
+    @property
+    def configuration(self) -> Configuration: ...
     def live_settings(self) -> Settings: ...
     def frozen_credentials(self) -> Any: ...
     def internal_client(self, bucket: str | None = None) -> Any: ...
@@ -130,7 +135,9 @@ class BucketTarget:
         self._connection.live_settings()
         template = self._current(operation)
         if template.signature is not UNSIGNED and template.identity is None:
-            return self._signer_for(operation, template).sign(query, key, headers)
+            if template.signature in _OF_VERSION_4:
+                return self._signer_for(operation, template).sign(query, key, headers)
+            return _signed_otherwise(template, self._frozen(), query, key, headers)
         url = f"{template.url}{key}?{query}" if query else f"{template.url}{key}"
         sent = {**template.headers, **headers}
         if template.identity is None:
@@ -142,12 +149,15 @@ class BucketTarget:
         """Whether an operation is left to the client: something stands in for the server, or it is signed otherwise."""
         return stands_in(self._asked(), operation) or self._current(operation).signature not in _OURS
 
-    def _signer_for(self, operation: str, template: Template) -> Signer:
-        credentials = translated(
+    def _frozen(self) -> Any:
+        return translated(
             self._connection.frozen_credentials,
             resource=self._connection.settings.role or "",
             connection=self._connection.name,
         )
+
+    def _signer_for(self, operation: str, template: Template) -> Signer:
+        credentials = self._frozen()
         signer = self._signers.get(operation)
         if signer is None or not signer.made_for(template, credentials):
             signer = self._signers[operation] = Signer(template, credentials)
@@ -196,7 +206,7 @@ class BucketTarget:
 
     def _proxy_host(self) -> str | None:
         proxy = self.transport.proxy
-        return None if proxy is None else _host(proxy)
+        return None if proxy is None else proxy_host(proxy)
 
     def _current(self, operation: str) -> Template:
         """Return the template, made anew after an ALTER or a redirect."""
@@ -225,6 +235,27 @@ def _encoded(text: str) -> str:
     return quote(text, safe="-_.~")
 
 
+def _signed_otherwise(
+    template: Template, credentials: Any, query: str, key: str, headers: Mapping[str, str]
+) -> SignedRequest:
+    """Sign a request as botocore does by a signature of another version; arguments as of `Signer`.
+
+    Raises:
+        S3ConnError: what makes it is not installed.
+    """
+    sent = {name: text for name, text in template.headers.items() if name != "X-Amz-Content-SHA256"} | dict(headers)
+    url = f"{template.url}{key}?{query}" if query else f"{template.url}{key}"
+    request = AWSRequest(template.method, url, headers=sent, auth_path=f"{template.auth_path}{key}")
+    kind = AUTH_TYPE_MAPS[template.signature]
+    scope = (template.signing_name, template.region) if kind.REQUIRES_REGION else ()
+    translated(lambda: kind(credentials, *scope).add_auth(request))
+    return SignedRequest(
+        request.url,
+        {name: value.decode("ascii") if isinstance(value, bytes) else value for name, value in request.headers.items()},
+        template.method,
+    )
+
+
 def _by_session(template: Template, session: Any, request: AWSRequest) -> SignedRequest:
     """Sign for a directory bucket, by the credentials of a session with it."""
     request.context["payload_signing_enabled"] = False
@@ -241,12 +272,6 @@ def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
     proxies = get_environ_proxies(url) if configured is None else configured
     proxy: str | None = ProxyConfiguration(proxies).proxy_url_for(url)
     return proxy
-
-
-def _host(proxy: str) -> str:
-    """Return host and port of a proxy's URL, without user and password, be these escaped as they should or not."""
-    before, _, host = proxy.rpartition("@")
-    return host.partition("/")[0] if before else urlsplit(proxy).netloc
 
 
 def _behind(proxy: str, error: Exception) -> EndpointError:
@@ -288,3 +313,50 @@ def _verify(client: Any) -> bool | str:
     if isinstance(verify, bool | str):
         return verify
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True
+
+
+_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+
+
+class Address(NamedTuple):
+    """Where the requests for a bucket go.
+
+    Attributes:
+        endpoint: URL of the server, without the bucket.
+        virtual: whether the bucket is the first part of the host, and not of the path.
+        region: to sign for.
+        stated: whether it must be said, since a library's own would be another's.
+    """
+
+    endpoint: str
+    virtual: bool
+    region: str
+    stated: bool
+
+    def with_bucket(self, bucket: str) -> str:
+        """Return the endpoint with the bucket in its host."""
+        scheme, _, host = self.endpoint.partition("://")
+        return f"{scheme}://{bucket}.{host}"
+
+
+# Stands for a bucket where none is named.
+_ANY_BUCKET = "any-bucket"
+
+
+def address_of(connection: _Connection, bucket: str | None) -> Address:
+    """Return where the connection's own request for a bucket goes; its region is found by a request if need be.
+
+    Raises:
+        S3ConnError: the credentials or the region cannot be had.
+    """
+    name = bucket or _ANY_BUCKET
+    template = capture(connection.internal_client(bucket), name)
+    parts = urlsplit(template.url)
+    virtual = parts.netloc.startswith(f"{name}.")
+    host = parts.netloc.removeprefix(f"{name}.") if virtual else parts.netloc
+    path = parts.path.rstrip("/") if virtual else parts.path.rstrip("/").removesuffix(f"/{quote(name)}")
+    configuration = connection.configuration
+    unusual = (configuration.endpoint, configuration.fips, configuration.dualstack, configuration.accelerate)
+    stated = bucket is not None or any(setting.value for setting in unusual)
+    stated = stated or any(variable in os.environ for variable in _VARIABLES)
+    return Address(f"{parts.scheme}://{host}{path}", virtual, template.region, stated)

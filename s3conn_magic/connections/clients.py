@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
 
+    from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.language.options import Settings
     from s3conn_magic.language.session_settings import Timeouts
 
 
 _POOL = 32
-_TRIES = 5
 _PARAMETERS = inspect.signature(Session.create_client)
 
 
@@ -73,6 +73,7 @@ class Clients:
     def __init__(
         self,
         settings: Settings,
+        configuration: Configuration,
         *,
         name: Callable[[], str],
         current: Callable[[], Settings],
@@ -80,6 +81,7 @@ class Clients:
         timeouts: Callable[[], Timeouts],
     ) -> None:
         self._settings = settings
+        self._configuration = configuration
         self._name = name
         self._timeouts = timeouts
         self._guards = Guards(name, current, settings)
@@ -114,8 +116,7 @@ class Clients:
         made = live_session(self._settings, self._handed, ConnectionSession)
         made.clients = self
         self._guards.attach(made)
-        region = self._settings.region or made.get_config_variable("region") or DEFAULT_REGION
-        session = boto3.session.Session(botocore_session=made, region_name=region)
+        session = boto3.session.Session(botocore_session=made)
         # Each boto3 session adds its folder to the loader that all of them share.
         paths = made.get_component("data_loader").search_paths
         paths[:] = dict.fromkeys(paths)
@@ -128,8 +129,10 @@ class Clients:
             EndpointError: the connection was altered, and these are another place's.
         """
         self._guards.same_place()
-        endpoint = given.get("endpoint_url") or self._settings.endpoint_of(given["service_name"])
-        config = self._config(endpoint)
+        service = given["service_name"]
+        own = self._configuration.endpoint.value if service == S3 else self._settings.endpoint_of(service)
+        endpoint = given.get("endpoint_url") or own
+        config = self._config(service, endpoint)
         for each in configs:
             # A setting of S3 that is not given stays the connection's.
             config = config.merge(each).merge(Config(s3={**(config.s3 or {}), **(each.s3 or {})}))
@@ -137,14 +140,16 @@ class Clients:
 
     def hold(self, client: Any, *, knows_region: bool) -> None:
         """Guard a new client."""
-        self._guards.hold(client)
-        if client.meta.service_model.service_name == S3 and (
-            knows_region or self._settings.region or self._settings.endpoint
-        ):
+        service = client.meta.service_model.service_name
+        own = self._configuration.endpoint.value if service == S3 else self._settings.endpoint_of(service)
+        self._guards.hold(client, has_own=own is not None)
+        if client.meta.service_model.service_name == S3 and (knows_region or not self._configuration.finds_regions):
             presign_by_version_4(client)
 
-    def client(self, service: str = "s3", *, region: str | None = None, tries: int = _TRIES) -> Any:
-        """Return the client for a service, which follows no redirects; `tries` counts the first one too."""
+    def client(self, service: str = "s3", *, region: str | None = None, tries: int | None = None) -> Any:
+        """Return the client for a service, which follows no redirects; `tries` at most, the first one too."""
+        most = self._configuration.tries.value
+        tries = most if tries is None else min(tries, most)
         key = (service, region, tries, self._timeouts()[:2])
         with self._lock:
             if key not in self._made:
@@ -155,7 +160,9 @@ class Clients:
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """Return a client of its own, to hand out: what its owner does to it changes no other."""
         with self._lock:
-            client = translated(lambda: self._make(service, region, _TRIES), connection=self._name())
+            client = translated(
+                lambda: self._make(service, region, self._configuration.tries.value), connection=self._name()
+            )
             self._handed_out.add(client)
             return client
 
@@ -165,20 +172,15 @@ class Clients:
             let_capture(client)
         return client
 
-    def _config(self, endpoint: str | None) -> Config:
+    def _config(self, service: str, endpoint: str | None) -> Config:
         timeouts = self._timeouts()
-        # Servers other than S3 reject the checksums that botocore would add to every request.
-        checksums = "when_required" if self._settings.endpoint else "when_supported"
-        fixed = own_server(endpoint)
+        fixed = self._configuration.config() if service == S3 else own_server(endpoint)
         return fixed.merge(
             Config(
                 connect_timeout=timeouts.connect,
                 read_timeout=timeouts.read,
                 max_pool_connections=_POOL,
-                retries=_retries(_TRIES),
-                s3={**(fixed.s3 or {}), "addressing_style": self._settings.addressing_style},
-                request_checksum_calculation=checksums,
-                response_checksum_validation=checksums,
+                retries=_retries(self._configuration.tries.value),
                 user_agent_extra="s3conn-magic",
             )
         )
@@ -197,20 +199,20 @@ _LEFT_TO_THE_LISTING = {400, 403}
 class Regions:
     """Finds and remembers the region of each bucket of a connection."""
 
-    def __init__(self, settings: Settings, clients: Clients) -> None:
-        self._settings = settings
+    def __init__(self, configuration: Configuration, clients: Clients) -> None:
+        self._asks = configuration.finds_regions
         self._clients = clients
         self._by_bucket: dict[str, str] = {}
         self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
-        """Return the region to sign for; None where the client's own will do (REGION or ENDPOINT is set).
+        """Return the region to sign for; None where the client's own will do (REGION or an endpoint is set).
 
         Raises:
             BucketNotFoundError: there is no such bucket.
             RegionError: the server does not say.
         """
-        if self._settings.region or self._settings.endpoint:
+        if not self._asks:
             return None
         if bucket.startswith("arn:"):
             return bucket.split(":")[3] or None
@@ -221,7 +223,7 @@ class Regions:
     def knows(self, bucket: str) -> bool:
         """Whether the region is told without a request."""
         with self._lock:
-            return bool(self._settings.region or self._settings.endpoint) or bucket in self._by_bucket
+            return not self._asks or bucket in self._by_bucket
 
     def learn(self, bucket: str, region: str) -> str:
         """Remember what an answer said."""

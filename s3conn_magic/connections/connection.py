@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.clients import Clients, Regions
+    from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.transport.exchange import Exchange
     from s3conn_magic.transport.wire import Wires
@@ -37,6 +38,7 @@ class _State:
         self._connection = connection
         self._lock = new_lock()
         self._credentials = [*credentials]
+        self._configuration: Configuration | None = None
         self._clients: Clients | None = None
         self._regions: Regions | None = None
         self._wires: Wires | None = None
@@ -77,14 +79,23 @@ class _State:
                 self._credentials.append(find_credentials(self.settings, self._connection.timeouts))
             return self._credentials[0]
 
+    def configuration(self) -> Configuration:
+        from s3conn_magic.connections.configuration import Configuration
+
+        with self._lock:
+            self._configuration = self._configuration or Configuration.of(self.settings)
+            return self._configuration
+
     def clients(self) -> Clients:
         from s3conn_magic.connections.clients import Clients
 
+        configuration = self.configuration()
         with self._lock:
             if self._clients is None:
                 connection = self._connection
                 self._clients = Clients(
                     self.settings,
+                    configuration,
                     name=lambda: connection.name,
                     current=connection.live_settings,
                     credentials=connection.credentials,
@@ -95,9 +106,9 @@ class _State:
     def regions(self) -> Regions:
         from s3conn_magic.connections.clients import Regions
 
-        clients = self.clients()
+        configuration, clients = self.configuration(), self.clients()
         with self._lock:
-            self._regions = self._regions or Regions(self.settings, clients)
+            self._regions = self._regions or Regions(configuration, clients)
             return self._regions
 
     def exchange(self, bucket: str) -> Exchange:
@@ -249,6 +260,30 @@ class Connection:
         return self._state
 
     @property
+    def configuration(self) -> Configuration:
+        """Where requests go and how, resolved once.
+
+        Raises:
+            CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
+            EndpointError: what they or the environment name is no endpoint, or no other setting that there is.
+        """
+        try:
+            return self._state.configuration()
+        except S3ConnError as error:
+            error.of(f"the connection {self.name}")
+            raise
+
+    @property
+    def shown_configuration(self) -> Configuration:
+        """The same, or what the statement alone says where it cannot be resolved: for showing it."""
+        from s3conn_magic.connections.configuration import Configuration
+
+        try:
+            return self.configuration
+        except S3ConnError:
+            return Configuration.stated(self.settings)
+
+    @property
     def regions(self) -> Regions:
         """Finds the region of each bucket."""
         return self._state.regions()
@@ -269,7 +304,7 @@ class Connection:
         self._alive()
         return self._state.clients().new_client(service, region=region)
 
-    def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int = 5) -> Any:
+    def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int | None = None) -> Any:
         """Return the shared client for a bucket's region, which follows no redirects; for this package only."""
         self._alive()
         region = self.regions.of(bucket) if bucket else None

@@ -6,6 +6,7 @@ chain, with the environment and the metadata services, is read only where no set
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,14 +61,25 @@ class _SourceSession(Session):  # type: ignore[misc] # botocore is not typed
 
 
 def bare_session(settings: Settings, kind: type[Session] = Session) -> Any:
-    """Return a botocore session for a connection's configuration; AWS_PROFILE of the environment is for the chain."""
+    """Return a botocore session for a connection's configuration."""
     session = _new_session(settings, kind)
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    session.set_config_variable("region", _region(settings, session))
     session.get_component("event_emitter").register_last("creating-client-class", _mask_its_logs)
     if settings.explicit and str(session.get_config_variable("defaults_mode")).lower() == "auto":
         # Which defaults are the automatic ones, botocore would ask the metadata service.
         session.set_config_variable("defaults_mode", "standard")
     return session
+
+
+def _region(settings: Settings, session: Session) -> str:
+    """Return the region that a session's clients, those of STS among them, sign for where nothing else is said.
+
+    AWS_REGION, which other tools read, counts where botocore finds none.
+    """
+    return str(
+        settings.region or session.get_config_variable("region") or os.environ.get("AWS_REGION") or DEFAULT_REGION
+    )
 
 
 class _MaskedRequests:
@@ -115,9 +127,11 @@ def _of_ours(method: Callable[..., Any]) -> Callable[..., Any]:
 def _new_session(settings: Settings, kind: type[Session]) -> Session:
     if settings.profile:
         return kind(profile=settings.profile)
-    if settings.access_key_id or settings.anonymous:
+    session = kind()
+    if (settings.access_key_id or settings.anonymous) and session.profile not in {None, *session.available_profiles}:
+        # Its keys are not wanted, and what else it may say is not there.
         return kind(session_vars={"profile": (None, None, None, None)})
-    return kind()
+    return session
 
 
 @cache
@@ -144,7 +158,6 @@ def _source(settings: Settings) -> Credentials:
         return Credentials(settings.access_key_id, settings.secret_access_key.reveal(), token, method="key pair")
     session = bare_session(settings, _SourceSession)
     session.sts = settings.endpoint_of("sts")
-    session.set_config_variable("region", settings.region or session.get_config_variable("region") or DEFAULT_REGION)
     if settings.profile:
         _only_the_profile(session)
     credentials = session.get_credentials()
@@ -199,7 +212,6 @@ class _Sts:
     def __init__(self, settings: Settings, timeouts: Callable[[], Timeouts]) -> None:
         self._timeouts = timeouts
         self._session = bare_session(settings)
-        self._region = settings.region or self._session.get_config_variable("region") or DEFAULT_REGION
         self._endpoint = settings.endpoint_of("sts")
         self._made: list[Any] = []
 
@@ -208,9 +220,7 @@ class _Sts:
         timeouts = self._timeouts()
         config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
         config = own_server(self._endpoint).merge(config).merge(keys.pop("config", Config()))
-        client = self._session.create_client(
-            service, region_name=self._region, endpoint_url=self._endpoint, config=config, **keys
-        )
+        client = self._session.create_client(service, endpoint_url=self._endpoint, config=config, **keys)
         self._made.append(client)
         return client
 

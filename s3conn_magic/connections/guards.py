@@ -246,10 +246,15 @@ class Guards:
         # Boto3 puts its methods in first.
         events.register_last("creating-client-class.s3", self.wrap)
 
-    def hold(self, client: Any) -> None:
-        """Look at what a client signs and sends when nothing can change it any more, whatever hooks it was given."""
+    def hold(self, client: Any, *, has_own: bool) -> None:
+        """Look at what a client signs and sends when nothing can change it any more, whatever hooks it was given.
+
+        Args:
+            client: a new one.
+            has_own: whether its endpoint is the connection's own, which it must not leave.
+        """
         signer, endpoint, service = client._request_signer, client._endpoint, client.meta.service_model  # noqa: SLF001
-        own = client.meta.endpoint_url if self._made_for.endpoint_of(service.service_name) else None
+        own = client.meta.endpoint_url if has_own else None
         look = functools.partial(self._look, service, own, urlsplit(client.meta.endpoint_url).path)
         signer.__class__, signer.look = _GuardedSigner, look
         endpoint.__class__, endpoint.look = _GuardedEndpoint, look

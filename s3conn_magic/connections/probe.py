@@ -38,7 +38,7 @@ def probe(connection: Connection) -> Findings:
     filters = connection.settings.display_filters
     if filters:
         return Findings(identity, filters=_read_filters(connection, filters), regions=_regions(connection, filters))
-    if connection.settings.anonymous and not connection.settings.endpoint:
+    if connection.settings.anonymous and connection.configuration.is_aws:
         # Nobody may list the buckets of AWS unsigned, so there is nothing to ask.
         return Findings(reached=False)
     return _first_buckets(connection, identity)
@@ -90,14 +90,16 @@ def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
             return
 
 
-def bucket_page(connection: Connection, token: str | None, tries: int = 5) -> tuple[list[ListedBucket], str | None]:
+def bucket_page(
+    connection: Connection, token: str | None, tries: int | None = None
+) -> tuple[list[ListedBucket], str | None]:
     """Return one page of buckets and the token of the next.
 
     Raises:
         AccessDeniedError: `s3:ListAllMyBuckets` is missing.
     """
     # Only with a page size does AWS name the regions; other servers may not know the parameter.
-    paging: dict[str, Any] = {} if connection.settings.endpoint else {"MaxBuckets": _PAGE}
+    paging: dict[str, Any] = {"MaxBuckets": _PAGE} if connection.configuration.is_aws else {}
     if token:
         paging["ContinuationToken"] = token
     client = connection.internal_client(tries=tries)

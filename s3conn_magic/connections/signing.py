@@ -54,8 +54,8 @@ _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85
 class Template:
     """A request as botocore made it: all but the query, and what its signature needs.
 
-    The `url` of a request for objects ends where their keys begin. `identity` gives the
-    session credentials that a directory bucket's requests are signed with, renewed as they expire.
+    The `url` of a request for objects ends where their keys begin. `identity` gives the session credentials that a
+    directory bucket's requests are signed with, renewed as they expire; `auth_path` is what older signatures are over.
     """
 
     url: str
@@ -65,6 +65,7 @@ class Template:
     signature: Any
     identity: Callable[[], Any] | None = None
     method: str = "GET"
+    auth_path: str = ""
 
 
 class _Kept(threading.local):
@@ -73,6 +74,7 @@ class _Kept(threading.local):
     wanted = False
     signing: tuple[str, str, Any]
     asked: Mapping[str, Any]
+    auth_path = ""
     request: Any
 
 
@@ -93,6 +95,7 @@ def _before_sign(request: Any, signing_name: str, region_name: str, signature_ve
         region, service = asked.get("region") or region_name, asked.get("signing_name") or signing_name
         # A directory bucket's session is put in by botocore's own handler, which comes after this one.
         _kept.signing, _kept.asked = (region, service, signature_version), asked
+        _kept.auth_path = request.auth_path or ""
 
 
 def _before_send(request: Any, **_: Any) -> AWSResponse | None:
@@ -125,12 +128,12 @@ def capture(client: Any, bucket: str, operation: str = "ListObjectsV2") -> Templ
         translated(lambda: _called_for(client, bucket, operation), resource=Location(bucket).arn)
     finally:
         _kept.wanted = False
-    url = _with_host_in_lower_case(_kept.request.url.partition("?")[0])
+    url, path = _with_host_in_lower_case(_kept.request.url.partition("?")[0]), _kept.auth_path
     if operation != "ListObjectsV2":
-        url = url.removesuffix(_ANY_KEY)
+        url, path = url.removesuffix(_ANY_KEY), path.removesuffix(_ANY_KEY)
     headers = {name: _plain(value) for name, value in _kept.request.headers.items() if name.lower() not in _NOT_KEPT}
     headers["X-Amz-Content-SHA256"] = _EMPTY_SHA256
-    return Template(url, headers, *_kept.signing, _identity(_kept.asked), _kept.request.method)
+    return Template(url, headers, *_kept.signing, _identity(_kept.asked), _kept.request.method, path)
 
 
 def _called_for(client: Any, bucket: str, operation: str) -> None:

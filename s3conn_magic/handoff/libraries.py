@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
-from urllib.parse import urlsplit
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import fsspec
 
+from s3conn_magic.connections.bucket_target import Address, address_of
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
 from s3conn_magic.connections.probe import roots
@@ -84,20 +85,6 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
         )
 
 
-def path_style(settings: Settings) -> bool:
-    """Whether buckets are in the path of URLs, and not in the host: as boto3 decides."""
-    return settings.addressing_style == "path" or (
-        settings.endpoint is not None and settings.addressing_style == "auto"
-    )
-
-
-def region_of(connection: Connection, bucket: str | None) -> str:
-    """Return a bucket's region, found by a request if need be; without a bucket, the one that is signed for."""
-    if bucket is not None and (region := connection.regions.of(bucket)):
-        return region
-    return str(connection.internal_client().meta.region_name)
-
-
 Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask"]
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
 _DIRECTORY_BUCKET = "--x-s3"
@@ -144,22 +131,24 @@ def _refuse_a_mix(library: Library, credentials: Triple) -> None:
 
 def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
     """Return what the object stores of Rust, under obstore, polars and delta-rs, are told beside credentials."""
-    settings = connection.settings
+    settings, directory_bucket = connection.settings, (bucket or "").endswith(_DIRECTORY_BUCKET)
+    address = address_of(connection, None if directory_bucket else bucket)
+    endpoint, virtual = _of_rust(connection, address, bucket)
+    if directory_bucket and connection.configuration.is_aws:
+        endpoint = None
     options: dict[str, str | None] = {
-        "aws_region": region_of(connection, bucket),
-        "aws_endpoint_url": settings.endpoint,
-        "aws_allow_http": "true" if (settings.endpoint or "").startswith("http://") else None,
-        "aws_virtual_hosted_style_request": "false" if path_style(settings) else "true",
+        "aws_region": _region_of(connection, bucket) if directory_bucket else address.region,
+        "aws_endpoint_url": endpoint,
+        "aws_allow_http": "true" if address.endpoint.startswith("http://") else None,
+        "aws_virtual_hosted_style_request": "true" if virtual else "false",
         # What is left out, these stores take from the environment.
         "aws_skip_signature": "true" if settings.anonymous else "false",
         "aws_request_payer": "true" if settings.requester_pays else "false",
-        "aws_s3_express": "true" if (bucket or "").endswith(_DIRECTORY_BUCKET) else "false",
+        "aws_s3_express": "true" if directory_bucket else "false",
         "aws_server_side_encryption": _encryption(connection),
         "aws_sse_kms_key_id": settings.kms_key,
         "aws_sse_customer_key_base64": SecretText(settings.customer_key.reveal()) if settings.customer_key else None,
     }
-    if not path_style(settings) and settings.endpoint is not None:
-        options["aws_endpoint_url"] = _with_bucket(settings.endpoint, bucket)
     # The variable of S3's own endpoint would count before that of all services.
     options["aws_endpoint_url_s3"] = options["aws_endpoint_url"]
     return {name: value for name, value in options.items() if value is not None}
@@ -170,15 +159,27 @@ def _encryption(connection: Connection) -> str | None:
     return "aws:kms" if settings.kms_key else "sse-c" if settings.customer_key else None
 
 
-def _with_bucket(endpoint: str, bucket: str | None) -> str:
-    """Return where the bucket is part of the host, these stores want it in the endpoint."""
-    if bucket is None:
-        raise S3ConnError(
-            "with ADDRESSING_STYLE = 'virtual' and an ENDPOINT, these options are those of one bucket",
-            hint="Name it: storage_options(library, bucket='…').",
-        )
-    scheme, _, host = endpoint.partition("://")
-    return f"{scheme}://{bucket}.{host}"
+def _of_rust(connection: Connection, address: Address, bucket: str | None) -> tuple[str | None, bool]:
+    """Return the endpoint, which has the bucket in its host where it belongs there, and whether it does.
+
+    Raises:
+        S3ConnError: it does, and no bucket is named.
+    """
+    if not (address.stated and address.virtual):
+        return (address.endpoint if address.stated else None), address.virtual
+    if bucket is not None:
+        return address.with_bucket(bucket), True
+    if connection.configuration.is_aws and not connection.configuration.accelerate.value:
+        # Every other server of AWS takes the bucket in the path as well.
+        return address.endpoint, False
+    raise S3ConnError(
+        "with ADDRESSING_STYLE = 'virtual' and an ENDPOINT, these options are those of one bucket",
+        hint="Name it: storage_options(library, bucket='…').",
+    )
+
+
+def _region_of(connection: Connection, bucket: str | None) -> str:
+    return str(connection.internal_client(bucket).meta.region_name)
 
 
 def _signing(credentials: Triple) -> dict[str, str]:
@@ -232,9 +233,6 @@ def _signed(connection: Connection, made_for: Settings) -> Triple:
     return credentials
 
 
-_VARIABLE = "AWS_ENDPOINT_URL_S3"
-
-
 def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
     """Return the store; see `Connection.obstore`."""
     refuse_if_read_only(connection, "an obstore store")
@@ -245,29 +243,22 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
         name.removeprefix("aws_"): value for name, value in store_config(connection, bucket).items()
     }
     config["endpoint"] = config.pop("endpoint_url", None)
-    _refuse_another_endpoint(config.pop("endpoint_url_s3", None))
+    # The name with which it is read from the environment, and counts before the other.
+    config["aws_endpoint_url_s3"] = config.pop("endpoint_url_s3", None)
     allow_http = config.pop("allow_http", None) is not None
     return kind(
         bucket,
         prefix=prefix,
         config={name: value for name, value in config.items() if value is not None},
-        client_options={"allow_http": allow_http, "user_agent": "s3conn-magic"},
+        client_options={"allow_http": allow_http, "user_agent": "s3conn-magic", **_trusted(connection)},
         credential_provider=None if connection.settings.anonymous else obstore_provider(connection),
     )
 
 
-def _refuse_another_endpoint(endpoint: str | None) -> None:
-    """Keep the environment from leading the store elsewhere: obstore reads this variable and takes no such option.
-
-    Raises:
-        S3ConnError: it would.
-    """
-    named = os.environ.get(_VARIABLE)
-    if endpoint and named and named != endpoint:
-        raise S3ConnError(
-            f"obstore would send requests to the {_VARIABLE} of the environment, and not to this connection's ENDPOINT",
-            hint=f"Remove it, os.environ.pop('{_VARIABLE}'), or use fsspec() or pyarrow_filesystem().",
-        )
+def _trusted(connection: Connection) -> dict[str, Any]:
+    """Return the CAs that are trusted, where somebody named them."""
+    bundle = connection.configuration.ca_bundle.value
+    return {"root_certificate": Path(bundle).read_bytes()} if bundle and Path(bundle).is_file() else {}
 
 
 def _store_class() -> Any:
@@ -296,15 +287,17 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
 
 def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
     """Return the options of the secret as they are written, and the names of those that are secret."""
-    settings, credentials = connection.settings, triple(connection)
-    parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(region_of(connection, bucket))}
+    settings, credentials, address = connection.settings, triple(connection), address_of(connection, bucket)
+    parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(address.region)}
     if credentials is not None:
         parts |= {"KEY_ID": literal(credentials.access_key_id), "SECRET": literal(credentials.secret_access_key)}
         parts |= {"SESSION_TOKEN": literal(credentials.token)} if credentials.token else {}
-    if settings.endpoint:
-        parts |= {"ENDPOINT": literal(urlsplit(settings.endpoint).netloc)}
-        parts |= {"USE_SSL": "false"} if settings.endpoint.startswith("http://") else {}
-    parts["URL_STYLE"] = "'path'" if path_style(settings) else "'vhost'"
+    scheme, _, host = address.endpoint.partition("://")
+    if host.startswith("s3.dualstack."):
+        host += ":443"  # DuckDB would make AWS's usual host of it, which is named the same but for the port.
+    parts |= {"ENDPOINT": literal(host)} if address.stated else {}
+    parts |= {"USE_SSL": "false"} if scheme == "http" else {}
+    parts["URL_STYLE"] = "'vhost'" if address.virtual else "'path'"
     parts |= {"KMS_KEY_ID": literal(settings.kms_key)} if settings.kms_key else {}
     parts |= {"REQUESTER_PAYS": "true"} if settings.requester_pays else {}
     parts |= {"SCOPE": literal(f"s3://{bucket}")} if bucket else {}

@@ -34,12 +34,18 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_ELSEWHERE = ("$", "ENV ", "PROMPT", "KEYRING ")
 
 
-def create_statement(name: str, options: BoundOptions) -> str:
-    """`CREATE S3 CONNECTION …;`, runnable; a secret is the source it came from, or a PROMPT that asks for it."""
+def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = ()) -> str:
+    """`CREATE S3 CONNECTION …;`, runnable; a secret is the source it came from, or a PROMPT that asks for it.
+
+    Args:
+        name: of the connection.
+        options: what it was given.
+        besides: what counts without being an option of it, said in comments.
+    """
     given = [
         (option.name, value_text(options[option.name], asking_for(option.name, name))) for option in _given(options)
     ]
-    return _statement(name, given)
+    return "\n".join([_statement(name, given), *(f"-- {text}" for text in besides)])
 
 
 def saved_statement(name: str, options: BoundOptions) -> str:

@@ -398,6 +398,11 @@ _PLACE = ("ENDPOINT", "REGION", "ADDRESSING_STYLE", "AWS_PROFILE")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
+def is_of_aws(endpoint: str) -> bool:
+    """Whether a URL is of a server of AWS."""
+    return (urlsplit(endpoint).hostname or "").endswith(_AWS)
+
+
 class _Given(Generic[_Value]):
     """The value of an option, or what stands for it where it was not given."""
 
@@ -441,9 +446,7 @@ class Settings:
         that of S3 alone.
         """
         endpoint = self.endpoint
-        if endpoint and service != "s3" and (urlsplit(endpoint).hostname or "").endswith(_AWS):
-            return None
-        return endpoint
+        return None if endpoint and service != "s3" and is_of_aws(endpoint) else endpoint
 
     @property
     def place(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
+    from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection, Findings
     from s3conn_magic.listing.request import Progress
 
@@ -82,14 +83,15 @@ def connection_card(connection: Connection, did: str) -> Card:
         connection: after its probe, or without one.
         did: what happened to it, such as `created`.
     """
-    settings, findings = connection.settings, connection.findings
+    settings, findings, configuration = connection.settings, connection.findings, connection.shown_configuration
     lines = [
         ("credentials", settings.credentials_kind),
         ("identity", findings.identity if findings else None),
         ("role", settings.role),
         ("reaches", _reach(findings)),
-        ("region", settings.region or (", ".join(findings.regions) if findings else None)),
-        ("endpoint", settings.endpoint),
+        ("region", _region(configuration) or (", ".join(findings.regions) if findings else None)),
+        ("endpoint", str(configuration.endpoint) if configuration.endpoint.value else None),
+        ("reached at", ", ".join(_reached_at(configuration))),
         ("read-only", "yes: writes and deletes are refused" if settings.read_only else None),
         (
             "encryption",
@@ -100,6 +102,20 @@ def connection_card(connection: Connection, did: str) -> Card:
         ("comment", settings.comment),
     ]
     return Card(f"S3 connection {connection.name} {did}", tuple((label, value) for label, value in lines if value))
+
+
+def _region(configuration: Configuration) -> str | None:
+    return str(configuration.region) if configuration.signed_region else None
+
+
+def _reached_at(configuration: Configuration) -> list[str]:
+    """Return what is unusual about the endpoints of AWS that are asked."""
+    kinds = {
+        "FIPS": configuration.fips,
+        "dual-stack": configuration.dualstack,
+        "acceleration": configuration.accelerate,
+    }
+    return [f"{kind} ({setting.source})" for kind, setting in kinds.items() if setting.value]
 
 
 def _reach(findings: Findings | None) -> str:

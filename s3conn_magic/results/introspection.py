@@ -24,6 +24,7 @@ from s3conn_magic.secrets import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Job, Outcome
     from s3conn_magic.language.options import BoundValue
@@ -149,14 +150,14 @@ def connections_frame(connections: Sequence[Connection]) -> S3Frame:
 
 
 def _connection_row(connection: Connection) -> tuple[Any, ...]:
-    settings = connection.settings
+    settings, configuration = connection.settings, connection.shown_configuration
     return (
         connection.name,
         "S3",
         settings.credentials_kind,
         connection.identity,
-        settings.region,
-        settings.endpoint,
+        configuration.signed_region,
+        configuration.endpoint.value,
         settings.read_only,
         settings.encryption,
         [location.uri for location in settings.display_filters],
@@ -167,14 +168,23 @@ def _connection_row(connection: Connection) -> tuple[Any, ...]:
 
 
 def options_frame(connection: Connection) -> S3Frame:
-    """Return one row for each option a connection can keep."""
-    rows = [_option_row(option, connection.options.get(option.name)) for option in OPTIONS if option.stored]
+    """Return one row for each option a connection can keep, and one for what else decides where its requests go."""
+    configuration = connection.shown_configuration
+    rows = [
+        _option_row(option, connection.options.get(option.name), configuration) for option in OPTIONS if option.stored
+    ]
+    rows += [
+        (name, None if setting.value is None else str(setting.value), setting.source, False, meaning)
+        for name, setting, meaning in configuration.rows()
+    ]
     return frame_of(columns_of("DESCRIBE CONNECTION"), rows, ReferenceFrame)
 
 
-def _option_row(option: Option, bound: BoundValue | None) -> tuple[Any, ...]:
+def _option_row(option: Option, bound: BoundValue | None, configuration: Configuration) -> tuple[Any, ...]:
     if bound is None:
-        return option.name, None, f"default: {option.default}", option.mutable, option.help
+        value, source = configuration.of_option(option.name)
+        source = source if value is not None else f"default: {option.default}"
+        return option.name, value, source, option.mutable, option.help
     return option.name, _shown_value(bound), bound.source, option.mutable, option.help
 
 

@@ -11,6 +11,7 @@ import re
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from s3conn_magic.connections.configuration import Configuration
 from s3conn_magic.connections.faults import action_of
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
@@ -121,7 +122,8 @@ class Forecast:
     @of.register
     def _create(self, plan: plans.Create | plans.Alter) -> list[Call]:
         settings = Settings(plan.options)
-        if not plan.validate or (settings.anonymous and not settings.endpoint and not settings.display_filters):
+        nobody = settings.anonymous and not settings.display_filters
+        if not plan.validate or (nobody and Configuration.of(settings).is_aws):
             return []
         who = [] if settings.anonymous else [*_assumed(settings, "exactly"), _identity()]
         filters = settings.display_filters
@@ -333,7 +335,7 @@ def _assumed(settings: Settings, bound: Bound) -> list[Call]:
 
 def _regions(settings: Settings, places: Iterable[Location]) -> list[Call]:
     """Return what finds the region of each bucket; with REGION or ENDPOINT, and of an ARN, nothing does."""
-    if settings.region or settings.endpoint:
+    if not Configuration.of(settings).finds_regions:
         return []
     buckets = dict.fromkeys(place.bucket for place in places if not place.bucket.startswith("arn:"))
     return [Call("HeadBucket", Location(bucket).arn, 2, "at most", "for its region") for bucket in buckets]
@@ -365,7 +367,7 @@ def _each_bucket(connection: Connection, operation: str) -> list[Call]:
     findings = connection.findings
     count = findings.buckets if findings else None
     regions: list[Call] = []
-    if not (connection.settings.region or connection.settings.endpoint):
+    if connection.configuration.finds_regions:
         regions = [Call("HeadBucket", _ALL, None, "unknown", "for the region of each bucket, two at most")]
     if count is None:
         return [*regions, Call(operation, _ALL, None, "unknown", f"{_KEYS}, of each bucket")]

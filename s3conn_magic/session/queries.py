@@ -290,7 +290,7 @@ def _(plan: statements.ShowCreate, connections: Registry) -> Message:
     from s3conn_magic.language.help import create_statement
 
     connection = connections.get(plan.name.text)
-    return Message(create_statement(connection.name, connection.options))
+    return Message(create_statement(connection.name, connection.options, connection.shown_configuration.besides()))
 
 
 @about_connections.register(plans.Test)

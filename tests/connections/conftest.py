@@ -5,7 +5,25 @@ from threading import Barrier
 
 import pytest
 
+from s3conn_magic.connections.configuration import Configuration
+
 _COUNT = 16
+
+
+def _names_neither(own):
+    return "statement" not in (own.region.source, own.endpoint.source)
+
+
+@pytest.fixture
+def in_place_of_aws(monkeypatch):
+    """Makes a server that AWS_ENDPOINT_URL names be taken for AWS, which cannot be served here."""
+
+    def put(server):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        monkeypatch.setattr(Configuration, "is_aws", True)
+        monkeypatch.setattr(Configuration, "finds_regions", property(_names_neither))
+
+    return put
 
 
 @pytest.fixture

@@ -63,7 +63,6 @@ use_fips_endpoint = true
 use_dualstack_endpoint = true
 services = all
 s3 =
-  addressing_style = virtual
   use_accelerate_endpoint = true
   use_dualstack_endpoint = true
 aws_access_key_id = AKIAPROFILE

@@ -140,10 +140,10 @@ def test_the_identity_is_best_effort(run):
         run("DROP CONNECTION lake")
 
 
-def test_the_first_page_is_all_that_is_read(run, monkeypatch):
+def test_the_first_page_is_all_that_is_read(run, in_place_of_aws):
     """On AWS a page size is asked for, regions are shown, and a further page is said but not fetched."""
     with recording(lambda one: NO_STS if one.method == "POST" else BUCKETS) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
+        in_place_of_aws(wire)
         card = run(create("lake", keys=KEYS))
         [(path, query)] = gets(wire)
     assert (path, query["max-buckets"]) == ("/", "1000")
@@ -151,20 +151,20 @@ def test_the_first_page_is_all_that_is_read(run, monkeypatch):
     assert dict(card.lines)["region"] == "eu-west-1"
 
 
-def test_show_buckets_reads_every_page(run, monkeypatch):
+def test_show_buckets_reads_every_page(run, in_place_of_aws):
     """SHOW BUCKETS follows the tokens to the last page."""
     last = Reply(200, {}, BUCKETS.body.replace(b"one", b"two").replace(b"next", b""))
     with recording(lambda one: last if one.query.get("continuation-token") == "next" else BUCKETS) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
+        in_place_of_aws(wire)
         run(create("lake", keys=KEYS, VALIDATE=False))
         assert list(run("SHOW BUCKETS")["bucket"]) == ["one", "two"]
         assert len(wire.requests) == 2
 
 
-def test_anonymous_on_aws_asks_nothing(run, monkeypatch):
+def test_anonymous_on_aws_asks_nothing(run, in_place_of_aws):
     """Nobody may list AWS's buckets unsigned, so a connection without filters is made without a request."""
     with recording(lambda _: DENIED) as wire:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.endpoint)
+        in_place_of_aws(wire)
         card = run(create("open", ANONYMOUS=True))
         assert wire.requests == []
     assert "public buckets" in dict(card.lines)["reaches"]

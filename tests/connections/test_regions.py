@@ -41,10 +41,10 @@ def server():
 
 
 @pytest.fixture
-def wire(server, monkeypatch):
+def wire(server, in_place_of_aws):
     """The server, in AWS's place."""
     with recording(server) as recorder:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", recorder.endpoint)
+        in_place_of_aws(recorder)
         yield recorder
 
 

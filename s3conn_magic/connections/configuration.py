@@ -1,0 +1,315 @@
+"""The effective configuration of a connection: where its requests go and how, each with the place that says so.
+
+Resolved once, as botocore does: the statement counts before the environment, that before the profile and its section
+of `services`, and what nobody wrote is a default of this package, chosen by the endpoint that came of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.session import Session
+from botocore.utils import get_environ_proxies
+
+from s3conn_magic.connections.credentials import DEFAULT_REGION, bare_session, own_server
+from s3conn_magic.connections.faults import translated
+from s3conn_magic.errors import EndpointError
+from s3conn_magic.language.options import find_option, is_of_aws
+from s3conn_magic.language.words import listed
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from s3conn_magic.language.options import Settings
+
+DEFAULT = "default"
+_TRIES = 5
+_S3 = "s3"
+
+
+class Effective(NamedTuple):
+    """A value that counts, and what says it: `statement`, `variable X`, `profile p` or `default`."""
+
+    value: Any = None
+    source: str = DEFAULT
+
+    @property
+    def is_given(self) -> bool:
+        """Whether somebody wrote it."""
+        return self.source != DEFAULT
+
+    def __str__(self) -> str:
+        """The value, and its source where that is not the statement."""
+        return f"{self.value}" if self.source == "statement" else f"{self.value} ({self.source})"
+
+
+class Configuration(NamedTuple):
+    """Where requests of a connection go, and how.
+
+    Attributes:
+        endpoint: URL of the server, or None for AWS.
+        region: the one to sign for where a bucket's own is not asked for.
+        addressing_style: `auto`, `path` or `virtual`.
+        request_checksums: `when_supported` or `when_required`.
+        response_checksums: the same.
+        fips: whether AWS is reached at its FIPS endpoints.
+        dualstack: whether at those that speak IPv6 as well.
+        accelerate: whether at those of S3 Transfer Acceleration.
+        tries: how often a request is tried, the first time included.
+        ca_bundle: path of the CAs that are trusted, or None for botocore's own.
+        proxy: host and port of the proxy, or None.
+        chosen: whether the statement chose the region.
+    """
+
+    endpoint: Effective = Effective()
+    region: Effective = Effective(DEFAULT_REGION)
+    addressing_style: Effective = Effective("auto")
+    request_checksums: Effective = Effective("when_supported")
+    response_checksums: Effective = Effective("when_supported")
+    fips: Effective = Effective(False)
+    dualstack: Effective = Effective(False)
+    accelerate: Effective = Effective(False)
+    tries: Effective = Effective(_TRIES)
+    ca_bundle: Effective = Effective()
+    proxy: Effective = Effective()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Configuration:
+        """Resolve what a connection was told, the environment, and the AWS configuration files.
+
+        Raises:
+            CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
+        """
+        return translated(lambda: _resolved(settings))
+
+    @classmethod
+    def stated(cls, settings: Settings) -> Configuration:
+        """Return what the statement alone says, for showing a connection whose configuration files are broken."""
+        stated = cls()
+        for name, option in _OPTIONS.items():
+            if bound := settings.options.get(name):
+                stated = stated._replace(**{option: Effective(bound.value, "statement")})
+        return stated
+
+    @property
+    def finds_regions(self) -> bool:
+        """Whether the region of each bucket is asked for."""
+        return self.endpoint.value is None and self.region.source != "statement"
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether the server is AWS's, at an endpoint of its own or not."""
+        return self.endpoint.value is None or is_of_aws(self.endpoint.value)
+
+    @property
+    def signed_region(self) -> str | None:
+        """The region that somebody wrote and every request is signed for; None where it is found or the default."""
+        return self.region.value if self.region.is_given and not self.finds_regions else None
+
+    def of_option(self, name: str) -> Effective:
+        """Return what stands for an option that the statement does not give, where something does."""
+        effective = getattr(self, _OPTIONS[name]) if name in _OPTIONS else Effective()
+        return effective if effective.is_given else Effective()
+
+    def besides(self) -> Iterator[str]:
+        """Yield what counts and is not said by the statement, in words of one line."""
+        named = [(name, self.of_option(name)) for name in _OPTIONS]
+        for name, setting in [*named, *((name, setting) for name, setting, _ in self.rows())]:
+            if setting.is_given and setting.source != "statement":
+                yield f"{name}: {visible(str(setting))}"
+
+    def config(self) -> Config:
+        """Return it as the clients for S3 take it."""
+        fixed = own_server(self.endpoint.value)
+        s3 = {**(fixed.s3 or {}), "addressing_style": self.addressing_style.value}
+        return fixed.merge(
+            Config(
+                s3=s3,
+                request_checksum_calculation=self.request_checksums.value,
+                response_checksum_validation=self.response_checksums.value,
+            )
+        )
+
+    def rows(self) -> Iterator[tuple[str, Effective, str]]:
+        """Yield what no option says: a name, the value, and what it means."""
+        yield "request checksums", self.request_checksums, "When checksums are sent with requests."
+        yield "response checksums", self.response_checksums, "When checksums of answers are compared."
+        yield "FIPS", self.fips, "Whether AWS is reached at its FIPS endpoints."
+        yield "dual-stack", self.dualstack, "Whether AWS is reached at endpoints that speak IPv6, too."
+        yield "acceleration", self.accelerate, "Whether AWS is reached by S3 Transfer Acceleration."
+        yield "tries", self.tries, "How often a request is tried."
+        yield "CA bundle", self.ca_bundle, "File of the CAs that are trusted."
+        yield "proxy", self.proxy, "Host and port that requests go through."
+
+
+_OPTIONS = {"ENDPOINT": "endpoint", "REGION": "region", "ADDRESSING_STYLE": "addressing_style"}
+_CHECKSUMS = ("when_supported", "when_required")
+
+
+class _LookedAt(Session):  # type: ignore[misc] # botocore is not typed
+    """A session that makes no clients, without the handlers that they need and that take long to register."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, include_builtin_handlers=False, **keys)
+
+
+def _resolved(settings: Settings) -> Configuration:
+    session = bare_session(settings, _LookedAt)
+    look = _Look(session, settings)
+    endpoint = look.endpoint()
+    ours = Configuration(endpoint)
+    checksums = Effective("when_supported" if ours.is_aws else "when_required")
+    aws = Configuration()
+    if endpoint.value is None:
+        fips, dualstack = look.flag("use_fips_endpoint"), look.flag("use_dualstack_endpoint")
+        aws = aws._replace(
+            fips=fips,
+            dualstack=dualstack if dualstack.is_given else look.of_s3("use_dualstack_endpoint", aws.dualstack),
+            accelerate=look.of_s3("use_accelerate_endpoint", aws.accelerate),
+        )
+    return aws._replace(
+        endpoint=endpoint,
+        region=look.region(),
+        addressing_style=look.style(aws.addressing_style),
+        request_checksums=_one_of(look.of("request_checksum_calculation", checksums), *_CHECKSUMS),
+        response_checksums=_one_of(look.of("response_checksum_validation", checksums), *_CHECKSUMS),
+        tries=look.tries(aws.tries),
+        ca_bundle=look.ca_bundle(),
+        proxy=_proxy(endpoint.value or "https://s3.amazonaws.com"),
+    )
+
+
+class _Look:
+    """Looks a setting up, and what says it."""
+
+    def __init__(self, session: Session, settings: Settings) -> None:
+        self._session = session
+        self._settings = settings
+        self._profile: Mapping[str, Any] = session.get_scoped_config()
+        self._of_profile = f"profile {session.get_config_variable('profile') or 'default'}"
+
+    def stated(self, option: str) -> Effective | None:
+        """Return what the statement says."""
+        bound = self._settings.options.get(option)
+        return Effective(bound.value, "statement") if bound else None
+
+    def of(self, name: str, default: Effective) -> Effective:
+        """Return a setting of botocore."""
+        in_profile, variable = VARIABLES[name][:2]
+        if variable in os.environ:
+            return Effective(self._session.get_config_variable(name), f"variable {variable}")
+        if in_profile in self._profile:
+            return Effective(self._session.get_config_variable(name), self._of_profile)
+        return default
+
+    def flag(self, name: str) -> Effective:
+        """Return a setting that is on or off."""
+        value, source = self.of(name, Effective(False))
+        return Effective(bool(value), source)
+
+    def of_s3(self, name: str, default: Effective) -> Effective:
+        """Return a setting of the profile's section `s3`."""
+        value = (self._session.get_config_variable(_S3) or {}).get(name)
+        return default if value is None else Effective(value, self._of_profile)
+
+    def style(self, default: Effective) -> Effective:
+        """Return the addressing style."""
+        stated = self.stated("ADDRESSING_STYLE")
+        return stated or _one_of(self.of_s3("addressing_style", default), "auto", "path", "virtual")
+
+    def tries(self, default: Effective) -> Effective:
+        """Return how often a request is tried."""
+        tries = self.of("max_attempts", default)
+        return tries if isinstance(tries.value, int) and tries.value > 0 else default
+
+    def region(self) -> Effective:
+        """Return the region: what botocore takes, else what other tools do."""
+        if stated := self.stated("REGION"):
+            return stated
+        region = self.of("region", Effective())
+        if region.value:
+            return region
+        other = os.environ.get("AWS_REGION")
+        return Effective(other, "variable AWS_REGION") if other else Effective(DEFAULT_REGION)
+
+    def endpoint(self) -> Effective:
+        """Return where S3 is reached; None where it is AWS."""
+        if stated := self.stated("ENDPOINT"):
+            return stated
+        if self._session.get_config_variable("ignore_configured_endpoint_urls"):
+            return Effective()
+        full, nothing = self._session.full_config, dict[str, str]()
+        ways = [(os.environ, {}, _variable_of_endpoint()), (nothing, self._profile, self._of_profile)]
+        for environ, profile, source in ways:
+            if url := ConfiguredEndpointProvider(full, profile, _S3, environ).provide():
+                return Effective(_server(url, source), source)
+        return Effective()
+
+    def ca_bundle(self) -> Effective:
+        """Return the CAs, which `requests` names last."""
+        bundle = self.of("ca_bundle", Effective())
+        other = os.environ.get("REQUESTS_CA_BUNDLE")
+        return Effective(other, "variable REQUESTS_CA_BUNDLE") if other and not bundle.is_given else bundle
+
+
+def _variable_of_endpoint() -> str:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return f"variable {next((name for name in names if os.environ.get(name)), names[0])}"
+
+
+def _server(url: str, source: str) -> str:
+    """Return the URL of a server as the option ENDPOINT takes it.
+
+    Raises:
+        EndpointError: it is none.
+    """
+    option = find_option("ENDPOINT")
+    try:
+        return str(option.read(url)) if option else url
+    except ValueError as error:
+        reason = str(error)
+    raise EndpointError(
+        f"the endpoint that {_by(source)} names is not the URL of a server: {reason}",
+        hint=f"Correct {_by(source)}, or say ENDPOINT = 'https://host:port' in the statement.",
+    )
+
+
+def _one_of(setting: Effective, *values: str) -> Effective:
+    """Return a setting that is one of these values.
+
+    Raises:
+        EndpointError: it is none of them.
+    """
+    value = str(setting.value).lower()
+    if value not in values:
+        raise EndpointError(
+            f"{_by(setting.source)} has a value where only {listed([*values], 'or')} is known",
+            hint=f"Correct {_by(setting.source)}, or take the setting out.",
+        )
+    return setting._replace(value=value)
+
+
+def _by(source: str) -> str:
+    return source if source.startswith("the ") else f"the {source}"
+
+
+def _proxy(url: str) -> Effective:
+    scheme = urlsplit(url).scheme
+    proxy = get_environ_proxies(url).get(scheme)
+    if not proxy:
+        return Effective()
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    source = next((f"variable {name}" for name in names if os.environ.get(name)), "the system")
+    return Effective(proxy_host(proxy), source)
+
+
+def proxy_host(proxy: str) -> str:
+    """Return host and port of a proxy's URL, without user and password, be these escaped as they should or not."""
+    before, _, host = proxy.rpartition("@")
+    return host.partition("/")[0] if before else urlsplit(proxy).netloc or proxy
