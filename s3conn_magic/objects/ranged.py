@@ -168,7 +168,8 @@ class PinnedObject:
             return
         if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
             raise changed(self.location)
-        if said or start or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL:
+        partial_said = said or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL
+        if partial_said or start or answer["ContentLength"] != self.size:
             raise EndpointError(
                 f"the server does not give ranges of {visible(self.location.uri)}",
                 hint="Something between here and S3 may drop the Range header.",

@@ -1,0 +1,195 @@
+"""Objects from a server whose answers go wrong: the bytes that are there, or an error, and never a wait without end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import threading
+from dataclasses import dataclass
+from hashlib import md5
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from statements import Statements, create
+from synthetic import Behaviour, ObjectConnection, StoredBucket
+
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    CredentialsError,
+    EndpointError,
+    ObjectNotFoundError,
+    S3ConnError,
+    StatementInterrupted,
+    ThrottledError,
+)
+from s3conn_magic.locations import Location
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.objects.scope import BLOCKS, QueryScope
+from s3conn_magic.sandbox import Keys
+from s3conn_magic.secrets import Secret
+from s3conn_magic.transport import exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KEYS = Keys("AKIAFAULTS", Secret("faults-secret"))
+BODY = bytes(range(256)) * 40
+OTHER = bytes(reversed(BODY))
+_DRIP = 0.02
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the first answers, and with how many of them."""
+
+    answer: Callable[[Any, str, dict[str, str], bytes], None]
+    times: int
+    hits: int = 0
+
+
+class FaultyObjects(ObjectConnection):
+    """Answers as the synthetic server does, but for what the fault is about."""
+
+    fault: Fault
+
+    def given(self, method: str, key: str, asked: Mapping[str, str]) -> None:
+        if method == "HEAD" or self.fault.hits >= self.fault.times:
+            super().given(method, key, asked)
+            return
+        self.fault.hits += 1
+        self.fault.answer(self, *self.object(key, asked))
+
+    def drip(self, body: bytes, at: int = 0) -> None:
+        """Send a body a byte at a time, for hours."""
+        if not self._transport.is_closing() and at < len(body):
+            self._transport.write(body[at : at + 1])
+            asyncio.get_running_loop().call_later(_DRIP, self.drip, body, at + 1)
+
+    def part(self, status: str, headers: dict[str, str], body: bytes) -> None:
+        """Send the head and half of the body."""
+        self.respond(status, headers | {"Content-Length": str(len(body))}, body[: len(body) // 2])
+
+
+def _abort(wire: Any, *answer: Any) -> None:
+    wire.part(*answer)
+    wire._transport.abort()
+
+
+def _close(wire: Any, *answer: Any) -> None:
+    wire.part(*answer)
+    wire._transport.close()
+
+
+def _error(status: str, code: str, **headers: str) -> Callable[..., None]:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode()
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return lambda wire, *_: wire.respond(status, named, body)
+
+
+def _with(**changed: Any) -> Callable[..., None]:
+    """The answer with other headers, another status or another body."""
+    status_now, body_now = changed.pop("status", None), changed.pop("body", None)
+
+    def answer(wire: Any, status: str, headers: dict[str, str], body: bytes) -> None:
+        named = {name.replace("_", "-"): text for name, text in changed.items()}
+        kept = {name: text for name, text in {**headers, **named}.items() if text is not None}
+        wire.respond(status_now or status, kept, body if body_now is None else body_now(body))
+
+    return answer
+
+
+_HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+_ALWAYS = 10**9
+ONCE = {
+    "reset before the answer": lambda wire, *_: wire._transport.abort(),
+    "reset within the body": _abort,
+    "closed within the body": _close,
+    "not http": lambda wire, *_: wire._transport.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
+    "500 InternalError": _error("500 Internal Server Error", "InternalError"),
+    "502 of a proxy": lambda wire, *_: wire.respond("502 Bad Gateway", {}, _HTML),
+    "503 SlowDown": _error("503 Slow Down", "SlowDown"),
+    "429": _error("429 Too Many Requests", "TooManyRequests"),
+    "400 RequestTimeout": _error("400 Bad Request", "RequestTimeout"),
+    "a length that is too short": _with(body=lambda body: body[: len(body) // 2]),
+    "301 to a region": _error("301 Moved", "PermanentRedirect", x_amz_bucket_region="eu-west-1"),
+}
+"""Passing faults: the bytes come all the same."""
+LASTING: dict[str, tuple[Callable[..., None], type[S3ConnError]]] = {
+    **{name: (answer, EndpointError) for name, answer in ONCE.items()},
+    "503 SlowDown": (ONCE["503 SlowDown"], ThrottledError),
+    "429": (ONCE["429"], ThrottledError),
+    "301 to a region": (ONCE["301 to a region"], S3ConnError),
+    "301 without a region": (_error("301 Moved", "PermanentRedirect"), S3ConnError),
+    "302 to a page": (lambda wire, *_: wire.respond("302 Found", {"Location": "/"}, b""), S3ConnError),
+    "204": (lambda wire, *_: wire.respond("204 No Content", {}, b""), S3ConnError),
+    "403 AccessDenied": (_error("403 Forbidden", "AccessDenied"), AccessDeniedError),
+    "400 ExpiredToken": (_error("400 Bad Request", "ExpiredToken"), CredentialsError),
+    "404 NoSuchKey": (_error("404 Not Found", "NoSuchKey"), ObjectNotFoundError),
+    "412": (_error("412 Precondition Failed", "PreconditionFailed"), S3ConnError),
+    "another etag": (_with(ETag='"0123"', body=lambda body: OTHER[: len(body)]), S3ConnError),
+    "another part": (_with(Content_Range=f"bytes 1-20/{len(BODY)}"), S3ConnError),
+    "another size": (_with(Content_Range=f"bytes 0-9/{len(BODY) + 1}"), S3ConnError),
+    "a part that is not named": (_with(Content_Range=None), S3ConnError),
+    "a part as the whole": (_with(status="200 OK", Content_Range=None), S3ConnError),
+    "200 and HTML": (lambda wire, *_: wire.respond("200 OK", {}, _HTML), S3ConnError),
+    "200 and nothing": (lambda wire, *_: wire.respond("200 OK", {}, b""), S3ConnError),
+}
+
+
+@pytest.fixture
+def reading(serve, monkeypatch):
+    """What reads an object of a server with a fault."""
+    monkeypatch.setattr(exchange, "_BASE", 0.0005)
+    BLOCKS.shrink(0)
+    run = Statements()
+
+    def read(answer: Callable[..., None], times: int = _ALWAYS) -> RangedObject:
+        kind = type("Faulty", (FaultyObjects,), {"fault": Fault(answer, times)})
+        endpoint = serve(StoredBucket(bodies={"a.bin": BODY}), Behaviour(), kind)
+        run(create("lake", keys=KEYS, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+        pinned = PinnedObject(run.connection("lake"), Location("bucket", "a.bin"), len(BODY), md5(BODY).hexdigest())
+        return RangedObject(pinned, QueryScope())
+
+    yield read
+    run("DROP CONNECTION lake")
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_a_passing_fault_costs_another_try(reading, name):
+    """What goes wrong once is asked for again, and the bytes are those of the object."""
+    ranged = reading(ONCE[name], times=1)
+    assert ranged.read(0, 10) == BODY[:10]
+    assert ranged.read(5000, len(BODY)) == BODY[5000:]
+
+
+@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize("start", [0, 7])
+def test_a_lasting_fault_is_an_error_and_no_other_bytes(reading, name, start):
+    """What goes wrong each time ends in the error of its kind, and nothing of it is taken for the object."""
+    answer, kind = LASTING[name]
+    ranged = reading(answer)
+    with pytest.raises(kind) as failed:
+        ranged.read(start, start + 3000)
+    assert re.search(r"s3://|server|answer|proxy|credentials|access|region", failed.value.message)
+    assert BLOCKS.held == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda wire, *said: wire.part(*said), lambda wire, *said: (wire.part(*said), wire.drip(said[2]))]
+)
+def test_an_interrupt_ends_the_wait_for_a_server_that_stalls(reading, answer):
+    """SIGINT ends a read whose answer has stopped, or comes a byte at a time."""
+    ranged = reading(answer)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises((KeyboardInterrupt, StatementInterrupted)):
+        ranged.read(0, 3000)
+
+
+def test_a_stop_ends_what_is_under_way(reading):
+    """A query that is stopped raises in whoever waits, and asks for nothing more."""
+    ranged = reading(lambda wire, *said: wire.part(*said))
+    threading.Timer(0.2, ranged._scope.stop).start()
+    with pytest.raises(StatementInterrupted):
+        ranged.read(0, 3000)
