@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.handoff.handed import Connection
+    from s3conn_magic.handoff import Connection
     from s3conn_magic.session.session import Session
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 ]
 __version__ = VERSION
 
-_HOMES = {"Connection": "handoff.handed", "S3ConnError": "errors", "Session": "session.session"}
+_HOMES = {"Connection": "handoff", "S3ConnError": "errors", "Session": "session.session"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import BindError, ClusterError, S3ConnError, rest_of_cell, without_frames
-from s3conn_magic.handoff.handed import Connection
+from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recording import Recorder
     from servers import RcloneServer
 
-    from s3conn_magic.handoff.handed import Connection
+    from s3conn_magic.handoff import Connection
 
 BUCKET = "handed-on"
 FRAME = pd.DataFrame({"n": range(1000), "text": [f"text {n}" for n in range(1000)]})
