@@ -418,5 +418,6 @@ READERS: dict[str, Callable[[_Remote, int], _Found]] = {
     "Arrow stream": _arrow_stream,
     "Avro": _avro,
     "ZIP": _zip,
+    "OpenDocument": _zip,
 }
 """By the name of the format."""

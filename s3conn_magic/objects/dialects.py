@@ -34,6 +34,9 @@ _CERTAIN = "\t|;,"
 _RECORDS = 20
 _LOOKED_AT = 1000
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_FIELD = re.compile(r'( *)("(?:[^"]|"")*")( *)')
+MARK_OF_QUOTED = "\x02"
+"""A character that stands in no text."""
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
 # Logs write so the milliseconds of each line.
 _MILLISECONDS = re.compile(r"(?<=\d:\d\d),(?=\d{3}(?!\d))")
@@ -57,9 +60,17 @@ class Header(NamedTuple):
 
 
 def records(
-    text: str, delimiter: str, *, whole: bool, escape: str = '"', most: int | None = _LOOKED_AT
+    text: str,
+    delimiter: str,
+    *,
+    whole: bool,
+    escape: str = '"',
+    most: int | None = _LOOKED_AT,
+    marked: Collection[str] = (),
 ) -> list[list[str]]:
     """The first records of a text; the last is left out where it may be cut.
+
+    As in DuckDB, spaces around a field that is quoted are none of it.
 
     Args:
         text: the beginning.
@@ -67,7 +78,10 @@ def records(
         whole: whether nothing follows.
         escape: stands before a quote in a quoted field.
         most: records that are looked at; None for all.
+        marked: fields that get `MARK_OF_QUOTED` in front where they are quoted.
     """
+    if escape == '"' and '"' in text:
+        text = _without_spaces(text, delimiter, marked)
     if len(delimiter) > 1:
         lines = [line.split(delimiter) for line in text.splitlines()]
     else:
@@ -78,6 +92,21 @@ def records(
         lines = list(islice(_readable(reader), None if most is None else most + 1))
     cut = not whole and (most is None or len(lines) <= most) and len(lines) > 1
     return [record for record in (lines[:-1] if cut else lines) if record]
+
+
+def _without_spaces(text: str, delimiter: str, marked: Collection[str]) -> str:
+    around = {"", "\r", "\n", delimiter}
+
+    def field(match: re.Match[str]) -> str:
+        before, quoted, behind = match.groups()
+        start, end = match.span()
+        if text[start - 1 : start] not in around or text[end : end + 1] not in around:
+            return match[0]
+        if quoted[1:-1] in marked and not before + behind:
+            return f'"{MARK_OF_QUOTED}{quoted[1:]}'
+        return match[0] if quoted == '""' or delimiter == " " else quoted
+
+    return _FIELD.sub(field, text)
 
 
 def _readable(reader: Any) -> Iterator[list[str]]:

@@ -77,8 +77,13 @@ FORMATS = (
     Format("Arrow", (".arrow", ".feather"), "ARROW", magic=((0, b"ARROW1\x00\x00"),)),
     Format("Arrow stream", (".arrows",), "ARROW", magic=((0, b"\xff\xff\xff\xff"), (6, b"\x00\x00"))),
     Format("Avro", (".avro",), "AVRO", magic=((0, b"Obj\x01"),)),
+    # Its first member is stored as it is.
+    Format(
+        "OpenDocument", (".ods", ".odt", ".odp"), magic=((0, b"PK\x03\x04"), (30, b"mimetypeapplication/vnd.oasis."))
+    ),
     _known("ZIP", b"PK\x03\x04", ".zip", ".xlsx"),
     _known("ZIP", b"PK\x05\x06"),
+    _known("Microsoft Office 97", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls", ".doc", ".ppt"),
     _known("PDF", b"%PDF-", ".pdf"),
     _known("ELF", b"\x7fELF"),
     _known("Windows program", b"MZ", also_text=True),
@@ -318,7 +323,7 @@ def _kind(text: _Text, plain: bytes) -> Format:
     if seen and (seen.type or not named or _NO_TEXT.search(plain[:512])):
         if seen.type:
             return seen
-        raise _not_read(seen.name)
+        raise _not_read(_SHEETS.get(by_name(text.name).ending.lower(), seen.name))
     if (prose := text_format(text.text)) != "text":
         raise _not_read(prose)
     form = _of_text(text, named)
@@ -328,8 +333,16 @@ def _kind(text: _Text, plain: bytes) -> Format:
     return form
 
 
+_SHEETS = {".xlsx": "XLSX", ".xls": "XLS", ".ods": "ODS"}
+_UNPACKED = {"ZIP", "tar", "7z", "RAR"}
+
+
 def _not_read(name: str) -> QueryError:
     hint = "PREVIEW shows what it is; CONTENT_TYPE = … has it read as something else."
+    if name in {*_SHEETS.values(), "OpenDocument", "Microsoft Office 97"}:
+        hint = "Save its sheets as CSV or Parquet, which are read."
+    elif name in _UNPACKED:
+        hint = "Unpack it: the files in it are read."
     return QueryError(f"objects of the format {name} are not read", hint=hint)
 
 
@@ -480,6 +493,12 @@ def how_to_read(path: str) -> str:
     readers = dict.fromkeys(format_.reader for format_ in FORMATS if format_.reader)
     calls = ", ".join(f"{reader}({literal(visible(path))})" for reader in (*readers, "read_text"))
     return f"Name the function that reads it, one of {calls}; PREVIEW shows what it is."
+
+
+def is_no_table(head: bytes) -> bool:
+    """Whether the first bytes say that an object is of a format that is never read as rows."""
+    seen = by_content(head)
+    return seen is not None and not seen.type
 
 
 def hex_dump(data: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import time
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ _NUMBER = re.compile(r"-?(?=[\d.]{1,16}(?![\d.]))(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\
 _BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
+_TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
 _ZONED = re.compile(rf"{_MOMENT.pattern}(?:Z|[+-]\d\d:?\d\d)")
 
 
@@ -34,6 +36,7 @@ def _moments() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
         (_DATE, pa.date32()),
         (_MOMENT, pa.timestamp("us")),
         (_ZONED, pa.timestamp("us", "UTC")),
+        (_TIME, pa.time64("us")),
     )
 
 
@@ -49,10 +52,14 @@ def typed(values: Sequence[str | None], *, strings: bool = False) -> pa.Array:
     for pattern, kind in (_moments() if strings else _types()) if given else ():
         if all(pattern.fullmatch(value) for value in given):
             try:
-                return texts.cast(kind)
-            except pa.ArrowException:  # 2026-02-30 looks like a date
+                return _times(values) if pattern is _TIME else texts.cast(kind)
+            except (pa.ArrowException, ValueError):  # 2026-02-30 looks like a date
                 return texts
     return texts
+
+
+def _times(values: Sequence[str | None]) -> pa.Array:
+    return pa.array([value and time.fromisoformat(value) for value in values], pa.time64("us"))
 
 
 def inferred(values: Sequence[Any]) -> tuple[pa.Array, bool]:

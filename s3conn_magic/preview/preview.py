@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import QueryError, S3ConnError
 from s3conn_magic.locations import size_text
-from s3conn_magic.objects.apart import ContainerError, Contents, read_container
+from s3conn_magic.objects.apart import KINDS, ContainerError, Contents, read_container, record_batches
 from s3conn_magic.objects.containers import READERS, is_arrow_stream
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.formats import (
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.description import Description
+    from s3conn_magic.objects.formats import Format
 
 __all__ = ["Preview", "preview"]
 
@@ -297,6 +298,40 @@ def read_rows(reader: RangeReader, seen: Preview, name: str, rows: int) -> Previ
     return _with_rows(seen, contents)
 
 
+def read_packed_rows(reader: RangeReader, seen: Preview, known: Format, rows: int) -> Preview:
+    """The same of a file that is packed as a whole, as SELECT and COPY read it.
+
+    Args:
+        reader: the object.
+        seen: what is shown where there are no rows, with what it is packed by.
+        known: the format of what is in it.
+        rows: at most.
+    """
+    if known.type not in KINDS - {"ORC"}:
+        return seen
+    reader.limit = reader.received + CONTAINER_AT_MOST
+    reader.seek(0)
+    taken: list[pa.RecordBatch] = []
+    notes, whole = tuple[str, ...](), False
+    try:
+        batches = record_batches(known.type, reader, seen.compression)
+        for batch in batches:
+            taken.append(batch)
+            if sum(map(len, taken)) > rows:
+                break
+        else:
+            whole = True
+    except BoundReachedError:
+        notes = (f"what follows is not shown: it takes more than {size_text(CONTAINER_AT_MOST)}",)
+    except QueryError as error:
+        notes = (f"its rows are not shown: {error.message}",)
+    if not taken and not whole:
+        return replace(seen, notes=(*seen.notes, *notes))
+    table = pa.Table.from_batches(taken, batches.schema)
+    count = len(table) if whole else None
+    return _with_rows(seen, Contents(known.name, table.slice(0, rows), table.schema, count, notes=notes))
+
+
 def _with_rows(seen: Preview, contents: Contents) -> Preview:
     shown = contents.table.num_columns
     few, many = contents.table.select(range(min(shown, COLUMNS_AT_MOST))), len(contents.schema)
@@ -451,5 +486,6 @@ def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
         if read and (last or read.enough):
             return read.onto(seen)
         if read is None and (last or start.data):
-            return _not_text(seen, start, known.name if known else "binary", reader.part(0, BLOCK))
+            bytes_ = _not_text(seen, start, known.name if known else "binary", reader.part(0, BLOCK))
+            return read_packed_rows(reader, bytes_, known, rows) if known and start.compression else bytes_
     raise AssertionError  # the last round returns

@@ -10,10 +10,11 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.objects.dialects import records, unique_names, without_lines
+from s3conn_magic.objects.dialects import MARK_OF_QUOTED, records, unique_names, without_lines
 from s3conn_magic.objects.formats import HEAD, detect
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, inferred, table, typed
 from s3conn_magic.query.line_rows import Skipped, batches
+from s3conn_magic.query.text_types import nulls_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +64,11 @@ def read_table(key: str, text: str, *, whole: bool, rows: int) -> TextTable | No
 def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable | None:
     settings, names = detected.settings, [*detected.names]
     plain = without_lines(text, settings.get("SKIP_LINES", 0), settings.get("COMMENT_PREFIX", ""))
-    every = records(plain, settings["DELIMITER"], whole=whole, most=None)[int(settings["HEADER"]) :]
-    shown, nulls = every[:rows], {"", *settings.get("NULL_VALUES", ())}
+    nulls = {*nulls_of(settings)}
+    # Within quotes a text that stands for no value is one, but not in logs.
+    marked = () if detected.log or MARK_OF_QUOTED in plain else nulls
+    every = records(plain, settings["DELIMITER"], whole=whole, most=None, marked=marked)[int(settings["HEADER"]) :]
+    shown = every[:rows]
     width = max(map(len, [names, *shown]))
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
@@ -79,7 +83,7 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
 
 
 def _field(record: Sequence[str], at: int, nulls: set[str]) -> str | None:
-    return record[at] if at < len(record) and record[at] not in nulls else None
+    return record[at].removeprefix(MARK_OF_QUOTED) if at < len(record) and record[at] not in nulls else None
 
 
 def _name_of(detected: Detected) -> str:

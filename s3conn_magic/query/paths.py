@@ -10,7 +10,7 @@ from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
-from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_parquet, is_seen
+from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_no_table, is_parquet, is_seen
 from s3conn_magic.objects.listed import Path, escaped, partitions
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
@@ -160,7 +160,9 @@ def _detected(entry: str, head: bytes, path: str) -> Detected:
     try:
         return detect(where.key, head, whole=len(head) < HEAD)
     except QueryError as error:
-        if not is_damage(error):
+        if is_no_table(head):
+            error.hint = f"{error.hint.partition('; CONTENT_TYPE')[0].rstrip('.')}."  # which a query has not
+        elif not is_damage(error):
             error.hint = how_to_read(path)
         raise error.of(visible(where.uri)) from None
 
