@@ -48,7 +48,7 @@ LAYERS = [
     _layer("inventory", "inventory", "pyarrow"),
     _layer("handoff", "handoff", "fsspec obstore pyarrow"),
     _layer("cluster", "cluster", "dask distributed pyarrow"),
-    _layer("results", "results", "pandas numpy pyarrow anywidget ipywidgets traitlets IPython"),
+    _layer("results", "results", "pandas numpy polars pyarrow anywidget ipywidgets traitlets IPython"),
     _layer("explorer", "explorer", "pandas numpy anywidget ipywidgets traitlets"),
     _layer("session", "session", "keyring"),
     _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),

@@ -153,6 +153,14 @@ SETTINGS: tuple[Setting, ...] = (
         "512 MB",
     ),
     Setting(
+        "RESULT",
+        _one_of("pandas", "polars", "arrow"),
+        "'pandas', 'polars' or 'arrow'",
+        "What statements give their rows as: a frame of pandas, which shows hostile keys safely, or one of Polars or a"
+        " table of PyArrow, which print as these print.",
+        "pandas",
+    ),
+    Setting(
         "EXPLORER_UI",
         _one_of("auto", "basic"),
         "'auto' or 'basic'",

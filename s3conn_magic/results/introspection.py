@@ -8,13 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language.help import overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, TABLE_COLUMNS, Reference, columns_of
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.words import counted, nearest
-from s3conn_magic.locations import Location, size_text
+from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.preview.columns import texts
 from s3conn_magic.results.cards import Message
 from s3conn_magic.results.frames import ReferenceFrame, S3Frame, frame_of
@@ -42,6 +42,38 @@ def query_frame(answer: QueryResult) -> S3Frame:
     frame = S3Frame(rows.set_axis(table.column_names, axis=1))
     frame.attrs["read"] = {"requests": answer.requests, "bytes": answer.bytes}
     return frame
+
+
+def in_form(result: Any, form: str) -> Any:
+    """Return a frame of rows as Polars' DataFrame or PyArrow's Table, with the same columns and values.
+
+    Args:
+        result: of a statement; what is no frame, or one to be read such as HELP's, is given back as it is.
+        form: `polars` or `arrow`.
+
+    Raises:
+        BindError: Polars has no frame of two columns of one name.
+    """
+    if not isinstance(result, S3Frame) or isinstance(result, ReferenceFrame):
+        return result
+    names = [*map(str, result.columns)]
+    table = pa.Table.from_arrays([_arrow_array(column) for _, column in result.items()], names)
+    if form == "arrow":
+        return table
+    import polars as pl
+
+    if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
+        raise BindError(
+            f"two columns are called {visible(twice)}, which a frame of Polars does not allow",
+            hint="Name them apart by AS, or SET RESULT = 'arrow'.",
+        )
+    return pl.from_arrow(table)
+
+
+def _arrow_array(column: pd.Series[Any]) -> pa.ChunkedArray:
+    # Lists of names: without a row, or a name, nothing says that they are.
+    schema = pa.schema([("", pa.list_(pa.string()))]) if column.dtype == object else None
+    return pa.Table.from_pandas(column.to_frame(""), schema, preserve_index=False).column(0)
 
 
 def _fit(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -166,6 +167,11 @@ def _keep(size: int | str) -> None:
     BLOCKS.shrink(bytes_of(size))
 
 
+def _check_installed(form: str) -> None:
+    if form == "polars" and importlib.util.find_spec(form) is None:
+        raise BindError("RESULT = 'polars' needs the package polars", hint="pip install polars")
+
+
 class Session:
     """Connections of a kernel, and the statements that make, change and use them.
 
@@ -206,6 +212,7 @@ class Session:
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
             "CACHE": _keep,
+            "RESULT": _check_installed,
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
@@ -270,7 +277,7 @@ class Session:
     @deferred
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
-            return self.execute(plan)
+            return self._in_form(self.execute(plan))
         except S3ConnError as error:
             failure = error.at(plan.place())
         if count > 1:
@@ -278,6 +285,15 @@ class Session:
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
+
+    def _in_form(self, result: Any) -> Any:
+        """Return the rows of a result as RESULT asks for them; what is no rows as it is."""
+        form = self.settings["RESULT"]
+        if form == "pandas":
+            return result
+        from s3conn_magic.results.introspection import in_form
+
+        return in_form(result, form)
 
     @singledispatchmethod
     def execute(self, plan: plans.Plan | statements.Statement) -> Any:

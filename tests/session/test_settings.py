@@ -4,6 +4,9 @@ import io
 import threading
 from contextlib import nullcontext
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from recording import Reply, recording
@@ -29,6 +32,7 @@ def test_settings_are_shown_as_they_are_set(run):
     frame = run("SHOW SETTINGS")
     shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic", "DATABASE": ""}
     shown |= {"CACHE": "512 MB"}
+    shown |= {"RESULT": "pandas"}
     shown |= {"ENGINE": "local", "SCHEDULER": "", "LOCAL_FILES": "cells"}
     shown |= {"CONNECT_TIMEOUT": "10", "READ_TIMEOUT": "60", "DEFAULT_CONNECTION": ""}
     shown |= {"LOAD_USER_CONNECTIONS": "FALSE", "LOAD_PROJECT_CONNECTIONS": "FALSE"}
@@ -41,6 +45,28 @@ def test_the_limit_of_the_session_holds_for_a_list_without_its_own(run):
     assert "LIMIT 3" in run.notes[-1]
     assert len(run(f"LIST 's3://{LOGS}/' RECURSIVE LIMIT ALL")) == 2400
     assert len(run.notes) == 1
+
+
+@pytest.mark.parametrize(("form", "kind"), [("arrow", pa.Table), ("polars", pl.DataFrame), ("pandas", pd.DataFrame)])
+def test_rows_come_as_result_asks_for_them(run, form, kind):
+    """With the same columns, typed also without a row, and the same values."""
+    statements = [f"LIST 's3://{LOGS}/' RECURSIVE LIMIT 9", "SHOW TABLES", "SHOW JOBS", "SHOW BUCKETS"]
+    statements.append("SELECT 12345678901234567890 AS h, [1.50] AS l, {'a': DATE '2026-01-02'} AS s, NULL AS n")
+    for text in statements:
+        plain, given = run(text), run(f"SET RESULT = '{form}'; {text}")
+        run("SET RESULT = 'pandas'")
+        assert isinstance(given, kind), text
+        assert [*map(str, plain.columns)] == list(given.column_names if form == "arrow" else given.columns), text
+        table = given if form == "arrow" else pa.Table.from_pandas(given) if form == "pandas" else given.to_arrow()
+        assert form == "pandas" or pa.null() not in table.schema.types[:3]
+        assert table.to_pylist() == pa.Table.from_pandas(plain).to_pylist(), text
+
+
+def test_polars_has_no_two_columns_of_one_name(run):
+    """The error says which, and what to do; PyArrow's table has both."""
+    failure = run.fails("SET RESULT = 'polars'; SELECT 1 AS a, 2 AS a", BindError)
+    assert "two columns are called a" in failure.message
+    assert run("SET RESULT = 'arrow'; SELECT 1 AS a, 2 AS a").column_names == ["a", "a"]
 
 
 def test_a_bad_setting_changes_nothing(run):
