@@ -22,10 +22,11 @@ from s3conn_magic.connections.signing import (
     Signer,
     Template,
     capture,
+    object_answer,
     operation_of,
     replaces_calls,
+    sends_otherwise,
     stand_in_answer,
-    stands_in,
 )
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
@@ -146,8 +147,8 @@ class BucketTarget:
         return _by_session(template, session, AWSRequest(template.method, url, headers=sent))
 
     def goes_by_client(self, operation: str) -> bool:
-        """Whether an operation is left to the client: something stands in for the server, or it is signed otherwise."""
-        return stands_in(self._asked(), operation) or self._current(operation).signature not in _OURS
+        """Whether an operation is left to the client: that is replaced, in whole or in part, or signs otherwise."""
+        return sends_otherwise(self._asked(), operation) or self._current(operation).signature not in _OURS
 
     def _frozen(self) -> Any:
         return translated(
@@ -155,6 +156,10 @@ class BucketTarget:
             resource=self._connection.settings.role or "",
             connection=self._connection.name,
         )
+
+    def stand_in(self, request: ObjectRequest) -> Response | None:
+        """Return the answer of what stands in for the server, such as a mock; None where there is nothing."""
+        return object_answer(self._asked(), request.operation, lambda: self.sign_object(request))
 
     def _signer_for(self, operation: str, template: Template) -> Signer:
         credentials = self._frozen()

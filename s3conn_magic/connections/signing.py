@@ -315,14 +315,28 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
     answer = first_non_none_response(client.meta.events.emit(event, request=request))
     if answer is None and sends:
         answer = translated(lambda: http_session.send(request), resource=Location(bucket).arn)
-    if answer is None:
+    return None if answer is None else _plain_response(answer)
+
+
+def _plain_response(answer: Any) -> Response:
+    headers = {name.lower(): text for name, text in answer.headers.items()}
+    return Response(answer.status_code, headers, answer.content)
+
+
+def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]) -> Response | None:
+    """The answer to a request of an object by what is asked before it is sent, such as a mock; None for none."""
+    event = f"before-send.s3.{operation}"
+    if not _has_others(client, event):
         return None
-    return Response(answer.status_code, {name.lower(): text for name, text in answer.headers.items()}, answer.content)
+    signed = sign()
+    request = AWSRequest(signed.method, signed.url, headers=dict(signed.headers)).prepare()
+    answer = first_non_none_response(client.meta.events.emit(event, request=request))
+    return None if answer is None else _plain_response(answer)
 
 
-def stands_in(client: Any, operation: str) -> bool:
-    """Whether anything answers an operation of a client in place of a server."""
-    if replaces_calls(client, operation) or _has_others(client, f"before-send.s3.{operation}"):
+def sends_otherwise(client: Any, operation: str) -> bool:
+    """Whether calls of a client, or what it sends them by, are another's."""
+    if replaces_calls(client, operation):
         return True
     return _replaced(type(client._endpoint.http_session).send) or _connects_elsewhere()  # noqa: SLF001
 
