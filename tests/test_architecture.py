@@ -64,6 +64,7 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
 LONG = {
     "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
+    "connections/signing.py",  # requests as botocore makes them: a template, its signature, and what answers in its place
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
     "language/job_values.py",  # what a job's options take, each value with its reader

@@ -310,12 +310,16 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
     sends = _replaced(type(http_session).send) or _connects_elsewhere()
     if not sends and not _has_others(client, event):
         return None
-    signed = sign()
-    request = AWSRequest("GET", signed.url, headers=dict(signed.headers)).prepare()
-    answer = first_non_none_response(client.meta.events.emit(event, request=request))
+    request, answer = _asked_before(client, event, sign())
     if answer is None and sends:
         answer = translated(lambda: http_session.send(request), resource=Location(bucket).arn)
     return None if answer is None else _plain_response(answer)
+
+
+def _asked_before(client: Any, event: str, signed: SignedRequest) -> tuple[Any, Any]:
+    """A request as botocore has it before it is sent, and what an event's handlers answer to it."""
+    request = AWSRequest(signed.method, signed.url, headers=dict(signed.headers)).prepare()
+    return request, first_non_none_response(client.meta.events.emit(event, request=request))
 
 
 def _plain_response(answer: Any) -> Response:
@@ -328,9 +332,7 @@ def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]
     event = f"before-send.s3.{operation}"
     if not _has_others(client, event):
         return None
-    signed = sign()
-    request = AWSRequest(signed.method, signed.url, headers=dict(signed.headers)).prepare()
-    answer = first_non_none_response(client.meta.events.emit(event, request=request))
+    _, answer = _asked_before(client, event, sign())
     return None if answer is None else _plain_response(answer)
 
 
