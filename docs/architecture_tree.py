@@ -17,6 +17,7 @@ PACKAGES = [
     "language",
     "connections",
     "listing",
+    "lakes",
     "objects",
     "preview",
     "query",

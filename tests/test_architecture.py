@@ -41,6 +41,7 @@ LAYERS = [
     _layer("language", "language", "pyparsing"),
     _layer("connections", "connections", "boto3 botocore"),
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
+    _layer("lakes", "lakes", "deltalake hudi pyarrow pyiceberg"),
     _layer("objects", "objects", "botocore cramjam fastavro fsspec openpyxl pyarrow"),
     _layer("query", "query", "duckdb numpy pyarrow"),
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
 from s3conn_magic.explorer.details import snippets
 from s3conn_magic.explorer.model import Children, Through, TreeEntry
+from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
@@ -215,7 +217,19 @@ class ConnectionChildren:
             delimiter="/",
             token=token,
         )
-        return Children(list(_entries(location, page)), page.next_token)
+        return Children(list(_entries(location, page)), page.next_token, _badge(connection, location, page))
+
+
+def _badge(connection: Connection, location: Location, page: Page) -> str:
+    """What lake table a folder is, where a page shows the folder that tells; empty where it is none."""
+    from s3conn_magic.results.listings import badge
+
+    if not {location.key + folder for folder in OWN_FOLDER.values()} & set(page.prefixes):
+        return ""
+    with suppress(S3ConnError):
+        if root := at(connection, location):
+            return badge(connection, root)
+    return ""
 
 
 def _roots(connection: Connection, token: str | None, starting_with: str) -> Children:
@@ -249,7 +263,7 @@ class AllChildren:
         entries = [
             replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries
         ]
-        return Children(entries, page.token)
+        return replace(page, entries=entries)
 
 
 def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:

@@ -158,7 +158,7 @@ def summary(cursor: PageCursor) -> str:
     if not folder.listed:
         return ""
     folders = folder.rows.prefix_count
-    parts = [counted(folders, _kind(folder))] if folders else []
+    parts = [part for part in (folder.badge, counted(folders, _kind(folder)) if folders else "") if part]
     objects = len(folder.rows) - folders
     if objects or not folders:
         parts.append(f"{counted(objects, 'object')}, {size_text(folder.rows.bytes)}")

@@ -61,10 +61,14 @@ class TreeEntry:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """One page of entries, and the token of the next page: None when there is no more."""
+    """One page of entries, and the token of the next page: None when there is no more.
+
+    `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`.
+    """
 
     entries: Sequence[TreeEntry]
     token: str | None = None
+    badge: str = ""
 
 
 class ChildrenOf(Protocol):

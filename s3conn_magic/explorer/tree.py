@@ -223,6 +223,7 @@ class Folder:
         stopped: the user stopped the listing.
         children: folders by their row, open or closed.
         number: names the folder in messages; another one when its rows are replaced.
+        badge: what it is, where that is more than a folder.
     """
 
     location: Location | None
@@ -238,6 +239,7 @@ class Folder:
     children: dict[int, Folder] = field(default_factory=dict)
     number: int = field(default_factory=lambda: next(_numbers))
     replacing: bool = False
+    badge: str = ""
 
     def __post_init__(self) -> None:
         self.rows = Rows(self.location)
@@ -258,7 +260,14 @@ class Folder:
             self._replace(page)
         else:
             self.rows.extend(page.entries)
+        self._show(page.badge or self.badge)
         self.token, self.listed, self.error, self.replacing = page.token, True, None, False
+
+    def _show(self, badge: str) -> None:
+        """Have a badge in the folder's own row, where that of an object has its storage class."""
+        self.badge = badge
+        if self.parent is not None and not self.parent.rows.rooted:
+            self.parent.rows.classes[self.row] = badge or None
 
     def _replace(self, page: Children) -> None:
         names = {self.rows.names[row]: child for row, child in self.children.items()}

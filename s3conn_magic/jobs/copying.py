@@ -113,6 +113,7 @@ class _Copying:
             self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
             loaded = ledger.loaded()
         scope = self._engine.filesystem.scope
+        scope.loose = True  # what is a lake table's was refused
         columns = partitions([candidate.location.key for candidate in listed], self._run.job.plan.location.key)
         loader = Loader(self._run.job, database, scope, self._run.job.plan.table, ledger, columns)
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]

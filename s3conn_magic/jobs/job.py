@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes import TablesAround
+from s3conn_magic.language.help import name_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.listed import escaped, private
@@ -238,18 +240,21 @@ def candidates(job: Job, *, first_run: bool) -> Selection:
         S3ConnError: the location cannot be listed whole.
     """
     where = job.plan.location
+    tables = TablesAround(job.connection, where, name_text(job.plan.table))
     names = _Names(len(where.key), job.option("FILE_PATTERN"), job.option("FILE_SUFFIX", ""))
     timely = [
         candidate
-        for candidate in _listed(job, where, names)
+        for candidate in _listed(job, where, names, tables)
         if _in_time(job, candidate, candidate.location.key[names.start :])
     ]
     selection = _shown(timely, names)
     if first_run and (job.option("INITIAL_LOAD_PREFIX") or job.option("INITIAL_LOAD_PATTERN")):
         initial = Location(where.bucket, job.option("INITIAL_LOAD_PREFIX", where.key))
         names = _Names(len(initial.key), job.option("INITIAL_LOAD_PATTERN"))
-        more = _shown(list(_listed(job, initial, names)), names)
+        tables.look_around(initial)
+        more = _shown(list(_listed(job, initial, names, tables)), names)
         selection = Selection.of(selection.objects + more.objects, selection.left_out + more.left_out)
+    tables.check(candidate.location.key for candidate in selection.objects)
     return selection
 
 
@@ -269,14 +274,15 @@ class _Names:
         return pc.and_(taken, RegularExpression.parse(self.pattern).whole(names)) if self.pattern else taken
 
 
-def _listed(job: Job, where: Location, names: _Names) -> Iterator[Candidate]:
-    """The objects at a location whose names a job takes."""
+def _listed(job: Job, where: Location, names: _Names, tables: TablesAround) -> Iterator[Candidate]:
+    """The objects at a location whose names a job takes; lake tables that are there are noted."""
     import pyarrow.compute as pc
 
     from s3conn_magic.listing.listing import Listing
 
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):
+            tables.see(page.objects.column("key"))
             mask = names.mask(pc.utf8_slice_codeunits(page.objects.column("key"), names.start))
             columns = page.objects.filter(mask).to_pydict()
             for key, size, etag, changed in zip(

@@ -288,8 +288,9 @@ STATEMENTS: tuple[Reference, ...] = (
         "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
         " through the connection of that name: whatever COPY reads, told by its content (Parquet, CSV, JSON, ORC, Avro,"
         " Arrow, logs of AWS, compressed or not), with wildcards (which match no name that begins with _ or .) and Hive"
-        " partitions. Python frames are tables by their names, $name is the"
-        " value of a Python variable.",
+        " partitions. The folder of a Delta, Iceberg or Hudi table gives its current snapshot, or an older one by"
+        " AT (VERSION => n) or AT (TIMESTAMP => t) behind it; its files are not read as loose ones. Python frames are"
+        " tables by their names, $name is the value of a Python variable.",
         "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
     ),
     Reference(
@@ -302,8 +303,8 @@ STATEMENTS: tuple[Reference, ...] = (
         "CREATE TABLE",
         "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(column type, ...)] [LOCATION 's3://bucket/prefix']"
         " [USING name] [AS query]",
-        "Make a table of the session: empty, from a query, or over the files at a LOCATION, which every query reads"
-        " afresh. It depends on the connections that it is read through.",
+        "Make a table of the session: empty, from a query, or over the files, or the Delta, Iceberg or Hudi table, at a"
+        " LOCATION, which every query reads afresh. It depends on the connections that it is read through.",
         "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
     ),
     Reference(

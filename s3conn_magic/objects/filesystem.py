@@ -13,11 +13,13 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
 from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
+from s3conn_magic.lakes import Reach, around, at, refusal, within
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.files import ReadableFile, WritableFile, by_head, cat_ranges, first_look
-from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, below, directory, matched
+from s3conn_magic.objects.formats import may_be_of_table
+from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, beginnings, below, directory, matched
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.objects.requests import ask
 from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.objects.scope import AsPlain
 
 _COPIED_AT_ONCE = 5 * 1024**3
@@ -486,30 +489,65 @@ class ConnectionFileSystem(ChangingFileSystem):
         with self._scoped() as scope:
             entries = scope.globs.get(where.text)
             if entries is None:
-                entries = self._matches(where, scope) or self._itself(where, scope)
+                entries, roots = self._matches(where, scope)
+                entries = entries or self._itself(where, scope)
+                if entries and self._scope is not None and not scope.loose:
+                    self._refuse_loose(where, entries, roots, scope)
                 scope.globs[where.text] = entries
         scheme = UNPACKED if path.startswith(UNPACKED) else ""
         infos = {scheme + where.named(entry.key): self._info_of(where, entry) for entry in entries}
         return infos if options.get("detail") else list(infos)
 
-    def _matches(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
+    def lake(self, path: str) -> Reach | None:
+        """How the lake table is reached whose folder a path is; None where it is none.
+
+        Raises:
+            QueryError: it is a folder within one.
+        """
+        where = self._path(path)
+        inside = _inside(where).location
+        with self._scoped() as scope:
+            connection = self._through(where, scope)
+            with scope.noting():
+                if root := at(connection, inside, scope.asked):
+                    return Reach(connection, self, root, scope.asked)
+                if roots := around(connection, inside.bucket, [inside.key], scope.asked):
+                    raise refusal(roots, where.location, lambda key: f"s3://{where.named(key)}")
+        return None
+
+    def _refuse_loose(
+        self, path: Path, entries: Sequence[ListedEntry], roots: Sequence[LakeRoot], scope: QueryScope
+    ) -> None:
+        """Refuse files of lake tables: those that the listing has shown, and those that the path is within."""
+        keys, begin = [entry.key for entry in entries], beginnings(path.location.key)
+        if may_be_of_table(path.location.key) and any(map(may_be_of_table, keys)):
+            with scope.noting():
+                around_them = around(self._through(path, scope), path.location.bucket, begin)
+            roots = [*roots, *within(around_them, keys)]
+        if roots := [root for root in roots if not root.owns(begin)]:
+            with scope.noting():
+                raise refusal(roots, path.location, lambda key: f"s3://{path.named(key)}")
+
+    def _matches(self, path: Path, scope: QueryScope) -> tuple[Sequence[ListedEntry], Sequence[LakeRoot]]:
         if not path.has_wildcard:
-            return []
+            return [], []
         connection = self._through(path, scope)
         try:
-            entries = matched(connection, path, scope, all_names=self._scope is None)
+            entries, roots = matched(connection, path, scope, all_names=self._scope is None)
         except ValueError:  # a bracket that is not closed: no pattern, so a key
-            return []
+            return [], []
         listed = []
         for entry in entries:
-            at = path.at(entry.key).location
-            listed.append(self._pin(PinnedObject(connection, at, entry.size, entry.etag, entry.last_modified), scope))
+            where = path.at(entry.key).location
+            listed.append(
+                self._pin(PinnedObject(connection, where, entry.size, entry.etag, entry.last_modified), scope)
+            )
         ahead = Ahead(listed)
         for number, (entry, ranged) in enumerate(zip(entries, listed, strict=True)):
             ranged.listed = (ahead, number)
             if self._scope is not None:
                 scope.named[path.named(entry.key)] = ranged
-        return entries
+        return entries, roots
 
     def _itself(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
         if not path.location.key:

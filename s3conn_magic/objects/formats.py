@@ -458,6 +458,15 @@ def is_parquet(name: str) -> bool:
     return said.format == _PARQUET and not said.packed
 
 
+_OF_TABLES = {"PARQUET", "ORC", "AVRO"}
+
+
+def may_be_of_table(name: str) -> bool:
+    """Whether a file of this name, or one that a pattern of this name matches, may hold rows of a lake table."""
+    known = by_name(name).format
+    return known is None or known.type in _OF_TABLES
+
+
 def is_seen(name: str) -> bool:
     """Whether DuckDB reads a path of this name by itself, and right."""
     return name.lower().endswith(".parquet")

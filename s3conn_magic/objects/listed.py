@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote
 
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.lakes import among, with_marks, within
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.listing.glob import Glob
     from s3conn_magic.objects.scope import QueryScope
 
@@ -269,8 +271,10 @@ def below(
     ]
 
 
-def matched(connection: Connection, path: Path, scope: QueryScope, *, all_names: bool = True) -> list[ListedEntry]:
-    """The objects whose keys match the pattern that a path's key is.
+def matched(
+    connection: Connection, path: Path, scope: QueryScope, *, all_names: bool = True
+) -> tuple[list[ListedEntry], list[LakeRoot]]:
+    """The objects whose keys match the pattern that a path's key is, and the lake tables below where it looks.
 
     `*` matches within a segment, `**` across segments, `?` one character, `[a-z]` one of a class, `{a,b}` either.
     `[*]`, `[?]`, `[[]` and `[{]` stand for the characters themselves.
@@ -289,15 +293,29 @@ def matched(connection: Connection, path: Path, scope: QueryScope, *, all_names:
 
     folder, pattern = _split(path.location.key)
     glob, recursive = Glob.compile(pattern), "/" in pattern or "**" in pattern
-    entries = below(connection, path.at(folder), scope, recursive=recursive, matching=glob)
-    objects = [entry for entry in entries if not entry.is_folder]
+    entries = below(connection, path.at(folder), scope, recursive=recursive, matching=with_marks(glob))
+    roots = among(path.location.bucket, (entry.key for entry in entries))
+    wanted = glob.wants([entry.key[len(folder) :] for entry in entries])
+    objects = [entry for entry, is_wanted in zip(entries, wanted, strict=True) if is_wanted and not entry.is_folder]
     if all_names:
-        return objects
+        return objects, []
     hidden = private([entry.key for entry in objects], len(folder), glob.wants, pattern)
     left_out = [path.at(entry.key).location for entry, out in zip(objects, hidden, strict=True) if out]
     if said := said_of_private(left_out, "a pattern that has the character in its place, such as _*, matches them"):
         scope.note(said)
-    return [entry for entry, out in zip(objects, hidden, strict=True) if not out]
+    shown = [entry for entry, out in zip(objects, hidden, strict=True) if not out]
+    return shown, within(roots.values(), (entry.key for entry in shown))
+
+
+def beginnings(key: str) -> list[str]:
+    """What all keys begin with that match the pattern which a key is; itself, where it is none."""
+    from s3conn_magic.listing.glob import Glob
+
+    folder, pattern = _split(key)
+    try:
+        return [folder + head for head in Glob.compile(pattern).heads]
+    except ValueError:
+        return [key]
 
 
 def _split(pattern: str) -> tuple[str, str]:

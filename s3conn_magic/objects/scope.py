@@ -154,6 +154,7 @@ class QueryScope:
         all_records: whether types of text are told by all records, and not by the first.
         globs: what patterns matched, as `ListedEntry`.
         connections: names of the connections that were used.
+        loose: whether files of lake tables may be read as any others, since that was looked at before.
         missing: the error for an object that is not there, where the engine looked for files and found none.
         notes: what to say of the query beside its result, such as what it has left out.
     """
@@ -162,6 +163,7 @@ class QueryScope:
         self.requests = self.bytes = 0
         self.failure: S3ConnError | None = None
         self.missing: S3ConnError | None = None
+        self.loose = False
         self.objects: dict[tuple[str, Location], Any] = {}
         self.named: dict[str, Any] = {}
         self.unpacked: dict[tuple[str, Location], AsPlain] = {}
@@ -183,6 +185,10 @@ class QueryScope:
         with self._lock:
             self.requests += requests
             self.bytes += received
+
+    def asked(self, requests: int) -> None:
+        """Count requests whose answers tell only where things are."""
+        self.count(requests, 0)
 
     def failed(self, error: S3ConnError) -> None:
         """Note the first error."""

@@ -14,10 +14,11 @@ from s3conn_magic.locations import visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query import failures, judgement, names
+from s3conn_magic.query.failures import by_all_records
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.paths import by_all_records, note_samples, paths_of, views
-from s3conn_magic.query.sql import literal
+from s3conn_magic.query.paths import paths_of, views
+from s3conn_magic.query.sql import literal, travelling, without_times
 from s3conn_magic.query.tables import QueryResult, Tables
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
@@ -424,8 +425,8 @@ class QueryEngine:
         return by_all_records(self.filesystem.scope, lambda: self._table_once(sql, local=local))
 
     def _table_once(self, sql: str, *, local: bool) -> pa.Table:
-        with self._registered(sql, local=local) as parameters:
-            relation = self.database.sql(sql, params=dict(parameters) or None)
+        with self._registered(sql, local=local) as (text, parameters):
+            relation = self.database.sql(text, params=dict(parameters) or None)
             return relation.to_arrow_table()
 
     def _done(self, sql: str, before: str, *, local: bool) -> pa.Table:
@@ -434,8 +435,8 @@ class QueryEngine:
     def _done_once(self, sql: str, before: str, *, local: bool) -> pa.Table:
         import pyarrow as pa
 
-        with self._registered(sql, local=local) as parameters:
-            rows = self.database.execute(before + sql, dict(parameters) or None).fetchall()
+        with self._registered(sql, local=local) as (text, parameters):
+            rows = self.database.execute(before + text, dict(parameters) or None).fetchall()
         return pa.table({"result": [str(row[-1]) for row in rows]})
 
     def _defined(self, columns: str, before: str) -> None:
@@ -445,8 +446,8 @@ class QueryEngine:
 
     def columns(self, sql: str, *, local: bool = False) -> tuple[list[str], list[Any]]:
         """Names and DuckDB's types of a query's columns, within `run`; it is bound, and not executed."""
-        with self._registered(sql, local=local) as parameters:
-            relation = self.database.sql(sql, params=dict(parameters) or None)
+        with self._registered(sql, local=local) as (text, parameters):
+            relation = self.database.sql(text, params=dict(parameters) or None)
             return relation.columns, relation.types
 
     def count(self, sql: str, before: str, after: str, *, local: bool = False) -> int:
@@ -455,13 +456,13 @@ class QueryEngine:
         Raises:
             duckdb.Error, S3ConnError: as it comes; `run` translates them.
         """
-        with self._registered(sql, local=local) as parameters:
-            ((count, *_),) = self.database.execute(f"{before}{sql}{after}", dict(parameters) or None).fetchall()
+        with self._registered(sql, local=local) as (text, parameters):
+            ((count, *_),) = self.database.execute(f"{before}{text}{after}", dict(parameters) or None).fetchall()
         return int(count)
 
     @contextmanager
-    def _registered(self, sql: str, *, local: bool, reads: bool = True) -> Iterator[Mapping[str, Any]]:
-        """Have what a query mentions as tables for the length of a block; gives its parameters.
+    def _registered(self, sql: str, *, local: bool, reads: bool = True) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Have what a query mentions as tables for the length of a block; gives what is run, and its parameters.
 
         Python frames are registered by their names, and paths of formats that DuckDB does not see by itself are views.
 
@@ -483,14 +484,15 @@ class QueryEngine:
                 with failures.within(name):
                     judgement.check_reach(tree, known, parameters)
         if reads:
-            note_samples(query, self.filesystem.scope)
+            judgement.note_samples(query, self.filesystem.scope)
         made: list[str] = []
         try:
             for name, frame in frames.items():
                 self.database.register(name, frame)
                 made.append(name)
-            with views(self.database, self.filesystem, paths_of(uses, self.tables) if reads else {}):
-                yield parameters
+            travels = travelling(self.database, query, parameters) if reads else ()
+            with views(self.database, self.filesystem, paths_of(uses, self.tables, travels) if reads else {}):
+                yield without_times(query, travels, parameters)
         finally:
             for name in made:
                 self.database.unregister(name)
@@ -573,8 +575,8 @@ class QueryEngine:
         if not unplaced or scope.failure or scope.stopped:
             return error
         try:
-            with self._registered(sql, local=True) as parameters:
-                self.database.execute(f"EXPLAIN {sql}", dict(parameters) or None).fetchall()
+            with self._registered(sql, local=True) as (text, parameters):
+                self.database.execute(f"EXPLAIN {text}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
             placed = failures.moved(again, len("EXPLAIN "))
             said, first = (failures.details_of(each)["exception_message"] for each in (placed, error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
@@ -13,7 +13,7 @@ from s3conn_magic.objects.formats import how_to_read
 from s3conn_magic.query.text_types import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from s3conn_magic.objects.scope import QueryScope
 
@@ -219,3 +219,24 @@ def place_of(sql: str, text: str) -> int | None:
     """The character at which a text stands in quotes in a query, or None."""
     at = sql.find(f"'{text}'")
     return at if at >= 0 else None
+
+
+_Result = TypeVar("_Result")
+
+
+def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
+    """Run a query; again, where a value does not fit the type that the first records of its column have.
+
+    Args:
+        scope: of the query.
+        run: runs it; it has changed nothing when it fails.
+    """
+    import duckdb
+
+    try:
+        return run()
+    except duckdb.Error as error:
+        if MARK not in str(error) or scope.failure or scope.stopped or scope.all_records:
+            raise
+    scope.all_records = True
+    return run()

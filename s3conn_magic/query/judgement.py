@@ -15,12 +15,14 @@ from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import visible
 from s3conn_magic.query.failures import pointed
 from s3conn_magic.query.names import nodes, parsed, words
+from s3conn_magic.query.text_rows import SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import duckdb
 
+    from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.names import QueryTree
 
 _ANOTHER_WAY = "CREATE [OR REPLACE] TABLE … AS query; makes a table anew."
@@ -370,3 +372,19 @@ def _is_object(value: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
     if name in _JOINS:
         return bool(parts) and _is_object(parts[0], parameters)
     return name in _LISTS and bool(parts) and all(_is_object(part, parameters) for part in parts)
+
+
+_SAMPLING = {"read_csv", "read_json", "read_ndjson"}
+_SURE = {"sample_size", "columns", "types", "all_varchar", "dtypes", "column_types"}
+
+
+def note_samples(tree: QueryTree, scope: QueryScope) -> None:
+    """Say what DuckDB's own readers do with what their sample does not show, where a query calls them by name."""
+    for node in tree.nodes():
+        if node.get("type") == "TABLE_FUNCTION":
+            name = str(node["function"]["function_name"]).lower().removesuffix("_auto")
+            if name in _SAMPLING and not _SURE & {argument for argument, _ in arguments(node["function"])}:
+                scope.note(
+                    f"{name} tells types by the first {SAMPLE:,} records, and may change or pass over later ones that"
+                    " differ; FROM 's3://…' by itself reads all of them exactly, or says where it cannot."
+                )

@@ -12,12 +12,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes import NEWEST
+from s3conn_magic.language.words import identifier
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.listed import Path
 from s3conn_magic.query.failures import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import duckdb
+
+    from s3conn_magic.lakes import Moment
+    from s3conn_magic.objects.filesystem import ConnectionFileSystem
 
 _HALF = re.compile("[\ud800-\udfff]")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|[^\s,:\[\]{}"]+')
@@ -57,6 +64,10 @@ class QueryTree:
         """Every dict of the tree, the outer ones first."""
         return nodes(self.root)
 
+    def parameters(self) -> list[str]:
+        """The names of `$name` parameters, as often as each stands there."""
+        return [part["identifier"] for part in self.nodes() if part.get("class") == "PARAMETER"]
+
     def position(self, node: Any) -> int | None:
         """The byte of the query that a part of the tree begins at: the first that anything in it does."""
         places = [part["query_location"] for part in nodes(node) if part.get("query_location", _NOWHERE) < _NOWHERE]
@@ -84,13 +95,12 @@ class Mentioned:
 
 
 def mentioned(tree: QueryTree) -> Mentioned:
-    """The names in a query; nothing is looked up or read."""
+    """The names in a query, but for those that it wants as of another time; nothing is looked up or read."""
     parts = list(tree.nodes())
-    every = [part for part in parts if part.get("type") == "BASE_TABLE"]
+    every = [part for part in parts if part.get("type") == "BASE_TABLE" and not part.get("at_clause")]
     tables = [part["table_name"] for part in every if not part.get("schema_name")]
     placed = [part["table_name"] for part in every if part.get("schema_name")]
-    parameters = [part["identifier"] for part in parts if part.get("class") == "PARAMETER"]
-    return Mentioned(tuple(dict.fromkeys(tables)), tuple(dict.fromkeys(placed)), tuple(dict.fromkeys(parameters)))
+    return Mentioned(*(tuple(dict.fromkeys(names)) for names in (tables, placed, tree.parameters())))
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
@@ -348,3 +358,43 @@ def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[
             continue
         raise QueryError(f"${name}: {reason}", hint="$name in a query is the value of a Python variable.")
     return values
+
+
+_METADATA = re.compile(r"(?s)(.*/)(metadata/[^/]*\.metadata\.json(?:\.gz)?)")
+
+
+def lake_query(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, name: str, path: str, moment: Moment | None
+) -> str | None:
+    """The query of the lake table at a path; None where there is none.
+
+    A file is asked for first where the path could be one, unless it is what an Iceberg table says of itself.
+
+    Args:
+        database: gets its rows by a name.
+        filesystem: reads its files.
+        name: what the query calls it.
+        path: with `s3://`.
+        moment: the state that the query wants, if it says so.
+
+    Raises:
+        S3ConnError: it cannot be read, or the path is in one.
+    """
+    from s3conn_magic.lakes.opening import open_snapshot
+    from s3conn_magic.lakes.snapshots import LakeRows
+
+    own = _METADATA.fullmatch(path)
+    where = Path.parse(path)
+    is_folder = not where.location.key or path.endswith("/")
+    if where.has_wildcard or not (is_folder or own or moment or not filesystem.glob(path.removeprefix("s3://"))):
+        return None
+    reach = filesystem.lake(own[1] if own else path)
+    if reach is None:
+        return None
+    with (scope := filesystem.scope).noting():
+        snapshot = open_snapshot(reach, moment or NEWEST, own[2] if own else "")
+    for note in (f"{visible(reach.root.location.uri)} is read as {snapshot.badge}.", *snapshot.notes):
+        scope.note(note)
+    scope.missing = None
+    database.register(f"{name} (state)", LakeRows(snapshot, scope.noting))
+    return f"FROM {identifier(f'{name} (state)')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
@@ -15,8 +15,8 @@ from s3conn_magic.objects.listed import Path, escaped, partitions
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of
-from s3conn_magic.query.judgement import arguments
 from s3conn_magic.query.line_rows import IN_BATCHES, Skipped, batches
+from s3conn_magic.query.names import lake_query
 from s3conn_magic.query.sql import identifier, literal
 from s3conn_magic.query.text_rows import (
     SAMPLE,
@@ -27,74 +27,58 @@ from s3conn_magic.query.text_rows import (
     with_folders,
     with_room,
 )
-from s3conn_magic.query.text_types import MARK, NULL
+from s3conn_magic.query.text_types import NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
     import pyarrow as pa
 
+    from s3conn_magic.lakes import Moment
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
-    from s3conn_magic.query.names import Mentioned, QueryTree
+    from s3conn_magic.query.names import Mentioned
+    from s3conn_magic.query.sql import Travel
     from s3conn_magic.query.tables import Table
     from s3conn_magic.query.text_rows import TextRows
-
-_Result = TypeVar("_Result")
 
 _SMALL = 4 * 1024 * 1024
 """Bytes of objects of which all records are looked at before they are read."""
 _HINT = f"the first {SAMPLE:,} records are of that type"
 
 
-def paths_of(uses: Mentioned, tables: Iterable[Table]) -> dict[str, str]:
-    """The paths that a query mentions, and those of the tables over files of text that it does, by their names."""
-    over = {table.name.casefold(): table.files for table in tables if table.files}
-    paths = {name: name for name in uses.tables if name.startswith("s3://")}
-    named = ((name.casefold(), over.get(name.casefold())) for name in (*uses.tables, *uses.placed))
-    return paths | {name: path for name, path in named if path}
+class Mention(NamedTuple):
+    """A path that a query mentions, and the moment of the lake table there that it wants; None for no certain one."""
+
+    path: str
+    moment: Moment | None = None
 
 
-_SAMPLING = {"read_csv", "read_json", "read_ndjson"}
-_SURE = {"sample_size", "columns", "types", "all_varchar", "dtypes", "column_types"}
+def paths_of(uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel] = ()) -> dict[str, Mention]:
+    """The paths that a query mentions, and those of the tables over files of text that it does, by their names.
 
-
-def note_samples(tree: QueryTree, scope: QueryScope) -> None:
-    """Say what DuckDB's own readers do with what their sample does not show, where a query calls them by name."""
-    for node in tree.nodes():
-        if node.get("type") == "TABLE_FUNCTION":
-            name = str(node["function"]["function_name"]).lower().removesuffix("_auto")
-            if name in _SAMPLING and not _SURE & {argument for argument, _ in arguments(node["function"])}:
-                scope.note(
-                    f"{name} tells types by the first {SAMPLE:,} records, and may change or pass over later ones that"
-                    " differ; FROM 's3://…' by itself reads all of them exactly, or says where it cannot."
-                )
-
-
-def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
-    """Run a query; again, where a value does not fit the type that the first records of its column have.
-
-    Args:
-        scope: of the query.
-        run: runs it; it has changed nothing when it fails.
+    Raises:
+        QueryError: a table that is wanted as of another time is no lake table.
     """
-    import duckdb
-
-    try:
-        return run()
-    except duckdb.Error as error:
-        if MARK not in str(error) or scope.failure or scope.stopped or scope.all_records:
-            raise
-    scope.all_records = True
-    return run()
+    over = {table.name.casefold(): table.files for table in tables if table.files}
+    paths = {name: Mention(name) for name in uses.tables if name.startswith("s3://")}
+    named = ((name.casefold(), over.get(name.casefold())) for name in (*uses.tables, *uses.placed))
+    paths |= {name: Mention(path) for name, path in named if path}
+    for travel in travels:
+        table = travel.written.table
+        path = table if table.startswith("s3://") else over.get(table.casefold(), "")
+        if not path:
+            raise QueryError(f"{visible(table)} has no earlier versions: AT goes with the folder of a lake table")
+        paths[travel.stands] = Mention(path, travel.moment)
+    return paths
 
 
 @contextmanager
 def views(
-    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, paths: Mapping[str, str]
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, paths: Mapping[str, Mention]
 ) -> Iterator[None]:
     """Have the paths that a query mentions as views for the length of a block, where DuckDB would not read them right.
 
@@ -109,8 +93,10 @@ def views(
     """
     made: list[str] = []
     try:
-        for name, path in paths.items():
-            if query := _query(database, filesystem, path):
+        for name, mention in paths.items():
+            path = mention.path
+            query = lake_query(database, filesystem, name, *mention) or _query(database, filesystem, path)
+            if query:
                 _make_view(database, name, query)
                 made.append(name)
             elif name != path:
@@ -119,7 +105,8 @@ def views(
     finally:
         for name in made:
             database.execute(f"DROP VIEW temp.{identifier(name)}")
-            database.unregister(f"{paths[name]} (rows)")
+            database.unregister(f"{paths[name].path} (rows)")
+            database.unregister(f"{name} (state)")
 
 
 def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str) -> str | None:

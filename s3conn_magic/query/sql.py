@@ -1,18 +1,27 @@
-"""Pieces of SQL for DuckDB: quoted texts and names, and a block that is done whole."""
+"""Pieces of SQL for DuckDB: quoted texts and names, a block that is done whole, and tables as of another time."""
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes import Moment
 from s3conn_magic.language.words import identifier, literal
+from s3conn_magic.query.names import nodes, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
+    from s3conn_magic.query.names import QueryTree, SqlWord
+
 __all__ = ["identifier", "literal", "transaction"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -31,3 +40,92 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
                 database.execute("ROLLBACK")
                 break
         raise
+
+
+class TimeTravel(NamedTuple):
+    """A table with `AT (VERSION => …)` or `AT (TIMESTAMP => …)` in a query.
+
+    Attributes:
+        table: its name or path; names behind a schema or a catalog in full.
+        start: the byte that its name begins at.
+        end: the byte behind the clause.
+        alias: what else stands there: its alias as written, or one that is its name.
+        is_time: whether a time is wanted.
+        expression: the version or time, in SQL.
+        parameters: names of `$name` in that.
+    """
+
+    table: str
+    start: int
+    end: int
+    alias: str
+    is_time: bool
+    expression: str
+    parameters: tuple[str, ...]
+
+
+def time_travels(tree: QueryTree) -> list[TimeTravel]:
+    """The tables that a query wants as of another time."""
+    sequence, encoded = words(tree.sql), tree.sql.encode()
+    made = []
+    for node in tree.nodes():
+        if node.get("type") != "BASE_TABLE" or not (clause := node.get("at_clause")):
+            continue
+        start = tree.position({"query_location": node["query_location"]}) or 0
+        own = [word for word in sequence if start <= word.start < start + node["query_location_length"]]
+        (at, arrow) = _clause(own)
+        name_end = next(place for place in range(0, len(own), 2) if own[place + 1].text != ".")
+        between = encoded[own[name_end].end : own[at].start].decode().rstrip()
+        named = f" AS {encoded[own[name_end].start : own[name_end].end].decode()}"
+        path = ".".join(map(str, node["qualified_name"]["path"]))
+        alias = between or ("" if path.startswith("s3://") else named)
+        expression = encoded[own[arrow].end : own[-1].start].decode()
+        given = tuple(part["identifier"] for part in nodes(clause) if part.get("class") == "PARAMETER")
+        is_time = clause["unit"].upper() == "TIMESTAMP"
+        made.append(TimeTravel(path, start, own[-1].end, alias, is_time, expression, given))
+    return made
+
+
+def _clause(own: Sequence[SqlWord]) -> tuple[int, int]:
+    """Where `AT` stands among the words of a table, and the end of the `=>` behind it."""
+    at = max(place for place, word in enumerate(own[:-1]) if word.text == "AT" and own[place + 1].text == "(")
+    return at, next(place for place in range(at, len(own)) if own[place].text == ">")
+
+
+class Travel(NamedTuple):
+    """A table that a query wants as of another time: what is written, the name that stands in its place, the time."""
+
+    written: TimeTravel
+    stands: str
+    moment: Moment
+
+
+def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters: Mapping[str, Any]) -> list[Travel]:
+    """What a query wants by `AT (VERSION => …)` and `AT (TIMESTAMP => …)`.
+
+    Raises:
+        QueryError: a version is no number or text.
+        duckdb.Error: it cannot be worked out.
+    """
+    travels = []
+    for at, part in enumerate(time_travels(tree)):
+        given = {name: parameters[name] for name in part.parameters}
+        value = f"epoch_us(({part.expression}\n)::TIMESTAMPTZ)" if part.is_time else f"({part.expression}\n)"
+        ((answer,),) = database.execute(f"SELECT {value}", given or None).fetchall()
+        if not isinstance(answer, int | str):
+            raise QueryError("AT takes a VERSION, which is a number or a text, or a TIMESTAMP")
+        moment = Moment(time=_EPOCH + timedelta(microseconds=int(answer))) if part.is_time else Moment(answer)
+        travels.append(Travel(part, f"at {at}", moment))
+    return travels
+
+
+def without_times(
+    tree: QueryTree, travels: Iterable[Travel], parameters: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    """A query with other names in place of tables as of another time, of the same length; and its parameters."""
+    text, left = bytearray(tree.sql.encode()), Counter(tree.parameters())
+    for written, stands, _ in travels:
+        name = f'"{stands}"{written.alias}'.encode()
+        text[written.start : written.end] = name.ljust(written.end - written.start)
+        left.subtract(written.parameters)
+    return text.decode(), {name: value for name, value in parameters.items() if left[name]}

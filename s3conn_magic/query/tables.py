@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes import among, refusal, within
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import ending_of, is_parquet, is_told
 from s3conn_magic.objects.listed import Path, escaped, private
@@ -381,12 +382,17 @@ class Tables:
         if path.has_wildcard or is_told(key):
             return where, ""
         folder = path.text if path.text.endswith("/") else f"{path.text}/"
+        if self._engine.filesystem.lake(folder) is not None:
+            return f"s3://{folder}", ""
         names = self._engine.filesystem.find(folder)
+        roots = among(path.location.bucket, (Path.parse(name).location.key for name in names))
         names = [name for name, out in zip(names, private(names, len(folder)), strict=True) if not out]
         if not names and key and not key.endswith("/"):
             return where, ""
         if not names:
             raise QueryError(f"there are no files at {visible(path.location.uri)}", hint="LIST shows what there is.")
+        if holding := within(roots.values(), (Path.parse(name).location.key for name in names)):
+            raise refusal(holding, path.location, lambda key: f"s3://{path.named(key)}")
         endings = Counter(ending_of(name) for name in names if is_told(name))
         ((ending, count),) = endings.most_common(1) or [("", len(names))]
         left = len(names) - count

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.objects.dialects import unique_names
-from s3conn_magic.query.sql import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

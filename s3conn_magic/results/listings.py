@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,11 +16,15 @@ from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import read_manifest
 from s3conn_magic.inventory.reading import Inventory
+from s3conn_magic.lakes import OWN_FOLDER, Reach, among_column, around, at
+from s3conn_magic.lakes.opening import newest_version
 from s3conn_magic.language.reference import ANALYSIS_COLUMNS, columns_of
+from s3conn_magic.language.words import counted
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.listing.glob import Glob
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame, table_frame
 from s3conn_magic.runtime.patterns import like
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.sweep import ClusterListing, ClusterScan
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import Manifest
+    from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.language.plans import Analyze, ListInventory, ListObjects
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.transport import Target
@@ -258,3 +264,39 @@ def _groups_frame(groups: pa.Table) -> S3Frame:
     sizes = groups["bytes"].cast(pa.float64())
     shares = pc.divide(sizes, max(pc.sum(sizes).as_py() or 0.0, 1.0))
     return table_frame(ANALYSIS_COLUMNS, groups.append_column("share", shares))
+
+
+_BADGES_AT_MOST = 3
+
+
+def table_notes(connection: Connection, location: Location | None, frame: S3Frame | None = None) -> list[str]:
+    """What to say of lake tables: of the one that a location is in or is the folder of, and of those that rows tell.
+
+    Args:
+        connection: asks what version there is.
+        location: what was listed; None for buckets.
+        frame: of a listing; without one, the folders around the location are asked for.
+    """
+    if location is None:
+        return []
+    with suppress(S3ConnError):
+        if frame is None:
+            roots = around(connection, location.bucket, [location.key])[:1]
+        else:
+            own = frame["key"].isin([location.key + folder for folder in OWN_FOLDER.values()]).any()
+            here = at(connection, location) if own else None
+            roots = [here] if here else list(among_column(location.bucket, pa.array(frame["key"])).values())
+        badges = [f"{visible(root.location.uri)} is {badge(connection, root)}." for root in roots[:_BADGES_AT_MOST]]
+        more = f"{counted(len(roots) - _BADGES_AT_MOST, 'more table')} of such formats."
+        return [*badges, more] if len(roots) > _BADGES_AT_MOST else badges
+    return []
+
+
+def badge(connection: Connection, root: LakeRoot) -> str:
+    """The format and the newest version of a lake table, `Delta, version 12`; of a damaged one the format alone."""
+    filesystem = ConnectionFileSystem(lambda _: connection)
+    try:
+        with filesystem.query():
+            return f"{root.format}, {newest_version(Reach(connection, filesystem, root))}"
+    except S3ConnError:
+        return root.format

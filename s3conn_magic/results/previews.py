@@ -5,16 +5,25 @@ from __future__ import annotations
 import base64
 import html
 import itertools
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from s3conn_magic.errors import ObjectNotFoundError
+from s3conn_magic.lakes import around
+from s3conn_magic.lakes.opening import open_snapshot
+from s3conn_magic.lakes.snapshots import LakeRows
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible, visible_lines
-from s3conn_magic.objects.description import with_tags_and_versions
-from s3conn_magic.preview import rounded
-from s3conn_magic.preview.preview import preview
+from s3conn_magic.objects.description import Description, with_tags_and_versions
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.formats import may_be_of_table
+from s3conn_magic.objects.listed import Path
+from s3conn_magic.preview import Preview, rounded
+from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
+from s3conn_magic.preview.preview import ROWS_AT_MOST, preview
 from s3conn_magic.results.cards import NOT_TYPESET
 from s3conn_magic.results.frames import NUMBERS, S3Frame, escaped
 from s3conn_magic.runtime.interrupts import interruptible
@@ -24,8 +33,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.description import Description
-    from s3conn_magic.preview import Preview
 
 _SHOWN_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _SHOWN_CHARACTERS = 64 * 1024
@@ -36,12 +43,54 @@ _NOTE = "color:var(--jp-ui-font-color2,#666);font-size:13px;margin:4px 0"
 
 
 def open_preview(connection: Connection, location: Location, rows: int) -> ObjectPreview:
-    """Read the beginning of an object.
+    """Read the beginning of an object, or of the lake table whose folder a location is.
 
     Raises:
         S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
     """
-    return ObjectPreview(connection, location, preview(connection, location, rows=rows), rows)
+    is_folder = not location.key or location.key.endswith("/")
+    if is_folder and (table := _table_preview(connection, location, rows)):
+        return table
+    try:
+        seen = preview(connection, location, rows=rows)
+    except ObjectNotFoundError:
+        if not is_folder and (table := _table_preview(connection, location, rows)):
+            return table
+        raise
+    if may_be_of_table(location.key):
+        for root in around(connection, location.bucket, [location.key])[:1]:
+            note = (
+                f"a file of {root.text}: of its rows some may be gone; PREVIEW of the folder shows those that are not"
+            )
+            seen = replace(seen, notes=(*seen.notes, note))
+    return ObjectPreview(connection, location, seen, rows)
+
+
+def _table_preview(connection: Connection, location: Location, rows: int) -> TablePreview | None:
+    """The first rows of the lake table whose folder a location is; None where there is none."""
+    filesystem = ConnectionFileSystem(lambda _: connection)
+    with filesystem.query() as scope:
+        if (reach := filesystem.lake(Path(connection.name, location).text)) is None:
+            return None
+        snapshot = open_snapshot(reach)
+        shown = snapshot.schema.names[:COLUMNS_AT_MOST]
+        table = LakeRows(snapshot).scanner(shown).head(min(rows, ROWS_AT_MOST) + 1)
+    few, replaced = with_valid_texts(table.slice(0, min(rows, ROWS_AT_MOST)))
+    many = len(snapshot.schema)
+    left = (f"the first {len(shown):,} of {many:,} columns are shown",) if len(shown) < many else ()
+    where = reach.root.location
+    seen = Preview(
+        "table",
+        Description(where.uri, where.arn, sum(file.size for file in snapshot.files), storage_class=""),
+        format=snapshot.badge,
+        frame=frame(few),
+        schema=schema_of(snapshot.schema),
+        truncated=len(few) < len(table),
+        bytes_read=scope.bytes,
+        requests=scope.requests,
+        notes=(*snapshot.notes, *left, *replacements(replaced)),
+    )
+    return TablePreview(connection, where, seen, rows)
 
 
 class ObjectPreview:
@@ -154,6 +203,15 @@ class ObjectPreview:
             return f'<img src="data:{preview.mime};base64,{data}" alt="{escaped(self._location.name)}" style="{style}">'
         body = self._plain_body()
         return _pre(body) if body else ""
+
+
+class TablePreview(ObjectPreview):
+    """The result of PREVIEW of a lake table's folder."""
+
+    @property
+    def description(self) -> Description:
+        """The folder, and the bytes of the table's files."""
+        return self.preview.description
 
 
 def _format(preview: Preview) -> str:

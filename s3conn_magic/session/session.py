@@ -402,12 +402,14 @@ class Session:
 
     @execute.register
     def _list(self, plan: plans.ListObjects) -> Any:
-        from s3conn_magic.results.listings import ListOptions, list_frame
+        from s3conn_magic.results.listings import ListOptions, list_frame, table_notes
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
             options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened())
             frame, cut = list_frame(connection, plan, options)
+        for note in table_notes(connection, plan.location, frame):
+            self._note(note)
         return self._said_if_cut(frame, most, cut=cut)
 
     @execute.register
@@ -448,12 +450,14 @@ class Session:
 
     @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:
-        from s3conn_magic.results.listings import analysis_frame
+        from s3conn_magic.results.listings import analysis_frame, table_notes
 
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
+        for note in table_notes(connection, plan.location):
+            self._note(note)
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 

@@ -1,0 +1,387 @@
+"""Lake tables of others: where there is one, told by keys that a listing has, and how it is reached."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from s3conn_magic.errors import EndpointError, QueryError, S3ConnError, StatementInterrupted, ThrottledError
+from s3conn_magic.language.words import counted, listed, literal
+from s3conn_magic.locations import Location, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.listing.glob import Glob
+
+    _Asked = Callable[[int], None]
+
+LOG, NOTES, TIMELINE = "_delta_log/", "metadata/", ".hoodie/"
+"""Folders in which a Delta, an Iceberg and a Hudi table keep what they know of their files."""
+OWN_FOLDER = {"Delta": LOG, "Iceberg": NOTES, "Hudi": TIMELINE}
+"""The folder that a table's format writes, in the order in which one counts of several in a folder."""
+_FILES = {
+    "Delta": r"[0-9]{20}\.(?:json|checkpoint\.[^/]*)",
+    "Iceberg": r"(?:[^/]*\.metadata\.json(?:\.gz)?|version-hint\.text)",
+    "Hudi": r"hoodie\.properties",
+}
+_MARKS = {name: re.compile(f"(?s)((?:.*/)?){re.escape(folder)}{_FILES[name]}") for name, folder in OWN_FOLDER.items()}
+_ANY_MARK = "|".join(f"(?:.*/)?{re.escape(folder)}{_FILES[name]}" for name, folder in OWN_FOLDER.items())
+_AT_ONCE, _SHOWN = 12, 3
+_PAGE = 1_000
+
+
+def _nobody(requests: int) -> None:
+    """Nobody wants to know how many requests there were."""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeRoot:
+    """The folder of a table.
+
+    Attributes:
+        format: Delta, Iceberg or Hudi.
+        location: the folder; its key is empty, or ends with `/`.
+        others: further formats that have a table in the folder.
+    """
+
+    format: str
+    location: Location
+    others: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The table, in a sentence."""
+        return f"the {self.format} table {visible(self.location.uri)}"
+
+    def owns(self, keys: Iterable[str]) -> bool:
+        """Whether all of some keys, or beginnings of them, are written out as what the table keeps about itself."""
+        return all(key.startswith(self.location.key + OWN_FOLDER[self.format]) for key in keys)
+
+
+def among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
+    """The tables that some exact keys are the marks of, by the key of their folder."""
+    formats: dict[str, set[str]] = {}
+    for key in keys:
+        for name, mark in _MARKS.items():
+            match = mark.fullmatch(key)
+            # Hudi keeps a table within its table, which is a part of that one.
+            if match and TIMELINE not in match[1] and LOG not in match[1]:
+                formats.setdefault(match[1], set()).add(name)
+    made = {}
+    for folder, names in formats.items():
+        first, *others = (name for name in OWN_FOLDER if name in names)
+        made[folder] = LakeRoot(first, Location(bucket, folder), tuple(others))
+    return made
+
+
+def among_column(bucket: str, keys: pa.ChunkedArray) -> dict[str, LakeRoot]:
+    """As `among`, of a column of a listing."""
+    import pyarrow.compute as pc
+
+    marks = pc.match_substring_regex(keys, rf"(?s)\A(?:{_ANY_MARK})\z")
+    return among(bucket, keys.filter(marks).to_pylist())
+
+
+def with_marks(glob: Glob) -> Glob:
+    """A pattern that also matches the marks of tables below where it looks."""
+    return replace(glob, expression=f"{glob.expression}|{_ANY_MARK}")
+
+
+def at(connection: Connection, location: Location, asked: _Asked = _nobody) -> LakeRoot | None:
+    """The table whose folder a location is, with or without `/` at its end.
+
+    Args:
+        connection: asks.
+        location: a folder, or a bucket.
+        asked: is told how many requests there were.
+
+    Raises:
+        S3ConnError: nobody answered, or the answer cannot be trusted.
+    """
+    key = location.key
+    folder = key if not key or key.endswith("/") else f"{key}/"
+    return next(iter(_asked(connection, location.bucket, [folder], asked)), None)
+
+
+def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _nobody) -> list[LakeRoot]:
+    """The tables that objects are in, or folders that end with `/`, by their exact keys; the innermost first.
+
+    All folders around them are asked for.
+
+    Raises:
+        As `at`.
+    """
+    return _asked(connection, bucket, sorted(_folders_around(keys), key=len, reverse=True), asked)
+
+
+def _folders_around(keys: Iterable[str]) -> set[str]:
+    return {key[:end] for key in keys for end in (0, *(match.end() for match in re.finditer("/", key)))}
+
+
+def _asked(connection: Connection, bucket: str, folders: Sequence[str], asked: _Asked) -> list[LakeRoot]:
+    questions = [(folder, ask) for folder in folders for ask in (_delta, _iceberg, _hudi)]
+    keys = partial(_keys, connection, bucket, asked)
+    with ThreadPoolExecutor(min(len(questions), _AT_ONCE), "s3conn-lakes") as pool:
+        answers = list(pool.map(lambda question: question[1](keys, question[0]), questions))
+    roots = among(bucket, (key for answer in answers for key in answer))
+    return [roots[folder] for folder in folders if folder in roots]
+
+
+def _keys(connection: Connection, bucket: str, asked: _Asked, prefix: str, most: int = 1) -> list[str]:
+    """The first keys below a prefix; none where it may not be listed, or is nothing that can be."""
+    from s3conn_magic.listing.listing import fetch_page
+
+    asked(1)
+    try:
+        page = fetch_page(connection.target(bucket), prefix=prefix, delimiter="", max_keys=most)
+    except (EndpointError, ThrottledError, StatementInterrupted):
+        raise
+    except S3ConnError:
+        return []
+    return list(page.objects.column("key").to_pylist())
+
+
+def _delta(keys: Callable[..., list[str]], folder: str) -> list[str]:
+    return keys(f"{folder}{LOG}0")
+
+
+def _hudi(keys: Callable[..., list[str]], folder: str) -> list[str]:
+    return keys(f"{folder}{TIMELINE}hoodie.properties")
+
+
+def _iceberg(keys: Callable[..., list[str]], folder: str) -> list[str]:
+    """Where such a folder has something in it, more of it: manifests may come before what tells."""
+    first = keys(f"{folder}{NOTES}")
+    if not first or among("", first):
+        return first
+    page = keys(f"{folder}{NOTES}", _PAGE)
+    return page if among("", page) else keys(f"{folder}{NOTES}v", _PAGE)
+
+
+def named(roots: Iterable[LakeRoot]) -> str:
+    """Tables in a sentence: the first of them."""
+    every = sorted(roots, key=lambda root: root.location.key)
+    shown = [f"{visible(root.location.uri)} ({root.format})" for root in every[:_SHOWN]]
+    return listed([*shown, f"{counted(len(every) - _SHOWN, 'other')}"] if len(every) > _SHOWN else shown, "and")
+
+
+def within(roots: Iterable[LakeRoot], keys: Iterable[str]) -> list[LakeRoot]:
+    """The tables in whose folders some keys are."""
+    folders = {root.location.key: root for root in roots}
+    if not folders:
+        return []
+    return [folders[folder] for folder in sorted(folders.keys() & _folders_around(keys), key=len, reverse=True)]
+
+
+def refusal(roots: Sequence[LakeRoot], location: Location, spelled: Callable[[str], str]) -> QueryError:
+    """The error for files of tables that were to be read as loose ones.
+
+    Args:
+        roots: the tables; at least one.
+        location: what was asked for.
+        spelled: the path of a key of the bucket, as the query writes it.
+    """
+    first = roots[0]
+    read = f"FROM {literal(visible(spelled(first.location.key)))} reads"
+    where = visible(location.uri)
+    if location.key.startswith(first.location.key):
+        what = "is" if location.key == first.location.key else "is in"
+        return QueryError(
+            f"{where} {what} {first.text}, whose files are not read as loose ones: some of their rows may be gone",
+            hint=f"{read} its current snapshot.",
+        )
+    return QueryError(
+        f"{where} has files of tables that are not read as loose ones: {named(roots)}",
+        hint=f"{read} the current snapshot of one; a narrower pattern leaves their folders out.",
+    )
+
+
+class Moment(NamedTuple):
+    """Which state of a table is wanted: by its version, by a time, or the newest where neither is given.
+
+    Attributes:
+        version: of Delta a number, of Iceberg a snapshot's id or the name of a branch or tag, of Hudi an instant.
+        time: with a time zone; the state that the table had then.
+    """
+
+    version: int | str | None = None
+    time: datetime | None = None
+
+
+NEWEST = Moment()
+
+
+SCHEME = re.compile(r"([a-z0-9]+)://([^/]*)/?(.*)", re.DOTALL)
+OF_S3 = {"s3", "s3a", "s3n"}
+
+
+class Reach(NamedTuple):
+    """How the objects of a table are reached.
+
+    Attributes:
+        connection: lists them.
+        filesystem: opens them.
+        root: the table.
+        asked: is told how many requests of listings there were.
+    """
+
+    connection: Connection
+    filesystem: Any
+    root: LakeRoot
+    asked: _Asked = _nobody
+
+    def path(self, key: str, bucket: str = "") -> str:
+        """The path of a key for the filesystem."""
+        return f"{self.connection.name}@{bucket or self.root.location.bucket}/{key}"
+
+    def below(self, folder: str) -> list[dict[str, Any]]:
+        """The objects below a folder of the table: key below it, size and last_modified, in the order of keys."""
+        from s3conn_magic.listing.listing import Listing
+
+        prefix = f"{self.root.location.key}{folder}"
+        with Listing(self.connection.target(self.root.location.bucket), prefix) as listing:
+            rows: list[dict[str, Any]] = listing.collect().select(["key", "size", "last_modified"]).to_pylist()
+            self.asked(listing.progress.requests)
+        return [{**row, "key": row["key"].removeprefix(prefix)} for row in rows]
+
+    def content(self, names: Sequence[str]) -> list[bytes]:
+        """All bytes of objects, by their keys below the root."""
+        paths = [self.path(f"{self.root.location.key}{name}") for name in names]
+        ranges = self.filesystem.cat_ranges(paths, [0] * len(paths), [None] * len(paths), on_error="raise")
+        return [bytes(data) for data in ranges]
+
+    def resolved(self, uri: str) -> str:
+        """The path of an object that a table names by its address.
+
+        Raises:
+            QueryError: it is not in S3.
+        """
+        match = SCHEME.fullmatch(uri)
+        if match is None or match[1] not in OF_S3:
+            raise QueryError(f"it names a file that is not in S3: {visible(uri)}")
+        return self.path(match[3], match[2])
+
+
+@contextmanager
+def telling(root: LakeRoot) -> Iterator[None]:
+    """Have what a library raises as a QueryError."""
+    try:
+        yield
+    except S3ConnError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each library has errors of its own
+        said = visible(" ".join(str(error).split()))[:300] or type(error).__name__
+        raise QueryError(f"{root.text} cannot be read: {said}") from None
+
+
+_NUMBER = re.compile(r"v?([0-9]+)\D.*", re.DOTALL)
+
+
+def newest_metadata(reach: Reach) -> str:
+    """The name of the newest metadata file of an Iceberg table, below its root.
+
+    Raises:
+        QueryError: it cannot be told which that is.
+    """
+    names = [row["key"] for row in reach.below(NOTES)]
+    files = [name for name in names if re.fullmatch(r"[^/]*\.metadata\.json(\.gz)?", name)]
+    numbers: dict[int, list[str]] = {}
+    for name in files:
+        match = _NUMBER.fullmatch(name)
+        numbers.setdefault(int(match[1]) if match else -1, []).append(name)
+    if not numbers:
+        raise QueryError("it has no metadata file", hint="LIST shows what there is.")
+    latest = numbers[max(numbers)]
+    doubtful = sorted({*latest, *(name for same in numbers.values() if len(same) > 1 for name in same)})
+    if len(doubtful) > 1:
+        _check_one_table(reach, doubtful, latest)
+    return f"{NOTES}{latest[0]}"
+
+
+def _check_one_table(reach: Reach, names: Sequence[str], latest: Sequence[str]) -> None:
+    """Refuse a folder with the metadata of two tables, or with two states that are both the newest."""
+    where = f"{reach.root.location.uri}{NOTES}"
+    contents = reach.content([f"{NOTES}{name}" for name in names])
+    tables = {metadata_of(data, name).get("table-uuid") for name, data in zip(names, contents, strict=True)}
+    said = "has the metadata of several tables" if len(tables) > 1 else "has several metadata files that are the newest"
+    if len(tables) > 1 or len(latest) > 1:
+        raise QueryError(
+            f"{visible(where)} {said}, and which of them counts only its catalog knows:"
+            f" {listed(map(visible, names), 'and')}",
+            hint=f"FROM '{visible(where)}{visible(latest[-1])}' reads that one.",
+        )
+
+
+def metadata_of(data: bytes, name: str) -> dict[str, Any]:
+    """What a metadata file says.
+
+    Raises:
+        QueryError: it is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except (ValueError, OSError):
+        content = {}
+    if not isinstance(content, dict) or "format-version" not in content:
+        raise QueryError(f"its metadata file {visible(name)} is damaged")
+    return content
+
+
+def iceberg_version(reach: Reach, name: str = "") -> str:
+    """The newest state of an Iceberg table, without the package that reads it."""
+    name = name or newest_metadata(reach)
+    content = metadata_of(reach.content([name])[0], name)
+    current = content.get("current-snapshot-id")
+    state = "no snapshot" if current in {None, -1} else f"snapshot {current}"
+    return f"format {content['format-version']}, {state}"
+
+
+class TablesAround:
+    """Lake tables around and below what is read object by object, whose files are refused.
+
+    Args:
+        connection: asks.
+        location: what is read.
+        into: the table that the rows are for, as a statement writes it.
+
+    Raises:
+        QueryError: the location is in one, or the folder of one.
+    """
+
+    def __init__(self, connection: Connection, location: Location, into: str) -> None:
+        self._connection, self._location, self._into = connection, location, into
+        self._below: dict[str, LakeRoot] = {}
+        self.look_around(location)
+
+    def look_around(self, location: Location) -> None:
+        """Refuse a location in a table, by the folders around it."""
+        self._refuse(around(self._connection, location.bucket, [location.key]), location)
+
+    def see(self, keys: pa.ChunkedArray) -> None:
+        """Note the tables that some keys of a listing tell of."""
+        self._below |= among_column(self._location.bucket, keys)
+
+    def check(self, keys: Iterable[str]) -> None:
+        """Refuse objects that are files of one."""
+        self._refuse(within(self._below.values(), keys), self._location)
+
+    def _refuse(self, roots: Sequence[LakeRoot], location: Location) -> None:
+        if roots:
+            error, where = refusal(roots, location, str), roots[0].location
+            rows = f"FROM {literal(visible(f's3://{self._connection.name}@{where.bucket}/{where.key}'))};"
+            error.hint = (
+                f"CREATE TABLE {self._into} AS SELECT * {rows} loads its current snapshot, and"
+                f" CREATE JOB … AS INSERT INTO S3 … SELECT * {rows} writes that to other files."
+            )
+            raise error
