@@ -83,6 +83,7 @@ LONG = {
     "preview/parquet.py",  # a footer and pages that may be damaged
     "preview/preview.py",  # what a beginning of bytes is
     "query/engine.py",  # DuckDB and the turns of statements
+    "query/paths.py",  # what stands behind a path, and what its folders say
     "query/plain_rows.py",  # two forms of text, split alike, and what proves a column
     "query/tables.py",  # tables and views, what is noted of them, and how they come and go
     "query/text_rows.py",  # CSV and JSON as rows of exact types

@@ -113,7 +113,7 @@ def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem
     """The query of what is at a path; None where DuckDB's own answer is right, or the better error."""
     entries = filesystem.glob(path.removeprefix("s3://"))
     if is_parquet(path):
-        _check_parquet(database, filesystem, entries)
+        _check_parquet(database, filesystem, entries, path)
         return None if is_seen(path) else f"FROM read_parquet({literal(path)})"
     if not entries:
         if filesystem.scope.missing and not path.endswith("/"):
@@ -169,12 +169,16 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
         rows = _staged(database, rows, objects.path)
     rows, known = _learnt(database, rows, whole=scope.all_records or (size <= _SMALL and len(entries) <= _FEW))
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
-    if own := folders.within(types):
-        source = with_files(rows, _FILE) if size <= _SMALL else ""
-        value = identifier(own) if isinstance(rows, CsvRows) else f"json_extract_string(json, {literal(f'/{own}')})"
-        folders.check(own, source, value, "files")
-    elif folders.everywhere:
-        rows = with_folders(rows, {name: partition.kind for name, partition in folders.columns.items()})
+    own, source = folders.within(types), with_files(rows, _FILE) if folders.columns else ""
+    for name in own:
+        value = identifier(name) if isinstance(rows, CsvRows) else f"json_extract_string(json, {literal(f'/{name}')})"
+        looked = source if size <= _SMALL else ""
+        folders.check(name, looked, value, "files", _without_folders(detected.format.reader, objects.path))
+    if own and (beside := folders.beside(own)):
+        source = f"(SELECT * EXCLUDE ({identifier(_FILE)}){folders.said_of(beside)} FROM {source})"  # noqa: S608
+        rows = replace(rows, source=source, folders=tuple(beside))
+    elif beside := folders.beside(own):
+        rows = with_folders(rows, {name: folders.columns[name].kind for name in beside})
     return rows.select(known, types, _HINT) if types else None
 
 
@@ -239,12 +243,12 @@ def _registered(
                         own = pa.concat_tables([schema.empty_table(), own], promote_options="default")
                     yield from own.to_batches()
 
-    source, added = identifier(f"{path} (rows)"), ""
+    source, own = identifier(f"{path} (rows)"), folders.within(names)
     database.register(f"{path} (rows)", Reread(schema, begin))
-    if own := folders.within(names):
-        folders.check(own, source, identifier(own), "files")
-    elif folders.everywhere:
-        added = "".join(f", {folders.said(column)} AS {identifier(column)}" for column in folders.columns)
+    for name in own:
+        way_out = f"COPY FROM S3 with EXCLUDE_COLUMNS = ({literal(name)}) loads neither."
+        folders.check(name, source, identifier(name), "files", way_out)
+    added = folders.said_of(folders.beside(own))
     return f"SELECT * EXCLUDE ({identifier(_FILE)}){added} FROM {source}"  # noqa: S608 - quoted names
 
 
@@ -313,12 +317,17 @@ class _Folders(NamedTuple):
         everywhere = bool(columns) and all(f"/{name}=" in f"/{key}" for name in columns for key in keys)
         return cls(entries, columns, everywhere, database, scope)
 
-    def within(self, names: Iterable[str]) -> str:
-        """The first of these names that a folder writes, too; empty where there is none."""
+    def within(self, names: Iterable[str]) -> list[str]:
+        """Those of some names that a folder writes, too."""
         written = {name.casefold() for name in self.columns}
-        return next((name for name in names if name.casefold() in written), "")
+        return [name for name in names if name.casefold() in written]
 
-    def check(self, name: str, source: str, value: str, read: str) -> None:
+    def beside(self, own: Sequence[str]) -> list[str]:
+        """The columns that the files have not themselves, where all of the objects have them."""
+        there = {name.casefold() for name in own}
+        return [name for name in self.columns if self.everywhere and name.casefold() not in there]
+
+    def check(self, name: str, source: str, value: str, read: str, way_out: str) -> None:
         """Refuse files whose column says another thing than their folder; a note where they are not looked into.
 
         Args:
@@ -326,6 +335,7 @@ class _Folders(NamedTuple):
             source: what stands behind FROM, with the path of each row's file in `_FILE`; empty not to look.
             value: the column's value, in SQL.
             read: what the column is read from, for the note.
+            way_out: what to do where a file says so.
 
         Raises:
             QueryError: one says so.
@@ -343,8 +353,12 @@ class _Folders(NamedTuple):
             said = self.columns[column].values[where.key] or "NULL"
             raise QueryError(
                 f"the folder of {visible(where.uri)} says {name} = {said}, and its column {name} says otherwise",
-                hint="hive_partitioning = false in read_parquet('s3://…'), read_csv or read_json leaves folders alone.",
+                hint=way_out,
             )
+
+    def said_of(self, columns: Iterable[str]) -> str:
+        """What the folder of each row says of some columns, behind the others of a SELECT."""
+        return "".join(f", {self.said(column)} AS {identifier(column)}" for column in columns)
 
     def said(self, column: str) -> str:
         """What the folder of each row says of a column, in SQL."""
@@ -358,8 +372,12 @@ class _Folders(NamedTuple):
         return f"TRY_CAST(CASE {cases} END AS {partition.kind})" if cases else f"NULL::{partition.kind}"
 
 
+def _without_folders(reader: str, path: str) -> str:
+    return f"FROM {reader}({literal(visible(path))}, hive_partitioning = false) leaves folders alone."
+
+
 def _check_parquet(
-    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str]
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str], path: str
 ) -> None:
     """The same of files of Parquet, which DuckDB reads by itself, and then believes the folder."""
     folders = _Folders.of(entries, database, filesystem.scope)
@@ -369,9 +387,9 @@ def _check_parquet(
         ]
         call = "read_parquet([{}], hive_partitioning = false, filename = " + literal(_FILE) + ")"
         names = database.execute(f"DESCRIBE FROM {call.format(files[0])}").fetchall()
-        if own := folders.within(name for name, *_ in names):
+        for own in folders.within(name for name, *_ in names):
             source = call.format(", ".join(files[:_FEW]))
-            folders.check(own, source, identifier(own), "folders")
+            folders.check(own, source, identifier(own), "folders", _without_folders("read_parquet", path))
 
 
 def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -18,7 +18,7 @@ import cramjam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import moto_lake  # noqa: F401 - pytest finds the fixture here
+from lakes import moto_lake, rows_of  # noqa: F401 - pytest finds the fixture here
 from packing import by_arrow
 from pyarrow import orc
 from served import previewed
@@ -186,9 +186,32 @@ def test_a_file_that_contradicts_its_folder_is_refused(moto_lake: Lake, kind: st
     assert (list(frame.columns), [str(day)[:10] for day in frame["d"]]) == (["n", "d"], days)
     said = f"the folder of {bad}/d={days[1]}/x.{kind} says d = {days[1]}, and its column d says otherwise"
     for statement in (f"FROM '{bad}/**/*.{kind}'", f"CREATE TABLE t LOCATION '{bad}/'"):
-        assert said in run.fails(statement, QueryError).message
-    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{bad}/' INTO u")
-    assert "says otherwise" in str(run("SHOW JOB j ERRORS")["error"][0])
+        failed = run.fails(statement, QueryError)
+        assert said in failed.message
+    copy = f"AS COPY FROM S3 lake LOCATION = '{bad}/'"
+    run(f"CREATE JOB j {copy} INTO u")
+    error = str(run("SHOW JOB j ERRORS")["error"][0])
+    assert "says otherwise" in error
+    # The ways out are taken as they are printed.
+    if kind != "orc":
+        query = re.fullmatch(r"(FROM .*) leaves folders alone\.", failed.hint)
+        assert query
+        assert [str(day)[:10] for day in run(f"SELECT d {query[1]}")["d"]] == [days[0], days[0]]
+    option = re.search(r"EXCLUDE_COLUMNS = \(.*?\)", error)
+    assert option
+    run(f"CREATE JOB k {copy} {option[0]} INTO v")
+    assert [*run("SELECT * FROM v").columns] == ["n", "$object"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "orc", "parquet"])
+def test_folders_beside_a_column_of_the_files_are_columns(moto_lake: Lake, kind: str):  # noqa: F811 - the fixture
+    """Of several folders, those that the files do not have are read from the names, in SELECT and COPY."""
+    bodies = {f"p/y=202{at}/m=0{at}/x.{kind}": _file(kind, n=[at], m=[f"0{at}"]) for at in (1, 2)}
+    run, where = _put(moto_lake, bodies), f"s3://{moto_lake.bucket}/p"
+    frame = run(f"SELECT n, m, y FROM '{where}/**/*.{kind}' ORDER BY n")
+    assert frame.astype(str).to_numpy().tolist() == [["1", "01", "2021"], ["2", "02", "2022"]]
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}/' INTO t")
+    assert rows_of(run, "t", "n, m, y") == [(1, "01", 2021), (2, "02", 2022)]
 
 
 def test_a_record_that_is_refused_is_said_in_plain_words(moto_lake: Lake):  # noqa: F811 - the fixture
