@@ -133,7 +133,7 @@ class Accesses:
             S3ConnError: the credentials or the region cannot be had.
         """
         region = connection.regions.of(where.bucket)
-        options = _open_options(connection)
+        options = _open_options(connection, region)
         if connection.settings.anonymous:
             return Grant(connection.name, where.bucket, region, options, {})
         connection.check_credentials()
@@ -167,14 +167,14 @@ class Accesses:
         return credentials
 
 
-def _open_options(connection: Connection) -> dict[str, Any]:
+def _open_options(connection: Connection, region: str | None) -> dict[str, Any]:
     """Return the options that are no secret, with what the environment or a profile says here."""
     options = {name: bound.value for name in _OPEN if (bound := connection.options.get(name)) is not None}
     configuration = connection.configuration
     said = {name: configuration.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
     options |= {name: value for name, value in said.items() if value is not None and name not in options}
     if configuration.endpoint.value and not configuration.finds_regions:
-        options.setdefault("REGION", configuration.region.value)
+        options.setdefault("REGION", region or configuration.region.value)
     return options
 
 

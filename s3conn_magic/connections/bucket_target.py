@@ -187,11 +187,12 @@ class BucketTarget:
             connection=self._connection.name,
             status=response.status,
             date=date,
+            region=_region_in(response) or "",
         )
 
     def moved(self, response: Response) -> bool:
         """Whether an answer told the region to sign for, which is noted; the first time only."""
-        region = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
+        region = _region_in(response)
         if not region or response.status not in {301, 307, 400} or self._redirects:
             return False
         self._redirects += 1
@@ -238,6 +239,10 @@ class BucketTarget:
 def _encoded(text: str) -> str:
     """Return a text percent-encoded as signatures want it; most are the same in every request of a listing."""
     return quote(text, safe="-_.~")
+
+
+def _region_in(response: Response) -> str | None:
+    return response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
 
 
 def _signed_otherwise(

@@ -89,6 +89,7 @@ class Clients:
         self._lock = new_lock()
         self._made: dict[tuple[Any, ...], Any] = {}
         self._handed_out: WeakSet[Any] = WeakSet()
+        self.on_region: Callable[[str, str], Any] | None = None
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -155,7 +156,21 @@ class Clients:
             if key not in self._made:
                 self._made[key] = translated(lambda: self._make(service, region, tries), connection=self._name())
                 _without_redirects(self._made[key])
+                if service == S3 and not self._configuration.finds_regions and not self._settings.region:
+                    self._made[key].meta.events.register_first("needs-retry.s3", self._sign_for_another)
             return self._made[key]
+
+    def _sign_for_another(self, request_dict: dict[str, Any], response: Any, **_: Any) -> float | None:
+        """Have a request signed once more, for the region that a server of one's own names in its refusal."""
+        error = response[1].get("Error", {}) if response is not None else {}
+        region, context = error.get("Region"), request_dict["context"]
+        if error.get("Code") != "AuthorizationHeaderMalformed" or not region or context.get("s3conn_region"):
+            return None
+        context["s3conn_region"] = region
+        context.setdefault("signing", {})["region"] = region
+        if self.on_region is not None:
+            self.on_region("", region)
+        return 0.0
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """Return a client of its own, to hand out: what its owner does to it changes no other."""
@@ -197,23 +212,29 @@ _LEFT_TO_THE_LISTING = {400, 403}
 
 
 class Regions:
-    """Finds and remembers the region of each bucket of a connection."""
+    """Finds and remembers the region of each bucket of a connection.
+
+    `everywhere` is the region that a server of one's own said it wants requests signed for; None before.
+    """
 
     def __init__(self, configuration: Configuration, clients: Clients) -> None:
         self._asks = configuration.finds_regions
+        self._stated = configuration.region.source == "statement"
         self._clients = clients
+        self.everywhere: str | None = None
+        clients.on_region = self.learn
         self._by_bucket: dict[str, str] = {}
         self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
-        """Return the region to sign for; None where the client's own will do (REGION or an endpoint is set).
+        """Return the region to sign for; None where the client's own will do (REGION is set, or an endpoint).
 
         Raises:
             BucketNotFoundError: there is no such bucket.
             RegionError: the server does not say.
         """
         if not self._asks:
-            return None
+            return self.everywhere
         if bucket.startswith("arn:"):
             return bucket.split(":")[3] or None
         with self._lock:
@@ -226,9 +247,11 @@ class Regions:
             return not self._asks or bucket in self._by_bucket
 
     def learn(self, bucket: str, region: str) -> str:
-        """Remember what an answer said."""
+        """Remember what an answer said; a REGION of the statement stays what it is."""
         with self._lock:
             self._by_bucket[bucket] = region
+            if not self._asks and not self._stated:
+                self.everywhere = region
         return region
 
     def _ask(self, bucket: str) -> str:

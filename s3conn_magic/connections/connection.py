@@ -307,7 +307,8 @@ class Connection:
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int | None = None) -> Any:
         """Return the shared client for a bucket's region, which follows no redirects; for this package only."""
         self._alive()
-        region = self.regions.of(bucket) if bucket else None
+        regions = self.regions
+        region = regions.of(bucket) if bucket else regions.everywhere if service == "s3" else None
         return self._state.clients().client(service, region=region, tries=tries)
 
     @interruptible

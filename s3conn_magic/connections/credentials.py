@@ -23,13 +23,13 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
-from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.faults import by_provider, empty_profile, of_provider, translated
 from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from s3conn_magic.language.options import Settings
 
@@ -149,7 +149,7 @@ def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Time
     if settings.anonymous:
         return None
     source = translated(lambda: _source(settings))
-    return _assumed(settings, source, timeouts) if settings.role else source
+    return translated(lambda: _assumed(settings, source, timeouts)) if settings.role else source
 
 
 def _source(settings: Settings) -> Credentials:
@@ -158,18 +158,46 @@ def _source(settings: Settings) -> Credentials:
         return Credentials(settings.access_key_id, settings.secret_access_key.reveal(), token, method="key pair")
     session = bare_session(settings, _SourceSession)
     session.sts = settings.endpoint_of("sts")
-    if settings.profile:
-        _only_the_profile(session)
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise NoCredentialsError
-    return credentials
+    profile = str(session.get_config_variable("profile") or "default")
+    try:
+        providers = session.get_component("credential_provider").providers
+    except Exception as error:  # noqa: BLE001 - translated: what the environment says of them is none of ours
+        failure = of_provider(error, "the chain", profile)
+    else:
+        return _first_of(providers, profile, only_profile=settings.profile is not None)
+    raise failure
 
 
-def _only_the_profile(session: Session) -> None:
-    resolver = session.get_component("credential_provider")
-    for method in _NOT_OF_A_PROFILE:
-        resolver.remove(method)
+def _first_of(providers: Iterable[Any], profile: str, *, only_profile: bool) -> Credentials:
+    """Return what the first provider has that has any.
+
+    Raises:
+        CredentialsError: one of them fails, or none has any.
+    """
+    for provider in providers:
+        if only_profile and provider.METHOD in _NOT_OF_A_PROFILE:
+            continue
+        load = by_provider(provider.load, provider.METHOD, profile)
+        if (credentials := load()) is not None:
+            _check_header(credentials, provider.METHOD, profile)
+            refresh = getattr(credentials, "_refresh_using", None)
+            if refresh is not None:
+                credentials._refresh_using = by_provider(refresh, provider.METHOD, profile)  # noqa: SLF001 - no public way
+            return credentials
+    raise empty_profile(profile) if only_profile else NoCredentialsError
+
+
+def _check_header(credentials: Any, method: str, profile: str) -> None:
+    """Refuse what no header takes, as keys with a line end.
+
+    Raises:
+        CredentialsError: they hold such.
+    """
+    there = vars(credentials)
+    for name in ("access_key", "secret_key", "token"):
+        text = there.get(name) or there.get(f"_{name}") or ""
+        if isinstance(text, str) and (not text.isprintable() or not text.isascii() or text != text.strip()):
+            raise of_provider(ValueError(name), method, profile)
 
 
 def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:

@@ -6,20 +6,26 @@ Nothing that a server or a library says is repeated but its error code: messages
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from getpass import GetPassWarning
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
+from s3conn_magic.language.catalog import SHOWN_NAME
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# Where the name of the IAM action is not that of the operation.
 _ACTIONS = {
     "ListBuckets": "s3:ListAllMyBuckets",
     "ListObjectsV2": "s3:ListBucket",
@@ -27,12 +33,21 @@ _ACTIONS = {
     "HeadBucket": "s3:ListBucket",
     "ListObjectVersions": "s3:ListBucketVersions",
     "HeadObject": "s3:GetObject",
+    "SelectObjectContent": "s3:GetObject",
+    "CopyObject": "s3:PutObject",
+    "DeleteObjects": "s3:DeleteObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListParts": "s3:ListMultipartUploadParts",
     "CreateMultipartUpload": "s3:PutObject",
     "UploadPart": "s3:PutObject",
-    "AssumeRole": "sts:AssumeRole",
-    "GetCallerIdentity": "sts:GetCallerIdentity",
+    "UploadPartCopy": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CreateSession": "s3express:CreateSession",
+    "ListDirectoryBuckets": "s3express:ListAllMyDirectoryBuckets",
 }
+_OF_STS = re.compile(
+    r"Assume\w+|Get(CallerIdentity|AccessKeyInfo|ScopedCredentials|\w+Token)|DecodeAuthorizationMessage"
+)
 _WRONG_CREDENTIALS = {
     "InvalidAccessKeyId": "the access key id is not known to the server",
     "InvalidClientTokenId": "the access key id or session token is not known to the server",
@@ -106,7 +121,8 @@ _Result = TypeVar("_Result")
 
 def action_of(operation: str) -> str:
     """Return the IAM action that an S3 or STS operation needs."""
-    return _ACTIONS.get(operation, f"s3:{operation}")
+    service = "sts" if _OF_STS.fullmatch(operation) else "s3"
+    return _ACTIONS.get(operation, f"{service}:{operation}")
 
 
 def translate(error: BaseException, *, resource: str = "", connection: str = "") -> errors.S3ConnError:
@@ -157,6 +173,7 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
         attempts=int(metadata.get("RetryAttempts", 0)) + 1,
         status=int(metadata.get("HTTPStatusCode", 0)),
         date=str(metadata.get("HTTPHeaders", {}).get("date", "")),
+        region=str(error.response.get("Error", {}).get("Region", "")),
         key_action=_key_action(str(error.response.get("Error", {}).get("Message", ""))),
     )
 
@@ -194,6 +211,7 @@ def _of_code(
     status: int = 0,
     date: str = "",
     key_action: str = "",
+    region: str = "",
 ) -> errors.S3ConnError:
     """Return the error for an error code, not yet named.
 
@@ -205,6 +223,7 @@ def _of_code(
         status: HTTP status of the answer.
         date: the answer's header of that name.
         key_action: the action on a KMS key that was refused, where it was that.
+        region: the one that the answer names.
     """
     if code in _WRONG_CREDENTIALS:
         return _wrong_credentials(code, date)
@@ -219,7 +238,9 @@ def _of_code(
     if code in _REGIONS:
         return errors.RegionError(
             f"{visible(resource) or 'the bucket'} is in another region than the request was signed for ({code})",
-            hint="Leave REGION out to have it found, or set the bucket's.",
+            hint=f"Leave REGION out to have it found, or set REGION = {literal(visible(region))}."
+            if region
+            else "Leave REGION out to have it found, or set the bucket's.",
         )
     return _unusual(code, operation, resource, attempts, status)
 
@@ -290,24 +311,208 @@ def _denied(operation: str, resource: str) -> errors.AccessDeniedError:
     )
 
 
-def _no_credentials(error: boto.BotoCoreError) -> errors.CredentialsError:
-    if isinstance(error, boto.ProfileNotFound):
-        return errors.CredentialsError(
-            "the profile is not in the AWS configuration files", hint="aws configure list-profiles lists them."
-        )
-    if isinstance(error, boto.SSOError | boto.TokenRetrievalError):
-        return errors.CredentialsError(
-            "the SSO session has ended or was never begun", hint="Run aws sso login for the profile."
-        )
-    if isinstance(error, boto.NoCredentialsError):
-        return errors.CredentialsError(
-            "no credentials were found",
-            hint="Give AWS_PROFILE, a key pair, AWS_ROLE, or ANONYMOUS = TRUE for public buckets.",
-        )
+# How providers are called in messages, what each is told by, and what is to be done where it fails.
+_PROVIDERS = {
+    "env": ("the environment", "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"),
+    "assume-role": ("the role", "role_arn, source_profile and credential_source"),
+    "assume-role-with-web-identity": (
+        "the web identity",
+        "AWS_ROLE_ARN and the file that AWS_WEB_IDENTITY_TOKEN_FILE or web_identity_token_file names",
+    ),
+    "sso": ("the SSO session", "sso_session, sso_account_id and sso_role_name"),
+    "login": ("the session of aws login", "login_session"),
+    "shared-credentials-file": ("the credentials file", "aws_access_key_id and aws_secret_access_key"),
+    "custom-process": ("the credential_process", "credential_process"),
+    "config-file": ("the config file", "aws_access_key_id and aws_secret_access_key"),
+    "ec2-credentials-file": ("the file of AWS_CREDENTIAL_FILE", "AWS_CREDENTIAL_FILE"),
+    "boto-config": ("the boto configuration", "BOTO_CONFIG"),
+    "container-role": (
+        "the container's role",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI, and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    ),
+    "iam-role": ("the machine's role", "AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_METADATA_SERVICE_TIMEOUT"),
+    "the chain": ("the metadata service", "AWS_METADATA_SERVICE_TIMEOUT and AWS_METADATA_SERVICE_NUM_ATTEMPTS"),
+}
+_OF_NO_PROFILE = {"env", "ec2-credentials-file", "boto-config", "container-role", "iam-role", "the chain"}
+
+
+def of_provider(error: BaseException, method: str, profile: str) -> errors.S3ConnError:
+    """Return the error for a provider of credentials that failed.
+
+    Args:
+        error: what it raised; one of this package stays what it is.
+        method: botocore's name of the provider.
+        profile: whose credentials are looked for.
+    """
+    if isinstance(error, errors.S3ConnError):
+        return error
+    name, told_by = _PROVIDERS.get(method, (f"the provider {method}", "the AWS configuration"))
+    whose = "" if method in _OF_NO_PROFILE else f" of the profile {visible(profile)}"
+    reason, hint = _why_not(error, method, profile, told_by)
+    return errors.CredentialsError(f"no credentials could be had from {name}{whose}: {reason}", hint=hint)
+
+
+def by_provider(call: Callable[[], Any], method: str, profile: str) -> Callable[[], Any]:
+    """Return a call of a provider whose failures say which one it is."""
+
+    def attempt() -> Any:
+        try:
+            return call()
+        except boto.ClientError as error:
+            if method not in _LOGINS:
+                raise
+            failure = of_provider(error, method, profile)
+        except Exception as error:  # noqa: BLE001 - translated, since a broken machine is no defect of ours
+            failure = of_provider(error, method, profile)
+        raise failure
+
+    return attempt
+
+
+def empty_profile(profile: str) -> errors.CredentialsError:
+    """Return the error for a profile that is there and says nothing of credentials."""
+    return errors.CredentialsError(
+        f"the profile {visible(profile)} names no credentials, or not all that they take",
+        hint="It needs aws_access_key_id and aws_secret_access_key; role_arn; credential_process; or sso_session with"
+        " sso_account_id and sso_role_name.",
+    )
+
+
+def _why_not(error: BaseException, method: str, profile: str, told_by: str) -> tuple[str, str]:
+    """Return why a provider failed, without a word that it repeats, and what to do."""
+    look = f"Look at {told_by}."
+    if method in _LOGINS and not isinstance(error, _NOT_OF_THE_LOGIN):
+        command = f"{_LOGINS[method]} --profile {shlex.quote(profile)}"
+        hint = f"Run {command} in a terminal, and then this statement again."
+        return "its login has ended, was never begun, or its cache is damaged", hint
+    for kinds, reason, hint in _REASONS:
+        if isinstance(error, kinds):
+            return reason(error), hint or look
+    return f"it gave what cannot be read ({type(error).__name__})", look
+
+
+_LOGINS = {"sso": "aws sso login", "login": "aws login"}
+# The configuration is at fault, the machine or the network, and not what a login has left.
+_NOT_OF_THE_LOGIN = (
+    boto.InvalidConfigError,
+    boto.MissingDependencyException,
+    boto.ProfileNotFound,
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.ClientError,
+)
+_MFA_HINT = (
+    "Nobody can be asked for the code here: get a session by aws sts get-session-token, and give its key pair with"
+    " AWS_SESSION_TOKEN, or a profile that needs no mfa_serial."
+)
+
+
+def _said_by(name: str, fallback: str) -> Callable[[Any], str]:
+    """Return what takes a name or the path of a file out of an error, and nothing that may be anything else."""
+
+    def said(error: Any) -> str:
+        text = str(getattr(error, "kwargs", {}).get(name) or "")
+        is_one = SHOWN_NAME.fullmatch(text) if name != "path" else Path(text).exists()
+        return visible(text) if is_one else fallback
+
+    return said
+
+
+def _denial(error: Any) -> str:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return f"{error.operation_name} was refused ({code if re.fullmatch(_CODE_FORM, code) else 'no code'})"
+
+
+_CODE_FORM = r"[A-Za-z0-9.]{1,60}"
+_REASONS: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
+    (
+        boto.PartialCredentialsError,
+        lambda error: f"{_said_by('cred_var', 'a part of the key pair')(error)} is missing",
+        "",
+    ),
+    (
+        boto.ProfileNotFound,
+        lambda error: f"the profile {_said_by('profile', 'it names')(error)} is not in the AWS configuration files",
+        "Run aws configure list-profiles to see them, and correct source_profile or AWS_PROFILE.",
+    ),
+    (
+        boto.InfiniteLoopConfigError,
+        lambda error: f"its source_profile {_said_by('source_profile', '')(error)} leads back to itself",
+        "Give the last profile of the chain a key pair of its own.",
+    ),
+    (boto.RefreshWithMFAUnsupportedError, lambda _: "its role wants a new MFA code", _MFA_HINT),
+    ((EOFError, GetPassWarning, NotImplementedError), lambda _: "its role wants an MFA code", _MFA_HINT),
+    (
+        boto.MissingDependencyException,
+        lambda _: "it needs the package awscrt, which is not installed",
+        "Install it: pip install awscrt, and restart the kernel.",
+    ),
+    (boto.ConfigParseError, lambda error: f"the file {_said_by('path', 'of this machine')(error)} cannot be read", ""),
+    (boto.InvalidConfigError, lambda _: "its configuration is not complete, or names what is not there", ""),
+    (boto.UnknownCredentialError, lambda error: f"there is no credential_source {_said_by('name', '')(error)}", ""),
+    (boto.ClientError, _denial, "Look at the role's trust policy, and at what assumes it."),
+    (FileNotFoundError, lambda error: f"there is no {visible(str(error.filename or 'such file'))}", ""),
+    (OSError, lambda error: f"{visible(str(error.filename or 'a file'))} cannot be read ({type(error).__name__})", ""),
+    ((boto.HTTPClientError, boto.ConnectionError), lambda _: "its server cannot be reached", ""),
+    (
+        (boto.CredentialRetrievalError, boto.MetadataRetrievalError),
+        lambda _: "it failed, or gave an answer without a key pair",
+        "",
+    ),
+    (
+        KeyError,
+        lambda error: f"its answer has no {visible(str(error.args[0]))[:60]}" if error.args else "it has gaps",
+        "",
+    ),
+    (UnicodeError, lambda _: "what it gave is not text in UTF-8", ""),
+    (ValueError, lambda _: "what it gave is cut short, or has a value that is none: a line end in a key, say", ""),
+)
+
+
+def _no_credentials(error: Any) -> errors.CredentialsError:
+    for kinds, reason, hint in _CONFIGURATION:
+        if isinstance(error, kinds):
+            return errors.CredentialsError(reason(error), hint=hint)
     return errors.CredentialsError(
         f"credentials could not be obtained ({type(error).__name__})",
         hint="Look at the AWS configuration of this machine, or give AWS_PROFILE, a key pair or AWS_ROLE.",
     )
+
+
+_CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
+    (
+        boto.ProfileNotFound,
+        lambda error: (
+            f"the profile {_said_by('profile', 'that is named')(error)} is not in the AWS configuration files"
+        ),
+        "aws configure list-profiles lists them. AWS_PROFILE names the one that counts.",
+    ),
+    (
+        (boto.ConfigParseError, boto.ConfigNotFound),
+        lambda error: f"the AWS configuration file {_said_by('path', 'of this machine')(error)} cannot be read",
+        "Each section begins with its name in brackets, and each line in it reads name = value.",
+    ),
+    (
+        boto.InvalidConfigError,
+        lambda _: "a profile names a section, such as one of services, that is not in the AWS config file",
+        "Write the section, [services name] with that name, or take the name out of the profile.",
+    ),
+    (
+        (boto.SSOError, boto.TokenRetrievalError),
+        lambda _: "the SSO session has ended or was never begun",
+        "Run aws sso login for the profile.",
+    ),
+    (
+        boto.MissingDependencyException,
+        lambda _: "the request needs the package awscrt, as for a multi-region access point, which is not installed",
+        "Install it: pip install awscrt, and restart the kernel.",
+    ),
+    (
+        boto.NoCredentialsError,
+        lambda _: "no credentials were found",
+        "Give AWS_PROFILE, a key pair, AWS_ROLE, or ANONYMOUS = TRUE for public buckets.",
+    ),
+)
 
 
 def unreachable(error: BaseException) -> errors.EndpointError:

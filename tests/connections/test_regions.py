@@ -189,3 +189,39 @@ def test_alter_forgets_regions(run, wire):
     run("ALTER S3 CONNECTION lake SET AWS_ACCESS_KEY_ID = 'AKIATWO' VALIDATE = FALSE")
     run(f"LIST 's3://{BUCKET}/'")
     assert len(heads(wire)) == 2
+
+
+def _garage(request):
+    """A server that wants its own region, and says which."""
+    if request.signed_for == "garage":
+        return listing(BUCKET, "a.txt") if request.query.get("list-type") else BUCKETS
+    body = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>garage</Region></Error>"
+    return Reply(400, {"Content-Type": "application/xml"}, body)
+
+
+BUCKETS = Reply(
+    200, {}, b"<ListAllMyBucketsResult><Buckets><Bucket><Name>one</Name></Bucket></Buckets></ListAllMyBucketsResult>"
+)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_server_of_one_s_own_says_its_region(validate):
+    """With ENDPOINT, too, what the server says of its region is heard: requests are signed for it from then on."""
+    with recording(_garage) as wire:
+        run = Statements()
+        run(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, VALIDATE=validate))
+        assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+        before = len(wire.requests)
+        assert list(run("SHOW BUCKETS")["bucket"]) == ["one"]
+        run(f"LIST 's3://{BUCKET}/'")
+        assert {one.signed_for for one in wire.requests[before:]} == {"garage"}
+
+
+def test_a_wrong_region_of_the_statement_is_answered_with_the_right_one():
+    """Where REGION is wrong for the ENDPOINT, the error names what the server wants."""
+    with recording(_garage) as wire:
+        run = Statements()
+        failed = run.fails(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, REGION="us-east-1"), RegionError)
+        assert "REGION = 'garage'" in failed.hint
+        run(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, REGION="us-east-1", VALIDATE=False))
+        assert "REGION = 'garage'" in run.fails(f"LIST 's3://{BUCKET}/'", RegionError).hint
