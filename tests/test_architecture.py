@@ -69,11 +69,17 @@ LONG = {
     "connections/signing.py",  # requests as botocore makes them: a template, its signature, and what answers in its place
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
+    "language/completion.py",  # what the grammar allows at a place, and what stands for it
+    "language/diagnosis.py",  # advice, one function for each kind of mistake
+    "language/evaluation.py",  # values as they are read, and what is wrong with them
+    "language/grammar.py",  # every rule of the language
     "language/job_values.py",  # what a job's options take, each value with its reader
     "language/options.py",  # the table of options, and their values
+    "language/phrases.py",  # the tables of the phrase book, and options and values by them
     "language/reference.py",  # the table of statements
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
+    "language/translation.py",  # a statement of others taken apart: a property for each slot
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
     "objects/avro.py",  # a container, its types, and arrays of their values
     "objects/containers.py",  # what one process reads, format after format

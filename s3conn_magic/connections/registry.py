@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.catalog import Known, changed, exists, in_use, not_found, several_or_none
+from s3conn_magic.language.plans import Known, changed, exists, in_use, not_found, several_or_none
 from s3conn_magic.language.session_settings import SettingValues
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import whole

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
-from s3conn_magic.language.catalog import job_exists, job_not_found
-from s3conn_magic.language.plans import Usage
+from s3conn_magic.language.plans import Usage, job_exists, job_not_found
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.interrupts import whole
 

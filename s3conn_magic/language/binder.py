@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.catalog import (
+from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
+from s3conn_magic.language.job_binder import JobBinder
+from s3conn_magic.language.options import find_option
+from s3conn_magic.language.plans import (
     SANDBOX,
     TO_BE_STARTED,
     Catalog,
@@ -19,9 +22,6 @@ from s3conn_magic.language.catalog import (
     release,
     there_are,
 )
-from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
-from s3conn_magic.language.job_binder import JobBinder
-from s3conn_magic.language.options import find_option
 from s3conn_magic.language.statements import JobStatement
 from s3conn_magic.language.words import listed, nearest
 
@@ -223,9 +223,11 @@ class _Binder:
         old = self._known.get(statement.name.folded)
         settings = self._binding.options(statement.settings, used=bool(old))
         for setting in statement.settings:
-            mutable(self._binding, setting.name, may_be_transient=True)
+            mutable(
+                self._binding, setting.name, may_be_transient=True, anew=self._anew(old, setting.value) if old else ""
+            )
         for name in statement.unset:
-            mutable(self._binding, name, may_be_transient=False)
+            mutable(self._binding, name, may_be_transient=False, anew=self._anew(old) if old else "")
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
@@ -242,6 +244,18 @@ class _Binder:
         self._known[old.name.casefold()] = old._replace(options=options)
         changed = (*kept, *removed)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate)
+
+    @staticmethod
+    def _anew(old: Known, read_only: statements.Value | None = None) -> str:
+        """Return the statement that makes a connection anew, READ_ONLY or not, on one line, without its end."""
+        from s3conn_magic.language.help import create_statement
+
+        kept = {name: bound for name, bound in old.options.items() if name != "READ_ONLY"}
+        said = (
+            create_statement(old.name, kept).replace("\n   ", "").rstrip(";").replace("CREATE", "CREATE OR REPLACE", 1)
+        )
+        asked = isinstance(read_only, statements.BooleanLiteral) and read_only.value
+        return f"{said} READ_ONLY = TRUE" if asked else said
 
     def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
         taken = self._known.get(new.folded)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import string
-from functools import cached_property
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import cached_property, singledispatchmethod
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import pyparsing as pp
 
 from s3conn_magic.language import grammar
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
+from s3conn_magic.language.rules import OFFERS, PHRASE, UNOFFERED
 from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting
 from s3conn_magic.language.source import Source, statement_ends, unquoted
-from s3conn_magic.language.suggestions import Expected, expected_after
 from s3conn_magic.language.words import identifier
 from s3conn_magic.locations import Location, visible
 
@@ -22,6 +25,163 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3conn_magic.language.source import Token
+
+# What the grammar allows at a place: its rules are walked on every path that fits the text, and one that would begin
+# where the text ends is expected there.
+
+_WORD = re.compile(r"\b[A-Z][A-Z0-9_]*\b")
+_KEYWORD = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def _is_keyword(rule: pp.ParserElement) -> bool:
+    plain = not isinstance(rule, pp.ParseExpression) and _KEYWORD.fullmatch(rule.name) is not None
+    return plain or hasattr(rule, PHRASE)
+
+
+@dataclass(slots=True)
+class Expected:
+    """What may follow.
+
+    Attributes:
+        words: keywords, several where one must follow the other, in the order of the grammar; each with whether it
+            begins a clause of which the statement may have several.
+        offers: what the rules that may begin here were marked with.
+        anything: whether a word, a mark or a literal may follow at all.
+        read: spans of the text that a marked rule has matched, by its mark.
+    """
+
+    words: dict[str, bool] = field(default_factory=dict)
+    offers: dict[str, None] = field(default_factory=dict)
+    anything: bool = False
+    read: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+def expected_after(rule: pp.ParserElement, text: str) -> Expected:
+    """Return what a rule allows behind a text that begins it; nothing where the text does not."""
+    rule.streamline()
+    walk = _Walk(text)
+    walk.ends(rule, 0)
+    return walk.expected
+
+
+class _Walk:
+    """Finds where a rule can end, on every path, and notes what it would read at the end of the text."""
+
+    def __init__(self, text: str) -> None:
+        self.expected = Expected()
+        self._text = text
+        self._last = len(text.rstrip())
+        self._known: dict[tuple[int, int], frozenset[int]] = {}
+        self._repeats = False
+        self._visiting: set[tuple[int, int]] = set()
+
+    def ends(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
+        """Return the offsets behind the rule, if it begins at this one."""
+        key = (id(rule), at)
+        if at >= self._last and getattr(rule, UNOFFERED, False):
+            return frozenset()
+        if at >= self._last:
+            return self._expect(rule, at)
+        if key not in self._known:
+            if key in self._visiting:
+                return frozenset()
+            self._visiting.add(key)
+            self._known[key] = frozenset(self._ends(rule, at))
+            self._visiting.discard(key)
+            self._note(rule, at, self._known[key])
+        return self._known[key]
+
+    def _expect(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
+        """Note what may begin here; only what may be empty goes on behind it."""
+        if what := getattr(rule, OFFERS, None):
+            self.expected.offers[what] = None
+        return frozenset(self._ends(rule, at))
+
+    def _note(self, rule: pp.ParserElement, at: int, ends: Iterable[int]) -> None:
+        what = getattr(rule, OFFERS, None)
+        if what and (end := max(ends, default=0)):
+            self.expected.read.setdefault(what, []).append((at, end))
+
+    @singledispatchmethod
+    def _ends(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
+        """Return a word, a mark or a literal."""
+        if at >= self._last:
+            self._expect_words(rule.name)
+            return ()
+        try:
+            return (rule.try_parse(self._text, at),)
+        except pp.ParseBaseException:
+            return ()
+
+    def _expect_words(self, name: str) -> None:
+        self.expected.anything = True
+        for word in _WORD.findall(name):
+            self._expect_phrase(word)
+
+    def _expect_phrase(self, words: str) -> None:
+        self.expected.anything = True
+        self.expected.words.setdefault(words, self._repeats)
+
+    @_ends.register(pp.Empty)
+    def _(self, rule: pp.Empty, at: int) -> Iterable[int]:
+        del rule
+        return (at,)
+
+    @_ends.register(pp.And)
+    def _(self, rule: pp.And, at: int) -> Iterable[int]:
+        reached = {at}
+        parts = [part for part in rule.exprs if not isinstance(part, pp.Empty)]
+        for index, part in enumerate(parts):
+            begins = {where for where in reached if where >= self._last}
+            if begins and _is_keyword(part):
+                phrase = " ".join(other.name for other in takewhile(_is_keyword, parts[index:]))
+                self._expect_phrase(phrase)
+                reached -= begins
+            reached = {end for where in reached for end in self.ends(part, where)}
+        return reached
+
+    @_ends.register(pp.MatchFirst)
+    def _(self, rule: pp.MatchFirst, at: int) -> Iterable[int]:
+        return {end for branch in rule.exprs for end in self.ends(branch, at)}
+
+    @_ends.register(pp.ParseElementEnhance)
+    def _(self, rule: pp.ParseElementEnhance, at: int) -> Iterable[int]:
+        return self.ends(rule.expr, at)
+
+    @_ends.register(pp.Opt)
+    def _(self, rule: pp.Opt, at: int) -> Iterable[int]:
+        return {at, *self.ends(rule.expr, at)}
+
+    @_ends.register(pp.ZeroOrMore)
+    def _(self, rule: pp.ZeroOrMore, at: int) -> Iterable[int]:
+        return {at, *self._repeated(rule.expr, at)}
+
+    @_ends.register(pp.OneOrMore)
+    def _(self, rule: pp.OneOrMore, at: int) -> Iterable[int]:
+        return self._repeated(rule.expr, at)
+
+    def _repeated(self, rule: pp.ParserElement, at: int) -> set[int]:
+        reached: set[int] = set()
+        waiting = {at}
+        while waiting:
+            where = waiting.pop()
+            before, self._repeats = self._repeats, where >= self._last
+            fresh = set(self.ends(rule, where)) - reached - {where}
+            self._repeats = before
+            reached |= fresh
+            waiting |= fresh
+        return reached
+
+    @_ends.register(pp.NotAny)
+    @_ends.register(pp.FollowedBy)
+    @_ends.register(pp.SkipTo)
+    def _(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
+        """Read as they are: what they look for is not written by them."""
+        try:
+            return (rule.try_parse(self._text, at),)
+        except pp.ParseBaseException:
+            return ()
+
 
 _WORD_LETTERS = f"{string.ascii_letters}{string.digits}_"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -7,18 +7,24 @@ of use: everything is shown through `Source.shown`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.phrases import pieces
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
-from s3conn_magic.language.suggestions import foreign
+from s3conn_magic.language.translation import Answer, answer
 from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from s3conn_magic.errors import StatementSyntaxError
+
+    Parses = Callable[[str], bool]
 
 _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
 # What other languages call a statement of ours.
@@ -45,6 +51,7 @@ class _Stop(NamedTuple):
     expected: str
     token: Token | None
     head: tuple[Token, ...]
+    parses: Parses
 
     @property
     def before(self) -> Token | None:
@@ -56,26 +63,86 @@ class _Stop(NamedTuple):
         return self.token.text.upper() if self.token and self.token.kind == "word" else ""
 
 
-def diagnose(source: Source, at: int, message: str) -> StatementSyntaxError:
-    """Return the error to raise for a parser's failure at an offset."""
+_EXPLAIN = re.compile(r"\s*EXPLAIN\s+", re.IGNORECASE)
+
+
+def explained(source: Source, at: int, refused: StatementSyntaxError | None) -> Answer | None:
+    """Return what a statement behind EXPLAIN is here, where it is one of another system."""
+    at = source.offset(refused.place) if refused else at
+    span = next((span for span in pieces(source.text) if span.end >= at), Span(0, 0))
+    match = _EXPLAIN.match(source.text, span.start, span.end)
+    if match is None:
+        return None
+    blank = " " * match.end() if "\n" not in match.group() else source.text[: match.start()] + " " * len(match.group())
+    made = answer(blank + source.text[match.end() :], max(at, match.end()), source.connections())
+    return replace(made, span=span) if made and made.ours else None
+
+
+def diagnose(
+    source: Source, at: int, message: str, parses: Parses, refused: StatementSyntaxError | None = None
+) -> StatementSyntaxError:
+    """Return the error to raise for a text that is not of the language.
+
+    Args:
+        source: the text.
+        at: where the parser stopped.
+        message: what it expected there.
+        parses: whether a text is of the language, by which what is suggested is tried.
+        refused: the error of a text that could not be parsed at all.
+    """
+    at = source.offset(refused.place) if refused else at
+    made = answer(source.text, at, source.connections())
+    made = made if made and (not made.ours or parses(made.ours)) else None
+    if made and made.whose and refused:
+        token = source.token_at(made.head.start)
+        shown = f", but found {source.shown(token)}" if token else ""
+        return source.syntax_error(f"expected a statement{shown}", made.head, hint=made.hint)
+    error = refused or _diagnosed(source, at, message, parses)
+    if refused and (cure := _quote(source, at, parses)):
+        error.hint = cure
+    if made and (made.ours or made.whose):
+        error.hint = made.hint
+    return error
+
+
+def _quote(source: Source, at: int, parses: Parses) -> str:
+    """Return which quote is missing or too many, by what then parses."""
+    text, quote = source.text, source.text[at : at + 1]
+    if quote not in {"'", '"'}:
+        return ""
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    end = at + len(text[at:end].rstrip("; \t\r"))
+    if parses(text[:end] + quote + text[end:]) and quote not in text[at + 1 : end]:
+        return f"Add {quote} at the end of line {text.count(chr(10), 0, at) + 1}."
+    last = text.rfind(quote, at, end)
+    if parses(text[:last] + text[last + 1 :]):
+        line = text.count("\n", 0, last) + 1
+        return f"Delete the quote in line {line}, column {last - text.rfind(chr(10), 0, last)}."
+    return ""
+
+
+def _diagnosed(source: Source, at: int, message: str, parses: Parses) -> StatementSyntaxError:
     token = source.token_at(at)
     expected = message.removeprefix("Expected ")
     if not message.startswith("Expected "):
         return source.syntax_error(message, token.span if token else _end(source))
     if token and token.kind == "word" and token.span.start < at:
         begun = Token("word", Span(token.span.start, at), token.text[: at - token.span.start])
-        return _within(source, expected, token, begun)
-    return _error(_Stop(source, expected, token, _head(source, token.span.start if token else len(source.text))))
+        return _within(source, expected, token, begun, parses)
+    return _error(
+        _Stop(source, expected, token, _head(source, token.span.start if token else len(source.text)), parses)
+    )
 
 
-def _within(source: Source, expected: str, token: Token, begun: Token) -> StatementSyntaxError:
+def _within(source: Source, expected: str, token: Token, begun: Token, parses: Parses) -> StatementSyntaxError:
     """Return the error for a word that holds a character which cannot stand in it."""
     before = source.token_before(token.span.start)
     if before and before.text.upper() in BEFORE_NAME:
         return _bad_name(source, token)
     at = begun.span.end
     rest = Token("mark", Span(at, at + 1), token.text[len(begun.text)])
-    return _error(_Stop(source, expected, rest, (*_head(source, token.span.start), begun)))
+    return _error(_Stop(source, expected, rest, (*_head(source, token.span.start), begun), parses))
 
 
 def _error(stop: _Stop) -> StatementSyntaxError:
@@ -169,11 +236,10 @@ def _option(stop: _Stop) -> Option | None:
 
 def _foreign(stop: _Stop) -> str:
     """Return what to say of a statement of another SQL, unless it is a misspelt one of ours."""
-    if not stop.word or len(stop.head) > 1:
+    if not stop.word or len(stop.head) > 1 or not stop.token:
         return ""
-    after = stop.source.token_at(stop.token.span.end) if stop.token and not stop.head else None
-    words = [token.text.upper() for token in (*stop.head, stop.token, after) if token]
-    return foreign(words)
+    made = answer(stop.source.text, stop.token.span.start)
+    return made.note if made else ""
 
 
 def _comment(stop: _Stop) -> str:
@@ -333,6 +399,20 @@ def _misspelt(stop: _Stop) -> str:
     return f"Did you mean {near}?" if near and near != stop.word else ""
 
 
+def _mark(stop: _Stop) -> str:
+    """Return what to do about a mark too many, one for another, or one that a word ends in: what then parses."""
+    if not stop.token:
+        return ""
+    text, (start, end) = stop.source.text, stop.token.span
+    word = re.sub(r"^\W+|\W+$", "", stop.token.text)
+    tries = {"": "Delete it.", ";": "Write ; in its place."}
+    if word and word != stop.token.text:
+        tries = {word: f"Write {word} in its place."} if stop.source.shown(stop.token) == stop.token.text else {}
+    elif word:
+        return ""
+    return next((hint for said, hint in tries.items() if stop.parses(text[:start] + said + text[end:])), "")
+
+
 def _syntax(stop: _Stop) -> str:
     reference = _reference(stop)
     if reference:
@@ -359,5 +439,6 @@ _ADVICE = (
     _list,
     _name,
     _misspelt,
+    _mark,
     _syntax,
 )

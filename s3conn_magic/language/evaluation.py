@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,10 +26,11 @@ from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.plans import Where
+    from s3conn_magic.language.session_settings import Setting
     from s3conn_magic.language.source import Source, Span
 
 
@@ -49,7 +51,14 @@ _PRIVATELY = (
     "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' in its place, or AWS_PROFILE; or give the file"
     " the mode 0600."
 )
+# `'$name'` and `'{name}'`, of which the variable is meant.
+_QUOTED = re.compile(r"\$\{?[A-Za-z_]\w{0,30}\}?|\{\{? ?[A-Za-z_]\w{0,30} ?\}?\}")
 _NAMELESS = "this environment variable"
+_KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
+_NO_NUMBER = re.compile(
+    r"(?:us|eu|ap|sa|ca|af|me|il|mx|cn)-(?:gov-|isob?-)?(?:north|south)?(?:north|south|east|west|central)",
+    re.IGNORECASE,
+)
 _WRITTEN = statements.StringLiteral | statements.BooleanLiteral | statements.IntegerLiteral
 
 
@@ -130,6 +139,10 @@ class Binding:
             BindError: an unknown option, one given twice, or a value of the wrong type or form.
         """
         given: dict[str, statements.OptionSetting] = {}
+        settings = [*settings]
+        unknown = [setting for setting in settings if find_option(setting.name.text) is None]
+        if unknown:
+            raise self._unknown(unknown)
         for setting in settings:
             option = self.option(setting.name)
             if option.name in given:
@@ -157,9 +170,40 @@ class Binding:
         """Return the option of that name."""
         if option := find_option(name.text):
             return option
-        near = related(name.text, OPTION_NAMES)
-        hint = f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options."
-        raise self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
+        from s3conn_magic.language.phrases import option_meant
+
+        near = option_meant(name.text)
+        raise self._no_option(name, f"Did you mean {near.name}?" if near else "")
+
+    def _no_option(self, name: statements.Name, hint: str) -> BindError:
+        near = None if hint else related(name.text, OPTION_NAMES)
+        hint = hint or (f"Did you mean {near}?" if near else "HELP CREATE S3 CONNECTION lists the options.")
+        return self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
+
+    def _unknown(self, unknown: Sequence[statements.OptionSetting]) -> BindError:
+        """Return the error for options that are not known: one name in place of another, or all of the statement."""
+        from s3conn_magic.language.phrases import option_meant, synonym
+        from s3conn_magic.language.translation import answer
+
+        first = unknown[0]
+        option = option_meant(first.name.text) or find_option(nearest(first.name.text, OPTION_NAMES) or "")
+        if option and len(unknown) == 1 and self._takes(option, first.value):
+            return self._no_option(first.name, f"Did you mean {option.name}?")
+        lacks = (synonym(setting.name.text) for setting in unknown if _lacks(setting))
+        if (entry := next(lacks, None)) is not None:
+            return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")
+        made = answer(self._source.text, first.name.span.start, self._source.connections())
+        return self._no_option(first.name, made.hint if made else "")
+
+    def _takes(self, option: Option, value: statements.Value) -> bool:
+        """Whether an option takes a value as it is written."""
+        if not isinstance(value, _WRITTEN):
+            return not isinstance(value, statements.ListLiteral) or option.takes_list
+        try:
+            option.read(self._raw(value)[0])
+        except ValueError:
+            return False
+        return True
 
     def setting(self, name: statements.Name, value: statements.Value | statements.WordLiteral) -> tuple[str, Any]:
         """Return a setting's canonical name and the value as read.
@@ -169,8 +213,12 @@ class Binding:
         """
         setting = find_setting(name.text)
         if setting is None:
+            from s3conn_magic.language.translation import answer
+
+            made = answer(self._source.text, name.span.start, self._source.connections())
             near = nearest(name.text, SETTING_NAMES)
             hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
+            hint = made.hint if made and made.ours else hint
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
         if isinstance(value, statements.ListLiteral):
             raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span)
@@ -185,7 +233,8 @@ class Binding:
                     "a file of statements cannot give itself files of this machine", value.span, hint=REACH
                 )
             return setting.name, read
-        raise self.error(f"{setting.name} takes {setting.takes}: {reason}", value.span)
+        hint = self._cure(setting, raw)
+        raise self.error(f"{setting.name} takes {setting.takes}: {reason}", value.span, hint=hint)
 
     def _shown(self, name: statements.Name) -> str:
         token = self._source.token_at(name.span.start)
@@ -222,12 +271,35 @@ class Binding:
             message = f"{option.name} is written out in a file that is not private: {self._source.exposed}"
             raise self.error(message, value.span, hint=_PRIVATELY)
         raw, origin = self._raw(value)
+        if option.name != "COMMENT" and isinstance(value, statements.StringLiteral) and _QUOTED.fullmatch(str(raw)):
+            name = str(raw).strip("${} ")
+            message = f"{option.name} is given the name of a variable in quotes, not its value"
+            raise self.error(message, value.span, hint=f"Write ${name} in its place.")
         # The error is made after the except block, so that no context of it holds the value.
         try:
             return BoundValue(option.read(raw), origin)
         except ValueError as error:
             reason = str(error)
-        raise self.error(f"{option.name} takes {option.takes}: {reason}", value.span)
+        raise self.error(
+            f"{option.name} takes {option.takes}: {reason}",
+            value.span,
+            hint=self._cure(option, raw) or self._whole(option, raw, value.span),
+        )
+
+    def _whole(self, option: Option, raw: object, span: Span) -> str:
+        """Return the statement as it was meant, where a key pair stands in the endpoint's URL."""
+        if option.name != "ENDPOINT" or "@" not in str(raw):
+            return ""
+        from s3conn_magic.language.translation import answer
+
+        made = answer(self._source.text, span.start, self._source.connections())
+        return made.hint if made else ""
+
+    @staticmethod
+    def _cure(takes: Option | Setting, raw: object) -> str:
+        from s3conn_magic.language.phrases import cure
+
+        return cure(takes, raw)
 
     def _raw(self, value: statements.Scalar) -> tuple[Any, str]:
         """Return the plain value and its source."""
@@ -245,7 +317,7 @@ class Binding:
             return self._fetched[value.span]
         except LookupError as error:
             reason = str(error.args[0]) if error.args else "it has no value"
-        raise self.error(reason, value.span)
+        raise self.error(reason, value.span, hint=_elsewhere(value))
 
     def _fetch(self, value: statements.Origin) -> Any:
         if isinstance(value, statements.VariableSource):
@@ -282,7 +354,11 @@ class Binding:
             return Location.parse(text)
         except ValueError as error:
             reason = str(error)
-        raise self.error(f"this is not a location: {reason}", value.span)
+        from s3conn_magic.language.phrases import location_meant
+
+        meant = location_meant(text)
+        hint = f"Write {literal(meant)} in its place." if meant else ""
+        raise self.error(f"this is not a location: {reason}", value.span, hint=hint)
 
     def object_of(self, value: statements.LocationValue, what: str) -> Location:
         """Return the location of an object.
@@ -324,6 +400,8 @@ class Binding:
             where: spans of those that this statement gives.
             otherwise: the place to name for the others.
         """
+        self._check_pair(options, where)
+        self._check_region(options, where)
         given = {name for name, bound in options.items() if bound.value is not False}
         for name in options:
             if name not in given:
@@ -335,8 +413,34 @@ class Binding:
             if option and (clash := [other for other in option.excludes if other in given]):
                 raise self._conflict(name, clash[0], where, otherwise)
 
+    def _check_pair(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
+        """Refuse a key pair whose parts stand in each other's place."""
+        pair = [options.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+        key, secret = (
+            str(bound.value.reveal() if isinstance(bound.value, Secret) else bound.value) if bound else ""
+            for bound in pair
+        )
+        span = where.get("AWS_SECRET_ACCESS_KEY")
+        if span and _KEY_ID.fullmatch(secret) and not _KEY_ID.fullmatch(key):
+            from s3conn_magic.language.translation import answer
+
+            made = answer(self._source.text, span.start, self._source.connections())
+            raise self.error(
+                "the key's id and the secret stand in each other's place", span, hint=made.hint if made else ""
+            )
+
+    def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
+        """Refuse the region of AWS that lacks its number; servers of others name theirs as they like."""
+        region, span = options.get("REGION"), where.get("REGION")
+        if region and span and "ENDPOINT" not in options and _NO_NUMBER.fullmatch(str(region.value)):
+            hint = f"Write REGION = '{region.value}-1' in its place."
+            raise self.error("a region of AWS ends in a number", span, hint=hint)
+
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
-        example = " ".join(f"{other} = {option.example}" for other in missing if (option := find_option(other)))
+        asked = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        examples = {other: option.example for other in missing if (option := find_option(other))}
+        examples |= {other: f"PROMPT '{other}'" for other in missing if other in asked}
+        example = " ".join(f"{other} = {text}" for other, text in examples.items())
         return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=f"Add {example}." if add else "")
 
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
@@ -344,6 +448,28 @@ class Binding:
         there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
         hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
         return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
+
+
+def _lacks(setting: statements.OptionSetting) -> bool:
+    """Whether an option of another system asks for what there is not here."""
+    from s3conn_magic.language.phrases import synonym
+
+    entry, value = synonym(setting.name.text), setting.value
+    if entry is None or not isinstance(value, statements.StringLiteral | statements.BooleanLiteral):
+        return False
+    raw = str(value.value.reveal() if isinstance(value.value, Secret) else value.value).lower()
+    return "!" in {entry.values.get(raw), entry.values.get("*")}
+
+
+def _elsewhere(value: statements.Origin) -> str:
+    """Return where a value is that is not where it was looked for: of the environment, or by nearly the same name."""
+    if isinstance(value, statements.VariableSource):
+        there = is_environment_name(value.name) and value.name in os.environ
+        return f"Write ENV '{value.name}' in its place." if there else f"{value.name} = … in a cell of Python sets it."
+    if not isinstance(value, statements.EnvSource) or not is_environment_name(value.name):
+        return ""
+    near = nearest(value.name, [name for name in os.environ if is_environment_name(name)])
+    return f"Write ENV '{near}' in its place." if near else f"%env {value.name}=… in a cell of its own sets it."
 
 
 def source_text(value: statements.Origin) -> str:
@@ -357,8 +483,8 @@ def source_text(value: statements.Origin) -> str:
     return f"PROMPT {literal(value.text)}" if value.text else "PROMPT"
 
 
-def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) -> Option:
-    """Return the option of an ALTER.
+def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool, anew: str = "") -> Option:
+    """Return the option of an ALTER; `anew` is the statement that makes the connection with all of its options.
 
     Raises:
         BindError: it is unknown, cannot be altered, or is not kept and so cannot be unset.
@@ -368,7 +494,7 @@ def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool) 
         raise binding.error(
             f"{option.name} cannot be altered: it is a promise that the connection was made with",
             name.span,
-            hint=f"Make another connection, or CREATE OR REPLACE S3 CONNECTION … {option.name} = ….",
+            hint=f"Here: {anew};" if anew else "CREATE OR REPLACE S3 CONNECTION makes another.",
         )
     if not option.stored and not may_be_transient:
         raise binding.error(f"{option.name} is not kept, so it cannot be unset", name.span)

@@ -11,15 +11,18 @@ after "expected", and an error stop (`-`) stands wherever only one continuation 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pyparsing as pp
 
+from s3conn_magic.errors import StatementSyntaxError
 from s3conn_magic.language import statements
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES
+from s3conn_magic.language.plans import Translation
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
 from s3conn_magic.language.rules import (
     WORD_END,
@@ -36,19 +39,23 @@ from s3conn_magic.language.rules import (
     keyword,
     leaf,
     mark,
+    offering,
+    phrase,
+    unoffered,
     variant,
     variants,
     words,
 )
 from s3conn_magic.language.source import DOLLAR_QUOTED, WHITE, Span, unquoted
-from s3conn_magic.language.suggestions import offering
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3conn_magic.language.source import Source
+    from s3conn_magic.language.translation import Answer
 
+FLAG = "the flag of a command is a comment here, and changes nothing"
 _DIGITS = 18
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
 _MOST_STATEMENTS = 2_500
@@ -102,7 +109,8 @@ value = offering("value", (scalar | values).set_name("a value"))
 # Options and clauses
 
 option_name = offering("option", _name_but(_STRUCTURAL, "an option"))
-option = branch(statements.OptionSetting, option_name - mark("=") - value)
+_gives = Terminal("={1,2}", "`=`")
+option = branch(statements.OptionSetting, option_name - _gives - value)
 options = option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_MANY)
 
 named = field("name", connection_name).set_name("a name")
@@ -225,6 +233,12 @@ _table = leaf(
 # Statements
 
 _settings = fields("settings", options)
+# As others write them: `WITH ( … )`, in brackets alone, or behind a comma.
+_in_brackets = mark("(") - _settings - pp.Opt(mark(",")) - mark(")")
+_bracketed = _in_brackets | words("WITH") + mark("(") - _settings - pp.Opt(mark(",")) - mark(")")
+_made_of = pp.Opt(_settings | unoffered(_bracketed) | unoffered(mark(",") - _settings))
+# S3 is the only kind of connection there is, and may be left out.
+_s3_connection = phrase("S3 CONNECTION", words("S3 CONNECTION") | words("CONNECTION"))
 _more_settings = AtMost(_MOST_OPTIONS - 1, words("SET") - _settings, _TOO_MANY)
 _set = (words("SET") - _settings - _more_settings).set_name("SET")
 _more_names = AtMost(_MOST_OPTIONS - 1, mark(",") - option_name, _TOO_MANY)
@@ -256,7 +270,7 @@ _job = (
     - (_copy | _insert).set_name("COPY FROM S3 or INSERT INTO S3")
 )
 _made = (
-    variant(statements.CreateConnection, words("S3 CONNECTION") - _if_not_exists - new_name - pp.Opt(_settings))
+    variant(statements.CreateConnection, _s3_connection - _if_not_exists - new_name - _made_of)
     | variant(
         statements.CreateTable,
         words("TABLE")
@@ -271,7 +285,7 @@ _made = (
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
 alter = builds(
     statements.AlterConnection,
-    words("ALTER S3 CONNECTION") - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
+    words("ALTER") - _s3_connection - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
 )
 _dropped = (
     variant(
@@ -287,21 +301,35 @@ _shown = (
     | variant(statements.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(statements.ShowSettings, words("SETTINGS"))
     | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
-    | variant(statements.ShowCreate, words("CREATE S3 CONNECTION") - named)
+    | variant(statements.ShowCreate, words("CREATE") - _s3_connection - named)
     | variant(statements.ShowJobs, words("JOBS") - pp.Opt(like))
     | variant(statements.ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
 ).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
-describe = builds(statements.DescribeConnection, words("DESCRIBE CONNECTION") - named)
+# A connection's name alone, where the statement ends behind it or goes on with its clauses.
+_alone = field(
+    "name",
+    offering(
+        "connection",
+        leaf(
+            rf"(?!(?ai:{'|'.join(sorted(RESERVED))}){WORD_END}){_IDENTIFIER}(?=[{WHITE}]*(?:;|\Z|(?ai:LOCATION|WITH){WORD_END}))",
+            "a name",
+            statements.Name,
+            str,
+        ),
+    ),
+).set_name("a name")
+_which = (words("CONNECTION") - named | unoffered(_alone)).set_name("CONNECTION")
+describe = builds(statements.DescribeConnection, keyword("DESCRIBE", "DESC") - _which)
 test = builds(
     statements.TestConnection,
-    words("TEST CONNECTION")
-    - named
+    words("TEST")
+    - _which
     - pp.ZeroOrMore(
         field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | flag("with_write", "WITH WRITE")
     ),
 )
-use = builds(statements.UseConnection, words("USE CONNECTION") - named)
+use = builds(statements.UseConnection, words("USE") - _which)
 _listed = variant(
     statements.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
 ) | variant(statements.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
@@ -376,10 +404,36 @@ def parse(source: Source) -> list[statements.Statement]:
         StatementSyntaxError: with the place of the first thing that does not fit, and what was expected.
     """
     # The error is made after the except block, so that it has no context.
+    refused: StatementSyntaxError | None = None
+    at, message = 0, ""
     try:
-        return parse_cell(source.code)
+        statements = parse_cell(source.code)
+        if (flag := source.flag) is None:
+            return statements
+        at, message = flag.start, FLAG
     except ParseError as error:
         at, message = error.at, error.message
-    from s3conn_magic.language.diagnosis import diagnose
+    except StatementSyntaxError as error:
+        refused = error
+    from s3conn_magic.language.diagnosis import diagnose, explained
 
-    raise diagnose(source, at, message)
+    if (answer := explained(source, at, refused)) is None:
+        raise diagnose(source, at, message, _parses, refused)
+    return _with(answer, source)
+
+
+def _parses(text: str) -> bool:
+    """Whether a text is of the language."""
+    try:
+        parse_cell(text)
+    except ParseError:
+        return False
+    return True
+
+
+def _with(answer: Answer, source: Source) -> list[Any]:
+    """Return the statements of a cell in which an EXPLAIN of another system's statement is what that is here."""
+    start, end = answer.span
+    rest = "\n".join(" " * len(line) for line in source.text[start:end].split("\n"))
+    others = parse(replace(source, text=source.text[:start] + rest + source.text[end:]))
+    return sorted([*others, Translation(answer.hint, answer.span)], key=lambda node: node.span)

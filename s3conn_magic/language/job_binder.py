@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.catalog import job_exists, job_not_found, release
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES, JOB_OPTIONS, JobOption, Kind, find_job_option
+from s3conn_magic.language.job_options import JOB_OPTIONS, JobOption, Kind, find_job_option
 from s3conn_magic.language.job_values import BareWord, Content
+from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
 from s3conn_magic.language.words import listed, related
@@ -20,13 +20,22 @@ from s3conn_magic.locations import Location
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from s3conn_magic.language.catalog import Known
     from s3conn_magic.language.evaluation import Binding
+    from s3conn_magic.language.plans import Known
     from s3conn_magic.language.statements import SqlText
 
 _NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
 _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
 _ONLY_PARQUET = "SNAPPY"
+
+
+def _kinds(name: str) -> tuple[Kind, ...]:
+    option = find_job_option(name)
+    return option.kinds if option else ()
+
+
+def _of(kind: Kind) -> list[str]:
+    return [option.name for option in JOB_OPTIONS if kind in option.kinds]
 
 
 class JobBinder:
@@ -142,15 +151,18 @@ class JobBinder:
     def _option(self, name: Name, kind: Kind) -> JobOption:
         option = find_job_option(name.text)
         if option is None:
-            near = related(name.text, JOB_OPTION_NAMES)
+            from s3conn_magic.language.phrases import book
+
+            other_name = book()["jobs"].get(name.text.upper())
+            near = other_name if other_name and kind in _kinds(other_name) else related(name.text, _of(kind))
             known = [option.name for option in JOB_OPTIONS if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
             raise self._binding.error("unknown option of a job", name.span, hint=hint)
         if kind not in option.kinds:
             (other,) = option.kinds
-            raise self._binding.error(
-                f"{option.name} is an option of {_NAMES[other]}, not of {_NAMES[kind]}", name.span
-            )
+            instead = {"FILE_FORMAT": "Did you mean CONTENT_TYPE?", "CONTENT_TYPE": "Did you mean FILE_FORMAT?"}
+            message = f"{option.name} is an option of {_NAMES[other]}, not of {_NAMES[kind]}"
+            raise self._binding.error(message, name.span, hint=instead.get(option.name, ""))
         return option
 
     def _read(self, option: JobOption, setting: statements.JobSetting) -> Any:

@@ -102,7 +102,7 @@ def _secret_credential(value: Any) -> Secret:
 
 def _given(value: Any) -> Any:
     """Return a secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
-    if value == MASK:
+    if value == MASK or (isinstance(value, str) and value and not value.strip("*.\u2022\u2026")):
         raise ValueError("this only stands for a secret that was not kept; give the secret itself")
     return value
 
@@ -189,7 +189,7 @@ def _endpoint(value: Any) -> str:
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("it has no white space")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("nothing follows the host and port; the bucket belongs into the s3:// location")
+        raise ValueError("nothing follows the host and port; the bucket belongs in the s3:// location")
     return f"{parts.scheme}://{parts.netloc}"
 
 

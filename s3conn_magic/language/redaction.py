@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.catalog import SHOWN_NAME
 from s3conn_magic.language.job_options import find_job_option
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option, is_environment_name
+from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token

@@ -46,9 +46,9 @@ class Terminal(pp.Regex):
 class Keyword(Terminal):
     """A word of the language, in whatever case."""
 
-    def __init__(self, word: str, make: Callable[[str, int], Any] | None = None) -> None:
-        self.word = word
-        super().__init__(rf"(?ai:{word}){WORD_END}", word, make)
+    def __init__(self, word: str, make: Callable[[str, int], Any] | None = None, short: str = "") -> None:
+        self.word, self.short = word, short
+        super().__init__(rf"(?ai:{f'{word}|{short}' if short else word}){WORD_END}", word, make)
 
 
 class Node(pp.ParseElementEnhance):
@@ -101,8 +101,8 @@ class ByFirstWord(pp.MatchFirst):
     def __init__(self, rules: list[pp.ParserElement], name: str) -> None:
         super().__init__(rules)
         self.set_name(name)
-        words = {_first_word(rule) for rule in rules}
-        self._possible = {word: [rule for rule in rules if _first_word(rule) in {word, ""}] for word in words}
+        words = {word for rule in rules for word in _first_words(rule)}
+        self._possible = {word: [rule for rule in rules if {word, ""} & {*_first_words(rule)}] for word in words}
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
         """Match at an offset, as pyparsing asks of every element."""
@@ -119,16 +119,41 @@ class ByFirstWord(pp.MatchFirst):
         raise pp.ParseException(instring, loc, self.errmsg, self)
 
 
-def _first_word(rule: Any) -> str:
-    """Return the word that a rule begins with; nothing where it may begin with something else."""
+def _first_words(rule: Any) -> tuple[str, ...]:
+    """Return the words that a rule begins with, one and its short form; nothing for what may begin otherwise."""
     while not isinstance(rule, pp.Token):
         rule = rule.exprs[0] if isinstance(rule, pp.ParseExpression) else rule.expr
-    return rule.word if isinstance(rule, Keyword) else ""
+    return (rule.word, *filter(None, [rule.short])) if isinstance(rule, Keyword) else ("",)
 
 
-def keyword(text: str) -> pp.ParserElement:
-    """Return a word that stands for a value."""
-    return Keyword(text, lambda _, __: text)
+OFFERS, UNOFFERED, PHRASE = "offers", "unoffered", "phrase"
+
+
+def offering(what: str, rule: pp.ParserElement) -> pp.ParserElement:
+    """Return the rule, marked with what completion offers where it stands, such as `connection`."""
+    marked = rule.copy()
+    setattr(marked, OFFERS, what)
+    return marked
+
+
+def unoffered(rule: pp.ParserElement) -> pp.ParserElement:
+    """Return the rule, marked as another way to write what Tab offers already."""
+    if isinstance(rule, pp.MatchFirst):
+        return pp.MatchFirst([unoffered(way) for way in rule.exprs])
+    marked = rule.copy()
+    setattr(marked, UNOFFERED, True)
+    return marked
+
+
+def phrase(text: str, rule: pp.ParserElement) -> pp.ParserElement:
+    """Return the rule, marked with the keywords that Tab offers for it."""
+    setattr(rule, PHRASE, text)
+    return rule.set_name(text)
+
+
+def keyword(text: str, short: str = "") -> pp.ParserElement:
+    """Return a word that stands for a value; one with a short form makes nothing."""
+    return Keyword(text, None if short else lambda _, __: text, short)
 
 
 def words(text: str) -> pp.ParserElement:

@@ -218,6 +218,13 @@ SETTINGS: tuple[Setting, ...] = (
         "",
     ),
     Setting(
+        "DIALECT",
+        _one_of("off", "accept"),
+        "'off' or 'accept'",
+        "'accept' runs what has a whole counterpart here, such as DuckDB's CREATE SECRET, as that; 'off' only says it.",
+        "off",
+    ),
+    Setting(
         "LOAD_USER_CONNECTIONS",
         boolean,
         "TRUE or FALSE",

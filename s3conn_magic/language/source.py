@@ -19,7 +19,7 @@ from s3conn_magic.language.reference import KEYWORDS, VOCABULARY
 from s3conn_magic.language.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
 _DOLLAR_MARK = r"\$(?:[A-Za-z_][A-Za-z0-9_]*+)?\$"
@@ -232,6 +232,11 @@ _UNCLOSED = {
     "/*": "this comment does not end; close it with */",
     "$": "this text between $…$ does not end",
 }
+# Flags of commands about S3, alone in a comment, without the blank that a comment has.
+_FLAGS = re.compile(
+    r"--(?:profile|region|endpoint(?:-url)?|no-sign-request|no-verify-ssl|recursive|request-payer|output|limit|query"
+    r"|page-size|max-items|delete|dryrun|include|exclude|human-readable|summarize|using|file)(?![\w-])[^\n]*"
+)
 _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space in its place.")
 # Shorter words cannot hold as much of a secret as would matter.
 _SHOWN_WORD = 8
@@ -264,11 +269,13 @@ class Source:
         text: all of it.
         file: name of the file, or empty.
         exposed: why nobody should write a secret into the file, or empty.
+        connections: gives the names of the connections that there are, the default first, for what an error suggests.
     """
 
     text: str
     file: str = ""
     exposed: str = ""
+    connections: Callable[[], Sequence[str]] = tuple
 
     def __repr__(self) -> str:
         return f"Source({len(self.text)} characters)"
@@ -298,6 +305,12 @@ class Source:
             pieces += [self.text[at:start], _blanked(self.text, start, end)]
             at = end
         return "".join([*pieces, self.text[at:]])
+
+    @property
+    def flag(self) -> Span | None:
+        """The first comment behind a statement that is written as flags of a command are, such as `--profile x`."""
+        spans = (Span(*span) for span in self._lexed.comments if _FLAGS.fullmatch(self.text, *span))
+        return next((span for span in spans if self.token_before(span.start)), None)
 
     def _odd(self, at: int) -> StatementSyntaxError:
         name, hint = LOOKALIKES.get(self.text[at], _UNSEEN)
@@ -336,6 +349,10 @@ class Source:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
+    def offset(self, place: Place | None) -> int:
+        """Return the offset of a place of this text; 0 where it is not known."""
+        return self._line_starts[place.line - 1] + place.column - 1 if place else 0
+
     def place(self, span: Span) -> Place:
         """Return line and column of a span, and the masked line where the text can be read safely."""
         line, column = self._line_and_column(span.start)
@@ -373,7 +390,7 @@ class Source:
 
     def shown(self, token: Token) -> str:
         """Return a token as messages may show it: without literals, and without words that may be a secret."""
-        if token.kind == "word" and (self._is_name(token) or (_is_plain(token.text) and not self._is_value(token))):
+        if token.kind == "word" and (self._is_name(token) or (is_plain(token.text) and not self._is_value(token))):
             return token.text
         return _MASKS.get(token.kind, token.text)
 
@@ -419,7 +436,7 @@ class Source:
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
 
 
-def _is_plain(word: str) -> bool:
+def is_plain(word: str) -> bool:
     """Whether a word looks like one that people write, or is too short to matter."""
     if len(word) < _SHOWN_WORD:
         return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3conn_magic.locations import Location, visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -89,3 +91,25 @@ def literal(text: str) -> str:
 def identifier(name: str) -> str:
     """Return a name in double quotes, of our language and of DuckDB's SQL alike."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def filter_note(filters: Iterable[Location]) -> str:
+    """Return what to say of display filters of which one seems to be a pattern or a list; empty for others."""
+    for place in filters:
+        if "*" in place.key or "s3://" in place.key:
+            plain = Location(place.bucket, place.key.partition("*")[0].partition(",")[0]).uri
+            return (
+                f"The filter {visible(place.uri)} is the beginning of keys, no pattern and no list:"
+                f" PATH_DISPLAY_FILTERS = {literal(visible(plain))} shows what is below it, and several are a list."
+            )
+    return ""
+
+
+def pattern_note(location: Location | None) -> str:
+    """Return what to say of a location that has nothing, where a pattern was meant; empty for others."""
+    if location is None or "*" not in location.key:
+        return ""
+    head = location.key.partition("*")[0]
+    folder = head[: head.rfind("/") + 1]
+    place, glob = Location(location.bucket, folder).uri, location.key[len(folder) :]
+    return f"A location is exact, no pattern: LIST {literal(visible(place))} MATCHING {literal(visible(glob))};"

@@ -254,7 +254,7 @@ def help_on(topic: str) -> Any:
     if text := topic_text(topic):
         return Message(text)
     near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(statement.name for statement in STATEMENTS), *KEYWORDS])
-    hint = f"Did you mean {near}?" if near else "HELP; lists them all."
+    hint = f"Here: HELP {near};" if near else "HELP; lists them all."
     raise S3ConnError("there is no statement, option or setting of that name", hint=hint)
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3conn_magic.errors import BindError, S3ConnError, pip_install
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
-from s3conn_magic.language.catalog import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import name_text, saved_statement
 from s3conn_magic.language.options import BoundOptions, BoundValue
+from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.source import Source
 from s3conn_magic.locations import visible
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from s3conn_magic.connections.registry import Registry
-    from s3conn_magic.language.catalog import Catalog
     from s3conn_magic.language.evaluation import Inputs
+    from s3conn_magic.language.plans import Catalog
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.secrets import Secret
 

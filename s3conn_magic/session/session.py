@@ -10,16 +10,24 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, ClusterError, S3ConnError, rest_of_cell, without_frames
+from s3conn_magic.errors import (
+    BindError,
+    ClusterError,
+    QueryError,
+    S3ConnError,
+    StatementSyntaxError,
+    rest_of_cell,
+    without_frames,
+)
 from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
-from s3conn_magic.language.catalog import SANDBOX
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
+from s3conn_magic.language.plans import SANDBOX
+from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, find_setting, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted
+from s3conn_magic.language.words import counted, filter_note, pattern_note
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import deferred
@@ -261,11 +269,47 @@ class Session:
         Raises:
             S3ConnError: what is wrong with any of them.
         """
-        source = Source(text) if isinstance(text, str) else text
-        todo = bind(parse(source), source, self.connections, self._inputs, self.queries.table_names)
+        source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
+        parsed, source = self._parsed(source)
+        todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
-            self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
+            try:
+                self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
+            except QueryError as error:
+                from s3conn_magic.language.translation import said_here
+
+                error.hint = said_here(source, plan.place()) or error.hint
+                raise
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
+
+    def _names(self) -> list[str]:
+        """Return the names of the connections, that of the default first."""
+        default = self.connections.default
+        return sorted((connection.name for connection in self.connections), key=lambda name: name != default)
+
+    def _parsed(self, source: Source) -> tuple[list[statements.Statement], Source]:
+        """Return the statements of a text, and the text; after SET DIALECT = 'accept' those of others as ours."""
+        accepts = self.settings["DIALECT"] == "accept" and not source.file
+        try:
+            parsed = parse(source)
+        except StatementSyntaxError:
+            if not accepts:
+                raise
+        else:
+            settings = (node.name.text for node in parsed if isinstance(node, statements.SetSetting))
+            if not accepts or all(map(find_setting, settings)):
+                return parsed, source
+        from s3conn_magic.language.translation import translated
+
+        said = translated(source.text, source.connections())
+        if said is None:
+            return parse(source), source
+        source = replace(source, text=said.reveal())
+        parsed = parse(source)
+        self._note(
+            "Statements of other systems were run as ours; EXPLAIN shows them, SHOW CONNECTIONS; what they made."
+        )
+        return parsed, source
 
     def _check(self, plan: plans.Plan) -> None:
         """Refuse, with the rest of what binding refuses, what the language does not know: globs and queries."""
@@ -321,6 +365,7 @@ class Session:
         kept = f"The connection {plan.name} stays as it was" if there else _NOTHING
         with self._probed(plan.name, plan.options, kept, validate=plan.validate) as candidate:
             connection, before = self.connections.put(candidate, replace=plan.or_replace)
+        self._say(filter_note(connection.settings.display_filters))
         return connection_card(connection, "replaced" if before else "created")
 
     @execute.register
@@ -332,7 +377,12 @@ class Session:
         unchanged = f"The connection {plan.name} stays as it was"
         with self._probed(plan.name, options, unchanged, validate=plan.validate) as candidate:
             connection = self.connections.change(plan.name, before, candidate)
+        self._say(filter_note(connection.settings.display_filters))
         return connection_card(connection, "altered")
+
+    def _say(self, *notes: str) -> None:
+        for note in filter(None, notes):
+            self._note(note)
 
     @contextmanager
     def _probed(self, name: str, options: BoundOptions, kept: str, *, validate: bool) -> Iterator[Connection]:
@@ -408,8 +458,7 @@ class Session:
         with self._progress_view() as report:
             options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened())
             frame, cut = list_frame(connection, plan, options)
-        for note in table_notes(connection, plan.location, frame):
-            self._note(note)
+        self._say(*table_notes(connection, plan.location, frame), "" if len(frame) else pattern_note(plan.location))
         return self._said_if_cut(frame, most, cut=cut)
 
     @execute.register
@@ -488,6 +537,10 @@ class Session:
         frame = forecast_frame(Forecast(self.connections, self.queries, self.jobs), plan.plan)
         self._note(stated(frame))
         return frame
+
+    @execute.register
+    def _translation(self, statement: plans.Translation) -> Message:
+        return Message(statement.text)
 
     @execute.register
     def _save(self, plan: plans.SaveConnections) -> Message:

@@ -1,0 +1,543 @@
+"""One statement of another system → what says the same here, by the phrase book."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3conn_magic.language.options import OPTIONS
+from s3conn_magic.language.phrases import (
+    ARN,
+    BLANK,
+    BOOLEANS,
+    COMMENT,
+    FIELD,
+    KEY_ID,
+    MOST,
+    PYTHON,
+    WILD,
+    Given,
+    Phrase,
+    book,
+    flags_of,
+    given_in,
+    harmless,
+    normal_location,
+    phrases,
+    pieces,
+    trimmed,
+    without_quotes,
+)
+from s3conn_magic.language.source import Span
+from s3conn_magic.language.words import identifier, literal
+from s3conn_magic.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from s3conn_magic.errors import Place
+    from s3conn_magic.language.source import Source
+
+
+# What a statement of another system becomes
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is said of a statement of another system.
+
+    Attributes:
+        whose: of which system it is.
+        head: its first words, as a place.
+        span: all of it.
+        ours: what says the same here, with what may be a secret masked; empty where there is none.
+        note: what else there is to say.
+        whole: ours with its secrets, where it says all that was written; else None.
+    """
+
+    whose: str
+    head: Span
+    span: Span
+    ours: str
+    note: str = ""
+    whole: Secret | None = None
+
+    @property
+    def hint(self) -> str:
+        """What to do, as a line."""
+        if not self.ours:
+            return self.note
+        whose = f"That is {self.whose}. " if self.whose else ""
+        return f"{whose}Here: {self.ours} {self.note}".rstrip()
+
+
+_STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
+_FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+class _Translation:
+    """One statement of another system, taken apart, and what its slots are here."""
+
+    def __init__(
+        self,
+        phrase: Phrase,
+        match: re.Match[str],
+        flags: Iterable[tuple[str, str]],
+        connections: Sequence[str],
+    ) -> None:
+        self._phrase = phrase
+        self._slots = {name: text.strip() for name, text in match.groupdict().items() if text is not None}
+        self._connections = connections
+        self._given = Given(python=phrase.whose == "Python's", tolerant=not phrase.whose)
+        for name, value in flags:
+            self._given.add(name, value)
+        for name in ("options", "options_2"):
+            for option, written in given_in(self._slots.get(name, "")):
+                self._given.add(option, written)
+        for slot, option in (("endpoint", "ENDPOINT"), ("access", "AWS_ACCESS_KEY_ID"), ("secret", "SECRET")):
+            if slot in self._slots:
+                self._given.add(option, self._slots[slot])
+        self._given.finish()
+
+    def answer(self, head: Span, span: Span) -> Answer | None:
+        """Return what is said of it."""
+        phrase = self._phrase
+        if not phrase.ours:
+            return Answer(phrase.whose, head, span, "", phrase.difference)
+        said = _SLOT.sub(lambda match: self._slot(match[1]), phrase.ours)
+        if self._given.tolerant and (self._given.undone or self._given.junk):
+            return None
+        said = re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said)
+        shown = _masked(said)
+        left = ", ".join(dict.fromkeys(name for name in self._given.undone if harmless(name)))
+        note = f"{left} {'have' if ',' in left else 'has'} no counterpart." if left else ""
+        note = note or ("" if phrase.whose else phrase.difference)
+        whole = None
+        if not self._given.undone and not self._given.junk and BLANK not in said:
+            whole = Secret(self._revealed(said))
+        return Answer(phrase.whose, head, span, shown, note, whole)
+
+    def _revealed(self, said: str) -> str:
+        for asked, secret in self._given.secrets.items():
+            said = said.replace(asked, secret)
+        return said
+
+    def _slot(self, name: str) -> str:
+        made = getattr(self, f"_{name}", None)
+        if made is not None:
+            return str(made)
+        return self._slots.get(name, "")
+
+    @property
+    def _or_replace(self) -> str:
+        return " OR REPLACE" if any(slot.startswith("or_replace") for slot in self._slots) else ""
+
+    @property
+    def _if_not_exists(self) -> str:
+        return " IF NOT EXISTS" if any(slot.startswith("if_not_exists") for slot in self._slots) else ""
+
+    @property
+    def _if_exists(self) -> str:
+        return " IF EXISTS" if "if_exists" in self._slots else ""
+
+    def _named(self, slot: str, otherwise: str = "") -> str:
+        plain = without_quotes(self._slots.get(slot, "")) or otherwise
+        plain = plain if harmless(plain) else otherwise
+        return plain if re.fullmatch(r"[A-Za-z_]\w*", plain) else identifier(plain)
+
+    @property
+    def _name(self) -> str:
+        if named := self._slots.get("named") or self._slots.get("lone"):
+            plain = without_quotes(named)
+            known = re.fullmatch(r"[A-Za-z_]\w*", plain) and not named.startswith('"')
+            return plain if known else identifier(plain)
+        profile = self._given.values.get("AWS_PROFILE", "").strip("'")
+        fresh = profile if re.fullmatch(r"[A-Za-z_]\w*", profile) and profile not in self._connections else ""
+        taken = {name.casefold() for name in self._connections}
+        names = (name for number in range(1, 99) if (name := f"my_s3{number if number > 1 else ''}") not in taken)
+        return self._named("name", fresh or next(names))
+
+    @property
+    def _other(self) -> str:
+        return self._named("other", "other")
+
+    @property
+    def _table(self) -> str:
+        return self._slots.get("table", "my_table").replace("`", '"')
+
+    @property
+    def _options(self) -> str:
+        given = self._given.values
+        return "".join(f" {option.name} = {given[option.name]}" for option in OPTIONS if option.name in given)
+
+    @property
+    def _profile(self) -> str:
+        return self._options or " AWS_PROFILE = 'default'"
+
+    @property
+    def _comment(self) -> str:
+        return f" COMMENT = {literal(without_quotes(self._slots['text']))}" if "text" in self._slots else ""
+
+    @property
+    def _text(self) -> str:
+        return literal(without_quotes(self._slots.get("text", "")))
+
+    @property
+    def _like(self) -> str:
+        glued = self._slots.get("glued", "").split()[1:]
+        return f" LIKE {literal(glued[0])}" if glued else f" LIKE {self._text}" if "text" in self._slots else ""
+
+    @property
+    def _unquoted(self) -> str:
+        return self._sql(without_quotes(self._slots.get("text", "")).rstrip("; \n"))
+
+    @property
+    def _query(self) -> str:
+        query = self._slots["query"]
+        return self._sql(query[1:-1] if query.startswith("(") and query.endswith(")") else query)
+
+    @property
+    def _words(self) -> str:
+        return self._slots.get("words") or "*"
+
+    @property
+    def _tail(self) -> str:
+        return f" {self._sql(rest)}" if (rest := self._slots.get("tail")) else ""
+
+    @staticmethod
+    def _sql(text: str) -> str:
+        return re.sub(r"(?i)(?<=['\"])s3[an]://", "s3://", text.strip())
+
+    # Places
+
+    @property
+    def _location(self) -> str:
+        return normal_location(without_quotes(self._slots["place"]))
+
+    @property
+    def _listed(self) -> tuple[str, str]:
+        """The location up to its first wildcard, and the glob behind that."""
+        location = self._location
+        if not (match := WILD.search(location, len("s3://"))):
+            return location, ""
+        cut = location.rindex("/", 0, match.start()) + 1
+        return location[:cut], location[cut:]
+
+    @property
+    def _place(self) -> str:
+        reads = re.match(r"\{connect\}LIST|LIST", self._phrase.ours)
+        return literal(self._listed[0] if reads else self._location)
+
+    @property
+    def _folder(self) -> str:
+        location = self._listed[0]
+        return literal(location if location.endswith("/") else location.rpartition("/")[0] + "/")
+
+    @property
+    def _bucket_place(self) -> str:
+        others = self._given.others
+        bucket = str(others.get("BUCKET", BLANK))
+        key = others.get("KEY") or others.get("PREFIX") or ""
+        path = f"{without_quotes(str(bucket))}/{without_quotes(str(key))}"
+        return literal(f"s3://{path}" if not PYTHON.fullmatch(str(bucket)) or self._phrase.cli else f"s3://{BLANK}/")
+
+    @property
+    def _matching(self) -> str:
+        if "place" in self._slots and self._listed[1]:
+            return f" MATCHING {literal(self._listed[1])}"
+        if "text" in self._slots:
+            return f" MATCHING {literal(without_quotes(self._slots['text']).replace('%', '*'))}"
+        pattern = self._given.others.get("PATTERN") or self._given.others.get("INCLUDE")
+        return (
+            f" MATCHING {literal(glob)}"
+            if isinstance(pattern, str) and (glob := _glob(without_quotes(pattern)))
+            else ""
+        )
+
+    @property
+    def _recursive(self) -> str:
+        asked = {"RECURSIVE", "R", "LR"} & self._given.others.keys()
+        deep = "place" in self._slots and "/" in self._listed[1]
+        return " RECURSIVE" if asked or deep else ""
+
+    @property
+    def _limit(self) -> str:
+        number = self._slots.get("n") or self._given.others.get("N") or self._given.others.get("LIMIT")
+        if not isinstance(number, str):
+            return ""
+        digits = re.sub(r"[_,]|\.0*$", "", number.strip("'"))
+        self._given.junk = self._given.junk or not digits.lstrip("-").isdecimal()
+        return " LIMIT ALL" if digits.startswith("-") else f" LIMIT {digits}" if digits.isdecimal() else ""
+
+    # Stages and remotes: a connection with a path below it
+
+    @property
+    def _stage_parts(self) -> tuple[str, str]:
+        if remote := self._slots.get("remote") or self._slots.get("path"):
+            name, path = re.split("[:/]", remote, maxsplit=1)
+            return name, path.strip("/")
+        match = _STAGE.fullmatch(without_quotes(self._slots.get("stage", "")).lstrip("@"))
+        return ((match[1] or match[2]).rpartition(".")[2], match[3]) if match else (BLANK, "")
+
+    @property
+    def _at(self) -> str:
+        path = self._stage_parts[1]
+        return f" {self._at_place}" if path else ""
+
+    @property
+    def _at_place(self) -> str:
+        path = self._stage_parts[1]
+        return literal(f"s3://{BLANK}/{path}" if "stage" in self._slots else f"s3://{path}/")
+
+    _at_folder = _at_place
+
+    @property
+    def _at_object(self) -> str:
+        return literal(f"s3://{self._stage_parts[1]}")
+
+    @property
+    def _at_path(self) -> str:
+        name, path = self._stage_parts
+        return literal(f"s3://{name}@{BLANK}/{path}")
+
+    # Connections and jobs
+
+    @property
+    def _via(self) -> str:
+        if self._slots.keys() & {"stage", "remote", "path"}:
+            name = self._stage_parts[0]
+            return name if re.fullmatch(r"[A-Za-z_]\w*", name) else identifier(name)
+        if credential := self._given.others.get("CREDENTIAL") or self._given.others.get("STORAGE_INTEGRATION"):
+            return without_quotes(str(credential))
+        return self._name if self._connects else next(iter(self._connections), BLANK)
+
+    @property
+    def _connects(self) -> bool:
+        kept = self._given.values.keys() - {"PATH_DISPLAY_FILTERS", "COMMENT", "REGION"}
+        return bool(kept) and "{connect}" in self._phrase.ours
+
+    @property
+    def _connect(self) -> str:
+        return f"CREATE S3 CONNECTION {self._name}{self._options}; " if self._connects else ""
+
+    @property
+    def _using(self) -> str:
+        named = self._connects or "stage" in self._slots or "remote" in self._slots
+        return f" USING {self._via}" if named else ""
+
+    @property
+    def _using_name(self) -> str:
+        return f" USING {self._name}" if "named" in self._slots and not self._connects else self._using
+
+    @property
+    def _spaced_place(self) -> str:
+        return f" {self._place}" if "place" in self._slots else ""
+
+    @property
+    def _at_location(self) -> str:
+        return f" LOCATION {literal(self._location)}" if "place" in self._slots else ""
+
+    @property
+    def _through(self) -> str:
+        return literal(self._location.replace("s3://", f"s3://{self._name}@", 1))
+
+    @property
+    def _bucket(self) -> str:
+        return literal(normal_location(without_quotes(self._slots["bucket"])))
+
+    @property
+    def _field(self) -> str:
+        match = FIELD.fullmatch(self._slots["field"])
+        return f"${match[1] or match[2] or match[3]}" if match else BLANK
+
+    @property
+    def _raw_tail(self) -> str:
+        return f" {rest}" if (rest := self._slots.get("rest")) else ""
+
+    @property
+    def _listed_(self) -> str:
+        return self._slots["listed"]
+
+    @property
+    def _raw_rest(self) -> str:
+        return self._slots.get("rest", "")
+
+    @property
+    def _set_value(self) -> str:
+        value = self._slots["value"]
+        plain = value.isdecimal() or value.upper() in {"TRUE", "FALSE", "ALL"} or value.startswith("'")
+        return value if plain else literal(without_quotes(value))
+
+    @property
+    def _load(self) -> str:
+        table = re.sub(r"\W+", "_", self._table.rpartition(".")[2].strip('"'))
+        return f"load_{table}"
+
+    @property
+    def _job(self) -> str:
+        place = self._listed[0] if "place" in self._slots else self._stage_parts[1]
+        last = re.split(r"[/.]", place.rstrip("/").rpartition("/")[2])[0]
+        name = re.sub(r"\W+", "_", last).strip("_")
+        return f"write_{name}" if name and harmless(name) else "write_rows"
+
+    @property
+    def _kind(self) -> str:
+        others = self._given.others
+        written = [others.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS")]
+        word = next(
+            (kind for kind in written if isinstance(kind, str) and without_quotes(kind).upper() in _FORMATS), None
+        )
+        ending = without_quotes(self._slots.get("place", "")).rpartition(".")[2].upper()
+        rest = {token.upper() for token in re.findall(r"\w+", self._slots.get("options", ""))} & _FORMATS
+        rest |= {without_quotes(self._slots.get("word", "")).upper()} & _FORMATS
+        return without_quotes(word).upper() if word else ending if ending in _FORMATS else next(iter(sorted(rest)), "")
+
+    @property
+    def _format(self) -> str:
+        return f" FILE_FORMAT = {self._kind or 'CSV'}"
+
+    @property
+    def _job_options(self) -> str:
+        others = self._given.others
+        delimiter = next((others[name] for name in ("FIELD_DELIMITER", "DELIMITER", "SEP") if name in others), None)
+        kind = self._kind
+        content = f" CONTENT_TYPE = {kind}" if kind else ""
+        if isinstance(delimiter, str) and len(without_quotes(delimiter)) == 1:
+            content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'} DELIMITER = {literal(without_quotes(delimiter))})"
+        pattern = others.get("PATTERN")
+        if isinstance(pattern, str) and self._phrase.whose == "Snowflake's":
+            content += f" FILE_PATTERN = {literal(without_quotes(pattern))}"
+        if isinstance(purge := others.get("PURGE"), str):
+            content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
+        return content
+
+
+def _glob(regex: str) -> str:
+    """Return a simple regular expression as a glob, or nothing."""
+    plain = re.sub(r"\[\.\]|\\\.", "\0", regex.strip("^$"))
+    plain = plain.replace(".*", "\1").replace(".+", "\1")
+    if re.search(r"[\\()|+?\[\]{}^$]", plain):
+        return ""
+    glob = plain.replace("\0", ".").replace("\1", "*")
+    return f"**/{glob}" if glob.startswith("*") and "/" not in glob else glob
+
+
+_SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+")
+
+
+def _masked(said: str) -> str:
+    """Return a statement without what may be a secret in it."""
+    return _SHOWN.sub(_shown, said)
+
+
+def _shown(match: re.Match[str]) -> str:
+    piece = match.group()
+    inner = piece.strip("'")
+    if harmless(inner) or ARN.fullmatch(inner) or KEY_ID.fullmatch(inner):
+        return piece
+    if piece.startswith("'s3://"):
+        return (
+            literal(f"s3://{inner[5:].split('/')[0]}/{BLANK}") if harmless(inner.split("/")[2]) else f"'s3://{BLANK}/'"
+        )
+    return f"'{BLANK}'" if piece.startswith("'") else BLANK
+
+
+# What looks like a mark of ours, for the same place in the text; and the prompt of a shell.
+_LOOKALIKES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
+_PROMPT = re.compile(r"\A\s*[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)")
+
+
+def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None:
+    """Return what the statement at an offset of a cell is here, where it is one of another system.
+
+    Args:
+        text: of the cell.
+        at: where the parser stopped.
+        connections: names of those that there are, the default first.
+    """
+    text = _PROMPT.sub(lambda match: " " * len(match.group()), text.translate(_LOOKALIKES), count=1)
+    span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
+    units = [span, *_lines(text, span)]
+    answers = [made for unit in units if (made := _answered(text, unit, connections))]
+    return next((made for made in answers if made.ours), next(iter(answers), None)) or _sentence(text, span)
+
+
+def _lines(text: str, span: Span) -> Iterator[Span]:
+    """Yield the lines of a statement of several, for languages in which a line is one."""
+    if "\n" in text[slice(*span)] and len(text) <= MOST:
+        for match in re.finditer(r"[^\n]+", text[slice(*span)]):
+            if match.group().strip():
+                yield trimmed(text, span.start + match.start(), span.start + match.end())
+
+
+def _answered(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
+    written = text[slice(*span)]
+    if not written or len(written) > MOST:
+        return None
+    plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
+    for phrase in phrases():
+        flags, positional = flags_of(plain) if phrase.cli else ([], plain)
+        if match := phrase.match(positional):
+            pairs = _pairs(phrase, text) if {"value"} & match.groupdict().keys() else []
+            made = _Translation(phrase, match, [*flags, *pairs], connections).answer(_head(text, span), span)
+            if made:
+                return made
+    return None
+
+
+def _head(text: str, span: Span) -> Span:
+    match = re.compile(r"[^\s('\"=;,]+").match(text, span.start)
+    return Span(span.start, match.end() if match else span.end)
+
+
+def _sentence(text: str, span: Span) -> Answer | None:
+    """Return what is said of a statement by its first words alone."""
+    words = re.findall(r"[A-Za-z_]+", text[span.start : span.start + 80])[:2]
+    says = book()["none"]
+    upper = [word.upper() for word in words]
+    sentence = says.get(" ".join(upper)) or says.get(upper[0] if upper else "")
+    return Answer("", _head(text, span), span, "", str(sentence)) if sentence else None
+
+
+def _pairs(phrase: Phrase, text: str) -> list[tuple[str, str]]:
+    """Return all settings of a cell that are written as the phrase says, which together are one connection."""
+    units = [unit for span in pieces(text) for unit in (span, *_lines(text, span))]
+    matches = [phrase.match(flags_of(text[slice(*unit)])[1] if phrase.cli else text[slice(*unit)]) for unit in units]
+    groups = [match.groupdict() for match in matches if match]
+    return [(_setting_name(phrase, group), group["value"]) for group in groups]
+
+
+def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
+    name = group.get("setting") or group.get("key") or group.get("item", "").strip("[] ") or ""
+    return (
+        f"s3_{name}" if "s3_<setting>" in phrase.theirs else f"fs.{name}" if "fs.<setting>" in phrase.theirs else name
+    )
+
+
+def translated(text: str, connections: Sequence[str] = ()) -> Secret | None:
+    """Return a cell with each statement of another system as ours, secrets and all; None where one cannot be.
+
+    Args:
+        text: of the cell.
+        connections: names of those that there are.
+    """
+    said, at, settings = [], 0, False
+    for span in pieces(text):
+        made = _answered(text, span, connections) if text[slice(*span)] else None
+        if made is None:
+            continue
+        if made.whole is None and made.ours:
+            return None
+        repeated = settings and bool(re.match(r"(?i)SET\s", text[slice(*span)]))
+        settings = settings or bool(re.match(r"(?i)SET\s", text[slice(*span)]))
+        said += [text[at : span.start], "" if repeated or made.whole is None else made.whole.reveal().rstrip("; ")]
+        at = span.end
+    return Secret("".join([*said, text[at:]])) if said else None
+
+
+def said_here(source: Source, place: Place) -> str:
+    """Return what a query of another system, which no parser refuses, is here."""
+    made = answer(source.text, source.offset(place), source.connections())
+    return made.hint if made else ""
