@@ -17,7 +17,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
-from s3conn_magic.language.catalog import SHOWN_NAME
+from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.logs import OurRequest
