@@ -66,7 +66,7 @@ LONG = {
     "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
     "connections/faults.py",  # a sentence for each kind of refusal and of a broken machine
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
-    "connections/signing.py",  # requests as botocore makes them: a template, its signature, and what answers in its place
+    "connections/signing.py",  # requests as botocore makes them, and what answers in its place
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
     "language/completion.py",  # what the grammar allows at a place, and what stands for it

@@ -472,7 +472,8 @@ _REASONS: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
 def _no_credentials(error: Any) -> errors.CredentialsError:
     for kinds, reason, hint in _CONFIGURATION:
         if isinstance(error, kinds):
-            return errors.CredentialsError(reason(error), hint=hint)
+            kind = errors.NothingFoundError if kinds is boto.NoCredentialsError else errors.CredentialsError
+            return kind(reason(error), hint=hint)
     return errors.CredentialsError(
         f"credentials could not be obtained ({type(error).__name__})",
         hint="Look at the AWS configuration of this machine, or give AWS_PROFILE, a key pair or AWS_ROLE.",

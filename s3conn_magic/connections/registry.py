@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.plans import Known, changed, exists, in_use, not_found, several_or_none
+from s3conn_magic.language.plans import DEFAULT_S3, Known, changed, exists, in_use, not_found, several_or_none
 from s3conn_magic.language.session_settings import SettingValues
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import Usage
@@ -24,6 +24,10 @@ class Registry:
 
     Args:
         settings: DEFAULT_CONNECTION of these is the name of the default; it need not be there yet.
+
+    Attributes:
+        offer: makes a connection of the default credentials chain, or None where that has none.
+        made_by_default: is called when it was taken.
     """
 
     def __init__(self, settings: SettingValues | None = None) -> None:
@@ -31,10 +35,13 @@ class Registry:
         self._usages: dict[str, list[Usage]] = {}
         self._settings = SettingValues() if settings is None else settings
         self._lock = new_lock()
+        self.offer: Callable[[], Connection | None] | None = None
+        self.made_by_default: Callable[[], None] = lambda: None
+        self._offered: Connection | None = None
 
     @property
     def _default(self) -> str:
-        name: str = self._settings["DEFAULT_CONNECTION"]
+        name: str = self._settings["DEFAULT_CONNECTION"] or ""
         return name.casefold()
 
     def __iter__(self) -> Iterator[Connection]:
@@ -50,8 +57,30 @@ class Registry:
             ConnectionNotFoundError: there is none; the message names the nearest.
         """
         connection = self._connections.get(name.casefold())
+        if connection is None and name == DEFAULT_S3 and self.fallback():
+            return self._by_default()
         if connection is None:
             raise not_found(name, [each.name for each in self])
+        return connection
+
+    def fallback(self) -> str | None:
+        """Return the connection that is made when one is needed and there is none, or None where it cannot be.
+
+        Raises:
+            CredentialsError: the default credentials chain is broken.
+        """
+        if self._connections or self.offer is None or self._settings["DEFAULT_CONNECTION"] is False:
+            return None
+        self._offered = self._offered or self.offer()
+        return DEFAULT_S3 if self._offered is not None else None
+
+    def _by_default(self) -> Connection:
+        """Return the connection of the default credentials chain, made now."""
+        offered, self._offered = self._offered, None
+        if offered is None:
+            return self.get(DEFAULT_S3)
+        connection, _ = self.put(offered)
+        self.made_by_default()
         return connection
 
     @whole
@@ -197,6 +226,8 @@ class Registry:
         everything = list(self)
         if len(everything) == 1:
             return everything[0]
+        if self.fallback():
+            return self._by_default()
         raise several_or_none([each.name for each in everything])
 
     @whole

@@ -175,6 +175,7 @@ class _Binder:
     def __init__(self, binding: Binding, catalog: Catalog, tables: Callable[[], Iterable[str]]) -> None:
         self._binding = binding
         self._known = {known.name.casefold(): known for known in catalog.known()}
+        self._fallback = catalog.fallback
         self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
 
@@ -381,8 +382,20 @@ class _Binder:
     @_bind.register
     def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:
         if not self._known:
-            raise self._no_connection(statement)
+            self._by_default(statement)
         return self._binding.as_written(statement)
+
+    def _by_default(self, statement: statements.Statement) -> str:
+        """Return the connection that is made when the statement is executed.
+
+        Raises:
+            ConnectionNotFoundError: there are no credentials of which it could be made, or it is not wanted.
+        """
+        name = self._fallback()
+        if name is None:
+            raise self._no_connection(statement)
+        self._known[name] = Known(name, {})
+        return name
 
     def _no_connection(self, statement: statements.Statement) -> ConnectionNotFoundError:
         hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
@@ -398,7 +411,7 @@ class _Binder:
         if len(self._known) == 1:
             return next(iter(self._known.values())).name
         if not self._known:
-            raise self._no_connection(statement)
+            return self._by_default(statement)
         names = [known.name for known in self._known.values()]
         place = self._binding.beginning(statement)()
         hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
@@ -432,7 +445,7 @@ class _Binder:
     def _set(self, statement: statements.SetSetting) -> plans.Plan:
         name, value = self._binding.setting(statement.name, statement.value)
         if name == "DEFAULT_CONNECTION":
-            self._default = value.casefold()
+            self._default = value.casefold() if value else None
         return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
 
     # Sandbox

@@ -296,6 +296,8 @@ class Known(NamedTuple):
     usages: tuple[Usage, ...] = ()
 
 
+DEFAULT_S3 = "default_s3_connection"
+"""The connection of the default credentials chain, which the first statement that needs one makes."""
 SANDBOX = "sandbox"
 SANDBOX_SOURCE = "START SANDBOX"
 """Where the values of its options come from."""
@@ -317,6 +319,9 @@ class Catalog(Protocol):
     @property
     def default(self) -> str | None:
         """The one that USE CONNECTION set."""
+
+    def fallback(self) -> str | None:
+        """Return the connection that is made when one is needed and there is none, or None where it cannot be."""
 
 
 def there_are(names: Sequence[str]) -> str:

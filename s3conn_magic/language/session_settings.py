@@ -82,7 +82,10 @@ def _rows(value: Any) -> int | str:
     return ALL if isinstance(value, str) and value.upper() == ALL else _row_count(value)
 
 
-def _name(value: Any) -> str:
+def _name(value: Any) -> str | bool:
+    """Return a name; FALSE, where none is to be made, and an empty one for TRUE."""
+    if isinstance(value, bool):
+        return "" if value else value
     if re.fullmatch(_NAME, text(value)):
         return str(value)
     raise ValueError("this is none")
@@ -213,8 +216,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DEFAULT_CONNECTION",
         _name,
-        "the name of a connection, or ''",
-        "What statements without USING go through; USE CONNECTION sets it, and it may be made later.",
+        "the name of a connection, '', or FALSE",
+        "What statements without USING go through; USE CONNECTION sets it, and it may be made later. FALSE: none is"
+        " made of the default credentials chain where there is none.",
         "",
     ),
     Setting(

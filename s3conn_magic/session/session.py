@@ -13,6 +13,7 @@ from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import (
     BindError,
     ClusterError,
+    NothingFoundError,
     QueryError,
     S3ConnError,
     StatementSyntaxError,
@@ -24,7 +25,7 @@ from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.plans import SANDBOX
+from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, find_setting, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, pattern_note
@@ -205,6 +206,7 @@ class Session:
         sweep()
         self.settings = SettingValues() if settings is None else settings
         self.connections = Registry(self.settings)
+        self.connections.offer, self.connections.made_by_default = self._of_the_chain, self._say_default
         self.queries = Queries(self.connections, inputs.variable, self.settings, note)
         self._progress = progress
         self._beside = beside
@@ -226,6 +228,21 @@ class Session:
         }
         if path := self.settings["DATABASE"]:
             self.queries.use_database(path)
+
+    def _of_the_chain(self) -> Connection | None:
+        """Return a connection of the default credentials chain, or None where that has none."""
+        connection = Connection(DEFAULT_S3, {}, timeouts=partial(Timeouts.of, self.settings))
+        try:
+            connection.check_credentials()
+        except NothingFoundError:
+            return None
+        return connection
+
+    def _say_default(self) -> None:
+        self._note(
+            f"There was no connection, so {DEFAULT_S3} was made, of the default credentials chain. CREATE S3 CONNECTION"
+            " makes others; %config UpsqlMagic.default_connection = False keeps this one from being made."
+        )
 
     def __repr__(self) -> str:
         names = [connection.name for connection in self.connections]
@@ -495,6 +512,8 @@ class Session:
         from s3conn_magic.explorer.connections import open_all
 
         del plan
+        if not any(True for _ in self.connections):
+            self.connections.chosen()
         return open_all(self.connections, ui=self.settings["EXPLORER_UI"])
 
     @execute.register

@@ -26,6 +26,9 @@ class Connections:
     there: list[Known] = field(default_factory=list)
     default: str | None = None
 
+    def fallback(self) -> str | None:
+        """None is made of itself."""
+
     def known(self) -> Iterable[Known]:
         """All of them."""
         return self.there
