@@ -236,7 +236,8 @@ _settings = fields("settings", options)
 # As others write them: `WITH ( … )`, in brackets alone, or behind a comma.
 _in_brackets = mark("(") - _settings - pp.Opt(mark(",")) - mark(")")
 _bracketed = _in_brackets | words("WITH") + mark("(") - _settings - pp.Opt(mark(",")) - mark(")")
-_made_of = pp.Opt(_settings | unoffered(_bracketed) | unoffered(mark(",") - _settings))
+_as_others = Terminal(r"(?=[(,]|(?ai:WITH)\b)", "`(`") + (_bracketed | mark(",") - _settings)
+_made_of = pp.Opt(_settings | unoffered(_as_others))
 # S3 is the only kind of connection there is, and may be left out.
 _s3_connection = phrase("S3 CONNECTION", words("S3 CONNECTION") | words("CONNECTION"))
 _more_settings = AtMost(_MOST_OPTIONS - 1, words("SET") - _settings, _TOO_MANY)

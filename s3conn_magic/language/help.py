@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -136,14 +137,26 @@ def _row(name: str, text: str) -> str:
 def topic_text(topic: str) -> str | None:
     """Return the entry of a statement, an option, a setting or a keyword, in whatever case, or None."""
     words = " ".join(topic.upper().split())
+    several = [statement for statement in STATEMENTS if statement.name.split()[0] == words]
+    if len(several) > 1 and words not in {statement.name for statement in several}:
+        return "\n\n".join(f"{statement.syntax}\n  {statement.help}" for statement in several)
     if options := [*map(option_text, filter(None, [find_option(words)])), *_of_jobs(words)]:
         return "\n\n".join(options)
     if statement := find_statement(words):
-        return statement_text(statement)
+        usual = ["The usual forms:", "", *(f"  {form}" for form in USUAL), "", ""] if words == MADE else []
+        return "\n".join(usual) + statement_text(statement)
     setting = find_setting(words)
     entries = [setting_entry(setting)] if setting else []
     entries += [_keyword_text(words)] if words in KEYWORDS else []
-    return "\n\n".join(entries) or None
+    return "\n\n".join(entries) or _of_others(words)
+
+
+def _of_others(word: str) -> str | None:
+    """Return the entry of the option that a word of another system stands for."""
+    from s3conn_magic.language.phrases import option_meant
+
+    option = option_meant(word)
+    return f"{word} is {option.name} here.\n\n{option_text(option)}" if option else None
 
 
 def _of_jobs(word: str) -> list[str]:
@@ -161,7 +174,42 @@ def _keyword_text(word: str) -> str:
     """Return where a keyword stands."""
     lines = [statement.syntax for statement in STATEMENTS if word in words_of(statement.syntax)]
     lines += [f"{option.name} = {option.example}" for option in OPTIONS if word in option.example.split()]
-    return "\n".join([f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])])
+    meaning = [MEANINGS[word], ""] if word in MEANINGS else []
+    said = [f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])]
+    return "\n".join([*meaning, *said])
+
+
+MEANINGS = {
+    "MATCHING": "MATCHING 'glob' keeps the keys that match below the location: * within a folder, ** across folders, ?,"
+    " [a-z] and {a,b}. What the glob begins with limits what is requested.",
+    "CASCADE": "CASCADE drops the tables and jobs that depend on the connection, too.",
+    "ENV": "ENV 'NAME' is the value of an environment variable of the kernel, read when the cell runs.",
+    "PROMPT": "PROMPT 'text' asks for the value without an echo when the cell runs, after all else of it was checked.",
+    "KEYRING": "KEYRING 'service' 'user' is a password of the operating system's keyring.",
+    "USING": "USING name says which connection a statement goes through; without it, that of USE CONNECTION, or the"
+    " only one.",
+    "RECURSIVE": "RECURSIVE lists every object below the location, and not one level of it.",
+    "VERSIONS": "VERSIONS lists every version of each object, and the marks of deletion.",
+    "LIKE": "LIKE 'pattern' keeps the names that match: % stands for any text, _ for one character.",
+    "LIMIT": "LIMIT n ends after so many rows; LIMIT ALL gives all of them.",
+    "DEPTH": "DEPTH n is the number of folders that make one group.",
+    "UNSET": "UNSET takes an option away, so that its default holds again.",
+    "WITH": "WITH WRITE writes, reads and deletes an object of its own, too, and cleans up.",
+    "IF": "IF NOT EXISTS leaves what is there as it is, IF EXISTS does nothing where there is none; both say so.",
+    "REPLACE": "OR REPLACE puts what is made in the place of what is there by that name.",
+    "INVENTORY": "FROM INVENTORY reads a report that S3 makes of a bucket, in place of listing it.",
+}
+"""What the words of the language do, of those that are no statement's name."""
+
+
+MADE = "CREATE S3 CONNECTION"
+USUAL = (
+    "CREATE S3 CONNECTION lake AWS_PROFILE = 'analytics';",
+    "CREATE S3 CONNECTION lake AWS_ACCESS_KEY_ID = ENV 'MY_KEY_ID' AWS_SECRET_ACCESS_KEY = ENV 'MY_SECRET';",
+    "CREATE S3 CONNECTION lake AWS_ROLE = 'arn:aws:iam::123456789012:role/my_s3_role';",
+    "CREATE S3 CONNECTION public ANONYMOUS = TRUE;",
+)
+"""How most connections are made: by a profile, a key pair, a role, or for public buckets."""
 
 
 def statement_text(statement: Reference) -> str:
@@ -210,6 +258,8 @@ def help_at(text: str, at: int) -> str:
     written = [word, *reversed(head)]
     if head[:1] == ["SET"] and (setting := next(filter(None, map(find_setting, written)), None)):
         return setting_entry(setting)
+    if word in MEANINGS and word not in VALUE_WORDS:
+        return f"{_text_of(statement)}\n\n{MEANINGS[word]}"
     if word in KEYWORDS and word not in VALUE_WORDS:
         return _text_of(statement)
     option = next(filter(None, map(find_option, written)), None)
@@ -238,3 +288,42 @@ def _words_around(source: Source, at: int) -> tuple[list[str], int]:
 
 def _upper(tokens: Iterable[Token]) -> list[str]:
     return [token.text.upper() for token in tokens]
+
+
+_LINKED = re.compile(r"[A-Z][A-Z0-9_]+")
+_TOPICS = {entry.name for table in (STATEMENTS, OPTIONS, SETTINGS) for entry in table} | KEYWORDS
+
+
+def help_page(topic: str) -> str | None:
+    """Return the entry of a topic as HTML, in which the words that have an entry lead to it; None where there is none.
+
+    A link leads to the entry within the page: those of the options and keywords of a statement follow it.
+    """
+    text = topic_text(topic) if topic else overview()
+    if text is None:
+        return None
+    named = [word for word in dict.fromkeys(_LINKED.findall(text)) if word in _TOPICS and word != topic.upper()]
+    linked = {word: entry for word in named if (entry := topic_text(word)) and entry != text}
+    shown = linked if topic else {}
+    entries = "".join(
+        f'<details id="{_anchor(word)}"><summary><code>{word}</code></summary>{_preformatted(entry, {})}</details>'
+        for word, entry in shown.items()
+    )
+    statement = find_statement(topic) if topic else None
+    cell = f"<pre>%%upsql\n{html.escape(statement.example)}</pre>" if statement else ""
+    return f"{_preformatted(text, shown)}{cell}{entries}"
+
+
+def _anchor(word: str) -> str:
+    return f"upsql-help-{word.lower().replace(' ', '-')}"
+
+
+def _preformatted(text: str, linked: Iterable[str]) -> str:
+    """Return lines as they are, with each statement that can be run as one to copy, and links."""
+    known = {*linked}
+
+    def link(match: re.Match[str]) -> str:
+        word = match.group()
+        return f'<a href="#{_anchor(word)}">{word}</a>' if word in known else word
+
+    return f'<pre style="white-space:pre-wrap">{_LINKED.sub(link, html.escape(text))}</pre>'

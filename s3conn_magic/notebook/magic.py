@@ -14,7 +14,13 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from traitlets import TraitError, TraitType
 from traitlets.config import Configurable
 
-from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError, without_frames
+from s3conn_magic.errors import (
+    IncompleteListingError,
+    ListingInterrupted,
+    S3ConnError,
+    StatementSyntaxError,
+    without_frames,
+)
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
 from s3conn_magic.runtime.interrupts import Deferring
 
@@ -204,6 +210,9 @@ class UpsqlMagics(Magics):
         result into the variable `name` and shows nothing. `%upsql --file setup.usql` runs those of a file.
         """
         into, text = _destination(line, cell)
+        if (refused := _flag(line)) is not None:
+            del line, cell, text
+            raise refused
         results, failure = self._run(text, shown=into is None)
         if failure is not None:
             # The frame is kept with the error, and debuggers show its variables.
@@ -248,6 +257,26 @@ class UpsqlMagics(Magics):
             if shown:
                 _display(result)
         return steps[-1]() if steps else None
+
+
+# The flag of a command in the first line, without the blank that a comment has; `--file` is the only one of ours.
+_FLAG = re.compile(r"\s*(?:\w+\s*<<\s*)?--?(?!file\b)([A-Za-z][\w-]*)")
+
+
+def _flag(line: str) -> S3ConnError | None:
+    """Return the error for a flag that the magic does not have, which would be a comment otherwise."""
+    match = _FLAG.match(line)
+    if match is None or not match[1].strip("-"):
+        return None
+    from s3conn_magic.language.words import nearest
+
+    near = nearest(match[1], ["file"])
+    hint = (
+        "Did you mean --file?"
+        if near
+        else "%%upsql name << puts the last result into a variable; a comment is `-- text`."
+    )
+    return StatementSyntaxError(f"there is no flag --{match[1]}", hint=hint)
 
 
 def _script(text: str) -> Source | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import BindError, S3ConnError
-from s3conn_magic.language.help import overview, topic_text
+from s3conn_magic.language.help import help_page, overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, TABLE_COLUMNS, Reference, columns_of
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
@@ -18,6 +19,7 @@ from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.preview.columns import texts
 from s3conn_magic.results.cards import Message
 from s3conn_magic.results.frames import ReferenceFrame, S3Frame, frame_of
+from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.runtime.patterns import like
 from s3conn_magic.secrets import Secret
 
@@ -235,6 +237,17 @@ def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
     return frame_of(columns_of("SHOW SETTINGS"), rows, ReferenceFrame)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class HelpPage(Message):
+    """An entry of HELP: text in a terminal, in a notebook a page whose words lead to their entries."""
+
+    page: str = field(default="", compare=False)
+
+    @interruptible
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self.page}
+
+
 class HelpFrame(ReferenceFrame):
     """The frame of HELP, which a terminal has no room for: it shows the overview."""
 
@@ -252,7 +265,7 @@ def help_on(topic: str) -> Any:
         rows = [*map(_statement_row, STATEMENTS), *_option_rows(), *_setting_rows()]
         return frame_of(columns_of("HELP"), rows, HelpFrame)
     if text := topic_text(topic):
-        return Message(text)
+        return HelpPage(text, help_page(topic) or "")
     near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(statement.name for statement in STATEMENTS), *KEYWORDS])
     hint = f"Here: HELP {near};" if near else "HELP; lists them all."
     raise S3ConnError("there is no statement, option or setting of that name", hint=hint)

@@ -72,3 +72,11 @@ def test_the_words_that_may_be_names_are_those_of_the_page():
     for word in free:
         (statement,) = parse(Source(f"DROP CONNECTION {word}"))
         assert statement.name.text == word
+
+
+def test_the_tables_of_the_mapping_are_those_of_the_phrase_book():
+    """docs/mapping.md holds what the parser knows of other systems: `python docs/mapping_tables.py`."""
+    made = "import mapping_tables as m; print(m.page() == m.PAGE.read_text('utf-8'))"
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'docs'); {made}"]
+    done = subprocess.run(command, capture_output=True, cwd=DOCS.parent, timeout=60, check=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr
