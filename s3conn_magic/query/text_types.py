@@ -353,6 +353,8 @@ DOCUMENT = "json"
 MIXED = "JSON"
 """The shape of values that differ."""
 _MOST_FIELDS = 200
+_DEEPEST = 64
+"""Levels of values within values that are types; what is deeper stays JSON."""
 
 
 def merged(first: Shape, second: Shape) -> Shape:
@@ -368,14 +370,19 @@ def merged(first: Shape, second: Shape) -> Shape:
 
 def shape_of(structure: str) -> Shape:
     """The shape that DuckDB's json_structure writes."""
-    return _shape(json.loads(structure))
+    try:
+        return _shape(json.loads(structure), _DEEPEST)
+    except RecursionError:
+        return MIXED
 
 
-def _shape(written: Any, *, in_list: bool = False) -> Shape:
+def _shape(written: Any, deeper: int, *, in_list: bool = False) -> Shape:
+    if isinstance(written, (dict, list)) and not deeper:
+        return MIXED
     if isinstance(written, dict):
-        return {name: _shape(each, in_list=in_list) for name, each in written.items()}
+        return {name: _shape(each, deeper - 1, in_list=in_list) for name, each in written.items()}
     if isinstance(written, list):
-        return [_shape(written[0], in_list=True)]
+        return [_shape(written[0], deeper - 1, in_list=True)]
     if written == "JSON":
         # It stands for an empty object, and for the elements of a list that differ.
         return MIXED if in_list else {}
