@@ -236,6 +236,11 @@ def detect(
         if unpacked_head.damaged:
             unpacked(io.BytesIO(head), packed).read()  # which says how
         plain, ended = unpacked_head.data, unpacked_head.ended
+        if inner := compression_of(plain):
+            hint = "Unpack it once: what is packed once is read."
+            raise QueryError(
+                f"the object is packed twice: in its {packed} data is what is packed by {inner}", hint=hint
+            )
     settings = dict(given.settings) if given else {}
     encoding = str(settings.get("ENCODING") or encoding_of(plain))
     text = _Text(name, _decoded(plain, encoding), ended)

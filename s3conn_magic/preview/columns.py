@@ -20,6 +20,7 @@ _UNFIT = (pa.ArrowException, NotImplementedError, ValueError, TypeError, Overflo
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 # Of no more digits than every double has.
 _NUMBER = re.compile(r"-?(?=[\d.]{1,16}(?![\d.]))(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?")
+_SPECIAL = re.compile(rf"{_NUMBER.pattern}|nan|-?inf(?:inity)?", re.IGNORECASE)
 _BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
@@ -28,7 +29,13 @@ _ZONED = re.compile(rf"{_MOMENT.pattern}(?:Z|[+-]\d\d:?\d\d)")
 
 
 def _types() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
-    return ((_WHOLE, pa.int64()), (_NUMBER, pa.float64()), (_BOOLEAN, pa.bool_()), *_moments())
+    return (
+        (_WHOLE, pa.int64()),
+        (_NUMBER, pa.float64()),
+        (_SPECIAL, pa.float64()),
+        (_BOOLEAN, pa.bool_()),
+        *_moments(),
+    )
 
 
 def _moments() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
@@ -50,7 +57,8 @@ def typed(values: Sequence[str | None], *, strings: bool = False) -> pa.Array:
     texts = pa.array([_valid(value) for value in values], pa.string())
     given = [value for value in values if value is not None]
     for pattern, kind in (_moments() if strings else _types()) if given else ():
-        if all(pattern.fullmatch(value) for value in given):
+        numbers = pattern is not _SPECIAL or any(map(_NUMBER.fullmatch, given))
+        if numbers and all(pattern.fullmatch(value) for value in given):
             try:
                 return _times(values) if pattern is _TIME else texts.cast(kind)
             except (pa.ArrowException, ValueError):  # 2026-02-30 looks like a date

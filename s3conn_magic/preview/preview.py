@@ -471,7 +471,10 @@ def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Previe
         return replace(seen, kind="empty", format="empty")
     if not start.data:
         return replace(_bytes(seen, raw, seen.description.size), format=start.compression or name)
-    return replace(_bytes(seen, start.data, len(start.data) + (not start.whole)), format=name)
+    inner = compression_of(start.data) if start.compression else None
+    notes = (*seen.notes, f"it is packed twice: what is in it is packed by {inner}") if inner else seen.notes
+    shown = _bytes(seen, start.data, len(start.data) + (not start.whole))
+    return replace(shown, format=inner or name, notes=notes)
 
 
 def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:

@@ -68,7 +68,8 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     # Within quotes a text that stands for no value is one, but not in logs.
     marked = () if detected.log or MARK_OF_QUOTED in plain else nulls
     every = records(plain, settings["DELIMITER"], whole=whole, most=None, marked=marked)[int(settings["HEADER"]) :]
-    shown = every[:rows]
+    # As in DuckDB, a delimiter behind the last field begins no other.
+    shown = [record[:-1] if record[len(names) :] == [""] else record for record in every[:rows]]
     width = max(map(len, [names, *shown]))
     if not 0 < width <= COLUMNS_AT_MOST:
         return None

@@ -147,10 +147,9 @@ def _detected(entry: str, head: bytes, path: str) -> Detected:
     try:
         return detect(where.key, head, whole=len(head) < HEAD)
     except QueryError as error:
-        if is_no_table(head):
-            error.hint = f"{error.hint.partition('; CONTENT_TYPE')[0].rstrip('.')}."  # which a query has not
-        elif not is_damage(error):
-            error.hint = how_to_read(path)
+        hint, of_copy, _ = error.hint.partition("CONTENT_TYPE")  # which a query has not
+        if of_copy and not is_damage(error):
+            error.hint = f"{hint.rstrip('; ')}." if is_no_table(head) else how_to_read(path)
         raise error.of(visible(where.uri)) from None
 
 
@@ -160,7 +159,7 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
         where = where.replace("s3://", UNPACKED, 1)
     rows: TextRows = text_rows_of(where, detected)
     if isinstance(rows, CsvRows) and len(entries) > 1:
-        rows = several_csv(where, detected).named(database)
+        rows = several_csv(_with_bytes(filesystem, objects, where), detected).named(database)
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
@@ -180,6 +179,15 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     elif beside := folders.beside(own):
         rows = with_folders(rows, {name: folders.columns[name].kind for name in beside})
     return rows.select(known, types, _HINT) if types else None
+
+
+def _with_bytes(filesystem: ConnectionFileSystem, objects: _Objects, where: str) -> str | list[str]:
+    """The path, or those of its objects that are not empty: of one that is DuckDB makes a column."""
+    there = [entry for entry in objects.entries if filesystem.info(entry)["size"]]
+    if len(there) in (0, len(objects.entries)):
+        return where
+    scheme = UNPACKED if where.startswith(UNPACKED) else "s3://"
+    return [f"{scheme}{Path.parse(entry).named(escaped(Path.parse(entry).location.key))}" for entry in there]
 
 
 def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool) -> tuple[Any, Any]:

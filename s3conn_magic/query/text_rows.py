@@ -525,7 +525,7 @@ def text_rows_of(path: str, detected: Detected) -> TextRows:
     return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, names)
 
 
-def several_csv(path: str, detected: Detected) -> CsvRows:
+def several_csv(path: str | Sequence[str], detected: Detected) -> CsvRows:
     """The records of several objects of CSV, whose columns go by their names; arguments as of `text_rows_of`."""
     own = {"all_varchar": "true", "union_by_name": "true"}
     return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, ())
@@ -593,7 +593,8 @@ def with_room(rows: TextRows, error: Exception) -> TextRows | None:
     return replace(rows, source=source) if source != rows.source else None
 
 
-def _call(function: str, path: str, options: Mapping[str, str]) -> str:
-    compression = "gzip" if path.startswith(UNPACKED) else "none"
+def _call(function: str, path: str | Sequence[str], options: Mapping[str, str]) -> str:
+    compression = "gzip" if (path if isinstance(path, str) else path[0]).startswith(UNPACKED) else "none"
     given = [*(f"{name} = {value}" for name, value in options.items()), f"compression = {literal(compression)}"]
-    return f"{function}({literal(path)}, {', '.join([*given, _NO_FOLDERS])})"
+    where = literal(path) if isinstance(path, str) else f"[{', '.join(map(literal, path))}]"
+    return f"{function}({where}, {', '.join([*given, _NO_FOLDERS])})"

@@ -77,6 +77,8 @@ CASES: dict[str, bytes | str] = {
     "names.json": '{"a": 1, "A": 2, "": 3}\n{"a": 1, "A": 2, "": 3}\n',
     "mixed.json": '{"a": 1}\n{"a": "x"}\n',
     "many_digits.csv": "a,b,c\n12345678901234567.25,1234567890123456789,0.1234567890123456789\n1.5,1,2\n",
+    "specials.csv": "x,y,z\nNaN,nan,1\n-Infinity,Nancy,inf\n1.5,x,inf\n",
+    "behind.csv": "a,b\n1,2,\n3,4\n5,,\n",
     "times.csv": "a,t\n1,10:00:00\n2,11:30\n3,\n",
     "times.json": '{"t": "10:00:00.25"}\n{"t": "11:30:00"}\n{"t": null}\n',
     "no_times.csv": "a,t\n1,10:00:00\n2,23:59:60\n",
@@ -201,6 +203,31 @@ def test_a_file_that_contradicts_its_folder_is_refused(moto_lake: Lake, kind: st
     assert option
     run(f"CREATE JOB k {copy} {option[0]} INTO v")
     assert [*run("SELECT * FROM v").columns] == ["n", "$object"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "csv.gz"])
+def test_an_object_without_bytes_has_no_rows_and_no_columns(moto_lake: Lake, kind: str):  # noqa: F811 - the fixture
+    """Beside others, in a query, a table over files and COPY."""
+    body = b'{"n": 1}\n' if kind == "json" else b"n\n1\n"
+    run = _put(moto_lake, {f"e/a.{kind}": b"", f"e/b.{kind}": gzip.compress(body) if kind == "csv.gz" else body})
+    where = f"s3://{moto_lake.bucket}/e/"
+    run(f"CREATE TABLE t LOCATION '{where}'; CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO u")
+    for query in (f"FROM '{where}*.{kind}'", "FROM t", "SELECT n FROM u"):
+        assert run(query).to_dict("list") == {"n": [1]}
+
+
+def test_what_is_packed_twice_is_said(moto_lake: Lake):  # noqa: F811 - the fixture
+    """Which no reader would unpack; it was called damaged text."""
+    body = gzip.compress(bz2.compress(b"n\n1\n"))
+    run = _put(moto_lake, {"p/x.csv.gz": body})
+    where = f"s3://{moto_lake.bucket}/p/x.csv.gz"
+    failed = run.fails(f"FROM '{where}'", QueryError)
+    assert "is packed twice: in its gzip data is what is packed by bz2" in failed.message
+    assert failed.hint == "Unpack it once: what is packed once is read."
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
+    assert "is packed twice" in str(run("SHOW JOB j ERRORS")["error"][0])
+    shown = previewed(body, "x.csv.gz")
+    assert (shown.kind, shown.format, "packed twice" in shown.notes[-1]) == ("binary", "bz2", True)
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "orc", "parquet"])
