@@ -13,7 +13,7 @@ from s3conn_magic.explorer.details import snippets
 from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.plans import Analyze, ListObjects
-from s3conn_magic.listing.listing import fetch_page
+from s3conn_magic.listing.listing import CONNECTIONS, fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, delete_as_seen, versioning
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.table import Page
 
 _ROWS = 100
-_CONNECTIONS = 32
+
 _NOWHERE = partial(Place, 1, 1)
 """Where the statement stands that would do what the explorer does."""
 
@@ -131,7 +131,7 @@ class ConnectionObjects:
             matching_place=None,
             limit="ALL",
         )
-        return list_frame(connection, plan, ListOptions(None, _CONNECTIONS))[0]
+        return list_frame(connection, plan, ListOptions(None, CONNECTIONS))[0]
 
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
@@ -147,7 +147,7 @@ class ConnectionObjects:
 
         connection = self._of(location)
         plan = Analyze(place=_NOWHERE, name=connection.name, location=location, by="PREFIX", depth=1)
-        frame = analysis_frame(connection.target(location.bucket), plan, connections=_CONNECTIONS, report=tell)
+        frame = analysis_frame(connection.target(location.bucket), plan, connections=CONNECTIONS, report=tell)
         return chart_data(frame, by="PREFIX", title=visible(location.uri))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_MOST_CONNECTIONS = 64
+_MOST_CONNECTIONS = 128
 _MOST_SECONDS = 3600
 _NAME = r"[\w .-]{0,255}"
 ALL = "ALL"
@@ -144,8 +144,8 @@ SETTINGS: tuple[Setting, ...] = (
         "CONNECTIONS",
         whole_number(1, _MOST_CONNECTIONS),
         f"a whole number from 1 to {_MOST_CONNECTIONS}",
-        "Most requests of one listing that are under way.",
-        32,
+        "Most requests of one listing that are under way: as many as the distance to the server asks for, up to these.",
+        _MOST_CONNECTIONS,
     ),
     Setting(
         "CACHE",

@@ -190,7 +190,9 @@ class _Crew:
 
     def _ask(self) -> None:
         """Start as many requests as are worth it; where none is and none is under way, all is done."""
-        most = 1 if self._fetcher.in_process else self._engine.request.connections
+        pace = self._fetcher.pace
+        most = 1 if self._fetcher.in_process else pace.places
+        self._ranges.allow(most, pace.latency)
         while self._may_ask(most) and (page_request := self._ranges.next()) is not None:
             self._left = None if self._left is None else self._left - 1
             task = asyncio.create_task(self._take(page_request))

@@ -13,7 +13,17 @@ from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, se
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.table import Page
 from s3conn_magic.listing.xml import UnreadableError, parse
-from s3conn_magic.transport.exchange import BUSY, NETWORK, PASSING, PASSING_CODES, SLOW_DOWN, TRIES, Pace, backoff
+from s3conn_magic.transport.exchange import (
+    BUSY,
+    LEAST,
+    NETWORK,
+    PASSING,
+    PASSING_CODES,
+    SLOW_DOWN,
+    TRIES,
+    Pace,
+    backoff,
+)
 from s3conn_magic.transport.wire import Wire, open_wire
 
 if TYPE_CHECKING:
@@ -24,19 +34,23 @@ if TYPE_CHECKING:
 
 _OK = 200
 _ON_ITS_WAY = 0.006
+# Seconds of a core that a page of a thousand keys takes.
+_WORK = 0.001
 
 
 class Fetcher:
     """Fetches pages of one bucket.
 
     Attributes:
+        pace: how many requests may be under way, and how far the server is.
         in_process: whether the target answers by itself, one request at a time, without a socket.
     """
 
-    def __init__(self, target: Target, wire: Wire, pace: Pace) -> None:
+    def __init__(self, target: Target, wire: Wire, connections: int) -> None:
         self._target = target
         self._wire = wire
-        self._pace = pace
+        self._connections = connections
+        self.pace = Pace(min(connections, LEAST), _WORK)
         self._reader = Reader(target.bucket)
         self._plus: bool | None = None
         self.in_process = False
@@ -56,7 +70,7 @@ class Fetcher:
         for tries in range(1, TRIES + 1):
             page = await self._try(query, tries, came)
             if isinstance(page, Page):
-                self._pace.succeeded()
+                self.pace.succeeded()
                 return page if tries == 1 else replace(page, requests=page.requests + tries - 1)
             problem = page.error or problem
             if tries < TRIES:
@@ -66,7 +80,7 @@ class Fetcher:
     async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
         epoch = 0
         try:
-            async with self._pace as epoch:
+            async with self.pace as epoch:
                 response = await self._answer(query)
             if came is not None and response.status == _OK and not self.in_process:
                 came(response.body)
@@ -77,14 +91,17 @@ class Fetcher:
             return _Retry(error)
         except _RefusedError as refused:
             if refused.busy:
-                self._pace.slow_down(epoch, tries)
+                self.pace.slow_down(epoch, tries)
             return refused.retry
 
     async def _answer(self, query: PageQuery) -> Response:
         parameters = query.parameters()
         response = self._target.send(parameters)
         self.in_process = response is not None
-        return response or await self._wire.send(self._target.sign(parameters))
+        if response is None:
+            response = await self._wire.send(self._target.sign(parameters))
+            self.pace.answered(response.waited, self._connections)
+        return response
 
     async def _read(self, response: Response, query: PageQuery) -> Page:
         code = xml.error_code(response.body)
@@ -146,4 +163,4 @@ async def open_fetcher(target: Target, connections: int) -> AsyncIterator[Fetche
     # While the first request travels, there is time.
     asyncio.get_running_loop().call_later(_ON_ITS_WAY, warm_up)
     async with open_wire(target.transport, connections) as wire:
-        yield Fetcher(target, wire, Pace(connections))
+        yield Fetcher(target, wire, connections)

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.table import Page
 
 # Requests under way for each full page that came, so that short listings cost few.
-_RAMP, _RAMP_RISE = 2, 1.75
+_RAMP, _RAMP_FAR, _RAMP_RISE = 2, 12, 1.75
 _WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 36, 0.14, 12
+# Where answers take that many seconds, a connection without work costs more than a request in vain.
+_FAR = 0.1
+_WASTE_FAR, _WASTE_IDLE, _WASTE_END = 0.3, 0.45, 48
+_ROUNDS_AHEAD, _QUARTERS = 2, 4
 # Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
 _WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.3, 2.5, 500
-_WORTH_LEAST, _IDLE = 1.1, 1.5
+_WORTH_LEAST, _WORTH_SHARE, _IDLE = 1.1, 10.0, 1.5
+_LONG = 2.0
 _FIRST_PAGES = 6
 _FEW_LOOKS, _LOOKS_PART = 8, 0.03
+_MEMORY, _BOLD = 0.8, 0.6
 
 
 class RequestBudget:
@@ -29,19 +35,27 @@ class RequestBudget:
 
     Attributes:
         asked: requests under way.
+        places: requests that may be.
+        far: whether answers take so long that connections are to be kept busy at the price of requests in vain.
         pages: pages of ranges that arrived.
         full: what of them was of use, in full pages.
+        left: pages that are expected to come.
     """
 
     def __init__(self) -> None:
-        self.asked = self.pages = self._busiest = self._looks = self._looking = 0
+        self.asked = self.pages = self._looks = self._looking = 0
+        self.places, self.far = 1, False
         # Measured in full pages, too: the places of pages that stayed empty.
-        self.full = self._wasted = 0.0
+        self.full = self._wasted = self.left = 0.0
+        self._right = 0.5
+
+    def allow(self, places: int, latency: float) -> None:
+        """Note how many requests may be under way, and how many seconds an answer takes."""
+        self.places, self.far = places, latency >= _FAR
 
     def ask(self, *, look: bool = False) -> None:
         """Note that a request is made."""
         self.asked += 1
-        self._busiest = max(self._busiest, self.asked)
         self._looks += look
         self._looking += look
 
@@ -56,20 +70,35 @@ class RequestBudget:
         self.full += full
         self._wasted += 1 - full
 
+    def guessed(self, *, right: bool) -> None:
+        """Note whether there were keys where a range was split by a guess."""
+        self._right = _MEMORY * self._right + (1 - _MEMORY) * right
+
+    @property
+    def bold(self) -> bool:
+        """Whether guesses have been right, so that what is guessed may be split again before it is proven."""
+        return self.far and self._right > _BOLD
+
     @property
     def ramped(self) -> bool:
         """Whether as many requests are under way as the pages so far allow."""
-        return self.asked > _RAMP * float(self.full**_RAMP_RISE)
+        return self.asked > (_RAMP_FAR if self.far else _RAMP) * float(self.full**_RAMP_RISE)
 
     @property
     def idle(self) -> bool:
         """Whether most connections have nothing to do, so that time is lost rather than requests."""
-        return self.asked * _IDLE < self._busiest
+        return self.asked * _IDLE < self.places
 
     @property
     def worth(self) -> float:
         """Pages that must be left in a range to split it."""
-        return _WORTH_LEAST if self.idle else min(_WORTH_MOST, _WORTH_PAGES + self.pages / _WORTH_RISE)
+        least = _WORTH_LEAST if self.idle else min(_WORTH_MOST, _WORTH_PAGES + self.pages / _WORTH_RISE)
+        return max(least, min(_WORTH_SHARE, self.left / self.places)) if self.far else least
+
+    @property
+    def long(self) -> float:
+        """Pages in a range that would keep one connection busy when all the others are done."""
+        return max(_WORTH_MOST, _LONG * self.left / self.places)
 
     @property
     def may_look(self) -> bool:
@@ -79,8 +108,16 @@ class RequestBudget:
     @property
     def may_guess(self) -> bool:
         """Whether a range may be split where nothing is known to be; what the first looks find is worth more."""
-        waste = _WASTE + min(self.full, _WASTE_GROWTH) + _WASTE_PART * self.full + _WASTE_LAST * self.idle
-        return self._wasted <= waste and not (self._looking and self.pages <= _FIRST_PAGES)
+        return self._wasted <= self._waste and not (self._looking and self.pages <= _FIRST_PAGES)
+
+    @property
+    def _waste(self) -> float:
+        """Pages that may be wasted: a part of those that came and, while connections are idle, of those to come."""
+        waste = _WASTE + min(self.full, _WASTE_GROWTH) + _WASTE_LAST * self.idle
+        if not self.idle or not (self.far or self.left > self.places):
+            return waste + (_WASTE_FAR if self.far else _WASTE_PART) * self.full
+        last = _WASTE_END if self.asked * _QUARTERS <= self.places else 0
+        return waste + last + _WASTE_IDLE * (self.full + min(self.left, _ROUNDS_AHEAD * self.places))
 
 
 _FEW_FOLDERS = 3
@@ -130,11 +167,13 @@ class FolderIndex:
 _SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3
 _HALF = 0.5
 _RUNGS = 24
-_DIGITS = "012345678"
+_DIGITS = "0123456789"
+_FAMILIES = (_DIGITS, "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_STEPS = (1, 3, 7, 15)
 
 
 _ANY = 1.0
-_MOST_SURPRISES = 8
+_MOST_SURPRISES, _SURPRISE = 8, 1.5
 
 
 @dataclass(slots=True)
@@ -157,12 +196,13 @@ class Estimate:
         """Count down the rows of a page."""
         self.left = _ANY if self.left is None else max(0.0, self.left - rows)
 
-    def renew(self, keys: int, expected: float, *, page_keys: int, least: float) -> float:
-        """Return the rows left after `keys` rows, at least `least`: more after a surprise, as `expected` fell short."""
-        self.surprises += keys - self.keys >= self.expected
+    def renew(self, keys: int, expected: float, *, page_keys: int, least: float, most: float) -> float:
+        """Return the rows left after `keys` rows, by what is expected; more after a surprise, as that fell short."""
+        came = keys - self.keys
+        self.surprises += came >= self.expected or came + expected >= _SURPRISE * self.expected
         self.keys, self.expected = keys, expected
-        surprising = 2.0 ** min(self.surprises, _MOST_SURPRISES) * page_keys if self.surprises else 0.0
-        self.left = max(expected, surprising, least)
+        surprising = max(keys, 2.0 ** min(self.surprises, _MOST_SURPRISES) * page_keys) if self.surprises else 0.0
+        self.left = max(min(expected, most), surprising, least)
         return self.left
 
 
@@ -183,6 +223,7 @@ class ActiveRange:
         held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
         newest: the request that was made last.
         back: what was the lowest key before the page that was read last.
+        ahead: places to try far behind its keys; None before they are known.
     """
 
     query: PageQuery | None
@@ -197,6 +238,7 @@ class ActiveRange:
     held: list[tuple[Page, bool]] = field(default_factory=list)
     newest: PageRequest | None = None
     back: str = ""
+    ahead: list[str] | None = None
 
     @property
     def asked(self) -> bool:
@@ -246,17 +288,26 @@ class PageRequest:
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def by_left(item: ActiveRange) -> float:
-    """Return what to sort ranges by, so that the one with the most left comes first."""
-    return -(item.left or 0.0)
-
-
 def way_out(item: ActiveRange) -> str | None:
     """Return where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
     base = len(common(item.low, item.high, item.prefix))
     ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
     middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
     return middle if middle > item.low and (item.high is None or middle < item.high) else None
+
+
+def beyond(item: ActiveRange) -> list[str]:
+    """Return places far behind the keys of a range that nothing bounds, the farthest last.
+
+    What the first keys begin with says little of the others. So distances from its first character double up to the
+    end of the digits or letters that it is one of.
+    """
+    first = item.low[len(item.prefix) : len(item.prefix) + 1]
+    last = next((family[-1] for family in _FAMILIES if first and first in family), "")
+    if not last or item.high is not None:
+        return []
+    letters = [chr(ord(first) + step) for step in _STEPS if last != _DIGITS[-1] and ord(first) + step <= ord(last)]
+    return [item.prefix + each for each in (*letters, chr(ord(last) + 1))]
 
 
 def rung(item: ActiveRange) -> str | None:
@@ -268,7 +319,7 @@ def rung(item: ActiveRange) -> str | None:
     base = max(len(common(item.low, item.high, item.prefix)), low.rfind(_SLASH) + 1)
     for at in range(base, min(base + _RUNGS, len(common(item.back, low, "")))):
         place = low[:at] + chr(ord(low[at]) + 1)
-        if low[at] in _DIGITS and (item.high is None or place < item.high):
+        if low[at] in _DIGITS[:-1] and (item.high is None or place < item.high):
             return place
     return None
 

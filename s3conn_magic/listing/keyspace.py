@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LONGEST = 200
 _BEHIND = 8
 _FINEST = 1e-12
+_TRUSTED = 8
 _SKIPPED, _CLOSED = 0.1, 0.02
 # Families of characters, and how many of one must be seen before the others are expected.
 _FAMILIES = (
@@ -41,6 +42,7 @@ class Keyspace:
 
     def __init__(self) -> None:
         self._seen: dict[_Context, set[str]] = {}
+        self._counts: dict[_Context, int] = {}
         self._closed: set[_Context] = set()
         self._tables: dict[_Context, _Table] = {}
         self._learned: list[str] = []
@@ -62,6 +64,9 @@ class Keyspace:
             character = key[at]
             for context in ((depth, key[at - 3 if at > 3 else 0 : at]), (depth, key[at - 1 if at else 0 : at])):  # noqa: PLR2004
                 known = seen.get(context)
+                count = self._counts[context] = self._counts.get(context, 0) + 1
+                if count in (8, 16):
+                    self._tables.pop(context, None)
                 if (known is None or character not in known) and _LEAST <= character <= _GREATEST:
                     seen[context] = {character} if known is None else known | {character}
                     self._tables.pop(context, None)
@@ -131,7 +136,8 @@ class Keyspace:
     def _table(self, context: _Context) -> _Table | None:
         table = self._tables.get(context)
         if table is None and (seen := self._seen.get(context)):
-            table = self._tables[context] = _weigh(seen, closed=context in self._closed)
+            likely = self._seen.get((context[0], context[1][-1:]), seen)
+            table = self._tables[context] = _weigh(seen, likely, self._counts[context], closed=context in self._closed)
         return table
 
 
@@ -153,16 +159,25 @@ def _shared(left: str, right: str) -> str:
     return left[:low]
 
 
-def _weigh(seen: set[str], *, closed: bool) -> _Table:
+def _family(seen: set[str]) -> str:
+    return next((family for family, least in _FAMILIES if seen <= set(family) and len(seen) >= least), "")
+
+
+def _weigh(seen: set[str], likely: set[str], count: int, *, closed: bool) -> _Table:
     """Return characters in order and the bounds of their shares.
 
     Keys arrive in order, so relatives above all that was seen are as likely as what was seen, unless a key is known to
     have been the last of its place; relatives that were passed over are unlikely.
     """
-    family = next((family for family, least in _FAMILIES if seen <= set(family) and len(seen) >= least), "")
-    characters, greatest = "".join(sorted(seen | set(family))), max(seen)
+    greatest = max(seen)
+    few = count < _TRUSTED
+    likely = {text for text in likely if text.isalnum()} if few else set()
+    names = {text for text in seen if text.isalnum()}
+    family = (names or "") and (_family(names | likely) or _family(names))
+    characters = "".join(sorted(seen | set(family) | {text for text in likely if text > greatest}))
     above = _CLOSED if closed else 1.0
-    weights = [1.0 if text in seen else above if text > greatest else _SKIPPED for text in characters]
+    skipped = 1.0 if family[:1] == "0" else _SKIPPED
+    weights = [1.0 if text in seen else above if text > greatest else skipped for text in characters]
     total = sum(weights)
     return characters, [0.0, *(bound / total for bound in accumulate(weights))]
 
@@ -174,6 +189,7 @@ _FIRST_PRINTABLE, _LAST_PRINTABLE = " ", "~"
 _LEVELS = 5
 _MOST_CUTS = 64
 _WORTH_PAGES, _WORTH_LEVELS, _FEW = 2, 1, 8
+_DISTANCES, _LONGEST_GUESS = (4, 32), 900
 
 
 class Folders:
@@ -181,20 +197,26 @@ class Folders:
 
     Args:
         page_keys: rows of a full page.
+        ahead: whether folders farther down a chain may be guessed.
     """
 
-    def __init__(self, page_keys: int) -> None:
+    def __init__(self, page_keys: int, *, ahead: bool = True) -> None:
         self._page_keys = page_keys
+        self._distances = _DISTANCES if ahead else ()
         self._looks: list[PageQuery] = []
         self._looked: set[str] = set()
         self._children: dict[str, int] = {}
         self._below: dict[str, int] = {}
         self._behind: dict[str, str] = {}
+        self._root = ""
+        self._next_names: dict[str, str] = {}
+        self._guesses: set[str] = set()
 
     def begin(self, query: PageQuery, page: Page) -> None:
         """Plan looks along the path of the first page's last key."""
         keys = page.objects.column(0).to_pylist()
         path = _path(query.prefix, keys[-1]) if keys else []
+        self._root = query.prefix
         for level, folder in enumerate(path[:_LEVELS], 1):
             self._children[folder] = _children(keys, folder)
             self._below[folder] = len(path) - level
@@ -227,6 +249,24 @@ class Folders:
         if behind:
             self._looks.append(replace(query, prefix=folder, start_after=folder + behind))
 
+    def _follow_chain(self, query: PageQuery, folder: str, behind: str) -> None:
+        """Plan looks down a chain: files of the same names in each folder, and the next folder behind them.
+
+        Where names repeat or count up, folders farther down are guessed, at growing distances.
+        """
+        *_, above, name = f"/{folder}".rstrip(_SLASH).split(_SLASH)
+        self._next_names[above] = name
+        if folder not in self._behind:
+            self._look_behind(query, folder, behind)
+        for distance in range(1, 1 if self._guesses else max(self._distances, default=0) + 1):
+            above, name = name, self._next_names.get(name) or _counted_on(above, name)
+            folder += name + _SLASH
+            if not name or len(folder) > _LONGEST_GUESS:
+                return
+            if folder not in self._behind and distance in self._distances:
+                self._guesses.add(folder)
+                self._look_behind(query, folder, behind)
+
     def next(self) -> PageQuery | None:
         """Return the next look to take, or None."""
         return self._looks.pop(0) if self._looks else None
@@ -242,9 +282,11 @@ class Folders:
             self._below[folder] = below
             self._looked.add(folder)
             self._looks.append(replace(query, prefix=folder, start_after=folder))
-        if folders and folders[0] not in self._behind and (behind := self._behind.get(query.prefix)):
-            # Such folders come in chains: files of the same names, and the next folder behind them.
-            self._look_behind(query, folders[0], behind)
+        self._guesses.discard(query.prefix)
+        if folders and (behind := self._behind.get(query.prefix)):
+            self._follow_chain(query, folders[0], behind)
+            # What was guessed is there, and so is every folder around it.
+            return [*_path(self._root, folders[0])[1:], *folders]
         per_child = self._page_keys / self._children.get(query.prefix, 1)
         stride = max(1, round(_WORTH_PAGES * self._page_keys / per_child) if per_child < self._page_keys else 1)
         stride = max(stride, -(-len(folders) // _MOST_CUTS))
@@ -263,6 +305,15 @@ def _behind(first: str, last: str) -> str:
         return stem[:-1] + chr(ord(stem[-1]) + 1) if _FIRST_PRINTABLE <= stem[-1] < _LAST_PRINTABLE else ""
     numbers = all(name.partition(".")[0].strip(_DIGITS) == "" for name in (first, last))
     return _BEHIND_DIGITS if numbers else ""
+
+
+def _counted_on(above: str, name: str) -> str:
+    """Return the name that follows two that count up by one, or an empty text."""
+    stem = name.rstrip(_DIGITS)
+    before, number = above[len(stem) :], name[len(stem) :]
+    if not (number and above.startswith(stem) and before.isdigit() and before.isascii()):
+        return ""
+    return stem + str(int(number) + 1).zfill(len(number)) if int(number) == int(before) + 1 else ""
 
 
 def _children(keys: list[str], folder: str) -> int:

@@ -11,6 +11,7 @@ from s3conn_magic.listing.request import PAGE_KEYS, ListRequest, PageQuery
 from s3conn_magic.listing.table import Page, assemble
 from s3conn_magic.listing.xml import UnreadableError
 from s3conn_magic.runtime.background import Background
+from s3conn_magic.transport.exchange import GREATEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.transport import Target
 
-CONNECTIONS = 32
-"""Most requests of one listing under way."""
+CONNECTIONS = GREATEST
+"""Most requests of one listing under way; how many are depends on the distance to the server."""
 
 
 class Listing:

@@ -15,7 +15,7 @@ from s3conn_magic.listing.keyrange import (
     FolderIndex,
     PageRequest,
     RequestBudget,
-    by_left,
+    beyond,
     common,
     rung,
     way_out,
@@ -35,6 +35,8 @@ _SURPLUS = 1.2
 _LEAP = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
+# Of what a range's keys promise, so many times what has come is believed; beyond so many pages, nothing.
+_BELIEVED, _BEYOND_BELIEF = 16, 10_000
 
 
 class UntrustedOrderError(Exception):
@@ -64,7 +66,7 @@ class RangePlanner:
         self._released = 0
         self._page_keys = firsts[0].max_keys
         self._keyspace = Keyspace()
-        self._folders = Folders(self._page_keys)
+        self._folders = Folders(self._page_keys, ahead=limit is None)
         self._budget = RequestBudget()
         self._greatest: dict[str, str] = {}
         self._index = FolderIndex()
@@ -81,6 +83,11 @@ class RangePlanner:
         known = [item.left for item in open_ranges if item.left is not None and (item.estimate.keys or not item.keys)]
         return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
 
+    def allow(self, places: int, latency: float) -> None:
+        """Note how many requests may be under way, and how many seconds an answer takes."""
+        # Where rows are wanted in key order, requests far ahead are in vain however far the server is.
+        self._budget.allow(places, latency if self._limit is None else 0.0)
+
     def rest(self) -> list[KeyRange]:
         """Return what is left while no request is under way, cut where folders are known to begin."""
         return [part for item in self.ranges if item.query is not None for part in self._cut(item)]
@@ -90,16 +97,19 @@ class RangePlanner:
         each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
         if places or not item.keys:
             # Nothing was seen of most of it: the folders that were passed tell more than its share of a guess.
-            each = max(each, self._budget.full * self._page_keys / (self._index.passed + 1))
+            pages = min(2 * _OPEN_PAGES, self._budget.full / (self._index.passed + 1))
+            each = max(each, pages * self._page_keys)
         bounds = zip([item.low, *places], [*places, item.high], strict=True)
         return [KeyRange(item.prefix, low, high, each) for low, high in bounds]
 
     def next(self) -> PageRequest | None:
         """Return the next request, or None while there is nothing worth asking."""
         wanted = self._wanted()
-        waiting = next((item for item in wanted if item.query is not None and not item.asked), None)
-        if waiting is not None:
-            return self._ask(waiting)
+        waiting = [item for item in wanted if item.query is not None and not item.asked]
+        if waiting and self._limit is not None:
+            return self._ask(waiting[0])
+        if waiting:
+            return self._split_long() or self._ask(max(waiting, key=_left))
         if self._few or self.serial or all(item.query is None for item in wanted):
             return None
         look = self._folders.next()
@@ -188,6 +198,9 @@ class RangePlanner:
         self._check_end(item, page, last)
         kept = up_to(page, item.high)
         self._index.weigh(request, last, len(kept))
+        if not item.keys and first is not None:
+            # Between where it was split by a guess and its first key there is nothing.
+            item.start = first
         item.keys += len(kept)
         item.back = request.low
         self._count(item, kept)
@@ -195,6 +208,9 @@ class RangePlanner:
             self._move(request, page, last)
         if item.query is not None:
             item.estimate.take(len(kept))
+            if self._budget.far:
+                # A range that turns out to be long is split while the others still have work.
+                self._estimate(item)
             if request.query.token is None and request.query.start_after is None and not self.serial:
                 self._folders.begin(request.query, page)
             if first is not None and last is not None and len(kept) == self._page_keys < item.keys:
@@ -209,9 +225,12 @@ class RangePlanner:
 
     def _count(self, item: ActiveRange, kept: Page) -> None:
         self._budget.count(len(kept) / self._page_keys)
-        if item.below is not None and len(kept):
+        if item.below is None:
+            return
+        self._budget.guessed(right=len(kept) > 0)
+        if len(kept):
             item.below = None
-        elif item.below is not None:
+        else:
             item.below.part = max(_LEAST, item.below.part / 2)
 
     def _move(self, request: PageRequest, page: Page, last: str | None) -> None:
@@ -227,6 +246,9 @@ class RangePlanner:
 
     def _estimate(self, item: ActiveRange, least: float = 0.0) -> float:
         """Return the rows left, by where the arrived keys stand in the range; below `least` nothing is looked up."""
+        if self._budget.far and (places := self._index.count(item.low, item.high)):
+            # Each folder that is known holds something, whatever the keys so far say.
+            item.estimate.left = max(item.left or 0.0, places * self._index.rows_each(float(self._page_keys)))
         if item.left is None or item.estimate.keys == item.keys:
             left = item.left or 0.0
             return self._by_folders(item) if left > least and item.keys == 0 and item.folder else left
@@ -235,8 +257,9 @@ class RangePlanner:
         left = float(_UNKNOWN_PAGES * self._page_keys) if known is None else known
         if high != item.high:
             left += self._index.count(item.low, item.high) * self._index.rows_each(item.keys + left)
+        most = _BELIEVED * max(item.keys, self._page_keys) if self._budget.far else left
         least = 0.0 if item.high is not None else _OPEN_PAGES * self._page_keys
-        return item.estimate.renew(item.keys, left, page_keys=self._page_keys, least=least)
+        return item.estimate.renew(item.keys, left, page_keys=self._page_keys, least=least, most=most)
 
     def _by_folders(self, item: ActiveRange) -> float:
         """Return rows of a range of which none has arrived, by the folders in it."""
@@ -253,11 +276,20 @@ class RangePlanner:
         if page.prefixes and page.next_token is None:
             self._keyspace.close(page.prefixes[-1], "")
 
+    def _split_long(self) -> PageRequest | None:
+        """Split the range with the most left, if it would keep the listing going when all others are done."""
+        if not self._budget.far or self._few or self.serial or self._budget.ramped:
+            return None
+        self._budget.left = sum(map(_left, self.ranges)) / self._page_keys
+        longest = max(self.ranges, key=_left)
+        return self._split_most([longest]) if _left(longest) > self._budget.long * self._page_keys else None
+
     def _split_most(self, wanted: list[ActiveRange]) -> PageRequest | None:
+        self._budget.left = sum(map(_left, self.ranges)) / self._page_keys
         # Where a folder begins there are keys: only guesses can be in vain.
         may_guess, worth = self._budget.may_guess, self._budget.worth * self._page_keys
         candidates = [item for item in wanted if item.query is not None and self._estimate(item, worth) > worth]
-        for item in sorted(candidates, key=by_left):
+        for item in sorted(candidates, key=_left, reverse=True):
             split = self._at_folder(item)
             if split is None and (look := self._look_into(item)) is not None:
                 return look
@@ -295,7 +327,9 @@ class RangePlanner:
     def _at_guess(self, item: ActiveRange) -> ActiveRange | None:
         part = _NEAR if item.high is None and self._budget.pages < _FEW_PAGES else item.part
         part = part * _LEAP if item.part < _HALF else part
-        lost = item.estimate.surprises > 0 or part < _NEAR
+        if self._budget.far and (place := self._beyond(item)) is not None:
+            return self._split(item, place, 1.0)
+        lost = item.estimate.surprises > 0 or part < _NEAR or self._absurd(item)
         middle = way_out(item) if lost else None
         if middle is None and lost and (place := rung(item)) is not None:
             # The rungs are tried side by side: what is left is as unknown below one as above it.
@@ -303,11 +337,33 @@ class RangePlanner:
         middle = middle or self._keyspace.between(item.low, *item.likely, part)
         return None if middle is None else self._split(item, middle, part)
 
+    def _beyond(self, item: ActiveRange) -> str | None:
+        """Return the next place to try far behind the keys of a range, each once."""
+        if item.ahead is None and item.keys:
+            item.ahead = beyond(item)
+        while item.ahead:
+            place = item.ahead.pop()
+            if item.low < place and (item.high is None or place < item.high):
+                return place
+        return None
+
+    def _absurd(self, item: ActiveRange) -> bool:
+        """Whether the keys of a range promise so many that their numbers must have more digits than are in use."""
+        return self._budget.far and item.keys > 0 and item.estimate.expected > _BEYOND_BELIEF * self._page_keys
+
     def _split(self, item: ActiveRange, middle: str, part: float) -> ActiveRange:
         assert item.query is not None  # noqa: S101
         query = replace(item.query, token=None, start_after=middle)
-        upper = ActiveRange(query, middle, item.high, middle, below=item, folder=item.folder)
+        # Places that are tried side by side, each for all that is left, say nothing of how good guesses are.
+        guessed = part < 1.0
+        upper = ActiveRange(query, middle, item.high, middle, below=item if guessed else None, folder=item.folder)
         item.high = middle
+        if guessed and self._budget.bold and item.left is not None:
+            upper.estimate.left = item.left * (1 - part)
         item.estimate.left = None if item.left is None else item.left * part
         self.ranges.insert(self.ranges.index(item) + 1, upper)
         return upper
+
+
+def _left(item: ActiveRange) -> float:
+    return item.left or 0.0

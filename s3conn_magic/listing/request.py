@@ -119,7 +119,7 @@ class ListRequest:
     versions: bool = False
     matching: Glob | None = None
     limit: int | None = None
-    connections: int = 32
+    connections: int = 1
     page_keys: int = PAGE_KEYS
     ranges: tuple[KeyRange, ...] = ()
     pages: int | None = None

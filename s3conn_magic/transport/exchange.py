@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from bisect import insort
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -34,17 +35,32 @@ _BASE, _LONGEST = 0.1, 8.0
 _FEWER, _MORE, _SLOWEST = 0.8, 1.0, 2.0
 # Pages in a row after which earlier refusals are forgotten.
 _CALM, _TWICE = 50, 2
+LEAST, GREATEST = 8, 128
+"""Requests that are under way wherever the server is, and that never are more."""
+_MEASURED, _NEAR = 32, 4
 
 
 class Pace:
-    """Additive increase, multiplicative decrease, of requests under way and of those a second; a pause that all keep.
+    """How many requests are under way, and how many a second; a pause that all keep.
+
+    As many as the distance pays for, by Little's law; additive increase and multiplicative decrease where the server
+    refuses.
+
+    Args:
+        most: most requests under way, at first.
+        work: seconds of this machine that an answer takes: more requests under way than come in that time bring
+            nothing.
 
     Attributes:
         most: most requests under way.
+        latency: seconds until an answer begins to come; 0 before the first.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, work: float) -> None:
         self.most = most
+        self.latency = 0.0
+        self._work = work
+        self._waits: list[float] = []
         self._window = float(most)
         self._under_way = 0
         self._epoch = 0
@@ -54,11 +70,25 @@ class Pace:
         self._refused = self._calm = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def places(self) -> int:
+        """Requests that may be under way."""
+        return max(1, int(self._window))
+
+    def answered(self, waited: float, most: int) -> None:
+        """Note how long an answer was waited for, and allow what that pays for: `most` at most."""
+        if len(self._waits) < _MEASURED:
+            # Only the first since nothing was under way: later ones may have waited for this machine. Some made their
+            # connection first, so the near ones count.
+            insort(self._waits, waited)
+            self.latency = self._waits[len(self._waits) // _NEAR]
+            self._allow(max(1, min(max(LEAST, min(GREATEST, round(self.latency / self._work))), most)))
+
     async def __aenter__(self) -> int:
         """Wait for a place and a moment; gives the epoch, to be handed back to `slow_down`."""
         clock = asyncio.get_running_loop().time
         self._since = self._since or clock()
-        while self._under_way >= max(1, int(self._window)):
+        while self._under_way >= self.places:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
@@ -67,6 +97,7 @@ class Pace:
                 if not turn.cancelled():  # its turn had come: the next one's, then
                     self._wake()
                 raise
+        self._waits = self._waits if self._under_way else []
         self._under_way += 1
         try:
             # A pause may be lengthened while it is slept through, and another may be first, so it is looked at again.
@@ -98,11 +129,13 @@ class Pace:
         self._rate = self._rate and self._rate + _MORE
         if self._window < self.most:
             self._window = min(self.most, self._window + 1 / self._window)
-            if self._under_way < int(self._window):
+            if self._under_way < self.places:
                 self._wake()
 
-    def allow(self, most: int) -> None:
+    def _allow(self, most: int) -> None:
         """Have another number of requests under way; all of them at once, where the server has not refused any."""
+        if most == self.most:
+            return
         self.most = most
         self._window = min(self._window, most) if self._epoch else float(most)
         for _ in range(int(self._window) - self._under_way):
@@ -145,10 +178,7 @@ PASSING_CODES = SLOW_DOWN | {"InternalError", "ServiceUnavailable", "RequestTime
 NETWORK = (aiohttp.ClientError, TimeoutError, OSError, OversizedError)
 
 
-_LEAST, _GREATEST = 8, 128
-# What one small answer costs of this machine: more requests under way than come in that time bring nothing.
 _WORK = 0.0005
-_DRIFT = 0.02
 _SLOWEST_BODY = 64 * 1024
 _REFUSED = 300
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
@@ -229,8 +259,7 @@ class Exchange:
 
     def renew(self) -> None:
         """Leave what is under way to the parent."""
-        self._pace = Pace(_LEAST)
-        self._nearest = 0.0
+        self._pace = Pace(LEAST, _WORK)
         self._leaving = []
         self._awake = False
 
@@ -301,10 +330,7 @@ class Exchange:
         way, size = parcel.transport, parcel.request.size
         within = way.connect_timeout + 2 * way.read_timeout + size / _SLOWEST_BODY
         response = await self._wires.of(way).send(signed, upto=size, within=within)
-        # The nearest moment of late: what waits for this machine is no distance.
-        self._nearest = min(response.waited, self._nearest + _DRIFT * response.waited if self._nearest else 60.0)
-        worth = max(_LEAST, min(_GREATEST, round(self._nearest / _WORK)))
-        self._pace.allow(max(1, min(worth, self._most())))
+        self._pace.answered(response.waited, self._most())
         return response
 
     def _until_next(self, request: ObjectRequest, response: Response, epoch: int, tries: int) -> float | None:
