@@ -191,7 +191,7 @@ class _Crew:
     def _ask(self) -> None:
         """Start as many requests as are worth it; where none is and none is under way, all is done."""
         pace = self._fetcher.pace
-        most = 1 if self._fetcher.in_process else pace.places
+        most = 1 if self._fetcher.in_process else min(pace.places, self._engine.request.pages_wanted)
         self._ranges.allow(most, pace.latency)
         while self._may_ask(most) and (page_request := self._ranges.next()) is not None:
             self._left = None if self._left is None else self._left - 1

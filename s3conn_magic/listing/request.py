@@ -137,6 +137,12 @@ class ListRequest:
             PageQuery(self.prefix + head, self.delimiter or "", max_keys=keys, versions=self.versions) for head in heads
         ]
 
+    @property
+    def pages_wanted(self) -> int:
+        """More requests than this are never worth having under way."""
+        known = self.limit is not None and self.matching is None
+        return 1 + (self.limit or 0) // self.page_keys if known else self.connections
+
     def select(self, page: Page) -> Page:
         """Return the page without what does not match."""
         if self.matching is None:
