@@ -22,6 +22,7 @@ _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'
 _ORIGINAL = re.compile(r'Original error: "([^\n"]*)')
 _SHOWN = 200
+_LAX = json.JSONDecoder(strict=False)
 _NO_FILES = "No files found that match"
 _ENCRYPTED = re.compile(r"\AFile (?:'.*' )?is encrypted\b", re.DOTALL)
 _UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
@@ -84,7 +85,7 @@ def details_of(error: BaseException) -> dict[str, Any]:
     """What DuckDB says as JSON, with its place; at least the message."""
     _, brace, rest = str(error).partition("{")
     try:
-        details = json.loads(brace + rest)
+        details, _ = _LAX.raw_decode(brace + rest)  # behind it may stand more
     except ValueError:
         details = None
     if isinstance(details, dict) and "exception_message" in details:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import pickle
 import re
 
@@ -28,6 +29,8 @@ from s3conn_magic.errors import (
     QueryError,
     S3ConnError,
 )
+from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.query.failures import translate
 from s3conn_magic.results.frames import S3Frame
 from s3conn_magic.sandbox.identities import EMPTY, LAKE
 
@@ -424,6 +427,18 @@ def _ending_duckdb():
     structs = pa.StructArray.from_arrays([pa.array(["a", "b"]).dictionary_encode()], ["d"])
     twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), structs)
     return pa.table({"c": pa.ListArray.from_arrays(pa.array([0, 1, 3]), twice)})
+
+
+def test_a_defect_of_duckdb_is_one_sentence():
+    """What DuckDB was doing, and neither its stack nor the JSON that both come in, whatever stands behind that."""
+    said = json.dumps({"exception_type": "INTERNAL", "exception_message": "no stats", "stack_trace": "\n/x/y.so(_Z1)"})
+    for text in (
+        said,
+        f"INTERNAL Error: {said}\nThis error signals an assertion failure within DuckDB.",
+        "no stats\n\nStack",
+    ):
+        error = translate(duckdb.InternalException(text), "", QueryScope())
+        assert error.message == "DuckDB failed within itself, and begins anew: no stats"
 
 
 @pytest.mark.parametrize("where", ["memory", "file"])
