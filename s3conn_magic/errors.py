@@ -12,7 +12,6 @@
     ├─ JobFailedError                 a job wrote or loaded nothing, and says why
     ├─ ReadOnlyConnectionError        the connection is READ_ONLY and the request could write
     ├─ CredentialsError               missing, wrong or expired credentials
-    │  └─ NothingFoundError           no provider of the default chain has any
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
     ├─ BucketNotFoundError            the bucket does not exist
     ├─ ObjectNotFoundError            the object does not exist; a FileNotFoundError, too (`is_folder`)
@@ -170,10 +169,6 @@ class ReadOnlyConnectionError(S3ConnError):
 
 class CredentialsError(S3ConnError):
     """Credentials are missing, wrong, expired, or could not be obtained."""
-
-
-class NothingFoundError(CredentialsError):
-    """No provider of the default chain has any credentials."""
 
 
 class AccessDeniedError(S3ConnError):

@@ -17,7 +17,7 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.configuration import proxy_host
-from s3conn_magic.connections.faults import from_code, translated, unreachable
+from s3conn_magic.connections.faults import from_code, is_foreign, not_from_s3, translated, unreachable
 from s3conn_magic.connections.signing import (
     Signer,
     Template,
@@ -180,6 +180,10 @@ class BucketTarget:
         if self.moved(response):
             return None
         code, date = error_code(response.body) or str(response.status), response.headers.get("date", "")
+        if code.isdigit() and is_foreign(response.body):
+            return not_from_s3(response.status, response.headers.get("server", ""), response.body).of(
+                Location(self._bucket).uri
+            )
         return from_code(
             code,
             operation=operation_of(query),

@@ -164,7 +164,8 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
     if code.isdigit() and "html" in _content_type(metadata) and not error.operation_name.startswith("Head"):
-        return _not_s3(error)
+        headers = metadata.get("HTTPHeaders", {})
+        return not_from_s3(int(metadata.get("HTTPStatusCode", 0)), str(headers.get("server", "")))
     return _of_code(
         code,
         operation=error.operation_name,
@@ -175,6 +176,29 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
         date=str(metadata.get("HTTPHeaders", {}).get("date", "")),
         region=str(error.response.get("Error", {}).get("Region", "")),
         key_action=_key_action(str(error.response.get("Error", {}).get("Message", ""))),
+    )
+
+
+_TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
+_WORDS = re.compile(r"[^A-Za-z0-9 .,:;()/-]+")
+
+
+def is_foreign(body: bytes) -> bool:
+    """Whether a refusal's body is not one that S3 gives: a page of a proxy, a login, another kind of server."""
+    beginning = body[:4096].lstrip().lower()
+    return bool(beginning) and (b"<html" in beginning or b"<!doctype" in beginning or not beginning.startswith(b"<"))
+
+
+def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointError:
+    """Return the error for an answer that S3 does not give: its status, who gave it, and the title of its page."""
+    match = _TITLE.search(body[:4096])
+    title = _WORDS.sub(" ", match[1].decode("utf-8", "replace")).strip()[:60] if match else ""
+    said = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]
+    said += [f"a page titled {title}"] if title else []
+    return errors.EndpointError(
+        f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would say",
+        hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may stand before it:"
+        " DESCRIBE CONNECTION shows the proxy that counts.",
     )
 
 
@@ -472,14 +496,14 @@ _REASONS: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
 def _no_credentials(error: Any) -> errors.CredentialsError:
     for kinds, reason, hint in _CONFIGURATION:
         if isinstance(error, kinds):
-            kind = errors.NothingFoundError if kinds is boto.NoCredentialsError else errors.CredentialsError
-            return kind(reason(error), hint=hint)
+            return errors.CredentialsError(reason(error), hint=hint)
     return errors.CredentialsError(
         f"credentials could not be obtained ({type(error).__name__})",
         hint="Look at the AWS configuration of this machine, or give AWS_PROFILE, a key pair or AWS_ROLE.",
     )
 
 
+NOTHING_FOUND = "no credentials were found"
 _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.ProfileNotFound,
@@ -510,7 +534,7 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     ),
     (
         boto.NoCredentialsError,
-        lambda _: "no credentials were found",
+        lambda _: NOTHING_FOUND,
         "Give AWS_PROFILE, a key pair, AWS_ROLE, or ANONYMOUS = TRUE for public buckets.",
     ),
 )

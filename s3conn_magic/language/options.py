@@ -72,6 +72,7 @@ _KMS = re.compile(
 _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CUSTOMER_KEY_BYTES = 32
+_BASE_PATH = re.compile(r"s3|[\w.~-]+(?:/[\w.~-]+){1,8}", re.ASCII | re.IGNORECASE)
 _ENDPOINT_FORM = "it looks like 'https://host:port'"
 
 
@@ -176,7 +177,10 @@ def _addressing_style(value: Any) -> str:
 
 
 def _endpoint(value: Any) -> str:
-    """Return the URL of a server: no user info, path, query or fragment, which could hold a secret or be lost."""
+    """Return the URL of a server: no user info, query or fragment, which could hold a secret or be lost.
+
+    A path is one of several parts, or `s3`, below which some servers have their API: one part may be a bucket.
+    """
     if "@" in _filled(value):
         raise ValueError("it holds no user or password; give them by AWS_ACCESS_KEY_ID and its secret")
     try:
@@ -188,9 +192,10 @@ def _endpoint(value: Any) -> str:
         raise ValueError(_ENDPOINT_FORM)
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("it has no white space")
-    if parts.path.strip("/") or parts.query or parts.fragment:
+    base = parts.path.strip("/")
+    if (base and not _BASE_PATH.fullmatch(base)) or parts.query or parts.fragment:
         raise ValueError("nothing follows the host and port; the bucket belongs in the s3:// location")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}" + (f"/{base}" if base else "")
 
 
 _UPSOLVER = "Upsolver"

@@ -13,7 +13,7 @@ from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import (
     BindError,
     ClusterError,
-    NothingFoundError,
+    CredentialsError,
     QueryError,
     S3ConnError,
     StatementSyntaxError,
@@ -231,10 +231,14 @@ class Session:
 
     def _of_the_chain(self) -> Connection | None:
         """Return a connection of the default credentials chain, or None where that has none."""
+        from s3conn_magic.connections.faults import NOTHING_FOUND
+
         connection = Connection(DEFAULT_S3, {}, timeouts=partial(Timeouts.of, self.settings))
         try:
             connection.check_credentials()
-        except NothingFoundError:
+        except CredentialsError as error:
+            if not error.message.endswith(NOTHING_FOUND):
+                raise
             return None
         return connection
 

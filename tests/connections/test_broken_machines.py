@@ -184,3 +184,28 @@ def test_no_action_is_made_up(service):
     actions = {action_of(name) for name in operations}
     assert {action.split(":")[0] for action in actions} <= {service, "s3express"}
     assert not actions & {f"s3:{name}" for name in ("DeleteObjects", "ListObjectsV2", "HeadObject", "UploadPart")}
+
+
+PAGES = {
+    "a proxy's": Reply(
+        403, {"Content-Type": "text/html", "Server": "squid"}, b"<html><title>Access blocked</title></html>"
+    ),
+    "plain text": Reply(403, {"Content-Type": "text/plain"}, b"Forbidden by policy 7"),
+    "a server that begins": Reply(404, {"Content-Type": "text/html"}, b"<!DOCTYPE html><h1>Not ready</h1>"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_refusal_that_s3_does_not_give(page):
+    """A page in place of S3's document is said as such, with its status, and asks for no permission."""
+    with recording(lambda _: PAGES[page]) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        failed = run.fails("LIST 's3://bucket/'", EndpointError)
+    assert "not from S3" in failed.message
+    assert f"status {PAGES[page].status}" in failed.message
+    if b"<title>" in PAGES[page].body:
+        assert "Access blocked" in failed.message
+        assert "squid" in failed.message
+    assert "ENDPOINT" in failed.hint

@@ -225,3 +225,18 @@ def test_a_wrong_region_of_the_statement_is_answered_with_the_right_one():
         assert "REGION = 'garage'" in failed.hint
         run(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, REGION="us-east-1", VALIDATE=False))
         assert "REGION = 'garage'" in run.fails(f"LIST 's3://{BUCKET}/'", RegionError).hint
+
+
+@pytest.mark.parametrize("base", ["/storage/v1/s3", "/s3"])
+def test_a_server_below_a_path(base):
+    """An ENDPOINT with a path is where every request goes, of listings, clients and what is handed on."""
+    with recording(lambda _: listing(BUCKET, "a.txt")) as wire:
+        run = Statements()
+        run(create("lake", keys=KEYS, ENDPOINT=f"{wire.endpoint}{base}/", VALIDATE=False))
+        assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+        connection = run.connection("lake")
+        connection.client().list_objects_v2(Bucket=BUCKET)
+        assert {one.path.rstrip("/") for one in wire.requests} == {f"{base}/{BUCKET}"}
+        options = connection.storage_options("polars", BUCKET)
+        assert options["aws_endpoint_url"] == f"{wire.endpoint}{base}"
+        assert f"'{wire.endpoint.removeprefix('http://')}{base}'" in connection.duckdb_secret(BUCKET)
