@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from s3conn_magic.errors import EndpointError, ThrottledError
 from s3conn_magic.listing import xml
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
@@ -66,6 +68,10 @@ class Fetcher:
             UnreadableError: no try gave an answer that is a page; the message says why.
             S3ConnError: what the target says of the answers, or of their absence.
         """
+        folder = query.prefix[: query.prefix.rfind("/") + 1]
+        if not self._target.ordered and folder != query.prefix:
+            # Directory buckets take prefixes that end in a slash only.
+            return _beginning(await self.page(replace(query, prefix=folder), came=came), query.prefix)
         problem: Exception | None = None
         for tries in range(1, TRIES + 1):
             page = await self._try(query, tries, came)
@@ -133,6 +139,12 @@ class Fetcher:
         if response.status in PASSING or code in PASSING_CODES:
             return _RefusedError(_Retry(fault), busy=busy)
         return fault or _RefusedError(_Retry(None, wait=False), busy=False)
+
+
+def _beginning(page: Page, prefix: str) -> Page:
+    """Return what begins with a prefix."""
+    objects = page.objects.filter(pc.starts_with(page.objects.column(0), prefix))
+    return replace(page, objects=objects, prefixes=tuple(each for each in page.prefixes if each.startswith(prefix)))
 
 
 def _throttled() -> ThrottledError:

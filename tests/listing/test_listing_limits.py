@@ -187,3 +187,15 @@ def test_folders_that_match():
     keys = random.Random(1).sample(["logs/1", "logs-old/1", "data/1", "log.txt"], 4)
     found = Listing(FakeTarget(Bucket(sorted(keys))), delimiter="/", matching=Glob.compile("log*")).collect()
     assert found.column("key").to_pylist() == ["log.txt", "logs-old/", "logs/"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "delimiter"), [("d1", None), ("d1", "/"), ("a/b", None), ("a/b", "/"), ("a/", None), ("", "/")]
+)
+def test_a_bucket_that_takes_folders_as_prefixes_only(prefix, delimiter):
+    """Where keys come in no order, what is asked for ends in a slash, and what was meant is what comes."""
+    keys = ["a/b", "a/b1/x", "a/b2", "a/c", "d1/x", "d1/y/z", "d10", "d2/x"]
+    target, plain = (FakeTarget(Bucket(keys), ordered=ordered) for ordered in (False, True))
+    listed = [Listing(each, prefix, delimiter=delimiter, page_keys=2).collect() for each in (target, plain)]
+    assert listed[0] == listed[1]
+    assert all(dict(query)["prefix"].endswith("/") or not dict(query)["prefix"] for query in target.asked)
