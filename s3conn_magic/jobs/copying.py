@@ -27,6 +27,7 @@ from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
+from s3conn_magic.query.sql import PLACED, placed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -42,7 +43,7 @@ _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE
 _MOST_UNREACHED = 3
 _TAKEN = "FILE_PATTERN takes those that it names, as '(.*/)?_x/.*' names folders _x"
 _REPLACED = "it was replaced after it was loaded: what is there now was not deleted"
-_TRIGGERS = "SELECT 1 FROM duckdb_triggers() WHERE lower(table_name) = lower(?) LIMIT 1"
+_TRIGGERS = f"SELECT 1 FROM duckdb_triggers() WHERE {PLACED} LIMIT 1"  # noqa: S608
 
 
 def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
@@ -61,7 +62,7 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         uploads.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     engine.check_expressions(run.job.plan.expressions, local=run.local)
-    if engine.look(lambda database: database.execute(_TRIGGERS, [run.job.plan.table]).fetchall()):
+    if engine.look(lambda database: database.execute(_TRIGGERS, placed(run.job.plan.table)).fetchall()):
         hint = "Load into another table."
         raise JobFailedError(f"the table {visible(run.job.plan.table)} has a trigger, which may do anything", hint=hint)
     _Copying(run, engine, outcome).run()
@@ -104,6 +105,7 @@ class _Copying:
             self._run.loaded()
 
     def _load(self, listed: Sequence[Candidate]) -> None:
+        self._engine.tables.prepare(self._run.job.plan.table)
         database = self._engine.database
         ledger = Ledger(database, self._run.job)
         table = TargetTable(database, self._run.job.plan.table)

@@ -239,8 +239,8 @@ def candidates(job: Job, *, first_run: bool) -> Selection:
     Raises:
         S3ConnError: the location cannot be listed whole.
     """
-    where = job.plan.location
-    tables = TablesAround(job.connection, where, name_text(job.plan.table))
+    where, table = job.plan.location, job.plan.table
+    tables = TablesAround(job.connection, where, table if "." in table else name_text(table))
     names = _Names(len(where.key), job.option("FILE_PATTERN"), job.option("FILE_SUFFIX", ""))
     timely = [
         candidate

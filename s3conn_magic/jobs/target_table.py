@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
-from s3conn_magic.query.sql import identifier, transaction
+from s3conn_magic.query.sql import PLACED, identifier, placed, qualified, transaction
 from s3conn_magic.query.text_types import NULL, cast, strict
 
 if TYPE_CHECKING:
@@ -20,13 +20,10 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import Candidate, Job
 
 SCHEMA = "s3conn_magic"
-_MADE = f"""
-    CREATE SCHEMA IF NOT EXISTS {SCHEMA};
-    CREATE TABLE IF NOT EXISTS {SCHEMA}.loaded (
-        job VARCHAR, source VARCHAR, target VARCHAR, key VARCHAR, etag VARCHAR, size BIGINT, rows BIGINT,
-        loaded_at TIMESTAMP
-    )
-"""
+_COLUMNS_OF_LEDGER = """(
+    job VARCHAR, source VARCHAR, target VARCHAR, key VARCHAR, etag VARCHAR, size BIGINT, rows BIGINT,
+    loaded_at TIMESTAMP
+)"""
 # A replaced object is deleted and inserted in one transaction, which an index of DuckDB's would refuse.
 _OF = "job = ? AND source = ? AND target = ?"
 
@@ -51,12 +48,17 @@ class Ledger:
     def __init__(self, database: duckdb.DuckDBPyConnection, job: Job) -> None:
         self._database = database
         self._of = [job.name.casefold(), job.plan.location.bucket, job.plan.table.casefold()]
-        database.execute(_MADE)
+        catalog, *_ = placed(job.plan.table)  # where the rows are: DuckDB's transactions write to one database
+        schema = f"{identifier(catalog)}.{SCHEMA}" if catalog else SCHEMA
+        self._name = f"{schema}.loaded"
+        database.execute(
+            f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS {self._name} {_COLUMNS_OF_LEDGER}"
+        )
 
     def loaded(self) -> Mapping[str, Loaded]:
         """What is in the table, by key."""
         rows = self._database.execute(
-            f"SELECT key, etag, size, rows FROM {SCHEMA}.loaded WHERE {_OF}",  # noqa: S608 - names of our own
+            f"SELECT key, etag, size, rows FROM {self._name} WHERE {_OF}",  # noqa: S608 - names of our own
             self._of,
         ).fetchall()
         return {key: Loaded(*rest) for key, *rest in rows}
@@ -65,13 +67,13 @@ class Ledger:
         """Note an object in place of its former version; the caller's transaction decides whether it holds."""
         self._forget([candidate.location.key])
         self._database.execute(
-            f"INSERT INTO {SCHEMA}.loaded VALUES (?, ?, ?, ?, ?, ?, ?, current_timestamp::TIMESTAMP)",  # noqa: S608
+            f"INSERT INTO {self._name} VALUES (?, ?, ?, ?, ?, ?, ?, current_timestamp::TIMESTAMP)",  # noqa: S608
             [*self._of, candidate.location.key, candidate.etag, candidate.size, rows],
         )
 
     def _forget(self, keys: Iterable[str]) -> None:
         self._database.execute(
-            f"DELETE FROM {SCHEMA}.loaded WHERE {_OF} AND list_contains(?, key)",  # noqa: S608
+            f"DELETE FROM {self._name} WHERE {_OF} AND list_contains(?, key)",  # noqa: S608
             [*self._of, list(keys)],
         )
 
@@ -86,7 +88,7 @@ class Ledger:
         origin, location = identifier(OBJECT_COLUMN), "'s3://' || source || '/' || key"
         with transaction(self._database):
             self._database.execute(
-                f"UPDATE {table} AS target SET {origin} = {location} || '#' || etag FROM {SCHEMA}.loaded"  # noqa: S608
+                f"UPDATE {table} AS target SET {origin} = {location} || '#' || etag FROM {self._name}"  # noqa: S608
                 f" WHERE {_OF} AND list_contains(?, key) AND target.{origin} = {location}",
                 [*self._of, retired := list(keys)],
             )
@@ -94,7 +96,7 @@ class Ledger:
 
     def clear(self) -> None:
         """Forget all of it."""
-        self._database.execute(f"DELETE FROM {SCHEMA}.loaded WHERE {_OF}", self._of)  # noqa: S608
+        self._database.execute(f"DELETE FROM {self._name} WHERE {_OF}", self._of)  # noqa: S608
 
 
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
@@ -104,10 +106,7 @@ _EXACT = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)")
 _GEOMETRY = re.compile(r"GEOMETRY(\(.*\))?")
 _FAMILIES = (_NUMBER, _TIME, _NESTED, _GEOMETRY)
 TEXTS = {"VARCHAR", "JSON"}
-_COLUMNS = (
-    "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
-    " AND schema_name = 'main' AND lower(table_name) = lower(?) ORDER BY column_index"
-)
+_COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {PLACED} ORDER BY column_index"  # noqa: S608
 
 
 def _family(kind: str) -> re.Pattern[str] | None:
@@ -130,11 +129,11 @@ class TargetTable:
     @property
     def sql(self) -> str:
         """The name in a statement."""
-        return f"main.{identifier(self.name)}"
+        return qualified(self.name)
 
     def columns(self) -> dict[str, str]:
         """Types by the name of the column; empty when there is no such table."""
-        return dict(self._database.execute(_COLUMNS, [self.name]).fetchall())
+        return dict(self._database.execute(_COLUMNS, placed(self.name)).fetchall())
 
     def fit(self, wanted: Mapping[str, str], rows: str) -> None:
         """Make the table, or have it take rows of these columns without loss.

@@ -47,6 +47,7 @@ from s3conn_magic.language.rules import (
     words,
 )
 from s3conn_magic.language.source import DOLLAR_QUOTED, WHITE, Span, unquoted
+from s3conn_magic.language.words import table_text
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -210,6 +211,11 @@ _transformations = Node(
     lambda parts, span: statements.Group(tuple(parts), span),
 )
 
+
+def _one_text(raw: str) -> str:
+    return table_text([unquoted(part) for part in re.findall(_PART, raw)])
+
+
 # Options of a job
 
 _columns = leaf(rf"(?ai:COLUMN_TRANSFORMATIONS){WORD_END}", "an option", statements.Name, str)
@@ -229,6 +235,13 @@ _table = leaf(
     statements.TableName,
     lambda raw: tuple(map(unquoted, re.findall(_PART, raw))),
 )
+
+_table_name = (
+    leaf(rf"{_PART}(?:\s*\.\s*{_PART}){{1,2}}", "a name", statements.Name, _one_text)
+    | leaf(_QUOTED, "a name", statements.Name, lambda raw: table_text([unquoted(raw)]))
+    | _name_but(RESERVED, "a name")
+).set_name("a name")
+_table_named = field("name", _table_name).set_name("a name")
 
 # Statements
 
@@ -276,7 +289,7 @@ _made = (
         statements.CreateTable,
         words("TABLE")
         - _if_not_exists
-        - new_name
+        - _table_named
         - pp.Opt(field("columns", columns))
         - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
         - pp.Opt(field("query", words("AS") - query)),
@@ -293,7 +306,7 @@ _dropped = (
         statements.DropConnection,
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
-    | variant(statements.DropTable, words("TABLE") - if_exists - new_name)
+    | variant(statements.DropTable, words("TABLE") - if_exists - _table_named)
     | variant(statements.DropJob, words("JOB") - if_exists - new_name)
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
-from s3conn_magic.language.words import listed, related
+from s3conn_magic.language.words import listed, related, table_text
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -76,14 +75,13 @@ class JobBinder:
 
     @bind.register
     def _copy(self, statement: statements.CreateCopyJob) -> plans.Plan:
-        *ignored, table = statement.into.parts
+        table = table_text(statement.into.parts)
         plan = self._create(statement, "COPY", {"table": table})
         if not isinstance(plan, plans.CreateJob):
             return plan
         self._made(table)
         self._depend(plan.connection, plans.Usage("table", table))
-        note = f"{'.'.join(ignored)}: accepted, without effect on one machine; the table is {table}." if ignored else ""
-        return replace(plan, note="\n".join(line for line in (plan.note, note) if line))
+        return plan
 
     @bind.register
     def _insert(self, statement: statements.CreateInsertJob) -> plans.Plan:

@@ -303,8 +303,9 @@ STATEMENTS: tuple[Reference, ...] = (
         "CREATE TABLE",
         "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(column type, ...)] [LOCATION 's3://bucket/prefix']"
         " [USING name] [AS query]",
-        "Make a table of the session: empty, from a query, or over the files, or the Delta, Iceberg or Hudi table, at a"
-        " LOCATION, which every query reads afresh. It depends on the connections that it is read through.",
+        "Make a table of the session, called name, schema.name or catalog.schema.name: empty, from a query, or over the"
+        " files, or the Delta, Iceberg or Hudi table, at a LOCATION, which every query reads afresh. It depends on the"
+        " connections that it is read through.",
         "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
     ),
     Reference(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _WITHIN = 2
 _SHORT = 4
@@ -113,3 +114,27 @@ def pattern_note(location: Location | None) -> str:
     folder = head[: head.rfind("/") + 1]
     place, glob = Location(location.bucket, folder).uri, location.key[len(folder) :]
     return f"A location is exact, no pattern: LIST {literal(visible(place))} MATCHING {literal(visible(glob))};"
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARTS = re.compile(r'"(?:[^"]|"")*"|[^".]+')
+
+
+def table_text(parts: Sequence[str]) -> str:
+    """Return the name of a table of up to three parts (catalog, schema, name) as one text, the same for the same table.
+
+    A name alone, or in the schema `main`, stands as it is unless it has a dot; others have quotes where they need them.
+    """
+    *within, name = parts
+    if [each.casefold() for each in within] == ["main"]:
+        within = []
+    if not within and "." not in name:
+        return name
+    return ".".join(each if _PLAIN.fullmatch(each) else identifier(each) for each in (*within, name))
+
+
+def table_parts(text: str) -> list[str]:
+    """Return the parts of what `table_text` has written."""
+    if "." not in text:
+        return [text]
+    return [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in _PARTS.findall(text)]

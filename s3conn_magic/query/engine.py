@@ -19,7 +19,7 @@ from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.paths import paths_of, views
 from s3conn_magic.query.sql import literal, travelling, without_times
-from s3conn_magic.query.tables import QueryResult, Tables
+from s3conn_magic.query.tables import QueryResult, Tables, attach_noted
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
 
@@ -155,7 +155,7 @@ class QueryEngine:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
         self._database: _Database | None = None
-        self._path = ""
+        self.path = ""
         self._turns = new_lock()
         self._opening = new_lock()
         self._own = _Own()
@@ -193,14 +193,14 @@ class QueryEngine:
         with self._opening:
             if self._database is database:
                 database.close()
-                self._database = self._open(self._path)
+                self._database = self._open(self.path)
                 self.tables.discover(self._database.connection)
         return self._opened_database().connection.cursor()
 
     def _opened_database(self) -> _Database:
         with self._opening:
             if self._database is None:
-                self._database = self._open(self._path)
+                self._database = self._open(self.path)
             return self._database
 
     @contextmanager
@@ -227,16 +227,16 @@ class QueryEngine:
         self.alone(lambda: self._used(path))
 
     def _used(self, path: str) -> None:
-        if path == self._path:
+        if path == self.path:
             return
-        if self._database is not None and not self._path:
+        if self._database is not None and not self.path:
             self._check_empty(self.database)
         opened = self._opened(path)
         if isinstance(opened, QueryError):
             raise opened
         self.tables.discover(opened.connection)
         with self._opening:
-            old, self._database, self._path = self._database, opened, path
+            old, self._database, self.path = self._database, opened, path
         if old is not None:
             old.close()
 
@@ -269,6 +269,8 @@ class QueryEngine:
             folder = new_folder("duckdb")
         database.execute(f"SET temp_directory = {literal(str(folder or ''))}")
         database.register_filesystem(self.filesystem)
+        if path:
+            attach_noted(database, path)
         database.execute("SET lock_configuration = true")  # should anything get past the check of queries
         # What a session makes itself is judged when it is made.
         return _Database(database, Definitions.of(database) if path else Definitions(), folder)

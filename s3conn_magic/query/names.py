@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import NEWEST
-from s3conn_magic.language.words import identifier
+from s3conn_magic.language.words import identifier, table_text
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.query.failures import refused
@@ -85,7 +85,7 @@ class Mentioned:
 
     Attributes:
         tables: names of tables without a schema, as written, in the order of their first mention.
-        placed: names of tables behind a schema, as in `main.t`.
+        placed: names behind a schema or a catalog (also without that), as `table_text` writes them.
         parameters: names of `$name` parameters.
     """
 
@@ -99,7 +99,8 @@ def mentioned(tree: QueryTree) -> Mentioned:
     parts = list(tree.nodes())
     every = [part for part in parts if part.get("type") == "BASE_TABLE" and not part.get("at_clause")]
     tables = [part["table_name"] for part in every if not part.get("schema_name")]
-    placed = [part["table_name"] for part in every if part.get("schema_name")]
+    paths = [part["qualified_name"]["path"] for part in every if part.get("schema_name")]
+    placed = [table_text(path) for full in paths for path in (full, full[-2:])]
     return Mentioned(*(tuple(dict.fromkeys(names)) for names in (tables, placed, tree.parameters())))
 
 
@@ -378,17 +379,16 @@ def lake_query(
         moment: the state that the query wants, if it says so.
 
     Raises:
-        S3ConnError: it cannot be read, or the path is in one.
+        S3ConnError: it cannot be read, the path is in one, or of none at a moment.
     """
     from s3conn_magic.lakes.opening import open_snapshot
     from s3conn_magic.lakes.snapshots import LakeRows
 
-    own = _METADATA.fullmatch(path)
-    where = Path.parse(path)
-    is_folder = not where.location.key or path.endswith("/")
-    if where.has_wildcard or not (is_folder or own or moment or not filesystem.glob(path.removeprefix("s3://"))):
-        return None
-    reach = filesystem.lake(own[1] if own else path)
+    own, where = _METADATA.fullmatch(path), Path.parse(path)
+    may_be = own or moment or not where.location.key or path.endswith("/") or not filesystem.glob(path[len("s3://") :])
+    reach = filesystem.lake(own[1] if own else path) if may_be and not where.has_wildcard else None
+    if reach is None and moment:
+        raise QueryError(f"{visible(path)} is no lake table, and has no earlier versions")
     if reach is None:
         return None
     with (scope := filesystem.scope).noting():

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.language.words import table_text
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
@@ -17,7 +18,7 @@ from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of
 from s3conn_magic.query.line_rows import IN_BATCHES, Skipped, batches
 from s3conn_magic.query.names import lake_query
-from s3conn_magic.query.sql import identifier, literal
+from s3conn_magic.query.sql import behind, identifier, literal
 from s3conn_magic.query.text_rows import (
     SAMPLE,
     CsvRows,
@@ -65,8 +66,8 @@ def paths_of(uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel]
     """
     over = {table.name.casefold(): table.files for table in tables if table.files}
     paths = {name: Mention(name) for name in uses.tables if name.startswith("s3://")}
-    named = ((name.casefold(), over.get(name.casefold())) for name in (*uses.tables, *uses.placed))
-    paths |= {name: Mention(path) for name, path in named if path}
+    names = {table_text([name]).casefold() for name in uses.tables} | {name.casefold() for name in uses.placed}
+    paths |= {behind(name): Mention(over[name]) for name in sorted(names & over.keys())}
     for travel in travels:
         table = travel.written.table
         path = table if table.startswith("s3://") else over.get(table.casefold(), "")

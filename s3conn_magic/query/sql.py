@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import Moment
-from s3conn_magic.language.words import identifier, literal
+from s3conn_magic.language.words import identifier, literal, table_parts, table_text
 from s3conn_magic.query.names import nodes, words
 
 if TYPE_CHECKING:
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
 __all__ = ["identifier", "literal", "transaction"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+PLACED = """database_name = coalesce(?, current_database())
+AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)"""
+"""Which rows of DuckDB's views of columns and the like are of a table; `placed` gives the values."""
+
+
+def qualified(table: str) -> str:
+    """A table's name in a statement, by the text that `table_text` makes of it."""
+    return ".".join(identifier(part) for part in placed(table) if part is not None)
+
+
+def behind(table: str) -> str:
+    """The name of the view that reads the files of a table over files, which no other table's name is."""
+    return f"{table} (files)" if "." in table else table
+
+
+def placed(table: str) -> list[str | None]:
+    """The catalog (None for the database itself), the schema and the name of a table."""
+    *within, name = table_parts(table)
+    schema = within[-1] if within else "main"
+    return [within[0] if len(within) > 1 else None, schema, name]
 
 
 @contextmanager
@@ -77,7 +99,7 @@ def time_travels(tree: QueryTree) -> list[TimeTravel]:
         name_end = next(place for place in range(0, len(own), 2) if own[place + 1].text != ".")
         between = encoded[own[name_end].end : own[at].start].decode().rstrip()
         named = f" AS {encoded[own[name_end].start : own[name_end].end].decode()}"
-        path = ".".join(map(str, node["qualified_name"]["path"]))
+        path = table_text(node["qualified_name"]["path"])
         alias = between or ("" if path.startswith("s3://") else named)
         expression = encoded[own[arrow].end : own[-1].start].decode()
         given = tuple(part["identifier"] for part in nodes(clause) if part.get("class") == "PARAMETER")

@@ -7,14 +7,17 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path as LocalPath
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import among, refusal, within
+from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import ending_of, is_parquet, is_told
 from s3conn_magic.objects.listed import Path, escaped, private
-from s3conn_magic.query.sql import identifier, literal, transaction
+from s3conn_magic.query.sql import PLACED, behind, identifier, literal, placed, qualified, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,10 +32,12 @@ MAKING = " (being made)"
 """The end of the name that a table has until its rows are there."""
 _OURS = "s3conn_magic: "
 _HELD = """
-    SELECT table_name, false, coalesce(comment, ''), table_oid FROM duckdb_tables()
-    WHERE schema_name = 'main' AND database_name = current_database() AND NOT ends_with(table_name, ?)
-    UNION ALL SELECT view_name, true, coalesce(comment, ''), view_oid FROM duckdb_views()
-    WHERE schema_name = 'main' AND database_name = current_database() AND NOT internal ORDER BY 2, 4
+    SELECT CASE WHEN database_name = current_database() THEN [schema_name, table_name]
+        ELSE [database_name, schema_name, table_name] END, false, coalesce(comment, ''), table_oid FROM duckdb_tables()
+    WHERE NOT internal AND NOT temporary AND schema_name <> 's3conn_magic' AND NOT ends_with(table_name, ?)
+    UNION ALL SELECT CASE WHEN database_name = current_database() THEN [schema_name, view_name]
+        ELSE [database_name, schema_name, view_name] END, true, coalesce(comment, ''), view_oid FROM duckdb_views()
+    WHERE NOT internal AND NOT temporary ORDER BY 2, 4
 """
 
 
@@ -74,7 +79,7 @@ class Table:
         kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
         kept |= {"files": self.files} if self.files else {}
         text = literal(_OURS + json.dumps(kept)) if self.connections else "NULL"
-        return f"COMMENT ON {self.kind} {identifier(self.name)} IS {text}"
+        return f"COMMENT ON {self.kind} {qualified(self.name)} IS {text}"
 
 
 def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
@@ -82,7 +87,45 @@ def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
     return [_read(*row) for *row, _ in database.execute(_HELD, [MAKING]).fetchall()]
 
 
-def _read(name: str, is_view: bool, comment: str) -> Table:
+_CATALOGS = """SELECT lower(current_database()),
+    (SELECT coalesce(list(lower(database_name)), []) FROM duckdb_databases()
+        WHERE NOT internal AND database_name <> current_database()),
+    (SELECT list(lower(schema_name)) FROM duckdb_schemas() WHERE database_name = current_database())"""
+_NOTED = "s3conn_magic.catalogs"
+
+
+def attach(database: duckdb.DuckDBPyConnection, catalog: str, path: str) -> None:
+    """Have a database for a catalog: in memory, or in a file beside the session's, which notes it.
+
+    Args:
+        database: the session's.
+        catalog: its name.
+        path: of the session's file; empty for memory.
+    """
+    file = f"{path}.{quote(catalog, safe='')}" if path else ":memory:"
+    database.execute(f"ATTACH {literal(file)} AS {identifier(catalog)} (TYPE duckdb)")
+    if path:
+        database.execute("CREATE SCHEMA IF NOT EXISTS s3conn_magic")
+        database.execute(f"CREATE TABLE IF NOT EXISTS {_NOTED} (name VARCHAR)")
+        database.execute(f"INSERT INTO {_NOTED} SELECT $1 WHERE $1 NOT IN (FROM {_NOTED})", [catalog])
+
+
+def attach_noted(database: duckdb.DuckDBPyConnection, path: str) -> None:
+    """Have the catalogs that a file of a database notes.
+
+    Raises:
+        QueryError: the file of one is gone.
+    """
+    there = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 's3conn_magic' AND table_name = 'catalogs'"
+    for (catalog,) in database.execute(f"FROM {_NOTED}").fetchall() if database.execute(there).fetchall() else ():
+        file = f"{path}.{quote(catalog, safe='')}"
+        if not LocalPath(file).exists():
+            raise QueryError(f"the catalog {visible(catalog)} is in {file}, which is not there")
+        attach(database, catalog, path)
+
+
+def _read(parts: Sequence[str], is_view: bool, comment: str) -> Table:
+    name = table_text(parts)
     try:
         kept = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
         location = Location.parse(kept["location"]) if kept and kept["location"] else None
@@ -93,13 +136,12 @@ def _read(name: str, is_view: bool, comment: str) -> Table:
     return Table(name, connections, location, files, is_view=is_view, comment="" if kept else comment)
 
 
-_COLUMNS = """SELECT column_name, data_type FROM duckdb_columns()
-WHERE lower(table_name) = lower(?) AND database_name = current_database() ORDER BY column_index"""
+_COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {PLACED} ORDER BY column_index"  # noqa: S608
 
-_EXPRESSIONS = """SELECT column_default FROM duckdb_columns()
-WHERE table_name = ? AND database_name = current_database() AND column_default IS NOT NULL
+_EXPRESSIONS = f"""SELECT column_default FROM duckdb_columns()
+WHERE {PLACED} AND column_default IS NOT NULL
 UNION ALL SELECT expression FROM duckdb_constraints()
-WHERE table_name = ? AND database_name = current_database() AND expression IS NOT NULL"""
+WHERE {PLACED} AND expression IS NOT NULL"""  # noqa: S608 - names of DuckDB's own
 _RESERVED = """SELECT 1 FROM duckdb_keywords()
 WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_function')"""
 _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
@@ -131,6 +173,7 @@ class _Engine(Protocol):
     """What tables need of the engine that holds them."""
 
     filesystem: ConnectionFileSystem
+    path: str
 
     @property
     def database(self) -> duckdb.DuckDBPyConnection: ...
@@ -199,9 +242,10 @@ class Tables:
         return self._engine.alone(lambda: self._created_from(name, sql, columns, local=local))
 
     def _created_from(self, name: str, sql: str, columns: str | None, *, local: bool) -> Table:
+        self.prepare(name)
         made = _unused(name)
         if columns is None or _NAMES.fullmatch(columns):
-            before = f"CREATE OR REPLACE TABLE {identifier(made)} {columns or ''} AS "
+            before = f"CREATE OR REPLACE TABLE {qualified(made)} {columns or ''} AS "
             answer = self._engine.execute(sql, before, local=local)
         else:
             answer = self._typed(made, sql, columns, local=local)
@@ -215,9 +259,9 @@ class Tables:
             error.offset = None  # it is one in the columns, not in the query
             raise
         try:
-            return self._engine.execute(sql, f"INSERT INTO {identifier(made)} ", local=local)
+            return self._engine.execute(sql, f"INSERT INTO {qualified(made)} ", local=local)
         except BaseException:
-            self._engine.database.execute(f"DROP TABLE {identifier(made)}")
+            self._engine.database.execute(f"DROP TABLE {qualified(made)}")
             raise
 
     def create_empty(self, name: str, columns: str | None = None) -> Table:
@@ -229,6 +273,7 @@ class Tables:
         return self._engine.alone(lambda: self._created_empty(name, columns))
 
     def _created_empty(self, name: str, columns: str | None) -> Table:
+        self.prepare(name)
         if columns is None:
             self._forget(name)
             return self._put(Table(name, declared=True))
@@ -242,12 +287,12 @@ class Tables:
         Raises:
             QueryError: the columns are not right; there is no table.
         """
-        self._engine.define(columns, f"CREATE OR REPLACE TABLE {identifier(made)} ")
+        self._engine.define(columns, f"CREATE OR REPLACE TABLE {qualified(made)} ")
         try:
-            expressions = self._engine.database.execute(_EXPRESSIONS, [made, made]).fetchall()
+            expressions = self._engine.database.execute(_EXPRESSIONS, [*placed(made), *placed(made)]).fetchall()
             self._engine.check_expressions(text for (text,) in expressions)
         except BaseException:
-            self._engine.database.execute(f"DROP TABLE {identifier(made)}")
+            self._engine.database.execute(f"DROP TABLE {qualified(made)}")
             raise
 
     def create_over(self, name: str, location: Location, connection: str) -> Table:
@@ -260,25 +305,48 @@ class Tables:
         return self._engine.alone(lambda: self._created_over(name, location, connection))
 
     def _created_over(self, name: str, location: Location, connection: str) -> Table:
+        self.prepare(name)
         where, note = self._files(Path(connection, location))
         columns, files = self._engine.columns(f"FROM {literal(where)}"), "" if is_parquet(where) else where
         note = " ".join(filter(None, [note, *self._engine.filesystem.scope.notes]))
         with transaction(self._engine.database):
             self._forget(name)
-            before = f"CREATE VIEW {identifier(name)} AS "
+            before = f"CREATE VIEW {qualified(name)} AS "
             self._see_files(name, *columns) if files else self._engine.execute(_of_parquet(where), before)
         return self._note(Table(name, (connection,), location, files, is_view=True, note=note))
 
     def _see_files(self, name: str, columns: Sequence[str], types: Sequence[Any]) -> None:
         """Make a view of a view that reads the files, which is there only while a query mentions the table."""
-        database, own = self._engine.database, identifier(name)
+        database, own = self._engine.database, identifier(behind(name))
         rows = ", ".join(f"NULL::{kind} AS {identifier(each)}" for each, kind in zip(columns, types, strict=True))
         steps = (
             f"CREATE OR REPLACE TEMP VIEW {own} AS SELECT {rows}",
-            f"CREATE VIEW main.{own} AS FROM temp.main.{own}",
+            f"CREATE VIEW {qualified(name)} AS FROM temp.main.{own}",
         )
         for step in (*steps, f"DROP VIEW temp.main.{own}"):
             database.execute(step)
+
+    def prepare(self, name: str) -> None:
+        """Make the schema of a table, and its catalog, where there are none yet; in a turn, and in no transaction.
+
+        Raises:
+            QueryError: a catalog of that name is DuckDB's own, or a schema and a catalog would have one name.
+        """
+        database = self._engine.database
+        catalog, schema, last = placed(name)
+        own, attached, schemas = database.execute(_CATALOGS).fetchall()[0]
+        if catalog is None and str(schema).casefold() in attached:
+            hint = f"Write three parts, such as {schema}.main.{last}."
+            raise QueryError(f"{visible(str(schema))} is the name of a catalog", hint=hint)
+        if catalog is not None and catalog.casefold() in {own, "main", "temp", "system"}:
+            hint = f"Write {schema}.{last} for a table of the session's own catalog."
+            raise QueryError(f"the catalog {visible(catalog)} is DuckDB's own", hint=hint)
+        if catalog is not None and catalog.casefold() in schemas:
+            raise QueryError(f"{visible(catalog)} is the name of a schema, and can be none of a catalog")
+        if catalog is not None and catalog.casefold() not in attached:
+            attach(database, catalog, self._engine.path)
+        within = f"{identifier(catalog)}.{identifier(str(schema))}" if catalog else identifier(str(schema))
+        database.execute(f"CREATE SCHEMA IF NOT EXISTS {within}")
 
     def drop(self, name: str) -> Table:
         """Forget a table.
@@ -318,7 +386,7 @@ class Tables:
             for table in renamed:
                 if table.location is not None and not table.files:
                     where, _ = self._files(Path(new, table.location))
-                    before = f"CREATE OR REPLACE VIEW {identifier(table.name)} AS "
+                    before = f"CREATE OR REPLACE VIEW {qualified(table.name)} AS "
                     self._engine.execute(_of_parquet(where), before)
                 self._engine.database.execute(table.noted())
         for table in renamed:
@@ -330,7 +398,7 @@ class Tables:
             return None
         if table.declared:
             return 0
-        sql = f"FROM {identifier(table.name)} SELECT count(*)"
+        sql = f"FROM {qualified(table.name)} SELECT count(*)"
         ((count,),) = self._engine.look(lambda database: database.execute(sql).fetchall())
         return int(count)
 
@@ -349,7 +417,7 @@ class Tables:
 
     def columns(self, table: Table) -> list[str]:
         """Name and type of each column."""
-        columns = self._engine.look(lambda database: database.execute(_COLUMNS, [table.name]).fetchall())
+        columns = self._engine.look(lambda database: database.execute(_COLUMNS, placed(table.name)).fetchall())
         return [f"{name} {kind}" for name, kind in columns]
 
     def _replace(self, table: Table, made: str) -> Table:
@@ -357,12 +425,13 @@ class Tables:
         database = self._engine.database
         with transaction(database):
             self._forget(table.name)
-            database.execute(f"ALTER TABLE {identifier(made)} RENAME TO {identifier(table.name)}; {table.noted()}")
+            name = identifier(table_parts(table.name)[-1])
+            database.execute(f"ALTER TABLE {qualified(made)} RENAME TO {name}; {table.noted()}")
         return self._put(table)
 
     def _forget(self, name: str) -> None:
         old = self._tables.get(name.casefold()) or Table(name)
-        self._engine.database.execute(f"DROP {old.kind} IF EXISTS {identifier(old.name)}")
+        self._engine.database.execute(f"DROP {old.kind} IF EXISTS {qualified(old.name)}")
 
     def _note(self, table: Table) -> Table:
         if table != self._tables.get(table.name.casefold()) and (noted := table.noted()):
@@ -407,4 +476,5 @@ def _of_parquet(where: str) -> str:
 
 def _unused(name: str) -> str:
     """The name of a table while it is made."""
-    return f"{name}{MAKING}"
+    *within, last = table_parts(name)
+    return table_text([*within, f"{last}{MAKING}"])

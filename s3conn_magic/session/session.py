@@ -528,8 +528,7 @@ class Session:
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
-        for note in table_notes(connection, plan.location):
-            self._note(note)
+        self._say(*table_notes(connection, plan.location))
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 

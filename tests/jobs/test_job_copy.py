@@ -140,10 +140,9 @@ def test_a_table_that_was_dropped_is_loaded_anew(moto_lake: Lake):
     moto_lake.put(a__csv="a\n1\n")
     run = moto_lake.session()
     run(_copy(moto_lake, into="default_glue_catalog.raw.t"))
-    assert run.notes == ["default_glue_catalog.raw: accepted, without effect on one machine; the table is t."]
-    assert run("SHOW TABLES")["name"].tolist() == ["t"]
-    run("DROP TABLE t; RUN JOB j")
-    assert rows_of(run) == [(1,)]
+    assert run("SHOW TABLES")["name"].tolist() == ["default_glue_catalog.raw.t"]
+    run("DROP TABLE default_glue_catalog.raw.t; RUN JOB j")
+    assert run("SELECT a FROM default_glue_catalog.raw.t")["a"].tolist() == [1]
 
 
 _FIELD = "(COLUMN_NAME = '{}', START_INDEX = {}, END_INDEX = {})"

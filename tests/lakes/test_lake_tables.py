@@ -165,6 +165,12 @@ def test_a_table_over_a_lake_table_follows_it(lake, tmp_path):
     lake.run("DROP TABLE grows; DROP TABLE plain")
 
 
+@pytest.mark.parametrize("source", ["t/plain/a.parquet", "t/plain/*.parquet", "t/plain/"])
+def test_what_has_no_versions_is_not_read_as_of_one(lake, source):
+    """AT behind a file, a pattern or a plain folder is an error, and not ignored."""
+    assert "no earlier versions" in lake.run.fails(f"FROM 's3://silver/{source}' AT (VERSION => 0)", QueryError).message
+
+
 def test_a_column_that_came_later_is_null_before(lake):
     """Schema evolution: files without a column have NULL in it, nested ones too; an old state has its own columns."""
     now = lake.run("SELECT id, more FROM 's3://silver/t/clicks/' ORDER BY id")
