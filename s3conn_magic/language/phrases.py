@@ -60,6 +60,7 @@ _SLOTS = {
     "ours": r"(?:SHOW|LIST|CREATE|ALTER|DROP|SELECT|EXPLORE|ANALYZE|PREVIEW|USE|DESCRIBE|HELP|TEST|RUN)\b.*?",
     "column": r"[A-Za-z_]\w*",
     "where": r".+",
+    "file": r"[^\s;]+",
     "item": r"\[[^\]]*\]",
     "setting": r"[\w.]+",
     "n": r"'?-?\d[\d_,.]*'?",
@@ -261,7 +262,7 @@ _MARKS = _ASSIGNS | set("(),[]{}")
 
 
 # Words between options that say nothing.
-_BETWEEN = {"WITH", "OPTIONS", "SET", "AND", "AS", "PROPERTIES", "CREDENTIALS", "CONFIG"}
+_BETWEEN = {"WITH", "OPTIONS", "SET", "AND", "AS", "PROPERTIES", "CREDENTIALS", "CONFIG", "USING"}
 
 
 def given_in(text: str) -> Iterator[tuple[str, Written]]:
@@ -274,7 +275,7 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
         yield "", rest
     while at < len(tokens):
         token, following = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
-        if token in _MARKS:
+        if token in _MARKS or (token.upper() in _BETWEEN and following not in _ASSIGNS):
             at += 1
             continue
         together = f"{token}_{following}"

@@ -228,7 +228,8 @@ class _Translation:
     @property
     def _place(self) -> str:
         reads = re.match(r"\{connect\}LIST|LIST", self._phrase.ours)
-        return literal(self._listed[0] if reads else self._location)
+        every = "**/*" if "FROM {place}" in self._phrase.ours and self._location.endswith("/") else ""
+        return literal(self._listed[0] if reads else self._location + every)
 
     @property
     def _folder(self) -> str:
@@ -461,7 +462,11 @@ def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None
     span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
     units = [span, *_lines(text, span)]
     answers = [made for unit in units if (made := _answered(text, unit, connections))]
-    return next((made for made in answers if made.ours), next(iter(answers), None)) or _sentence(text, span)
+    first = next((made for made in answers if made.ours), next(iter(answers), None)) or _sentence(text, span)
+    if first and not first.ours and first.whose == "Python's":
+        later = (made for unit in pieces(text) if (made := _answered(text, unit, connections)) and made.ours)
+        return next(later, first)
+    return first
 
 
 def _lines(text: str, span: Span) -> Iterator[Span]:
@@ -478,13 +483,21 @@ def _answered(text: str, span: Span, connections: Sequence[str]) -> Answer | Non
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
     for phrase in phrases():
-        flags, positional = flags_of(plain) if phrase.cli else ([], plain)
+        flags, positional = flags_of(_PIPED.sub("", plain)) if phrase.cli and phrase.whose else _own(phrase, plain)
         if match := phrase.match(positional):
             pairs = _pairs(phrase, text) if {"value"} & match.groupdict().keys() else []
             made = _Translation(phrase, match, [*flags, *pairs], connections).answer(_head(text, span), span)
             if made:
                 return made
     return None
+
+
+# What a shell does with the output of a command.
+_PIPED = re.compile(r"\s+[|>].*", re.DOTALL)
+
+
+def _own(phrase: Phrase, plain: str) -> tuple[list[tuple[str, str]], str]:
+    return flags_of(plain) if phrase.cli else ([], plain)
 
 
 def _head(text: str, span: Span) -> Span:
