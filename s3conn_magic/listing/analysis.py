@@ -80,14 +80,19 @@ def by_prefix(prefix: str, depth: int) -> Grouping:
     return Grouping(lambda objects: _heads(objects.column("key"), start, depth))
 
 
+_NO_AGE = "unknown"
+"""Of objects whose time the server does not tell."""
+
+
 def by_age(now: datetime) -> Grouping:
     """Return ranges of the time since the last modification; one that is yet to come is no age at all."""
     moment = round(now.timestamp() * 1_000_000)
     edges = np.array([days * 86_400_000_000 for days in _DAYS])
 
     def labels(objects: pa.RecordBatch) -> pa.Array:
-        then = objects.column("last_modified").cast(pa.int64()).to_numpy()
-        return _ranges(moment - then, edges, AGES)
+        times = objects.column("last_modified").cast(pa.int64())
+        ages = _ranges(moment - times.fill_null(moment).to_numpy(), edges, AGES)
+        return pc.if_else(times.is_null(), _NO_AGE, ages) if times.null_count else ages
 
     return Grouping(labels, AGES)
 

@@ -6,6 +6,8 @@ import asyncio
 import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -150,7 +152,8 @@ def _required(columns: Columns, name: str) -> pa.StringArray:
 def _check_count(part: PageAnswer) -> None:
     said = part.answer.fields.get("KeyCount", "").strip()
     count = part.rows + len(part.answer.prefixes)
-    if said and said != str(count):
+    # S3 counts folders, and some other servers do not.
+    if said and said not in {str(count), str(part.rows)}:
         raise UnreadableError(f"the answer says it has {said[:12]} keys and has {count}")
 
 
@@ -232,6 +235,36 @@ def _sizes(columns: Columns) -> pa.Array:
     return sizes
 
 
+def _times(columns: Columns) -> pa.Array:
+    """Return the times, to the microsecond and of UTC, in whatever form they are sent; null where there is none."""
+    texts, kind = _optional(columns, "LastModified"), OBJECTS.field("last_modified").type
+    try:
+        return _cast(texts, kind)
+    except pa.ArrowInvalid:
+        return pa.array([_moment(text) for text in texts.to_pylist()], kind)
+
+
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE
+)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not (text or "").strip():
+        return None
+    match = _TIME.fullmatch(text.strip()) if text else None
+    try:
+        if match is None:
+            moment = parsedate_to_datetime(str(text))
+        else:
+            day, clock, fraction, zone = match.groups()
+            zone = "+00:00" if zone in {None, "Z", "z"} else zone
+            moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0').ljust(6, '0')}{zone}")
+    except ValueError:
+        raise UnreadableError("a time of the answer cannot be read") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _etags(columns: Columns) -> pa.StringArray:
     return _optional(columns, "ETag")
 
@@ -247,7 +280,7 @@ def _flags(columns: Columns) -> pa.Array:
 _ARRAYS = {
     "key": lambda columns: columns.texts.get("Key", pa.array([], pa.string())),
     "size": _sizes,
-    "last_modified": lambda columns: _required(columns, "LastModified"),
+    "last_modified": _times,
     "etag": _etags,
     "storage_class": _storage_classes,
     "version_id": lambda columns: _optional(columns, "VersionId"),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import UTC, datetime
 from urllib.parse import quote, quote_plus
 
 import boto3
+import pandas as pd
 import pytest
 import requests
 from hostile_keys import HOSTILE
 from layouts import keys_of
 from listing_targets import FakeTarget, SignedTarget
 from moto import mock_aws
+from recording import Reply, recording
+from statements import Statements, create
 from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
@@ -287,3 +291,36 @@ def test_pages_from_many_threads(serve):
     for thread in threads:
         thread.join()
     assert found == [1000] * 8
+
+
+_AT = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+TIMES = {
+    "2024-01-02T03:04:05.1234567Z": _AT.replace(microsecond=123456),
+    "2024-01-02T03:04:05.123456789Z": _AT.replace(microsecond=123456),
+    "2024-01-02T03:04:05": _AT,
+    "2024-01-02 03:04:05.5": _AT.replace(microsecond=500_000),
+    "2024-01-02T05:04:05+0200": _AT,
+    "Tue, 02 Jan 2024 03:04:05 GMT": _AT,
+    "": None,
+    None: None,
+}
+
+
+@pytest.mark.parametrize("counted", [1, 2])
+@pytest.mark.parametrize("sent", TIMES)
+def test_times_in_every_form_and_both_counts(sent, counted):
+    """A time is read to the microsecond, of UTC, or missing; KeyCount counts folders or does not."""
+    told = "" if sent is None else f"<LastModified>{sent}</LastModified>"
+    body = (
+        f"<ListBucketResult><Name>bucket</Name><Delimiter>/</Delimiter><KeyCount>{counted}</KeyCount>"
+        f"<IsTruncated>false</IsTruncated><Contents><Key>a</Key>{told}<Size>3</Size></Contents>"
+        "<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes></ListBucketResult>"
+    )
+    with recording(lambda _: Reply(200, {}, body.encode())) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        frame = run("LIST 's3://bucket/'").set_index("key")
+    assert set(frame.index) == {"a", "b/"}
+    time = frame["last_modified"]["a"]
+    assert (None if pd.isna(time) else time.to_pydatetime()) == TIMES[sent]
