@@ -186,9 +186,10 @@ class Binding:
         from s3conn_magic.language.translation import answer
 
         first = unknown[0]
-        option = option_meant(first.name.text) or find_option(nearest(first.name.text, OPTION_NAMES) or "")
+        meant, near = option_meant(first.name.text), nearest(first.name.text, OPTION_NAMES)
+        option = meant or find_option(near or "")
         if option and len(unknown) == 1 and self._takes(option, first.value):
-            return self._no_option(first.name, f"Did you mean {option.name}?")
+            return self._no_option(first.name, f"Did you mean {meant.name if meant else near}?")
         lacks = (synonym(setting.name.text) for setting in unknown if _lacks(setting))
         if (entry := next(lacks, None)) is not None:
             return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")

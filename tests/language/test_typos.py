@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import string
+import sys
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,6 +70,7 @@ WHOLE = (
 )
 # Every eleventh typo; all of them: S3CONN_TYPO_STRIDE=1 python -m pytest tests/language/test_typos.py
 STRIDE = int(os.environ.get("S3CONN_TYPO_STRIDE", "11"))
+LONG = 4
 LETTERS = string.ascii_uppercase + "_"
 
 
@@ -79,6 +82,13 @@ def _typos(word: str) -> list[str]:
         found |= {head + letter + rest for letter in LETTERS for rest in (tail, tail[1:])}
         found |= {head + tail[1:], head + tail[1:2] + tail[:1] + tail[2:]}
     return sorted(found - {word, ""})
+
+
+def _twice(word: str, count: int) -> list[str]:
+    """Some of what two edits make of a word, the same ones each time, of words long enough to be told from others."""
+    random = Random(word)
+    once = _typos(word)
+    return [random.choice(_typos(random.choice(once))) for _ in range(count)] if len(word) > LONG else []
 
 
 def _words() -> Iterator[tuple[str, str, str]]:
@@ -127,3 +137,25 @@ def test_the_error_of_a_typo_names_the_word_that_was_meant(rates: dict[str, floa
 def test_every_word_is_found_from_most_of_its_typos(rates: dict[str, float]):
     """No word is lost: each is named for at least nine of ten typos."""
     assert {word: rate for word, rate in rates.items() if rate < 0.9} == {}
+
+
+def test_two_edits_are_still_told_the_word():
+    """Of typos by two edits, in place, of words that are longer than four letters, most are told the word."""
+    words = [*_words()][:: max(1, STRIDE // 4)]
+    tried = [(word, before + typo + after) for word, before, after in words for typo in _twice(word, 3)]
+    assert sum(_is_told(word, text) for word, text in tried) >= 0.9 * len(tried)
+
+
+def main() -> None:
+    """Print the rates: `S3CONN_TYPO_STRIDE=1 python tests/language/test_typos.py`."""
+    for edits in (1, 2):
+        told, tried = 0, 0
+        for word, before, after in _words():
+            for typo in _typos(word)[::STRIDE] if edits == 1 else _twice(word, max(3, 60 // STRIDE)):
+                tried += 1
+                told += _is_told(word, before + typo + after)
+        sys.stdout.write(f"{edits} edits: {told:,} of {tried:,} are told the word, {told / tried:.1%}\n")
+
+
+if __name__ == "__main__":
+    main()
