@@ -31,7 +31,7 @@ def ours(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     import pyarrow.compute  # noqa: F401
 
     import s3conn_magic
-    from s3conn_magic.listing.listing import Listing
+    from s3conn_magic.listing.listing import CONNECTIONS, Listing
     from s3conn_magic.results.frames import listing_frame
 
     s3conn_magic.execute(
@@ -40,9 +40,12 @@ def ours(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     )
     target = s3conn_magic.connection("bench").target(BUCKET)
     assert target.transport
+    connections = int(os.environ.get("CONNECTIONS", CONNECTIONS))
 
     def run(first: Callable[[], None]) -> pd.DataFrame:
-        table = Listing(target).collect(on_progress=lambda so_far: first() if so_far.keys else None)
+        table = Listing(target, connections=connections).collect(
+            on_progress=lambda so_far: first() if so_far.keys else None
+        )
         return listing_frame([(BUCKET, table)])
 
     return run
