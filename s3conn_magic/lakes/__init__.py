@@ -302,7 +302,8 @@ def newest_metadata(reach: Reach) -> str:
         numbers.setdefault(int(match[1]) if match else -1, []).append(name)
     if not numbers:
         raise QueryError("it has no metadata file", hint="LIST shows what there is.")
-    latest = numbers[max(numbers)]
+    # One without a number may be newer than all that have one.
+    latest = [name for number in {max(numbers), -1} for name in numbers.get(number, ())]
     doubtful = sorted({*latest, *(name for same in numbers.values() if len(same) > 1 for name in same)})
     if len(doubtful) > 1:
         _check_one_table(reach, doubtful, latest)

@@ -278,6 +278,7 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
     library("pyiceberg", reach, lambda: iceberg_version(reach, name))
     from pyiceberg.catalog.noop import NoopCatalog
     from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+    from pyiceberg.schema import index_by_id
     from pyiceberg.table import StaticTable
     from pyiceberg.table.metadata import TableMetadataUtil
 
@@ -289,6 +290,9 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
     # The current state has the columns of the table, which may be newer than its snapshot.
     scan = table.scan() if snapshot is None or moment == NEWEST else table.scan(snapshot_id=snapshot.snapshot_id)
     columns = scan.projection()
+    inner = [field for field in index_by_id(columns).values() if field not in columns.fields]
+    if any(field.initial_default is not None for field in inner):
+        raise QueryError("a field within a column has a default for the rows before it, which is not read")
     schema = schema_to_pyarrow(columns, include_field_ids=False)
     tasks = list(scan.plan_files()) if snapshot else []
 
