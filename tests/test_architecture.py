@@ -67,6 +67,8 @@ LONG = {
     "connections/faults.py",  # a sentence for each kind of refusal and of a broken machine
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
     "connections/signing.py",  # requests as botocore makes them, and what answers in its place
+    "jobs/copying.py",  # a run of COPY, its objects together or one by one
+    "jobs/loading.py",  # one object, by what all of them have taught
     "jobs/inserting.py",  # an INSERT from its query to its object
     "language/binder.py",  # statements to plans
     "language/completion.py",  # what the grammar allows at a place, and what stands for it

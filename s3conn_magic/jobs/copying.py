@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import (
     EndpointError,
@@ -16,8 +17,8 @@ from s3conn_magic.errors import (
     S3ConnError,
     StatementInterrupted,
 )
-from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates
-from s3conn_magic.jobs.loading import AHEAD, FATAL, Loader
+from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, source_of, text_rows, together
+from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import counted
@@ -25,18 +26,21 @@ from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
-from s3conn_magic.query.sql import PLACED, placed
+from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
+from s3conn_magic.query.text_rows import with_files
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from s3conn_magic.jobs.job import Candidate, Parsed, Run
+    from s3conn_magic.jobs.job import Candidate, ObjectSource, Parsed, Run
     from s3conn_magic.jobs.target_table import Loaded
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
+    from s3conn_magic.query.text_rows import TextRows
 
 # DuckDB's arguments of read_csv are not those of a job.
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
@@ -122,9 +126,15 @@ class _Copying:
         left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
         loader.learn(todo)
+        together = Together(loader, todo, loaded.keys()) if self._run.elsewhere is None else None
         with closing(self._parsed(loader, todo)) as parsed:
             for candidate, rows in zip(todo, parsed, strict=True):
-                self._take(loader, candidate, rows, replace=candidate.location.key in loaded)
+                if together is not None and (taken := together.take(candidate)) is not None:
+                    loader.release(candidate)
+                    self._taken[taken.said] += 1
+                    self._done(candidate, taken.rows, "", replace=False)
+                else:
+                    self._take(loader, candidate, rows, replace=candidate.location.key in loaded)
                 self._passed.append(candidate.size)
         # A run that ended before it could delete them, or was refused, has left them.
         for candidate in left:
@@ -243,6 +253,151 @@ class _Copying:
             part = came / self._size if self._size else None
             elapsed = time.monotonic() - self._began
             self._run.report(Progress(len(self._passed), came, scope.requests, elapsed, part, unit="objects"))
+
+
+_BATCH, _FILE = "s3conn_magic_batch", "s3conn_magic file"
+_MOST_TOGETHER, _BYTES_TOGETHER = 100, 16 * 1024 * 1024
+
+
+class _Taken(NamedTuple):
+    """An object that was loaded with others: its rows, and what it was taken for without being told."""
+
+    rows: int
+    said: str
+
+
+class Together:
+    """Small objects of one format, read by one query and committed with their notes in one transaction.
+
+    All rows of an object are there or none. Where anything does not fit, nothing of a batch is there, and its objects
+    are loaded one by one, which says what is the matter with which of them.
+
+    Args:
+        loader: of the run; what it has learned decides the types, as for one object.
+        todo: the objects in the order in which they are asked for.
+        replaced: keys of those among them that were loaded before, which are loaded one by one.
+    """
+
+    def __init__(self, loader: Loader, todo: Sequence[Candidate], replaced: AbstractSet[str]) -> None:
+        self._loader, self._todo, self._replaced = loader, todo, replaced
+        self._taken: dict[Candidate, _Taken] = {}
+        self._at = self._tried = 0
+        options = ("COLUMN_TRANSFORMATIONS", "EXCLUDE_COLUMNS")
+        self._plain = not loader.partitions and not any(loader.job.option(name) for name in options)
+
+    def take(self, candidate: Candidate) -> _Taken | None:
+        """What came of an object, once it and those behind it are loaded; None where it is to be loaded by itself."""
+        if self._plain and self._at == self._tried:
+            self._try_next()
+        self._at += 1
+        return self._taken.pop(candidate, None)
+
+    def _try_next(self) -> None:
+        batch: list[Candidate] = []
+        for candidate in self._todo[self._at : self._at + _MOST_TOGETHER]:
+            if sum(each.size for each in batch) + candidate.size > _BYTES_TOGETHER and batch:
+                break
+            batch.append(candidate)
+        self._tried = self._at + len(batch)
+        small = [each for each in batch if 0 < each.size <= SMALL and each.location.key not in self._replaced]
+        if len(small) > 1:
+            self._loader.prefetch(self._todo[self._at : self._tried + AHEAD])
+            self._load(small)
+
+    def _load(self, small: Sequence[Candidate]) -> None:
+        texts: list[TextRows] = []
+        sources: dict[str, ObjectSource] = {}
+        whose: dict[int, ObjectSource] = {}
+        for candidate in small:
+            with self._unless_refused():
+                head = self._loader.pin(candidate).read(0, min(HEAD, candidate.size))
+                source = source_of(self._loader.job, candidate, head)
+                rows = text_rows(source, self._loader.scope)
+                if rows is None and source.detected.format.type == "PARQUET":
+                    sources[source.path] = source
+                elif rows is not None and candidate.location in self._loader.learnt and getattr(rows, "names", True):
+                    texts.append(rows)
+                    whose[id(rows)] = source
+        for group, alike in together(texts):
+            if len(alike) > 1:
+                self._load_text(group, [whose[id(rows)] for rows in alike])
+        for alike_parquet in self._by_schema(sources):
+            if len(alike_parquet) > 1:
+                paths = ", ".join(literal(source.path) for source in alike_parquet)
+                options = f"hive_partitioning = false, filename = {literal(_FILE)}"
+                self._commit(f"SELECT * FROM read_parquet([{paths}], {options})", alike_parquet, None)  # noqa: S608
+
+    @contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """Leave what fails to the loading of one by one, where it fails again and is told."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - as said
+            self._loader.scope.failure = None
+
+    def _by_schema(self, sources: Mapping[str, ObjectSource]) -> list[list[ObjectSource]]:
+        schemas: dict[str, list[Any]] = {}
+        with self._unless_refused():
+            paths = ", ".join(map(literal, sources))
+            query = f"SELECT file_name, * EXCLUDE (file_name) FROM parquet_schema([{paths}])"  # noqa: S608
+            for name, *column in self._loader.database.execute(query).fetchall() if sources else ():
+                schemas.setdefault(name.removeprefix("s3://"), []).append(column)
+        alike: dict[str, list[ObjectSource]] = {}
+        for source in sources.values():
+            if (columns := schemas.get(_name(source))) is not None:
+                alike.setdefault(repr(columns), []).append(source)
+        return list(alike.values())
+
+    def _load_text(self, group: TextRows, sources: Sequence[ObjectSource]) -> None:
+        with self._unless_refused():
+            known: Any = self._loader.known[type(group)]
+            table = TargetTable(self._loader.database, self._loader.table)
+            types = fitting(group.types(known), table.columns(), {})
+            rows = replace(group, source=with_files(group, _FILE), folders=(_FILE,))
+            self._commit(rows.select(known, types), sources, types)
+
+    def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> None:
+        """Load the rows of a query, which has the path of each row's file in `_FILE`; all of them or none."""
+        database, said = self._loader.database, {source.candidate: source.detected.said for source in sources}
+        with self._unless_refused():
+            with transaction(database):
+                database.execute(f"CREATE TEMP TABLE {_BATCH} AS {query}")
+                counts = self._insert(sources, known)
+                database.execute(f"DROP TABLE temp.{_BATCH}")
+                self._loader.ledger.note_all(counts)
+            self._taken |= {candidate: _Taken(rows, said[candidate]) for candidate, rows in counts.items()}
+
+    def _insert(self, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> dict[Candidate, int]:
+        """Insert what was read, and count it by object.
+
+        Raises:
+            LookupError: a row is of no object that was asked for, or the objects have columns that are ours.
+        """
+        database, file, origin = self._loader.database, identifier(_FILE), identifier(OBJECT_COLUMN)
+        counted_rows = database.execute(f"SELECT {file}, count(*) FROM temp.{_BATCH} GROUP BY 1").fetchall()  # noqa: S608
+        rows_of = {name[name.index("://") + 3 :] if "://" in name else name: rows for name, rows in counted_rows}
+        rows = f"(SELECT * EXCLUDE ({file}) FROM temp.{_BATCH})"  # noqa: S608 - names of our own
+        described = database.execute(f"DESCRIBE {rows}").fetchall()
+        columns = {name: kind for name, kind, *_ in described}
+        names = {_name(source): source.candidate for source in sources}
+        if not rows_of.keys() <= names.keys() or OBJECT_COLUMN in columns or "GEOMETRY" in str(columns):
+            raise LookupError
+        table = TargetTable(database, self._loader.table)
+        columns = dict(known) if known is not None else columns
+        table.fit(columns, rows)
+        values = table.taken(columns)
+        replaced = f" REPLACE ({', '.join(values)})" if values else ""
+        # What stands before the bucket is one connection's name for all of them.
+        where = f"'s3://' || substr({file}, instr({file}, {literal(f'@{sources[0].candidate.location.bucket}/')}) + 1)"
+        every = f"SELECT * EXCLUDE ({file}){replaced}, {where} AS {origin} FROM temp.{_BATCH}"  # noqa: S608 - as above
+        database.execute(f"INSERT INTO {table.sql} BY NAME {every}")
+        return {candidate: rows_of.get(name, 0) for name, candidate in names.items()}
+
+
+def _name(source: ObjectSource) -> str:
+    """The path of an object as the engine's filesystem names it."""
+    where = source.candidate.location
+    return f"{source.connection}@{where.bucket}/{where.key}"
 
 
 def _same(before: Loaded | None, candidate: Candidate) -> bool:

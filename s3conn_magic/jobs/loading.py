@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from s3conn_magic.query.text_rows import Misfit, TextRows
 
 _STAGED, _PLAIN = "s3conn_magic_rows", "s3conn_magic_plain_rows"
-AHEAD = 16
+AHEAD = 128
 """Objects of which what will be read is asked for at once."""
-_SMALL = 4 * 1024 * 1024
+SMALL, _BYTES_AHEAD = 4 * 1024 * 1024, 64 * 1024 * 1024
 _TOGETHER = 50
 _BEGINNING = 16 * 1024 * 1024
 _LEARNT = 64 * 1024 * 1024  # as much as a query keeps, with room for what is read ahead
@@ -77,8 +77,10 @@ class Parser:
         Args:
             candidates: the object that is read now, and those behind it.
         """
+        asked = 0
         for at, candidate in enumerate(candidates):
-            if 0 < candidate.size <= _SMALL:
+            if 0 < candidate.size <= SMALL and asked <= _BYTES_AHEAD:
+                asked += candidate.size
                 self.pin(candidate).prefetch([(0, candidate.size)])
             elif at == 1 and not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
                 self.pin(candidate).prefetch([(0, _BEGINNING)])
@@ -167,7 +169,7 @@ class Loader(Parser):
             with self._passing_over(candidate):
                 source = source_of(self.job, candidate, self.pin(candidate).read(0, min(HEAD, candidate.size)))
                 rows = text_rows(source, self.scope)
-                if rows is not None and candidate.size <= _SMALL:
+                if rows is not None and candidate.size <= SMALL:
                     small.append((candidate, rows))
                 elif rows is not None:
                     self._learn(rows, whole=False)
@@ -234,7 +236,7 @@ class Loader(Parser):
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
         self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
-            return self._load_text(candidate, rows, source if candidate.size > _SMALL else None, replace=replace)
+            return self._load_text(candidate, rows, source if candidate.size > SMALL else None, replace=replace)
         with self._typed(source, ranged) as query:
             return self._write(candidate, query, replace=replace)
 
@@ -254,7 +256,7 @@ class Loader(Parser):
         while True:
             try:
                 known = known or self._learn(rows, whole=False)
-                types = _fitting(rows.types(known), table.columns(), wider)
+                types = fitting(rows.types(known), table.columns(), wider)
                 with self._selected(rows, known, types, plain) as query:
                     return self._write(candidate, query, replace=replace, columns=types)
             except duckdb.Error as error:
@@ -374,7 +376,7 @@ class Loader(Parser):
         return f"SELECT {', '.join(columns)} FROM {rows}"  # noqa: S608 - the user's own expressions, and quoted names
 
 
-def _fitting(types: Mapping[str, str], there: Mapping[str, str], wider: Mapping[str, str]) -> dict[str, str]:
+def fitting(types: Mapping[str, str], there: Mapping[str, str], wider: Mapping[str, str]) -> dict[str, str]:
     """The type that each column of text is read as: the table's own, where it has one that text is cast to."""
     own = {name.casefold(): kind for name, kind in there.items()}
     return {name: wider.get(name) or _own(kind, own.get(name.casefold(), NULL)) for name, kind in types.items()}

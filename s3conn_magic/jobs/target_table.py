@@ -71,6 +71,16 @@ class Ledger:
             [*self._of, candidate.location.key, candidate.etag, candidate.size, rows],
         )
 
+    def note_all(self, loaded: Mapping[Candidate, int]) -> None:
+        """Note objects that are new, with their rows; the caller's transaction decides whether it holds."""
+        self._forget(candidate.location.key for candidate in loaded)
+        columns = [[candidate.location.key, candidate.etag, candidate.size, rows] for candidate, rows in loaded.items()]
+        values = ", ".join(["unnest(?)"] * len(columns[0]))
+        self._database.execute(
+            f"INSERT INTO {SCHEMA}.loaded SELECT ?, ?, ?, {values}, current_timestamp::TIMESTAMP",
+            [*self._of, *map(list, zip(*columns, strict=True))],
+        )
+
     def _forget(self, keys: Iterable[str]) -> None:
         self._database.execute(
             f"DELETE FROM {self._name} WHERE {_OF} AND list_contains(?, key)",  # noqa: S608

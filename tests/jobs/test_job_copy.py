@@ -281,7 +281,7 @@ def test_a_large_object_has_the_rows_of_a_small_one(moto_lake: Lake, monkeypatch
     moto_lake.put(**{key.replace(".", "__"): LARGE[key]})
     outcomes = []
     for small in (1 << 30, 0):
-        monkeypatch.setattr(loading, "_SMALL", small)
+        monkeypatch.setattr(loading, "SMALL", small)
         run = moto_lake.session()
         said = str(run(_copy(moto_lake)))
         errors = run("SHOW JOB j ERRORS")["error"].to_list()
