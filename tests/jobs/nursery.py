@@ -1,8 +1,9 @@
 """Runs cells in kernels that die: each in a child of its own, which kills itself at a point.
 
 Each line of its input is an order in JSON: the statements to run first, the cell, and the point. That is
-`["request", n]`: before the n-th request of botocore's leaves; `["object", n]`: when the rows of the n-th object are in
-the transaction and it is not committed; or `["end", 0]`: when the cell is done. It prints how each child ended.
+`["request", n]`: before the n-th request of botocore's leaves; `["object", n]`: when the n-th rows, of two small
+objects or a large one, are in the transaction, which is not committed; or `["end", 0]`: when the cell is done. It prints how
+each child ended.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pandas as pd  # noqa: F401
 import pyarrow as pa  # noqa: F401
 from statements import Statements
 
+from s3conn_magic.jobs import copying
 from s3conn_magic.jobs.target_table import Ledger
 from s3conn_magic.objects import uploads
 
@@ -43,14 +45,18 @@ def _dying_at(kind: str, at: int) -> None:
         botocore.httpsession.URLLib3Session.send = sent
         uploads.PART = 5 * 1024 * 1024  # as small as S3 takes, for more parts of fewer bytes
     if kind == "object":
-        note = Ledger.note
+        copying._MOST_TOGETHER = 2
+        for name in ("note", "note_all"):
+            setattr(Ledger, name, _noting(getattr(Ledger, name), numbers, at))
 
-        def noted(self: Any, *given: Any) -> None:
-            note(self, *given)
-            if next(numbers) == at:
-                _die()
 
-        Ledger.note = noted
+def _noting(note: Any, numbers: Any, at: int) -> Any:
+    def noted(self: Any, *given: Any) -> None:
+        note(self, *given)
+        if next(numbers) == at:
+            _die()
+
+    return noted
 
 
 def _child(before: str, cell: str, point: tuple[str, int]) -> None:

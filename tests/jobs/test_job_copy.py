@@ -30,7 +30,7 @@ from s3conn_magic.errors import (
     ReadOnlyConnectionError,
     StatementInterrupted,
 )
-from s3conn_magic.jobs import loading
+from s3conn_magic.jobs import copying, loading
 from s3conn_magic.jobs.target_table import Ledger
 
 if TYPE_CHECKING:
@@ -419,18 +419,20 @@ def test_credentials_that_are_gone_stop_the_run(moto_lake: Lake, monkeypatch: py
         raise AccessDeniedError("s3:GetObject is denied", action="s3:GetObject", resource="x")
 
     with monkeypatch.context() as patched:
-        patched.setattr(PinnedObject, "get", denied)
+        patched.setattr(PinnedObject, "begin", denied)
         assert "2 objects failed" in str(run(_copy(moto_lake)))
     assert run("SHOW JOB j ERRORS")["error"].tolist() == ["s3:GetObject is denied"] * 2
     assert "Loaded 2 objects" in str(run("RUN JOB j"))
 
 
-@pytest.mark.parametrize("at", [1, 3])
-def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch, at: int):
-    """Interrupted with the rows of an object in its transaction, a job has those of earlier ones; RUN JOB goes on."""
+@pytest.mark.parametrize(("at", "size"), [(1, 1), (3, 1), (1, 2), (2, 2)])
+def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch, at: int, size: int):
+    """Interrupted with the rows of objects in their transaction, a job has those of earlier ones; RUN JOB goes on."""
+    monkeypatch.setattr(copying, "_MOST_TOGETHER", size)
     moto_lake.put(**{f"{name}__csv": "n\n" + "1\n" * 100 for name in "abcd"})
     run = moto_lake.session()
-    note, calls = Ledger.note, iter(range(1, 100))
+    name = "note" if size == 1 else "note_all"
+    note, calls = getattr(Ledger, name), iter(range(1, 100))
 
     def noted(self: Ledger, *given: Any) -> None:
         note(self, *given)
@@ -439,14 +441,14 @@ def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: py
             self._database.execute("SELECT count(*) FROM range(100000000000) a, range(10) b").fetchall()
 
     with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "note", noted)
+        patched.setattr(Ledger, name, noted)
         error = run.fails(_copy(moto_lake), StatementInterrupted)
     assert "RUN JOB j" in error.hint
     assert run("SHOW JOBS").loc[0, "state"] == "interrupted"
     there = ("t",) in rows_of(run, "duckdb_tables()", "table_name", "1")
     assert there == (at > 1)
-    assert not there or rows_of(run, what="count(*)", order="1") == [((at - 1) * 100,)]
-    assert f"Loaded {5 - at} object" in str(run("RUN JOB j"))
+    assert not there or rows_of(run, what="count(*)", order="1") == [((at - 1) * size * 100,)]
+    assert f"Loaded {4 - (at - 1) * size} object" in str(run("RUN JOB j"))
     assert rows_of(run, what="count(*)", order="1") == [(400,)]
 
 
@@ -462,7 +464,7 @@ def test_a_killed_kernel_leaves_whole_objects_only(moto_lake: Lake, nursery: Nur
         counts.append(_counted(file))
     assert all(set(one) <= {100} for one in counts)
     loaded = [sum(one.values()) for one in counts]
-    assert loaded[:3] == [0, 2, 3]
+    assert loaded[:3] == [0, 4, 6]
     assert loaded == sorted(loaded)
     assert loaded[-1] == 8
     run = moto_lake.session(database.rstrip(";"))
