@@ -2,7 +2,7 @@
 
 Each line of its input is an order in JSON: the statements to run first, the cell, and the point. That is
 `["request", n]`: before the n-th request of botocore's leaves; `["object", n]`: when the n-th rows, of two small
-objects or a large one, are in the transaction, which is not committed; or `["end", 0]`: when the cell is done. It prints how
+objects or a large one, are in the transaction, not committed; or `["end", 0]`: when the cell is done. It prints how
 each child ended.
 """
 
