@@ -37,6 +37,7 @@ _SOURCES = frozenset({"ENV", "KEYRING", "PROMPT"})
 _VALUE_WORDS = frozenset({"TRUE", "FALSE", "ALL"}) | _SOURCES
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NUMBER_DIGITS = 18
+_LONGEST_KEY_ID = 32
 # Where so many words are unknown, the text is none of the language.
 _WORDS_COMPARED = 100
 # As much of a text without blanks is no word of a comment.
@@ -324,6 +325,9 @@ def _is_secret(name: str) -> bool:
 def _takes(name: str, text: str) -> bool:
     """Whether a text is a proper value of an option or setting that holds no secret."""
     known = find_option(name) or find_setting(name)
+    # A secret that stands in the place of the key's id: no id is as long, or has the marks of Base64.
+    if known and known.name == "AWS_ACCESS_KEY_ID" and (len(text) > _LONGEST_KEY_ID or set(text) & set("/+=")):
+        return False
     return known is not None and not _is_secret(name) and _reads(known.read, text)
 
 

@@ -12,6 +12,7 @@ from first_tries import came_of, mocked, read
 
 from s3conn_magic.language.options import OPTION_NAMES, find_option
 from s3conn_magic.language.phrases import option_meant, phrases, synonyms
+from s3conn_magic.language.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,3 +79,10 @@ def test_no_phrase_is_written_twice():
     """Each pattern stands once, so that the first that fits is the one that was meant."""
     patterns = Counter(phrase.theirs for phrase in phrases())
     assert {pattern: count for pattern, count in patterns.items() if count > 1} == {}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if leaked(case.cell)], ids=lambda case: case.id)
+def test_nothing_keeps_a_secret_that_stands_in_a_first_try(case):
+    """What the history keeps of such a cell, and what is written down of its answer, hold no piece of the secret."""
+    assert not leaked(redacted(case.cell))
+    assert not leaked(case.answered)
