@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import QueryError
+from s3conn_magic.errors import QueryError, StatementSyntaxError
 from s3conn_magic.language import plans, statements
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
+from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.session_settings import SettingValues
+    from s3conn_magic.language.source import Source
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
@@ -308,3 +312,23 @@ def _(plan: statements.Help, connections: Registry) -> Any:
 
     del connections
     return help_on(plan.topic)
+
+
+def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tuple[list[statements.Statement], Source]:
+    """Return the statements of a text, and the text; after SET DIALECT = 'accept' those of others as ours."""
+    accepts = dialect == "accept" and not source.file
+    try:
+        parsed = parse(source)
+    except StatementSyntaxError:
+        if not accepts:
+            raise
+    else:
+        settings = (node.name.text for node in parsed if isinstance(node, statements.SetSetting))
+        if not accepts or all(map(find_setting, settings)):
+            return parsed, source
+    from s3conn_magic.language.translation import translated
+
+    if (said := translated(source.text, source.connections())) is not None:
+        source = replace(source, text=said.reveal())
+        note("Statements of other systems are run as ours: EXPLAIN shows what each is.")
+    return parse(source), source

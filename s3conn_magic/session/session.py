@@ -16,7 +16,6 @@ from s3conn_magic.errors import (
     CredentialsError,
     QueryError,
     S3ConnError,
-    StatementSyntaxError,
     rest_of_cell,
     without_frames,
 )
@@ -24,9 +23,8 @@ from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
-from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
-from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, find_setting, setting_text
+from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, pattern_note
 from s3conn_magic.results.cards import Message, connection_card
@@ -34,7 +32,7 @@ from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import deferred
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
-from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
+from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan, in_dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -291,7 +289,7 @@ class Session:
             S3ConnError: what is wrong with any of them.
         """
         source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
-        parsed, source = self._parsed(source)
+        parsed, source = in_dialect(source, self.settings["DIALECT"], self._note)
         todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
             try:
@@ -307,30 +305,6 @@ class Session:
         """Return the names of the connections, that of the default first."""
         default = self.connections.default
         return sorted((connection.name for connection in self.connections), key=lambda name: name != default)
-
-    def _parsed(self, source: Source) -> tuple[list[statements.Statement], Source]:
-        """Return the statements of a text, and the text; after SET DIALECT = 'accept' those of others as ours."""
-        accepts = self.settings["DIALECT"] == "accept" and not source.file
-        try:
-            parsed = parse(source)
-        except StatementSyntaxError:
-            if not accepts:
-                raise
-        else:
-            settings = (node.name.text for node in parsed if isinstance(node, statements.SetSetting))
-            if not accepts or all(map(find_setting, settings)):
-                return parsed, source
-        from s3conn_magic.language.translation import translated
-
-        said = translated(source.text, source.connections())
-        if said is None:
-            return parse(source), source
-        source = replace(source, text=said.reveal())
-        parsed = parse(source)
-        self._note(
-            "Statements of other systems were run as ours; EXPLAIN shows them, SHOW CONNECTIONS; what they made."
-        )
-        return parsed, source
 
     def _check(self, plan: plans.Plan) -> None:
         """Refuse, with the rest of what binding refuses, what the language does not know: globs and queries."""
