@@ -1,8 +1,120 @@
 """Listings, analyses and jobs on the workers of a `dask.distributed` scheduler.
 
+Workers             the cluster of a session, where there is one
 Cluster(address)    the connection to the scheduler, and tasks of one statement
 sweep               ranges of keys listed by workers until none is left
 work                what runs on a worker, and what that is told of a connection, for as short a time as can be
 
 What arrives is joined here: a task that is repeated because its worker was lost gives its result once.
 """
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s3conn_magic.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from s3conn_magic.cluster.scheduler import Cluster
+    from s3conn_magic.cluster.sweep import ClusterScan
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.jobs.job import RemoteReader
+    from s3conn_magic.language.plans import Analyze
+    from s3conn_magic.language.session_settings import SettingValues
+
+
+class Workers:
+    """The cluster of a session, reached when it is set or first used.
+
+    Args:
+        settings: the session's; ENGINE and SCHEDULER are read at each use.
+        note: is told what the user should know.
+    """
+
+    def __init__(self, settings: SettingValues, note: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._note = note
+        self._cluster: Cluster | None = None
+        self._reaching = threading.RLock()
+        settings.on_change |= {name: partial(self._check, name) for name in ("ENGINE", "SCHEDULER")}
+
+    def _check(self, name: str, value: Any) -> None:
+        """Have a setting refused before it is set, where it could not be used.
+
+        Raises:
+            ClusterError: the package `distributed` is missing, or the scheduler cannot be used.
+        """
+        wanted = {**self._settings, name: value}
+        if wanted["ENGINE"] == "local":
+            self.close()
+        elif wanted["SCHEDULER"]:
+            self._reached(wanted["SCHEDULER"])
+        else:
+            from s3conn_magic.cluster.scheduler import check_installed
+
+            check_installed()
+
+    def cluster(self) -> Cluster | None:
+        """Return the cluster, or None where this process does the work.
+
+        Raises:
+            ClusterError: it cannot be used.
+        """
+        if self._settings["ENGINE"] == "local":
+            return None
+        if not self._settings["SCHEDULER"]:
+            hint = "SET SCHEDULER = 'tcp://host:8786'; or SET ENGINE = 'local';"
+            raise ClusterError("ENGINE is 'dask', and no scheduler is set", hint=hint)
+        return self._reached(self._settings["SCHEDULER"])
+
+    def _reached(self, address: str) -> Cluster:
+        with self._reaching:
+            if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
+                from s3conn_magic.cluster.scheduler import Cluster
+
+                reached = Cluster(address, self._note)
+                self.close()
+                self._cluster = reached
+            return self._cluster
+
+    def opened(self) -> Callable[..., Any] | None:
+        """Return what makes the listing of a location of a connection; None for this process."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.sweep import open_listing
+
+        return partial(open_listing, cluster)
+
+    def scan(self, connection: Connection, plan: Analyze, connections: int) -> Callable[[datetime], ClusterScan] | None:
+        """Return what makes the scan of an analysis, given the moment of its ages; None for this process."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.sweep import ClusterScan
+        from s3conn_magic.cluster.work import RangeTask
+
+        task = RangeTask(plan.location.key, connections, by=plan.by, depth=plan.depth)
+        return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
+
+    def elsewhere(self) -> RemoteReader | None:
+        """Return who reads objects in other processes."""
+        cluster = self.cluster()
+        if cluster is None:
+            return None
+        from s3conn_magic.cluster.scheduler import GroupReader
+
+        return GroupReader(cluster, self._note)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        with self._reaching:
+            cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.close()

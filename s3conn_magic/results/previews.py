@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from s3conn_magic.errors import ObjectNotFoundError
+from s3conn_magic.errors import EndpointError, ObjectNotFoundError, ThrottledError
 from s3conn_magic.lakes import around
 from s3conn_magic.lakes.opening import open_snapshot
 from s3conn_magic.lakes.snapshots import LakeRows
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.locations import Location
 
 _SHOWN_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -57,13 +58,18 @@ def open_preview(connection: Connection, location: Location, rows: int) -> Objec
         if not is_folder and (table := _table_preview(connection, location, rows)):
             return table
         raise
-    if may_be_of_table(location.key):
-        for root in around(connection, location.bucket, [location.key])[:1]:
-            note = (
-                f"a file of {root.text}: of its rows some may be gone; PREVIEW of the folder shows those that are not"
-            )
-            seen = replace(seen, notes=(*seen.notes, note))
+    if may_be_of_table(location.key) and (root := _table_around(connection, location)):
+        note = f"a file of {root.text}: of its rows some may be gone; PREVIEW of the folder shows those that are not"
+        seen = replace(seen, notes=(*seen.notes, note))
     return ObjectPreview(connection, location, seen, rows)
+
+
+def _table_around(connection: Connection, location: Location) -> LakeRoot | None:
+    """The table that an object is in, where the server can be asked for it: a note is worth no failure."""
+    try:
+        return next(iter(around(connection, location.bucket, [location.key])), None)
+    except (EndpointError, ThrottledError):
+        return None
 
 
 def _table_preview(connection: Connection, location: Location, rows: int) -> TablePreview | None:
@@ -252,8 +258,17 @@ def shown_frame(frame: pd.DataFrame) -> S3Frame:
     columns = [_shown_column(few.iloc[:, at]) for at in range(few.shape[1])]
     made = pd.DataFrame(dict(enumerate(columns)), index=few.index, dtype=object)
     shown = S3Frame(made.set_axis([visible(str(name))[:_CELL] for name in few.columns], axis=1))
-    shown.attrs[NUMBERS] = tuple(at for at, kind in enumerate(few.dtypes) if pd.api.types.is_numeric_dtype(kind))
+    shown.attrs[NUMBERS] = tuple(at for at, kind in enumerate(few.dtypes) if _is_number(kind))
     return shown
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    if isinstance(kind, pd.ArrowDtype):  # pandas knows no class of Python for every type of Arrow
+        arrow = kind.pyarrow_dtype
+        return bool(types.is_integer(arrow) or types.is_floating(arrow) or types.is_decimal(arrow))
+    return bool(pd.api.types.is_numeric_dtype(kind))
 
 
 def _shown_column(column: pd.Series[Any]) -> list[str]:

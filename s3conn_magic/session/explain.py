@@ -64,7 +64,7 @@ _ALL = "arn:aws:s3:::*"
 _STS = frozenset({"AssumeRole", "GetCallerIdentity"})
 _QUOTED = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
 _KEYS, _BUCKETS = "one for 1,000 keys and folders", "one for 1,000 buckets"
-_MORE = "one or more for each object that is read"
+_MORE = "one or more for each object that is read and not kept (SET CACHE)"
 
 
 class Call(NamedTuple):
@@ -239,7 +239,8 @@ class Forecast:
     def _object(self, connection: Connection, place: Location) -> list[Call]:
         """Return one object of a query, which is looked at once more when a table over it is made."""
         looks = Call("HeadObject", place.arn, 2, "at most", "for its size; Parquet tells it with the first read")
-        reads = Call("GetObject", place.arn, 1, "at least", "the ranges that the query needs")
+        ranges = "the ranges that the query needs and that are not kept (SET CACHE)"
+        reads = Call("GetObject", place.arn, None, "unknown", ranges)
         return [*self._reached(connection, place), looks, reads]
 
     def _over(self, connection: Connection, place: Location) -> list[Call]:
