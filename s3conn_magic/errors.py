@@ -304,12 +304,13 @@ EXTRAS = {
     "lab": ("jupyterlab", "matplotlib"),
     "obstore": ("obstore",),
     "sandbox": ("moto[s3,server,sts,iam]",),
+    "tables": ("pyiceberg",),
 }
 """The packages of each extra that a statement or command may need, as in pyproject.toml, without versions."""
 
 
 def pip_install(extra: str, *, here: bool = True) -> str:
-    """Return what installs the packages of an extra.
+    """Return what installs the packages of an extra, or one package.
 
     Args:
         extra: its name.
@@ -317,7 +318,7 @@ def pip_install(extra: str, *, here: bool = True) -> str:
     """
     import shlex
 
-    command = shlex.join(["pip", "install", *EXTRAS[extra]])
+    command = shlex.join(["pip", "install", *EXTRAS.get(extra, (extra,))])
     return f"%{command}" if here and _in_ipython() else command
 
 

@@ -18,7 +18,6 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
-from weakref import WeakKeyDictionary
 from xml.etree import ElementTree as ET
 
 from botocore import awsrequest
@@ -354,18 +353,22 @@ def _connects_elsewhere() -> bool:
     return any(pool.ConnectionCls.__module__ != awsrequest.__name__ for pool in pools)
 
 
-_listeners: WeakKeyDictionary[Any, tuple[object, dict[str, bool]]] = WeakKeyDictionary()
-"""By emitter of events: its cache, another one after each change of its handlers, and who else listens to which."""
+_KNOWN = "_s3conn_magic_listeners"
 
 
 def _has_others(client: Any, event: str) -> bool:
-    """Whether somebody else listens to an event of a client."""
+    """Whether somebody else listens to an event of a client.
+
+    What is known is kept by the emitter itself, for as long as it has the same cache: each change of its handlers makes
+    another one.
+    """
     emitter = getattr(client.meta.events, "_emitter", client.meta.events)
     stamp = getattr(emitter, "_lookup_cache", None)
-    before, known = _listeners.get(emitter, (None, {}))
+    kept: tuple[object, dict[str, bool]] = getattr(emitter, _KNOWN, (None, {}))
+    before, known = kept
     if stamp is None or before is not stamp:
         known = {}
-        _listeners[emitter] = (stamp, known)
+        setattr(emitter, _KNOWN, (stamp, known))
     if event not in known:
         known[event] = _listens(emitter, event)
     return known[event]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 
-from s3conn_magic.errors import QueryError
+from s3conn_magic.errors import QueryError, pip_install
 from s3conn_magic.lakes import (
     NEWEST,
     OF_S3,
@@ -80,13 +80,6 @@ class Snapshot:
         return f"{self.root.format}, {self.version}"
 
 
-_INSTALLED_BY = {
-    "deltalake": "pip install 'deltalake'",
-    "pyiceberg": "pip install 's3conn-magic[tables]'",
-    "hudi": "pip install 'hudi'",
-}
-
-
 def library(name: str, reach: Reach, version: Callable[[], str]) -> Any:
     """A package that reads tables.
 
@@ -100,7 +93,7 @@ def library(name: str, reach: Reach, version: Callable[[], str]) -> Any:
     raise QueryError(
         f"{visible(reach.root.location.uri)} is of the table format {reach.root.format}, {version()}, which the package"
         f" {name} reads, and that is not installed",
-        hint=f"{_INSTALLED_BY[name]}, and run it again.",
+        hint=f"{pip_install(name)}, and run it again.",
     )
 
 

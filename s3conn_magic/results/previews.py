@@ -19,7 +19,6 @@ from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible, visible_lines
 from s3conn_magic.objects.description import Description, with_tags_and_versions
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
-from s3conn_magic.objects.formats import may_be_of_table
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.preview import Preview, rounded
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
@@ -43,6 +42,10 @@ _PRE = "max-height:40em;overflow:auto;margin:4px 0;white-space:pre"
 _NOTE = "color:var(--jp-ui-font-color2,#666);font-size:13px;margin:4px 0"
 
 
+_OF_TABLES = frozenset({"Parquet", "ORC", "Avro"})
+"""Formats of the data files of lake tables."""
+
+
 def open_preview(connection: Connection, location: Location, rows: int) -> ObjectPreview:
     """Read the beginning of an object, or of the lake table whose folder a location is.
 
@@ -58,7 +61,7 @@ def open_preview(connection: Connection, location: Location, rows: int) -> Objec
         if not is_folder and (table := _table_preview(connection, location, rows)):
             return table
         raise
-    if may_be_of_table(location.key) and (root := _table_around(connection, location)):
+    if seen.format in _OF_TABLES and (root := _table_around(connection, location)):
         note = f"a file of {root.text}: of its rows some may be gone; PREVIEW of the folder shows those that are not"
         seen = replace(seen, notes=(*seen.notes, note))
     return ObjectPreview(connection, location, seen, rows)

@@ -224,6 +224,8 @@ SQL = st.builds(
 COLUMNS = st.sampled_from(["(a int)", '(a int, "b)" decimal(5, 2))', "(a varchar DEFAULT ')')"]).map(
     lambda text: statements.SqlText(Secret(text), NO_SPAN)
 )
+# Of a table without schema; a dot within quotes is in the tests of names of tables.
+ALONE = st.builds(statements.Name, NAMES.filter(lambda text: "." not in text), st.just(NO_SPAN))
 TABLE = st.builds(statements.TableName, st.lists(NAMES, min_size=1, max_size=3).map(tuple), st.just(NO_SPAN))
 JOB_OPTION = st.builds(
     statements.Name,
@@ -271,10 +273,10 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     statements.ShowSettings: {},
     statements.Query: {"query": SQL},
     statements.ExplainAnalyze: {"query": SQL},
-    statements.CreateTable: {"name": NAME, "or_replace": st.booleans(), "if_not_exists": st.booleans()}
+    statements.CreateTable: {"name": ALONE, "or_replace": st.booleans(), "if_not_exists": st.booleans()}
     | {"columns": st.none() | COLUMNS, "location": st.none() | PLACE, "using": st.none() | NAME}
     | {"query": st.none() | SQL},
-    statements.DropTable: {"name": NAME, "if_exists": st.booleans()},
+    statements.DropTable: {"name": ALONE, "if_exists": st.booleans()},
     statements.ShowTables: {"like": st.none() | TEXTS},
     statements.SaveConnections: {"path": PLACE, "or_replace": st.booleans()},
     statements.StartSandbox: {},

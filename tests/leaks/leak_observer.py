@@ -182,6 +182,8 @@ def _widget_states() -> list[Any]:
 
 def hurry(read_seconds: float) -> None:
     """Let a request that is not answered fail soon, and only once."""
+    from botocore.config import Config
+
     import s3conn_magic
     from s3conn_magic.connections import clients
     from s3conn_magic.listing import fetch
@@ -191,7 +193,8 @@ def hurry(read_seconds: float) -> None:
     fetch.TRIES = exchange.TRIES = 1
     config = clients.Clients._config
     if config.__name__ == "_config":
-        clients.Clients._config = lambda self, _: config(self, 1)
+        once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+        clients.Clients._config = lambda self, service, endpoint: config(self, service, endpoint).merge(once)
 
 
 def use_keyring(password: str) -> None:

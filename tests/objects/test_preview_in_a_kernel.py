@@ -20,7 +20,7 @@ def lake(kernel, sandbox):
 @pytest.mark.parametrize(
     ("key", "html", "text"),
     [
-        ("sales/orders.csv", "<th>order_id</th>", "order_id"),
+        ("sales/orders.csv", ">order_id</th>", "order_id"),
         ("README.txt", "<pre", "made up"),
         ("reports/revenue.png", '<img src="data:image/png;base64,', "PNG, 480 by 270"),
         ("cold/totals-2023.csv", "GLACIER", "must be restored"),

@@ -77,8 +77,10 @@ def test_what_the_lake_holds_is_shown(wire, key, format_, shape):
     assert (None if result.frame is None else result.frame.shape) == shape
     assert found.image in (None, body_of(key))
     assert result.text is None or result.text.encode() == body_of(key)
-    assert wire.methods == ["HEAD", "GET"]
-    assert found.bytes_read == sum(wire.received)
+    assert wire.methods[:2] == ["HEAD", "GET"]
+    # A file of Parquet may be of a lake table: three looks for each folder around it.
+    assert len(wire.methods) - 2 == (3 * (1 + key.count("/")) if format_ == "Parquet" else 0)
+    assert found.bytes_read == sum(wire.received[:2])
     assert found.requests == 2
 
 
@@ -100,7 +102,7 @@ def test_a_large_csv_is_read_by_its_first_block(rclone_server, wire):
         few, many = wire(uri), wire(uri, "LIMIT 10000")
     assert (few.frame.shape, many.frame.shape) == ((100, 3), (10_000, 3))
     assert few.preview.description.size == 32 * MIB
-    assert wire.received == [0, 64 * 1024, 0, 64 * 1024, MIB - 64 * 1024]
+    assert wire.received == [0, 64 * 1024, 0, MIB - 64 * 1024]  # what is kept is not read again
 
 
 @pytest.mark.parametrize("wire", ["rclone"], indirect=True)

@@ -158,7 +158,9 @@ def _points() -> Iterator[Point]:
     yield Point("TEST CONNECTION, delete", _TEST, lambda: Stop(_object("DELETE")), answered=0.3, finishes=True)
     several = f"{_READY}; SHOW BUCKETS; {_ALL}; DROP CONNECTION slow"
     yield Point("several statements, the third", several, lambda: Stop(_page, 3), before="")
-    place = "%env AWS_ENDPOINT_URL_S3={address}"
+    # A server that a variable names is taken for AWS, which has regions.
+    aws = "from s3conn_magic.connections.configuration import Configuration as C; C.is_aws = C.finds_regions = True"
+    place = f"{aws}\n%env AWS_ENDPOINT_URL_S3={{address}}"
     by_region = _READY.replace("ENDPOINT = '{address}'", "")
     yield Point("LIST, the bucket's region", _ALL, lambda: Stop(_bucket_head), before=f"{place}\n{by_region}")
     yield Point("START SANDBOX", "START SANDBOX", None, **created)
