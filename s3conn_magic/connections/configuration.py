@@ -118,10 +118,10 @@ class Configuration(NamedTuple):
         return effective if effective.is_given else Effective()
 
     def besides(self) -> Iterator[str]:
-        """Yield what counts and is not said by the statement, in words of one line."""
+        """Yield what counts and is not said by the statement, in words of one line, but for what is the machine's."""
         named = [(name, self.of_option(name)) for name in _OPTIONS]
         for name, setting in [*named, *((name, setting) for name, setting, _ in self.rows())]:
-            if setting.is_given and setting.source != "statement":
+            if name not in {"CA bundle", "proxy"} and setting.is_given and setting.source != "statement":
                 yield f"{name}: {visible(str(setting))}"
 
     def config(self) -> Config:

@@ -46,7 +46,7 @@ def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = 
     given = [
         (option.name, value_text(options[option.name], asking_for(option.name, name))) for option in _given(options)
     ]
-    return "\n".join([_statement(name, given), *(f"-- {text}" for text in besides)])
+    return "\n".join([*(f"-- {text}" for text in besides), _statement(name, given)])
 
 
 def saved_statement(name: str, options: BoundOptions) -> str:

@@ -45,7 +45,7 @@ def test_config_and_set_change_the_same_value(kernel: Kernel, folder: Path):
     kernel.run(LOAD)
     kernel.run("%config UpsqlMagic.limit = 5")
     kernel.run("%config UpsqlMagic.default_connection = 'lake'")
-    assert kernel.run("%upsql SHOW SETTINGS").result["text/plain"].count(" 5 ") == 1
+    assert kernel.run("%upsql SHOW SETTINGS").result["text/plain"].count("  5\n") == 1
     kernel.run("%upsql SET limit = 9")
     assert kernel.run("%config UpsqlMagic.limit").result["text/plain"] == "9"
     shown = kernel.run("%config UpsqlMagic").stdout
