@@ -144,6 +144,8 @@ def test_no_value_is_taken_for_another(database, tmp_path: Path, kind: str):
             database, tmp_path / "x.csv", f"a,b\n{USUAL[kind]},x\n{quoted},y\n".encode(), a=kind, b="VARCHAR"
         )
         assert arrow == own, value
+        if kind not in {"BIGINT", "DOUBLE", "TIMESTAMP", "VARCHAR"}:  # one of each way to prove a column
+            continue
         line = json.dumps({"a": value, "b": "y"}, ensure_ascii=False)
         text = f'{{"a": "{USUAL[kind]}", "b": "x"}}\n{line}\n'
         arrow, own = both(database, tmp_path / "x.json", text.encode(), a=kind, b="VARCHAR")
