@@ -139,7 +139,7 @@ class BucketTarget:
             if template.signature in _OF_VERSION_4:
                 return self._signer_for(operation, template).sign(query, key, headers)
             return _signed_otherwise(template, self._frozen(), query, key, headers)
-        url = f"{template.url}{key}?{query}" if query else f"{template.url}{key}"
+        url = template.url_of(key, query)
         sent = {**template.headers, **headers}
         if template.identity is None:
             return SignedRequest(url, sent, template.method)
@@ -258,7 +258,7 @@ def _signed_otherwise(
         S3ConnError: what makes it is not installed.
     """
     sent = {name: text for name, text in template.headers.items() if name != "X-Amz-Content-SHA256"} | dict(headers)
-    url = f"{template.url}{key}?{query}" if query else f"{template.url}{key}"
+    url = template.url_of(key, query)
     request = AWSRequest(template.method, url, headers=sent, auth_path=f"{template.auth_path}{key}")
     kind = AUTH_TYPE_MAPS[template.signature]
     scope = (template.signing_name, template.region) if kind.REQUIRES_REGION else ()

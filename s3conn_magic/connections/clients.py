@@ -131,20 +131,25 @@ class Clients:
         """
         self._guards.same_place()
         service = given["service_name"]
-        own = self._configuration.endpoint.value if service == S3 else self._settings.endpoint_of(service)
-        endpoint = given.get("endpoint_url") or own
+        endpoint = given.get("endpoint_url") or self._own_endpoint(service)
         config = self._config(service, endpoint)
         for each in configs:
             # A setting of S3 that is not given stays the connection's.
             config = config.merge(each).merge(Config(s3={**(config.s3 or {}), **(each.s3 or {})}))
         return given | {"endpoint_url": endpoint, "config": config}
 
+    def _own_endpoint(self, service: str) -> str | None:
+        """Return where a service is, for a connection that has a server of its own."""
+        endpoint: str | None = (
+            self._configuration.endpoint.value if service == S3 else self._settings.endpoint_of(service)
+        )
+        return endpoint
+
     def hold(self, client: Any, *, knows_region: bool) -> None:
         """Guard a new client."""
         service = client.meta.service_model.service_name
-        own = self._configuration.endpoint.value if service == S3 else self._settings.endpoint_of(service)
-        self._guards.hold(client, has_own=own is not None)
-        if client.meta.service_model.service_name == S3 and (knows_region or not self._configuration.finds_regions):
+        self._guards.hold(client, has_own=self._own_endpoint(service) is not None)
+        if service == S3 and (knows_region or not self._configuration.finds_regions):
             presign_by_version_4(client)
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int | None = None) -> Any:

@@ -66,6 +66,10 @@ class Template:
     method: str = "GET"
     auth_path: str = ""
 
+    def url_of(self, key: str, query: str) -> str:
+        """Return the URL for a key and a query, both percent-encoded, either of which may be empty."""
+        return f"{self.url}{key}?{query}" if query else f"{self.url}{key}"
+
 
 class _Kept(threading.local):
     """What this thread is capturing."""
@@ -203,7 +207,7 @@ class Signer:
             key: of the object, percent-encoded.
             headers: beside those of the template.
         """
-        url = f"{self._template.url}{key}?{query}" if query else f"{self._template.url}{key}"
+        url = self._template.url_of(key, query)
         if self._names is None:
             return self._first(url, headers)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
