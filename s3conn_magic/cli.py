@@ -1,4 +1,4 @@
-"""The command line: the quickstart in the terminal, JupyterLab on the quickstart notebook, and files of statements."""
+"""The command line: statements and files of them, the quickstart in the terminal, and JupyterLab on its notebook."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
-from s3conn_magic.errors import S3ConnError, of_statement, pip_install
+from s3conn_magic.errors import S3ConnError, StatementInterrupted, of_statement, pip_install
+from s3conn_magic.results import BINARY, FORMATS, Printer, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
+
+    from s3conn_magic.language.source import Source
+
+_PIPE_CLOSED = 128 + 13  # as a shell says it of a program that the signal ends
+_INTERRUPTED = 128 + 2
 
 _NOTEBOOK = Path("notebooks", "quickstart.ipynb")
 
@@ -38,31 +46,58 @@ DEMO = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 0, or 1 after an error, whose block goes to stderr."""
-    parser = argparse.ArgumentParser(prog="s3conn-magic", description="Amazon S3 connections in SQL, for notebooks.")
-    parser.add_argument("--version", action="version", version=f"s3conn-magic {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="run the quickstart against the embedded sandbox, in this terminal")
-    demo.set_defaults(run=_demo)
-    lab = commands.add_parser("lab", help="open JupyterLab on the quickstart notebook")
-    lab.add_argument("options", nargs=argparse.REMAINDER, help="options for jupyter lab, such as --no-browser")
-    lab.set_defaults(run=_lab)
-    run = commands.add_parser("run", help="run the statements of files, and print their results")
-    run.add_argument("options", nargs="+", metavar="FILE", help="a file of statements, such as setup.usql")
-    run.add_argument("--local-files", action="store_true", help="let their queries read files of this machine")
-    run.set_defaults(run=_run)
+    """Run a command.
+
+    Returns:
+        The exit status: 0, 1 after an error, whose block goes to standard error, 2 where the command is not understood,
+        130 after an interrupt, and 141 where nobody reads the output any more.
+    """
+    parser = _parser()
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.run is not _lab:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if chosen.run is _run and not chosen.files and not chosen.statements:
+        parser.error("there is nothing to run: -c 'STATEMENTS', a COMMAND, or run FILE (- for standard input)")
+    if chosen.run is _run and chosen.format in BINARY and sys.stdout.isatty():
+        parser.error(f"{chosen.format} is binary: send it to a file (> rows.{chosen.format}) or into a pipe")
     try:
-        options = [*getattr(chosen, "options", []), *rest]
-        return _run(options, local_files=chosen.local_files) if chosen.run is _run else int(chosen.run(options))
+        return int(chosen.run(chosen, rest))
     except S3ConnError as error:
         print(error.block(), file=sys.stderr)
         return 1
 
 
-def _demo(_: Sequence[str]) -> int:
+def _parser() -> argparse.ArgumentParser:
+    running = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    running.add_argument(
+        "-c",
+        "--command",
+        action="append",
+        dest="statements",
+        metavar="STATEMENTS",
+        help="statements to run, after those of files",
+    )
+    running.add_argument("--format", choices=FORMATS, help="how rows are printed (default: table)")
+    running.add_argument("--set", action="append", dest="names", metavar="NAME=VALUE", help="what $NAME is: a text")
+    running.add_argument("--local-files", action="store_true", help="let queries read files of this machine")
+    parser = argparse.ArgumentParser(
+        prog="s3conn-magic", description="Amazon S3 connections in SQL, for notebooks.", parents=[running]
+    )
+    parser.add_argument("--version", action="version", version=f"s3conn-magic {__version__}")
+    parser.set_defaults(run=_run, files=[], statements=[], format="table", names=[], local_files=False)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    demo = commands.add_parser("demo", help="run the quickstart against the embedded sandbox, in this terminal")
+    demo.set_defaults(run=_demo)
+    lab = commands.add_parser("lab", help="open JupyterLab on the quickstart notebook")
+    lab.add_argument("options", nargs=argparse.REMAINDER, help="options for jupyter lab, such as --no-browser")
+    lab.set_defaults(run=_lab)
+    run = commands.add_parser("run", help="run the statements of files, and print their results", parents=[running])
+    run.add_argument("files", nargs="*", metavar="FILE", help="such as setup.usql; - is standard input")
+    run.set_defaults(run=_run)
+    return parser
+
+
+def _demo(*_: object) -> int:
     session = _demo_session()
     try:
         for statement in DEMO:
@@ -73,26 +108,72 @@ def _demo(_: Sequence[str]) -> int:
     return 0
 
 
-def _run(files: Sequence[str], *, local_files: bool) -> int:
-    from s3conn_magic.language.session_settings import LOCAL_FILES
-    from s3conn_magic.sandbox import Sandbox
-    from s3conn_magic.session.inputs import KernelInputs
-    from s3conn_magic.session.session import Session
-
-    session = Session(KernelInputs(dict[str, Any]), start_server=Sandbox.start, note=_say)
-    session.settings.change(LOCAL_FILES, local_files)
+def _run(chosen: argparse.Namespace, _: Sequence[str]) -> int:
     try:
-        for file in files:
-            for result in session.run_file(file):
-                print(f"{_text(result)}\n", flush=True)
+        output = Printer(chosen.format)
+        with closing(_results(chosen)) as results:
+            for result in results:
+                output.write(result)
+    except BrokenPipeError:
+        # Whoever read it, such as `head`, has enough; what is left to be flushed at the end would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
         failure = of_statement(error)
     else:
         return 0
+    _say(failure.block())
+    return _INTERRUPTED if isinstance(failure, StatementInterrupted) else 1
+
+
+def _results(chosen: argparse.Namespace) -> Generator[Any]:
+    """Yield the results of the files' statements, then of those on the command line, all of one session."""
+    from s3conn_magic.language.session_settings import LOCAL_FILES
+    from s3conn_magic.results.cards import TerminalProgress
+    from s3conn_magic.sandbox import Sandbox
+    from s3conn_magic.session.inputs import KernelInputs, read_script
+    from s3conn_magic.session.session import Session
+
+    names = _names(chosen.names)
+    scripts = [partial(_standard_input if file == "-" else read_script, file) for file in chosen.files]
+    scripts += [partial(_on_the_command_line, text) for text in chosen.statements]
+    session = Session(KernelInputs(lambda: names), start_server=Sandbox.start, note=_say, progress=TerminalProgress)
+    session.settings.change(LOCAL_FILES, chosen.local_files)
+    if chosen.format != "table":
+        session.settings.change("RESULT", "arrow")
+    try:
+        for script in scripts:
+            yield from session.run(script())
     finally:
         session.close()
-    _say(failure.block())
-    return 1
+
+
+def _names(written: Sequence[str]) -> dict[str, str]:
+    """Return the values of --set.
+
+    Raises:
+        S3ConnError: one is no NAME=VALUE.
+    """
+    names = dict[str, str]()
+    for text in written:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            # It is not repeated: it may be a secret.
+            raise S3ConnError("--set takes NAME=VALUE", hint="--set day=2026-11-30 makes $day the text 2026-11-30.")
+        names[name] = value
+    return names
+
+
+def _standard_input(_: str) -> Source:
+    from s3conn_magic.session.inputs import read_stream
+
+    return read_stream(sys.stdin.buffer, "standard input")
+
+
+def _on_the_command_line(text: str) -> Source:
+    from s3conn_magic.language.source import Source
+
+    return Source(text, "-c", "every user of the machine sees the command line")
 
 
 def _say(text: str) -> None:
@@ -117,17 +198,11 @@ def _demo_session() -> Any:
 def _show(statement: str, session: Any) -> None:
     print("\n".join(f"upsql> {line}" for line in statement.splitlines()))
     for result in session.run(statement):
-        print(f"{_text(result)}\n", flush=True)
+        print(f"{text_of(result)}\n", flush=True)
 
 
-def _text(result: Any) -> str:
-    """Return what a terminal shows of a result."""
-    bundle = result._repr_mimebundle_() if hasattr(result, "_repr_mimebundle_") else None
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    return str(data["text/plain"]) if data else repr(result)
-
-
-def _lab(options: Sequence[str]) -> int:
+def _lab(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
+    options = [*chosen.options, *rest]
     if find_spec("jupyterlab") is None:
         raise S3ConnError("JupyterLab is not installed", hint=f"Install it: {pip_install('lab')}")
     notebook = _quickstart()

@@ -6,6 +6,8 @@ are not, each is compared with what its form gives back while it is written, and
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import JobFailedError, QueryError
@@ -16,6 +18,7 @@ from s3conn_magic.query.text_types import MARK
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pyarrow as pa
     from duckdb.sqltypes import DuckDBPyType
 
 _NESTED = {"list", "array", "struct", "map", "union"}
@@ -36,6 +39,8 @@ _LOST_WITHIN = {
 }
 _AS_JSON = {"variant", "tuple", "map", "union"}
 _STRING = r'"(?:[^"\\]|\\.)*"'
+_ROWS = 10_000
+_JSON_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)')
 _REFUSED = "has a value that is not read back from"
 
 
@@ -167,3 +172,35 @@ def _precision(kind: DuckDBPyType) -> int:
 
 def _is_back(document: str, kind: DuckDBPyType, column: str) -> str:
     return f"CAST({document} AS {kind}) IS NOT DISTINCT FROM {column}"
+
+
+def texts_of(table: pa.Table, form: str = "CAST({} AS VARCHAR)") -> Iterator[tuple[str | None, ...]]:
+    """Yield the rows of a table as DuckDB writes them; times are in UTC.
+
+    Args:
+        table: of any types.
+        form: of a column, in SQL, with `{}` for its name.
+    """
+    import duckdb
+
+    if not table.num_columns:
+        return
+    names = [f"c{at}" for at in range(table.num_columns)]
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.register("answer", table.rename_columns(names))
+        database.execute(f"SELECT {', '.join(map(form.format, names))} FROM answer")  # noqa: S608 - names of our own
+        while part := database.fetchmany(_ROWS):
+            yield from part
+
+
+def documents(table: pa.Table) -> Iterator[str]:
+    """Yield each row as an object of JSON. Numbers are exact; those that JSON lacks, such as NaN, are texts."""
+    names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
+    for row in texts_of(table, "to_json({})"):
+        values = (_JSON_PARTS.sub(_as_json, "null" if text is None else text) for text in row)
+        yield f"{{{', '.join(f'{name}: {value}' for name, value in zip(names, values, strict=True))}}}"
+
+
+def _as_json(part: re.Match[str]) -> str:
+    return part[0] if part[0].startswith('"') else f'"{part[0]}"'

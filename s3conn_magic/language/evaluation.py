@@ -48,7 +48,7 @@ class Inputs(Protocol):
 
 
 _PRIVATELY = (
-    "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' in its place, or AWS_PROFILE; or give the file"
+    "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' in its place, or AWS_PROFILE; or give a file"
     " the mode 0600."
 )
 # `'$name'` and `'{name}'`, of which the variable is meant.
@@ -269,7 +269,7 @@ class Binding:
 
     def _read_one(self, option: Option, value: statements.Scalar) -> BoundValue:
         if option.secret and self._source.exposed and isinstance(value, statements.StringLiteral):
-            message = f"{option.name} is written out in a file that is not private: {self._source.exposed}"
+            message = f"{option.name} is written out in what is not private: {self._source.exposed}"
             raise self.error(message, value.span, hint=_PRIVATELY)
         raw, origin = self._raw(value)
         if option.name != "COMMENT" and isinstance(value, statements.StringLiteral) and _QUOTED.fullmatch(str(raw)):

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from s3conn_magic.errors import BindError, S3ConnError, pip_install
 from s3conn_magic.language import plans, statements
@@ -165,6 +165,15 @@ def read_script(path: str | Path) -> Source:
     return _read(Path(path).expanduser())[0]
 
 
+def read_stream(stream: BinaryIO, name: str) -> Source:
+    """Return the text of a stream such as standard input, where a secret is as safe as what it comes from.
+
+    Raises:
+        S3ConnError: it is too long, or no text in UTF-8.
+    """
+    return Source(_text(stream.read(_MOST_BYTES + 1), name), name)
+
+
 def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
     """Return what makes the connections of a file, without a probe; of a name that is taken, the connection stays.
 
@@ -203,7 +212,9 @@ def _read(path: Path) -> tuple[Source, os.stat_result]:
     except (OSError, ValueError) as error:
         reason = f"the file {shown} cannot be read ({type(error).__name__})"
     else:
-        return Source(_text(content, shown), shown, _exposed(status)), status
+        if content is None:
+            raise S3ConnError(f"{shown} is not a file")
+        return Source(_text(content, f"the file {shown}"), shown, _exposed(status)), status
     raise S3ConnError(reason, hint="A path is relative to the working directory; ~ is the home folder.")
 
 
@@ -220,16 +231,14 @@ def _content(path: Path) -> tuple[bytes | None, os.stat_result]:
         os.close(opened)
 
 
-def _text(content: bytes | None, shown: str) -> str:
-    if content is None:
-        raise S3ConnError(f"{shown} is not a file")
+def _text(content: bytes, shown: str) -> str:
     if len(content) > _MOST_BYTES:
-        raise S3ConnError(f"the file {shown} has more than {_MOST_BYTES:,} bytes", hint="Is it a file of statements?")
+        raise S3ConnError(f"{shown} has more than {_MOST_BYTES:,} bytes", hint="Is it a file of statements?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-    raise S3ConnError(f"the file {shown} is not text in UTF-8, from line {line} on", hint="Save it as UTF-8.")
+    raise S3ConnError(f"{shown} is not text in UTF-8, from line {line} on", hint="Save it as UTF-8.")
 
 
 def _exposed(status: os.stat_result) -> str:
