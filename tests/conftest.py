@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
 import site
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +29,18 @@ if TYPE_CHECKING:
 # No test depends on an idle machine: examples have no time of their own, only the test has.
 settings.register_profile("s3conn", deadline=None)
 settings.load_profile("s3conn")
+
+# Hundreds of processes import the same libraries, here and in what tests start: each is compiled once, not by each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# jsonschema, and nbformat with it, would compile 39 grammars to check internationalized URIs, which no notebook has.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # how Python is told that there is none
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass by what is there for good: 13,000 tests and the libraries they imported."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -106,6 +107,7 @@ def run(sandbox):
     return statements
 
 
+@functools.cache
 def stored(bucket):
     """The sandbox's objects of a bucket."""
     found = [one for one in puts() if one.bucket == bucket]

@@ -68,8 +68,10 @@ def _told_of(grant) -> Access:
 
 def _living() -> list[str]:
     """What objects of this process hold of the secret, but for those of the test and the code."""
+    gc.unfreeze()  # what was there before the tests is looked at as well
     gc.collect()
     found = {id(one): one for held in gc.get_objects() if held is not SECRETS for one in gc.get_referents(held)}
+    gc.freeze()
     texts = [one for one in found.values() if isinstance(one, str | bytes) and len(one) < 1000 and one is not RARE]
     return [one for one in texts if (RARE in one if isinstance(one, str) else RARE.encode() in one)]
 
