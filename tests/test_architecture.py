@@ -70,6 +70,7 @@ LONG = {
     "jobs/copying.py",  # a run of COPY, its objects together or one by one
     "jobs/loading.py",  # one object, by what all of them have taught
     "jobs/inserting.py",  # an INSERT from its query to its object
+    "lakes/__init__.py",  # where a table of others is, and how it is reached
     "language/binder.py",  # statements to plans
     "language/completion.py",  # what the grammar allows at a place, and what stands for it
     "language/diagnosis.py",  # advice, one function for each kind of mistake

@@ -27,6 +27,7 @@ from s3conn_magic.connections.signing import (
     replaces_calls,
     sends_otherwise,
     stand_in_answer,
+    stands_in,
 )
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
@@ -35,11 +36,12 @@ from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 from s3conn_magic.transport.exchange import ObjectRequest, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from s3conn_magic.connections.clients import Regions
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.language.options import Settings
+    from s3conn_magic.transport.wire import Wires
 
 LISTING = "ListObjectsV2"
 # As botocore names the signatures that are made here, too.
@@ -67,7 +69,10 @@ class _Connection(Protocol):
     def regions(self) -> Regions: ...
     @property
     def configuration(self) -> Configuration: ...
+    @property
+    def wires(self) -> Wires: ...
     def live_settings(self) -> Settings: ...
+    def credentials(self) -> Any: ...
     def frozen_credentials(self) -> Any: ...
     def internal_client(self, bucket: str | None = None) -> Any: ...
 
@@ -115,6 +120,21 @@ class BucketTarget:
             read_timeout=float(config.read_timeout),
             client_cert=config.client_cert,
         )
+
+    @property
+    def ways(self) -> Wires:
+        """The connection's sockets."""
+        return self._connection.wires
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to wait for, or to make that takes long, before a request can leave."""
+        made_for, _ = self._templates.get(LISTING, (None, None))
+        if made_for is not self._connection.state_token or stands_in(self._asked(), LISTING):
+            return True
+        # Of credentials that last for ever there is nothing to ask.
+        due: Callable[[], bool] | None = getattr(self._connection.credentials(), "refresh_needed", None)
+        return due is not None and due()
 
     def sign(self, query: Query) -> SignedRequest:
         """Sign a GET of the bucket afresh.

@@ -111,15 +111,21 @@ class _State:
             self._regions = self._regions or Regions(configuration, clients)
             return self._regions
 
-    def exchange(self, bucket: str) -> Exchange:
-        from s3conn_magic.transport.exchange import Exchange
+    def wires(self) -> Wires:
         from s3conn_magic.transport.wire import Wires
 
         with self._lock:
             self._wires = self._wires or Wires()
+            return self._wires
+
+    def exchange(self, bucket: str) -> Exchange:
+        from s3conn_magic.transport.exchange import Exchange
+
+        wires = self.wires()
+        with self._lock:
             if bucket not in self._exchanges:
                 target = self._connection.target(bucket)
-                self._exchanges[bucket] = Exchange(target, self._wires, lambda: self._connection.timeouts().connections)
+                self._exchanges[bucket] = Exchange(target, wires, lambda: self._connection.timeouts().connections)
             return self._exchanges[bucket]
 
     def kept_by(self, forget: Callable[[object], None]) -> object:
@@ -328,6 +334,11 @@ class Connection:
         from s3conn_magic.connections.bucket_target import BucketTarget
 
         return BucketTarget(self, bucket)
+
+    @property
+    def wires(self) -> Wires:
+        """Sockets that stay open between statements, until the next ALTER."""
+        return self._state.wires()
 
     def kept_by(self, forget: Callable[[object], None]) -> object:
         """Return what stands for the connection as it is, for somebody who keeps what its requests gave.

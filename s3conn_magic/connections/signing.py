@@ -339,6 +339,11 @@ def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]
     return None if answer is None else _plain_response(answer)
 
 
+def stands_in(client: Any, operation: str) -> bool:
+    """Whether something within this process may answer requests of an operation."""
+    return _has_others(client, f"before-send.s3.{operation}") or sends_otherwise(client, operation)
+
+
 def sends_otherwise(client: Any, operation: str) -> bool:
     """Whether calls of a client, or what it sends them by, are another's."""
     if replaces_calls(client, operation):

@@ -217,17 +217,27 @@ class ConnectionChildren:
             delimiter="/",
             token=token,
         )
-        return Children(list(_entries(location, page)), page.next_token, _badge(connection, location, page))
+        whole = token is None and not starting_with
+        return Children(
+            list(_entries(location, page)), page.next_token, _badge(connection, location, page, whole=whole)
+        )
 
 
-def _badge(connection: Connection, location: Location, page: Page) -> str:
-    """What lake table a folder is, where a page shows the folder that tells; empty where it is none."""
+def _badge(connection: Connection, location: Location, page: Page, *, whole: bool) -> str:
+    """What lake table a folder is, where a page shows the folder that tells; empty where it is none.
+
+    Args:
+        connection: asks.
+        location: the folder.
+        page: of its listing.
+        whole: whether the page is the first of all that is in it.
+    """
     from s3conn_magic.results.listings import badge
 
     if not {location.key + folder for folder in OWN_FOLDER.values()} & set(page.prefixes):
         return ""
     with suppress(S3ConnError):
-        if root := at(connection, location):
+        if root := at(connection, location, page=page if whole else None):
             return badge(connection, root)
     return ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,13 +15,16 @@ from s3conn_magic.language.words import counted, listed, literal
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.listing.request import PageQuery
+    from s3conn_magic.listing.table import Page
+    from s3conn_magic.transport import Target
 
     _Asked = Callable[[int], None]
 
@@ -37,7 +39,7 @@ _FILES = {
 }
 _MARKS = {name: re.compile(f"(?s)((?:.*/)?){re.escape(folder)}{_FILES[name]}") for name, folder in OWN_FOLDER.items()}
 _ANY_MARK = "|".join(f"(?:.*/)?{re.escape(folder)}{_FILES[name]}" for name, folder in OWN_FOLDER.items())
-_AT_ONCE, _SHOWN = 12, 3
+_SHOWN = 3
 _PAGE = 1_000
 
 
@@ -98,20 +100,24 @@ def with_marks(glob: Glob) -> Glob:
     return replace(glob, expression=f"{glob.expression}|{_ANY_MARK}")
 
 
-def at(connection: Connection, location: Location, asked: _Asked = _nobody) -> LakeRoot | None:
+def at(
+    connection: Connection, location: Location, asked: _Asked = _nobody, page: Page | None = None
+) -> LakeRoot | None:
     """The table whose folder a location is, with or without `/` at its end.
 
     Args:
         connection: asks.
         location: a folder, or a bucket.
         asked: is told how many requests there were.
+        page: what a listing by `/` has shown of the folder just now; None asks for it.
 
     Raises:
         S3ConnError: nobody answered, or the answer cannot be trusted.
     """
     key = location.key
     folder = key if not key or key.endswith("/") else f"{key}/"
-    return next(iter(_asked(connection, location.bucket, [folder], asked)), None)
+    seen = {} if page is None else {folder: page}
+    return next(iter(_asked(connection, location.bucket, [folder], asked, seen)), None)
 
 
 def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _nobody) -> list[LakeRoot]:
@@ -122,51 +128,69 @@ def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Ask
     Raises:
         As `at`.
     """
-    return _asked(connection, bucket, sorted(_folders_around(keys), key=len, reverse=True), asked)
+    return _asked(connection, bucket, sorted(_folders_around(keys), key=len, reverse=True), asked, {})
 
 
 def _folders_around(keys: Iterable[str]) -> set[str]:
     return {key[:end] for key in keys for end in (0, *(match.end() for match in re.finditer("/", key)))}
 
 
-def _asked(connection: Connection, bucket: str, folders: Sequence[str], asked: _Asked) -> list[LakeRoot]:
-    questions = [(folder, ask) for folder in folders for ask in (_delta, _iceberg, _hudi)]
-    keys = partial(_keys, connection, bucket, asked)
-    with ThreadPoolExecutor(min(len(questions), _AT_ONCE), "s3conn-lakes") as pool:
-        answers = list(pool.map(lambda question: question[1](keys, question[0]), questions))
-    roots = among(bucket, (key for answer in answers for key in answer))
+def _asked(
+    connection: Connection, bucket: str, folders: Sequence[str], asked: _Asked, seen: Mapping[str, Page | None]
+) -> list[LakeRoot]:
+    """The tables in some folders: which of their own folders there are is asked first, then what is in these."""
+    from s3conn_magic.listing.request import PageQuery
+
+    target = connection.target(bucket)
+    pages = partial(_pages, target, asked)
+    unseen = [folder for folder in folders if folder not in seen]
+    seen = {**seen, **dict(zip(unseen, pages([PageQuery(folder, "/") for folder in unseen]), strict=True))}
+    few = 1 if target.ordered else _PAGE
+    begins = [
+        (own, f"{folder}{own}{begin}")
+        for folder in folders
+        for own, begin in ((LOG, "0"), (NOTES, ""), (TIMELINE, "hoodie.properties"))
+        if _may_hold(seen[folder], f"{folder}{own}", ordered=target.ordered)
+    ]
+    first = pages([PageQuery(begin, max_keys=_PAGE if own == NOTES else few) for own, begin in begins])
+    keys = [_keys(page) for page in first]
+    # Manifests may come before what tells.
+    more = [
+        PageQuery(f"{begin}v")
+        for (own, begin), page, known in zip(begins, first, keys, strict=True)
+        if own == NOTES and page is not None and page.next_token is not None and not among("", known)
+    ]
+    keys += [_keys(page) for page in pages(more)]
+    roots = among(bucket, (key for some in keys for key in some))
     return [roots[folder] for folder in folders if folder in roots]
 
 
-def _keys(connection: Connection, bucket: str, asked: _Asked, prefix: str, most: int = 1) -> list[str]:
-    """The first keys below a prefix; none where it may not be listed, or is nothing that can be."""
-    from s3conn_magic.listing.listing import fetch_page
+def _pages(target: Target, asked: _Asked, queries: Sequence[PageQuery]) -> list[Page | None]:
+    """First pages of listings; None for one that is forbidden, or is nothing that can be."""
+    from s3conn_magic.listing.listing import fetch_pages
 
-    asked(1)
-    try:
-        page = fetch_page(connection.target(bucket), prefix=prefix, delimiter="", max_keys=most)
-    except (EndpointError, ThrottledError, StatementInterrupted):
-        raise
-    except S3ConnError:
+    if not queries:
         return []
-    return list(page.objects.column("key").to_pylist())
+    asked(len(queries))
+    pages: list[Page | None] = []
+    for page in fetch_pages(target, queries):
+        if isinstance(page, EndpointError | ThrottledError | StatementInterrupted):
+            raise page
+        pages.append(None if isinstance(page, S3ConnError) else page)
+    return pages
 
 
-def _delta(keys: Callable[..., list[str]], folder: str) -> list[str]:
-    return keys(f"{folder}{LOG}0")
+def _may_hold(page: Page | None, folder: str, *, ordered: bool) -> bool:
+    """Whether there may be a folder in another, by the first page of that: the page has it, or ends before it."""
+    if page is None or folder in page.prefixes:
+        return True
+    if page.next_token is None:
+        return False
+    return not (ordered and page.ascending) or folder > max([*_keys(page)[-1:], *page.prefixes[-1:]], default="")
 
 
-def _hudi(keys: Callable[..., list[str]], folder: str) -> list[str]:
-    return keys(f"{folder}{TIMELINE}hoodie.properties")
-
-
-def _iceberg(keys: Callable[..., list[str]], folder: str) -> list[str]:
-    """Where such a folder has something in it, more of it: manifests may come before what tells."""
-    first = keys(f"{folder}{NOTES}")
-    if not first or among("", first):
-        return first
-    page = keys(f"{folder}{NOTES}", _PAGE)
-    return page if among("", page) else keys(f"{folder}{NOTES}v", _PAGE)
+def _keys(page: Page | None) -> list[str]:
+    return [] if page is None else list(page.objects.column("key").to_pylist())
 
 
 def named(roots: Iterable[LakeRoot]) -> str:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.listing.decode import look_ahead
-from s3conn_magic.listing.fetch import Fetcher, open_fetcher
+from s3conn_magic.listing.fetch import Fetcher
 from s3conn_magic.listing.planner import RangePlanner, UntrustedOrderError
 from s3conn_magic.listing.request import Tally
 from s3conn_magic.listing.xml import UnreadableError
@@ -128,19 +128,19 @@ class ListingEngine:
     async def __call__(self, background: Background) -> None:
         """Run to the end."""
         request = self._request
-        async with open_fetcher(self._target, request.connections) as fetcher:
-            if request.versions or request.delimiter or not self._target.ordered:
-                await self._sequential(fetcher, background)
-                return
-            try:
-                await _Crew(self, fetcher, background).run()
-            except UntrustedOrderError:
-                if request.ranges:
-                    raise
-                self.tally.clear()
-                self.row_limit = RowLimit(request.limit)
-                await background.put(Restart())
-                await self._sequential(fetcher, background)
+        fetcher = Fetcher(self._target, request.connections)
+        if request.versions or request.delimiter or not self._target.ordered:
+            await self._sequential(fetcher, background)
+            return
+        try:
+            await _Crew(self, fetcher, background).run()
+        except UntrustedOrderError:
+            if request.ranges:
+                raise
+            self.tally.clear()
+            self.row_limit = RowLimit(request.limit)
+            await background.put(Restart())
+            await self._sequential(fetcher, background)
 
     async def _sequential(self, fetcher: Fetcher, background: Background) -> None:
         for first in self._request.queries():

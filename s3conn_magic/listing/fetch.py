@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -15,6 +15,8 @@ from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, se
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.table import Page
 from s3conn_magic.listing.xml import UnreadableError, parse
+from s3conn_magic.runtime.background import run_in_background
+from s3conn_magic.transport import Response
 from s3conn_magic.transport.exchange import (
     BUSY,
     LEAST,
@@ -26,13 +28,12 @@ from s3conn_magic.transport.exchange import (
     Pace,
     backoff,
 )
-from s3conn_magic.transport.wire import Wire, open_wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from s3conn_magic.listing.request import PageQuery
-    from s3conn_magic.transport import Response, Target
+    from s3conn_magic.transport import Query, Sends, SignedRequest, Target, Ways
 
 _OK = 200
 _ON_ITS_WAY = 0.006
@@ -41,16 +42,22 @@ _WORK = 0.001
 
 
 class Fetcher:
-    """Fetches pages of one bucket.
+    """Fetches pages of one bucket; to be made and used within the loop of all requests.
+
+    Args:
+        target: the bucket.
+        connections: most requests under way.
 
     Attributes:
         pace: how many requests may be under way, and how far the server is.
         in_process: whether the target answers by itself, one request at a time, without a socket.
     """
 
-    def __init__(self, target: Target, wire: Wire, connections: int) -> None:
+    def __init__(self, target: Target, connections: int) -> None:
+        # While the first request travels, there is time.
+        asyncio.get_running_loop().call_later(_ON_ITS_WAY, warm_up)
         self._target = target
-        self._wire = wire
+        self._way: tuple[Ways, Sends] | None = None
         self._connections = connections
         self.pace = Pace(min(connections, LEAST), _WORK)
         self._reader = Reader(target.bucket)
@@ -101,13 +108,22 @@ class Fetcher:
             return refused.retry
 
     async def _answer(self, query: PageQuery) -> Response:
-        parameters = query.parameters()
-        response = self._target.send(parameters)
-        self.in_process = response is not None
-        if response is None:
-            response = await self._wire.send(self._target.sign(parameters))
-            self.pace.answered(response.waited, self._connections)
+        ask = partial(_answered_or_signed, self._target, query.parameters())
+        # The loop is that of all requests, and must not wait.
+        waits = self._target.waits
+        given = await asyncio.wrap_future(run_in_background(ask, name="s3conn-sign")) if waits else ask()
+        self.in_process = isinstance(given, Response)
+        if isinstance(given, Response):
+            return given
+        response = await self._wire().send(given)
+        self.pace.answered(response.waited, self._connections)
         return response
+
+    def _wire(self) -> Sends:
+        ways = self._target.ways
+        if self._way is None or self._way[0] is not ways:
+            self._way = ways, ways.of(self._target.transport)
+        return self._way[1]
 
     async def _read(self, response: Response, query: PageQuery) -> Page:
         code = xml.error_code(response.body)
@@ -141,6 +157,10 @@ class Fetcher:
         return fault or _RefusedError(_Retry(None, wait=False), busy=False)
 
 
+def _answered_or_signed(target: Target, query: Query) -> Response | SignedRequest:
+    return target.send(query) or target.sign(query)
+
+
 def _beginning(page: Page, prefix: str) -> Page:
     """Return what begins with a prefix."""
     objects = page.objects.filter(pc.starts_with(page.objects.column(0), prefix))
@@ -167,12 +187,3 @@ class _RefusedError(Exception):
         super().__init__()
         self.retry = retry
         self.busy = busy
-
-
-@asynccontextmanager
-async def open_fetcher(target: Target, connections: int) -> AsyncIterator[Fetcher]:
-    """A fetcher with that many connections at most; its sockets are closed on leaving."""
-    # While the first request travels, there is time.
-    asyncio.get_running_loop().call_later(_ON_ITS_WAY, warm_up)
-    async with open_wire(target.transport, connections) as wire:
-        yield Fetcher(target, wire, connections)

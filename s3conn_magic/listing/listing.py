@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import asyncio
+from typing import TYPE_CHECKING, Self
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing.engine import ListingEngine, Restart
-from s3conn_magic.listing.fetch import open_fetcher
+from s3conn_magic.listing.fetch import Fetcher
 from s3conn_magic.listing.request import PAGE_KEYS, ListRequest, PageQuery
 from s3conn_magic.listing.table import Page, assemble
 from s3conn_magic.listing.xml import UnreadableError
@@ -14,7 +15,7 @@ from s3conn_magic.runtime.background import Background
 from s3conn_magic.transport.exchange import GREATEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -126,7 +127,7 @@ class Listing:
         return assemble(self._arrived, versions=self._request.versions, with_prefixes=grouped)
 
     def cancel(self) -> None:
-        """Stop; sockets and thread are gone when this returns, within a second. From any thread."""
+        """Stop; its requests are ended when this returns, within a second. From any thread."""
         self._background.stop()
         self._engine.tally.end()
 
@@ -199,27 +200,40 @@ def fetch_page(
         ListingInterrupted: the user interrupted it.
         S3ConnError: what the target says of the answer, or of its absence.
     """
-    query = PageQuery(prefix, delimiter, token, start_after, max_keys)
+    (page,) = fetch_pages(target, [PageQuery(prefix, delimiter, token, start_after, max_keys)])
+    if isinstance(page, S3ConnError):
+        raise page
+    return page
+
+
+def fetch_pages(target: Target, queries: Sequence[PageQuery]) -> list[Page | S3ConnError]:
+    """Return what each of some queries gave, a page or its error as of `fetch_page`; they travel side by side.
+
+    Raises:
+        ListingInterrupted: the user interrupted it.
+        S3ConnError: there can be no request.
+    """
 
     async def work(background: Background) -> None:
-        async with open_fetcher(target, 1) as fetcher:
-            await background.put(await fetcher.page(query))
+        fetcher = Fetcher(target, len(queries))
+        await background.put(await asyncio.gather(*(_page_or_error(fetcher, query) for query in queries)))
 
     background = Background(work)
     try:
         _ = target.transport  # as in a listing
         background.start()
-        return _only(list(background.reports()))
+        return [page for pages in background.reports() for page in pages]
     except KeyboardInterrupt:
         raise ListingInterrupted("the request was interrupted", rows_so_far=assemble([])) from None
-    except UnreadableError as error:
-        message = f"the page cannot be trusted: {error}"
-        raise IncompleteListingError(message, rows_so_far=assemble([]), reason=str(error)) from error
     finally:
         background.stop()
 
 
-def _only(pages: list[Any]) -> Page:
-    page: Page
-    (page,) = pages
-    return page
+async def _page_or_error(fetcher: Fetcher, query: PageQuery) -> Page | S3ConnError:
+    try:
+        return await fetcher.page(query)
+    except S3ConnError as error:
+        return error
+    except UnreadableError as error:
+        message = f"the page cannot be trusted: {error}"
+        return IncompleteListingError(message, rows_so_far=assemble([]), reason=str(error))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from s3conn_magic.errors import InternalError, S3ConnError
+from s3conn_magic.runtime.logs import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -189,6 +190,9 @@ def _say_but_of_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]
         loop.default_exception_handler(context)
 
 
+LOOP = LoopThread("s3conn-transport")
+"""Where all requests of the process are sent from, so that their sockets stay open from one statement to the next."""
+
 _STOP_WITHIN = 0.8
 _WAKE = 0.25
 _TOGETHER, _CROWDED, _RELAX = 0.02, 16, 0.005
@@ -202,7 +206,7 @@ class _End:
 
 
 class Background:
-    """Runs a coroutine in a daemon thread.
+    """Runs a coroutine in the loop of all requests.
 
     Args:
         work: makes the coroutine; it is given this object, to report by `put`.
@@ -211,17 +215,16 @@ class Background:
     def __init__(self, work: Callable[[Background], Awaitable[None]]) -> None:
         self._work = work
         self._reports: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._stopped = threading.Event()
+        self._started, self._stopped, self._over = threading.Event(), threading.Event(), threading.Event()
         self._batch: list[Any] = []
         self._taken: list[Any] = []
         self._flushing: asyncio.TimerHandle | None = None
-        self._thread = threading.Thread(target=self._run, name="s3conn-listing", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Begin; what is stopped before it began ends at once."""
+        self._started.set()
+        LOOP.call(self._begin)
 
     async def put(self, report: Any) -> None:
         """Report to the waiting thread; waits while that thread is far behind.
@@ -258,7 +261,6 @@ class Background:
                     every()
                 continue
             if isinstance(report, _End):
-                self._thread.join(_STOP_WITHIN)
                 if report.error is not None:
                     raise report.error
                 return
@@ -275,34 +277,28 @@ class Background:
         return left
 
     def stop(self) -> None:
-        """End the coroutine and wait, less than a second in all, until its sockets and its thread are gone."""
+        """End the coroutine and wait, less than a second in all, until its requests are ended."""
         patience = 0.0 if self._stopped.is_set() else _STOP_WITHIN
         self._stopped.set()
-        if self._loop is not None and self._thread.is_alive():
-            with suppress(RuntimeError):  # the loop may close in this moment
-                self._loop.call_soon_threadsafe(self._cancel)
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(patience)
+        if self._started.is_set() and not self._over.is_set():
+            LOOP.call(self._cancel)
+            self._over.wait(patience)
 
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def _run(self) -> None:
-        error: BaseException | None = None
-        try:
-            with asyncio.Runner() as runner:
-                self._loop = runner.get_loop()
-                runner.run(self._main())
-        except asyncio.CancelledError:
-            pass
-        except BaseException as problem:  # noqa: BLE001 - whatever it is, it is raised in the waiting thread
-            error = problem
-        finally:
-            self._flush()
-            self._reports.put(_End(error))
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._main())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._flush()
+        # Whatever it is, it is raised in the waiting thread.
+        self._reports.put(_End(None if task.cancelled() else task.exception()))
+        self._over.set()
 
     async def _main(self) -> None:
-        self._task = asyncio.current_task()
+        is_ours()
         if not self._stopped.is_set():
             await self._work(self)

@@ -64,6 +64,20 @@ class Transport:
     client_cert: str | tuple[str, str] | None = field(default=None, repr=False)
 
 
+class Sends(Protocol):
+    """What signed requests leave by."""
+
+    async def send(self, request: SignedRequest) -> Response:
+        """Return the complete answer."""
+
+
+class Ways(Protocol):
+    """Sockets that stay open, by how requests travel."""
+
+    def of(self, transport: Transport) -> Sends:
+        """What requests of a way leave by; to be called within the loop of all requests."""
+
+
 class Target(Protocol):
     """One bucket, as the engine sees it. All members may be used from any thread."""
 
@@ -78,6 +92,14 @@ class Target(Protocol):
     @property
     def transport(self) -> Transport:
         """How requests travel."""
+
+    @property
+    def ways(self) -> Ways:
+        """The sockets of the connection as it is: another object after each ALTER."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether `send` or `sign` may wait now: for credentials, a region, or what stands in for the server."""
 
     def sign(self, query: Query) -> SignedRequest:
         """Sign `GET /bucket?query` afresh with the credentials of this moment; called for every try."""

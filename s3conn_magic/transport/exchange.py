@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import aiohttp
 
-from s3conn_magic.runtime.background import new_lock, renew_in_child, run_in_background
+from s3conn_magic.runtime.background import LOOP, new_lock, renew_in_child, run_in_background
 from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport.wire import OversizedError, Wires
 
@@ -289,7 +289,7 @@ class Exchange:
             self._leaving.append((parcel, future))
             awake, self._awake = self._awake, True
         if not awake:
-            self._wires.loop.call(self._begin)
+            LOOP.call(self._begin)
         return future
 
     def _begin(self) -> None:

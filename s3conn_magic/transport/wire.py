@@ -8,10 +8,9 @@ import socket
 import ssl
 import time
 import weakref
-from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -19,12 +18,9 @@ from yarl import URL
 
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import visible
-from s3conn_magic.runtime.background import LoopThread, leave_to_parent, renew_in_child, run_in_background
+from s3conn_magic.runtime.background import LOOP, leave_to_parent, renew_in_child, run_in_background
 from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport import Response, SignedRequest, Transport
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 _LARGEST = 64 * 1024 * 1024
 _DEADLINE = 2.0
@@ -120,10 +116,11 @@ def _timeout(transport: Transport, within: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=within, sock_connect=transport.connect_timeout, sock_read=transport.read_timeout)
 
 
-def _opened(transport: Transport, connections: int) -> Wire:
+def _opened(transport: Transport) -> Wire:
     is_ours()
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE),
+        # Who sends requests bounds how many there are.
+        connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE),
         timeout=_timeout(transport, transport.connect_timeout + _DEADLINE * transport.read_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
@@ -133,24 +130,8 @@ def _opened(transport: Transport, connections: int) -> Wire:
     return Wire(session, transport)
 
 
-@asynccontextmanager
-async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Wire]:
-    """Hold a session with that many connections; it is closed with all its sockets on leaving."""
-    wire = _opened(transport, connections)
-    try:
-        yield wire
-    finally:
-        await wire.close()
-
-
 class Wires:
-    """Sessions whose sockets stay open from one statement to the next, until nobody holds this any more.
-
-    Attributes:
-        loop: where all of them live.
-    """
-
-    loop = LoopThread("s3conn-transport")
+    """Sessions whose sockets stay open from one statement to the next, until nobody holds this any more."""
 
     def __init__(self) -> None:
         self._begin()
@@ -158,7 +139,7 @@ class Wires:
 
     def _begin(self) -> None:
         self._open: dict[Transport, Wire] = {}
-        self._closing = weakref.finalize(self, _close, self.loop, self._open)
+        self._closing = weakref.finalize(self, _close, self._open)
         self._closing.atexit = False
 
     def renew(self) -> None:
@@ -170,18 +151,18 @@ class Wires:
     def of(self, transport: Transport) -> Wire:
         """The session for a way; to be called within the loop."""
         if transport not in self._open:
-            self._open[transport] = _opened(transport, 0)
+            self._open[transport] = _opened(transport)
         return self._open[transport]
 
     def close(self) -> None:
         """Close all sockets, also those of requests that are under way."""
-        _close(self.loop, self._open)
+        _close(self._open)
 
 
-def _close(loop: LoopThread, wires: dict[Transport, Wire]) -> None:
+def _close(wires: dict[Transport, Wire]) -> None:
     left = [wires.pop(transport) for transport in [*wires]]
     if left:
-        loop.call(lambda: [asyncio.ensure_future(wire.close()) for wire in left])
+        LOOP.call(lambda: [asyncio.ensure_future(wire.close()) for wire in left])
 
 
 @lru_cache(maxsize=8)

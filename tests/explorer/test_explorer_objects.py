@@ -16,6 +16,7 @@ from boto_clients import client
 from page import Page
 from recording import error, passing_to, recording
 from statements import Statements, create
+from synthetic import Behaviour, ObjectConnection, StoredBucket
 from vaults import answering
 
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
@@ -26,7 +27,9 @@ from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.requests import presign
+from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
+from s3conn_magic.secrets import Secret
 
 CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -838,3 +841,33 @@ def test_a_typed_location_needs_a_connection_where_there_are_several(sandbox):
     assert page.names() == ["customers.csv", "orders.csv"]
     assert page.last("state")["crumbs"][0] == ["lake", ""]
     page.close()
+
+
+def test_statements_and_clicks_share_sockets(serve):
+    """What a statement or a click asks for travels by the sockets of those before; a page costs one request."""
+    accepted: list[object] = []
+
+    class Counted(ObjectConnection):
+        def connection_made(self, transport):
+            accepted.append(transport)
+            super().connection_made(transport)
+
+    behaviour = Behaviour()
+    endpoint = serve(StoredBucket(bodies={"a/b.csv": b"n\n1\n", "a/c/d.json": b'{"n": 1}'}), behaviour, Counted)
+    run = Statements()
+    keys = Keys("AKIASHARED", Secret("shared-secret"))
+    run(create("lake", keys=keys, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+    children = ConnectionChildren(lambda: run.connection("lake"))
+    for _ in range(3):
+        before, asked = len(accepted), behaviour.requests
+        page = children(Location("bucket", "a/"), None, cancelled=lambda: False)
+        assert [entry.location.key for entry in page.entries] == ["a/b.csv", "a/c/"]
+        assert behaviour.requests == asked + 1
+        assert before in (0, len(accepted))
+    for _ in range(2):
+        before = len(accepted)
+        run("LIST 's3://bucket/' USING lake RECURSIVE")
+        run("PREVIEW 's3://bucket/a/b.csv' USING lake")
+        run("SELECT n FROM 's3://lake@bucket/a/b.csv'")
+    assert before == len(accepted) <= 4
+    run("DROP CONNECTION lake")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
@@ -20,6 +20,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.listing import xml
 from s3conn_magic.transport import Query, Response, SignedRequest, Transport
+from s3conn_magic.transport.wire import Wires
 
 if TYPE_CHECKING:
     from synthetic import Bucket
@@ -37,6 +38,8 @@ class SignedTarget:
     transport: Transport = field(default_factory=lambda: Transport(connect_timeout=2, read_timeout=20))
     asked: list[Query] = field(default_factory=list)
     retried: int = 0
+    ways: Wires = field(default_factory=Wires)
+    waits: bool = False
 
     def sign(self, query: Query) -> SignedRequest:
         self.asked.append(query)
@@ -77,6 +80,8 @@ class FakeTarget:
     ordered: bool = True
     transport: Transport = field(default_factory=Transport)
     asked: list[Query] = field(default_factory=list)
+    ways: Any = None
+    waits: bool = False
 
     @property
     def bucket(self) -> str:

@@ -25,8 +25,8 @@ def _bucket(layout: str) -> Bucket:
     return Bucket(_clusters() if layout == "clusters" else keys_of(layout, _KEYS))
 
 
-def _listed(layout: str, latency: float, patch: pytest.MonkeyPatch, connections: int = 128) -> Simulation:
-    simulation = Simulation(_bucket(layout), latency, _PAGE_KEYS, connections).run(patch)
+def _listed(layout: str, latency: float, connections: int = 128) -> Simulation:
+    simulation = Simulation(_bucket(layout), latency, _PAGE_KEYS, connections).run()
     assert sorted(simulation.keys) == simulation.bucket.keys
     return simulation
 
@@ -36,9 +36,9 @@ _RAMP = {"deep": 8, "clusters": 8}
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "clusters"])
-def test_connections_far_away_have_work(layout, monkeypatch):
+def test_connections_far_away_have_work(layout):
     """While many pages remain, most connections are busy, at a price of six requests for ten pages at most."""
-    simulation = _listed(layout, 0.15, monkeypatch, 48)
+    simulation = _listed(layout, 0.15, 48)
     assert simulation.occupancy(48, rounds=_RAMP.get(layout, 5)) > 0.8
     assert simulation.requests <= 1.6 * _PAGES + 48
 
@@ -47,26 +47,26 @@ def test_connections_far_away_have_work(layout, monkeypatch):
     ("latency", "connections", "least", "most"),
     [(0.0, 128, 8, 8), (0.03, 128, 24, 40), (0.15, 128, 100, 128), (0.15, 16, 16, 16)],
 )
-def test_connections_follow_the_distance(latency, connections, least, most, monkeypatch):
+def test_connections_follow_the_distance(latency, connections, least, most):
     """There are as many as keep this machine busy, from 8 to 128, and never more than are allowed."""
-    simulation = _listed("random", latency, monkeypatch, connections)
+    simulation = _listed("random", latency, connections)
     assert least <= simulation.most() <= most
     assert connections < 100 or simulation.requests <= _PAGES * (1.35 if latency < 0.1 else 1.6)
 
 
-def test_more_connections_are_not_slower(monkeypatch):
+def test_more_connections_are_not_slower():
     """Where more are allowed, a listing takes no longer."""
-    seconds = [_listed("hive", 0.15, monkeypatch, connections).seconds for connections in (48, 128)]
+    seconds = [_listed("hive", 0.15, connections).seconds for connections in (48, 128)]
     assert seconds[1] <= 1.1 * seconds[0]
 
 
 @pytest.mark.parametrize("name", [lambda level: f"year-{level + 8:02d}", lambda level: "abcde"[level % 5]])
-def test_a_chain_of_folders_is_not_followed_one_by_one(name, monkeypatch):
+def test_a_chain_of_folders_is_not_followed_one_by_one(name):
     """Where folders' names count up or repeat, forty, one in the other, take half as many round trips."""
     path, keys = "", []
     for level in range(40):
         path += f"{name(level)}/"
         keys += [f"{path}A-{number:04d}" for number in range(60)]
-    simulation = Simulation(Bucket(sorted(keys)), 0.15, _PAGE_KEYS).run(monkeypatch)
+    simulation = Simulation(Bucket(sorted(keys)), 0.15, _PAGE_KEYS).run()
     assert sorted(simulation.keys) == sorted(keys)
     assert simulation.seconds < 20 * 0.15

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,17 @@ from synthetic import Behaviour, Bucket
 
 from s3conn_magic.errors import ListingInterrupted, S3ConnError
 from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.runtime.background import LOOP
 
 KEYS = keys_of("hive", 3000)
 ROOT = Path(__file__).parents[2]
 
 
-def _listing_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "s3conn-listing"]
+def _under_way() -> int:
+    """Tasks in the loop of all requests."""
+    tasks: Future[int] = Future()
+    LOOP.call(lambda: tasks.set_result(len(asyncio.all_tasks())))
+    return tasks.result(10)
 
 
 @pytest.fixture
@@ -47,10 +52,9 @@ def test_an_interrupt_gives_the_rows_so_far(slow):
     rows = caught.value.rows_so_far.column("key").to_pylist()
     assert 0 < len(rows) < len(KEYS)
     assert set(rows) < set(KEYS)
-    assert _listing_threads() == []
+    assert _under_way() == 0
     behaviour.latency = 0
     assert Listing(target).collect().column("key").to_pylist() == KEYS
-    assert _client_sockets(target.endpoint) == 0
 
 
 def _stall_after(listing: Listing, behaviour: Behaviour) -> None:
@@ -76,7 +80,7 @@ def test_an_interrupted_page(slow):
     timer.start()
     with pytest.raises(ListingInterrupted):
         fetch_page(target)
-    assert _listing_threads() == []
+    assert _under_way() == 0
 
 
 def test_an_interrupt_within_a_transport_that_blocks():
@@ -84,6 +88,8 @@ def test_an_interrupt_within_a_transport_that_blocks():
     release = threading.Event()
 
     class Stuck(FakeTarget):
+        waits = True
+
         def send(self, query):
             del query
             release.wait(30)
@@ -97,13 +103,24 @@ def test_an_interrupt_within_a_transport_that_blocks():
 
 
 def test_leaving_a_stream_ends_it(slow):
-    """Who stops reading pages leaves no thread behind."""
+    """Who stops reading pages leaves no request behind."""
     target, _ = slow
     with Listing(target, page_keys=10) as listing:
         for page in listing.pages():
             assert len(page) == 10
             break
-    assert _listing_threads() == []
+    assert _under_way() == 0
+
+
+def test_sockets_stay_open_from_one_page_to_the_next(slow):
+    """Pages asked for one after the other share a socket; it is closed when the connection's sockets are."""
+    target, _ = slow
+    sockets = {_client_sockets(target.endpoint) for _ in range(3) if fetch_page(target)}
+    assert sockets == {1}
+    target.ways.close()
+    until = time.monotonic() + 10
+    while _client_sockets(target.endpoint) and time.monotonic() < until:
+        time.sleep(0.01)
     assert _client_sockets(target.endpoint) == 0
 
 
@@ -114,7 +131,7 @@ def test_cancel_from_another_thread(slow):
     listing = Listing(target)
     threading.Timer(0.3, listing.cancel).start()
     assert list(listing.pages()) == []
-    assert _listing_threads() == []
+    assert _under_way() == 0
 
 
 def test_within_a_running_loop(slow):

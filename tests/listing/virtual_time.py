@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from listing_targets import FakeTarget
 
-from s3conn_magic.listing import fetch
 from s3conn_magic.listing.engine import ListingEngine
 from s3conn_magic.listing.request import ListRequest
 from s3conn_magic.transport import Query, Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import pytest
     from synthetic import Bucket
 
     from s3conn_magic.transport import Transport
@@ -79,22 +74,21 @@ class Simulation:
     keys: list[str] = field(default_factory=list)
     busy: list[tuple[float, int, int]] = field(default_factory=list)
 
-    def run(self, patch: pytest.MonkeyPatch) -> Simulation:
+    def run(self) -> Simulation:
         """List it."""
         self._chance, self._under_way, self._loop = random.Random(4), 0, _Loop()
 
-        @asynccontextmanager
-        async def open_wire(transport: Transport, connections: int) -> AsyncIterator[Simulation]:
-            del transport, connections
-            yield self
-
-        patch.setattr(fetch, "open_wire", open_wire)
         request = ListRequest(connections=self.connections, page_keys=self.page_keys)
         try:
-            self._loop.run_until_complete(ListingEngine(_Far(self.bucket), request)(self))
+            self._loop.run_until_complete(ListingEngine(_Far(self.bucket, ways=self), request)(self))
             self.seconds = self._loop.time()
         finally:
             self._loop.close()
+        return self
+
+    def of(self, transport: Transport) -> Simulation:
+        """As of sockets."""
+        del transport
         return self
 
     async def send(self, query: Query) -> Response:
