@@ -66,9 +66,12 @@ class Workers:
         return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workers(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """Three worker processes, whose lost ones are replaced as on any cluster."""
+    """Three worker processes, whose lost ones are replaced as on any cluster.
+
+    A cluster that is idle takes a sixth of a processor, and so none outlives its module.
+    """
     del home
     with LocalCluster(
         n_workers=_WORKERS,
