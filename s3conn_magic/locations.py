@@ -9,16 +9,21 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # General purpose buckets, the older rules of us-east-1 (upper case, underscore), directory buckets and aliases.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_ACCESS_POINT = re.compile(
-    r"(arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d{12}:accesspoint[/:][A-Za-z0-9.-]+)(?:/(.*))?", re.DOTALL
-)
+_POINT = r"arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d{12}:(?:outpost[/:][a-z0-9-]+[/:])?accesspoint[/:][A-Za-z0-9.-]+"
+_ACCESS_POINT = re.compile(rf"({_POINT})(?:/(.*))?", re.DOTALL)
 _SCHEME = "s3://"
 _OTHER_SCHEMES = {
     "abfs",
     "abfss",
+    "adl",
     "az",
     "file",
     "ftp",
@@ -30,8 +35,8 @@ _OTHER_SCHEMES = {
     "s3a",
     "s3n",
     "wasb",
-    "wasbs",
 }
+_OTHER_SCHEMES |= {"wasbs"}
 _MAX_KEY_BYTES = 1024
 
 
@@ -102,6 +107,268 @@ def _check_bucket(bucket: str) -> None:
         raise ValueError("a bucket's name has no wildcard; use LIKE on SHOW BUCKETS, or MATCHING on LIST")
     if not _BUCKET.fullmatch(bucket):
         raise ValueError("a bucket's name has 3 to 63 letters, digits, dots and hyphens")
+
+
+class Pasted(NamedTuple):
+    """A location as it was pasted: the place, and the version of the object where the text names one."""
+
+    location: Location
+    version: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The `s3://` form, with the version behind the key."""
+        return f"{self.location.uri}?versionId={self.version}" if self.version else self.location.uri
+
+
+class NotALocationError(ValueError):
+    """A text that names no place in S3, or not for sure.
+
+    Attributes:
+        hint: what to write, or to do, in its place; of the text it repeats bucket and key at most.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+_VERSION = re.compile(r"(.+)\?versionId=([A-Za-z0-9._~-]{1,1024})", re.DOTALL)
+_OF_HADOOP = re.compile(r"s3[an]?://", re.IGNORECASE)
+_PASTED = re.compile(r"https?://|s3[an]?://|arn:aws[a-z-]*:s3|gs://|abfss?://|wasbs?://", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_OF_BUCKET = re.compile(r"arn:aws[a-z-]*:(?:s3:::|s3express:[a-z0-9-]+:\d{12}:bucket/)([^/]*)(?:/(.*))?", re.DOTALL)
+_OF_OBJECT = re.compile(rf"({_POINT})/object/(.*)", re.DOTALL)
+_DOMAIN = r"(?:amazonaws\.com(?:\.cn)?|api\.aws|c2s\.ic\.gov|sc2s\.sgov\.gov)"
+_HOST = re.compile(
+    r"(?:(?P<bucket>.+)\.)?(?:s3(?:-accelerate|-fips|-external-1)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]{2}[a-z0-9-]+-\d+))?"
+    rf"|s3express(?:-fips)?-[a-z0-9-]+(?:\.dualstack)?\.[a-z0-9-]+)\.{_DOMAIN}"
+)
+_PRIVATE_LINK = re.compile(
+    r"(?:(?P<bucket>.+)\.)?bucket\.vpce-[a-z0-9-]+\.s3\.[a-z0-9-]+\.vpce\.amazonaws\.com(?:\.cn)?"
+)
+_POINT_HOST = re.compile(
+    r"([a-z0-9-]+)-(\d{12})\.(s3-accesspoint|s3-object-lambda)(?:-fips)?(?:\.dualstack)?\.([a-z0-9-]+)"
+    r"\.amazonaws\.com(?:\.cn)?"
+)
+_WEBSITE = re.compile(r"(.+)\.s3-website[.-][a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
+_CONSOLE = re.compile(r"(?:[a-z0-9.-]+\.)?console\.(?:aws\.amazon\.com|amazonaws\.cn|amazonaws-us-gov\.com)")
+_CONSOLE_PATH = re.compile(r"/s3/(?:buckets|object|upload)/([^/]+)(?:/(.*))?", re.DOTALL)
+_GOOGLE = re.compile(r"(?:(?P<bucket>.+)\.)?storage(?:\.cloud)?\.(?:googleapis|google)\.com")
+_AZURE = re.compile(r".+\.(?:blob|dfs)\.(?:core\.[a-z.]+|storage\.azure\.net)")
+# What may stand behind the `?` of a URL of an object and says nothing of which object it is: signatures, of which
+# nothing is kept, and what the answer is to be like.
+_OF_SIGNATURES = re.compile(
+    r"x-amz-.*|x-id|awsaccesskeyid|signature|expires|response-.*|list-type|delimiter|max-keys|encoding-type|key-pair-id",
+    re.IGNORECASE,
+)
+_HALF_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NOT_S3 = {
+    "Google": "Google Cloud Storage speaks S3, too: a connection with ENDPOINT = 'https://storage.googleapis.com' and"
+    " an HMAC key reads it as s3://bucket/key.",
+    "Azure": "Azure Blob Storage does not speak S3: copy what is there to a bucket, or read it by another library.",
+}
+
+
+def looks_pasted(text: str) -> bool:
+    """Whether a name could be a location in another form than `s3://`."""
+    return _PASTED.match(text) is not None and not text.startswith(_SCHEME)
+
+
+def split_version(location: Location) -> Pasted | None:
+    """Return the object and the version that `s3://bucket/key?versionId=…` may mean; None where it has no such end.
+
+    A key may end so itself: it is asked for first.
+    """
+    match = _VERSION.fullmatch(location.key)
+    return Pasted(Location(location.bucket, match[1]), match[2]) if match else None
+
+
+def pasted(text: str, endpoints: Iterable[str] = ()) -> Pasted:
+    """Read a location in every form that people copy: `s3://`, `s3a://`, an ARN, an https URL or one of the console.
+
+    What follows `s3://` is kept as it is; of a URL the percent-encoding is decoded, once, and a `+` stays one. The
+    signature of a pre-signed URL is passed over.
+
+    Args:
+        text: as it was pasted.
+        endpoints: URLs of the servers of connections, whose own URLs are read, too.
+
+    Raises:
+        NotALocationError: it is none, or could be one or another; the message does not repeat the text.
+    """
+    if arn := _OF_OBJECT.fullmatch(text):
+        return Pasted(Location.parse(f"{_SCHEME}{arn[1]}/{arn[2]}"))
+    if text.startswith("arn:"):
+        return Pasted(_of_arn(text))
+    if _WEB.match(text):
+        return _of_url(text, endpoints)
+    scheme = _OF_HADOOP.match(text)
+    rest = text[scheme.end() :] if scheme else ""
+    if scheme and _OF_BUCKET.fullmatch(rest):
+        return Pasted(_of_arn(rest))
+    try:
+        return Pasted(Location.parse(_SCHEME + rest if scheme else text))
+    except ValueError as error:
+        reason = str(error)
+    raise NotALocationError(reason, _elsewhere(text))
+
+
+def as_plain(text: str) -> Location:
+    """Read a location in any of its forms that holds no signature, for what is to be shown again.
+
+    Raises:
+        ValueError: it is none, or may hold one.
+    """
+    if "?" in text and (_WEB.match(text) or "signature=" in text.lower()):
+        raise NotALocationError("it may hold a signature")
+    return pasted(text).location
+
+
+def _elsewhere(text: str) -> str:
+    scheme = text.partition("://")[0].lower()
+    if scheme == "gs":
+        return _NOT_S3["Google"]
+    return _NOT_S3["Azure"] if scheme in {"abfs", "abfss", "adl", "az", "wasb", "wasbs"} else ""
+
+
+def _of_arn(text: str) -> Location:
+    if match := _OF_BUCKET.fullmatch(text):
+        return Location.parse(f"{_SCHEME}{match[1]}/{match[2] or ''}")
+    if _ACCESS_POINT.fullmatch(text):
+        return Location.parse(_SCHEME + text)
+    raise NotALocationError(
+        "this ARN is of no bucket, object or access point",
+        "They look like arn:aws:s3:::bucket/key and arn:aws:s3:region:123456789012:accesspoint/name/object/key.",
+    )
+
+
+def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise NotALocationError("a URL has no white space: it has %20 for a blank")
+    try:
+        parts = urlsplit(text)
+        host, _ = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        raise NotALocationError("this is no URL") from None
+    if _CONSOLE.fullmatch(host):
+        return _of_console(parts)
+    place = _place_on_aws(host, parts.path) or _place_on_own(parts, endpoints)
+    if place is None:
+        raise _unknown_host(host, parts)
+    if parts.fragment or "#" in text:
+        raise NotALocationError("a # in a URL ends it; in a key it is %23", _instead(*place))
+    prefix, version = "", ""
+    for name, value in _query(parts.query):
+        if name == "versionId":
+            version = value
+        elif name == "prefix" and not place[1]:
+            prefix = value
+        elif not _OF_SIGNATURES.fullmatch(name):
+            raise NotALocationError("what follows the ? of this URL is nothing that S3 knows", _instead(*place))
+    location = _placed(place[0], place[1] or prefix)
+    return Pasted(location, version if location.key else "")
+
+
+def _placed(bucket: str, key: str) -> Location:
+    return Location.parse(f"{_SCHEME}{bucket}/{key}")
+
+
+def _instead(bucket: str, key: str) -> str:
+    quoted = visible(_placed(bucket, key).uri).replace("'", "''")
+    return f"Write '{quoted}' in its place."
+
+
+def _place_on_aws(host: str, path: str) -> tuple[str, str] | None:
+    """Return bucket and key of a URL of Amazon S3; None where the host is another's."""
+    if _WEBSITE.fullmatch(host):
+        return None
+    if match := _POINT_HOST.fullmatch(host):
+        name, account, kind, region = match.groups()
+        partition = "aws-cn" if host.endswith(".cn") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+        service = "s3" if kind == "s3-accesspoint" else kind
+        return f"arn:{partition}:{service}:{region}:{account}:accesspoint/{name}", _decoded(path[1:])
+    if match := _PRIVATE_LINK.fullmatch(host) or _HOST.fullmatch(host):
+        return _bucket_and_key(match["bucket"], path)
+    return None
+
+
+def _bucket_and_key(bucket: str | None, path: str) -> tuple[str, str]:
+    if bucket:
+        return bucket, _decoded(path[1:])
+    first, _, rest = path[1:].partition("/")
+    if first.lower().startswith(("arn%3a", "arn:")):
+        location = pasted(_decoded(path[1:])).location
+        return location.bucket, location.key
+    return _decoded(first), _decoded(rest)
+
+
+def _place_on_own(parts: SplitResult, endpoints: Iterable[str]) -> tuple[str, str] | None:
+    """Return bucket and key of a URL of one of these servers; None where it is of none."""
+    for endpoint in endpoints:
+        server = urlsplit(endpoint)
+        if (parts.port or _PORTS.get(parts.scheme)) != (server.port or _PORTS.get(server.scheme)):
+            continue
+        base = server.path.rstrip("/")
+        host, own = parts.hostname or "", server.hostname or ""
+        if (host != own and not host.endswith(f".{own}")) or not parts.path.startswith(base):
+            continue
+        return _bucket_and_key(host[: -len(own) - 1], parts.path[len(base) :])
+    return None
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _of_console(parts: SplitResult) -> Pasted:
+    """Read a page of the console that shows a bucket, a folder or an object."""
+    given = dict(_query(parts.query) + _query(parts.fragment.lstrip("&")))
+    match = _CONSOLE_PATH.fullmatch(parts.path)
+    bucket = _decoded(match[1]) if match else given.get("bucket", "")
+    if not bucket:
+        raise NotALocationError("this page of the console shows no bucket")
+    key = given.get("prefix") or (_decoded(match[2] or "") if match else "")
+    location = _placed(bucket, key)
+    return Pasted(location, given.get("versionId", "") if location.key else "")
+
+
+def _query(text: str) -> list[tuple[str, str]]:
+    pairs = (part.partition("=") for part in text.split("&") if part)
+    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+
+
+def _decoded(text: str) -> str:
+    """Return a part of a URL without its percent-encoding, once; a `+` is one.
+
+    Raises:
+        NotALocationError: the bytes are no UTF-8, or a `%` encodes nothing.
+    """
+    if _HALF_ENCODED.search(text):
+        raise NotALocationError("a % in this URL encodes nothing; in a key it is %25")
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise NotALocationError("the percent-encoding of this URL is not one of UTF-8") from None
+
+
+def _unknown_host(host: str, parts: SplitResult) -> NotALocationError:
+    if _GOOGLE.fullmatch(host):
+        return NotALocationError("this is of Google Cloud Storage, not of S3", _NOT_S3["Google"])
+    if _AZURE.fullmatch(host):
+        return NotALocationError("this is of Azure Blob Storage, not of S3", _NOT_S3["Azure"])
+    if match := _WEBSITE.fullmatch(host):
+        hint = _instead(match[1], _decoded(parts.path[1:]))
+        return NotALocationError("this is a page of a bucket's website, which may stand for another object", hint)
+    if ".mrap.accesspoint." in host:
+        hint = (
+            "Write 's3://arn:aws:s3::123456789012:accesspoint/alias.mrap/key' in its place, with the account's number."
+        )
+        return NotALocationError("this is of a multi-region access point, whose account the URL does not name", hint)
+    return NotALocationError(
+        "its host is neither Amazon S3's nor the ENDPOINT of a connection",
+        "Name the connection by USING, and write 's3://bucket/key' in its place; a server's own URLs are read when a"
+        " connection has it as ENDPOINT.",
+    )
 
 
 # Characters that change how the text around them is shown, or show as nothing at all.

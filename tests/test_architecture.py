@@ -84,6 +84,7 @@ LONG = {
     "language/statements.py",  # the tree
     "language/translation.py",  # a statement of others taken apart: a property for each slot
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
+    "locations.py",  # a place in S3, and every form in which people paste one
     "objects/avro.py",  # a container, its types, and arrays of their values
     "objects/containers.py",  # what one process reads, format after format
     "objects/filesystem.py",  # fsspec's interface

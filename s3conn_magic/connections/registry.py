@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.plans import DEFAULT_S3, Known, changed, exists, in_use, not_found, several_or_none
 from s3conn_magic.language.session_settings import SettingValues
 from s3conn_magic.runtime.background import new_lock
@@ -229,6 +231,13 @@ class Registry:
         if self.fallback():
             return self._by_default()
         raise several_or_none([each.name for each in everything])
+
+    def endpoints(self) -> Iterator[str]:
+        """Yield the servers that connections go to and that are not AWS, whatever says so."""
+        for connection in self:
+            with suppress(S3ConnError):
+                if url := connection.configuration.endpoint.value:
+                    yield url
 
     @whole
     def known(self) -> list[Known]:

@@ -12,7 +12,7 @@ from s3conn_magic.explorer.cursor import Mode, PageCursor, take
 from s3conn_magic.explorer.messages import ancestors
 from s3conn_magic.explorer.model import FolderListing, Through
 from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Sort
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, pasted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -262,7 +262,7 @@ class Navigator:
     def _target(self, text: str) -> tuple[Location | None, str]:
         if "://" not in text:
             return (self.cursor.location, text) if text else (None, "")
-        location = self._here(Location.parse(text))
+        location = self._here(pasted(text).location)
         head, slash, tail = location.key.rpartition("/")
         return replace(location, key=head + slash), tail
 

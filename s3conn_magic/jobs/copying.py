@@ -21,7 +21,7 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, s
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
-from s3conn_magic.language.words import counted
+from s3conn_magic.language.words import counted, pattern_note
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
@@ -91,6 +91,7 @@ class _Copying:
         if not listed and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
             where = visible(job.plan.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
+            hint = pattern_note(job.plan.location, "LOCATION = {place} FILE_PATTERN = {expression}.") or hint
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))
         self._forget_gone({candidate.location.uri for candidate in listed})
         with self._engine.watched(self._report):

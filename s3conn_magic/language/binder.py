@@ -26,7 +26,7 @@ from s3conn_magic.language.statements import JobStatement
 from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.options import BoundOptions
@@ -178,6 +178,15 @@ class _Binder:
         self._fallback = catalog.fallback
         self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
+        self._effective = catalog.endpoints
+        binding.endpoints = self._endpoints
+
+    def _endpoints(self) -> Iterator[str]:
+        """Yield the servers of the connections there are."""
+        yield from (
+            str(known.options["ENDPOINT"].value) for known in self._known.values() if "ENDPOINT" in known.options
+        )
+        yield from self._effective()
 
     @cached_property
     def _tables(self) -> TableBinder:
@@ -362,11 +371,13 @@ class _Binder:
 
     @_bind.register
     def _preview(self, statement: statements.Preview) -> plans.Plan:
+        location, version = self._binding.version_of(statement.location, "PREVIEW takes one object")
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._binding.object_of(statement.location, "PREVIEW takes one object"),
+            location=location,
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
+            version=self._binding.version(statement.version) if statement.version else version,
         )
 
     @_bind.register

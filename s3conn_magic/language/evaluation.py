@@ -22,11 +22,11 @@ from s3conn_magic.language.options import (
 from s3conn_magic.language.plans import AsWritten
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.words import listed, literal, nearest, related
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, Pasted, pasted, visible
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.plans import Where
@@ -79,6 +79,7 @@ class Binding:
         self._fetched: dict[Span, Any] = {}
         self.asking = False
         self.prompts = 0
+        self.endpoints: Callable[[], Iterable[str]] = tuple
         self._asks_nobody = False
 
     @contextlib.contextmanager
@@ -280,11 +281,11 @@ class Binding:
         try:
             return BoundValue(option.read(raw), origin)
         except ValueError as error:
-            reason = str(error)
+            reason, hint = str(error), getattr(error, "hint", "")
         raise self.error(
             f"{option.name} takes {option.takes}: {reason}",
             value.span,
-            hint=self._cure(option, raw) or self._whole(option, raw, value.span),
+            hint=hint or self._cure(option, raw) or self._whole(option, raw, value.span),
         )
 
     def _whole(self, option: Option, raw: object, span: Span) -> str:
@@ -348,18 +349,45 @@ class Binding:
         """Return the location that was given.
 
         Raises:
-            BindError: it is none.
+            BindError: it is none, or names a version of an object.
         """
-        text = self.text(value)
-        try:
-            return Location.parse(text)
-        except ValueError as error:
-            reason = str(error)
-        from s3conn_magic.language.phrases import location_meant
+        return self.place_in(self.text(value), value.span)
 
-        meant = location_meant(text)
-        hint = f"Write {literal(meant)} in its place." if meant else ""
-        raise self.error(f"this is not a location: {reason}", value.span, hint=hint)
+    def place_in(self, text: str, span: Span) -> Location:
+        """Return the location that a text is; raises as `place_of`."""
+        location, version = self._pasted(text, span)
+        if not version:
+            return location
+        hint = f"Write {literal(visible(location.uri))} for all of them; PREVIEW and SELECT read a version."
+        raise self.error("this names one version of an object", span, hint=hint)
+
+    def _pasted(self, text: str, span: Span) -> Pasted:
+        try:
+            return pasted(text, self.endpoints())
+        except ValueError as error:
+            reason, hint = str(error), getattr(error, "hint", "")
+        from s3conn_magic.language.phrases import harmless, location_meant
+
+        meant = "" if hint else location_meant(text)
+        hint = f"Write {literal(meant)} in its place." if meant else hint if harmless(hint) else ""
+        raise self.error(f"this is not a location: {reason}", span, hint=hint)
+
+    def version_of(self, value: statements.LocationValue, what: str) -> Pasted:
+        """Return the location of an object, and the version of it that was named; arguments as `object_of`."""
+        place = self._pasted(self.text(value), value.span)
+        self._check_object(place.location, value.span, what)
+        return place
+
+    def version(self, value: statements.StringLiteral) -> str:
+        """Return the id of a version.
+
+        Raises:
+            BindError: it is empty.
+        """
+        if version := self.text(value):
+            return version
+        hint = "LIST 's3://bucket/key' VERSIONS; shows those there are."
+        raise self.error("VERSION takes the id of a version", value.span, hint=hint)
 
     def object_of(self, value: statements.LocationValue, what: str) -> Location:
         """Return the location of an object.
@@ -372,10 +400,14 @@ class Binding:
             BindError: it is none, or that of a bucket.
         """
         location = self.place_of(value)
+        self._check_object(location, value.span, what)
+        return location
+
+    def _check_object(self, location: Location, span: Span, what: str) -> None:
         if location.key:
-            return location
+            return
         hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
-        raise self.error("this is a bucket, not an object", value.span, hint=hint)
+        raise self.error("this is a bucket, not an object", span, hint=hint)
 
     def value(self, value: statements.Scalar) -> Any:
         """Return the plain value of a literal or a Python variable."""

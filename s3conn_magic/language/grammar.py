@@ -353,9 +353,10 @@ _explored = variant(statements.ExploreAll, words("ALL CONNECTIONS")) | variant(
 )
 explore = variants(words("EXPLORE") - _explored)
 analyze = builds(statements.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
+_version = field("version", words("VERSION") - string.copy().set_name("the id of a version in single quotes"))
 preview = builds(
     statements.Preview,
-    words("PREVIEW") - location - pp.ZeroOrMore(using | field("limit", words("LIMIT") - number)),
+    words("PREVIEW") - location - pp.ZeroOrMore(_version | using | field("limit", words("LIMIT") - number)),
 )
 _setting = offering("setting", _name_but(_STRUCTURAL - {"LIMIT"}, "a setting"))
 _all = leaf(rf"(?ai:ALL){WORD_END}", "ALL", statements.WordLiteral, str.upper)

@@ -210,13 +210,9 @@ class JobBinder:
             hint = "Add LOCATION = 's3://bucket/folder/' behind the connection's name."
             raise self._binding.error("a job needs a LOCATION, or a BUCKET", span, hint=hint)
         span = where["LOCATION" if text is not None else "BUCKET"]
-        try:
-            location = Location.parse(text) if text is not None else Location(bucket, (prefix or "").removeprefix("/"))
-        except ValueError as error:
-            reason = str(error)
-        else:
-            return location
-        raise self._binding.error(f"this is not a location: {reason}", span)
+        if text is not None:
+            return self._binding.place_in(text, span)
+        return Location(bucket, (prefix or "").removeprefix("/"))
 
     def _check(self, options: Mapping[str, Any], where: Mapping[str, Span], kind: Kind) -> None:
         for name in options:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from s3conn_magic.language.session_settings import boolean, text
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, pasted
 from s3conn_magic.secrets import MASK, Secret
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
     paths = value if isinstance(value, tuple | list) else (value,)
     if not paths:
         raise ValueError("this list is empty")
-    return tuple(dict.fromkeys(Location.parse(_filled(path)) for path in paths))
+    places = [pasted(_filled(path)) for path in paths]
+    if any(place.version for place in places):
+        raise ValueError("it names one version of an object")
+    return tuple(dict.fromkeys(place.location for place in places))
 
 
 def _profile(value: Any) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
 from s3conn_magic.language.source import Span, is_plain
 from s3conn_magic.language.words import literal, nearest
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, pasted
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
@@ -492,22 +492,13 @@ def literal_of(text: str) -> str:
     return text if text in {"TRUE", "FALSE"} else literal(text)
 
 
-_HOSTED = re.compile(
-    r"https?://(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:/(?P<path>[^?#]*))?",
-    re.IGNORECASE,
-)
-
-
 def location_meant(text: str) -> str:
     """Return the `s3://` location that a text stands for: of another scheme, a page, or without one; or nothing."""
-    if match := _HOSTED.fullmatch(text.strip()):
-        path = "/".join(filter(None, [match["bucket"], match["path"]]))
-        text = f"s3://{path}"
-    if "://" in text and not re.match(r"s3(?:[an]|compat)?://", text, re.IGNORECASE):
+    if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE):
         return ""
     meant = "" if text.startswith("/") else normal_location(text)
     try:
-        Location.parse(meant)
+        meant = pasted(meant).location.uri if "://" in text else Location.parse(meant).uri
     except ValueError:
         return ""
     return meant if harmless(meant) else ""

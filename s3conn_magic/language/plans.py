@@ -171,11 +171,12 @@ class Analyze(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Plan):
-    """The beginning of an object: so many rows of a table at most."""
+    """The beginning of an object, or of one version of it: so many rows of a table at most."""
 
     name: str
     location: Location
     limit: int
+    version: str = ""
 
 
 Locate = Callable[[int], "Place"]
@@ -322,6 +323,9 @@ class Catalog(Protocol):
 
     def fallback(self) -> str | None:
         """Return the connection that is made when one is needed and there is none, or None where it cannot be."""
+
+    def endpoints(self) -> Iterable[str]:
+        """Yield the servers that connections go to and that are not AWS, whatever says so."""
 
 
 def there_are(names: Sequence[str]) -> str:

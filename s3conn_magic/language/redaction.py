@@ -16,7 +16,7 @@ from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import as_plain
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _is_data(token: Token) -> bool:
         return all(map(_is_short, re.split(r"[_.]", token.text))) or token.text.replace("_", "").isalpha()
     text = token.text[1:-1]
     location = _THROUGH.sub("s3://", text)
-    return token.kind != "string" or _reads(Location.parse, location) or all(map(_is_short, _BREAK.split(text)))
+    return token.kind != "string" or _reads(as_plain, location) or all(map(_is_short, _BREAK.split(text)))
 
 
 def _is_short(word: str) -> bool:
@@ -267,7 +267,7 @@ class _Reading:
             return True
         clause = self._last() if self._owner is None else self._owner
         if clause in _LOCATION_CLAUSES:
-            return _reads(Location.parse, text)
+            return _reads(as_plain, text)
         return clause in _PATTERN_CLAUSES or (self._owner is not None and _takes(self._owner, text))
 
     def _quoted(self, token: Token) -> str:

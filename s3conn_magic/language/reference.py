@@ -240,7 +240,8 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "LIST",
         "LIST ['s3://bucket/prefix'] [USING name] [RECURSIVE] [VERSIONS] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
-        "Objects and folders at a location, or every object below it with RECURSIVE, as a frame.",
+        "Objects and folders at a location, or every object below it with RECURSIVE, as a frame. A location is exact"
+        " and no pattern, here as everywhere; ARNs, s3a:// and URLs of buckets, objects and the console are read, too.",
         "LIST 's3://bucket/folder/' RECURSIVE MATCHING '**/*.parquet';",
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
@@ -275,10 +276,11 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "PREVIEW",
-        "PREVIEW 's3://bucket/key' [USING name] [LIMIT n]",
+        "PREVIEW 's3://bucket/key' [VERSION 'id'] [USING name] [LIMIT n]",
         "The beginning of an object: the first rows (100 without LIMIT) of Parquet, ORC, Arrow, Avro, CSV or JSON"
         " lines, of the first sheet of a workbook, the members of a ZIP file, a text or an image. Reads the part that"
-        " it needs, never the whole of a large object.",
+        " it needs, never the whole of a large object. VERSION shows an earlier version, by its id of LIST VERSIONS;"
+        " 's3://bucket/key?versionId=id' is the same.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
     *JOB_STATEMENTS,
@@ -289,7 +291,8 @@ STATEMENTS: tuple[Reference, ...] = (
         " through the connection of that name: whatever COPY reads, told by its content (Parquet, CSV, JSON, ORC, Avro,"
         " Arrow, logs of AWS, compressed or not), with wildcards (which match no name that begins with _ or .) and Hive"
         " partitions. The folder of a Delta, Iceberg or Hudi table gives its current snapshot, or an older one by"
-        " AT (VERSION => n) or AT (TIMESTAMP => t) behind it; its files are not read as loose ones. Python frames are"
+        " AT (VERSION => n) or AT (TIMESTAMP => t) behind it; its files are not read as loose ones. Behind an object"
+        " AT (VERSION => 'id') reads that version of it, as 's3://bucket/key?versionId=id' does. Python frames are"
         " tables by their names, $name is the value of a Python variable.",
         "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
     ),

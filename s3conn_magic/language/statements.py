@@ -253,9 +253,10 @@ class Analyze(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Statement):
-    """`PREVIEW 's3://…' [USING name] [LIMIT n]`; a `limit` of None stands for the default."""
+    """`PREVIEW 's3://…' [VERSION 'id'] [USING name] [LIMIT n]`; a `limit` of None stands for the default."""
 
     location: LocationValue
+    version: StringLiteral | None = None
     using: Name | None = None
     limit: int | None = None
 

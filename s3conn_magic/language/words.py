@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import Location, split_version, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -106,14 +106,28 @@ def filter_note(filters: Iterable[Location]) -> str:
     return ""
 
 
-def pattern_note(location: Location | None) -> str:
-    """Return what to say of a location that has nothing, where a pattern was meant; empty for others."""
-    if location is None or "*" not in location.key:
+_WILD = re.compile(r"[*?\[{]")
+_GLOB = re.compile(r"\*\*|\*|\?|\{|\}|,|.", re.DOTALL)
+_AS_EXPRESSION = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def pattern_note(location: Location | None, clause: str = "LIST {place} MATCHING {glob};") -> str:
+    """Return what to say of a location that has nothing, where a pattern or a version was meant; empty for others.
+
+    Args:
+        location: what was given; a key may have these characters, so it was looked for as it is.
+        clause: what says the same by a pattern: of `place`, `glob`, and `expression`, a regular one.
+    """
+    if location is None or not (match := _WILD.search(location.key)):
         return ""
-    head = location.key.partition("*")[0]
-    folder = head[: head.rfind("/") + 1]
-    place, glob = Location(location.bucket, folder).uri, location.key[len(folder) :]
-    return f"A location is exact, no pattern: LIST {literal(visible(place))} MATCHING {literal(visible(glob))};"
+    if versioned := split_version(location):
+        return f"PREVIEW {literal(visible(location.uri))}; shows that version of {visible(versioned.location.uri)}."
+    folder = location.key[: location.key.rfind("/", 0, match.start()) + 1]
+    glob = location.key[len(folder) :]
+    expression = "".join(_AS_EXPRESSION.get(part, re.escape(part)) for part in _GLOB.findall(glob))
+    said = {"place": Location(location.bucket, folder).uri, "glob": glob, "expression": expression}
+    written = clause.format(**{name: literal(visible(text)) for name, text in said.items()})
+    return f"A location is exact, no pattern: {written}"
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.locations import split_version
 from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.ranged import PinnedObject, coalesced, received
-from s3conn_magic.objects.requests import ask, etag_of, head_answer
+from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -304,15 +306,16 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if is_parquet(location.key) and (tail := _by_tail(connection, location)):
+    if is_parquet(location.key) and not split_version(location) and (tail := _by_tail(connection, location)):
         return tail
     return by_head(connection, location), b""
 
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
-    """An object as it is now, by HeadObject."""
-    answer = head_answer(connection, location, None)
-    return _pinned(connection, location, answer, int(answer["ContentLength"]))
+    """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
+    wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
+    pinned = _pinned(connection, location, answer, int(answer["ContentLength"]))
+    return replace(pinned, version_id=wanted.version or None)
 
 
 def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, bytes] | None:

@@ -156,7 +156,7 @@ class FileName(NamedTuple):
 
 def by_name(name: str) -> FileName:
     """What a key, a path or the end of one says of the content."""
-    base = name.rpartition("/")[2]
+    base = name.rpartition("/")[2].partition("?versionId=")[0]
     stem, dot, last = base.rpartition(".")
     packed = dot + last if (dot + last).lower() in _PACKED else ""
     if packed:

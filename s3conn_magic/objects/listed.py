@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.lakes import among, with_marks, within
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import Location, split_version, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,8 +71,8 @@ class Path:
 
     @property
     def has_wildcard(self) -> bool:
-        """Whether the key could be a pattern."""
-        return _GLOB.search(self.location.key) is not None
+        """Whether the key could be a pattern; `?versionId=…` behind one says that it is none."""
+        return _GLOB.search(self.location.key) is not None and split_version(self.location) is None
 
 
 def escaped(key: str) -> str:

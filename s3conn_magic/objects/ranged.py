@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError
 
 from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, changed, etag_of, named
 from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
@@ -91,6 +91,12 @@ class PinnedObject:
             raise failure
         return body
 
+    @property
+    def source(self) -> Location:
+        """The bucket and key that are asked for: without a version's `?versionId=…`, which names it."""
+        named_so = split_version(self.location) if self.version_id else None
+        return named_so.location if named_so and named_so.version == self.version_id else self.location
+
     def version(self) -> ObjectVersion | None:
         """What its bytes are kept as for other queries; None where its etag does not tell them from others."""
         if not self.etag or self.etag.startswith("W/"):
@@ -111,7 +117,7 @@ class PinnedObject:
             S3ConnError: the request cannot be signed.
         """
         which, size = self._which(start, stop), stop - start
-        return begin(self.connection, self.location, "get_object", size=size, least=size, **which)
+        return begin(self.connection, self.source, "get_object", size=size, least=size, **which)
 
     def body_of(self, response: Response, start: int, stop: int) -> bytes:
         """The bytes that an answer has.
@@ -129,7 +135,7 @@ class PinnedObject:
     def _once(self, start: int, stop: int) -> tuple[bytes, S3ConnError | None]:
         """The body, or why it did not come whole."""
         with self._noting_keys():
-            answer = ask(self.connection, self.location, "get_object", **self._which(start, stop))
+            answer = ask(self.connection, self.source, "get_object", **self._which(start, stop))
         stream = answer["Body"]
         try:
             self._check(answer, start, stop)
@@ -146,7 +152,7 @@ class PinnedObject:
 
     def _which(self, start: int, stop: int) -> dict[str, str]:
         condition = {"IfMatch": f'"{self.etag}"'} if self.etag else {}
-        return {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self.location, self.version_id)}
+        return {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self.source, self.version_id)}
 
     @contextmanager
     def _noting_keys(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
@@ -22,24 +22,25 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.language.words import literal
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import Location, Pasted, split_version, visible
 from s3conn_magic.runtime.background import wait_for
 from s3conn_magic.transport.exchange import ObjectRequest, UnansweredError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.transport import Response
 
+_Seen = TypeVar("_Seen")
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed"}
 
 
 def named(location: Location, version_id: str | None) -> dict[str, str]:
     """The parameters that name an object, and one version of it where there are versions."""
-    version = {"VersionId": version_id} if version_id and version_id != "null" else {}
+    version = {"VersionId": version_id} if version_id else {}
     return {"Bucket": location.bucket, "Key": location.key, **version}
 
 
@@ -160,6 +161,23 @@ def _answered(call: Any, location: Location) -> tuple[Mapping[str, Any], ClientE
     return translated(attempt, resource=location.arn)
 
 
+def with_version(location: Location, look: Callable[[Location, str | None], _Seen]) -> tuple[Pasted, _Seen]:
+    """What a look at an object gives, and which object and version it was.
+
+    A key that ends with `?versionId=…` is looked for as it is, and then as that version of the key before it.
+
+    Raises:
+        ObjectNotFoundError: there is neither.
+    """
+    named_so = split_version(location)
+    try:
+        return Pasted(location), look(location, None)
+    except (ObjectNotFoundError, AccessDeniedError):  # who may not list is refused what is not there
+        if named_so is None:
+            raise
+    return named_so, look(named_so.location, named_so.version)
+
+
 def etag_of(answer: Mapping[str, Any]) -> str:
     """The etag of an answer, without its quotes."""
     return str(answer.get("ETag", "")).strip('"')
@@ -173,6 +191,32 @@ def head_answer(connection: Connection, location: Location, version_id: str | No
     """
     if not location.key:
         raise S3ConnError(f"{visible(location.uri)} is a bucket, not an object", hint=_list_hint(location))
+    if version_id == _NULL:
+        # Where no version is kept it is the object itself, and some servers do not know it by that name.
+        answer = _head(connection, location, None)
+        if answer.get("VersionId", _NULL) == _NULL:
+            return answer
+    if version_id is None:
+        return _head(connection, location, None)
+    try:
+        return _head(connection, location, version_id)
+    except ObjectNotFoundError as error:
+        if error.message.endswith("was deleted"):
+            raise
+    except EndpointError as error:
+        if " (400)" not in error.message:
+            raise
+    where = visible(location.uri)
+    raise ObjectNotFoundError(
+        f"there is no version {visible(version_id)} of {where}",
+        hint=f"LIST {literal(where)} VERSIONS; shows those there are.",
+    )
+
+
+_NULL = "null"
+
+
+def _head(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, Any]:
     parameters = named(location, version_id)
     try:
         return ask(connection, location, "head_object", ChecksumMode="ENABLED", **parameters)

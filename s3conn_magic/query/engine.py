@@ -17,7 +17,7 @@ from s3conn_magic.query import failures, judgement, names
 from s3conn_magic.query.failures import by_all_records
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.paths import paths_of, views
+from s3conn_magic.query.paths import check_forms, paths_of, views
 from s3conn_magic.query.sql import literal, travelling, without_times
 from s3conn_magic.query.tables import QueryResult, Tables, attach_noted
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
@@ -154,6 +154,7 @@ class QueryEngine:
     def __init__(self, connection_of: Callable[[str | None], Connection], variable_of: Callable[[str], Any]) -> None:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
+        self.servers: Callable[[], Iterable[str]] = tuple
         self._database: _Database | None = None
         self.path = ""
         self._turns = new_lock()
@@ -480,6 +481,7 @@ class QueryEngine:
         uses, known = mentioned(query), names.known_tables(self.database)
         frames = names.frames(uses.tables, known, self._variable_of)
         parameters = names.parameters(uses.parameters, self._variable_of)
+        check_forms(query, self.servers())
         if not local:
             judgement.check_reach(query, known, parameters)
             for name, tree in behind:
@@ -493,7 +495,8 @@ class QueryEngine:
                 self.database.register(name, frame)
                 made.append(name)
             travels = travelling(self.database, query, parameters) if reads else ()
-            with views(self.database, self.filesystem, paths_of(uses, self.tables, travels) if reads else {}):
+            paths = paths_of(uses, self.tables, travels, self.servers()) if reads else {}
+            with views(self.database, self.filesystem, paths):
                 yield without_times(query, travels, parameters)
         finally:
             for name in made:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.session_settings import REACH
 from s3conn_magic.language.words import nearest
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import looks_pasted, visible
 from s3conn_magic.query.failures import pointed
 from s3conn_magic.query.names import nodes, parsed, words
 from s3conn_magic.query.text_rows import SAMPLE
@@ -334,7 +334,7 @@ def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]],
     """Whether a name is one of the catalog, an object's path, or can be no path."""
     path = [str(part) for part in node["qualified_name"]["path"]] or [node["table_name"]]
     whole = ".".join(path)
-    if whole.startswith(_SCHEME) or not _OF_PATHS & set(whole):
+    if whole.startswith(_SCHEME) or looks_pasted(whole) or not _OF_PATHS & set(whole):
         return True
     *within, name = (part.lower() for part in path)
     if within == ["recurring"] and name in ctes:  # what a recursive query with USING KEY has found so far

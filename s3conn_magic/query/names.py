@@ -34,7 +34,6 @@ _OTHER_QUERY = frozenset({"UNION", "EXCEPT", "INTERSECT", ";"})
 _AFTER_COLUMNS = frozenset({"USING", "GROUP", "ORDER", "LIMIT", "OFFSET", "FETCH"})
 _OF_ONE = frozenset({"type", "select_list", "from_table", "aggregate_handling"})
 _NOWHERE = 2**63
-_LIST_THEM = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
 
 
 class SqlWord(NamedTuple):
@@ -176,7 +175,7 @@ def _no_query(sql: str) -> QueryError:
 
 def _unlisted(sql: str) -> QueryError:
     error = refused(sql, "whether a PIVOT like this one only reads cannot be told before it runs", None)
-    error.hint = _LIST_THEM
+    error.hint = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
     return error
 
 
@@ -379,7 +378,7 @@ def lake_query(
         moment: the state that the query wants, if it says so.
 
     Raises:
-        S3ConnError: it cannot be read, the path is in one, or of none at a moment.
+        S3ConnError: it cannot be read, the path is in one, or of none at a moment that is no object's version.
     """
     from s3conn_magic.lakes.opening import open_snapshot
     from s3conn_magic.lakes.snapshots import LakeRows
@@ -387,9 +386,10 @@ def lake_query(
     own, where = _METADATA.fullmatch(path), Path.parse(path)
     may_be = own or moment or not where.location.key or path.endswith("/") or not filesystem.glob(path[len("s3://") :])
     reach = filesystem.lake(own[1] if own else path) if may_be and not where.has_wildcard else None
-    if reach is None and moment:
-        raise QueryError(f"{visible(path)} is no lake table, and has no earlier versions")
     if reach is None:
+        if moment and not (isinstance(moment.version, str) and where.location.key):
+            reason = f"{visible(path)} is no lake table, and has no earlier versions"
+            raise QueryError(reason, hint="Of an object, AT (VERSION => 'id') takes an id of LIST with VERSIONS.")
         return None
     with (scope := filesystem.scope).noting():
         snapshot = open_snapshot(reach, moment or NEWEST, own[2] if own else "")

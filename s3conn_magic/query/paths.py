@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import table_text
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import Location, looks_pasted, pasted, visible
 from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
 from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_no_table, is_parquet, is_seen
 from s3conn_magic.objects.listed import Path, escaped, partitions
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
-from s3conn_magic.query.failures import details_of
+from s3conn_magic.query.failures import details_of, pointed
+from s3conn_magic.query.judgement import judged
 from s3conn_magic.query.line_rows import IN_BATCHES, Skipped, batches
-from s3conn_magic.query.names import lake_query
+from s3conn_magic.query.names import lake_query, nodes
 from s3conn_magic.query.sql import behind, identifier, literal
 from s3conn_magic.query.text_rows import (
     SAMPLE,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
-    from s3conn_magic.query.names import Mentioned
+    from s3conn_magic.query.names import Mentioned, QueryTree
     from s3conn_magic.query.sql import Travel
     from s3conn_magic.query.tables import Table
     from s3conn_magic.query.text_rows import TextRows
@@ -58,23 +59,74 @@ class Mention(NamedTuple):
     moment: Moment | None = None
 
 
-def paths_of(uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel] = ()) -> dict[str, Mention]:
+def paths_of(
+    uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel] = (), servers: Iterable[str] = ()
+) -> dict[str, Mention]:
     """The paths that a query mentions, and those of the tables over files of text that it does, by their names.
+
+    Args:
+        uses: what the query mentions.
+        tables: those of the session.
+        travels: what it wants as of another time.
+        servers: URLs of the connections' own, of which it may mention URLs.
 
     Raises:
         QueryError: a table that is wanted as of another time is no lake table.
     """
     over = {table.name.casefold(): table.files for table in tables if table.files}
-    paths = {name: Mention(name) for name in uses.tables if name.startswith("s3://")}
+    paths = {name: Mention(path) for name in uses.tables if (path := path_of(name, servers))}
     names = {table_text([name]).casefold() for name in uses.tables} | {name.casefold() for name in uses.placed}
     paths |= {behind(name): Mention(over[name]) for name in sorted(names & over.keys())}
     for travel in travels:
         table = travel.written.table
-        path = table if table.startswith("s3://") else over.get(table.casefold(), "")
+        path = path_of(travel.written.path, servers) or over.get(table.casefold(), "")
         if not path:
             raise QueryError(f"{visible(table)} has no earlier versions: AT goes with the folder of a lake table")
         paths[travel.stands] = Mention(path, travel.moment)
     return paths
+
+
+def path_of(name: str, servers: Iterable[str] = ()) -> str:
+    """The path, with `s3://`, that a name in a query is; empty where it is none.
+
+    Args:
+        name: a path, or a location in another form that people paste.
+        servers: URLs of those whose own URLs are read, too.
+
+    Raises:
+        QueryError: it looks like such a form, and is no location.
+    """
+    if name.startswith("s3://"):
+        return name
+    if not looks_pasted(name):
+        return ""
+    try:
+        place = pasted(name, servers)
+    except ValueError as error:
+        reason, hint = str(error), getattr(error, "hint", "")
+    else:
+        # Exact, no pattern, whatever is in the key.
+        key = place.location.key
+        plain = Location(place.location.bucket, key if place.version else escaped(key))
+        return place._replace(location=plain).uri
+    raise QueryError(f"this is not a location: {reason}", hint=hint)
+
+
+def check_forms(tree: QueryTree, servers: Iterable[str] = ()) -> None:
+    """Refuse a location in another form than `s3://` as what a function reads, with the path that it is.
+
+    Raises:
+        QueryError: a function is given one.
+    """
+    for node in tree.nodes():
+        name = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else ""
+        for part in nodes(node["function"]) if name.lower() in judged().files else ():
+            text = str(part["literal"].get("text", "")) if part.get("class") == "CONSTANT" else ""
+            with suppress(ValueError):
+                if looks_pasted(text) and (path := pasted(text, servers).uri):
+                    error = pointed(tree.sql, f"{name}() takes paths that begin with s3://", tree.position(node))
+                    error.hint = f"Write {literal(visible(path))} in its place."
+                    raise error
 
 
 @contextmanager
@@ -96,7 +148,10 @@ def views(
     try:
         for name, mention in paths.items():
             path = mention.path
-            query = lake_query(database, filesystem, name, *mention) or _query(database, filesystem, path)
+            query = lake_query(database, filesystem, name, *mention)
+            if query is None and mention.moment:  # a version of an object
+                path = f"{path}?versionId={mention.moment.version}"
+            query = query or _query(database, filesystem, path, by_itself=name == path)
             if query:
                 _make_view(database, name, query)
                 made.append(name)
@@ -110,12 +165,21 @@ def views(
             database.unregister(f"{name} (state)")
 
 
-def _query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str) -> str | None:
-    """The query of what is at a path; None where DuckDB's own answer is right, or the better error."""
+def _query(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str, *, by_itself: bool
+) -> str | None:
+    """The query of what is at a path; None where DuckDB's own answer is right, or the better error.
+
+    Args:
+        database: the session's.
+        filesystem: reads the objects.
+        path: with `s3://`.
+        by_itself: whether that is what the query says, so that DuckDB can answer.
+    """
     entries = filesystem.glob(path.removeprefix("s3://"))
     if is_parquet(path):
         _check_parquet(database, filesystem, entries, path)
-        return None if is_seen(path) else f"FROM read_parquet({literal(path)})"
+        return None if by_itself and is_seen(path) else f"FROM read_parquet({literal(path)})"
     if not entries:
         if filesystem.scope.missing and not path.endswith("/"):
             raise filesystem.scope.missing

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import Moment
 from s3conn_magic.language.words import identifier, literal, table_parts, table_text
+from s3conn_magic.locations import looks_pasted
 from s3conn_magic.query.names import nodes, words
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class TimeTravel(NamedTuple):
 
     Attributes:
         table: its name or path; names behind a schema or a catalog in full.
+        path: its name as it is, where it stands alone.
         start: the byte that its name begins at.
         end: the byte behind the clause.
         alias: what else stands there: its alias as written, or one that is its name.
@@ -78,6 +80,7 @@ class TimeTravel(NamedTuple):
     """
 
     table: str
+    path: str
     start: int
     end: int
     alias: str
@@ -99,12 +102,13 @@ def time_travels(tree: QueryTree) -> list[TimeTravel]:
         name_end = next(place for place in range(0, len(own), 2) if own[place + 1].text != ".")
         between = encoded[own[name_end].end : own[at].start].decode().rstrip()
         named = f" AS {encoded[own[name_end].start : own[name_end].end].decode()}"
-        path = table_text(node["qualified_name"]["path"])
-        alias = between or ("" if path.startswith("s3://") else named)
+        parts = node["qualified_name"]["path"]
+        path = str(parts[-1]) if len(parts) == 1 else ""
+        alias = between or ("" if path.startswith("s3://") or looks_pasted(path) else named)
         expression = encoded[own[arrow].end : own[-1].start].decode()
         given = tuple(part["identifier"] for part in nodes(clause) if part.get("class") == "PARAMETER")
         is_time = clause["unit"].upper() == "TIMESTAMP"
-        made.append(TimeTravel(path, start, own[-1].end, alias, is_time, expression, given))
+        made.append(TimeTravel(table_text(parts), path, start, own[-1].end, alias, is_time, expression, given))
     return made
 
 

@@ -16,10 +16,11 @@ from s3conn_magic.lakes import around
 from s3conn_magic.lakes.opening import open_snapshot
 from s3conn_magic.lakes.snapshots import LakeRows
 from s3conn_magic.language.words import counted
-from s3conn_magic.locations import size_text, visible, visible_lines
+from s3conn_magic.locations import size_text, split_version, visible, visible_lines
 from s3conn_magic.objects.description import Description, with_tags_and_versions
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.listed import Path
+from s3conn_magic.objects.requests import with_version
 from s3conn_magic.preview import Preview, rounded
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
 from s3conn_magic.preview.preview import ROWS_AT_MOST, preview
@@ -46,12 +47,14 @@ _OF_TABLES = frozenset({"Parquet", "ORC", "Avro"})
 """Formats of the data files of lake tables."""
 
 
-def open_preview(connection: Connection, location: Location, rows: int) -> ObjectPreview:
-    """Read the beginning of an object, or of the lake table whose folder a location is.
+def open_preview(connection: Connection, location: Location, rows: int, version: str = "") -> ObjectPreview:
+    """Read the beginning of an object, of a version of it, or of the lake table whose folder a location is.
 
     Raises:
         S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
     """
+    if version or split_version(location):
+        return _version_preview(connection, location, rows, version)
     is_folder = not location.key or location.key.endswith("/")
     if is_folder and (table := _table_preview(connection, location, rows)):
         return table
@@ -65,6 +68,16 @@ def open_preview(connection: Connection, location: Location, rows: int) -> Objec
         note = f"a file of {root.text}: of its rows some may be gone; PREVIEW of the folder shows those that are not"
         seen = replace(seen, notes=(*seen.notes, note))
     return ObjectPreview(connection, location, seen, rows)
+
+
+def _version_preview(connection: Connection, location: Location, rows: int, version: str) -> ObjectPreview:
+    def look(place: Location, version_id: str | None) -> Preview:
+        return preview(connection, place, rows=rows, version_id=version_id)
+
+    if version:
+        return ObjectPreview(connection, location, look(location, version), rows)
+    wanted, seen = with_version(location, look)
+    return ObjectPreview(connection, wanted.location, seen, rows)
 
 
 def _table_around(connection: Connection, location: Location) -> LakeRoot | None:

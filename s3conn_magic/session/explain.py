@@ -8,6 +8,7 @@ are free.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -18,7 +19,7 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
 from s3conn_magic.language.plans import CreateJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
-from s3conn_magic.locations import Location, size_text
+from s3conn_magic.locations import Location, looks_pasted, pasted, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -254,7 +255,7 @@ class Forecast:
     def _read(self, text: str) -> Iterator[Call]:
         """Yield what a query reads: by the paths in it, and by the tables over files that it names."""
         engine = self._queries.engine
-        for path in dict.fromkeys(_paths(text)):
+        for path in dict.fromkeys(_paths(text, self._connections.endpoints())):
             yield from self._path(path)
         named = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
@@ -307,11 +308,14 @@ class Forecast:
         return [*self._reached(connection, place), *before, *self._read(plan.text), write, back]
 
 
-def _paths(text: str) -> Iterator[str]:
+def _paths(text: str, servers: Iterable[str]) -> Iterator[str]:
     for single, double in _QUOTED.findall(text):
         path = single.replace("''", "'") or double.replace('""', '"')
         if path.startswith("s3://"):
             yield path
+        elif looks_pasted(path):
+            with suppress(ValueError):
+                yield pasted(path, servers).uri
 
 
 def _before_wildcard(place: Location) -> Location | None:

@@ -69,6 +69,7 @@ class Queries:
         with self._making:
             if self._engine is None:
                 self._engine = QueryEngine(self._connection_of, self._variable_of)
+                self._engine.servers = self._connections.endpoints
             return self._engine
 
     def use_database(self, path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
 
 
 _NOTHING = "Nothing was created"
+_FOLDER = "ANALYZE {place}; is of all that is there, LIST {place} RECURSIVE MATCHING {glob}; of what it matches."
 
 
 def _keep(size: int | str) -> None:
@@ -383,7 +384,20 @@ class Session:
     def _explore(self, plan: plans.Explore) -> Any:
         from s3conn_magic.explorer.connections import open_explorer
 
+        self._say(self._note_of_pattern(plan))
         return open_explorer(self.connections, plan.name, plan.location, ui=self.settings["EXPLORER_UI"])
+
+    def _note_of_pattern(self, plan: plans.Explore) -> str:
+        """Return what to say of a location that looks like a pattern; one page is asked for to be sure."""
+        from s3conn_magic.listing.listing import fetch_page
+
+        if plan.location is None or not (note := pattern_note(plan.location, _FOLDER.replace("ANALYZE", "EXPLORE"))):
+            return ""
+        target = self.connections.get(plan.name).target(plan.location.bucket)
+        with suppress(S3ConnError):
+            page = fetch_page(target, prefix=plan.location.key, max_keys=1)
+            return "" if len(page.objects) or len(page.prefixes) else note
+        return ""
 
     @execute.register
     def _explore_all(self, plan: statements.ExploreAll) -> Any:
@@ -402,7 +416,7 @@ class Session:
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
-        self._say(*table_notes(connection, plan.location))
+        self._say(*table_notes(connection, plan.location), "" if len(frame) else pattern_note(plan.location, _FOLDER))
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 
@@ -413,7 +427,7 @@ class Session:
     def _preview(self, plan: plans.Preview) -> Any:
         from s3conn_magic.results.previews import open_preview
 
-        return open_preview(self.connections.get(plan.name), plan.location, plan.limit)
+        return open_preview(self.connections.get(plan.name), plan.location, plan.limit, plan.version)
 
     # Jobs
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import quote
 
 import pytest
 from corpora import SECRET, leaked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import Location, Pasted, as_plain, pasted, visible
 
 ACCESS_POINT = "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine"
 
@@ -219,3 +220,126 @@ def test_locations_are_ordered_by_bucket_and_key():
         "s3://a-a/b",
         "s3://b-b/a",
     ]
+
+
+OWN = [
+    "http://127.0.0.1:9000",
+    "https://minio.local",
+    "https://p.supabase.co/storage/v1/s3",
+    "https://a.r2.cloudflarestorage.com",
+]
+PASTED = [
+    ("s3://bucket/a%20b+c?d#e", "bucket", "a%20b+c?d#e"),
+    ("s3a://bucket/a%20b", "bucket", "a%20b"),
+    ("s3n://bucket", "bucket", ""),
+    ("S3://bucket//k", "bucket", "/k"),
+    ("s3://arn:aws:s3:::bucket/k", "bucket", "k"),
+    ("arn:aws:s3:::bucket", "bucket", ""),
+    ("arn:aws-cn:s3:::bucket/a/b c", "bucket", "a/b c"),
+    ("arn:aws-us-gov:s3:::bucket/a//b/", "bucket", "a//b/"),
+    ("arn:aws:s3express:us-west-2:123456789012:bucket/b--usw2-az1--x-s3", "b--usw2-az1--x-s3", ""),
+    (ACCESS_POINT, ACCESS_POINT, ""),
+    (f"{ACCESS_POINT}/object/a/object/b", ACCESS_POINT, "a/object/b"),
+    (
+        "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01ac/accesspoint/mine/object/k",
+        "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01ac/accesspoint/mine",
+        "k",
+    ),
+    ("https://bucket.s3.amazonaws.com", "bucket", ""),
+    ("https://bucket.s3.amazonaws.com/a%20b+c%2Bd%2525", "bucket", "a b+c+d%25"),
+    ("http://bucket.s3.amazonaws.com//k%0A", "bucket", "/k\n"),
+    ("https://my.old.bucket.s3.eu-west-1.amazonaws.com/k", "my.old.bucket", "k"),
+    ("https://s3.amazonaws.com/My.Bucket/a/b//c", "My.Bucket", "a/b//c"),
+    ("https://s3-eu-west-1.amazonaws.com/bucket/%C3%A4", "bucket", "\u00e4"),
+    ("https://S3.EU-WEST-1.amazonaws.com/bucket/K", "bucket", "K"),
+    ("https://bucket.s3.dualstack.eu-west-1.amazonaws.com/k", "bucket", "k"),
+    ("https://bucket.s3-fips.dualstack.us-gov-west-1.amazonaws.com/k", "bucket", "k"),
+    ("https://bucket.s3.cn-north-1.amazonaws.com.cn/k", "bucket", "k"),
+    ("https://bucket.s3-accelerate.dualstack.amazonaws.com/k", "bucket", "k"),
+    ("https://bucket.s3-external-1.amazonaws.com/k", "bucket", "k"),
+    ("https://b--usw2-az1--x-s3.s3express-usw2-az1.us-west-2.amazonaws.com/k", "b--usw2-az1--x-s3", "k"),
+    ("https://mine-123456789012.s3-accesspoint.eu-west-1.amazonaws.com/a/b", ACCESS_POINT, "a/b"),
+    ("https://bucket.vpce-1a2b-5e6f.s3.us-east-1.vpce.amazonaws.com/files/k", "files", "k"),
+    ("https://files.bucket.vpce-1a2b-5e6f.s3.us-east-1.vpce.amazonaws.com/k", "files", "k"),
+    ("https://bucket.s3.amazonaws.com/?list-type=2&prefix=a%2Fb/&delimiter=/", "bucket", "a/b/"),
+    ("https://s3.console.aws.amazon.com/s3/buckets/bucket?prefix=a+b/&region=eu-west-1", "bucket", "a+b/"),
+    ("https://s3.console.aws.amazon.com/s3/buckets/bucket/a/b/?region=us-east-1&tab=overview", "bucket", "a/b/"),
+    ("https://eu-west-1.console.aws.amazon.com/s3/object/bucket?prefix=a%2520b", "bucket", "a%20b"),
+    ("https://123456789012-ab.eu-west-1.console.aws.amazon.com/s3/buckets/bucket", "bucket", ""),
+    ("https://console.aws.amazon.com/s3/home?region=us-east-1#&bucket=bucket&prefix=p/", "bucket", "p/"),
+    ("https://console.amazonaws.cn/s3/buckets/bucket?prefix=k", "bucket", "k"),
+    ("http://127.0.0.1:9000/bucket/a%2Fb", "bucket", "a/b"),
+    ("https://bucket.minio.local:443/k", "bucket", "k"),
+    ("https://p.supabase.co/storage/v1/s3/bucket/k", "bucket", "k"),
+    ("https://a.r2.cloudflarestorage.com/bucket/k", "bucket", "k"),
+]
+VERSIONS = [
+    "https://bucket.s3.amazonaws.com/k?versionId=L4kqtJlcpXroDTDmpUMLUo",
+    "https://bucket.s3.amazonaws.com/k?X-Amz-Algorithm=AWS4&X-Amz-Signature=0f&versionId=L4kqtJlcpXroDTDmpUMLUo&x-id=GetObject",
+    "https://s3.console.aws.amazon.com/s3/object/bucket?prefix=k&versionId=L4kqtJlcpXroDTDmpUMLUo",
+]
+NOT_PASTED = [
+    ("https://example.com/bucket/k", "neither Amazon S3's", "USING"),
+    ("http://127.0.0.1:9001/browser/bucket", "neither Amazon S3's", "ENDPOINT"),
+    ("https://evil-minio.local/bucket/k", "neither Amazon S3's", "ENDPOINT"),
+    ("https://bucket.s3.amazonaws.com.evil.org/k", "neither Amazon S3's", "ENDPOINT"),
+    ("https://bucket.s3-website.eu-central-1.amazonaws.com/x", "website", "'s3://bucket/x'"),
+    ("http://bucket.s3-website-us-east-1.amazonaws.com/it's", "website", "'s3://bucket/it''s'"),
+    ("https://alias.mrap.accesspoint.s3-global.amazonaws.com/k", "multi-region", "account"),
+    ("https://storage.googleapis.com/bucket/k", "Google", "ENDPOINT = 'https://storage.googleapis.com'"),
+    ("https://bucket.storage.googleapis.com/k", "Google", "HMAC"),
+    ("gs://bucket/k", "not gs://", "HMAC"),
+    ("https://account.blob.core.windows.net/c/k", "Azure", "does not speak S3"),
+    ("abfss://c@account.dfs.core.windows.net/k", "not abfss://", "does not speak S3"),
+    ("https://bucket.s3.amazonaws.com/k#part", "%23", "'s3://bucket/k'"),
+    ("https://bucket.s3.amazonaws.com/k?acl", "behind|follows", "'s3://bucket/k'"),
+    ("https://bucket.s3.amazonaws.com/k%zz", "encodes nothing", ""),
+    ("https://bucket.s3.amazonaws.com/k%ff", "UTF-8", ""),
+    ("https://bucket.s3.amazonaws.com/a b", "white space", ""),
+    ("https://s3.amazonaws.com/", "name is missing", ""),
+    ("https://console.aws.amazon.com/ec2/home", "shows no bucket", ""),
+    ("arn:aws:iam::123456789012:role/x", "no bucket, object", "arn:aws:s3:::bucket/key"),
+    ("arn:aws:s3tables:us-east-1:123456789012:bucket/b", "no bucket, object", "arn:aws:s3:::bucket/key"),
+]
+
+
+@pytest.mark.parametrize(("text", "bucket", "key"), PASTED)
+def test_a_pasted_form_is_read_where_it_can_be_one_place_only(text: str, bucket: str, key: str):
+    """URLs are decoded once, with a `+` kept; ARNs and `s3a://` keep every character."""
+    assert pasted(text, OWN) == Pasted(Location(bucket, key))
+
+
+@pytest.mark.parametrize("text", VERSIONS)
+def test_a_pasted_url_names_a_version(text: str):
+    """The version is read, and of a signature nothing is."""
+    assert pasted(text) == Pasted(Location("bucket", "k"), "L4kqtJlcpXroDTDmpUMLUo")
+
+
+@pytest.mark.parametrize(("text", "why", "hint"), NOT_PASTED)
+def test_a_pasted_form_that_is_not_read_says_why_and_what_to_write(text: str, why: str, hint: str):
+    """What could be another place, or is of another service, is answered with a way on."""
+    with pytest.raises(ValueError, match=why) as caught:
+        pasted(text, OWN)
+    assert hint in getattr(caught.value, "hint", "")
+
+
+def test_what_may_hold_a_signature_is_not_plain():
+    """Only a location without one may be shown again, as in the history of a notebook."""
+    assert as_plain("https://bucket.s3.amazonaws.com/k") == Location("bucket", "k")
+    for text in (VERSIONS[1], "s3://bucket/k?X-Amz-Signature=0f", "http://bucket.s3.amazonaws.com/k?Signature=0f"):
+        with pytest.raises(ValueError, match="signature"):
+            as_plain(text)
+
+
+@given(st.text(max_size=200), st.sampled_from(["s3a://bucket/", "s3://bucket/", "arn:aws:s3:::bucket/"]))
+def test_every_key_is_the_same_in_each_scheme(key: str, scheme: str):
+    """What is no URL is not decoded."""
+    assert pasted(scheme + key).location.key == key
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_every_key_makes_the_round_trip_through_a_url(key: str):
+    """A key that was percent-encoded whole, as botocore and the console do, is read back."""
+    assert pasted(f"https://bucket.s3.amazonaws.com/{quote(key, safe='/~')}").location == Location("bucket", key)
+    console = f"https://s3.console.aws.amazon.com/s3/object/bucket?prefix={quote(key, safe='')}"
+    assert pasted(console).location == Location("bucket", key)

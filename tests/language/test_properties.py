@@ -265,7 +265,12 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
         "by": st.sampled_from(get_args(AnalyzeBy)),
     }
     | {"depth": st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))},
-    statements.Preview: {"location": PLACE, "using": st.none() | NAME, "limit": st.none() | NUMBERS},
+    statements.Preview: {
+        "location": PLACE,
+        "version": st.none() | LITERAL,
+        "using": st.none() | NAME,
+        "limit": st.none() | NUMBERS,
+    },
     statements.SetSetting: {
         "name": OPTION,
         "value": VALUE | st.builds(statements.WordLiteral, st.just("ALL"), st.just(NO_SPAN)),

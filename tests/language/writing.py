@@ -125,7 +125,8 @@ def _(statement: statements.Analyze) -> str:
 
 @statement_text.register
 def _(statement: statements.Preview) -> str:
-    return _joined("PREVIEW", _value(statement.location), _using(statement.using), _limit(statement.limit))
+    version = f"VERSION {_value(statement.version)}" if statement.version else ""
+    return _joined("PREVIEW", _value(statement.location), version, _using(statement.using), _limit(statement.limit))
 
 
 @statement_text.register

@@ -29,6 +29,10 @@ class Connections:
     def fallback(self) -> str | None:
         """None is made of itself."""
 
+    def endpoints(self) -> Iterable[str]:
+        """None but those of the options."""
+        return ()
+
     def known(self) -> Iterable[Known]:
         """All of them."""
         return self.there
