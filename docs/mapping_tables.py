@@ -58,6 +58,10 @@ _OURS = {
     "value": "value",
     "at": "['s3://…']",
     "tail": "…",
+    "profiled": "'profile'",
+    "tabled": "…",
+    "table_of": "CREATE TABLE table [LOCATION 's3://…' | AS query | (columns)]",
+    "described": "DESCRIBE CONNECTION name",
 }
 
 

@@ -414,3 +414,26 @@ def size_text(size: float) -> str:
             break
         value /= _STEP
     return f"{value:.0f} {unit}" if unit == "B" or value >= _FULL else f"{value:.3g} {unit}"
+
+
+# Locations as other systems write them
+
+_SCHEMES = re.compile(r"^(?:s3[an]|s3compat|gs)://", re.IGNORECASE)
+
+
+def normal_location(text: str) -> str:
+    """Return a location as we write it: `s3://` for the schemes of others, and a bucket's name alone as one."""
+    plain = _SCHEMES.sub("s3://", text.strip())
+    plain = plain if "://" in plain else f"s3://{plain.lstrip('/')}"
+    return plain + "/" if re.fullmatch(r"s3://[^/]+", plain) else plain
+
+
+def location_meant(text: str) -> str:
+    """Return the `s3://` location that a text stands for: of another scheme, a page, or without one; or nothing."""
+    if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE) and not _PASTED.match(text):
+        return ""
+    meant = "" if text.startswith("/") else text if _PASTED.match(text) else normal_location(text)
+    try:
+        return pasted(meant).location.uri if "://" in text else Location.parse(meant).uri
+    except ValueError:
+        return ""

@@ -107,7 +107,8 @@ class TableBinder:
             name=statement.name.text,
             replace=old is not None,
             or_replace=statement.or_replace,
-            columns=columns.value.reveal() if columns else None,
+            # `()` is how Upsolver writes a table whose columns its first rows will give.
+            columns=columns.value.reveal() if columns and columns.value.reveal().strip("() \t\n") else None,
             text=text.value.reveal() if text else None,
             in_file=self._binding.in_file,
             locate=self._locate(written) if (written := text or columns) else None,
@@ -116,16 +117,26 @@ class TableBinder:
         )
 
     def _check(self, statement: statements.CreateTable) -> None:
+        self._check_using(statement)
         name = statement.name
         if statement.or_replace and statement.if_not_exists:
             hint = "Give one of the two."
             raise self._binding.error("OR REPLACE does not go with IF NOT EXISTS", name.span, hint=hint)
         if statement.location and (other := statement.columns or statement.query):
             hint = "The columns of a table over files are those of the files."
+            hint = self._binding.said_here(other.span, whole=True) or hint
             raise self._binding.error("LOCATION goes with neither columns nor AS", other.span, hint=hint)
         if statement.using and not statement.location:
             hint = "In a query a connection is named in the path: 's3://name@bucket/key'."
             raise self._binding.error("USING goes with LOCATION only", statement.using.span, hint=hint)
+
+    def _check_using(self, statement: statements.CreateTable) -> None:
+        """Refuse a connection that there is none of; with others, USING names the format of a table."""
+        try:
+            self._reader(statement.using, statement) if statement.using else None
+        except ConnectionNotFoundError as error:
+            error.hint = self._binding.said_here(statement.span, whole=True) or error.hint
+            raise
 
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:

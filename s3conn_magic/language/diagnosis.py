@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
-from s3conn_magic.language.phrases import pieces
+from s3conn_magic.language.phrases import BLANK, BOOLEANS, URL, WILD, harmless, is_local, pieces
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.translation import Answer, answer
-from s3conn_magic.language.words import listed, nearest
+from s3conn_magic.language.words import listed, literal, nearest
+from s3conn_magic.locations import normal_location
+from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from s3conn_magic.errors import StatementSyntaxError
+    from s3conn_magic.language.session_settings import Setting
 
     Parses = Callable[[str], bool]
 
@@ -243,8 +246,18 @@ def _foreign(stop: _Stop) -> str:
 
 
 def _comment(stop: _Stop) -> str:
-    looks_so = stop.token and stop.token.kind == "word" and stop.token.text.startswith(("#", "//"))
-    return "A comment begins with --." if looks_so else ""
+    if stop.token is None or stop.token.kind != "word" or not stop.token.text.startswith(("#", "//")):
+        return ""
+    alone = stop.token.text in {"#", "//"}
+    return "A comment begins with --." + (" Write -- in its place." if alone else "")
+
+
+def _glued(stop: _Stop) -> str:
+    """Return what to do about a text that is put together of several."""
+    together = (
+        stop.before and stop.before.kind in {"string", "quoted"} and stop.token and stop.token.text in {"||", "+"}
+    )
+    return "Put the text together in Python, in a variable, and write $name in its place." if together else ""
 
 
 def _order(stop: _Stop) -> str:
@@ -422,6 +435,7 @@ def _syntax(stop: _Stop) -> str:
 
 _ADVICE = (
     _comment,
+    _glued,
     _foreign,
     _order,
     _left_out,
@@ -442,3 +456,72 @@ _ADVICE = (
     _mark,
     _syntax,
 )
+
+
+# What to do about a value that is not taken
+
+
+def cure(takes: Option | Setting, raw: object) -> str:
+    """Return what to do about a value that an option or a setting does not take; empty where nobody can tell."""
+    if isinstance(takes, Option) and takes.secret:
+        wrong = takes.name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and raw != MASK
+        return "" if wrong else f"Write PROMPT '{takes.name}' in its place."
+    if reference := _is_reference(raw):
+        return f"Write ${reference} in its place."
+    near = nearest(raw, choices) if isinstance(raw, str) and (choices := _CHOICE.findall(takes.takes)) else None
+    if near:
+        return f"Did you mean '{near}'?"
+    if takes.name == "AWS_ROLE" and isinstance(raw, str) and re.fullmatch(r"[\w+=,.@-]{1,64}", raw) and harmless(raw):
+        return f"Write 'arn:aws:iam::{BLANK}:role/{raw}' in its place, with the account's number."
+    for value in _values_meant(takes, raw):
+        try:
+            takes.read(value)
+        except ValueError:
+            continue
+        written = f"({', '.join(map(literal, value))})" if isinstance(value, tuple) else _value_text(value)
+        return f"Write {written} in its place." if harmless(written) else ""
+    return "Leave it out: the region of each bucket is looked up." if takes.name == "REGION" else ""
+
+
+_CHOICE = re.compile(r"'([^']+)'")
+_REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?|\{\{?\s*([A-Za-z_]\w*)\s*\}?\}")
+
+
+def _is_reference(raw: object) -> str:
+    """Return the name of a variable that stands in quotes."""
+    match = _REFERENCE.fullmatch(raw) if isinstance(raw, str) else None
+    return (match[1] or match[2]) if match else ""
+
+
+def _value_text(value: object) -> str:
+    return (
+        str(value).upper() if isinstance(value, bool) else str(value) if isinstance(value, int) else literal(str(value))
+    )
+
+
+def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
+    """Yield values that may have been meant."""
+    text = str(raw).strip()
+    if text.lower() in BOOLEANS:
+        yield BOOLEANS[text.lower()]
+    bounds = [int(number) for number in re.findall(r"\d+", takes.takes)]
+    digits = re.sub(r"[_, ]|\.0*$", "", text)
+    if digits.lstrip("-").isdecimal():
+        yield int(digits)
+        yield min(max(int(digits), min(bounds, default=1)), max(bounds, default=1))
+    if not isinstance(raw, str) or not text:
+        return
+    if takes.name == "PATH_DISPLAY_FILTERS":
+        parts = [normal_location(WILD.split(part, maxsplit=1)[0]) for part in re.split(r"\s*,\s*", text) if part]
+        yield parts[0] if len(parts) == 1 else tuple(parts)
+    if takes.name == "ADDRESSING_STYLE" and "host" in text.lower():
+        yield "virtual"
+    if takes.name == "ENCRYPTION_KMS_KEY" and "/" not in text:
+        yield f"alias/{text}"
+    if takes.name == "ENDPOINT" and "@" not in text and (match := URL.fullmatch(text)):
+        yield f"{match['scheme'] or ('http://' if is_local(text) else 'https://')}{match['host']}"
+    if takes.name == "REGION":
+        text = re.sub(r"(?<=\d)[a-f]$", "", text)
+        spaced = re.sub(r"[\s_]+", "-", text.lower())
+        yield spaced if re.search(r"\d$", spaced) else f"{spaced}-1"
+    yield text

@@ -22,7 +22,7 @@ from s3conn_magic.language.options import (
 from s3conn_magic.language.plans import AsWritten
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.words import listed, literal, nearest, related
-from s3conn_magic.locations import Location, Pasted, pasted, visible
+from s3conn_magic.locations import Location, Pasted, location_meant, pasted, visible
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ _NO_NUMBER = re.compile(
     r"(?:us|eu|ap|sa|ca|af|me|il|mx|cn)-(?:gov-|isob?-)?(?:north|south)?(?:north|south|east|west|central)",
     re.IGNORECASE,
 )
+_ZONE = re.compile(rf"{_NO_NUMBER.pattern}-\d[a-f]", re.IGNORECASE)
 _WRITTEN = statements.StringLiteral | statements.BooleanLiteral | statements.IntegerLiteral
 
 
@@ -129,6 +130,13 @@ class Binding:
         """Return a bind error at a place of the cell."""
         return BindError(message, hint=hint, place=self._source.place(span))
 
+    def said_here(self, span: Span, *, whole: bool = False) -> str:
+        """Return what the statement at a span is here, by the phrase book; `whole`: a statement of ours, or nothing."""
+        from s3conn_magic.language.translation import answer
+
+        made = answer(self._source.text, span.start, self._source.connections())
+        return made.hint if made and (made.ours or not whole) else ""
+
     def options(self, settings: Iterable[statements.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
         """Return the settings by canonical name.
 
@@ -184,7 +192,6 @@ class Binding:
     def _unknown(self, unknown: Sequence[statements.OptionSetting]) -> BindError:
         """Return the error for options that are not known: one name in place of another, or all of the statement."""
         from s3conn_magic.language.phrases import option_meant, synonym
-        from s3conn_magic.language.translation import answer
 
         first = unknown[0]
         meant, near = option_meant(first.name.text), nearest(first.name.text, OPTION_NAMES)
@@ -194,8 +201,7 @@ class Binding:
         lacks = (synonym(setting.name.text) for setting in unknown if _lacks(setting))
         if (entry := next(lacks, None)) is not None:
             return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")
-        made = answer(self._source.text, first.name.span.start, self._source.connections())
-        return self._no_option(first.name, made.hint if made else "")
+        return self._no_option(first.name, self.said_here(first.name.span))
 
     def _takes(self, option: Option, value: statements.Value) -> bool:
         """Whether an option takes a value as it is written."""
@@ -215,12 +221,9 @@ class Binding:
         """
         setting = find_setting(name.text)
         if setting is None:
-            from s3conn_magic.language.translation import answer
-
-            made = answer(self._source.text, name.span.start, self._source.connections())
             near = nearest(name.text, SETTING_NAMES)
             hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
-            hint = made.hint if made and made.ours else hint
+            hint = self.said_here(name.span, whole=True) or hint
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
         if isinstance(value, statements.ListLiteral):
             raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span)
@@ -290,16 +293,11 @@ class Binding:
 
     def _whole(self, option: Option, raw: object, span: Span) -> str:
         """Return the statement as it was meant, where a key pair stands in the endpoint's URL."""
-        if option.name != "ENDPOINT" or "@" not in str(raw):
-            return ""
-        from s3conn_magic.language.translation import answer
-
-        made = answer(self._source.text, span.start, self._source.connections())
-        return made.hint if made else ""
+        return self.said_here(span) if option.name == "ENDPOINT" and "@" in str(raw) else ""
 
     @staticmethod
     def _cure(takes: Option | Setting, raw: object) -> str:
-        from s3conn_magic.language.phrases import cure
+        from s3conn_magic.language.diagnosis import cure
 
         return cure(takes, raw)
 
@@ -366,10 +364,11 @@ class Binding:
             return pasted(text, self.endpoints())
         except ValueError as error:
             reason, hint = str(error), getattr(error, "hint", "")
-        from s3conn_magic.language.phrases import harmless, location_meant
+        from s3conn_magic.language.phrases import harmless
 
         meant = "" if hint else location_meant(text)
-        hint = f"Write {literal(meant)} in its place." if meant else hint if harmless(hint) else ""
+        hint = f"Write {literal(meant)} in its place." if meant else hint
+        hint = hint if harmless(hint) else ""
         raise self.error(f"this is not a location: {reason}", span, hint=hint)
 
     def version_of(self, value: statements.LocationValue, what: str) -> Pasted:
@@ -455,16 +454,14 @@ class Binding:
         )
         span = where.get("AWS_SECRET_ACCESS_KEY")
         if span and _KEY_ID.fullmatch(secret) and not _KEY_ID.fullmatch(key):
-            from s3conn_magic.language.translation import answer
-
-            made = answer(self._source.text, span.start, self._source.connections())
-            raise self.error(
-                "the key's id and the secret stand in each other's place", span, hint=made.hint if made else ""
-            )
+            raise self.error("the key's id and the secret stand in each other's place", span, hint=self.said_here(span))
 
     def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
-        """Refuse the region of AWS that lacks its number; servers of others name theirs as they like."""
+        """Refuse what is nearly a region of AWS: without its number, or a zone; others name theirs as they like."""
         region, span = options.get("REGION"), where.get("REGION")
+        if region and span and "ENDPOINT" not in options and _ZONE.fullmatch(str(region.value)):
+            hint = f"Write REGION = '{str(region.value)[:-1]}' in its place."
+            raise self.error("this is a zone, which is a part of a region", span, hint=hint)
         if region and span and "ENDPOINT" not in options and _NO_NUMBER.fullmatch(str(region.value)):
             hint = f"Write REGION = '{region.value}-1' in its place."
             raise self.error("a region of AWS ends in a number", span, hint=hint)

@@ -311,7 +311,7 @@ _dropped = (
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
 _shown = (
-    variant(statements.ShowConnections, words("CONNECTIONS") - pp.Opt(like))
+    variant(statements.ShowConnections, (words("CONNECTIONS") | unoffered(words("S3 CONNECTIONS"))) - pp.Opt(like))
     | variant(statements.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(statements.ShowSettings, words("SETTINGS"))
     | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
@@ -333,7 +333,8 @@ _alone = field(
         ),
     ),
 ).set_name("a name")
-_which = (words("CONNECTION") - named | unoffered(_alone)).set_name("CONNECTION")
+_any_kind = words("CONNECTION") | unoffered(words("S3 CONNECTION"))
+_which = (_any_kind - named | unoffered(_alone)).set_name("CONNECTION")
 describe = builds(statements.DescribeConnection, keyword("DESCRIBE", "DESC") - _which)
 test = builds(
     statements.TestConnection,

@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
 from s3conn_magic.language.source import Span, is_plain
 from s3conn_magic.language.words import literal, nearest
-from s3conn_magic.locations import Location, pasted
-from s3conn_magic.secrets import MASK
+from s3conn_magic.locations import normal_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from s3conn_magic.language.session_settings import Setting
 
 MOST = 4_000
 BLANK = "…"
@@ -48,16 +46,30 @@ _SLOTS = {
     "text": rf"{QUOTED}|\$\$.*?\$\$",
     "value": rf"{QUOTED}|os\.\w+\s*[\[(][^)\]]*[\])]|[^\s;,()=]\S*?",
     "key": r"['\"][\w.-]+['\"]|[\w.-]+",
-    "pipe": r"[|>]{1,2}|INTO\b",
+    "pipe": r"\|(?!\|)|>{1,2}|INTO\b",
+    "into": r"(?:for\s+[\w, ]+?\s+in|[\w, .]+?=(?!=)|(?:print|display|list|len|pprint)\s*\(|await|return|yield)",
+    "recursive": r"RECURSIVE\b",
+    "moved": r"(?:(?:RECURSIVE|VERSIONS|USING\s+\w+|LIMIT\s+\w+|MATCHING\s+'[^']*')\s*)+",
+    "plural": r"(?:CONNECTIONS|BUCKETS|TABLES|JOBS|SETTINGS)\b",
+    "tabled": r"(?:PIVOT|UNPIVOT|VALUES)\b.+",
+    "method": r"parquet|csv|json|orc|text|load|save",
+    "names": r"\w+(?:\s*,\s*\w+)*",
+    "clauses": (
+        r"(?:USING|STORED|PARTITIONED|CLUSTERED|CLUSTER|WITH|LOCATION|TBLPROPERTIES|ROW|COMMENT|AS|OPTIONS|DISTKEY|SORTKEY"
+        r"|DISTSTYLE|FILE_FORMAT|CATALOG|EXTERNAL_VOLUME|BASE_LOCATION)\b.+?"
+    ),
     "listed": r"(?:SHOW|LIST|SELECT|ANALYZE|PREVIEW|FROM)\b.*?",
     "named": rf"(?!(?:{_TAKEN})\b|\w+\s*[=:])(?:{_NAME}|'[\w .-]+'|\d\w*)",
     "lone": rf"(?!(?:{_TAKEN})\b)(?:{_NAME})",
     "bucket": r"'[\w.-]+(?:/[^']*)?'|(?=[^\s;]*[-/])[a-z0-9][\w./-]+",
     "glued": r"LIKE\s+[\w%*.-]+",
-    "prompted": r"%{1,2}(?:up)?sql\b|[!>$]|\w*sql>|D(?=\s)|await\b|\w+\s*(?:=|<<)(?:\s*%upsql\b)?|```\s*\w*",
+    "prompted": r"%{1,2}(?:up|spark|i)?sql\b|[!>$]|\w*sql>|D(?=\s)|await\b|\w+\s*(?:=|<<)(?:\s*%upsql\b)?|```\s*\w*",
     "verb": r"(?:LIST|EXPLORE|ANALYZE|PREVIEW)\b",
-    "field": r"\{\{?\s*[A-Za-z_]\w*\s*\}?\}|\$\{\w+\}|:[A-Za-z_]\w*",
-    "ours": r"(?:SHOW|LIST|CREATE|ALTER|DROP|SELECT|EXPLORE|ANALYZE|PREVIEW|USE|DESCRIBE|HELP|TEST|RUN)\b.*?",
+    "field": r"f?['\"]?\{\{?\s*[A-Za-z_]\w*\s*\}?\}['\"]?|[$#]\{\w+\}|[:@&][A-Za-z_]\w*|%\(\w+\)s",
+    "ours": (
+        r"(?:SHOW|LIST|CREATE|ALTER|DROP|SELECT|FROM|WITH|EXPLORE|ANALYZE|PREVIEW|USE|DESC|DESCRIBE|HELP|TEST|RUN|COPY"
+        r"|SET|UNLOAD|INSERT|LS|PUT|GET)\b.*?"
+    ),
     "column": r"[A-Za-z_]\w*",
     "where": r".+",
     "file": r"[^\s;]+",
@@ -66,6 +78,7 @@ _SLOTS = {
     "n": r"'?-?\d[\d_,.]*'?",
     "query": rf"(?:SELECT|WITH|FROM|VALUES)\b{_BALANCED}*?|\({_BALANCED}*?\)",
     **dict.fromkeys(("name", "table", "other", "word"), _NAME),
+    "profiled": QUOTED,
     **dict.fromkeys(("endpoint", "access", "secret"), rf"{QUOTED}|[^\s;]+"),
     **dict.fromkeys(("options", "rest", "tail", "words", "columns"), r".*?"),
 }
@@ -229,6 +242,25 @@ def trimmed(text: str, start: int, end: int) -> Span:
     return Span(start, max(start, start + len(text[start:end].rstrip())))
 
 
+def lines_of(text: str, span: Span) -> Iterator[Span]:
+    """Yield the lines of a statement of several, for languages in which a line is one."""
+    if "\n" in text[slice(*span)] and len(text) <= MOST:
+        for match in re.finditer(r"[^\n]+", text[slice(*span)]):
+            if match.group().strip():
+                yield trimmed(text, span.start + match.start(), span.start + match.end())
+
+
+def head_of(text: str, span: Span) -> Span:
+    """Return the first word of a statement."""
+    match = re.compile(r"[^\s('\"=;,]+").match(text, span.start)
+    return Span(span.start, match.end() if match else span.end)
+
+
+def spaced(text: str) -> str:
+    """Return a statement with single spaces, without its end: two that are the same so say the same."""
+    return " ".join(text.split()).rstrip("; ")
+
+
 _SWITCHES = frozenset(
     {"recursive", "human-readable", "summarize", "no-sign-request", "no-verify-ssl", "dryrun", "quiet", "delete"}
     | {"force", "verbose", "versions", "no-paginate", "only-show-errors", "all-versions"}
@@ -252,7 +284,7 @@ def flags_of(text: str) -> tuple[list[tuple[str, str]], str]:
 
 _TOKEN = re.compile(
     r"ENV\s*\(?\s*['\"]?\w+['\"]?\s*\)?|PROMPT(?:\s+'[^']*')?|KEYRING\s+'[^']*'\s*,?\s*'[^']*'"
-    r"|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|\$\{\w+\}|(?<=[\s=]):[A-Za-z_]\w*|:=|[A-Za-z_-]+(?=:\s)"
+    r"|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|[$#]\{\w+\}|%\(\w+\)s|(?<=[\s=]):[A-Za-z_]\w*|:=|[A-Za-z_-]+(?=:\s)"
     rf"|f?{QUOTED}|\$\$.*?\$\$|os\.environ\s*\[[^\]]*\]|(?:os\.)?(?:getenv|environ\.get)\s*\([^)]*\)"
     r"|=>|==|[=:(),\[\]{}]|[^\s=:(),\[\]{}'\"]+(?:://[^\s,()'\"]*|:\d+[^\s,()'\"]*)?",
     re.DOTALL | re.IGNORECASE,
@@ -327,20 +359,30 @@ def without_quotes(written: str) -> str:
 
 
 WILD = re.compile(r"[*?\[{]")
-_URL = re.compile(
+URL = re.compile(
     r"(?P<scheme>https?://)?(?:(?P<key>[^:@]+):(?P<secret>.+)@)?(?P<host>[\w.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)(?:/.*)?"
 )
-FIELD = re.compile(r"\{\{?\s*(\w+)\s*\}?\}|\$\{(\w+)\}|:([A-Za-z_]\w*)")
+FIELD = re.compile(
+    r"(?:f['\"])?\{\{?\s*(\w+)\s*\}?\}['\"]?|[$#]\{(\w+)\}|[:@&]{1,2}([A-Za-z_]\w*)|%\((\w+)\)s", re.ASCII
+)
 _SOURCE = re.compile(r"ENV\s*\(?\s*['\"]?(\w+)['\"]?\s*\)?", re.IGNORECASE)
 _ENVIRONMENT = re.compile(
     r"(?:os\.)?(?:environ\s*\[|getenv\s*\(|environ\.get\s*\()\s*['\"](\w+)['\"].*|\$\{?([A-Z]\w*)\}?", re.DOTALL
 )
-_SCHEMES = re.compile(r"^(?:s3[an]|s3compat|gs)://", re.IGNORECASE)
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
+# What a variable that holds a part of a key pair is called; any other bare word may be the secret itself.
+_VARIABLE = re.compile(
+    r"(?:[a-z0-9]{1,8}_){0,3}(?:secret|key|id|token|password|pwd)(?:_(?:id|key|access|token|value))*", re.IGNORECASE
+)
 KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
 ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|kms|sts)::?[a-z0-9-]*:?\d{12}:[\w+=,.@/-]+")
 _LOCAL = re.compile(r"^(?:localhost|127\.|\[::1\]|minio|host\.docker)", re.IGNORECASE)
+
+
+def is_local(host: str) -> bool:
+    """Whether a server is one that people run without TLS."""
+    return _LOCAL.match(host) is not None
 
 
 # Shorter words cannot hold as much of a secret as would matter.
@@ -351,13 +393,6 @@ def harmless(text: str) -> bool:
     """Whether no word of a text can be a secret: those mix capitals, small letters and digits."""
     words = re.split(r"[^A-Za-z0-9+]+", text)
     return all(len(word) < _SHORT or is_plain(word) or word in {word.lower(), word.upper()} for word in words)
-
-
-def normal_location(text: str) -> str:
-    """Return a location as we write it: `s3://` for the schemes of others, and a bucket's name alone as one."""
-    plain = _SCHEMES.sub("s3://", text.strip())
-    plain = plain if "://" in plain else f"s3://{plain.lstrip('/')}"
-    return plain + "/" if re.fullmatch(r"s3://[^/]+", plain) else plain
 
 
 _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -371,6 +406,7 @@ class Given:
     secrets: dict[str, str] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
     others: dict[str, Written] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     python: bool = False
     tolerant: bool = False
     junk: bool = False
@@ -383,7 +419,7 @@ class Given:
         of_object = known == "KEY" and "BUCKET" in self.others
         self.junk = self.junk or not name
         self.others[known] = value
-        if not name or of_object:
+        if not name or of_object or known == "PORT":
             return
         entry = None if find_option(known) else synonym(name)
         if entry is None or not self._mapped(entry, known, value):
@@ -406,7 +442,9 @@ class Given:
             self._put(option.name, value)
         elif self.tolerant and (near := nearest(known, OPTION_NAMES)):
             self._put(near, value)
-        elif not synonym(name) and known not in str(book()["elsewhere"]["options"]).split():
+        elif entry := synonym(name):
+            self.left_out[known] = entry.difference
+        elif known not in str(book()["elsewhere"]["options"]).split():
             self.undone.append(known)
 
     def _put(self, name: str, value: Written) -> None:
@@ -424,6 +462,9 @@ class Given:
         bare = without_quotes(written)
         if source := self._source(written):
             return source
+        if bare in {"?", "%s"}:
+            self.junk = True
+            return f"'{BLANK}'"
         if bare in {"", "*", "None", "NULL", "null"} or (bare == written and written.startswith("$")):
             return written if written.startswith("$") else ""
         if option.takes == "TRUE or FALSE":
@@ -439,7 +480,7 @@ class Given:
         if match := _SOURCE.fullmatch(written):
             return f"ENV '{match[1]}'"
         if match := FIELD.fullmatch(written):
-            return f"${match[1] or match[2] or match[3]}"
+            return f"${match[match.lastindex or 1]}"
         if re.match(r"(?:PROMPT|KEYRING)\b", written, re.IGNORECASE):
             return re.sub(r"(?<=')\s*,\s*(?=')", " ", written)
         of_python = self.python and PYTHON.fullmatch(written) and written.lower() not in {*BOOLEANS, "none", "unsigned"}
@@ -452,6 +493,8 @@ class Given:
             bare = self._without_keys(bare)
         if option.name == "ADDRESSING_STYLE":
             bare = {"vhost": "virtual"}.get(bare.lower(), bare.lower())
+        if written == bare and _VARIABLE.fullmatch(bare) and (option.secret or option.name == "AWS_ACCESS_KEY_ID"):
+            return f"${bare}"
         if option.secret or (option.name == "AWS_ACCESS_KEY_ID" and not (KEY_ID.fullmatch(bare) or harmless(bare))):
             asked = f"PROMPT '{option.name}'"
             self.secrets[asked] = literal(bare)
@@ -464,7 +507,7 @@ class Given:
 
     def _without_keys(self, url: str) -> str:
         """Return an endpoint without the key pair and the bucket in it; the pair becomes options."""
-        match = _URL.fullmatch(url)
+        match = URL.fullmatch(url)
         if match and match["key"]:
             self._put("AWS_ACCESS_KEY_ID", literal(match["key"]))
             self._put("AWS_SECRET_ACCESS_KEY", literal(match["secret"]))
@@ -482,8 +525,11 @@ class Given:
                 self.values[there] = f"PROMPT '{there}'"
                 self.junk = True
         host = self.values.get("ENDPOINT")
+        port = self.others.get("PORT")
+        if host and isinstance(port, str) and not re.search(r":\d+'$", host):
+            host = self.values["ENDPOINT"] = f"{host[:-1]}:{without_quotes(port)}'"
         if host and host.startswith("'") and "://" not in host:
-            scheme = self._scheme or ("http://" if _LOCAL.match(host[1:]) else "https://")
+            scheme = self._scheme or ("http://" if is_local(host[1:]) else "https://")
             self.values["ENDPOINT"] = f"'{scheme}{host[1:]}"
 
 
@@ -492,81 +538,45 @@ def literal_of(text: str) -> str:
     return text if text in {"TRUE", "FALSE"} else literal(text)
 
 
-def location_meant(text: str) -> str:
-    """Return the `s3://` location that a text stands for: of another scheme, a page, or without one; or nothing."""
-    if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE):
+_SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+")
+
+
+def masked(said: str) -> str:
+    """Return a statement without what may be a secret in it."""
+    return _SHOWN.sub(_shown, said)
+
+
+def _shown(match: re.Match[str]) -> str:
+    piece = match.group()
+    inner = piece.strip("'")
+    if harmless(inner) or ARN.fullmatch(inner) or KEY_ID.fullmatch(inner):
+        return piece
+    if piece.startswith("'s3://"):
+        return (
+            literal(f"s3://{inner[5:].split('/')[0]}/{BLANK}") if harmless(inner.split("/")[2]) else f"'s3://{BLANK}/'"
+        )
+    return f"'{BLANK}'" if piece.startswith("'") else BLANK
+
+
+# Pieces of statements as they are written here
+
+
+def plain_columns(columns: str) -> str:
+    """Return columns with their types, without what only other systems say of them."""
+    return re.sub(rf"\s+COMMENT\s+(?:{QUOTED})", "", columns, flags=re.IGNORECASE).strip()
+
+
+def below(location: str) -> str:
+    """Return what a path of a query ends in for all that is in a folder, which others read by its name alone."""
+    last = location.rpartition("/")[2]
+    return "**/*" if not last else "" if "." in last or WILD.search(location, len("s3://")) else "/**/*"
+
+
+def glob(regex: str) -> str:
+    """Return a simple regular expression as a glob, or nothing."""
+    plain = re.sub(r"\[\.\]|\\\.", "\0", regex.strip("^$"))
+    plain = plain.replace(".*", "\1").replace(".+", "\1")
+    if re.search(r"[\\()|+?\[\]{}^$]", plain):
         return ""
-    meant = "" if text.startswith("/") else normal_location(text)
-    try:
-        meant = pasted(meant).location.uri if "://" in text else Location.parse(meant).uri
-    except ValueError:
-        return ""
-    return meant if harmless(meant) else ""
-
-
-# Values that are none of the kind that is taken
-
-
-def cure(takes: Option | Setting, raw: object) -> str:
-    """Return what to do about a value that an option or a setting does not take; empty where nobody can tell."""
-    if isinstance(takes, Option) and takes.secret:
-        wrong = takes.name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and raw != MASK
-        return "" if wrong else f"Write PROMPT '{takes.name}' in its place."
-    if reference := _is_reference(raw):
-        return f"Write ${reference} in its place."
-    near = nearest(raw, choices) if isinstance(raw, str) and (choices := _CHOICE.findall(takes.takes)) else None
-    if near:
-        return f"Did you mean '{near}'?"
-    if takes.name == "AWS_ROLE" and isinstance(raw, str) and re.fullmatch(r"[\w+=,.@-]{1,64}", raw) and harmless(raw):
-        return f"Write 'arn:aws:iam::{BLANK}:role/{raw}' in its place, with the account's number."
-    for value in _meant(takes, raw):
-        try:
-            takes.read(value)
-        except ValueError:
-            continue
-        written = f"({', '.join(map(literal, value))})" if isinstance(value, tuple) else _written(value)
-        return f"Write {written} in its place." if harmless(written) else ""
-    return ""
-
-
-_CHOICE = re.compile(r"'([^']+)'")
-_REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?|\{\{?\s*([A-Za-z_]\w*)\s*\}?\}")
-
-
-def _is_reference(raw: object) -> str:
-    """Return the name of a variable that stands in quotes."""
-    match = _REFERENCE.fullmatch(raw) if isinstance(raw, str) else None
-    return (match[1] or match[2]) if match else ""
-
-
-def _written(value: object) -> str:
-    return (
-        str(value).upper() if isinstance(value, bool) else str(value) if isinstance(value, int) else literal(str(value))
-    )
-
-
-def _meant(takes: Option | Setting, raw: object) -> Iterator[object]:
-    """Yield values that may have been meant."""
-    text = str(raw).strip()
-    if text.lower() in BOOLEANS:
-        yield BOOLEANS[text.lower()]
-    bounds = [int(number) for number in re.findall(r"\d+", takes.takes)]
-    digits = re.sub(r"[_, ]|\.0*$", "", text)
-    if digits.lstrip("-").isdecimal():
-        yield int(digits)
-        yield min(max(int(digits), min(bounds, default=1)), max(bounds, default=1))
-    if not isinstance(raw, str) or not text:
-        return
-    if takes.name == "PATH_DISPLAY_FILTERS":
-        parts = [normal_location(WILD.split(part, maxsplit=1)[0]) for part in re.split(r"\s*,\s*", text) if part]
-        yield parts[0] if len(parts) == 1 else tuple(parts)
-    if takes.name == "ADDRESSING_STYLE" and "host" in text.lower():
-        yield "virtual"
-    if takes.name == "ENCRYPTION_KMS_KEY" and "/" not in text:
-        yield f"alias/{text}"
-    if takes.name == "ENDPOINT" and "@" not in text and (match := _URL.fullmatch(text)):
-        yield f"{match['scheme'] or ('http://' if _LOCAL.match(text) else 'https://')}{match['host']}"
-    if takes.name == "REGION":
-        spaced = re.sub(r"[\s_]+", "-", text.lower())
-        yield spaced if re.search(r"\d$", spaced) else f"{spaced}-1"
-    yield text
+    glob = plain.replace("\0", ".").replace("\1", "*")
+    return f"**/{glob}" if glob.startswith("*") and "/" not in glob else glob

@@ -8,39 +8,38 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.phrases import (
-    ARN,
     BLANK,
     BOOLEANS,
     COMMENT,
     FIELD,
-    KEY_ID,
     MOST,
     PYTHON,
     WILD,
     Given,
     Phrase,
+    below,
     book,
     flags_of,
     given_in,
+    glob,
     harmless,
-    normal_location,
+    head_of,
+    lines_of,
+    masked,
+    option_meant,
     phrases,
     pieces,
-    trimmed,
+    plain_columns,
+    spaced,
     without_quotes,
 )
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.words import identifier, literal
+from s3conn_magic.locations import location_meant, normal_location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from s3conn_magic.errors import Place
-    from s3conn_magic.language.source import Source
-
-
-# What a statement of another system becomes
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 @dataclass(slots=True)
@@ -75,9 +74,23 @@ class Answer:
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
 _FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
 _SLOT = re.compile(r"\{(\w+)\}")
+_AS_OPTIONS = (
+    ("endpoint", "ENDPOINT"),
+    ("access", "AWS_ACCESS_KEY_ID"),
+    ("secret", "SECRET"),
+    ("profiled", "AWS_PROFILE"),
+)
+_PLACED = re.compile(r"LOCATION['\"]?\s*=?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE)
+_BEHIND = re.compile(
+    r"\s*(USING\s+\w+)?\s*(?:(?:TBLPROPERTIES|PARTITIONED|STORED|ROW|WITH|COMMENT|AS|OPTIONS|FILE_FORMAT|AUTO_REFRESH|[,)])"
+    r".*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_BEFORE_QUERY = re.compile(r"(?<!STORED)\s+AS\b|\AAS\b", re.IGNORECASE)
+_MADE_BY = re.compile(r"\bAS\s+((?:SELECT|WITH|FROM|\(\s*SELECT)\b.*)", re.IGNORECASE | re.DOTALL)
 
 
-class _Translation:
+class _Rewriting:
     """One statement of another system, taken apart, and what its slots are here."""
 
     def __init__(
@@ -96,7 +109,7 @@ class _Translation:
         for name in ("options", "options_2"):
             for option, written in given_in(self._slots.get(name, "")):
                 self._given.add(option, written)
-        for slot, option in (("endpoint", "ENDPOINT"), ("access", "AWS_ACCESS_KEY_ID"), ("secret", "SECRET")):
+        for slot, option in _AS_OPTIONS:
             if slot in self._slots:
                 self._given.add(option, self._slots[slot])
         self._given.finish()
@@ -107,13 +120,14 @@ class _Translation:
         if not phrase.ours:
             return Answer(phrase.whose, head, span, "", phrase.difference)
         said = _SLOT.sub(lambda match: self._slot(match[1]), phrase.ours)
-        if self._given.tolerant and (self._given.undone or self._given.junk):
+        if not said.strip("; ") or (self._given.tolerant and (self._given.undone or self._given.junk)):
             return None
         said = re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said)
-        shown = _masked(said)
+        shown = masked(said)
         left = ", ".join(dict.fromkeys(name for name in self._given.undone if harmless(name)))
         note = f"{left} {'have' if ',' in left else 'has'} no counterpart." if left else ""
-        note = note or ("" if phrase.whose else phrase.difference)
+        why = [f"{name} is left out: {reason}." for name, reason in self._given.left_out.items() if harmless(name)]
+        note = note or ("" if phrase.whose else phrase.difference or " ".join(why))
         whole = None
         if not self._given.undone and not self._given.junk and BLANK not in said:
             whole = Secret(self._revealed(said))
@@ -123,6 +137,12 @@ class _Translation:
         for asked, secret in self._given.secrets.items():
             said = said.replace(asked, secret)
         return said
+
+    @property
+    def _unset(self) -> str:
+        names = [name for name in re.split(r"[\s,]+", self._slots["names"]) if name]
+        self._given.undone += [name.upper() for name in names if not option_meant(name)]
+        return ", ".join(option.name for name in names if (option := option_meant(name)))
 
     def _slot(self, name: str) -> str:
         made = getattr(self, f"_{name}", None)
@@ -187,16 +207,29 @@ class _Translation:
     @property
     def _like(self) -> str:
         glued = self._slots.get("glued", "").split()[1:]
-        return f" LIKE {literal(glued[0])}" if glued else f" LIKE {self._text}" if "text" in self._slots else ""
+        pattern = glued[0] if glued else without_quotes(self._slots.get("text", ""))
+        return f" LIKE {literal(pattern.replace('*', '%'))}" if pattern else ""
 
     @property
     def _unquoted(self) -> str:
-        return self._sql(without_quotes(self._slots.get("text", "")).rstrip("; \n"))
+        return self._said(without_quotes(self._slots.get("text", "")).rstrip("; \n"))
 
     @property
     def _query(self) -> str:
         query = self._slots["query"]
-        return self._sql(query[1:-1] if query.startswith("(") and query.endswith(")") else query)
+        return self._said(query[1:-1] if query.startswith("(") and query.endswith(")") else query)
+
+    @property
+    def _ours(self) -> str:
+        return self._said(self._slots["ours"])
+
+    def _said(self, text: str) -> str:
+        """Return a statement within this one as it is here, if it is one of another system too."""
+        made = _answered(text, Span(0, len(text)), self._connections)
+        self._given.junk = self._given.junk or bool(made and made.ours and made.whole is None)
+        return (
+            (made.whole.reveal() if made.whole else made.ours).rstrip("; ") if made and made.ours else self._sql(text)
+        )
 
     @property
     def _words(self) -> str:
@@ -214,7 +247,8 @@ class _Translation:
 
     @property
     def _location(self) -> str:
-        return normal_location(without_quotes(self._slots["place"]))
+        written = without_quotes(self._slots["place"])
+        return (location_meant(written) if "://" in written else "") or normal_location(written)
 
     @property
     def _listed(self) -> tuple[str, str]:
@@ -227,9 +261,12 @@ class _Translation:
 
     @property
     def _place(self) -> str:
-        reads = re.match(r"\{connect\}LIST|LIST", self._phrase.ours)
-        every = "**/*" if "FROM {place}" in self._phrase.ours and self._location.endswith("/") else ""
-        return literal(self._listed[0] if reads else self._location + every)
+        if re.match(r"\{connect\}LIST|LIST", self._phrase.ours):
+            return literal(self._listed[0])
+        if "FROM {place}" not in self._phrase.ours:
+            return literal(self._location)
+        location = self._location + below(self._location)
+        return literal(location.replace("s3://", f"s3://{self._name}@", 1) if self._connects else location)
 
     @property
     def _folder(self) -> str:
@@ -252,14 +289,12 @@ class _Translation:
             return f" MATCHING {literal(without_quotes(self._slots['text']).replace('%', '*'))}"
         pattern = self._given.others.get("PATTERN") or self._given.others.get("INCLUDE")
         return (
-            f" MATCHING {literal(glob)}"
-            if isinstance(pattern, str) and (glob := _glob(without_quotes(pattern)))
-            else ""
+            f" MATCHING {literal(kept)}" if isinstance(pattern, str) and (kept := glob(without_quotes(pattern))) else ""
         )
 
     @property
     def _recursive(self) -> str:
-        asked = {"RECURSIVE", "R", "LR"} & self._given.others.keys()
+        asked = "recursive" in self._slots or {"RECURSIVE", "R", "LR"} & self._given.others.keys()
         deep = "place" in self._slots and "/" in self._listed[1]
         return " RECURSIVE" if asked or deep else ""
 
@@ -301,7 +336,43 @@ class _Translation:
     @property
     def _at_path(self) -> str:
         name, path = self._stage_parts
-        return literal(f"s3://{name}@{BLANK}/{path}")
+        location = f"s3://{name}@{BLANK}/{path}"
+        return literal(location + below(location))
+
+    # Tables
+
+    @property
+    def _described(self) -> str:
+        known = self._name.casefold() in {name.casefold() for name in self._connections}
+        # It is shown, and never run by itself.
+        of_table = f"SELECT * FROM (DESCRIBE {self._slots['lone']})"  # noqa: S608
+        return f"DESCRIBE CONNECTION {self._name}" if known else of_table
+
+    @property
+    def _table_of(self) -> str:
+        """What a table is made of: the files at a location, a query, or columns; of both, a job that writes them."""
+        clauses, columns = self._slots.get("clauses", ""), self._slots.get("columns", "")
+        place, query = _PLACED.search(clauses), _MADE_BY.search(clauses)
+        made = f"TABLE{self._if_not_exists} {self._table}"
+        misspelt = (query is None and _BEFORE_QUERY.search(clauses)) or (
+            place is None and "://" in clauses and not query
+        )
+        if misspelt or clauses.count("(") != clauses.count(")"):
+            return ""
+        if place is None:
+            what = f" AS {self._said(query[1])}" if query else f" ({plain_columns(columns)})" if columns else ""
+            self._given.junk = self._given.junk or not what
+            return f"CREATE{self._or_replace} {made}{what}"
+        self._slots["place"] = place[1]
+        behind = _BEHIND.fullmatch(clauses, place.end())
+        if behind is None:
+            return ""
+        over = f"CREATE{self._or_replace} {made} LOCATION {self._folder}{f' {behind[1]}' if behind[1] else ''}"
+        kind = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
+        writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
+        return (
+            f"{writes} LOCATION = {self._folder} FILE_FORMAT = {kind} {self._said(query[1])}; {over}" if query else over
+        )
 
     # Connections and jobs
 
@@ -351,7 +422,7 @@ class _Translation:
     @property
     def _field(self) -> str:
         match = FIELD.fullmatch(self._slots["field"])
-        return f"${match[1] or match[2] or match[3]}" if match else BLANK
+        return f"${match[match.lastindex or 1]}" if match else BLANK
 
     @property
     def _raw_tail(self) -> str:
@@ -392,7 +463,7 @@ class _Translation:
         )
         ending = without_quotes(self._slots.get("place", "")).rpartition(".")[2].upper()
         rest = {token.upper() for token in re.findall(r"\w+", self._slots.get("options", ""))} & _FORMATS
-        rest |= {without_quotes(self._slots.get("word", "")).upper()} & _FORMATS
+        rest |= {without_quotes(self._slots.get(slot, "")).upper() for slot in ("word", "method")} & _FORMATS
         return without_quotes(word).upper() if word else ending if ending in _FORMATS else next(iter(sorted(rest)), "")
 
     @property
@@ -415,39 +486,11 @@ class _Translation:
         return content
 
 
-def _glob(regex: str) -> str:
-    """Return a simple regular expression as a glob, or nothing."""
-    plain = re.sub(r"\[\.\]|\\\.", "\0", regex.strip("^$"))
-    plain = plain.replace(".*", "\1").replace(".+", "\1")
-    if re.search(r"[\\()|+?\[\]{}^$]", plain):
-        return ""
-    glob = plain.replace("\0", ".").replace("\1", "*")
-    return f"**/{glob}" if glob.startswith("*") and "/" not in glob else glob
-
-
-_SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+")
-
-
-def _masked(said: str) -> str:
-    """Return a statement without what may be a secret in it."""
-    return _SHOWN.sub(_shown, said)
-
-
-def _shown(match: re.Match[str]) -> str:
-    piece = match.group()
-    inner = piece.strip("'")
-    if harmless(inner) or ARN.fullmatch(inner) or KEY_ID.fullmatch(inner):
-        return piece
-    if piece.startswith("'s3://"):
-        return (
-            literal(f"s3://{inner[5:].split('/')[0]}/{BLANK}") if harmless(inner.split("/")[2]) else f"'s3://{BLANK}/'"
-        )
-    return f"'{BLANK}'" if piece.startswith("'") else BLANK
-
-
 # What looks like a mark of ours, for the same place in the text; and the prompt of a shell.
 _LOOKALIKES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
 _PROMPT = re.compile(r"\A\s*[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)")
+# The end of a line as a shell and Python join it to the next, which has its own cure.
+_JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
 
 
 def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None:
@@ -458,9 +501,11 @@ def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None
         at: where the parser stopped.
         connections: names of those that there are, the default first.
     """
-    text = _PROMPT.sub(lambda match: " " * len(match.group()), text.translate(_LOOKALIKES), count=1)
+    if _JOINED.match(text, at):
+        return None
+    text = _PROMPT.sub(lambda match: " " * len(match.group()), text.translate(_LOOKALIKES))
     span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
-    units = [span, *_lines(text, span)]
+    units = [span, *lines_of(text, span)]
     answers = [made for unit in units if (made := _answered(text, unit, connections))]
     first = next((made for made in answers if made.ours), next(iter(answers), None)) or _sentence(text, span)
     if first and not first.ours and first.whose == "Python's":
@@ -469,27 +514,33 @@ def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None
     return first
 
 
-def _lines(text: str, span: Span) -> Iterator[Span]:
-    """Yield the lines of a statement of several, for languages in which a line is one."""
-    if "\n" in text[slice(*span)] and len(text) <= MOST:
-        for match in re.finditer(r"[^\n]+", text[slice(*span)]):
-            if match.group().strip():
-                yield trimmed(text, span.start + match.start(), span.start + match.end())
-
-
 def _answered(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
     written = text[slice(*span)]
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    for phrase in phrases():
+    for phrase in _phrases_for(plain):
         flags, positional = flags_of(_PIPED.sub("", plain)) if phrase.cli and phrase.whose else _own(phrase, plain)
         if match := phrase.match(positional):
             pairs = _pairs(phrase, text) if {"value"} & match.groupdict().keys() else []
-            made = _Translation(phrase, match, [*flags, *pairs], connections).answer(_head(text, span), span)
-            if made:
+            taken = _Rewriting(phrase, match, [*flags, *pairs], connections)
+            made = taken.answer(head_of(text, span), span)
+            if made and spaced(made.ours) != spaced(written):
                 return made
     return None
+
+
+_QUERY = re.compile(r"(?:SELECT|WITH|FROM)\b", re.IGNORECASE)
+_FOR_QUERIES = re.compile(r"[{\[]*(?:SELECT|FROM|<query>)")
+
+
+def _phrases_for(text: str) -> Sequence[Phrase]:
+    """Return the phrases that a statement may be; a query is the engine's, so only those that are written for queries.
+
+    Marks such as `>` and `||` are operators there, and what is behind them belongs to the query.
+    """
+    every = phrases()
+    return [phrase for phrase in every if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else every
 
 
 # What a shell does with the output of a command.
@@ -500,23 +551,18 @@ def _own(phrase: Phrase, plain: str) -> tuple[list[tuple[str, str]], str]:
     return flags_of(plain) if phrase.cli else ([], plain)
 
 
-def _head(text: str, span: Span) -> Span:
-    match = re.compile(r"[^\s('\"=;,]+").match(text, span.start)
-    return Span(span.start, match.end() if match else span.end)
-
-
 def _sentence(text: str, span: Span) -> Answer | None:
     """Return what is said of a statement by its first words alone."""
     words = re.findall(r"[A-Za-z_]+", text[span.start : span.start + 80])[:2]
     says = book()["none"]
     upper = [word.upper() for word in words]
     sentence = says.get(" ".join(upper)) or says.get(upper[0] if upper else "")
-    return Answer("", _head(text, span), span, "", str(sentence)) if sentence else None
+    return Answer("", head_of(text, span), span, "", str(sentence)) if sentence else None
 
 
 def _pairs(phrase: Phrase, text: str) -> list[tuple[str, str]]:
     """Return all settings of a cell that are written as the phrase says, which together are one connection."""
-    units = [unit for span in pieces(text) for unit in (span, *_lines(text, span))]
+    units = [unit for span in pieces(text) for unit in (span, *lines_of(text, span))]
     matches = [phrase.match(flags_of(text[slice(*unit)])[1] if phrase.cli else text[slice(*unit)]) for unit in units]
     groups = [match.groupdict() for match in matches if match]
     return [(_setting_name(phrase, group), group["value"]) for group in groups]
@@ -529,17 +575,19 @@ def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
     )
 
 
-def translated(text: str, connections: Sequence[str] = ()) -> Secret | None:
+def translated(text: str, connections: Sequence[str], is_ours: Callable[[str], bool]) -> Secret | None:
     """Return a cell with each statement of another system as ours, secrets and all; None where one cannot be.
 
     Args:
         text: of the cell.
         connections: names of those that there are.
+        is_ours: whether a text is a statement of ours, which stays as it is.
     """
     said, at, settings = [], 0, False
     for span in pieces(text):
-        made = _answered(text, span, connections) if text[slice(*span)] else None
-        if made is None:
+        made = None if is_ours(text[slice(*span)]) else _answered(text, span, connections)
+        # What is ours with other marks or words is told, and never run as it may have been meant.
+        if made is None or not made.whose:
             continue
         if made.whole is None and made.ours:
             return None
@@ -548,9 +596,3 @@ def translated(text: str, connections: Sequence[str] = ()) -> Secret | None:
         said += [text[at : span.start], "" if repeated or made.whole is None else made.whole.reveal().rstrip("; ")]
         at = span.end
     return Secret("".join([*said, text[at:]])) if said else None
-
-
-def said_here(source: Source, place: Place) -> str:
-    """Return what a query of another system, which no parser refuses, is here."""
-    made = answer(source.text, source.offset(place), source.connections())
-    return made.hint if made else ""

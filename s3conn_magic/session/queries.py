@@ -12,6 +12,7 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.session_settings import find_setting
+from s3conn_magic.language.source import Source
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.errors import Place
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.session_settings import SettingValues
-    from s3conn_magic.language.source import Source
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
@@ -102,6 +103,21 @@ class Queries:
             self._located(plan, lambda: self.engine.mentioned(text))
         if isinstance(plan, plans.CreateJob) and (expressions := plan.expressions):
             self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
+
+    def also_here(self, source: Source, error: QueryError, place: Place) -> str:
+        """Return what to do about a query that is another system's: what it is here, if that is a query that reads."""
+        from s3conn_magic.language.translation import answer
+
+        made = answer(source.text, source.offset(error.place or place), source.connections())
+        if made is None or not made.ours:
+            return ""
+        try:
+            for statement in parse(Source(made.ours)):
+                if isinstance(statement, statements.Query):
+                    self.engine.mentioned(statement.query.value.reveal())
+        except (QueryError, StatementSyntaxError):
+            return ""
+        return made.hint
 
     def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
         """Return what a call gives; an error of the query points at its place in the cell."""
@@ -315,6 +331,19 @@ def _(plan: statements.Help, connections: Registry) -> Any:
     return help_on(plan.topic)
 
 
+def _is_ours(text: str) -> bool:
+    """Whether a text is a statement of ours."""
+    try:
+        return _sets_ours(parse(Source(text)))
+    except StatementSyntaxError:
+        return False
+
+
+def _sets_ours(parsed: list[statements.Statement]) -> bool:
+    """Whether what is set are settings of ours; `SET s3_region = …` is another system's statement."""
+    return all(find_setting(node.name.text) for node in parsed if isinstance(node, statements.SetSetting))
+
+
 def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tuple[list[statements.Statement], Source]:
     """Return the statements of a text, and the text; after SET DIALECT = 'accept' those of others as ours."""
     accepts = dialect == "accept" and not source.file
@@ -324,12 +353,11 @@ def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tup
         if not accepts:
             raise
     else:
-        settings = (node.name.text for node in parsed if isinstance(node, statements.SetSetting))
-        if not accepts or all(map(find_setting, settings)):
+        if not accepts or _sets_ours(parsed):
             return parsed, source
     from s3conn_magic.language.translation import translated
 
-    if (said := translated(source.text, source.connections())) is not None:
+    if (said := translated(source.text, source.connections(), _is_ours)) is not None:
         source = replace(source, text=said.reveal())
         note("Statements of other systems are run as ours: EXPLAIN shows what each is.")
     return parse(source), source

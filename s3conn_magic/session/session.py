@@ -194,11 +194,7 @@ class Session:
             try:
                 self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
             except QueryError as error:
-                from s3conn_magic.language.translation import said_here
-
-                # What writes is refused in any dialect, and has its own way out; so has a misspelt function.
-                if "only reads" not in error.message and "Did you mean" not in error.hint:
-                    error.hint = said_here(source, plan.place()) or error.hint
+                error.hint = self.queries.also_here(source, error, plan.place()) or error.hint
                 raise
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 

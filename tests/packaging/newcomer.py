@@ -58,7 +58,11 @@ def package_is_whole(folder: Path) -> None:
     assert root.is_relative_to(folder), root
     assert version("s3conn-magic") == s3conn_magic.__version__
     assert (root / "py.typed").is_file()
-    assert sorted(one.name for one in (root / "notebooks").iterdir()) == ["bucket_to_result.ipynb", "quickstart.ipynb"]
+    assert sorted(one.name for one in (root / "notebooks").iterdir()) == [
+        "bucket_to_result.ipynb",
+        "first_tries.ipynb",
+        "quickstart.ipynb",
+    ]
     assert {one.name for one in entry_points(group="pygments.lexers") if "s3conn_magic" in one.value} == {"upsql"}
     assert {one.name for one in entry_points(group="console_scripts") if "s3conn_magic" in one.value} == {
         "s3conn-magic"
