@@ -33,6 +33,7 @@ because a traceback of a cell magic repeats the cell, and the cell may hold a se
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NamedTuple, Self
 
@@ -254,14 +255,32 @@ class InternalError(S3ConnError):
     """Something unforeseen. Shown by its kind and place in our code, never by its values."""
 
     @classmethod
-    def from_exception(cls, error: BaseException) -> InternalError:
-        """Name the kind and the innermost line of an unforeseen exception, and nothing it says."""
-        trace, where = error.__traceback__, ""
+    def from_exception(cls, error: BaseException) -> S3ConnError:
+        """Name the kind and the innermost line of an unforeseen exception, and nothing it says.
+
+        What a library raises, or the system, is a failure of that, and no defect of this package.
+        """
+        trace, module, where = error.__traceback__, "", ""
         while trace is not None:
-            where = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+            name = str(trace.tb_frame.f_globals.get("__name__", "?"))
+            if name.partition(".")[0] not in sys.stdlib_module_names:
+                module, where = name.partition(".")[0], f"{name}:{trace.tb_lineno}"
             trace = trace.tb_next
+        kind = type(error).__name__
+        if isinstance(error, MemoryError):
+            return S3ConnError(
+                "there is not enough memory for this", hint="Read less at once, by LIMIT or fewer files."
+            )
+        if isinstance(error, OSError) and error.errno is not None:
+            said = os.strerror(error.errno)
+            return S3ConnError(
+                f"the operating system refused ({said})", hint="See to that, and run the statement again."
+            )
+        if module not in {"", "?", __package__}:
+            hint = f"Run the statement again; where it fails each time, another version of {module} may not."
+            return S3ConnError(f"the library {module} failed with {kind} at {where}", hint=hint)
         return cls(
-            f"unexpected {type(error).__name__} at {where or 'an unknown place'}",
+            f"unexpected {kind} at {where or 'an unknown place'}",
             hint="This is a defect of s3conn_magic: please report these two lines.",
         )
 

@@ -42,6 +42,7 @@ _ACTIONS = {
     "UploadPart": "s3:PutObject",
     "UploadPartCopy": "s3:PutObject",
     "CompleteMultipartUpload": "s3:PutObject",
+    "WriteGetObjectResponse": "s3-object-lambda:WriteGetObjectResponse",
     "CreateSession": "s3express:CreateSession",
     "ListDirectoryBuckets": "s3express:ListAllMyDirectoryBuckets",
 }

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from string import Formatter
 
+import botocore.session
+import iam_actions
 import pytest
 from botocore import exceptions as boto
+from botocore import xform_name
 from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
@@ -247,3 +252,35 @@ def test_the_closest_subject_stays():
 def test_no_hint_tells_to_change_a_connection_that_may_not_be_there(code):
     """What a server refuses to a CREATE must not be answered by an ALTER."""
     assert "ALTER" not in faults.from_code(code, operation="ListBuckets", resource="", connection="lake").hint
+
+
+PACKAGE = Path(faults.__file__).parents[1]
+SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+# A condition of trust policies, and an action by which moto alone judges a HEAD.
+NO_ACTIONS = {"sts:ExternalId", "s3:HeadBucket"}
+
+
+def _is_action(text: str) -> bool:
+    service, _, name = text.partition(":")
+    return name in iam_actions.actions[service]
+
+
+def test_every_action_that_our_texts_name_is_one_of_iam():
+    """What somebody is told to ask for can be asked for."""
+    named = {
+        match[0]
+        for text in SOURCES.values()
+        for match in re.finditer(r"\b(?:s3|sts|kms|s3express|s3-object-lambda):[A-Z]\w+", text)
+    }
+    assert len(named) > 20
+    assert {each for each in named - NO_ACTIONS if not _is_action(each)} == set()
+
+
+@pytest.mark.parametrize("service", ["s3", "sts"])
+def test_every_operation_that_we_ask_for_has_an_action_of_iam(service):
+    """The action is found by the operation, for all of botocore's whose method or name stands in our code."""
+    whole = "\n".join(SOURCES.values())
+    operations = botocore.session.Session().get_service_model(service).operation_names
+    ours = [each for each in operations if re.search(rf"\b(?:{each}|{xform_name(each)})\b", whole)]
+    assert len(ours) > {"s3": 15, "sts": 2}[service]
+    assert [each for each in ours if not _is_action(faults.action_of(each))] == []

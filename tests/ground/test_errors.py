@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import inspect
 import pickle
 import re
+from typing import Any
 
 import pytest
 from corpora import SECRET, leaked
@@ -98,15 +100,41 @@ def test_a_closer_place_is_kept():
 
 def test_an_unforeseen_exception_is_shown_by_its_kind_and_place_only():
     """What it says, which may be anything, is not repeated, nor kept."""
-
-    def fail() -> None:
-        raise RuntimeError(SECRET)
-
-    with pytest.raises(RuntimeError) as caught:
-        fail()
-    error = InternalError.from_exception(caught.value)
-    assert re.fullmatch(rf"unexpected RuntimeError at {__name__}:\d+", error.message)
+    error = InternalError.from_exception(_raised("s3conn_magic.made_up", RuntimeError(SECRET)))
+    assert type(error) is InternalError
+    assert re.fullmatch(r"unexpected RuntimeError at s3conn_magic\.made_up:\d+", error.message)
     assert not leaked(error.block() + repr(vars(error)) + repr(error.__context__) + repr(error.__cause__))
+
+
+def _raised(module: str, error: Exception) -> Exception:
+    """The error as code of that module has raised it."""
+    code: dict[str, Any] = {"__name__": module, "error": error}
+    exec("def fail(): raise error", code)
+    with pytest.raises(type(error)) as caught:
+        code["fail"]()
+    return caught.value
+
+
+LIBRARIES = ["botocore.parsers", "aiohttp.client", "pyarrow.lib", "duckdb", "pandas.core.frame", "urllib3.util"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("kind", [ValueError, KeyError, RuntimeError, AttributeError])
+def test_what_a_library_raises_is_no_defect_of_ours(library: str, kind: type[Exception]):
+    """The error names the library and the kind, with a way on, and nothing that it says."""
+    error = InternalError.from_exception(_raised(library, kind(SECRET)))
+    assert not isinstance(error, InternalError)
+    assert f"the library {library.partition('.')[0]} failed with {kind.__name__}" in error.message
+    assert error.hint
+    assert not leaked(error.block())
+
+
+def test_what_the_system_refuses_is_said_as_the_system_does():
+    """A full disk is no defect of ours, wherever it is met; a path is not repeated."""
+    error = InternalError.from_exception(_raised("s3conn_magic.made_up", OSError(errno.ENOSPC, SECRET, SECRET)))
+    assert type(error) is S3ConnError
+    assert "No space left" in error.message
+    assert not leaked(error.block())
 
 
 def test_an_exception_that_was_never_raised_has_no_place():

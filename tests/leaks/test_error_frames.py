@@ -85,7 +85,7 @@ def test_whatever_ends_a_statement_leaves_no_frames(monkeypatch, unforeseen):
 
     monkeypatch.setattr(queries, "parse", parse)
     error = run(s3conn_magic.execute, "a bind error")
-    assert type(error).__name__ == {KeyboardInterrupt: "StatementInterrupted"}.get(unforeseen, "InternalError")
+    assert type(error).__name__ == {KeyboardInterrupt: "StatementInterrupted"}.get(unforeseen, "S3ConnError")
     assert not leaked(seen(error) + str(error))
 
 
