@@ -88,13 +88,11 @@ def execute(text: str) -> Any:
     Raises:
         S3ConnError: what went wrong; statements after it did not run. StatementInterrupted, where the user stopped it.
     """
-    from s3conn_magic.errors import without_frames
-    from s3conn_magic.runtime.interrupts import deferred
+    from s3conn_magic.runtime.interrupts import outcome
 
-    try:
-        return deferred(_last_result)(text)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its frames hold the statements
-        failure = without_frames(error)
+    last, failure = outcome(_last_result, text)
+    if failure is None:
+        return last
     del text
     raise failure
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic import __version__
-from s3conn_magic.errors import S3ConnError, StatementInterrupted, of_statement, pip_install
+from s3conn_magic.errors import S3ConnError, StatementInterrupted, pip_install
 from s3conn_magic.results import BINARY, FORMATS, Printer, text_of
+from s3conn_magic.runtime.interrupts import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -109,6 +110,14 @@ def _demo(*_: object) -> int:
 
 
 def _run(chosen: argparse.Namespace, _: Sequence[str]) -> int:
+    status, failure = outcome(_print_results, chosen)
+    if failure is None:
+        return status or 0
+    _say(failure.block())
+    return _INTERRUPTED if isinstance(failure, StatementInterrupted) else 1
+
+
+def _print_results(chosen: argparse.Namespace) -> int:
     try:
         output = Printer(chosen.format)
         with closing(_results(chosen)) as results:
@@ -118,12 +127,7 @@ def _run(chosen: argparse.Namespace, _: Sequence[str]) -> int:
         # Whoever read it, such as `head`, has enough; what is left to be flushed at the end would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
-        failure = of_statement(error)
-    else:
-        return 0
-    _say(failure.block())
-    return _INTERRUPTED if isinstance(failure, StatementInterrupted) else 1
+    return 0
 
 
 def _results(chosen: argparse.Namespace) -> Generator[Any]:

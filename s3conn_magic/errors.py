@@ -285,23 +285,19 @@ class InternalError(S3ConnError):
         )
 
 
-def of_statement(error: BaseException) -> S3ConnError:
-    """Return the error of this package for whatever ended a statement."""
-    if isinstance(error, S3ConnError):
-        return error
-    # DuckDB, called in the main thread, raises the latter for the former.
-    if isinstance(error, KeyboardInterrupt) or (type(error) is RuntimeError and str(error) == "Query interrupted"):
-        return StatementInterrupted("the statement was interrupted")
-    return InternalError.from_exception(error)
-
-
 def without_frames(error: BaseException) -> S3ConnError:
     """Return the error of this package for whatever ended a statement, to be raised outside of the `except` block.
 
     It lets go of the frames below, and of what led to it: their variables hold the statement, which debuggers show. Who
     raises it does so once its own variables do not either.
     """
-    failure = of_statement(error)
+    if isinstance(error, S3ConnError):
+        failure = error
+    # DuckDB, called in the main thread, raises the latter for the former.
+    elif isinstance(error, KeyboardInterrupt) or (type(error) is RuntimeError and str(error) == "Query interrupted"):
+        failure = StatementInterrupted("the statement was interrupted")
+    else:
+        failure = InternalError.from_exception(error)
     failure.__cause__ = failure.__context__ = None
     return failure.with_traceback(None)
 

@@ -19,10 +19,9 @@ from s3conn_magic.errors import (
     ListingInterrupted,
     S3ConnError,
     StatementSyntaxError,
-    without_frames,
 )
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, Setting, SettingValues, find_setting
-from s3conn_magic.runtime.interrupts import Deferring
+from s3conn_magic.runtime.interrupts import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,14 +229,9 @@ class UpsqlMagics(Magics):
         """Return the last result, or what went wrong; results before it are displayed. Every error leaves by here."""
         self._own.shown = shown
         try:
-            with Deferring():
-                return self._show_all_but_last(text, shown=shown), None
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
-            failure = without_frames(error)
+            return outcome(self._show_all_but_last, text, shown, kept=self._keep_rows)
         finally:
             self._own.shown = False
-        self._keep_rows(failure)
-        return None, failure
 
     def _keep_rows(self, failure: S3ConnError) -> None:
         """Keep the rows that had arrived in `_`, labelled as partial."""
@@ -250,7 +244,7 @@ class UpsqlMagics(Magics):
         if self._own.shown:
             _display(make())
 
-    def _show_all_but_last(self, text: str, *, shown: bool) -> Any:
+    def _show_all_but_last(self, text: str, shown: bool) -> Any:
         steps = self.session.steps(_script(text) or text)
         for step in steps[:-1]:
             result = step()

@@ -21,11 +21,11 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from s3conn_magic.errors import StatementInterrupted
+from s3conn_magic.errors import S3ConnError, StatementInterrupted, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -61,11 +61,11 @@ def whole(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Resu
     return function
 
 
-def _must_end(frame: FrameType | None, outermost: FrameType | None) -> bool:
-    """Whether something is under way that must come to its end, from a frame out to another."""
+def _must_end(frame: FrameType | None, outermost: FrameType | None, last: CodeType | None) -> bool:
+    """Whether something is under way that must come to its end, from a frame out to another; also what comes last."""
     while frame is not None and frame is not outermost:
         code = frame.f_code
-        if code.co_filename in _FILES or code.co_name == _FINALIZER or code in _WHOLE:
+        if code.co_filename in _FILES or code.co_name == _FINALIZER or code in _WHOLE or code is last:
             return True
         frame = frame.f_back
     return False
@@ -82,10 +82,12 @@ class Deferring:
 
     def __init__(self, *, waits: bool = True) -> None:
         self._waits = waits
+        # Where the end of the block is none for those that wait, one that comes just then comes a moment later.
+        self._last = None if waits else Deferring.__exit__.__code__
         self._before: Any = None
         self._outermost: FrameType | None = None
         self._waits_since = self._raised_at = 0.0
-        self._waiting = self._sending = False
+        self._waiting = self._sending = self._answered = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -98,8 +100,10 @@ class Deferring:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Be the handler of the signal."""
+        if self._answered:
+            return
         now = time.monotonic()
-        if _must_end(frame, self._outermost) and now < (self._waits_since or now) + _PATIENCE:
+        if _must_end(frame, self._outermost, self._last) and now < (self._waits_since or now) + _PATIENCE:
             self._waits_since = self._waits_since or now
             if not self._waiting:
                 self._waiting = True
@@ -128,10 +132,31 @@ class Deferring:
         if self._before is None:
             return
         try:
-            while self._waits and (self._waiting or self._sending):
-                time.sleep(_AGAIN / 10)
+            if self._waits:
+                self.await_pending()
         finally:
             self._restore()
+
+    def await_pending(self) -> None:
+        """Have an interrupt that still waits come now."""
+        while self._waiting or self._sending:
+            time.sleep(_AGAIN / 10)
+
+    def settled(self, error: BaseException, kept: Callable[[S3ConnError], object] | None = None) -> S3ConnError:
+        """Return the error, without frames, of a statement that an exception ended, once `kept` has seen it.
+
+        An interrupt that comes meanwhile, or has waited, has the statement end as interrupted. Pressed again, the
+        button is the same wish.
+        """
+        failure = without_frames(error)
+        if (self._waiting or self._sending) and not isinstance(failure, StatementInterrupted):
+            failure = StatementInterrupted("the statement was interrupted")
+        if isinstance(failure, StatementInterrupted):
+            self._answered = True
+            self.await_pending()
+        if kept is not None:
+            kept(failure)
+        return failure
 
     def _restore(self) -> None:
         before, self._outermost = self._before, None
@@ -142,7 +167,30 @@ class Deferring:
             raise
 
 
-_WHOLE.add(Deferring.__enter__.__code__)
+_WHOLE |= {Deferring.__enter__.__code__, Deferring.settled.__code__}
+
+
+def outcome(
+    work: Callable[..., _Result], *arguments: Any, kept: Callable[[S3ConnError], object] | None = None
+) -> tuple[_Result, None] | tuple[None, S3ConnError]:
+    """Return what a statement gives, or the error that it ended by, which the caller raises: its frames are then gone.
+
+    An interrupt ends it by an error wherever it comes until here, also while another error is made.
+
+    Args:
+        work: the statement.
+        arguments: what it is called with.
+        kept: called with the error; an interrupt waits for its end.
+    """
+    with Deferring(waits=False) as interrupts:
+        try:
+            result = work(*arguments)
+            interrupts.await_pending()
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what it says may hold a secret
+            failure = interrupts.settled(error, kept)
+        else:
+            return result, None
+    return None, failure
 
 
 def postponed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -185,12 +233,15 @@ def interruptible(function: Callable[_Arguments, _Result]) -> Callable[_Argument
 
     @wraps(function)
     def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
-        try:
-            with Deferring():
-                return function(*args, **options)
-        except KeyboardInterrupt:
-            # What led to it would show the statement.
-            failure = StatementInterrupted("the statement was interrupted")
+        with Deferring(waits=False) as interrupts:
+            try:
+                result = function(*args, **options)
+                interrupts.await_pending()
+            except KeyboardInterrupt as error:
+                # What led to it would show the statement.
+                failure = interrupts.settled(error)
+            else:
+                return result
         raise failure
 
     return called

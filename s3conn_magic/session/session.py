@@ -16,7 +16,6 @@ from s3conn_magic.errors import (
     QueryError,
     S3ConnError,
     rest_of_cell,
-    without_frames,
 )
 from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
@@ -28,7 +27,7 @@ from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, pattern_note
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import new_lock
-from s3conn_magic.runtime.interrupts import deferred
+from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
 from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan, in_dialect
@@ -160,15 +159,18 @@ class Session:
         Raises:
             S3ConnError: the first statement that fails; those before it are done, those after it do not run.
         """
-        try:
-            for step in self.steps(text):
-                yield step()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - its frames hold the statements
-            failure = without_frames(error)
-        else:
-            return
+        steps, failure = outcome(self.steps, text)
+        # Debuggers show the variables of this frame: no statement is among them when it fails.
         del text
-        raise failure
+        while steps:
+            result, failure = outcome(steps.pop(0))
+            if failure is not None:
+                break
+            yield result
+            del result
+        del steps
+        if failure is not None:
+            raise failure
 
     def run_file(self, path: str) -> Iterator[Any]:
         """Execute the statements of a file, as `run` does those of a text; errors name the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from s3conn_magic.errors import StatementInterrupted
-from s3conn_magic.runtime.interrupts import Deferring, deferred, interruptible, postponed, undisturbed, whole
+from s3conn_magic.errors import EndpointError, InternalError, S3ConnError, StatementInterrupted
+from s3conn_magic.runtime import interrupts
+from s3conn_magic.runtime.interrupts import Deferring, deferred, interruptible, outcome, postponed, undisturbed, whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -231,6 +233,99 @@ def test_what_is_postponed_ends_and_the_next_is_interrupted():
     with pytest.raises(StatementInterrupted):
         work()
     assert done == [True]
+
+
+def _gives():
+    return "rows"
+
+
+def _fails():
+    raise EndpointError("no answer")
+
+
+def _is_unforeseen():
+    return 1 / 0
+
+
+def _is_stopped():
+    press()
+    time.sleep(10)
+
+
+@whole
+def _is_pressed():
+    press()
+
+
+def _waits_to_be_stopped():
+    _is_pressed()
+
+
+def pressed_at(step, work):
+    """What came of a call in which the button was pressed at a step of it, and whether there is such a step.
+
+    Python looks for signals where a function begins, and where one of C returns.
+    """
+    steps = itertools.count()
+
+    def look(_, event, __):
+        deferring = isinstance(signal.getsignal(signal.SIGINT), Deferring)
+        if event in {"call", "c_return"} and deferring and next(steps) == step:
+            sys.setprofile(None)
+            press()
+
+    came = []
+    sys.setprofile(look)
+    try:
+        came.append(work())
+    except (S3ConnError, KeyboardInterrupt) as error:
+        came.append(error)
+    finally:
+        sys.setprofile(None)
+    try:
+        time.sleep(20 * interrupts._AGAIN)  # what waits for the end of the call comes now
+    except KeyboardInterrupt:
+        came.append(KeyboardInterrupt)
+    return came, next(steps) > step
+
+
+@pytest.mark.parametrize("way", ["a statement", "a call"])
+@pytest.mark.parametrize(
+    ("work", "without"),
+    [
+        (_gives, str),
+        (_fails, EndpointError),
+        (_is_unforeseen, InternalError),
+        (_is_stopped, StatementInterrupted),
+        (_waits_to_be_stopped, StatementInterrupted),
+    ],
+)
+def test_an_interrupt_at_any_step_of_a_statement_ends_it_by_one_error(monkeypatch, work, without, way):
+    """Wherever it comes, also while the error is made, the call ends by its own error or as interrupted."""
+    monkeypatch.setattr(interrupts, "_AGAIN", 0.001)
+    if way == "a call" and without is InternalError:
+        pytest.skip("a call that is no statement raises what is unforeseen")
+
+    def statement():
+        result, failure = outcome(work)
+        if failure is not None:
+            raise failure
+        return result
+
+    run = statement if way == "a statement" else interruptible(work)
+    ended = set()
+    for step in range(500):
+        came, there = pressed_at(step, run)
+        ended |= {type(came[0])}
+        assert type(came[0]) in {without, StatementInterrupted}, step
+        assert came[1:] == [] or type(came[0]) is not StatementInterrupted
+        if isinstance(came[0], S3ConnError):
+            assert (came[0].__cause__, came[0].__context__) == (None, None)
+        if not there:
+            break
+    assert not there
+    assert step > 10
+    assert ended == {without, StatementInterrupted}
 
 
 def test_another_handler_of_the_user_s_is_asked():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3conn_magic.errors import StatementInterrupted, of_statement
+from s3conn_magic.errors import StatementInterrupted, without_frames
 
 if TYPE_CHECKING:
     from kernels import Kernel
@@ -91,4 +91,4 @@ def test_an_interrupt_while_a_query_is_read_is_one_too():
 
 def test_what_duckdb_makes_of_an_interrupt_is_one():
     """DuckDB's word for the stop button, which reaches it in the main thread, is no defect of ours."""
-    assert type(of_statement(RuntimeError("Query interrupted"))) is StatementInterrupted
+    assert type(without_frames(RuntimeError("Query interrupted"))) is StatementInterrupted
