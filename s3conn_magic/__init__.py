@@ -146,11 +146,13 @@ _making = allocate_lock()
 
 def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
     """Put a session together; the only place that knows all layers."""
+    from s3conn_magic.connections import registry
     from s3conn_magic.results.cards import NotebookProgress, TerminalProgress
     from s3conn_magic.sandbox import Sandbox
     from s3conn_magic.session.inputs import KernelInputs
     from s3conn_magic.session.session import Session
 
+    registry.of_process = lambda: _current_session().connections
     # A kernel's front end can update a display in place; a terminal writes over its line.
     in_notebook = getattr(shell, "kernel", None) is not None
     progress: Any = NotebookProgress if in_notebook else TerminalProgress

@@ -14,9 +14,10 @@
     ├─ CredentialsError               missing, wrong or expired credentials
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
     ├─ BucketNotFoundError            the bucket does not exist
-    ├─ ObjectNotFoundError            the object does not exist; a FileNotFoundError, too (`is_folder`)
+    ├─ ObjectNotFoundError            the object does not exist (`is_folder`)
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
+    │  └─ ObjectExistsError           an object is there already; a FileExistsError, too
     ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
     ├─ EncryptionError                an object was not encrypted as it was asked for
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
@@ -26,6 +27,9 @@
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
     └─ InternalError                  anything unforeseen, shown without values
+
+Libraries know them by Python's own names, too: what is missing is a FileNotFoundError, what is refused for READ_ONLY,
+for the credentials or the identity a PermissionError, and what else a server or the way to it does an OSError.
 
 An error prints as one short block: what, where, what to do. No traceback is shown in a notebook, in any `%xmode`,
 because a traceback of a cell magic repeats the cell, and the cell may hold a secret.
@@ -164,15 +168,15 @@ class JobFailedError(S3ConnError):
     """A job wrote or loaded nothing."""
 
 
-class ReadOnlyConnectionError(S3ConnError):
+class ReadOnlyConnectionError(S3ConnError, PermissionError):
     """The connection is READ_ONLY and the request could write or delete; nothing was sent."""
 
 
-class CredentialsError(S3ConnError):
+class CredentialsError(S3ConnError, PermissionError):
     """Credentials are missing, wrong, expired, or could not be obtained."""
 
 
-class AccessDeniedError(S3ConnError):
+class AccessDeniedError(S3ConnError, PermissionError):
     """The identity lacks a permission: `action` is the IAM action, `resource` what it was asked for."""
 
     def __init__(self, message: str, *, action: str, resource: str, **details: Any) -> None:
@@ -181,7 +185,7 @@ class AccessDeniedError(S3ConnError):
         self.resource = resource
 
 
-class BucketNotFoundError(S3ConnError):
+class BucketNotFoundError(S3ConnError, FileNotFoundError):
     """The bucket does not exist at this endpoint."""
 
 
@@ -193,15 +197,19 @@ class ObjectNotFoundError(S3ConnError, FileNotFoundError):
         self.is_folder = is_folder
 
 
-class RegionError(S3ConnError):
+class RegionError(S3ConnError, OSError):
     """The region of a bucket cannot be found, or the request was signed for another."""
 
 
-class EndpointError(S3ConnError):
+class EndpointError(S3ConnError, OSError):
     """The server cannot be reached, or what answers does not speak S3."""
 
 
-class ThrottledError(S3ConnError):
+class ObjectExistsError(EndpointError, FileExistsError):
+    """An object of this name is there already, or was written meanwhile; nothing was replaced."""
+
+
+class ThrottledError(S3ConnError, OSError):
     """The server kept asking to slow down; `attempts` is how often the request was tried."""
 
     def __init__(self, message: str, *, attempts: int, **details: Any) -> None:
@@ -209,11 +217,11 @@ class ThrottledError(S3ConnError):
         self.attempts = attempts
 
 
-class EncryptionError(S3ConnError):
+class EncryptionError(S3ConnError, OSError):
     """The server did not say that it encrypted an object as it was asked to."""
 
 
-class IncompleteListingError(S3ConnError):
+class IncompleteListingError(S3ConnError, OSError):
     """A listing failed part way; `rows_so_far` holds what had arrived and `reason` says why it is not all."""
 
     def __init__(self, message: str, *, rows_so_far: Any, reason: str, **details: Any) -> None:

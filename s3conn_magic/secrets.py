@@ -3,6 +3,7 @@
 MASK               what stands for a secret wherever it would be shown
 Secret             a text that cannot be printed, serialised or looked into by accident
 SecretText         a text of a library whose printed form is another one; `StorageOptions`: a dict of such
+keyring_password   a secret of the operating system's keyring
 seal, unseal       secrets on their way to a worker, under a pad that is used once
 give, opened, …    the pads on a worker, each for as long as its client is heard of
 """
@@ -16,6 +17,8 @@ import secrets
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, SupportsIndex
+
+from s3conn_magic.errors import pip_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,6 +75,30 @@ class Secret:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a Secret cannot be pickled")
+
+
+def keyring_password(service: str, user: str) -> str:
+    """Return a password of the keyring.
+
+    Raises:
+        LookupError: the keyring package is missing, or there is no such password.
+    """
+    try:
+        import keyring
+    except ImportError:
+        reason = f"KEYRING needs the keyring package: {pip_install('keyring')}"
+    else:
+        password, reason = _password(keyring.get_password, service, user)
+        if password is not None:
+            return password
+    raise LookupError(reason)
+
+
+def _password(get: Callable[[str, str], str | None], service: str, user: str) -> tuple[str | None, str]:
+    try:
+        return get(service, user), "the keyring has no password of that service and user"
+    except Exception as error:  # noqa: BLE001 - each backend has its own errors
+        return None, f"the keyring cannot be read ({type(error).__name__})"
 
 
 class SecretText(str):

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.work import Access, Accesses, Grant
-from s3conn_magic.errors import ClusterError, CredentialsError, pip_install
+from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError, pip_install
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION
 from s3conn_magic.runtime.background import run_in_background, wait_for
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
-    from s3conn_magic.errors import S3ConnError
     from s3conn_magic.jobs.job import Candidate, Job, Parsed
 
 _REACH, _WORKERS, _ANSWER = 4.5, 5.0, 10.0
@@ -217,7 +216,8 @@ def check_installed() -> None:
 
 def _unanswered(look: Look[Any]) -> bool:
     """Whether a worker was asked in vain, and is to be asked again."""
-    return look.done() and isinstance(look.result(), TimeoutError | OSError)
+    answer = look.result() if look.done() else None
+    return isinstance(answer, TimeoutError | OSError) and not isinstance(answer, S3ConnError)
 
 
 def _connected(address: str) -> Client:

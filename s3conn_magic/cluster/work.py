@@ -170,12 +170,7 @@ class Accesses:
 def _open_options(connection: Connection, region: str | None) -> dict[str, Any]:
     """Return the options that are no secret, with what the environment or a profile says here."""
     options = {name: bound.value for name in _OPEN if (bound := connection.options.get(name)) is not None}
-    configuration = connection.configuration
-    said = {name: configuration.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
-    options |= {name: value for name, value in said.items() if value is not None and name not in options}
-    if configuration.endpoint.value and not configuration.finds_regions:
-        options.setdefault("REGION", region or configuration.region.value)
-    return options
+    return {**connection.configuration.as_options(region=region), **options}
 
 
 def _is_taken(trial: Grant, where: Location) -> bool:

@@ -117,6 +117,17 @@ class Configuration(NamedTuple):
         effective = getattr(self, _OPTIONS[name]) if name in _OPTIONS else Effective()
         return effective if effective.is_given else Effective()
 
+    def as_options(self, *, region: str | None = None) -> dict[str, str]:
+        """Return what options would say of the place that another machine, with another environment, could not know.
+
+        Args:
+            region: to sign for, where one was found.
+        """
+        said = {name: self.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
+        if self.endpoint.value and not self.finds_regions:
+            said["REGION"] = region or self.region.value
+        return {name: str(value) for name, value in said.items() if value is not None}
+
     def besides(self) -> Iterator[str]:
         """Yield what counts and is not said by the statement, in words of one line, but for what is the machine's."""
         named = [(name, self.of_option(name)) for name in _OPTIONS]

@@ -19,7 +19,7 @@ from botocore.credentials import (
     Credentials,
     DeferredRefreshableCredentials,
 )
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ConfigParseError, NoCredentialsError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
@@ -128,10 +128,27 @@ def _new_session(settings: Settings, kind: type[Session]) -> Session:
     if settings.profile:
         return kind(profile=settings.profile)
     session = kind()
+    if (settings.access_key_id or settings.anonymous) and settings.endpoint and not _has_readable_files(session):
+        # Nothing that they could say would count.
+        return kind(session_vars=_WITHOUT_FILES)
     if (settings.access_key_id or settings.anonymous) and session.profile not in {None, *session.available_profiles}:
         # Its keys are not wanted, and what else it may say is not there.
         return kind(session_vars={"profile": (None, None, None, None)})
     return session
+
+
+_WITHOUT_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
+def _has_readable_files(session: Session) -> bool:
+    try:
+        return session.full_config is not None
+    except ConfigParseError:
+        return False
 
 
 @cache
@@ -382,14 +399,16 @@ class SessionTriple(NamedTuple):
     seconds: float
 
 
-def session_triple(settings: Settings, pair: Any, timeouts: Callable[[], Timeouts] = Timeouts) -> SessionTriple | None:
+def session_triple(
+    settings: Settings, pair: Any, timeouts: Callable[[], Timeouts] = Timeouts, *, seconds: int = _SESSION_SECONDS
+) -> SessionTriple | None:
     """Return credentials of a session that STS gives for a key pair; None where it gives none."""
     sts = _Sts(settings, timeouts)
     keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     try:
         client = sts.create("sts", **keys)
-        triple = translated(lambda: client.get_session_token(DurationSeconds=_SESSION_SECONDS))["Credentials"]
-        return SessionTriple(triple["AccessKeyId"], triple["SecretAccessKey"], triple["SessionToken"], _SESSION_SECONDS)
+        triple = translated(lambda: client.get_session_token(DurationSeconds=seconds))["Credentials"]
+        return SessionTriple(triple["AccessKeyId"], triple["SecretAccessKey"], triple["SessionToken"], seconds)
     except (S3ConnError, KeyError):
         return None
     finally:

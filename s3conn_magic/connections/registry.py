@@ -244,3 +244,7 @@ class Registry:
         """Return the connections as the binder sees them."""
         with self._lock:
             return [Known(each.name, each.options, self.usages(each.name)) for each in self]
+
+
+of_process: Callable[[], Registry] | None = None
+"""Gives the connections of this process's session, for whom a name was given; None before there is a session."""

@@ -8,7 +8,11 @@ from s3conn_magic.connections.connection import Connection as _Connection
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from s3conn_magic.handoff.libraries import HandedFileSystem, Library
+    from datetime import datetime
+
+    from s3conn_magic.handoff.handed_files import HandedFileSystem
+    from s3conn_magic.handoff.libraries import Library
+    from s3conn_magic.objects.requests import Link, LinkMethod
     from s3conn_magic.secrets import SecretText, StorageOptions
 
 
@@ -17,7 +21,61 @@ class Connection(_Connection):
 
     What it hands on carries its endpoint, region, addressing style, encryption, requester pays and anonymity. Each
     method says whether what it gives refreshes its credentials, and what it does of a READ_ONLY connection.
+
+    Pickled, as by dask, joblib or multiprocessing, the connection and what names it (`fsspec()`, options for fsspec,
+    pandas and dask) are made anew in the other process, by the statement that made it: where its secrets are those of a
+    role, a profile, the default chain, ENV or KEYRING. Another one is refused; see `portable`.
+
+    Attributes:
+        ends: UTC, when the short-lived credentials end that it was made of by `portable`; otherwise None.
     """
+
+    ends: datetime | None = None
+
+    @interruptible
+    def portable(self, minutes: int = 15) -> Connection:
+        """Return this connection with short-lived credentials in it, which go along to other processes.
+
+        What is pickled of it holds them. They end, and nothing renews them; nor does it follow an ALTER.
+
+        Args:
+            minutes: how long they last, from 15 to 720; those of a role last as they do.
+
+        Raises:
+            CredentialsError: the server gives none, or the connection has none.
+            ValueError: STS gives none of that length.
+        """
+        from s3conn_magic.handoff.libraries import portable
+
+        return portable(self, minutes)
+
+    @interruptible
+    def presign(self, location: str, method: LinkMethod = "GET", *, seconds: int = 3600) -> Link:
+        """Return a link by which an object is read (GET, HEAD) or written (PUT, POST) without credentials.
+
+        Args:
+            location: `s3://bucket/key`.
+            method: which; a PUT is sent with `.headers`, a POST as a form with `.fields`.
+            seconds: how long it lasts, seven days at most; temporary credentials end it with them.
+
+        Raises:
+            ReadOnlyConnectionError: it could write, and the connection is READ_ONLY.
+            CredentialsError: the connection's encryption key would have to travel with the link.
+            ValueError: there is no such method or length.
+        """
+        from s3conn_magic.locations import Location
+        from s3conn_magic.objects.requests import presign
+
+        return presign(self, Location.parse(location), seconds, method=method)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from s3conn_magic.handoff.libraries import arrived_connection, travelling
+
+        return arrived_connection, travelling(self)
+
+    def __repr__(self) -> str:
+        ends = f", short-lived credentials until {self.ends:%Y-%m-%d %H:%M} UTC>" if self.ends else ">"
+        return super().__repr__().removesuffix(">") + ends
 
     @interruptible
     def fsspec(self) -> HandedFileSystem:
@@ -29,7 +87,7 @@ class Connection(_Connection):
         Raises:
             ConnectionNotFoundError: the connection was dropped.
         """
-        from s3conn_magic.handoff.libraries import HandedFileSystem
+        from s3conn_magic.handoff.handed_files import HandedFileSystem
 
         self.live_settings()
         return HandedFileSystem.of(self)

@@ -1,21 +1,23 @@
-"""A connection for other libraries: its credentials of one moment, or an fsspec filesystem that signs for them."""
+"""A connection for other libraries: its credentials of one moment, or a handle that fsspec and other processes take."""
 
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, SupportsIndex, TypeVar, cast, get_args
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import fsspec
 
+from s3conn_magic.connections import registry
 from s3conn_magic.connections.bucket_target import Address, address_of
+from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
-from s3conn_magic.connections.probe import roots
 from s3conn_magic.errors import (
     ConnectionNotFoundError,
     CredentialsError,
@@ -23,10 +25,14 @@ from s3conn_magic.errors import (
     S3ConnError,
     pip_install,
 )
+from s3conn_magic.language.binder import bind
+from s3conn_magic.language.grammar import parse
+from s3conn_magic.language.help import saved_statement
+from s3conn_magic.language.options import BoundValue
+from s3conn_magic.language.plans import Create
+from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import identifier, listed, literal
-from s3conn_magic.objects.filesystem import ConnectionFileSystem
-from s3conn_magic.objects.listed import directory
-from s3conn_magic.secrets import MASK, SecretText, StorageOptions
+from s3conn_magic.secrets import MASK, Secret, SecretText, StorageOptions, keyring_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +91,7 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
         )
 
 
+_Connection = TypeVar("_Connection", bound="Connection")
 Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask"]
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
 _DIRECTORY_BUCKET = "--x-s3"
@@ -95,7 +102,8 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
     """Return the options of a library; see `Connection.storage_options`."""
     if library in _THROUGH_FSSPEC:
         connection.live_settings()
-        return StorageOptions({"protocol": PROTOCOL, "connection": handle_of(connection)})
+        by_name = {} if library == "fsspec" else {"protocol": PROTOCOL}
+        return StorageOptions({**by_name, "connection": ConnectionReference.of(connection)})
     if library not in get_args(Library):
         raise S3ConnError(
             "there are no storage options for this library",
@@ -305,86 +313,182 @@ def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], 
 
 
 PROTOCOL = "s3conn"
-"""Name of the filesystem, for the `protocol` of storage options."""
-
+"""What URLs of handed connections begin with, and the `protocol` of storage options."""
+_FILES = "s3conn_magic.handoff.handed_files"
 _handles: WeakValueDictionary[str, Connection] = WeakValueDictionary()
+_arrived: dict[str, Connection] = {}
 
 
-def handle_of(connection: Connection) -> str:
-    """Return a text that names a connection in this process as long as it is there, and holds nothing of it."""
-    fsspec.register_implementation(PROTOCOL, HandedFileSystem, clobber=True)
-    known = next((handle for handle, other in _handles.items() if other is connection), None)
+class ConnectionReference(str):
+    """A text that stands for a connection in this process, as long as it is there, and holds nothing of it.
+
+    Pickled, it is what makes the connection anew in another process; see `statement_of`.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, connection: Connection) -> ConnectionReference:
+        """Return the handle of a connection."""
+        register()
+        known = next((handle for handle, other in _handles.items() if other is connection), None)
+        if known is None:
+            # No other process has the same, so that one cannot be taken for a connection of its own.
+            known = cls(uuid4().hex)
+            _handles[known] = connection
+        return cls(known)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return arrived, travelling(connection_of(self))
+
+
+def register() -> None:
+    """Have fsspec find the filesystem of handed connections, also by `s3://` where `connection=` is said."""
+    fsspec.register_implementation(PROTOCOL, f"{_FILES}.HandedFileSystem", clobber=True)
+    for protocol in ("s3", "s3a"):
+        fsspec.register_implementation(protocol, f"{_FILES}.S3FileSystem", clobber=True)
+
+
+def connection_of(handle: str | None, name: str | None = None, kept: Connection | None = None) -> Connection:
+    """Return the connection of a handle, of a name in this process's session, or the session's default one.
+
+    Args:
+        handle: what storage options have as `connection`.
+        name: the connection that a path names, which must be the same one.
+        kept: the connection, where it is known already.
+
+    Raises:
+        ConnectionNotFoundError: there is none, or the path names another.
+    """
+    known = kept or _handles.get(handle or "")
+    if known is None and registry.of_process is not None and not _HANDLE.fullmatch(handle or ""):
+        connections, named = registry.of_process(), handle or name
+        known = connections.get(named) if named else connections.chosen()
     if known is None:
-        # No other process has the same, so that one cannot be taken for a connection of its own.
-        known = uuid4().hex
-        _handles[known] = connection
+        raise ConnectionNotFoundError(
+            "these storage options are of a connection that is gone, or of another process",
+            hint="Ask the connection of this process for its storage options; threads share it. To other processes go"
+            " the options or the filesystem themselves, pickled, and not what they print.",
+        )
+    if name is not None and name.casefold() != known.name.casefold():
+        raise ConnectionNotFoundError(
+            f"this filesystem reaches the connection {known.name} alone",
+            hint="Ask the other connection for a filesystem of its own.",
+        )
     return known
 
 
-class HandedFileSystem(ConnectionFileSystem):
-    """The files of one connection.
+_HANDLE = re.compile("[0-9a-f]{32}")
+_FROM_ELSEWHERE = ("ENV ", "KEYRING ")
 
-    Args:
-        connection: its handle; see `handle_of`.
+
+def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_Connection]]:
+    """Return what makes a connection anew in another process: its handle, a statement, and its class.
+
+    The statement says the place that the connection has here, whatever the environment says there. In place of one that
+    cannot go there is why: much is pickled and never goes anywhere, as what dask makes a hash of.
+
+    A secret is in it only as its source, or where the connection is `portable`.
 
     Raises:
-        ConnectionNotFoundError: at the first use, when the connection is gone, or is one of another process.
+        ConnectionNotFoundError: it was dropped.
     """
+    connection.live_settings()
+    options = {name: BoundValue(value) for name, value in connection.configuration.as_options().items()}
+    options |= connection.options
+    literal_ones = [
+        name
+        for name, bound in options.items()
+        if isinstance(bound.value, Secret) and not bound.source.startswith(_FROM_ELSEWHERE)
+    ]
+    portable = getattr(connection, "ends", None) is not None
+    if literal_ones and not portable:
+        refusal = CredentialsError(
+            f"the connection {connection.name} does not go to another process: its statement has"
+            f" {listed(literal_ones, 'and')} in it",
+            hint="connection.portable(minutes=15) goes, with short-lived credentials in it; so does a connection by"
+            " AWS_ROLE, AWS_PROFILE, ENV 'NAME' or KEYRING.",
+        )
+        return str(ConnectionReference.of(connection)), refusal, type(connection)
+    if portable:
+        options = {name: BoundValue(_revealed(bound.value)) for name, bound in options.items()}
+    return str(ConnectionReference.of(connection)), saved_statement(connection.name, options), type(connection)
 
-    protocol = (PROTOCOL, "s3")
 
-    def __init__(self, connection: str, **options: Any) -> None:
-        super().__init__(self._named, **options)
-        self._handle = connection
-        self._kept: Connection | None = None
+def _revealed(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
 
-    @classmethod
-    def of(cls, connection: Connection) -> HandedFileSystem:
-        """Return the files of a connection, which stays as long as they do."""
-        made = cls(handle_of(connection))
-        made._kept = connection
-        return made
 
-    def _named(self, name: str | None) -> Connection:
-        known = self._kept or _handles.get(self._handle)
-        if known is None:
-            raise ConnectionNotFoundError(
-                "these storage options are of a connection that is gone, or of another process",
-                hint="Ask the connection of this process for its storage options; threads share it.",
+def arrived(handle: str, statement: str | S3ConnError, kind: type[Connection]) -> ConnectionReference:
+    """Return the handle of a connection that came from another process; in its own, it is the connection itself.
+
+    Raises:
+        CredentialsError: a secret stands in the statement that made the connection.
+        BindError: a variable of the environment, or a password of the keyring, is missing here.
+    """
+    if handle not in _handles:
+        if isinstance(statement, S3ConnError):
+            raise statement
+        source = Source(statement)
+        (plan,) = bind(parse(source), source, registry.Registry(), _OfThisMachine())
+        if not isinstance(plan, Create):
+            raise TypeError("a connection travels as the statement that makes it")
+        _arrived[handle] = _handles[handle] = kind(plan.name, plan.options)
+    register()
+    return ConnectionReference(handle)
+
+
+def portable(connection: _Connection, minutes: int) -> _Connection:
+    """Return a connection of short-lived credentials; see `Connection.portable`."""
+    if not 15 <= minutes <= _LONGEST_MINUTES:  # noqa: PLR2004 - of STS
+        raise ValueError("short-lived credentials last from 15 minutes to 12 hours")
+    settings = connection.live_settings()
+    options, ends = dict(connection.options), datetime.now(UTC) + timedelta(minutes=minutes)
+    connection.check_credentials()
+    frozen = connection.frozen_credentials()
+    if frozen is not None:
+        if not frozen.token:
+            frozen = session_triple(settings, frozen, connection.timeouts, seconds=minutes * 60)
+        if frozen is None:
+            raise CredentialsError(
+                f"the server of the connection {connection.name} gives no short-lived credentials",
+                hint="ENV 'NAME' or KEYRING in place of the secret goes to other processes, as does AWS_ROLE.",
             )
-        if name is not None and name.casefold() != known.name.casefold():
-            raise ConnectionNotFoundError(
-                f"this filesystem reaches the connection {known.name} alone",
-                hint="Ask the other connection for a filesystem of its own.",
-            )
-        return known
+        known = getattr(connection.credentials(), "_expiry_time", None)
+        ends = min(ends, known.astimezone(UTC)) if isinstance(known, datetime) else ends
+        for name in ("AWS_ROLE", "EXTERNAL_ID", "AWS_PROFILE"):
+            options.pop(name, None)
+        keys = (frozen.access_key, Secret(frozen.secret_key), Secret(frozen.token))
+        options |= {name: BoundValue(value) for name, value in zip(_KEYS, keys, strict=True)}
+    options = {name: BoundValue(value) for name, value in connection.configuration.as_options().items()} | options
+    made: Any = type(connection)(connection.name, options, findings=connection.findings, timeouts=connection.timeouts)
+    made.ends = ends
+    return cast("_Connection", made)
 
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return a path without `s3://` or `s3conn://`, and without the slash that ends a folder's name.
 
-        Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
-        """
-        if isinstance(path, list):
-            return [cls._strip_protocol(each) for each in path]
-        known = str(path).removeprefix(f"{PROTOCOL}://").removeprefix("s3://")
-        return known if known.endswith("//") else known.removesuffix("/")
+_LONGEST_MINUTES = 12 * 60
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
-    def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """As of every path; the one without a bucket is the folder of the buckets."""
-        return super().info(path, **options) if self._strip_protocol(path) else directory("")
 
-    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """As of every path; without a bucket, the connection's display filters, or its buckets.
+def arrived_connection(handle: str, statement: str | S3ConnError, kind: type[Connection]) -> Connection:
+    """Return the connection of `arrived`."""
+    return connection_of(arrived(handle, statement, kind))
 
-        Raises:
-            AccessDeniedError: there are no filters, and the identity may not list buckets.
-        """
-        if self._strip_protocol(path):
-            return super().ls(path, detail, **options)
-        names = [self._strip_protocol(root.uri) for root in roots(self._named(None))]
-        return [directory(name) for name in names] if detail else names
 
-    def __repr__(self) -> str:
-        known = self._kept or _handles.get(self._handle)
-        return f"<files of the S3 connection {known.name if known else 'that is gone'}>"
+class _OfThisMachine:
+    """What a statement reads from outside where nobody is."""
+
+    def variable(self, name: str) -> Any:
+        raise LookupError(f"the Python variable {name} is of another process")
+
+    def prompt(self, text: str) -> str:
+        raise LookupError(f"nobody can be asked here: {text}")
+
+    def keyring(self, service: str, user: str) -> str:
+        return keyring_password(service, user)

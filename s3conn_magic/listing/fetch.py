@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from s3conn_magic.errors import EndpointError, ThrottledError
+from s3conn_magic.errors import EndpointError, S3ConnError, ThrottledError
 from s3conn_magic.listing import xml
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
@@ -98,6 +98,8 @@ class Fetcher:
             if came is not None and response.status == _OK and not self.in_process:
                 came(response.body)
             return await self._read(response, query)
+        except S3ConnError:
+            raise
         except NETWORK as error:
             return _Retry(self._target.unreachable(error))
         except UnreadableError as error:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dis
 import io
 import re
+import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.locations import split_version
+from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.ranged import PinnedObject, coalesced, received
+from s3conn_magic.objects.ranged import PART, PinnedObject, coalesced, received
 from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_version
+from s3conn_magic.objects.scope import BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +101,11 @@ class ReadableFile(io.RawIOBase):
         """All that is left."""
         return self.read(-1)
 
+    def peek(self, size: int = 0, /) -> bytes:
+        """The next bytes without moving, by which lines are read."""
+        start = self.tell()
+        return self._source.read(start, min(start + max(size, _FIRST_WINDOW), self.size))
+
     def cat_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Several ranges, asked for at once."""
         self._source.prefetch(ranges)
@@ -137,11 +145,32 @@ class ReadableFile(io.RawIOBase):
             self._closed()
 
 
+def leaves_by(error: BaseException | None) -> bool:
+    """Whether an error that is being handled goes on: out of a `with` block, by `finally`, or raised once more.
+
+    Writers that wrap a file close it in either case, and tell it nothing of the error.
+    """
+    trace = error.__traceback__ if error is not None else None
+    if trace is None:
+        return error is not None
+    # It was unwound to the first frame of its trace, which handles it.
+    last = trace.tb_frame.f_lasti
+    for instruction in dis.get_instructions(trace.tb_frame.f_code):
+        if instruction.offset > last and instruction.opname in _ENDS_OF_HANDLERS:
+            return instruction.opname != _HANDLED
+    return True
+
+
+_HANDLED = "POP_EXCEPT"
+_ENDS_OF_HANDLERS = {_HANDLED, "RERAISE", "RAISE_VARARGS"}
+
+
 class WritableFile(io.RawIOBase):
     """A file over an upload.
 
-    The object is there, whole, after `close`; in a transaction of the filesystem, after `commit`. A `with` block that
-    ends by an error, a write that fails, and a file that is let go without `close` leave nothing.
+    The object is there, whole, after `close`; in a transaction of the filesystem, after `commit`. An error that leaves
+    the block in which it is closed, by whatever wrapper, and a write that fails leave nothing. One that is let go
+    without `close` is made, as every file of Python is, unless an error leaves the block, or nothing was written.
 
     Args:
         upload: the upload.
@@ -157,9 +186,10 @@ class WritableFile(io.RawIOBase):
         self._upload = upload
         self._scope = scope
         self._autocommit = autocommit
-        self._failed = False
-        self._done = False
+        self._failed = self._done = self._ends_by_error = False
         self._at = 0
+        # What is handled already when it is opened has nothing to do with it.
+        self._handled = sys.exception()
         self.path = path
 
     def writable(self) -> bool:
@@ -178,14 +208,19 @@ class WritableFile(io.RawIOBase):
         """
         if self._failed:
             raise EndpointError("the object cannot be written any more", hint="An earlier write failed.")
+        self._ends_by_error = self._is_left_by_error()
         with memoryview(data).cast("B") as view:
             size = len(view)
             self._try(lambda: self._upload.write(bytes(view)))
         self._at += size
         return size
 
+    def _is_left_by_error(self) -> bool:
+        error = sys.exception()
+        return error is not None and error is not self._handled and leaves_by(error)
+
     def close(self) -> None:
-        """Make the object, unless a write has failed, or a transaction is to decide.
+        """Make the object, unless a write has failed, an error goes on, or a transaction is to decide.
 
         Raises:
             S3ConnError: the server refused; nothing is there.
@@ -193,7 +228,7 @@ class WritableFile(io.RawIOBase):
         if self.closed:
             return
         super().close()
-        if self._failed:
+        if self._failed or self._is_left_by_error():
             self.discard()
         elif self._autocommit:
             self.commit()
@@ -206,7 +241,7 @@ class WritableFile(io.RawIOBase):
         """
         if not self._done and not self._failed:
             self._try(self._upload.finish)
-            self._done = True
+            self._done, self._handled = True, None
 
     def discard(self) -> None:
         """Leave nothing.
@@ -214,7 +249,7 @@ class WritableFile(io.RawIOBase):
         Raises:
             S3ConnError: the server refused to drop the parts that it holds.
         """
-        self._failed = True
+        self._failed, self._handled = True, None
         if not self._done:
             self._done = True
             self._upload.abort()
@@ -236,9 +271,16 @@ class WritableFile(io.RawIOBase):
         self.close()
 
     def __del__(self) -> None:
-        # The base class would close it, and so make an object of what there is by chance.
-        if not self.closed or not self._done:
+        if self.closed:
+            if not self._done:
+                self.discard()
+        elif self._failed or self._ends_by_error or self._is_left_by_error():
             self.discard()
+        elif self._at:
+            self.close()
+        else:
+            self.discard()
+            raise EndpointError(f"nothing was written to s3://{visible(self.path)}, and it was not closed")
 
 
 _GAP = 8 * 1024
@@ -306,9 +348,29 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if is_parquet(location.key) and not split_version(location) and (tail := _by_tail(connection, location)):
-        return tail
+    ends = is_parquet(location.key) and not split_version(location)
+    if ends and (seen := _by_range(connection, location, f"bytes=-{TAIL}")):
+        pinned, start, tail = seen
+        if start + len(tail) == pinned.size:
+            return pinned, tail
     return by_head(connection, location), b""
+
+
+def first_bytes(
+    connection: Connection, location: Location, start: int | None, end: int | None
+) -> tuple[PinnedObject, int, bytes]:
+    """An object as it is now, and where the bytes begin that came with the look at it: those between bounds, or some.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        S3ConnError: it may not be read, or the server cannot be reached.
+    """
+    low, high = start or 0, sys.maxsize if end is None else end
+    known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
+    if low < 0 or high <= low or known or split_version(location):
+        return by_head(connection, location), 0, b""
+    seen = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}")
+    return seen or (by_head(connection, location), 0, b"")
 
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
@@ -318,13 +380,11 @@ def by_head(connection: Connection, location: Location) -> PinnedObject:
     return replace(pinned, version_id=wanted.version or None)
 
 
-def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, bytes] | None:
-    """By one GetObject of the last bytes; None where the server does not give these."""
+def _by_range(connection: Connection, location: Location, which: str) -> tuple[PinnedObject, int, bytes] | None:
+    """By one GetObject of some bytes; None where the server does not give these."""
     try:
-        answer = ask(
-            connection, location, "get_object", Bucket=location.bucket, Key=location.key, Range=f"bytes=-{TAIL}"
-        )
-    except EndpointError:  # an empty object has no last bytes
+        answer = ask(connection, location, "get_object", Bucket=location.bucket, Key=location.key, Range=which)
+    except EndpointError:  # an empty object has none of them
         return None
     stream = answer["Body"]
     try:
@@ -335,9 +395,9 @@ def _by_tail(connection: Connection, location: Location) -> tuple[PinnedObject, 
         body, failure = received(stream, last + 1 - start)
     finally:
         stream.close()
-    if failure or len(body) != last + 1 - start or last + 1 != size:
+    if failure or len(body) != last + 1 - start:
         return None
-    return _pinned(connection, location, answer, size), body
+    return _pinned(connection, location, answer, size), start, body
 
 
 def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:

@@ -1,204 +1,40 @@
-"""An fsspec filesystem over the session's connections: exact keys, pinned objects, atomic writes."""
+"""An fsspec filesystem over the session's connections, to read: exact keys, pinned objects."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import io
 from contextlib import contextmanager
-from pathlib import Path as LocalPath
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from fsspec import AbstractFileSystem
-from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.utils import isfilelike
 
 from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
 from s3conn_magic.lakes import Reach, around, at, refusal, within
 from s3conn_magic.listing.listing import fetch_page
-from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects import deleting, uploads
-from s3conn_magic.objects.files import ReadableFile, WritableFile, by_head, cat_ranges, first_look
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.files import ReadableFile, by_head, cat_ranges, first_look
 from s3conn_magic.objects.formats import may_be_of_table
 from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, beginnings, below, directory, matched
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
-from s3conn_magic.objects.requests import ask
 from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
 from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.objects.scope import AsPlain
 
-_COPIED_AT_ONCE = 5 * 1024**3
 
-
-class ChangingFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The writing half of `ConnectionFileSystem`. READ_ONLY connections refuse before anything is sent."""
-
-    _connection_of: Callable[[str | None], Connection]
-
-    @abstractmethod
-    def _scoped(self) -> AbstractContextManager[QueryScope]:
-        """The query that is under way, or one for a single call."""
-
-    def _writable(self, path: Path, *, overwrite: bool, autocommit: bool) -> WritableFile:
-        if not path.location.key:
-            raise S3ConnError(f"s3://{visible(path.text)} is a bucket, not an object")
-        with self._scoped() as scope:
-            try:
-                upload = uploads.Upload(self._connection_of(path.connection), path.location, None, overwrite=overwrite)
-            except S3ConnError as error:
-                scope.failed(error)
-                raise
-            return WritableFile(upload, path.text, scope, autocommit=autocommit)
-
-    def cp_file(self, path1: str, path2: str, **options: Any) -> None:
-        """Copy an object; by the server where both are of one connection.
-
-        Args:
-            path1: the object.
-            path2: where the copy will be.
-            options: as `copied`, a mapping that gets the path and the etag of what was copied.
-
-        Raises:
-            ReadOnlyConnectionError: the connection of the copy is READ_ONLY; nothing was sent.
-            S3ConnError: the object was replaced meanwhile.
-        """
-        source, target = (Path.parse(self._strip_protocol(name)) for name in (path1, path2))
-        connection = self._connection_of(target.connection)
-        uploads.refuse_if_read_only(connection, "a copy")
-        there = self.info(path1)
-        if there["type"] == "directory":  # it is where its objects are
-            return
-        if connection is not self._connection_of(source.connection) or there["size"] > _COPIED_AT_ONCE:
-            self._copy_through(path1, path2)
-        else:
-            condition = {"CopySourceIfMatch": f'"{there["etag"]}"'} if there["etag"] else {}
-            to = {"Bucket": target.location.bucket, "Key": target.location.key}
-            origin = {"Bucket": source.location.bucket, "Key": source.location.key}
-            ask(connection, target.location, "copy_object", CopySource=origin, **condition, **to)
-        options.get("copied", {})[path1] = there["etag"]
-
-    def _copy_through(self, path1: str, path2: str) -> None:
-        with self.open(path1, "rb") as source, self.open(path2, "wb") as target:
-            while piece := source.read(uploads.PART):
-                target.write(piece)
-
-    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
-        """Copy objects, and delete those that were copied and have not been replaced since.
-
-        Raises:
-            ReadOnlyConnectionError: one of the connections is READ_ONLY; nothing was sent.
-            S3ConnError: one could not be copied, and none was deleted; or one was replaced meanwhile, and stays.
-        """
-        del options
-        if path1 == path2:
-            return
-        for written in path1 if isinstance(path1, list) else [path1]:
-            source = Path.parse(self._strip_protocol(written))
-            uploads.refuse_if_read_only(self._connection_of(source.connection), "a deletion")
-        copied: dict[str, str] = {}
-        self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", copied=copied)
-        replaced = [path for path, etag in copied.items() if self._remove(Path.parse(path), etag) == "changed"]
-        if replaced:
-            where = visible(Path.parse(replaced[0]).location.uri)
-            raise S3ConnError(f"{where} was replaced while it was moved: it was copied as it had been, and stays")
-
-    rename = move = mv
-
-    def _remove(self, path: Path, etag: str) -> str:
-        where = path.location
-        return deleting.ExactDeletion(self._connection_of(path.connection), where.bucket).delete(where.key, etag)
-
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
-        """Write an object; by the mode `create` in place of none."""
-        super().pipe_file(path, value, mode=mode, exclusive=mode == "create", **options)
-
-    def put_file(
-        self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **options: Any
-    ) -> None:
-        """Write a local file as an object; by the mode `create` in place of none."""
-        super().put_file(lpath, rpath, callback=callback, mode=mode, exclusive=mode == "create", **options)
-
-    def get_file(
-        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **options: Any
-    ) -> None:
-        """Copy an object to a local file, which is there whole or stays as it was.
-
-        Raises:
-            S3ConnError: the object cannot be read.
-        """
-        if outfile is not None or isfilelike(lpath) or self.isdir(rpath):
-            super().get_file(rpath, lpath, callback=callback, outfile=outfile, **options)
-            return
-        target = LocalPath(lpath)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{uuid4().hex}.tmp")
-        try:
-            with beside.open("xb") as file:
-                super().get_file(rpath, lpath, callback=callback, outfile=file, **options)
-            beside.replace(target.resolve())
-        finally:
-            beside.unlink(missing_ok=True)
-
-    def rm_file(self, path: str) -> None:
-        """Delete one object.
-
-        Raises:
-            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        """
-        self._delete([Path.parse(self._strip_protocol(path))])
-
-    _rm = rm_file
-
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Delete objects, and everything below when it is recursive.
-
-        Raises:
-            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-            S3ConnError: some could not be deleted; the first of them is named.
-        """
-        paths = [Path.parse(self._strip_protocol(name)) for name in (path if isinstance(path, list) else [path])]
-        for target in paths:
-            uploads.refuse_if_read_only(self._connection_of(target.connection), "a deletion")
-        if recursive:
-            paths = [Path.parse(name) for pattern in paths for name in self.find(pattern.text, maxdepth=maxdepth)]
-        self._delete(paths)
-
-    def _delete(self, paths: Sequence[Path]) -> None:
-        groups: dict[tuple[str | None, str], list[str]] = {}
-        for target in paths:
-            groups.setdefault((target.connection, target.location.bucket), []).append(target.location.key)
-        for (name, bucket), keys in groups.items():
-            connection = self._connection_of(name)
-            for done in deleting.delete(connection, bucket, keys, cancelled=lambda: False):
-                if done.failures:
-                    key, code = next(iter(done.failures.items()))
-                    raise S3ConnError(f"{visible(Location(bucket, key).uri)} was not deleted ({code})")
-
-    def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> None:
-        """Nothing: folders are there when something is in them."""
-
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Nothing: folders are there when something is in them."""
-
-    def rmdir(self, path: str) -> None:
-        """Nothing: folders are gone when nothing is in them."""
-
-
-class ConnectionFileSystem(ChangingFileSystem):
+class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """Files of `s3://bucket/key`, and of `s3://name@bucket/key` through the connection `name`.
 
     Keys are exact: nothing is normalised, decoded or stripped. Within `query()` an object is the one that it was when
     it was first seen, or an error says that it was changed; what is read is counted.
 
-    A file that is written is there when it is closed without an error, or not at all. With `with fs.transaction:` all
-    of them are there when the block ends without an error, or none.
+    It reads; what writes is handed on, by `handoff.handed_files`.
 
     Args:
         connection_of: the connection of a name, or the session's own for None. Raises ConnectionNotFoundError.
@@ -206,7 +42,7 @@ class ConnectionFileSystem(ChangingFileSystem):
     Errors are those of this package; `ObjectNotFoundError` is a FileNotFoundError, too.
     """
 
-    protocol = ("s3", UNPACKED.removesuffix("://"))
+    protocol: tuple[str, ...] = ("s3", UNPACKED.removesuffix("://"))
     root_marker = ""
     cachable = False
 
@@ -269,13 +105,11 @@ class ConnectionFileSystem(ChangingFileSystem):
         return super().open(path, mode, **options)
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        del options
         where = self._path(path)
         if mode == "rb":
             return self._plain(where) if path.startswith(UNPACKED) else self._readable(where)
-        if mode not in {"wb", "xb"}:
-            raise ValueError("an object of S3 is read, or written whole: the modes are rb, wb and xb")
-        overwrite = mode == "wb" and not options.get("exclusive")
-        return self._writable(where, overwrite=overwrite, autocommit=bool(options.get("autocommit", True)))
+        raise io.UnsupportedOperation("a query reads objects: the mode is rb")
 
     def _readable(self, path: Path) -> ReadableFile:
         scope = self._scope or QueryScope()
@@ -405,30 +239,30 @@ class ConnectionFileSystem(ChangingFileSystem):
         return _about(path.named(entry.key), entry)
 
     def exists(self, path: str, **options: Any) -> bool:
-        """Whether an object or a folder is there.
+        """Whether an object, a folder or a bucket is there.
 
         Raises:
             S3ConnError: the identity may not know, or the server cannot be reached.
         """
         try:
             self.info(path, **options)
-        except ObjectNotFoundError:
+        except FileNotFoundError:
             return False
         return True
 
     def isfile(self, path: str) -> bool:
         """Whether an object is there."""
-        try:
-            return bool(self.info(path)["type"] == "file")
-        except ObjectNotFoundError:
-            return False
+        return self._kind(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Whether objects are below it."""
+        """Whether objects are below it, or it is a bucket."""
+        return self._kind(path) == "directory"
+
+    def _kind(self, path: str) -> str:
         try:
-            return bool(self.info(path)["type"] == "directory")
-        except ObjectNotFoundError:
-            return False
+            return str(self.info(path)["type"])
+        except FileNotFoundError:
+            return ""
 
     def modified(self, path: str) -> datetime:
         """When an object was written, UTC."""

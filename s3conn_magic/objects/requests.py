@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
@@ -14,9 +14,11 @@ from botocore.parsers import ResponseParserFactory
 
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.guards import no_link
+from s3conn_magic.connections.writes import ENCRYPTION_FIELD
 from s3conn_magic.errors import (
     AccessDeniedError,
     BucketNotFoundError,
+    CredentialsError,
     EndpointError,
     ObjectNotFoundError,
     S3ConnError,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.language.options import Settings
     from s3conn_magic.transport import Response
 
 _Seen = TypeVar("_Seen")
@@ -299,39 +302,78 @@ LONGEST_LINK = 7 * 24 * 3600
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Link:
-    """A URL that opens an object without credentials.
+    """A URL by which an object is read or written without credentials.
 
     Attributes:
         url: as good as the object itself to whoever has it.
         ends: UTC, or None where it never does.
         note: what else ends it.
+        headers: what must be sent along with a PUT.
+        fields: of the form of a POST, before the field `file`.
     """
 
     url: str
     ends: datetime | None
     note: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
-def presign(connection: Connection, location: Location, seconds: int, *, version_id: str | None = None) -> Link:
+LinkMethod = Literal["GET", "HEAD", "PUT", "POST"]
+_OF_LINKS = {"GET": "get_object", "HEAD": "head_object", "PUT": "put_object"}
+
+
+def presign(
+    connection: Connection,
+    location: Location,
+    seconds: int,
+    *,
+    version_id: str | None = None,
+    method: LinkMethod = "GET",
+) -> Link:
     """A link to an object, or to one version of it. No request is sent, but to learn the bucket's region.
 
     Raises:
-        ValueError: it would last less than a second or more than seven days.
+        ValueError: it would last less than a second or more than seven days, or the method is none of a link.
+        ReadOnlyConnectionError: it could write.
         CredentialsError: objects of the connection cannot be read by a URL alone.
         S3ConnError: the credentials or the bucket's region cannot be had.
     """
     if not 1 <= seconds <= LONGEST_LINK:
         raise ValueError("a link lasts from one second to seven days")
-    if connection.settings.customer_key:
+    if method not in get_args(LinkMethod):
+        raise ValueError("a link is for GET, HEAD, PUT or POST")
+    settings = connection.live_settings()
+    if settings.customer_key:
         raise no_link(connection.name)
-    client = connection.internal_client(location.bucket)
-    url = translated(
-        lambda: client.generate_presigned_url("get_object", Params=named(location, version_id), ExpiresIn=seconds),
-        resource=location.arn,
-    )
-    if connection.settings.anonymous:
+    client, fields = connection.internal_client(location.bucket), dict[str, str]()
+    if method == "POST":
+        if settings.anonymous:
+            raise CredentialsError("an anonymous connection signs no form")
+        post = translated(
+            lambda: client.generate_presigned_post(location.bucket, location.key, ExpiresIn=seconds),
+            resource=location.arn,
+        )
+        url, fields = post["url"], post["fields"]
+    else:
+        which = named(location, version_id)
+        url = translated(
+            lambda: client.generate_presigned_url(_OF_LINKS[method], Params=which, ExpiresIn=seconds),
+            resource=location.arn,
+        )
+    if settings.anonymous:
         return Link(url, None, "The connection is anonymous: this is the object's own address.")
-    return Link(url, datetime.now(UTC) + timedelta(seconds=seconds), _ends_with_credentials(connection))
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return Link(url, ends, _ends_with_credentials(connection), _headers(settings, method), fields)
+
+
+def _headers(settings: Settings, method: LinkMethod) -> dict[str, str]:
+    """What a PUT must say, since it was signed with it."""
+    if method != "PUT":
+        return {}
+    ours = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
+    kms = {ENCRYPTION_FIELD: "aws:kms", f"{ENCRYPTION_FIELD}-aws-kms-key-id": settings.kms_key}
+    return {**ours, **{name: value for name, value in kms.items() if settings.kms_key and value}}
 
 
 def _ends_with_credentials(connection: Connection) -> str:

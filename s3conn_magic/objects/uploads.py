@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
-from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
 
 if TYPE_CHECKING:
@@ -204,6 +204,6 @@ class Upload:
             failure.notes += (f"Its parts could not be dropped: {error.message}.",)
 
 
-def _already_there() -> EndpointError:
+def _already_there() -> ObjectExistsError:
     said = "an object of this name was written meanwhile: nothing was replaced"
-    return EndpointError(said, hint="Look at what is there, and write it again.")
+    return ObjectExistsError(said, hint="Look at what is there, and write it again.")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from s3conn_magic.errors import BindError, S3ConnError, pip_install
+from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.grammar import parse
@@ -20,6 +20,7 @@ from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.source import Source
 from s3conn_magic.locations import visible
+from s3conn_magic.secrets import keyring_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,22 +67,7 @@ class KernelInputs:
         Raises:
             LookupError: the keyring package is missing, or there is no such password.
         """
-        try:
-            import keyring
-        except ImportError:
-            reason = f"KEYRING needs the keyring package: {pip_install('keyring')}"
-        else:
-            password, reason = _password(keyring.get_password, service, user)
-            if password is not None:
-                return password
-        raise LookupError(reason)
-
-
-def _password(get: Callable[[str, str], str | None], service: str, user: str) -> tuple[str | None, str]:
-    try:
-        return get(service, user), "the keyring has no password of that service and user"
-    except Exception as error:  # noqa: BLE001 - each backend has its own errors
-        return None, f"the keyring cannot be read ({type(error).__name__})"
+        return keyring_password(service, user)
 
 
 class AdminKeys(Protocol):

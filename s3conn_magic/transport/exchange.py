@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import aiohttp
 
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.runtime.background import LOOP, new_lock, renew_in_child, run_in_background
 from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport.wire import OversizedError, Wires
@@ -313,6 +314,8 @@ class Exchange:
             try:
                 async with self._pace as epoch:
                     response = await self._sent(parcel, signed)
+            except S3ConnError:
+                raise
             except NETWORK as error:
                 failure = error
             wait = backoff(tries) if response is None else self._until_next(parcel.request, response, epoch, tries)

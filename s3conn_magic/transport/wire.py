@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 import time
 import weakref
 from functools import lru_cache, partial
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import helpers
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from s3conn_magic.errors import EndpointError
@@ -116,11 +119,34 @@ def _timeout(transport: Transport, within: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=within, sock_connect=transport.connect_timeout, sock_read=transport.read_timeout)
 
 
+class _LenientReader(ResponseHandler):
+    """Reads answers as without `python -X dev`, where aiohttp refuses what servers really send, as a header twice."""
+
+    def set_response_params(self, **params: Any) -> None:
+        """Make the parser, which looks at its module once."""
+        modules = [module for name in _PARSERS if (module := sys.modules.get(name)) is not None]
+        before = [(module, module.DEBUG) for module in modules]
+        for module in modules:
+            module.DEBUG = False  # type: ignore[attr-defined]
+        try:
+            super().set_response_params(**params)
+        finally:
+            for module, debug in before:
+                module.DEBUG = debug  # type: ignore[attr-defined]
+
+
+_PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
+
+
 def _opened(transport: Transport) -> Wire:
     is_ours()
+    # Who sends requests bounds how many there are.
+    connector = aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE)
+    if helpers.DEBUG:
+        handler: Any = partial(_LenientReader, loop=asyncio.get_running_loop())
+        connector._factory = handler  # noqa: SLF001 - there is no other way
     session = aiohttp.ClientSession(
-        # Who sends requests bounds how many there are.
-        connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE),
+        connector=connector,
         timeout=_timeout(transport, transport.connect_timeout + _DEADLINE * transport.read_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},

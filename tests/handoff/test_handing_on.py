@@ -24,7 +24,7 @@ from recording import Reply, passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, EndpointError, S3ConnError
-from s3conn_magic.handoff.libraries import HandedFileSystem
+from s3conn_magic.handoff.handed_files import HandedFileSystem
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN
 from s3conn_magic.secrets import Secret, SecretText, StorageOptions

@@ -173,7 +173,7 @@ def test_a_query_sees_an_object_as_it_was_and_counts_what_came():
 @pytest.mark.parametrize("footer", [True, False])
 def test_an_encrypted_file_is_said_to_be(run, footer):
     """A query of a Parquet file whose columns are encrypted says that, and what can be done."""
-    files, path = files_of(run), f"s3://{LAKE}/encrypted.parquet"
+    files, path = run.connection("lake").fsspec(), f"s3://{LAKE}/encrypted.parquet"
     files.pipe(path, encrypted("name", plaintext_footer=footer))
     try:
         with pytest.raises(QueryError, match="encrypted") as found:
@@ -214,7 +214,7 @@ def test_sse_c_and_requester_pays_go_with_every_request(sandbox):
 def test_keys_are_exact(run, upstream, key):
     """Whatever a key holds, it is written, found, listed and read under exactly that name."""
     files = files_of(run)
-    with files.open(f"s3://{EMPTY}/{key}", "wb") as file:
+    with run.connection("lake").fsspec().open(f"s3://{EMPTY}/{key}", "wb") as file:
         file.write(b"here")
     assert [one["Key"] for one in upstream.list_objects_v2(Bucket=EMPTY)["Contents"]] == [key]
     assert files.find(EMPTY) == files.glob(f"s3://{EMPTY}/{key}") == [f"{EMPTY}/{key}"]
@@ -277,7 +277,7 @@ def test_errors_keep_their_class(run, sandbox):
 
 def test_a_file_is_there_when_it_is_closed_and_not_before(run, upstream):
     """A large file is written by parts and shows up whole; a small one by one request."""
-    files = files_of(run)
+    files = run.connection("lake").fsspec()
     with files.open(f"s3://{EMPTY}/big", "wb") as file:
         for _ in range(4):
             file.write(b"x" * 5_000_000)
@@ -294,7 +294,7 @@ def test_an_error_in_the_block_leaves_nothing(run, upstream, size):
     """Neither an object nor parts."""
 
     def fail():
-        with files_of(run).open(f"s3://{EMPTY}/half", "wb") as file:
+        with run.connection("lake").fsspec().open(f"s3://{EMPTY}/half", "wb") as file:
             file.write(b"x" * size)
             raise ZeroDivisionError
 
@@ -303,17 +303,9 @@ def test_an_error_in_the_block_leaves_nothing(run, upstream, size):
     _nothing_in(upstream)
 
 
-def test_a_file_that_is_let_go_leaves_nothing(run, upstream):
-    """Without `close` there is no object."""
-    file = files_of(run).open(f"s3://{EMPTY}/half", "wb")
-    file.write(b"x" * 20_000_000)
-    del file
-    _nothing_in(upstream)
-
-
 def test_a_transaction_is_all_or_none(run, upstream):
     """Files that were closed in it are there when its block ends well, and gone when it does not."""
-    files = files_of(run)
+    files = run.connection("lake").fsspec()
 
     def fail():
         with files.transaction:
@@ -338,11 +330,11 @@ def _nothing_in(upstream):
 @pytest.mark.usefixtures("upstream")
 def test_copies_and_deletions(run):
     """A copy has the bytes; a deletion takes what it is told and no more."""
-    files = files_of(run)
+    files = run.connection("lake").fsspec()
     for name in ("a/1", "a/2", "ab"):
         files.pipe_file(f"{EMPTY}/{name}", name.encode())
     files.cp_file(f"{EMPTY}/ab", f"{EMPTY}/c")
-    files.cp_file(f"s3://safe@{EMPTY}/ab", f"{EMPTY}/d")
+    files.cp_file(f"s3://{EMPTY}/ab", f"{EMPTY}/d")
     files.rm(f"{EMPTY}/a", recursive=True)
     assert files.find(EMPTY) == [f"{EMPTY}/{name}" for name in ("ab", "c", "d")]
     assert files.cat_file(f"{EMPTY}/d") == files.cat_file(f"{EMPTY}/c") == b"ab"
@@ -353,7 +345,7 @@ def test_a_read_only_connection_writes_nothing_and_sends_nothing(sandbox):
     with recording(passing_to(sandbox.endpoint)) as recorder:
         run = Statements()
         run(create("safe", keys=sandbox.admin, ENDPOINT=recorder.endpoint, VALIDATE=False, READ_ONLY=True))
-        files = files_of(run)
+        files = run.connection("safe").fsspec()
         for write in (
             lambda: files.open(f"{EMPTY}/x", "wb"),
             lambda: files.pipe_file(f"{EMPTY}/x", b"1"),
@@ -373,7 +365,7 @@ def test_what_is_written_is_encrypted_as_the_connection_says(sandbox):
     with recording(passing_to(sandbox.endpoint)) as recorder:
         run = Statements()
         run(create("lake", keys=sandbox.admin, ENDPOINT=recorder.endpoint, VALIDATE=False, ENCRYPTION_KMS_KEY=key))
-        files_of(run).pipe_file(f"{EMPTY}/k", b"x" * 9_000_000)
+        run.connection("lake").fsspec().pipe_file(f"{EMPTY}/k", b"x" * 9_000_000)
         (made,) = [one for one in recorder.requests if one.method == "POST" and "uploads" in one.query]
         assert made.headers["x-amz-server-side-encryption-aws-kms-key-id"] == key
 
@@ -381,7 +373,7 @@ def test_what_is_written_is_encrypted_as_the_connection_says(sandbox):
 @pytest.mark.usefixtures("upstream")
 def test_other_libraries_read_through_it(run):
     """Pandas reads and writes files through the filesystem."""
-    files = files_of(run)
+    files = run.connection("lake").fsspec()
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "ü"]})
     frame.to_parquet(f"s3://{EMPTY}/f.parquet", filesystem=files)
     assert pd.read_parquet(f"s3://{EMPTY}/f.parquet", filesystem=files).equals(frame)
@@ -406,7 +398,7 @@ def racing(sandbox, upstream):
     with recording(answer) as recorder:
         run = Statements()
         run(create("lake", keys=sandbox.admin, ENDPOINT=recorder.endpoint, VALIDATE=False))
-        yield files_of(run), between, upstream
+        yield run.connection("lake").fsspec(), between, upstream
 
 
 def test_what_is_moved_is_deleted_as_it_was_copied(racing):
@@ -435,10 +427,9 @@ def test_a_folder_and_an_object_are_moved(racing):
 
 def test_a_move_from_a_read_only_connection_sends_nothing(run):
     """It could not delete what it has copied, so it copies nothing."""
-    files = files_of(run)
     with pytest.raises(ReadOnlyConnectionError):
-        files.mv(f"safe@{LAKE}/README.txt", f"{EMPTY}/new")
-    assert files.find(EMPTY) == []
+        run.connection("safe").fsspec().mv(f"{LAKE}/README.txt", f"{EMPTY}/new")
+    assert run.connection("lake").fsspec().find(EMPTY) == []
 
 
 @pytest.mark.parametrize("write", ["pipe_file", "put_file", "open"])

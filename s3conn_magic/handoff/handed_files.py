@@ -1,0 +1,598 @@
+"""The files of one connection as fsspec's users know them: its contract, objects whole or absent, many at once."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from pathlib import Path as LocalPath
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.utils import isfilelike
+
+from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.probe import roots
+from s3conn_magic.errors import ObjectExistsError, ObjectNotFoundError, S3ConnError
+from s3conn_magic.handoff.libraries import PROTOCOL, ConnectionReference, connection_of
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects import deleting, uploads
+from s3conn_magic.objects.files import WritableFile, first_bytes
+from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.listed import Path, directory
+from s3conn_magic.objects.requests import ask, presign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.objects.listed import ListedEntry
+    from s3conn_magic.objects.scope import QueryScope
+
+_COPIED_AT_ONCE = 5 * 1024**3
+_AT_ONCE = 32
+_STEP = 32 * 1024 * 1024
+_SCHEMES = (f"{PROTOCOL}://", "s3://", "s3a://")
+_LINKS: dict[str, Any] = {"get_object": "GET", "put_object": "PUT", "head_object": "HEAD"}
+_together: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
+
+
+class HandedFileSystem(ConnectionFileSystem):
+    """The files of one connection, by `s3conn://bucket/key`, `s3://bucket/key` or `bucket/key`.
+
+    It answers as s3fs does, with what follows from objects that are whole or absent:
+
+    - a file that is written is there when it is closed without an error, or not at all; with `with fs.transaction:` all
+      of them are there when the block ends without an error, or none;
+    - `rm` of a folder without `recursive` is refused, and of a whole bucket leaves the bucket; `rmdir` deletes it.
+
+    Many files at once are read, written, copied and deleted many at a time. Errors are those of this package, which are
+    FileNotFoundError, PermissionError, FileExistsError and OSError, too.
+
+    Args:
+        connection: what `storage_options("fsspec")` has, or the name of a connection of this process's session, by
+            default the one that it uses without a name.
+
+    Raises:
+        ConnectionNotFoundError: at the first use, when the connection is gone, or is one of another process.
+    """
+
+    protocol: tuple[str, ...] = (PROTOCOL, "s3", "s3a")
+
+    def __init__(self, connection: str | None = None, **options: Any) -> None:
+        super().__init__(self._named, **options)
+        self._handle = connection
+        self._kept: Connection | None = None
+
+    @classmethod
+    def of(cls, connection: Connection) -> HandedFileSystem:
+        """Return the files of a connection, which stays as long as they do."""
+        made = cls(connection=ConnectionReference.of(connection))
+        made._kept = connection
+        return made
+
+    def _named(self, name: str | None) -> Connection:
+        return connection_of(self._handle, name, self._kept)
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return a path without its scheme, and without the slash that ends a folder's name.
+
+        Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
+        """
+        if isinstance(path, list):
+            return [cls._strip_protocol(each) for each in path]
+        text = str(path)
+        scheme = next((scheme for scheme in _SCHEMES if text.startswith(scheme)), "")
+        known = text.removeprefix(scheme)
+        return known if known.endswith("//") else known.removesuffix("/")
+
+    def unstrip_protocol(self, name: str) -> str:
+        """The path with the scheme by which fsspec finds this filesystem everywhere."""
+        return f"{PROTOCOL}://{self._strip_protocol(name)}"
+
+    # Looking
+
+    def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
+        """Also by the names that s3fs has."""
+        about = super()._info_of(path, entry)
+        if entry.is_folder:
+            return about
+        theirs = {"Key": about["name"], "Size": entry.size, "LastModified": entry.last_modified}
+        return about | theirs | {"ETag": f'"{entry.etag}"'}
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        """As of every path; the one without a bucket is the folder of the buckets."""
+        return super().info(path, **options) if self._strip_protocol(path) else directory("")
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
+        """As of every path; without a bucket, the connection's display filters, or its buckets.
+
+        Raises:
+            AccessDeniedError: there are no filters, and the identity may not list buckets.
+            ObjectNotFoundError: nothing is there.
+        """
+        if self._strip_protocol(path):
+            return super().ls(path, detail, **options)
+        names = [self._strip_protocol(root.uri) for root in roots(self._named(None))]
+        return [directory(name) for name in names] if detail else names
+
+    def sizes(self, paths: Iterable[str]) -> list[Any]:
+        """Bytes of each."""
+        return self._each(self.size, paths)
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
+    ) -> Any:
+        """Every object below a path, the folders too with `withdirs`; the object itself if it is one.
+
+        With `maxdepth`, folder by folder down to there; else by a recursive listing over many connections.
+        """
+        name = self._strip_protocol(path)
+        if name and maxdepth is None:
+            rows = super().find(path, None, withdirs, detail=True, **options)
+        else:
+            rows = self._down_to(name, maxdepth, withdirs=withdirs)
+        if withdirs and rows and name and name not in rows:
+            rows = {name: directory(name), **rows}
+        return rows if detail else list(rows)
+
+    def _down_to(self, path: str, maxdepth: int | None, *, withdirs: bool) -> dict[str, Any]:
+        rows: dict[str, Any] = {}
+        level, depth = [path], 0
+        while level and (maxdepth is None or depth < maxdepth):
+            entries = [entry for listing in self._each(self._ls_or_none, level) for entry in listing]
+            rows |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] == "file"}
+            level = [entry["name"] for entry in entries if entry["type"] == "directory"]
+            depth += 1
+        return dict(sorted(rows.items()))
+
+    def _ls_or_none(self, path: str) -> list[Any]:
+        try:
+            return self.ls(path)
+        except FileNotFoundError:
+            return []
+
+    def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
+        """The objects and folders that match, by fsspec's rules: `*`, `**`, `?`, `[a-z]`; `[*]` for a `*` itself."""
+        from fsspec import AbstractFileSystem
+
+        return AbstractFileSystem.glob(self, path, maxdepth, **options)
+
+    def sign(self, path: str, expiration: int = 100, **options: Any) -> str:
+        """A URL by which an object can be read without credentials, for so many seconds.
+
+        With `client_method="put_object"` it can be written.
+
+        Raises:
+            CredentialsError: objects of the connection cannot be read by a URL alone.
+            ReadOnlyConnectionError: it could write.
+        """
+        where, method = self._path(path), str(options.get("client_method", "get_object"))
+        if method not in _LINKS:
+            raise ValueError("a link is of get_object, put_object or head_object")
+        return presign(self._named(where.connection), where.location, expiration, method=_LINKS[method]).url
+
+    def url(self, path: str, expires: int = 3600, client_method: str = "get_object", **_: Any) -> str:
+        """The same, by the name and the arguments that s3fs has."""
+        return self.sign(path, expires, client_method=client_method)
+
+    # Many at once
+
+    def _each(self, step: Callable[..., Any], items: Iterable[Any], *more: Any) -> list[Any]:
+        """What a step gives for each, many at a time; the first error ends it."""
+        items = list(items)
+        if len(items) < 2:  # noqa: PLR2004
+            return [step(item, *more) for item in items]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(items)), "s3conn-files") as pool:
+            try:
+                return list(pool.map(lambda item: step(item, *more), items))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    @contextmanager
+    def _all_together(self) -> Iterator[None]:
+        """Have the steps of a block that fsspec takes one by one done together at its end."""
+        steps: list[Callable[[], None]] = []
+        before = _together.set(steps)
+        try:
+            yield
+        finally:
+            _together.reset(before)
+        self._each(lambda step: step(), steps)
+
+    @staticmethod
+    def _later(step: Callable[[], None]) -> bool:
+        """Whether a step was put off to be done with others."""
+        if (steps := _together.get()) is None:
+            return False
+        steps.append(step)
+        return True
+
+    def get(self, rpath: Any, lpath: Any, *args: Any, **options: Any) -> None:
+        """Copy objects to local files, each there whole or as it was."""
+        with self._all_together():
+            super().get(rpath, lpath, *args, **options)
+
+    def put(self, lpath: Any, rpath: Any, *args: Any, **options: Any) -> None:
+        """Write local files as objects."""
+        self._writes(rpath, "an upload")
+        with self._all_together():
+            super().put(lpath, rpath, *args, **options)
+
+    def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
+        """Write bytes as an object, or those of a mapping as many."""
+        self._writes(list(path) if isinstance(path, dict) else path, "an upload")
+        with self._all_together():
+            super().pipe(path, value, **options)
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: Any = None,
+        **options: Any,
+    ) -> None:
+        """Copy objects by the server."""
+        self._writes(path2, "a copy")
+        missing = (on_error or ("ignore" if recursive else "raise")) != "raise"
+        with self._all_together():
+            super().copy(path1, path2, recursive, maxdepth, "raise", missing_ok=missing, **options)
+
+    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
+        """The bytes of an object, or those of many by their names: for a list, a pattern, or `recursive`.
+
+        Args:
+            path: one path or many.
+            recursive: whether folders stand for all that is below.
+            on_error: `raise`, `omit`, or `return` for the error in the place of the bytes.
+            options: as `cat_file`.
+        """
+        names = self.expand_path(path)
+        if isinstance(path, str) and names == [self._strip_protocol(path)] and not recursive:
+            return self.cat_file(names[0], **options)
+        if recursive:
+            names = sorted({name for below in self._each(self.find, names) for name in below})
+
+        def read(name: str) -> Any:
+            try:
+                return self.cat_file(name, **options)
+            except Exception as error:
+                if on_error == "raise":
+                    raise
+                return error
+
+        bodies = zip(names, self._each(read, names), strict=True)
+        return {name: body for name, body in bodies if on_error != "omit" or not isinstance(body, Exception)}
+
+    # Reading
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+        """The bytes of an object, between bounds as of a slice."""
+        del options
+        with self._scoped() as scope:
+            return self._bytes(path, start, end, scope)
+
+    def _bytes(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> bytes:
+        where = self._path(path)
+        connection = self._through(where, scope)
+        ranged = scope.objects.get((connection.name, where.location))
+        if ranged is None:
+            pinned, begin, body = first_bytes(connection, where.location, start, end)
+            ranged = self._pin(pinned, scope)
+            ranged.keep(begin, body)
+        low, high, _ = slice(start, end).indices(ranged.size)
+        content: bytes = ranged.read(low, max(low, high))
+        return content
+
+    def cat_ranges(
+        self,
+        paths: Sequence[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        on_error: str = "return",
+        **options: Any,
+    ) -> list[Any]:
+        """Ranges of one or more files, asked for at once; with `on_error="return"` errors stand in their places."""
+        if len(set(paths)) < len(paths):
+            return super().cat_ranges(paths, starts, ends, max_gap, on_error, **options)
+        starts = starts if isinstance(starts, list) else [starts] * len(paths)
+        ends = ends if isinstance(ends, list) else [ends] * len(paths)
+
+        def read(bounds: tuple[str, Any, Any]) -> Any:
+            try:
+                return self.cat_file(*bounds)
+            except S3ConnError as error:
+                if on_error == "raise":
+                    raise
+                return error
+
+        return self._each(read, zip(paths, starts, ends, strict=True))
+
+    def get_file(
+        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **options: Any
+    ) -> None:
+        """Copy an object to a local file, which is there whole or stays as it was.
+
+        Raises:
+            S3ConnError: the object cannot be read.
+        """
+        if self._later(lambda: self.get_file(rpath, lpath, callback, outfile, **options)):
+            return
+        outfile = lpath if outfile is None and isfilelike(lpath) else outfile
+        if outfile is not None:
+            self._download(rpath, outfile, callback)
+            return
+        target = LocalPath(lpath)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{uuid4().hex}.tmp")
+        try:
+            with beside.open("xb") as file:
+                self._download(rpath, file, callback)
+            beside.replace(target.resolve())
+        except ObjectNotFoundError as error:
+            if not error.is_folder:
+                raise
+            target.mkdir(parents=True, exist_ok=True)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _download(self, path: str, file: Any, callback: Any) -> None:
+        where, at = self._path(path), 0
+        with self._scoped() as scope:
+            piece = self._bytes(path, 0, uploads.PART, scope)
+            ranged = scope.objects[self._named(where.connection).name, where.location]
+            callback.set_size(ranged.size)
+            while piece:
+                file.write(piece)
+                callback.relative_update(len(piece))
+                at += len(piece)
+                piece = ranged.read(at, at + _STEP, ahead_to=at + 2 * _STEP)
+
+    # Writing
+
+    def _writes(self, path: Any, what: str) -> None:
+        """Refuse before anything is looked at."""
+        for written in path if isinstance(path, list) else [path]:
+            uploads.refuse_if_read_only(self._named(Path.parse(self._strip_protocol(written)).connection), what)
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if mode == "rb":
+            return super()._open(path, mode)
+        if mode not in {"wb", "xb", "ab"}:
+            raise io.UnsupportedOperation("an object is read, written whole, or appended to: rb, wb, xb or ab")
+        where = self._path(path)
+        if not where.location.key:
+            raise S3ConnError(f"s3://{visible(where.text)} is a bucket, not an object")
+        self._writes(path, "an upload")
+        exclusive = mode == "xb" or bool(options.get("exclusive"))
+        if exclusive and self.exists(path):
+            raise ObjectExistsError(f"there is an object {visible(where.location.uri)}: nothing was replaced")
+        before = self._as_it_is(path) if mode == "ab" else None
+        with self._scoped() as scope, scope.noting():
+            upload = uploads.Upload(
+                self._named(where.connection),
+                where.location,
+                None,
+                overwrite=not exclusive and before is None,
+                replaces=before["etag"] if before else None,
+            )
+            file = WritableFile(upload, where.text, scope, autocommit=bool(options.get("autocommit", True)))
+        if before is not None:
+            self._download(path, file, DEFAULT_CALLBACK)
+        return file
+
+    def _as_it_is(self, path: str) -> dict[str, Any] | None:
+        """What an append goes on from; None where nothing is."""
+        try:
+            return self.info(path)
+        except ObjectNotFoundError:
+            return None
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
+        """Write an object; by the mode `create` in place of none."""
+        if self._later(lambda: self.pipe_file(path, value, mode, **options)):
+            return
+        with self.open(path, "xb" if mode == "create" else "wb", **options) as file:
+            file.write(value)
+
+    def put_file(
+        self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **options: Any
+    ) -> None:
+        """Write a local file as an object; by the mode `create` in place of none."""
+        if self._later(lambda: self.put_file(lpath, rpath, callback, mode, **options)):
+            return
+        source = LocalPath(lpath)
+        if source.is_dir():
+            return
+        with source.open("rb") as file, self.open(rpath, "xb" if mode == "create" else "wb", **options) as target:
+            callback.set_size(source.stat().st_size)
+            while piece := file.read(uploads.PART):
+                target.write(piece)
+                callback.relative_update(len(piece))
+
+    def cp_file(self, path1: str, path2: str, **options: Any) -> None:
+        """Copy an object by the server.
+
+        Args:
+            path1: the object.
+            path2: where the copy will be.
+            options: as `copied`, a mapping that gets the path and the etag of what was copied; as `missing_ok`, whether
+                an object that is gone is passed over.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+            S3ConnError: the object was replaced meanwhile.
+        """
+        if self._later(lambda: self.cp_file(path1, path2, **options)):
+            return
+        source, target = (Path.parse(self._strip_protocol(name)) for name in (path1, path2))
+        connection = self._named(target.connection)
+        uploads.refuse_if_read_only(connection, "a copy")
+        try:
+            there = self.info(path1)
+        except ObjectNotFoundError:
+            if options.get("missing_ok"):
+                return
+            raise
+        if there["type"] == "directory":  # it is where its objects are
+            return
+        origin = {"Bucket": source.location.bucket, "Key": source.location.key}
+        to = {"Bucket": target.location.bucket, "Key": target.location.key}
+        condition = {"CopySourceIfMatch": f'"{there["etag"]}"'} if there["etag"] else {}
+        if there["size"] > _COPIED_AT_ONCE:
+            client = connection.internal_client(target.location.bucket)
+            translated(lambda: client.copy(origin, *to.values(), ExtraArgs=condition), resource=target.location.arn)
+        else:
+            ask(connection, target.location, "copy_object", CopySource=origin, **condition, **to)
+        options.get("copied", {})[path1] = there["etag"]
+
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
+        """Copy objects, and delete those that were copied and have not been replaced since.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+            S3ConnError: one could not be copied, and none was deleted; or one was replaced meanwhile, and stays.
+        """
+        del options
+        if path1 == path2:
+            return
+        self._writes(path1, "a deletion")
+        copied: dict[str, str] = {}
+        self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", copied=copied)
+        for path, code in self._delete(copied):
+            if code == deleting.CHANGED:
+                raise S3ConnError(
+                    f"{visible(path)} was replaced while it was moved: its copy is of before, and it stays"
+                )
+            raise S3ConnError(f"{visible(path)} was copied, and could not be deleted ({code})")
+
+    rename = move = mv
+
+    def rm_file(self, path: str) -> None:
+        """Delete one object.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        """
+        self._delete_or_raise([self._strip_protocol(path)])
+
+    _rm = rm_file
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Delete objects, those that a pattern matches, and everything below when it is recursive.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+            FileNotFoundError: a pattern matches nothing.
+            IsADirectoryError: it is a folder, and `recursive` was not said.
+            S3ConnError: some could not be deleted; the first of them is named.
+        """
+        self._writes(path, "a deletion")
+        names = self.expand_path(path, maxdepth=None) if not recursive or maxdepth is None else []
+        if recursive:
+            names = self.expand_path(path, recursive=True, maxdepth=maxdepth) if maxdepth else self._all_below(names)
+        elif len(names) == 1 and self.isdir(names[0]):
+            raise IsADirectoryError(f"s3://{visible(names[0])} is a folder: recursive=True deletes what is below it")
+        self._delete_or_raise(names)
+
+    def _all_below(self, names: Iterable[str]) -> list[str]:
+        """Every key at and below each, the empty ones that stand for folders too."""
+        below = []
+        for name in names:
+            where = Path.parse(name)
+            folder = f"{where.location.key.rstrip('/')}/" if where.location.key else ""
+            chosen = [deleting.Chosen(Location(where.location.bucket, folder), is_prefix=True)]
+            seen = deleting.find(self._named(where.connection), chosen, most=2**63, cancelled=lambda: False)
+            keys = [key for keys in seen.keys.values() for key in keys]
+            below += [where.named(key) for key in keys]
+            if where.location.key and (not keys or self.isfile(name)):
+                below.append(name)
+        return below
+
+    def _delete_or_raise(self, names: Iterable[str]) -> None:
+        for path, code in self._delete(dict.fromkeys(names)):
+            raise S3ConnError(f"{visible(path)} was not deleted ({code})")
+
+    def _delete(self, names: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+        """Delete objects, those with an etag only where they still have it; gives those that stay, and why."""
+        groups: dict[tuple[str | None, str], dict[str, str | None]] = {}
+        for name, etag in names.items():
+            path = Path.parse(name)
+            if path.location.key:
+                groups.setdefault((path.connection, path.location.bucket), {})[path.location.key] = etag
+        for (named, bucket), seen in groups.items():
+            connection = self._named(named)
+            exact = any(etag is not None for etag in seen.values())
+            step: Any = deleting.delete_as_seen if exact else deleting.delete
+            for done in step(connection, bucket, seen if exact else list(seen), cancelled=lambda: False):
+                for key, code in done.failures.items():
+                    yield Location(bucket, key).uri, code
+
+    # Buckets
+
+    def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> None:
+        """Make a bucket; below one, nothing: folders are there when something is in them.
+
+        Raises:
+            FileExistsError: there is a bucket of the name.
+            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        """
+        del create_parents, options
+        where = self._path(path)
+        if where.location.key:
+            return
+        self._writes(path, "a new bucket")
+        if self.exists(path):
+            raise FileExistsError(f"there is a bucket {where.location.bucket}")
+        connection = self._named(where.connection)
+        region = connection.configuration.region.value
+        place = {} if region in {None, "us-east-1"} else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        client = connection.internal_client()
+        translated(lambda: client.create_bucket(Bucket=where.location.bucket, **place), resource=where.location.arn)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """As `mkdir`; with `exist_ok` a bucket may be there."""
+        if not exist_ok or self._path(path).location.key or not self.exists(path):
+            self.mkdir(path)
+
+    def rmdir(self, path: str) -> None:
+        """Delete an empty bucket; below one, nothing: folders are gone when nothing is in them.
+
+        Raises:
+            S3ConnError: it is not empty.
+        """
+        where = self._path(path)
+        if where.location.key:
+            return
+        self._writes(path, "the deletion of a bucket")
+        client = self._named(where.connection).internal_client(where.location.bucket)
+        translated(lambda: client.delete_bucket(Bucket=where.location.bucket), resource=where.location.arn)
+
+    def __repr__(self) -> str:
+        try:
+            name = self._named(None).name
+        except S3ConnError:
+            name = "that is gone"
+        return f"<files of the S3 connection {name}>"
+
+
+class S3FileSystem(HandedFileSystem):
+    """What fsspec makes of `s3://`: the files of a handed connection with `connection=`, else those of s3fs."""
+
+    def __new__(cls, connection: str | None = None, **options: Any) -> Any:
+        """Return the files of a connection, or those of s3fs."""
+        if connection is not None:
+            return HandedFileSystem(connection=connection, **options)
+        try:
+            theirs = import_module("s3fs").S3FileSystem
+        except ImportError:
+            raise ImportError("s3:// without connection= is of s3fs, which is not installed") from None
+        return theirs(**options)

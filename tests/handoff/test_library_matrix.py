@@ -1,0 +1,578 @@
+"""What libraries do with a connection, one by one: equal, refused with a reason, or not served, and never elsewhere."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import io
+import json
+import pickle
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import obstore
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from recording import Reply, recording
+from shelf import Shelf, shelved
+from statements import Statements, create
+
+from s3conn_magic.errors import CredentialsError, EndpointError, ObjectExistsError, ReadOnlyConnectionError, S3ConnError
+from s3conn_magic.handoff.libraries import ConnectionReference
+from s3conn_magic.sandbox import Keys
+from s3conn_magic.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recording import Recorder
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*considered unstable", "ignore:.*not explicitly implemented")
+BUCKET = "bucket"
+KEYS = Keys("AKIAONE", Secret("one"))
+SSE_C = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+FRAME = pd.DataFrame({"a": [1, 2, 3]})
+
+
+class BoomError(Exception):
+    """Something goes wrong while an object is written."""
+
+
+@dataclass
+class Place:
+    """A connection to a server in memory, and a server that nothing may be sent to."""
+
+    shelf: Shelf
+    wire: Recorder
+    elsewhere: Recorder
+    run: Statements
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        """What is in the bucket."""
+        return self.shelf.buckets[BUCKET]
+
+    def connection(self, name: str, **options: Any) -> Any:
+        """A new connection."""
+        self.run(create(name, keys=KEYS, VALIDATE=False, **{"ENDPOINT": self.wire.endpoint, **options}))
+        return self.run.connection(name)
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """Both servers, for all tests."""
+    with shelved(BUCKET) as (shelf, wire), recording(lambda _: Reply(200)) as elsewhere:
+        yield shelf, wire, elsewhere
+
+
+@pytest.fixture
+def place(servers, monkeypatch, aws_files):
+    """Both servers, empty, where the environment and the files of AWS say otherwise."""
+    shelf, wire, elsewhere = servers
+    shelf.buckets[BUCKET] = {"csv/a.csv": b"a\n1\n2\n3\n", "csv/b.txt": b"b"}
+    said = {"ACCESS_KEY_ID": "AKIAENV", "SECRET_ACCESS_KEY": "env", "REGION": "eu-west-9", "SKIP_SIGNATURE": "true"}
+    for name, value in said.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"):
+        monkeypatch.setenv(name, elsewhere.endpoint)
+    for path in aws_files:
+        path.write_text("[broken\nthis is no file of AWS", encoding="utf-8")
+    wire.requests.clear()
+    elsewhere.requests.clear()
+    yield Place(shelf, wire, elsewhere, Statements())
+    assert elsewhere.requests == []
+    assert {request.signed_by for request in wire.requests} <= {"AKIAONE"}
+
+
+# Libraries: each step gets what was handed on, and a key.
+
+
+@dataclass(frozen=True)
+class Library:
+    """What a library is handed and does; None is what it does not do."""
+
+    handed: Callable[[Any], Any]
+    read: Callable[[Any, str], bytes]
+    write: Callable[[Any, str, bytes], Any]
+    keys: Callable[[Any], list[str]] | None = None
+    matching: Callable[[Any], list[str]] | None = None
+    delete: Callable[[Any, str], Any] | None = None
+    guarded: bool = True
+
+
+def _csv(frame: Any) -> bytes:
+    return frame.to_csv(index=False).encode()
+
+
+def _frame(data: bytes) -> pd.DataFrame:
+    return pd.read_csv(io.BytesIO(data))
+
+
+def _polars_read(options: Any, key: str) -> bytes:
+    return pl.read_csv(f"s3://{BUCKET}/{key}", storage_options=options).write_csv().encode()
+
+
+def _polars_write(options: Any, key: str, data: bytes) -> None:
+    pl.read_csv(data).lazy().sink_csv(f"s3://{BUCKET}/{key}", storage_options=options)
+
+
+def _arrow_write(files: Any, key: str, data: bytes) -> None:
+    with files.open_output_stream(f"{BUCKET}/{key}") as stream:
+        stream.write(data)
+
+
+def _arrow_keys(files: Any) -> list[str]:
+    from pyarrow.fs import FileSelector
+
+    below = files.get_file_info(FileSelector(BUCKET, recursive=True))
+    return [info.path.removeprefix(f"{BUCKET}/") for info in below if info.is_file]
+
+
+def _bare(names: Any) -> list[str]:
+    return [name.removeprefix(f"{BUCKET}/") for name in names]
+
+
+LIBRARIES = {
+    "fsspec": Library(
+        lambda connection: connection.fsspec(),
+        lambda files, key: files.cat(f"{BUCKET}/{key}"),
+        lambda files, key, data: files.pipe(f"{BUCKET}/{key}", data),
+        lambda files: _bare(files.find(BUCKET)),
+        lambda files: _bare(files.glob(f"{BUCKET}/csv/*.csv")),
+        lambda files, key: files.rm(f"{BUCKET}/{key}"),
+    ),
+    "fsspec by its URL": Library(
+        lambda connection: connection.storage_options("fsspec"),
+        lambda options, key: fsspec.open(f"s3://{BUCKET}/{key}", **options).open().read(),
+        lambda options, key, data: fsspec.filesystem("s3", **options).pipe(f"s3://{BUCKET}/{key}", data),
+        lambda options: _bare(fsspec.filesystem("s3a", **options).find(f"s3a://{BUCKET}")),
+        lambda options: _bare(file.path for file in fsspec.open_files(f"s3conn://{BUCKET}/csv/*.csv", **options)),
+        lambda options, key: fsspec.filesystem("s3conn", **options).rm(f"s3conn://{BUCKET}/{key}"),
+    ),
+    "pandas": Library(
+        lambda connection: connection.storage_options("pandas"),
+        lambda options, key: _csv(pd.read_csv(f"s3://{BUCKET}/{key}", storage_options=options)),
+        lambda options, key, data: _frame(data).to_csv(f"s3://{BUCKET}/{key}", index=False, storage_options=options),
+    ),
+    "pyarrow": Library(
+        lambda connection: connection.pyarrow_filesystem(),
+        lambda files, key: files.open_input_file(f"{BUCKET}/{key}").read(),
+        _arrow_write,
+        _arrow_keys,
+        None,
+        lambda files, key: files.delete_file(f"{BUCKET}/{key}"),
+    ),
+    "boto3": Library(
+        lambda connection: connection.session().client("s3"),
+        lambda client, key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read(),
+        lambda client, key, data: client.put_object(Bucket=BUCKET, Key=key, Body=data),
+        lambda client: [entry["Key"] for entry in client.list_objects_v2(Bucket=BUCKET)["Contents"]],
+        None,
+        lambda client, key: client.delete_object(Bucket=BUCKET, Key=key),
+    ),
+    "obstore": Library(
+        lambda connection: connection.obstore(BUCKET),
+        lambda store, key: bytes(obstore.get(store, key).bytes()),
+        obstore.put,
+        lambda store: [entry["path"] for page in obstore.list(store) for entry in page],
+        None,
+        obstore.delete,
+        guarded=False,
+    ),
+    "polars": Library(
+        lambda connection: connection.storage_options("polars"), _polars_read, _polars_write, guarded=False
+    ),
+}
+EACH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
+
+
+@EACH
+def test_a_library_reads_and_writes_where_the_connection_does(place, library):
+    """Values are equal, keys exact, patterns find what they say; whatever the environment and AWS's files say."""
+    handed = library.handed(place.connection("lake"))
+    assert library.read(handed, "csv/a.csv") == b"a\n1\n2\n3\n"
+    library.write(handed, "new.csv", b"a\n7\n")
+    assert place.objects["new.csv"] == b"a\n7\n"
+    if library.keys:
+        assert sorted(library.keys(handed)) == ["csv/a.csv", "csv/b.txt", "new.csv"]
+    if library.matching:
+        assert library.matching(handed) == ["csv/a.csv"]
+    if library.delete:
+        library.delete(handed, "new.csv")
+        assert "new.csv" not in place.objects
+
+
+@EACH
+def test_a_library_never_writes_through_a_read_only_connection(place, library):
+    """It reads, and is refused what writes, as a PermissionError; or it is not given anything. Nothing is sent."""
+    careful = place.connection("careful", READ_ONLY=True)
+    if not library.guarded:
+        with pytest.raises(ReadOnlyConnectionError, match="could write"):
+            library.handed(careful)
+        return
+    handed = library.handed(careful)
+    assert library.read(handed, "csv/a.csv") == b"a\n1\n2\n3\n"
+    with pytest.raises(PermissionError, match="READ_ONLY"):
+        library.write(handed, "new.csv", b"a\n7\n")
+    if library.delete:
+        with pytest.raises(PermissionError, match="READ_ONLY"):
+            library.delete(handed, "csv/a.csv")
+    assert {request.method for request in place.wire.requests} <= {"GET", "HEAD"}
+
+
+@EACH
+def test_a_library_sends_the_customer_s_key(place, library):
+    """What it writes is under the connection's key, and it reads that back."""
+    handed = library.handed(place.connection("sealed", ENCRYPTION_CUSTOMER_MANAGED_KEY=SSE_C))
+    library.write(handed, "sealed.csv", b"a\n7\n")
+    assert place.shelf.sealed[BUCKET, "sealed.csv"]
+    assert library.read(handed, "sealed.csv") == b"a\n7\n"
+
+
+@EACH
+def test_what_a_library_was_handed_before_an_alter_sends_no_new_key_to_the_old_place(place, library):
+    """It follows, or refuses: whatever comes to the old server is signed as it was, and not with the new key."""
+    connection = place.connection("lake")
+    handed = library.handed(connection)
+    library.read(handed, "csv/a.csv")
+    with shelved(BUCKET) as (other, there):
+        other.buckets[BUCKET]["csv/a.csv"] = b"a\n9\n"
+        changes = f"ENDPOINT = '{there.endpoint}' AWS_ACCESS_KEY_ID = 'AKIANEW' AWS_SECRET_ACCESS_KEY = 'new'"
+        place.run(f"ALTER S3 CONNECTION lake SET {changes} VALIDATE = FALSE")
+        said = b""
+        with suppress(S3ConnError, obstore.exceptions.BaseError):
+            said = library.read(handed, "csv/a.csv")
+        assert said in {b"", b"a\n9\n", b"a\n1\n2\n3\n"}
+        assert {request.signed_by for request in there.requests} <= {"AKIANEW"}
+
+
+# Objects, whole or absent
+
+
+def _in_block(opened: Callable[[Any, str], Any], data: Any) -> Callable[[Any, bool], None]:
+    def write(connection: Any, fail: bool) -> None:
+        with opened(connection, f"s3://{BUCKET}/k") as file:
+            file.write(data)
+            if fail:
+                raise BoomError
+
+    return write
+
+
+def _finally(connection: Any, fail: bool) -> None:
+    file = connection.fsspec().open(f"{BUCKET}/k", "w")
+    try:
+        file.write("text")
+        if fail:
+            raise BoomError
+    finally:
+        file.close()
+
+
+class _Bad:
+    def __str__(self) -> str:
+        raise BoomError
+
+
+def _to_csv(connection: Any, fail: bool) -> None:
+    frame = pd.DataFrame({"a": [*range(100), _Bad() if fail else 1]})
+    frame.to_csv(f"s3://{BUCKET}/k", storage_options=connection.storage_options("pandas"))
+
+
+def _parquet_writer(connection: Any, fail: bool) -> None:
+    table = pa.table({"a": [1]})
+    with pq.ParquetWriter(f"{BUCKET}/k", table.schema, filesystem=connection.pyarrow_filesystem()) as writer:
+        writer.write_table(table)
+        if fail:
+            raise BoomError
+
+
+def _batches(fail: bool) -> Any:
+    yield pa.record_batch({"a": [1]})
+    if fail:
+        raise BoomError
+
+
+def _dataset(connection: Any, fail: bool) -> None:
+    import pyarrow.dataset as ds
+
+    schema = pa.schema({"a": pa.int64()})
+    ds.write_dataset(
+        _batches(fail),
+        BUCKET,
+        schema=schema,
+        format="parquet",
+        basename_template="k{i}",
+        filesystem=connection.pyarrow_filesystem(),
+        existing_data_behavior="overwrite_or_ignore",
+    )
+
+
+def _dump(connection: Any, fail: bool) -> None:
+    with connection.fsspec().open(f"{BUCKET}/k", "w") as file:
+        json.dump({"a": _Bad() if fail else 1}, file)
+
+
+DOORS = {
+    "open w": _in_block(lambda connection, path: connection.fsspec().open(path, "w"), "text"),
+    "open wb": _in_block(lambda connection, path: connection.fsspec().open(path, "wb"), b"x" * 9_000_000),
+    "open xb": _in_block(lambda connection, path: connection.fsspec().open(path, "xb"), b"text"),
+    "open with compression": _in_block(
+        lambda connection, path: connection.fsspec().open(path, "wb", compression="gzip"), b"text"
+    ),
+    "fsspec.open w": _in_block(
+        lambda connection, path: fsspec.open(path, "w", **connection.storage_options("fsspec")), "text"
+    ),
+    "fsspec.open wb": _in_block(
+        lambda connection, path: fsspec.open(path, "wb", compression="gzip", **connection.storage_options("fsspec")),
+        b"text",
+    ),
+    "gzip": _in_block(
+        lambda connection, path: gzip.open(connection.fsspec().open(path, "wb"), "wt"),  # noqa: SIM115
+        "text",
+    ),
+    "TextIOWrapper": _in_block(lambda connection, path: io.TextIOWrapper(connection.fsspec().open(path, "wb")), "text"),
+    "BufferedWriter": _in_block(
+        lambda connection, path: io.BufferedWriter(connection.fsspec().open(path, "wb")), b"text"
+    ),
+    "open_output_stream": _in_block(
+        lambda connection, path: connection.pyarrow_filesystem().open_output_stream(path.removeprefix("s3://")),
+        b"text",
+    ),
+    "finally": _finally,
+    "to_csv": _to_csv,
+    "ParquetWriter": _parquet_writer,
+    "write_dataset": _dataset,
+    "json.dump": _dump,
+}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_an_object_is_there_whole_or_as_it_was(place, door):
+    """By every writer: after an error in the block nothing is there, not even parts; without one all of it is."""
+    connection = place.connection("lake")
+    with pytest.raises((BoomError, TypeError)):
+        door(connection, True)
+    gc.collect()
+    assert not [key for key in place.objects if key.startswith("k")]
+    assert place.shelf.uploads == {}
+    door(connection, False)
+    gc.collect()
+    assert [key for key in place.objects if key.startswith("k")]
+    assert place.shelf.uploads == {}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda files: files.open(f"{BUCKET}/k", "w").write("text"),
+        lambda files: files.open(f"{BUCKET}/k", "wb").write(b"text"),
+        lambda files: pickle.dump("text", files.open(f"{BUCKET}/k", "wb")),
+        lambda files: io.TextIOWrapper(files.open(f"{BUCKET}/k", "wb")).write("text"),
+    ],
+    ids=["w", "wb", "pickle", "TextIOWrapper"],
+)
+def test_a_file_that_is_let_go_is_written(place, write):
+    """As every file of Python is, without `close`."""
+    write(place.connection("lake").fsspec())
+    gc.collect()
+    assert b"text" in place.objects["k"]
+
+
+def _fail():
+    raise BoomError
+
+
+def test_a_file_that_is_closed_where_an_error_is_dealt_with_is_written(place):
+    """What an `except` block writes and closes is what its author wants; so is what is opened in one."""
+    files = place.connection("lake").fsspec()
+    log = files.open(f"{BUCKET}/log", "wb")
+    try:
+        _fail()
+    except BoomError:
+        for part in ("what ", "went "):
+            log.write(part.encode())
+        with suppress(KeyError):
+            log.write(b"wrong")
+        log.close()
+        with files.open(f"{BUCKET}/again", "wb") as file:
+            file.write(b"again")
+    assert (place.objects["log"], place.objects["again"]) == (b"what went wrong", b"again")
+
+
+# fsspec's contract, where its own tests say nothing: as s3fs answers
+
+
+def test_files_answer_as_s3fs_does(place):
+    """Patterns find folders, missing buckets are not there, `rm` takes patterns, and appending goes on."""
+    files = place.connection("lake").fsspec()
+    files.pipe({f"{BUCKET}/t/year=1/a": b"1", f"{BUCKET}/t/year=2/b": b"22"})
+    assert files.glob(f"{BUCKET}/t/year=*") == [f"{BUCKET}/t/year=1", f"{BUCKET}/t/year=2"]
+    assert files.glob(f"{BUCKET}/t/**", maxdepth=1) == [f"{BUCKET}/t", f"{BUCKET}/t/year=1", f"{BUCKET}/t/year=2"]
+    assert not files.exists("there-is-none")
+    assert not files.exists("there-is-none/key")
+    assert files.info("")["type"] == files.info(BUCKET)["type"] == "directory"
+    assert files.info(f"s3a://{BUCKET}/t/year=2/b")["Size"] == 2
+    assert files.du(f"{BUCKET}/t") == 3
+    assert files.find(f"{BUCKET}/t", maxdepth=1) == []
+    assert files.find(f"{BUCKET}/t", prefix="year=1") == [f"{BUCKET}/t/year=1/a"]
+    assert [name for name, _, _ in files.walk(f"{BUCKET}/t")] == [
+        f"{BUCKET}/t{end}" for end in ("", "/year=1", "/year=2")
+    ]
+    with files.open(f"{BUCKET}/t/year=1/a", "ab", block_size=5 * 2**20) as file:
+        assert file.tell() == 1
+        file.write(b"more")
+    assert files.cat(f"{BUCKET}/t", recursive=True) == {f"{BUCKET}/t/year=1/a": b"1more", f"{BUCKET}/t/year=2/b": b"22"}
+    assert "X-Amz-Expires=60" in files.sign(f"{BUCKET}/t/year=1/a", 60)
+    assert "X-Amz-Expires=60" in files.url(f"{BUCKET}/t/year=1/a", expires=60)
+    with pytest.raises(ObjectExistsError), files.open(f"{BUCKET}/t/year=1/a", "xb"):
+        pass
+    with pytest.raises(io.UnsupportedOperation):
+        files.open(f"{BUCKET}/t/year=1/a", "r+b")
+
+
+def test_deletions_say_what_they_do_not_do(place):
+    """A pattern without a match, and a folder without `recursive`, are errors; markers of folders go with them."""
+    files = place.connection("lake").fsspec()
+    place.objects.update({"t/": b"", "t/year=1/a": b"1", "t/year=2/b": b"2", "tt": b"3"})
+    with pytest.raises(FileNotFoundError):
+        files.rm(f"{BUCKET}/nothing*")
+    with pytest.raises(IsADirectoryError, match="recursive=True"):
+        files.rm(f"{BUCKET}/t")
+    files.rm(f"{BUCKET}/t/year=1", recursive=True)
+    files.rm(f"{BUCKET}/csv/*")
+    assert sorted(place.objects) == ["t/", "t/year=2/b", "tt"]
+    files.rm(f"{BUCKET}/t", recursive=True)
+    assert sorted(place.objects) == ["tt"]
+
+
+def test_buckets_are_made_and_deleted(place):
+    """`mkdir` makes one, once; `rmdir` deletes it when it is empty; what is below a bucket needs no folder."""
+    files = place.connection("lake").fsspec()
+    files.mkdir("another-bucket")
+    with pytest.raises(FileExistsError):
+        files.mkdir("another-bucket")
+    files.makedirs("another-bucket", exist_ok=True)
+    files.mkdir("another-bucket/folder")
+    files.touch("another-bucket/x")
+    with pytest.raises(OSError, match=r"BucketNotEmpty|not empty"):
+        files.rmdir("another-bucket")
+    files.rm("another-bucket", recursive=True)
+    files.rmdir("another-bucket")
+    assert not files.exists("another-bucket")
+
+
+def test_chained_urls_take_the_options(place, tmp_path):
+    """`simplecache::` and `zip://…::` read through the connection, by `s3conn://` and by `s3://`."""
+    import zipfile
+
+    options, packed = place.connection("lake").storage_options("fsspec"), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inner.txt", b"inner")
+    place.objects["packed.zip"] = packed.getvalue()
+    for scheme in ("s3", "s3conn"):
+        cached = {scheme: options, "simplecache": {"cache_storage": str(tmp_path / scheme)}}
+        with fsspec.open(f"simplecache::{scheme}://{BUCKET}/csv/b.txt", **cached) as file:
+            assert file.read() == b"b"
+        with fsspec.open(f"zip://inner.txt::{scheme}://{BUCKET}/packed.zip", **{scheme: options}) as file:
+            assert file.read() == b"inner"
+
+
+def test_a_request_for_each_object_is_enough(place):
+    """Of many whole objects, and of one range of each, nothing is asked but the bytes."""
+    place.run("SET CACHE = 0")
+    files = place.connection("lake").fsspec()
+    names = [f"{BUCKET}/n/{number}" for number in range(5)]
+    files.pipe({name: name.encode() for name in names})
+    place.wire.requests.clear()
+    assert files.cat(names) == {name: name.encode() for name in names}
+    assert files.cat_ranges(names, [1] * 5, [3] * 5) == [name.encode()[1:3] for name in names]
+    assert [request.method for request in place.wire.requests] == ["GET"] * 10
+    place.wire.requests.clear()
+    files.rm(names)
+    assert [request.method for request in place.wire.requests] == ["POST"]
+
+
+# Links
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_links_do_what_they_say(place, method):
+    """A link reads or writes without credentials; one that writes is refused of a READ_ONLY connection."""
+    link = place.connection("lake").presign(f"s3://{BUCKET}/csv/a.csv", method, seconds=60)
+    assert link.url.startswith(place.wire.endpoint)
+    assert ("key" in link.fields) == (method == "POST")
+    assert method == "POST" or "X-Amz-Expires=60" in link.url
+    careful = place.connection("careful", READ_ONLY=True)
+    if method == "GET":
+        assert careful.presign(f"s3://{BUCKET}/csv/a.csv").url
+    else:
+        with pytest.raises(ReadOnlyConnectionError):
+            careful.presign(f"s3://{BUCKET}/csv/a.csv", method)
+
+
+# Other processes
+
+
+def _in_another_process(sent: Any) -> subprocess.CompletedProcess[bytes]:
+    code = (
+        "import pickle, sys\n"
+        "for handed in pickle.load(sys.stdin.buffer):\n"
+        "    files = handed.fsspec() if hasattr(handed, 'fsspec') else handed\n"
+        f"    print(files.cat('{BUCKET}/csv/b.txt').decode(), files)\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], input=pickle.dumps(sent), capture_output=True, check=False)
+
+
+def test_a_connection_goes_to_another_process_without_a_secret(place, monkeypatch):
+    """By ENV, its filesystem and itself arrive; what is pickled holds the variable's name and not its value."""
+    monkeypatch.setenv("SECRET_OF_LAKE", "one-secret")
+    text = (
+        f"AWS_ACCESS_KEY_ID = 'AKIAONE' AWS_SECRET_ACCESS_KEY = ENV 'SECRET_OF_LAKE' ENDPOINT = '{place.wire.endpoint}'"
+    )
+    place.run(f"CREATE S3 CONNECTION lake {text} VALIDATE = FALSE")
+    lake = place.run.connection("lake")
+    sent = [lake, lake.fsspec()]
+    assert b"one-secret" not in pickle.dumps(sent)
+    assert pickle.loads(pickle.dumps(lake)) is lake
+    done = _in_another_process(sent)
+    assert done.stdout.decode().splitlines() == ["b <files of the S3 connection lake>"] * 2, done.stderr.decode()
+
+
+def test_a_secret_of_the_statement_goes_nowhere_by_itself(place):
+    """Its handle is refused in another process, with what to do; a portable connection says what it is."""
+    lake = place.connection("lake")
+    options = pickle.dumps(lake.storage_options("dask"))
+    assert b"one" not in options.replace(b"s3conn", b"")
+    done = _in_another_process([lake])
+    assert b"portable(minutes=15)" in done.stderr
+    with pytest.raises(CredentialsError, match="gives no short-lived credentials"):
+        lake.portable()
+    with pytest.raises(ValueError, match="15 minutes"):
+        lake.portable(minutes=1)
+
+
+def test_a_portable_connection_holds_short_lived_credentials(sandbox):
+    """They are those of a session of STS, end when it says, and are shown as what they are."""
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    portable = run.connection("lake").portable(minutes=20)
+    assert "short-lived credentials until" in repr(portable)
+    assert sandbox.admin.secret_access_key.reveal().encode() not in pickle.dumps(portable)
+    assert portable.settings.session_token
+    assert str(ConnectionReference.of(portable)) != str(ConnectionReference.of(run.connection("lake")))
+
+
+def test_clients_of_a_former_place_say_so(place):
+    """After an ALTER of ENDPOINT a client that was handed out is refused, and sends nothing."""
+    client = place.connection("lake").client("s3")
+    place.run(f"ALTER S3 CONNECTION lake SET ENDPOINT = '{place.elsewhere.endpoint}' VALIDATE = FALSE")
+    with pytest.raises(EndpointError, match="made for another ENDPOINT"):
+        client.list_objects_v2(Bucket=BUCKET)
