@@ -90,9 +90,11 @@ LONG = {
     "locations.py",  # a place in S3, and every form in which people paste one
     "objects/avro.py",  # a container, its types, and arrays of their values
     "objects/containers.py",  # what one process reads, format after format
+    "objects/files.py",  # to read and to write, and what closes a file
     "objects/filesystem.py",  # fsspec's interface
     "objects/formats.py",  # the table of formats, and how one is told
     "objects/ranged.py",  # the one reader of ranges
+    "objects/requests.py",  # requests of one object, links to it, and downloads
     "objects/unpacking.py",  # every codec as one stream
     "preview/parquet.py",  # a footer and pages that may be damaged
     "preview/preview.py",  # what a beginning of bytes is

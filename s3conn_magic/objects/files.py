@@ -7,14 +7,14 @@ import io
 import re
 import sys
 import threading
-from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.locations import split_version, visible
+from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.ranged import PART, PinnedObject, coalesced, received
-from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_version
+from s3conn_magic.objects.requests import ask, etag_of, head_answer
 from s3conn_magic.objects.scope import BLOCKS
 
 if TYPE_CHECKING:
@@ -153,16 +153,24 @@ def leaves_by(error: BaseException | None) -> bool:
     trace = error.__traceback__ if error is not None else None
     if trace is None:
         return error is not None
-    # It was unwound to the first frame of its trace, which handles it.
-    last = trace.tb_frame.f_lasti
-    for instruction in dis.get_instructions(trace.tb_frame.f_code):
-        if instruction.offset > last and instruction.opname in _ENDS_OF_HANDLERS:
-            return instruction.opname != _HANDLED
+    # It was unwound to the first frame of its trace, which handles it: what comes next there, on the shortest way?
+    frame, passed = trace.tb_frame, set[int]()
+    steps = {step.offset: step for step in dis.get_instructions(frame.f_code)}
+    following = dict(pairwise(steps))
+    at = next((offset for offset in steps if offset > frame.f_lasti), -1)
+    while at in steps and at not in passed:
+        passed.add(at)
+        if steps[at].opname in _ENDS_OF_HANDLERS:
+            return steps[at].opname != _HANDLED
+        jumps = steps[at].opname in _JUMPS and steps[at].argval not in passed
+        at = steps[at].argval if jumps else following.get(at, -1)
     return True
 
 
 _HANDLED = "POP_EXCEPT"
 _ENDS_OF_HANDLERS = {_HANDLED, "RERAISE", "RAISE_VARARGS"}
+# The last ends a loop: what is in it comes before.
+_JUMPS = {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "FOR_ITER"}
 
 
 class WritableFile(io.RawIOBase):
@@ -348,8 +356,7 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    ends = is_parquet(location.key) and not split_version(location)
-    if ends and (seen := _by_range(connection, location, f"bytes=-{TAIL}")):
+    if is_parquet(location.key) and (seen := _by_range(connection, location, f"bytes=-{TAIL}")):
         pinned, start, tail = seen
         if start + len(tail) == pinned.size:
             return pinned, tail
@@ -366,18 +373,16 @@ def first_bytes(
         S3ConnError: it may not be read, or the server cannot be reached.
     """
     low, high = start or 0, sys.maxsize if end is None else end
-    known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
-    if low < 0 or high <= low or known or split_version(location):
+    if low < 0 or high <= low or BLOCKS.knows(connection.kept_by(BLOCKS.forget), location):
         return by_head(connection, location), 0, b""
     seen = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}")
     return seen or (by_head(connection, location), 0, b"")
 
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
-    """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
-    wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
-    pinned = _pinned(connection, location, answer, int(answer["ContentLength"]))
-    return replace(pinned, version_id=wanted.version or None)
+    """An object as it is now, by HeadObject."""
+    answer = head_answer(connection, location, None)
+    return _pinned(connection, location, answer, int(answer["ContentLength"]))
 
 
 def _by_range(connection: Connection, location: Location, which: str) -> tuple[PinnedObject, int, bytes] | None:
