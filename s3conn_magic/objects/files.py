@@ -7,14 +7,15 @@ import io
 import re
 import sys
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.ranged import PART, PinnedObject, coalesced, received
-from s3conn_magic.objects.requests import ask, etag_of, head_answer
+from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_version
 from s3conn_magic.objects.scope import BLOCKS
 
 if TYPE_CHECKING:
@@ -356,7 +357,8 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
-    if is_parquet(location.key) and (seen := _by_range(connection, location, f"bytes=-{TAIL}")):
+    ends = is_parquet(location.key) and not split_version(location)
+    if ends and (seen := _by_range(connection, location, f"bytes=-{TAIL}")):
         pinned, start, tail = seen
         if start + len(tail) == pinned.size:
             return pinned, tail
@@ -373,16 +375,18 @@ def first_bytes(
         S3ConnError: it may not be read, or the server cannot be reached.
     """
     low, high = start or 0, sys.maxsize if end is None else end
-    if low < 0 or high <= low or BLOCKS.knows(connection.kept_by(BLOCKS.forget), location):
+    known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
+    if low < 0 or high <= low or known or split_version(location):
         return by_head(connection, location), 0, b""
     seen = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}")
     return seen or (by_head(connection, location), 0, b"")
 
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
-    """An object as it is now, by HeadObject."""
-    answer = head_answer(connection, location, None)
-    return _pinned(connection, location, answer, int(answer["ContentLength"]))
+    """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
+    wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
+    pinned = _pinned(connection, location, answer, int(answer["ContentLength"]))
+    return replace(pinned, version_id=wanted.version or None)
 
 
 def _by_range(connection: Connection, location: Location, which: str) -> tuple[PinnedObject, int, bytes] | None:
