@@ -13,10 +13,17 @@ A file begins with `#` lines, of which `# connections: lake, logs` names the con
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_Item = TypeVar("_Item")
+_EVERYTHING = bool(os.environ.get("S3CONN_EVERYTHING"))
 FOLDER = Path(__file__).parents[1] / "corpus"
 SECRET = "kQ7vXm2ZpL9/sWd4RtYb+Hc6NfJg8TuAe3GiMo5x"
 """Forty characters, as AWS makes them."""
@@ -80,6 +87,11 @@ def _read_case(file: Path, names: tuple[str, ...], block: str) -> Case:
     title, _, rest = block.partition("\n")
     written, _, expected = rest.partition("\n---\n")
     return Case(file, names, title, written.removesuffix("\n---"), expected.rstrip("\n"))
+
+
+def some(items: Sequence[_Item], step: int) -> Sequence[_Item]:
+    """One of so many, where they differ in little; all of them where S3CONN_EVERYTHING is set."""
+    return items[:: 1 if _EVERYTHING else step]
 
 
 def windows(text: str, size: int = 8) -> set[str]:
