@@ -17,7 +17,8 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.configuration import proxy_host
-from s3conn_magic.connections.faults import from_code, is_foreign, not_from_s3, translated, unreachable
+from s3conn_magic.connections.faults import from_code, translated, unreachable
+from s3conn_magic.connections.refusals import is_foreign, message_of, not_from_s3
 from s3conn_magic.connections.signing import (
     Signer,
     Template,
@@ -212,6 +213,7 @@ class BucketTarget:
             status=response.status,
             date=date,
             region=_region_in(response) or "",
+            said=message_of(response.body),
         )
 
     def moved(self, response: Response) -> bool:

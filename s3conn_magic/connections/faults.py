@@ -1,6 +1,7 @@
 """Errors of botocore and answers of servers → the errors of this package.
 
-Nothing that a server or a library says is repeated but its error code: messages may quote headers, keys or tokens.
+Nothing that a library says is repeated, and of a server its error code and such words of its message as can be no
+secret: messages may quote headers, keys or tokens.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
+from s3conn_magic.connections.refusals import NO_STS, not_from_s3, unusual
 from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
@@ -83,8 +85,6 @@ _REGIONS = {
     "301",
     "307",
 }
-_THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429", "TooManyRequests"}
-_UNAVAILABLE = {"InternalError", "ServiceUnavailable", "InternalFailure", "500", "502", "504"}
 _CREDENTIALS_ERRORS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -138,6 +138,8 @@ def translate(error: BaseException, *, resource: str = "", connection: str = "")
         return error.of(_connection(connection))
     if isinstance(error, boto.ClientError):
         return _named(_from_answer(error, resource), resource, connection)
+    if isinstance(error, ResponseParserError) and ":iam:" in resource:
+        return _named(errors.EndpointError("STS does not answer as it would", hint=NO_STS), resource, connection)
     for kinds, make in _KINDS:
         if isinstance(error, kinds):
             return _named(make(error), resource, connection)
@@ -162,7 +164,9 @@ def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.
 
 def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code, said = (str(error.response.get("Error", {}).get(name) or "") for name in ("Code", "Message"))
+    if code.isdigit():
+        said = ""  # the phrase of the status, and no word of the server
     # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
     if code.isdigit() and "html" in _content_type(metadata) and not error.operation_name.startswith("Head"):
         headers = metadata.get("HTTPHeaders", {})
@@ -176,30 +180,8 @@ def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
         status=int(metadata.get("HTTPStatusCode", 0)),
         date=str(metadata.get("HTTPHeaders", {}).get("date", "")),
         region=str(error.response.get("Error", {}).get("Region", "")),
-        key_action=_key_action(str(error.response.get("Error", {}).get("Message", ""))),
-    )
-
-
-_TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
-_WORDS = re.compile(r"[^A-Za-z0-9 .,:;()/-]+")
-
-
-def is_foreign(body: bytes) -> bool:
-    """Whether a refusal's body is not one that S3 gives: a page of a proxy, a login, another kind of server."""
-    beginning = body[:4096].lstrip().lower()
-    return bool(beginning) and (b"<html" in beginning or b"<!doctype" in beginning or not beginning.startswith(b"<"))
-
-
-def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointError:
-    """Return the error for an answer that S3 does not give: its status, who gave it, and the title of its page."""
-    match = _TITLE.search(body[:4096])
-    title = _WORDS.sub(" ", match[1].decode("utf-8", "replace")).strip()[:60] if match else ""
-    said = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]
-    said += [f"a page titled {title}"] if title else []
-    return errors.EndpointError(
-        f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would say",
-        hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may stand before it:"
-        " DESCRIBE CONNECTION shows the proxy that counts.",
+        key_action=_key_action(said),
+        said=said,
     )
 
 
@@ -237,6 +219,7 @@ def _of_code(
     date: str = "",
     key_action: str = "",
     region: str = "",
+    said: str = "",
 ) -> errors.S3ConnError:
     """Return the error for an error code, not yet named.
 
@@ -249,6 +232,7 @@ def _of_code(
         date: the answer's header of that name.
         key_action: the action on a KMS key that was refused, where it was that.
         region: the one that the answer names.
+        said: the server's message.
     """
     if code in _WRONG_CREDENTIALS:
         return _wrong_credentials(code, date)
@@ -267,21 +251,7 @@ def _of_code(
             if region
             else "Leave REGION out to have it found, or set the bucket's.",
         )
-    return _unusual(code, operation, resource, attempts, status)
-
-
-def _unusual(code: str, operation: str, resource: str, attempts: int, status: int) -> errors.S3ConnError:
-    if code in _THROTTLED:
-        message = f"the server asked to slow down in all of {attempts} tries"
-        return errors.ThrottledError(message, attempts=attempts, hint="Try again later, or SET CONNECTIONS = 4.")
-    if code in _UNAVAILABLE:
-        message = f"the server failed to answer in all of {attempts} tries ({code})"
-        return errors.EndpointError(message, hint="Try again later.")
-    name = code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else f"status {status}"
-    about = f" for {visible(resource)}" if resource else ""
-    return errors.EndpointError(
-        f"the server refused {operation}{about} ({name})", hint="An S3-compatible server may not offer this."
-    )
+    return unusual(code, operation, resource, attempts=attempts, status=status, said=said)
 
 
 def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
@@ -329,7 +299,7 @@ def _denied(operation: str, resource: str) -> errors.AccessDeniedError:
     if operation == "ListBuckets":
         hint = (
             "Name the buckets by PATH_DISPLAY_FILTERS = ('s3://bucket/'), which needs no such permission,"
-            f" or ask for {action}."
+            f" or ask for {action}. Some servers say this of a wrong key pair, too."
         )
     return errors.AccessDeniedError(
         f"access denied: {action} is missing{about}", action=action, resource=resource, hint=hint
@@ -541,6 +511,9 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
 )
 
 
+_NOT_HTTP = {"ClientResponseError", "ClientPayloadError", "BadStatusLine", "BadHttpMessage", "HttpProcessingError"}
+
+
 def unreachable(error: BaseException) -> errors.EndpointError:
     """Return the error for a server that does not answer, naming the kind of failure only."""
     if isinstance(error, boto.SSLError):
@@ -549,6 +522,11 @@ def unreachable(error: BaseException) -> errors.EndpointError:
         )
     if isinstance(error, boto.ProxyConnectionError):
         return errors.EndpointError("the proxy cannot be reached", hint="See HTTPS_PROXY and NO_PROXY.")
+    if type(error).__name__ in _NOT_HTTP:
+        return errors.EndpointError(
+            f"what answers cannot be read as HTTP ({type(error).__name__})",
+            hint="Is ENDPOINT an S3 server, its port that of the API, and http:// or https:// as it is there?",
+        )
     what = "in time" if "imeout" in type(error).__name__ else f"({type(error).__name__})"
     return errors.EndpointError(
         f"the server cannot be reached {what}", hint="Check ENDPOINT, the network and the proxy."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import hashlib
 import inspect
 import re
 from functools import lru_cache
@@ -29,6 +30,7 @@ from s3conn_magic.connections.writes import (
     undone,
 )
 from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
+from s3conn_magic.language.options import is_of_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -239,6 +241,7 @@ class Guards:
         events.register_first("provide-client-params", self.before)
         events.register_first("choose-signer.s3", self.choose_signer)
         events.register_last("before-call.s3", self.sent)
+        events.register_last("before-call.s3", _with_md5)
         events.register_first("after-call.s3.CreateMultipartUpload", self.begun)
         events.register_last("after-call.s3", self.answered)
         events.register_first("before-call.s3-control", self.at_one_host)
@@ -396,6 +399,14 @@ class Guards:
             return presigned_post(*call.args, **call.kwargs)
 
         return encrypt_and_call
+
+
+def _with_md5(params: dict[str, Any], model: Any, **_: Any) -> None:
+    """Add Content-MD5 where a checksum is demanded and the server is no AWS's: many know none of the later ones."""
+    demanded, body = (model.http_checksum or {}).get("requestChecksumRequired"), params["body"]
+    if demanded and isinstance(body, bytes) and not is_of_aws(params["url"]):
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        params["headers"].setdefault("Content-MD5", base64.b64encode(digest).decode())
 
 
 def _undoing(name: Callable[[], str]) -> type:

@@ -21,7 +21,7 @@ from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # What a server says that does not know the header. Whatever else it may mean is said again without the header.
 LACKING = {
@@ -101,22 +101,31 @@ class WriteCondition:
         named = {"Bucket": self.bucket, "Key": self.key, **parameters}
         if not self._is_met():
             raise ClientError({"Error": {"Code": "PreconditionFailed"}}, operation.__name__)
-        condition = {"IfNoneMatch": "*"} if self.replaces is None else {"IfMatch": f'"{self.replaces}"'}
-        try:
-            return operation(**named, **condition), ""
-        except ClientError as error:
-            if not is_lacking(error):
-                raise
-            refused = code_of(error)
+        refused = ""
+        for condition in self._conditions():
+            try:
+                return operation(**named, **condition), ""
+            except ClientError as error:
+                if not is_lacking(error) and not (is_unmet(error) and self._is_met(certainly=True)):
+                    raise
+                refused = code_of(error)
         return operation(**named), refused
 
-    def _is_met(self) -> bool:
-        """Whether what is there is what must be, as far as the identity may look."""
+    def _conditions(self) -> Iterator[dict[str, str]]:
+        """Yield the condition, and how a server may know it that refuses the first: Ceph compares what is in quotes."""
+        if self.replaces is None:
+            yield {"IfNoneMatch": "*"}
+            return
+        yield {"IfMatch": f'"{self.replaces}"'}
+        yield {"IfMatch": self.replaces}
+
+    def _is_met(self, *, certainly: bool = False) -> bool:
+        """Whether what is there is what must be: as far as the identity may look, or `certainly`."""
         try:
             return etag_at(self.client, self.bucket, self.key) == self.replaces
         except ClientError as error:
             if code_of(error) in DENIED:
-                return True
+                return not certainly
             raise
 
 
@@ -193,9 +202,14 @@ class Removal:
         except ClientError as error:
             if code_of(error) in MISSING:
                 return "gone"
-            if is_unmet(error) and (different := self._difference(named, etag)):
-                return different
-            raise
+            if not is_unmet(error):
+                raise
+        else:
+            return "deleted"
+        if different := self._difference(named, etag):
+            return different
+        self.lacking, self._kept = "the server refuses If-Match of a deletion though it holds", False
+        self.client.delete_object(**named)
         return "deleted"
 
     def _difference(self, named: Mapping[str, str], etag: str) -> Removed | None:

@@ -183,6 +183,12 @@ def _owner(answer: Mapping[str, Any]) -> str:
     return {name.lower(): value for name, value in metadata.items()}.get(OWNER, "")
 
 
+_UNMARKED = (
+    "The server keeps no metadata, by which a job knows its own objects: a later run will not replace this one, and"
+    " will say so."
+)
+
+
 class Sink(io.RawIOBase):
     """The file that DuckDB writes. Nothing is there before `finish`, whatever `close` is called for.
 
@@ -253,25 +259,30 @@ class Sink(io.RawIOBase):
             return "What is there now is somebody else's, and stays."
         return "It was deleted." if removed == "deleted" else "It is gone."
 
-    def verify(self, connection: Connection, location: Location, job: str) -> None:
-        """Read the object back and compare every byte.
+    def verify(self, connection: Connection, location: Location, job: str) -> str:
+        """Read the object back and compare every byte; gives what to say of it, or an empty text.
 
         Raises:
             EndpointError: it is not what was written.
         """
         answer = head_answer(connection, location, None)
-        if _owner(answer) != quote(job):
-            raise EndpointError(f"{visible(location.uri)} was replaced by somebody else since it was written")
+        owner, size = _owner(answer), int(answer["ContentLength"])
         # Not that of the answer to the upload: rclone has another one for the parts than for the object.
-        size, etag = int(answer["ContentLength"]), etag_of(answer)
-        self._etag = etag
-        if size == self.size:
-            pinned, digest = PinnedObject(connection, location, size, etag), hashlib.sha256()
-            for start in range(0, size, PART):
-                digest.update(pinned.get(start, min(start + PART, size), tries=4))
-            if digest.digest() == self._digest.digest():
-                return
+        etag = etag_of(answer)
+        if owner == quote(job):
+            self._etag = etag
+        same = owner in {quote(job), ""} and size == self.size and self._has_content(connection, location, etag)
+        if same:
+            return "" if owner else _UNMARKED
+        if owner != quote(job):
+            raise EndpointError(f"{visible(location.uri)} was replaced by somebody else since it was written")
         raise EndpointError(f"{visible(location.uri)} is not what was written, by size or content")
+
+    def _has_content(self, connection: Connection, location: Location, etag: str) -> bool:
+        pinned, digest = PinnedObject(connection, location, self.size, etag), hashlib.sha256()
+        for start in range(0, self.size, PART):
+            digest.update(pinned.get(start, min(start + PART, self.size), tries=4))
+        return digest.digest() == self._digest.digest()
 
 
 class OutputFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -450,7 +461,8 @@ class _Inserting:
             self._outcome.notes.append(said)
         self._outcome.objects, self._outcome.rows, self._outcome.written = 1, rows, where.uri
         try:
-            sink.verify(self._connection, where, self._job.name)
+            if said := sink.verify(self._connection, where, self._job.name):
+                self._outcome.notes.append(said)
         except AccessDeniedError as error:
             self._outcome.notes.append(f"It could not be read back to compare it: {error.action} is missing.")
         except EndpointError as error:

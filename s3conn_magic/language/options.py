@@ -62,7 +62,10 @@ class Option:
     offers: str = ""
 
 
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
+# Ceph and MinIO have no accounts, or tenants in their place.
+_ROLE = re.compile(
+    r"arn:(?:aws[a-z-]*:iam::(?:\d{12})?|(?!aws)[a-z-]+:iam::[\w-]{0,64}):role/[\w+=,.@/-]{1,576}", re.ASCII
+)
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 _KEY_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}"
 _ALIAS = r"alias/[\w/-]{1,250}"

@@ -274,6 +274,8 @@ def _storage_classes(columns: Columns) -> pa.Array:
 
 
 def _flags(columns: Columns) -> pa.Array:
+    if columns.rows and columns.texts.get("IsLatest") is None:
+        raise UnreadableError("the answer lists objects, and no versions: LIST without VERSIONS shows the same")
     return pc.equal(_required(columns, "IsLatest"), "true")
 
 

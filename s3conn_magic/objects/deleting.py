@@ -36,6 +36,8 @@ CHANGED = "changed since it was shown"
 _LOOKS_AT_ONCE = 16
 _UNKNOWN = LACKING | {"MalformedXML"}
 """How a server refuses a condition that it does not know."""
+_NOT_TOGETHER = _UNKNOWN | {"MissingContentMD5", "InvalidDigest", "BadDigest", "NotSupported", "411", "404"}
+"""How a server refuses to delete several at once, or the checksum of that which boto3 sends."""
 _UNSEEN = DENIED | {"400"}
 Standing = Literal["same", "listed", "changed", "missing"]
 """`listed`: the same as far as a listing tells, which is all that the identity, or the server, gives."""
@@ -228,10 +230,8 @@ def _failures(client: Any, bucket: str, conditions: Mapping[str, str]) -> dict[s
     """Delete keys, each on its condition, or on none where that is empty; gives those that stay, and why."""
     together = [key for key in conditions if not _NOT_IN_XML.search(key)]
     failures = _delete_together(client, bucket, together, conditions) if together else {}
-    for key, condition in conditions.items():
-        if _NOT_IN_XML.search(key):
-            failures |= _delete_one(client, bucket, key, condition)
-    return failures
+    apart = [key for key in conditions if _NOT_IN_XML.search(key)]
+    return failures | _delete_each(client, bucket, apart, conditions)
 
 
 def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: Mapping[str, str]) -> dict[str, str]:
@@ -240,25 +240,45 @@ def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: 
     try:
         answer = client.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": False})
     except client.exceptions.ClientError as error:
-        if _code(error) not in _UNKNOWN or not any(conditions[key] for key in keys):
+        if _code(error) in _UNKNOWN | UNMET and any(conditions[key] for key in keys):
+            return _delete_together(client, bucket, keys, dict.fromkeys(keys, ""))
+        if _code(error) not in _NOT_TOGETHER:
             raise
-        return _delete_together(client, bucket, keys, dict.fromkeys(keys, ""))
+        return _delete_each(client, bucket, keys, conditions)
     refused = {str(error.get("Key", "")): str(error.get("Code") or "refused") for error in answer.get("Errors", [])}
     gone = {deleted.get("Key") for deleted in answer.get("Deleted", [])}
     unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in refused}
-    unknown = [key for key, code in refused.items() if code in _UNKNOWN and conditions.get(key)]
+    unknown = [
+        key
+        for key, code in refused.items()
+        if conditions.get(key)
+        and (code in _UNKNOWN or (code in UNMET and _holds(client, bucket, key, conditions[key])))
+    ]
     again = _delete_together(client, bucket, unknown, dict.fromkeys(unknown, "")) if unknown else {}
     left = {key: CHANGED if code in UNMET else code for key, code in refused.items() if key not in unknown}
     return {**left, **unsaid, **again}
 
 
+def _delete_each(client: Any, bucket: str, keys: Sequence[str], conditions: Mapping[str, str]) -> dict[str, str]:
+    """The keys that are not deleted, and why, by a request for each."""
+    failures: dict[str, str] = {}
+    for key in keys:
+        failures |= _delete_one(client, bucket, key, conditions[key])
+    return failures
+
+
+def _holds(client: Any, bucket: str, key: str, condition: str) -> bool:
+    """Whether a condition that the server calls unmet is met: some compare etags with and without their quotes."""
+    return _standing(client, bucket, key, _etag(condition)) in {"same", "listed"}
+
+
 def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str, str]:
-    """A key that XML cannot hold, by a request of its own."""
+    """One key by a request of its own."""
     try:
         client.delete_object(Bucket=bucket, Key=key, **({"IfMatch": condition} if condition else {}))
     except client.exceptions.ClientError as error:
         code = _code(error)
-        if code in _UNKNOWN and condition:
+        if condition and (code in _UNKNOWN or (code in UNMET and _holds(client, bucket, key, condition))):
             return _delete_one(client, bucket, key, "")
         return {key: CHANGED if code in UNMET else code}
     return {}

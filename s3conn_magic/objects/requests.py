@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,7 @@ from botocore.parsers import ResponseParserFactory
 
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.guards import no_link
+from s3conn_magic.connections.refusals import own_words
 from s3conn_magic.connections.writes import ENCRYPTION_FIELD
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 _Seen = TypeVar("_Seen")
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed"}
+# How servers refuse an object that was written with another customer's key than the request's, or its lack.
+_OF_ANOTHER_KEY = {"400", "InvalidRequest", "InvalidArgument", "BadRequest"}
+_OF_A_KEY = re.compile(r"encrypt|sse|customer|\bkey\b", re.IGNORECASE)
 
 
 def named(location: Location, version_id: str | None) -> dict[str, str]:
@@ -241,8 +246,11 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
         return S3ConnError(f"{visible(location.uri)} is archived: it must be restored before it can be read")
     if code in _CHANGED:
         return changed(location)
-    if code == "400" and refusal.operation_name == "HeadObject":
-        return _customer_key(connection, location)
+    if code in _OF_ANOTHER_KEY and refusal.operation_name in {"HeadObject", "GetObject"}:
+        words = "" if code.isdigit() else str(refusal.response.get("Error", {}).get("Message") or "")
+        if not words or _OF_A_KEY.search(words):
+            said = " ".join(filter(None, (code, own_words(words))))
+            return _customer_key(connection, location, refusal.operation_name, said)
     return translate(refusal, resource=location.arn)
 
 
@@ -251,12 +259,12 @@ def changed(location: Location) -> S3ConnError:
     return S3ConnError(f"{visible(location.uri)} was changed while it was read", hint="Run the statement again.")
 
 
-def _customer_key(connection: Connection, location: Location) -> S3ConnError:
-    """A HEAD has no body that says why; of what remains, this is the usual reason."""
+def _customer_key(connection: Connection, location: Location, operation: str, said: str) -> S3ConnError:
+    """A HEAD has no body that says why, and what bodies say differs; of what remains, this is the usual reason."""
     given = connection.settings.customer_key is not None
     why = "is not encrypted with the connection's key, or not" if given else "is perhaps encrypted"
     return S3ConnError(
-        f"the server refused HeadObject for {visible(location.uri)} (400): it {why} with a key of the customer's",
+        f"the server refused {operation} for {visible(location.uri)} ({said}): it {why} with a key of the customer's",
         hint="ENCRYPTION_CUSTOMER_MANAGED_KEY of the connection must be the key that the object was written with.",
     )
 

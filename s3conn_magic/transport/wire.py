@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 import sys
@@ -119,32 +120,59 @@ def _timeout(transport: Transport, within: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=within, sock_connect=transport.connect_timeout, sock_read=transport.read_timeout)
 
 
-class _LenientReader(ResponseHandler):
-    """Reads answers as without `python -X dev`, where aiohttp refuses what servers really send, as a header twice."""
+_HEAD_END = b"\r\n\r\n"
+_PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
 
-    def set_response_params(self, **params: Any) -> None:
-        """Make the parser, which looks at its module once."""
-        modules = [module for name in _PARSERS if (module := sys.modules.get(name)) is not None]
-        before = [(module, module.DEBUG) for module in modules]
-        for module in modules:
+
+class _LenientReader(ResponseHandler):
+    """Reads what servers really send: a header twice, which `python -X dev` refuses, and more behind a HEAD's answer.
+
+    By HTTP nothing follows the answer to a HEAD. aiohttp takes it for the next one, and drops with it the one that is
+    there; here it is left, and its socket with it.
+    """
+
+    _head: bytes | None = None
+    """What there is of the answer to a HEAD; None where it is whole, or to another request."""
+
+    def set_response_params(self, *, skip_payload: bool = False, **params: Any) -> None:
+        """Note what is asked next, and make the parser, which looks at its module's DEBUG once."""
+        self._head = b"" if skip_payload else None
+        names = _PARSERS if helpers.DEBUG else ()
+        before = [(module, module.DEBUG) for name in names if (module := sys.modules.get(name)) is not None]
+        for module, _ in before:
             module.DEBUG = False  # type: ignore[attr-defined]
         try:
-            super().set_response_params(**params)
+            super().set_response_params(skip_payload=skip_payload, **params)
         finally:
             for module, debug in before:
                 module.DEBUG = debug  # type: ignore[attr-defined]
 
-
-_PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
+    def data_received(self, data: bytes) -> None:
+        """Give the parser what belongs to the answer."""
+        if self._head is None:
+            super().data_received(data)
+            return
+        before, self._head = len(self._head), self._head + data
+        size = self._head.find(_HEAD_END) + len(_HEAD_END)
+        if size < len(_HEAD_END):
+            super().data_received(data)
+            return
+        interim = re.match(rb"HTTP/1\.\d 1\d\d", self._head)
+        self._head = b"" if interim else None
+        super().data_received(data[: size - before])
+        if rest := data[size - before :]:
+            if interim:
+                self.data_received(rest)
+            else:
+                self.force_close()
 
 
 def _opened(transport: Transport) -> Wire:
     is_ours()
     # Who sends requests bounds how many there are.
     connector = aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE)
-    if helpers.DEBUG:
-        handler: Any = partial(_LenientReader, loop=asyncio.get_running_loop())
-        connector._factory = handler  # noqa: SLF001 - there is no other way
+    handler: Any = partial(_LenientReader, loop=asyncio.get_running_loop())
+    connector._factory = handler  # noqa: SLF001 - there is no other way
     session = aiohttp.ClientSession(
         connector=connector,
         timeout=_timeout(transport, transport.connect_timeout + _DEADLINE * transport.read_timeout),

@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
 from s3conn_magic.connections import faults
+from s3conn_magic.connections.refusals import THROTTLED, UNAVAILABLE, message_of, own_words
 
 PLANTED = "PLANTED/Secret+Value"
 RESOURCE = "arn:aws:s3:::acme"
@@ -141,7 +142,7 @@ def test_codes_of_another_region(code):
     assert RESOURCE in found.message
 
 
-@pytest.mark.parametrize("code", sorted(faults._THROTTLED))
+@pytest.mark.parametrize("code", sorted(THROTTLED))
 def test_codes_of_throttling(code):
     """Each says how often the request was tried."""
     found = faults.from_code(code, operation="ListObjectsV2", resource=RESOURCE, attempts=3)
@@ -150,7 +151,7 @@ def test_codes_of_throttling(code):
     assert "3" in found.message
 
 
-@pytest.mark.parametrize("code", sorted(faults._UNAVAILABLE))
+@pytest.mark.parametrize("code", sorted(UNAVAILABLE))
 def test_codes_of_a_server_that_fails(code):
     """Each is an EndpointError with the code."""
     found = faults.from_code(code, operation="ListObjectsV2", resource=RESOURCE)
@@ -186,6 +187,66 @@ def test_a_code_that_is_none_is_not_repeated(code):
     assert "status 400" in found.message
 
 
+WORDS = {
+    "Missing required header for this request: Content-MD5": "Missing required header for this request: Content-MD5",
+    "The request\n  is wrong.": "The request is wrong",
+    "x-amz-server-side-encryption-customer-key-MD5 of 12 bytes!": "x-amz-server-side-encryption-customer-key-MD5 of 12"
+    " bytes!",
+    "key AKIAIOSFODNN7EXAMPLE is unknown": "key … is unknown",
+    "no token FwoGZXIvYXdzEJr//////////wEaDKZ8x1": "no token …",
+    "signature 5d41402abc4b2a76b9719d911017c592 and 5d41402abc4b2a76 differ": "signature … and … differ",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": "",
+    "\x1b[31mred\u202e text": "… text",
+    "...": "",
+    "": "",
+    " ".join(["word"] * 60): " ".join(["word"] * 32) + " …",
+}
+
+
+@pytest.mark.parametrize(("message", "words"), WORDS.items(), ids=range(len(WORDS)))
+def test_the_server_s_own_words_are_shown_without_what_may_be_secret(message, words):
+    """A message is one line, cut, and what may be a key, a token or a signature in it is an ellipsis."""
+    assert own_words(message) == words
+    found = faults.from_code("InvalidArgument", operation="PutObject", resource=RESOURCE, said=message)
+    assert f"(InvalidArgument{': ' * bool(words)}{words})" in found.message
+    found = faults.translate(boto.ClientError({"Error": {"Code": "500", "Message": message}}, "PutObject"))
+    assert words in found.message
+
+
+def test_the_message_of_a_document():
+    """The server's words are found in its document, with their references resolved."""
+    assert message_of(b"<Error><Code>A</Code><Message>a &lt;b&gt; c</Message></Error>") == "a <b> c"
+    assert message_of(b"<Error><Code>A</Code></Error>") == message_of(b"") == ""
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "hint"),
+    [
+        ("AssumeRole", "400", "no AWS_ROLE"),
+        ("AssumeRole", "InvalidAction", "no AWS_ROLE"),
+        ("ListObjectVersions", "NotImplemented", "LIST without VERSIONS"),
+        ("ListObjectVersions", "MethodNotAllowed", "LIST without VERSIONS"),
+        ("GetObject", "InvalidArgument", "ENCRYPTION_CUSTOMER_MANAGED_KEY"),
+        ("ListBuckets", "UserSuspended", "ask those who run it"),
+        ("PutObject", "QuotaExceeded", "no room left"),
+        ("PutObject", "XMinioStorageFull", "no room left"),
+        ("ListBuckets", "UnsupportedAlgorithm", "a key pair"),
+        ("PutObject", "KMS.NotFoundException", "ENCRYPTION_KMS_KEY"),
+        ("PutObject", "SomethingNew", "may not offer this"),
+    ],
+)
+def test_a_refusal_s_way_on_follows_from_what_was_asked_and_its_code(operation, code, hint):
+    """What a server lacks, or refuses this user, is said with what to do instead."""
+    assert hint in faults.from_code(code, operation=operation, resource=RESOURCE, status=400).hint
+
+
+def test_a_server_without_sts_is_said_to_be_one():
+    """A page in place of STS's answer is about the role, and not about S3."""
+    found = faults.translate(ResponseParserError("not XML"), resource="arn:aws:iam::123456789012:role/reader")
+    assert "STS" in found.message
+    assert "AWS_ROLE" in found.hint
+
+
 def test_hostile_resources_are_shown_safely():
     """Control characters of a key in an error are visible symbols."""
     found = faults.from_code("AccessDenied", operation="GetObject", resource=f"{RESOURCE}/\x1b[31m\u202e")
@@ -206,7 +267,7 @@ def test_nothing_of_botocore_is_chained():
 
 
 EVERY_CODE = sorted(
-    {*faults._WRONG_CREDENTIALS, *faults._DENIED, *faults._REGIONS, *faults._THROTTLED, *faults._UNAVAILABLE}
+    {*faults._WRONG_CREDENTIALS, *faults._DENIED, *faults._REGIONS, *THROTTLED, *UNAVAILABLE}
     | {"NoSuchBucket", "InvalidBucketName", "SomethingNew", "<odd>"}
 )
 SUBJECTS = [("arn:aws:s3:::acme/a", "lake"), ("", "lake"), ("arn:aws:s3:::acme/a", "")]

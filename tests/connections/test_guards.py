@@ -379,3 +379,17 @@ def test_an_altered_encryption_is_on_the_next_write(wire):
     run("ALTER S3 CONNECTION vault SET ENCRYPTION_KMS_KEY = 'alias/ours' VALIDATE = FALSE")
     client.put_object(Bucket="bucket", Key="key")
     assert [kms(one)[1] for one in wire.requests] == [None, "alias/ours"]
+
+
+def test_a_demanded_checksum_is_md5_too_where_the_server_is_no_aws_s():
+    """Deleting several by one request carries Content-MD5 beside boto3's checksum: many servers know that alone."""
+    answer = b"<DeleteResult><Deleted><Key>a</Key></Deleted></DeleteResult>"
+    with recording(lambda _: Reply(200, {"Content-Type": "application/xml"}, answer)) as recorder:
+        run = Statements()
+        run(create("lake", keys=KEYS, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        client = run.connection("lake").client("s3")
+        client.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": "a"}]})
+        client.put_object(Bucket="bucket", Key="a", Body=b"1")
+    deletion, put = recorder.requests
+    assert deletion.headers["content-md5"] == base64.b64encode(hashlib.md5(deletion.body).digest()).decode()
+    assert "content-md5" not in put.headers

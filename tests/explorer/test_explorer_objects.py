@@ -596,8 +596,14 @@ CHANGES = {
     "honoured": lambda _: None,
     "ignored": lambda one: without(one, "if-match"),
     "refused": lambda one: error(501, "NotImplemented") if conditional(one) else None,
+    "unmet though it holds": lambda one: error(412, "PreconditionFailed") if conditional(one) else None,
+    "one by one": lambda one: error(501, "NotImplemented") if "delete" in one.query else None,
+    "by MD5": lambda one: (
+        error(400, "InvalidRequest") if "delete" in one.query and "content-md5" not in one.headers else None
+    ),
+    "one by one, and no MD5": lambda one: error(400, "MissingContentMD5") if "delete" in one.query else None,
 }
-"""What servers make of the condition that an object be as it was seen."""
+"""What servers make of the condition that an object be as it was seen, and of deleting several by one request."""
 
 
 def conditional(one):

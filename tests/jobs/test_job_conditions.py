@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,12 +40,20 @@ def _refusing(status: int, code: str) -> Callable[[Lake, Request], Reply]:
     return answer
 
 
+def _only_bare(lake: Lake, request: Request) -> Reply:
+    """It compares the text of If-Match with an etag without quotes, as Ceph does."""
+    writes = request.method not in {"GET", "HEAD"}
+    quoted = request.headers.get("if-match", "").startswith('"')
+    return error(412, "PreconditionFailed") if writes and quoted else _keeping(lake, request)
+
+
 SERVERS = {
     "keeps it": _keeping,
     "ignores it": _ignoring,
     "501": _refusing(501, "NotImplemented"),
     "400": _refusing(400, "InvalidArgument"),
     "405": _refusing(405, "MethodNotAllowed"),
+    "bare etags": _only_bare,
 }
 NOTES = {
     "keeps it": "",
@@ -52,6 +61,7 @@ NOTES = {
     "501": "The server refuses If-Match of a deletion (NotImplemented): each object was compared",
     "400": "The server refuses If-Match of a deletion (InvalidArgument): each object was compared",
     "405": "The server refuses If-Match of a deletion (MethodNotAllowed): each object was compared",
+    "bare etags": "The server refuses If-Match of a deletion though it holds: each object was compared",
 }
 
 
@@ -286,3 +296,21 @@ def test_what_somebody_wrote_after_the_end_is_not_deleted(moto_lake: Lake):
     assert "was replaced by somebody else" in failed.message
     assert failed.notes[-1] == "What is there now is somebody else's, and stays."
     assert moto_lake.body("out/j.csv") == b"theirs"
+
+
+def test_a_server_that_keeps_no_metadata_is_said_to_be_one(moto_lake: Lake):
+    """The output is there and stays; the note says what a later run will say, and that is no word of others."""
+    ask = passing_to(moto_lake.endpoint)
+
+    def answer(request: Request) -> Reply:
+        reply = ask(request)
+        return replace(reply, headers={name: reply.headers[name] for name in reply.headers if "-meta-" not in name})
+
+    with recording(answer) as wire:
+        run = moto_lake.session()
+        run(moto_lake.connect.replace("CREATE", "CREATE OR REPLACE").replace(moto_lake.endpoint, wire.endpoint))
+        said = str(run(_insert(moto_lake)))
+        failed: Any = run.fails("RUN JOB j", S3ConnError)
+    assert "The server keeps no metadata" in said
+    assert moto_lake.body("out/j.csv") == b"a\n1\n"
+    assert "an object that the job did not write" in failed.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -9,9 +11,10 @@ from recording import Reply, error, passing_to, recording
 from served import KEYS, Served, serving
 from statements import Statements, create
 
-from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.description import describe, head
+from s3conn_magic.objects.requests import ask
 from s3conn_magic.preview.preview import preview
 from s3conn_magic.sandbox.data import ODD_KEYS
 from s3conn_magic.sandbox.identities import ARCHIVE, LAKE, ODD
@@ -254,6 +257,59 @@ def test_a_customers_key_that_is_missing_or_wrong_is_named(given):
             describe(run.connection("place"), HERE)
     assert "ENCRYPTION_CUSTOMER_MANAGED_KEY" in failed.value.hint
     assert ("the connection's key" in failed.value.message) is given
+
+
+@pytest.mark.parametrize("code", ["InvalidArgument", "InvalidRequest"])
+def test_the_server_s_reason_stands_beside_the_key_that_may_be_missing(code):
+    """A GET that is refused as of another customer's key repeats the server's code and words."""
+
+    def answer(request):
+        refused = f"<Error><Code>{code}</Code><Message>The object was stored using SSE</Message></Error>"
+        return Reply(400, {"Content-Type": "application/xml"}, refused.encode() * (request.method == "GET"))
+
+    with recording(answer) as recorder:
+        run = Statements()
+        run(create("place", keys=KEYS, ENDPOINT=recorder.endpoint, VALIDATE=False))
+        with pytest.raises(S3ConnError) as failed:
+            ask(run.connection("place"), HERE, "get_object")
+    assert f"({code} The object was stored using SSE)" in failed.value.message
+    assert "ENCRYPTION_CUSTOMER_MANAGED_KEY" in failed.value.hint
+
+
+BEHIND_A_HEAD = {
+    "the end of no chunks": b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a body": b"Content-Length: 3\r\n\r\nabc",
+    "a page": b"\r\n<html>no</html>",
+    "another answer": b"Content-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "nothing, after an interim answer": b"Content-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BEHIND_A_HEAD)
+def test_what_a_server_sends_behind_the_answer_to_a_head_is_left(name):
+    """The answer counts as it is, and what comes next is asked for by a socket of its own."""
+
+    class Answering(socketserver.StreamRequestHandler):
+        def handle(self):
+            while line := self.rfile.readline():
+                while self.rfile.readline().strip():
+                    pass
+                if line.startswith(b"HEAD"):
+                    before = b"HTTP/1.1 103 Early Hints\r\n\r\n" * ("interim" in name)
+                    self.wfile.write(before + b"HTTP/1.1 404 Not Found\r\n" + BEHIND_A_HEAD[name])
+                else:
+                    listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(listing), listing))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answering) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        run = Statements()
+        run(create("place", keys=KEYS, ENDPOINT=f"http://127.0.0.1:{server.server_address[1]}", VALIDATE=False))
+        for _ in range(3):
+            with pytest.raises(ObjectNotFoundError):
+                head(run.connection("place"), HERE)
+        server.shutdown()
 
 
 def test_requests_carry_what_the_connection_says():

@@ -1,0 +1,136 @@
+"""What a server says that refuses: its code, those of its own words that can be no secret, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+from s3conn_magic import errors
+from s3conn_magic.locations import visible
+
+THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429", "TooManyRequests"}
+UNAVAILABLE = {"InternalError", "ServiceUnavailable", "InternalFailure", "500", "502", "504"}
+"""Codes of a server that asks to slow down, and of one that fails."""
+NO_STS = (
+    "Roles are assumed at the connection's ENDPOINT, and its server may have no STS: give a key pair, and no AWS_ROLE."
+)
+_OF_ANOTHER_KEY = (
+    "An object that was written with a customer's key is read through a connection whose"
+    " ENCRYPTION_CUSTOMER_MANAGED_KEY is that key."
+)
+_OTHERWISE = "An S3-compatible server may not offer this."
+# The first whose operation and code fit counts.
+_WAYS_ON = tuple(
+    (re.compile(operation), re.compile(code, re.IGNORECASE), hint)
+    for operation, code, hint in (
+        (r"Assume\w+", r".*", NO_STS),
+        (
+            r"ListObjectVersions",
+            r".*NotImplemented|NotSupported|MethodNotAllowed|501|405|400|InvalidArgument",
+            "The server keeps no versions, or does not list them: LIST without VERSIONS shows what is there.",
+        ),
+        (r"(Get|Head)Object", r"InvalidArgument|InvalidRequest|BadRequest|400", _OF_ANOTHER_KEY),
+        (
+            r".*",
+            r"UserSuspended|AccountProblem|AccountSuspended",
+            "The server has suspended this user: ask those who run it, or give the key pair of another.",
+        ),
+        (
+            r".*",
+            r"\w*(QuotaExceeded|StorageFull|InsufficientStorage|TooManyBuckets)|507",
+            "There is no room left for this user: delete something, or ask those who run the server.",
+        ),
+        (
+            r".*",
+            r"UnsupportedAlgorithm|Missing(AuthenticationToken|SecurityHeader)|UnauthorizedAccess|401|Unauthorized",
+            "The server answers only what is signed as it wants: a key pair in place of ANONYMOUS, or other keys.",
+        ),
+        (
+            r".*",
+            r"KMS\..*|\w*(Kms|InvalidKeyId|EncryptionKey)\w*",
+            "The server has no such key, or no KMS: leave ENCRYPTION_KMS_KEY out, or name a key that it has.",
+        ),
+    )
+)
+_LONGEST = 160
+# Letters, perhaps with a few digits behind them, and short numbers; joined by signs. Keys, tokens, signatures and ids
+# have digits among their letters, are long, or are all capitals.
+_PIECE = r"(?:[A-Za-z]{1,24}\d{0,4}|\d{1,10})"
+_PLAIN_WORD = re.compile(rf"(?![A-Z0-9]{{12}})\W{{0,3}}{_PIECE}(?:[-._/:='*]{_PIECE})*\W{{0,3}}|\W{{1,3}}", re.ASCII)
+
+
+def own_words(message: str) -> str:
+    """Return a server's message on one line, cut, with an ellipsis for each word that may be more than a word."""
+    words = (word if _PLAIN_WORD.fullmatch(word) else "…" for word in visible(" ".join(message.split())).split())
+    text = re.sub(r"…( …)+", "…", " ".join(words))
+    if len(text) > _LONGEST:  # at a word's end
+        text = f"{text[:_LONGEST].rpartition(' ')[0]} …"
+    return text.rstrip(" .:") if re.search("[A-Za-z]", text) else ""
+
+
+def unusual(code: str, operation: str, resource: str, *, attempts: int, status: int, said: str) -> errors.S3ConnError:
+    """Return the error for a refusal that is about neither credentials, rights, buckets nor regions.
+
+    Args:
+        code: the error's code.
+        operation: what was asked.
+        resource: the ARN or URI that it was asked of.
+        attempts: how often.
+        status: HTTP status of the answer.
+        said: the server's message.
+    """
+    words = own_words(said)
+    if code in THROTTLED:
+        message = f"the server asked to slow down in all of {attempts} tries"
+        return errors.ThrottledError(message, attempts=attempts, hint="Try again later, or SET CONNECTIONS = 4.")
+    if code in UNAVAILABLE:
+        reason = f"{code}: {words}" if words else code
+        message = f"the server failed to answer in all of {attempts} tries ({reason})"
+        return errors.EndpointError(message, hint="Try again later.")
+    name = code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else f"status {status}"
+    about = f" for {visible(resource)}" if resource else ""
+    reason = f"{name}: {words}" if words and words != name else name
+    return errors.EndpointError(
+        f"the server refused {operation}{about} ({reason})", hint=_way_on(operation, name, words)
+    )
+
+
+def _way_on(operation: str, code: str, words: str) -> str:
+    if "kms" in words.lower():
+        code = "KMS.Unnamed"
+    elif "range" in words.lower():
+        return _OTHERWISE
+    fits = (hint for asked, codes, hint in _WAYS_ON if asked.fullmatch(operation) and codes.fullmatch(code))
+    return next(fits, _OTHERWISE)
+
+
+_TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
+_WORDS = re.compile(r"[^A-Za-z0-9 .,:;()/-]+")
+
+
+_MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
+
+
+def message_of(body: bytes) -> str:
+    """Return the message of an error's document; empty where it has none."""
+    match = _MESSAGE.search(body[:8192])
+    return unescape(match[1].decode("utf-8", "replace")) if match else ""
+
+
+def is_foreign(body: bytes) -> bool:
+    """Whether a refusal's body is not one that S3 gives: a page of a proxy, a login, another kind of server."""
+    beginning = body[:4096].lstrip().lower()
+    return bool(beginning) and (b"<html" in beginning or b"<!doctype" in beginning or not beginning.startswith(b"<"))
+
+
+def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointError:
+    """Return the error for an answer that S3 does not give: its status, who gave it, and the title of its page."""
+    match = _TITLE.search(body[:4096])
+    title = _WORDS.sub(" ", match[1].decode("utf-8", "replace")).strip()[:60] if match else ""
+    said = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]
+    said += [f"a page titled {title}"] if title else []
+    return errors.EndpointError(
+        f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would say",
+        hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may stand before it:"
+        " DESCRIBE CONNECTION shows the proxy that counts.",
+    )
