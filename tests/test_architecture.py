@@ -67,6 +67,7 @@ LONG = {
     "connections/credentials.py",  # every place of credentials, and what of it is broken
     "connections/faults.py",  # a sentence for each kind of refusal and of a broken machine
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
+    "connections/probe.py",  # what a connection may do, tried when it is made and action by action
     "connections/signing.py",  # requests as botocore makes them, and what answers in its place
     "handoff/handed_files.py",  # fsspec's contract, for reading, writing and many at once
     "handoff/libraries.py",  # what each library is given, and what goes to other processes

@@ -1,18 +1,25 @@
-"""What CREATE and ALTER try before a connection counts, and the buckets that a connection shows."""
+"""What a connection may do, tried: by CREATE and ALTER before it counts, by TEST CONNECTION one action at a time."""
 
 from __future__ import annotations
 
+import time
+import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
+from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
-from s3conn_magic.errors import CredentialsError, S3ConnError
-from s3conn_magic.locations import Location
+from s3conn_magic.connections.writes import is_lacking, is_unmet
+from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
+from s3conn_magic.language.words import counted
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 _PAGE = 1000
@@ -183,3 +190,236 @@ def regions() -> tuple[str, ...]:
     session = boto3.session.Session()
     partitions = session.get_available_partitions()
     return tuple(sorted({region for name in partitions for region in session.get_available_regions("s3", name)}))
+
+
+_PATIENCE = 0.7
+"""Seconds that an interrupt waits for what was written to be gone."""
+
+
+class Check(NamedTuple):
+    """One action: `allowed` is None where it was not tried; `ms` are milliseconds."""
+
+    action: str
+    allowed: bool | None
+    detail: str
+    ms: int | None
+
+
+class _NotTried(Exception):  # noqa: N818 - no error
+    """An action that there is no reason or no way to try; its text says why."""
+
+
+def run_checks(connection: Connection, location: Location | None, *, with_write: bool) -> list[Check]:
+    """Try every action.
+
+    Args:
+        connection: whose permissions are tried.
+        location: where to list, read and write; the first display filter by default.
+        with_write: whether to write and delete one small object; never done on a READ_ONLY connection.
+    """
+    where = location or next(iter(connection.settings.display_filters), None)
+    checks = _Checks(connection, where)
+    return [
+        _check("identity", checks.identity),
+        _check("list buckets", checks.list_buckets),
+        _check("list", checks.list_objects),
+        _check("read", checks.read),
+        *checks.writes(with_write=with_write),
+    ]
+
+
+def _check(action: str, attempt: Callable[[], str]) -> Check:
+    start = time.perf_counter()
+    try:
+        allowed, detail = True, attempt()
+    except _NotTried as reason:
+        return Check(action, None, str(reason), None)
+    except S3ConnError as error:
+        allowed, detail = False, error.message
+    return Check(action, allowed, detail, round((time.perf_counter() - start) * 1000))
+
+
+class _Checks:
+    def __init__(self, connection: Connection, where: Location | None) -> None:
+        self._connection = connection
+        self._where = where
+
+    def identity(self) -> str:
+        if self._connection.settings.anonymous:
+            raise _NotTried("anonymous")
+        identity = find_identity(self._connection)
+        if not identity:
+            raise _NotTried("the server has no STS, or it does not answer")
+        return identity
+
+    def list_buckets(self) -> str:
+        return f"{sum(1 for _ in all_buckets(self._connection)):,} buckets"
+
+    def _place(self) -> Location:
+        if self._where is None:
+            raise _NotTried("name a LOCATION to try it")
+        return self._where
+
+    def _first_keys(self) -> list[str]:
+        place = self._place()
+        client = self._connection.internal_client(place.bucket)
+        answer = translated(
+            lambda: client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, MaxKeys=10), resource=place.arn
+        )
+        return [str(each["Key"]) for each in answer.get("Contents", [])]
+
+    def list_objects(self) -> str:
+        count = len(self._first_keys())
+        return f"{self._place().uri}: {counted(count, 'key')} seen"
+
+    def read(self) -> str:
+        keys = self._first_keys()
+        if not keys:
+            raise _NotTried("there is no object to read")
+        place = Location(self._place().bucket, keys[0])
+        translated(lambda: self._read_byte(place), resource=place.arn)
+        return visible(place.uri)
+
+    def _read_byte(self, place: Location) -> None:
+        client = self._connection.internal_client(place.bucket)
+        try:
+            client.get_object(Bucket=place.bucket, Key=place.key, Range="bytes=0-0")["Body"].close()
+        except ClientError as error:
+            # An empty object has no first byte; being told so is being allowed.
+            if error.response.get("Error", {}).get("Code") not in {"InvalidRange", "416"}:
+                raise
+
+    def writes(self, *, with_write: bool) -> list[Check]:
+        reason = self._why_not(with_write=with_write)
+        if reason:
+            allowed = False if self._connection.settings.read_only else None
+            checks = [Check(action, allowed, reason, None) for action in ("write", "delete")]
+            return [*checks, Check("encryption", None, _no_option(self._connection) or reason, None)]
+        place = self._place()
+        probe = Location(place.bucket, f"{place.key}s3conn-magic-check-{uuid.uuid4().hex}")
+        return _WriteChecks(self._connection, probe).run()
+
+    def _why_not(self, *, with_write: bool) -> str:
+        if self._connection.settings.read_only:
+            return "the connection is READ_ONLY"
+        if not with_write:
+            return "tried only WITH WRITE"
+        return "" if self._where else "name a LOCATION to try it"
+
+
+class _WriteChecks:
+    """Writes one small object, deletes it, and leaves nothing behind: no version and no delete marker either.
+
+    It does so in a thread of its own, which an interrupt does not reach: a write that is broken off may still arrive,
+    after the deletion that was to undo it.
+    """
+
+    def __init__(self, connection: Connection, probe: Location) -> None:
+        self._connection = connection
+        self._probe = probe
+        self._may_be_there = False
+        self._versions: list[str] | None = []
+        self._unencrypted: EncryptionError | None = None
+
+    def run(self) -> list[Check]:
+        """Try it.
+
+        An interrupt is raised as soon as the object is gone, or after `_PATIENCE`; the thread then goes on by itself.
+        """
+        # No daemon: a kernel that ends waits until the object is gone.
+        checks = run_in_background(self._checks, name="s3conn-check", daemon=False)
+        try:
+            return wait_for(checks)
+        except BaseException:
+            with suppress(TimeoutError):
+                checks.exception(_PATIENCE)
+            raise
+
+    def _checks(self) -> list[Check]:
+        write = _check("write", self._write)
+        delete = _check("delete", self._delete) if write.allowed else _untried("delete")
+        if self._may_be_there:
+            # An answer that did not come may have left it.
+            _check("delete", self._delete)
+        return [write, delete, self._encryption(write)]
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        where = self._probe
+        call = getattr(self._connection.internal_client(where.bucket), operation)
+        return translated(lambda: call(Bucket=where.bucket, **arguments), resource=where.arn)
+
+    def _write(self) -> str:
+        self._may_be_there = True
+        try:
+            self._versions = None
+            answer = self._put()
+            if answer["ResponseMetadata"].get("RetryAttempts", 0) == 0:
+                self._versions = [answer["VersionId"]] if "VersionId" in answer else []
+        except (AccessDeniedError, CredentialsError):
+            self._may_be_there = False
+            raise
+        except EncryptionError as error:
+            self._unencrypted = error
+        return visible(self._probe.uri)
+
+    def _put(self) -> Any:
+        """Write it where nothing is; its name is a new one, so what is there after a lost answer is this object."""
+        where = self._probe
+        client = self._connection.internal_client(where.bucket)
+
+        def put() -> Any:
+            try:
+                return client.put_object(Bucket=where.bucket, Key=where.key, Body=b"s3conn", IfNoneMatch="*")
+            except ClientError as error:
+                if is_unmet(error):
+                    return {"ResponseMetadata": {"RetryAttempts": 1}}
+                if not is_lacking(error):
+                    raise
+            return client.put_object(Bucket=where.bucket, Key=where.key, Body=b"s3conn")
+
+        return translated(put, resource=where.arn)
+
+    def _delete(self) -> str:
+        marker = self._ask("delete_object", Key=self._probe.key).get("VersionId")
+        self._may_be_there = False
+        return self._delete_versions(str(marker)) if marker else "cleaned up"
+
+    def _delete_versions(self, marker: str) -> str:
+        """Return where deleting only marks, delete what was marked, and then the mark; never the mark alone."""
+        missing = "s3:ListBucketVersions"
+        try:
+            versions = self._written_versions()
+            missing = "s3:DeleteObjectVersion"
+            for version in [*versions, marker]:
+                self._ask("delete_object", Key=self._probe.key, VersionId=version)
+        except S3ConnError:
+            return f"cleaned up, but for a version and its delete marker: {missing} is missing"
+        return "cleaned up"
+
+    def _written_versions(self) -> list[str]:
+        """Return what was written: as the answer said, or, where none came or one got lost, as the server lists it."""
+        if self._versions is not None:
+            return self._versions
+        key = self._probe.key
+        answer = self._ask("list_object_versions", Prefix=key)
+        return [str(each["VersionId"]) for each in answer.get("Versions", []) if each["Key"] == key]
+
+    def _encryption(self, write: Check) -> Check:
+        if reason := _no_option(self._connection):
+            return Check("encryption", None, reason, None)
+        if self._unencrypted is not None:
+            return Check("encryption", allowed=False, detail=self._unencrypted.message, ms=write.ms)
+        if not write.allowed:
+            return Check("encryption", write.allowed, write.detail, write.ms)
+        settings = self._connection.settings
+        key = settings.kms_key or "the customer's key"
+        detail = f"{settings.encryption}: the server says that the write was encrypted with {key}"
+        return Check("encryption", allowed=True, detail=detail, ms=write.ms)
+
+
+def _no_option(connection: Connection) -> str:
+    return "" if connection.settings.encrypts else "no encryption is asked for"
+
+
+def _untried(action: str) -> Check:
+    return Check(action, None, "nothing was written", None)

@@ -316,7 +316,7 @@ def _(plan: statements.ShowCreate, connections: Registry) -> Message:
 
 @about_connections.register(plans.Test)
 def _(plan: plans.Test, connections: Registry) -> Any:
-    from s3conn_magic.connections.checks import run_checks
+    from s3conn_magic.connections.probe import run_checks
     from s3conn_magic.results.frames import frame_of
 
     checks = run_checks(connections.get(plan.name), plan.location, with_write=plan.with_write)

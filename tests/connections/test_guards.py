@@ -17,8 +17,8 @@ from s3transfer.manager import TransferManager
 from statements import Statements, create
 from vaults import answering
 
-from s3conn_magic.connections.checks import run_checks
 from s3conn_magic.connections.guards import writes
+from s3conn_magic.connections.probe import run_checks
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
