@@ -43,10 +43,10 @@ LAYERS = [
     _layer("listing", "listing", "aiohttp pyarrow numpy"),
     _layer("lakes", "lakes", "deltalake hudi pyarrow pyiceberg"),
     _layer("objects", "objects", "botocore cramjam fastavro fsspec openpyxl pyarrow"),
+    _layer("inventory", "inventory", "pyarrow"),
     _layer("query", "query", "duckdb numpy pyarrow"),
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
-    _layer("inventory", "inventory", "pyarrow"),
     _layer("handoff", "handoff", "fsspec obstore pyarrow"),
     _layer("cluster", "cluster", "dask distributed pyarrow"),
     _layer("results", "results", "pandas numpy polars pyarrow anywidget ipywidgets traitlets IPython"),
@@ -71,6 +71,7 @@ LONG = {
     "connections/signing.py",  # requests as botocore makes them, and what answers in its place
     "handoff/handed_files.py",  # fsspec's contract, for reading, writing and many at once
     "handoff/libraries.py",  # what each library is given, and what goes to other processes
+    "inventory/reading.py",  # a report's rows: for a frame, for sums, and for queries
     "jobs/copying.py",  # a run of COPY, its objects together or one by one
     "jobs/loading.py",  # one object, by what all of them have taught
     "jobs/inserting.py",  # an INSERT from its query to its object
@@ -83,6 +84,7 @@ LONG = {
     "language/job_values.py",  # what a job's options take, each value with its reader
     "language/options.py",  # the table of options, and their values
     "language/phrases.py",  # the tables of the phrase book, and options and values by them
+    "language/plans.py",  # a plan of every statement
     "language/reference.py",  # the table of statements
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree

@@ -1,5 +1,148 @@
-"""Reports of S3 Inventory as listings, for buckets that are too large to list.
+"""Reports of S3 Inventory as listings, for buckets that are too large to list: where a report and its files are.
 
-Manifest         what a report says of itself, by its manifest.json
-Inventory        its data files, read several at once, as the table that a listing would give
+open_manifest    what a report says of itself, named by its manifest.json or by a folder above
+reading          its data files in batches, as a listing would give them, or as a query asks for them
 """
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from s3conn_magic.errors import InventoryError, ObjectNotFoundError, S3ConnError
+from s3conn_magic.inventory.manifest import WHAT, read_manifest
+from s3conn_magic.language.words import listed
+from s3conn_magic.listing.listing import fetch_page
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.requests import head_answer
+
+if TYPE_CHECKING:
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.inventory.manifest import DataFile, Manifest
+
+
+def open_manifest(connection: Connection, location: Location) -> Manifest:
+    """Return the report whose manifest is at a location, or the newest one below a folder, with its files found.
+
+    Raises:
+        InventoryError: as `read_manifest`; or there is no report below the folder, or several inventories are.
+        S3ConnError: it cannot be read.
+    """
+    if location.key and not location.key.endswith("/"):
+        try:
+            return _with_files(connection, read_manifest(connection, location))
+        except ObjectNotFoundError:
+            if location.key.endswith(_ENDINGS):
+                raise
+        location = Location(location.bucket, f"{location.key}/")
+    where = _newest(connection, location)
+    manifest = read_manifest(connection, where)
+    note = f"The newest report below {visible(location.uri)} is {visible(where.uri)}."
+    return _with_files(connection, replace(manifest, notes=(note,)))
+
+
+_ENDINGS = (".json", ".checksum", ".txt", ".gz", ".csv", ".orc", ".parquet")
+_REPORT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}Z/")
+_MANIFEST = "manifest.json"
+_NOT_OF_REPORTS = ("data/", "hive/")
+_LEVELS, _FOLDERS, _NAMED = 4, 100, 5
+"""How far below a folder reports are looked for, in how many folders of a level, and how many inventories are named."""
+
+
+def _newest(connection: Connection, folder: Location) -> Location:
+    """Return the manifest of the newest report below a folder, by the names that S3 gives to the folders of reports."""
+    level = [folder.key]
+    for _ in range(_LEVELS):
+        below = {key: _folders(connection, folder.bucket, key) for key in level}
+        for key, names in below.items():
+            if _MANIFEST in names:
+                return Location(folder.bucket, f"{key}{_MANIFEST}")
+        inventories = {key: max(dated) for key in below if (dated := [*filter(_REPORT.fullmatch, below[key])])}
+        if len(inventories) == 1:
+            ((key, name),) = inventories.items()
+            return Location(folder.bucket, f"{key}{name}{_MANIFEST}")
+        if inventories:
+            names = [visible(Location(folder.bucket, key).uri) for key in sorted(inventories)[:_NAMED]]
+            message = f"there are reports of {len(inventories)} inventories below {visible(folder.uri)}"
+            raise InventoryError(message, hint=f"Name the folder of one: {listed(names, 'or')}.")
+        level = [f"{key}{name}" for key in below for name in below[key] if name not in _NOT_OF_REPORTS][:_FOLDERS]
+    raise InventoryError(f"there is no report of S3 Inventory below {visible(folder.uri)}", hint=WHAT)
+
+
+def _folders(connection: Connection, bucket: str, key: str) -> list[str]:
+    """Return the names of the folders in a folder, and the manifest's where it is in it."""
+    target, token = connection.target(bucket), None
+    names: list[str] = []
+    while True:
+        page = fetch_page(target, prefix=key, delimiter="/", token=token)
+        names += [name.removeprefix(key) for name in page.prefixes]
+        if f"{key}{_MANIFEST}" in page.objects.column(0).to_pylist():
+            return [_MANIFEST]
+        token = page.next_token
+        if token is None:
+            return names
+
+
+def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
+    """Return a manifest with its data files where they are: as it says, or beside it, where a report was copied to.
+
+    Raises:
+        S3ConnError: the first of them is nowhere; what became of the request where the manifest says.
+    """
+    if not manifest.files or _is_in_place(manifest):
+        return manifest
+    first = manifest.files[0]
+    try:
+        head_answer(connection, first.location, None)
+    except S3ConnError as error:
+        missing = error
+    else:
+        return manifest
+    for folder in _beside(manifest):
+        if _is_there(connection, replace(first, location=folder.of(first.location))):
+            where = visible(Location(manifest.location.bucket, folder.key).uri)
+            note = f"The report was copied: its data files are read from {where}, beside its manifest."
+            files = tuple(replace(file, location=folder.of(file.location)) for file in manifest.files)
+            return replace(manifest, files=files, notes=(*manifest.notes, note))
+    missing.notes += ("The data files do not lie beside the manifest either.",)
+    raise missing
+
+
+def _is_in_place(manifest: Manifest) -> bool:
+    """Whether the manifest lies where S3 puts it, two folders above which its data files are."""
+    first, own = manifest.files[0].location, manifest.location
+    return first.bucket == own.bucket and _above(_above(first.key)) == _above(_above(own.key))
+
+
+def _above(key: str) -> str:
+    """Return the folder that a key or folder is in."""
+    folder, slash, _ = key.removesuffix("/").rpartition("/")
+    return folder + slash
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that data files may have been copied to; with `whole`, they kept their keys below it."""
+
+    bucket: str
+    key: str
+    whole: bool = False
+
+    def of(self, before: Location) -> Location:
+        name = before.key if self.whole else before.key.rpartition("/")[2]
+        return Location(self.bucket, f"{self.key}{name}")
+
+
+def _beside(manifest: Manifest) -> list[_Folder]:
+    """Return where data files may be: below the same keys, in `data/` of the inventory or the report, or with it."""
+    bucket, folder = manifest.location.bucket, _above(manifest.location.key)
+    near = [_Folder(bucket, key) for key in (f"{_above(folder)}data/", f"{folder}data/", folder)]
+    return [_Folder(bucket, "", whole=True), *near]
+
+
+def _is_there(connection: Connection, file: DataFile) -> bool:
+    try:
+        return int(head_answer(connection, file.location, None)["ContentLength"]) == file.size
+    except S3ConnError:
+        return False

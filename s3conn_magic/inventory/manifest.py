@@ -106,7 +106,8 @@ _FORMATS = {"csv": "CSV", "orc": "ORC", "parquet": "Parquet"}
 _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])")
 _LARGEST = 64 * 1024 * 1024
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-_WHAT = "LIST FROM INVENTORY takes the manifest.json of an S3 Inventory report."
+WHAT = "Name the manifest.json of an S3 Inventory report, or the folder that its reports lie in."
+"""What to do where something is no report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Manifest:
         names: the fields of the data files, in order, as they are written there.
         files: the data files.
         checked: whether a manifest.checksum was there; it agreed.
+        notes: what is to be said of where it was found.
     """
 
     location: Location
@@ -139,11 +141,34 @@ class Manifest:
     names: tuple[str, ...]
     files: tuple[DataFile, ...]
     checked: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def versions(self) -> bool:
         """Whether the report is of all versions."""
         return has_versions(self.names)
+
+    @property
+    def as_of(self) -> str:
+        """What is to be said of every result that is by this report."""
+        made = f"{self.made_at:%Y-%m-%d %H:%M} UTC" if self.made_at else "a time that it does not say"
+        note = f"Inventory of {visible(self.bucket)} as of {made}: what changed later is not in it."
+        unchecked = () if self.checked else ("No manifest.checksum lies beside it to compare it with.",)
+        return " ".join((note, *unchecked, *self.notes))
+
+    def check_fields(self, *needed: str) -> None:
+        """Refuse to go on without some fields, by the listing's names of them.
+
+        Raises:
+            InventoryError: the report lacks one.
+        """
+        there = listing_names(self.names)
+        for name in needed:
+            if name not in there:
+                raise InventoryError(
+                    f"the inventory {visible(self.location.uri)} has no field for {name}, which is wanted here",
+                    notes=(f"It has {visible(', '.join(self.names))[:300]}.",),
+                )
 
 
 def read_manifest(connection: Connection, location: Location) -> Manifest:
@@ -201,7 +226,7 @@ def _json(location: Location, text: bytes) -> Mapping[str, Any]:
 
 
 def _not_one(location: Location, why: str) -> InventoryError:
-    return InventoryError(f"{visible(location.uri)} is not the manifest of an inventory: {why}", hint=_WHAT)
+    return InventoryError(f"{visible(location.uri)} is not the manifest of an inventory: {why}", hint=WHAT)
 
 
 def _manifest(location: Location, manifest: Mapping[str, Any], *, checked: bool) -> Manifest:
@@ -269,7 +294,7 @@ def _time(manifest: Mapping[str, Any]) -> datetime | None:
 
 PART = 8 * 1024 * 1024
 """Bytes of one request; the last one of a file is for less."""
-_AHEAD, _TRIES = 4, 4
+_TRIES = 4
 _AGAIN = "It was changed, or is being written: read another report."
 
 
@@ -302,8 +327,13 @@ class ReportDownloads:
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def fetch(self, file: DataFile, into: BinaryIO) -> None:
+    def fetch(self, file: DataFile, into: BinaryIO, ahead: int) -> None:
         """Write a data file's bytes.
+
+        Args:
+            file: which.
+            into: where to.
+            ahead: most requests of it under way.
 
         Raises:
             InventoryError: it has another size or MD5 than the manifest says.
@@ -311,19 +341,19 @@ class ReportDownloads:
             S3ConnError: it cannot be read.
         """
         digest = md5(usedforsecurity=False)
-        for part in self._parts(file):
+        for part in self._parts(file, ahead):
             digest.update(part)
             into.write(part)
         if file.md5 and digest.hexdigest() != file.md5:
             name = visible(file.location.uri)
             raise InventoryError(f"the data file {name} does not have the MD5 that the manifest says", hint=_AGAIN)
 
-    def _parts(self, file: DataFile) -> Iterator[bytes]:
-        """Yield the bytes in order; a few parts ahead of the one that is waited for are under way."""
+    def _parts(self, file: DataFile, ahead: int) -> Iterator[bytes]:
+        """Yield the bytes in order; some parts ahead of the one that is waited for are under way."""
         pinned = self._pinned(file)
         under_way: deque[Future[bytes]] = deque()
         for start in range(0, file.size, PART):
-            if len(under_way) == _AHEAD:
+            if len(under_way) == ahead:
                 yield under_way.popleft().result()
             self._check()
             under_way.append(self._pool.submit(self._part, pinned, start, min(start + PART, file.size)))

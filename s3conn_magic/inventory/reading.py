@@ -1,15 +1,19 @@
-"""The data files of a report → batches in the columns of a listing."""
+"""The data files of a report → batches in the columns of a listing, or in all of the report's."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
-from s3conn_magic.errors import InventoryError, ListingInterrupted
+from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.listing.request import Progress
@@ -20,53 +24,80 @@ from s3conn_magic.runtime.background import wait_for
 from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import DataFile, Manifest
+    from s3conn_magic.listing.analysis import Summary
     from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.objects.scope import QueryScope
 
-_BLOCK = 4 * 1024 * 1024
+_BLOCK = 1024 * 1024
 _ROWS = 131_072
+_BUCKET = pa.field("bucket", pa.string())
+_TYPES = {"is_multipart_uploaded": pa.bool_(), "object_lock_retain_until_date": pa.timestamp("us", tz="UTC")}
+"""Of fields that a listing lacks, those that are no text."""
+_WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class UnreadableFileError(ValueError):
     """A data file is not what its manifest says; the message says why and quotes nothing of it."""
 
 
-def listing_batches(path: Path, file_format: str, names: Sequence[str], *, versions: bool) -> Iterator[pa.Table]:
-    """Yield the rows of a data file as they stand in it, in the columns of a listing; what the report lacks is null.
+def schema_of(manifest: Manifest) -> pa.Schema:
+    """Return the columns of a report in a query: those of a listing with its bucket, then what else the report has."""
+    listed = VERSIONS if manifest.versions else OBJECTS
+    others = [pa.field(name, _TYPES.get(name, pa.string())) for name in _others(manifest.names)]
+    return pa.schema([_BUCKET, *(_plain(field) for field in listed), *others])
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+
+
+def _others(names: Sequence[str]) -> dict[str, str]:
+    """Return the fields that a listing lacks: a column's name of each, `encryption_status`, and the inventory's."""
+    known = {*listing_names(names).values()}
+    others = {_WORD_BEGINS.sub("_", name).lower(): name for name in names if name not in known}
+    return {ours: theirs for ours, theirs in others.items() if ours not in {*VERSIONS.names, "bucket"}}
+
+
+def report_batches(path: Path, manifest: Manifest, schema: pa.Schema, rows: int = _ROWS) -> Iterator[pa.Table]:
+    """Yield the rows of a data file as they stand in it; what the report lacks is null.
 
     Args:
         path: the file.
-        file_format: CSV, ORC or Parquet.
-        names: its fields, in order.
-        versions: whether the version columns are part of it.
+        manifest: of its report.
+        schema: the columns that are wanted, by their names in a listing or in `schema_of`.
+        rows: most rows of a batch, as far as the format allows.
 
     Raises:
         UnreadableFileError: the file is damaged, or lacks fields that the manifest names.
     """
-    schema = VERSIONS if versions else OBJECTS
-    wanted = {ours: theirs for ours, theirs in listing_names(names).items() if ours in schema.names}
+    every = listing_names(manifest.names) | _others(manifest.names)
+    wanted = {ours: theirs for ours, theirs in every.items() if ours in schema.names}
+    wanted = wanted or {"key": every["key"]}
     try:
-        for batch in _READERS[file_format](path, names, wanted):
-            yield _in_columns(batch, schema, wanted, encoded=file_format == "CSV")
+        for batch in _READERS[manifest.file_format](path, manifest.names, wanted, rows):
+            yield _in_columns(batch, schema, wanted, manifest)
     except UnreadableFileError:
         raise
     except UndecodableError as error:
         reason = str(error)
     except (pa.ArrowException, ValueError, OSError) as error:
-        reason = f"it cannot be read as {file_format} with the fields of the manifest ({type(error).__name__})"
+        kind = type(error).__name__
+        reason = f"it cannot be read as {manifest.file_format} with the fields of the manifest ({kind})"
     else:
         return
     raise UnreadableFileError(reason)
 
 
-def _csv(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[Any]:
+def _csv(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int) -> Iterator[Any]:
     from pyarrow import csv
 
+    del rows
     with pa.OSFile(str(path)) as file:
         packed = compression_of(file.read(16)) == "gzip"
         file.seek(0)
@@ -77,7 +108,8 @@ def _csv(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[A
     with pa.OSFile(str(path)) as file:
         yield from csv.open_csv(
             pa.CompressedInputStream(file, "gzip") if packed else file,
-            read_options=csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
+            # Without threads, it does not read ahead of what is asked for.
+            read_options=csv.ReadOptions(column_names=list(names), block_size=_BLOCK, use_threads=False),
             convert_options=csv.ConvertOptions(
                 include_columns=list(wanted.values()),
                 column_types={theirs: _csv_type(ours) for ours, theirs in wanted.items()},
@@ -89,27 +121,27 @@ def _csv(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[A
 
 
 def _csv_type(name: str) -> pa.DataType:
-    kind = VERSIONS.field(name).type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return _plain(VERSIONS.field(name)).type if name in VERSIONS.names else _TYPES.get(name, pa.string())
 
 
-def _orc(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[Any]:
+def _orc(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int) -> Iterator[Any]:
     from pyarrow import orc
 
-    del names
+    del names, rows
     file = orc.ORCFile(str(path))
     _check_fields(file.schema.names, wanted)
     for stripe in range(file.nstripes):
         yield file.read_stripe(stripe, columns=list(wanted.values()))
 
 
-def _parquet(path: Path, names: Sequence[str], wanted: dict[str, str]) -> Iterator[Any]:
+def _parquet(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int) -> Iterator[Any]:
     from pyarrow import parquet
 
     del names
-    with parquet.ParquetFile(str(path)) as file:
+    # A buffer has pages read one by one, and not a row group's columns as wholes.
+    with parquet.ParquetFile(str(path), buffer_size=_BLOCK, pre_buffer=False) as file:
         _check_fields(file.schema_arrow.names, wanted)
-        yield from file.iter_batches(_ROWS, columns=list(wanted.values()))
+        yield from file.iter_batches(rows, columns=list(wanted.values()), use_threads=False)
 
 
 def _check_fields(there: Sequence[str], wanted: dict[str, str]) -> None:
@@ -120,11 +152,16 @@ def _check_fields(there: Sequence[str], wanted: dict[str, str]) -> None:
 _READERS = {"CSV": _csv, "ORC": _orc, "Parquet": _parquet}
 
 
-def _in_columns(batch: Any, schema: pa.Schema, wanted: dict[str, str], *, encoded: bool) -> pa.Table:
+def _in_columns(batch: Any, schema: pa.Schema, wanted: dict[str, str], manifest: Manifest) -> pa.Table:
     columns_of = {ours: batch.column(theirs) for ours, theirs in wanted.items()}
-    if columns_of["key"].null_count:
+    if "key" in columns_of and columns_of["key"].null_count:
         raise UnreadableFileError("a row has no key")
-    columns = [_column(columns_of.get(field.name), field, len(batch), encoded=encoded) for field in schema]
+    columns = [
+        pa.repeat(manifest.bucket, len(batch))
+        if field.equals(_BUCKET)
+        else _column(columns_of.get(field.name), field, len(batch), encoded=manifest.file_format == "CSV")
+        for field in schema
+    ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -134,11 +171,11 @@ def _column(values: Any, wanted: pa.Field, rows: int, *, encoded: bool) -> Any:
     if wanted.name == "key":
         return _keys(values, encoded=encoded)
     if wanted.name == "etag":
-        import pyarrow.compute as pc
-
         return pc.utf8_trim(values.cast(pa.string()), '"')
     if pa.types.is_dictionary(wanted.type):
         return values.cast(pa.string()).dictionary_encode()
+    if pa.types.is_list(values.type):  # of names, such as those of checksums
+        return pc.binary_join(values.cast(pa.list_(pa.string())), ",")
     # Times without a zone are UTC.
     return values.cast(wanted.type, safe=not pa.types.is_timestamp(wanted.type))
 
@@ -151,14 +188,16 @@ def _keys(values: Any, *, encoded: bool) -> Any:
 
 _FILES_AT_ONCE = 8
 _BYTES_AHEAD = 1024**3
+_PARTS = 16
 
 
 class Inventory:
-    """The rows of a report.
+    """The rows of a report: a data file is downloaded, checked, and read in batches, while the next ones come.
 
     Args:
         connection: what its data files are read through.
         manifest: which they are.
+        prefix: take only keys that begin with it.
         matching: take only keys that match.
         limit: take only so many rows, in the order of the report.
         connections: most requests under way.
@@ -172,11 +211,13 @@ class Inventory:
         connection: Connection,
         manifest: Manifest,
         *,
+        prefix: str = "",
         matching: Glob | None = None,
         limit: int | None = None,
         connections: int = 32,
     ) -> None:
         self._manifest = manifest
+        self._prefix = prefix
         self._matching = matching
         self._limit = limit
         self._downloads = ReportDownloads(connection, connections)
@@ -208,89 +249,167 @@ class Inventory:
             ListingInterrupted: the user interrupted it.
             S3ConnError: a data file cannot be read.
         """
-
-        def report() -> None:
-            if on_progress is not None:
-                on_progress(self.progress)
-
-        folder = new_folder("inventory")
         try:
-            self._collect(folder, report)
+            with closing(self.batches(self._schema, self._reporter(on_progress))) as batches:
+                for batch in batches:
+                    self._take(batch if self._matching is None else batch.filter(self._matching.mask(batch["key"])))
+                    if self.truncated:
+                        break
         except KeyboardInterrupt:
             rows = self.table()
             message = f"the inventory was interrupted after {len(rows):,} rows"
             raise ListingInterrupted(message, rows_so_far=rows) from None
-        finally:
-            self._downloads.stop()
-            remove(folder)
         return self.table()
+
+    def total(self, summary: Summary, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
+        """Return the groups of the objects that were there, as `Scan.total` does; versions of old do not count.
+
+        Raises:
+            IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of what had been read.
+            InventoryError, S3ConnError: it failed before anything was read.
+        """
+        try:
+            with closing(self.batches(self._schema, self._reporter(on_progress))) as batches:
+                for batch in batches:
+                    objects = batch.filter(_CURRENT) if self._manifest.versions else batch
+                    for part in objects.select(OBJECTS.names).combine_chunks().to_batches():
+                        summary.add(part)
+                    self._count(objects)
+        except KeyboardInterrupt:
+            said = f"the analysis was interrupted after {self._rows:,} keys"
+            failure: S3ConnError = ListingInterrupted(said, rows_so_far=summary.table())
+        except S3ConnError as error:
+            if not self._rows:
+                raise
+            said = f"the analysis is incomplete, {self._rows:,} keys had been read: {error.message}"
+            failure = IncompleteListingError(
+                said, rows_so_far=summary.table(), reason=error.message, hint=error.hint, notes=error.notes
+            )
+        else:
+            return summary.table()
+        raise failure
+
+    def _reporter(self, on_progress: Callable[[Progress], None] | None) -> Callable[[], None]:
+        return lambda: None if on_progress is None else on_progress(self.progress)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return VERSIONS if self._manifest.versions else OBJECTS
 
     def table(self) -> pa.Table:
         """Return the rows that were read so far, as `collect` gives them."""
-        import pyarrow.compute as pc
-
-        schema = VERSIONS if self._manifest.versions else OBJECTS
+        schema = self._schema
         # Keys of many files together may be more than two gigabytes.
         large = schema.set(0, pa.field("key", pa.large_string()))
         table = pa.concat_tables([part.cast(large) for part in self._tables] or [large.empty_table()])
         table = table.unify_dictionaries()
         return table.take(pc.sort_indices(table, sort_keys=_ORDER[: 3 if self._manifest.versions else 1]))
 
-    def _collect(self, folder: Path, report: Callable[[], None]) -> None:
+    def batches(self, schema: pa.Schema, every: Callable[[], None] = lambda: None) -> Generator[pa.Table, None, None]:
+        """Yield the rows in the order of the report, of which there are but a few batches at a time.
+
+        Args:
+            schema: the columns, as of `report_batches`; with a prefix, `key` among them.
+            every: called in this thread, several times a second; what it raises is raised here.
+
+        Raises:
+            As `collect`.
+        """
+        rows = _ROWS if self._limit is None else min(_ROWS, self._limit + 1)
+        folder = new_folder("inventory")
         pool = ThreadPoolExecutor(_FILES_AT_ONCE, "s3conn-inventory")
         try:
-            for done in self._under_way(pool, folder):
-                self._take(wait_for(done, every=report))
-                report()
-                if self.truncated:
-                    return
+            for file, path, done in self._under_way(pool, folder):
+                wait_for(done, every=every)
+                try:
+                    for batch in report_batches(path, self._manifest, schema, rows):
+                        yield batch.filter(pc.starts_with(batch["key"], self._prefix)) if self._prefix else batch
+                        every()
+                except UnreadableFileError as error:
+                    name = visible(file.location.uri)
+                    raise InventoryError(f"the data file {name} is not as its manifest says: {error}") from None
+                path.unlink()
         finally:
             self._downloads.stop()
             pool.shutdown(wait=False, cancel_futures=True)
+            remove(folder)
 
-    def _under_way(self, pool: ThreadPoolExecutor, folder: Path) -> Iterator[Future[pa.Table]]:
-        """Yield the files in order; the next ones are read meanwhile, as far as the disk should hold."""
-        waiting: deque[tuple[Future[pa.Table], int]] = deque()
+    def _under_way(self, pool: ThreadPoolExecutor, folder: Path) -> Iterator[tuple[DataFile, Path, Future[None]]]:
+        """Yield the files in order; the next ones come meanwhile, as far as the disk should hold them.
+
+        Under a limit one file comes first, which may be all that is wanted; then two, and so on.
+        """
+        waiting: deque[tuple[DataFile, Path, Future[None]]] = deque()
+        at_once = _FILES_AT_ONCE if self._limit is None else 1
         for at, file in enumerate(self._manifest.files):
             while waiting and (
-                len(waiting) == _FILES_AT_ONCE or sum(size for _, size in waiting) + file.size > _BYTES_AHEAD
+                len(waiting) == at_once or sum(other.size for other, *_ in waiting) + file.size > _BYTES_AHEAD
             ):
-                yield waiting.popleft()[0]
-            waiting.append((pool.submit(self._file, file, folder / str(at)), file.size))
-        while waiting:
-            yield waiting.popleft()[0]
+                yield waiting.popleft()
+                at_once = min(_FILES_AT_ONCE, 2 * at_once)
+            path = folder / str(at)
+            waiting.append((file, path, pool.submit(self._download, file, path, max(2, _PARTS // at_once))))
+        yield from waiting
+
+    def _download(self, file: DataFile, path: Path, ahead: int) -> None:
+        with path.open("wb") as into:
+            self._downloads.fetch(file, into, ahead)
 
     def _take(self, table: pa.Table) -> None:
-        import pyarrow.compute as pc
-
         if self._limit is not None and self._rows + len(table) > self._limit:
             table, self.truncated = table.slice(0, self._limit - self._rows), True
         self._tables.append(table)
+        self._count(table)
+
+    def _count(self, table: pa.Table) -> None:
         self._rows += len(table)
         self._bytes += pc.sum(table["size"]).as_py() or 0
 
-    def _file(self, file: DataFile, path: Path) -> pa.Table:
-        try:
-            with path.open("wb") as into:
-                self._downloads.fetch(file, into)
-            return self._matching_rows(path)
-        except UnreadableFileError as error:
-            reason = str(error)
-        finally:
-            path.unlink(missing_ok=True)
-        raise InventoryError(f"the data file {visible(file.location.uri)} is not as its manifest says: {reason}")
 
-    def _matching_rows(self, path: Path) -> pa.Table:
-        """Return the rows of a file, no more than show that the limit was passed."""
-        manifest, rows, tables = self._manifest, 0, []
-        for batch in listing_batches(path, manifest.file_format, manifest.names, versions=manifest.versions):
-            kept = batch if self._matching is None else batch.filter(self._matching.mask(batch["key"]))
-            tables.append(kept)
-            rows += len(kept)
-            if self._limit is not None and rows > self._limit:
-                break
-        schema = VERSIONS if manifest.versions else OBJECTS
-        return pa.concat_tables(tables) if tables else schema.empty_table()
-
-
+_CURRENT = pc.field("is_latest") & ~pc.coalesce(pc.field("is_delete_marker"), pc.scalar(False))
 _ORDER = [("key", "ascending"), ("is_latest", "descending"), ("last_modified", "descending")]
+
+
+class InventoryRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
+    """The rows of a report as a query asks for them: of the columns that it wants, a few batches at a time.
+
+    Args:
+        open_report: makes the report anew for each time that its rows are asked for.
+        schema: all of its columns.
+        scope: the query that reads them.
+    """
+
+    def __init__(self, open_report: Callable[[], Inventory], schema: pa.Schema, scope: QueryScope) -> None:
+        self._open, self._schema, self._scope = open_report, schema, scope
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        return self._schema
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _Asked:  # noqa: A002 - Arrow's own name
+        """The rows that a filter takes, of some columns."""
+        wanted = self._schema if columns is None else pa.schema([self._schema.field(name) for name in columns])
+        # Which columns a filter needs, it does not say.
+        return _Asked(wanted, self._batches(wanted if filter is None else self._schema, wanted, filter))
+
+    def _batches(self, read: pa.Schema, wanted: pa.Schema, taken: Any) -> Iterator[pa.RecordBatch]:
+        report = self._open()
+        try:
+            with self._scope.noting(), closing(report.batches(read, self._scope.check)) as batches:
+                for batch in batches:
+                    rows = batch if taken is None else batch.filter(taken)
+                    yield from rows.select(wanted.names).to_batches()
+        finally:
+            self._scope.count(report.progress.requests, report.progress.received)
+
+
+class _Asked(NamedTuple):
+    """Rows that were asked for, in place of Arrow's scanner: whose threads read ahead of any LIMIT."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """The rows, read in the thread that asks."""
+        return pa.RecordBatchReader.from_batches(self.schema, self.batches)

@@ -366,7 +366,7 @@ class _Binder:
         return plans.ListInventory(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement),
-            location=self._binding.object_of(statement.location, "LIST FROM INVENTORY takes a manifest.json"),
+            location=self._binding.place_of(statement.location),
             matching=matching,
             matching_place=matching_place,
             limit=statement.limit,
@@ -393,13 +393,15 @@ class _Binder:
 
     @_bind.register
     def _analyze(self, statement: statements.Analyze) -> plans.Plan:
-        return plans.Analyze(
-            place=self._binding.beginning(statement),
-            name=self._reader(statement.using, statement),
-            location=self._binding.place_of(statement.location),
-            by=statement.by,
-            depth=_depth_of(self._binding, statement),
-        )
+        location, inventory = map(self._binding.location, (statement.location, statement.inventory))
+        place, name = self._binding.beginning(statement), self._reader(statement.using, statement)
+        by, depth = statement.by, _depth_of(self._binding, statement)
+        if inventory is not None:
+            return plans.AnalyzeInventory(
+                place=place, name=name, inventory=inventory, location=location, by=by, depth=depth
+            )
+        assert location is not None  # noqa: S101 - the grammar takes one of the two
+        return plans.Analyze(place=place, name=name, location=location, by=by, depth=depth)
 
     @_bind.register
     def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:

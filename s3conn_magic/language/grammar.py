@@ -124,6 +124,7 @@ location = field("location", _place).set_name("an s3:// location")
 _groups = pp.MatchFirst([keyword(by) for by in _GROUPS]).set_name(f"{', '.join(_GROUPS[:-1])} or {_GROUPS[-1]}")
 by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
+_inventory = field("inventory", words("FROM INVENTORY") - _place)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
 # Queries, which are the engine's to read: all that matters here is where they end
@@ -353,8 +354,13 @@ _explored = variant(statements.ExploreAll, words("ALL CONNECTIONS")) | variant(
     statements.Explore, pp.Opt(location) - pp.Opt(using)
 )
 explore = variants(words("EXPLORE") - _explored)
-analyze = builds(statements.Analyze, words("ANALYZE") - location - pp.ZeroOrMore(using | by | depth))
 _version = field("version", words("VERSION") - string.copy().set_name("the id of a version in single quotes"))
+analyze = builds(
+    statements.Analyze,
+    words("ANALYZE")
+    - (_inventory | location).set_name("an s3:// location")
+    - pp.ZeroOrMore(_inventory | using | by | depth),
+)
 preview = builds(
     statements.Preview,
     words("PREVIEW") - location - pp.ZeroOrMore(_version | using | field("limit", words("LIMIT") - number)),

@@ -170,6 +170,17 @@ class Analyze(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeInventory(Plan):
+    """The same by the report at `inventory`, of the whole bucket that it is about where `location` is None."""
+
+    name: str
+    inventory: Location
+    location: Location | None
+    by: AnalyzeBy
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Plan):
     """The beginning of an object, or of one version of it: so many rows of a table at most."""
 

@@ -249,8 +249,10 @@ STATEMENTS: tuple[Reference, ...] = (
         "LIST FROM INVENTORY",
         "LIST FROM INVENTORY 's3://bucket/prefix/manifest.json' [USING name] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
         "The objects of a bucket by a report of S3 Inventory (CSV, ORC or Parquet), without listing it: as they were"
-        " when it was made. The columns of LIST, with those of VERSIONS where the report is of all versions; what the"
-        " report leaves out is missing. Every data file is compared with its size and MD5.",
+        " when it was made. A folder stands for the newest report below it. The columns of LIST, with those of VERSIONS"
+        " where the report is of all versions; what the report leaves out is missing. Every data file is compared with"
+        " its size and MD5. FROM inventory('s3://…/manifest.json') has the same rows in a query, with all fields that"
+        " the report has.",
         "LIST FROM INVENTORY 's3://reports/acme-lake/daily/2026-01-01T01-00Z/manifest.json' LIMIT ALL;",
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
@@ -268,9 +270,12 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "ANALYZE",
-        f"ANALYZE 's3://bucket/prefix' [USING name] [BY {{{' | '.join(get_args(AnalyzeBy))}}}] [DEPTH n]",
+        "ANALYZE ['s3://bucket/prefix'] [FROM INVENTORY 's3://bucket/prefix/manifest.json'] [USING name]"
+        f" [BY {{{' | '.join(get_args(AnalyzeBy))}}}] [DEPTH n]",
         "What is below a location: objects and bytes by folder, class, extension, age or size, with a chart beside it. "
-        "All keys are listed; DEPTH is the number of folders that make a group BY PREFIX.",
+        "All keys are listed, or read from a report of S3 Inventory, then without a location those of the whole bucket;"
+        " DEPTH is the number of folders that make a group BY PREFIX. Beyond 100,000 groups, those with the fewest"
+        " bytes are one row, the last.",
         "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",
         ANALYSIS_COLUMNS,
     ),

@@ -243,9 +243,10 @@ class Explore(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analyze(Statement):
-    """`ANALYZE 's3://…' [USING name] [BY …] [DEPTH n]`."""
+    """`ANALYZE ['s3://…'] [FROM INVENTORY 's3://…/manifest.json'] [USING name] [BY …] [DEPTH n]`, one of the two."""
 
-    location: LocationValue
+    location: LocationValue | None = None
+    inventory: LocationValue | None = None
     using: Name | None = None
     by: AnalyzeBy = "PREFIX"
     depth: IntegerLiteral | None = None

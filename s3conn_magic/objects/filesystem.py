@@ -88,7 +88,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with (self._scope or QueryScope()).noting():
             return Path.parse(self._strip_protocol(text).removeprefix(UNPACKED))
 
-    def _through(self, path: Path, scope: QueryScope) -> Connection:
+    def through(self, path: Path, scope: QueryScope) -> Connection:
         """The connection of a path; the query depends on it."""
         with scope.noting():
             connection = self._connection_of(path.connection)
@@ -144,7 +144,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _object(self, path: Path, scope: QueryScope) -> RangedObject:
         """The object of a path as the query first saw it."""
-        connection = self._through(path, scope)
+        connection = self.through(path, scope)
         seen: RangedObject | None = scope.objects.get((connection.name, path.location))
         if seen is not None:
             return seen
@@ -219,7 +219,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return _directory(where)
 
     def _seen(self, path: Path, scope: QueryScope) -> ListedEntry:
-        connection = self._through(path, scope)
+        connection = self.through(path, scope)
         pinned = scope.objects.get((connection.name, path.location))
         if pinned is None and self._scope is not None:
             pinned = self._object(path, scope)
@@ -230,7 +230,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _folder(self, path: Path, scope: QueryScope) -> dict[str, Any]:
         scope.count(1, 0)
-        fetch_page(self._through(path, scope).target(path.location.bucket), max_keys=1)
+        fetch_page(self.through(path, scope).target(path.location.bucket), max_keys=1)
         return _directory(path)
 
     def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
@@ -284,7 +284,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         del options
         where = self._path(path)
         with self._scoped() as scope:
-            connection = self._through(where, scope)
+            connection = self.through(where, scope)
             infos = [self._info_of(where, entry) for entry in below(connection, _inside(where), scope, recursive=False)]
         if not infos and where.location.key and not where.location.key.endswith("/"):
             infos = [self.info(path)]
@@ -298,7 +298,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         prefix = str(options.get("prefix", ""))
         inside = _inside(where)
         with self._scoped() as scope:
-            connection = self._through(where, scope)
+            connection = self.through(where, scope)
             start = inside.at(inside.location.key + prefix)
             entries = below(connection, start, scope, recursive=True)
         rows = {row["name"]: row for row in (self._info_of(where, entry) for entry in entries)}
@@ -341,7 +341,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         where = self._path(path)
         inside = _inside(where).location
         with self._scoped() as scope:
-            connection = self._through(where, scope)
+            connection = self.through(where, scope)
             with scope.noting():
                 if root := at(connection, inside, scope.asked):
                     return Reach(connection, self, root, scope.asked)
@@ -356,7 +356,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         keys, begin = [entry.key for entry in entries], beginnings(path.location.key)
         if may_be_of_table(path.location.key) and any(map(may_be_of_table, keys)):
             with scope.noting():
-                around_them = around(self._through(path, scope), path.location.bucket, begin)
+                around_them = around(self.through(path, scope), path.location.bucket, begin)
             roots = [*roots, *within(around_them, keys)]
         if roots := [root for root in roots if not root.owns(begin)]:
             with scope.noting():
@@ -365,7 +365,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _matches(self, path: Path, scope: QueryScope) -> tuple[Sequence[ListedEntry], Sequence[LakeRoot]]:
         if not path.has_wildcard:
             return [], []
-        connection = self._through(path, scope)
+        connection = self.through(path, scope)
         try:
             entries, roots = matched(connection, path, scope, all_names=self._scope is None)
         except ValueError:  # a bracket that is not closed: no pattern, so a key

@@ -17,7 +17,7 @@ from s3conn_magic.query import failures, judgement, names
 from s3conn_magic.query.failures import by_all_records
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.paths import check_forms, paths_of, views
+from s3conn_magic.query.paths import check_forms, paths_of, reports, views
 from s3conn_magic.query.sql import literal, travelling, without_times
 from s3conn_magic.query.tables import QueryResult, Tables, attach_noted
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
@@ -496,7 +496,8 @@ class QueryEngine:
                 made.append(name)
             travels = travelling(self.database, query, parameters) if reads else ()
             paths = paths_of(uses, self.tables, travels, self.servers()) if reads else {}
-            with views(self.database, self.filesystem, paths):
+            of_reports = reports(self.database, self.filesystem, query if reads else None, parameters)
+            with views(self.database, self.filesystem, paths), of_reports:
                 yield without_times(query, travels, parameters)
         finally:
             for name in made:

@@ -85,9 +85,9 @@ def judged() -> Judged:
         classes=_names(node["expressions"]),
         fields=_names(node["fields"]),
         expressions=_functions(said["expressions"], "reads", "ours"),
-        tables=_functions(table, "reads", "files", "named"),
+        tables=_functions(table, "reads", "files", "named", "ours"),
         arguments=_functions(said["arguments"], "reads"),
-        files=_names(table["files"]),
+        files=_names(table["files"]) | _names(table["ours"]),
         named=_names(table["named"]),
     )
 
@@ -354,7 +354,8 @@ def _is_name(value: Mapping[str, Any], tables: Collection[tuple[str, str, str]])
     return bool(path) and _is_table({"qualified_name": {"path": path}}, tables)
 
 
-def _text(value: Mapping[str, Any]) -> str | None:
+def constant(value: Mapping[str, Any]) -> str | None:
+    """The text that an argument is, where it is one that is written out."""
     return str(value["literal"]["text"]) if value["class"] == "CONSTANT" and "text" in value["literal"] else None
 
 
@@ -367,7 +368,7 @@ def _is_object(value: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
     if value["class"] == "CAST":
         return _is_object(value["child"], parameters)
     if value["class"] != "FUNCTION":
-        return (_text(value) or "").startswith(_SCHEME)
+        return (constant(value) or "").startswith(_SCHEME)
     name, parts = value["function_name"].lower(), [part["expression"] for part in value["arguments"]]
     if name in _JOINS:
         return bool(parts) and _is_object(parts[0], parameters)

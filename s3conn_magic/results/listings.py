@@ -1,4 +1,4 @@
-"""Frames of SHOW BUCKETS, LIST, LIST FROM INVENTORY and ANALYZE."""
+"""Frames of SHOW BUCKETS, LIST and ANALYZE, also FROM INVENTORY."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
-from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.inventory.manifest import read_manifest
+from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
+from s3conn_magic.inventory import open_manifest
 from s3conn_magic.inventory.reading import Inventory
 from s3conn_magic.lakes import OWN_FOLDER, Reach, among_column, around, at
 from s3conn_magic.lakes.opening import newest_version
+from s3conn_magic.language.plans import Analyze
 from s3conn_magic.language.reference import ANALYSIS_COLUMNS, columns_of
 from s3conn_magic.language.words import counted
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import Manifest
     from s3conn_magic.lakes import LakeRoot
-    from s3conn_magic.language.plans import Analyze, ListInventory, ListObjects
+    from s3conn_magic.language.plans import AnalyzeInventory, ListInventory, ListObjects
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.transport import Target
 
@@ -195,7 +196,7 @@ def inventory_frame(connection: Connection, plan: ListInventory, options: ListOp
         ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
         S3ConnError: it cannot be read.
     """
-    manifest = read_manifest(connection, plan.location)
+    manifest = open_manifest(connection, plan.location)
     inventory = Inventory(
         connection,
         manifest,
@@ -209,17 +210,11 @@ def inventory_frame(connection: Connection, plan: ListInventory, options: ListOp
         error.rows_so_far = _frame(manifest, error.rows_so_far)
         error.rows_so_far.attrs["partial"] = error.message
         raise
-    return frame, inventory.truncated, _as_of(manifest)
+    return frame, inventory.truncated, manifest.as_of
 
 
 def _frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
     return listing_frame([(manifest.bucket, rows)], versions=manifest.versions)
-
-
-def _as_of(manifest: Manifest) -> str:
-    made = f"{manifest.made_at:%Y-%m-%d %H:%M} UTC" if manifest.made_at else "a time that it does not say"
-    note = f"Inventory of {visible(manifest.bucket)} as of {made}: what changed later is not in it."
-    return note if manifest.checked else f"{note} No manifest.checksum lies beside it to compare it with."
 
 
 def analysis_frame(
@@ -252,12 +247,45 @@ def analysis_frame(
     groups = Summary(grouping(plan.by, prefix=plan.location.key, depth=plan.depth, now=moment))
     here = partial(Scan, target, plan.location.key, groups, connections=connections)
     with scan(moment) if scan else here() as scanning:
-        try:
-            return _groups_frame(scanning.total(on_progress=report))
-        except (IncompleteListingError, ListingInterrupted) as error:
-            error.rows_so_far = _groups_frame(error.rows_so_far)
-            error.rows_so_far.attrs["partial"] = error.message
-            raise
+        return _groups(lambda: scanning.total(on_progress=report))
+
+
+_NEEDED = {"STORAGE_CLASS": ("storage_class",), "AGE": ("last_modified",)}
+
+
+def inventory_analysis(
+    connection: Connection, plan: AnalyzeInventory, options: ListOptions, now: datetime | None = None
+) -> tuple[S3Frame, Analyze, str]:
+    """Return the frame of ANALYZE … FROM INVENTORY as `analysis_frame` does, the analysis it is, and what to say of it.
+
+    Raises:
+        InventoryError: the report is damaged, is none, is about another bucket, or lacks what is added up.
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
+        S3ConnError: it cannot be read.
+    """
+    manifest = open_manifest(connection, plan.inventory)
+    where = plan.location or Location(manifest.bucket)
+    if where.bucket != manifest.bucket:
+        raise InventoryError(
+            f"the report is about the bucket {visible(manifest.bucket)}, and not about {visible(where.bucket)}",
+            hint="Leave the location out, or name the report of that bucket.",
+        )
+    manifest.check_fields("size", *_NEEDED.get(plan.by, ()), *(("is_latest",) if manifest.versions else ()))
+    same = Analyze(place=plan.place, name=plan.name, location=where, by=plan.by, depth=plan.depth)
+    summary = Summary(grouping(plan.by, prefix=where.key, depth=plan.depth, now=now or datetime.now(UTC)))
+    report = Inventory(connection, manifest, prefix=where.key, connections=options.connections)
+    frame = _groups(lambda: report.total(summary, on_progress=options.report))
+    more = " Of its versions, the current ones count." if manifest.versions else ""
+    return frame, same, f"{manifest.as_of}{more}"
+
+
+def _groups(total: Callable[[], pa.Table]) -> S3Frame:
+    try:
+        return _groups_frame(total())
+    except (IncompleteListingError, ListingInterrupted) as error:
+        error.rows_so_far = _groups_frame(error.rows_so_far)
+        error.rows_so_far.attrs["partial"] = error.message
+        raise
 
 
 def _groups_frame(groups: pa.Table) -> S3Frame:

@@ -64,6 +64,7 @@ Bound = Literal["exactly", "at least", "at most", "unknown"]
 _ALL = "arn:aws:s3:::*"
 _STS = frozenset({"AssumeRole", "GetCallerIdentity"})
 _QUOTED = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
+_REPORTS = re.compile(r"(?i)\binventory\s*\(\s*'([^']*)'")
 _KEYS, _BUCKETS = "one for 1,000 keys and folders", "one for 1,000 buckets"
 _MORE = "one or more for each object that is read and not kept (SET CACHE)"
 
@@ -180,15 +181,23 @@ class Forecast:
         return [*first, *_each_bucket(connection, operation)] if plan.recursive else first
 
     @of.register
-    def _inventory(self, plan: plans.ListInventory) -> list[Call]:
+    def _list_inventory(self, plan: plans.ListInventory) -> list[Call]:
+        return self._inventory(self._connection(plan.name), plan.location)
+
+    @of.register
+    def _analyze_inventory(self, plan: plans.AnalyzeInventory) -> list[Call]:
+        return self._inventory(self._connection(plan.name), plan.inventory)
+
+    def _inventory(self, connection: Connection, place: Location) -> list[Call]:
         from s3conn_magic.inventory.manifest import PART
 
-        connection, place = self._connection(plan.name), plan.location
-        data = f"the manifest; one for each {size_text(PART)} of data"
+        data = f"the manifest and its checksum; one for each {size_text(PART)} of data"
         calls = [
             Call("HeadObject", place.arn, None, "unknown", "one for each data file, and what finds the manifest"),
-            Call("GetObject", _objects(Location(place.bucket)), 1, "at least", data),
+            Call("GetObject", _objects(Location(place.bucket)), 2, "at least", data),
         ]
+        if not place.key.endswith(".json"):
+            calls.insert(0, Call("ListObjectsV2", _bucket(place), 1, "at least", "for the newest report"))
         return [*self._reached(connection, place), *calls]
 
     @of.register
@@ -255,14 +264,15 @@ class Forecast:
     def _read(self, text: str) -> Iterator[Call]:
         """Yield what a query reads: by the paths in it, and by the tables over files that it names."""
         engine = self._queries.engine
+        reports = dict.fromkeys(_REPORTS.findall(text))
         for path in dict.fromkeys(_paths(text, self._connections.endpoints())):
-            yield from self._path(path)
+            yield from self._path(path, report=path in reports)
         named = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
             if table.location is not None and table.name.casefold() in named:
                 yield from self._over(self._connection(table.connections[0]), table.location)
 
-    def _path(self, text: str) -> list[Call]:
+    def _path(self, text: str, *, report: bool) -> list[Call]:
         from s3conn_magic.objects.listed import Path
 
         try:
@@ -271,6 +281,8 @@ class Forecast:
             return [Call("GetObject", _ALL, None, "unknown", "of a path that the query puts together")]
         place, registry = path.location, self._connections
         connection = registry.chosen() if path.connection is None else registry.get(path.connection)
+        if report:
+            return self._inventory(connection, place)
         if beginning := _before_wildcard(place):
             return self._files(connection, beginning)
         return self._object(connection, place)

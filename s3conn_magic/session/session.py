@@ -415,6 +415,19 @@ class Session:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
         self._say(*table_notes(connection, plan.location), "" if len(frame) else pattern_note(plan.location, _FOLDER))
+        return self._charted(frame, plan)
+
+    @execute.register
+    def _analyze_inventory(self, plan: plans.AnalyzeInventory) -> Any:
+        from s3conn_magic.results.listings import ListOptions, inventory_analysis
+
+        with self._progress_view() as report:
+            options = ListOptions(None, self.settings["CONNECTIONS"], report)
+            frame, same, note = inventory_analysis(self.connections.get(plan.name), plan, options)
+        self._note(note)
+        return self._charted(frame, same)
+
+    def _charted(self, frame: Any, plan: plans.Analyze) -> Any:
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 

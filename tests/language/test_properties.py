@@ -261,6 +261,7 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     statements.ExploreAll: {},
     statements.Analyze: {
         "location": PLACE,
+        "inventory": st.none() | PLACE,
         "using": st.none() | NAME,
         "by": st.sampled_from(get_args(AnalyzeBy)),
     }

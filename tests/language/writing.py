@@ -120,7 +120,8 @@ def _(_: statements.ExploreAll) -> str:
 def _(statement: statements.Analyze) -> str:
     by = statement.by != "PREFIX" and f"BY {statement.by}"
     depth = f"DEPTH {statement.depth.value}" if statement.depth else ""
-    return _joined("ANALYZE", _value(statement.location), _using(statement.using), by, depth)
+    report = f"FROM INVENTORY {_value(statement.inventory)}" if statement.inventory else ""
+    return _joined("ANALYZE", _value(statement.location), report, _using(statement.using), by, depth)
 
 
 @statement_text.register
