@@ -63,6 +63,7 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
 )
 # Longer than 400 lines, each one idea that reads worse in two.
 LONG = {
+    "cluster/work.py",  # what a worker is told, and what it does with that
     "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
     "connections/credentials.py",  # every place of credentials, and what of it is broken
     "connections/faults.py",  # a sentence for each kind of refusal and of a broken machine

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
+from s3conn_magic.connections.configuration import Effective
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
-from s3conn_magic.errors import CredentialsError, S3ConnError
+from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError
 from s3conn_magic.language.options import BoundValue
-from s3conn_magic.listing.analysis import Scan, Summary, grouping
+from s3conn_magic.listing.analysis import MOST_GROUPS, Scan, Summary, grouping
 from s3conn_magic.listing.listing import Listing, fetch_page
 from s3conn_magic.listing.planner import UntrustedOrderError
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION
+from s3conn_magic.runtime.temporary import new_folder
 from s3conn_magic.secrets import NotGivenError, Secret, opened, seal, unseal
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.connections.bucket_target import BucketTarget
+    from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.jobs.job import Candidate, Parsed
     from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.listing.glob import Glob
@@ -52,6 +57,8 @@ class Access:
         region: to sign for, or None where the options or the endpoint say.
         options: values by the name of the option, none of them secret.
         sealed: the key pair and the token.
+        configuration: what counts besides the options, as it was resolved where the statement runs.
+        authorities: the CAs that are trusted, in PEM, where the statement's machine has its own.
     """
 
     mark: str
@@ -60,6 +67,8 @@ class Access:
     region: str | None
     options: Mapping[str, Any] = field(repr=False)
     sealed: bytes = field(repr=False)
+    configuration: Configuration | None = field(default=None, repr=False)
+    authorities: bytes = field(default=b"", repr=False)
 
     def connection(self) -> AbstractContextManager[Connection]:
         """Return the connection of this worker for it, made once; READ_ONLY.
@@ -70,18 +79,29 @@ class Access:
         return opened(self.mark, self._made)
 
     def _made(self, pad: bytes) -> Connection:
-        return _made(self.name, self.bucket, self.region, self.options, unseal(self.sealed, pad))
+        return _made(self, unseal(self.sealed, pad))
 
 
-def _made(
-    name: str, bucket: str, region: str | None, options: Mapping[str, Any], keys: Mapping[str, Secret]
-) -> Connection:
+def _made(way: Access | Grant, keys: Mapping[str, Secret]) -> Connection:
     signed = {option: secret.reveal() if option == _KEY_ID else secret for option, secret in keys.items()}
-    values = {**options, **signed, "READ_ONLY": True}
-    connection = Connection(name, {option: BoundValue(value) for option, value in values.items()})
-    if region:
-        connection.regions.learn(bucket, region)
+    values = {**way.options, **signed, "READ_ONLY": True}
+    configuration = way.configuration
+    if configuration is not None and way.authorities:
+        trusted = configuration.ca_bundle._replace(value=_file_of(way.authorities))
+        configuration = configuration._replace(ca_bundle=trusted)
+    options = {option: BoundValue(value) for option, value in values.items()}
+    connection = Connection(way.name, options, resolved=configuration)
+    if way.region:
+        connection.regions.learn(way.bucket, way.region)
     return connection
+
+
+@cache
+def _file_of(authorities: bytes) -> str:
+    """Return the path of a file of CAs, which botocore takes by its path alone."""
+    path = new_folder("authorities") / "ca.pem"
+    path.write_bytes(authorities)
+    return str(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +114,7 @@ class Grant:
         region: as of `Access`.
         options: as of `Access`.
         keys: access key id, secret and token; none where requests are not signed.
+        configuration, authorities: as of `Access`.
     """
 
     name: str
@@ -101,16 +122,19 @@ class Grant:
     region: str | None
     options: Mapping[str, Any]
     keys: Mapping[str, Secret]
+    configuration: Configuration | None = None
+    authorities: bytes = b""
 
     def sealed(self) -> tuple[Access, bytes]:
         """Return what tasks carry, and the pad that opens it."""
         sealed, pad = seal({name: secret.reveal() for name, secret in self.keys.items()})
         mark = secrets.token_hex(16)
-        return Access(mark, self.name, self.bucket, self.region, self.options, sealed), pad
+        more = self.configuration, self.authorities
+        return Access(mark, self.name, self.bucket, self.region, self.options, sealed, *more), pad
 
     def connection(self) -> Connection:
         """Return a connection of this process, as a worker's would be."""
-        return _made(self.name, self.bucket, self.region, self.options, self.keys)
+        return _made(self, self.keys)
 
 
 class Accesses:
@@ -125,6 +149,7 @@ class Accesses:
         self._note = note
         self._way = way
         self._tokens: WeakKeyDictionary[Any, tuple[float, Any]] = WeakKeyDictionary()
+        self._proxies: WeakSet[Any] = WeakSet()
 
     def of(self, connection: Connection, where: Location) -> Grant:
         """Return what a worker needs to read at a location.
@@ -133,18 +158,35 @@ class Accesses:
             S3ConnError: the credentials or the region cannot be had.
         """
         region = connection.regions.of(where.bucket)
-        options = _open_options(connection, region)
+        options, configuration = _open_options(connection, region), connection.configuration
+        nobody = Grant(
+            connection.name,
+            where.bucket,
+            region,
+            options,
+            {},
+            configuration._replace(proxy=Effective(), elsewhere=True),
+            _authorities(configuration),
+        )
+        self._say_proxy(connection)
         if connection.settings.anonymous:
-            return Grant(connection.name, where.bucket, region, options, {})
+            return nobody
         connection.check_credentials()
         triple = connection.frozen_credentials()
         if not triple.token:
-            triple = self._short_lived(connection, where, region, options, triple)
-        return Grant(connection.name, where.bucket, region, options, _keys(triple))
+            triple = self._short_lived(connection, where, nobody, triple)
+        return replace(nobody, keys=_keys(triple))
 
-    def _short_lived(
-        self, connection: Connection, where: Location, region: str | None, options: dict[str, Any], pair: Any
-    ) -> Any:
+    def _say_proxy(self, connection: Connection) -> None:
+        proxy = connection.configuration.proxy
+        if proxy.value and connection.state_token not in self._proxies:
+            self._proxies.add(connection.state_token)
+            self._note(
+                f"The proxy {proxy} is this machine's: workers reach {visible(connection.name)} as their own"
+                " HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."
+            )
+
+    def _short_lived(self, connection: Connection, where: Location, nobody: Grant, pair: Any) -> Any:
         """Return credentials of a session of the pair, or the pair where the server gives none that it takes itself."""
         state = connection.state_token
         until, known = self._tokens.get(state, (0.0, None))
@@ -153,7 +195,7 @@ class Accesses:
         credentials, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
         if credentials is not None and connection.configuration.endpoint.value:
             # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
-            trial = Grant(connection.name, where.bucket, region, options, _keys(credentials))
+            trial = replace(nobody, keys=_keys(credentials))
             credentials = credentials if _is_taken(trial, where) else None
         if credentials is None:
             credentials = pair
@@ -165,6 +207,23 @@ class Accesses:
             seconds = credentials.seconds * _RENEW
         self._tokens[state] = (time.monotonic() + seconds, credentials)
         return credentials
+
+
+def _authorities(configuration: Configuration) -> bytes:
+    """Return the CAs that a connection trusts, where they are not botocore's.
+
+    Raises:
+        ClusterError: they are a folder, or cannot be read.
+    """
+    bundle = configuration.ca_bundle
+    try:
+        return Path(bundle.value).read_bytes() if bundle.value else b""
+    except OSError as error:
+        reason = type(error).__name__
+    raise ClusterError(
+        f"the CAs {bundle} cannot be sent to the workers ({reason})",
+        hint="Name one file of them in PEM: AWS_CA_BUNDLE.",
+    )
 
 
 def _open_options(connection: Connection, region: str | None) -> dict[str, Any]:
@@ -306,14 +365,14 @@ def _listed(
     if task.by is None:
         with Listing(target, task.prefix, matching=task.matching, connections=most, ranges=ranges, pages=pages) as rows:
             return RangeResult(rows.collect(on_progress=check), rows.rest, rows.progress)
-    with Scan(target, task.prefix, summary_of(task), connections=most, ranges=ranges, pages=pages) as scan:
+    with Scan(target, task.prefix, summary_of(task, None), connections=most, ranges=ranges, pages=pages) as scan:
         return RangeResult(scan.total(on_progress=check), scan.rest, scan.progress)
 
 
-def summary_of(task: RangeTask) -> Summary:
-    """Return an empty summary for an analysis."""
+def summary_of(task: RangeTask, most: int | None = MOST_GROUPS) -> Summary:
+    """Return an empty summary for an analysis, of so many groups at most; that of a task has all of its own."""
     by = task.by or "PREFIX"
-    return Summary(grouping(by, prefix=task.prefix, depth=task.depth, now=task.now))
+    return Summary(grouping(by, prefix=task.prefix, depth=task.depth, now=task.now), most)
 
 
 @dataclass(frozen=True, slots=True)

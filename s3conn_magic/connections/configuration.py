@@ -64,7 +64,8 @@ class Configuration(NamedTuple):
         tries: how often a request is tried, the first time included.
         ca_bundle: path of the CAs that are trusted, or None for botocore's own.
         proxy: host and port of the proxy, or None.
-        chosen: whether the statement chose the region.
+        elsewhere: whether it was resolved in another process, so that no file and variable here says more; but for
+            proxies, which are those of this machine's network.
     """
 
     endpoint: Effective = Effective()
@@ -78,6 +79,7 @@ class Configuration(NamedTuple):
     tries: Effective = Effective(_TRIES)
     ca_bundle: Effective = Effective()
     proxy: Effective = Effective()
+    elsewhere: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Configuration:
@@ -138,10 +140,15 @@ class Configuration(NamedTuple):
     def config(self) -> Config:
         """Return it as the clients for S3 take it."""
         fixed = own_server(self.endpoint.value)
-        s3 = {**(fixed.s3 or {}), "addressing_style": self.addressing_style.value}
+        s3 = {"use_accelerate_endpoint": self.accelerate.value, **(fixed.s3 or {})}
+        s3 |= {"addressing_style": self.addressing_style.value}
+        more = {"ignore_configured_endpoint_urls": True} if self.elsewhere else {}
         return fixed.merge(
             Config(
                 s3=s3,
+                use_fips_endpoint=self.fips.value,
+                use_dualstack_endpoint=self.dualstack.value,
+                **more,
                 request_checksum_calculation=self.request_checksums.value,
                 response_checksum_validation=self.response_checksums.value,
             )

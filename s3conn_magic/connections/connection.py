@@ -83,7 +83,8 @@ class _State:
         from s3conn_magic.connections.configuration import Configuration
 
         with self._lock:
-            self._configuration = self._configuration or Configuration.of(self.settings)
+            known = self._configuration or self._connection.resolved
+            self._configuration = known or Configuration.of(self.settings)
             return self._configuration
 
     def clients(self) -> Clients:
@@ -178,6 +179,7 @@ class Connection:
         created_at: UTC.
         findings: what the last probe found, or None after VALIDATE = FALSE.
         timeouts: those of this moment, for clients that are about to be made.
+        resolved: the effective configuration where another process resolved it, or None.
     """
 
     name: str
@@ -185,6 +187,7 @@ class Connection:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     findings: Findings | None = None
     timeouts: Callable[[], Timeouts] = field(default=Timeouts, repr=False, compare=False)
+    resolved: Configuration | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._state = _State(self, Settings(self.options))

@@ -38,6 +38,7 @@ ROLE_SECONDS = 3600
 _ROLE_SESSION = "s3conn-magic"
 _NOT_OF_A_PROFILE = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
 DEFAULT_REGION = "us-east-1"
+_FILES = ("profile", "config_file", "credentials_file")
 
 
 def own_server(endpoint: str | None) -> Config:
@@ -60,9 +61,11 @@ class _SourceSession(Session):  # type: ignore[misc] # botocore is not typed
         return super().create_client(service_name, *args, **keys)
 
 
-def bare_session(settings: Settings, kind: type[Session] = Session) -> Any:
-    """Return a botocore session for a connection's configuration."""
-    session = _new_session(settings, kind)
+def bare_session(settings: Settings, kind: type[Session] = Session, *, alone: bool = False) -> Any:
+    """Return a botocore session for a connection's configuration; `alone`, it reads no configuration file."""
+    session = (
+        kind(session_vars=dict.fromkeys(_FILES, (None, None, None, None))) if alone else _new_session(settings, kind)
+    )
     session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     session.set_config_variable("region", _region(settings, session))
     session.get_component("event_emitter").register_last("creating-client-class", _mask_its_logs)
@@ -380,9 +383,9 @@ class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not
         return self._credentials
 
 
-def live_session(settings: Settings, credentials: LiveCredentials, kind: type[Session]) -> Any:
-    """Return a botocore session whose clients sign with these credentials and look nowhere else."""
-    session = bare_session(settings, kind)
+def live_session(settings: Settings, credentials: LiveCredentials, kind: type[Session], *, alone: bool = False) -> Any:
+    """Return a botocore session whose clients sign with these credentials and look nowhere else; `alone` as above."""
+    session = bare_session(settings, kind, alone=alone)
     session.register_component("credential_provider", CredentialResolver([_LiveProvider(credentials)]))
     return session
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +17,11 @@ from s3conn_magic.listing.engine import Restart
 from s3conn_magic.listing.listing import CONNECTIONS, Listing
 from s3conn_magic.listing.xml import UnreadableError
 from s3conn_magic.locations import size_text
+from s3conn_magic.runtime.temporary import new_folder, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -152,15 +156,28 @@ _MOST_PARTS = 256
 _MOST_ROWS = 8192
 
 
-class Summary:
-    """Adds up the groups of record batches of schema `OBJECTS`."""
+MOST_GROUPS = 100_000
+"""Rows of an analysis; beyond them, the groups with the fewest bytes are one row, the last."""
+_CHUNK = 1024
 
-    def __init__(self, grouping: Grouping) -> None:
+
+class Summary:
+    """Adds up the groups of record batches of schema `OBJECTS`, in memory that has a bound.
+
+    Args:
+        grouping: how objects fall into groups.
+        most: rows of the result; of more groups, those that were counted wait on the disk. None for all, in memory.
+    """
+
+    def __init__(self, grouping: Grouping, most: int | None = MOST_GROUPS) -> None:
         self._grouping = grouping
+        self._most = most
         # The whole so far and what is to be added to it, in one list: an interrupt finds either both or their sum.
         self._parts = [GROUPS.empty_table()]
         self._waiting = 0
-        self._void: pa.Table | None = None
+        self._runs: tuple[Path, ...] = ()
+        self._folder: Path | None = None
+        self._void: tuple[tuple[Path, ...], pa.Table] | None = None
 
     def add(self, objects: pa.RecordBatch) -> None:
         """Count the rows of a page."""
@@ -174,7 +191,7 @@ class Summary:
             self._whole()
 
     def merge(self, groups: pa.Table) -> None:
-        """Count what another summary of the same grouping has, a table of schema `GROUPS`."""
+        """Count what another summary of the same grouping has, a table of schema `GROUPS` of all of its groups."""
         self._parts.append(groups)
         self._whole()
 
@@ -184,30 +201,102 @@ class Summary:
         return _added(pa.table([labels, pa.repeat(1, len(size)), size, time, time], schema=_ROWS))
 
     def _whole(self) -> pa.Table:
+        """Return the sums in memory; beyond twice the rows of the result they go to the disk."""
         if len(self._parts) > 1:
             self._parts = [_added(pa.concat_tables(self._parts))]
             self._waiting = 0
+            if self._most is not None and len(self._parts[0]) > 2 * self._most:
+                run = self._written(self._parts[0].sort_by("group"))
+                self._parts, self._runs = [GROUPS.empty_table()], (*self._runs, run)
         return self._parts[0]
+
+    def _written(self, groups: pa.Table) -> Path:
+        if self._folder is None:
+            self._folder = new_folder("analysis")
+            finalize(self, remove, self._folder)
+        path = self._folder / token_hex(8)
+        with pa.ipc.new_file(str(path), GROUPS) as file:
+            file.write_table(groups, max_chunksize=_CHUNK)
+        return path
+
+    def _sums(self) -> tuple[tuple[Path, ...], pa.Table]:
+        whole = self._whole()
+        return self._runs, whole
 
     def begin_again(self) -> None:
         """Forget what was counted, which will come once more."""
-        self._void, self._parts = self._whole(), [GROUPS.empty_table()]
+        self._void, self._parts, self._runs = self._sums(), [GROUPS.empty_table()], ()
 
     def lacks_rows(self) -> bool:
         """Whether a group had more objects before it all began again than it has now."""
         if self._void is None:
             return False
-        negative = self._void.set_column(1, "objects", pc.negate(self._void["objects"]))
-        both = _added(pa.concat_tables([self._whole(), negative]))
-        return bool(pc.any(pc.less(both["objects"], 0)).as_py())
+        void = [map(_negative, source) for source in _in_order(self._void)]
+        both = _joined([*_in_order(self._sums()), *void])
+        return any(pc.any(pc.less(part["objects"], 0)).as_py() for part in both)
 
     def table(self) -> pa.Table:
         """Return the groups so far, of schema `GROUPS`: in the grouping's order, or those with the most bytes first."""
         whole = self._whole()
-        if not self._grouping.order:
-            return whole.sort_by([("bytes", "descending"), ("objects", "descending"), ("group", "ascending")])
-        places = pc.index_in(whole["group"], pa.array(self._grouping.order, pa.large_string()))
-        return whole.take(pc.sort_indices(places))
+        if self._grouping.order:
+            places = pc.index_in(whole["group"], pa.array(self._grouping.order, pa.large_string()))
+            return whole.take(pc.sort_indices(places))
+        if self._most is None or not (self._runs or len(whole) > self._most):
+            return whole.sort_by(_BY_BYTES)
+        return self._largest(self._most)
+
+    def _largest(self, most: int) -> pa.Table:
+        """Return the groups with the most bytes, and one row for all others."""
+        kept, rest, left_out = GROUPS.empty_table(), GROUPS.empty_table(), 0
+        for part in [*_joined(_in_order(self._sums())), None]:
+            kept = kept if part is None else pa.concat_tables([kept, part])
+            if len(kept) > 2 * most or part is None:
+                kept = kept.sort_by(_BY_BYTES)
+                others = kept.slice(most - 1)
+                left_out += len(others)
+                rest = _added(pa.concat_tables([rest, others.set_column(0, "group", _same("", len(others)))]))
+                kept = kept.slice(0, most - 1).combine_chunks()
+        return pa.concat_tables([kept, rest.set_column(0, "group", _same(f"({left_out:,} more groups)", len(rest)))])
+
+
+_BY_BYTES = [("bytes", "descending"), ("objects", "descending"), ("group", "ascending")]
+
+
+def _same(label: str, rows: int) -> pa.Array:
+    return pa.array([label] * rows, pa.large_string())
+
+
+def _negative(groups: pa.RecordBatch) -> pa.RecordBatch:
+    return groups.set_column(1, "objects", pc.negate(groups["objects"]))
+
+
+def _in_order(sums: tuple[tuple[Path, ...], pa.Table]) -> list[Iterator[pa.RecordBatch]]:
+    """Return sums as they were written and as they are in memory, each in the order of its groups, a part at a time."""
+    runs, whole = sums
+
+    def read(path: Path) -> Iterator[pa.RecordBatch]:
+        with pa.ipc.open_file(pa.memory_map(str(path))) as file:
+            yield from map(file.get_batch, range(file.num_record_batches))
+
+    return [*map(read, runs), iter(whole.sort_by("group").to_batches(_CHUNK))]
+
+
+def _joined(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Table]:
+    """Yield the groups of several sources, each once, a part at a time."""
+    heads = {source: head for source in sources if (head := next(source, None)) is not None}
+    while heads:
+        # Up to the least of the ends, all that there is of a group is at hand.
+        bound = min(head["group"][-1].as_py() for head in heads.values())
+        ready = []
+        for source, head in list(heads.items()):
+            count = pc.sum(pc.less_equal(head["group"], pa.scalar(bound, pa.large_string()))).as_py()
+            ready.append(head.slice(0, count))
+            rest = head.slice(count) if count < len(head) else next(source, None)
+            if rest is None:
+                del heads[source]
+            else:
+                heads[source] = rest
+        yield _added(pa.Table.from_batches(ready, GROUPS))
 
 
 # Labels of a page are short of 2 GB; those of the whole need not be.

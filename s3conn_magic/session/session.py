@@ -428,6 +428,8 @@ class Session:
         return self._charted(frame, same)
 
     def _charted(self, frame: Any, plan: plans.Analyze) -> Any:
+        if len(frame) and (rest := str(frame["group"].iloc[-1])).endswith(" more groups)"):
+            self._note(f"{rest[1:-1]} with the fewest bytes are one row, the last. A longer location has fewer groups.")
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 

@@ -207,3 +207,40 @@ def test_what_comes_once_more_is_counted_once():
     summary.add(of_keys(["b/2", "c/1"]))
     assert not summary.lacks_rows()
     assert {row["group"]: row["objects"] for row in summary.table().to_pylist()} == {"a/": 1, "b/": 2, "c/": 1}
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 10**6)), min_size=1), max_size=12), st.integers(2, 9)
+)
+def test_groups_beyond_the_bound_are_one_row_and_the_others_stay_exact(pages, most):
+    """Those with the most bytes are as without a bound, wherever they were kept meanwhile; the rest is added up."""
+    few, every = Summary(grouping("PREFIX"), most), Summary(grouping("PREFIX"), None)
+    for page in pages:
+        objects = batch([Item(f"{folder}/x", size, NOW) for folder, size in page])
+        few.add(objects)
+        every.add(objects)
+        few.merge(GROUPS.empty_table())
+    rows, expected = few.table().to_pylist(), every.table().to_pylist()
+    if len(expected) <= most:
+        assert rows == expected
+        return
+    rest = expected[most - 1 :]
+    assert rows[:-1] == expected[: most - 1]
+    assert rows[-1]["group"] == f"({len(rest)} more groups)"
+    assert [rows[-1][name] for name in ("objects", "bytes")] == [
+        sum(row[name] for row in rest) for name in ("objects", "bytes")
+    ]
+
+
+def test_what_began_again_is_compared_with_what_was_put_aside():
+    """Rows that came before a new beginning and not after it are missed, though the disk held them."""
+    summary = Summary(grouping("PREFIX"), 2)
+    for name in range(20):
+        summary.add(of_keys([f"{name}/x"]))
+        summary.merge(GROUPS.empty_table())
+    summary.begin_again()
+    for name in range(20):
+        assert summary.lacks_rows()
+        summary.add(of_keys([f"{name}/x"]))
+    assert not summary.lacks_rows()

@@ -6,7 +6,9 @@ import gc
 import pickle
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+import certifi
 import pytest
 from statements import Statements, create
 
@@ -185,3 +187,33 @@ def test_anonymous_sends_no_secret(told):
     run = Statements()
     run(create("open", ANONYMOUS=True, ENDPOINT="http://127.0.0.1:9", VALIDATE=False))
     assert _revealed(told.of(run, "open")) == {}
+
+
+def test_a_worker_goes_where_the_statement_says_whatever_its_own_environment_does(told, monkeypatch, tmp_path):
+    """FIPS, tries, checksums and CAs travel; variables and files of the worker's machine change nothing of them."""
+    authorities = tmp_path / "ca.pem"
+    authorities.write_bytes(Path(certifi.where()).read_bytes())
+    here = {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_MAX_ATTEMPTS": "7", "AWS_CA_BUNDLE": str(authorities)}
+    here |= {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "HTTPS_PROXY": "http://user:pw@proxy:3128"}
+    keys = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "a-token"}
+    with monkeypatch.context() as environment:
+        for name, value in here.items():
+            environment.setenv(name, value)
+        run = Statements()
+        run(create("lake", **keys, REGION="eu-west-1", VALIDATE=False))
+        access = _told_of(told.of(run, "lake"))
+        told.of(run, "lake")
+    (note,) = told.notes
+    assert "The proxy proxy:3128 (variable HTTPS_PROXY) is this machine's" in note
+    authorities.unlink()
+    (broken := tmp_path / "config").write_text("[[[", encoding="utf-8")
+    there = {"AWS_CONFIG_FILE": str(broken), "AWS_PROFILE": "nobody", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}
+    for name, value in {**there, "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_MAX_ATTEMPTS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with access.connection() as connection:
+        client = connection.internal_client(LOGS)
+        assert client.meta.endpoint_url == "https://s3-fips.eu-west-1.amazonaws.com"
+        assert client.meta.config.request_checksum_calculation == "when_required"
+        assert client.meta.config.retries["total_max_attempts"] == 7
+        assert Path(connection.target(LOGS).transport.verify).read_bytes() == Path(certifi.where()).read_bytes()
+    secrets.forget([access.mark])
