@@ -165,7 +165,7 @@ class Accesses:
             region,
             options,
             {},
-            configuration._replace(proxy=Effective(), elsewhere=True),
+            configuration._replace(proxy=Effective(), elsewhere=Effective(True)),
             _authorities(configuration),
         )
         self._say_proxy(connection)

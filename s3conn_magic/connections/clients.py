@@ -114,7 +114,7 @@ class Clients:
         return translated(self._session, connection=self._name())
 
     def _session(self) -> boto3.session.Session:
-        made = live_session(self._settings, self._handed, ConnectionSession, alone=self._configuration.elsewhere)
+        made = live_session(self._settings, self._handed, ConnectionSession, alone=self._configuration.elsewhere.value)
         made.clients = self
         self._guards.attach(made)
         session = boto3.session.Session(botocore_session=made)
@@ -136,7 +136,7 @@ class Clients:
         for each in configs:
             # A setting of S3 that is not given stays the connection's.
             config = config.merge(each).merge(Config(s3={**(config.s3 or {}), **(each.s3 or {})}))
-        bundle = self._configuration.ca_bundle.value if self._configuration.elsewhere else None
+        bundle = self._configuration.ca_bundle.value if self._configuration.elsewhere.value else None
         trusted = {"verify": bundle} if bundle and given.get("verify") is None else {}
         return given | {"endpoint_url": endpoint, "config": config, **trusted}
 

@@ -79,7 +79,7 @@ class Configuration(NamedTuple):
     tries: Effective = Effective(_TRIES)
     ca_bundle: Effective = Effective()
     proxy: Effective = Effective()
-    elsewhere: bool = False
+    elsewhere: Effective = Effective(False)
 
     @classmethod
     def of(cls, settings: Settings) -> Configuration:
@@ -142,7 +142,7 @@ class Configuration(NamedTuple):
         fixed = own_server(self.endpoint.value)
         s3 = {"use_accelerate_endpoint": self.accelerate.value, **(fixed.s3 or {})}
         s3 |= {"addressing_style": self.addressing_style.value}
-        more = {"ignore_configured_endpoint_urls": True} if self.elsewhere else {}
+        more = {"ignore_configured_endpoint_urls": True} if self.elsewhere.value else {}
         return fixed.merge(
             Config(
                 s3=s3,
