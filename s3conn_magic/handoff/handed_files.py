@@ -281,7 +281,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     def _bytes(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> bytes:
         where = self._path(path)
-        connection = self._through(where, scope)
+        connection = self.through(where, scope)
         ranged = scope.objects.get((connection.name, where.location))
         if ranged is None:
             pinned, begin, body = first_bytes(connection, where.location, start, end)
