@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from itertools import chain
 from pathlib import Path as LocalPath
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _COPIED_AT_ONCE = 5 * 1024**3
 _AT_ONCE = 32
-_STEP = 32 * 1024 * 1024
 _SCHEMES = (f"{PROTOCOL}://", "s3://", "s3a://")
 _LINKS: dict[str, Any] = {"get_object": "GET", "put_object": "PUT", "head_object": "HEAD"}
 _together: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
@@ -345,16 +345,15 @@ class HandedFileSystem(ConnectionFileSystem):
             beside.unlink(missing_ok=True)
 
     def _download(self, path: str, file: Any, callback: Any) -> None:
-        where, at = self._path(path), 0
+        where = self._path(path)
         with self._scoped() as scope:
             piece = self._bytes(path, 0, uploads.PART, scope)
             ranged = scope.objects[self._named(where.connection).name, where.location]
             callback.set_size(ranged.size)
-            while piece:
-                file.write(piece)
-                callback.relative_update(len(piece))
-                at += len(piece)
-                piece = ranged.read(at, at + _STEP, ahead_to=at + 2 * _STEP)
+            rest = ranged.pinned.stream(len(piece)) if len(piece) < ranged.size else ()
+            for part in chain((piece,), rest):
+                file.write(part)
+                callback.relative_update(len(part))
 
     # Writing
 

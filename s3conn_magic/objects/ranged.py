@@ -11,7 +11,7 @@ import io
 import threading
 from bisect import bisect_right, insort
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
 
-from s3conn_magic.connections.faults import unreachable
+from s3conn_magic.connections.faults import translated, unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
@@ -131,6 +131,20 @@ class PinnedObject:
         if len(response.body) < stop - start:
             raise self._cut(len(response.body), stop - start)
         return response.body
+
+    def stream(self, start: int) -> Iterator[bytes]:
+        """The bytes from `start` on, as they come by one request; where it breaks, the rest in parts."""
+        client, which = self.connection.internal_client(self.location.bucket), self._which(start, self.size)
+        with self._noting_keys():
+            answer = translated(lambda: client.get_object(**which), resource=self.location.arn)
+        with closing(answer["Body"]) as body:
+            self._check(answer, start, self.size)
+            while start < self.size and (piece := received(body, min(_WHOLE, self.size - start))[0]):
+                start += len(piece)
+                yield piece
+        while start < self.size:
+            yield self.get(start, min(start + PART, self.size), tries=_TRIES)
+            start += PART
 
     def _once(self, start: int, stop: int) -> tuple[bytes, S3ConnError | None]:
         """The body, or why it did not come whole."""

@@ -6,6 +6,7 @@ import gc
 import gzip
 import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -576,3 +577,47 @@ def test_clients_of_a_former_place_say_so(place):
     place.run(f"ALTER S3 CONNECTION lake SET ENDPOINT = '{place.elsewhere.endpoint}' VALIDATE = FALSE")
     with pytest.raises(EndpointError, match="made for another ENDPOINT"):
         client.list_objects_v2(Bucket=BUCKET)
+
+
+def test_every_mode_of_python_reads_the_same_answers():
+    """A header that comes twice, which aiohttp refuses under `python -X dev`, changes nothing."""
+    code = (
+        "import socket, threading\n"
+        "from statements import Statements, create\n"
+        "from s3conn_magic.sandbox import Keys\n"
+        "from s3conn_magic.secrets import Secret\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "head = b'HTTP/1.1 206 OK\\r\\nServer: a\\r\\nServer: b\\r\\nContent-Range: bytes 0-1/2\\r\\n'\n"
+        "def answer():\n"
+        "    client = server.accept()[0]\n"
+        "    client.recv(65536)\n"
+        "    client.sendall(head + b'Connection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok')\n"
+        "    client.close()\n"
+        "threading.Thread(target=answer, daemon=True).start()\n"
+        "run = Statements()\n"
+        "endpoint = f'http://127.0.0.1:{server.getsockname()[1]}'\n"
+        "run(create('lake', keys=Keys('AKIAONE', Secret('one')), ENDPOINT=endpoint, VALIDATE=False))\n"
+        "print(run.connection('lake').fsspec().cat('bucket/key'))\n"
+    )
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, check=False, env=_paths())
+    assert done.stdout == b"b'ok'\n", done.stderr.decode()
+
+
+def _paths() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "ours"),
+    [
+        (FileNotFoundError, lambda files: files.cat(f"{BUCKET}/none")),
+        (FileNotFoundError, lambda files: files.cat("there-is-none/none")),
+        (FileNotFoundError, lambda files: files.ls(f"{BUCKET}/none/below")),
+        (FileExistsError, lambda files: files.open(f"{BUCKET}/csv/a.csv", "xb")),
+        (IsADirectoryError, lambda files: files.rm(f"{BUCKET}/csv")),
+    ],
+)
+def test_errors_are_python_s_own_as_well(place, kind, ours):
+    """Whoever knows nothing of this package knows what happened."""
+    with pytest.raises(kind):
+        ours(place.connection("lake").fsspec())

@@ -1,0 +1,125 @@
+"""Many objects at once and one large one, by the files of a connection and by s3fs and obstore: ratios of one run.
+
+    python benchmarks/many_files.py [--objects 100] [--latency 0.05] [--megabytes 100]
+
+The server is in a process of its own and waits before each answer. s3fs and obstore take part where they are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "support")]
+
+from recording import recording  # noqa: E402
+from shelf import Shelf  # noqa: E402
+from statements import Statements, create  # noqa: E402
+
+from s3conn_magic.sandbox import Keys  # noqa: E402
+from s3conn_magic.secrets import Secret  # noqa: E402
+
+BUCKET = "bucket"
+
+
+def serve(latency: float, sent) -> None:
+    """Answer until the parent ends it; the large object is as fast as it can be."""
+    shelf = Shelf({BUCKET: {}})
+
+    def answer(request):
+        if "/large" not in request.path:
+            time.sleep(latency)
+        return shelf.answer(replace(request))
+
+    with recording(answer) as server:
+        sent.send(server.endpoint)
+        with suppress(EOFError):
+            sent.recv()
+
+
+def steps(objects: int) -> dict:
+    """What is measured; each gets a filesystem and a folder of its own name."""
+    names = [f"{number:03}" for number in range(objects)]
+
+    def of(folder):
+        return [f"{BUCKET}/{folder}/{name}" for name in names]
+
+    return {
+        "pipe": lambda files, folder, _: files.pipe(dict.fromkeys(of(folder), b"x" * 1000)),
+        "cat": lambda files, folder, _: files.cat(of(folder)),
+        "cat_ranges": lambda files, folder, _: files.cat_ranges(of(folder), [1] * objects, [9] * objects),
+        "sizes": lambda files, folder, _: files.sizes(of(folder)),
+        "get": lambda files, folder, local: files.get(of(folder), [f"{local}/{name}" for name in names]),
+        "put": lambda files, folder, local: files.put([f"{local}/{name}" for name in names], of(folder)),
+        "copy": lambda files, folder, _: files.copy(of(folder), of(f"{folder}-copy")),
+        "rm": lambda files, folder, _: files.rm(of(folder)),
+    }
+
+
+def measured(step, *given) -> float:
+    """Seconds."""
+    begun = time.perf_counter()
+    step(*given)
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=100)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--megabytes", type=int, default=100)
+    wanted = parser.parse_args()
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(wanted.latency, theirs), daemon=True)
+    server.start()
+    endpoint = ours.recv()
+    run = Statements()
+    run(create("lake", keys=Keys("AKIAONE", Secret("one")), ENDPOINT=endpoint, VALIDATE=False) + "; SET CACHE = 0")
+    peers = {"ours": run.connection("lake").fsspec()}
+    with suppress(ImportError):
+        import s3fs
+
+        peers["s3fs"] = s3fs.S3FileSystem(
+            key="AKIAONE",
+            secret="one",
+            endpoint_url=endpoint,
+            use_listings_cache=False,
+            client_kwargs={"region_name": "us-east-1"},
+        )
+    with tempfile.TemporaryDirectory() as local:
+        for name, step in steps(wanted.objects).items():
+            seconds = {who: measured(step, files, who, local) for who, files in peers.items()}
+            show(name, seconds)
+        one_large(peers, run.connection("lake"), wanted.megabytes, local)
+    server.terminate()
+
+
+def one_large(peers: dict, connection, megabytes: int, local: str) -> None:
+    """A large object there and back."""
+    Path(local, "large").write_bytes(bytes(megabytes * 2**20))
+    puts = {who: measured(files.put, f"{local}/large", f"{BUCKET}/large-{who}") for who, files in peers.items()}
+    gets = {who: measured(files.get, f"{BUCKET}/large-{who}", f"{local}/{who}") for who, files in peers.items()}
+    with suppress(ImportError):
+        import obstore
+
+        store = connection.obstore(BUCKET)
+        puts["obstore"] = measured(lambda: obstore.put(store, "large-obstore", Path(local, "large")))
+        gets["obstore"] = measured(lambda: Path(local, "o").write_bytes(obstore.get(store, "large-obstore").bytes()))
+    show(f"put of {megabytes} MiB", puts)
+    show(f"get of {megabytes} MiB", gets)
+
+
+def show(name: str, seconds: dict[str, float]) -> None:
+    """One line of figures."""
+    ratios = [f"{who} {took:6.2f} s ({seconds['ours'] / took:4.2f})" for who, took in seconds.items()]
+    print(f"{name:16}", "   ".join(ratios))
+
+
+if __name__ == "__main__":
+    main()
