@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
 
-from s3conn_magic.connections.faults import translated, unreachable
+from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, changed, etag_of, named
+from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, by_client, changed, etag_of, named
 from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
 from s3conn_magic.runtime.background import run_in_background
 
@@ -134,9 +134,8 @@ class PinnedObject:
 
     def stream(self, start: int) -> Iterator[bytes]:
         """The bytes from `start` on, as they come by one request; where it breaks, the rest in parts."""
-        client, which = self.connection.internal_client(self.location.bucket), self._which(start, self.size)
         with self._noting_keys():
-            answer = translated(lambda: client.get_object(**which), resource=self.location.arn)
+            answer = by_client(self.connection, self.location, "get_object", **self._which(start, self.size))
         with closing(answer["Body"]) as body:
             self._check(answer, start, self.size)
             while start < self.size and (piece := received(body, min(_WHOLE, self.size - start))[0]):

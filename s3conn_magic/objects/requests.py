@@ -67,6 +67,15 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
     """
     if (sent := begin(connection, location, operation, size=_LARGEST, **parameters)) is not None:
         return answer_of(connection, location, operation, awaited(connection, location, sent))
+    return by_client(connection, location, operation, **parameters)
+
+
+def by_client(connection: Connection, location: Location, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    """What the shared client answers; the body of an object is a stream.
+
+    Raises:
+        S3ConnError: the answer is a refusal, or there is none.
+    """
 
     def call() -> Mapping[str, Any]:
         client = connection.internal_client(location.bucket)
