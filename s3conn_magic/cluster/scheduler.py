@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ _REACH, _WORKERS, _ANSWER = 4.5, 5.0, 10.0
 _IMPORT, _OTHERS = 60.0, 3.0
 _WAKE, _LOOK, _RENEW = 0.1, 0.25, 0.3
 _TRIES = 3
+_GREETING = 0.2
 _ALONE = 60.0
 _HINT = "Start one by `dask scheduler` and `dask worker tcp://…`, or SET ENGINE = 'local'."
 _INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask', here=False)}"
@@ -250,9 +252,32 @@ def _closed(made: Look[Client]) -> None:
 def _why(address: str, error: BaseException) -> str:
     if address.startswith("tls:") and isinstance(error, TypeError | ssl.SSLError | RuntimeError):
         return "tls:// needs the certificates that dask's configuration names, distributed.comm.tls"
-    if isinstance(error, TimeoutError):
-        return "nothing answers there as a scheduler does"
+    if isinstance(error, OSError):
+        return _listener(address) or "nothing answers there as a scheduler does"
     return type(error).__name__
+
+
+def _listener(address: str) -> str:
+    """Return what listens at an address in place of a scheduler, which speaks first; empty where that is not known."""
+    scheme, _, place = address.partition("://")
+    host, _, port = place.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING) as connection:
+            with suppress(TimeoutError):
+                return (
+                    "it speaks no TLS: its address begins with tcp://" if connection.recv(1) and scheme == "tls" else ""
+                )
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            said = connection.recv(5)
+    except socket.gaierror:
+        return f"the host {visible(host)} is not known"
+    except ConnectionRefusedError:
+        return "nothing listens there"
+    except OSError:
+        return ""
+    if said == b"HTTP/":
+        return "a web server answers there, such as the dashboard; the scheduler's own port is another, 8786 as a rule"
+    return "it speaks TLS: its address begins with tls://" if said[:2] == b"\x15\x03" else ""
 
 
 @contextmanager

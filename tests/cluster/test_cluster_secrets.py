@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import pickle
+import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from statements import Statements, create
 
 from s3conn_magic import secrets
+from s3conn_magic.cluster.scheduler import _listener
 from s3conn_magic.cluster.work import Access, Accesses, Grant
 from s3conn_magic.connections.credentials import SessionTriple
 from s3conn_magic.errors import ConnectionNotFoundError
@@ -217,3 +220,31 @@ def test_a_worker_goes_where_the_statement_says_whatever_its_own_environment_doe
         assert client.meta.config.retries["total_max_attempts"] == 7
         assert Path(connection.target(LOGS).transport.verify).read_bytes() == Path(certifi.where()).read_bytes()
     secrets.forget([access.mark])
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.0 400 Bad Request\r\n\r\n", "a web server answers there"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "it speaks TLS"),
+        (b"", ""),
+        (None, "nothing listens there"),
+    ],
+    ids=["dashboard", "TLS", "silent", "closed"],
+)
+def test_what_is_no_scheduler_is_said_as_what_it_is(answer, said):
+    """A web server, one of TLS, one that says nothing and a closed port are told from one another."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        if answer is None:
+            server.close()
+        else:
+            threading.Thread(target=_answers, args=(server, answer), daemon=True).start()
+        assert _listener(address).startswith(said)
+
+
+def _answers(server, answer) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(100)
+        connection.sendall(answer)
