@@ -209,7 +209,8 @@ def test_the_server_s_own_words_are_shown_without_what_may_be_secret(message, wo
     assert own_words(message) == words
     found = faults.from_code("InvalidArgument", operation="PutObject", resource=RESOURCE, said=message)
     assert f"(InvalidArgument{': ' * bool(words)}{words})" in found.message
-    found = faults.translate(boto.ClientError({"Error": {"Code": "ServiceUnavailable", "Message": message}}, "PutObject"))
+    said = {"Error": {"Code": "ServiceUnavailable", "Message": message}}
+    found = faults.translate(boto.ClientError(said, "PutObject"))
     assert words in found.message
 
 
