@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
 _KEY_ID = "AWS_ACCESS_KEY_ID"
 _RENEW = 0.5
+_ROOM = 256 * 1024 * 1024
+"""Bytes that the rows of one task may take, here and where they are sent: what is packed may have any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,8 +391,8 @@ class RemoteReadOptions:
 
 def parse_objects(
     access: Access, options: Mapping[str, Any], group: Sequence[Candidate]
-) -> list[Parsed | S3ConnError] | Failed | Unopened:
-    """Return the rows of each object, or why there are none."""
+) -> list[Parsed | S3ConnError | None] | Failed | Unopened:
+    """Return the rows of each object, why there are none, or None where they are too many to be held and sent."""
     try:
         with access.connection() as connection:
             return _parsed(connection, options, group)
@@ -402,13 +404,14 @@ def parse_objects(
 
 def _parsed(
     connection: Connection, options: Mapping[str, Any], group: Sequence[Candidate]
-) -> list[Parsed | S3ConnError]:
+) -> list[Parsed | S3ConnError | None]:
     from s3conn_magic.jobs.loading import Parser
     from s3conn_magic.query.engine import QueryEngine
 
     abandoned = _abandoned()
     engine = QueryEngine(lambda _: connection, _no_variable)
-    rows: list[Parsed | S3ConnError] = []
+    rows: list[Parsed | S3ConnError | None] = []
+    room = _ROOM
     try:
         with engine.turn() as turn:
             parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.scope)
@@ -416,7 +419,9 @@ def _parsed(
             for each in group:
                 if abandoned():
                     raise AbandonedError
-                rows.append(parser.attempt(each))
+                made = parser.attempt(each, room)
+                room -= 0 if made is None or isinstance(made, S3ConnError) else int(made.rows.nbytes)
+                rows.append(made)
     finally:
         engine.close()
     return rows

@@ -82,11 +82,12 @@ class OutputFormat:
         """The content type of an object."""
         return of_type(self.content.type).media[0]
 
-    @property
-    def sql(self) -> str:
-        """The options of DuckDB's COPY TO."""
+    def sql(self, *, as_lines: bool) -> str:
+        """The options of DuckDB's COPY TO; `as_lines` of text that is a line of the object each as it is."""
         compression = {"NONE": "uncompressed" if self.content.type == "PARQUET" else "none"}
         options = [f"COMPRESSION {compression.get(self.compression, self.compression.lower())}", "USE_TMP_FILE false"]
+        if as_lines:
+            return f"(FORMAT csv, HEADER false, DELIMITER '', QUOTE '', ESCAPE '', {', '.join(options)})"
         if self.content.type in {"PARQUET", "JSON"}:
             return f"(FORMAT {self.content.type.lower()}, {', '.join(options)})"
         delimiter = "\t" if self.content.type == "TSV" else self.content.get("DELIMITER", ",")
@@ -451,8 +452,9 @@ class _Inserting:
         rows: list[int] = []
         engine, query, local = self._engine, self._query, self._run.local
         engine.run(query, "", lambda: columns.append(engine.columns(query, local=local)))
-        opening, closing = writing.select(*columns[0], self._format.content.type)
-        before, after = f"COPY ({opening}", f"{closing}\n) TO '{files.path}' {self._format.sql}"
+        written = writing.select(*columns[0], self._format.content.type)
+        options = self._format.sql(as_lines=written.as_lines)
+        before, after = f"COPY ({written.opening}", f"{written.closing}\n) TO '{files.path}' {options}"
         answer = engine.run(query, before, lambda: rows.append(engine.count(query, before, after, local=local)))
         return rows[0], answer
 

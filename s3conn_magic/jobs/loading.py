@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, ObjectSource, Parsed, source_of, text_rows, together
-from s3conn_magic.jobs.target_table import TEXTS, TargetTable, is_nested
+from s3conn_magic.jobs.target_table import TEXTS, TargetTable
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.objects.unpacking import unpacked
-from s3conn_magic.query.failures import details_of, translate
+from s3conn_magic.query.failures import MARK, details_of, translate
 from s3conn_magic.query.line_rows import Skipped, reread
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.query.text_rows import CsvRows, with_room
-from s3conn_magic.query.text_types import MARK, NULL
+from s3conn_magic.query.text_types import NULL, is_nested
 from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
+    import pyarrow as pa
 
     from s3conn_magic.jobs.job import Candidate, ReadOptions
     from s3conn_magic.jobs.target_table import Ledger
@@ -39,6 +40,7 @@ AHEAD = 128
 """Objects of which what will be read is asked for at once."""
 SMALL, _BYTES_AHEAD = 4 * 1024 * 1024, 64 * 1024 * 1024
 _TOGETHER = 50
+_ROWS = 10_000  # of a batch
 _BEGINNING = 16 * 1024 * 1024
 _LEARNT = 64 * 1024 * 1024  # as much as a query keeps, with room for what is read ahead
 FATAL = (CredentialsError, ConnectionNotFoundError)
@@ -89,15 +91,19 @@ class Parser:
         """Let go of what was read of it."""
         self.scope.objects.pop((self.job.connection.name, candidate.location), None)
 
-    def attempt(self, candidate: Candidate) -> Parsed | S3ConnError:
-        """The rows of an object, or the error that it fails with.
+    def attempt(self, candidate: Candidate, room: int) -> Parsed | S3ConnError | None:
+        """The rows of an object, or the error that it fails with; None where they take more memory than there is room.
+
+        Args:
+            candidate: the object.
+            room: bytes that its rows may take.
 
         Raises:
             CredentialsError, ConnectionNotFoundError: every object would fail so.
         """
         try:
             self.scope.check()
-            return self._parsed(candidate)
+            return self._parsed(candidate, room)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
             failure = translate(error, "", self.scope)
         finally:
@@ -107,17 +113,19 @@ class Parser:
         self.scope.failure = None
         return failure
 
-    def _parsed(self, candidate: Candidate) -> Parsed:
+    def _parsed(self, candidate: Candidate, room: int) -> Parsed | None:
         ranged, self.skipped = self.pin(candidate), Skipped()
         source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
         if (rows := text_rows(source, self.scope)) is not None:
             # What they become is decided where all objects and the table are known.
             text = self.database.sql(f"SELECT * FROM {rows.source}")  # noqa: S608 - a reader's call, quoted by ours
-            return Parsed((), text.to_arrow_table(), source)
+            whole = _within(text, room)
+            return None if whole is None else Parsed((), whole, source)
         with self._typed(source, ranged) as query:
             relation = self.database.sql(query)
             columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
-            return Parsed(columns, relation.to_arrow_table(), skipped=self.skipped)
+            whole = _within(relation, room)
+            return None if whole is None else Parsed(columns, whole, skipped=self.skipped)
 
     @contextmanager
     def _typed(self, source: ObjectSource, ranged: RangedObject) -> Iterator[str]:
@@ -131,6 +139,19 @@ class Parser:
             yield f"SELECT * FROM {_STAGED}"  # noqa: S608 - a name of our own
         finally:
             self.database.unregister(_STAGED)
+
+
+def _within(relation: duckdb.DuckDBPyRelation, room: int) -> pa.Table | None:
+    """The rows of a query; None as soon as they have more bytes than there is room."""
+    import pyarrow as pa
+
+    reader, batches = relation.to_arrow_reader(_ROWS), list[pa.RecordBatch]()
+    for batch in reader:
+        room -= batch.nbytes
+        if room < 0:
+            return None
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 @dataclass
@@ -383,8 +404,9 @@ def fitting(types: Mapping[str, str], there: Mapping[str, str], wider: Mapping[s
 
 
 def _own(kind: str, own: str) -> str:
-    # Nested values have their shape from the object; the table's column is widened to hold it.
-    keeps = own.startswith(NULL) or (is_nested(kind) and own not in TEXTS)
+    # Nested values have their shape from the object; the table's column is widened to hold it. Text takes them as they
+    # are written, also within.
+    keeps = own.startswith(NULL) or (is_nested(kind) and not any(text in own for text in TEXTS))
     return kind if keeps or kind == NULL else own
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
 from s3conn_magic.query.sql import PLACED, identifier, placed, qualified, transaction
-from s3conn_magic.query.text_types import NULL, cast, strict
+from s3conn_magic.query.text_types import NULL, cast, is_nested, strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,11 +121,6 @@ _COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {PLACED} 
 
 def _family(kind: str) -> re.Pattern[str] | None:
     return next((family for family in _FAMILIES if family.fullmatch(kind)), None)
-
-
-def is_nested(kind: str) -> bool:
-    """Whether a type is one of lists, structs or maps."""
-    return _NESTED.fullmatch(kind) is not None
 
 
 class TargetTable:
@@ -299,9 +294,13 @@ _FLOATING = {"float", "double"}
 
 
 def _clash(first: DuckDBPyType, second: DuckDBPyType) -> bool:
-    """Whether one has decimals where the other has numbers of base 2, at any depth: neither holds the other's."""
+    """Whether neither holds the other's values, at any depth.
+
+    Of one there are decimals where the other has numbers of base 2; or the second has text where the first has none,
+    which would make all that is there text.
+    """
     ids = {first.id, second.id}
-    if "decimal" in ids and ids & _FLOATING:
+    if ("decimal" in ids and ids & _FLOATING) or (second.id == "varchar" and first.id not in {"varchar", "null"}):
         return True
     if len(ids) > 1 or first.id not in {"list", "array", "struct", "map"}:
         return False

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import JobFailedError, QueryError
 from s3conn_magic.locations import visible
-from s3conn_magic.query.sql import identifier, literal
-from s3conn_magic.query.text_types import MARK
+from s3conn_magic.query.failures import MARK
+from s3conn_magic.query.sql import SIGNED, identifier, literal, numbers_as_written, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,14 +38,26 @@ _LOST_WITHIN = {
     "JSON": {"bit", "bignum"},
 }
 _AS_JSON = {"variant", "tuple", "map", "union"}
-_STRING = r'"(?:[^"\\]|\\.)*"'
 _ROWS = 10_000
 _JSON_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)')
 _REFUSED = "has a value that is not read back from"
 
 
-def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) -> tuple[str, str]:
+class Written(NamedTuple):
     """What stands before and behind a query, so that its rows are written in forms that come back.
+
+    Attributes:
+        opening, closing: in SQL.
+        as_lines: whether the query then has one column, of the lines as they are to be written.
+    """
+
+    opening: str = ""
+    closing: str = ""
+    as_lines: bool = False
+
+
+def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) -> Written:
+    """How the rows of a query are written.
 
     Args:
         names: of its columns.
@@ -61,10 +73,24 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
             raise JobFailedError(said, hint=f"Name one of them: … AS {identifier(f'{name}_2')}.")
     columns = [identifier(f"c{at}") for at in range(len(names))]
     forms = [_form(name, kind, column, format_) for name, kind, column in zip(names, kinds, columns, strict=True)]
+    closing = f"\n) AS written({', '.join(columns)})"
+    if format_ == "JSON" and "JSON" in map(str, kinds):
+        return Written(f"SELECT {_line(names, kinds, forms)} AS line FROM (", closing, as_lines=True)  # noqa: S608 - as below
     if forms == columns:
-        return "", ""
+        return Written()
     made = ", ".join(f"{form} AS {identifier(name)}" for form, name in zip(forms, names, strict=True))
-    return f"SELECT {made} FROM (", f"\n) AS written({', '.join(columns)})"  # noqa: S608 - quoted names
+    return Written(f"SELECT {made} FROM (", closing)  # noqa: S608 - quoted names
+
+
+def _line(names: Sequence[str], kinds: Sequence[DuckDBPyType], forms: Sequence[str]) -> str:
+    """The text of a record: DuckDB's own writer of JSON writes 1.50 as 1.5 where a value is JSON already."""
+    fields = [
+        f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || coalesce({form}::VARCHAR, 'null')"
+        for name, kind, form in zip(names, kinds, forms, strict=True)
+        for form in [form if str(kind) == "JSON" else f"to_json({form})"]
+    ]
+    made = " || ',' || ".join(fields)
+    return f"'{{' || {made} || '}}'"
 
 
 def refusal(error: QueryError) -> JobFailedError | None:
@@ -153,10 +179,8 @@ def _text(kind: DuckDBPyType, column: str) -> tuple[str, str]:
 def _json(kind: DuckDBPyType, column: str) -> tuple[str, str]:
     """As `_parquet`."""
     if str(kind) == "JSON":
-        bare = f"regexp_replace({column}::VARCHAR, {literal(_STRING)}, '', 'g')"
-        longest = f"regexp_extract_all({bare}, '[0-9]+[.][0-9]+')"
-        few = f"len(list_filter({longest}, lambda number: strlen(number) > {_EXACT_DIGITS + 1})) = 0"
-        return column, f"({column}::VARCHAR <> 'null' AND {few})"
+        form = plain(f"json({numbers_as_written(f'{column}::VARCHAR')})")
+        return form, f"({form}::VARCHAR <> 'null' AND NOT contains({column}::VARCHAR, {literal(SIGNED)}))"
     if kind.id == "float":  # its own digits, not those of the double that it is
         return f"CAST({column}::VARCHAR AS DOUBLE)", ""
     if kind.id in _NESTED or (kind.id == "decimal" and _precision(kind) > _EXACT_DIGITS):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import time
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,99 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 COLUMNS_AT_MOST = 2_000
-_DEPTH_AT_MOST = 16
 _UNFIT = (pa.ArrowException, NotImplementedError, ValueError, TypeError, OverflowError, LookupError)
-_WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-# Of no more digits than every double has.
-_NUMBER = re.compile(r"-?(?=[\d.]{1,16}(?![\d.]))(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?")
-_SPECIAL = re.compile(rf"{_NUMBER.pattern}|nan|-?inf(?:inity)?", re.IGNORECASE)
-_BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
-_TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
-_ZONED = re.compile(rf"{_MOMENT.pattern}(?:Z|[+-]\d\d:?\d\d)")
-
-
-def _types() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
-    return (
-        (_WHOLE, pa.int64()),
-        (_NUMBER, pa.float64()),
-        (_SPECIAL, pa.float64()),
-        (_BOOLEAN, pa.bool_()),
-        *_moments(),
-    )
-
-
-def _moments() -> tuple[tuple[re.Pattern[str], pa.DataType], ...]:
-    return (
-        (_DATE, pa.date32()),
-        (_MOMENT, pa.timestamp("us")),
-        (_ZONED, pa.timestamp("us", "UTC")),
-        (_TIME, pa.time64("us")),
-    )
-
-
-def typed(values: Sequence[str | None], *, strings: bool = False) -> pa.Array:
-    """A column of texts as what all of them look like; a number with leading zeros is none, so `007` stays.
-
-    Args:
-        values: the texts.
-        strings: whether they are strings of JSON, which are neither numbers nor truth values.
-    """
-    texts = pa.array([_valid(value) for value in values], pa.string())
-    given = [value for value in values if value is not None]
-    for pattern, kind in (_moments() if strings else _types()) if given else ():
-        numbers = pattern is not _SPECIAL or any(map(_NUMBER.fullmatch, given))
-        if numbers and all(pattern.fullmatch(value) for value in given):
-            try:
-                return _times(values) if pattern is _TIME else texts.cast(kind)
-            except (pa.ArrowException, ValueError):  # 2026-02-30 looks like a date
-                return texts
-    return texts
-
-
-def _times(values: Sequence[str | None]) -> pa.Array:
-    return pa.array([value and time.fromisoformat(value) for value in values], pa.time64("us"))
-
-
-def inferred(values: Sequence[Any]) -> tuple[pa.Array, bool]:
-    """A column of JSON values, and whether they fit no one type, so that each is its JSON text."""
-    if all(_depth(value) <= _DEPTH_AT_MOST for value in values):
-        try:
-            column = pa.array(values)
-            column.validate(full=True)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError):
-            pass
-        else:
-            column = column.cast(pa.string()) if pa.types.is_null(column.type) else column
-            return (typed(values, strings=True) if pa.types.is_string(column.type) else column), False
-    return pa.array([None if value is None else _json(value) for value in values], pa.string()), True
-
-
-def _depth(value: Any, reached: int = 1) -> int:
-    """How deep lists and objects are nested, looked at no further than matters."""
-    inner: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if reached > _DEPTH_AT_MOST:
-        return reached
-    return max((_depth(item, reached + 1) for item in inner), default=reached)
-
-
-def _json(value: Any) -> str:
-    """Escapes keep what is no valid Unicode."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if text == _valid(text) else json.dumps(value)
 
 
 def _valid(text: str | None) -> str | None:
     return text and text.encode("utf-8", "replace").decode()
-
-
-def table(names: Iterable[str], columns: Iterable[pa.Array]) -> pa.Table:
-    """A table; names may repeat."""
-    return pa.Table.from_arrays([*columns], names=[_valid(name) or "" for name in names])
 
 
 def schema_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:

@@ -5,23 +5,36 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.objects.dialects import MARK_OF_QUOTED, records, unique_names, without_lines
 from s3conn_magic.objects.formats import HEAD, detect
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST, inferred, table, typed
+from s3conn_magic.preview.columns import COLUMNS_AT_MOST
 from s3conn_magic.query.line_rows import Skipped, batches
-from s3conn_magic.query.text_types import nulls_of
+from s3conn_magic.query.sql import (
+    beside,
+    identifier,
+    literal,
+    number_text,
+    numbers_as_written,
+    plain,
+    pointers,
+    unsigned,
+)
+from s3conn_magic.query.text_rows import CsvRows, JsonRows
+from s3conn_magic.query.text_types import DOCUMENT, NULL, cast, nulls_of, transformed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pyarrow as pa
+    from collections.abc import Iterator, Mapping, Sequence
 
     from s3conn_magic.objects.formats import Detected
+    from s3conn_magic.query.text_rows import TextRows
+    from s3conn_magic.query.text_types import JsonTypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +91,10 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
     notes += (f"{odd:,} of {len(shown):,} rows have not {len(names)} fields",) if odd else ()
     notes += ("the quote in the last record does not end",) if is_open and whole else ()
-    columns = [typed([_field(record, at, nulls) for record in shown]) for at in range(width)]
     names = unique_names([*names, *[""] * (width - len(names))])
-    return TextTable(table(names, columns), _name_of(detected), len(every), notes)
+    columns = [pa.array([_field(record, at, nulls) for record in every], pa.string()) for at in range(width)]
+    texts = pa.Table.from_arrays(columns, names=names)
+    return TextTable(_typed(CsvRows(_RECORDS, tuple(names)), texts, rows)[0], _name_of(detected), len(every), notes)
 
 
 def _field(record: Sequence[str], at: int, nulls: set[str]) -> str | None:
@@ -112,42 +126,59 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable
     """Objects as rows: of an array, of lines, or one behind the other; a single value is a document."""
     trail = _BEFORE_RECORDS.match(text) if detected.format.type == "CLOUDTRAIL" else None
     values, in_array, at = _values(text, trail.end() if trail else 0)
-    objects = [*takewhile(lambda value: isinstance(value, dict), values)]
+    objects = [*takewhile(lambda value: value.names is not None, values)]
+    texts = pa.table({DOCUMENT: pa.array([value.text for value in objects], pa.string())})
+    objects = objects[: _valid(texts)]
     ended = text[at:].strip() == ("]" if in_array else "") or bool(trail and text[at : at + 1] == "]")
     several = in_array or len(objects) > 1 or not (ended or whole)
     if in_array and not ended and text[at : at + 1] == "]":  # more stands behind it
         several = False
-    names = [*dict.fromkeys(name for value in objects[:rows] for name in value)] if several else []
+    names = {name for value in objects for name in value.names or ()} if several else set()
     if not names or len(names) > COLUMNS_AT_MOST:
-        notes = (f"{len(names):,} names are too many columns",) if names else ()
+        notes: tuple[str, ...] = (f"{len(names):,} names are too many columns",) if names else ()
         return TextTable(None, "JSON", notes=notes) if ended or not whole or in_array else None
     form = detected.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
     broken = len(objects) < len(values) or (not ended and (whole or "\n{" in text[at:]))
     said = "is not a JSON object, or has a name twice" if len(objects) < len(values) else "is cut off, or is no JSON"
-    notes = (f"record {len(objects) + 1:,} {said}: neither it nor what follows is read",) if broken else ()
-    return _objects(objects, names, rows, TextTable(None, form, len(objects), notes, broken=broken))
+    notes = ()
+    if broken:
+        notes = (f"record {len(objects) + 1:,} {said}: neither it nor what follows is read",)
+    made, kinds = _typed(JsonRows(_RECORDS), texts.slice(0, len(objects)), rows)
+    mixed = [name for name, kind in kinds.items() if kind == "JSON"]
+    notes += (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
+    return TextTable(made, form, len(objects), notes, broken=broken)
 
 
-def _values(text: str, start: int) -> tuple[list[Any], bool, int]:
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value of JSON as it is written; `names` of its fields where it is an object and has none of them twice."""
+
+    text: str
+    names: frozenset[str] | None
+
+
+def _values(text: str, start: int) -> tuple[list[_Value], bool, int]:
     """The values of an array, or of those that stand one behind the other; whether it is one, and where they end."""
-    decoder, values = json.JSONDecoder(object_pairs_hook=_object), list[Any]()
+    # Numbers are DuckDB's to read: Python's integers have an end.
+    decoder = json.JSONDecoder(object_pairs_hook=_names, parse_int=len, parse_float=len)
+    values = list[_Value]()
     at = _behind(text, start)
     in_array = text[at : at + 1] == "["
     at = _behind(text, at + in_array)
     while at < len(text) and not (in_array and text[at] == "]"):
         try:
-            value, at = decoder.raw_decode(text, at)
+            names, end = decoder.raw_decode(text, at)
         except _WRONG:
             break
-        values.append(value)
-        at = _behind(text, at)
+        values.append(_Value(text[at:end], names if isinstance(names, frozenset) else None))
+        at = _behind(text, end)
     return values, in_array, at
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+def _names(pairs: list[tuple[str, Any]]) -> frozenset[str] | None:
     """None where a name stands twice, so that no value of it is lost without a word."""
-    made = dict(pairs)
-    return made if len(made) == len(pairs) else None
+    names = frozenset(name for name, _ in pairs)
+    return names if len(names) == len(pairs) else None
 
 
 def _behind(text: str, at: int) -> int:
@@ -155,14 +186,54 @@ def _behind(text: str, at: int) -> int:
     return gap.end() if gap else at
 
 
-def _objects(objects: Sequence[dict[str, Any]], names: Sequence[str], rows: int, seen: TextTable) -> TextTable:
-    """A column for every name that any of the objects has, in the order they come."""
-    columns = [inferred([value.get(name) for value in objects[:rows]]) for name in names]
-    mixed = [name for name, (_, as_text) in zip(names, columns, strict=True) if as_text]
-    notes = (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
-    made = table(unique_names(names), (column for column, _ in columns))
-    return replace(seen, table=made, notes=seen.notes + notes)
+# Types
 
+_RECORDS = "records"
+
+
+def _typed(rows: TextRows, texts: pa.Table, most: int) -> tuple[pa.Table, dict[str, str]]:
+    """The first of some records, each value of the type that its column has for all of them; and these types."""
+    database = beside()
+    database.register(_RECORDS, texts)
+    known: Any = rows.learn(database, whole=True)
+    types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
+    values = _of_json(known, types) if isinstance(rows, JsonRows) else _of_fields(types)
+    source = f"(SELECT {numbers_as_written(DOCUMENT)} AS {DOCUMENT} FROM {_RECORDS})"  # noqa: S608 - names of our own
+    query = f"SELECT {', '.join(values)} FROM {source if isinstance(rows, JsonRows) else _RECORDS} LIMIT {most}"  # noqa: S608 - as above
+    return database.sql(query).to_arrow_table(), types
+
+
+def _of_fields(types: Mapping[str, str]) -> Iterator[str]:
+    """The columns in SQL. No cast is asked whether it is exact: each type was chosen for holding all that is cast."""
+    for name, kind in types.items():
+        yield f"{cast(identifier(name), kind).value} AS {identifier(name)}"
+
+
+def _of_json(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
+    """The same of records whose numbers are as they are written."""
+    values = f"json_extract({DOCUMENT}, {pointers(known.names)})"
+    for at, (field, name) in enumerate(known.columns.items(), 1):
+        value, kind, shape = f"{values}[{at}]", types[name], known.shape[field]
+        if kind == "JSON":
+            made = f"nullif({unsigned(f'{value}::VARCHAR')}, 'null')"
+        elif isinstance(shape, (dict, list)):
+            made = f"json_transform({plain(value)}, {literal(json.dumps(transformed(shape)))})::{kind}"
+        else:
+            made = cast(number_text(f"({value} ->> '$')"), kind).value
+        yield f"{made} AS {identifier(name)}"
+
+
+def _valid(texts: pa.Table) -> int:
+    """How many of some records are JSON for SELECT and COPY, too, before the first that is not."""
+    database = beside()
+    database.register(_RECORDS, texts)
+    numbered = f"SELECT row_number() OVER () - 1 AS number, * FROM {_RECORDS}"  # noqa: S608 - a name of our own
+    query = f"SELECT min(number) FROM ({numbered}) WHERE NOT json_valid({DOCUMENT})"  # noqa: S608 - as above
+    ((first,),) = database.execute(query).fetchall()
+    return len(texts) if first is None else int(first)
+
+
+# A document
 
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},:]|[^\s"\[\]{},:]+')
 _STEP = "  "

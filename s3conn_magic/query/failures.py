@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import how_to_read
-from s3conn_magic.query.text_types import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3conn_magic.objects.scope import QueryScope
 
+MARK = "s3conn_magic: "
+"""What an error begins with that a query of this package makes of a value itself."""
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'

@@ -29,7 +29,7 @@ from s3conn_magic.query.text_rows import (
     with_folders,
     with_room,
 )
-from s3conn_magic.query.text_types import NULL
+from s3conn_magic.query.text_types import NULL, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -247,6 +247,8 @@ def _query(
     entries = filesystem.glob(path.removeprefix("s3://"))
     if is_parquet(path):
         _check_parquet(database, filesystem, entries, path)
+        if several := _of_several(database, filesystem, entries, path):
+            return several
         return None if by_itself and is_seen(path) else f"FROM read_parquet({literal(path)})"
     if not entries:
         if filesystem.scope.missing and not path.endswith("/"):
@@ -257,7 +259,7 @@ def _query(
     if detected.format.type in IN_BATCHES:
         return _registered(database, filesystem, path, entries)
     if detected.format.reader == "read_parquet":
-        return f"FROM read_parquet({literal(path)})"
+        return _of_several(database, filesystem, entries, path) or f"FROM read_parquet({literal(path)})"
     return _text_query(database, filesystem, _Objects(path, entries, first, detected))
 
 
@@ -523,14 +525,76 @@ def _check_parquet(
     """The same of files of Parquet, which DuckDB reads by itself, and then believes the folder."""
     folders = _Folders.of(entries, database, filesystem.scope)
     if folders.columns:
-        files = [
-            literal(f"s3://{Path.parse(entry).named(escaped(Path.parse(entry).location.key))}") for entry in entries
-        ]
+        files = _literals(entries)
         call = "read_parquet([{}], hive_partitioning = false, filename = " + literal(_FILE) + ")"
         names = database.execute(f"DESCRIBE FROM {call.format(files[0])}").fetchall()
         for own in folders.within(name for name, *_ in names):
             source = call.format(", ".join(files[:_FEW]))
             folders.check(own, source, identifier(own), "folders", _without_folders("read_parquet", path))
+
+
+def _literals(entries: Sequence[str]) -> list[str]:
+    """The paths of some objects in SQL."""
+    return [literal(f"s3://{Path.parse(entry).named(escaped(Path.parse(entry).location.key))}") for entry in entries]
+
+
+def _of_several(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str], path: str
+) -> str | None:
+    """The query of files of Parquet that differ in their columns, which DuckDB would cast to those of the first.
+
+    Raises:
+        QueryError: there is no type that holds the values of a column in all of the files.
+    """
+    import duckdb
+
+    if len(entries) > _FEW:
+        filesystem.scope.note(
+            f"Of {len(entries):,} files of Parquet, not all were asked whether their columns are of the same types."
+        )
+    if not 1 < len(entries) <= _FEW:
+        return None
+    files, schemas = _literals(entries), dict[str, list[Any]]()
+    ends = [filesystem.info(entry)["size"] for entry in entries]
+    filesystem.cat_ranges(entries, [max(end - _TAIL, 0) for end in ends], ends)
+    try:
+        rows = database.execute(f"SELECT file_name, {_COLUMN} FROM parquet_schema([{', '.join(files)}])").fetchall()  # noqa: S608
+        for name, *column in rows:
+            schemas.setdefault(name, []).append(column)
+        alike: dict[str, list[str]] = {}
+        for name, schema in schemas.items():
+            alike.setdefault(repr(schema), []).append(literal(name))
+        if len(alike) > 1:
+            _check_widened(database, [*alike.values()], path)
+    except duckdb.Error:  # what is wrong with a file is said where it is read
+        return None
+    return f"FROM read_parquet({literal(path)}, union_by_name = true)" if len(alike) > 1 else None
+
+
+_TAIL = 64 * 1024
+_COLUMN = "name, type, num_children, converted_type, scale, precision, logical_type"
+
+
+def _check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:
+    """Refuse files that have values which become others in the types that hold the most of all; given by schema."""
+    call = "read_parquet([{}], hive_partitioning = false, union_by_name = true)"
+    every = database.sql(f"FROM {call.format(', '.join(files[0] for files in alike))}")
+    wider = dict(zip(map(str.casefold, every.columns), every.types, strict=True))
+    for files in alike:
+        own, source = database.sql(f"FROM {call.format(files[0])}"), call.format(", ".join(files))
+        for name, kind in zip(own.columns, own.types, strict=True):
+            wide, column = wider[name.casefold()], identifier(name)
+            changed = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {wide}) AS {kind})"
+            query = f"SELECT 1 FROM {source} WHERE {changed} LIMIT 1"  # noqa: S608 - quoted names
+            if not holds(wide, kind) and database.execute(query).fetchall():
+                raise _unlike(name, str(kind), str(wide), path)
+
+
+def _unlike(name: str, kind: str, wide: str, path: str) -> QueryError:
+    return QueryError(
+        f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change",
+        hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} all the same.",
+    )
 
 
 def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from s3conn_magic.objects.apart import Reread
+from s3conn_magic.query.failures import MARK
 from s3conn_magic.query.sql import identifier
 from s3conn_magic.query.text_rows import CsvRows
-from s3conn_magic.query.text_types import MARK, NUMBERS, Formats, nulls_of, strict
+from s3conn_magic.query.text_types import NUMBERS, Formats, nulls_of, strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,10 +1,12 @@
-"""Pieces of SQL for DuckDB: quoted texts and names, a block that is done whole, and tables as of another time."""
+"""Pieces of SQL for DuckDB: quoted texts and names, text of JSON, a block done whole, and tables as of another time."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
@@ -155,3 +157,113 @@ def without_times(
         text[written.start : written.end] = name.ljust(written.end - written.start)
         left.subtract(written.parameters)
     return text.decode(), {name: value for name, value in parameters.items() if left[name]}
+
+
+# Values beside the session's database
+
+
+def beside() -> duckdb.DuckDBPyConnection:
+    """A connection to a DuckDB that has nothing in it, for values that are at hand; nothing outside can be reached."""
+    return _empty(os.getpid()).cursor()
+
+
+@cache
+def _empty(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - a process that was forked has its own
+    import duckdb
+
+    database = duckdb.connect(config={"threads": 1, "enable_external_access": False})
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    return database
+
+
+# JSON
+
+DIGITS = 15
+"""As many as every double has."""
+_JSON_STRING = r'"(?:[^"\\]|\\.)*"'
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+# Of more digits than every double has; DuckDB's parser of JSON keeps a whole number up to 19.
+_MANY = "|".join(
+    [
+        *(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{DIGITS + 1 - front}}}" for front in range(1, DIGITS + 1)),
+        rf"0\.0*[1-9][0-9]{{{DIGITS}}}",
+        *(rf"[1-9][0-9]{{{DIGITS},}}{behind}" for behind in (r"\.[0-9]", "[eE][+-]?[0-9]")),
+        "[1-9][0-9]{19}",
+    ]
+)
+_LONG_NUMBER = rf"-?(?:{_MANY})[0-9]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
+_BETWEEN, _SIGN = "\x01", "#"
+SIGNED = rf"\u0001{_SIGN}"
+"""What the string begins with that stands for a number as it is written, in the text of JSON."""
+
+
+def numbers_as_written(document: str) -> str:
+    """A document of JSON whose numbers are strings behind `SIGNED`: DuckDB's parser writes 1.50 as 1.5.
+
+    Args:
+        document: its text, in SQL; none that `SIGNED` stands in.
+    """
+    return _signed(document, _NUMBER, "")
+
+
+def long_numbers_as_written(document: str) -> str:
+    """The same of numbers that DuckDB's parser would round, which few documents have."""
+    looks = rf"[:\[,]\s*{_LONG_NUMBER}"
+    signed = _signed(document, _LONG_NUMBER, _NUMBER)
+    # Most numbers of 16 and 17 digits are what a double is written as, and come back from the parser as they were.
+    changed = f"{without_spaces(f'json({document})')} <> {without_spaces(document)}"
+    return f"CASE WHEN regexp_matches({document}, {literal(looks)}) AND {changed} THEN {signed} ELSE {document} END"
+
+
+def without_spaces(document: str) -> str:
+    """The text of JSON without those spaces that Python, for one, writes behind commas and colons."""
+    return f"replace(replace({document}::VARCHAR, ', ', ','), ': ', ':')"
+
+
+def _signed(document: str, number: str, other: str) -> str:
+    """Strings, and other numbers, are passed over whole, so that nothing within them is taken for a number."""
+    passed = rf"{_JSON_STRING}|{other}" if other else _JSON_STRING
+    kept = rf"{_BETWEEN}\1{_BETWEEN}\2"
+    pattern = f"({number})|({passed})"
+    between = f"regexp_replace({document}, {literal(pattern)}, {literal(kept)}, 'g')"
+    bare = f"replace({between}, {literal(_BETWEEN * 2)}, '')"
+    made = rf'"\\u0001{_SIGN}\1"'
+    return f"regexp_replace({bare}, {literal(f'{_BETWEEN}([^{_BETWEEN}]*){_BETWEEN}')}, {literal(made)}, 'g')"
+
+
+def unsigned(text: str) -> str:
+    """The text of JSON with its numbers as numbers again."""
+    return rf"""regexp_replace({text}, '"\\u0001{_SIGN}([^"]*)"', '\1', 'g')"""
+
+
+def number_text(string: str) -> str:
+    """A number as it is written, of the string that stands for it; of any other text, that text."""
+    return f"ltrim({string}, chr(1) || '{_SIGN}')"
+
+
+def has_long_integer(value: str) -> str:
+    """Whether a value of JSON may have an integer that no double holds."""
+    return f"regexp_matches({value}::VARCHAR, {literal(_LONG_INTEGER)})"
+
+
+def is_there(value: str) -> str:
+    """Whether a value of JSON is one, and not null."""
+    return f"({value} IS NOT NULL AND {value}::VARCHAR <> 'null')"
+
+
+def is_string(value: str) -> str:
+    """Whether a value of JSON is a string, and none that stands for a number."""
+    text = f"{value}::VARCHAR"
+    return f"(starts_with({text}, {literal(chr(34))}) AND NOT starts_with({text}, {literal(chr(34) + SIGNED)}))"
+
+
+def plain(value: str) -> str:
+    """A value of JSON with its numbers as numbers."""
+    return f"{unsigned(f'{value}::VARCHAR')}::JSON"
+
+
+def pointers(names: Iterable[str]) -> str:
+    """Where fields stand in a record: RFC 6901."""
+    made = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+    return f"[{', '.join(map(literal, made))}]"

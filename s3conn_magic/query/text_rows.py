@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.objects.dialects import unique_names
 from s3conn_magic.objects.scope import UNPACKED
-from s3conn_magic.query.sql import identifier, literal
+from s3conn_magic.query.failures import MARK
+from s3conn_magic.query.sql import (
+    SIGNED,
+    has_long_integer,
+    identifier,
+    is_string,
+    is_there,
+    literal,
+    long_numbers_as_written,
+    number_text,
+    numbers_as_written,
+    plain,
+    pointers,
+    without_spaces,
+)
 from s3conn_magic.query.text_types import (
     DOCUMENT,
     ISO,
-    MARK,
     MIXED,
     NULL,
     NUMBERS,
-    SIGNED,
     USUAL,
     CsvTypes,
     Evidence,
@@ -25,25 +37,19 @@ from s3conn_magic.query.text_types import (
     JsonTypes,
     Shape,
     cast,
+    cast_json,
     evidence,
     gathered,
-    has_long_decimal,
-    has_long_integer,
+    is_nested,
     kind_of,
-    long_numbers_as_written,
     merged,
     misfits,
     nulls_of,
-    number_text,
-    numbers_as_written,
-    pointers,
     shape_of,
     strict,
     transformed,
     type_of,
-    unsigned,
     usual,
-    without_spaces,
 )
 
 if TYPE_CHECKING:
@@ -337,12 +343,11 @@ class _Column:
 
     @property
     def there(self) -> str:
-        return f"({self.value} IS NOT NULL AND {self.value}::VARCHAR <> 'null')"
+        return is_there(self.value)
 
     @property
     def is_string(self) -> str:
-        text = f"{self.value}::VARCHAR"
-        return f"(starts_with({text}, {literal(chr(34))}) AND NOT starts_with({text}, {literal(chr(34) + SIGNED)}))"
+        return is_string(self.value)
 
     @property
     def text(self) -> str:
@@ -362,15 +367,6 @@ class _Column:
         """Whether its values are objects or lists."""
         return isinstance(self.shape, (dict, list))
 
-    def as_nested(self, kind: str) -> str:
-        """The value as one of a nested type that is not of its own shape; NULL where it is none."""
-        return f"TRY_CAST({self.plain} AS {kind})"
-
-    @property
-    def plain(self) -> str:
-        """The value with its numbers as numbers."""
-        return f"{unsigned(f'{self.value}::VARCHAR')}::JSON"
-
     @property
     def has(self) -> str:
         """What the value is, in words."""
@@ -388,9 +384,8 @@ def _exact(column: _Column, kind: str) -> str:
         return "false"
     if column.shape == "VARCHAR":
         return f"({column.is_string} AND {cast(column.text, kind, column.formats).exact})"
-    if column.is_nested and kind != type_of(column.shape):
-        same = f"coalesce(json(to_json({column.as_nested(kind)})) = json({column.plain}), false)"
-        return f"({same} AND NOT {has_long_decimal(f'{column.value}::VARCHAR')})"
+    if _is_by_parts(column.shape, kind):
+        return f"({cast_json(column.value, kind).exact})"
     if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
         whole = f"json_structure({column.value})::VARCHAR IN ({known})"
@@ -400,16 +395,16 @@ def _exact(column: _Column, kind: str) -> str:
 
 def _value(column: _Column, kind: str, hint: str) -> str:
     if kind == "JSON":
-        return f"CASE WHEN {column.there} THEN {column.plain} END"
+        return f"CASE WHEN {column.there} THEN {plain(column.value)} END"
     if kind == "VARCHAR" and column.shape != "VARCHAR":
-        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {column.plain}::VARCHAR END"
+        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {plain(column.value)}::VARCHAR END"
         return f"CASE WHEN {column.there} THEN {text} END"
     if kind == NULL:
         value = "NULL"
     elif column.shape == "VARCHAR":
         value = cast(column.text, kind, column.formats).value
-    elif column.is_nested and kind != type_of(column.shape):
-        value = column.as_nested(kind)
+    elif _is_by_parts(column.shape, kind):
+        value = cast_json(column.value, kind).value
     elif column.is_nested:
         structure = json.dumps(transformed(column.shape), ensure_ascii=False)
         value = f"json_transform({column.value}, {literal(structure)})::{kind}"
@@ -443,7 +438,7 @@ def _native(shape: Shape, kind: str) -> Shape:
     if shape == "VARCHAR" and (kind in USUAL or kind == "VARCHAR"):
         return "VARCHAR"
     # A double may be written as an integer; keys of a MAP that come twice are an error of DuckDB's.
-    whole = kind == type_of(shape) and kind not in {"DOUBLE", NULL} and "MAP(" not in kind
+    whole = kind == type_of(shape) and kind not in {"DOUBLE", NULL} and "MAP(" not in kind and "JSON" not in kind
     return transformed(shape) if whole else "JSON"
 
 
@@ -487,7 +482,12 @@ def _extracted(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
 
 def _is_written(shape: Shape, kind: str) -> bool:
     """Whether a column has its values as they are written; strings have no other way."""
-    return shape != "VARCHAR" and (kind in {"VARCHAR", "JSON"} or kind.startswith("DECIMAL"))
+    return shape != "VARCHAR" and (kind in ("VARCHAR", "JSON") or kind[:7] == "DECIMAL" or _is_by_parts(shape, kind))
+
+
+def _is_by_parts(shape: Shape, kind: str) -> bool:
+    """Whether a nested type is not the one of the values' own shape, or has JSON within, which stays as it is."""
+    return shape != "VARCHAR" and is_nested(kind) and (kind != type_of(shape) or "JSON" in kind)
 
 
 def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool, bool]:
@@ -520,7 +520,7 @@ def text_rows_of(path: str, detected: Detected) -> TextRows:
     if detected.format.reader == "read_json":
         return _json_rows(path, detected)
     names = unique_names(detected.names)
-    columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
+    columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names or ["column0"]) + "}"
     own = {"auto_detect": "false", "columns": columns}
     return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, names)
 

@@ -13,31 +13,42 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3conn_magic.language.words import identifier, literal
 from s3conn_magic.objects.dialects import unique_names
+from s3conn_magic.query.failures import MARK
+from s3conn_magic.query.sql import (
+    DIGITS,
+    identifier,
+    is_string,
+    is_there,
+    literal,
+    number_text,
+    numbers_as_written,
+    plain,
+    pointers,
+    unsigned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from duckdb.sqltypes import DuckDBPyType
 
 NULL = '"NULL"'
 """The type of a column without values, which fits every other."""
 USUAL = {"BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"}
 """The types that have a `usual` spelling."""
-MARK = "s3conn_magic: "
-"""What an error of a cast begins with."""
 _WHOLE = r"-?(0|[1-9][0-9]*)"
 _PLAIN = rf"({_WHOLE}(\.[0-9]*)?|-?\.[0-9]+)"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ISO_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{0,%d}0*)?)?"
 _ZONE = r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"
-_DIGITS = 15  # as many as every double has
 _DIGITS_OF_FLOAT = 6
 _MOST_DIGITS = 38
 _FRACTION = {"TIMESTAMP_S": 0, "TIMESTAMP_MS": 3, "TIMESTAMP_NS": 9}
 _INTEGER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _TIMESTAMP = re.compile(r"TIMESTAMP(_S|_MS|_NS)?")
-_NESTED = re.compile(r".*\[\d*\]|STRUCT\(.*|MAP\(.*|UNION\(.*", re.DOTALL)
+_NESTED = re.compile(r".*\[\d*\]|(?:STRUCT|MAP|UNION)\(.*\)", re.DOTALL)
 _KINDS = (
     (_PLAIN, "a number"),
     (_ISO_DATE, "a date"),
@@ -90,7 +101,7 @@ def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
     if decimal := _DECIMAL.fullmatch(kind):
         form = rf"({_WHOLE}?(\.[0-9]{{0,{decimal[2]}}}0*)?)"
         # Of so few digits no two numbers are one double.
-        double, power = f"TRY_CAST({text} AS DOUBLE)", rf"-?[0-9](\.[0-9]{{0,{_DIGITS - 1}}})?[eE][+-]?[0-9]+"
+        double, power = f"TRY_CAST({text} AS DOUBLE)", rf"-?[0-9](\.[0-9]{{0,{DIGITS - 1}}})?[eE][+-]?[0-9]+"
         same = f"({_matches(text, power)} AND {value}::DOUBLE = {double} AND abs({double}) > 1e-300)"
         return Cast(value, f"({value} IS NOT NULL AND ({_matches(text, form)} OR {same}))")
     return _temporal(text, kind, formats) or _other(text, kind)
@@ -109,7 +120,7 @@ def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
         return f"{text} IN ('true', 'false')"
     if kind == "DOUBLE":
         # Few enough digits; no letter, + or 0 in front, as inf, +1 or 01; and nothing that became 0 or infinite.
-        few = f"strlen({text}) <= {_DIGITS} AND {text} >= '-' AND {text} < ':' AND NOT contains({text}, '_')"
+        few = f"strlen({text}) <= {DIGITS} AND {text} >= '-' AND {text} < ':' AND NOT contains({text}, '_')"
         front = f"NOT ({text} >= '00' AND {text} < '0:') AND NOT ({text} >= '-00' AND {text} < '-0:')"
         return f"{few} AND {front} AND (abs({value}) BETWEEN 1e-300 AND 1e300 OR {text} IN ('0', '0.0', '0.00'))"
     formatted = {"DATE": formats.date, "TIMESTAMP": formats.timestamp}.get(kind)
@@ -123,7 +134,7 @@ def _matches(text: str, form: str) -> str:
 
 def _floating(text: str, kind: str) -> Cast:
     value = f"TRY_CAST({text} AS {kind})"
-    digits = _DIGITS if kind == "DOUBLE" else _DIGITS_OF_FLOAT
+    digits = DIGITS if kind == "DOUBLE" else _DIGITS_OF_FLOAT
     few = f"(strlen({text}) <= {digits} AND {_matches(text, _PLAIN)} AND {value} IS NOT NULL)"
     number = f"replace(lower(trim({text})), 'e+', 'e')"
     same = f"coalesce(replace({value}::VARCHAR, 'e+', 'e') = {number}, false)"
@@ -135,7 +146,9 @@ def _floating(text: str, kind: str) -> Cast:
         f" AND coalesce(abs({value}) > 1e-300 AND isfinite({value}), false))"
     )
     words = f"(lower(trim({text})) IN ('nan', 'inf', '-inf', 'infinity', '-infinity') AND {value} IS NOT NULL)"
-    return Cast(value, f"({few} OR {same} OR {power} OR {words}{f' OR {as_c}' if kind == 'DOUBLE' else ''})")
+    if kind == "FLOAT":  # or as the double that it is, which JSON has of it
+        as_c = f"coalesce({value}::DOUBLE = TRY_CAST({text} AS DOUBLE) AND {_floating(text, 'DOUBLE').exact}, false)"
+    return Cast(value, f"({few} OR {same} OR {power} OR {words} OR {as_c})")
 
 
 def _temporal(text: str, kind: str, formats: Formats) -> Cast | None:
@@ -171,11 +184,100 @@ def _other(text: str, kind: str) -> Cast:
     if kind == "UUID":
         return Cast(value, f"coalesce({value}::VARCHAR = lower({text}), false)")
     same = f"coalesce({value}::VARCHAR = {text}, false)"
-    if not _NESTED.fullmatch(kind):
+    if not is_nested(kind):
         return Cast(value, same)
-    document = f"TRY_CAST(CASE WHEN json_valid({text}) THEN {text}::JSON END AS {kind})"
-    back = f"coalesce(to_json({document})::VARCHAR IN ({text}, json({text})::VARCHAR), false)"
-    return Cast(f"CASE WHEN {back} THEN {document} ELSE {value} END", f"({back} OR {same})")
+    made = cast_json(f"{numbers_as_written(f'CASE WHEN json_valid({text}) THEN {text} END')}::JSON", kind)
+    return Cast(f"CASE WHEN {made.exact} THEN {made.value} ELSE {value} END", f"({made.exact} OR {same})")
+
+
+def cast_json(value: str, kind: str) -> Cast:
+    """The exact cast of a value of JSON to a nested type: each part by itself, text and JSON as they are written.
+
+    Args:
+        value: it, in SQL, its numbers as they are written; not NULL.
+        kind: DuckDB's name of the type.
+    """
+    import duckdb
+
+    made = _part(value, duckdb.sqltype(kind), 1)
+    return Cast(made.value, f"({value} IS NOT NULL AND coalesce({made.exact}, false))")
+
+
+def _part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
+    if kind.id in ("list", "array", "map", "struct"):
+        parts = {"map": _map_part, "struct": _struct_part}.get(kind.id, _list_part)(value, kind, depth)
+    elif str(kind) == "JSON":
+        parts = Cast(plain(value), "true")
+    elif kind.id == "varchar":
+        parts = Cast(
+            f"CASE WHEN {is_string(value)} THEN {value} ->> '$' ELSE {unsigned(f'{value}::VARCHAR')} END", "true"
+        )
+    elif is_nested(str(kind)):  # a UNION
+        made = f"TRY_CAST({plain(value)} AS {kind})"
+        parts = Cast(made, f"to_json({made})::VARCHAR = {plain(value)}::VARCHAR")
+    else:
+        parts = cast(number_text(f"({value} ->> '$')"), str(kind))
+    there = is_there(value)
+    return Cast(f"CASE WHEN {there} THEN {parts.value} END", f"CASE WHEN {there} THEN {parts.exact} ELSE true END")
+
+
+def _list_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
+    name, children = f"part{depth}", dict[str, Any](kind.children)
+    element, values = _part(name, children["child"], depth + 1), f"json_extract({value}, '$[*]')"
+    every = f"list_bool_and(list_transform({values}, lambda {name}: coalesce({element.exact}, false)))"
+    size = f" AND len({values}) = {children['size']}" if "size" in children else ""
+    exact = f"json_type({value}) = 'ARRAY' AND coalesce({every}, true){size}"
+    return Cast(f"TRY_CAST(list_transform({values}, lambda {name}: {element.value}) AS {kind})", exact)
+
+
+def _map_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
+    children = dict[str, Any](kind.children)
+    name, key, child = f"part{depth}", children["key"], children["value"]
+    keys, pointer = f"json_keys({value})", f"'/' || replace(replace({name}, '~', '~0'), '/', '~1')"
+    element, own = _part(f"json_extract({value}, {pointer})", child, depth + 1), cast(name, str(key))
+    every = f"list_bool_and(list_transform({keys}, lambda {name}: coalesce({element.exact} AND {own.exact}, false)))"
+    made = (f"list_transform({keys}, lambda {name}: {each})" for each in (own.value, element.value))
+    exact = f"json_type({value}) = 'OBJECT' AND list_unique({keys}) = len({keys}) AND coalesce({every}, true)"
+    return Cast(f"map({', '.join(made)})", exact)
+
+
+def _struct_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
+    children = dict[str, Any](kind.children)
+    names, keys = [*children], f"json_keys({value})"
+    parts = [_part(f"json_extract({value}, {pointers([name])}[1])", part, depth + 1) for name, part in children.items()]
+    made = ", ".join(f"{identifier(name)} := {part.value}" for name, part in zip(names, parts, strict=True))
+    known = f"list_has_all([{', '.join(map(literal, names))}], {keys}) AND list_unique({keys}) = len({keys})"
+    exact = " AND ".join([f"json_type({value}) = 'OBJECT' AND {known}", *(part.exact for part in parts)])
+    return Cast(f"CASE WHEN json_type({value}) = 'OBJECT' THEN struct_pack({made})::{kind} END", exact)
+
+
+_WHOLE_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 20, "hugeint": 39}
+_TIMES = ("date", "timestamp_s", "timestamp_ms", "timestamp", "timestamp with time zone", "timestamp_ns")
+
+
+def holds(wide: Any, kind: Any) -> bool:
+    """Whether a type of DuckDB has each value of another as it is, at any depth, or fails where it is out of range."""
+    if wide == kind or kind.id == "null" or wide.id == "varchar":
+        return True
+    if kind.id in ("list", "array", "struct", "map") and wide.id == kind.id:
+        parts, own = ({name.casefold(): part for name, part in each.children} for each in (wide, kind))
+        return all(part == parts.get(name) or holds(parts[name], part) for name, part in own.items())
+    if wide.id in _TIMES and kind.id in _TIMES:
+        return _TIMES.index(wide.id) >= _TIMES.index(kind.id)
+    digits = _digits_of(kind)
+    if wide.id in ("float", "double"):
+        return kind.id == "float" or digits in ([(3, 0), (5, 0), (10, 0)] if wide.id == "double" else [(3, 0), (5, 0)])
+    room = _digits_of(wide)
+    return digits is not None and room is not None and digits[0] <= room[0] and digits[1] <= room[1]
+
+
+def _digits_of(kind: Any) -> tuple[int, int] | None:
+    """Digits in front of the point and behind it."""
+    if kind.id == "decimal":
+        sizes = dict(kind.children)
+        return sizes["precision"] - sizes["scale"], sizes["scale"]
+    whole = _WHOLE_DIGITS.get(kind.id.removeprefix("u"))
+    return None if whole is None else (whole, 0)
 
 
 def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = "", *, value: str = "") -> str:
@@ -294,7 +396,7 @@ def _kind(text: str, formats: Formats, *, strings: bool) -> str:
     zoned = cast(text, "TIMESTAMP WITH TIME ZONE", ISO).exact
     date = f"{cast(text, 'DATE', formats).exact}{'' if formats.date else f' AND {_matches(text, _ISO_DATE)}'}"
     plain = (
-        f"CASE WHEN {exact['BIGINT']} THEN CASE WHEN strlen({text}) <= {_DIGITS} THEN 'small' WHEN {exact['DOUBLE']}"
+        f"CASE WHEN {exact['BIGINT']} THEN CASE WHEN strlen({text}) <= {DIGITS} THEN 'small' WHEN {exact['DOUBLE']}"
         f" THEN 'small' ELSE 'large' END WHEN {exact['DOUBLE']} THEN 'plain' ELSE 'exact' END"
     )
     cases = [f"WHEN {text} IS NULL THEN NULL"]
@@ -389,6 +491,11 @@ def _shape(written: Any, deeper: int, *, in_list: bool = False) -> Shape:
     return "BIGINT" if written == "UBIGINT" else written
 
 
+def is_nested(kind: str) -> bool:
+    """Whether a type is one of lists, structs, maps or unions."""
+    return _NESTED.fullmatch(kind) is not None
+
+
 def type_of(shape: Shape) -> str:
     """DuckDB's type of nested values; fields in which any name may stand are a MAP."""
     if isinstance(shape, list):
@@ -481,81 +588,3 @@ class JsonTypes:
         # DuckDB writes numbers within JSON anew: a part of a value is not as it is written, all of it can be.
         as_written = name in self.longer or _is_mixed(shape) or (name in self.long and "DOUBLE" in kind)
         return "JSON" if as_written else kind
-
-
-_JSON_STRING = r'"(?:[^"\\]|\\.)*"'
-_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-# Of more digits than every double has; DuckDB's parser of JSON keeps a whole number up to 19.
-_MANY = "|".join(
-    [
-        *(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{_DIGITS + 1 - front}}}" for front in range(1, _DIGITS + 1)),
-        rf"0\.0*[1-9][0-9]{{{_DIGITS}}}",
-        *(rf"[1-9][0-9]{{{_DIGITS},}}{behind}" for behind in (r"\.[0-9]", "[eE][+-]?[0-9]")),
-        "[1-9][0-9]{19}",
-    ]
-)
-_LONG_NUMBER = rf"-?(?:{_MANY})[0-9]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
-_BETWEEN, _SIGN = "\x01", "#"
-SIGNED = rf"\u0001{_SIGN}"
-"""What the string begins with that stands for a number as it is written, in the text of JSON."""
-
-
-def numbers_as_written(document: str) -> str:
-    """A document of JSON whose numbers are strings behind `SIGNED`: DuckDB's parser writes 1.50 as 1.5.
-
-    Args:
-        document: its text, in SQL; none that `SIGNED` stands in.
-    """
-    return _signed(document, _NUMBER, "")
-
-
-def long_numbers_as_written(document: str) -> str:
-    """The same of numbers that DuckDB's parser would round, which few documents have."""
-    looks = rf"[:\[,]\s*{_LONG_NUMBER}"
-    signed = _signed(document, _LONG_NUMBER, _NUMBER)
-    # Most numbers of 16 and 17 digits are what a double is written as, and come back from the parser as they were.
-    changed = f"{without_spaces(f'json({document})')} <> {without_spaces(document)}"
-    return f"CASE WHEN regexp_matches({document}, {literal(looks)}) AND {changed} THEN {signed} ELSE {document} END"
-
-
-def without_spaces(document: str) -> str:
-    """The text of JSON without those spaces that Python, for one, writes behind commas and colons."""
-    return f"replace(replace({document}::VARCHAR, ', ', ','), ': ', ':')"
-
-
-def _signed(document: str, number: str, other: str) -> str:
-    """Strings, and other numbers, are passed over whole, so that nothing within them is taken for a number."""
-    passed = rf"{_JSON_STRING}|{other}" if other else _JSON_STRING
-    kept = rf"{_BETWEEN}\1{_BETWEEN}\2"
-    pattern = f"({number})|({passed})"
-    between = f"regexp_replace({document}, {literal(pattern)}, {literal(kept)}, 'g')"
-    bare = f"replace({between}, {literal(_BETWEEN * 2)}, '')"
-    made = rf'"\\u0001{_SIGN}\1"'
-    return f"regexp_replace({bare}, {literal(f'{_BETWEEN}([^{_BETWEEN}]*){_BETWEEN}')}, {literal(made)}, 'g')"
-
-
-def unsigned(text: str) -> str:
-    """The text of JSON with its numbers as numbers again."""
-    return rf"""regexp_replace({text}, '"\\u0001{_SIGN}([^"]*)"', '\1', 'g')"""
-
-
-def number_text(string: str) -> str:
-    """A number as it is written, of the string that stands for it; of any other text, that text."""
-    return f"ltrim({string}, chr(1) || '{_SIGN}')"
-
-
-def has_long_decimal(text: str) -> str:
-    """Whether the text of a value of JSON has a number as it is written, other than a whole one."""
-    return rf"""regexp_matches({text}, '"\\u0001{_SIGN}-?[0-9]+[^0-9"]')"""
-
-
-def has_long_integer(value: str) -> str:
-    """Whether a value of JSON may have an integer that no double holds."""
-    return f"regexp_matches({value}::VARCHAR, {literal(_LONG_INTEGER)})"
-
-
-def pointers(names: Iterable[str]) -> str:
-    """Where fields stand in a record: RFC 6901."""
-    made = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
-    return f"[{', '.join(map(literal, made))}]"

@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import rows_of
 
+from s3conn_magic.cluster import work
 from s3conn_magic.errors import JobFailedError
+from s3conn_magic.jobs.job import Candidate
+from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
     from lakes import Lake
@@ -104,3 +107,20 @@ def test_a_copy_of_nothing_is_refused_as_ever(moto_lake, workers):
     run.fails(COPY.format(bucket=moto_lake.bucket, table="t"), JobFailedError)
     assert len(run("SHOW JOBS")) == 0
     run.session.close()
+
+
+def test_a_worker_holds_no_more_rows_than_there_is_room(moto_lake, monkeypatch):
+    """However large what is packed becomes: such an object is left to the process that has the table."""
+    rows = b"n,s\n" + b"1,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * 100_000
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"n": [0] * 2_000_000}), sink)
+    moto_lake.put(a__csv="n,s\n1,x\n", b__csv__gz=gzip.compress(rows), c__parquet=sink.getvalue(), d__csv="n,s\n2,y\n")
+    connection = moto_lake.session().connection("lake")
+    listed = connection.client("s3").list_objects_v2(Bucket=moto_lake.bucket, Prefix="in/")["Contents"]
+    group = [
+        Candidate(Location(moto_lake.bucket, each["Key"]), each["Size"], each["ETag"].strip('"'), each["LastModified"])
+        for each in listed
+    ]
+    monkeypatch.setattr(work, "_ROOM", 2_000_000)
+    made = work._parsed(connection, {}, group)
+    assert [parsed and len(parsed.rows) for parsed in made] == [1, None, None, 1]

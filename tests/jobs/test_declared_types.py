@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +114,12 @@ def test_the_type_of_a_widened_column(database, declared: str, incoming: str, va
         ("STRUCT(a DECIMAL(8,4))", "STRUCT(b DECIMAL(8,4), A FLOAT)"),
         ("DECIMAL(8,4)[]", "DOUBLE[]"),
         ("MAP(VARCHAR, DECIMAL(8,4)[])", "MAP(VARCHAR, DOUBLE[])"),
+        ("STRUCT(a BIGINT)", "STRUCT(a VARCHAR)"),
+        ("MAP(VARCHAR, BOOLEAN[])", "MAP(VARCHAR, VARCHAR[])"),
     ],
 )
-def test_decimals_within_values_become_no_others(declared: str, incoming: str):
-    """At any depth."""
+def test_values_within_values_become_no_others(declared: str, incoming: str):
+    """At any depth: neither decimals others, nor anything text."""
     with duckdb.connect() as database, pytest.raises(QueryError, match="neither holds the other"):
         TargetTable(database, "t").wider("v", declared, incoming)
 
@@ -129,3 +132,56 @@ def test_a_declared_decimal_is_widened_by_the_digits_of_text(moto_lake: Lake, te
     run("CREATE TABLE t (v DECIMAL(8,4))")
     run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO t")
     assert rows_of(run, what="v, typeof(v)") == [(Decimal(text), "DECIMAL(9,5)") for text in ("1.23456", "1.50000")]
+
+
+# Declared type → what a record has, and what is in the table then.
+AS_WRITTEN: dict[str, tuple[str, Any]] = {
+    "JSON": ('{"a":[1.50,1e400]}', '{"a":[1.50,1e400]}'),
+    "JSON[]": ('[{"a": 1.50}, 1e400, 1.0, "x", null]', ['{"a":1.50}', "1e400", "1.0", '"x"', None]),
+    "JSON[][]": ("[[1.0], [2.00, null], null]", [["1.0"], ["2.00", None], None]),
+    "JSON[2]": ('[1.50, {"a": 12345678901234567890.50}]', ("1.50", '{"a":12345678901234567890.50}')),
+    "VARCHAR[]": ('[1.50, "2.50", true, {"a": 1.50}, null]', ["1.50", "2.50", "true", '{"a":1.50}', None]),
+    "STRUCT(a JSON, b DOUBLE)": ('{"a": [1.50], "b": 1}', {"a": "[1.50]", "b": 1.0}),
+    "STRUCT(a VARCHAR, b DATE)[]": (
+        '[{"a": 1.0}, {"b": "2026-01-02"}]',
+        [{"a": "1.0", "b": None}, {"a": None, "b": date(2026, 1, 2)}],
+    ),
+    "MAP(VARCHAR, JSON)": ('{"x": 1.50, "y~/": {"z": 1.0}}', {"x": "1.50", "y~/": '{"z":1.0}'}),
+    "STRUCT(m MAP(VARCHAR, VARCHAR[]))": ('{"m": {"k": [1.50, "a"]}}', {"m": {"k": ["1.50", "a"]}}),
+}
+
+
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_text_and_json_within_a_declared_type_stay_as_they_are_written(moto_lake: Lake, ending: str):
+    """At any depth: DuckDB's own casts write 1.50 as 1.5, and 1e400 as Infinity."""
+    run, texts = moto_lake.session(), [text for text, _ in AS_WRITTEN.values()]
+    if ending == "json":
+        body = "{" + ", ".join(f'"c{at}": {text}' for at, text in enumerate(texts)) + "}\n"
+    else:
+        names = ",".join(f"c{at}" for at in range(len(texts)))
+        body = names + "\n" + ",".join('"' + text.replace('"', '""') + '"' for text in texts) + "\n"
+    moto_lake.put(**{f"a__{ending}": body})
+    run(f"CREATE TABLE t ({', '.join(f'c{at} {kind}' for at, kind in enumerate(AS_WRITTEN))})")
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO t")
+    assert rows_of(run, order="1") == [tuple(value for _, value in AS_WRITTEN.values())]
+
+
+# Declared type → what its parts do not hold exactly.
+BEYOND = {
+    "STRUCT(a JSON, b DOUBLE)": '{"a": 1, "b": 0.1234567890123456789}',
+    "STRUCT(a JSON, b BIGINT)": '{"a": 1, "b": "x"}',
+    "MAP(VARCHAR, STRUCT(a JSON, b BOOLEAN))": '{"x": {"a": 1, "b": "yes"}}',
+    "JSON[2]": "[1]",
+    "JSON[]": '{"a": 1}',
+}
+
+
+@pytest.mark.parametrize("declared", BEYOND)
+def test_what_a_part_of_a_declared_type_does_not_hold_is_refused(moto_lake: Lake, declared: str):
+    """And nothing is in the table."""
+    run = moto_lake.session()
+    moto_lake.put(a__json=f'{{"v": {BEYOND[declared]}}}\n')
+    run(f"CREATE TABLE t (v {declared})")
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO t")
+    assert "A table whose column is VARCHAR takes every value" in str(run("SHOW JOB j ERRORS")["error"][0])
+    assert rows_of(run, what="count(*)") == [(0,)]

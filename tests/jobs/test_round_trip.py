@@ -79,7 +79,7 @@ VALUES = {
     "TIMESTAMPTZ_NS": ("2024-02-29 12:34:56.789012345+00",),
     "INTERVAL": ("1 year 2 months 3 days 04:05:06.789", "25:00:00", "00:00:00", "30 days", "1 month"),
     "ENUM('a', 'b c', '1', '')": ("a", "b c", "1", ""),
-    "JSON": ('{"a": [1, 1.5, null, "x"]}', '"x"', "1", "[]", "true", '"1"'),
+    "JSON": ('{"a": [1, 1.5, null, "x"]}', '"x"', "1", "[]", "true", '{"a": [1.50, 1e400, 123456789012345678.5]}'),
     "INTEGER[]": ("[1, NULL]", "[]", "[NULL]"),
     "VARCHAR[]": ("=['a', NULL, '', 'NULL', 'a,b', '[x]', '\"', chr(10), '\\', '1']", "[]"),
     "INTEGER[2]": ("[1, 2]", "[NULL, 2]"),
@@ -163,7 +163,8 @@ def _differing(run: Statements, kinds: list[str], table: str) -> list[str]:
         if kind not in {"JSON", "VARIANT"}:
             same = f"({same} AND {back}::VARCHAR IS NOT DISTINCT FROM o.c{at}::VARCHAR)"
         if kind == "JSON":
-            same = f"json({back}) IS NOT DISTINCT FROM json(o.c{at})"
+            # But for spaces, as it is written: DuckDB would call 1.5 and 1.50 the same.
+            same = f"replace({back}, ' ', '') IS NOT DISTINCT FROM replace(o.c{at}, ' ', '')"
         try:
             rows = database.execute(
                 f"SELECT o.c{at}::VARCHAR, t.c{at}::VARCHAR FROM o LEFT JOIN {table} t ON o.i = t.i WHERE NOT ({same})"
@@ -206,7 +207,7 @@ BEYOND = {
         ("DECIMAL(38,38)[]", "=[0.12345678901234567890123456789012345678]"),
         ("STRUCT(d DECIMAL(38,10))", "={'d': 1234567890123456789012345678.0123456789}"),
         ("JSON", "null"),
-        ("JSON", '{"a": 123456789012345678.5}'),
+        ("STRUCT(j JSON)", "={'j': '1.50'::JSON}"),
         ("BIGNUM[]", "=['1'::BIGNUM]"),
         ("MAP(VARCHAR, INTEGER)[]", "=[MAP {'a': 1}]"),
     ),

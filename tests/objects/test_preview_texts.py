@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -127,7 +128,9 @@ def test_prose_is_no_table(text, name):
         ('[{"a": 1}, {"a": null}]', "JSON", [{"a": 1}, {"a": None}]),
         ('{"a": {"b": [1]}}\n{"a": {"b": []}}', "JSON lines", [{"a": {"b": [1]}}, {"a": {"b": []}}]),
         ('{"a": 1}\n{"a": "x"}\n', "JSON lines", [{"a": "1"}, {"a": '"x"'}]),
-        ('{"a": 99999999999999999999}\n{"a": 1}\n', "JSON lines", [{"a": "99999999999999999999"}, {"a": "1"}]),
+        ('{"a": 99999999999999999999}\n{"a": 1}\n', "JSON lines", [{"a": Decimal(99999999999999999999)}, {"a": 1}]),
+        ('{"a": 1.50}\n{"a": "x"}\n', "JSON lines", [{"a": "1.50"}, {"a": '"x"'}]),
+        ('{"a": 1e400}\n{"a": {"b": [1.50, "x"]}}\n', "JSON lines", [{"a": "1e400"}, {"a": '{"b":[1.50,"x"]}'}]),
     ],
 )
 def test_json_is_a_table(text, format_, rows):

@@ -1,4 +1,4 @@
-"""PREVIEW, SELECT and COPY say the same of an object: names of columns, and the first rows."""
+"""PREVIEW, SELECT, TABLE LOCATION and COPY say the same of an object: names of columns, and the first rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,10 @@ CASES: dict[str, bytes | str] = {
     "indented.json": '{\n  "a": 1\n}\n{\n  "a": 2\n}\n',
     "names.json": '{"a": 1, "A": 2, "": 3}\n{"a": 1, "A": 2, "": 3}\n',
     "mixed.json": '{"a": 1}\n{"a": "x"}\n',
+    "as_written.json": '{"a": 1.50, "b": {"x": 1.50}, "c": 1e400}\n{"a": "x", "b": [1.0, "q"], "c": 1}\n',
+    "within.json": '{"a": [{"b": 1.50}, {"b": 2}], "c": {"d": "2026-01-02"}}\n{"a": [], "c": null}\n',
+    "twice_within.json": '{"a": {"b": 1, "b": 2}, "c": 1}\n{"a": {"b": 3}, "c": 2}\n',
+    "late.csv": "a,b\n" + "1,2026-01-02\n" * 150 + "007,2026-01-02 03:04:05\n",
     "many_digits.csv": "a,b,c\n12345678901234567.25,1234567890123456789,0.1234567890123456789\n1.5,1,2\n",
     "specials.csv": "x,y,z\nNaN,nan,1\n-Infinity,Nancy,inf\n1.5,x,inf\n",
     "behind.csv": "a,b\n1,2,\n3,4\n5,,\n",
@@ -120,7 +125,7 @@ def _rows(frame: Any) -> list[list[str | None]]:
     return [[_plain(value) for value in row] for row in frame.itertuples(index=False, name=None)]
 
 
-def test_the_three_agree(moto_lake: Lake):  # noqa: F811 - the fixture
+def test_the_four_agree(moto_lake: Lake):  # noqa: F811 - the fixture
     """Over a table of texts, logs, encodings and codecs; each as a table."""
     run = moto_lake.session()
     for key, body in CASES.items():
@@ -134,10 +139,52 @@ def test_the_three_agree(moto_lake: Lake):  # noqa: F811 - the fixture
         selected = run(f"SELECT * FROM '{where}'")
         run(f"CREATE JOB j{at} AS COPY FROM S3 lake LOCATION = '{where}' INTO t{at}")
         copied = run(f'SELECT * EXCLUDE ("$object") FROM t{at}')
-        found = [(list(frame.columns), _rows(frame)) for frame in (seen, selected, copied)]
-        if not (found[0] == found[1] == found[2] and found[0][1]):
+        over = run(f"CREATE TABLE l{at} LOCATION '{where}'; FROM l{at}")
+        found = [(list(frame.columns), _rows(frame)[: len(seen)]) for frame in (seen, selected, copied, over)]
+        if any(each != found[0] for each in found) or not found[0][1]:
             wrong[key] = found
     assert not wrong
+
+
+def _decimals(texts: list[str], precision: int, scale: int) -> pa.Array:
+    return pa.array(map(Decimal, texts), pa.decimal128(precision, scale))
+
+
+# What two files of Parquet have in one column → the type of both together, and the values; nothing where it is refused.
+UNLIKE: dict[str, tuple[pa.Array, pa.Array, str, list[Any]]] = {
+    "decimals": (_decimals(["1.5"], 3, 1), _decimals(["1.23456"], 10, 5), "DECIMAL(10,5)", ["1.23456", "1.50000"]),
+    "no_decimal": (_decimals(["1.5"], 38, 2), _decimals(["1.2345"], 8, 4), "", []),
+    "small": (pa.array([1, 2**53]), pa.array([1.5]), "DOUBLE", [1.0, 1.5, 2.0**53]),
+    "large": (pa.array([2**53 + 1]), pa.array([1.5]), "", []),
+    "lists": (pa.array([[1]]), pa.array([[1.5]]), "DOUBLE[]", [[1.0], [1.5]]),
+    "large_within": (pa.array([{"a": [2**53 + 1]}]), pa.array([{"a": [1.5]}]), "", []),
+    "unsigned": (pa.array([2**64 - 1], pa.uint64()), pa.array([-1]), "HUGEINT", [-1, 2**64 - 1]),
+    "text": (pa.array(["007"]), pa.array([7]), "VARCHAR", ["007", "7"]),
+}
+
+
+@pytest.mark.parametrize("case", UNLIKE)
+def test_columns_of_several_files_of_parquet_are_widened_exactly_or_refused(moto_lake: Lake, case: str):  # noqa: F811 - the fixture
+    """In a query, and in a table over files: DuckDB casts to the types of the first file, whichever that is."""
+    first, second, kind, values = UNLIKE[case]
+    bodies = {}
+    for folder, files in (("a", (first, second)), ("b", (second, first))):
+        for at, values_ in enumerate(files):
+            sink = io.BytesIO()
+            pq.write_table(pa.table({"v": values_}), sink)
+            bodies[f"{folder}/{at}.parquet"] = sink.getvalue()
+    run = _put(moto_lake, bodies)
+    for folder in "ab":
+        where = f"s3://{moto_lake.bucket}/{folder}/"
+        over = f"CREATE OR REPLACE TABLE o LOCATION '{where}'"
+        if not kind:
+            for statement in (f"FROM '{where}*.parquet'", over):
+                assert "has values there that" in run.fails(statement, QueryError).message
+            continue
+        run(f"CREATE OR REPLACE TABLE t AS FROM '{where}*.parquet'; {over}")
+        for table in ("t", "o"):
+            rows = rows_of(run, table, "typeof(v), v")
+            assert rows == [(kind, Decimal(value) if kind.startswith("DEC") else value) for value in values]
 
 
 def _put(lake: Lake, bodies: dict[str, bytes]) -> Any:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.query.failures import MARK
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.text_rows import text_rows_of
-from s3conn_magic.query.text_types import MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
