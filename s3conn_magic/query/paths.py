@@ -19,7 +19,7 @@ from s3conn_magic.query.failures import details_of, pointed
 from s3conn_magic.query.judgement import arguments, constant, judged
 from s3conn_magic.query.line_rows import IN_BATCHES, Skipped, batches
 from s3conn_magic.query.names import lake_query, nodes
-from s3conn_magic.query.sql import behind, identifier, literal
+from s3conn_magic.query.sql import behind, check_widened, identifier, literal
 from s3conn_magic.query.text_rows import (
     SAMPLE,
     CsvRows,
@@ -29,7 +29,7 @@ from s3conn_magic.query.text_rows import (
     with_folders,
     with_room,
 )
-from s3conn_magic.query.text_types import NULL, holds
+from s3conn_magic.query.text_types import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -565,7 +565,7 @@ def _of_several(
         for name, schema in schemas.items():
             alike.setdefault(repr(schema), []).append(literal(name))
         if len(alike) > 1:
-            _check_widened(database, [*alike.values()], path)
+            check_widened(database, [*alike.values()], path)
     except duckdb.Error:  # what is wrong with a file is said where it is read
         return None
     return f"FROM read_parquet({literal(path)}, union_by_name = true)" if len(alike) > 1 else None
@@ -573,28 +573,6 @@ def _of_several(
 
 _TAIL = 64 * 1024
 _COLUMN = "name, type, num_children, converted_type, scale, precision, logical_type"
-
-
-def _check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:
-    """Refuse files that have values which become others in the types that hold the most of all; given by schema."""
-    call = "read_parquet([{}], hive_partitioning = false, union_by_name = true)"
-    every = database.sql(f"FROM {call.format(', '.join(files[0] for files in alike))}")
-    wider = dict(zip(map(str.casefold, every.columns), every.types, strict=True))
-    for files in alike:
-        own, source = database.sql(f"FROM {call.format(files[0])}"), call.format(", ".join(files))
-        for name, kind in zip(own.columns, own.types, strict=True):
-            wide, column = wider[name.casefold()], identifier(name)
-            changed = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {wide}) AS {kind})"
-            query = f"SELECT 1 FROM {source} WHERE {changed} LIMIT 1"  # noqa: S608 - quoted names
-            if not holds(wide, kind) and database.execute(query).fetchall():
-                raise _unlike(name, str(kind), str(wide), path)
-
-
-def _unlike(name: str, kind: str, wide: str, path: str) -> QueryError:
-    return QueryError(
-        f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change",
-        hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} all the same.",
-    )
 
 
 def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

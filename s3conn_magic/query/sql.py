@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import Moment
 from s3conn_magic.language.words import identifier, literal, table_parts, table_text
-from s3conn_magic.locations import looks_pasted
+from s3conn_magic.locations import looks_pasted, visible
 from s3conn_magic.query.names import nodes, words
 
 if TYPE_CHECKING:
@@ -267,3 +267,56 @@ def pointers(names: Iterable[str]) -> str:
     """Where fields stand in a record: RFC 6901."""
     made = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
     return f"[{', '.join(map(literal, made))}]"
+
+
+# Types
+
+_WHOLE_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 20, "hugeint": 39}
+_TIMES = ("date", "timestamp_s", "timestamp_ms", "timestamp", "timestamp with time zone", "timestamp_ns")
+
+
+def holds(wide: Any, kind: Any) -> bool:
+    """Whether a type of DuckDB has each value of another as it is, at any depth, or fails where it is out of range."""
+    if wide == kind or kind.id == "null" or wide.id == "varchar":
+        return True
+    if kind.id in ("list", "array", "struct", "map") and wide.id == kind.id:
+        parts, own = ({name.casefold(): part for name, part in each.children} for each in (wide, kind))
+        return all(part == parts.get(name) or holds(parts[name], part) for name, part in own.items())
+    if wide.id in _TIMES and kind.id in _TIMES:
+        return _TIMES.index(wide.id) >= _TIMES.index(kind.id)
+    digits = _digits_of(kind)
+    if wide.id in ("float", "double"):
+        return kind.id == "float" or digits in ([(3, 0), (5, 0), (10, 0)] if wide.id == "double" else [(3, 0), (5, 0)])
+    room = _digits_of(wide)
+    return digits is not None and room is not None and digits[0] <= room[0] and digits[1] <= room[1]
+
+
+def _digits_of(kind: Any) -> tuple[int, int] | None:
+    """Digits in front of the point and behind it."""
+    if kind.id == "decimal":
+        sizes = dict(kind.children)
+        return sizes["precision"] - sizes["scale"], sizes["scale"]
+    whole = _WHOLE_DIGITS.get(kind.id.removeprefix("u"))
+    return None if whole is None else (whole, 0)
+
+
+def check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:
+    """Refuse files that have values which become others in the types that hold the most of all; given by schema."""
+    call = "read_parquet([{}], hive_partitioning = false, union_by_name = true)"
+    every = database.sql(f"FROM {call.format(', '.join(files[0] for files in alike))}")
+    wider = dict(zip(map(str.casefold, every.columns), every.types, strict=True))
+    for files in alike:
+        own, source = database.sql(f"FROM {call.format(files[0])}"), call.format(", ".join(files))
+        for name, kind in zip(own.columns, own.types, strict=True):
+            wide, column = wider[name.casefold()], identifier(name)
+            changed = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {wide}) AS {kind})"
+            query = f"SELECT 1 FROM {source} WHERE {changed} LIMIT 1"  # noqa: S608 - quoted names
+            if not holds(wide, kind) and database.execute(query).fetchall():
+                raise _unlike(name, str(kind), str(wide), path)
+
+
+def _unlike(name: str, kind: str, wide: str, path: str) -> QueryError:
+    return QueryError(
+        f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change",
+        hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} all the same.",
+    )

@@ -251,35 +251,6 @@ def _struct_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
     return Cast(f"CASE WHEN json_type({value}) = 'OBJECT' THEN struct_pack({made})::{kind} END", exact)
 
 
-_WHOLE_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 20, "hugeint": 39}
-_TIMES = ("date", "timestamp_s", "timestamp_ms", "timestamp", "timestamp with time zone", "timestamp_ns")
-
-
-def holds(wide: Any, kind: Any) -> bool:
-    """Whether a type of DuckDB has each value of another as it is, at any depth, or fails where it is out of range."""
-    if wide == kind or kind.id == "null" or wide.id == "varchar":
-        return True
-    if kind.id in ("list", "array", "struct", "map") and wide.id == kind.id:
-        parts, own = ({name.casefold(): part for name, part in each.children} for each in (wide, kind))
-        return all(part == parts.get(name) or holds(parts[name], part) for name, part in own.items())
-    if wide.id in _TIMES and kind.id in _TIMES:
-        return _TIMES.index(wide.id) >= _TIMES.index(kind.id)
-    digits = _digits_of(kind)
-    if wide.id in ("float", "double"):
-        return kind.id == "float" or digits in ([(3, 0), (5, 0), (10, 0)] if wide.id == "double" else [(3, 0), (5, 0)])
-    room = _digits_of(wide)
-    return digits is not None and room is not None and digits[0] <= room[0] and digits[1] <= room[1]
-
-
-def _digits_of(kind: Any) -> tuple[int, int] | None:
-    """Digits in front of the point and behind it."""
-    if kind.id == "decimal":
-        sizes = dict(kind.children)
-        return sizes["precision"] - sizes["scale"], sizes["scale"]
-    whole = _WHOLE_DIGITS.get(kind.id.removeprefix("u"))
-    return None if whole is None else (whole, 0)
-
-
 def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = "", *, value: str = "") -> str:
     """The SQL of a value that is exactly what a text says; an error where there is none.
 
