@@ -24,7 +24,7 @@ from botocore.loaders import create_loader
 from botocore.session import Session
 
 from s3conn_magic.connections.faults import by_provider, empty_profile, of_provider, translated
-from s3conn_magic.errors import CredentialsError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, CredentialsError, S3ConnError
 from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.runtime.logs import OurRequest
 
@@ -220,6 +220,10 @@ def _check_header(credentials: Any, method: str, profile: str) -> None:
             raise of_provider(ValueError(name), method, profile)
 
 
+_NO_ID = "Add EXTERNAL_ID = '…' if the role's trust policy asks for one."
+_OTHER_ID = "EXTERNAL_ID may not be the one that the role's trust policy asks for."
+
+
 def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:
     """Return credentials of the role, fetched from STS at first use and again before they expire."""
     extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
@@ -237,6 +241,9 @@ def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Tim
         try:
             # Here, where the role is known: what is sent when it is assumed is about something else.
             return translated(fetcher.fetch_credentials, resource=settings.role or "")
+        except AccessDeniedError as error:
+            error.hint = f"{_OTHER_ID if settings.external_id else _NO_ID} {error.hint}"
+            raise
         finally:
             sts.close()
 

@@ -512,10 +512,14 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
 
 
 _NOT_HTTP = {"ClientResponseError", "ClientPayloadError", "BadStatusLine", "BadHttpMessage", "HttpProcessingError"}
+# How OpenSSL calls an answer in plain text.
+_NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST|UNKNOWN_PROTOCOL")
 
 
 def unreachable(error: BaseException) -> errors.EndpointError:
     """Return the error for a server that does not answer, naming the kind of failure only."""
+    if isinstance(error, boto.SSLError) and _NO_TLS.search(str(error)):
+        return errors.EndpointError("the server does not speak TLS", hint="Write http:// in place of https://.")
     if isinstance(error, boto.SSLError):
         return errors.EndpointError(
             "the TLS certificate of the server is not trusted", hint="Set AWS_CA_BUNDLE to the CA's file."

@@ -47,12 +47,14 @@ class Expected:
             begins a clause of which the statement may have several.
         offers: what the rules that may begin here were marked with.
         anything: whether a word, a mark or a literal may follow at all.
+        assigns: whether `=` may follow.
         read: spans of the text that a marked rule has matched, by its mark.
     """
 
     words: dict[str, bool] = field(default_factory=dict)
     offers: dict[str, None] = field(default_factory=dict)
     anything: bool = False
+    assigns: bool = False
     read: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
 
@@ -115,6 +117,7 @@ class _Walk:
 
     def _expect_words(self, name: str) -> None:
         self.expected.anything = True
+        self.expected.assigns = self.expected.assigns or name == "`=`"
         for word in _WORD.findall(name):
             self._expect_phrase(word)
 
@@ -294,7 +297,11 @@ class Surroundings(Protocol):
     """What there is besides the text. It answers soon, and with nothing where it cannot."""
 
     def names(self, kind: str) -> Iterable[str]:
-        """Return names of a kind: connection, table, job, variable, environment variable, profile, region."""
+        """Return names of a kind.
+
+        Kinds are connection, table, job, variable, environment variable, profile, region, and `option of x`:
+        the options that connection x was given.
+        """
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
         """Return what there is below a place.
@@ -336,14 +343,38 @@ def _items_at(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[I
     if fragment.startswith("$"):
         variables = around.names("variable") if "variable" in cursor.expected.offers else ()
         return fragment, _beginning(fragment, [Item(f"${name}", "variable") for name in variables])
-    items = [Item(written(name), kind) for name, kind in names]
-    return fragment, _beginning(fragment, [*items, *_settable(cursor), *_values(cursor, around), *_words(cursor)])
+    items = [Item(written(name), kind) for name, kind in [*names, *_of_query(cursor, around)]]
+    items += [*_settable(cursor, around), *_values(cursor, around), *_words(cursor)]
+    if not items and cursor.expected.assigns and not fragment:
+        return fragment, [Item("=", "keyword")]
+    return fragment, _beginning(fragment, items)
+
+
+_QUERY = {"SELECT", "WITH", "FROM"}
+_BEFORE_TABLE = {"FROM", "JOIN"}
+
+
+def _of_query(cursor: TextCursor, around: Surroundings) -> Iterator[tuple[str, str]]:
+    """Yield tables behind the words of a query that one follows; the grammar knows only where a query ends."""
+    if _QUERY.intersection(cursor.words) and cursor.words[-1] in _BEFORE_TABLE and not cursor.expected.offers:
+        yield from ((name, "table") for name in around.names("table"))
+
+
+# From as many letters on, options are found by what stands in the middle of their names too.
+_MIDDLE = 3
 
 
 def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items that go on from a fragment in whatever case; words of the language in that of the fragment."""
+    """Yield the items that go on from a fragment in whatever case; words of the language in that of the fragment.
+
+    Behind them stand options and settings that have it in the middle, such as AWS_ACCESS_KEY_ID for KEY.
+    """
+    items, begun = [*items], fragment.lower()
+    if len(begun) >= _MIDDLE:
+        within = [item for item in items if item.kind in {"option", "setting"} and begun in item.text.lower()[1:]]
+        items = [*(item for item in items if item.text.lower().startswith(begun)), *within]
     for item in items:
-        if item.text.lower().startswith(fragment.lower()):
+        if begun in item.text.lower() and (item.text.lower().startswith(begun) or len(begun) >= _MIDDLE):
             ours = fragment and fragment == fragment.lower() and item.kind in {"keyword", "option", "setting"}
             yield item._replace(text=item.text.lower()) if ours else item
 
@@ -373,8 +404,11 @@ def _names(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     return (Item(name, kind) for kind in kinds for name in around.names(kind))
 
 
-def _settable(cursor: TextCursor) -> Iterator[Item]:
-    if "option" in cursor.expected.offers:
+def _settable(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
+    if "option" in cursor.expected.offers and "UNSET" in cursor.words:
+        there = {name.upper() for name in around.names(f"option of {cursor.connection}")}
+        yield from (item for item in _options(cursor) if item.text in there)
+    elif "option" in cursor.expected.offers:
         yield from _options(cursor)
     if "job option" in cursor.expected.offers:
         yield from _job_options(cursor)
@@ -399,7 +433,8 @@ def _options(cursor: TextCursor) -> Iterator[Item]:
         for option in OPTIONS
         if not any(_clash(option, other) for other in given) and (option.mutable or not altered)
     ]
-    needed = {name for option in given for name in option.requires}
+    # A profile says all there is to say, and is what most connections are made of.
+    needed = {name for option in given for name in option.requires} or {"AWS_PROFILE"}
     return (Item(option.name, "option") for option in sorted(left, key=lambda option: option.name not in needed))
 
 

@@ -17,7 +17,7 @@ from s3conn_magic.language.phrases import BLANK, BOOLEANS, URL, WILD, harmless, 
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
 from s3conn_magic.language.translation import Answer, answer
-from s3conn_magic.language.words import listed, literal, nearest
+from s3conn_magic.language.words import identifier, listed, literal, nearest
 from s3conn_magic.locations import normal_location
 from s3conn_magic.secrets import MASK
 
@@ -392,6 +392,9 @@ def _name(stop: _Stop) -> str:
     if stop.expected != "a name" or not stop.token:
         return ""
     if stop.token.kind == "string":
+        known = [name for name in stop.source.connections() if stop.token.text == literal(name)]
+        if known:
+            return f"Write {identifier(known[0]) if not known[0].isidentifier() else known[0]} in its place."
         return "A name is written without quotes, or in double quotes."
     if stop.word in OPTION_NAMES:
         return f'{stop.word} is an option; the name stands before the options, and as a name it is "{stop.token.text}".'

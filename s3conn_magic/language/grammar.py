@@ -116,6 +116,7 @@ options = option - AtMost(_MOST_OPTIONS - 1, mark(",") - option | option, _TOO_M
 
 named = field("name", connection_name).set_name("a name")
 new_name = field("name", name).set_name("a name")
+_job_named = offering("job", field("name", name).set_name("a name"))
 if_exists = pp.Opt(flag("if_exists", "IF EXISTS"))
 like = field("like", words("LIKE") - text)
 using = field("using", words("USING") - connection_name)
@@ -243,6 +244,7 @@ _table_name = (
     | _name_but(RESERVED, "a name")
 ).set_name("a name")
 _table_named = field("name", _table_name).set_name("a name")
+_table_there = offering("table", field("name", _table_name).set_name("a name"))
 
 # Statements
 
@@ -307,8 +309,8 @@ _dropped = (
         statements.DropConnection,
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
-    | variant(statements.DropTable, words("TABLE") - if_exists - _table_named)
-    | variant(statements.DropJob, words("JOB") - if_exists - new_name)
+    | variant(statements.DropTable, words("TABLE") - if_exists - _table_there)
+    | variant(statements.DropJob, words("JOB") - if_exists - _job_named)
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
 _shown = (
@@ -318,7 +320,7 @@ _shown = (
     | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
     | variant(statements.ShowCreate, words("CREATE") - _s3_connection - named)
     | variant(statements.ShowJobs, words("JOBS") - pp.Opt(like))
-    | variant(statements.ShowJobErrors, words("JOB") - new_name - words("ERRORS"))
+    | variant(statements.ShowJobErrors, words("JOB") - _job_named - words("ERRORS"))
 ).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
 show = variants(words("SHOW") - _shown)
 # A connection's name alone, where the statement ends behind it or goes on with its clauses.
@@ -383,7 +385,7 @@ _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
 topic = Node(pp.OneOrMore(_topic), lambda parts, _: " ".join(parts))
 help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
-run = builds(statements.RunJob, words("RUN JOB") - new_name)
+run = builds(statements.RunJob, words("RUN JOB") - _job_named)
 
 _plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, preview, set_]
 _plain += [select, save, start, stop, help_, run]

@@ -141,7 +141,7 @@ def topic_text(topic: str) -> str | None:
     if len(several) > 1 and words not in {statement.name for statement in several}:
         return "\n\n".join(f"{statement.syntax}\n  {statement.help}" for statement in several)
     if options := [*map(option_text, filter(None, [find_option(words)])), *_of_jobs(words)]:
-        return "\n\n".join(options)
+        return "\n\n".join([*options, *([MEANINGS[words]] if words in MEANINGS else [])])
     if statement := find_statement(words):
         usual = ["The usual forms:", "", *(f"  {form}" for form in USUAL), "", ""] if words == MADE else []
         return "\n".join(usual) + statement_text(statement)
@@ -197,6 +197,28 @@ MEANINGS = {
     "WITH": "WITH WRITE writes, reads and deletes an object of its own, too, and cleans up.",
     "IF": "IF NOT EXISTS leaves what is there as it is, IF EXISTS does nothing where there is none; both say so.",
     "REPLACE": "OR REPLACE puts what is made in the place of what is there by that name.",
+    "AS": "AS begins what a table is made of, or what a job does.",
+    "BY": "BY says what an analysis is grouped by: PREFIX (folders), STORAGE_CLASS, EXTENSION, AGE or SIZE.",
+    "PREFIX": "BY PREFIX groups by the folders below the location, as deep as DEPTH says.",
+    "STORAGE_CLASS": "BY STORAGE_CLASS groups by STANDARD, GLACIER and the like.",
+    "EXTENSION": "BY EXTENSION groups by the endings of keys, such as .parquet.",
+    "AGE": "BY AGE groups by when objects were last modified.",
+    "SIZE": "BY SIZE groups by ranges of size.",
+    "COPY": "COPY FROM S3 name loads the objects at a LOCATION into a table, each once.",
+    "INSERT": "INSERT INTO S3 name writes the rows of a query to a LOCATION, as one object.",
+    "INTO": "INTO names the table that a job loads, or the connection that it writes through.",
+    "SYNC": "SYNC is a word of Upsolver's that changes nothing here: every job runs when it is told to.",
+    "ERRORS": "SHOW JOB name ERRORS shows what a job could not load, and why.",
+    "LOCATION": "LOCATION 's3://bucket/prefix' is where files are, of a table or a job, or what TEST CONNECTION tries.",
+    "VERSION": "VERSION 'id' reads that version of an object, in place of the current one.",
+    "WRITE": "WITH WRITE writes, reads and deletes an object of its own, too, and cleans up.",
+    "EXISTS": "IF NOT EXISTS leaves what is there as it is, IF EXISTS does nothing where there is none; both say so.",
+    "NOT": "IF NOT EXISTS leaves what is there as it is, and says so.",
+    "OR": "OR REPLACE puts what is made in the place of what is there by that name.",
+    "RENAME": "RENAME TO name gives a connection another name.",
+    "TO": "TO is followed by the new name of a connection, or by the file that connections are saved to.",
+    "TRUE": "TRUE switches an option or a setting on.",
+    "FALSE": "FALSE switches an option or a setting off.",
     "INVENTORY": "FROM INVENTORY reads a report that S3 makes of a bucket, in place of listing it.",
 }
 """What the words of the language do, of those that are no statement's name."""

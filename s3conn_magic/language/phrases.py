@@ -263,7 +263,18 @@ def spaced(text: str) -> str:
 
 _SWITCHES = frozenset(
     {"recursive", "human-readable", "summarize", "no-sign-request", "no-verify-ssl", "dryrun", "quiet", "delete"}
-    | {"force", "verbose", "versions", "no-paginate", "only-show-errors", "all-versions"}
+    | {
+        "force",
+        "verbose",
+        "versions",
+        "humanize",
+        "all",
+        "dry-run",
+        "long",
+        "no-paginate",
+        "only-show-errors",
+        "all-versions",
+    }
 )
 _FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
 

@@ -113,6 +113,7 @@ def _is_wanted(entry: os.DirEntry[str]) -> bool:
     return typed and (entry.name.endswith(_ENDING) or entry.is_dir())
 
 
+_OPTION_OF = "option of "
 _MOST_KEPT = 500
 _MOST_UNDER_WAY = 8
 
@@ -239,14 +240,22 @@ class KernelSurroundings:
             "environment variable": lambda: sorted(os.environ),
             "profile": partial(self._configured, "profiles"),
             "region": partial(self._configured, "regions"),
+            "table": self._tables,
         }
 
     def names(self, kind: str) -> Iterable[str]:
         """Return names of a kind; none where they cannot be had."""
         if kind in self._kinds:
             return self._kinds[kind]()
+        if kind.startswith(_OPTION_OF):
+            connection = self._connection(kind.removeprefix(_OPTION_OF))
+            return [] if connection is None else [*connection.options]
         members = getattr(self._session(), f"{kind}s", ())
         return [member if isinstance(member, str) else member.name for member in members]
+
+    def _tables(self) -> list[str]:
+        session = self._session()
+        return session.queries.table_names() if session else []
 
     def _variables(self) -> list[str]:
         """Return variables of the user that may be a value of a statement."""

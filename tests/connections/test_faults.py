@@ -16,7 +16,10 @@ from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
 from s3conn_magic.connections import faults
+from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.refusals import THROTTLED, UNAVAILABLE, message_of, own_words
+from s3conn_magic.language.options import BoundValue
+from s3conn_magic.secrets import Secret
 
 PLANTED = "PLANTED/Secret+Value"
 RESOURCE = "arn:aws:s3:::acme"
@@ -346,3 +349,36 @@ def test_every_operation_that_we_ask_for_has_an_action_of_iam(service):
     ours = [each for each in operations if re.search(rf"\b(?:{each}|{xform_name(each)})\b", whole)]
     assert len(ours) > {"s3": 15, "sts": 2}[service]
     assert [each for each in ours if not _is_action(faults.action_of(each))] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "the server does not speak TLS"),
+        ("[SSL: RECORD_LAYER_FAILURE] record layer failure", "the server does not speak TLS"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "the TLS certificate of the server is not trusted"),
+    ],
+)
+def test_plain_http_behind_https_is_told_from_a_certificate(said, message):
+    """A server without TLS is answered with how to write its URL, and not with a CA's file."""
+    failure = faults.unreachable(boto.SSLError(endpoint_url="https://localhost:9000", error=said))
+    assert failure.message == message
+    assert ("http://" in failure.hint) == ("speak" in message)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({}, "Add EXTERNAL_ID"), ({"EXTERNAL_ID": "12345"}, "EXTERNAL_ID may not be")]
+)
+def test_a_role_that_is_denied_names_the_external_id(given, said, monkeypatch):
+    """Whether one was given or not, the option is named beside the action that is missing."""
+
+    def refused(_):
+        raise boto.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+
+    monkeypatch.setattr("s3conn_magic.connections.credentials.AssumeRoleCredentialFetcher.fetch_credentials", refused)
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": Secret("made-up")}
+    options = {"AWS_ROLE": "arn:aws:iam::123456789012:role/reader", **keys, **given}
+    connection = Connection("denied", {name: BoundValue(value) for name, value in options.items()})
+    with pytest.raises(errors.AccessDeniedError) as failed:
+        connection.frozen_credentials()
+    assert failed.value.hint.startswith(said)

@@ -28,6 +28,10 @@ class Surroundings:
 
     NAMES: ClassVar = {
         "connection": ["lake", "Two words", "list"],
+        "table": ["sales", "stock"],
+        "job": ["load_sales"],
+        "option of lake": ["REGION", "COMMENT", "READ_ONLY"],
+        "option of x": ["REGION", "COMMENT"],
         "variable": ["uri", "user"],
         "environment variable": ["MY_KEY", "MY_SECRET"],
         "profile": ["analytics", "admin"],
@@ -185,7 +189,8 @@ def test_variables_are_offered_after_the_dollar():
 
 def test_options_are_those_that_are_not_given_yet():
     """No option twice in either spelling, none that excludes another, and first what another needs."""
-    assert texts("CREATE S3 CONNECTION x |") == [one.name for one in OPTIONS]
+    assert texts("CREATE S3 CONNECTION x |")[0] == "AWS_PROFILE"
+    assert set(texts("CREATE S3 CONNECTION x |")) == {one.name for one in OPTIONS}
     offered = texts("CREATE S3 CONNECTION x aws_secret_access_key = 'x', PATH_DISPLAY_FILTER = 's3://b/' |")
     assert offered[0] == "AWS_ACCESS_KEY_ID"
     gone = {"AWS_SECRET_ACCESS_KEY", "PATH_DISPLAY_FILTERS", "AWS_PROFILE", "ANONYMOUS"}
@@ -197,6 +202,29 @@ def test_options_that_cannot_be_altered_are_not_offered():
     for marked in ("ALTER S3 CONNECTION lake SET |", "ALTER S3 CONNECTION lake UNSET COMMENT, |"):
         assert set(texts(marked)) <= {one.name for one in OPTIONS if one.mutable}
         assert "REGION" in texts(marked)
+
+
+@pytest.mark.parametrize(
+    ("marked", "offered"),
+    [
+        ("ALTER S3 CONNECTION lake UNSET |", ["COMMENT", "REGION"]),
+        ("CREATE S3 CONNECTION x secret_|", ["aws_secret_access_key"]),
+        ("CREATE S3 CONNECTION x SESSION|", ["AWS_SESSION_TOKEN"]),
+        ("CREATE S3 CONNECTION x REGION |", ["="]),
+        ("SET PROGRESS |", ["="]),
+        ("DROP TABLE |", ["sales", "stock", "IF EXISTS"]),
+        ("DROP TABLE s|", ["sales", "stock"]),
+        ("RUN JOB |", ["load_sales"]),
+        ("DROP JOB l|", ["load_sales"]),
+        ("SHOW JOB |", ["load_sales"]),
+        ("SELECT * FROM |", ["sales", "stock"]),
+        ("SELECT * FROM sales JOIN st|", ["stock"]),
+        ("SELECT sa|", []),
+    ],
+)
+def test_names_and_marks_are_those_that_may_stand_there(marked, offered):
+    """What is set, options by the middle of their names, `=` behind them, and tables and jobs where one is named."""
+    assert sorted(texts(marked)) == sorted(offered)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 import pytest
 from offline import offline_session
 
-from s3conn_magic.errors import StatementSyntaxError
+from s3conn_magic.errors import S3ConnError, StatementSyntaxError
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.phrases import book
 from s3conn_magic.language.reference import STATEMENTS
@@ -87,3 +87,32 @@ def test_a_dialect_that_is_accepted_runs_what_says_all():
         with pytest.raises(StatementSyntaxError):
             list(session.run("CREATE SECRET y (TYPE azure, CONNECTION_STRING 'x')"))
     assert "y" not in session.connections
+
+
+def test_a_dialect_leaves_statements_of_ours_as_they_are():
+    """A query beside a statement of others keeps its operators, which a shell would read as marks of its own."""
+    session = offline_session("lake")
+    list(session.run("SET DIALECT = 'accept'"))
+    *_, answer = session.run("INSTALL httpfs; SELECT 'a' || 'b' AS x WHERE 2 > 1 AND 3 >> 1 = 1")
+    assert answer["x"].tolist() == ["ab"]
+
+
+@pytest.mark.parametrize(
+    ("written", "ours"),
+    [
+        ("CREATE TABLE t USING DELTA LOCATION 's3://b/t/'", "CREATE TABLE t LOCATION 's3://b/t/';"),
+        (
+            "CREATE EXTERNAL TABLE t (n INT) STORED BY ICEBERG LOCATION 's3://b/t/'",
+            "CREATE TABLE t LOCATION 's3://b/t/';",
+        ),
+        ("CREATE TABLE t (n INT) STORED BY ICEBERG", "CREATE TABLE t (n INT);"),
+        ("CREATE TABLE t USING delta AS SELECT 1 AS n", "CREATE TABLE t AS SELECT 1 AS n;"),
+        ("CREATE TABLE t (n INT) PARTITIONED BY (n) LOCATION 's3://b/t/'", "CREATE TABLE t LOCATION 's3://b/t/';"),
+        ("CREATE TABLE t (n INT) LOCATION 's3://b/t/' USING lake", "CREATE TABLE t LOCATION 's3://b/t/' USING lake;"),
+    ],
+)
+def test_tables_of_others_are_told_as_ours(written, ours):
+    """Over the files at their location, of their query, or with their columns; no clause of ours is lost."""
+    with pytest.raises(S3ConnError) as failed:
+        list(offline_session("lake").run(written))
+    assert f"Here: {ours}" in failed.value.hint

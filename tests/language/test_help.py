@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.help import help_at, overview, topic_text
+from s3conn_magic.language.help import MEANINGS, help_at, overview, topic_text
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.session_settings import SETTINGS
@@ -72,3 +72,10 @@ def test_every_word_of_a_statement_leads_to_its_entry(one):
 def test_the_entry_is_that_of_what_stands_there(marked: str, begins: str):
     """The option whose name or value it is, the setting, or else the statement; at an empty place all of them."""
     assert help_at(marked.replace("|", ""), marked.index("|")).startswith(begins)
+
+
+def test_every_keyword_says_what_it_does():
+    """Of those that are no part of a statement's name; HELP of each has that in its entry."""
+    named = {word for statement in STATEMENTS for word in statement.name.split()}
+    assert KEYWORDS - named - set(MEANINGS) == set()
+    assert [word for word, text in MEANINGS.items() if word not in named and text not in str(topic_text(word))] == []
