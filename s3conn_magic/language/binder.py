@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.source import Source
+    from s3conn_magic.locations import Location
 
 
 class TableBinder:
@@ -349,10 +350,11 @@ class _Binder:
     @_bind.register
     def _list(self, statement: statements.ListObjects) -> plans.Plan:
         matching, matching_place = self._binding.matching(statement.matching)
+        location = self._binding.location(statement.location)
         return plans.ListObjects(
             place=self._binding.beginning(statement),
-            name=self._reader(statement.using, statement),
-            location=self._binding.location(statement.location),
+            name=self._reader(statement.using, statement, location),
+            location=location,
             recursive=statement.recursive,
             versions=statement.versions,
             matching=matching,
@@ -374,10 +376,11 @@ class _Binder:
 
     @_bind.register
     def _explore(self, statement: statements.Explore) -> plans.Plan:
+        location = self._binding.location(statement.location)
         return plans.Explore(
             place=self._binding.beginning(statement),
-            name=self._reader(statement.using, statement),
-            location=self._binding.location(statement.location),
+            name=self._reader(statement.using, statement, location),
+            location=location,
         )
 
     @_bind.register
@@ -385,7 +388,7 @@ class _Binder:
         location, version = self._binding.version_of(statement.location, "PREVIEW takes one object")
         return plans.Preview(
             place=self._binding.beginning(statement),
-            name=self._reader(statement.using, statement),
+            name=self._reader(statement.using, statement, location),
             location=location,
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
             version=self._binding.version(statement.version) if statement.version else version,
@@ -394,7 +397,8 @@ class _Binder:
     @_bind.register
     def _analyze(self, statement: statements.Analyze) -> plans.Plan:
         location, inventory = map(self._binding.location, (statement.location, statement.inventory))
-        place, name = self._binding.beginning(statement), self._reader(statement.using, statement)
+        place = self._binding.beginning(statement)
+        name = self._reader(statement.using, statement, inventory or location)
         by, depth = statement.by, _depth_of(self._binding, statement)
         if inventory is not None:
             return plans.AnalyzeInventory(
@@ -426,8 +430,10 @@ class _Binder:
         place = self._binding.beginning(statement)()
         return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
-    def _reader(self, using: statements.Name | None, statement: statements.Statement) -> str:
-        """Return the connection that a statement reads through."""
+    def _reader(
+        self, using: statements.Name | None, statement: statements.Statement, location: Location | None = None
+    ) -> str:
+        """Return the connection that a statement reads through, by the display filters that hold its location."""
         if using:
             return self._existing(using).name
         if self._default in self._known:
@@ -437,8 +443,13 @@ class _Binder:
         if not self._known:
             return self._by_default(statement)
         names = [known.name for known in self._known.values()]
+        holding = [known.name for known in self._known.values() if location and _holds(known, location)]
+        if len(holding) == 1:
+            return holding[0]
         place = self._binding.beginning(statement)()
         hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
+        if holding:
+            hint = f"Add USING {holding[0]}: the display filters of {listed(holding, 'and')} hold the location."
         raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
 
     @_bind.register
@@ -494,6 +505,12 @@ class _Binder:
         if known and not is_sandbox(known):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
+
+
+def _holds(known: Known, location: Location) -> bool:
+    """Whether one of a connection's display filters holds a location."""
+    filters = known.options.get("PATH_DISPLAY_FILTERS")
+    return any(place.covers(location) for place in filters.value) if filters else False
 
 
 _NEXT_CELL = "Alter it in the next cell."

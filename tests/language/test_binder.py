@@ -15,7 +15,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import BoundValue
-from s3conn_magic.language.plans import Usage
+from s3conn_magic.language.plans import Known, Usage
 from s3conn_magic.locations import Location
 
 TABLE, JOB = Usage("table", "events"), Usage("job", "load_events")
@@ -352,3 +352,26 @@ def test_of_many_connections_an_error_gives_the_number(statement: str):
         plans_of(statement, having(*few))
     with pytest.raises(ConnectionNotFoundError, match="There are 21; SHOW CONNECTIONS; lists them"):
         plans_of(statement, having(*many))
+
+
+def _filtered(name: str, *filters: str) -> Known:
+    return Known(name, {"PATH_DISPLAY_FILTERS": BoundValue(tuple(map(Location.parse, filters)))})
+
+
+@pytest.mark.parametrize("statement", ["LIST", "EXPLORE", "ANALYZE", "PREVIEW"])
+def test_the_connection_whose_display_filters_hold_the_location_is_meant(statement):
+    """Without USING it is found by them; where two hold it, the clause to add is in the hint, and runs."""
+    there = Connections(
+        [Known("plain", {}), _filtered("a", "s3://trusted/x/"), _filtered("b", "s3://other/", "s3://trusted")]
+    )
+    (plan,) = plans_of(f"{statement} 's3://other/x/y'", there)
+    assert plan.name == "b"
+    (plan,) = plans_of(f"{statement} 's3://trusted/y/z'", there)
+    assert plan.name == "b"
+    with pytest.raises(ConnectionNotFoundError) as caught:
+        plans_of(f"{statement} 's3://trusted/x/z'", there)
+    assert caught.value.hint.startswith("Add USING a:")
+    (plan,) = plans_of(f"{statement} 's3://trusted/x/z' USING a", there)
+    assert plan.name == "a"
+    with pytest.raises(ConnectionNotFoundError):
+        plans_of(f"{statement} 's3://trusted-evil/x'", there)
