@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.clients import Regions
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.language.options import Settings
+    from s3conn_magic.language.session_settings import Timeouts
     from s3conn_magic.transport.wire import Wires
 
 LISTING = "ListObjectsV2"
@@ -66,6 +67,8 @@ class _Connection(Protocol):
     def settings(self) -> Settings: ...
     @property
     def state_token(self) -> object: ...
+    @property
+    def timeouts(self) -> Callable[[], Timeouts]: ...
     @property
     def regions(self) -> Regions: ...
     @property
@@ -104,11 +107,11 @@ class BucketTarget:
     @property
     def transport(self) -> Transport:
         """Proxy, certificates and timeouts, as botocore resolves them."""
-        client = self._client()
-        if replaces_calls(client):
-            return Transport()
-        said = (client, *map(os.environ.get, _WAYS))
+        said = (self._connection.state_token, self._connection.timeouts()[:2], *map(os.environ.get, _WAYS))
         if self._way is None or self._way[0] != said:
+            client = self._client()
+            if replaces_calls(client):
+                return Transport()
             self._way = (said, self._transport(client))
         return self._way[1]
 
@@ -133,9 +136,8 @@ class BucketTarget:
         made_for, _ = self._templates.get(LISTING, (None, None))
         if made_for is not self._connection.state_token or stands_in(self._asked(), LISTING):
             return True
-        # Of credentials that last for ever there is nothing to ask.
-        due: Callable[[], bool] | None = getattr(self._connection.credentials(), "refresh_needed", None)
-        return due is not None and due()
+        due: Callable[[], bool] = getattr(self._connection.credentials(), "refresh_needed", lambda: False)
+        return due()
 
     def sign(self, query: Query) -> SignedRequest:
         """Sign a GET of the bucket afresh.

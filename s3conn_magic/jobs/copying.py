@@ -29,6 +29,7 @@ from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
+from s3conn_magic.query.line_rows import FILE
 from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
 from s3conn_magic.query.text_rows import with_files
 
@@ -256,7 +257,7 @@ class _Copying:
             self._run.report(Progress(len(self._passed), came, scope.requests, elapsed, part, unit="objects"))
 
 
-_BATCH, _FILE = "s3conn_magic_batch", "s3conn_magic file"
+_BATCH = "s3conn_magic_batch"
 _MOST_TOGETHER, _BYTES_TOGETHER = 100, 16 * 1024 * 1024
 
 
@@ -325,7 +326,7 @@ class Together:
         for alike_parquet in self._by_schema(sources):
             if len(alike_parquet) > 1:
                 paths = ", ".join(literal(source.path) for source in alike_parquet)
-                options = f"hive_partitioning = false, filename = {literal(_FILE)}"
+                options = f"hive_partitioning = false, filename = {literal(FILE)}"
                 self._commit(f"SELECT * FROM read_parquet([{paths}], {options})", alike_parquet, None)  # noqa: S608
 
     @contextmanager
@@ -354,11 +355,13 @@ class Together:
             known: Any = self._loader.known[type(group)]
             table = TargetTable(self._loader.database, self._loader.table)
             types = fitting(group.types(known), table.columns(), {})
-            rows = replace(group, source=with_files(group, _FILE), folders=(_FILE,))
-            self._commit(rows.select(known, types), sources, types)
+            with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
+                named = with_files(rows, FILE) if rows is group else rows.source
+                query = replace(rows, source=named, folders=(FILE,)).select(known, types)
+                self._commit(query, sources, types)
 
     def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> None:
-        """Load the rows of a query, which has the path of each row's file in `_FILE`; all of them or none."""
+        """Load the rows of a query, which has the path of each row's file in `FILE`; all of them or none."""
         database, said = self._loader.database, {source.candidate: source.detected.said for source in sources}
         with self._unless_refused():
             with transaction(database):
@@ -374,7 +377,7 @@ class Together:
         Raises:
             LookupError: a row is of no object that was asked for, or the objects have columns that are ours.
         """
-        database, file, origin = self._loader.database, identifier(_FILE), identifier(OBJECT_COLUMN)
+        database, file, origin = self._loader.database, identifier(FILE), identifier(OBJECT_COLUMN)
         counted_rows = database.execute(f"SELECT {file}, count(*) FROM temp.{_BATCH} GROUP BY 1").fetchall()  # noqa: S608
         rows_of = {name[name.index("://") + 3 :] if "://" in name else name: rows for name, rows in counted_rows}
         rows = f"(SELECT * EXCLUDE ({file}) FROM temp.{_BATCH})"  # noqa: S608 - names of our own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.failures import MARK, details_of, translate
-from s3conn_magic.query.line_rows import Skipped, reread
+from s3conn_magic.query.line_rows import Skipped, json_lines, reread
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.query.text_rows import CsvRows, with_room
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.text_rows import Misfit, TextRows
 
-_STAGED, _PLAIN = "s3conn_magic_rows", "s3conn_magic_plain_rows"
+_STAGED, _PLAIN, _LINES = "s3conn_magic_rows", "s3conn_magic_plain_rows", "s3conn_magic_lines"
 AHEAD = 128
 """Objects of which what will be read is asked for at once."""
 SMALL, _BYTES_AHEAD = 4 * 1024 * 1024, 64 * 1024 * 1024
@@ -64,6 +64,7 @@ class Parser:
     scope: QueryScope
     skipped: Skipped = field(default_factory=Skipped, kw_only=True)
     taken: str = field(default="", kw_only=True)
+    _asked: frozenset[Location] = field(default=frozenset(), kw_only=True)
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
@@ -79,13 +80,20 @@ class Parser:
         Args:
             candidates: the object that is read now, and those behind it.
         """
-        asked = 0
-        for at, candidate in enumerate(candidates):
+        if not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
+            for following in candidates[1:2]:
+                if following.size > SMALL:
+                    self.pin(following).prefetch([(0, _BEGINNING)])
+        if not candidates or candidates[0].location in self._asked:
+            return
+        asked, small = 0, []
+        for candidate in candidates:
             if 0 < candidate.size <= SMALL and asked <= _BYTES_AHEAD:
                 asked += candidate.size
+                small.append(candidate.location)
                 self.pin(candidate).prefetch([(0, candidate.size)])
-            elif at == 1 and not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
-                self.pin(candidate).prefetch([(0, _BEGINNING)])
+        # Each is looked at twice, and not once for each object before it.
+        self._asked = frozenset(small[: len(small) // 2])
 
     def release(self, candidate: Candidate) -> None:
         """Let go of what was read of it."""
@@ -205,8 +213,8 @@ class Loader(Parser):
         whose = {id(rows): candidate for candidate, rows in small}
         for group, alike in together(rows for _, rows in small):
             done = False
-            with self._passing_over(None):
-                self._learn(group, whole=True)
+            with self._passing_over(None), self.in_memory(group, [whose[id(rows)] for rows in alike]) as every:
+                self._learn(every, whole=True)
                 done = True
             for rows in alike:
                 candidate = whose[id(rows)]
@@ -214,6 +222,23 @@ class Loader(Parser):
                     if not done:
                         self._learn(rows, whole=True)
                     self.learnt.add(candidate.location)
+
+    @contextmanager
+    def in_memory(self, rows: TextRows, candidates: Sequence[Candidate]) -> Iterator[TextRows]:
+        """The records of small objects, where each line is one, with their object's path in `FILE`; else as given."""
+        lines, name = None, self.job.connection.name
+        if rows.source.startswith("read_json_objects(['s3://"):
+            paths = [f"{name}@{each.location.bucket}/{each.location.key}" for each in candidates]
+            bodies = (self.pin(each).read(0, each.size) for each in candidates)
+            lines = json_lines(self.database, zip(paths, bodies, strict=True))
+        if lines is None:
+            yield rows
+            return
+        self.database.register(_LINES, lines)
+        try:
+            yield replace(rows, source=_LINES)
+        finally:
+            self.database.unregister(_LINES)
 
     @contextmanager
     def _passing_over(self, candidate: Candidate | None) -> Iterator[None]:

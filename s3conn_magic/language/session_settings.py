@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _size(value: Any) -> int | str:
     raise ValueError("this is neither")
 
 
+@lru_cache(maxsize=64)
 def bytes_of(value: int | str) -> int:
     """Return the bytes that a setting of a size stands for."""
     if not isinstance(value, str):

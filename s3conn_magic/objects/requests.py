@@ -204,7 +204,7 @@ def head_answer(connection: Connection, location: Location, version_id: str | No
     """What HeadObject answers, with the object's checksums where they may be seen.
 
     Raises:
-        S3ConnError: there is no such object, or it may not be read.
+        S3ConnError: there is no such object, it may not be read, or the answer does not say how long it is.
     """
     if not location.key:
         raise S3ConnError(f"{visible(location.uri)} is a bucket, not an object", hint=_list_hint(location))
@@ -236,10 +236,16 @@ _NULL = "null"
 def _head(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, Any]:
     parameters = named(location, version_id)
     try:
-        return ask(connection, location, "head_object", ChecksumMode="ENABLED", **parameters)
+        answer = ask(connection, location, "head_object", ChecksumMode="ENABLED", **parameters)
     except AccessDeniedError:
         # The checksum of an object under a KMS key takes the right to decrypt, which nothing else of a HEAD does.
-        return ask(connection, location, "head_object", **parameters)
+        answer = ask(connection, location, "head_object", **parameters)
+    if "ContentLength" not in answer:
+        raise EndpointError(
+            f"the answer does not say how many bytes {visible(location.uri)} has",
+            hint="Something between here and S3 may drop the Content-Length header of HEAD.",
+        )
+    return answer
 
 
 def _failure(connection: Connection, location: Location, refusal: ClientError) -> S3ConnError:

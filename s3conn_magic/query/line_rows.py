@@ -1,4 +1,4 @@
-"""Rows in batches of Arrow where DuckDB has no reader: lines by a pattern or of fixed width, and binary files."""
+"""Rows in batches of Arrow: lines by a pattern, of fixed width, or of JSON in many objects, and binary files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from s3conn_magic.runtime.patterns import RegularExpression
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import duckdb
     import pyarrow as pa
 
     from s3conn_magic.objects.formats import Detected
@@ -232,3 +233,44 @@ def _fixed(content: Content, skipped: Skipped) -> _Reader:
 _READERS = {"SPLIT_LINES": _whole, "REGEX": _matching, "FIXED_WIDTH": _fixed}
 IN_BATCHES = {*KINDS, *_READERS}
 """The types of CONTENT_TYPE that are read here."""
+
+
+FILE = "s3conn_magic file"
+"""The column with the name of each row's object."""
+
+
+def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[str, bytes]]) -> pa.Table | None:
+    """The records of objects of JSON that have one on each line, as they are written, in the columns `json` and `FILE`.
+
+    Opening an object costs DuckDB more than reading its records, so those of many are read as one text.
+
+    Args:
+        database: looks whether each line is JSON.
+        objects: name and bytes of each.
+
+    Returns:
+        None where an object may be something else, or is damaged: DuckDB then says what it is.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names, counts, texts = [], [], []
+    for name, data in objects:
+        text = data.removesuffix(b"\n")
+        count = text.count(b"\n")
+        if text and not (text[:1] == b"{" and text[-1:] == b"}" and count == text.count(b"}\n{")):
+            return None
+        if text:
+            names.append(name)
+            counts.append(count + 1)
+            texts.append(text)
+    try:
+        joined = pa.array([b"\n".join(texts)] if texts else [], pa.large_binary()).cast(pa.large_string())
+    except pa.ArrowInvalid:  # it is not UTF-8
+        return None
+    records = pc.split_pattern(joined, "\n").flatten()
+    files = pa.array(names, pa.string()).take(pa.array(np.repeat(np.arange(len(names)), counts)))
+    lines = pa.table({"json": records, FILE: files})
+    ((valid,),) = database.from_arrow(lines).aggregate("bool_and(json_valid(json))").fetchall()
+    return lines if valid else None

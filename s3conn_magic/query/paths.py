@@ -17,7 +17,7 @@ from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of, pointed
 from s3conn_magic.query.judgement import arguments, constant, judged
-from s3conn_magic.query.line_rows import IN_BATCHES, Skipped, batches
+from s3conn_magic.query.line_rows import FILE, IN_BATCHES, Skipped, batches, json_lines
 from s3conn_magic.query.names import lake_query, nodes
 from s3conn_magic.query.sql import behind, check_widened, identifier, literal
 from s3conn_magic.query.text_rows import (
@@ -299,17 +299,17 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
     size, folders = sum(filesystem.info(entry)["size"] for entry in entries), _Folders.of(entries, database, scope)
-    if len(entries) > 1 and size <= _TOGETHER and not folders.columns:
-        rows = _staged(database, rows, objects.path)
+    if len(entries) > 1 and not folders.columns:
+        rows = _in_memory(database, filesystem, rows, objects, size)
     rows, known = _learnt(database, rows, whole=scope.all_records or (size <= _SMALL and len(entries) <= _FEW))
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
-    own, source = folders.within(types), with_files(rows, _FILE) if folders.columns else ""
+    own, source = folders.within(types), with_files(rows, FILE) if folders.columns else ""
     for name in own:
         value = identifier(name) if isinstance(rows, CsvRows) else f"json_extract_string(json, {literal(f'/{name}')})"
         looked = source if size <= _SMALL else ""
         folders.check(name, looked, value, "files", _without_folders(detected.format.reader, objects.path))
     if own and (beside := folders.beside(own)):
-        source = f"(SELECT * EXCLUDE ({identifier(_FILE)}){folders.said_of(beside)} FROM {source})"  # noqa: S608
+        source = f"(SELECT * EXCLUDE ({identifier(FILE)}){folders.said_of(beside)} FROM {source})"  # noqa: S608
         rows = replace(rows, source=source, folders=tuple(beside))
     elif beside := folders.beside(own):
         rows = with_folders(rows, {name: folders.columns[name].kind for name in beside})
@@ -338,8 +338,21 @@ def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool)
     return larger, larger.learn(database, whole=whole)
 
 
+def _in_memory(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, rows: TextRows, objects: _Objects, size: int
+) -> TextRows:
+    """The same rows from memory, if that pays: each look at many small objects would open all of them again."""
+    are_small = size <= min(_TOGETHER, _EACH * len(objects.entries))
+    if are_small and rows.source.startswith("read_json_objects('s3://"):
+        lines = json_lines(database, ((entry, filesystem.open(entry, "rb").read()) for entry in objects.entries))
+        if lines is not None:
+            database.register(f"{objects.path} (rows)", lines.select(["json"]))
+            return replace(rows, source=identifier(f"{objects.path} (rows)"))
+    return _staged(database, rows, objects.path) if size <= _LOOKED_AT_TWICE else rows
+
+
 def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> TextRows:
-    """The same rows from memory: each look at many small objects would open all of them again."""
+    """The same rows from memory, as DuckDB reads them."""
     import duckdb
 
     try:
@@ -354,8 +367,8 @@ def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> T
 
 
 _FEW = 100
-_TOGETHER = 8 * 1024 * 1024
-"""Bytes of objects of text that are read into memory together."""
+_LOOKED_AT_TWICE, _TOGETHER, _EACH = 8 * 1024 * 1024, 64 * 1024 * 1024, 256 * 1024
+"""Bytes of objects of text that are read into memory together, by DuckDB and by us, and of each of them on average."""
 
 
 def _registered(
@@ -375,13 +388,13 @@ def _registered(
                     f"its columns are of other types than those of the objects before it: {said}"
                 ) from None
     names = schema.names
-    schema = schema.append(pa.field(_FILE, pa.string()))
+    schema = schema.append(pa.field(FILE, pa.string()))
 
     def begin() -> Iterator[pa.RecordBatch]:
         for entry in entries:
             with _batches(filesystem, path, entry, ALL) as reader:
                 for batch in reader:
-                    own = pa.Table.from_batches([batch]).append_column(_FILE, pa.repeat(entry, len(batch)))
+                    own = pa.Table.from_batches([batch]).append_column(FILE, pa.repeat(entry, len(batch)))
                     if not own.schema.equals(schema):  # which Arrow has no way to do for a union
                         own = pa.concat_tables([schema.empty_table(), own], promote_options="default")
                     yield from own.to_batches()
@@ -392,7 +405,7 @@ def _registered(
         way_out = f"COPY FROM S3 with EXCLUDE_COLUMNS = ({literal(name)}) loads neither."
         folders.check(name, source, identifier(name), "files", way_out)
     added = folders.said_of(folders.beside(own))
-    return f"SELECT * EXCLUDE ({identifier(_FILE)}){added} FROM {source}"  # noqa: S608 - quoted names
+    return f"SELECT * EXCLUDE ({identifier(FILE)}){added} FROM {source}"  # noqa: S608 - quoted names
 
 
 def _in_batches(detected: Detected) -> Detected:
@@ -440,9 +453,6 @@ def _read_as_plain(filesystem: ConnectionFileSystem, objects: _Objects) -> bool:
     return any(ways.values())
 
 
-_FILE = "s3conn_magic file"
-
-
 class _Folders(NamedTuple):
     """The columns that the folders of some objects write; `everywhere` where all of the objects have all of them."""
 
@@ -475,7 +485,7 @@ class _Folders(NamedTuple):
 
         Args:
             name: of the column.
-            source: what stands behind FROM, with the path of each row's file in `_FILE`; empty not to look.
+            source: what stands behind FROM, with the path of each row's file in `FILE`; empty not to look.
             value: the column's value, in SQL.
             read: what the column is read from, for the note.
             way_out: what to do where a file says so.
@@ -490,7 +500,7 @@ class _Folders(NamedTuple):
             return
         column = next(folder for folder in self.columns if folder.casefold() == name.casefold())
         own = f"TRY_CAST({value} AS {self.columns[column].kind})"
-        query = f"SELECT {identifier(_FILE)} FROM {source} WHERE {own} IS DISTINCT FROM {self.said(column)} LIMIT 1"  # noqa: S608
+        query = f"SELECT {identifier(FILE)} FROM {source} WHERE {own} IS DISTINCT FROM {self.said(column)} LIMIT 1"  # noqa: S608
         for (file,) in self.database.execute(query).fetchall():
             where = Path.parse(next(entry for entry in self.entries if str(file).endswith(entry))).location
             said = self.columns[column].values[where.key] or "NULL"
@@ -508,7 +518,7 @@ class _Folders(NamedTuple):
         partition = self.columns[column]
         texts = {entry: partition.values[Path.parse(entry).location.key] for entry in self.entries}
         cases = " ".join(
-            f"WHEN ends_with({identifier(_FILE)}, {literal(entry)}) THEN {literal(text)}"
+            f"WHEN ends_with({identifier(FILE)}, {literal(entry)}) THEN {literal(text)}"
             for entry, text in texts.items()
             if text is not None
         )
@@ -526,7 +536,7 @@ def _check_parquet(
     folders = _Folders.of(entries, database, filesystem.scope)
     if folders.columns:
         files = _literals(entries)
-        call = "read_parquet([{}], hive_partitioning = false, filename = " + literal(_FILE) + ")"
+        call = "read_parquet([{}], hive_partitioning = false, filename = " + literal(FILE) + ")"
         names = database.execute(f"DESCRIBE FROM {call.format(files[0])}").fetchall()
         for own in folders.within(name for name, *_ in names):
             source = call.format(", ".join(files[:_FEW]))

@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 import weakref
+import zlib
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _DEADLINE = 2.0
 _REFUSED = 300
 # Seconds that an idle socket is kept; servers close it sooner, which is noticed.
 _KEPT_ALIVE = 60.0
+# gzip or zlib, as zlib's functions are told.
+_EITHER = 47
 
 
 class OversizedError(Exception):
@@ -65,6 +68,9 @@ class Wire:
             whole = upto is None or answer.status >= _REFUSED or request.method == "HEAD"
             body = await (_body(answer) if whole else _beginning(answer, upto or 0))
             headers = {name.lower(): value for name, value in answer.headers.items()}
+            # Of an object it says how its bytes are to be read, and they are wanted as they are.
+            if (upto is None or answer.status >= _REFUSED) and (encoding := headers.get("content-encoding")):
+                body = _decoded(body, encoding)
             return Response(answer.status, headers, body, waited)
 
     async def close(self) -> None:
@@ -101,6 +107,27 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
         if size > _LARGEST:
             raise OversizedError
     return b"".join(chunks)
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """A document as it was before something on the way packed it, unasked; what is packed otherwise stays.
+
+    Raises:
+        OversizedError: it is larger than any page can be.
+        aiohttp.ClientPayloadError: it is damaged.
+    """
+    if not body or encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
+        return body
+    unpacked = zlib.decompressobj(_EITHER)
+    try:
+        document = unpacked.decompress(body, _LARGEST + 1)
+    except zlib.error as error:
+        raise aiohttp.ClientPayloadError(str(error)) from None
+    if len(document) > _LARGEST:
+        raise OversizedError
+    if not unpacked.eof:
+        raise aiohttp.ClientPayloadError("the packed body is cut short")
+    return document
 
 
 async def _beginning(answer: aiohttp.ClientResponse, size: int) -> bytes:
@@ -178,6 +205,7 @@ def _opened(transport: Transport) -> Wire:
         timeout=_timeout(transport, transport.connect_timeout + _DEADLINE * transport.read_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
         skip_auto_headers=("User-Agent",),
         read_bufsize=1 << 20,
     )

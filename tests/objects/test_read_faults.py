@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import re
 import signal
@@ -193,3 +194,55 @@ def test_a_stop_ends_what_is_under_way(reading):
     threading.Timer(0.2, ranged._scope.stop).start()
     with pytest.raises(StatementInterrupted):
         ranged.read(0, 3000)
+
+
+def _chunked(wire: Any, status: str, headers: dict[str, str], body: bytes) -> None:
+    """The body in chunks, whose length no header says."""
+    named = {name: text for name, text in headers.items() if name.lower() != "content-length"}
+    lines = "".join(f"{name}: {text}\r\n" for name, text in (named | {"Transfer-Encoding": "chunked"}).items())
+    wire._transport.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode())
+    for at in range(0, len(body), 1000):
+        piece = body[at : at + 1000]
+        wire._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+    wire._transport.write(b"0\r\n\r\n")
+
+
+def _old(wire: Any, status: str, headers: dict[str, str], body: bytes) -> None:
+    """As a server of HTTP/1.0 answers: the body ends where the connection does."""
+    lines = "".join(f"{name}: {text}\r\n" for name, text in headers.items() if name.lower() != "content-length")
+    wire._transport.write(f"HTTP/1.0 {status}\r\n{lines}\r\n".encode() + body)
+    wire._transport.close()
+
+
+WAYS = {
+    **{f"encoding {name}": _with(Content_Encoding=name) for name in ("gzip", "deflate", "br", "zstd", "aws-chunked")},
+    "chunked": _chunked,
+    "http/1.0": _old,
+    "closed without a word": lambda wire, *said: (wire.respond(*said), wire._transport.close()),
+    "100 Continue before it": lambda wire, *said: (
+        wire._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        wire.respond(*said),
+    ),
+}
+"""Answers that are right, as servers write them."""
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_bytes_of_an_object_are_as_they_are_stored(reading, name):
+    """However a server sends it, and whatever the object's Content-Encoding says, the bytes are those it has."""
+    ranged = reading(WAYS[name])
+    assert ranged.read(0, 10) == BODY[:10]
+    assert ranged.read(5000, len(BODY)) == BODY[5000:]
+
+
+def test_packed_objects_with_an_encoding_have_all_their_rows(serve):
+    """Objects of gzip whose Content-Encoding is gzip, too, are unpacked once, whole and in ranges."""
+    text = b"n\n" + b"".join(b"%d\n" % number for number in range(3000))
+    kind = type("Encoded", (FaultyObjects,), {"fault": Fault(_with(Content_Encoding="gzip"), _ALWAYS)})
+    bodies = {"a.csv.gz": gzip.compress(text), "b.csv.gz": gzip.compress(text)}
+    run = Statements()
+    endpoint = serve(StoredBucket(bodies=bodies), Behaviour(), kind)
+    run(create("lake", keys=KEYS, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+    frame = run("SELECT count(*) AS rows, sum(n) AS sum FROM 's3://lake@bucket/*.csv.gz'")
+    assert [int(frame[name][0]) for name in ("rows", "sum")] == [6000, 2 * sum(range(3000))]
+    run("DROP CONNECTION lake")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,11 +17,9 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query.failures import MARK
+from s3conn_magic.query.line_rows import FILE, json_lines
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.text_rows import text_rows_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GIVEN_UP = "given up"
 REFUSED = "refused"
@@ -170,3 +169,40 @@ def test_any_records_come_back_the_same(tmp_path_factory, database, records):
     except (S3ConnError, duckdb.Error):
         return
     assert arrow in (own, GIVEN_UP)
+
+
+_RECORDS = st.sampled_from(
+    [
+        b'{"a":1}', b'{"a": "x, y"}', b'{"a":{"b":[1,2]}}', b'{"s":"\xc3\xa9"}', b'{"s":"}\\n{"}', b"{}",
+        b'{"a":1} ', b" {}",
+        b'{"a":1}{"a":2}', b'{"a":1} {"a":2}', b'{"a":\n1}', b'{"a":"x}\n{y"}', b'[{"a":1},{"a":2}]', b"1", b"", b"\r",
+        b'{"a":1', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b'{"a":1,}', b'{"a":NaN}', b"{a}", b"{\x00}",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.lists(_RECORDS, max_size=4), st.booleans()), min_size=1, max_size=3))
+def test_lines_of_many_objects_are_the_records_of_each(database, tmp_path_factory, objects):
+    """Objects of JSON that are read as one text have the records that DuckDB reads of each, or DuckDB is asked."""
+    folder = tmp_path_factory.mktemp("lines")
+    named = {}
+    for number, (records, ends) in enumerate(objects):
+        named[str(folder / f"{number}.json")] = b"\n".join(records) + b"\n" * ends
+    for name, text in named.items():
+        Path(name).write_bytes(text)
+    lines = json_lines(database, named.items())
+    if lines is None:
+        return
+    for name in named:
+        query = "SELECT json::VARCHAR FROM read_json_objects(?, format = 'auto')"
+        by_duckdb = [record for (record,) in database.execute(query, [name]).fetchall()]
+        ours = [row["json"] for row in lines.to_pylist() if row[FILE] == name]
+        assert ours == by_duckdb
+
+
+def test_lines_of_many_objects_that_are_plain_are_read_as_one(database):
+    """Records on a line each are taken, whether or not the last line ends; an empty object has none."""
+    lines = json_lines(database, [("a", b'{"n":1}\n{"n":2}\n'), ("b", b""), ("c", b'{"n":3}')])
+    assert lines is not None
+    assert [*lines.to_pydict().values()] == [['{"n":1}', '{"n":2}', '{"n":3}'], ["a", "a", "c"]]
