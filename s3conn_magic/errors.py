@@ -145,7 +145,7 @@ class ConnectionNotFoundError(S3ConnError):
 
 
 class ConnectionExistsError(S3ConnError):
-    """A connection of that name exists already."""
+    """A connection of that name already exists."""
 
 
 class ConnectionInUseError(S3ConnError):
@@ -161,7 +161,7 @@ class JobNotFoundError(S3ConnError):
 
 
 class JobExistsError(S3ConnError):
-    """A job of that name exists already."""
+    """A job of that name already exists."""
 
 
 class JobFailedError(S3ConnError):

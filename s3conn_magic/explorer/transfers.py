@@ -178,9 +178,9 @@ class Uploads:
 
 def _question(location: Location, there: Description | None) -> str:
     if there is None:
-        return f"{visible(location.uri)} may exist already: the connection may not look. Replace it?"
+        return f"{visible(location.uri)} may already exist: the connection may not look. Replace it?"
     when = f" of {moment_text(there.last_modified)}" if there.last_modified else ""
-    return f"{visible(location.uri)} exists already: {size_text(there.size)}{when}. Replace it?"
+    return f"{visible(location.uri)} already exists: {size_text(there.size)}{when}. Replace it?"
 
 
 def _abort(incoming: Incoming) -> None:

@@ -96,11 +96,11 @@ class TableBinder:
         self._check(statement)
         old = self._tables.get(statement.name.folded)
         if old is not None and statement.if_not_exists:
-            message = f"{plans.UNCHANGED}: the table {old} exists already."
+            message = f"{plans.UNCHANGED}: the table {old} already exists."
             return plans.NoChange(place=self._binding.beginning(statement), message=message)
         if old is not None and not statement.or_replace:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
-            raise self._binding.error(f"the table {old} exists already", statement.name.span, hint=hint)
+            raise self._binding.error(f"the table {old} already exists", statement.name.span, hint=hint)
         self._tables[statement.name.folded] = statement.name.text
         text, columns, location = statement.query, statement.columns, statement.location
         return plans.CreateTable(
@@ -227,7 +227,7 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the connection {old.name} exists already.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the connection {old.name} already exists.")
         kept, validate = split(options)
         self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
         return plans.Create(
@@ -283,7 +283,7 @@ class _Binder:
         taken = self._known.get(new.folded)
         if taken and taken is not old:
             raise ConnectionExistsError(
-                f"the connection {taken.name} exists already",
+                f"the connection {taken.name} already exists",
                 hint="Choose another name, or drop that one first.",
                 place=self._binding.place(new.span),
             )

@@ -106,7 +106,7 @@ class JobBinder:
         self._check_writing(connection, options, kind, statement.connection.span)
         if old := self._jobs().get(name.folded):
             if statement.if_not_exists:
-                return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the job {old} exists already.")
+                return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the job {old} already exists.")
             raise job_exists(old).at(self._binding.place(name.span))
         for used in {connection.name, *particular.get("others", ())}:
             self._depend(used, plans.Usage("job", name.text))

@@ -366,7 +366,7 @@ def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
 def exists(name: str) -> ConnectionExistsError:
     """Return the error for making a connection whose name is taken."""
     hint = "CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it."
-    return ConnectionExistsError(f"the connection {name} exists already", hint=hint)
+    return ConnectionExistsError(f"the connection {name} already exists", hint=hint)
 
 
 def changed(name: str) -> ConnectionExistsError:
@@ -397,7 +397,7 @@ def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
 def job_exists(name: str) -> JobExistsError:
     """Return the error for making a job whose name is taken."""
     hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
-    return JobExistsError(f"the job {name} exists already", hint=hint)
+    return JobExistsError(f"the job {name} already exists", hint=hint)
 
 
 def release(known: dict[str, Known], kind: str, name: str) -> None:

@@ -225,7 +225,7 @@ class Tables:
         """
         if table := self._tables.get(name.casefold()):
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
-            raise QueryError(f"the table {visible(table.name)} exists already", hint=hint)
+            raise QueryError(f"the table {visible(table.name)} already exists", hint=hint)
 
     def create_from(self, name: str, sql: str, columns: str | None = None, *, local: bool = False) -> Table:
         """Make a table of a query's rows; one of that name is replaced when the query has succeeded.

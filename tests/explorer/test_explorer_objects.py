@@ -366,7 +366,7 @@ def test_an_object_is_replaced_only_after_a_question(explore, upstream):
     upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"old")
     page = explore(f"s3://{EMPTY}/")
     page.do("upload", id="no", name="a.txt", size=3, mime="")
-    assert "exists already" in page.task("no", "asking")["text"]
+    assert "already exists" in page.task("no", "asking")["text"]
     page.do("halt", id="no")
     page.gone("no")
     assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"old"
@@ -705,7 +705,7 @@ def test_an_upload_replaces_only_what_the_question_named(explore, upstream, serv
     page = explore(f"s3://{EMPTY}/")
     page.do("upload", id="u", name="a.txt", size=3, mime="")
     if there:
-        assert "exists already: 3 B of " in page.task("u", "asking")["text"]
+        assert "already exists: 3 B of " in page.task("u", "asking")["text"]
         page.do("confirm", id="u")
     page.until(lambda one: any(t["id"] == "u" and t["credit"] for t in one.get("tasks", [])))
     upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"another's")

@@ -78,7 +78,7 @@ def test_a_rename_may_change_the_case_only():
 
 def test_a_rename_to_a_name_that_is_taken_is_refused_at_the_new_name():
     """Names are compared without case."""
-    with pytest.raises(ConnectionExistsError, match="logs exists already") as caught:
+    with pytest.raises(ConnectionExistsError, match="logs already exists") as caught:
         plans_of("ALTER S3 CONNECTION lake RENAME TO LOGS", having("lake", "logs"))
     assert caught.value.place.column == 36
 
@@ -123,7 +123,7 @@ def test_if_not_exists_leaves_an_existing_connection_alone():
         "CREATE S3 CONNECTION IF NOT EXISTS lake REGION = 'r'; ALTER S3 CONNECTION lake SET COMMENT = 'x'",
         having("lake"),
     )
-    assert made.message == "Operation resulted in no change: the connection lake exists already."
+    assert made.message == "Operation resulted in no change: the connection lake already exists."
     assert set(altered.options) == {"COMMENT"}
 
 

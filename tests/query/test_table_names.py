@@ -70,7 +70,7 @@ def test_a_name_alone_is_in_the_schema_main(run):
     """`t` and `main.t` are one table, in whatever case, and so is one behind the name of DuckDB's own database."""
     run("CREATE TABLE t AS SELECT 1 AS n")
     assert values(run, "Main.T") == values(run, "memory.main.t") == [1]
-    assert "exists already" in run.fails("CREATE TABLE MAIN.T (n INTEGER)").message
+    assert "already exists" in run.fails("CREATE TABLE MAIN.T (n INTEGER)").message
     run("DROP TABLE main.t")
     run.fails("FROM t")
 

@@ -97,23 +97,23 @@ def _bound(run, *texts):
         (
             ("CREATE TABLE t AS SELECT 1 AS x", "CREATE TABLE t AS SELECT 2 AS x"),
             QueryError,
-            "the table t exists already",
+            "the table t already exists",
         ),
-        (("CREATE TABLE t", "CREATE TABLE T (x INTEGER)"), QueryError, "exists already"),
+        (("CREATE TABLE t", "CREATE TABLE T (x INTEGER)"), QueryError, "already exists"),
         (
             (create("c", **PAIR, VALIDATE=False), create("C", **PAIR, VALIDATE=False)),
             ConnectionExistsError,
-            "exists already",
+            "already exists",
         ),
         (
             ("ALTER S3 CONNECTION a RENAME TO c", "ALTER S3 CONNECTION b RENAME TO c"),
             ConnectionExistsError,
-            "the connection c exists already",
+            "the connection c already exists",
         ),
         (
             tuple(f"CREATE JOB j AS INSERT INTO S3 a LOCATION = 's3://bucket/' SELECT {at} AS x" for at in range(2)),
             JobExistsError,
-            "the job j exists already",
+            "the job j already exists",
         ),
     ],
     ids=["tables", "empty tables", "connections", "new names", "jobs"],

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _ORDERS = "s3://lake@acme-lake/orders/"
 _STUCK = 60.0
-BEATEN = ("exists already", "no table", "no connection", "no job", "does not exist", "meanwhile", "was dropped")
+BEATEN = ("already exists", "no table", "no connection", "no job", "does not exist", "meanwhile", "was dropped")
 """What an error says of a name that another thread has made or dropped in between."""
 
 
