@@ -6,16 +6,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language.plans import DEFAULT_S3, Known, changed, exists, in_use, not_found, several_or_none
+from s3conn_magic.language.plans import DEFAULT_S3, Known, Meant, changed, exists, in_use, meant, not_found
 from s3conn_magic.language.session_settings import SettingValues
+from s3conn_magic.language.words import literal
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import Usage
+    from s3conn_magic.locations import Location
+
+
+def _in_path(names: Sequence[str], location: Location) -> str:
+    rest = location.uri.removeprefix("s3://")
+    return f"Write {', or '.join(literal(f's3://{name}@{rest}') for name in names)}."
 
 
 class Registry:
@@ -30,6 +37,7 @@ class Registry:
     Attributes:
         offer: makes a connection of the default credentials chain, or None where that has none.
         made_by_default: is called when it was taken.
+        chosen_by_age: is called with the name of the oldest, the first time that it is meant for no other reason.
     """
 
     def __init__(self, settings: SettingValues | None = None) -> None:
@@ -39,6 +47,8 @@ class Registry:
         self._lock = new_lock()
         self.offer: Callable[[], Connection | None] | None = None
         self.made_by_default: Callable[[], None] = lambda: None
+        self.chosen_by_age: Callable[[str], None] = lambda _: None
+        self._said_by_age = False
         self._offered: Connection | None = None
 
     @property
@@ -217,20 +227,24 @@ class Registry:
         with self._lock:
             self._settings["DEFAULT_CONNECTION"] = self.get(name).name
 
-    def chosen(self) -> Connection:
-        """Return the connection that statements go through which name none.
+    def chosen(self, location: Location | None = None) -> Connection:
+        """Return the connection of a path that names none, or of a statement.
 
         Raises:
-            ConnectionNotFoundError: there is none, or several could be meant.
+            ConnectionNotFoundError: there is none, or the display filters of several hold the location.
         """
         if (connection := self._connections.get(self._default)) is not None:
             return connection
-        everything = list(self)
-        if len(everything) == 1:
-            return everything[0]
         if self.fallback():
             return self._by_default()
-        raise several_or_none([each.name for each in everything])
+        return self.get(self.taken(meant(self.known(), location, _in_path)))
+
+    def taken(self, choice: Meant) -> str:
+        """Return the name of a connection that is meant; where nothing but its age speaks for it, that is said once."""
+        if choice.by_age and not self._said_by_age:
+            self._said_by_age = True
+            self.chosen_by_age(choice.name)
+        return choice.name
 
     def endpoints(self) -> Iterator[str]:
         """Yield the servers that connections go to and that are not AWS, whatever says so."""

@@ -63,7 +63,7 @@ class HandedFileSystem(ConnectionFileSystem):
     protocol: tuple[str, ...] = (PROTOCOL, "s3", "s3a")
 
     def __init__(self, connection: str | None = None, **options: Any) -> None:
-        super().__init__(self._named, **options)
+        super().__init__(lambda path: self._named(path.connection), **options)
         self._handle = connection
         self._kept: Connection | None = None
 

@@ -18,9 +18,10 @@ from s3conn_magic.language.plans import (
     exists,
     in_use,
     is_sandbox,
+    meant,
+    none_yet,
     not_found,
     release,
-    there_are,
 )
 from s3conn_magic.language.statements import JobStatement
 from s3conn_magic.language.words import listed, nearest
@@ -190,7 +191,7 @@ class _Binder:
         self._fallback = catalog.fallback
         self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
-        self._effective = catalog.endpoints
+        self._effective, self._taken = catalog.endpoints, catalog.taken
         binding.endpoints = self._endpoints
 
     def _endpoints(self) -> Iterator[str]:
@@ -421,14 +422,9 @@ class _Binder:
         """
         name = self._fallback()
         if name is None:
-            raise self._no_connection(statement)
+            raise none_yet().at(self._binding.beginning(statement)())
         self._known[name] = Known(name, {})
         return name
-
-    def _no_connection(self, statement: statements.Statement) -> ConnectionNotFoundError:
-        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
-        place = self._binding.beginning(statement)()
-        return ConnectionNotFoundError("there is no connection yet", hint=hint, place=place)
 
     def _reader(
         self, using: statements.Name | None, statement: statements.Statement, location: Location | None = None
@@ -438,19 +434,13 @@ class _Binder:
             return self._existing(using).name
         if self._default in self._known:
             return self._known[self._default].name
-        if len(self._known) == 1:
-            return next(iter(self._known.values())).name
         if not self._known:
             return self._by_default(statement)
-        names = [known.name for known in self._known.values()]
-        holding = [known.name for known in self._known.values() if location and _holds(known, location)]
-        if len(holding) == 1:
-            return holding[0]
-        place = self._binding.beginning(statement)()
-        hint = f"Add USING name, or USE CONNECTION name. {there_are(names)}"
-        if holding:
-            hint = f"Add USING {holding[0]}: the display filters of {listed(holding, 'and')} hold the location."
-        raise ConnectionNotFoundError("several connections could be meant", hint=hint, place=place)
+        try:
+            return self._taken(meant(self._known.values(), location, _using))
+        except ConnectionNotFoundError as error:
+            failure = error.at(self._binding.beginning(statement)())
+        raise failure
 
     @_bind.register
     def _job(self, statement: JobStatement) -> plans.Plan:
@@ -507,10 +497,10 @@ class _Binder:
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
 
 
-def _holds(known: Known, location: Location) -> bool:
-    """Whether one of a connection's display filters holds a location."""
-    filters = known.options.get("PATH_DISPLAY_FILTERS")
-    return any(place.covers(location) for place in filters.value) if filters else False
+def _using(names: Sequence[str], _: Location) -> str:
+    from s3conn_magic.language.help import name_text
+
+    return f"Add {', or '.join(f'USING {name_text(name)}' for name in names)}."
 
 
 _NEXT_CELL = "Alter it in the next cell."

@@ -186,8 +186,8 @@ MEANINGS = {
     "ENV": "ENV 'NAME' is the value of an environment variable of the kernel, read when the cell runs.",
     "PROMPT": "PROMPT 'text' asks for the value without an echo when the cell runs, after all else of it was checked.",
     "KEYRING": "KEYRING 'service' 'user' is a password of the operating system's keyring.",
-    "USING": "USING name says which connection a statement goes through; without it, that of USE CONNECTION, or the"
-    " only one.",
+    "USING": "USING name says which connection a statement goes through; without it, that of USE CONNECTION, else"
+    " the one whose display filters hold the location, else the one that was made first.",
     "RECURSIVE": "RECURSIVE lists every object below the location, and not one level of it.",
     "VERSIONS": "VERSIONS lists every version of each object, and the marks of deletion.",
     "LIKE": "LIKE 'pattern' keeps the names that match: % stands for any text, _ for one character.",

@@ -15,6 +15,7 @@ from s3conn_magic.errors import (
     JobNotFoundError,
 )
 from s3conn_magic.language.words import listed, nearest
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -338,6 +339,9 @@ class Catalog(Protocol):
     def endpoints(self) -> Iterable[str]:
         """Yield the servers that connections go to and that are not AWS, whatever says so."""
 
+    def taken(self, choice: Meant) -> str:
+        """Return the name of a connection that is meant; where nothing but its age speaks for it, that is said once."""
+
 
 def there_are(names: Sequence[str]) -> str:
     """Return the connections that there are, as a sentence; of many their number."""
@@ -354,13 +358,48 @@ def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
-def several_or_none(names: Sequence[str]) -> ConnectionNotFoundError:
-    """Return the error where a path names no connection, and it is not clear which is meant."""
-    if not names:
-        hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
-        return ConnectionNotFoundError("there is no connection yet", hint=hint)
-    hint = f"Write 's3://name@bucket/key', or USE CONNECTION name first. There are {listed(names, 'and')}."
-    return ConnectionNotFoundError("several connections could be meant", hint=hint)
+def none_yet() -> ConnectionNotFoundError:
+    """Return the error where there is no connection."""
+    hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+    return ConnectionNotFoundError("there is no connection yet", hint=hint)
+
+
+def meant(known: Iterable[Known], location: Location | None, hint: Callable[[Sequence[str], Location], str]) -> Meant:
+    """Return the connection that is meant where none is named.
+
+    It is the one whose display filters hold the location, or else the one that was made first.
+
+    Args:
+        known: the connections that there are, the oldest first.
+        location: what is to be reached; None for no place of its own.
+        hint: how one of several is named there, for the error.
+
+    Raises:
+        ConnectionNotFoundError: there is none, or the filters of several hold the location.
+    """
+    everything = list(known)
+    if not everything:
+        raise none_yet()
+    holding = [each.name for each in everything if location is not None and _holds(each, location)]
+    if len(holding) > 1 and location is not None:
+        message = f"the display filters of {listed(holding, 'and')} hold {visible(location.uri)}"
+        raise ConnectionNotFoundError(message, hint=hint(holding, location))
+    if holding:
+        return Meant(holding[0], by_age=False)
+    return Meant(everything[0].name, by_age=len(everything) > 1)
+
+
+def _holds(known: Known, location: Location) -> bool:
+    """Whether one of a connection's display filters holds a location."""
+    filters = known.options.get("PATH_DISPLAY_FILTERS")
+    return any(place.covers(location) for place in filters.value) if filters else False
+
+
+class Meant(NamedTuple):
+    """A connection that nobody named, and whether it is meant only because it is the oldest of several."""
+
+    name: str
+    by_age: bool
 
 
 def exists(name: str) -> ConnectionExistsError:

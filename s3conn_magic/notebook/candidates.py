@@ -294,15 +294,14 @@ class KernelSurroundings:
         return self._below(chosen, place, beginning)
 
     def _connection(self, name: str | None) -> Connection | None:
-        """Return the connection of that name; without one the default, or the only one there is."""
+        """Return the connection of that name; without one the default, or the one that was made first."""
         session = self._session()
         if session is None:
             return None
         connections = session.connections
         wanted = name or connections.default
         if wanted is None:
-            only = [*connections]
-            return only[0] if len(only) == 1 else None
+            return next(iter(connections), None)
         return connections.get(wanted) if wanted in connections else None
 
     def _buckets(self, connection: Connection) -> Iterable[str]:

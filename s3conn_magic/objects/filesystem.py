@@ -37,7 +37,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     It reads; what writes is handed on, by `handoff.handed_files`.
 
     Args:
-        connection_of: the connection of a name, or the session's own for None. Raises ConnectionNotFoundError.
+        connection_of: the connection of a path, named or not. Raises ConnectionNotFoundError.
 
     Errors are those of this package; `ObjectNotFoundError` is a FileNotFoundError, too.
     """
@@ -46,7 +46,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     root_marker = ""
     cachable = False
 
-    def __init__(self, connection_of: Callable[[str | None], Connection], **options: Any) -> None:
+    def __init__(self, connection_of: Callable[[Path], Connection], **options: Any) -> None:
         super().__init__(**options)
         self._connection_of = connection_of
         self._scope: QueryScope | None = None
@@ -91,7 +91,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def through(self, path: Path, scope: QueryScope) -> Connection:
         """The connection of a path; the query depends on it."""
         with scope.noting():
-            connection = self._connection_of(path.connection)
+            connection = self._connection_of(path)
         scope.connections.add(connection.name)
         return connection
 
@@ -124,12 +124,12 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def read_as_plain(self, path: str, how: AsPlain) -> None:
         """Have the query read the plain content of an object by `UNPACKED`."""
         where = self._path(path)
-        self.scope.unpacked[self._connection_of(where.connection).name, where.location] = how
+        self.scope.unpacked[self._connection_of(where).name, where.location] = how
 
     def _plain(self, path: Path) -> Stream:
         """The plain content of an object as a gzip file, whose size nobody asks for by this scheme."""
         file, scope = self._readable(path), self.scope
-        how = scope.unpacked[self._connection_of(path.connection).name, path.location]
+        how = scope.unpacked[self._connection_of(path).name, path.location]
 
         @contextmanager
         def noting() -> Iterator[None]:

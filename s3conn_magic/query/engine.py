@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.objects.listed import Path as S3Path
 
 _Result = TypeVar("_Result")
 _WAKE = 0.1
@@ -147,11 +148,11 @@ class QueryEngine:
     do not say for which of them. What only looks at the database waits for nobody.
 
     Args:
-        connection_of: the connection of a name, or the session's own for None.
+        connection_of: the connection of a path, named or not.
         variable_of: the value of a Python variable; raises LookupError when there is none.
     """
 
-    def __init__(self, connection_of: Callable[[str | None], Connection], variable_of: Callable[[str], Any]) -> None:
+    def __init__(self, connection_of: Callable[[S3Path], Connection], variable_of: Callable[[str], Any]) -> None:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
         self.servers: Callable[[], Iterable[str]] = tuple

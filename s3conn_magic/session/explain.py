@@ -280,7 +280,7 @@ class Forecast:
         except S3ConnError:
             return [Call("GetObject", _ALL, None, "unknown", "of a path that the query puts together")]
         place, registry = path.location, self._connections
-        connection = registry.chosen() if path.connection is None else registry.get(path.connection)
+        connection = registry.chosen(place) if path.connection is None else registry.get(path.connection)
         if report:
             return self._inventory(connection, place)
         if beginning := _before_wildcard(place):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.session_settings import SettingValues
     from s3conn_magic.listing.request import Progress
+    from s3conn_magic.objects.listed import Path
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.tables import Table
@@ -85,9 +86,11 @@ class Queries:
         for table in self.engine.tables:
             self.depends(table)
 
-    def _connection_of(self, name: str | None) -> Connection:
-        """Return the connection of a path: the one it names, or what statements without USING go through."""
-        return self._connections.get(name) if name is not None else self._connections.chosen()
+    def _connection_of(self, path: Path) -> Connection:
+        """Return the connection of a path: the one it names, or the one that is meant."""
+        if path.connection is not None:
+            return self._connections.get(path.connection)
+        return self._connections.chosen(path.location)
 
     def table_names(self) -> list[str]:
         """Return the names of the tables."""

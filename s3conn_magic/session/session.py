@@ -103,6 +103,7 @@ class Session:
         self.settings = SettingValues() if settings is None else settings
         self.connections = Registry(self.settings)
         self.connections.offer, self.connections.made_by_default = self._of_the_chain, self._say_default
+        self.connections.chosen_by_age = self._say_oldest
         self.queries = Queries(self.connections, inputs.variable, self.settings, note)
         self._progress = progress
         self._beside = beside
@@ -137,6 +138,12 @@ class Session:
                 raise
             return None
         return connection
+
+    def _say_oldest(self, name: str) -> None:
+        self._note(
+            f"Where no connection is named and no display filters hold the location, {name} is meant, which was made"
+            " first. USE CONNECTION names another."
+        )
 
     def _say_default(self) -> None:
         self._note(

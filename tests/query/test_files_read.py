@@ -34,7 +34,11 @@ HOSTILE = ("a//b", "with space", "per%20cent", "quest?ion", "ha#sh", "gl*b", "br
 
 def files_of(run: Statements) -> ConnectionFileSystem:
     return ConnectionFileSystem(
-        lambda name: run.session.connections.get(name) if name else run.session.connections.chosen()
+        lambda path: (
+            run.session.connections.get(path.connection)
+            if path.connection
+            else run.session.connections.chosen(path.location)
+        )
     )
 
 

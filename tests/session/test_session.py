@@ -19,6 +19,7 @@ from s3conn_magic.errors import (
     EndpointError,
 )
 from s3conn_magic.language.plans import Usage
+from s3conn_magic.locations import Location
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 
@@ -38,12 +39,27 @@ def run():
 # Which connection
 
 
-def test_several_connections_need_a_name(run):
-    """With several connections and no default, the error names them and both ways to choose."""
-    error = run.fails("SHOW BUCKETS", ConnectionNotFoundError)
-    assert "one and two" in error.hint
-    assert "USING" in error.hint
-    assert "USE CONNECTION" in error.hint
+def test_a_second_connection_breaks_nothing(run):
+    """Statements that name no connection go on through the one that was made first, which is said once."""
+    for statement in ("SHOW BUCKETS", "LIST 's3://lake/'", "SELECT * FROM 's3://lake/x.csv'"):
+        run.fails(statement, EndpointError)
+    assert run.session.connections.chosen().name == "one"
+    (note,) = [note for note in run.notes if "made first" in note]
+    assert "no display filters hold the location, one is meant" in note
+
+
+@pytest.mark.parametrize("key", ["x.csv", "*.csv"])
+def test_display_filters_say_which_connection_a_path_is_of(run, key):
+    """A path that one connection's filters hold is read through it; where two hold it, the error has both."""
+    connections, place = run.session.connections, Location.parse(f"s3://lake/a/{key}")
+    run(create("third", keys=KEYS, PATH_DISPLAY_FILTERS="s3://lake/a/", **NOWHERE))
+    assert connections.chosen(place).name == "third"
+    run(create("fourth", keys=KEYS, PATH_DISPLAY_FILTERS="s3://lake/", **NOWHERE))
+    error = run.fails(f"SELECT * FROM 's3://lake/a/{key}'", ConnectionNotFoundError)
+    assert f"the display filters of third and fourth hold s3://lake/a/{key}" in error.message
+    assert error.hint == f"Write 's3://third@lake/a/{key}', or 's3://fourth@lake/a/{key}'."
+    run.fails(f"SELECT * FROM 's3://fourth@lake/a/{key}'", EndpointError)
+    assert not [note for note in run.notes if "made first" in note]
 
 
 def test_use_sets_the_default_for_the_rest_of_the_cell_too(run):
@@ -55,7 +71,7 @@ def test_use_sets_the_default_for_the_rest_of_the_cell_too(run):
     run(create("third", keys=KEYS, **NOWHERE))
     run("DROP CONNECTION second")
     assert run.session.connections.default is None
-    run.fails("SHOW BUCKETS", ConnectionNotFoundError)
+    assert run.session.connections.chosen().name == "one"
     run("DROP CONNECTION third")
     run.fails("SHOW BUCKETS", EndpointError)
 

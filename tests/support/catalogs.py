@@ -33,6 +33,10 @@ class Connections:
         """None but those of the options."""
         return ()
 
+    def taken(self, choice: plans.Meant) -> str:
+        """The name, and nobody to tell."""
+        return choice.name
+
     def known(self) -> Iterable[Known]:
         """All of them."""
         return self.there
