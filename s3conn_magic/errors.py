@@ -285,6 +285,8 @@ class InternalError(S3ConnError):
                 f"the operating system refused ({said})", hint="See to that, and run the statement again."
             )
         if module not in {"", "?", __package__}:
+            if module == "__main__":
+                return S3ConnError(f"code of your own failed with {kind} at {where}", hint="Look at it there.")
             hint = f"Run the statement again; where it fails each time, another version of {module} may not."
             return S3ConnError(f"the library {module} failed with {kind} at {where}", hint=hint)
         return cls(

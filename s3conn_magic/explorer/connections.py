@@ -13,6 +13,7 @@ from s3conn_magic.explorer.details import snippets
 from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.plans import Analyze, ListObjects
+from s3conn_magic.language.words import sentence
 from s3conn_magic.listing.listing import CONNECTIONS, fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads
@@ -57,7 +58,7 @@ class ConnectionObjects:
         try:
             connection = self._of(location)
         except ConnectionNotFoundError as error:
-            return error.message.capitalize()
+            return sentence(error.message)
         return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
 
     def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:

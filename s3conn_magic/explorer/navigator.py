@@ -12,6 +12,7 @@ from s3conn_magic.explorer.cursor import Mode, PageCursor, take
 from s3conn_magic.explorer.messages import ancestors
 from s3conn_magic.explorer.model import FolderListing, Through
 from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Sort
+from s3conn_magic.language.words import sentence
 from s3conn_magic.locations import Location, pasted
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ class Navigator:
         try:
             location, starting_with = self._target(text)
         except ValueError as error:
-            self.cursor.say(f"{error}".capitalize())
+            self.cursor.say(sentence(str(error)))
             return self._changed()
         return self.visit(location, starting_with)
 

@@ -21,7 +21,7 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, s
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
-from s3conn_magic.language.words import counted, pattern_note
+from s3conn_magic.language.words import counted, pattern_note, sentence
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
@@ -230,7 +230,7 @@ class _Copying:
 
     def _say_how_deleted(self) -> None:
         if self._deletion and (lacking := self._deletion.lacking):
-            said = f"{lacking[0].upper()}{lacking[1:]}: each object was compared with what was loaded just before it."
+            said = f"{sentence(lacking)}: each object was compared with what was loaded just before it."
             self._outcome.notes.append(said)
 
     def _say_how_taken(self) -> None:

@@ -84,6 +84,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def literal(text: str) -> str:
     """Return a text as a literal, of our language and of DuckDB's SQL alike."""
     return "'" + text.replace("'", "''") + "'"

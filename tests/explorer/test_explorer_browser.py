@@ -165,7 +165,7 @@ def test_a_denied_folder_says_what_is_missing_and_retries(notebook, lake):
     error.get_by_text("the action s3:ListBucket is missing").wait_for()
     error.get_by_text("Ask for s3:ListBucket on arn:aws:s3:::lake").wait_for()
     lake.toggle("broken/")
-    lake.line("error").filter(has_text="unexpected ValueError").wait_for()
+    lake.line("error").filter(has_text="failed with ValueError").wait_for()
     assert "hunter2" not in lake.root.inner_text()
     lake.toggle("broken/")
     lake.line("error").filter(has_text="ValueError").wait_for(state="hidden")
