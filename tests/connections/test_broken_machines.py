@@ -182,7 +182,7 @@ def test_no_action_is_made_up(service):
     """Actions that errors name are of the service that has them; no name of a mere operation is one."""
     operations = Session().get_service_model(service).operation_names
     actions = {action_of(name) for name in operations}
-    assert {action.split(":")[0] for action in actions} <= {service, "s3express"}
+    assert {action.split(":")[0] for action in actions} <= {service, "s3express", "s3-object-lambda"}
     assert not actions & {f"s3:{name}" for name in ("DeleteObjects", "ListObjectsV2", "HeadObject", "UploadPart")}
 
 

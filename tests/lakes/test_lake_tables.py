@@ -65,7 +65,7 @@ class Lake:
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """A Delta table `clicks/` of four versions, an Iceberg table `orders/` of three snapshots, and a plain folder."""
     folder = tmp_path_factory.mktemp("lake")
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
         made = Lake()

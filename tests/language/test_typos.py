@@ -48,6 +48,7 @@ WHOLE = (
     "ANALYZE 's3://bucket/' USING lake BY AGE",
     "ANALYZE 's3://bucket/' USING lake BY SIZE",
     "PREVIEW 's3://bucket/key' USING lake LIMIT 5",
+    "PREVIEW 's3://bucket/key' VERSION 'x'",
     "CREATE SYNC JOB IF NOT EXISTS j AS COPY FROM S3 lake LOCATION = 's3://bucket/' INTO t",
     "CREATE JOB j AS INSERT INTO S3 lake LOCATION = 's3://bucket/' SELECT 1",
     "RUN JOB j",
