@@ -133,4 +133,3 @@ def test_an_interrupt_closes_every_socket_and_thread(kernel, serve):
     assert int(_value(kernel, "len(again)")) == KEYS
     assert kernel.run(drop).status == "ok"
     assert _still_open(kernel) == before
-    assert kernel.run(f"%%upsql\n{create}").status == "ok"
