@@ -23,7 +23,10 @@ from s3conn_magic.notebook.lexer import pieces
 from s3conn_magic.notebook.tab import statements_at
 
 PACKAGE = Path(s3conn_magic.__file__).parent
-NOTEBOOKS = sorted((PACKAGE.parent / "notebooks").glob("*.ipynb"))
+# In the first tries of newcomers stand other systems' options, whose texts could be secrets.
+NOTEBOOKS = sorted(
+    set((PACKAGE.parent / "notebooks").glob("*.ipynb")) - {PACKAGE.parent / "notebooks/first_tries.ipynb"}
+)
 MEGABYTE = 1 << 20
 # Two tenths of a second are promised for a megabyte; a busy machine takes its time.
 SECONDS = 2.0
@@ -72,11 +75,9 @@ def test_our_own_sources_stay(file: Path):
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_our_own_notebooks_stay(file: Path):
-    """Right cells of our notebooks, as typed and as IPython makes them Python, come through unchanged, without a note."""
+    """Cells of our notebooks, as typed and as IPython makes them Python, come through as they are, without a note."""
     cells = [
-        "".join(cell["source"])
-        for cell in json.loads(file.read_text("utf-8"))["cells"]
-        if cell["cell_type"] == "code" and "raises-exception" not in cell["metadata"].get("tags", ())
+        "".join(one["source"]) for one in json.loads(file.read_text("utf-8"))["cells"] if one["cell_type"] == "code"
     ]
     assert cells
     for cell in cells:
