@@ -37,6 +37,7 @@ QueryPlan = plans.Query | plans.CreateTable | statements.DropTable | statements.
 JobPlan = plans.CreateJob | statements.JobStatement
 AboutConnections = statements.ShowConnections | statements.AboutConnection | plans.Test | statements.Help
 _WITH_TEXT = (plans.Query, plans.CreateTable)
+_HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze
 
 
 class Queries:
@@ -116,7 +117,7 @@ class Queries:
             return ""
         try:
             for statement in parse(Source(made.ours)):
-                if isinstance(statement, statements.Query):
+                if isinstance(statement, _HAS_QUERY) and statement.query is not None:
                     self.engine.mentioned(statement.query.value.reveal())
         except (QueryError, StatementSyntaxError):
             return ""

@@ -240,7 +240,7 @@ def test_what_ran_before_the_error_is_shown(lake):
 
 
 def test_an_internal_error_shows_no_value(lake):
-    """What nobody foresaw is shown by its kind and place, not by what it says."""
+    """What nobody foresaw is shown by its kind and place, not by what it says; of the user's own code as of that."""
     lake.run(
         "import s3conn_magic.results.listings as _buckets\n"
         "def _fail(*_): raise ValueError('hidden-value')\n"
@@ -248,8 +248,8 @@ def test_an_internal_error_shows_no_value(lake):
     )
     outcome = upsql(lake, f"ALTER S3 CONNECTION lake SET COMMENT = '{SECRET}'; SHOW BUCKETS")
     lake.run("_buckets.buckets_frame = _real")
-    assert outcome.error["ename"] == "InternalError"
-    assert "ValueError" in outcome.error["evalue"]
+    assert outcome.error["ename"] == "S3ConnError"
+    assert "code of your own failed with ValueError" in outcome.error["evalue"]
     assert "hidden-value" not in outcome.everything
     assert upsql(lake, "SHOW BUCKETS").status == "ok"
 
