@@ -93,8 +93,10 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     notes += ("the quote in the last record does not end",) if is_open and whole else ()
     names = unique_names([*names, *[""] * (width - len(names))])
     columns = [pa.array([_field(record, at, nulls) for record in every], pa.string()) for at in range(width)]
-    texts = pa.Table.from_arrays(columns, names=names)
-    return TextTable(_typed(CsvRows(_RECORDS, tuple(names)), texts, rows)[0], _name_of(detected), len(every), notes)
+    # By their places: a name may have what none of SQL does, such as NUL.
+    places = [f"c{at}" for at in range(width)]
+    typed, _ = _typed(CsvRows(_RECORDS, tuple(places)), pa.Table.from_arrays(columns, names=places), rows)
+    return TextTable(typed.rename_columns(names), _name_of(detected), len(every), notes)
 
 
 def _field(record: Sequence[str], at: int, nulls: set[str]) -> str | None:

@@ -130,14 +130,14 @@ def test_keys_are_exact(on_sandbox, bucket, key):
 
 
 def test_nothing_is_looked_up_on_the_network_but_the_objects(on_sandbox):
-    """No extension is installed or loaded by itself, and a scheme that needs one is an error that says so."""
+    """No extension is installed or loaded by itself, and a place that is not of S3 is an error that says so."""
     settings = "SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions'"
     assert dict(rows(on_sandbox(settings))) == {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
     failed = on_sandbox.fails("FROM 'https://example.com/x.parquet'", QueryError)
-    assert "https:// cannot be read" in failed.message
+    assert "its host is neither Amazon S3's nor the ENDPOINT of a connection" in failed.message
 
 
 def test_two_connections_in_one_query(on_sandbox, sandbox):
@@ -194,7 +194,6 @@ def test_polars_frames_are_tables_too(on_sandbox):
         (f"FROM 's3://nobody@{LAKE}/x.csv'", ConnectionNotFoundError, "nobody"),
         (f"FROM 's3://nobody@{LAKE}/*.csv'", ConnectionNotFoundError, "nobody"),
         ("FROM 's3://a b/x.csv'", S3ConnError, "a bucket's name has no white space"),
-        (f"FROM 'S3://{LAKE}/sales/orders.csv'", QueryError, "s3:// in lower case"),
         ("SELECT CAST('a secret' AS INT)", QueryError, "Could not convert string '…' to INT32"),
     ],
 )

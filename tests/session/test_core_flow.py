@@ -192,7 +192,7 @@ def test_alter_rename_and_drop(server, run):
     assert run("SHOW CONNECTIONS")["comment"].tolist() == ["it's ours"]
     assert str(run("DROP CONNECTION ocean")) == "The connection Ocean was dropped."
     assert run("SHOW CONNECTIONS").empty
-    run.fails("LIST 's3://b/' USING ocean", ConnectionNotFoundError)
+    run.fails("LIST 's3://lake/' USING ocean", ConnectionNotFoundError)
     assert str(run("DROP CONNECTION IF EXISTS ocean")).startswith("Operation resulted in no change")
 
 
