@@ -17,6 +17,7 @@ from s3conn_magic.errors import Place, StatementSyntaxError
 from s3conn_magic.language.options import OPTION_NAMES, find_option
 from s3conn_magic.language.reference import KEYWORDS, VOCABULARY
 from s3conn_magic.language.words import nearest
+from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -354,12 +355,24 @@ class Source:
         return self._line_starts[place.line - 1] + place.column - 1 if place else 0
 
     def place(self, span: Span) -> Place:
-        """Return line and column of a span, and the masked line where the text can be read safely."""
+        """Return line and column of a span, and the masked line, or its beginning where literals are not sure."""
         line, column = self._line_and_column(span.start)
-        if not self._lexed.readable:
-            return Place(line, column, file=self.file)
-        excerpt, marker = self._excerpt(span, line)
+        excerpt, marker = (self._excerpt if self._lexed.readable else self._beginning)(span, line)
         return Place(line, column, excerpt, marker, self.file)
+
+    def _beginning(self, span: Span, line: int) -> tuple[str, str]:
+        """Return a line up to a span. What is no word of the language may be of a secret, whatever it seems to be."""
+        start, shown = self._line_starts[line - 1], ""
+        for token in self._around(span, start, span.start):
+            if token.kind == "space":
+                shown += self._masked(token, start, span.start)
+            elif token.kind == "mark" or token.text.upper() in VOCABULARY:
+                shown += token.text
+            else:
+                shown = shown.removesuffix("…") + "…"
+        at = self.text[span.start : span.end]
+        piece = at if at.upper() in VOCABULARY or at in _UNCLOSED or (not at.isascii() and len(at) == 1) else "…"
+        return _cut(shown + visible(piece), " " * len(shown) + "^" * max(len(visible(piece)), 1))
 
     def _excerpt(self, span: Span, line: int) -> tuple[str, str]:
         start = self._line_starts[line - 1]

@@ -72,11 +72,29 @@ def test_the_end_of_a_long_line_can_be_meant():
     assert place.marker == " " * len(place.excerpt) + "^"
 
 
-@pytest.mark.parametrize("text", ["X = 'a", "X = 'a'b'c'", 'X = "a', "X = a'b'", "X \u2018a\u2019", "X = 'a' /* b"])
-def test_text_that_cannot_be_read_safely_has_no_excerpt(text: str):
-    """Where a literal may not end where it seems to, line and column are all that is shown."""
-    place = Source(text).place(Span(0, 1))
-    assert (place.line, place.column, place.excerpt, place.marker) == (1, 1, "", "")
+@pytest.mark.parametrize(
+    ("text", "excerpt", "marker"),
+    [
+        ("LIST x = 'a", "LIST … = '", "         ^"),
+        ("LIST 'a'b'c", "LIST …'", "      ^"),
+        ('x READ_ONLY = "a', '… READ_ONLY = "', "              ^"),
+        ("x = \u2018a\u2019", "… = \u2018", "    ^"),
+        ("hunter2 = 'a' /* b", "… = … /*", "      ^^"),
+        ("one\n two;  TRUE /*", "…;  TRUE /*", "         ^^"),
+    ],
+)
+def test_of_text_that_cannot_be_read_safely_words_of_ours_are_shown(text: str, excerpt: str, marker: str):
+    """Where a literal may not end where it seems to, keywords and marks before the place are shown, the rest masked."""
+    with pytest.raises(StatementSyntaxError) as caught:
+        _ = Source(text).code
+    place = caught.value.place
+    assert (place.excerpt, place.marker) == (excerpt, marker)
+
+
+def test_a_word_within_text_that_cannot_be_read_safely_is_masked():
+    """Neither it, nor what follows it, is shown."""
+    place = Source("LIST hunter2 'a' 'b").place(Span(5, 12))
+    assert (place.excerpt, place.marker) == ("LIST …", "     ^")
 
 
 def test_a_source_says_nothing_of_its_text():

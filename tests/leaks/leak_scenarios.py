@@ -20,6 +20,9 @@ EXPECTED = {
     "syntax error": {"StatementSyntaxError", "QueryError"},
     "string without end": {"StatementSyntaxError"},
     "bind error": {"BindError"},
+    "foreign statement": {"StatementSyntaxError", "BindError", "QueryError"},
+    "foreign, explained": {"StatementSyntaxError", "BindError", "QueryError"},
+    "foreign, accepted": {"StatementSyntaxError", "BindError", "QueryError", "EndpointError"},
     "STS refused": {"AccessDeniedError", "CredentialsError"},
     "403": {"AccessDeniedError", "CredentialsError"},
     "timeout": {"EndpointError", "IncompleteListingError", "InventoryError"},
@@ -86,6 +89,22 @@ ASKING |= {"LIST", "LIST FROM INVENTORY", "EXPLORE", "ANALYZE", "PREVIEW", "CREA
 """Statements that send requests, and can therefore go wrong by the server."""
 CONNECTIONS = ("vault", "asked", "role")
 
+# Statements of others, with secrets where those have them; what is no secret there reaches nobody.
+_PLACE = "ENDPOINT '127.0.0.1:9', USE_SSL false, REGION 'us-east-1'"
+_OF_DUCKDB = f"KEY_ID 'AKIAEXAMPLE', SECRET {_SECRET}, SESSION_TOKEN {_TOKEN}, {_PLACE}"
+_OF_SNOWFLAKE = f"AWS_KEY_ID = 'AKIAEXAMPLE' AWS_SECRET_KEY = {_SECRET} AWS_TOKEN = {_TOKEN}"
+FOREIGN = (
+    f"CREATE OR REPLACE SECRET theirs (TYPE s3, {_OF_DUCKDB})",
+    f"CREATE PERSISTENT SECRET theirs IN local_file (TYPE S3, PROVIDER config, {_OF_DUCKDB}, SCOPE 's3://{BUCKET}')",
+    f"SET s3_secret_access_key = {_SECRET}",
+    f"CREATE STAGE theirs URL = 's3://{BUCKET}/' CREDENTIALS = ({_OF_SNOWFLAKE}) ENCRYPTION = (MASTER_KEY = {_KEY})",
+    f"COPY t FROM 's3://{BUCKET}/{KEY}' ACCESS_KEY_ID 'AKIAEXAMPLE' SECRET_ACCESS_KEY {_SECRET} SESSION_TOKEN {_TOKEN}",
+    f"CREATE S3 CONNECTION theirs KEY_ID = 'AKIAEXAMPLE' SECRET = {_SECRET} TOKEN = {_TOKEN} SSE_C_KEY = {_KEY}",
+    f"CREATE STORAGE CREDENTIAL theirs WITH (ACCESS_KEY = 'AKIAEXAMPLE', SECRET_KEY = {_SECRET})",
+    f"SET fs.s3a.secret.key = {_SECRET}",
+    f"SELECT * FROM s3('https://{BUCKET}.s3.amazonaws.com/{KEY}', 'AKIAEXAMPLE', {_SECRET}, 'CSV')",
+)
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -116,6 +135,13 @@ def all_scenarios() -> Iterator[Scenario]:
     """Every statement in every outcome that it can have."""
     for statement in STATEMENTS:
         yield from _local(statement)
+    for text in FOREIGN:
+        named = "CREATE S3 CONNECTION"
+        yield Scenario(named, "foreign statement", f"%%upsql\n{text}")
+        yield Scenario(named, "foreign statement", f"%upsql {text}")
+        yield Scenario(named, "foreign, explained", f"%%upsql\nEXPLAIN {text}")
+        yield Scenario(named, "foreign, accepted", f"%%upsql\nSET DIALECT = 'accept';\n{text}")
+        yield Scenario("SET", "success", "%%upsql\nSET DIALECT = 'off'")
     for statement in STATEMENTS:
         for outcome, mode in MODES.items():
             if statement in ASKING:
