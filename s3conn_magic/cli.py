@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,19 +134,19 @@ def _results(chosen: argparse.Namespace) -> Generator[Any]:
     from s3conn_magic.language.session_settings import LOCAL_FILES
     from s3conn_magic.results.cards import TerminalProgress
     from s3conn_magic.sandbox import Sandbox
-    from s3conn_magic.session.inputs import KernelInputs, read_script
+    from s3conn_magic.session.inputs import KernelInputs
     from s3conn_magic.session.session import Session
 
     names = _names(chosen.names)
-    scripts = [partial(_standard_input if file == "-" else read_script, file) for file in chosen.files]
-    scripts += [partial(_on_the_command_line, text) for text in chosen.statements]
     session = Session(KernelInputs(lambda: names), start_server=Sandbox.start, note=_say, progress=TerminalProgress)
     session.settings.change(LOCAL_FILES, chosen.local_files)
     if chosen.format != "table":
         session.settings.change("RESULT", "arrow")
     try:
-        for script in scripts:
-            yield from session.run(script())
+        for file in chosen.files:
+            yield from session.run(_standard_input()) if file == "-" else session.run_file(file)
+        for text in chosen.statements:
+            yield from session.run(_on_the_command_line(text))
     finally:
         session.close()
 
@@ -168,7 +167,7 @@ def _names(written: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _standard_input(_: str) -> Source:
+def _standard_input() -> Source:
     from s3conn_magic.session.inputs import read_stream
 
     return read_stream(sys.stdin.buffer, "standard input")

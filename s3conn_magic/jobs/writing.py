@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import JobFailedError, QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query.failures import MARK
-from s3conn_magic.query.sql import SIGNED, identifier, literal, numbers_as_written, plain
+from s3conn_magic.query.sql import JSON_STRING, SIGNED, beside, identifier, literal, numbers_as_written, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ _LOST_WITHIN = {
 }
 _AS_JSON = {"variant", "tuple", "map", "union"}
 _ROWS = 10_000
-_JSON_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)')
+_JSON_PARTS = re.compile(rf"{JSON_STRING}|-?(?:NaN|Infinity)")
 _REFUSED = "has a value that is not read back from"
 
 
@@ -205,13 +205,10 @@ def texts_of(table: pa.Table, form: str = "CAST({} AS VARCHAR)") -> Iterator[tup
         table: of any types.
         form: of a column, in SQL, with `{}` for its name.
     """
-    import duckdb
-
     if not table.num_columns:
         return
     names = [f"c{at}" for at in range(table.num_columns)]
-    with duckdb.connect() as database:
-        database.execute("SET TimeZone = 'UTC'")
+    with beside() as database:
         database.register("answer", table.rename_columns(names))
         database.execute(f"SELECT {', '.join(map(form.format, names))} FROM answer")  # noqa: S608 - names of our own
         while part := database.fetchmany(_ROWS):

@@ -180,7 +180,7 @@ def _empty(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - a proce
 
 DIGITS = 15
 """As many as every double has."""
-_JSON_STRING = r'"(?:[^"\\]|\\.)*"'
+JSON_STRING = r'"(?:[^"\\]|\\.)*"'
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 # Of more digits than every double has; DuckDB's parser of JSON keeps a whole number up to 19.
 _MANY = "|".join(
@@ -223,7 +223,7 @@ def without_spaces(document: str) -> str:
 
 def _signed(document: str, number: str, other: str) -> str:
     """Strings, and other numbers, are passed over whole, so that nothing within them is taken for a number."""
-    passed = rf"{_JSON_STRING}|{other}" if other else _JSON_STRING
+    passed = rf"{JSON_STRING}|{other}" if other else JSON_STRING
     kept = rf"{_BETWEEN}\1{_BETWEEN}\2"
     pattern = f"({number})|({passed})"
     between = f"regexp_replace({document}, {literal(pattern)}, {literal(kept)}, 'g')"
