@@ -70,9 +70,13 @@ class S3ConnError(Exception):
         place: where in the cell, or None when it did not come from a cell.
         notes: further lines, such as one per location that could not be read.
         subject: what the error is about where that was put before the message: a bucket, a role, a connection.
+        cause: what it was made of: the operation and the server's code, or the library's class.
+        filters: the display filters that are to blame, as URIs.
     """
 
     subject = ""
+    cause = ""
+    filters: tuple[str, ...] = ()
 
     def __init__(
         self, message: str, *, hint: str = "", place: Place | None = None, notes: tuple[str, ...] = ()

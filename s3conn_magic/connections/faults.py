@@ -18,7 +18,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
-from s3conn_magic.connections.refusals import NO_STS, not_from_s3, unusual
+from s3conn_magic.connections.refusals import NO_STS, not_from_s3, other_protocol, unusual
 from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
@@ -136,14 +136,21 @@ def translate(error: BaseException, *, resource: str = "", connection: str = "")
     """
     if isinstance(error, errors.S3ConnError):
         return error.of(_connection(connection))
+    failure = _translated(error, resource)
+    if failure is None:
+        return errors.InternalError.from_exception(error)
+    failure.cause = type(error).__name__
     if isinstance(error, boto.ClientError):
-        return _named(_from_answer(error, resource), resource, connection)
+        failure.cause = f"{error.operation_name} {error.response.get('Error', {}).get('Code', '')}"
+    return _named(failure, resource, connection)
+
+
+def _translated(error: BaseException, resource: str) -> errors.S3ConnError | None:
+    if isinstance(error, boto.ClientError):
+        return _from_answer(error, resource)
     if isinstance(error, ResponseParserError) and ":iam:" in resource:
-        return _named(errors.EndpointError("STS does not answer as it would", hint=NO_STS), resource, connection)
-    for kinds, make in _KINDS:
-        if isinstance(error, kinds):
-            return _named(make(error), resource, connection)
-    return errors.InternalError.from_exception(error)
+        return errors.EndpointError("STS does not answer as it would", hint=NO_STS)
+    return next((make(error) for kinds, make in _KINDS if isinstance(error, kinds)), None)
 
 
 def _connection(name: str) -> str:
@@ -344,7 +351,9 @@ def of_provider(error: BaseException, method: str, profile: str) -> errors.S3Con
     name, told_by = _PROVIDERS.get(method, (f"the provider {method}", "the AWS configuration"))
     whose = "" if method in _OF_NO_PROFILE else f" of the profile {visible(profile)}"
     reason, hint = _why_not(error, method, profile, told_by)
-    return errors.CredentialsError(f"no credentials could be had from {name}{whose}: {reason}", hint=hint)
+    failure = errors.CredentialsError(f"no credentials could be had from {name}{whose}: {reason}", hint=hint)
+    failure.cause = f"{method} {type(error).__name__}"
+    return failure
 
 
 def by_provider(call: Callable[[], Any], method: str, profile: str) -> Callable[[], Any]:
@@ -518,8 +527,8 @@ _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST|UN
 
 def unreachable(error: BaseException) -> errors.EndpointError:
     """Return the error for a server that does not answer, naming the kind of failure only."""
-    if isinstance(error, boto.SSLError) and _NO_TLS.search(str(error)):
-        return errors.EndpointError("the server does not speak TLS", hint="Write http:// in place of https://.")
+    if "SSL" in type(error).__name__ and _NO_TLS.search(str(error)):
+        return other_protocol()
     if isinstance(error, boto.SSLError):
         return errors.EndpointError(
             "the TLS certificate of the server is not trusted", hint="Set AWS_CA_BUNDLE to the CA's file."
@@ -533,7 +542,7 @@ def unreachable(error: BaseException) -> errors.EndpointError:
         )
     what = "in time" if "imeout" in type(error).__name__ else f"({type(error).__name__})"
     return errors.EndpointError(
-        f"the server cannot be reached {what}", hint="Check ENDPOINT, the network and the proxy."
+        f"the server cannot be reached {what}", hint="Check ENDPOINT or REGION, the network and the proxy."
     )
 
 

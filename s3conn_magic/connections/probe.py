@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
+from s3conn_magic.connections.refusals import is_refused_plain, other_protocol
 from s3conn_magic.connections.writes import is_lacking, is_unmet
-from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, S3ConnError
+from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, EndpointError, S3ConnError
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.runtime.background import run_in_background, wait_for
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 _PAGE = 1000
 # A person waits for the probe; a wrong endpoint should not take a minute to say so.
 _TRIES = 2
+_HANDSHAKE_SECONDS = 2.0
 
 
 class ListedBucket(NamedTuple):
@@ -41,6 +46,43 @@ def probe(connection: Connection) -> Findings:
     Raises:
         S3ConnError: what could not be reached or is not allowed, by the IAM action that is missing.
     """
+    try:
+        return _findings(connection)
+    except EndpointError as error:
+        failure = _spoken_to(connection, error)
+    raise failure
+
+
+def _spoken_to(connection: Connection, failure: EndpointError) -> EndpointError:
+    """Return the error of a server that answers HTTP where TLS was spoken, or TLS where HTTP was; else the failure."""
+    url = urlsplit(connection.configuration.endpoint.value or "")
+    if not url.hostname or connection.configuration.proxy.value:
+        return failure
+    secure = url.scheme == "http"
+    port = url.port or (80 if secure else 443)
+    try:
+        with socket.create_connection((url.hostname, port), _HANDSHAKE_SECONDS) as bare:
+            answers = _answers_tls(bare, url.hostname) if secure else _answers_plainly(bare, url.netloc)
+    except OSError:
+        return failure
+    right = f"{'https' if secure else 'http'}://{url.netloc}"
+    return other_protocol(right, secure=secure) if answers else failure
+
+
+def _answers_tls(bare: socket.socket, host: str) -> bool:
+    context = ssl.create_default_context()
+    # Nothing is sent: whose certificate it is, is looked at when something is.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(bare, server_hostname=host) as wrapped:
+        return wrapped.version() is not None
+
+
+def _answers_plainly(bare: socket.socket, host: str) -> bool:
+    bare.sendall(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    return bare.recv(5) == b"HTTP/" and not is_refused_plain(bare.recv(4096))
+
+
+def _findings(connection: Connection) -> Findings:
     identity = None if connection.settings.anonymous else find_identity(connection)
     filters = connection.settings.display_filters
     if filters:
@@ -123,6 +165,7 @@ def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tupl
     if not failures:
         return tuple(location.uri for location in filters)
     first = failures[0][1]
+    first.filters = tuple(location.uri for location, _ in failures)
     if len(failures) > 1 and not isinstance(first, CredentialsError):
         first.notes = tuple(f"{location.uri}: {failure.message}" for location, failure in failures)
     first.hint = f"{first.hint} VALIDATE = FALSE skips this check.".strip()

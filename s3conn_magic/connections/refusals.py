@@ -1,12 +1,17 @@
-"""What a server says that refuses: its code, those of its own words that can be no secret, and what to do about it."""
+"""What a server says that refuses: its code, words of it that can be no secret, which option to blame, what to do."""
 
 from __future__ import annotations
 
 import re
 from html import unescape
+from typing import TYPE_CHECKING
 
 from s3conn_magic import errors
+from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429", "TooManyRequests"}
 UNAVAILABLE = {"InternalError", "ServiceUnavailable", "InternalFailure", "500", "502", "504"}
@@ -52,6 +57,38 @@ _WAYS_ON = tuple(
         ),
     )
 )
+_IDENTITY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ROLE", "ANONYMOUS")
+# The first whose error and cause fit counts, and of its options the first that the statement gives.
+TO_BLAME: tuple[tuple[type[errors.S3ConnError], re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (kind, re.compile(cause), options)
+    for kind, cause, options in (
+        (errors.CredentialsError, r".*SignatureDoesNotMatch", ("AWS_SECRET_ACCESS_KEY", *_IDENTITY, "ENDPOINT")),
+        (errors.CredentialsError, r".* (Request(Expired|TimeTooSkewed))", ()),
+        (errors.CredentialsError, r".* (InvalidToken|Expired\w*|TokenRefresh\w*)", ("AWS_SESSION_TOKEN", *_IDENTITY)),
+        (errors.CredentialsError, r".* (Invalid|Unrecognized|AuthFailure|NotSignedUp).*", (*_IDENTITY, "ENDPOINT")),
+        (errors.CredentialsError, r".*", ("AWS_PROFILE", "AWS_ROLE", *_IDENTITY, "ENDPOINT")),
+        (errors.AccessDeniedError, r"Assume.*", ("AWS_ROLE", "EXTERNAL_ID", *_IDENTITY)),
+        (errors.AccessDeniedError, r"ListBuckets .*", ("AWS_ROLE", "AWS_PROFILE", *_IDENTITY, "ENDPOINT")),
+        (errors.AccessDeniedError, r".*", ("PATH_DISPLAY_FILTERS", "AWS_ROLE", "AWS_PROFILE", *_IDENTITY)),
+        (errors.BucketNotFoundError, r".*", ("PATH_DISPLAY_FILTERS", "ENDPOINT")),
+        (errors.RegionError, r".*", ("REGION", "ENDPOINT", "PATH_DISPLAY_FILTERS")),
+        (errors.EndpointError, r"Assume.*", ("AWS_ROLE", "ENDPOINT")),
+        (errors.EndpointError, r".* (Unsupported|Missing|Unauthorized|401).*", ("ANONYMOUS", *_IDENTITY)),
+        (errors.EndpointError, r".* (UserSuspended|Account\w+)", (*_IDENTITY, "ENDPOINT")),
+        (errors.EndpointError, r".*(KMS|Kms|EncryptionKey).*", ("ENCRYPTION_KMS_KEY", "ENDPOINT")),
+        (errors.S3ConnError, r".*", ("ENDPOINT", "REGION", "ADDRESSING_STYLE", "AWS_PROFILE")),
+    )
+)
+
+
+def to_blame(error: errors.S3ConnError, given: Container[str]) -> str | None:
+    """Return which of the options that a statement gives, or which display filter, is to blame for a failed probe."""
+    fits = (options for kind, cause, options in TO_BLAME if isinstance(error, kind) and cause.fullmatch(error.cause))
+    options = next(fits, ())
+    filters = error.filters if "PATH_DISPLAY_FILTERS" in options else ()
+    return next((name for name in (*filters, *options) if name in given), None)
+
+
 _LONGEST = 160
 # Letters, perhaps with a few digits behind them, and short numbers; joined by signs. Keys, tokens, signatures and ids
 # have digits among their letters, are long, or are all capitals.
@@ -120,11 +157,36 @@ def message_of(body: bytes) -> str:
 def is_foreign(body: bytes) -> bool:
     """Whether a refusal's body is not one that S3 gives: a page of a proxy, a login, another kind of server."""
     beginning = body[:4096].lstrip().lower()
-    return bool(beginning) and (b"<html" in beginning or b"<!doctype" in beginning or not beginning.startswith(b"<"))
+    is_page = b"<html" in beginning or b"<!doctype" in beginning or not beginning.startswith(b"<")
+    return is_refused_plain(beginning) or (bool(beginning) and is_page)
+
+
+# What Go's servers, nginx, Apache and Jetty say to plain HTTP at a port of TLS.
+_OF_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS|speaking plain HTTP to an SSL", re.IGNORECASE)
+
+
+def is_refused_plain(body: bytes) -> bool:
+    """Whether a server says that it wants TLS."""
+    return _OF_TLS.search(body) is not None
+
+
+def other_protocol(url: str = "", *, secure: bool = False) -> errors.EndpointError:
+    """Return the error for TLS spoken to a server of plain HTTP, or the other way around.
+
+    Args:
+        url: the endpoint as it is right, where that is known.
+        secure: whether the server wants TLS.
+    """
+    message = "the server expects HTTPS, and the request was plain HTTP" if secure else "the server does not speak TLS"
+    scheme = ("http://", "https://") if secure else ("https://", "http://")
+    hint = f"Write ENDPOINT = {literal(url)}." if url else f"Write {scheme[1]} in place of {scheme[0]}."
+    return errors.EndpointError(message, hint=hint)
 
 
 def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointError:
     """Return the error for an answer that S3 does not give: its status, who gave it, and the title of its page."""
+    if is_refused_plain(body[:4096]):
+        return other_protocol(secure=True)
     match = _TITLE.search(body[:4096])
     title = _WORDS.sub(" ", match[1].decode("utf-8", "replace")).strip()[:60] if match else ""
     said = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]

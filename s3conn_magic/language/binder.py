@@ -238,6 +238,7 @@ class _Binder:
             replace=bool(old),
             validate=validate,
             or_replace=statement.or_replace,
+            where=self._binding.places_of(statement.settings),
         )
 
     @_bind.register
@@ -266,7 +267,8 @@ class _Binder:
         self._check(options, statement.settings, statement.unset[0] if statement.unset else statement.name)
         self._known[old.name.casefold()] = old._replace(options=options)
         changed = (*kept, *removed)
-        return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate)
+        where = self._binding.places_of(statement.settings, statement.unset)
+        return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
 
     @staticmethod
     def _anew(old: Known, read_only: statements.Value | None = None) -> str:

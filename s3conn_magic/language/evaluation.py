@@ -161,6 +161,20 @@ class Binding:
             name: self._read(self.option(setting.name), setting.value, used=used) for name, setting in given.items()
         }
 
+    def places_of(
+        self, settings: Iterable[statements.OptionSetting], unset: Iterable[statements.Name] = ()
+    ) -> dict[str, Where]:
+        """Return where each option stands that is set or unset, and each display filter of a list by its URI."""
+        places = {option.name: self.where(name.span) for name in unset if (option := find_option(name.text))}
+        for setting in settings:
+            option = self.option(setting.name)
+            places[option.name] = self.where(setting.span)
+            if option.name == "PATH_DISPLAY_FILTERS" and isinstance(setting.value, statements.ListLiteral):
+                for item in setting.value.items:
+                    for location in self._read_one(option, item).value if isinstance(item, _WRITTEN) else ():
+                        places.setdefault(location.uri, self.where(item.span))
+        return places
+
     def removed(self, names: Iterable[statements.Name]) -> tuple[str, ...]:
         """Return the canonical names of options to unset.
 

@@ -73,13 +73,17 @@ class NoChange(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Plan):
-    """Make a connection, or replace the one of that name, which `or_replace` allows to be made until then, too."""
+    """Make a connection, or replace the one of that name, which `or_replace` allows to be made until then, too.
+
+    `where` has the place of each option that is given, and of each display filter by its URI.
+    """
 
     name: str
     options: BoundOptions
     replace: bool
     validate: bool
     or_replace: bool = False
+    where: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ class Alter(Plan):
     options: BoundOptions
     changed: tuple[str, ...]
     validate: bool
+    where: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

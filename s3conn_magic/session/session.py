@@ -33,13 +33,14 @@ from s3conn_magic.session.inputs import connection_plans, project_file, read_scr
 from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan, in_dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
+    from s3conn_magic.language.plans import Where
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.session.inputs import ProgressView, Server
 
@@ -264,7 +265,7 @@ class Session:
     def _create(self, plan: plans.Create) -> Any:
         there = plan.name in self.connections
         kept = f"The connection {plan.name} stays as it was" if there else _NOTHING
-        with self._probed(plan.name, plan.options, kept, validate=plan.validate) as candidate:
+        with self._probed(plan.name, plan.options, kept, validate=plan.validate, where=plan.where) as candidate:
             connection, before = self.connections.put(candidate, replace=plan.or_replace)
         self._say(filter_note(connection.settings.display_filters))
         return connection_card(connection, "replaced" if before else "created")
@@ -276,7 +277,7 @@ class Session:
         options = {name: value for name, value in kept.items() if name not in plan.changed}
         options |= {name: value for name, value in plan.options.items() if name in plan.changed}
         unchanged = f"The connection {plan.name} stays as it was"
-        with self._probed(plan.name, options, unchanged, validate=plan.validate) as candidate:
+        with self._probed(plan.name, options, unchanged, validate=plan.validate, where=plan.where) as candidate:
             connection = self.connections.change(plan.name, before, candidate)
         self._say(filter_note(connection.settings.display_filters))
         return connection_card(connection, "altered")
@@ -286,19 +287,25 @@ class Session:
             self._note(note)
 
     @contextmanager
-    def _probed(self, name: str, options: BoundOptions, kept: str, *, validate: bool) -> Iterator[Connection]:
+    def _probed(
+        self, name: str, options: BoundOptions, kept: str, *, validate: bool, where: Mapping[str, Where]
+    ) -> Iterator[Connection]:
         """Hold a connection that may become one of the session; nothing of it stays open when it does not.
 
-        Where the probe fails, `kept` is said before what can be done: nothing happened.
+        Where the probe fails, `kept` is said before what can be done: nothing happened. The option that is to blame is
+        marked, by its place in `where`.
         """
         candidate = Connection(name, options, timeouts=partial(Timeouts.of, self.settings))
         try:
             if validate:
                 from s3conn_magic.connections.probe import probe
+                from s3conn_magic.connections.refusals import to_blame
 
                 try:
                     candidate.findings = probe(candidate)
                 except S3ConnError as error:
+                    if blamed := to_blame(error, where):
+                        error.at(where[blamed]())
                     raise error.of(f"the connection {name}").before_hint(kept) from None
             yield candidate
         finally:
@@ -500,7 +507,7 @@ class Session:
             if self._server is None:
                 self._server = self._start_server()
             options = sandbox_options(self._server)
-        with self._probed(SANDBOX, options, _NOTHING, validate=True) as candidate:
+        with self._probed(SANDBOX, options, _NOTHING, validate=True, where={}) as candidate:
             connection, _ = self.connections.put(candidate)
         return connection_card(connection, "created")
 
