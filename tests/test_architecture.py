@@ -65,9 +65,10 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
 LONG = {
     "cluster/work.py",  # what a worker is told, and what it does with that
     "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
-    "connections/credentials.py",  # every place of credentials, and what of it is broken
+    "connections/credentials.py",  # of a statement, of the machine, of a role, and as they are given out
     "connections/faults.py",  # a sentence for each kind of refusal and of a broken machine
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks
+    "connections/providers.py",  # every provider of credentials, and each way in which it fails
     "connections/probe.py",  # what a connection may do, tried when it is made and action by action
     "connections/signing.py",  # requests as botocore makes them, and what answers in its place
     "handoff/handed_files.py",  # fsspec's contract, for reading, writing and many at once

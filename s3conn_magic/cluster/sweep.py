@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.work import RangeResult
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.locations import Location
+    from s3conn_magic.runtime.patterns import Glob
 
     _Report = Callable[[Progress], None] | None
 

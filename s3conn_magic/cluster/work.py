@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.jobs.job import Candidate, Parsed
     from s3conn_magic.language.reference import AnalyzeBy
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.locations import Location
+    from s3conn_magic.runtime.patterns import Glob
 
 _OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
 _KEY_ID = "AWS_ACCESS_KEY_ID"

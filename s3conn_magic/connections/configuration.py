@@ -14,11 +14,11 @@ from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
 from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.session import Session
-from botocore.utils import get_environ_proxies
+from botocore.utils import get_environ_proxies, is_valid_endpoint_url
 
 from s3conn_magic.connections.credentials import DEFAULT_REGION, bare_session, own_server
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.errors import EndpointError
+from s3conn_magic.errors import EndpointError, RegionError
 from s3conn_magic.language.options import find_option, is_of_aws
 from s3conn_magic.language.words import listed
 from s3conn_magic.locations import visible
@@ -166,6 +166,21 @@ class Configuration(NamedTuple):
         yield "proxy", self.proxy, "Host and port that requests go through."
 
 
+# The first is what counts where nothing is said.
+_CHECKED = {
+    "defaults_mode": ("legacy", "standard", "in-region", "cross-region", "mobile", "auto"),
+    "sts_regional_endpoints": ("regional", "legacy"),
+    "account_id_endpoint_mode": ("preferred", "disabled", "required"),
+}
+
+
+def _no_such(name: str, source: str, known: str) -> EndpointError:
+    return EndpointError(
+        f"{name} of {_by(source)} has a value where only {known} is known",
+        hint=f"Correct {_by(source)}, or take the setting out.",
+    )
+
+
 _OPTIONS = {"ENDPOINT": "endpoint", "REGION": "region", "ADDRESSING_STYLE": "addressing_style"}
 _CHECKSUMS = ("when_supported", "when_required")
 
@@ -180,6 +195,7 @@ class _LookedAt(Session):  # type: ignore[misc] # botocore is not typed
 def _resolved(settings: Settings) -> Configuration:
     session = bare_session(settings, _LookedAt)
     look = _Look(session, settings)
+    look.check()
     endpoint = look.endpoint()
     ours = Configuration(endpoint)
     checksums = Effective("when_supported" if ours.is_aws else "when_required")
@@ -218,13 +234,37 @@ class _Look:
         return Effective(bound.value, "statement") if bound else None
 
     def of(self, name: str, default: Effective) -> Effective:
-        """Return a setting of botocore."""
+        """Return a setting of botocore.
+
+        Raises:
+            EndpointError: it is no number where it must be one.
+        """
         in_profile, variable = VARIABLES[name][:2]
-        if variable in os.environ:
-            return Effective(self._session.get_config_variable(name), f"variable {variable}")
-        if in_profile in self._profile:
-            return Effective(self._session.get_config_variable(name), self._of_profile)
-        return default
+        in_environment = variable in os.environ
+        if not in_environment and in_profile not in self._profile:
+            return default
+        source = f"variable {variable}" if in_environment else self._of_profile
+        try:
+            return Effective(self._session.get_config_variable(name), source)
+        except ValueError:
+            pass
+        raise _no_such(name, source, "a number")
+
+    def check(self) -> None:
+        """Look at what botocore reads and this package does not, since it would not say where that stands.
+
+        Raises:
+            EndpointError: a setting has a value that there is not.
+        """
+        for name, values in _CHECKED.items():
+            setting = self.of(name, Effective(values[0]))
+            if str(setting.value).lower() not in values:
+                raise _no_such(name, setting.source, listed([*values], "or"))
+        if not isinstance(self._profile.get(_S3, {}), dict):
+            raise EndpointError(
+                f"the {self._of_profile} has s3 with a value, where lines with the settings of s3 follow",
+                hint="They stand below, indented: s3 = on one line, and addressing_style = path on the next.",
+            )
 
     def flag(self, name: str) -> Effective:
         """Return a setting that is on or off."""
@@ -250,11 +290,15 @@ class _Look:
         """Return the region: what botocore takes, else what other tools do."""
         if stated := self.stated("REGION"):
             return stated
-        region = self.of("region", Effective())
-        if region.value:
-            return region
-        other = os.environ.get("AWS_REGION")
-        return Effective(other, "variable AWS_REGION") if other else Effective(DEFAULT_REGION)
+        region, other = self.of("region", Effective()), os.environ.get("AWS_REGION")
+        if not region.value:
+            region = Effective(other, "variable AWS_REGION") if other else Effective(DEFAULT_REGION)
+        if not is_valid_endpoint_url(f"https://{region.value}.com"):
+            raise RegionError(
+                f"the region of {_by(region.source)} is no name of one",
+                hint=f"Correct {_by(region.source)}, or say REGION = 'eu-west-1', say.",
+            )
+        return region
 
     def endpoint(self) -> Effective:
         """Return where S3 is reached; None where it is AWS."""

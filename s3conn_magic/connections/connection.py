@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import ConnectionNotFoundError, S3ConnError
 from s3conn_magic.language.options import Settings
 from s3conn_magic.language.session_settings import Timeouts
-from s3conn_magic.runtime.background import new_lock, renew_in_child
+from s3conn_magic.runtime.background import ASKING, new_lock, renew_in_child
 from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.runtime.logs import keep_out, let_go
 from s3conn_magic.secrets import Secret
@@ -336,7 +337,18 @@ class Connection:
         """Return a bucket as the listing engine sees it."""
         from s3conn_magic.connections.bucket_target import BucketTarget
 
+        self._ask_now()
         return BucketTarget(self, bucket)
+
+    def _ask_now(self) -> None:
+        """Obtain credentials that take an answer of the user here: what runs beside a statement can ask nobody."""
+        asking = ASKING.get()
+        settings = self.settings
+        if asking is None or asking[0] != threading.get_ident() or settings.access_key_id or settings.anonymous:
+            return
+        credentials: Any = self.credentials()
+        if getattr(getattr(credentials, "source", credentials), "asks", False) and credentials.refresh_needed():
+            self.check_credentials()
 
     @property
     def wires(self) -> Wires:

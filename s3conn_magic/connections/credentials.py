@@ -23,20 +23,22 @@ from botocore.exceptions import ConfigParseError, NoCredentialsError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
-from s3conn_magic.connections.faults import by_provider, empty_profile, of_provider, translated
+from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.providers import Lookup, first_of, of_provider
 from s3conn_magic.errors import AccessDeniedError, CredentialsError, S3ConnError
 from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from s3conn_magic.language.options import Settings
 
 # A life as short as 900 s lies wholly inside botocore's advisory window: every use would ask STS again.
 ROLE_SECONDS = 3600
 _ROLE_SESSION = "s3conn-magic"
-_NOT_OF_A_PROFILE = ("env", "ec2-credentials-file", "boto-config", "container-role", "iam-role")
+_LONGEST_ANSWER, _TRIES = 20, 3
+"""Seconds that a service of credentials may take to answer, and how often it is asked."""
 DEFAULT_REGION = "us-east-1"
 _FILES = ("profile", "config_file", "credentials_file")
 
@@ -168,56 +170,44 @@ def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Time
     """
     if settings.anonymous:
         return None
-    source = translated(lambda: _source(settings))
+    source = translated(lambda: _source(settings, timeouts))
     return translated(lambda: _assumed(settings, source, timeouts)) if settings.role else source
 
 
-def _source(settings: Settings) -> Credentials:
+def _source(settings: Settings, timeouts: Callable[[], Timeouts]) -> Credentials:
     if settings.access_key_id and settings.secret_access_key:
         token = settings.session_token.reveal() if settings.session_token else None
         return Credentials(settings.access_key_id, settings.secret_access_key.reveal(), token, method="key pair")
     session = bare_session(settings, _SourceSession)
     session.sts = settings.endpoint_of("sts")
-    profile = str(session.get_config_variable("profile") or "default")
+    session.set_default_client_config(_patience(timeouts()))
+    place = Lookup(
+        str(session.get_config_variable("profile") or "default"),
+        session.full_config.get("profiles", {}),
+        config_files(session),
+        session.sts,
+        only_profile=settings.profile is not None,
+    )
     try:
         providers = session.get_component("credential_provider").providers
     except Exception as error:  # noqa: BLE001 - translated: what the environment says of them is none of ours
-        failure = of_provider(error, "the chain", profile)
+        failure = of_provider(error, "the chain", place)
     else:
-        return _first_of(providers, profile, only_profile=settings.profile is not None)
+        return first_of(providers, place)
     raise failure
 
 
-def _first_of(providers: Iterable[Any], profile: str, *, only_profile: bool) -> Credentials:
-    """Return what the first provider has that has any.
-
-    Raises:
-        CredentialsError: one of them fails, or none has any.
-    """
-    for provider in providers:
-        if only_profile and provider.METHOD in _NOT_OF_A_PROFILE:
-            continue
-        load = by_provider(provider.load, provider.METHOD, profile)
-        if (credentials := load()) is not None:
-            _check_header(credentials, provider.METHOD, profile)
-            refresh = getattr(credentials, "_refresh_using", None)
-            if refresh is not None:
-                credentials._refresh_using = by_provider(refresh, provider.METHOD, profile)  # noqa: SLF001 - no public way
-            return credentials
-    raise empty_profile(profile) if only_profile else NoCredentialsError
+def config_files(session: Session) -> tuple[str, ...]:
+    """Return the paths of the AWS config file and of the credentials file, be they there or not."""
+    named = (str(session.get_config_variable(name) or "") for name in ("config_file", "credentials_file"))
+    return tuple(os.path.expanduser(os.path.expandvars(path)) for path in named)  # noqa: PTH111 - as botocore does
 
 
-def _check_header(credentials: Any, method: str, profile: str) -> None:
-    """Refuse what no header takes, as keys with a line end.
-
-    Raises:
-        CredentialsError: they hold such.
-    """
-    there = vars(credentials)
-    for name in ("access_key", "secret_key", "token"):
-        text = there.get(name) or there.get(f"_{name}") or ""
-        if isinstance(text, str) and (not text.isprintable() or not text.isascii() or text != text.strip()):
-            raise of_provider(ValueError(name), method, profile)
+def _patience(timeouts: Timeouts) -> Config:
+    """Return what bounds requests for credentials, which somebody waits for: they are short, and few."""
+    read = min(timeouts.read, _LONGEST_ANSWER)
+    retries = {"mode": "standard", "total_max_attempts": _TRIES}
+    return Config(connect_timeout=timeouts.connect, read_timeout=read, retries=retries)
 
 
 _NO_ID = "Add EXTERNAL_ID = '…' if the role's trust policy asks for one."
@@ -272,9 +262,7 @@ class _Sts:
 
     def create(self, service: str, **keys: Any) -> Any:
         """Return a client, by the keys that are to assume the role."""
-        timeouts = self._timeouts()
-        config = Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read)
-        config = own_server(self._endpoint).merge(config).merge(keys.pop("config", Config()))
+        config = own_server(self._endpoint).merge(_patience(self._timeouts())).merge(keys.pop("config", Config()))
         client = self._session.create_client(service, endpoint_url=self._endpoint, config=config, **keys)
         self._made.append(client)
         return client

@@ -6,11 +6,10 @@ secret: messages may quote headers, keys or tokens.
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -147,7 +146,7 @@ def translate(error: BaseException, *, resource: str = "", connection: str = "")
 
 def _translated(error: BaseException, resource: str) -> errors.S3ConnError | None:
     if isinstance(error, boto.ClientError):
-        return _from_answer(error, resource)
+        return from_answer(error, resource)
     if isinstance(error, ResponseParserError) and ":iam:" in resource:
         return errors.EndpointError("STS does not answer as it would", hint=NO_STS)
     return next((make(error) for kinds, make in _KINDS if isinstance(error, kinds)), None)
@@ -169,7 +168,8 @@ def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.
     return error
 
 
-def _from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
+def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
+    """Return the error for a refusal, not yet named; `resource` is what it was asked of."""
     metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     code, said = (str(error.response.get("Error", {}).get(name) or "") for name in ("Code", "Message"))
     if code.isdigit():
@@ -313,105 +313,7 @@ def _denied(operation: str, resource: str) -> errors.AccessDeniedError:
     )
 
 
-# How providers are called in messages, what each is told by, and what is to be done where it fails.
-_PROVIDERS = {
-    "env": ("the environment", "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"),
-    "assume-role": ("the role", "role_arn, source_profile and credential_source"),
-    "assume-role-with-web-identity": (
-        "the web identity",
-        "AWS_ROLE_ARN and the file that AWS_WEB_IDENTITY_TOKEN_FILE or web_identity_token_file names",
-    ),
-    "sso": ("the SSO session", "sso_session, sso_account_id and sso_role_name"),
-    "login": ("the session of aws login", "login_session"),
-    "shared-credentials-file": ("the credentials file", "aws_access_key_id and aws_secret_access_key"),
-    "custom-process": ("the credential_process", "credential_process"),
-    "config-file": ("the config file", "aws_access_key_id and aws_secret_access_key"),
-    "ec2-credentials-file": ("the file of AWS_CREDENTIAL_FILE", "AWS_CREDENTIAL_FILE"),
-    "boto-config": ("the boto configuration", "BOTO_CONFIG"),
-    "container-role": (
-        "the container's role",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI, and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    ),
-    "iam-role": ("the machine's role", "AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_METADATA_SERVICE_TIMEOUT"),
-    "the chain": ("the metadata service", "AWS_METADATA_SERVICE_TIMEOUT and AWS_METADATA_SERVICE_NUM_ATTEMPTS"),
-}
-_OF_NO_PROFILE = {"env", "ec2-credentials-file", "boto-config", "container-role", "iam-role", "the chain"}
-
-
-def of_provider(error: BaseException, method: str, profile: str) -> errors.S3ConnError:
-    """Return the error for a provider of credentials that failed.
-
-    Args:
-        error: what it raised; one of this package stays what it is.
-        method: botocore's name of the provider.
-        profile: whose credentials are looked for.
-    """
-    if isinstance(error, errors.S3ConnError):
-        return error
-    name, told_by = _PROVIDERS.get(method, (f"the provider {method}", "the AWS configuration"))
-    whose = "" if method in _OF_NO_PROFILE else f" of the profile {visible(profile)}"
-    reason, hint = _why_not(error, method, profile, told_by)
-    failure = errors.CredentialsError(f"no credentials could be had from {name}{whose}: {reason}", hint=hint)
-    failure.cause = f"{method} {type(error).__name__}"
-    return failure
-
-
-def by_provider(call: Callable[[], Any], method: str, profile: str) -> Callable[[], Any]:
-    """Return a call of a provider whose failures say which one it is."""
-
-    def attempt() -> Any:
-        try:
-            return call()
-        except boto.ClientError as error:
-            if method not in _LOGINS:
-                raise
-            failure = of_provider(error, method, profile)
-        except Exception as error:  # noqa: BLE001 - translated, since a broken machine is no defect of ours
-            failure = of_provider(error, method, profile)
-        raise failure
-
-    return attempt
-
-
-def empty_profile(profile: str) -> errors.CredentialsError:
-    """Return the error for a profile that is there and says nothing of credentials."""
-    return errors.CredentialsError(
-        f"the profile {visible(profile)} names no credentials, or not all that they take",
-        hint="It needs aws_access_key_id and aws_secret_access_key; role_arn; credential_process; or sso_session with"
-        " sso_account_id and sso_role_name.",
-    )
-
-
-def _why_not(error: BaseException, method: str, profile: str, told_by: str) -> tuple[str, str]:
-    """Return why a provider failed, without a word that it repeats, and what to do."""
-    look = f"Look at {told_by}."
-    if method in _LOGINS and not isinstance(error, _NOT_OF_THE_LOGIN):
-        command = f"{_LOGINS[method]} --profile {shlex.quote(profile)}"
-        hint = f"Run {command} in a terminal, and then this statement again."
-        return "its login has ended, was never begun, or its cache is damaged", hint
-    for kinds, reason, hint in _REASONS:
-        if isinstance(error, kinds):
-            return reason(error), hint or look
-    return f"it gave what cannot be read ({type(error).__name__})", look
-
-
-_LOGINS = {"sso": "aws sso login", "login": "aws login"}
-# The configuration is at fault, the machine or the network, and not what a login has left.
-_NOT_OF_THE_LOGIN = (
-    boto.InvalidConfigError,
-    boto.MissingDependencyException,
-    boto.ProfileNotFound,
-    boto.HTTPClientError,
-    boto.ConnectionError,
-    boto.ClientError,
-)
-_MFA_HINT = (
-    "Nobody can be asked for the code here: get a session by aws sts get-session-token, and give its key pair with"
-    " AWS_SESSION_TOKEN, or a profile that needs no mfa_serial."
-)
-
-
-def _said_by(name: str, fallback: str) -> Callable[[Any], str]:
+def said_by(name: str, fallback: str) -> Callable[[Any], str]:
     """Return what takes a name or the path of a file out of an error, and nothing that may be anything else."""
 
     def said(error: Any) -> str:
@@ -422,55 +324,13 @@ def _said_by(name: str, fallback: str) -> Callable[[Any], str]:
     return said
 
 
-def _denial(error: Any) -> str:
+def code_of(error: boto.ClientError) -> str:
+    """Return the code of a refusal, or nothing where it is none."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    return f"{error.operation_name} was refused ({code if re.fullmatch(_CODE_FORM, code) else 'no code'})"
+    return code if re.fullmatch(_CODE_FORM, code) else ""
 
 
 _CODE_FORM = r"[A-Za-z0-9.]{1,60}"
-_REASONS: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
-    (
-        boto.PartialCredentialsError,
-        lambda error: f"{_said_by('cred_var', 'a part of the key pair')(error)} is missing",
-        "",
-    ),
-    (
-        boto.ProfileNotFound,
-        lambda error: f"the profile {_said_by('profile', 'it names')(error)} is not in the AWS configuration files",
-        "Run aws configure list-profiles to see them, and correct source_profile or AWS_PROFILE.",
-    ),
-    (
-        boto.InfiniteLoopConfigError,
-        lambda error: f"its source_profile {_said_by('source_profile', '')(error)} leads back to itself",
-        "Give the last profile of the chain a key pair of its own.",
-    ),
-    (boto.RefreshWithMFAUnsupportedError, lambda _: "its role wants a new MFA code", _MFA_HINT),
-    ((EOFError, GetPassWarning, NotImplementedError), lambda _: "its role wants an MFA code", _MFA_HINT),
-    (
-        boto.MissingDependencyException,
-        lambda _: "it needs the package awscrt, which is not installed",
-        "Install it: pip install awscrt, and restart the kernel.",
-    ),
-    (boto.ConfigParseError, lambda error: f"the file {_said_by('path', 'of this machine')(error)} cannot be read", ""),
-    (boto.InvalidConfigError, lambda _: "its configuration is not complete, or names what is not there", ""),
-    (boto.UnknownCredentialError, lambda error: f"there is no credential_source {_said_by('name', '')(error)}", ""),
-    (boto.ClientError, _denial, "Look at the role's trust policy, and at what assumes it."),
-    (FileNotFoundError, lambda error: f"there is no {visible(str(error.filename or 'such file'))}", ""),
-    (OSError, lambda error: f"{visible(str(error.filename or 'a file'))} cannot be read ({type(error).__name__})", ""),
-    ((boto.HTTPClientError, boto.ConnectionError), lambda _: "its server cannot be reached", ""),
-    (
-        (boto.CredentialRetrievalError, boto.MetadataRetrievalError),
-        lambda _: "it failed, or gave an answer without a key pair",
-        "",
-    ),
-    (
-        KeyError,
-        lambda error: f"its answer has no {visible(str(error.args[0]))[:60]}" if error.args else "it has gaps",
-        "",
-    ),
-    (UnicodeError, lambda _: "what it gave is not text in UTF-8", ""),
-    (ValueError, lambda _: "what it gave is cut short, or has a value that is none: a line end in a key, say", ""),
-)
 
 
 def _no_credentials(error: Any) -> errors.CredentialsError:
@@ -483,18 +343,57 @@ def _no_credentials(error: Any) -> errors.CredentialsError:
     )
 
 
+def _aws_files() -> str:
+    """Return the paths of the AWS configuration files, each with what keeps it from being read."""
+    paths = [
+        Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser(),
+        Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser(),
+    ]
+    states = (
+        " (a folder)" if path.is_dir() else "" if os.access(path, os.R_OK) else " (may not be read)"
+        for path in paths
+        if path.exists()
+    )
+    there = [f"{visible(str(path))}{state}" for path, state in zip(filter(Path.exists, paths), states, strict=True)]
+    return (
+        f"the AWS configuration files: {' and '.join(there)}"
+        if there
+        else (
+            f"the AWS configuration files, for there is neither {visible(str(paths[0]))} nor {visible(str(paths[1]))}"
+        )
+    )
+
+
+def _unparsed(error: Any) -> str:
+    """Return what keeps a configuration file from being read, and its line; of its text no more than a section."""
+    inner = error.kwargs.get("error")
+    try:
+        beginning = Path(error.kwargs["path"]).read_bytes()[:3]
+    except (KeyError, OSError):
+        beginning = b""
+    if beginning.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return ": it begins with a byte order mark; it is to be text in UTF-8 without one"
+    if isinstance(inner, UnicodeError):
+        return ": it is not text in UTF-8"
+    section = str(getattr(inner, "section", ""))
+    twice = f", the section {section} stands twice" if SHOWN_NAME.fullmatch(section.removeprefix("profile ")) else ""
+    listed = getattr(inner, "errors", None) or [(None,)]
+    line = getattr(inner, "lineno", None) or listed[0][0]
+    return f": line {line}{twice}" if line else twice
+
+
 NOTHING_FOUND = "no credentials were found"
 _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.ProfileNotFound,
-        lambda error: (
-            f"the profile {_said_by('profile', 'that is named')(error)} is not in the AWS configuration files"
-        ),
+        lambda error: f"the profile {said_by('profile', 'that is named')(error)} is not in {_aws_files()}",
         "aws configure list-profiles lists them. AWS_PROFILE names the one that counts.",
     ),
     (
         (boto.ConfigParseError, boto.ConfigNotFound),
-        lambda error: f"the AWS configuration file {_said_by('path', 'of this machine')(error)} cannot be read",
+        lambda error: (
+            f"the AWS configuration file {said_by('path', 'of this machine')(error)} cannot be read{_unparsed(error)}"
+        ),
         "Each section begins with its name in brackets, and each line in it reads name = value.",
     ),
     (

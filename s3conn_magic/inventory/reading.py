@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import DataFile, Manifest
     from s3conn_magic.listing.analysis import Summary
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.runtime.patterns import Glob
 
 _BLOCK = 1024 * 1024
 _ROWS = 131_072

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.request import PageQuery
     from s3conn_magic.listing.table import Page
+    from s3conn_magic.runtime.patterns import Glob
     from s3conn_magic.transport import Target
 
     _Asked = Callable[[int], None]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.request import KeyRange, Progress
+    from s3conn_magic.runtime.patterns import Glob
     from s3conn_magic.transport import Target
 
 CONNECTIONS = GREATEST

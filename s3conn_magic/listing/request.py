@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.listing.table import Page
+    from s3conn_magic.runtime.patterns import Glob
     from s3conn_magic.transport import Query
 
 PAGE_KEYS = 1000

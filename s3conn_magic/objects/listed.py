@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.lakes import LakeRoot
-    from s3conn_magic.listing.glob import Glob
     from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.runtime.patterns import Glob
 
 _SCHEME = "s3://"
 _GLOB = re.compile(r"[*?\[{]")
@@ -289,7 +289,7 @@ def matched(
         ValueError: it is no pattern.
         S3ConnError: the bucket could not be listed whole.
     """
-    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.runtime.patterns import Glob
 
     folder, pattern = _split(path.location.key)
     glob, recursive = Glob.compile(pattern), "/" in pattern or "**" in pattern
@@ -309,7 +309,7 @@ def matched(
 
 def beginnings(key: str) -> list[str]:
     """What all keys begin with that match the pattern which a key is; itself, where it is none."""
-    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.runtime.patterns import Glob
 
     folder, pattern = _split(key)
     try:

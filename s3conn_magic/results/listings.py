@@ -22,12 +22,11 @@ from s3conn_magic.language.plans import Analyze
 from s3conn_magic.language.reference import ANALYSIS_COLUMNS, columns_of
 from s3conn_magic.language.words import counted
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
-from s3conn_magic.listing.glob import Glob
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame, table_frame
-from s3conn_magic.runtime.patterns import like
+from s3conn_magic.runtime.patterns import Glob, like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

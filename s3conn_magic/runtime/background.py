@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
@@ -63,6 +63,25 @@ def leave_to_parent(held: object) -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_renew_all)
+
+
+ASKING: contextvars.ContextVar[tuple[int, Callable[[str], str]] | None]
+ASKING = contextvars.ContextVar("asking", default=None)
+"""While a statement runs: its thread, the only one that may ask, and what asks the user for a text of a given name."""
+
+
+@contextmanager
+def asking(prompt: Callable[[str], str]) -> Iterator[None]:
+    """Let the user be asked for the length of a block, in this thread.
+
+    Args:
+        prompt: is given what is asked for, and raises a LookupError where nobody can be asked.
+    """
+    before = ASKING.set((threading.get_ident(), prompt))
+    try:
+        yield
+    finally:
+        ASKING.reset(before)
 
 
 _Result = TypeVar("_Result")

@@ -370,7 +370,7 @@ def _listed(
     place: Location, operation: str = "ListObjectsV2", matching: str | None = None, limit: int | str | None = None
 ) -> list[Call]:
     """Return a listing: of each beginning that a glob's matches have."""
-    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.runtime.patterns import Glob
 
     heads = Glob.compile(matching).heads if matching is not None else ("",)
     bound: Bound = "at most" if limit == 0 else "at least"

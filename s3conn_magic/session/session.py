@@ -26,7 +26,7 @@ from s3conn_magic.language.session_settings import SettingValues, Timeouts, byte
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, pattern_note
 from s3conn_magic.results.cards import Message, connection_card
-from s3conn_magic.runtime.background import new_lock
+from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
@@ -51,7 +51,7 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
     Raises:
         BindError: with its place.
     """
-    from s3conn_magic.listing.glob import Glob
+    from s3conn_magic.runtime.patterns import Glob
 
     try:
         Glob.compile(pattern)
@@ -199,7 +199,8 @@ class Session:
         """
         source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
         parsed, source = in_dialect(source, self.settings["DIALECT"], self._note)
-        todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names)
+        with asking(self._inputs.prompt):
+            todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names)
         for plan in todo:
             try:
                 self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
@@ -223,7 +224,8 @@ class Session:
     @deferred
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
-            return self._in_form(self.execute(plan))
+            with asking(self._inputs.prompt):
+                return self._in_form(self.execute(plan))
         except S3ConnError as error:
             failure = error.at(plan.place())
         if count > 1:

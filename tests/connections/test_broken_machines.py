@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import shutil
+import signal
+import socket
 import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.credentials import SSOProvider
 from botocore.session import Session
-from recording import Reply, recording
+from botocore.tokens import SSOTokenProvider
+from recording import Reply, error, listing, recording
 from statements import Statements, create
 
+from s3conn_magic.connections import credentials, providers
 from s3conn_magic.connections.faults import action_of
-from s3conn_magic.errors import CredentialsError, EndpointError, InternalError
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    CredentialsError,
+    EndpointError,
+    InternalError,
+    RegionError,
+    StatementInterrupted,
+)
 
 PAIR = "aws_access_key_id = A\naws_secret_access_key = hidden\n"
 ROLE = "arn:aws:iam::123456789012:role/r"
@@ -99,6 +117,137 @@ BROKEN = {
     "a timeout that is no number": ("", {"AWS_METADATA_SERVICE_TIMEOUT": "abc"}, "metadata service", "TIMEOUT"),
     "a profile that is not there": ("", {"AWS_PROFILE": "gone"}, "profile gone is not", "list-profiles"),
     "a file that is none": ("[profile p\nx", {}, "configuration file .*aws-config", "brackets"),
+    "the other half of a key pair": (
+        "",
+        {"AWS_SECRET_ACCESS_KEY": "hidden"},
+        "the environment: AWS_ACCESS",
+        "AWS_ACCESS",
+    ),
+    "the other half in a file": (
+        "[profile p]\naws_secret_access_key = hidden\n",
+        {},
+        "access_key_id is missing",
+        "aws-",
+    ),
+    "blanks around a key": (
+        "",
+        {"AWS_ACCESS_KEY_ID": " A", "AWS_SECRET_ACCESS_KEY": "hidden "},
+        "AWS_ACCESS_KEY_ID has a line end, a blank",
+        "AWS_ACCESS_KEY_ID",
+    ),
+    "quotation marks around a key": (
+        "[profile p]\naws_access_key_id = 'A'\naws_secret_access_key = 'hidden'\n",
+        {},
+        "aws_access_key_id has quotation marks",
+        "aws-config",
+    ),
+    "an end that is no time": (
+        "",
+        {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "hidden", "AWS_CREDENTIAL_EXPIRATION": "soon"},
+        "the environment: AWS_CREDENTIAL_EXPIRATION",
+        "AWS_ACCESS_KEY_ID",
+    ),
+    "keys that have expired": (
+        "",
+        {
+            "AWS_ACCESS_KEY_ID": "A",
+            "AWS_SECRET_ACCESS_KEY": "hidden",
+            "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z",
+        },
+        "the environment: .* expired",
+        "clock",
+    ),
+    "a role with two sources": (
+        f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\ncredential_source = Environment\n",
+        {},
+        "both source_profile and credential_source",
+        "aws-config",
+    ),
+    "a role whose source has nothing": (
+        f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n[profile q]\nregion = us-east-1\n",
+        {},
+        "the profile q, its source_profile, names no credentials",
+        "aws-config",
+    ),
+    "a role whose source has a half": (
+        f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n[profile q]\naws_access_key_id = A\n",
+        {},
+        "profile q: aws_secret_access_key is missing",
+        "aws-config",
+    ),
+    "a role whose source has no login": (
+        f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n{SSO.replace('profile p', 'profile q')}",
+        {},
+        "SSO session of the profile q",
+        "aws sso login --profile q",
+    ),
+    "a role by an empty environment": (
+        f"[profile p]\nrole_arn = {ROLE}\ncredential_source = Environment\n",
+        {},
+        "credential_source has no credentials",
+        "AWS_ACCESS_KEY_ID",
+    ),
+    "a login without awscrt": (
+        "[profile p]\nlogin_session = me\n",
+        {},
+        "aws login of the profile p: .*awscrt",
+        "pip install",
+    ),
+    "a quotation mark that does not end": (
+        "[profile p]\ncredential_process = 'x\n",
+        {},
+        "profile p: .*quotation",
+        "config",
+    ),
+    "a process that is empty": ("[profile p]\ncredential_process =\n", {}, "credential_process is empty", "aws-config"),
+    "SSO without its address": (SSO.replace("sso_start_url = https://x\n", ""), {}, "sso_start_url is missing", "sso_"),
+    "SSO without its session's section": (
+        SSO.partition("[sso-session")[0],
+        {},
+        "no section of the sso_session",
+        "sso_",
+    ),
+    "a file of AWS_CREDENTIAL_FILE that is not there": (
+        "",
+        {"AWS_CREDENTIAL_FILE": "/not/there"},
+        "the file of AWS_CREDENTIAL_FILE: there is no file",
+        "AWS_CREDENTIAL_FILE",
+    ),
+    "a file of AWS_CREDENTIAL_FILE without keys": (
+        "",
+        {"AWS_CREDENTIAL_FILE": __file__},
+        "test_broken_machines.py has no AWSAccessKeyId",
+        "AWS_CREDENTIAL_FILE",
+    ),
+    "a boto configuration that is none": ("", {"BOTO_CONFIG": __file__}, "boto configuration: the file", "BOTO_CONFIG"),
+    "a section that stands twice": (
+        "[profile p]\nregion = x\n[profile p]\n",
+        {},
+        "config .*line 3.*profile p stands twice",
+        "brackets",
+    ),
+    "a byte order mark": ("\ufeff[profile p]\n", {}, "byte order mark", "brackets"),
+    "a metadata service that is no URL": (
+        "",
+        {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "here"},
+        "metadata service: its address",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    ),
+    "a container's address that is no URL": (
+        "",
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "x"},
+        "container's role",
+        "https",
+    ),
+    "a container's token with a line end": (
+        "",
+        {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/x",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "hidden\r\n",
+        },
+        "the container's role: its address or token",
+        "no line end",
+    ),
     "a section of services that is not there": (
         f"[profile p]\nservices = gone\n{PAIR}",
         {},
@@ -145,6 +294,33 @@ def test_a_container_s_answer_that_is_none(monkeypatch, body):
     assert not isinstance(failed, InternalError)
 
 
+SETTINGS = {
+    "max_attempts of the variable AWS_MAX_ATTEMPTS": ({"AWS_MAX_ATTEMPTS": "many"}, ""),
+    "max_attempts of the profile p": ({}, "max_attempts = many"),
+    "defaults_mode of the variable AWS_DEFAULTS_MODE": ({"AWS_DEFAULTS_MODE": "x"}, ""),
+    "sts_regional_endpoints of the profile p": ({}, "sts_regional_endpoints = x"),
+    "account_id_endpoint_mode of the variable AWS_ACCOUNT_ID_ENDPOINT_MODE": (
+        {"AWS_ACCOUNT_ID_ENDPOINT_MODE": "x"},
+        "",
+    ),
+    "the profile p has s3": ({}, "s3 = addressing_style=path"),
+    "the region of the profile p": ({}, "region = nowhere at all"),
+    "the region of the variable AWS_REGION": ({"AWS_REGION": "eu_west_1!"}, ""),
+}
+
+
+@pytest.mark.parametrize("named", SETTINGS)
+def test_a_setting_that_botocore_cannot_read(aws_files, monkeypatch, named):
+    """A setting with a value that there is not is named by its place, and never called a defect of a library."""
+    env, line = SETTINGS[named]
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    aws_files[0].write_text(f"[profile p]\n{PAIR}{line}\n", encoding="utf-8")
+    failed = Statements().fails(create("lake", keys=None, AWS_PROFILE="p"), (EndpointError, RegionError))
+    assert named in failed.message
+    assert failed.hint
+
+
 NO_ENDPOINT = {"AWS_ENDPOINT_URL": "minio:9000", "AWS_ENDPOINT_URL_S3": "http://me:hidden@minio"}
 
 
@@ -160,21 +336,260 @@ def test_an_endpoint_of_the_environment_that_is_none(monkeypatch, name):
     assert list(run("SHOW CONNECTIONS")["name"]) == ["later"]
 
 
-def test_a_process_with_a_bad_date(aws_files, tmp_path):
-    """A credential_process whose Expiration is no date is the process's fault."""
-    script = tmp_path / "gives.py"
-    given = {
-        "Version": 1,
-        "AccessKeyId": "A",
-        "SecretAccessKey": "hidden",
-        "Expiration": "tomorrow",
-        "SessionToken": "t",
-    }
-    script.write_text(f"print({json.dumps(given)!r})", encoding="utf-8")
-    aws_files[0].write_text(f"[profile p]\ncredential_process = {sys.executable} {script}\n", encoding="utf-8")
+def printing(tmp_path, code, name="p"):
+    """A profile whose credential_process runs a text of Python."""
+    script = tmp_path / f"gives-{name}.py"
+    script.write_text(code, encoding="utf-8")
+    return f"[profile {name}]\ncredential_process = {sys.executable} {script}\n"
+
+
+def _gives(**values):
+    given = {"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "hidden", "SessionToken": "t", **values}
+    return f"print({json.dumps({name: value for name, value in given.items() if value is not ...})!r})"
+
+
+# What the process does, and what is said of it.
+PROCESSES = {
+    "a date that is none": (_gives(Expiration="tomorrow"), "its time"),
+    "a date without a zone": (_gives(Expiration="2100-01-01T00:00:00"), "its time"),
+    "a date that is a number": (_gives(Expiration=5), "its time"),
+    "a date that has passed": (_gives(Expiration="2020-01-01T00:00:00Z"), "expired"),
+    "no secret": (_gives(SecretAccessKey=...), "has no SecretAccessKey"),
+    "a secret that is a number": (_gives(SecretAccessKey=5), "SecretAccessKey is no text"),
+    "a secret that is null": (_gives(SecretAccessKey=None), "SecretAccessKey is no text"),
+    "an empty secret": (_gives(SecretAccessKey=""), "SecretAccessKey is empty"),
+    "a line end in the secret": (_gives(SecretAccessKey="hidden\r\n"), "SecretAccessKey has a line end"),
+    "quotation marks": (_gives(AccessKeyId='"A"'), "AccessKeyId has quotation marks"),
+    "another version": (_gives(Version=2), "Version 1"),
+    "nothing": ("", "printed nothing"),
+    "a number": ("print(5)", "no JSON object"),
+    "half": ("print('{')", "cut short"),
+    "bytes": ("import sys; sys.stdout.buffer.write(b'\\xff')", "UTF-8"),
+    "a status": ("import sys; sys.exit('hidden')", "ended with status 1"),
+    "a signal": ("import os; os.kill(os.getpid(), 9)", "ended by signal 9"),
+    "no end": ("import time; time.sleep(600)", "not ended within"),
+    "half, and no end": ("import time; print('{', flush=True); time.sleep(600)", "not ended within"),
+}
+
+
+@pytest.mark.parametrize("source", [False, True], ids=["its own", "of a source_profile"])
+@pytest.mark.parametrize("broken", PROCESSES)
+def test_a_process_that_gives_no_key_pair(aws_files, tmp_path, monkeypatch, broken, source):
+    """A credential_process ends, and what it does not give is said of it and of its profile, also behind a role."""
+    monkeypatch.setattr(providers, "_LONGEST_PROCESS", 0.5)
+    code, message = PROCESSES[broken]
+    role = f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n" if source else ""
+    name = "q" if source else "p"
+    aws_files[0].write_text(role + printing(tmp_path, code, name), encoding="utf-8")
     failed = Statements().fails(create("lake", keys=None, AWS_PROFILE="p"), CredentialsError)
-    assert "the credential_process of the profile p" in failed.message
+    assert f"the credential_process of the profile {name}: " in failed.message
+    assert re.search(message, failed.message), failed.message
+    assert failed.hint
     assert "hidden" not in failed.block()
+
+
+def test_the_stop_button_ends_a_process_with_its_statement(aws_files, tmp_path):
+    """An interrupt ends the statement that waits for a credential_process, and the process."""
+    noted = tmp_path / "pid"
+    code = f"import os, time; open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    aws_files[0].write_text(printing(tmp_path, code), encoding="utf-8")
+
+    def press():
+        while not (noted.exists() and noted.read_text()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    Statements().fails(create("lake", keys=None, AWS_PROFILE="p"), StatementInterrupted)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(noted.read_text()), 0)
+
+
+TOKEN = json.dumps({"accessToken": "hidden", "expiresAt": "2100-01-01T00:00:00Z"})
+LOGIN = "aws sso login --profile p"
+# What the cache has, what the service answers, and what the message or hint says.
+SESSIONS = {
+    "no cache": (None, None, LOGIN),
+    "a cache that is cut short": (TOKEN[:20], None, LOGIN),
+    "a cache of bytes": (b"\xff\xfe", None, LOGIN),
+    "a cache that is a list": ("[]", None, LOGIN),
+    "a login without an end": ('{"accessToken": "hidden"}', None, LOGIN),
+    "a login that has ended": (TOKEN.replace("2100", "2020"), None, LOGIN),
+    "a token that is refused": (TOKEN, Reply(401, {"x-amzn-errortype": "UnauthorizedException"}, b"{}"), LOGIN),
+    "a role that is not the user's": (
+        TOKEN,
+        Reply(403, {"x-amzn-errortype": "ForbiddenException"}, b"{}"),
+        "ForbiddenException.*sso_role_name",
+    ),
+    "a service that does not answer": (TOKEN, "silent", "not answer in time.*sso_region"),
+    "an empty answer": (TOKEN, Reply(200, {}, b"{}"), LOGIN),
+}
+
+
+@pytest.fixture
+def silent():
+    """A server that takes connections, and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def patient_with_none(monkeypatch):
+    """Services of credentials are waited for a moment, and asked once."""
+    monkeypatch.setattr(credentials, "_LONGEST_ANSWER", 0.3)
+    monkeypatch.setattr(credentials, "_TRIES", 1)
+
+
+@pytest.mark.parametrize("broken", SESSIONS)
+@pytest.mark.usefixtures("patient_with_none")
+def test_an_sso_session_that_gives_no_key_pair(home, aws_files, monkeypatch, silent, broken):
+    """An SSO session that has ended says which login begins a new one; what a login does not mend says the rest."""
+    cache, reply, said = SESSIONS[broken]
+    folder = home / ".aws/sso/cache"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # botocore names a session's file so.
+    path = folder / f"{hashlib.sha1(b's', usedforsecurity=False).hexdigest()}.json"
+    monkeypatch.setattr(SSOProvider, "_SSO_TOKEN_CACHE_DIR", str(folder))
+    monkeypatch.setattr(SSOTokenProvider, "_SSO_TOKEN_CACHE_DIR", str(folder))
+    if cache is not None:
+        path.write_bytes(cache if isinstance(cache, bytes) else cache.encode())
+    aws_files[0].write_text(SSO, encoding="utf-8")
+    with recording(lambda _: reply) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", silent if reply == "silent" else wire.endpoint)
+        failed = Statements().fails(create("lake", keys=None, AWS_PROFILE="p"), CredentialsError)
+    assert "the SSO session of the profile p" in failed.message
+    assert re.search(said, f"{failed.message} {failed.hint}"), failed.block()
+    assert "hidden" not in failed.block()
+
+
+def _refusal(code, status=400):
+    return Reply(status, {}, f"<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>".encode())
+
+
+# What STS answers to a token and to a key pair, and what is said: of the token, and of the role.
+OF_STS = {
+    "expired": (
+        _refusal("ExpiredTokenException"),
+        "the token of .*token, which has .* has expired",
+        "credentials have expired",
+    ),
+    "not accepted": (_refusal("InvalidIdentityToken"), "does not accept the token of .*line end", "refused"),
+    "not valid": (_refusal("ValidationError"), "ARN, a name or a duration", "ARN, a name or a duration"),
+    "not allowed": (_refusal("AccessDenied", 403), "sts:AssumeRoleWithWebIdentity", "sts:AssumeRole is"),
+    "not in this region": (_refusal("RegionDisabledException", 403), "not active", "not active"),
+    "a wrong key": (_refusal("SignatureDoesNotMatch", 403), "signature", "profile q"),
+    "another server": (Reply(200, {"Content-Type": "text/html"}, b"<html>"), "not the service", "not the service"),
+    "an empty answer": (Reply(200, {}, b"<A/>"), "gave no Assume", "gave no Assume"),
+    "no answer": ("silent", "not answer in time", "not answer in time"),
+}
+
+
+@pytest.mark.parametrize("web", [True, False], ids=["web identity", "role"])
+@pytest.mark.parametrize("broken", OF_STS)
+@pytest.mark.usefixtures("patient_with_none")
+def test_a_role_that_is_not_assumed(aws_files, monkeypatch, silent, broken, web):
+    """What STS says of a role or of a web identity is said of it, with the file of its token and what to do."""
+    token = aws_files[0].with_name("token")
+    token.write_text("hidden\r\n")
+    reply, *said = OF_STS[broken]
+    by_pair = f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n[profile q]\n{PAIR}"
+    aws_files[0].write_text(f"{WEB}{token}\n" if web else by_pair, encoding="utf-8")
+    with recording(lambda _: reply) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", silent if reply == "silent" else wire.endpoint)
+        failed = Statements().fails(create("lake", keys=None, AWS_PROFILE="p"), (CredentialsError, AccessDeniedError))
+    assert ("the web identity" if web else "the role") + " of the profile p" in failed.message
+    assert re.search(said[0] if web else said[1], f"{failed.message} {failed.hint}"), failed.block()
+    assert "ENDPOINT" not in failed.hint
+    assert "hidden" not in failed.block()
+
+
+MACHINES = {
+    "no role": (Reply(404), "status 404"),
+    "a page": (Reply(200, {}, b"<html>"), "no key pair"),
+    "a role that cannot be assumed": (
+        Reply(200, {}, b'{"Code": "AssumeRoleUnauthorizedAccess", "Message": "hidden"}'),
+        "says AssumeRoleUnauthorizedAccess",
+    ),
+    "half a key pair": (Reply(200, {}, b'{"Code": "Success", "AccessKeyId": "A"}'), "gave no SecretAccessKey"),
+    "no answer": ("silent", "does not answer"),
+}
+
+
+@pytest.mark.parametrize("broken", MACHINES)
+def test_a_machine_s_role_that_gives_no_key_pair(monkeypatch, silent, broken):
+    """What the metadata service answers in place of a key pair is said, which botocore passes by."""
+    reply, message = MACHINES[broken]
+    with recording(lambda _: reply) as wire:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "1")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", silent if reply == "silent" else wire.endpoint)
+        failed = Statements().fails(create("lake", keys=None), CredentialsError)
+    assert re.search(f"the machine's role: .*{message}", failed.message)
+    assert "hidden" not in failed.block()
+
+
+MFA = f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
+ASSUMED = """<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKIAROLE</AccessKeyId><SecretAccessKey>s
+</SecretAccessKey><SessionToken>t</SessionToken><Expiration>{}</Expiration></Credentials></AssumeRoleResult>
+</AssumeRoleResponse>"""
+
+
+class Guarded:
+    """STS that wants a code, and S3 beside it."""
+
+    def __init__(self):
+        self.codes = []
+        self.ends = datetime.now(UTC) + timedelta(minutes=5)
+
+    def __call__(self, request):
+        if request.method != "POST":
+            return listing("bucket", "a.txt")
+        if request.form["Action"] != "AssumeRole":
+            return error(403, "AccessDenied")
+        self.codes.append(request.form.get("TokenCode"))
+        return Reply(200, {}, ASSUMED.format(self.ends.isoformat()).replace("s\n", "s").encode())
+
+
+@pytest.mark.parametrize("option", [True, False], ids=["AWS_PROFILE", "the default chain"])
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_code_is_asked_for_by_prompt(aws_files, monkeypatch, option, validate):
+    """A role that wants an MFA code has it asked for where somebody can be asked: once, and again when it ends."""
+    aws_files[0].write_text(f"{MFA}[profile q]\n{PAIR}", encoding="utf-8")
+    asked, answers = [], ["111111", "222222"]
+    monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or answers.pop(0))
+    with recording(guarded := Guarded()) as wire:
+        if not option:
+            monkeypatch.setenv("AWS_PROFILE", "p")
+        run = Statements()
+        options = {"AWS_PROFILE": "p"} if option else {}
+        filters = {"PATH_DISPLAY_FILTER": "s3://bucket/"}
+        run(create("lake", keys=None, ENDPOINT=wire.endpoint, VALIDATE=validate, **options, **filters))
+        assert list(run("LIST 's3://bucket/'")["key"]) == ["a.txt"]
+        assert guarded.codes == ["111111"]
+        assert asked == ["MFA code of arn:aws:iam::123456789012:mfa/me (profile p): "]
+        run.connection("lake").credentials()._expiry_time = datetime.now(UTC)
+        run("LIST 's3://bucket/'")
+        assert guarded.codes == ["111111", "222222"]
+
+
+def test_where_nobody_can_be_asked_for_a_code_it_is_said(aws_files, monkeypatch):
+    """Where nobody can be asked for an MFA code, as by a handle of Python, the error says what works without one."""
+    aws_files[0].write_text(f"{MFA}[profile q]\n{PAIR}", encoding="utf-8")
+
+    def nobody(_):
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", nobody)
+    with recording(Guarded()) as wire:
+        run = Statements()
+        run(create("lake", keys=None, ENDPOINT=wire.endpoint, VALIDATE=False, AWS_PROFILE="p"))
+        failed = run.fails("LIST 's3://bucket/'", CredentialsError)
+        monkeypatch.setattr("getpass.getpass", lambda _: pytest.fail("asked outside of a statement"))
+        with pytest.raises(CredentialsError, match="MFA code"):
+            run.connection("lake").check_credentials()
+    assert "its role wants an MFA code" in failed.message
+    assert "aws sts get-session-token" in failed.hint
 
 
 @pytest.mark.parametrize("service", ["s3", "sts"])

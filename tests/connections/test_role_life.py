@@ -290,7 +290,7 @@ def test_a_role_assumed_by_what_a_role_gave_out(wire, sts):
 
 
 def test_a_profile_s_role_that_is_refused_is_not_said_of_the_bucket(wire, sts, aws_files, monkeypatch):
-    """A role in a profile that may not be assumed names the action, and no bucket that it is not about."""
+    """A role in a profile that may not be assumed names the action and the role, and no bucket that it is not about."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", wire.endpoint)
     aws_files[0].write_text(
         "[profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = base-secret\n"
@@ -300,7 +300,9 @@ def test_a_profile_s_role_that_is_refused_is_not_said_of_the_bucket(wire, sts, a
     run(create("reader", AWS_PROFILE="first", ENDPOINT=wire.endpoint, VALIDATE=False))
     sts.refuse = 1
     failed = run.fails(f"LIST 's3://{BUCKET}/'", AccessDeniedError)
-    assert (failed.action, failed.resource) == ("sts:AssumeRole", "")
+    assert (failed.action, failed.resource) == ("sts:AssumeRole", ROLE)
+    assert BUCKET not in failed.message
+    assert "trust policy" in failed.hint
 
 
 def test_a_chain_is_renewed_from_its_beginning(wire, sts, clock, aws_files, monkeypatch):

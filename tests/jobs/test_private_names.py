@@ -9,9 +9,8 @@ import pytest
 from lakes import rows_of
 
 from s3conn_magic.errors import JobFailedError, ObjectNotFoundError
-from s3conn_magic.listing.glob import Glob
 from s3conn_magic.objects.listed import private
-from s3conn_magic.runtime.patterns import RegularExpression, strings
+from s3conn_magic.runtime.patterns import Glob, RegularExpression, strings
 
 if TYPE_CHECKING:
     from lakes import Lake

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from listing_targets import FakeTarget
 from synthetic import Bucket
 
-from s3conn_magic.listing.glob import Glob
 from s3conn_magic.listing.listing import Listing
+from s3conn_magic.runtime.patterns import Glob
 
 # Stands where a brace was: wildcards on both sides of it are two, each by itself.
 SEAM = "\0"

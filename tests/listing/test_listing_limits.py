@@ -13,9 +13,9 @@ from layouts import LAYOUTS, keys_of
 from listing_targets import FakeTarget, SignedTarget
 from synthetic import Bucket
 
-from s3conn_magic.listing.glob import Glob
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.table import assemble
+from s3conn_magic.runtime.patterns import Glob
 
 
 @pytest.mark.parametrize("limit", [1, 49, 50, 51, 999, 1000, 1001, 1999, 2000, 2001])
