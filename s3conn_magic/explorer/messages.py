@@ -1,4 +1,9 @@
-"""Lines and state as messages to the browser, none larger than 256 kB.
+"""What the page and the kernel say to each other: the one table of messages, and lines and state as messages.
+
+The kernel's end takes nothing that is not in the table, `front/protocol.json`. The page's end is written against
+`front/protocol.d.ts`, which is made of it. `actions` change the tree, the focus or the choice and carry a number,
+`requests` do not, and `answers` are the kernel's. A field with `?` may be left out; its type is written as TypeScript
+does. No message with lines is larger than 256 kB.
 
 A message is one text of ASCII JSON: a lone surrogate in a key would break the channel as raw text.
 
@@ -15,6 +20,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Through
@@ -23,11 +29,67 @@ from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from s3conn_magic.explorer.cursor import PageCursor
     from s3conn_magic.explorer.tree import Folder, FolderTree, TreeLine
     from s3conn_magic.locations import Location
+
+FRONT = Path(__file__).parent / "front"
+"""The sources of the browser's end."""
+_TABLE: Mapping[str, Mapping[str, Mapping[str, str]]] = json.loads((FRONT / "protocol.json").read_text("utf-8"))
+ACTIONS = _TABLE["actions"]
+REQUESTS = _TABLE["requests"]
+ANSWERS = _TABLE["answers"]
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "string | null": (str, type(None)),
+    "Place": (list, tuple),
+    "string[]": (list, tuple),
+}
+
+
+def fault(fields: Mapping[str, Any], table: Mapping[str, str]) -> str:
+    """Return what is wrong with a message's fields by one row of the table; empty for nothing."""
+    known = {name.removesuffix("?"): kind for name, kind in table.items()}
+    if unknown := fields.keys() - known.keys():
+        return f"it has {', '.join(sorted(unknown))}"
+    for name, kind in table.items():
+        bare = name.removesuffix("?")
+        if bare not in fields:
+            if bare == name:
+                return f"it lacks {name}"
+        elif not _fits(fields[bare], kind):
+            return f"{bare} is no {kind}"
+    return ""
+
+
+def _fits(value: object, kind: str) -> bool:
+    if kind.startswith("'"):
+        return value in [choice.strip(" '") for choice in kind.split("|")]
+    if kind not in _TYPES:
+        return True
+    if kind == "Place":
+        return isinstance(value, _TYPES[kind]) and [type(part) for part in value] == [int, int]
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def taken(content: Mapping[str, Any]) -> tuple[str, int, str, dict[str, Any]]:
+    """Return a page's message: its type, its number, its page and its fields.
+
+    Raises:
+        ValueError: the table has no such message, or one with other fields. A page of another version may send it.
+    """
+    fields = dict(content)
+    kind, seq, page = fields.pop("type", ""), fields.pop("seq", 0), fields.pop("page", "")
+    row = ACTIONS.get(kind, REQUESTS.get(kind))
+    wrong = "there is no such message" if row is None else fault(fields, row)
+    if wrong:
+        raise ValueError(f"the page's message {kind!r} is not understood: {wrong}")
+    return kind, seq, page, fields
+
 
 MESSAGE_AT_MOST = 256_000
 _ENVELOPE = 2_000

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
 from s3conn_magic.explorer.basic import ForPython, html_table, text_tree
-from s3conn_magic.explorer.messages import row_messages, state_message, where
+from s3conn_magic.explorer.messages import ACTIONS, FRONT, row_messages, state_message, taken, where
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.panel import Panel, Subject
 from s3conn_magic.explorer.tasks import Deletions, TaskList
@@ -19,6 +19,7 @@ from s3conn_magic.explorer.transfers import BrowserDownloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import Chosen
+from s3conn_magic.results.scripts import joined_scripts, joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.objects.deleting import SeenObjects
-
-MESSAGES = frozenset(
-    "show hide version retry link download upload chunk delete confirm halt analyze descend".split()  # noqa: SIM905
-)
 
 
 class ObjectActions:
@@ -187,19 +184,10 @@ def _holds(location: Location, objects: SeenObjects) -> bool:
     return any(key.startswith(location.key) for key in objects.keys.get(location.bucket, ()))
 
 
-SCRIPTS = ("explorer.js", "details.js", "lines.js", "treemap.js")
 STYLES = ("explorer.css", "details.css", "treemap.css")
-"""The browser's end, a file for each part of it; together they are one module and one style sheet."""
-_HERE = Path(__file__).parent
 _ROWS_AT_MOST = 1_000
 _FIRST_ROWS = (0, 100)
-_ACTIONS = frozenset(
-    "begin toggle right left siblings more cancel stop refresh go crumb clear root up order at typed".split()  # noqa: SIM905
-)
-
-
-def _joined(names: tuple[str, ...]) -> str:
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+_LOG = logging.getLogger(__name__)
 
 
 class Explorer(ForPython, anywidget.AnyWidget):
@@ -221,8 +209,8 @@ class Explorer(ForPython, anywidget.AnyWidget):
         selection: the `s3://` URIs of the rows that are chosen in that page, all of which are shown; observable.
     """
 
-    _esm = _joined(SCRIPTS)
-    _css = _joined(STYLES)
+    _esm = joined_scripts(FRONT / "explorer.js")
+    _css = joined_styles(FRONT / name for name in STYLES)
     location = traitlets.Instance(Location, allow_none=True, read_only=True)
     selection = traitlets.Tuple(read_only=True)
 
@@ -253,8 +241,11 @@ class Explorer(ForPython, anywidget.AnyWidget):
     # For the browser
 
     def _receive(self, _widget: object, content: dict[str, Any], buffers: Any) -> None:
-        message = dict(content)
-        kind, seq, page = message.pop("type"), message.pop("seq", 0), message.pop("page", "")
+        try:
+            kind, seq, page, message = taken(content)
+        except ValueError as error:
+            _LOG.warning("%s", error)
+            return
         navigator, actions = self._navigator, self._object_actions
         if kind == "rows":
             self._send_rows(page, message["from"], message["to"])
@@ -263,14 +254,14 @@ class Explorer(ForPython, anywidget.AnyWidget):
         elif kind == "halt" and actions:
             # A page sends it of itself, too, so it is no sign of who acts.
             actions.halt(page, **message)
-        elif kind in _ACTIONS:
+        elif kind in ACTIONS:
             # Under the lock: no report of a listing may say that this message was seen before it has had its effect.
             with navigator.lock:
                 self._page(page).seen = seq
                 getattr(navigator, kind)(**message)
             if kind == "begin" and actions:
                 actions.again(page)
-        elif kind in MESSAGES and actions:
+        elif actions:
             with navigator.lock:
                 self._page(page)
                 getattr(actions, kind)(page, **message)

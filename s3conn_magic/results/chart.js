@@ -1,4 +1,6 @@
-// The browser's end of ANALYZE's chart, behind the text of explorer/treemap.js.
+// The browser's end of ANALYZE's chart.
+
+import { Treemap } from "../explorer/front/treemap.js";
 
 export default () => {
   let data = null;

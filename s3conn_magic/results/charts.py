@@ -11,6 +11,7 @@ import anywidget
 
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.results.cards import NOT_TYPESET
+from s3conn_magic.results.scripts import joined_scripts
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from s3conn_magic.results.frames import S3Frame
 
 _HERE = Path(__file__).parent
-_EXPLORER = _HERE.parent / "explorer"
 DRAWN = 200
 """Most groups that are drawn apart from the others; as many by bytes as by objects are sent."""
 _LONGEST = 300
@@ -81,8 +81,8 @@ class AnalysisChart(anywidget.AnyWidget):
         location: what was analyzed.
     """
 
-    _esm = (_EXPLORER / "treemap.js").read_text("utf-8") + (_HERE / "chart.js").read_text("utf-8")
-    _css = _EXPLORER / "treemap.css"
+    _esm = joined_scripts(_HERE / "chart.js")
+    _css = _HERE.parent / "explorer" / "front" / "treemap.css"
 
     def __init__(self, frame: pd.DataFrame, *, by: AnalyzeBy, location: Location) -> None:
         super().__init__()

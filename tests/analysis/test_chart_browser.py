@@ -8,7 +8,9 @@ import re
 import pytest
 from hostile_keys import HOSTILE
 
+from s3conn_magic.explorer.messages import FRONT
 from s3conn_magic.locations import visible
+from s3conn_magic.results.scripts import joined_scripts
 
 pytestmark = pytest.mark.browser
 
@@ -260,7 +262,7 @@ def test_rectangles_follow_the_width(notebook):
 CHOICE = """async ([source]) => {
   const host = document.createElement("div");
   document.body.append(host);
-  const Treemap = new Function(`${source}; return Treemap;`)();
+  const { Treemap } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
   window.__chosen = [];
   const map = new Treemap(host, { choose: ({ name }) => window.__chosen.push(name), opens: ({ name }) => name !== "" });
   const group = (name, bytes) => ({ name, bytes, objects: 1, newest: "", oldest: "" });
@@ -278,25 +280,8 @@ CHOICE = """async ([source]) => {
 
 def test_a_chosen_rectangle_is_told_by_its_exact_name(notebook):
     """With a callback, a click and Enter choose what may be opened, by its exact name, and nothing else."""
-    from s3conn_magic.results import charts
-
-    source = (charts._EXPLORER / "treemap.js").read_text("utf-8")
+    source = joined_scripts(FRONT / "treemap.js")
     assert notebook.page.evaluate(CHOICE, [source]) == [["a\0/", "a\0/"], 1, 0]
-
-
-def test_the_fragment_fits_behind_the_explorer(notebook):
-    """Put behind the explorer's module, the fragment is one module with it: one name more, one default export."""
-    from s3conn_magic.results import charts
-
-    both = "".join((charts._EXPLORER / name).read_text("utf-8") for name in ("explorer.js", "treemap.js"))
-    load = """async ([text]) => {
-      const url = URL.createObjectURL(new Blob([text + "\\nexport { Treemap };"], { type: "text/javascript" }));
-      const module = await import(url);
-      return [typeof module.default, typeof module.Treemap];
-    }"""
-    assert notebook.page.evaluate(load, [both]) == ["function", "function"]
-    assert "innerHTML" not in both
-    assert "insertAdjacentHTML" not in both
 
 
 def test_reads_well_in_dark_and_narrow(lab):

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer.messages import shown_name, where
+from s3conn_magic.explorer.messages import ANSWERS, fault, shown_name, where
 from s3conn_magic.explorer.widget import Explorer
 
 if TYPE_CHECKING:
@@ -19,18 +19,24 @@ class Page(Explorer):
 
     Attributes:
         got: every message so far, each with its buffers under `buffers`.
+        wrong: what of them is not as the table of messages says.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.got: list[dict[str, Any]] = []
+        self.wrong: list[str] = []
         self._news = threading.Condition()
         self._serial = 0
         super().__init__(*args, **options)
 
     def send(self, content: Any, buffers: Any = None) -> None:
         """Keep a message."""
+        message = json.loads(content["json"])
+        fields = {name: value for name, value in message.items() if name != "type"}
         with self._news:
-            self.got.append({**json.loads(content["json"]), "buffers": buffers or []})
+            if wrong := fault(fields, ANSWERS[message["type"]]):
+                self.wrong.append(f"{message['type']}: {wrong}")
+            self.got.append({**message, "buffers": buffers or []})
             if self.got[-1]["type"] == "panel":
                 self._serial = self.got[-1]["serial"]
             self._news.notify_all()
@@ -39,6 +45,8 @@ class Page(Explorer):
         """Send what a page would send; what it would name of what it shows is named as it is now, if not given."""
         if type in {"version", "link", "analyze", "descend", "download"}:
             what = {"serial": self._serial, **what}
+        if type == "at":
+            what = {"mode": "one", **what}
         if type == "upload":
             what = {"here": where(self._navigator.cursor.location), **what}
         if type == "confirm" and "question" not in what:
@@ -49,6 +57,7 @@ class Page(Explorer):
         """The first message of that kind, when it has come."""
         with self._news:
             assert self._news.wait_for(lambda: any(map(wanted, self.got)), timeout=20), self.got[-3:]
+            assert not self.wrong
             return next(filter(wanted, self.got))
 
     def last(self, type: str) -> dict[str, Any]:  # noqa: A002

@@ -14,7 +14,7 @@ import s3conn_magic
 from s3conn_magic.locations import size_text
 
 ROOT = Path(s3conn_magic.__file__).parent
-SCRIPTS = ["explorer/explorer.js", "explorer/treemap.js"]
+TEXTS = ROOT / "explorer" / "front" / "texts.js"
 SIZES = [
     0,
     1,
@@ -60,16 +60,15 @@ def test_no_text_of_the_package_has_a_binary_unit():
     assert not [line for line in lines if shown.search(line) and '"""' not in line]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_the_browser_writes_sizes_as_python_does(script: str):
-    """The function of the explorer and that of the chart write every size as the frames and cards do."""
+def test_the_browser_writes_sizes_as_python_does():
+    """The explorer and the chart write every size as the frames and cards do."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
-    source = (ROOT / script).read_text(encoding="utf-8")
-    units = re.search(r"^ *const UNITS = .*", source, re.MULTILINE)
-    function = re.search(r"^( *)function sizeText.*?^\1\}", source, re.MULTILINE | re.DOTALL)
-    assert function
-    program = f"{units[0] if units else ''}\n{function[0]}\nconsole.log(JSON.stringify({SIZES}.map(sizeText)))"
-    done = subprocess.run([node, "-e", program], capture_output=True, text=True, timeout=60, check=True)
+    program = (
+        f"import {{ sizeText }} from {json.dumps(TEXTS.as_uri())};\nconsole.log(JSON.stringify({SIZES}.map(sizeText)))"
+    )
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert json.loads(done.stdout) == list(map(size_text, SIZES))

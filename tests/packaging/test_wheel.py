@@ -26,7 +26,7 @@ def test_every_file_of_the_package_is_in_the_wheel(installed):
     notebooks = {f"notebooks/{one.name}" for one in (REPOSITORY / "notebooks").glob("*.ipynb")}
     there = files_below(installed.folder / "s3conn_magic")
     assert there == files_below(REPOSITORY / "s3conn_magic") | notebooks
-    assert {Path(one).suffix for one in there} == {".py", ".js", ".css", ".ipynb", ".toml", ".typed"}
+    assert {Path(one).suffix for one in there} == {".py", ".js", ".json", ".ts", ".css", ".ipynb", ".toml", ".typed"}
 
 
 def test_what_clean_environments_run_and_copy_is_there():

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cramjam
@@ -25,8 +24,8 @@ from pyarrow import orc
 from served import previewed
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.explorer import details
 from s3conn_magic.explorer.details import preview_values
+from s3conn_magic.explorer.messages import FRONT
 
 if TYPE_CHECKING:
     from lakes import Lake
@@ -303,12 +302,12 @@ def test_a_document_of_json_can_be_folded_in_the_panel():
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
-    source = (Path(details.__file__).parent / "details.js").read_text(encoding="utf-8")
-    function = re.search(r"^function foldable.*?^\}", source, re.MULTILINE | re.DOTALL)
+    source = (FRONT / "panel.js").read_text(encoding="utf-8")
+    function = re.search(r"^export (function foldable.*?^\})", source, re.MULTILINE | re.DOTALL)
     assert function
     make = "const make = (tag, _, text) => ({ tag, text, below: [], append(...more) { this.below.push(...more); } });"
     shown = "const shown = (node) => node.text?.trim() ?? [node.tag, ...node.below.map(shown)];"
-    program = f"{make}{shown}{function[0]};console.log(JSON.stringify(shown(foldable({json.dumps(values['text'])}))))"
+    program = f"{make}{shown}{function[1]};console.log(JSON.stringify(shown(foldable({json.dumps(values['text'])}))))"
     done = subprocess.run([node, "-e", program], capture_output=True, text=True, timeout=60, check=True)
     inner = [["details", '"a": [', '1,\n    "x["'], '],\n  "b": {},', ["details", '"c": {', '"d": 1'], "}"]
     assert json.loads(done.stdout) == ["pre", ["details", "{", *inner], "}"]

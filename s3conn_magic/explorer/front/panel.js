@@ -1,85 +1,15 @@
 // The panel beside the tree: what one object is and what is in it, and ways to copy it elsewhere.
 
+import { button, copyText, draw, icon, make } from "./elements.js";
+import { CONNECTION, idOf } from "./store.js";
+import { sizeText } from "./texts.js";
+import { Treemap } from "./treemap.js";
+
 const FOLLOWS = 250; // ms that the focus rests on a row before the panel shows it
 const SPANS = new Map([[900, "15 minutes"], [3600, "1 hour"], [43200, "12 hours"], [604800, "7 days"]]);
 
-Object.assign(ICONS, {
-  info: "M8 14.2A6.2 6.2 0 1 0 8 1.8a6.2 6.2 0 0 0 0 12.4Zm0-7v4m0-6.4v.2",
-  download: "M8 2.4v8M4.6 7.2 8 10.6l3.4-3.4M2.6 13.4h10.8",
-  upload: "M8 10.6v-8M4.6 5.8 8 2.4l3.4 3.4M2.6 13.4h10.8",
-  remove: "M2.8 4.2h10.4M6 4.2V2.6h4v1.6m-5.8 0 .6 9c0 .4.4.8.8.8h4.8c.4 0 .8-.4.8-.8l.6-9M6.6 6.8v4.6m2.8-4.6v4.6",
-  connection: "M5.4 2.2v3m5.2-3v3M3.6 5.2h8.8v2.4a4.4 4.4 0 0 1-8.8 0V5.2ZM8 12v2.4",
-});
-
-/** Put a text on the clipboard: through its API, or as the answer to a copy event; both keep every byte. */
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const answer = (event) => {
-      event.clipboardData.setData("text/plain", text);
-      event.preventDefault();
-      event.stopImmediatePropagation();
-    };
-    document.addEventListener("copy", answer, { capture: true, once: true });
-    const done = document.execCommand("copy");
-    document.removeEventListener("copy", answer, { capture: true });
-    return done;
-  }
-}
-
-/** What the kernel has said of the panel's subject; one for each model, shared by its views. */
-class Subject {
-  constructor(store) {
-    this.store = store;
-    this.clear({ open: false });
-    this.links = new Map();
-  }
-
-  get open() { return this.head.open; }
-
-  clear(head) {
-    if (this.image?.url) URL.revokeObjectURL(this.image.url);
-    Object.assign(this, { head, details: {}, preview: {}, analysis: null, image: null });
-  }
-
-  receive(message, buffers) {
-    if (message.type === "panel") this.clear(message);
-    else if (message.type === "link") return this.takeLink(message);
-    else if (message.serial !== this.head.serial) return;
-    else if (message.type === "image") this.takeImage(message, buffers[0]);
-    else this[message.type] = message;
-    this.store.dispatchEvent(new CustomEvent("panel", { detail: message.type }));
-  }
-
-  takeImage({ at, total, mime }, buffer) {
-    if (at === 0) this.image = { parts: [], size: 0 };
-    if (this.image?.size !== at) return; // a piece was lost, or came for another page
-    this.image.parts.push(buffer);
-    this.image.size += buffer.byteLength;
-    if (this.image.size === total) this.image = { url: URL.createObjectURL(new Blob(this.image.parts, { type: mime })) };
-  }
-
-  /** Ask for something to be done with what is shown, and with nothing else that may take its place meanwhile. */
-  send(type, what = {}) {
-    this.store.send(type, { serial: this.head.serial, ...what });
-  }
-
-  link(seconds) {
-    const id = freshId();
-    this.send("link", { id, seconds });
-    return new Promise((resolve) => this.links.set(id, resolve));
-  }
-
-  takeLink(message) {
-    this.links.get(message.id)?.(message);
-    this.links.delete(message.id);
-  }
-}
-
 /** A document of JSON, a line for each value: every object and list can be folded. */
-function foldable(text) {
+export function foldable(text) {
   const open = [make("pre", "s3x-text-preview")];
   let lines = [];
   const flush = () => {
@@ -104,11 +34,12 @@ function foldable(text) {
 }
 
 /** The panel of one view. */
-class Panel {
+export class Panel {
   constructor(view) {
     this.view = view;
     this.store = view.store;
     this.tab = "preview";
+    this.enter = false; // whether the keyboard goes into the panel when it shows what was asked for
     this.followed = null;
     this.root = make("section", "s3x-panel");
     this.root.hidden = true;
@@ -144,8 +75,8 @@ class Panel {
 
   hide() {
     const within = this.root.contains(document.activeElement);
-    this.store.send("hide");
-    if (within) this.view.body.focus({ preventScroll: true });
+    this.store.send("hide", {});
+    if (within) this.view.rows.focus();
   }
 
   enterNow() {
@@ -226,13 +157,13 @@ class Panel {
     const opened = head.open && this.root.hidden;
     this.root.hidden = !head.open;
     this.view.root.classList.toggle("s3x-with-panel", Boolean(head.open));
-    this.view.info?.setAttribute("aria-pressed", String(Boolean(head.open)));
-    if (!head.open) return this.view.paint();
+    this.view.acts?.info.setAttribute("aria-pressed", String(Boolean(head.open)));
+    if (!head.open) return this.view.rows.paint();
     this.followed ??= this.store.focus.id; // a page that was loaded again shows what it showed
     if (part === "panel") this.paintHead(head);
     this.paintTabs();
     if (part === "panel" || this.depends(part)) this.paintContent();
-    if (opened) this.view.paint();
+    if (opened) this.view.rows.paint();
     if (part === "panel") this.enterNow();
   }
 
@@ -295,7 +226,7 @@ class Panel {
     return [wait];
   }
 
-  problem({ message, hint }, again = () => this.store.send("retry")) {
+  problem({ message, hint }, again = () => this.store.send("retry", {})) {
     const node = make("div", "s3x-problem");
     node.setAttribute("role", "alert");
     const text = make("div", "s3x-problem-text");
@@ -498,7 +429,7 @@ class Panel {
 
   analysis() {
     const { analysis } = this.subject;
-    const again = () => this.subject.send("analyze");
+    const again = () => this.subject.send("analyze", {});
     if (analysis?.error) return [this.problem(analysis.error, again)];
     if (analysis?.busy) {
       const wait = make("div", "s3x-waiting");

@@ -1,0 +1,59 @@
+// What can be done with objects, where the kernel's end can do it: buttons in the bar.
+
+import { button, make } from "./elements.js";
+import { freshId } from "./transfers.js";
+
+/** The buttons of one view. */
+export class Acts {
+  constructor(view) {
+    this.view = view;
+    this.store = view.store;
+    this.build();
+  }
+
+  build() {
+    const focused = () => this.store.rows.get(this.store.focus.at);
+    this.info = button("s3x-icon-button", "Details and preview", () => this.view.panel.toggle(focused()?.kind === "row" ? focused() : null), "info");
+    this.picker = make("input");
+    this.picker.type = "file";
+    this.picker.multiple = true;
+    this.picker.hidden = true;
+    this.picker.setAttribute("aria-label", "Files to upload");
+    this.picker.addEventListener("change", () => {
+      this.store.transfers.upload(this.picker.files, this.here);
+      this.here = undefined;
+      this.picker.value = "";
+    });
+    // Files go where the user was when choosing them began.
+    this.upload = this.writing("Upload files here", "upload", () => {
+      this.here = this.store.state.here;
+      this.picker.click();
+    });
+    this.remove = this.writing("Delete what is chosen…", "remove", () => this.store.send("delete", { id: freshId() }));
+    this.nodes = [this.info, this.upload, this.remove, this.picker];
+  }
+
+  /** A button that writes; where nothing may be written it stays readable and says why. */
+  writing(label, drawn, act) {
+    const node = button("s3x-icon-button", label, () => {
+      if (node.getAttribute("aria-disabled") === "true") this.view.say(node.title);
+      else act();
+    }, drawn);
+    node.dataset.label = label;
+    return node;
+  }
+
+  paint({ acts, locked }) {
+    const { selected } = this.store;
+    for (const node of [this.info, this.upload, this.remove]) node.hidden = !acts;
+    this.paintWriting(this.upload, locked);
+    this.paintWriting(this.remove, locked || (selected.size ? "" : "Choose the objects or folders to delete"));
+    this.info.setAttribute("aria-pressed", String(Boolean(this.store.subject.open)));
+  }
+
+  paintWriting(node, reason) {
+    node.setAttribute("aria-disabled", String(Boolean(reason)));
+    node.title = reason || node.dataset.label;
+    node.setAttribute("aria-label", reason ? `${node.dataset.label} (${reason})` : node.dataset.label);
+  }
+}

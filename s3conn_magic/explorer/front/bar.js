@@ -1,0 +1,76 @@
+// Where we are, and the way elsewhere: path, search, refresh.
+
+import { button, draw, icon, make } from "./elements.js";
+
+/** The bar of one view. */
+export class Bar {
+  constructor(view) {
+    this.view = view;
+    this.store = view.store;
+    this.path = "";
+    this.findShown = "";
+    this.root = make("div", "s3x-bar");
+    this.up = button("s3x-up", "Up one folder", () => this.store.act("up", {}), "up");
+    this.crumbs = make("nav", "s3x-crumbs");
+    this.crumbs.setAttribute("aria-label", "Location");
+    this.refresh = button("s3x-refresh", "Refresh", () => this.store.act(this.store.state?.busy ? "stop" : "refresh", {}), "refresh");
+    this.root.append(this.up, this.crumbs, this.buildFind(), this.refresh, ...view.acts.nodes);
+  }
+
+  buildFind() {
+    const form = make("form", "s3x-find");
+    this.find = make("input");
+    this.find.type = "text";
+    this.find.spellcheck = false;
+    this.find.autocomplete = "off";
+    this.find.placeholder = "Begins with… or s3://…";
+    this.find.setAttribute("aria-label", "Show what begins with this text in the current folder, or go to an s3:// location");
+    this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
+    this.clear.hidden = true;
+    form.append(icon("find"), this.find, this.clear);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.find.value;
+      if (text) this.store.act("go", { text });
+      else if (this.store.state?.find) this.store.act("clear", {});
+      if (text.includes("://")) this.find.value = "";
+      this.view.rows.focus();
+    });
+    form.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key === "Escape") this.clearFind();
+    });
+    return form;
+  }
+
+  clearFind() {
+    this.find.value = "";
+    if (this.store.state?.find) this.store.act("clear", {});
+  }
+
+  paint(state) {
+    const path = JSON.stringify([state.title, state.crumbs]);
+    if (path !== this.path) {
+      this.path = path;
+      this.crumbs.replaceChildren(...this.crumbNodes(state));
+      this.find.title = `Searches in ${[state.title, ...state.crumbs.map(([label]) => label)].join(" › ")}`;
+      this.crumbs.scrollLeft = this.crumbs.scrollWidth;
+    }
+    if (state.find !== this.findShown) this.find.value = this.findShown = state.find;
+    this.clear.hidden = !state.find;
+    this.up.disabled = !state.crumbs.length;
+    draw(this.refresh.firstChild, state.busy ? "stop" : "refresh");
+    this.refresh.title = state.busy ? "Stop listing" : "Refresh";
+    this.refresh.setAttribute("aria-label", this.refresh.title);
+  }
+
+  crumbNodes(state) {
+    const places = [state.title, ...state.crumbs.map(([label]) => label)];
+    return places.map((label, index) => {
+      const node = button("s3x-crumb", label, () => this.store.act("crumb", { index }));
+      node.title = label;
+      if (index === places.length - 1) node.setAttribute("aria-current", "location");
+      return node;
+    });
+  }
+}

@@ -1,0 +1,110 @@
+// The browser's end of the explorer: one store for each model and page, and a view for each place where it is shown.
+
+import { Acts } from "./acts.js";
+import { Bar } from "./bar.js";
+import { Columns } from "./columns.js";
+import { copyText, draw, make } from "./elements.js";
+import { Keys } from "./keys.js";
+import { Lines } from "./lines.js";
+import { Panel } from "./panel.js";
+import { Pointer } from "./pointer.js";
+import { Rows } from "./rows.js";
+import { Store } from "./store.js";
+
+/** One place on the page where the tree is shown: what its parts have in common, and who is told when. */
+class View {
+  constructor(store, el) {
+    this.store = store;
+    store.views += 1;
+    this.uid = `s3x-${store.page}-${store.views}`; // other explorers of the page have other ids
+    this.said = 0;
+    this.root = make("div", "s3x tex2jax_ignore mathjax_ignore");
+    this.rows = new Rows(this);
+    this.acts = new Acts(this);
+    this.bar = new Bar(this);
+    this.columns = new Columns(this);
+    this.panel = new Panel(this);
+    this.lines = new Lines(this);
+    this.keys = new Keys(this);
+    this.pointer = new Pointer(this);
+    this.place(el);
+    this.changed = () => this.update();
+    this.store.addEventListener("change", this.changed);
+    // What is typed on a button here is not a shortcut of the notebook.
+    this.root.addEventListener("keydown", (event) => {
+      if (event.target.closest("button") && event.key !== "Tab") event.stopPropagation();
+    });
+    if (this.store.state) this.update();
+  }
+
+  place(el) {
+    const tree = make("div", "s3x-tree");
+    tree.append(this.columns.root, this.rows.body);
+    const main = make("div", "s3x-main");
+    main.append(tree, this.panel.root);
+    this.root.append(this.bar.root, main, this.lines.root, this.buildFoot());
+    el.append(this.root);
+  }
+
+  buildFoot() {
+    const foot = make("div", "s3x-foot");
+    this.summary = make("span", "s3x-summary", "Waiting for the kernel…");
+    this.live = make("span", "s3x-live");
+    this.live.setAttribute("role", "status");
+    foot.append(this.summary, this.live);
+    return foot;
+  }
+
+  close() {
+    this.store.removeEventListener("change", this.changed);
+    this.panel.close();
+    this.lines.close();
+    this.rows.close();
+    this.root.remove();
+  }
+
+  /** Show what the kernel has said. */
+  update() {
+    const { state, focus } = this.store;
+    if (!state) return;
+    this.root.classList.toggle("s3x-busy", state.busy);
+    this.bar.paint(state);
+    this.acts.paint(state);
+    this.columns.paint(state.sort);
+    this.summary.textContent = state.summary;
+    if (state.said[0] !== this.said) this.say(state.said[1]);
+    this.said = state.said[0];
+    this.rows.update();
+    this.panel.follow(this.store.rows.get(focus.at));
+    this.rows.scrollTo(Math.min(this.rows.top(), this.rows.bottom()));
+    this.keys.update();
+  }
+
+  say(text) {
+    this.live.textContent = text;
+    clearTimeout(this.quiet);
+    this.quiet = setTimeout(() => (this.live.textContent = ""), 6000);
+  }
+
+  async copy(row, node) {
+    const done = await copyText(this.store.uri(row));
+    this.say(done ? "Copied the s3:// URI" : "The browser does not allow copying here");
+    if (!node || !done) return;
+    draw(node.firstChild, "done");
+    setTimeout(() => draw(node.firstChild, "copy"), 1500);
+  }
+}
+
+export default () => {
+  let store;
+  return {
+    initialize({ model }) {
+      store = new Store(model);
+      store.act("begin", {});
+    },
+    render({ el }) {
+      const view = new View(store, el);
+      return () => view.close();
+    },
+  };
+};

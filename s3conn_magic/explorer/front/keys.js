@@ -1,0 +1,120 @@
+// What keys do in the rows.
+
+import { ROW } from "./mapping.js";
+import { CONNECTION, PREFIX, idOf } from "./store.js";
+import { rowTools } from "./tools.js";
+
+export const MOVES = {
+  ArrowDown: (at) => at + 1,
+  ArrowUp: (at) => at - 1,
+  PageDown: (at, page) => at + page,
+  PageUp: (at, page) => at - page,
+  Home: () => 0,
+  End: (_at, _page, last) => last,
+};
+const KEYS = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace"]);
+
+/** The keyboard of one view. A key that comes before the last answer waits for it, as it means what is there then. */
+export class Keys {
+  constructor(view) {
+    this.view = view;
+    this.store = view.store;
+    this.rows = view.rows;
+    this.typed = "";
+    this.typedAt = 0;
+    this.queue = [];
+    this.rows.body.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Do what waited for an answer. */
+  update() {
+    while (this.queue.length && !this.waits()) this.takeKey(this.queue.shift());
+  }
+
+  toggle(row) {
+    this.rows.unfolding = idOf(row);
+    return this.actOn("toggle", { place: [row.folder, row.row] });
+  }
+
+  onKey(event) {
+    if (event.target !== this.rows.body || event.altKey || !this.store.state) return;
+    const { key, shiftKey } = event;
+    const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
+    const ours = keyed.control ? key === "c" || key === " " || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
+    if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  waits() { return this.rows.follow || this.store.mode !== ""; }
+
+  /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
+  takeKey(keyed) {
+    const row = this.store.rows.get(this.store.focus.at);
+    if (keyed.control && keyed.key === "c") return this.copyFocused(row);
+    if (keyed.key === " " && row) return this.spaceOn(row, keyed.control);
+    return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
+  }
+
+  copyFocused(row) {
+    if (row?.kind === "row") this.view.copy(row);
+    return row?.kind === "row";
+  }
+
+  /** Space shows a row and hides it again; with Control it chooses the row as well, or not any more. */
+  spaceOn(row, control) {
+    const shows = this.store.state.acts && row.kind === "row" && !(row.flags & CONNECTION);
+    if (control || !shows) return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
+    this.view.panel.toggle(row);
+    return true;
+  }
+
+  moveByKey({ key, shiftKey, control }) {
+    if (!(key in MOVES)) return false;
+    const { at } = this.store.focus;
+    const to = MOVES[key](at, Math.max(1, Math.floor(this.rows.height() / ROW) - 1), this.rows.total - 1);
+    this.typed = "";
+    const mode = shiftKey ? "range" : control ? "move" : "one";
+    this.store.moveTo(this.skipPads(Math.max(0, Math.min(to, this.rows.total - 1)), to >= at), mode);
+    this.rows.reveal();
+    return true;
+  }
+
+  /** An error takes three lines and is one step. */
+  skipPads(to, down) {
+    const isPad = (at) => this.store.rows.get(at)?.kind === "pad";
+    let at = to;
+    while (down && isPad(at) && at < this.rows.total - 1) at += 1;
+    while (isPad(at) && at > 0) at -= 1;
+    return at;
+  }
+
+  actByKey({ key, shiftKey }, row) {
+    if (key === "Backspace") return this.actOn("up", {});
+    if (!row) return false;
+    const opens = row.flags & PREFIX;
+    const act = { ArrowRight: opens && "right", ArrowLeft: "left", "*": row.row >= 0 && "siblings" }[key];
+    if (act === "right") this.rows.unfolding = idOf(row);
+    if (act) return this.actOn(act, { place: [row.folder, row.row] });
+    if (key !== "Enter") return key in { ArrowRight: 0, ArrowLeft: 0, "*": 0 };
+    if (opens) return this.toggle(row);
+    if (row.kind === "row" && this.store.state.acts) this.view.panel.show(row, { enter: true });
+    const acts = row.row < 0 ? rowTools(this.view, row) : [];
+    acts[shiftKey ? acts.length - 1 : 0]?.click();
+    return true;
+  }
+
+  actOn(type, what) {
+    this.rows.follow = true;
+    this.store.act(type, what);
+    return true;
+  }
+
+  typeAhead({ key, time }) {
+    if (key.length !== 1) return false;
+    if (time - this.typedAt > 700) this.typed = "";
+    this.typedAt = time;
+    this.typed += key;
+    return this.actOn("typed", { text: this.typed });
+  }
+}

@@ -1,0 +1,61 @@
+// Made of protocol.json by `npm run protocol` in frontend/.
+
+export type Place = [number, number];
+export type Version = {id: string, when: string, size: string, storage: string, latest: boolean, marker: boolean};
+export type Task = {id: string, kind: string, name: string, page: string, state: 'working' | 'asking' | 'done' | 'failed' | 'stopped', text: string, hint: string, confirm: string, question: string, count: number, done: number, total: number, credit: number};
+export type Failure = {message: string, hint: string};
+
+/** What changes the tree, the focus or the choice. */
+export interface Actions {
+  begin: {  };
+  toggle: { place: Place };
+  right: { place: Place };
+  left: { place: Place };
+  siblings: { place: Place };
+  root: { place: Place };
+  at: { place: Place; mode: 'one' | 'move' | 'toggle' | 'range' };
+  more: { number: number; every?: boolean };
+  cancel: { number: number };
+  stop: {  };
+  refresh: {  };
+  go: { text: string };
+  crumb: { index: number };
+  clear: {  };
+  up: {  };
+  order: { by: 'name' | 'size' | 'date'; descending: boolean };
+  typed: { text: string };
+}
+
+/** What does not. */
+export interface Requests {
+  rows: { from: number; to: number };
+  show: { place: Place };
+  hide: {  };
+  version: { serial: number; id: string | null };
+  retry: {  };
+  link: { serial: number; id: string; seconds: number };
+  download: { serial: number; id: string };
+  upload: { id: string; name: string; size: number; mime: string; here: string };
+  chunk: { id: string; at: number };
+  delete: { id: string };
+  confirm: { id: string; question: string };
+  halt: { id: string };
+  analyze: { serial: number };
+  descend: { serial: number; name: string };
+}
+
+/** What the kernel says. */
+export type Answer =
+  | { type: "rows"; page: string; version: number; from: number; done: boolean; rows: any[]; folders: Record<number, [string, number, number, boolean]> }
+  | { type: "state"; page: string; seq: number; said: [number, string]; total: number; focus: [number, number, number]; selected: string[]; crumbs: [string, string][]; here: string; find: string; sort: [string, boolean]; summary: string; follow: boolean; title: string; version: number; busy: boolean; acts: boolean; locked: string }
+  | { type: "tasks"; tasks: Task[] }
+  | { type: "asked"; page: string; question: string; from: number; names: string[] }
+  | { type: "piece"; id: string; name: string; total: number; mime: string; at: number }
+  | { type: "panel"; serial: number; open: boolean; name?: string; shown?: string; uri?: string; arn?: string; folder?: boolean; bucket?: boolean; version?: string | null; links?: number[]; snippets?: [string, string][] }
+  | { type: "details"; serial: number; busy?: boolean; error?: Failure; facts?: [string, string][]; metadata?: [string, string][]; tags?: [string, string][] | null; versions?: Version[]; notes?: string[] }
+  | { type: "preview"; serial: number; busy?: boolean; error?: Failure; kind?: string; summary?: string; notes?: string[]; table?: {columns: string[], numeric: boolean[], rows: (string | null)[][], left: string} | null; schema?: [string, string][]; text?: string | null; cut?: string; document?: boolean; image?: {mime: string, width: number, height: number, size: number} | null }
+  | { type: "analysis"; serial: number; busy?: boolean; error?: Failure; objects?: number; bytes?: number; data?: any }
+  | { type: "image"; serial: number; at: number; total: number; mime: string }
+  | { type: "link"; id: string; url?: string; ends?: string; note?: string; error?: Failure };
+
+export type AnswerOf<T extends Answer["type"]> = Extract<Answer, { type: T }>;

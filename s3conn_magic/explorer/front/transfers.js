@@ -1,0 +1,113 @@
+// Uploads, downloads and deletions: bytes between the page and the kernel.
+
+import { make } from "./elements.js";
+
+const PIECE = 1024 * 1024; // bytes of an upload sent at once
+const DONE_FOR = 10000; // ms that a line which has succeeded stays
+
+let fresh = 0;
+export const freshId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}-${++fresh}`;
+
+/** What is under way; one for each model, shared by its views. */
+export class Transfers {
+  constructor(store) {
+    this.store = store;
+    this.tasks = [];
+    this.files = new Map();
+    this.coming = new Map();
+    this.leaving = new Set();
+    this.names = new Map();
+  }
+
+  receive(message, buffers) {
+    if (message.type === "piece") return this.takePiece(message, buffers[0]);
+    if (message.type === "asked") this.takeNames(message);
+    else this.takeTasks(message);
+    this.store.dispatchEvent(new Event("tasks"));
+  }
+
+  /** What a question is about comes before it, in parts. */
+  takeNames({ question, from, names }) {
+    const known = this.names.get(question) ?? [];
+    if (known.length === from) this.names.set(question, [...known, ...names]);
+  }
+
+  takeTasks({ tasks }) {
+    // What is asked in another page is answered there.
+    this.tasks = tasks.filter(({ state, page }) => state !== "asking" || page === this.store.page);
+    const asked = new Set(tasks.map(({ question }) => question));
+    for (const question of this.names.keys()) if (!asked.has(question)) this.names.delete(question);
+    for (const task of this.tasks) {
+      if (this.files.has(task.id)) this.pump(task);
+      if (task.state === "done") this.dismissLater(task.id);
+    }
+  }
+
+  dismissLater(id) {
+    if (this.leaving.has(id)) return;
+    this.leaving.add(id);
+    setTimeout(() => this.store.send("halt", { id }), DONE_FOR);
+  }
+
+  // ---- to the kernel
+
+  upload(files, here = this.store.state?.here) {
+    for (const file of files) {
+      const id = freshId();
+      this.files.set(id, { file, at: 0, sent: 0, credit: 0, busy: false });
+      this.store.send("upload", { id, name: file.name, size: file.size, mime: file.type, here });
+    }
+  }
+
+  /** Send as many pieces as the kernel has room for, in their order. */
+  async pump(task) {
+    const state = this.files.get(task.id);
+    state.credit = task.credit;
+    if (!["working", "asking"].includes(task.state)) this.files.delete(task.id);
+    if (state.busy || task.state !== "working") return;
+    state.busy = true;
+    try {
+      while (state.sent < state.credit && state.at < state.file.size && this.files.has(task.id)) {
+        const piece = await state.file.slice(state.at, state.at + PIECE).arrayBuffer();
+        this.store.send("chunk", { id: task.id, at: state.at }, [piece]);
+        state.at += piece.byteLength;
+        state.sent += 1;
+      }
+    } catch {
+      this.store.send("halt", { id: task.id }); // the file is gone or may not be read any more
+    }
+    state.busy = false;
+  }
+
+  // ---- from the kernel
+
+  download() {
+    const id = freshId();
+    this.coming.set(id, { parts: [], size: 0 });
+    this.store.subject.send("download", { id });
+  }
+
+  takePiece({ id, at, total, name, mime }, buffer) {
+    const file = this.coming.get(id);
+    if (!file) return;
+    if (at !== file.size) {
+      this.coming.delete(id);
+      this.store.send("halt", { id });
+      this.store.dispatchEvent(new CustomEvent("said", { detail: `A part of ${name} was lost on its way: download it again, or copy a link` }));
+      return;
+    }
+    file.parts.push(buffer);
+    file.size += buffer.byteLength;
+    if (file.size < total) return;
+    this.coming.delete(id);
+    this.save(new Blob(file.parts, { type: mime }), name);
+  }
+
+  save(blob, name) {
+    const link = make("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  }
+}
