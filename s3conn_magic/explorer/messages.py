@@ -66,13 +66,13 @@ def fault(fields: Mapping[str, Any], table: Mapping[str, str]) -> str:
     return ""
 
 
-def _fits(value: object, kind: str) -> bool:
+def _fits(value: Any, kind: str) -> bool:
     if kind.startswith("'"):
         return value in [choice.strip(" '") for choice in kind.split("|")]
     if kind not in _TYPES:
         return True
     if kind == "Place":
-        return isinstance(value, _TYPES[kind]) and [type(part) for part in value] == [int, int]
+        return isinstance(value, list | tuple) and [type(part) for part in value] == [int, int]
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
