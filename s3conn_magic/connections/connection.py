@@ -123,10 +123,13 @@ class _State:
     def exchange(self, bucket: str) -> Exchange:
         from s3conn_magic.transport.exchange import Exchange
 
-        wires = self.wires()
+        with self._lock:
+            if bucket in self._exchanges:
+                return self._exchanges[bucket]
+        # What obtains credentials, and may ask for them, takes the lock itself.
+        wires, target = self.wires(), self._connection.target(bucket)
         with self._lock:
             if bucket not in self._exchanges:
-                target = self._connection.target(bucket)
                 self._exchanges[bucket] = Exchange(target, wires, lambda: self._connection.timeouts().connections)
             return self._exchanges[bucket]
 
