@@ -109,11 +109,19 @@ def _check_bucket(bucket: str) -> None:
         raise ValueError("a bucket's name has 3 to 63 letters, digits, dots and hyphens")
 
 
+AMAZON = "https://s3.amazonaws.com"
+"""Amazon S3, where a URL or a connection names no server of its own."""
+
+
 class Pasted(NamedTuple):
-    """A location as it was pasted: the place, and the version of the object where the text names one."""
+    """A location as it was pasted: the place, and the version of the object where the text names one.
+
+    `server` is the URL of the server whose URL it was, that of Amazon S3 without a region; empty where it names none.
+    """
 
     location: Location
     version: str = ""
+    server: str = ""
 
     @property
     def uri(self) -> str:
@@ -253,7 +261,9 @@ def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
         raise NotALocationError("this is no URL") from None
     if _CONSOLE.fullmatch(host):
         return _of_console(parts)
-    place = _place_on_aws(host, parts.path) or _place_on_own(parts, endpoints)
+    on_aws = _place_on_aws(host, parts.path)
+    places = [(AMAZON, on_aws)] if on_aws else ((url, _place_on_own(parts, url)) for url in endpoints)
+    server, place = next(((url, place) for url, place in places if place), ("", None))
     if place is None:
         raise _unknown_host(host, parts)
     if parts.fragment or "#" in text:
@@ -267,7 +277,7 @@ def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
         elif not _OF_SIGNATURES.fullmatch(name):
             raise NotALocationError("what follows the ? of this URL is nothing that S3 knows", _instead(*place))
     location = _placed(place[0], place[1] or prefix)
-    return Pasted(location, version if location.key else "")
+    return Pasted(location, version if location.key else "", server)
 
 
 def _placed(bucket: str, key: str) -> Location:
@@ -303,18 +313,16 @@ def _bucket_and_key(bucket: str | None, path: str) -> tuple[str, str]:
     return _decoded(first), _decoded(rest)
 
 
-def _place_on_own(parts: SplitResult, endpoints: Iterable[str]) -> tuple[str, str] | None:
-    """Return bucket and key of a URL of one of these servers; None where it is of none."""
-    for endpoint in endpoints:
-        server = urlsplit(endpoint)
-        if (parts.port or _PORTS.get(parts.scheme)) != (server.port or _PORTS.get(server.scheme)):
-            continue
-        base = server.path.rstrip("/")
-        host, own = parts.hostname or "", server.hostname or ""
-        if (host != own and not host.endswith(f".{own}")) or not parts.path.startswith(base):
-            continue
-        return _bucket_and_key(host[: -len(own) - 1], parts.path[len(base) :])
-    return None
+def _place_on_own(parts: SplitResult, endpoint: str) -> tuple[str, str] | None:
+    """Return bucket and key of a URL of a server; None where it is another's."""
+    server = urlsplit(endpoint)
+    if (parts.port or _PORTS.get(parts.scheme)) != (server.port or _PORTS.get(server.scheme)):
+        return None
+    base = server.path.rstrip("/")
+    host, own = parts.hostname or "", server.hostname or ""
+    if (host != own and not host.endswith(f".{own}")) or not parts.path.startswith(base):
+        return None
+    return _bucket_and_key(host[: -len(own) - 1], parts.path[len(base) :])
 
 
 _PORTS = {"http": 80, "https": 443}
@@ -329,7 +337,7 @@ def _of_console(parts: SplitResult) -> Pasted:
         raise NotALocationError("this page of the console shows no bucket")
     key = given.get("prefix") or (_decoded(match[2] or "") if match else "")
     location = _placed(bucket, key)
-    return Pasted(location, given.get("versionId", "") if location.key else "")
+    return Pasted(location, given.get("versionId", "") if location.key else "", AMAZON)
 
 
 def _query(text: str) -> list[tuple[str, str]]:

@@ -6,9 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.language.options import check_server
 from s3conn_magic.language.plans import DEFAULT_S3, Known, Meant, changed, exists, in_use, meant, not_found
 from s3conn_magic.language.session_settings import SettingValues
 from s3conn_magic.language.words import literal
+from s3conn_magic.locations import pasted
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.interrupts import whole
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.plans import Usage
-    from s3conn_magic.locations import Location
+    from s3conn_magic.locations import Location, Pasted
 
 
 def _in_path(names: Sequence[str], location: Location) -> str:
@@ -246,12 +248,26 @@ class Registry:
             self.chosen_by_age(choice.name)
         return choice.name
 
-    def endpoints(self) -> Iterator[str]:
-        """Yield the servers that connections go to and that are not AWS, whatever says so."""
+    def endpoints(self) -> dict[str, str | None]:
+        """Return the server of each connection by its name, whatever says so; None for AWS."""
+        servers = {}
         for connection in self:
             with suppress(S3ConnError):
-                if url := connection.configuration.endpoint.value:
-                    yield url
+                servers[connection.name] = connection.configuration.endpoint.value
+        return servers
+
+    def pasted(self, text: str) -> Pasted:
+        """Read a location in any of its forms that no statement names a connection for.
+
+        Raises:
+            NotALocationError: it is none, or a URL of another server than it would be read on.
+        """
+        servers = self.endpoints()
+        place = pasted(text, filter(None, servers.values()))
+        if place.server:
+            connection = self.chosen(place.location)
+            check_server(place, connection.name, servers.get(connection.name))
+        return place
 
     @whole
     def known(self) -> list[Known]:

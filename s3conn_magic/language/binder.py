@@ -27,7 +27,7 @@ from s3conn_magic.language.statements import JobStatement
 from s3conn_magic.language.words import listed, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from s3conn_magic.errors import BindError, Place
     from s3conn_magic.language.options import BoundOptions
@@ -194,19 +194,23 @@ class _Binder:
         self._effective, self._taken = catalog.endpoints, catalog.taken
         binding.endpoints = self._endpoints
 
-    def _endpoints(self) -> Iterator[str]:
-        """Yield the servers of the connections there are."""
-        yield from (
-            str(known.options["ENDPOINT"].value) for known in self._known.values() if "ENDPOINT" in known.options
-        )
-        yield from self._effective()
+    def _endpoints(self) -> dict[str, str | None]:
+        """Return the server of each connection that there is, or is made before; None for AWS."""
+        given = {known.name: known.options.get("ENDPOINT") for known in self._known.values()}
+        return {**self._effective(), **{name: str(bound.value) for name, bound in given.items() if bound}}
 
     @cached_property
     def _tables(self) -> TableBinder:
         return TableBinder(self._binding, self._table_names(), self._reader, self._known)
 
     def bind_all(self, statements: Sequence[statements.Statement]) -> list[plans.Plan]:
-        return [*map(self._bind, statements)]
+        bound = []
+        for statement in statements:
+            plan = self._bind(statement)
+            read = plan.plan if isinstance(plan, plans.Explain) else plan
+            self._binding.check_servers(str(getattr(read, "connection", None) or getattr(read, "name", "")))
+            bound.append(plan)
+        return bound
 
     @singledispatchmethod
     def _bind(self, statement: statements.Statement) -> plans.Plan:
@@ -388,7 +392,7 @@ class _Binder:
 
     @_bind.register
     def _preview(self, statement: statements.Preview) -> plans.Plan:
-        location, version = self._binding.version_of(statement.location, "PREVIEW takes one object")
+        location, version, _ = self._binding.version_of(statement.location, "PREVIEW takes one object")
         return plans.Preview(
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement, location),

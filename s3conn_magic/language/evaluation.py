@@ -16,6 +16,7 @@ from s3conn_magic.language.options import (
     BoundOptions,
     BoundValue,
     Option,
+    check_server,
     find_option,
     is_environment_name,
 )
@@ -80,7 +81,8 @@ class Binding:
         self._fetched: dict[Span, Any] = {}
         self.asking = False
         self.prompts = 0
-        self.endpoints: Callable[[], Iterable[str]] = tuple
+        self.endpoints: Callable[[], Mapping[str, str | None]] = dict
+        self._pastes: list[tuple[Pasted, Span]] = []
         self._asks_nobody = False
 
     @contextlib.contextmanager
@@ -367,7 +369,7 @@ class Binding:
 
     def place_in(self, text: str, span: Span) -> Location:
         """Return the location that a text is; raises as `place_of`."""
-        location, version = self._pasted(text, span)
+        location, version, _ = self._pasted(text, span)
         if not version:
             return location
         hint = f"Write {literal(visible(location.uri))} for all of them; PREVIEW and SELECT read a version."
@@ -375,15 +377,35 @@ class Binding:
 
     def _pasted(self, text: str, span: Span) -> Pasted:
         try:
-            return pasted(text, self.endpoints())
+            place = pasted(text, filter(None, self.endpoints().values()))
         except ValueError as error:
             reason, hint = str(error), getattr(error, "hint", "")
+        else:
+            self._pastes.append((place, span))
+            return place
         from s3conn_magic.language.phrases import harmless
 
         meant = "" if hint else location_meant(text)
         hint = f"Write {literal(meant)} in its place." if meant else hint
         hint = hint if harmless(hint) else ""
         raise self.error(f"this is not a location: {reason}", span, hint=hint)
+
+    def check_servers(self, name: str) -> None:
+        """Refuse URLs of the statement that are of another server than a connection's.
+
+        Raises:
+            BindError: one is.
+        """
+        pastes, self._pastes = self._pastes, []
+        endpoints = self.endpoints()
+        for place, span in pastes if name in endpoints else ():
+            try:
+                check_server(place, name, endpoints[name])
+            except ValueError as error:
+                reason, hint = str(error), getattr(error, "hint", "")
+            else:
+                continue
+            raise self.error(reason, span, hint=hint)
 
     def version_of(self, value: statements.LocationValue, what: str) -> Pasted:
         """Return the location of an object, and the version of it that was named; arguments as `object_of`."""

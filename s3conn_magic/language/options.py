@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from s3conn_magic.language.session_settings import boolean, text
-from s3conn_magic.locations import Location, pasted
+from s3conn_magic.language.words import literal
+from s3conn_magic.locations import AMAZON, Location, NotALocationError, Pasted, pasted, visible
 from s3conn_magic.secrets import MASK, Secret
 
 if TYPE_CHECKING:
@@ -412,6 +413,37 @@ _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 def is_of_aws(endpoint: str) -> bool:
     """Whether a URL is of a server of AWS."""
     return (urlsplit(endpoint).hostname or "").endswith(_AWS)
+
+
+def check_server(place: Pasted, name: str, endpoint: str | None) -> None:
+    """Refuse a URL of one server that would be read, by the same bucket and key, on another.
+
+    Args:
+        place: what was pasted.
+        name: of the connection that it would be read through.
+        endpoint: URL of its server, None for Amazon S3.
+
+    Raises:
+        NotALocationError: the servers differ.
+    """
+    own = endpoint or AMAZON
+    if not place.server or _server_of(place.server) == _server_of(own):
+        return
+    there, here = (
+        "Amazon S3" if is_of_aws(server) else visible(f"{urlsplit(server).scheme}://{urlsplit(server).netloc}")
+        for server in (place.server, own)
+    )
+    raise NotALocationError(
+        f"this URL is of {there}, and the connection {name} goes to {here}",
+        f"Name a connection to {there} by USING, or write {literal(visible(place.uri))} for the bucket of that name on"
+        f" {here}.",
+    )
+
+
+def _server_of(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return ("", None) if is_of_aws(url) else (parts.hostname, port)
 
 
 class _Given(Generic[_Value]):

@@ -341,8 +341,8 @@ class Catalog(Protocol):
     def fallback(self) -> str | None:
         """Return the connection that is made when one is needed and there is none, or None where it cannot be."""
 
-    def endpoints(self) -> Iterable[str]:
-        """Yield the servers that connections go to and that are not AWS, whatever says so."""
+    def endpoints(self) -> Mapping[str, str | None]:
+        """Return the server of each connection by its name, whatever says so; None for AWS."""
 
     def taken(self, choice: Meant) -> str:
         """Return the name of a connection that is meant; where nothing but its age speaks for it, that is said once."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import Pasted, pasted, visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query import failures, judgement, names
@@ -155,7 +155,7 @@ class QueryEngine:
     def __init__(self, connection_of: Callable[[S3Path], Connection], variable_of: Callable[[str], Any]) -> None:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
-        self.servers: Callable[[], Iterable[str]] = tuple
+        self.pasted: Callable[[str], Pasted] = pasted
         self._database: _Database | None = None
         self.path = ""
         self._turns = new_lock()
@@ -482,7 +482,7 @@ class QueryEngine:
         uses, known = mentioned(query), names.known_tables(self.database)
         frames = names.frames(uses.tables, known, self._variable_of)
         parameters = names.parameters(uses.parameters, self._variable_of)
-        check_forms(query, self.servers())
+        check_forms(query, self.pasted)
         if not local:
             judgement.check_reach(query, known, parameters)
             for name, tree in behind:
@@ -496,7 +496,7 @@ class QueryEngine:
                 self.database.register(name, frame)
                 made.append(name)
             travels = travelling(self.database, query, parameters) if reads else ()
-            paths = paths_of(uses, self.tables, travels, self.servers()) if reads else {}
+            paths = paths_of(uses, self.tables, travels, self.pasted) if reads else {}
             of_reports = reports(self.database, self.filesystem, query if reads else None, parameters)
             with views(self.database, self.filesystem, paths), of_reports:
                 yield without_times(query, travels, parameters)

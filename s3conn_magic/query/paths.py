@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import table_text
-from s3conn_magic.locations import Location, looks_pasted, pasted, visible
+from s3conn_magic.locations import Location, Pasted, looks_pasted, pasted, visible
 from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
 from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_no_table, is_parquet, is_seen
@@ -32,7 +32,7 @@ from s3conn_magic.query.text_rows import (
 from s3conn_magic.query.text_types import NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -61,7 +61,7 @@ class Mention(NamedTuple):
 
 
 def paths_of(
-    uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel] = (), servers: Iterable[str] = ()
+    uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel] = (), read: Callable[[str], Pasted] = pasted
 ) -> dict[str, Mention]:
     """The paths that a query mentions, and those of the tables over files of text that it does, by their names.
 
@@ -69,30 +69,30 @@ def paths_of(
         uses: what the query mentions.
         tables: those of the session.
         travels: what it wants as of another time.
-        servers: URLs of the connections' own, of which it may mention URLs.
+        read: reads a location in another form that people paste.
 
     Raises:
         QueryError: a table that is wanted as of another time is no lake table.
     """
     over = {table.name.casefold(): table.files for table in tables if table.files}
-    paths = {name: Mention(path) for name in uses.tables if (path := path_of(name, servers))}
+    paths = {name: Mention(path) for name in uses.tables if (path := path_of(name, read))}
     names = {table_text([name]).casefold() for name in uses.tables} | {name.casefold() for name in uses.placed}
     paths |= {behind(name): Mention(over[name]) for name in sorted(names & over.keys())}
     for travel in travels:
         table = travel.written.table
-        path = path_of(travel.written.path, servers) or over.get(table.casefold(), "")
+        path = path_of(travel.written.path, read) or over.get(table.casefold(), "")
         if not path:
             raise QueryError(f"{visible(table)} has no earlier versions: AT goes with the folder of a lake table")
         paths[travel.stands] = Mention(path, travel.moment)
     return paths
 
 
-def path_of(name: str, servers: Iterable[str] = ()) -> str:
+def path_of(name: str, read: Callable[[str], Pasted] = pasted) -> str:
     """The path, with `s3://`, that a name in a query is; empty where it is none.
 
     Args:
         name: a path, or a location in another form that people paste.
-        servers: URLs of those whose own URLs are read, too.
+        read: reads such a form.
 
     Raises:
         QueryError: it looks like such a form, and is no location.
@@ -102,7 +102,7 @@ def path_of(name: str, servers: Iterable[str] = ()) -> str:
     if not looks_pasted(name):
         return ""
     try:
-        place = pasted(name, servers)
+        place = read(name)
     except ValueError as error:
         reason, hint = str(error), getattr(error, "hint", "")
     else:
@@ -113,7 +113,7 @@ def path_of(name: str, servers: Iterable[str] = ()) -> str:
     raise QueryError(f"this is not a location: {reason}", hint=hint)
 
 
-def check_forms(tree: QueryTree, servers: Iterable[str] = ()) -> None:
+def check_forms(tree: QueryTree, read: Callable[[str], Pasted] = pasted) -> None:
     """Refuse a location in another form than `s3://` as what a function reads, with the path that it is.
 
     Raises:
@@ -124,7 +124,7 @@ def check_forms(tree: QueryTree, servers: Iterable[str] = ()) -> None:
         for part in nodes(node["function"]) if name.lower() in judged().files else ():
             text = str(part["literal"].get("text", "")) if part.get("class") == "CONSTANT" else ""
             with suppress(ValueError):
-                if looks_pasted(text) and (path := pasted(text, servers).uri):
+                if looks_pasted(text) and (path := read(text).uri):
                     error = pointed(tree.sql, f"{name}() takes paths that begin with s3://", tree.position(node))
                     error.hint = f"Write {literal(visible(path))} in its place."
                     raise error

@@ -19,14 +19,15 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
 from s3conn_magic.language.plans import CreateJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
-from s3conn_magic.locations import Location, looks_pasted, pasted, size_text
+from s3conn_magic.locations import Location, looks_pasted, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.registry import Jobs
+    from s3conn_magic.locations import Pasted
     from s3conn_magic.results.frames import S3Frame
     from s3conn_magic.session.queries import Queries
 
@@ -265,7 +266,7 @@ class Forecast:
         """Yield what a query reads: by the paths in it, and by the tables over files that it names."""
         engine = self._queries.engine
         reports = dict.fromkeys(_REPORTS.findall(text))
-        for path in dict.fromkeys(_paths(text, self._connections.endpoints())):
+        for path in dict.fromkeys(_paths(text, self._connections.pasted)):
             yield from self._path(path, report=path in reports)
         named = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
@@ -320,14 +321,14 @@ class Forecast:
         return [*self._reached(connection, place), *before, *self._read(plan.text), write, back]
 
 
-def _paths(text: str, servers: Iterable[str]) -> Iterator[str]:
+def _paths(text: str, read: Callable[[str], Pasted]) -> Iterator[str]:
     for single, double in _QUOTED.findall(text):
         path = single.replace("''", "'") or double.replace('""', '"')
         if path.startswith("s3://"):
             yield path
         elif looks_pasted(path):
             with suppress(ValueError):
-                yield pasted(path, servers).uri
+                yield read(path).uri
 
 
 def _before_wildcard(place: Location) -> Location | None:

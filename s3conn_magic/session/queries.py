@@ -72,7 +72,7 @@ class Queries:
         with self._making:
             if self._engine is None:
                 self._engine = QueryEngine(self._connection_of, self._variable_of)
-                self._engine.servers = self._connections.endpoints
+                self._engine.pasted = self._connections.pasted
             return self._engine
 
     def use_database(self, path: str) -> None:

@@ -175,3 +175,37 @@ def test_the_history_keeps_no_signature():
         "SELECT * FROM 'https://bucket.s3.amazonaws.com/k?X-Amz-Signature=0f0f0f0f0f0f0f0f0f'"
     )
     assert "bucket.s3" in redacted("LIST 'https://bucket.s3.amazonaws.com/k'")
+
+
+AWS_URL = "https://reports.s3.eu-west-1.amazonaws.com/t/a.csv"
+OTHERS = (
+    f"LIST '{AWS_URL}' USING lake",
+    f"PREVIEW '{AWS_URL}' USING lake",
+    f"EXPLORE '{AWS_URL}' USING lake",
+    f"ANALYZE '{AWS_URL}' USING lake",
+    f"FROM '{AWS_URL}'",
+    f"SELECT * FROM '{AWS_URL}' AS t",
+    f"EXPLAIN LIST '{AWS_URL}' USING lake",
+    f"TEST CONNECTION lake LOCATION '{AWS_URL}'",
+    f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{AWS_URL}' INTO loaded",
+    f"CREATE TABLE over LOCATION '{AWS_URL}' USING lake",
+    "LIST 'https://eu-west-1.console.aws.amazon.com/s3/buckets/reports?prefix=t/' USING lake",
+)
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_a_url_of_aws_is_not_read_on_another_server(run, text):
+    """A URL of AWS through a connection to another server is refused, with what would be read there instead."""
+    error = run.fails(text)
+    assert "Amazon S3, and the connection lake goes to http://127.0.0.1" in error.message
+    assert "'s3://reports/t/" in error.hint
+
+
+def test_a_url_of_another_connection_s_server_names_it(run):
+    """A URL of one server is not read through a connection to another; through its own it is."""
+    run("CREATE S3 CONNECTION amazon ANONYMOUS = TRUE VALIDATE = FALSE")
+    url = _written(run, "<endpoint>/<bucket>/t/")
+    assert "goes to Amazon S3" in run.fails(f"LIST '{url}' USING amazon", BindError).message
+    assert len(run(f"LIST '{url}' USING lake")) == len(KEYS) + 1
+    made = "CREATE S3 CONNECTION near ENDPOINT = 'http://127.0.0.1:9' ANONYMOUS = TRUE VALIDATE = FALSE"
+    assert "goes to http://127.0.0.1:9" in run.fails(f"{made}; LIST '{AWS_URL}' USING near", BindError).message

@@ -14,7 +14,7 @@ from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from s3conn_magic.language.plans import Plan, Usage
 
@@ -29,9 +29,9 @@ class Connections:
     def fallback(self) -> str | None:
         """None is made of itself."""
 
-    def endpoints(self) -> Iterable[str]:
+    def endpoints(self) -> Mapping[str, str | None]:
         """None but those of the options."""
-        return ()
+        return {}
 
     def taken(self, choice: plans.Meant) -> str:
         """The name, and nobody to tell."""
