@@ -91,6 +91,7 @@ LONG = {
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "language/translation.py",  # a statement of others taken apart: a property for each slot
+    "listing/pages.py",  # what an answer says, in whatever form, and whether it is one
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
     "locations.py",  # a place in S3, and every form in which people paste one
     "objects/avro.py",  # a container, its types, and arrays of their values

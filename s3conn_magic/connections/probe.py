@@ -112,7 +112,8 @@ def find_identity(connection: Connection) -> str | None:
 def _first_buckets(connection: Connection, identity: str | None) -> Findings:
     buckets, token = bucket_page(connection, None, tries=_TRIES)
     regions = tuple(dict.fromkeys(bucket.region for bucket in buckets if bucket.region))
-    return Findings(identity, buckets=len(buckets), more=token is not None, regions=regions)
+    more = token is not None and not token.startswith(_DIRECTORY)
+    return Findings(identity, buckets=len(buckets), more=more, regions=regions)
 
 
 def roots(connection: Connection) -> tuple[Location, ...]:
@@ -142,11 +143,13 @@ def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
 def bucket_page(
     connection: Connection, token: str | None, tries: int | None = None
 ) -> tuple[list[ListedBucket], str | None]:
-    """Return one page of buckets and the token of the next.
+    """Return one page of buckets and the token of the next; the last ones of AWS are directory buckets.
 
     Raises:
         AccessDeniedError: `s3:ListAllMyBuckets` is missing.
     """
+    if token and token.startswith(_DIRECTORY):
+        return _directory_buckets(connection, token.removeprefix(_DIRECTORY))
     # Only with a page size does AWS name the regions; other servers may not know the parameter.
     paging: dict[str, Any] = {"MaxBuckets": _PAGE} if connection.configuration.is_aws else {}
     if token:
@@ -157,7 +160,37 @@ def bucket_page(
         ListedBucket(each["Name"], each.get("BucketRegion"), each.get("CreationDate"))
         for each in answer.get("Buckets", [])
     ]
-    return buckets, answer.get("ContinuationToken") or None
+    more = answer.get("ContinuationToken") or (_DIRECTORY if has_directory_buckets(connection) else None)
+    return buckets, more
+
+
+_DIRECTORY, _OF_EXPRESS = "directory:", "--x-s3"
+# In regions without them, and in networks that lead to S3 alone, nothing answers.
+_DIRECTORY_SECONDS = 2.0
+
+
+def has_directory_buckets(connection: Connection) -> bool:
+    """Whether there may be directory buckets, which are listed by a request of their own."""
+    return connection.configuration.is_aws and not connection.settings.anonymous
+
+
+def _directory_buckets(connection: Connection, token: str) -> tuple[list[ListedBucket], str | None]:
+    """Return a page of the directory buckets of the connection's region; none where that may not be asked."""
+    client = connection.internal_client(tries=1)
+    region = str(client.meta.region_name)
+    paging = {"ContinuationToken": token} if token else {}
+    asked = run_in_background(lambda: client.list_directory_buckets(**paging), name="s3conn-buckets")
+    try:
+        answer = wait_for(asked, within=_DIRECTORY_SECONDS)
+    except Exception:  # noqa: BLE001 - whoever may list buckets need not have heard of these
+        return [], None
+    buckets = [
+        ListedBucket(each["Name"], each.get("BucketRegion") or region, each.get("CreationDate"))
+        for each in answer.get("Buckets", [])
+        if each["Name"].endswith(_OF_EXPRESS)
+    ]
+    more = answer.get("ContinuationToken")
+    return buckets, f"{_DIRECTORY}{more}" if more else None
 
 
 def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from s3conn_magic.errors import EndpointError, S3ConnError, ThrottledError
 from s3conn_magic.listing import xml
 from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
+from s3conn_magic.listing.request import marker_token
 from s3conn_magic.listing.table import Page
 from s3conn_magic.listing.xml import UnreadableError, parse
 from s3conn_magic.runtime.background import run_in_background
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Query, Sends, SignedRequest, Target, Ways
 
 _OK = 200
+# How servers that know ListObjects alone refuse the newer form, if they do.
+_UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedOperation", "400", "501"}
 _ON_ITS_WAY = 0.006
 # Seconds of a core that a page of a thousand keys takes.
 _WORK = 0.001
@@ -62,6 +65,7 @@ class Fetcher:
         self.pace = Pace(min(connections, LEAST), _WORK)
         self._reader = Reader(target.bucket)
         self._plus: bool | None = None
+        self._older = False
         self.in_process = False
 
     async def page(self, query: PageQuery, *, came: Callable[[bytes], None] | None = None) -> Page:
@@ -110,6 +114,7 @@ class Fetcher:
             return refused.retry
 
     async def _answer(self, query: PageQuery) -> Response:
+        query = replace(query, older=self._older and not query.versions)
         ask = partial(_answered_or_signed, self._target, query.parameters())
         # The loop is that of all requests, and must not wait.
         waits = self._target.waits
@@ -138,6 +143,7 @@ class Fetcher:
             await self._settle_plus(key_texts(parse(response.body)), query)
             requests += 1
             page = await self._reader.page(response.body, query, plus=self._plus)
+        self._older = self._older or (page.next_token or "").startswith(marker_token(""))
         return replace(page, received=len(response.body), requests=requests)
 
     async def _settle_plus(self, encoded: set[str], query: PageQuery) -> None:
@@ -154,6 +160,9 @@ class Fetcher:
         """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
         busy = response.status in BUSY or code in SLOW_DOWN
         fault = _throttled() if busy else self._target.fault(response, query.parameters())
+        if fault and not (self._older or query.versions or query.token) and (code or str(response.status)) in _UNKNOWN:
+            self._older = True
+            return _RefusedError(_Retry(fault, wait=False), busy=False)
         if response.status in PASSING or code in PASSING_CODES:
             return _RefusedError(_Retry(fault), busy=busy)
         return fault or _RefusedError(_Retry(None, wait=False), busy=False)

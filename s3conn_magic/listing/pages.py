@@ -6,7 +6,7 @@ import asyncio
 import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import accumulate, pairwise
@@ -25,14 +25,14 @@ from s3conn_magic.listing.decode import (
     percent_text,
     plus_convention,
 )
-from s3conn_magic.listing.request import PageQuery, join_markers
+from s3conn_magic.listing.request import PageQuery, join_markers, marker_token
 from s3conn_magic.listing.table import MEMORY, OBJECTS, VERSIONS, Page, descents
 from s3conn_magic.listing.xml import Columns, ListDocument, RowsSpan, UnreadableError, envelope, parse, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_TRUTH = {"true": True, "false": False}
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
 
 
@@ -102,7 +102,25 @@ def _checked(
     _check_within(keys, prefixes, part.query, in_order=in_order)
     if not in_order and not part.query.versions and pc.count_distinct(keys).as_py() != len(keys):
         raise UnreadableError("a key stands twice in the answer")
-    return _next_token(part, plus=plus is not False)
+    token = _next_token(part, plus=plus is not False)
+    if token is _BY_MARKER:
+        named = part.answer.fields.get("NextMarker")
+        marker = percent_text(named, plus=plus is not False) if named and part.encoded else named
+        return marker_token(marker or _last(keys, prefixes))
+    return token
+
+
+_BY_MARKER = "\0"
+# Greater than whatever may stand behind a folder's slash.
+_HIGHEST = chr(0x10FFFF)
+
+
+def _last(keys: pa.StringArray, prefixes: tuple[str, ...]) -> str:
+    """Return the marker behind a page of the older form, which names none without a delimiter."""
+    last = max([*keys.to_pylist(), *(f"{prefix}{_HIGHEST}" for prefix in prefixes)], default="")
+    if not last:
+        raise UnreadableError("the answer says that more follows, and not how to ask for it")
+    return last
 
 
 def key_texts(answer: ListDocument) -> set[str]:
@@ -192,6 +210,8 @@ def _next_token(part: PageAnswer, *, plus: bool) -> str | None:
     token = _version_token(part, plus=plus) if query.versions else fields.get("NextContinuationToken")
     if truncated is None:
         raise UnreadableError("the answer does not say whether it is complete")
+    if truncated and not token and not query.versions and "KeyCount" not in fields and "Marker" in fields:
+        return _BY_MARKER
     if truncated and not token:
         raise UnreadableError("the answer says that more follows, and not how to ask for it")
     if not truncated and token:
@@ -229,10 +249,25 @@ def _optional(columns: Columns, name: str) -> pa.StringArray:
 
 
 def _sizes(columns: Columns) -> pa.Array:
-    sizes = _optional(columns, "Size")
+    sizes, kind = _optional(columns, "Size"), OBJECTS.field("size").type
     if sizes.null_count and not pc.all(pc.or_(sizes.is_valid(), columns.markers)).as_py():
         raise UnreadableError("a row of the answer has no Size")
-    return sizes
+    try:
+        return _cast(sizes, kind)
+    except pa.ArrowInvalid:
+        return pa.array([_size(text) for text in sizes.to_pylist()], kind)
+
+
+_SIZE = re.compile(r"\+?(\d{1,18})(?:\.0*)?", re.ASCII)
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UnreadableError("a size of the answer cannot be read")
+    return int(match[1])
 
 
 def _times(columns: Columns) -> pa.Array:
@@ -245,21 +280,29 @@ def _times(columns: Columns) -> pa.Array:
 
 
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE
+    r"(\d{4}-?\d\d-?\d\d)(?:[T ](\d\d:?\d\d:?\d\d)(?:[.,](\d{1,6})\d*)?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?",
+    re.ASCII | re.IGNORECASE,
 )
+_OF_THE_EPOCH = re.compile(r"(\d{9,10}|\d{12,13})(?:\.\d*)?", re.ASCII)
+_DIGITS = 10
+_NEVER = re.compile(r"0000-00-00.*")
 
 
 def _moment(text: str | None) -> datetime | None:
-    if not (text or "").strip():
+    plain = (text or "").strip()
+    if not plain or _NEVER.fullmatch(plain):
         return None
-    match = _TIME.fullmatch(text.strip()) if text else None
+    match, seconds = _TIME.fullmatch(plain), _OF_THE_EPOCH.fullmatch(plain)
     try:
-        if match is None:
-            moment = parsedate_to_datetime(str(text))
+        if seconds is not None:
+            moment = datetime.fromtimestamp(int(seconds[1]) / (1000 if len(seconds[1]) > _DIGITS else 1), UTC)
+        elif match is None:
+            moment = parsedate_to_datetime(plain)
         else:
             day, clock, fraction, zone = match.groups()
-            zone = "+00:00" if zone in {None, "Z", "z"} else zone
-            moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0').ljust(6, '0')}{zone}")
+            zone = zone if zone and zone[0] in "+-" else "+00:00"
+            moment = datetime.fromisoformat(f"{day} {clock or '00:00:00'}{zone}")
+            moment += timedelta(microseconds=int((fraction or "0").ljust(6, "0")))
     except ValueError:
         raise UnreadableError("a time of the answer cannot be read") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -32,6 +32,7 @@ class PageQuery:
         max_keys: most rows of the page.
         versions: ask for versions and delete markers.
         encoded: ask for percent-encoded keys, which every key survives.
+        older: ask as servers understand that know ListObjects alone, by `marker`.
     """
 
     prefix: str = ""
@@ -41,22 +42,37 @@ class PageQuery:
     max_keys: int = PAGE_KEYS
     versions: bool = False
     encoded: bool = True
+    older: bool = False
 
     def parameters(self) -> Query:
         """Return the query parameters of the request, in order."""
-        query = [("versions", "")] if self.versions else [("list-type", "2")]
+        query = [("versions", "")] if self.versions else [] if self._marker is not None else [("list-type", "2")]
         query += [("prefix", self.prefix)]
         query += [("delimiter", self.delimiter)] if self.delimiter else []
         query += [("max-keys", str(self.max_keys))]
         query += [("encoding-type", "url")] if self.encoded else []
         return query + self._position()
 
+    @property
+    def _marker(self) -> str | None:
+        """After which key the page begins in the older form; None where it is asked in the other."""
+        if self.token is not None and self.token.startswith(_MARKERS):
+            return self.token[1:]
+        return (self.start_after or "") if self.older and self.token is None else None
+
     def _position(self) -> list[tuple[str, str]]:
         if self.versions:
             return _version_markers(self.token)
+        if self._marker is not None:
+            return [("marker", self._marker)] if self._marker else []
         if self.token is not None:
             return [("continuation-token", self.token)]
         return [("start-after", self.start_after)] if self.start_after else []
+
+
+def marker_token(marker: str) -> str:
+    """Return a token that continues after a key, for servers that give none: see `PageQuery.older`."""
+    return f"{_MARKERS}{marker}"
 
 
 def join_markers(key: str, version: str | None) -> str:

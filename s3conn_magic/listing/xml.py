@@ -80,13 +80,42 @@ def parse_document(body: bytes) -> ET.Element:
         raise UnreadableError("the answer is empty")
     if re.search(rb"<!DOCTYPE", body[:_PROLOGUE], re.IGNORECASE):
         raise UnreadableError("the answer is not a list of keys")
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - no document type, hence no entities to expand
-    except (ET.ParseError, ValueError, LookupError):
-        raise UnreadableError("the answer is cut short or is not XML") from None
+    root = _root(body)
+    if root is None and (plain := _INVISIBLE.sub(_stands_for, body)) != body and not _TAKEN.search(body):
+        root = _root(plain)
+        for element in () if root is None else root.iter():
+            element.text = element.text and element.text.translate(_MEANT)
+    if root is None:
+        raise UnreadableError("the answer is cut short or is not XML")
     if local(root) not in ROOTS:
         raise UnreadableError("the answer is not a list of keys")
     return root
+
+
+def _root(body: bytes) -> ET.Element | None:
+    try:
+        return ET.fromstring(body)  # noqa: S314 - no document type, hence no entities to expand
+    except (ET.ParseError, ValueError, LookupError):
+        return None
+
+
+# Characters that XML has no way to write, and servers do, raw and as references: each has one of the last private
+# ones in its place while the document is parsed.
+_INVISIBLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});")
+_NO_XML = {*range(0x20), 0xFFFE, 0xFFFF} - {9, 10, 13}
+_PRIVATE = 0x10F700
+_MEANT = {_PRIVATE + (code & 0xFF): chr(code) for code in _NO_XML}
+_TAKEN = re.compile(rb"\xf4\x8f[\x9c-\x9f]")
+
+
+def _stands_for(match: re.Match[bytes]) -> bytes:
+    text = match[0]
+    if text.startswith(b"&#"):
+        digits = text[2:-1]
+        code = int(digits[1:], 16) if digits[:1] in b"xX" else int(digits)
+    else:
+        code = ord(text.decode())
+    return chr(_PRIVATE + (code & 0xFF)).encode() if code in _NO_XML else text
 
 
 def error_code(body: bytes) -> str | None:
@@ -116,7 +145,7 @@ def _document_columns(rows: list[ET.Element]) -> Columns:
             if column[index] is not None:
                 raise UnreadableError("a row of the answer has a field twice")
             text = child.text or ""
-            column[index] = text.strip('"') if local(child) == "ETag" else text
+            column[index] = _ETAG.sub("", text) if local(child) == "ETag" else text
     markers = [local(row) == "DeleteMarker" for row in rows]
     return Columns(
         {name: pa.array(values, pa.string()) for name, values in texts.items()},
@@ -133,6 +162,8 @@ _BETWEEN = re.compile(rb"(</[A-Za-z]+>|<(?:Contents|Version|DeleteMarker|Owner|R
 _ROW_TAGS = (b"<Contents>", b"<Version>", b"<DeleteMarker>")
 _ROW_END = re.compile(rb"</(?:Contents|Version|DeleteMarker)>")
 _QUOTE = b'"'
+# What stands around the tag itself: quotation marks, blanks, and the sign of a weak one.
+_ETAG = re.compile(r'^\s*(?:W/)?"+|"+\s*$')
 _QUOTES = (b"&quot;", _QUOTE)
 _MOST_SHAPES = 8
 _WIDEST = 64
@@ -326,7 +357,7 @@ def _columns(
         spans["ETag"] = _unquoted(region, *spans["ETag"])
     texts = {name: _texts(region, *span) for name, span in spans.items()}
     if "ETag" in texts and _QUOTE in texts["ETag"].buffers()[2].to_pybytes():
-        texts["ETag"] = pc.utf8_trim(texts["ETag"], '"')
+        texts["ETag"] = pa.array([text and _ETAG.sub("", text) for text in texts["ETag"].to_pylist()], pa.string())
     return Columns(texts, len(markers), pa.array(markers), begins)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s3conn_magic.connections.configuration import Configuration
 from s3conn_magic.connections.faults import action_of
+from s3conn_magic.connections.probe import has_directory_buckets
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
@@ -45,6 +46,7 @@ _LISTS = frozenset(
     {
         "CreateMultipartUpload",
         "ListBuckets",
+        "ListDirectoryBuckets",
         "ListMultipartUploads",
         "ListObjectVersions",
         "ListObjectsV2",
@@ -168,7 +170,7 @@ class Forecast:
     def _show_buckets(self, plan: plans.ShowBuckets) -> list[Call]:
         connection = self._connection(plan.name)
         filters = connection.settings.display_filters
-        return self._reached(connection, *filters) if filters else [*self._reached(connection), _buckets()]
+        return [*self._reached(connection, *filters), *([] if filters else _all_buckets(connection))]
 
     @of.register
     def _list(self, plan: plans.ListObjects) -> list[Call]:
@@ -178,7 +180,7 @@ class Forecast:
         if places:
             listed = [call for place in places for call in _listed(place, operation, plan.matching, plan.limit)]
             return [*self._reached(connection, *places), *listed]
-        first = [*self._reached(connection), _buckets()]
+        first = [*self._reached(connection), *_all_buckets(connection)]
         return [*first, *_each_bucket(connection, operation)] if plan.recursive else first
 
     @of.register
@@ -339,6 +341,11 @@ def _before_wildcard(place: Location) -> Location | None:
 
 def _identity() -> Call:
     return Call("GetCallerIdentity", "*", 1, "exactly")
+
+
+def _all_buckets(connection: Connection) -> list[Call]:
+    more = Call("ListDirectoryBuckets", _ALL, 1, "at least", "those of the connection's region")
+    return [_buckets(), *([more] if has_directory_buckets(connection) else [])]
 
 
 def _buckets() -> Call:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from recording import Reply, error, listing, recording
 from statements import Statements, create
 
+from s3conn_magic.connections import probe
 from s3conn_magic.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -240,3 +243,48 @@ def test_a_server_below_a_path(base):
         options = connection.storage_options("polars", BUCKET)
         assert options["aws_endpoint_url"] == f"{wire.endpoint}{base}"
         assert f"'{wire.endpoint.removeprefix('http://')}{base}'" in connection.duckdb_secret(BUCKET)
+
+
+EXPRESS = "fast--use1-az4--x-s3"
+
+
+def _both(request):
+    """AWS with a general purpose bucket and two pages of directory buckets."""
+    if "/s3express/" in request.headers.get("authorization", ""):
+        page = request.query.get("continuation-token", "")
+        name, more = (("slow" + EXPRESS, ""), (EXPRESS, "<ContinuationToken>two</ContinuationToken>"))[not page]
+        return Reply(200, {}, f"<R><Buckets><Bucket><Name>{name}</Name></Bucket></Buckets>{more}</R>".encode())
+    return BUCKETS
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_directory_buckets_are_among_the_buckets_of_aws(in_place_of_aws, refused):
+    """SHOW BUCKETS, LIST and the explorer show what ListDirectoryBuckets names; where it is refused, the others."""
+    answer = _both if not refused else lambda one: error(403, "AccessDenied") if _both(one) != BUCKETS else BUCKETS
+    with recording(answer) as wire:
+        in_place_of_aws(wire)
+        run = Statements()
+        run(create("lake", keys=KEYS, VALIDATE=False))
+        names = ["one"] if refused else ["one", EXPRESS, f"slow{EXPRESS}"]
+        assert list(run("SHOW BUCKETS")["bucket"]) == names
+        assert sorted(run("LIST")["bucket"]) == sorted(names)
+        assert "ListDirectoryBuckets" in str(run("EXPLAIN SHOW BUCKETS").values)
+        run("EXPLORE")
+
+
+def test_a_network_without_directory_buckets_is_not_waited_for(in_place_of_aws, monkeypatch):
+    """Where nothing answers for directory buckets, SHOW BUCKETS shows the others after a moment."""
+    monkeypatch.setattr(probe, "_DIRECTORY_SECONDS", 0.1)
+    gate = threading.Event()
+
+    def answer(request):
+        if _both(request) != BUCKETS:
+            gate.wait(20)
+        return BUCKETS
+
+    with recording(answer) as wire:
+        in_place_of_aws(wire)
+        run = Statements()
+        run(create("lake", keys=KEYS, VALIDATE=False))
+        assert list(run("SHOW BUCKETS")["bucket"]) == ["one"]
+        gate.set()

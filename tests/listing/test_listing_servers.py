@@ -324,3 +324,186 @@ def test_times_in_every_form_and_both_counts(sent, counted):
     assert set(frame.index) == {"a", "b/"}
     time = frame["last_modified"]["a"]
     assert (None if pd.isna(time) else time.to_pydatetime()) == TIMES[sent]
+
+
+ODD = {
+    "<Size> 12\n</Size>": ("size", 12),
+    "<Size>+12</Size>": ("size", 12),
+    "<Size>12.0</Size>": ("size", 12),
+    "<Size>5497558138880</Size>": ("size", 5497558138880),
+    '<ETag>W/"x"</ETag>': ("etag", "x"),
+    "<ETag>W/&quot;x&quot;</ETag>": ("etag", "x"),
+    '<ETag> "x" </ETag>': ("etag", "x"),
+    "<ETag>x-5</ETag>": ("etag", "x-5"),
+    "<LastModified>20240102T030405Z</LastModified>": ("last_modified", _AT),
+    "<LastModified>2024-01-02 03:04:05 UTC</LastModified>": ("last_modified", _AT),
+    "<LastModified>1704164645</LastModified>": ("last_modified", _AT),
+    "<LastModified>1704164645000</LastModified>": ("last_modified", _AT),
+    "<LastModified>2024-01-02</LastModified>": ("last_modified", datetime(2024, 1, 2, tzinfo=UTC)),
+    "<LastModified>0000-00-00T00:00:00Z</LastModified>": ("last_modified", None),
+    "<Owner/>": ("key", "a"),
+    "<Owner><ID>x</ID><DisplayName>y &amp; z</DisplayName></Owner>": ("key", "a"),
+    "<Owner><Key>other</Key></Owner>": ("key", "a"),
+}
+INVISIBLE = ["\x01", "&#x01;", "&#1;", "\x0b", "\x1f", "\ufffe", "&#xFFFF;"]
+
+
+def _page(row, around="", key="a"):
+    size = "" if "<Size>" in row else "<Size>1</Size>"
+    return (
+        f"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>{around}"
+        f"<Contents><Key>{key}</Key>{row}{size}</Contents></ListBucketResult>"
+    )
+
+
+class _Says(FakeTarget):
+    """Answers each request by the next of these bodies."""
+
+    def __init__(self, *bodies):
+        super().__init__(Bucket([]))
+        self._bodies = [*bodies]
+        self.seen = []
+
+    def send(self, query):
+        self.seen.append(dict(query))
+        return Response(200, {}, self._bodies.pop(0).encode())
+
+
+@pytest.mark.parametrize("row", ODD)
+def test_a_row_in_another_form(row):
+    """Sizes, etags and times in whatever form a server sends them are what they mean; owners are left."""
+    name, value = ODD[row]
+    table = Listing(_Says(_page(row))).collect()
+    assert table.column(name).to_pylist() == [value]
+
+
+@pytest.mark.parametrize("written", INVISIBLE)
+@pytest.mark.parametrize("field", ["StartAfter", "Marker", "Prefix", "ContinuationToken", "RequestId"])
+def test_an_echo_that_xml_cannot_hold(field, written):
+    """A character that XML has no way to write is read where it is an echo, raw or as a reference, and so are keys."""
+    body = _page("", f"<{field}>{written}</{field}>", f"{written}k")
+    character = chr(int(written.strip("&#;").replace("x", "0x"), 0)) if "&" in written else written
+    listing = Listing(_Says(body), prefix=character if field == "Prefix" else "")
+    assert _keys(listing.collect()) == [f"{character}k"]
+
+
+@pytest.mark.parametrize("written", INVISIBLE)
+def test_a_token_and_folders_that_xml_cannot_hold(written):
+    """A token goes back as it came, and folders are named exactly, whatever their characters."""
+    character = chr(int(written.strip("&#;").replace("x", "0x"), 0)) if "&" in written else written
+    more = f"<NextContinuationToken>t{written}</NextContinuationToken><CommonPrefixes><Prefix>{written}/</Prefix>"
+    first = _page("", f"{more}</CommonPrefixes>").replace("false", "true")
+    target = _Says(first, _page("", key="z"))
+    table = Listing(target, delimiter="/").collect()
+    assert target.seen[1]["continuation-token"] == f"t{character}"
+    assert set(_keys(table)) == {"a", "z", f"{character}/"}
+
+
+def test_a_character_that_stands_in_for_none_is_kept():
+    """What would be mistaken for a character that XML cannot hold is no guess: the answer is refused."""
+    body = _page("", "<StartAfter>\x01\U0010f701</StartAfter>")
+    with pytest.raises(IncompleteListingError):
+        Listing(_Says(*[body] * 5)).collect()
+
+
+class _Older:
+    """A server that knows ListObjects alone: it passes over what only the newer form has, or refuses that.
+
+    Args:
+        keys: in order.
+        refuses: an error's status and code for `list-type=2`, or None.
+        names_next: whether it says NextMarker where there is a delimiter.
+    """
+
+    def __init__(self, keys, *, refuses=None, names_next=True, most=7):
+        self.keys, self.refuses, self.names_next, self.most = keys, refuses, names_next, most
+        self.asked = []
+
+    def __call__(self, request):
+        """The page that is asked for."""
+        query = request.query
+        if request.method != "GET" or (request.path.count("/") > 1 and request.path.strip("/").count("/")):
+            return Reply(200, {"Content-Length": "1", "ETag": '"e"'}, b"1")
+        self.asked.append(query)
+        if self.refuses and "list-type" in query:
+            status, code = self.refuses
+            return Reply(status, {}, f"<Error><Code>{code}</Code></Error>".encode() if code else b"")
+        if "versions" in query:
+            return Reply(501, {}, b"<Error><Code>NotImplemented</Code></Error>")
+        return Reply(200, {}, self._page(query).encode())
+
+    def _page(self, query):
+        prefix, delimiter, marker = (query.get(name, "") for name in ("prefix", "delimiter", "marker"))
+        rows = []
+        for key in self.keys:
+            if not key.startswith(prefix):
+                continue
+            head, cut, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            name = f"{prefix}{head}{cut}" if cut else key
+            skipped = name <= marker or (cut and marker.startswith(name))
+            if not skipped and (name, bool(cut)) not in rows:
+                rows.append((name, bool(cut)))
+        most = min(self.most, int(query.get("max-keys", 1000)))
+        more, rows = len(rows) > most, rows[:most]
+        named = f"<NextMarker>{quote(rows[-1][0])}</NextMarker>" if more and delimiter and self.names_next else ""
+        url = "<EncodingType>url</EncodingType>" if query.get("encoding-type") else ""
+        written = "".join(
+            f"<CommonPrefixes><Prefix>{quote(name)}</Prefix></CommonPrefixes>"
+            if folder
+            else f"<Contents><Key>{quote(name)}</Key><Size>1</Size></Contents>"
+            for name, folder in rows
+        )
+        return (
+            f"<ListBucketResult><Name>bucket</Name><Prefix>{quote(prefix)}</Prefix><Marker>{quote(marker)}</Marker>{url}"
+            f"<MaxKeys>{most}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{named}{written}</ListBucketResult>"
+        )
+
+
+OLDER = {
+    "passes over it": {},
+    "names no next": {"names_next": False},
+    "refuses it": {"refuses": (501, "NotImplemented")},
+    "does not know it": {"refuses": (400, "InvalidArgument")},
+    "refuses it without a word": {"refuses": (400, "")},
+}
+OLD_KEYS = sorted(
+    {f"d{number % 9}/e{number % 4}/k {number:03}" for number in range(60)} | {f"f+{number}" for number in range(20)}
+)
+
+
+@pytest.mark.parametrize("kind", OLDER)
+def test_a_server_that_knows_list_objects_alone(kind):
+    """Every statement that lists goes on by `marker` where a server has no other way; VERSIONS says what it lacks."""
+    with recording(server := _Older(OLD_KEYS, **OLDER[kind])) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        assert list(run("LIST 's3://bucket/' RECURSIVE")["key"]) == OLD_KEYS
+        tops = sorted({key.partition("/")[0] + "/" if "/" in key else key for key in OLD_KEYS})
+        assert sorted(run("LIST 's3://bucket/'")["key"]) == tops
+        assert (
+            list(run("LIST 's3://bucket/d3/' RECURSIVE LIMIT 5")["key"]) == [k for k in OLD_KEYS if k[:2] == "d3"][:5]
+        )
+        assert len(run("LIST 's3://bucket/' RECURSIVE MATCHING '**/k *5'")) == sum(
+            k.endswith("5") and "/" in k for k in OLD_KEYS
+        )
+        assert run("ANALYZE 's3://bucket/' BY PREFIX")["objects"].sum() == len(OLD_KEYS)
+        found = run.connection("lake").fsspec().find("bucket")
+        assert sorted(found) == [f"bucket/{key}" for key in OLD_KEYS]
+        failed = run.fails("LIST 's3://bucket/' VERSIONS", EndpointError)
+        assert "LIST without VERSIONS" in failed.hint
+    assert any("marker" in query for query in server.asked)
+
+
+def test_the_explorer_pages_by_marker():
+    """Pages that are asked for one by one, as the explorer asks, go on where the one before ended."""
+    with recording(_Older(OLD_KEYS)) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        target, token, names = run.connection("lake").target("bucket"), None, []
+        while page := fetch_page(target, prefix="", delimiter="/", token=token):
+            names += [*page.prefixes, *page.objects.column(0).to_pylist()]
+            if (token := page.next_token) is None:
+                break
+    assert sorted(names) == sorted({key.partition("/")[0] + "/" if "/" in key else key for key in OLD_KEYS})
