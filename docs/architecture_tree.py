@@ -22,6 +22,7 @@ PACKAGES = [
     "inventory",
     "preview",
     "query",
+    "datasets",
     "jobs",
     "handoff",
     "cluster",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import DataFile, Manifest
-    from s3conn_magic.listing.analysis import Summary
+    from s3conn_magic.listing.analysis import Counting
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.runtime.patterns import Glob
 
@@ -261,7 +261,7 @@ class Inventory:
             raise ListingInterrupted(message, rows_so_far=rows) from None
         return self.table()
 
-    def total(self, summary: Summary, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
+    def total(self, summary: Counting, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
         """Return the groups of the objects that were there, as `Scan.total` does; versions of old do not count.
 
         Raises:

@@ -415,6 +415,20 @@ class _Binder:
         return plans.Analyze(place=place, name=name, location=location, by=by, depth=depth)
 
     @_bind.register
+    def _discover(self, statement: statements.Discover) -> plans.Plan:
+        location, inventory = map(self._binding.location, (statement.location, statement.inventory))
+        return plans.Discover(
+            place=self._binding.beginning(statement),
+            name=self._reader(statement.using, statement, inventory or location),
+            location=location,
+            inventory=inventory,
+            depth=_number(self._binding, "DEPTH", statement.depth, 1),
+            looks=_number(self._binding, "SAMPLE", statement.sample, 0),
+            exact=statement.exact,
+            into_tables=statement.into_tables,
+        )
+
+    @_bind.register
     def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:
         if not self._known:
             self._by_default(statement)
@@ -519,11 +533,18 @@ def _depth_of(binding: Binding, statement: statements.Analyze) -> int:
         BindError: the groups are no folders, or the number is none.
     """
     depth = statement.depth
-    if depth is None:
-        return 1
-    if statement.by != "PREFIX":
+    if depth is not None and statement.by != "PREFIX":
         hint = "Leave it out, or group BY PREFIX."
         raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
-    if depth.value < 1:
-        raise binding.error("DEPTH takes a whole number that is at least 1", depth.span)
-    return depth.value
+    return _number(binding, "DEPTH", depth, 1) or 1
+
+
+def _number(binding: Binding, clause: str, written: statements.IntegerLiteral | None, least: int) -> int | None:
+    """Return the number of a clause, or None where it is not there.
+
+    Raises:
+        BindError: it is less than the least.
+    """
+    if written is not None and written.value < least:
+        raise binding.error(f"{clause} takes a whole number that is at least {least}", written.span)
+    return written.value if written else None

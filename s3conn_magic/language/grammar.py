@@ -67,8 +67,8 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = (
-    "ALL BUCKETS CONNECTIONS COPY ENV ERRORS EXPLAIN FROM HELP INSERT JOB JOBS INVENTORY KEYRING PROMPT RUN SANDBOX "
-    "SAVE SELECT SETTINGS START STOP SYNC TABLE TABLES TEST USE"
+    "ALL BUCKETS CONNECTIONS COPY DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP INSERT JOB JOBS INVENTORY KEYRING PROMPT "
+    "ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS START STOP SYNC TABLE TABLES TEST USE"
 )
 _GROUPS = get_args(AnalyzeBy)
 _STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
@@ -125,6 +125,7 @@ location = field("location", _place).set_name("an s3:// location")
 _groups = pp.MatchFirst([keyword(by) for by in _GROUPS]).set_name(f"{', '.join(_GROUPS[:-1])} or {_GROUPS[-1]}")
 by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
+_looks = field("sample", words("SAMPLE") - integer)
 _inventory = field("inventory", words("FROM INVENTORY") - _place)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
@@ -363,6 +364,20 @@ analyze = builds(
     - (_inventory | location).set_name("an s3:// location")
     - pp.ZeroOrMore(_inventory | using | by | depth),
 )
+_exact = words("ROWS") - mark("=") - words("EXACT")
+discover = builds(
+    statements.Discover,
+    words("DISCOVER")
+    - pp.Opt(location)
+    - pp.ZeroOrMore(
+        _inventory
+        | using
+        | depth
+        | _looks
+        | Node(_exact, lambda _, span: ("exact", True, span.start)).set_name("ROWS = EXACT")
+        | flag("into_tables", "INTO TABLES")
+    ),
+)
 preview = builds(
     statements.Preview,
     words("PREVIEW") - location - pp.ZeroOrMore(_version | using | field("limit", words("LIMIT") - number)),
@@ -387,8 +402,8 @@ help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
 run = builds(statements.RunJob, words("RUN JOB") - _job_named)
 
-_plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, preview, set_]
-_plain += [select, save, start, stop, help_, run]
+_plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, discover, preview]
+_plain += [set_, select, save, start, stop, help_, run]
 _explained = ByFirstWord(_plain, "a statement")
 explain = variants(
     words("EXPLAIN")

@@ -187,6 +187,23 @@ class AnalyzeInventory(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Discover(Plan):
+    """The datasets at a location, or by a report; without either those of the display filters or all buckets.
+
+    `depth` counts the folders that are told apart, None for all; `looks` those into the objects of a dataset, None for
+    the usual number; `exact` has all rows counted; `into_tables` wants statements in place of a frame.
+    """
+
+    name: str
+    location: Location | None
+    inventory: Location | None = None
+    depth: int | None = None
+    looks: int | None = None
+    exact: bool = False
+    into_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Plan):
     """The beginning of an object, or of one version of it: so many rows of a table at most."""
 

@@ -135,6 +135,26 @@ ANALYSIS_COLUMNS = (
     Column("newest", "timestamp", "last modification of the newest object, UTC"),
     Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
 )
+DATASET_COLUMNS = (
+    Column(
+        "dataset", "string", "where it is: a pattern, a folder of a lake table, or one object; `other` for the rest"
+    ),
+    Column("kind", "string", "files, delta, iceberg, hudi or other"),
+    Column("format", "string", "of its files, by their content"),
+    Column("compression", "string", "around its files; missing for none"),
+    Column("partitions", "list", "each place where its folders differ: name, type, range, and how many there are"),
+    Column("objects", "count", "number of objects"),
+    Column("bytes", "count", "sum of their sizes"),
+    Column("rows", "integer", "how many; missing where that is unknown"),
+    Column("rows_bound", "string", "'exact', 'estimated' or 'unknown'"),
+    Column("columns", "list", "their names and types, as the newest objects have them; missing where there are none"),
+    Column("drift", "string", "from where on columns are new (+), gone (-) or of another type; missing for nowhere"),
+    Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
+    Column("newest", "timestamp", "last modification of the newest object, UTC"),
+    Column("small_files", "fraction", "part of the objects that are below 8 MB"),
+    Column("query", "string", "a SELECT that runs; missing for `other`"),
+    Column("reason", "string", "why these objects are one dataset"),
+)
 TABLE_COLUMNS = (
     Column("name", "string", "as written when it was created"),
     Column("rows", "integer", "how many; missing for a table over files"),
@@ -278,6 +298,19 @@ STATEMENTS: tuple[Reference, ...] = (
         " bytes are one row, the last.",
         "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",
         ANALYSIS_COLUMNS,
+    ),
+    Reference(
+        "DISCOVER",
+        "DISCOVER ['s3://bucket/prefix'] [FROM INVENTORY 's3://bucket/prefix/manifest.json'] [USING name] [DEPTH n]"
+        " [SAMPLE n] [ROWS = EXACT] [INTO TABLES]",
+        "What is in a bucket: its datasets, by one listing, or a report of S3 Inventory, and a few looks into objects."
+        " Objects are one dataset where folders, names, format and columns are alike; partitions, columns, rows, and"
+        " where the columns change are told, with a query that runs. Lake tables are one each; what is no dataset is"
+        " the last row, other. A look reads at most 64 KiB; SAMPLE is how many there may be for each dataset (4), 0 has"
+        " keys alone decide. DEPTH is the number of folders that are told apart. ROWS = EXACT counts all rows, which"
+        " reads what that takes. INTO TABLES shows the CREATE TABLE of each, which can be run as they are.",
+        "DISCOVER 's3://bucket/folder/';",
+        DATASET_COLUMNS,
     ),
     Reference(
         "PREVIEW",

@@ -253,6 +253,19 @@ class Analyze(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Discover(Statement):
+    """`DISCOVER ['s3://…'] [FROM INVENTORY …] [USING name] [DEPTH n] [SAMPLE n] [ROWS = EXACT] [INTO TABLES]`."""
+
+    location: LocationValue | None = None
+    inventory: LocationValue | None = None
+    using: Name | None = None
+    depth: IntegerLiteral | None = None
+    sample: IntegerLiteral | None = None
+    exact: bool = False
+    into_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Statement):
     """`PREVIEW 's3://…' [VERSION 'id'] [USING name] [LIMIT n]`; a `limit` of None stands for the default."""
 

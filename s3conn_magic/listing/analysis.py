@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import finalize
 
 import numpy as np
@@ -311,6 +311,22 @@ def _added(rows: pa.Table) -> pa.Table:
     return named.select(GROUPS.names).cast(GROUPS)
 
 
+class Counting(Protocol):
+    """What counts the pages of a scan, as a `Summary` does."""
+
+    def add(self, objects: pa.RecordBatch) -> None:
+        """Count the rows of a page."""
+
+    def begin_again(self) -> None:
+        """Forget what was counted, which will come once more."""
+
+    def lacks_rows(self) -> bool:
+        """Whether less came the second time."""
+
+    def table(self) -> pa.Table:
+        """What was counted; `objects` is how many of each."""
+
+
 class Scan(Listing):
     """Everything below a prefix, in groups.
 
@@ -328,7 +344,7 @@ class Scan(Listing):
         self,
         target: Target,
         prefix: str,
-        summary: Summary,
+        summary: Counting,
         *,
         connections: int = CONNECTIONS,
         ranges: tuple[KeyRange, ...] = (),

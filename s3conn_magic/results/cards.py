@@ -12,8 +12,11 @@ from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection, Findings
+    from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.listing.request import Progress
 
 NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
@@ -102,6 +105,57 @@ def connection_card(connection: Connection, did: str) -> Card:
         ("comment", settings.comment),
     ]
     return Card(f"S3 connection {connection.name} {did}", tuple((label, value) for label, value in lines if value))
+
+
+_DETAILS = "margin:2px 0;overflow-wrap:anywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetsCard:
+    """The datasets of DISCOVER as a list to open, in the notebook."""
+
+    datasets: tuple[Dataset, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(visible(_headline(dataset)) for dataset in self.datasets)
+
+    @interruptible
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    @interruptible
+    def _repr_html_(self) -> str:
+        return f'<div class="{NOT_TYPESET}" style="{_BOX}">{"".join(map(_opened, self.datasets))}</div>'
+
+
+def datasets_card(datasets: Sequence[Dataset]) -> DatasetsCard:
+    """Return the card of some datasets, the largest of them."""
+    return DatasetsCard(tuple(datasets[:_SHOWN_DATASETS]))
+
+
+_SHOWN_DATASETS = 50
+
+
+def _headline(dataset: Dataset) -> str:
+    rows = (
+        "" if dataset.rows is None else f", {'about ' * (dataset.bound == 'estimated')}{counted(dataset.rows, 'row')}"
+    )
+    kind = dataset.format if dataset.kind in {"files", "other"} else f"{dataset.kind.capitalize()} table"
+    amount = f"{counted(dataset.objects, 'object')}, {size_text(dataset.bytes)}{rows}"
+    return f"{dataset.location} · {kind or dataset.reason} · {amount}"
+
+
+def _opened(dataset: Dataset) -> str:
+    columns = [f"{name} {kind}" for name, kind in dataset.columns or ()]
+    lines = {
+        "partitions": "; ".join(map(str, dataset.partitions)),
+        "columns": ", ".join(columns),
+        "drift": dataset.drift,
+        "why": dataset.reason,
+        "query": dataset.query,
+    }
+    rows = "".join(f"<div style='{_DETAILS}'>{label}: {_escaped(text)}</div>" for label, text in lines.items() if text)
+    return f'<details><summary style="{_DETAILS}">{_escaped(_headline(dataset))}</summary>{rows}</details>'
 
 
 def _region(configuration: Configuration) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,17 +10,27 @@ from functools import partial
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
-from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
+from s3conn_magic.datasets import LOOKS, find
+from s3conn_magic.datasets.layout import Layout
+from s3conn_magic.datasets.sampling import Sampler
+from s3conn_magic.errors import (
+    IncompleteListingError,
+    InventoryError,
+    ListingInterrupted,
+    S3ConnError,
+    StatementInterrupted,
+)
 from s3conn_magic.inventory import open_manifest
 from s3conn_magic.inventory.reading import Inventory
 from s3conn_magic.lakes import OWN_FOLDER, Reach, among_column, around, at
 from s3conn_magic.lakes.opening import newest_version
 from s3conn_magic.language.plans import Analyze
-from s3conn_magic.language.reference import ANALYSIS_COLUMNS, columns_of
+from s3conn_magic.language.reference import ANALYSIS_COLUMNS, DATASET_COLUMNS, columns_of
 from s3conn_magic.language.words import counted
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.listing.listing import Listing
@@ -33,9 +44,11 @@ if TYPE_CHECKING:
 
     from s3conn_magic.cluster.sweep import ClusterListing, ClusterScan
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.datasets import Discovery
+    from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.inventory.manifest import Manifest
     from s3conn_magic.lakes import LakeRoot
-    from s3conn_magic.language.plans import AnalyzeInventory, ListInventory, ListObjects
+    from s3conn_magic.language.plans import AnalyzeInventory, Discover, ListInventory, ListObjects
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.transport import Target
 
@@ -265,10 +278,7 @@ def inventory_analysis(
     manifest = open_manifest(connection, plan.inventory)
     where = plan.location or Location(manifest.bucket)
     if where.bucket != manifest.bucket:
-        raise InventoryError(
-            f"the report is about the bucket {visible(manifest.bucket)}, and not about {visible(where.bucket)}",
-            hint="Leave the location out, or name the report of that bucket.",
-        )
+        raise _of_another(manifest, where)
     manifest.check_fields("size", *_NEEDED.get(plan.by, ()), *(("is_latest",) if manifest.versions else ()))
     same = Analyze(place=plan.place, name=plan.name, location=where, by=plan.by, depth=plan.depth)
     summary = Summary(grouping(plan.by, prefix=where.key, depth=plan.depth, now=now or datetime.now(UTC)))
@@ -276,6 +286,13 @@ def inventory_analysis(
     frame = _groups(lambda: report.total(summary, on_progress=options.report))
     more = " Of its versions, the current ones count." if manifest.versions else ""
     return frame, same, f"{manifest.as_of}{more}"
+
+
+def _of_another(manifest: Manifest, where: Location) -> InventoryError:
+    return InventoryError(
+        f"the report is about the bucket {visible(manifest.bucket)}, and not about {visible(where.bucket)}",
+        hint="Leave the location out, or name the report of that bucket.",
+    )
 
 
 def _groups(total: Callable[[], pa.Table]) -> S3Frame:
@@ -291,6 +308,131 @@ def _groups_frame(groups: pa.Table) -> S3Frame:
     sizes = groups["bytes"].cast(pa.float64())
     shares = pc.divide(sizes, max(pc.sum(sizes).as_py() or 0.0, 1.0))
     return table_frame(ANALYSIS_COLUMNS, groups.append_column("share", shares))
+
+
+def datasets_of(
+    connection: Connection, plan: Discover, place: Location, options: ListOptions, named: Callable[[Location], str]
+) -> tuple[Discovery, str]:
+    """Return the datasets below a location, and what is to be said of the report that they come from.
+
+    Args:
+        connection: lists and reads them.
+        plan: by what report, and how closely.
+        place: below which they are.
+        options: how the listing runs.
+        named: a location as a query writes it.
+
+    Raises:
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is the frame of what keys alone tell of what was
+            listed, labelled as partial.
+        InventoryError: the report is damaged, is none, or lacks what is added up.
+        S3ConnError: nothing can be listed.
+    """
+    layout, note = Layout(place.bucket, place.key, plan.depth), ""
+    looks = LOOKS if plan.looks is None else plan.looks
+    write, sampler = lambda key: named(Location(place.bucket, key)), Sampler(connection, place.bucket)
+    try:
+        if plan.inventory is None:
+            with Scan(connection.target(place.bucket), place.key, layout, connections=options.connections) as scan:
+                scan.total(on_progress=options.report)
+        else:
+            note = _by_report(connection, plan.inventory, place, layout, options)
+        return find(layout, sampler, looks, write), note
+    except (IncompleteListingError, ListingInterrupted) as error:
+        error.rows_so_far = datasets_frame(find(layout, sampler, 0, write).datasets)
+        error.rows_so_far.attrs["partial"] = error.message
+        raise
+    except StatementInterrupted as error:
+        rows = datasets_frame(find(layout, sampler, 0, write).datasets)
+        rows.attrs["partial"] = error.message
+        raise ListingInterrupted("the search for datasets was interrupted", rows_so_far=rows) from None
+
+
+def _by_report(connection: Connection, report: Location, place: Location, layout: Layout, options: ListOptions) -> str:
+    manifest = open_manifest(connection, report)
+    if place.bucket != manifest.bucket:
+        raise _of_another(manifest, place)
+    manifest.check_fields("size", "last_modified", *(("is_latest",) if manifest.versions else ()))
+    rows = Inventory(connection, manifest, prefix=place.key, connections=options.connections)
+    rows.total(layout, on_progress=options.report)
+    return manifest.as_of
+
+
+def report_bucket(connection: Connection, report: Location) -> Location:
+    """Return the bucket that a report of S3 Inventory is about.
+
+    Raises:
+        S3ConnError: there is no report.
+    """
+    return Location(open_manifest(connection, report).bucket)
+
+
+def datasets_frame(datasets: Sequence[Dataset]) -> S3Frame:
+    """Return the frame of DISCOVER: shape (datasets, 16), the largest first."""
+    return frame_of(DATASET_COLUMNS, [_dataset_row(dataset) for dataset in datasets])
+
+
+def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
+    """Return the statements that make a table of each dataset that has rows.
+
+    Args:
+        datasets: of DISCOVER.
+        using: the connection that is to be named; empty for none.
+    """
+    from s3conn_magic.language.words import identifier, literal
+
+    names, made = set[str](), list[str]()
+    through = f" USING {identifier(using)}" if using else ""
+    for dataset in datasets:
+        if dataset.columns is None:
+            continue
+        name = first = _table_name(dataset)
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{first}_{count}"
+        names.add(name)
+        note = f"  -- {dataset.reason}" if dataset.drift else ""
+        made.append(f"CREATE TABLE {name} LOCATION {literal(dataset.location)}{through};{note}")
+    return "\n".join(made) or "No dataset that was found has columns."
+
+
+def _table_name(dataset: Dataset) -> str:
+    """A name for the table: of the last folder that has one, else of the file or the bucket."""
+    from s3conn_magic.language.grammar import RESERVED
+
+    place = Location.parse(dataset.location)
+    *folders, file = place.key.split("/")
+    written = [name for name in folders if re.search("[A-Za-z]", name) and not re.search(r"[*?\[{=]", name)]
+    stem = file.partition(".")[0].partition("*")[0]
+    single = not re.search(r"[*?\[{]", file)
+    name = (stem if (single and stem) or not written else written[-1]) or place.bucket
+    name = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
+    return name if name[0].isalpha() and name.upper() not in RESERVED else f"t_{name}"
+
+
+def _dataset_row(dataset: Dataset) -> tuple[Any, ...]:
+    columns = None if dataset.columns is None else [f"{name} {kind}" for name, kind in dataset.columns]
+    times = [
+        None if time is None else pd.Timestamp(time, unit="us", tz="UTC") for time in (dataset.oldest, dataset.newest)
+    ]
+    return (
+        dataset.location,
+        dataset.kind,
+        dataset.format or None,
+        dataset.compression or None,
+        [str(partition) for partition in dataset.partitions],
+        dataset.objects,
+        dataset.bytes,
+        dataset.rows,
+        dataset.bound,
+        columns,
+        dataset.drift or None,
+        *times,
+        dataset.small / dataset.objects if dataset.objects else 0.0,
+        dataset.query or None,
+        dataset.reason,
+    )
 
 
 _BADGES_AT_MOST = 3

@@ -226,6 +226,24 @@ class Forecast:
         return [*self._reached(connection, plan.location), *_listed(plan.location)]
 
     @of.register
+    def _discover(self, plan: plans.Discover) -> list[Call]:
+        from s3conn_magic.datasets import LOOKS
+
+        connection, looks = self._connection(plan.name), LOOKS if plan.looks is None else plan.looks
+        place = plan.location or plan.inventory
+        if plan.inventory is not None:
+            first = self._inventory(connection, plan.inventory)
+        elif place is not None:
+            first = [*self._reached(connection, place), *_listed(place)]
+        else:
+            first = [*self._reached(connection), _buckets(), *_each_bucket(connection, "ListObjectsV2")]
+        each = f"at most {looks} of 64 KiB for each dataset, and a few notes of each lake table"
+        calls = [*first, Call("GetObject", _objects(plan.location) if plan.location else _ALL, None, "unknown", each)]
+        if plan.exact:
+            calls.append(Call("GetObject", calls[-1].resource, None, "unknown", "what counting the rows takes"))
+        return calls if looks or plan.exact else first
+
+    @of.register
     def _preview(self, plan: plans.Preview) -> list[Call]:
         connection, place = self._connection(plan.name), plan.location
         looks = Call("HeadObject", place.arn, 1, "at least")

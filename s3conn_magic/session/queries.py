@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import QueryError, StatementSyntaxError
+from s3conn_magic.errors import QueryError, S3ConnError, StatementSyntaxError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.errors import Place
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.language.session_settings import SettingValues
     from s3conn_magic.listing.request import Progress
+    from s3conn_magic.locations import Location
     from s3conn_magic.objects.listed import Path
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
@@ -231,6 +233,45 @@ class Queries:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
+
+
+def discovered(
+    connections: Registry, queries: Queries, plan: plans.Discover, most: int, report: _Report
+) -> tuple[list[Dataset], list[str]]:
+    """Return the datasets of DISCOVER, and what is to be said beside them; `most` requests are under way."""
+    from s3conn_magic.connections.probe import roots
+    from s3conn_magic.results.listings import ListOptions, datasets_of, report_bucket
+
+    connection, several = connections.get(plan.name), sum(1 for _ in connections) > 1
+    datasets: list[Dataset] = []
+    notes: list[str] = []
+
+    def named(place: Location) -> str:
+        return place.uri.replace("s3://", f"s3://{connection.name}@", 1) if several else place.uri
+
+    places = [plan.location] if plan.location else [report_bucket(connection, plan.inventory)] if plan.inventory else []
+    for place in places or roots(connection):
+        answer, note = datasets_of(connection, plan, place, ListOptions(None, most, report), named)
+        datasets += answer.datasets
+        notes += [note] if note else []
+    for dataset in datasets if plan.exact else ():
+        if dataset.columns is not None and dataset.bound != "exact":
+            _count_rows(queries, dataset)
+    return datasets, notes
+
+
+def _count_rows(queries: Queries, dataset: Dataset) -> None:
+    """Have all rows of a dataset counted; where they cannot be, that is a part of its reason."""
+    from s3conn_magic.query.sql import literal
+
+    path = literal(dataset.named)
+    source = f"read_parquet({path})" if dataset.format == "Parquet" else path
+    try:
+        table = queries.engine.query(f"SELECT count(*) FROM {source}").table  # noqa: S608 - a quoted path
+    except S3ConnError as error:
+        dataset.reason += f"; its rows cannot be counted: {error.message}"
+    else:
+        dataset.rows, dataset.bound = int(table.column(0)[0].as_py()), "exact"
 
 
 def about_jobs(jobs: Jobs, plan: JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:

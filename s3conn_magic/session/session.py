@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.errors import Place
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
@@ -451,6 +452,26 @@ class Session:
 
             self._beside(partial(analysis_chart, frame, plan))
         return frame
+
+    @execute.register
+    def _discover(self, plan: plans.Discover) -> Any:
+        from s3conn_magic.session.queries import discovered
+
+        with self._progress_view() as report:
+            datasets, notes = discovered(self.connections, self.queries, plan, self.settings["CONNECTIONS"], report)
+        self._say(*notes)
+        return self._shown_datasets(datasets, plan)
+
+    def _shown_datasets(self, datasets: list[Dataset], plan: plans.Discover) -> Any:
+        from s3conn_magic.results.cards import datasets_card
+        from s3conn_magic.results.listings import datasets_frame, tables_of_datasets
+
+        if plan.into_tables:
+            several = sum(1 for _ in self.connections) > 1
+            return Message(tables_of_datasets(datasets, plan.name if several else ""))
+        if self._beside is not None:
+            self._beside(partial(datasets_card, datasets))
+        return datasets_frame(datasets)
 
     @execute.register
     def _preview(self, plan: plans.Preview) -> Any:

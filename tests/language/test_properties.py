@@ -241,6 +241,7 @@ JOB: dict[str, st.SearchStrategy[object]] = {
     "sync": st.booleans(),
     "if_not_exists": st.booleans(),
 }
+NUMBER = st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))
 FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] = {
     statements.CreateConnection: {"name": NAME, "settings": SETTINGS, "or_replace": st.booleans()}
     | {"if_not_exists": st.booleans()},
@@ -265,7 +266,9 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
         "using": st.none() | NAME,
         "by": st.sampled_from(get_args(AnalyzeBy)),
     }
-    | {"depth": st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))},
+    | {"depth": NUMBER},
+    statements.Discover: {"location": st.none() | PLACE, "inventory": st.none() | PLACE, "using": st.none() | NAME}
+    | {"depth": NUMBER, "sample": NUMBER, "exact": st.booleans(), "into_tables": st.booleans()},
     statements.Preview: {
         "location": PLACE,
         "version": st.none() | LITERAL,

@@ -47,6 +47,7 @@ WHOLE = (
     "ANALYZE 's3://bucket/' USING lake BY EXTENSION",
     "ANALYZE 's3://bucket/' USING lake BY AGE",
     "ANALYZE 's3://bucket/' USING lake BY SIZE",
+    "DISCOVER 's3://bucket/' USING lake DEPTH 2 SAMPLE 8 ROWS = EXACT INTO TABLES",
     "PREVIEW 's3://bucket/key' USING lake LIMIT 5",
     "PREVIEW 's3://bucket/key' VERSION 'x'",
     "CREATE SYNC JOB IF NOT EXISTS j AS COPY FROM S3 lake LOCATION = 's3://bucket/' INTO t",

@@ -125,6 +125,16 @@ def _(statement: statements.Analyze) -> str:
 
 
 @statement_text.register
+def _(statement: statements.Discover) -> str:
+    report = f"FROM INVENTORY {_value(statement.inventory)}" if statement.inventory else ""
+    depth = f"DEPTH {statement.depth.value}" if statement.depth else ""
+    sample = f"SAMPLE {statement.sample.value}" if statement.sample else ""
+    rest = [statement.exact and "ROWS = EXACT", statement.into_tables and "INTO TABLES"]
+    place = _value(statement.location)
+    return _joined("DISCOVER", place, report, _using(statement.using), depth, sample, *rest)
+
+
+@statement_text.register
 def _(statement: statements.Preview) -> str:
     version = f"VERSION {_value(statement.version)}" if statement.version else ""
     return _joined("PREVIEW", _value(statement.location), version, _using(statement.using), _limit(statement.limit))

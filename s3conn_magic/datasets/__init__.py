@@ -1,0 +1,410 @@
+"""DISCOVER: what datasets the objects of a bucket are, by one listing and a few looks into them."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3conn_magic.datasets.layout import DEEP, WILD, Leaf
+from s3conn_magic.datasets.portrait import (
+    NAMED,
+    Dataset,
+    Part,
+    before_wild,
+    either,
+    endings_pattern,
+    family_of,
+    is_opaque,
+    is_read,
+    measure,
+    names_pattern,
+    other,
+    partitions_of,
+    reason,
+    rows_of,
+    shown_format,
+    summed,
+)
+from s3conn_magic.datasets.sampling import Sampler, akin, differences, equal, lake_columns, spread
+from s3conn_magic.lakes import OWN_FOLDER
+from s3conn_magic.language.words import literal
+from s3conn_magic.objects.formats import by_name
+from s3conn_magic.objects.listed import escaped
+from s3conn_magic.runtime.patterns import Glob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s3conn_magic.datasets.layout import Example, Layout
+    from s3conn_magic.datasets.sampling import Sample
+    from s3conn_magic.lakes import LakeRoot
+
+LOOKS = 4
+"""Looks into the objects of a dataset, where SAMPLE does not say how many."""
+_FEW = 3
+
+
+class Finder:
+    """Makes datasets of what a listing has counted.
+
+    Args:
+        layout: what was counted.
+        sampler: looks into objects; None for none.
+        looks: for each dataset.
+        named: the location of a key or pattern as a query writes it.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        sampler: Sampler,
+        looks: int,
+        named: Callable[[str], str],
+    ) -> None:
+        self._layout, self._sampler, self._looks = layout, sampler, looks
+        self._named = named
+        self._rejected: set[tuple[tuple[str, ...], frozenset[str]]] = set()
+
+    def datasets(self) -> list[Dataset]:
+        """The datasets, those with the most bytes first, and one for what is none of them."""
+        leaves = [leaf for leaf in self._layout.leaves() if leaf.objects]
+        tables, leaves = self._lakes(leaves)
+        private = [leaf for leaf in leaves if leaf.is_private]
+        parts = [
+            Part(leaf.folders, frozenset([leaf.stem]), frozenset([leaf.ending]), leaf)
+            for leaf in leaves
+            if not leaf.is_private
+        ]
+        parts = self._brought_together(parts)
+        ours = [part for part in parts if self._is_dataset(part)]
+        self._look_at_ends(ours)
+        drifts = self._drifts(ours)
+        made = [*tables, *(self._dataset(part, drift, ours) for part, drift in zip(ours, drifts, strict=True))]
+        made.sort(key=lambda each: -each.bytes)
+        kept = {id(part) for part in ours}
+        rest = [*private, *(part.leaf for part in parts if id(part) not in kept)]
+        return [*made, other(rest)] if rest else made
+
+    # Lake tables
+
+    def _lakes(self, leaves: list[Leaf]) -> tuple[list[Dataset], list[Leaf]]:
+        """The lake tables, and the leaves that are in none of them; of tables within tables the outer one counts."""
+        base = self._layout.base
+        roots: list[tuple[str, LakeRoot]] = []
+        for key, root in sorted(self._layout.roots.items()):
+            if not any(key.startswith(outer) for outer, _ in roots):
+                roots.append((key, root))
+        if not roots:
+            return [], leaves
+        made, rest = [], leaves
+        for key, root in roots:
+            own = [leaf for leaf in rest if _within(leaf, key.removeprefix(base))]
+            rest = [leaf for leaf in rest if not _within(leaf, key.removeprefix(base))]
+            made.append(self._lake(root, own))
+        return made, rest
+
+    def _lake(self, root: LakeRoot, leaves: Sequence[Leaf]) -> Dataset:
+        folder = root.location.key
+        own = OWN_FOLDER[root.format]
+        notes = [each for key, some in self._layout.notes.items() if key.startswith(f"{folder}{own}") for each in some]
+        sample = lake_columns(self._sampler.content, root.format, notes) if self._looks else None
+        whole = summed(leaves)
+        files = [leaf for leaf in leaves if not leaf.is_private and f"{own}" not in "/".join((*leaf.folders, ""))]
+        most = max(files, key=lambda leaf: leaf.bytes, default=None)
+        named = self._named(folder)
+        dataset = Dataset(
+            f"s3://{root.location.bucket}/{folder}",
+            root.format.lower(),
+            family_of(most.ending) if most else "",
+            f"the {root.format} table whose notes are in {own}",
+            query=_rows_of(literal(named)),
+            named=named,
+        )
+        measure(dataset, whole)
+        if sample is not None:
+            dataset.columns, dataset.rows = sample.columns, sample.rows
+            dataset.bound = "exact" if sample.rows is not None else "unknown"
+        return dataset
+
+    # Which belong together
+
+    def _brought_together(self, parts: list[Part]) -> list[Part]:
+        deepest = max((len(part.folders) for part in parts), default=0)
+        for place in range(deepest):
+            parts = self._along(parts, place, lambda part: (part.family, part.stems))
+        parts = self._by_name(parts)
+        for place in range(deepest):
+            parts = self._along(parts, place, lambda part: (part.family,))
+        return parts
+
+    def _along(self, parts: list[Part], place: int, alike: Callable[[Part], tuple[object, ...]]) -> list[Part]:
+        """Bring those together that differ in one place of their folders only, where that is a name."""
+        groups: dict[object, list[Part]] = {}
+        for part in parts:
+            named = place < len(part.folders) and WILD not in part.folders[place]
+            where = (part.folders[:place], part.folders[place + 1 :]) if named else (part.folders, id(part))
+            groups.setdefault((where, *alike(part)), []).append(part)
+        made = list[Part]()
+        for group in groups.values():
+            siblings = (group[0].folders[:place], frozenset(part.folders[place] for part in group if len(group) > 1))
+            if len(siblings[1]) < len(group) or len(group) < 2 or self._is_rejected(siblings):  # noqa: PLR2004
+                made += group
+                continue
+            joined = self._if_alike(group, place)
+            if len(joined) == len(group):
+                self._rejected.add(siblings)
+            made += joined
+        return made
+
+    def _is_rejected(self, siblings: tuple[tuple[str, ...], frozenset[str]]) -> bool:
+        return any(folder == siblings[0] and names >= siblings[1] for folder, names in self._rejected)
+
+    def _by_name(self, parts: list[Part]) -> list[Part]:
+        """Bring those together whose names differ, in the same folders."""
+        groups: dict[tuple[tuple[str, ...], str], list[Part]] = {}
+        for part in parts:
+            groups.setdefault((part.folders, part.family), []).append(part)
+        made = list[Part]()
+        for group in groups.values():
+            same = dict[frozenset[str], list[Part]]()
+            for part in group:
+                same.setdefault(part.stems, []).append(part)
+            # One name with several endings, packed or not.
+            packed = [each for some in same.values() for each in (self._if_alike(some, None) if some[1:] else some)]
+            made += self._if_alike(packed, None) if len(packed) > 1 else packed
+        return made
+
+    def _if_alike(self, group: list[Part], place: int | None) -> list[Part]:
+        """Those of a group that are one dataset as one part, the others as they were."""
+        if all(is_opaque(part) for part in group):
+            return [Part.joined(group, place)]
+        ordered = place is not None and len({re.sub(r"\d+", "#", part.folders[place]) for part in group}) == 1
+        ordered = ordered or (place is None and WILD in "".join(group[0].folders))
+        chosen = spread(sorted(group, key=lambda part: min(part.leaf.places, default="")), max(LOOKS, self._looks))
+        samples = self._seen([_middle(part) for part in chosen])
+        seen = [(part, sample) for part, sample in zip(chosen, samples, strict=True) if sample is not None]
+        if not seen:
+            return [Part.joined(group, place)] if place is None or ordered else group
+        first = seen[0][1]
+        if all(_one(first, sample, group, place=place, ordered=ordered) for _, sample in seen[1:]):
+            return [Part.joined(group, place)] if len(seen) == len(chosen) else group
+        return _clustered(seen, place) if len(chosen) == len(group) == len(seen) else group
+
+    def _seen(self, examples: Sequence[Example | None]) -> list[Sample | None]:
+        wanted = [each for each in examples if each is not None] if self._looks else []
+        samples = dict(zip([each.key for each in wanted], self._sampler.look(wanted), strict=True))
+        return [samples.get(each.key) if each else None for each in examples]
+
+    def _is_dataset(self, part: Part) -> bool:
+        """Whether objects that are no table are enough to be called a dataset."""
+        if is_read(part.family):
+            return True
+        sample = next(iter(self._seen([_middle(part)])), None) if not is_opaque(part) else None
+        if sample is not None and sample.columns is not None:
+            return True
+        return part.leaf.objects >= _FEW
+
+    # How the columns change
+
+    def _look_at_ends(self, parts: Sequence[Part]) -> None:
+        """Look at the first and the last object of each, and between them as far as there is something left."""
+        if not self._looks:
+            return
+        several = [part for part in parts if not is_opaque(part)]
+        for count in range(1, self._looks + 1):
+            wanted = [each for part in several for each in spread(part.in_order, min(count, 2))]
+            wanted = [each for each in wanted if self._sampler.known(each) is None]
+            if count <= 2 and len(wanted) <= self._left(parts):  # noqa: PLR2004 - both ends
+                self._seen(wanted)
+
+    def _left(self, parts: Sequence[Part]) -> int:
+        return self._looks * (len(parts) + len(self._layout.roots)) - self._sampler.requests
+
+    def _drifts(self, parts: Sequence[Part]) -> list[str]:
+        drifts = []
+        for part in parts:
+            examples = part.in_order
+            ends = [self._sampler.known(each) for each in (examples[:1] + examples[-1:])] if examples else []
+            before, after = ends if len(ends) == 2 else (None, None)  # noqa: PLR2004
+            drift = ""
+            if before and after and before.columns and after.columns and differences(before, after):
+                drift = self._drift(part, parts, examples)
+            drifts.append(drift)
+        for part, drift in zip(parts, drifts, strict=True):
+            if not drift and not is_opaque(part) and len(part.in_order) > 2 and self._left(parts) > 0:  # noqa: PLR2004
+                between = spread(part.in_order, min(self._looks, self._left(parts) + 2))[1:-1]
+                self._seen([each for each in between if self._sampler.known(each) is None])
+        return [drift or self._passing(part) for part, drift in zip(parts, drifts, strict=True)]
+
+    def _passing(self, part: Part) -> str:
+        """What differs between the first and the last of a dataset whose ends are alike."""
+        known = [(each, sample) for each in part.in_order if (sample := self._sampler.known(each)) and sample.columns]
+        for (_, before), (here, after) in pairwise(known):
+            if said := differences(before, after):
+                return f"{self._where(part, here)}: {', '.join(said)}"
+        return ""
+
+    def _drift(self, part: Part, parts: Sequence[Part], examples: Sequence[Example]) -> str:
+        """Where the columns of the last object begin, by halving; a jump in the sizes says where to try first."""
+        low, high = 0, len(examples) - 1
+        first = self._sampler.known(examples[low])
+        tries = _jumps(examples)
+        while high - low > 1 and self._left(parts) > 0:
+            at = next((each for each in tries if low < each < high), (low + high) // 2)
+            tries = [each for each in tries if each != at]
+            (sample,) = self._seen([examples[at]])
+            if sample is None or sample.columns is None or first is None:
+                break
+            low, high = (low, at) if differences(first, sample) else (at, high)
+        after = self._sampler.known(examples[high])
+        assert first is not None  # noqa: S101 - both ends were looked at
+        assert after is not None  # noqa: S101 - as above
+        where = self._where(part, examples[high])
+        if high - low > 1:
+            where = f"between {self._where(part, examples[low])} and {where}"
+        return f"{where}: {', '.join(differences(first, after))}"
+
+    def _where(self, part: Part, example: Example) -> str:
+        """The partition of an object, or its name."""
+        names = example.key.removeprefix(self._layout.base).split("/")
+        folders = [names[at] for at, name in enumerate(part.folders) if WILD in name and name != DEEP]
+        return "/".join(folders) or names[-1]
+
+    # What is said of them
+
+    def _dataset(self, part: Part, drift: str, parts: Sequence[Part]) -> Dataset:
+        stands = _middle(part)
+        seen = {each.key: self._sampler.known(each) for each in [*part.in_order, *([stands] if stands else [])]}
+        samples = [sample for sample in seen.values() if sample is not None]
+        newest = next((sample for sample in reversed(samples) if sample.columns is not None), None)
+        bucket = self._layout_bucket
+        place = self._pattern(part, parts)
+        format_ = newest.format if newest else next((each.format for each in samples if each.format), part.family)
+        dataset = Dataset(
+            f"s3://{bucket}/{place}", "files", shown_format(format_), "", named=self._named(place), drift=drift
+        )
+        measure(dataset, part.leaf)
+        packed = {by_name(f"x{ending}").compression for ending in part.endings} | {each.compression for each in samples}
+        dataset.compression = ", ".join(sorted(each for each in packed if each))
+        dataset.partitions = tuple(partitions_of(part))
+        dataset.columns = newest.columns if newest else None
+        dataset.rows, dataset.bound = rows_of(part.leaf, samples)
+        dataset.query = self._query(part, dataset, newest is not None)
+        dataset.reason = reason(part, dataset, samples)
+        return dataset
+
+    @property
+    def _layout_bucket(self) -> str:
+        return self._layout.bucket
+
+    def _query(self, part: Part, dataset: Dataset, is_table: bool) -> str:
+        path = literal(dataset.named)
+        if not is_table:
+            folder = self._layout.base + "".join(f"{name}/" for name in before_wild(part.folders))
+            return f"SELECT key, size, last_modified FROM objects({literal(self._named(folder))}) LIMIT 100"  # noqa: S608 - quoted
+        if dataset.format == "Parquet" and dataset.drift:
+            if "→" in dataset.drift:
+                path = literal(self._named(self._newest_folder(part)))
+                return _rows_of(path)
+            return _rows_of(f"read_parquet({path}, union_by_name = true)")
+        if "→" in dataset.drift or (dataset.drift and dataset.format != "JSON lines"):
+            return _rows_of(literal(self._named(self._newest_folder(part))))
+        return _rows_of(path)
+
+    def _newest_folder(self, part: Part) -> str:
+        last = part.in_order[-1].key
+        folder = last[: last.rfind("/") + 1]
+        several = sum(each.key.startswith(folder) for each in part.in_order) == 1 and WILD in "".join(part.folders)
+        return escaped(folder) + names_pattern(part) if several else escaped(last)
+
+    def _pattern(self, part: Part, parts: Sequence[Part]) -> str:
+        """The pattern of the objects; with names in braces where a wildcard would mean others, too."""
+        if part.leaf.objects == 1 and part.leaf.newest:
+            return escaped(part.leaf.newest.key)
+        others = [each.key for other in parts if other is not part for each in [*other.leaf.places.values()][:NAMED]]
+        few = frozenset(at for at, names in part.named.items() if len(names) <= NAMED) | part.told_apart
+        ending = endings_pattern(part)
+        plain = len(part.stems) == 1 and re.match(rf"part\b|[^A-Za-z]*{WILD}[^A-Za-z]*$", next(iter(part.stems)))
+        names = [names_pattern(part)] if not plain else [f"*{ending}", names_pattern(part)]
+        tries = [self._written(part, in_full) + name for in_full in (part.told_apart, few) for name in names]
+        return next((each for each in tries if not (others and any(Glob.compile(each).wants(others)))), tries[-1])
+
+    def _written(self, part: Part, in_full: frozenset[int]) -> str:
+        made = escaped(self._layout.base)
+        for at, name in enumerate(part.folders):
+            if at in in_full and at in part.named:
+                made += either(part.named[at]) + "/"
+            elif name == DEEP:
+                made += "**/"
+            else:
+                made += "*".join(escaped(piece) for piece in name.split(WILD)) + "/"
+        return made
+
+
+def _rows_of(source: str) -> str:
+    return f"SELECT * FROM {source} LIMIT 100"  # noqa: S608 - a quoted path
+
+
+def _within(leaf: Leaf, folder: str) -> bool:
+    """Whether a leaf is in a folder, by its template."""
+    names = folder.split("/")[:-1]
+    return len(leaf.folders) >= len(names) and all(
+        own == name or (WILD in own and re.fullmatch(".*".join(map(re.escape, own.split(WILD))), name, re.DOTALL))
+        for own, name in zip(leaf.folders, names, strict=False)
+    )
+
+
+def _middle(part: Part) -> Example | None:
+    """The object that stands for all: the last that is not empty."""
+    examples = part.in_order
+    newest = part.leaf.newest
+    return examples[-1] if examples else newest if newest and newest.size else None
+
+
+def _one(first: Sample, other: Sample, group: Sequence[Part], *, place: int | None, ordered: bool) -> bool:
+    """Whether two samples of a group are of one dataset."""
+    if first.columns is None and other.columns is None:
+        same_names = len({part.stems for part in group}) == 1 or place is None
+        return first.format == other.format and not first.note and (same_names or first.format != "text")
+    return akin(first, other) if ordered else equal(first, other)
+
+
+def _clustered(seen: Sequence[tuple[Part, Sample]], place: int | None) -> list[Part]:
+    """Of some parts those with equal columns as one, each written out."""
+    clusters: list[list[tuple[Part, Sample]]] = []
+    for part, sample in seen:
+        own = next((each for each in clusters if sample.columns is not None and equal(each[0][1], sample)), None)
+        if own is None:
+            clusters.append([(part, sample)])
+        else:
+            own.append((part, sample))
+    made = []
+    for cluster in clusters:
+        joined = cluster[0][0] if len(cluster) == 1 else Part.joined([part for part, _ in cluster], place)
+        if len(cluster) > 1 and place is not None:
+            joined.told_apart |= {place}
+        made.append(joined)
+    return made
+
+
+def _jumps(examples: Sequence[Example]) -> list[int]:
+    """Where to look for a change: on both sides of the greatest jump in size."""
+    sizes = [each.size for each in examples]
+    jumps = [abs(after - before) / max(before, after, 1) for before, after in pairwise(sizes)]
+    at = max(range(len(jumps)), key=jumps.__getitem__) + 1
+    return [at, at - 1]
+
+
+class Discovery(NamedTuple):
+    """The datasets, and what it took to find them: looks into objects, and their bytes."""
+
+    datasets: list[Dataset]
+    looks: int
+    bytes: int
+
+
+def find(layout: Layout, sampler: Sampler, looks: int, named: Callable[[str], str]) -> Discovery:
+    """The datasets of what was counted of a listing; arguments are those of `Finder`."""
+    datasets = Finder(layout, sampler, looks, named).datasets()
+    return Discovery(datasets, sampler.requests, sampler.bytes)

@@ -1,0 +1,539 @@
+"""What the keys of a listing have in common: templates of their folders and names, and what is counted of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s3conn_magic.lakes import LOG, NOTES, TIMELINE, among
+from s3conn_magic.objects.formats import COMPRESSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from s3conn_magic.lakes import LakeRoot
+
+    _Numbers = npt.NDArray[np.int64]
+
+WILD = "\x00"
+"""In a template, what stands for any text: no key that a listing gives as XML has it."""
+DEEP = WILD + WILD
+"""The folder that stands for any number of them."""
+SMALL = 8_000_000
+"""Bytes below which a file is a small one."""
+_ROWS = 65_536
+_MOST_LEAVES = 20_000
+_MOST_STEMS = 200
+_MOST_VALUES = 10_000
+_MOST_PLACES = 2_048
+_PLACES_AT_ONCE, _PLACES_OF_ONE = 512, 64
+_MOST_SIBLINGS = 512
+_MOST_NOTES = 2_000
+_FULL_STOP, _SLASH, _ZERO, _NINE = b"./09"
+_MARKS = np.frombuffer(b"-_. =+~()", np.uint8)
+_SAMPLE = 512
+_YEAR, _MONTH, _DAY = "(?:19|20)[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
+_TIME = "(?:[T_ -]?[0-2][0-9](?:[:_h-]?[0-5][0-9](?:[:_m-]?[0-5][0-9])?)?Z?)"
+_DATE = f"{_YEAR}(?:[-_.]?{_MONTH}(?:[-_.]?{_DAY}{_TIME}?)?)?"
+_DATE_WITHIN = f"{_YEAR}([-_.]?){_MONTH}([-_.]?){_DAY}{_TIME}?"
+_UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_HASH = "[0-9a-f]{16,}|[0-9A-F]{16,}"
+_ENDING = r"\.(?i:[a-z][a-z0-9_+]{0,11}|7z)"
+_PACKED = frozenset(ending for endings in COMPRESSIONS.values() for ending in endings)
+_HIVE, _DATED, _NUMBER, _OWN = 1, 2, 3, 4
+_LITERAL = 0
+
+
+class Example(NamedTuple):
+    """An object that stands for others: its key, bytes, and time in microseconds since 1970."""
+
+    key: str
+    size: int
+    time: int
+
+
+@dataclass(slots=True)
+class Values:
+    """What the folders have in one place of a template: the texts, up to a bound, and whether there were more."""
+
+    texts: set[str] = field(default_factory=set)
+    more: bool = False
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Note some; beyond the bound the least and the greatest are kept."""
+        if self.more and (texts := [*texts]):
+            texts = (min(texts), max(texts))
+        self.texts.update(texts)
+        if len(self.texts) > _MOST_VALUES:
+            ordered = sorted(self.texts)
+            self.texts, self.more = {*ordered[:: len(ordered) // 1_000], ordered[-1]}, True
+
+    def merge(self, other: Values) -> None:
+        """Note those of others."""
+        self.add(other.texts)
+        self.more = self.more or other.more
+
+
+@dataclass(slots=True)
+class Leaf:
+    """Objects whose folders and names have one template.
+
+    Attributes:
+        folders: their names, `WILD` for any text; `k=WILD` is a Hive partition.
+        ending: of the names, that of a compression included.
+        stem: of the names, `WILD` for digits and ids.
+        objects, bytes, small: how many, their bytes, and how many are below `SMALL`.
+        oldest, newest: two of them.
+        values: what stands in place of each wildcard of `folders`, by its place.
+        places: one object of each folder, or some of those that one folder has, in no order.
+    """
+
+    folders: tuple[str, ...]
+    ending: str
+    stem: str
+    objects: int = 0
+    bytes: int = 0
+    small: int = 0
+    oldest: Example | None = None
+    newest: Example | None = None
+    values: dict[int, Values] = field(default_factory=dict)
+    places: dict[str, Example] = field(default_factory=dict)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether they are somebody's notes or work in progress, by their folders or names, or mark a folder."""
+        own = self.folders[-1:] and is_private_folder(self.folders[-1])
+        marker = not self.stem and not self.ending
+        return bool(own) or marker or self.stem[:1] in {"_", "."} or f"{self.stem}{self.ending}".endswith("_$folder$")
+
+    def count(self, objects: int, size: int, small: int, ends: tuple[Example, Example]) -> None:
+        """Count some more, of which two are the oldest and the newest."""
+        self.objects += objects
+        self.bytes += size
+        self.small += small
+        if self.oldest is None or ends[0].time < self.oldest.time:
+            self.oldest = ends[0]
+        if self.newest is None or ends[1].time >= self.newest.time:
+            self.newest = ends[1]
+
+    def place(self, examples: Iterable[Example]) -> None:
+        """Note some objects; of very many every other is let go."""
+        for example in examples:
+            self.places[example.key] = example
+        if len(self.places) > 2 * _MOST_PLACES:
+            ordered = sorted(self.places)
+            self.places = {key: self.places[key] for key in (*ordered[::2], ordered[-1])}
+
+    def merge(self, other: Leaf) -> None:
+        """Count those of another."""
+        if other.oldest and other.newest:
+            self.count(other.objects, other.bytes, other.small, (other.oldest, other.newest))
+        for place, values in other.values.items():
+            self.values.setdefault(place, Values()).merge(values)
+        self.place(other.places.values())
+
+
+def is_private_folder(name: str) -> bool:
+    """Whether a folder's name begins as those of work in progress do; `_name=value` is data."""
+    return name[:1] in {"_", "."} and "=" not in name and name not in {".", ".."}
+
+
+class Layout:
+    """Grows with the pages of a listing, in memory that grows with what they have in common.
+
+    Args:
+        bucket: its name.
+        prefix: what all keys begin with; its whole folders are no part of any template.
+        depth: folders that are told apart below it; None for all.
+    """
+
+    def __init__(self, bucket: str, prefix: str, depth: int | None = None) -> None:
+        self.base = prefix[: prefix.rfind("/") + 1]
+        self.roots: dict[str, LakeRoot] = {}
+        self.notes: dict[str, list[Example]] = {}
+        self.bucket, self._depth = bucket, depth
+        self._skipped = len(self.base.encode())
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._leaves: dict[tuple[str, str, str], Leaf] = {}
+        self._folded: set[str] = set()
+
+    def add(self, objects: pa.RecordBatch) -> None:
+        """Count the rows of a page: columns key, size and last_modified."""
+        self._waiting.append(objects.select(["key", "size", "last_modified"]))
+        self._rows += objects.num_rows
+        if self._rows >= _ROWS:
+            self._take()
+
+    def begin_again(self) -> None:
+        """Forget what was counted, which will come once more."""
+        self._waiting, self._rows, self._leaves = [], 0, {}
+
+    def lacks_rows(self) -> bool:
+        """A second listing is believed, where the first one was in no order."""
+        return False
+
+    def table(self) -> pa.Table:
+        """How many were counted, as an error of a scan carries it."""
+        return pa.table({"objects": [sum(leaf.objects for leaf in self.leaves())]})
+
+    def leaves(self) -> list[Leaf]:
+        """What was counted so far."""
+        self._take()
+        return list(self._leaves.values())
+
+    def _take(self) -> None:
+        waiting, self._waiting, self._rows = self._waiting, [], 0
+        waiting = [batch for batch in waiting if batch.num_rows]
+        if waiting:
+            self._count(_Rows(pa.Table.from_batches(waiting).combine_chunks().to_batches()[0], self._skipped))
+            if len(self._leaves) > _MOST_LEAVES:
+                self._fold()
+
+    def _count(self, rows: _Rows) -> None:
+        folders = _Folders(rows.folders.dictionary, self._depth)
+        self._note_tables(rows)
+        groups = _Groups.of(rows, folders)
+        for at, (template, ending, stem) in enumerate(groups.names):
+            key = (self._shortened(template), ending, stem)
+            leaf = self._leaves.get(key)
+            if leaf is None:
+                leaf = self._leaves[key] = Leaf(tuple(key[0].split("/")[:-1]), ending, stem)
+            leaf.count(*groups.counts(at), (groups.example(groups.oldest[at]), groups.example(groups.newest[at])))
+            codes, examples = groups.places(at)
+            self._note_values(leaf, folders, codes)
+            leaf.place(examples)
+
+    def _note_values(self, leaf: Leaf, folders: _Folders, codes: _Numbers) -> None:
+        for place, name in enumerate(leaf.folders):
+            if WILD in name and name != DEEP:
+                leaf.values.setdefault(place, Values()).add(folders.texts(codes, place))
+
+    def _note_tables(self, rows: _Rows) -> None:
+        """Find the folders of lake tables by their marks; the keys of what they say of themselves are kept."""
+        names = rows.folders.dictionary
+        own = [pc.ends_with(names, folder) for folder in (LOG, NOTES, TIMELINE)]
+        codes = np.flatnonzero(pc.or_(pc.or_(own[0], own[1]), own[2]).to_numpy(zero_copy_only=False))
+        for code in codes.tolist():
+            folder = self.base + names[code].as_py()
+            at = np.flatnonzero(rows.folder_codes == code)
+            kept = self.notes.setdefault(folder, [])
+            examples = [rows.example(row) for row in at.tolist()]
+            for key, root in among(self.bucket, (example.key for example in examples)).items():
+                self.roots.setdefault(key, root)
+            kept += examples
+            if len(kept) > _MOST_NOTES:
+                self.notes[folder] = [kept[0], *sorted(kept)[-_MOST_NOTES // 2 :]]
+
+    # Very many folders
+
+    def _shortened(self, template: str) -> str:
+        """A template with a wildcard for the folders of which there are too many in one."""
+        if not self._folded:
+            return template
+        made = ""
+        for name in template.split("/")[:-1]:
+            made += (WILD if made in self._folded and "=" not in name and name != DEEP else name) + "/"
+        return made
+
+    def _fold(self) -> None:
+        """Have the folders that hold most others told apart no more, until few enough are left."""
+        siblings, most = dict[str, set[str]](), _MOST_SIBLINGS
+        for leaf in self._leaves.values():
+            for place, name in enumerate(leaf.folders):
+                if WILD not in name:
+                    siblings.setdefault("".join(f"{each}/" for each in leaf.folders[:place]), set()).add(name)
+        while len(self._leaves) > _MOST_LEAVES // 2 and most:
+            self._folded |= {folder for folder, names in siblings.items() if len(names) > most}
+            before, self._leaves = self._leaves, {}
+            for leaf in before.values():
+                self._put(leaf)
+            most //= 2
+
+    def _put(self, leaf: Leaf) -> None:
+        template = self._shortened("".join(f"{name}/" for name in leaf.folders))
+        folders = tuple(template.split("/")[:-1])
+        for place, (now, before) in enumerate(zip(folders, leaf.folders, strict=True)):
+            if now != before:
+                leaf.values.setdefault(place, Values()).add([before])
+        leaf.folders = folders
+        key = (template, leaf.ending, leaf.stem)
+        if key in self._leaves:
+            self._leaves[key].merge(leaf)
+        else:
+            self._leaves[key] = leaf
+
+
+class _Rows:
+    """Some rows of a listing: their keys taken apart, whole columns at once."""
+
+    def __init__(self, objects: pa.RecordBatch, skipped: int) -> None:
+        self.keys = objects.column("key")
+        self.sizes: _Numbers = objects.column("size").fill_null(0).to_numpy(zero_copy_only=False)
+        times = objects.column("last_modified").cast(pa.int64()).fill_null(0)
+        self.times: _Numbers = times.to_numpy(zero_copy_only=False)
+        _, offsets, data = self.keys.buffers()
+        bounds = np.frombuffer(offsets, np.int32, len(self.keys) + 1, 4 * self.keys.offset).astype(np.int64)
+        content = np.frombuffer(data or b"", np.uint8)
+        self._data, self._bytes = data, content
+        begins, ends = bounds[:-1] + skipped, bounds[1:]
+        names = _last(np.flatnonzero(content == _SLASH), begins, ends) + 1
+        names = np.where(names > 0, names, begins)
+        dots = np.flatnonzero(content == _FULL_STOP)
+        self.folders = _slices(data, begins, names).dictionary_encode()
+        self.folder_codes: _Numbers = self.folders.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        endings, self.endings = self._endings(dots, names, ends)
+        stems = _slices(data, names, endings)
+        self.stems = _skeletons(stems)
+
+    def _endings(self, dots: _Numbers, names: _Numbers, ends: _Numbers) -> tuple[_Numbers, pa.DictionaryArray]:
+        """Where the endings of names begin, and what they are; one that is no word is none."""
+        last = _last(dots, names + 1, ends)
+        starts = np.where(last >= 0, last, ends)
+        written = _slices(self._data, starts, ends).dictionary_encode()
+        codes = written.indices.to_numpy(zero_copy_only=False)
+        words = np.array(pc.match_substring_regex(written.dictionary, f"^{_ENDING}$"), bool)
+        packed = np.array([ending.lower() in _PACKED for ending in written.dictionary.to_pylist()], bool)
+        starts = np.where(words[codes], starts, ends)
+        if packed.any():
+            inner = _last(dots, names + 1, starts)
+            inner = np.where(packed[codes] & (inner >= 0), inner, starts)
+            before = _slices(self._data, inner, starts).dictionary_encode()
+            fits = np.array(pc.match_substring_regex(before.dictionary, f"^{_ENDING}$"), bool)
+            known = fits[before.indices.to_numpy(zero_copy_only=False)]
+            starts = np.where(known, inner, starts)
+        last_of = _slices(self._data, starts, ends).dictionary_encode()
+        return starts, last_of
+
+    def example(self, row: int) -> Example:
+        """A row as an example."""
+        return Example(self.keys[row].as_py(), int(self.sizes[row]), int(self.times[row]))
+
+
+def _last(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:
+    """The last of some ascending places in each of some ranges; -1 where there is none."""
+    if not len(places):
+        return np.full(len(begins), -1, np.int64)
+    at = np.searchsorted(places, ends) - 1
+    last_of = np.where(at >= 0, places[at], -1)
+    return np.where(last_of >= begins, last_of, -1)
+
+
+def _slices(data: pa.Buffer, begins: _Numbers, ends: _Numbers) -> pa.StringArray:
+    """The texts that are these bytes; none begins before the one ahead of it ends."""
+    offsets = np.empty(2 * len(begins), np.int32)
+    offsets[0::2], offsets[1::2] = begins, ends
+    between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
+    return between.take(pa.array(np.arange(0, 2 * len(begins), 2)))
+
+
+def _mapped(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
+    """The same with other texts, of which several may be equal."""
+    again = texts.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)
+
+
+def _skeletons(stems: pa.StringArray) -> pa.DictionaryArray:
+    """Names without what tells one file of a set from the next: digits, dates, ids."""
+    sample = stems.take(pa.array(np.linspace(0, len(stems) - 1, min(len(stems), _SAMPLE)).astype(np.int64)))
+    if len(stems) <= _SAMPLE * 8:
+        stems = pc.replace_substring_regex(stems, f"{_UUID}|{_HASH}", "0")
+    elif len(_digitless(sample).unique()) > _SAMPLE // 8:
+        return _before_ids(stems)
+    encoded = _digitless(stems).dictionary_encode()
+    texts = encoded.dictionary
+    # A word of letters and several numbers is an id; so are those that follow each other.
+    for pattern in (rf"[A-Za-z]*{WILD}[A-Za-z]+{WILD}[A-Za-z{WILD}]*", rf"{WILD}(?:[-_.: T+]{{1,2}}{WILD})+"):
+        texts = pc.replace_substring_regex(texts, pattern, WILD)
+    return _mapped(encoded, texts)
+
+
+def _before_ids(stems: pa.StringArray) -> pa.DictionaryArray:
+    """Names up to the word that has the first digit: of ids no two are alike, and nothing behind them tells more."""
+    bounds, content = _content(stems)
+    digits = np.flatnonzero((content >= _ZERO) & (content <= _NINE))
+    first = np.append(digits, len(content))[np.searchsorted(digits, bounds[:-1])]
+    has = first < bounds[1:]
+    marks = np.flatnonzero(np.isin(content, _MARKS))
+    words = np.maximum(_last(marks, bounds[:-1], np.where(has, first, bounds[:-1])) + 1, bounds[:-1])
+    heads = _slices(pa.py_buffer(content), bounds[:-1], np.where(has, words, bounds[1:])).dictionary_encode()
+    codes = heads.indices.to_numpy(zero_copy_only=False) + len(heads.dictionary) * has
+    plain = pc.replace_substring_regex(heads.dictionary, "^[a-f]{8}-(?:[a-f]{4}-)*$", "")
+    every = pa.concat_arrays([heads.dictionary, pc.binary_join_element_wise(plain, WILD, "")])
+    return _mapped(pa.DictionaryArray.from_arrays(pa.array(codes), every), every)
+
+
+def _content(texts: pa.StringArray) -> tuple[_Numbers, npt.NDArray[np.uint8]]:
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int32, len(texts) + 1, 4 * texts.offset).astype(np.int64)
+    return bounds, np.frombuffer(data or b"", np.uint8)[: bounds[-1]]
+
+
+def _digitless(texts: pa.StringArray) -> pa.StringArray:
+    """The texts with `WILD` in place of each number."""
+    bounds, content = _content(texts)
+    content = content.copy()
+    digits = (content >= _ZERO) & (content <= _NINE)
+    begins = np.zeros(len(content) + 1, bool)
+    begins[bounds] = True
+    kept = np.ones(len(content), bool)
+    kept[1:] = ~(digits[1:] & digits[:-1]) | begins[1:-1]
+    content[digits] = 0
+    ends = np.concatenate([[0], np.cumsum(kept, dtype=np.int32)])[bounds].astype(np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(content[kept]))
+
+
+class _Folders:
+    """Some folders, each once, and the template of each."""
+
+    def __init__(self, names: pa.StringArray, depth: int | None) -> None:
+        lists = pc.split_pattern(names, "/")
+        self._bounds: _Numbers = lists.offsets.to_numpy().astype(np.int64)
+        encoded = lists.flatten().dictionary_encode()
+        self._segments = encoded.dictionary
+        self._codes: _Numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        templates, kinds = _segment_templates(self._segments)
+        every, count = pa.concat_arrays([templates, self._segments, pa.array([WILD, DEEP])]), len(self._segments)
+        kind = kinds[self._codes]
+        is_date = (kind == _DATED).astype(np.int64)
+        dates = np.cumsum(is_date) - is_date
+        lengths = np.diff(self._bounds)
+        firsts = np.repeat(self._bounds[:-1], lengths)
+        dated = dates - dates[firsts] > 0
+        # A number below a date is one of its parts; one by itself may be a name like any other.
+        literal = (kind == _LITERAL) | (kind == _OWN) | ((kind == _NUMBER) & ~dated)
+        codes = self._codes + count * literal
+        places, last = np.arange(len(codes)) - firsts, np.repeat(lengths, lengths) - 1
+        if depth is not None:
+            codes = np.where((places >= depth) & (places < last), 2 * count + 1, codes)
+        if len(names) > _MOST_SIBLINGS:
+            self._fold(codes, (codes >= count) & (codes < 2 * count) & (kind != _OWN) & (places < last), 2 * count)
+        made = every.take(pa.array(codes))
+        joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(self._bounds, pa.int32()), made), "/")
+        if depth is not None:
+            joined = pc.replace_substring_regex(joined, f"(?:{DEEP}/)+", f"{DEEP}/")
+        self.own = np.add.reduceat(kind == _OWN, self._bounds[:-1]) > 0
+        if self.own.any():
+            joined = pc.replace_substring_regex(joined, r"^((?:[^/_.][^/]*/|/|_[^/=]*=[^/]*/)*[_.][^/=]*/).*", r"\1")
+        self.templates = joined.dictionary_encode()
+
+    def _fold(self, codes: _Numbers, named: npt.NDArray[np.bool_], wild: int) -> None:
+        """Have a wildcard, in place, for the names of folders of which there are very many in one."""
+        above, lengths = np.zeros(len(self._bounds) - 1, np.int64), np.diff(self._bounds)
+        for place in range(int(lengths.max()) - 1):
+            at = np.minimum(self._bounds[:-1] + place, len(codes) - 1)
+            there = (place < lengths - 1) & named[at]
+            pairs = np.unique(above * (wild + 2) + np.where(there, codes[at], wild + 1))
+            folders, counts = np.unique(pairs // (wild + 2), return_counts=True)
+            full = there & np.isin(above, folders[counts > _MOST_SIBLINGS])
+            codes[at[full]] = wild
+            _, above = np.unique(above * (wild + 2) + codes[at], return_inverse=True)
+
+    def texts(self, codes: _Numbers, place: int) -> list[str]:
+        """What some of the folders have in one place, each once; of a Hive partition its value."""
+        at = self._bounds[codes] + place
+        segments = np.unique(self._codes[at[at < self._bounds[codes + 1] - 1]])
+        return list(self._segments.take(pa.array(segments)).to_pylist())
+
+
+def _segment_templates(segments: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int8]]:
+    """The template of each name of a folder where it may have one, and what it is."""
+
+    def matching(pattern: str) -> npt.NDArray[np.bool_]:
+        return np.array(pc.match_substring_regex(segments, pattern), bool)
+
+    kinds = np.zeros(len(segments), np.int8)
+    kinds[matching("^[0-9]+$")] = _NUMBER
+    kinds[matching(f"^(?:{_UUID}|{_HASH}|[0-9]{{9,}})$")] = _DATED
+    kinds[matching(_DATE_WITHIN)] = _DATED
+    kinds[matching(f"^{_DATE}$")] = _DATED
+    kinds[matching("^[^=]+=")] = _HIVE
+    kinds[matching("^[_.][^=]*$") & ~matching(r"^\.{1,2}$")] = _OWN
+    hive = pc.replace_substring_regex(segments, "(?s)^([^=]+)=.*$", rf"\1={WILD}")
+    dated = pc.replace_substring_regex(segments, f"(?:{_UUID})|(?:{_DATE_WITHIN})", WILD)
+    dated = pc.if_else(pa.array(matching(f"^(?:{_UUID}|{_HASH}|[0-9]+|{_DATE})$")), WILD, dated)
+    return pc.if_else(pa.array(kinds == _HIVE), hive, dated), kinds
+
+
+class _Groups(NamedTuple):
+    """Rows by template, ending and stem: the sums of each, and where its rows are."""
+
+    rows: _Rows
+    names: list[tuple[str, str, str]]
+    numbers: _Numbers
+    oldest: _Numbers
+    newest: _Numbers
+    pairs: tuple[_Numbers, _Numbers, _Numbers]
+    order: _Numbers
+    bounds: _Numbers
+
+    @classmethod
+    def of(cls, rows: _Rows, folders: _Folders) -> _Groups:
+        templates = folders.templates.indices.to_numpy(zero_copy_only=False).astype(np.int64)[rows.folder_codes]
+        endings = [*rows.endings.dictionary.to_pylist(), ""]
+        stems = [*rows.stems.dictionary.to_pylist(), "", WILD]
+        ending: _Numbers = rows.endings.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        stem: _Numbers = rows.stems.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        if np.any(folders.own):
+            own = folders.own[rows.folder_codes]
+            ending, stem = np.where(own, len(endings) - 1, ending), np.where(own, len(stems) - 2, stem)
+        named = templates * len(endings) + ending
+        if len(stems) > _MOST_STEMS:
+            several, counts = np.unique(np.unique(named * len(stems) + stem) // len(stems), return_counts=True)
+            stem = np.where(np.isin(named, several[counts > _MOST_STEMS]), len(stems) - 1, stem)
+        codes, which = np.unique(named * len(stems) + stem, return_inverse=True)
+        texts = folders.templates.dictionary
+        names = [
+            (
+                texts[code // len(stems) // len(endings)].as_py(),
+                endings[code // len(stems) % len(endings)],
+                stems[code % len(stems)],
+            )
+            for code in codes.tolist()
+        ]
+        order = np.lexsort((rows.times, which))
+        counts = np.bincount(which, minlength=len(codes))
+        last = np.cumsum(counts)
+        numbers = [np.bincount(which, weights=of, minlength=len(codes)) for of in (rows.sizes, rows.sizes < SMALL)]
+        return cls(
+            rows,
+            names,
+            np.stack([counts, *numbers]).astype(np.int64),
+            order[last - counts],
+            order[last - 1],
+            _first_of_each(which, rows.folder_codes, len(rows.folders.dictionary)),
+            order,
+            np.stack([last - counts, last]),
+        )
+
+    def counts(self, at: int) -> tuple[int, int, int]:
+        """Objects, bytes, and small objects of a group."""
+        objects, size, small = self.numbers[:, at].tolist()
+        return objects, size, small
+
+    def example(self, row: int) -> Example:
+        """A row as an example."""
+        return self.rows.example(int(row))
+
+    def places(self, at: int) -> tuple[_Numbers, Iterator[Example]]:
+        """The folders of a group, and a row of each, of some where there are very many."""
+        groups, folders, first = self.pairs
+        begin, end = np.searchsorted(groups, [at, at + 1])
+        rows = first[begin:end]
+        if len(rows) == 1:
+            low, high = self.bounds[:, at].tolist()
+            rows = np.unique(np.linspace(low, high - 1, _PLACES_OF_ONE).astype(np.int64))
+            rows = np.sort(self.order[rows])
+        return folders[begin:end], map(self.example, rows[:: max(1, len(rows) // _PLACES_AT_ONCE)].tolist())
+
+
+def _first_of_each(which: _Numbers, folders: _Numbers, count: int) -> tuple[_Numbers, _Numbers, _Numbers]:
+    """Group, folder, and first row, of each pair of a group and a folder that there is."""
+    pairs, first = np.unique(which * count + folders, return_index=True)
+    return pairs // count, pairs % count, first

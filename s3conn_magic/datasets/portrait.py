@@ -1,0 +1,329 @@
+"""What is said of a dataset: its pattern, partitions, rows, and why its objects are one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from s3conn_magic.datasets.layout import DEEP, WILD, Example, Leaf, Values
+from s3conn_magic.datasets.sampling import format_of
+from s3conn_magic.language.words import counted, listed
+from s3conn_magic.objects.formats import by_name
+from s3conn_magic.objects.listed import escaped, partitions
+from s3conn_magic.preview import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from s3conn_magic.datasets.sampling import Sample
+
+NAMED = 20
+"""Names of folders that a pattern writes out, at most."""
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
+_READ = frozenset(
+    {"Parquet", "CSV", "TSV", "JSON", "JSON lines", "ORC", "Avro", "Arrow", "Arrow stream", "CloudTrail log"}
+)
+
+
+@dataclass(slots=True)
+class PartitionRange:
+    """What tells the folders of a dataset apart in one place.
+
+    Attributes:
+        name: of a Hive partition, of a part of a date, or `folder`.
+        type: DuckDB's, that holds all values.
+        least, greatest: of the values.
+        count: how many there are.
+        more: whether there are more than were counted.
+    """
+
+    name: str
+    type: str
+    least: str
+    greatest: str
+    count: int
+    more: bool = False
+
+    def __str__(self) -> str:
+        several = f"{self.least} … {self.greatest}" if self.count > 1 else self.least
+        return f"{self.name} {self.type}: {several} ({'more than ' if self.more else ''}{self.count:,})"
+
+
+@dataclass(slots=True)
+class Dataset:
+    """Objects that are one: of one layout, one format and one schema, or one that changed in time.
+
+    Attributes:
+        location: what can be pasted: a pattern, a folder of a lake table, or one object.
+        kind: `files`, `delta`, `iceberg`, `hudi` or `other`.
+        format: of its files.
+        compression: of its files, the codecs around them; empty for none.
+        partitions: in the order of their folders.
+        objects, bytes, small: how many, their bytes, and how many are below 8 MB.
+        rows: how many, or None.
+        bound: `exact`, `estimated` or `unknown`.
+        columns: names and types of the newest look; None where there are none.
+        drift: from where on the columns are others, and what is; empty where they are not.
+        oldest, newest: times of two of its objects, in microseconds since 1970.
+        query: a SELECT that runs; empty for what is `other`.
+        reason: why these are one.
+        named: its location as a query writes it, a connection's name in it where there are several.
+    """
+
+    location: str
+    kind: str
+    format: str
+    reason: str
+    objects: int = 0
+    bytes: int = 0
+    small: int = 0
+    compression: str = ""
+    partitions: tuple[PartitionRange, ...] = ()
+    rows: int | None = None
+    bound: str = "unknown"
+    columns: tuple[tuple[str, str], ...] | None = None
+    drift: str = ""
+    oldest: int | None = None
+    newest: int | None = None
+    query: str = ""
+    named: str = ""
+
+
+@dataclass(slots=True)
+class Part:
+    """Leaves that are thought to be one, and what was seen of them.
+
+    Attributes:
+        folders: as of a leaf.
+        stems, endings: of its leaves.
+        leaf: all of them added up.
+        named: the names that folders have in a place where they were brought together.
+        told_apart: those places that are written out as `{a,b}`, since others beside them are another dataset.
+    """
+
+    folders: tuple[str, ...]
+    stems: frozenset[str]
+    endings: frozenset[str]
+    leaf: Leaf
+    named: dict[int, frozenset[str]] = field(default_factory=dict)
+    told_apart: frozenset[int] = frozenset()
+
+    @property
+    def family(self) -> str:
+        """The format that its endings say, or else the ending itself."""
+        return family_of(next(iter(self.endings)))
+
+    @property
+    def in_order(self) -> list[Example]:
+        """Some of its objects that are not empty, in the order of their keys."""
+        return [each for _, each in sorted(self.leaf.places.items()) if each.size]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Part], place: int | None) -> Part:
+        """Several as one, with a wildcard in a place of their folders."""
+        first = parts[0]
+        leaf = Leaf(first.folders, first.leaf.ending, first.leaf.stem)
+        for part in parts:
+            leaf.merge(part.leaf)
+        named = {at: frozenset().union(*(part.named.get(at, ()) for part in parts)) for at in first.named}
+        folders = first.folders
+        if place is not None:
+            named[place] = frozenset(part.folders[place] for part in parts)
+            leaf.values.setdefault(place, Values()).add(named[place])
+            folders = (*folders[:place], WILD, *folders[place + 1 :])
+        stems, endings = (frozenset().union(*(getattr(part, name) for part in parts)) for name in ("stems", "endings"))
+        return cls(folders, stems, endings, leaf, named, frozenset().union(*(part.told_apart for part in parts)))
+
+
+def family_of(ending: str) -> str:
+    """What two endings have alike that may be of one dataset: the format, compressed or not."""
+    known = format_of(ending)
+    if known is not None:
+        return known.name
+    said = by_name(f"x{ending}")
+    return said.ending.lower()
+
+
+def before_wild(folders: Sequence[str]) -> list[str]:
+    """The folders before the first that has a wildcard."""
+    at = next((place for place, name in enumerate(folders) if WILD in name), len(folders))
+    return list(folders[:at])
+
+
+def summed(leaves: Sequence[Leaf]) -> Leaf:
+    """Several leaves added up, whatever their folders and names are."""
+    whole = Leaf((), "", "")
+    for leaf in leaves:
+        if leaf.oldest and leaf.newest:
+            whole.count(leaf.objects, leaf.bytes, leaf.small, (leaf.oldest, leaf.newest))
+    return whole
+
+
+def measure(dataset: Dataset, leaf: Leaf) -> None:
+    """Note how many objects a leaf has, their bytes and their times."""
+    dataset.objects, dataset.bytes, dataset.small = leaf.objects, leaf.bytes, leaf.small
+    dataset.oldest = leaf.oldest.time if leaf.oldest else None
+    dataset.newest = leaf.newest.time if leaf.newest else None
+
+
+def is_opaque(part: Part) -> bool:
+    """Whether the ending says a format that is known, and has no rows."""
+    known = format_of(next(iter(part.endings)))
+    return known is not None and not known.type
+
+
+def is_read(family: str) -> bool:
+    """Whether a family of endings is a format whose objects have rows."""
+    return family in _READ or family.startswith("CSV")
+
+
+def shown_format(name: str) -> str:
+    """The name of a format, or of an ending that says none."""
+    return name.lstrip(".").upper() if name.startswith(".") else name or "unknown"
+
+
+def rows_of(leaf: Leaf, samples: Sequence[Sample]) -> tuple[int | None, str]:
+    """How many rows the objects have by some looks into them, and whether that is exact or estimated."""
+    if not any(sample.columns is not None for sample in samples):
+        return None, "unknown"
+    if len(samples) == leaf.objects and all(sample.rows is not None for sample in samples):
+        return sum(sample.rows or 0 for sample in samples), "exact"
+    rates = [(sample.a_byte, sample.example.size) for sample in samples if sample.a_byte is not None]
+    size = sum(size for _, size in rates)
+    if not size:
+        return None, "unknown"
+    return rounded(round(leaf.bytes * sum(rate * size for rate, size in rates) / size)), "estimated"
+
+
+def either(names: Iterable[str]) -> str:
+    """The pattern of some names, each written out."""
+    every = sorted(escaped(name) for name in names)
+    return every[0] if len(every) == 1 else "{" + ",".join(every) + "}"
+
+
+def endings_pattern(part: Part) -> str:
+    """The pattern of the endings of the names."""
+    endings = sorted(part.endings)
+    return escaped(endings[0]) if len(endings) == 1 else "{" + ",".join(map(escaped, endings)) + "}"
+
+
+def names_pattern(part: Part) -> str:
+    """The pattern of the names of files."""
+    ending = endings_pattern(part)
+    if len(part.stems) > 1:
+        return f"*{ending}"
+    (stem,) = part.stems
+    return "*".join(escaped(piece) for piece in stem.split(WILD)) + ending
+
+
+def _hive(name: str, values: Values) -> PartitionRange:
+    keys = [f"{text}/x" for text in values.texts]
+    column = next(iter(partitions(keys, "").values()), None)
+    texts = [value for value in column.values.values() if value is not None] if column else []
+    made = _partition(name, texts or ["NULL"], more=values.more)
+    made.type = column.kind if column else "VARCHAR"
+    return made
+
+
+def _partition(name: str, texts: Iterable[str], *, more: bool = False) -> PartitionRange:
+    every = sorted(set(texts), key=lambda text: (int(text), text) if text.isdecimal() else (0, text))
+    kinds = {
+        "BIGINT": r"\d{1,18}",
+        "DATE": r"\d{4}-\d\d-\d\d",
+    }
+    kind = next((kind for kind, form in kinds.items() if all(re.fullmatch(form, text) for text in every)), "VARCHAR")
+    return PartitionRange(name, kind, every[0], every[-1], len(every), more)
+
+
+def _date_part(texts: Iterable[str], parts: Iterator[str]) -> str:
+    """What a part of a date is called: by its length, and by what stood before it."""
+    sample = next(iter(texts))
+    if re.fullmatch(r"\d{1,4}", sample):
+        called = next(parts, "number")
+        return called if called != "year" or len(sample) == 4 else "number"  # noqa: PLR2004
+    if re.fullmatch(r"\d{4}[-_.]\d\d|\d{6}", sample):
+        return "month"
+    return (
+        "date" if re.search(r"(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d", sample) else "number" if sample.isdecimal() else "id"
+    )
+
+
+def _of_names(part: Part) -> Iterator[PartitionRange]:
+    """The dates that the names of files have, where all of them are known."""
+    if len(part.leaf.places) != part.leaf.objects or WILD not in "".join(part.stems):
+        return
+    dates = [
+        re.search(r"(?:19|20)\d\d[-_]?(?:0[1-9]|1[0-2])[-_]?(?:0[1-9]|[12]\d|3[01])(?!\d)", key.rpartition("/")[2])
+        for key in part.leaf.places
+    ]
+    if dates and all(dates):
+        yield _partition("date", [match[0] for match in dates if match])
+
+
+def _aside(leaf: Leaf) -> str:
+    """What objects are that are no dataset, in a word."""
+    if leaf.folders and leaf.folders[-1][:1] in {"_", "."} and "=" not in leaf.folders[-1]:
+        return f"in {leaf.folders[-1]}/"
+    if not leaf.stem and not leaf.ending:
+        return "folder markers"
+    if leaf.stem.endswith("_$folder$"):
+        return "folder markers"
+    if leaf.ending == ".crc":
+        return "checksums (.crc)"
+    return f"{leaf.stem.replace(WILD, '#')}{leaf.ending}" if leaf.is_private else leaf.ending or "without an ending"
+
+
+def reason(part: Part, dataset: Dataset, samples: Sequence[Sample]) -> str:
+    """Why these objects are one dataset."""
+    if part.leaf.objects == 1:
+        why = "one object, with columns like no other's beside it"
+    else:
+        hive = [each.name for each, name in zip(dataset.partitions, _wild(part), strict=False) if "=" in name]
+        beside = [each.name for each in dataset.partitions if each.name not in hive]
+        where = [f"in Hive partitions by {listed(hive, 'and')}"] if hive else []
+        where += [f"by {listed(beside, 'and')}"] if beside else []
+        why = f"{counted(part.leaf.objects, 'object')} with one form of name {' and '.join(where) or 'in one folder'}"
+    looked = [sample for sample in samples if sample.columns is not None]
+    if notes := [sample.note for sample in samples if sample.note]:
+        return f"{why}; not looked into: {notes[0]}"
+    if len(looked) > 1 and not dataset.drift:
+        return f"{why}; {len(looked)} of them, far apart, have the same columns"
+    return f"{why}; its columns change" if dataset.drift else why
+
+
+def _wild(part: Part) -> list[str]:
+    return [name for name in part.folders if WILD in name and name != DEEP]
+
+
+def partitions_of(part: Part) -> Iterator[PartitionRange]:
+    """What tells the folders of a dataset apart, and the names of its files where those have dates."""
+    date_parts, plain = iter(_PARTS), list(part.named)
+    for at, name in enumerate(part.folders):
+        if WILD not in name or name == DEEP or at not in part.leaf.values:
+            continue
+        values = part.leaf.values[at]
+        if "=" in name:
+            yield _hive(name.partition("=")[0], values)
+            continue
+        texts = values.texts
+        if at in part.named or not all(re.search("[0-9]", text) for text in texts):
+            called = "folder" if len(plain) < 2 else f"folder{plain.index(at) + 1}" if at in plain else "folder"  # noqa: PLR2004
+        else:
+            called = _date_part(texts, date_parts)
+        yield _partition(called, texts, more=values.more)
+    yield from _of_names(part)
+
+
+def other(leaves: Sequence[Leaf]) -> Dataset:
+    """What is no dataset, as one row."""
+    whole = summed(leaves)
+    kinds: dict[str, int] = {}
+    for leaf in leaves:
+        kinds[_aside(leaf)] = kinds.get(_aside(leaf), 0) + leaf.objects
+    few = sorted(kinds.items(), key=lambda each: -each[1])
+    said = [f"{count:,} {name}" for name, count in few[:6]]
+    more = [f"{len(few) - 6:,} more kinds"] if len(few) > 6 else []  # noqa: PLR2004
+    dataset = Dataset("other", "other", "", f"no dataset: {listed([*said, *more], 'and')}")
+    measure(dataset, whole)
+    return dataset

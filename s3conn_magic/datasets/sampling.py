@@ -1,0 +1,409 @@
+"""A look into an object by one range of it: its format, its columns, how many rows it has; and how columns differ."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from s3conn_magic.errors import S3ConnError, StatementInterrupted
+from s3conn_magic.language.words import counted
+from s3conn_magic.locations import Location
+from s3conn_magic.objects.apart import ContainerError, read_container
+from s3conn_magic.objects.avro import AvroFile
+from s3conn_magic.objects.formats import HEAD, PARQUET_MAGIC, by_content, by_name
+from s3conn_magic.objects.ranged import BoundReachedError, PinnedObject
+from s3conn_magic.objects.requests import awaited
+from s3conn_magic.objects.unpacking import compression_of, unpack
+from s3conn_magic.preview.preview import decode
+from s3conn_magic.preview.text_tables import read_table
+from s3conn_magic.query.sql import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.datasets.layout import Example
+    from s3conn_magic.objects.formats import Format
+
+_TAIL = 64 * 1024
+_PLAIN = 1024 * 1024
+_ROWS = 100_000
+_UNKNOWN = "?"
+"""The type of a column of text that has no value in what was read."""
+_Value = TypeVar("_Value")
+_NUMBERS = {"BIGINT", "DOUBLE", "HUGEINT", "INTEGER"}
+
+
+class Sample(NamedTuple):
+    """What one range of an object says of it.
+
+    Attributes:
+        example: the object.
+        format: `Parquet`, `CSV`, `JSON lines`, …; empty where nothing tells it.
+        compression: what is around it, or None.
+        columns: names and DuckDB's types; None where it is no table, or could not be read.
+        rows: how many it has, where that is certain.
+        a_byte: how many it has for each of its bytes, where that can be told.
+        note: why it could not be read.
+        exact: whether the types are written in the file, and not guessed by its first values.
+    """
+
+    example: Example
+    format: str = ""
+    compression: str | None = None
+    columns: tuple[tuple[str, str], ...] | None = None
+    rows: int | None = None
+    a_byte: float | None = None
+    note: str = ""
+    exact: bool = False
+
+
+def format_of(ending: str) -> Format | None:
+    """The format that the ending of a name says, that of a compression behind it left out."""
+    return by_name(f"x{ending}").format
+
+
+class Sampler:
+    """Looks into objects of a bucket, each once.
+
+    Args:
+        connection: reads them.
+        bucket: its name.
+        most: bytes of a look.
+    """
+
+    def __init__(self, connection: Connection, bucket: str, most: int = HEAD) -> None:
+        self.requests = 0
+        self.bytes = 0
+        self._connection, self._bucket, self._most = connection, bucket, most
+        self._samples: dict[str, Sample] = {}
+
+    def known(self, example: Example) -> Sample | None:
+        """What an earlier look has said of an object."""
+        return self._samples.get(example.key)
+
+    def look(self, examples: Iterable[Example]) -> list[Sample]:
+        """What each of some objects is; the requests travel side by side.
+
+        Raises:
+            StatementInterrupted: the user interrupted it.
+        """
+        every = list(examples)
+        new = {each.key: each for each in every if each.key not in self._samples}
+        for example, data in self._parts({key: (each, *self._range(each)) for key, each in new.items()}):
+            self._samples[example.key] = data if isinstance(data, Sample) else self._read(example, data)
+        return [self._samples[each.key] for each in every]
+
+    def content(self, key: str, size: int) -> bytes:
+        """All of a small object, or its first bytes.
+
+        Raises:
+            S3ConnError: it cannot be read.
+        """
+        ((_, data),) = self._parts({key: (_example(key, size), 0, min(size, self._most))})
+        if isinstance(data, Sample):
+            raise S3ConnError(data.note)
+        return data
+
+    def _range(self, example: Example) -> tuple[int, int]:
+        said = by_name(example.key)
+        at_end = said.format is not None and said.format.type in {"PARQUET", "ORC"} and not said.packed
+        return (max(0, example.size - self._most), example.size) if at_end else (0, min(example.size, self._most))
+
+    def _parts(self, wanted: Mapping[str, tuple[Example, int, int]]) -> Iterator[tuple[Example, bytes | Sample]]:
+        sent = []
+        for key, (example, start, stop) in wanted.items():
+            pinned = PinnedObject(self._connection, Location(self._bucket, key), example.size)
+            if start < stop:
+                self.requests += 1
+                self.bytes += stop - start
+            with suppress(S3ConnError):
+                sent.append((example, pinned, start, stop, pinned.begin(start, stop) if start < stop else None))
+        for example, pinned, start, stop, answer in sent:
+            try:
+                if start >= stop:
+                    yield example, b""
+                elif answer is None:
+                    yield example, pinned.get(start, stop)
+                else:
+                    yield example, pinned.body_of(awaited(self._connection, pinned.location, answer), start, stop)
+            except StatementInterrupted:
+                raise
+            except S3ConnError as error:
+                yield example, Sample(example, note=error.message)
+
+    def _read(self, example: Example, data: bytes) -> Sample:
+        try:
+            return read_sample(example, data)
+        except S3ConnError as error:
+            return Sample(example, note=error.message)
+        except Exception as error:  # noqa: BLE001 - libraries raise all there is over damaged bytes
+            return Sample(example, note=f"it cannot be read ({type(error).__name__})")
+
+
+def _example(key: str, size: int) -> Example:
+    from s3conn_magic.datasets.layout import Example
+
+    return Example(key, size, 0)
+
+
+def read_sample(example: Example, data: bytes) -> Sample:
+    """What the first bytes of an object say, or its last ones where its name says that its footer tells."""
+    said = by_name(example.key)
+    if not data:
+        return Sample(example, said.format.name if said.format else "", rows=0 if example.size == 0 else None)
+    if data.endswith(PARQUET_MAGIC) and (len(data) < example.size or data.startswith(PARQUET_MAGIC)):
+        return _parquet(example, data)
+    if said.format is not None and said.format.type == "ORC" and not said.packed:
+        return _container(example, data, "ORC")
+    whole, packed = len(data) == example.size, compression_of(data)
+    plain, ended = data, whole
+    if packed:
+        unpacked = unpack(data, packed, limit=_PLAIN, whole=whole)
+        plain, ended = unpacked.data, unpacked.ended
+    seen = by_content(plain)
+    if seen is not None:
+        kinds = {"AVRO": _avro, "ARROW": _arrow}
+        read = kinds.get(seen.type)
+        return read(example, plain, packed, ended) if read else Sample(example, seen.name, packed)
+    share = len(plain) / len(data) if len(plain) < _PLAIN else None
+    return _text(example, plain, packed, whole=ended, share=share)
+
+
+def _text(example: Example, plain: bytes, packed: str | None, *, whole: bool, share: float | None) -> Sample:
+    """A table of text, or a text; `share` is how many plain bytes there are for each of the object's."""
+    said = by_name(example.key).format
+    decoded = decode(plain, whole=whole) if plain else None
+    if decoded is None:
+        return Sample(example, said.name if said else "", packed)
+    table = read_table(example.key, decoded.text, whole=whole, rows=_ROWS)
+    if table is None or table.table is None:
+        name = table.format if table else said.name if said and said.type else "text"
+        return Sample(example, name, packed)
+    rows = table.count if whole and not table.broken else None
+    read = len(plain) if whole else max(plain.rfind(b"\n") + 1, 1)
+    a_byte = table.count / read * share if share else None
+    return Sample(example, table.format, packed, _columns(table.table, guessed=True), rows, a_byte)
+
+
+def _parquet(example: Example, data: bytes) -> Sample:
+    import pyarrow.parquet as pq
+
+    size = int.from_bytes(data[-8:-4], "little") + 8
+    if size > len(data):
+        return Sample(example, "Parquet", note=f"its footer has {counted(size, 'byte')}, more than a look reads")
+    file = pq.ParquetFile(pa.BufferReader(PARQUET_MAGIC + data[-size:]))
+    rows = file.metadata.num_rows
+    columns = _columns(file.schema_arrow.empty_table())
+    return Sample(example, "Parquet", None, columns, rows, rows / example.size, exact=True)
+
+
+def _container(example: Example, data: bytes, name: str) -> Sample:
+    try:
+        contents = read_container(_Tail(data, example.size), name, size=example.size, rows=0)
+    except (ContainerError, BoundReachedError) as error:
+        return Sample(example, name, note=str(error))
+    columns = _columns(contents.schema.empty_table())
+    a_byte = contents.total / example.size if contents.total is not None else None
+    return Sample(example, name, None, columns, contents.total, a_byte, exact=True)
+
+
+def _avro(example: Example, plain: bytes, packed: str | None, whole: bool) -> Sample:
+    file = io.BytesIO(plain)
+    records = AvroFile(file, exact=False)
+    begin, count = file.tell(), 0
+    with suppress(Exception):  # the last block is cut as a rule
+        for batch in records.batches(_ROWS):
+            count += len(batch)
+    read = file.tell() - begin
+    a_byte = count / read if count and read and not packed else None
+    rows = count if whole and records.at_end else None
+    return Sample(example, "Avro", packed, _columns(records.schema.empty_table()), rows, a_byte, exact=True)
+
+
+def _arrow(example: Example, plain: bytes, packed: str | None, whole: bool) -> Sample:
+    del whole
+    begin = 8 if plain.startswith(b"ARROW1") else 0
+    schema = pa.ipc.read_schema(pa.BufferReader(plain[begin:]))
+    return Sample(example, "Arrow", packed, _columns(schema.empty_table()), exact=True)
+
+
+class _Tail(io.RawIOBase):
+    """The last bytes of a file, as the file."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data, self._size, self._at = data, size, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Stand elsewhere."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes.
+
+        Raises:
+            BoundReachedError: they are none of the last ones.
+        """
+        stop = self._size if size < 0 else min(self._at + size, self._size)
+        begin = self._at - (self._size - len(self._data))
+        if begin < 0:
+            raise BoundReachedError("its footer is larger than a look reads")
+        data = self._data[begin : begin + stop - self._at]
+        self._at = stop
+        return data
+
+
+def _columns(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[str, str], ...]:
+    """Names, and types as DuckDB calls them; of a column that was guessed by no value it is unknown."""
+    names = table.column_names
+    places = [f"c{at}" for at in range(len(names))]
+    database = beside()
+    database.register("sampled", table.slice(0, 0).rename_columns(places))
+    try:
+        types = [row[1] for row in database.execute("DESCRIBE FROM sampled").fetchall()]
+    finally:
+        database.unregister("sampled")
+    hollow = [guessed and column.null_count == len(column) for column in table.columns]
+    return tuple(
+        (name, _UNKNOWN if nothing else kind) for name, kind, nothing in zip(names, types, hollow, strict=True)
+    )
+
+
+# How columns differ
+
+
+def differences(before: Sample, after: Sample) -> list[str]:
+    """What is new in the columns of a sample, what is gone, and what is of another type, each in few words."""
+    old, new = dict(before.columns or ()), dict(after.columns or ())
+    said = [f"+{name}" for name in new if name not in old]
+    said += [f"-{name}" for name in old if name not in new]
+    exact = before.exact and after.exact
+    changed = [name for name in new if name in old and _differ(old[name], new[name], exact=exact)]
+    return said + [f"{name} {old[name]} → {new[name]}" for name in changed]
+
+
+def _differ(old: str, new: str, *, exact: bool) -> bool:
+    if old == new or _UNKNOWN in {old, new}:
+        return False
+    return exact or (not {old, new} <= _NUMBERS and "[" not in old + new and "STRUCT" not in old + new)
+
+
+def equal(first: Sample, second: Sample) -> bool:
+    """Whether two samples have the same columns, or are both of one format that has none."""
+    if first.columns is None or second.columns is None:
+        return first.columns is second.columns and first.format == second.format
+    return not differences(first, second)
+
+
+def akin(first: Sample, second: Sample) -> bool:
+    """Whether one may have become the other in time: half of the columns of the smaller are in both."""
+    if first.columns is None or second.columns is None:
+        return first.columns is second.columns
+    old, new = dict(first.columns), dict(second.columns)
+    return len(old.keys() & new.keys()) * 2 >= min(len(old), len(new))
+
+
+def spread(values: Sequence[_Value], count: int) -> list[_Value]:
+    """So many of some values, the first and the last among them, evenly apart."""
+    if len(values) <= count:
+        return list(values)
+    if count <= 1:
+        return list(values[-1:]) if count else []
+    return [values[round(at * (len(values) - 1) / (count - 1))] for at in range(count)]
+
+
+# Lake tables
+
+
+def lake_columns(read: Callable[[str, int], bytes], format_: str, notes: Sequence[Example]) -> Sample:
+    """What the notes of a lake table say: its columns, and rows where they are counted.
+
+    Args:
+        read: the bytes of a small object by its key and size.
+        format_: Delta, Iceberg or Hudi.
+        notes: its objects about itself.
+    """
+    newest = max(notes, key=lambda each: each.key)
+    sample = Sample(newest, format_)
+    try:
+        if format_ == "Delta":
+            return _delta(read, sample, notes)
+        return _iceberg(read, sample, notes) if format_ == "Iceberg" else sample
+    except (S3ConnError, ValueError, KeyError, TypeError) as error:
+        return sample._replace(note=getattr(error, "message", "what it says of itself cannot be read"))
+
+
+_COMMITS = 4
+
+
+def _delta(read: Callable[[str, int], bytes], sample: Sample, notes: Sequence[Example]) -> Sample:
+    """By its commits, where they are few; by the first of them otherwise."""
+    commits = sorted(each for each in notes if each.key.endswith(".json") and each.key.rpartition("/")[2][:1] == "0")
+    few = len(commits) <= _COMMITS and not any("checkpoint" in each.key for each in notes)
+    rows, columns, counted_ = dict[str, int | None](), None, few
+    for commit in commits if few else [commits[0], commits[-1]]:
+        for line in read(commit.key, commit.size).decode().splitlines():
+            action = json.loads(line)
+            if schema := action.get("metaData", {}).get("schemaString"):
+                columns = [(each["name"], _delta_type(each["type"])) for each in json.loads(schema)["fields"]]
+            if add := action.get("add"):
+                rows[add["path"]] = json.loads(add.get("stats") or "{}").get("numRecords")
+                counted_ = counted_ and not add.get("deletionVector")
+            if remove := action.get("remove"):
+                rows.pop(remove["path"], None)
+    known = [count for count in rows.values() if count is not None]
+    total = sum(known) if counted_ and len(known) == len(rows) else None
+    return sample._replace(columns=tuple(columns) if columns else None, rows=total, exact=True)
+
+
+_DELTA = {"long": "BIGINT", "integer": "INTEGER", "short": "SMALLINT", "byte": "TINYINT", "string": "VARCHAR"}
+_ICEBERG = {"long": "BIGINT", "int": "INTEGER", "string": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE"}
+_BOTH = {"double": "DOUBLE", "float": "FLOAT", "boolean": "BOOLEAN", "binary": "BLOB", "date": "DATE"}
+
+
+def _delta_type(kind: object) -> str:
+    if not isinstance(kind, str):
+        return str(kind.get("type", "STRUCT")).upper() if isinstance(kind, dict) else "STRUCT"
+    named = {**_BOTH, **_DELTA, "timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP"}
+    return named.get(kind, kind.upper())
+
+
+def _iceberg(read: Callable[[str, int], bytes], sample: Sample, notes: Sequence[Example]) -> Sample:
+    from s3conn_magic.lakes import metadata_of
+
+    files = [each for each in notes if ".metadata.json" in each.key]
+    newest = max(files, key=lambda each: (each.time, each.key))
+    content = metadata_of(read(newest.key, newest.size), newest.key)
+    schemas = {each.get("schema-id"): each for each in content.get("schemas", [])}
+    schema = schemas.get(content.get("current-schema-id")) or content.get("schema") or {"fields": []}
+    columns = tuple((each["name"], _iceberg_type(each["type"])) for each in schema["fields"])
+    current = content.get("current-snapshot-id")
+    summary: dict[str, str] = next(
+        (each["summary"] for each in content.get("snapshots", []) if each["snapshot-id"] == current), {}
+    )
+    deletes = int(summary.get("total-position-deletes", 0)) or int(summary.get("total-equality-deletes", 0))
+    rows = int(summary["total-records"]) if "total-records" in summary and not deletes else None
+    return sample._replace(columns=columns, rows=rows, exact=True)
+
+
+def _iceberg_type(kind: object) -> str:
+    if not isinstance(kind, str):
+        return str(kind.get("type", "STRUCT")).upper() if isinstance(kind, dict) else "STRUCT"
+    return {**_BOTH, **_ICEBERG}.get(kind, kind.upper())
