@@ -1,8 +1,9 @@
-"""Many objects at once and one large one, by the files of a connection and by s3fs and obstore: ratios of one run.
+"""Many objects at once, by the files of a connection and by s3fs: ratios of one run.
 
-    python benchmarks/many_files.py [--objects 100] [--latency 0.05] [--megabytes 100]
+    python benchmarks/many_files.py [--objects 100] [--latency 0.05]
 
-The server is in a process of its own and waits before each answer. s3fs and obstore take part where they are installed.
+The server is in a process of its own and waits before each answer. s3fs takes part where it is installed, in an
+environment of its own. One large object: `large_object.py`.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ BUCKET = "bucket"
 
 
 def serve(latency: float, sent) -> None:
-    """Answer until the parent ends it; the large object is as fast as it can be."""
+    """Answer until the parent ends it."""
     shelf = Shelf({BUCKET: {}})
 
     def answer(request):
-        if "/large" not in request.path:
-            time.sleep(latency)
+        time.sleep(latency)
         return shelf.answer(replace(request))
 
     with recording(answer) as server:
@@ -73,7 +73,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=100)
     parser.add_argument("--latency", type=float, default=0.05)
-    parser.add_argument("--megabytes", type=int, default=100)
     wanted = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(wanted.latency, theirs), daemon=True)
@@ -96,23 +95,7 @@ def main() -> None:
         for name, step in steps(wanted.objects).items():
             seconds = {who: measured(step, files, who, local) for who, files in peers.items()}
             show(name, seconds)
-        one_large(peers, run.connection("lake"), wanted.megabytes, local)
     server.terminate()
-
-
-def one_large(peers: dict, connection, megabytes: int, local: str) -> None:
-    """A large object there and back."""
-    Path(local, "large").write_bytes(bytes(megabytes * 2**20))
-    puts = {who: measured(files.put, f"{local}/large", f"{BUCKET}/large-{who}") for who, files in peers.items()}
-    gets = {who: measured(files.get, f"{BUCKET}/large-{who}", f"{local}/{who}") for who, files in peers.items()}
-    with suppress(ImportError):
-        import obstore
-
-        store = connection.obstore(BUCKET)
-        puts["obstore"] = measured(lambda: obstore.put(store, "large-obstore", Path(local, "large")))
-        gets["obstore"] = measured(lambda: Path(local, "o").write_bytes(obstore.get(store, "large-obstore").bytes()))
-    show(f"put of {megabytes} MiB", puts)
-    show(f"get of {megabytes} MiB", gets)
 
 
 def show(name: str, seconds: dict[str, float]) -> None:

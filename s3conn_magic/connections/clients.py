@@ -6,6 +6,7 @@ That is locks, which nobody there would release, and sockets, which the parent r
 from __future__ import annotations
 
 import inspect
+import io
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -163,6 +164,7 @@ class Clients:
             if key not in self._made:
                 self._made[key] = translated(lambda: self._make(service, region, tries), connection=self._name())
                 _without_redirects(self._made[key])
+                _whole_parts(self._made[key])
                 if service == S3 and not self._configuration.finds_regions and not self._settings.region:
                     self._made[key].meta.events.register_first("needs-retry.s3", self._sign_for_another)
             return self._made[key]
@@ -293,3 +295,13 @@ def _without_redirects(client: Any) -> None:
         context.setdefault("s3_redirect", {})["redirected"] = True
 
     client.meta.events.register("before-call.s3", mark, unique_id="s3conn-no-redirect")
+
+
+def _whole_parts(client: Any) -> None:
+    """Have parts of uploads hashed and sent as they are: botocore makes files of them, and reads these in pieces."""
+
+    def whole(request: Any, **_: Any) -> None:
+        if isinstance(request.data, io.BytesIO):
+            request.data = request.data.getvalue()
+
+    client.meta.events.register("before-sign.s3.UploadPart", whole)

@@ -9,6 +9,7 @@ the headers passes them by, and keeps what everybody can read: such a write fail
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -349,7 +350,8 @@ def _undo(client: Any, operation: str, params: Mapping[str, Any], answer: Mappin
     bucket, key = params["Bucket"], params["Key"]
     if operation == "CreateMultipartUpload" or operation in _PARTS:
         upload = answer.get("UploadId") or params.get("UploadId")
-        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+        with suppress(client.exceptions.NoSuchUpload):  # another of its parts was first
+            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
         sent = "Nothing was sent of it" if operation not in _PARTS else "Its parts were dropped"
         return (f"{sent}, and nothing was written.",)
     etag = str(answer.get("ETag") or answer.get("CopyObjectResult", {}).get("ETag") or "")

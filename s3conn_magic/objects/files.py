@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import dis
 import io
 import re
 import sys
 import threading
+import weakref
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +182,8 @@ class WritableFile(io.RawIOBase):
 
     The object is there, whole, after `close`; in a transaction of the filesystem, after `commit`. An error that leaves
     the block in which it is closed, by whatever wrapper, and a write that fails leave nothing. One that is let go
-    without `close` is made, as every file of Python is, unless an error leaves the block, or nothing was written.
+    without `close` is made, as every file of Python is, unless an error leaves the block, or nothing was written. One
+    that is open when the process ends is not made: what wraps it may hold the rest.
 
     Args:
         upload: the upload.
@@ -200,6 +204,8 @@ class WritableFile(io.RawIOBase):
         # What is handled already when it is opened has nothing to do with it.
         self._handled = sys.exception()
         self.path = path
+        self._at_exit = partial(_leave_open, weakref.ref(self))
+        atexit.register(self._at_exit)
 
     def writable(self) -> bool:
         """True."""
@@ -220,7 +226,7 @@ class WritableFile(io.RawIOBase):
         self._ends_by_error = self._is_left_by_error()
         with memoryview(data).cast("B") as view:
             size = len(view)
-            self._try(lambda: self._upload.write(bytes(view)))
+            self._try(lambda: self._upload.write(data if type(data) is bytes else bytes(view)))
         self._at += size
         return size
 
@@ -250,7 +256,8 @@ class WritableFile(io.RawIOBase):
         """
         if not self._done and not self._failed:
             self._try(self._upload.finish)
-            self._done, self._handled = True, None
+            self._done = True
+            self._let_go()
 
     def discard(self) -> None:
         """Leave nothing.
@@ -258,11 +265,16 @@ class WritableFile(io.RawIOBase):
         Raises:
             S3ConnError: the server refused to drop the parts that it holds.
         """
-        self._failed, self._handled = True, None
+        self._failed = True
+        self._let_go()
         if not self._done:
             self._done = True
             self._upload.abort()
         super().close()
+
+    def _let_go(self) -> None:
+        self._handled = None
+        atexit.unregister(self._at_exit)
 
     def _try(self, step: Any) -> None:
         try:
@@ -290,6 +302,12 @@ class WritableFile(io.RawIOBase):
         else:
             self.discard()
             raise EndpointError(f"nothing was written to s3://{visible(self.path)}, and it was not closed")
+
+
+def _leave_open(left: weakref.ref[WritableFile]) -> None:
+    if (file := left()) is not None:
+        file.discard()
+        raise EndpointError(f"s3://{visible(file.path)} was not closed before the process ended: nothing was written")
 
 
 _GAP = 8 * 1024

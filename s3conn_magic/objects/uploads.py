@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import threading
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,9 +14,10 @@ from s3conn_magic.connections.guards import refusal
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
+from s3conn_magic.runtime.background import renew_in_child, run_in_background, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from s3conn_magic.connections.connection import Connection
 
@@ -24,6 +27,51 @@ _MOST_PARTS = 10_000
 # Without a size, parts double after so many of one size: ten doublings of a thousand parts are more than 5 TiB.
 _PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
+_TOGETHER = 64 * 1024
+# Seconds that parts of an upload that is aborted are waited for.
+_PATIENCE = 0.8
+
+
+class _UnderWay:
+    """Parts that are being sent, of all uploads of the process: so many bytes of them, or one part."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave what is under way to the parent."""
+        self._free, self._bytes = threading.Condition(), 0
+
+    def send(self, send: Callable[[bytes], Any], body: bytes) -> Future[Any]:
+        """Send a part as soon as there is room."""
+        with self._free:
+            self._free.wait_for(lambda: not self._bytes or self._bytes + len(body) <= self._most)
+            sent = _begun(partial(send, body))
+            self._bytes += len(body)
+        sent.add_done_callback(partial(self._sent, len(body)))
+        return sent
+
+    def _sent(self, size: int, _: Future[Any]) -> None:
+        with self._free:
+            self._bytes -= size
+            self._free.notify_all()
+
+
+def _begun(step: Callable[[], Any]) -> Future[Any]:
+    try:
+        return run_in_background(step, name="s3conn-part")
+    except RuntimeError:  # the process ends, and no thread begins any more
+        done: Future[Any] = Future()
+        try:
+            done.set_result(step())
+        except Exception as error:  # noqa: BLE001 - raised where the part is waited for
+            done.set_exception(error)
+        return done
+
+
+_UNDER_WAY = _UnderWay(12 * PART)
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
@@ -40,9 +88,10 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
 class Upload:
     """An object that is written in pieces and is there whole at the end, or not at all.
 
-    Up to `PART` bytes go by one request, more by a multipart upload, which is aborted when anything fails, and when the
-    process ends in an orderly way. What replaces an object under a connection that encrypts is always a multipart
-    upload: by its beginning the server says whether it encrypts, and the object is there until its end.
+    Up to `PART` bytes go by one request, more by a multipart upload, several parts at once, which is aborted when
+    anything fails, and when the process ends in an orderly way. What replaces an object under a connection that
+    encrypts is always a multipart upload: by its beginning the server says whether it encrypts, and the object is there
+    until its end.
 
     Args:
         connection: the connection to write through.
@@ -89,22 +138,32 @@ class Upload:
         self._encrypts = connection.settings.encrypts
         self.version = self.lacking = ""
         self._size, self._taken = size, 0
-        self._waiting = bytearray()
+        # What was not sent yet: no more than a part, and small pieces together.
+        self._waiting: list[bytes | bytearray] = []
         self._id = ""
-        self._parts: list[dict[str, Any]] = []
+        self._parts: list[Future[dict[str, Any]]] = []
+        self._failures: list[Exception] = []
+        atexit.register(self._leave)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; a part is sent when it is full.
 
         Raises:
-            S3ConnError: the server refused; the upload is aborted.
+            S3ConnError: the server refused, this part or one before it; the upload is aborted.
         """
         self._taken += len(data)
-        self._waiting += data
+        rest = memoryview(data)
         if self._size is None or self._size > PART:
             # One request is enough for what is no more than a part, so a full one waits for what comes after it.
-            while len(self._waiting) > (part := self._part_size()):
-                self._send(part)
+            while len(rest) > (lacks := self._part_size() - sum(map(len, self._waiting))):
+                # The bytes of one piece are sent as they are.
+                self._send(b"".join([*self._waiting, rest[:lacks]] if lacks else self._waiting))
+                self._waiting, rest = [], rest[lacks:]
+        small = len(rest) < _TOGETHER
+        if small and self._waiting and isinstance(self._waiting[-1], bytearray):
+            self._waiting[-1] += rest
+        elif rest:
+            self._waiting.append(bytearray(rest) if small else data if len(rest) == len(data) else bytes(rest))
 
     def _part_size(self) -> int:
         """Bytes of the next part, so that all of them are no more than S3 takes."""
@@ -121,17 +180,17 @@ class Upload:
         if self._size is not None and self._taken != self._size:
             self.abort()
             raise EndpointError(f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written")
-        if not self._id and len(self._waiting) <= PART and not self._could_lose_another():
-            answer = self._make(self._client.put_object, Body=bytes(self._waiting), **self._about)
+        body, self._waiting = b"".join(self._waiting), []
+        if not self._id and len(body) <= PART and not self._could_lose_another():
+            answer = self._make(self._client.put_object, Body=body, **self._about)
         else:
-            if self._waiting or not self._parts:
-                self._send(len(self._waiting))
-            parts = {"Parts": self._parts}
+            if body or not self._parts:
+                self._send(body)
+            parts = {"Parts": [self._call(self._came, sent) for sent in self._parts]}
             answer = self._make(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
         self.version = str(answer.get("VersionId", ""))
         self._id = ""
         atexit.unregister(self._leave)
-        self._waiting.clear()
 
     def _could_lose_another(self) -> bool:
         """Whether the object would take the place of another before the server has said how it encrypts."""
@@ -162,24 +221,47 @@ class Upload:
         self._waiting.clear()
         begun, self._id = self._id, ""
         atexit.unregister(self._leave)
-        if begun:
-            translated(partial(self._abort, begun), resource=self._arn)
+        if not begun:
+            return
+        late = wait(self._parts, _PATIENCE).not_done
+        translated(partial(self._abort, begun), resource=self._arn)
+        if late:  # what they leave is dropped when they are over
+            with suppress(RuntimeError):  # the process ends, and they with it
+                run_in_background(partial(self._abort, begun, late), name="s3conn-part")
 
-    def _abort(self, begun: str) -> None:
+    def _abort(self, begun: str, late: Iterable[Future[Any]] = ()) -> None:
+        wait(late)
         # One that the server does not know is gone already.
         with suppress(self._client.exceptions.NoSuchUpload):
             self._client.abort_multipart_upload(UploadId=begun, **self._named)
 
-    def _send(self, size: int) -> None:
+    def _send(self, body: bytes) -> None:
         if not self._id:
             self._id = self._call(self._client.create_multipart_upload, **self._named, **self._about)["UploadId"]
-            atexit.register(self._leave)
-        number, body = len(self._parts) + 1, bytes(self._waiting[:size])
-        del self._waiting[:size]
-        part = {"UploadId": self._id, "PartNumber": number, "Body": body}
-        answer = self._call(self._client.upload_part, **self._named, **part)
+        self._call(self._check)
+        self._parts.append(_UNDER_WAY.send(partial(self._part, self._id, len(self._parts) + 1), body))
+
+    def _part(self, begun: str, number: int, body: bytes) -> dict[str, Any]:
+        if self._id != begun or self._failures:
+            raise CancelledError
+        try:
+            answer = self._client.upload_part(UploadId=begun, PartNumber=number, Body=body, **self._named)
+        except Exception as error:
+            self._failures.append(error)
+            raise
         checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+        return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
+
+    def _came(self, sent: Future[dict[str, Any]]) -> dict[str, Any]:
+        """Wait for a part, or for the first of all that fails."""
+        try:
+            return wait_for(sent, every=self._check)
+        finally:
+            self._check()
+
+    def _check(self) -> None:
+        if self._failures:
+            raise self._failures[0]
 
     def _call(self, *operation: Any, **parameters: Any) -> Any:
         try:

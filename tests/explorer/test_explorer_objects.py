@@ -435,8 +435,9 @@ def test_a_part_that_fails_aborts_the_upload(connect, upstream, recorder, sandbo
     connection = connect()
     recorder.answer = lambda one: error(403, "AccessDenied") if one.query.get("partNumber") == "2" else ask(one)
     upload = uploads.Upload(connection, Location(EMPTY, "big"), 20_000_000)
+    upload.write(b"x" * 20_000_000)
     with pytest.raises(S3ConnError, match="access denied"):
-        upload.write(b"x" * 20_000_000)
+        upload.finish()
     assert any(one.method == "DELETE" and "uploadId" in one.query for one in recorder.requests)
     assert not upstream.list_multipart_uploads(Bucket=EMPTY).get("Uploads")
 
