@@ -20,7 +20,7 @@ _SHOWN = {
     "place": "'s3://…'",
 }
 _SLOT = re.compile(r"<(\w+)>")
-_FILLED = re.compile(r" ?\{(\w+)\}")
+_FILLED = re.compile(r" ?\{ ?(\w+)\}")
 _OURS = {
     "place": "'s3://…'",
     "folder": "'s3://…/'",

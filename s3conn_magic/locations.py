@@ -445,3 +445,19 @@ def location_meant(text: str) -> str:
         return pasted(meant).location.uri if "://" in text else Location.parse(meant).uri
     except ValueError:
         return ""
+
+
+WILD = re.compile(r"[*?\[{]")
+"""Characters of patterns."""
+
+
+def folder_of(location: str) -> str:
+    """Return the folder of a location: itself, with a `/`, unless its end is that of an object or of a prefix."""
+    above, _, last = location.rpartition("/")
+    return f"{above}/" if not last or "." in last or last[-1] in "_-" else f"{location}/"
+
+
+def below(location: str) -> str:
+    """Return what a path of a query ends in for all that is in a folder, which others read by its name alone."""
+    last = location.rpartition("/")[2]
+    return "**/*" if not last else "" if "." in last or WILD.search(location, len("s3://")) else "/**/*"

@@ -21,7 +21,7 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, s
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import Ledger, TargetTable
 from s3conn_magic.language.help import name_text
-from s3conn_magic.language.words import counted, pattern_note, sentence
+from s3conn_magic.language.words import counted, pattern_meant, pattern_note, sentence
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
@@ -93,6 +93,7 @@ class _Copying:
             where = visible(job.plan.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
             hint = pattern_note(job.plan.location, "LOCATION = {place} FILE_PATTERN = {expression}.") or hint
+            hint = pattern_meant("FILE_PATTERN =", "regular", job.option("FILE_PATTERN") or "") or hint
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))
         self._forget_gone({candidate.location.uri for candidate in listed})
         with self._engine.watched(self._report):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
-from s3conn_magic.language.phrases import BLANK, BOOLEANS, URL, WILD, harmless, is_local, pieces
+from s3conn_magic.language.phrases import BOOLEANS, URL, is_local
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
-from s3conn_magic.language.source import BEFORE_NAME, Source, Span, Token
+from s3conn_magic.language.source import BEFORE_NAME, BLANK, Source, Span, Token, harmless, pieces
 from s3conn_magic.language.translation import Answer, answer
 from s3conn_magic.language.words import identifier, listed, literal, nearest
-from s3conn_magic.locations import normal_location
+from s3conn_magic.locations import WILD, normal_location
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def _diagnosed(source: Source, at: int, message: str, parses: Parses) -> Stateme
     token = source.token_at(at)
     expected = message.removeprefix("Expected ")
     if not message.startswith("Expected "):
-        return source.syntax_error(message, token.span if token else _end(source))
+        hint = "Delete it." if token and token.kind == "comment" else ""
+        return source.syntax_error(message, token.span if token else _end(source), hint=hint)
     if token and token.kind == "word" and token.span.start < at:
         begun = Token("word", Span(token.span.start, at), token.text[: at - token.span.start])
         return _within(source, expected, token, begun, parses)

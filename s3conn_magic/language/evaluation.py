@@ -54,6 +54,7 @@ _PRIVATELY = (
 )
 # `'$name'` and `'{name}'`, of which the variable is meant.
 _QUOTED = re.compile(r"\$\{?[A-Za-z_]\w{0,30}\}?|\{\{? ?[A-Za-z_]\w{0,30} ?\}?\}")
+_TEMPLATE = re.compile(r"[({\[$.]\s*\w*env\w*\W|\benv\w*\s*[(\[.]", re.IGNORECASE)
 _NAMELESS = "this environment variable"
 _KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
 _NO_NUMBER = re.compile(
@@ -214,6 +215,8 @@ class Binding:
         option = meant or find_option(near or "")
         if option and len(unknown) == 1 and self._takes(option, first.value):
             return self._no_option(first.name, f"Did you mean {meant.name if meant else near}?")
+        if option is None and len(unknown) == 1 and related(first.name.text, OPTION_NAMES):
+            return self._no_option(first.name, "")
         lacks = (synonym(setting.name.text) for setting in unknown if _lacks(setting))
         if (entry := next(lacks, None)) is not None:
             return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")
@@ -296,6 +299,9 @@ class Binding:
             name = str(raw).strip("${} ")
             message = f"{option.name} is given the name of a variable in quotes, not its value"
             raise self.error(message, value.span, hint=f"Write ${name} in its place.")
+        if isinstance(value, statements.StringLiteral) and (name := _environment(str(raw))):
+            message = f"{option.name} is given the name of an environment variable in quotes, not its value"
+            raise self.error(message, value.span, hint=f"Write ENV '{name}' in its place.")
         # The error is made after the except block, so that no context of it holds the value.
         try:
             return BoundValue(option.read(raw), origin)
@@ -383,7 +389,7 @@ class Binding:
         else:
             self._pastes.append((place, span))
             return place
-        from s3conn_magic.language.phrases import harmless
+        from s3conn_magic.language.source import harmless
 
         meant = "" if hint else location_meant(text)
         hint = f"Write {literal(meant)} in its place." if meant else hint
@@ -514,6 +520,15 @@ class Binding:
         there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
         hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
         return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
+
+
+def _environment(text: str) -> str:
+    """Return the environment variable that a text names, as templates and other languages do."""
+    if not _TEMPLATE.search(text):
+        return ""
+    from s3conn_magic.language.phrases import environment_meant
+
+    return environment_meant(text)
 
 
 def _lacks(setting: statements.OptionSetting) -> bool:

@@ -13,7 +13,7 @@ from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
-from s3conn_magic.language.words import listed, related, table_text
+from s3conn_magic.language.words import listed, pattern_meant, related, table_text
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -171,7 +171,9 @@ class JobBinder:
             return option.read(raw)
         except ValueError as error:
             reason = str(error)
-        raise self._binding.error(f"{option.name} takes {option.takes}: {reason}", setting.value.span)
+        is_pattern = option.takes == "a regular expression" and isinstance(raw, str)
+        hint = pattern_meant(f"{option.name} =", "regular", raw) if is_pattern else ""
+        raise self._binding.error(f"{option.name} takes {option.takes}: {reason}", setting.value.span, hint=hint)
 
     def _raw(self, value: Any) -> Any:
         if isinstance(value, Name):

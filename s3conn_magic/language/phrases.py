@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
-from s3conn_magic.language.source import Span, is_plain
+from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, harmless, lines_of, pieces
 from s3conn_magic.language.words import literal, nearest
 from s3conn_magic.locations import normal_location
 
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-MOST = 4_000
-BLANK = "…"
-"""What is left to be filled in."""
 _NAME = r"(?!(?:INTO|SELECT|IN)\b)(?:\"(?:[^\"]|\"\")+\"|`[^`]+`|[A-Za-z_][\w$-]*(?:\.[A-Za-z_][\w$-]*)*)"
-QUOTED = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
 _BALANCED = rf"(?:[^()'\"]|{QUOTED})"
 for _ in range(3):
     _BALANCED = rf"(?:[^()'\"]|{QUOTED}|\({_BALANCED}*\))"
@@ -74,15 +70,22 @@ _SLOTS = {
     "where": r".+",
     "file": r"[^\s;]+",
     "item": r"\[[^\]]*\]",
+    "section": r"\[[\w .-]+\]",
+    "dictionary": r"\{[^{}]*\}",
+    "built": r"(?:\s*\\?\s*\.\w+\([^()]*\))+",
+    "bag": r"'s3://[^']*/'|s3://[^\s'\"]+/",
+    "drops": rf"{_NAME}(?:\s*,\s*{_NAME})+",
     "setting": r"[\w.]+",
-    "n": r"'?-?\d[\d_,.]*'?",
+    "n": r"'?-?\d[\d_,.]*[kKmM]?'?",
     "query": rf"(?:SELECT|WITH|FROM|VALUES)\b{_BALANCED}*?|\({_BALANCED}*?\)",
-    **dict.fromkeys(("name", "table", "other", "word"), _NAME),
+    **dict.fromkeys(("name", "table", "word"), _NAME),
+    "other": rf"{_NAME}|'[\w .-]+'",
     "profiled": QUOTED,
-    **dict.fromkeys(("endpoint", "access", "secret"), rf"{QUOTED}|[^\s;]+"),
+    **dict.fromkeys(("endpoint", "secret"), rf"{QUOTED}|[^\s;]+"),
+    "access": rf"(?!'(?:CSV|TSV|Parquet|JSON|ORC|Avro|Arrow)\w*'|NOSIGN)(?:{QUOTED}|[^\s;]+)",
     **dict.fromkeys(("options", "rest", "tail", "words", "columns"), r".*?"),
 }
-_OPTIONAL = ("or_replace", "if_not_exists", "if_exists")
+OPTIONAL = ("or_replace", "if_not_exists", "if_exists")
 _ELEMENT = re.compile(r"<(\w+)>|([\[\]{}|])|(\w+)|(\s+)|(.)")
 
 
@@ -140,7 +143,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         if slot:
             names[slot] = names.get(slot, 0) + 1
             group = slot if names[slot] == 1 else f"{slot}_{names[slot]}"
-            pieces.append(rf"\s*(?P<{group}>{_SLOTS[slot]}){'?' if slot in _OPTIONAL else ''}")
+            pieces.append(rf"\s*(?P<{group}>{_SLOTS[slot]}){'?' if slot in OPTIONAL else ''}")
         elif bracket:
             pieces.append({"[": "(?:", "]": ")?", "{": r"\s*(?:", "}": ")", "|": "|"}[bracket])
         elif word:
@@ -203,7 +206,7 @@ def synonym(name: str) -> Synonym | None:
     """Return what an option of another system is here."""
     known = folded(name)
     entries = _by_name()
-    for prefix in ("", "S3_", "AWS_", "STORAGE_", "S3_AWS_"):
+    for prefix in ("", "S3_", "AWS_", "STORAGE_", "S3_AWS_", "AWS_S3_", "HIVE_S3_", "HIVE_S3_AWS_", "ICEBERG_S3_"):
         if known.startswith(prefix) and (entry := entries.get(known.removeprefix(prefix))):
             return entry
     plain = known.replace("_", "")
@@ -219,46 +222,6 @@ def option_meant(name: str) -> Option | None:
     plain = known.replace("_", "")
     bare = (option for option in OPTIONS if option.name.replace("_", "") in {plain, f"AWS{plain}"})
     return ours or next(bare, None)
-
-
-_PIECE = re.compile(rf"{QUOTED}|\$\$.*?\$\$|--(?=\s|$)[^\n]*|(?<!\S)/\*.*?\*/|(?P<end>;)", re.DOTALL)
-COMMENT = re.compile(rf"({QUOTED}|\$\$.*?\$\$)|--(?=\s|$)[^\n]*|(?<!\S)/\*.*?\*/|(?<!\S)#[^\n]*", re.DOTALL)
-
-
-def pieces(text: str) -> Iterator[Span]:
-    """Yield the statements of a text, foreign ones among them, without the `;`."""
-    start = 0
-    for match in _PIECE.finditer(text):
-        if match["end"]:
-            yield trimmed(text, start, match.start())
-            start = match.end()
-    yield trimmed(text, start, len(text))
-
-
-def trimmed(text: str, start: int, end: int) -> Span:
-    """Return a span without the white space and comments around what it holds."""
-    while match := re.compile(r"\s+|--(?=\s|$)[^\n]*|/\*.*?\*/", re.DOTALL).match(text, start, end):
-        start = match.end()
-    return Span(start, max(start, start + len(text[start:end].rstrip())))
-
-
-def lines_of(text: str, span: Span) -> Iterator[Span]:
-    """Yield the lines of a statement of several, for languages in which a line is one."""
-    if "\n" in text[slice(*span)] and len(text) <= MOST:
-        for match in re.finditer(r"[^\n]+", text[slice(*span)]):
-            if match.group().strip():
-                yield trimmed(text, span.start + match.start(), span.start + match.end())
-
-
-def head_of(text: str, span: Span) -> Span:
-    """Return the first word of a statement."""
-    match = re.compile(r"[^\s('\"=;,]+").match(text, span.start)
-    return Span(span.start, match.end() if match else span.end)
-
-
-def spaced(text: str) -> str:
-    """Return a statement with single spaces, without its end: two that are the same so say the same."""
-    return " ".join(text.split()).rstrip("; ")
 
 
 _SWITCHES = frozenset(
@@ -279,9 +242,15 @@ _SWITCHES = frozenset(
 _FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
 
 
+_BEFORE_COMMAND = re.compile(r"\A(?:[A-Z]\w*=\S+\s+)+(?=[a-z])")
+
+
 def flags_of(text: str) -> tuple[list[tuple[str, str]], str]:
-    """Return the flags of a command with their values, and the command without them."""
-    flags, rest, at = [], [], 0
+    """Return the flags of a command with their values, and variables set before it; and the command without them."""
+    flags, rest, at = list[tuple[str, str]](), [], 0
+    if match := _BEFORE_COMMAND.match(text):
+        flags = [(name, value) for name, _, value in (pair.partition("=") for pair in match.group().split())]
+        at = match.end()
     while match := _FLAG.search(text, at):
         rest.append(text[at : match.start()])
         name, value, at = match[1], match[2], match.end()
@@ -294,9 +263,9 @@ def flags_of(text: str) -> tuple[list[tuple[str, str]], str]:
 
 
 _TOKEN = re.compile(
-    r"ENV\s*\(?\s*['\"]?\w+['\"]?\s*\)?|PROMPT(?:\s+'[^']*')?|KEYRING\s+'[^']*'\s*,?\s*'[^']*'"
-    r"|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|[$#]\{\w+\}|%\(\w+\)s|(?<=[\s=]):[A-Za-z_]\w*|:=|[A-Za-z_-]+(?=:\s)"
-    rf"|f?{QUOTED}|\$\$.*?\$\$|os\.environ\s*\[[^\]]*\]|(?:os\.)?(?:getenv|environ\.get)\s*\([^)]*\)"
+    r"ENV\.\w+|ENV\b\s*\(?\s*['\"]?\w+['\"]?\s*\)?|PROMPT(?:\s+'[^']*')?|KEYRING\s+'[^']*'\s*,?\s*'[^']*'"
+    r"|\{\{\s*env_var\s*\([^)]*\)\s*\}\}|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|[$#]\{\w+\}|%\(\w+\)s|(?<=[\s=]):[A-Za-z_]\w*|:=|[A-Za-z_-]+(?=:\s)"
+    rf"|f?{QUOTED}|\$\$.*?\$\$|(?:os\.environ|ENV)\s*\[[^\]]*\]|(?:os\.)?(?:getenv|environ\.get|env_var)\s*\([^)]*\)"
     r"|=>|==|[=:(),\[\]{}]|[^\s=:(),\[\]{}'\"]+(?:://[^\s,()'\"]*|:\d+[^\s,()'\"]*)?",
     re.DOTALL | re.IGNORECASE,
 )
@@ -305,7 +274,40 @@ _MARKS = _ASSIGNS | set("(),[]{}")
 
 
 # Words between options that say nothing.
-_BETWEEN = {"WITH", "OPTIONS", "SET", "AND", "AS", "PROPERTIES", "CREDENTIALS", "CONFIG", "USING"}
+_BETWEEN = {
+    "WITH",
+    "OPTIONS",
+    "SET",
+    "AND",
+    "AS",
+    "PROPERTIES",
+    "CREDENTIALS",
+    "CONFIG",
+    "USING",
+    "FROM",
+    "BY",
+    "VIA",
+    "THROUGH",
+}
+# Several options in one text, as Redshift's CREDENTIALS has them, and a URL.
+_IN_TEXT = re.compile(r"(aws_\w+)=([^;&'\"]+)", re.IGNORECASE)
+
+
+@cache
+def _switches() -> frozenset[str]:
+    return frozenset(str(book()["elsewhere"]["switches"]).split())
+
+
+def _is_between(token: str, following: str) -> bool:
+    """Whether a token is no option by itself: a mark, a word between them, a switch that is not needed, or several."""
+    alone = token.isdecimal() or token.upper() in _switches() or token in _MARKS
+    return alone or (following not in _ASSIGNS and (token.upper() in _BETWEEN or bool([*_within(token)])))
+
+
+def _within(token: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that are written in one text."""
+    if token[0] in "'\"":
+        yield from ((name, literal(value)) for name, value in _IN_TEXT.findall(token))
 
 
 def given_in(text: str) -> Iterator[tuple[str, Written]]:
@@ -318,14 +320,15 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
         yield "", rest
     while at < len(tokens):
         token, following = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
-        if token in _MARKS or (token.upper() in _BETWEEN and following not in _ASSIGNS):
+        if _is_between(token, following):
+            yield from _within(token)
             at += 1
             continue
         together = f"{token}_{following}"
         if find_option(together) or (following.isalpha() and not find_option(token) and synonym(together)):
             token, at = together, at + 1
             following = tokens[at + 1] if at + 1 < len(tokens) else ""
-        if following in {"", ",", ")"} and (switch := find_option(token)) and switch.takes == "TRUE or FALSE":
+        if following in {"", ",", ")"} and (switch := option_meant(token)) and switch.takes == "TRUE or FALSE":
             yield token, "TRUE"
             at += 1
             continue
@@ -359,6 +362,12 @@ def _value_at(tokens: Sequence[str], at: int) -> tuple[Written | None, int]:
     return inside or None, len(tokens)
 
 
+def environment_meant(text: str) -> str:
+    """Return the variable of the environment that a text reads, as templates and other languages write it."""
+    match = _ENVIRONMENT.fullmatch(text)
+    return (match[1] or match[3] or "") if match else ""
+
+
 def without_quotes(written: str) -> str:
     """Return a value without its quotes."""
     if written[:2] == "$$":
@@ -369,7 +378,6 @@ def without_quotes(written: str) -> str:
     return written
 
 
-WILD = re.compile(r"[*?\[{]")
 URL = re.compile(
     r"(?P<scheme>https?://)?(?:(?P<key>[^:@]+):(?P<secret>.+)@)?(?P<host>[\w.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)(?:/.*)?"
 )
@@ -378,7 +386,9 @@ FIELD = re.compile(
 )
 _SOURCE = re.compile(r"ENV\s*\(?\s*['\"]?(\w+)['\"]?\s*\)?", re.IGNORECASE)
 _ENVIRONMENT = re.compile(
-    r"(?:os\.)?(?:environ\s*\[|getenv\s*\(|environ\.get\s*\()\s*['\"](\w+)['\"].*|\$\{?([A-Z]\w*)\}?", re.DOTALL
+    r"(?i:['\"]?(?:f['\"])?\{{0,2}\s*(?:os\.)?(?:environ\s*\[|getenv\s*\(|environ\.get\s*\(|env_var\s*\(|ENV\s*\[)"
+    r"\s*['\"](\w+)['\"].*)|\$\{?([A-Z]\w*)\}?|(?i:['\"]?(?:ENV\.|process\.env\.|\$\{?env:|\{\{\s*env\.)(\w+)[\s}]*['\"]?)",
+    re.DOTALL,
 )
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
@@ -386,8 +396,6 @@ PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _VARIABLE = re.compile(
     r"(?:[a-z0-9]{1,8}_){0,3}(?:secret|key|id|token|password|pwd)(?:_(?:id|key|access|token|value))*", re.IGNORECASE
 )
-KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
-ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|kms|sts)::?[a-z0-9-]*:?\d{12}:[\w+=,.@/-]+")
 _LOCAL = re.compile(r"^(?:localhost|127\.|\[::1\]|minio|host\.docker)", re.IGNORECASE)
 
 
@@ -396,17 +404,10 @@ def is_local(host: str) -> bool:
     return _LOCAL.match(host) is not None
 
 
-# Shorter words cannot hold as much of a secret as would matter.
-_SHORT = 8
-
-
-def harmless(text: str) -> bool:
-    """Whether no word of a text can be a secret: those mix capitals, small letters and digits."""
-    words = re.split(r"[^A-Za-z0-9+]+", text)
-    return all(len(word) < _SHORT or is_plain(word) or word in {word.lower(), word.upper()} for word in words)
-
-
 _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+_NAMED = re.compile(r"[A-Za-z][A-Za-z_.-]{1,40}")
 
 
 @dataclass(slots=True)
@@ -433,15 +434,15 @@ class Given:
         if not name or of_object or known == "PORT":
             return
         entry = None if find_option(known) else synonym(name)
-        if entry is None or not self._mapped(entry, known, value):
+        if entry is None or not self._mapped(entry, name, value):
             self._plain(name, known, value)
 
-    def _mapped(self, entry: Synonym, known: str, value: Written) -> bool:
+    def _mapped(self, entry: Synonym, name: str, value: Written) -> bool:
         """Add an option some of whose values are written otherwise; return whether this one is."""
         bare = without_quotes(value).lower() if isinstance(value, str) else ""
         mapped = entry.values.get(bare, entry.values.get("*"))
         if mapped == "!":
-            self.undone.append(known)
+            self._leave(name)
         elif mapped in {"http://", "https://"}:
             self._scheme = mapped
         elif mapped is not None:
@@ -456,7 +457,11 @@ class Given:
         elif entry := synonym(name):
             self.left_out[known] = entry.difference
         elif known not in str(book()["elsewhere"]["options"]).split():
-            self.undone.append(known)
+            self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        """Note what has no counterpart: its name, where that can be nothing else."""
+        self.undone.append(folded(name) if _NAMED.fullmatch(name.strip("'\"`-")) and harmless(name) else BLANK)
 
     def _put(self, name: str, value: Written) -> None:
         option = find_option(name)
@@ -487,7 +492,8 @@ class Given:
     def _source(self, written: str) -> str:
         """Return where a value comes from that is not in the text, as it is written here."""
         if match := _ENVIRONMENT.fullmatch(written):
-            return f"ENV '{match[1] or match[2]}'" if match[1] or self.python or "{" in written else f"${match[2]}"
+            said = match[1] or match[3] or (match[2] if self.python or "{" in written else "")
+            return f"ENV '{said}'" if said else f"${match[2]}"
         if match := _SOURCE.fullmatch(written):
             return f"ENV '{match[1]}'"
         if match := FIELD.fullmatch(written):
@@ -549,45 +555,38 @@ def literal_of(text: str) -> str:
     return text if text in {"TRUE", "FALSE"} else literal(text)
 
 
-_SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+")
+# Which phrases, and which settings of a cell, are looked at
+
+_QUERY = re.compile(r"(?:SELECT|WITH|FROM)\b", re.IGNORECASE)
+_FOR_QUERIES = re.compile(r"[{\[]*(?:SELECT|FROM|<query>)")
 
 
-def masked(said: str) -> str:
-    """Return a statement without what may be a secret in it."""
-    return _SHOWN.sub(_shown, said)
+def phrases_for(text: str) -> Sequence[Phrase]:
+    """Return the phrases that a statement may be; a query is the engine's, so only those that are written for queries.
+
+    Marks such as `>` and `||` are operators there, and what is behind them belongs to the query.
+    """
+    every = phrases()
+    return [phrase for phrase in every if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else every
 
 
-def _shown(match: re.Match[str]) -> str:
-    piece = match.group()
-    inner = piece.strip("'")
-    if harmless(inner) or ARN.fullmatch(inner) or KEY_ID.fullmatch(inner):
-        return piece
-    if piece.startswith("'s3://"):
-        return (
-            literal(f"s3://{inner[5:].split('/')[0]}/{BLANK}") if harmless(inner.split("/")[2]) else f"'s3://{BLANK}/'"
-        )
-    return f"'{BLANK}'" if piece.startswith("'") else BLANK
+def settings_in(phrase: Phrase, text: str) -> list[tuple[str, str]]:
+    """Return all settings of a cell that are written as the phrase says, which together are one connection."""
+    units = [unit for span in pieces(text) for unit in (span, *lines_of(text, span))]
+    matches = [phrase.match(flags_of(text[slice(*unit)])[1] if phrase.cli else text[slice(*unit)]) for unit in units]
+    groups = [match.groupdict() for match in matches if match]
+    return [(_setting_name(phrase, group), group["value"]) for group in groups]
 
 
-# Pieces of statements as they are written here
+def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
+    name = group.get("setting") or group.get("key") or group.get("item", "").strip("[] ") or ""
+    return (
+        f"s3_{name}" if "s3_<setting>" in phrase.theirs else f"fs.{name}" if "fs.<setting>" in phrase.theirs else name
+    )
 
 
-def plain_columns(columns: str) -> str:
-    """Return columns with their types, without what only other systems say of them."""
-    return re.sub(rf"\s+COMMENT\s+(?:{QUOTED})", "", columns, flags=re.IGNORECASE).strip()
-
-
-def below(location: str) -> str:
-    """Return what a path of a query ends in for all that is in a folder, which others read by its name alone."""
-    last = location.rpartition("/")[2]
-    return "**/*" if not last else "" if "." in last or WILD.search(location, len("s3://")) else "/**/*"
-
-
-def glob(regex: str) -> str:
-    """Return a simple regular expression as a glob, or nothing."""
-    plain = re.sub(r"\[\.\]|\\\.", "\0", regex.strip("^$"))
-    plain = plain.replace(".*", "\1").replace(".+", "\1")
-    if re.search(r"[\\()|+?\[\]{}^$]", plain):
-        return ""
-    glob = plain.replace("\0", ".").replace("\1", "*")
-    return f"**/{glob}" if glob.startswith("*") and "/" not in glob else glob
+def sentence_on(text: str) -> str:
+    """Return what is said of a statement by its first words alone."""
+    upper = [word.upper() for word in re.findall(r"[A-Za-z_]+", text)[:2]]
+    says = book()["none"]
+    return str(says.get(" ".join(upper)) or says.get(upper[0] if upper else "") or "")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 from s3conn_magic.errors import Place, StatementSyntaxError
 from s3conn_magic.language.options import OPTION_NAMES, find_option
 from s3conn_magic.language.reference import KEYWORDS, VOCABULARY
-from s3conn_magic.language.words import nearest
+from s3conn_magic.language.words import literal, nearest
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -483,3 +483,87 @@ def _cut(shown: str, marker: str) -> tuple[str, str]:
     left, right = ("…" if first else ""), ("…" if len(shown) > first + _EXCERPT else "")
     window = slice(first, first + _EXCERPT)
     return left + shown[window] + right, " " * len(left) + marker[window].rstrip()
+
+
+# Statements of any system in a text
+
+MOST = 4_000
+"""Characters of a statement of others that is looked at."""
+QUOTED = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
+_PIECE = re.compile(rf"{QUOTED}|\$\$.*?\$\$|--(?=\s|$)[^\n]*|(?<!\S)/\*.*?\*/|(?P<end>;)", re.DOTALL)
+COMMENT = re.compile(rf"({QUOTED}|\$\$.*?\$\$)|--(?=\s|$)[^\n]*|(?<!\S)/\*.*?\*/|(?<!\S)#[^\n]*", re.DOTALL)
+
+
+def pieces(text: str) -> Iterator[Span]:
+    """Yield the statements of a text, foreign ones among them, without the `;`."""
+    start = 0
+    for match in _PIECE.finditer(text):
+        if match["end"]:
+            yield trimmed(text, start, match.start())
+            start = match.end()
+    yield trimmed(text, start, len(text))
+
+
+def trimmed(text: str, start: int, end: int) -> Span:
+    """Return a span without the white space and comments around what it holds."""
+    while match := re.compile(r"\s+|--(?=\s|$)[^\n]*|/\*.*?\*/", re.DOTALL).match(text, start, end):
+        start = match.end()
+    return Span(start, max(start, start + len(text[start:end].rstrip())))
+
+
+def lines_of(text: str, span: Span) -> Iterator[Span]:
+    """Yield the lines of a statement of several, for languages in which a line is one."""
+    if "\n" in text[slice(*span)] and len(text) <= MOST:
+        for match in re.finditer(r"[^\n]+", text[slice(*span)]):
+            if match.group().strip():
+                yield trimmed(text, span.start + match.start(), span.start + match.end())
+
+
+def head_of(text: str, span: Span) -> Span:
+    """Return the first word of a statement."""
+    match = re.compile(r"[^\s('\"=;,]+").match(text, span.start)
+    return Span(span.start, match.end() if match else span.end)
+
+
+def spaced(text: str) -> str:
+    """Return a statement with single spaces, without its end: two that are the same so say the same."""
+    return " ".join(text.split()).rstrip("; ")
+
+
+# What is said of a statement of another system
+
+# What looks like a mark of ours, for the same place in the text; and the prompt of a shell.
+AS_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
+PROMPT = re.compile(r"\A\s*[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)")
+BLANK = "…"
+"""What is left to be filled in."""
+KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
+ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|kms|sts)::?[a-z0-9-]*:?\d{12}:[\w+=,.@/-]+")
+# Shorter words cannot hold as much of a secret as would matter.
+_SHORT = 8
+
+
+def harmless(text: str) -> bool:
+    """Whether no word of a text can be a secret: those mix capitals, small letters and digits."""
+    words = re.split(r"[^A-Za-z0-9+]+", text)
+    return all(len(word) < _SHORT or is_plain(word) or word in {word.lower(), word.upper()} for word in words)
+
+
+_SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+")
+
+
+def masked(said: str) -> str:
+    """Return a statement without what may be a secret in it."""
+    return _SHOWN.sub(_shown, said)
+
+
+def _shown(match: re.Match[str]) -> str:
+    piece = match.group()
+    inner = piece.strip("'")
+    if harmless(inner) or ARN.fullmatch(inner) or KEY_ID.fullmatch(inner):
+        return piece
+    if piece.startswith("'s3://"):
+        return (
+            literal(f"s3://{inner[5:].split('/')[0]}/{BLANK}") if harmless(inner.split("/")[2]) else f"'s3://{BLANK}/'"
+        )
+    return f"'{BLANK}'" if piece.startswith("'") else BLANK

@@ -5,41 +5,46 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.phrases import (
-    BLANK,
     BOOLEANS,
-    COMMENT,
     FIELD,
-    MOST,
+    OPTIONAL,
     PYTHON,
-    WILD,
     Given,
     Phrase,
-    below,
-    book,
     flags_of,
     given_in,
-    glob,
+    option_meant,
+    phrases_for,
+    sentence_on,
+    settings_in,
+    without_quotes,
+)
+from s3conn_magic.language.reference import KEYWORDS
+from s3conn_magic.language.source import (
+    AS_MARKS,
+    BLANK,
+    COMMENT,
+    MOST,
+    PROMPT,
+    QUOTED,
+    Span,
     harmless,
     head_of,
     lines_of,
     masked,
-    option_meant,
-    phrases,
     pieces,
-    plain_columns,
     spaced,
-    without_quotes,
 )
-from s3conn_magic.language.source import Span
-from s3conn_magic.language.words import identifier, literal
-from s3conn_magic.locations import location_meant, normal_location
+from s3conn_magic.language.words import identifier, literal, nearest, pattern_as, plainly
+from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 @dataclass(slots=True)
@@ -73,19 +78,27 @@ class Answer:
 
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
 _FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
-_SLOT = re.compile(r"\{(\w+)\}")
+# With the space within, it is there where the slot is.
+_SLOT = re.compile(r"\{( ?)(\w+)\}")
+_SHORT = 4
+_AS_WRITTEN = {"listed_": "listed"}
 _AS_OPTIONS = (
     ("endpoint", "ENDPOINT"),
     ("access", "AWS_ACCESS_KEY_ID"),
     ("secret", "SECRET"),
     ("profiled", "AWS_PROFILE"),
 )
+# Settings in calls of a builder, and in the query of a URL.
+_CALLED = re.compile(r"\.config\(\s*(['\"][\w.-]+['\"])\s*,\s*([^()]+?)\s*\)")
+_ASKED = re.compile(r"[?&](\w+)=([^&'\"]*)")
 _PLACED = re.compile(r"LOCATION['\"]?\s*=?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE)
 _BEHIND = re.compile(
     r"\s*(USING\s+\w+)?\s*(?:(?:TBLPROPERTIES|PARTITIONED|STORED|ROW|WITH|COMMENT|AS|OPTIONS|FILE_FORMAT|AUTO_REFRESH|[,)])"
     r".*)?",
     re.IGNORECASE | re.DOTALL,
 )
+# What only other systems say of a column.
+_COMMENTED = re.compile(rf"\s+COMMENT\s+(?:{QUOTED})", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"(?<!STORED)\s+AS\b|\AAS\b", re.IGNORECASE)
 _MADE_BY = re.compile(r"\bAS\s+((?:SELECT|WITH|FROM|\(\s*SELECT)\b.*)", re.IGNORECASE | re.DOTALL)
 
@@ -103,28 +116,37 @@ class _Rewriting:
         self._phrase = phrase
         self._slots = {name: text.strip() for name, text in match.groupdict().items() if text is not None}
         self._connections = connections
+        if "section" in self._slots:
+            self._slots["name"] = self._slots["section"].strip("[] ").removeprefix("profile ")
         self._given = Given(python=phrase.whose == "Python's", tolerant=not phrase.whose)
         for name, value in flags:
             self._given.add(name, value)
-        for name in ("options", "options_2"):
+        for name in ("options", "options_2", "dictionary"):
             for option, written in given_in(self._slots.get(name, "")):
                 self._given.add(option, written)
+        for option, written in _CALLED.findall(self._slots.get("built", "")):
+            self._given.add(without_quotes(option), written)
+        for option, written in _ASKED.findall(self._slots.get("place", "")):
+            self._given.add(option, literal(unquote(written)))
         for slot, option in _AS_OPTIONS:
             if slot in self._slots:
                 self._given.add(option, self._slots[slot])
         self._given.finish()
 
-    def answer(self, head: Span, span: Span) -> Answer | None:
-        """Return what is said of it."""
+    def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
+        """Return what is said of it; `lines` is whether it has several."""
         phrase = self._phrase
         if not phrase.ours:
-            return Answer(phrase.whose, head, span, "", phrase.difference)
-        said = _SLOT.sub(lambda match: self._slot(match[1]), phrase.ours)
-        if not said.strip("; ") or (self._given.tolerant and (self._given.undone or self._given.junk)):
+            said = (
+                phrase.difference.replace("Delete this line.", "Delete this statement.") if lines else phrase.difference
+            )
+            return Answer(phrase.whose, head, span, "", said)
+        said = _SLOT.sub(lambda match: (text := self._slot(match[2])) and match[1] + text, phrase.ours)
+        if not said.strip("; ") or said.endswith(" SET;") or (self._given.tolerant and self._is_unsure()):
             return None
         said = re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said)
         shown = masked(said)
-        left = ", ".join(dict.fromkeys(name for name in self._given.undone if harmless(name)))
+        left = ", ".join(dict.fromkeys(name for name in self._given.undone if name != BLANK))
         note = f"{left} {'have' if ',' in left else 'has'} no counterpart." if left else ""
         why = [f"{name} is left out: {reason}." for name, reason in self._given.left_out.items() if harmless(name)]
         note = note or ("" if phrase.whose else phrase.difference or " ".join(why))
@@ -132,6 +154,12 @@ class _Rewriting:
         if not self._given.undone and not self._given.junk and BLANK not in said:
             whole = Secret(self._revealed(said))
         return Answer(phrase.whose, head, span, shown, note, whole)
+
+    def _is_unsure(self) -> bool:
+        """Whether something in a statement that is nearly one of ours may be anything else than an option of others."""
+        words = ("EXISTS", "REPLACE", "CONNECTION")
+        odd = any(len(name) < _SHORT or name in KEYWORDS or nearest(name, words) for name in self._given.undone)
+        return self._given.junk or odd or bool(self._given.undone and not self._given.values)
 
     def _revealed(self, said: str) -> str:
         for asked, secret in self._given.secrets.items():
@@ -141,31 +169,22 @@ class _Rewriting:
     @property
     def _unset(self) -> str:
         names = [name for name in re.split(r"[\s,]+", self._slots["names"]) if name]
-        self._given.undone += [name.upper() for name in names if not option_meant(name)]
+        self._given.undone += [name.upper() if harmless(name) else BLANK for name in names if not option_meant(name)]
         return ", ".join(option.name for name in names if (option := option_meant(name)))
 
     def _slot(self, name: str) -> str:
+        if name in OPTIONAL:
+            said = any(slot.startswith(name) for slot in self._slots)
+            return f" {name.upper().replace('_', ' ')}" if said else ""
+        if name in {"words", "place"} - self._slots.keys():
+            return "*" if name == "words" else ""
         made = getattr(self, f"_{name}", None)
-        if made is not None:
-            return str(made)
-        return self._slots.get(name, "")
-
-    @property
-    def _or_replace(self) -> str:
-        return " OR REPLACE" if any(slot.startswith("or_replace") for slot in self._slots) else ""
-
-    @property
-    def _if_not_exists(self) -> str:
-        return " IF NOT EXISTS" if any(slot.startswith("if_not_exists") for slot in self._slots) else ""
-
-    @property
-    def _if_exists(self) -> str:
-        return " IF EXISTS" if "if_exists" in self._slots else ""
+        return str(made) if made is not None else self._slots.get(_AS_WRITTEN.get(name, name), "")
 
     def _named(self, slot: str, otherwise: str = "") -> str:
         plain = without_quotes(self._slots.get(slot, "")) or otherwise
         plain = plain if harmless(plain) else otherwise
-        return plain if re.fullmatch(r"[A-Za-z_]\w*", plain) else identifier(plain)
+        return plainly(plain)
 
     @property
     def _name(self) -> str:
@@ -180,6 +199,11 @@ class _Rewriting:
         return self._named("name", fresh or next(names))
 
     @property
+    def _drops(self) -> str:
+        names = re.findall(r'"[^"]+"|[^\s,]+', self._slots.get("drops", "")) or [*map(plainly, self._connections)]
+        return "; ".join(f"DROP CONNECTION {name}" for name in names)
+
+    @property
     def _other(self) -> str:
         return self._named("other", "other")
 
@@ -191,10 +215,6 @@ class _Rewriting:
     def _options(self) -> str:
         given = self._given.values
         return "".join(f" {option.name} = {given[option.name]}" for option in OPTIONS if option.name in given)
-
-    @property
-    def _profile(self) -> str:
-        return self._options or " AWS_PROFILE = 'default'"
 
     @property
     def _comment(self) -> str:
@@ -232,10 +252,6 @@ class _Rewriting:
         )
 
     @property
-    def _words(self) -> str:
-        return self._slots.get("words") or "*"
-
-    @property
     def _tail(self) -> str:
         return f" {self._sql(rest)}" if (rest := self._slots.get("tail")) else ""
 
@@ -248,6 +264,7 @@ class _Rewriting:
     @property
     def _location(self) -> str:
         written = without_quotes(self._slots["place"])
+        written = written.partition("?")[0] if _ASKED.search(written) else written
         return (location_meant(written) if "://" in written else "") or normal_location(written)
 
     @property
@@ -270,8 +287,24 @@ class _Rewriting:
 
     @property
     def _folder(self) -> str:
-        location = self._listed[0]
-        return literal(location if location.endswith("/") else location.rpartition("/")[0] + "/")
+        return literal(folder_of(self._listed[0]))
+
+    @property
+    def _path(self) -> str:
+        """The location that is given as an option."""
+        given = [self._given.others.get(name) for name in ("PATH", "URI", "URIS", "URL", "LOCATION")]
+        first = next((value if isinstance(value, str) else value[0] for value in given if value), f"s3://{BLANK}/")
+        self._slots["place"] = first
+        location = self._location + below(self._location)
+        return literal(location.replace("s3://", f"s3://{self._name}@", 1) if self._connects else location)
+
+    @property
+    def _path_folder(self) -> str:
+        return self._path and self._folder
+
+    @property
+    def _bag_place(self) -> str:
+        return literal(normal_location(without_quotes(self._slots["bag"])))
 
     @property
     def _bucket_place(self) -> str:
@@ -287,9 +320,13 @@ class _Rewriting:
             return f" MATCHING {literal(self._listed[1])}"
         if "text" in self._slots:
             return f" MATCHING {literal(without_quotes(self._slots['text']).replace('%', '*'))}"
+        if isinstance(asked := self._given.others.get("MATCHING") or self._given.others.get("GLOB"), str):
+            return f" MATCHING {literal(without_quotes(asked))}"
         pattern = self._given.others.get("PATTERN") or self._given.others.get("INCLUDE")
         return (
-            f" MATCHING {literal(kept)}" if isinstance(pattern, str) and (kept := glob(without_quotes(pattern))) else ""
+            f" MATCHING {literal(kept)}"
+            if isinstance(pattern, str) and (kept := pattern_as("glob", without_quotes(pattern), "regular"))
+            else ""
         )
 
     @property
@@ -303,7 +340,7 @@ class _Rewriting:
         number = self._slots.get("n") or self._given.others.get("N") or self._given.others.get("LIMIT")
         if not isinstance(number, str):
             return ""
-        digits = re.sub(r"[_,]|\.0*$", "", number.strip("'"))
+        digits = re.sub(r"[_,]|\.0*$", "", number.strip("'")).upper().replace("K", "000").replace("M", "000000")
         self._given.junk = self._given.junk or not digits.lstrip("-").isdecimal()
         return " LIMIT ALL" if digits.startswith("-") else f" LIMIT {digits}" if digits.isdecimal() else ""
 
@@ -318,9 +355,17 @@ class _Rewriting:
         return ((match[1] or match[2]).rpartition(".")[2], match[3]) if match else (BLANK, "")
 
     @property
+    def _known_stage(self) -> str:
+        """The connection that a stage or a remote is: of its name, else that of statements without USING."""
+        name = self._stage_parts[0]
+        known = {other.casefold() for other in self._connections}
+        return name if not known or name.casefold() in known else next(iter(self._connections))
+
+    @property
     def _at(self) -> str:
-        path = self._stage_parts[1]
-        return f" {self._at_place}" if path else ""
+        name, path = self._stage_parts
+        named = "stage" in self._slots or "remote" in self._slots
+        return f" {self._at_place}" if path or (named and self._known_stage != name) else ""
 
     @property
     def _at_place(self) -> str:
@@ -335,7 +380,7 @@ class _Rewriting:
 
     @property
     def _at_path(self) -> str:
-        name, path = self._stage_parts
+        name, path = self._known_stage, self._stage_parts[1]
         location = f"s3://{name}@{BLANK}/{path}"
         return literal(location + below(location))
 
@@ -353,21 +398,27 @@ class _Rewriting:
         """What a table is made of: the files at a location, a query, or columns; of both, a job that writes them."""
         clauses, columns = self._slots.get("clauses", ""), self._slots.get("columns", "")
         place, query = _PLACED.search(clauses), _MADE_BY.search(clauses)
-        made = f"TABLE{self._if_not_exists} {self._table}"
+        made = f"TABLE{self._slot('if_not_exists')} {self._table}"
         misspelt = (query is None and _BEFORE_QUERY.search(clauses)) or (
             place is None and "://" in clauses and not query
         )
         if misspelt or clauses.count("(") != clauses.count(")"):
             return ""
         if place is None:
-            what = f" AS {self._said(query[1])}" if query else f" ({plain_columns(columns)})" if columns else ""
+            what = (
+                f" AS {self._said(query[1])}"
+                if query
+                else f" ({_COMMENTED.sub('', columns).strip()})"
+                if columns
+                else ""
+            )
             self._given.junk = self._given.junk or not what
-            return f"CREATE{self._or_replace} {made}{what}"
+            return f"CREATE{self._slot('or_replace')} {made}{what}"
         self._slots["place"] = place[1]
         behind = _BEHIND.fullmatch(clauses, place.end())
         if behind is None:
             return ""
-        over = f"CREATE{self._or_replace} {made} LOCATION {self._folder}{f' {behind[1]}' if behind[1] else ''}"
+        over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{f' {behind[1]}' if behind[1] else ''}"
         kind = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
         writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
         return (
@@ -379,8 +430,7 @@ class _Rewriting:
     @property
     def _via(self) -> str:
         if self._slots.keys() & {"stage", "remote", "path"}:
-            name = self._stage_parts[0]
-            return name if re.fullmatch(r"[A-Za-z_]\w*", name) else identifier(name)
+            return plainly(self._known_stage)
         if credential := self._given.others.get("CREDENTIAL") or self._given.others.get("STORAGE_INTEGRATION"):
             return without_quotes(str(credential))
         return self._name if self._connects else next(iter(self._connections), BLANK)
@@ -404,10 +454,6 @@ class _Rewriting:
         return f" USING {self._name}" if "named" in self._slots and not self._connects else self._using
 
     @property
-    def _spaced_place(self) -> str:
-        return f" {self._place}" if "place" in self._slots else ""
-
-    @property
     def _at_location(self) -> str:
         return f" LOCATION {literal(self._location)}" if "place" in self._slots else ""
 
@@ -417,6 +463,9 @@ class _Rewriting:
 
     @property
     def _bucket(self) -> str:
+        head, _, path = without_quotes(self._slots["bucket"]).partition("/")
+        if path and head in self._connections:
+            return f"{literal(normal_location(path))} USING {plainly(head)}"
         return literal(normal_location(without_quotes(self._slots["bucket"])))
 
     @property
@@ -425,20 +474,10 @@ class _Rewriting:
         return f"${match[match.lastindex or 1]}" if match else BLANK
 
     @property
-    def _raw_tail(self) -> str:
-        return f" {rest}" if (rest := self._slots.get("rest")) else ""
-
-    @property
-    def _listed_(self) -> str:
-        return self._slots["listed"]
-
-    @property
-    def _raw_rest(self) -> str:
-        return self._slots.get("rest", "")
-
-    @property
     def _set_value(self) -> str:
         value = self._slots["value"]
+        if value.lower() in {"on", "off", "yes", "no"}:
+            return str(BOOLEANS[value.lower()]).upper()
         plain = value.isdecimal() or value.upper() in {"TRUE", "FALSE", "ALL"} or value.startswith("'")
         return value if plain else literal(without_quotes(value))
 
@@ -486,9 +525,6 @@ class _Rewriting:
         return content
 
 
-# What looks like a mark of ours, for the same place in the text; and the prompt of a shell.
-_LOOKALIKES = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
-_PROMPT = re.compile(r"\A\s*[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)")
 # The end of a line as a shell and Python join it to the next, which has its own cure.
 _JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
 
@@ -503,12 +539,12 @@ def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None
     """
     if _JOINED.match(text, at):
         return None
-    text = _PROMPT.sub(lambda match: " " * len(match.group()), text.translate(_LOOKALIKES))
+    text = PROMPT.sub(lambda match: " " * len(match.group()), text.translate(AS_MARKS))
     span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
     units = [span, *lines_of(text, span)]
     answers = [made for unit in units if (made := _answered(text, unit, connections))]
-    first = next((made for made in answers if made.ours), next(iter(answers), None)) or _sentence(text, span)
-    if first and not first.ours and first.whose == "Python's":
+    first = next((made for made in answers if made.ours), next(iter(answers), None)) or _by_first_words(text, span)
+    if first and not first.ours and (first.whose == "Python's" or "Delete this " in first.note):
         later = (made for unit in pieces(text) if (made := _answered(text, unit, connections)) and made.ours)
         return next(later, first)
     return first
@@ -519,60 +555,25 @@ def _answered(text: str, span: Span, connections: Sequence[str]) -> Answer | Non
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    for phrase in _phrases_for(plain):
-        flags, positional = flags_of(_PIPED.sub("", plain)) if phrase.cli and phrase.whose else _own(phrase, plain)
+    for phrase in phrases_for(plain):
+        command = _PIPED.sub("", plain) if phrase.whose else plain
+        flags, positional = flags_of(command) if phrase.cli else ([], plain)
         if match := phrase.match(positional):
-            pairs = _pairs(phrase, text) if {"value"} & match.groupdict().keys() else []
+            pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
             taken = _Rewriting(phrase, match, [*flags, *pairs], connections)
-            made = taken.answer(head_of(text, span), span)
+            made = taken.answer(head_of(text, span), span, lines="\n" in written)
             if made and spaced(made.ours) != spaced(written):
                 return made
     return None
-
-
-_QUERY = re.compile(r"(?:SELECT|WITH|FROM)\b", re.IGNORECASE)
-_FOR_QUERIES = re.compile(r"[{\[]*(?:SELECT|FROM|<query>)")
-
-
-def _phrases_for(text: str) -> Sequence[Phrase]:
-    """Return the phrases that a statement may be; a query is the engine's, so only those that are written for queries.
-
-    Marks such as `>` and `||` are operators there, and what is behind them belongs to the query.
-    """
-    every = phrases()
-    return [phrase for phrase in every if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else every
 
 
 # What a shell does with the output of a command.
 _PIPED = re.compile(r"\s+[|>].*", re.DOTALL)
 
 
-def _own(phrase: Phrase, plain: str) -> tuple[list[tuple[str, str]], str]:
-    return flags_of(plain) if phrase.cli else ([], plain)
-
-
-def _sentence(text: str, span: Span) -> Answer | None:
-    """Return what is said of a statement by its first words alone."""
-    words = re.findall(r"[A-Za-z_]+", text[span.start : span.start + 80])[:2]
-    says = book()["none"]
-    upper = [word.upper() for word in words]
-    sentence = says.get(" ".join(upper)) or says.get(upper[0] if upper else "")
-    return Answer("", head_of(text, span), span, "", str(sentence)) if sentence else None
-
-
-def _pairs(phrase: Phrase, text: str) -> list[tuple[str, str]]:
-    """Return all settings of a cell that are written as the phrase says, which together are one connection."""
-    units = [unit for span in pieces(text) for unit in (span, *lines_of(text, span))]
-    matches = [phrase.match(flags_of(text[slice(*unit)])[1] if phrase.cli else text[slice(*unit)]) for unit in units]
-    groups = [match.groupdict() for match in matches if match]
-    return [(_setting_name(phrase, group), group["value"]) for group in groups]
-
-
-def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
-    name = group.get("setting") or group.get("key") or group.get("item", "").strip("[] ") or ""
-    return (
-        f"s3_{name}" if "s3_<setting>" in phrase.theirs else f"fs.{name}" if "fs.<setting>" in phrase.theirs else name
-    )
+def _by_first_words(text: str, span: Span) -> Answer | None:
+    said = sentence_on(text[span.start : span.start + 80])
+    return Answer("", head_of(text, span), span, "", said) if said else None
 
 
 def translated(text: str, connections: Sequence[str], is_ours: Callable[[str], bool]) -> Secret | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from s3conn_magic.locations import Location, split_version, visible
+from s3conn_magic.locations import WILD, Location, split_version, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,6 +99,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def plainly(name: str) -> str:
+    """Return a name as it is written, in quotes where it needs them."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else identifier(name)
+
+
 def filter_note(filters: Iterable[Location]) -> str:
     """Return what to say of display filters of which one seems to be a pattern or a list; empty for others."""
     for place in filters:
@@ -111,28 +116,86 @@ def filter_note(filters: Iterable[Location]) -> str:
     return ""
 
 
-_WILD = re.compile(r"[*?\[{]")
 _GLOB = re.compile(r"\*\*|\*|\?|\{|\}|,|.", re.DOTALL)
 _AS_EXPRESSION = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
-def pattern_note(location: Location | None, clause: str = "LIST {place} MATCHING {glob};") -> str:
+def pattern_note(location: Location | None, clause: str = "LIST {place}{deep} MATCHING {glob};") -> str:
     """Return what to say of a location that has nothing, where a pattern or a version was meant; empty for others.
 
     Args:
         location: what was given; a key may have these characters, so it was looked for as it is.
-        clause: what says the same by a pattern: of `place`, `glob`, and `expression`, a regular one.
+        clause: what says the same by a pattern: of `place`, `deep` where it reaches into folders, `glob`, and
+            `expression`, a regular one.
     """
-    if location is None or not (match := _WILD.search(location.key)):
+    if location is None or not (match := WILD.search(location.key)):
         return ""
     if versioned := split_version(location):
         return f"PREVIEW {literal(visible(location.uri))}; shows that version of {visible(versioned.location.uri)}."
     folder = location.key[: location.key.rfind("/", 0, match.start()) + 1]
     glob = location.key[len(folder) :]
     expression = "".join(_AS_EXPRESSION.get(part, re.escape(part)) for part in _GLOB.findall(glob))
+    deep = " RECURSIVE" if "/" in glob else ""
     said = {"place": Location(location.bucket, folder).uri, "glob": glob, "expression": expression}
-    written = clause.format(**{name: literal(visible(text)) for name, text in said.items()})
+    written = clause.format(**{name: literal(visible(text)) for name, text in said.items()}, deep=deep)
     return f"A location is exact, no pattern: {written}"
+
+
+Kind: TypeAlias = Literal["glob", "like", "regular"]
+"""MATCHING takes globs, LIKE its own patterns, and FILE_PATTERN regular expressions."""
+_WRITTEN: dict[Kind, tuple[str, str]] = {"glob": ("*", "?"), "like": ("%", "_"), "regular": (".*", ".")}
+_PIECES: dict[Kind, re.Pattern[str]] = {
+    "glob": re.compile(r"(?P<any>\*\*/?|\*)|(?P<one>\?)|(?P<other>[\[\]{}])|(?P<text>.)", re.DOTALL),
+    "like": re.compile(r"(?P<any>%+)|(?P<text>.)", re.DOTALL),
+    "regular": re.compile(
+        r"(?P<any>(?:\.|\\[dwS]|\[\^/\])[*+]\??)|\[(?P<class>[^\w\]\\^])\]|\\(?P<escaped>[^A-Za-z0-9])|(?P<other>[()|+*?\[\]{}^$\\])"
+        r"|(?P<text>.)",
+        re.DOTALL,
+    ),
+}
+_TELLING: dict[Kind, re.Pattern[str]] = {
+    "regular": re.compile(r"\.[*+]|\\[.dwsS/]|^\^|\$$|\([^)]*\||\[\.\]"),
+    "like": re.compile(r"%"),
+    "glob": re.compile(r"(?:^|[^.\])}\\])\*|\*\*|^\?"),
+}
+_TAKES: dict[Kind, tuple[str, str]] = {
+    "glob": ("a glob", "a glob"),
+    "like": ("% for any text and _ for one character", "a pattern of LIKE"),
+    "regular": ("a regular expression", "a regular expression"),
+}
+
+
+def pattern_as(taken: Kind, pattern: str, kind: Kind) -> str:
+    """Return a pattern of one kind as one of another that matches the same names; empty where that is not simple."""
+    plain = pattern.removeprefix("^").removesuffix("$") if kind == "regular" else pattern
+    matches = [*_PIECES[kind].finditer(plain)]
+    if any(match.groupdict().get("other") for match in matches):
+        return ""
+    written, kept = _WRITTEN[taken], re.escape if taken == "regular" else str
+    special = {"any": written[0], "one": written[1]}
+    said = "".join(special.get(match.lastgroup or "") or kept(match[match.lastgroup or 0]) for match in matches)
+    return f"**/{said}" if (taken, kind) == ("glob", "regular") and said.startswith("*") and "/" not in said else said
+
+
+def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
+    """Return what to say of a pattern that matches nothing and looks like one of another kind; empty for others.
+
+    Args:
+        clause: the word before it, or the option.
+        taken: the kind that the clause takes.
+        pattern: as it is written.
+    """
+    tells = _TELLING if taken != "like" else {**_TELLING, "glob": re.compile(r"[*?]")}
+    kinds: tuple[Kind, ...] = ("regular", "like", "glob")
+    if tells[taken].search(pattern) and not (taken == "glob" and tells["regular"].search(pattern)):
+        return ""
+    kind = next((kind for kind in kinds if kind != taken and tells[kind].search(pattern)), None)
+    if kind is None:
+        return ""
+    meant = pattern_as(taken, pattern, kind)
+    deep = "RECURSIVE " if taken == "glob" and "/" in meant else ""
+    write = f": write {deep}{clause} {literal(visible(meant))}" if meant else ""
+    return f"{clause.rstrip(' =')} takes {_TAKES[taken][0]}, and this looks like {_TAKES[kind][1]}{write}."
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

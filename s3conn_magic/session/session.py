@@ -24,7 +24,7 @@ from s3conn_magic.language.binder import bind
 from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, filter_note, pattern_note
+from s3conn_magic.language.words import counted, filter_note, pattern_meant, pattern_note
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
@@ -60,7 +60,19 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
         reason = str(error)
     else:
         return
-    raise BindError(f"MATCHING takes a glob: {reason}", place=place and place())
+    hint = pattern_meant("MATCHING", "glob", pattern)
+    raise BindError(f"MATCHING takes a glob: {reason}", hint=hint, place=place and place())
+
+
+def _note_of_pattern(plan: plans.Plan, result: Any) -> str:
+    """Return what to say of a pattern of another kind, by which nothing was found."""
+    asked = plan.statement if isinstance(plan, plans.AsWritten) else plan
+    if not hasattr(result, "columns") or len(result):
+        return ""
+    if matching := getattr(asked, "matching", None):
+        return pattern_meant("MATCHING", "glob", matching)
+    like = getattr(asked, "like", None)
+    return pattern_meant("LIKE", "like", like) if like else ""
 
 
 _NOTHING = "Nothing was created"
@@ -226,7 +238,9 @@ class Session:
     def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
             with asking(self._inputs.prompt):
-                return self._in_form(self.execute(plan))
+                result = self.execute(plan)
+                self._say(_note_of_pattern(plan, result))
+                return self._in_form(result)
         except S3ConnError as error:
             failure = error.at(plan.place())
         if count > 1:

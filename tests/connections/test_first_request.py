@@ -5,9 +5,9 @@ from __future__ import annotations
 import boto3
 import pytest
 from moto import mock_aws
+from statements import Statements
 
 from s3conn_magic.runtime.background import run_in_background, wait_for
-from statements import Statements
 
 _FIRST = ("LIST 's3://bucket/'", "PREVIEW 's3://bucket/a.csv'", "FROM 's3://bucket/a.csv'", "ANALYZE 's3://bucket/'")
 _JOBS = (

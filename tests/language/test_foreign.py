@@ -116,3 +116,42 @@ def test_tables_of_others_are_told_as_ours(written, ours):
     with pytest.raises(S3ConnError) as failed:
         list(offline_session("lake").run(written))
     assert f"Here: {ours}" in failed.value.hint
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "CREATE S3 CONNECTION x COMMENT = 'a' {secret} = 1 AWS_PROFILE = dev",
+        "CREATE S3 CONNECTION x AWS_PROFILE = dev {secret} = 'b'",
+        "CREATE SECRET x (TYPE s3, KEY_ID 'a', {secret} 'b')",
+        "CREATE STAGE x URL = 's3://b/' {secret} = TRUE",
+        "ALTER S3 CONNECTION lake DROP {secret}, COMMENT",
+        "aws s3 ls --{secret} s3://b/",
+        "COPY t FROM 's3://b/' IAM_ROLE default {secret} 'x' DELIMITER ','",
+    ],
+)
+def test_what_stands_where_a_name_stands_is_not_told_when_it_may_be_a_secret(written: str):
+    """Options without a counterpart are named, unless their name is none that anyone would give an option."""
+    secret = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
+    with pytest.raises(S3ConnError) as failed:
+        list(offline_session("lake").run(written.format(secret=secret)))
+    assert secret.casefold() not in failed.value.block().casefold()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "'{{ env_var(\"TRY\") }}'",
+        "{{ env_var('TRY') }}",
+        "os.environ['TRY']",
+        "ENV['TRY']",
+        "ENV.TRY",
+        "ENV TRY",
+        "'${env:TRY}'",
+    ],
+)
+def test_a_variable_of_the_environment_is_written_as_ours(written: str):
+    """As templates, Python and shells name one; the value itself is not looked up."""
+    with pytest.raises(S3ConnError) as failed:
+        list(offline_session("lake").run(f"CREATE S3 CONNECTION x AWS_PROFILE = {written}"))
+    assert "ENV 'TRY'" in failed.value.hint
