@@ -80,6 +80,10 @@ class Location:
             return f"{self.bucket}/object/{self.key}" if self.key else self.bucket
         return f"arn:aws:s3:::{self.bucket}/{self.key}" if self.key else f"arn:aws:s3:::{self.bucket}"
 
+    def arn_in(self, region: str | None) -> str:
+        """Return the ARN as it is in a region, whose partition it names."""
+        return with_partition(self.arn, partition_of(region))
+
     @property
     def name(self) -> str:
         """The last segment of the key with its trailing `/`, or the bucket's name."""
@@ -94,6 +98,27 @@ class Location:
 
     def __str__(self) -> str:
         return self.uri
+
+
+_PARTITIONS = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+    ("eusc-", "aws-eusc"),
+)
+
+
+def partition_of(region: str | None) -> str:
+    """Return the partition of AWS that a region is of, as ARNs name it."""
+    return next((partition for begin, partition in _PARTITIONS if (region or "").startswith(begin)), "aws")
+
+
+def with_partition(arn: str, partition: str) -> str:
+    """Return an ARN of S3 without an account, which may be of any partition, as that of one."""
+    return arn.replace("arn:aws:s3:::", f"arn:{partition}:s3:::", 1) if arn.startswith("arn:aws:s3:::") else arn
 
 
 def _check_bucket(bucket: str) -> None:
@@ -295,9 +320,8 @@ def _place_on_aws(host: str, path: str) -> tuple[str, str] | None:
         return None
     if match := _POINT_HOST.fullmatch(host):
         name, account, kind, region = match.groups()
-        partition = "aws-cn" if host.endswith(".cn") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
         service = "s3" if kind == "s3-accesspoint" else kind
-        return f"arn:{partition}:{service}:{region}:{account}:accesspoint/{name}", _decoded(path[1:])
+        return f"arn:{partition_of(region)}:{service}:{region}:{account}:accesspoint/{name}", _decoded(path[1:])
     if match := _PRIVATE_LINK.fullmatch(host) or _HOST.fullmatch(host):
         return _bucket_and_key(match["bucket"], path)
     return None

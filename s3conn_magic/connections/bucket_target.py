@@ -210,7 +210,7 @@ class BucketTarget:
         return from_code(
             code,
             operation=operation_of(query),
-            resource=Location(self._bucket).arn,
+            resource=Location(self._bucket).arn_in(self._current(LISTING).region),
             connection=self._connection.name,
             status=response.status,
             date=date,

@@ -23,7 +23,7 @@ from s3conn_magic.connections.credentials import (
     live_session,
     own_server,
 )
-from s3conn_magic.connections.faults import translate, translated
+from s3conn_magic.connections.faults import PARTITION, translate, translated
 from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
 from s3conn_magic.connections.signing import let_capture
 from s3conn_magic.errors import RegionError
@@ -152,6 +152,7 @@ class Clients:
         """Guard a new client."""
         service = client.meta.service_model.service_name
         self._guards.hold(client, has_own=self._own_endpoint(service) is not None)
+        client.meta.events.register("after-call", partial(_note_partition, client.meta.partition), "s3conn-partition")
         if service == S3 and (knows_region or not self._configuration.finds_regions):
             presign_by_version_4(client)
 
@@ -214,6 +215,12 @@ def _retries(tries: int) -> dict[str, Any]:
     return {"mode": "standard", "total_max_attempts": tries}
 
 
+def _note_partition(partition: str, parsed: dict[str, Any], **_: Any) -> None:
+    """Have an error know of which partition its ARNs are."""
+    if "Error" in parsed:
+        parsed.setdefault("ResponseMetadata", {})[PARTITION] = partition
+
+
 _HEADER = "x-amz-bucket-region"
 _REDIRECTS = {301, 307}
 # Who may not ask about a bucket may still list a prefix of it; and the listing's refusal says why.
@@ -249,6 +256,11 @@ class Regions:
         with self._lock:
             known = self._by_bucket.get(bucket)
         return known or self.learn(bucket, self._ask(bucket))
+
+    def known(self, bucket: str) -> str | None:
+        """Return the region of a bucket where an answer has told it."""
+        with self._lock:
+            return self._by_bucket.get(bucket)
 
     def knows(self, bucket: str) -> bool:
         """Whether the region is told without a request."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.clients import Clients, Regions
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.language.options import BoundOptions
+    from s3conn_magic.locations import Location
     from s3conn_magic.transport.exchange import Exchange
     from s3conn_magic.transport.wire import Wires
 
@@ -300,6 +301,10 @@ class Connection:
     def regions(self) -> Regions:
         """Finds the region of each bucket."""
         return self._state.regions()
+
+    def arn(self, location: Location) -> str:
+        """Return the ARN of a location, of the partition of AWS that it is in as far as that is known."""
+        return location.arn_in(self._state.regions().known(location.bucket) or self.configuration.region.value)
 
     @interruptible
     def client(self, service: str = "s3", *, region: str | None = None) -> Any:

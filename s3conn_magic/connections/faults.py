@@ -20,7 +20,7 @@ from s3conn_magic import errors
 from s3conn_magic.connections.refusals import NO_STS, not_from_s3, other_protocol, unusual
 from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.words import literal
-from s3conn_magic.locations import visible
+from s3conn_magic.locations import visible, with_partition
 from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ _ENDPOINT_ERRORS = (
     boto.IncompleteReadError,
 )
 _ATTEMPTS = 5
+PARTITION = "s3conn-partition"
+"""Where the metadata of an answer has the partition of AWS that its client is of."""
 _Result = TypeVar("_Result")
 
 
@@ -159,9 +161,11 @@ def _connection(name: str) -> str:
 def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.S3ConnError:
     """Return the error with what it is about: the connection for its credentials, else the bucket, object or role."""
     where = visible(resource)
+    if of_another := re.match(r"arn:(aws[a-z-]+):s3:", getattr(error, "resource", "")):
+        where = with_partition(where, of_another[1])
     if isinstance(error, errors.BucketNotFoundError) or where in error.message:
         error.subject = where
-    names = [_connection(connection), where.replace("arn:aws:s3:::", "s3://")]
+    names = [_connection(connection), re.sub(r"^arn:aws[a-z-]*:s3:::", "s3://", where)]
     of_identity = isinstance(error, errors.CredentialsError) or "sts:" in error.message
     for name in names if of_identity else reversed(names):
         error.of(name)
@@ -171,6 +175,7 @@ def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.
 def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     """Return the error for a refusal, not yet named; `resource` is what it was asked of."""
     metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    resource = with_partition(resource, metadata.get(PARTITION, "aws"))
     code, said = (str(error.response.get("Error", {}).get(name) or "") for name in ("Code", "Message"))
     if code.isdigit():
         said = ""  # the phrase of the status, and no word of the server

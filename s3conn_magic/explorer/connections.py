@@ -61,6 +61,13 @@ class ConnectionObjects:
             return sentence(error.message)
         return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
 
+    def arn(self, location: Location) -> str:
+        """Return the ARN, of the partition of the connection's regions."""
+        try:
+            return self._of(location).arn(location)
+        except S3ConnError:
+            return location.arn
+
     def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
         """Return code that reads it."""
         try:

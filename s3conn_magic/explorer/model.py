@@ -185,10 +185,10 @@ class Incoming(Protocol):
 
 
 class ObjectAccess(Protocol):
-    """What can be done with single objects. All members are called in background threads but the first two.
+    """What can be done with single objects. All members are called in background threads but the first three.
 
-    Every method but these two raises `S3ConnError`, which is shown in place with its hint; anything else is shown as a
-    defect, without its values.
+    Every method but these three raises `S3ConnError`, which is shown in place with its hint; anything else is shown
+    as a defect, without its values.
     """
 
     def refuses_writes(self, location: Location | None) -> str:
@@ -196,6 +196,9 @@ class ObjectAccess(Protocol):
 
     def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
         """Return code that reads an object, or what lies below a prefix."""
+
+    def arn(self, location: Location) -> str:
+        """Return the ARN of an object, a prefix or a bucket."""
 
     def describe(self, location: Location, version_id: str | None) -> Description:
         """Return what an object is."""

@@ -239,7 +239,7 @@ class Panel:
             "name": visible(where.name) or "(folder marker)",
             "shown": visible(where.uri),
             "uri": where.uri,
-            "arn": where.arn,
+            "arn": self._objects.arn(where),
             "folder": subject.is_prefix,
             "bucket": not where.key,
             "version": subject.version_id,

@@ -92,6 +92,7 @@ def head(connection: Connection, location: Location, *, version_id: str | None =
         S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
     """
     description = _description(location, head_answer(connection, location, version_id))
+    description = replace(description, arn=connection.arn(location))
     return replace(description, version_id=description.version_id or (version_id if version_id != "null" else None))
 
 

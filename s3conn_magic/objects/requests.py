@@ -13,7 +13,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
 
-from s3conn_magic.connections.faults import translate, translated
+from s3conn_magic.connections.faults import PARTITION, translate, translated
 from s3conn_magic.connections.guards import no_link
 from s3conn_magic.connections.refusals import own_words
 from s3conn_magic.connections.writes import ENCRYPTION_FIELD
@@ -157,7 +157,7 @@ def answer_of(connection: Connection, location: Location, operation: str, respon
     answer: dict[str, Any] = translated(lambda: _parser.parse(said, shape), resource=location.arn)
     if response.status < _REFUSED:
         return answer
-    answer["ResponseMetadata"]["RetryAttempts"] = response.tries - 1
+    answer["ResponseMetadata"] |= {"RetryAttempts": response.tries - 1, PARTITION: client.meta.partition}
     raise _failure(connection, location, ClientError(answer, name))
 
 

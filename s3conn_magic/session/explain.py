@@ -20,7 +20,7 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
 from s3conn_magic.language.plans import CreateJob
 from s3conn_magic.language.reference import EXPLAIN_COLUMNS
-from s3conn_magic.locations import Location, looks_pasted, size_text
+from s3conn_magic.locations import Location, looks_pasted, partition_of, size_text, with_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -98,7 +98,9 @@ def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
     """
     from s3conn_magic.results.frames import frame_of
 
-    return frame_of(EXPLAIN_COLUMNS, [call.row for call in forecast.of(plan)])
+    region = forecast.region(plan)
+    calls = (call._replace(resource=with_partition(call.resource, partition_of(region))) for call in forecast.of(plan))
+    return frame_of(EXPLAIN_COLUMNS, [call.row for call in calls])
 
 
 def stated(frame: S3Frame) -> str:
@@ -113,6 +115,14 @@ class Forecast:
         self._connections = connections
         self._queries = queries
         self._jobs = jobs
+
+    def region(self, plan: plans.Plan | statements.Statement) -> str:
+        """Return a region of the connection that a plan reads or writes through, or nothing."""
+        if isinstance(plan, plans.Create | plans.Alter):
+            return str(Configuration.of(Settings(plan.options)).region.value)
+        oldest = next((connection.name for connection in self._connections), "")
+        name = getattr(plan, "connection", None) or getattr(plan, "name", None) or self._connections.default or oldest
+        return str(self._connections.get(name).configuration.region.value) if name in self._connections else ""
 
     @singledispatchmethod
     def of(self, plan: plans.Plan | statements.Statement) -> list[Call]:

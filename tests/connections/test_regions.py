@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -288,3 +289,54 @@ def test_a_network_without_directory_buckets_is_not_waited_for(in_place_of_aws, 
         run(create("lake", keys=KEYS, VALIDATE=False))
         assert list(run("SHOW BUCKETS")["bucket"]) == ["one"]
         gate.set()
+
+
+PARTITIONS = {
+    "cn-north-1": "aws-cn",
+    "us-gov-west-1": "aws-us-gov",
+    "us-iso-east-1": "aws-iso",
+    "us-isob-east-1": "aws-iso-b",
+    "eusc-de-east-1": "aws-eusc",
+    "eu-west-1": "aws",
+}
+DENIED = [
+    f"LIST 's3://{BUCKET}/'",
+    f"PREVIEW 's3://{BUCKET}/a.csv'",
+    f"SELECT * FROM 's3://{BUCKET}/a.csv'",
+    f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{BUCKET}/a.csv' INTO t",
+]
+
+
+@pytest.mark.parametrize("by", ["REGION", "variable", "answer"])
+@pytest.mark.parametrize("region", PARTITIONS)
+def test_arns_are_of_the_partition_of_their_region(in_place_of_aws, monkeypatch, region, by):
+    """Each ARN that is named, in errors, hints and EXPLAIN, is of the partition that the bucket's region is in."""
+    refused = error(403, "AccessDenied", **({"x_amz_bucket_region": region} if by == "answer" else {}))
+    with recording(lambda _: refused) as wire:
+        in_place_of_aws(wire)
+        if by == "variable":
+            monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        run = Statements()
+        run(create("lake", keys=KEYS, VALIDATE=False, **({"REGION": region} if by == "REGION" else {})))
+        for text in DENIED:
+            failed = run.fails(text)
+            arns = set(re.findall(r"arn:([a-z-]+):s3:::", failed.block() + getattr(failed, "resource", "")))
+            assert arns == {PARTITIONS[region]}, (text, failed.block())
+            if by != "answer":
+                assert f"arn:{PARTITIONS[region]}:s3:::" in str(run(f"EXPLAIN {text}").values)
+        assert run.connection("lake").arn(Location(BUCKET)) == f"arn:{PARTITIONS[region]}:s3:::{BUCKET}"
+
+
+def test_auto_is_a_region(monkeypatch):
+    """`auto`, the region of Cloudflare R2, is signed for as it stands, by option or variable, and handed on."""
+    with recording(lambda one: listing(BUCKET, "a.txt") if one.query.get("list-type") else BUCKETS) as wire:
+        for option in ({"REGION": "auto"}, {}):
+            if not option:
+                monkeypatch.setenv("AWS_REGION", "auto")
+            run = Statements()
+            run(create("r2", keys=KEYS, ENDPOINT=wire.endpoint, **option))
+            assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+            connection = run.connection("r2")
+            assert connection.storage_options("polars", BUCKET)["aws_region"] == "auto"
+            assert "REGION 'auto'" in connection.duckdb_secret(BUCKET)
+        assert {one.signed_for for one in wire.requests if one.method == "GET"} == {"auto"}
