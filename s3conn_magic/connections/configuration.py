@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
 from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.httpsession import get_cert_path
 from botocore.session import Session
 from botocore.utils import get_environ_proxies, is_valid_endpoint_url
 
@@ -369,6 +370,11 @@ def _proxy(url: str) -> Effective:
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
     source = next((f"variable {name}" for name in names if os.environ.get(name)), "the system")
     return Effective(proxy_host(proxy), source)
+
+
+def own_cas() -> str:
+    """Return the path of the CAs that botocore trusts where nobody names others."""
+    return str(get_cert_path(True))
 
 
 def proxy_host(proxy: str) -> str:

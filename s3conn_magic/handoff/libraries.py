@@ -15,12 +15,14 @@ import fsspec
 
 from s3conn_magic.connections import registry
 from s3conn_magic.connections.bucket_target import Address, address_of
+from s3conn_magic.connections.configuration import own_cas
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refuse_another_place
 from s3conn_magic.errors import (
     ConnectionNotFoundError,
     CredentialsError,
+    EndpointError,
     ReadOnlyConnectionError,
     S3ConnError,
     pip_install,
@@ -111,6 +113,7 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
         )
     refuse_if_read_only(connection, f"storage_options for {library}")
     options = store_config(connection, bucket)
+    _refuse_untrusted(library, connection)
     credentials = triple(connection)
     if credentials is not None:
         _refuse_a_mix(library, credentials)
@@ -134,6 +137,35 @@ def _refuse_a_mix(library: Library, credentials: Triple) -> None:
         raise CredentialsError(
             f"{library} would send the {name} of the environment with this connection's key pair",
             hint=f"Remove it, os.environ.pop('{name}'), or use fsspec(), pyarrow_filesystem() or obstore().",
+        )
+
+
+_CA_FILE = "SSL_CERT_FILE"
+# Where systems keep the CAs that they trust, which these libraries trust by themselves.
+_OF_SYSTEMS = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def _refuse_untrusted(library: Library, connection: Connection) -> None:
+    """Say where a library that takes no CAs with its options has to be told them.
+
+    Raises:
+        EndpointError: the connection trusts other CAs than the system's, and the library has not been told.
+    """
+    configuration = connection.configuration
+    bundle = configuration.ca_bundle.value
+    plain = str(configuration.endpoint.value or "").startswith("http://")
+    known = {Path(path).resolve() for path in (*_OF_SYSTEMS, own_cas(), os.environ.get(_CA_FILE)) if path}
+    if bundle and not plain and Path(bundle).resolve() not in known:
+        raise EndpointError(
+            f"{library} takes no CA bundle with its options, and would not trust the {configuration.ca_bundle}",
+            hint=f"Before it is first used: os.environ['{_CA_FILE}'] = {str(bundle)!r}. fsspec(), obstore() and"
+            " pyarrow_filesystem() take it by themselves.",
         )
 
 
@@ -400,8 +432,10 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
         ConnectionNotFoundError: it was dropped.
     """
     connection.live_settings()
-    options = {name: BoundValue(value) for name, value in connection.configuration.as_options().items()}
-    options |= connection.options
+    try:
+        options = _placed(connection) | connection.options
+    except S3ConnError as refusal:
+        return str(ConnectionReference.of(connection)), refusal, type(connection)
     literal_ones = [
         name
         for name, bound in options.items()
@@ -419,6 +453,28 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
     if portable:
         options = {name: BoundValue(_revealed(bound.value)) for name, bound in options.items()}
     return str(ConnectionReference.of(connection)), saved_statement(connection.name, options), type(connection)
+
+
+def _placed(connection: Connection) -> dict[str, BoundValue]:
+    """Return what options say of the place of a connection, which another process could not know.
+
+    Raises:
+        S3ConnError: it is at FIPS, dual-stack or accelerated endpoints, and of which region is only found by requests.
+    """
+    configuration = connection.configuration
+    said = configuration.as_options()
+    unusual = [name for name in ("fips", "dualstack", "accelerate") if getattr(configuration, name).value]
+    if unusual and configuration.finds_regions:
+        raise S3ConnError(
+            f"the connection {connection.name} does not go to another process: it is at {listed(unusual, 'and')}"
+            " endpoints of each bucket's own region",
+            hint=f"ALTER S3 CONNECTION {identifier(connection.name)} SET REGION = 'eu-west-1'; names one, say.",
+        )
+    if unusual:
+        address = address_of(connection, None)
+        said |= {"ENDPOINT": address.endpoint, "REGION": address.region}
+        said |= {"ADDRESSING_STYLE": "virtual"} if address.virtual else {}
+    return {name: BoundValue(value) for name, value in said.items()}
 
 
 def _revealed(value: Any) -> Any:
@@ -466,7 +522,7 @@ def portable(connection: _Connection, minutes: int) -> _Connection:
             options.pop(name, None)
         keys = (frozen.access_key, Secret(frozen.secret_key), Secret(frozen.token))
         options |= {name: BoundValue(value) for name, value in zip(_KEYS, keys, strict=True)}
-    options = {name: BoundValue(value) for name, value in connection.configuration.as_options().items()} | options
+    options = _placed(connection) | options
     made: Any = type(connection)(connection.name, options, findings=connection.findings, timeouts=connection.timeouts)
     made.ends = ends
     return cast("_Connection", made)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import gc
 import importlib.util
+import os
 import pickle
 import pprint
 import time
 import weakref
 from datetime import UTC, datetime
+from pathlib import Path
 
 import obstore
 import pandas as pd
@@ -23,8 +25,10 @@ from obstore.exceptions import BaseError
 from recording import Reply, passing_to, recording
 from statements import Statements, create
 
+from s3conn_magic.connections.configuration import own_cas
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, EndpointError, S3ConnError
 from s3conn_magic.handoff.handed_files import HandedFileSystem
+from s3conn_magic.handoff.libraries import travelling
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN
 from s3conn_magic.secrets import Secret, SecretText, StorageOptions
@@ -355,3 +359,48 @@ def test_the_environment_leads_no_store_elsewhere(handed, monkeypatch, name):
     region = LED_ASTRAY[name] if name == "AWS_REGION" else "us-east-1"
     assert {(one.signed_by, one.signed_for) for one in handed.wire.requests} == {("RCLONEEXAMPLEKEY", region)}
     assert not [one for one in handed.wire.requests if "x-amz-request-payer" in one.headers]
+
+
+@pytest.mark.parametrize("named", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "profile"])
+def test_cas_of_one_s_own_are_handed_on_or_refused(tmp_path, aws_files, monkeypatch, named):
+    """Libraries that take no CAs with their options are refused until they are told as the hint says."""
+    bundle = tmp_path / "company.pem"
+    bundle.write_bytes(Path(own_cas()).read_bytes())
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    if named == "profile":
+        aws_files[0].write_text(f"[default]\nca_bundle = {bundle}\n")
+    else:
+        monkeypatch.setenv(named, str(bundle))
+    run, keys = Statements(), Keys("AKIAONE", Secret("one-secret"))
+    run(create("lake", keys=keys, ENDPOINT="https://s3.example.com", VALIDATE=False))
+    run(create("plain", keys=keys, ENDPOINT="http://127.0.0.1:9", VALIDATE=False))
+    connection = run.connection("lake")
+    for library in ("polars", "deltalake"):
+        with pytest.raises(EndpointError, match="company") as refused:
+            connection.storage_options(library, BUCKET)
+        assert run.connection("plain").storage_options(library, BUCKET)
+    assert b"CERTIFICATE" in connection.obstore(BUCKET).client_options["root_certificate"]
+    assert connection.session().client("s3")._endpoint.http_session._verify == str(bundle)
+    exec(refused.value.hint.partition(": ")[2].partition(". ")[0], {"os": os})
+    try:
+        assert connection.storage_options("polars", BUCKET)
+    finally:
+        os.environ.pop("SSL_CERT_FILE")
+
+
+@pytest.mark.parametrize("variable", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+def test_unusual_endpoints_of_aws_travel_or_are_refused(monkeypatch, variable):
+    """A connection at FIPS or dual-stack endpoints is that in another process, or stays here."""
+    monkeypatch.setenv(variable, "true")
+    monkeypatch.setenv("KEY_OF_THE_TEST", "one-secret")
+    run = Statements()
+    given = "AWS_ACCESS_KEY_ID = 'AKIAONE' AWS_SECRET_ACCESS_KEY = ENV 'KEY_OF_THE_TEST' VALIDATE = FALSE"
+    run(f"CREATE S3 CONNECTION fixed {given} REGION = 'us-gov-west-1'; CREATE S3 CONNECTION found {given}")
+    _, statement, _ = travelling(run.connection("fixed"))
+    host = "s3-fips." if "FIPS" in variable else "s3.dualstack."
+    assert f"ENDPOINT = 'https://{host}us-gov-west-1.amazonaws.com'" in statement
+    _, refusal, _ = travelling(run.connection("found"))
+    assert isinstance(refusal, S3ConnError)
+    run(refusal.hint.partition("; names one")[0] + " VALIDATE = FALSE")
+    assert isinstance(travelling(run.connection("found"))[1], str)
