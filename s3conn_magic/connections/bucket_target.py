@@ -207,7 +207,7 @@ class BucketTarget:
             return not_from_s3(response.status, response.headers.get("server", ""), response.body).of(
                 Location(self._bucket).uri
             )
-        return from_code(
+        failure = from_code(
             code,
             operation=operation_of(query),
             resource=Location(self._bucket).arn_in(self._current(LISTING).region),
@@ -217,6 +217,8 @@ class BucketTarget:
             region=_region_in(response) or "",
             said=message_of(response.body),
         )
+        missing = response.status == _NOT_FOUND
+        return self._connection.configuration.with_hint(failure, self._bucket) if missing else failure
 
     def moved(self, response: Response) -> bool:
         """Whether an answer told the region to sign for, which is noted; the first time only."""
@@ -353,6 +355,7 @@ def _verify(client: Any) -> bool | str:
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True
 
 
+_NOT_FOUND = 404
 _VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 

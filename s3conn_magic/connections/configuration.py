@@ -21,12 +21,13 @@ from s3conn_magic.connections.credentials import DEFAULT_REGION, bare_session, o
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.errors import EndpointError, RegionError
 from s3conn_magic.language.options import find_option, is_of_aws
-from s3conn_magic.language.words import listed
+from s3conn_magic.language.words import listed, literal
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from s3conn_magic.errors import S3ConnError
     from s3conn_magic.language.options import Settings
 
 DEFAULT = "default"
@@ -114,6 +115,15 @@ class Configuration(NamedTuple):
     def signed_region(self) -> str | None:
         """The region that somebody wrote and every request is signed for; None where it is found or the default."""
         return self.region.value if self.region.is_given and not self.finds_regions else None
+
+    def with_hint(self, failure: S3ConnError, bucket: str) -> S3ConnError:
+        """Return the error for a bucket that is not found, with the way on where ENDPOINT has the bucket in it."""
+        url = urlsplit(self.endpoint.value or "")
+        host, path = url.netloc.removeprefix(f"{bucket}."), url.path.rstrip("/").removesuffix(f"/{bucket}")
+        if url.netloc and (host, path) != (url.netloc, url.path.rstrip("/")):
+            right = literal(visible(f"{url.scheme}://{host}{path}"))
+            failure.hint = f"The endpoint has the bucket in it, which stands in locations: ENDPOINT = {right}."
+        return failure
 
     def of_option(self, name: str) -> Effective:
         """Return what stands for an option that the statement does not give, where something does."""
@@ -339,7 +349,7 @@ def _server(url: str, source: str) -> str:
         reason = str(error)
     raise EndpointError(
         f"the endpoint that {_by(source)} names is not the URL of a server: {reason}",
-        hint=f"Correct {_by(source)}, or say ENDPOINT = 'https://host:port' in the statement.",
+        hint=f"Correct {_by(source)}, or say ENDPOINT = 'https://host:9000' in the statement.",
     )
 
 

@@ -81,6 +81,8 @@ _REGIONS = {
     "TemporaryRedirect",
     "AuthorizationHeaderMalformed",
     "IllegalLocationConstraintException",
+    "InvalidRegionName",
+    "InvalidRegion",
     "301",
     "307",
 }
@@ -254,9 +256,10 @@ def _of_code(
         name = resource.rpartition(":::")[2].partition("/")[0] or resource
         return errors.BucketNotFoundError(
             f"there is no bucket {visible(name) or 'of that name'}",
-            hint="SHOW BUCKETS lists those that the connection may see; ENDPOINT may be another server's.",
+            hint="SHOW BUCKETS lists those that the connection may see. ENDPOINT may be another server's.",
         )
     if code in _REGIONS:
+        region = region or ("auto" if re.search(r"\bauto\b", said) else "")
         return errors.RegionError(
             f"{visible(resource) or 'the bucket'} is in another region than the request was signed for ({code})",
             hint=f"Leave REGION out to have it found, or set REGION = {literal(visible(region))}."

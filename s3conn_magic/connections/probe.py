@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-_PAGE = 1000
+_PAGE, _NOT_FOUND = 1000, 404
 # A person waits for the probe; a wrong endpoint should not take a minute to say so.
 _TRIES = 2
 _HANDSHAKE_SECONDS = 2.0
@@ -211,7 +211,10 @@ def _read(connection: Connection, location: Location) -> S3ConnError | None:
         client = connection.internal_client(location.bucket, tries=_TRIES)
         client.list_objects_v2(Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
     except Exception as error:  # noqa: BLE001 - translated, and raised by the caller
-        return translate(error, resource=location.arn, connection=connection.name)
+        failure = translate(error, resource=location.arn, connection=connection.name)
+        answer = error.response if isinstance(error, ClientError) else {}
+        missing = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == _NOT_FOUND
+        return connection.configuration.with_hint(failure, location.bucket) if missing else failure
     return None
 
 

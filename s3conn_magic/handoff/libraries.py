@@ -433,9 +433,9 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
     """
     connection.live_settings()
     try:
-        options = _placed(connection) | connection.options
-    except S3ConnError as refusal:
-        return str(ConnectionReference.of(connection)), refusal, type(connection)
+        options = {**_placed(connection), **connection.options}
+    except S3ConnError as error:
+        return str(ConnectionReference.of(connection)), error, type(connection)
     literal_ones = [
         name
         for name, bound in options.items()

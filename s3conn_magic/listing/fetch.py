@@ -92,7 +92,9 @@ class Fetcher:
             problem = page.error or problem
             if tries < TRIES:
                 await asyncio.sleep(backoff(tries) if page.wait else 0)
-        raise problem or EndpointError("the server kept redirecting the request")
+        raise problem or EndpointError(
+            "the server kept redirecting the request", hint="Set REGION = 'eu-west-1', say, or another ENDPOINT."
+        )
 
     async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
         epoch = 0

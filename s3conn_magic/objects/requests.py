@@ -258,7 +258,10 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
     if code in _MISSING:
         return _missing(connection, location)
     if code == "InvalidObjectState" and refusal.operation_name == "GetObject":
-        return S3ConnError(f"{visible(location.uri)} is archived: it must be restored before it can be read")
+        return S3ConnError(
+            f"{visible(location.uri)} is archived: it must be restored before it can be read",
+            hint="Restore it, by connection.client().restore_object(…) or the console, and read it when that is done.",
+        )
     if code in _CHANGED:
         return changed(location)
     if code in _OF_ANOTHER_KEY and refusal.operation_name in {"HeadObject", "GetObject"}:
@@ -372,7 +375,9 @@ def presign(
     client, fields = connection.internal_client(location.bucket), dict[str, str]()
     if method == "POST":
         if settings.anonymous:
-            raise CredentialsError("an anonymous connection signs no form")
+            raise CredentialsError(
+                "an anonymous connection signs no form", hint="Use a connection with a key pair, a profile or a role."
+            )
         post = translated(
             lambda: client.generate_presigned_post(location.bucket, location.key, ExpiresIn=seconds),
             resource=location.arn,

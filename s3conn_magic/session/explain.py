@@ -119,10 +119,10 @@ class Forecast:
     def region(self, plan: plans.Plan | statements.Statement) -> str:
         """Return a region of the connection that a plan reads or writes through, or nothing."""
         if isinstance(plan, plans.Create | plans.Alter):
-            return str(Configuration.of(Settings(plan.options)).region.value)
+            return Settings(plan.options).region or ""
         oldest = next((connection.name for connection in self._connections), "")
         name = getattr(plan, "connection", None) or getattr(plan, "name", None) or self._connections.default or oldest
-        return str(self._connections.get(name).configuration.region.value) if name in self._connections else ""
+        return str(self._connections.get(name).shown_configuration.region.value) if name in self._connections else ""
 
     @singledispatchmethod
     def of(self, plan: plans.Plan | statements.Statement) -> list[Call]:

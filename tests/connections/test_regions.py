@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 
 import pytest
@@ -340,3 +341,33 @@ def test_auto_is_a_region(monkeypatch):
             assert connection.storage_options("polars", BUCKET)["aws_region"] == "auto"
             assert "REGION 'auto'" in connection.duckdb_secret(BUCKET)
         assert {one.signed_for for one in wire.requests if one.method == "GET"} == {"auto"}
+
+
+def test_a_region_that_a_server_does_not_know_is_named():
+    """Where a server lists its regions in a refusal, as R2 does, the hint is the one to write."""
+    words = "The region name is not valid. Must be one of: wnam, enam, weur, eeur, apac, auto"
+    body = f"<Error><Code>InvalidRegionName</Code><Message>{words}</Message></Error>".encode()
+    with recording(lambda one: Reply(400, {}, body) if one.signed_for != "auto" else listing(BUCKET, "a")) as wire:
+        run = Statements()
+        run(create("r2", keys=KEYS, ENDPOINT=wire.endpoint, REGION="us-east1", VALIDATE=False))
+        failed = run.fails(f"LIST 's3://{BUCKET}/'", RegionError)
+        assert "REGION = 'auto'" in failed.hint
+        run("ALTER S3 CONNECTION r2 SET REGION = 'auto' VALIDATE = FALSE")
+        assert len(run(f"LIST 's3://{BUCKET}/'")) == 1
+
+
+@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize("where", ["path", "host"])
+def test_an_endpoint_with_the_bucket_in_it_is_said(monkeypatch, where, validate):
+    """An endpoint as consoles show it, with the bucket at its end or in its host, is said with the right one."""
+    named = socket.getaddrinfo
+    here = {f"{BUCKET}.localhost": "127.0.0.1"}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: named(here.get(host, host), *rest, **more))
+    with recording(lambda _: error(404, "NoSuchKey")) as wire:
+        port = wire.endpoint.rpartition(":")[2]
+        url = f"{wire.endpoint}/storage/v1/s3/{BUCKET}" if where == "path" else f"http://{BUCKET}.localhost:{port}"
+        run, filters = Statements(), {"PATH_DISPLAY_FILTER": f"s3://{BUCKET}/"}
+        statement = create("lake", keys=KEYS, ENDPOINT=url, VALIDATE=validate, **filters)
+        failed = run.fails(statement if validate else f"{statement}; LIST 's3://{BUCKET}/'")
+    right = f"{wire.endpoint}/storage/v1/s3" if where == "path" else f"http://localhost:{port}"
+    assert f"ENDPOINT = '{right}'" in failed.hint
