@@ -83,6 +83,8 @@ LONG = {
     "jobs/loading.py",  # one object, by what all of them have taught
     "jobs/inserting.py",  # an INSERT from its query to its object
     "lakes/__init__.py",  # where a table of others is, and how it is reached
+    "explorer/navigator.py",  # what a user can do with the tree, a method each
+    "explorer/tree.py",  # rows in columns, folders, and their lines
     "language/binder.py",  # statements to plans
     "language/completion.py",  # what the grammar allows at a place, and what stands for it
     "language/diagnosis.py",  # advice, one function for each kind of mistake

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
+from s3conn_magic.errors import BindError
 from s3conn_magic.explorer.details import description_values, error_values, preview_values
 from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_text
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
-from s3conn_magic.locations import size_text, visible
+from s3conn_magic.locations import Location, pasted, size_text, visible
 from s3conn_magic.results.cards import NOT_TYPESET
 from s3conn_magic.runtime.background import Work
 from s3conn_magic.runtime.interrupts import interruptible
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, FolderTree, TreeLine
-    from s3conn_magic.locations import Location
 
 LINES_AT_MOST = 100
 _HEADINGS = ("Name", "Size", "Modified (UTC)", "Storage class")
@@ -115,6 +115,7 @@ def frame(tree: FolderTree) -> pd.DataFrame:
     )
 
 
+_LOCATION_HINT = "Write s3://bucket/folder/."
 _ROWS_AT_MOST = 5_000
 _TEXT_AT_MOST = 4_000
 
@@ -155,8 +156,19 @@ class ForPython:
         self._navigator.refresh()
 
     def go(self, location: str | Location) -> None:
-        """Begin the tree at a location, in the background; what follows its last `/` is the beginning of a name."""
-        self._navigator.go(str(location))
+        """Begin the tree at a location, in the background; what follows its last `/` is the beginning of a name.
+
+        Raises:
+            BindError: it is no location.
+        """
+        text = location.uri if isinstance(location, Location) else location
+        if "://" not in text and not text.startswith("arn:"):
+            raise BindError(f"a location begins with s3://, not {visible(text)[:40]!r}", hint=_LOCATION_HINT)
+        try:
+            pasted(text)
+        except ValueError as error:
+            raise BindError(str(error), hint=_LOCATION_HINT) from None
+        self._navigator.go(text)
 
 
 class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
@@ -204,7 +216,7 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
             return made
 
         self._more = button("Load more", lambda: self._navigator.more(self._navigator.tree.root.number))
-        bar = [button("Up", self._navigator.up), self._find, button("Refresh", self.refresh)]
+        bar = [button("Up", lambda: self._navigator.up(stay_open=False)), self._find, button("Refresh", self.refresh)]
         self._bar = ipywidgets.HBox(bar, layout=self._wide)
         self._acts = ipywidgets.HBox([button("Open", self._open), self._more], layout=self._wide)
         self._find.observe(lambda change: self._navigator.go(change["new"]), "value")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
-from s3conn_magic.explorer.details import snippets
+from s3conn_magic.explorer.details import cells, snippets
 from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.language.words import sentence
-from s3conn_magic.listing.listing import CONNECTIONS, fetch_page
+from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, delete_as_seen, versioning
@@ -22,6 +22,7 @@ from s3conn_magic.objects.deleting import find as objects_of
 from s3conn_magic.objects.description import Description, describe, head
 from s3conn_magic.objects.requests import Download, Link, presign
 from s3conn_magic.preview.preview import Preview, preview
+from s3conn_magic.runtime.patterns import Glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,6 +76,13 @@ class ConnectionObjects:
             return snippets(name, location, is_prefix=is_prefix, version_id=version_id)
         except ConnectionNotFoundError:
             return []
+
+    def cells(self, location: Location, *, is_prefix: bool) -> Mapping[str, str]:
+        """Return cells of statements about it."""
+        try:
+            return cells(self._of(location).name, location, is_prefix=is_prefix)
+        except ConnectionNotFoundError:
+            return {}
 
     def describe(self, location: Location, version_id: str | None) -> Description:
         """HeadObject, tags and versions."""
@@ -215,7 +223,6 @@ class ConnectionChildren:
         self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
     ) -> Children:
         """Return one page; see `explorer.model.ChildrenOf`."""
-        del cancelled  # one request is all there is to wait for
         connection = self._connection()
         if location is None:
             return _roots(connection, token, starting_with)
@@ -224,11 +231,36 @@ class ConnectionChildren:
             prefix=location.key + starting_with,
             delimiter="/",
             token=token,
+            every=_ending(cancelled),
         )
         whole = token is None and not starting_with
         return Children(
             list(_entries(location, page)), page.next_token, _badge(connection, location, page, whole=whole)
         )
+
+    def everything(
+        self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
+    ) -> Iterator[Children]:
+        """Yield all pages, or all hits; see `explorer.model.Everything`."""
+        glob = Glob.compile(matching) if matching else None
+        listing = Listing(
+            self._connection().target(location.bucket),
+            location.key + starting_with,
+            delimiter=None if glob else "/",
+            matching=glob,
+        )
+        for page in listing.pages(keep=False, every=_ending(cancelled)):
+            yield Children(list(_entries(location, page)), seen=listing.progress.keys)
+
+
+def _ending(cancelled: Callable[[], bool]) -> Callable[[], None]:
+    """Return what ends a wait when nobody waits any more, and with it the requests."""
+
+    def look() -> None:
+        if cancelled():
+            raise StatementInterrupted("nobody waits for it")
+
+    return look
 
 
 def _badge(connection: Connection, location: Location, page: Page, *, whole: bool) -> str:
@@ -277,11 +309,24 @@ class AllChildren:
             return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
         inside = location if location and location.bucket else None
         children = ConnectionChildren(partial(self._connections.get, name))
-        page = children(inside, token, starting_with=starting_with, cancelled=cancelled)
-        entries = [
-            replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries
-        ]
-        return replace(page, entries=entries)
+        return _through_all(children(inside, token, starting_with=starting_with, cancelled=cancelled), name)
+
+    def everything(
+        self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
+    ) -> Iterator[Children]:
+        """Yield all pages, or all hits; see `explorer.model.Everything`."""
+        name = _through(location)
+        children = ConnectionChildren(partial(self._connections.get, name))
+        for page in children.everything(location, starting_with=starting_with, matching=matching, cancelled=cancelled):
+            yield _through_all(page, name)
+
+
+def _through_all(page: Children, name: str) -> Children:
+    """Return a page whose entries are reached through a connection."""
+    entries = [
+        replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries
+    ]
+    return replace(page, entries=entries)
 
 
 def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from s3conn_magic.explorer.model import Children
-    from s3conn_magic.explorer.tree import Folder, FolderTree, Place, TreeLine
+    from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Rows, TreeLine
     from s3conn_magic.locations import Location
 
 SELECTED_AT_MOST = 1_000
@@ -38,6 +38,7 @@ class PageCursor:
         self.seen = 0
         self.window: tuple[int, int] | None = None
         self.version = 0
+        self._after: list[str] = []
         self.plant(tree)
 
     def plant(self, tree: FolderTree) -> None:
@@ -93,6 +94,26 @@ class PageCursor:
             self.selected[self.place] = self.folder.rows.location(self.row)
         return ""
 
+    def choose_all(self) -> str:
+        """Choose every row.
+
+        Returns:
+            What has to be said, if anything.
+        """
+        return self._choose_range(0, len(self.tree) - 1)
+
+    def select(self, uris: Collection[str]) -> None:
+        """Choose the rows of these URIs that are shown, alone; the first one gets the focus."""
+        self.selected = {}
+        for folder in self.tree.root.family():
+            base = folder.rows.base
+            names = {uri[len(base) :] for uri in uris if uri.startswith(base)}
+            for row in folder.rows.find(names).values():
+                self.selected[folder.number, row] = folder.rows.location(row)
+                if len(self.selected) == 1:
+                    self.move(folder, row)
+                    self._anchor = folder, row
+
     def _anchor_position(self) -> int:
         """Return where a range begins: at the row that was chosen last, as long as it is shown."""
         folder, row = self._anchor
@@ -141,15 +162,25 @@ class PageCursor:
 
     def held(self, folder: Folder) -> dict[int, str]:
         """Return the folder's rows that have the focus, the anchor or are chosen, by their names."""
+        self._after = self._neighbours() if self.folder is folder and self.row >= 0 else []
         rows = {row for number, row in self.selected if number == folder.number}
         rows |= {row for where, row in ((self.folder, self.row), self._anchor) if where is folder and row >= 0}
         return {row: folder.rows.names[row] for row in rows}
+
+    def _neighbours(self) -> list[str]:
+        """Return the names of the rows beside the one that has the focus: those below it, then those above."""
+        folder, rank = self.folder, self.tree.rank(self.folder, self.row)
+        below = range(rank + 1, min(rank + 1 + SELECTED_AT_MOST, len(folder.rows)))
+        above = range(rank - 1, max(rank - 1 - SELECTED_AT_MOST, -1), -1)
+        return [folder.rows.names[self.tree.at_rank(folder, each)] for each in (*below, *above)]
 
     def hold(self, folder: Folder, number: int, held: dict[int, str]) -> None:
         """Keep focus and choice with their rows in a folder whose rows were replaced; it had this number before."""
         rows = folder.rows.find(set(held.values())) if held else {}
         if self.folder is folder and self.row >= 0:
-            self.row = rows.get(held[self.row], self.tree.at_rank(folder, 0))
+            after = folder.rows.find(set(self._after))
+            near = [after[name] for name in self._after if name in after]
+            self.row = rows.get(held[self.row], near[0] if near else self.tree.at_rank(folder, 0))
         if self._anchor[0] is folder:
             self._anchor = folder, rows.get(held.get(self._anchor[1], ""), self.row)
         chosen = self.selected
@@ -162,12 +193,21 @@ class PageCursor:
 
 
 def take(cursors: Collection[PageCursor], folder: Folder, page: Children) -> None:
-    """Add a page to a folder; focus and choice stay with their rows, or go on from the folder's end."""
+    """Add a page to a folder; who stood at its end goes on from there."""
     at_end = [cursor for cursor in cursors if (cursor.folder, cursor.row) == (folder, -1)]
-    before, number, replacing = len(folder.rows), folder.number, folder.replacing
-    held = [(cursor, cursor.held(folder)) for cursor in cursors] if replacing else []
+    before = len(folder.rows)
     folder.add(page)
-    for cursor, rows in held:
-        cursor.hold(folder, number, rows)
     for cursor in at_end:
-        cursor.row = cursor.tree.at_rank(folder, 0 if replacing else before)
+        cursor.row = cursor.tree.at_rank(folder, before)
+
+
+def swap(cursors: Collection[PageCursor], folder: Folder, rows: Rows) -> None:
+    """Have other rows in a folder; focus and choice stay with their rows, or go to the next one that is there."""
+    number = folder.number
+    at_end = [cursor for cursor in cursors if (cursor.folder, cursor.row) == (folder, -1)]
+    held = [(cursor, cursor.held(folder)) for cursor in cursors]
+    folder.swap(rows)
+    for cursor, names in held:
+        cursor.hold(folder, number, names)
+    for cursor in at_end:
+        cursor.row = -1 if folder.tail() else cursor.tree.at_rank(folder, len(folder.rows) - 1)

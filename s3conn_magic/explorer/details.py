@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Snippet
 from s3conn_magic.language.help import name_text
+from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.words import counted, literal
 from s3conn_magic.locations import size_text, visible, visible_lines
 from s3conn_magic.objects.formats import by_name
@@ -178,7 +179,7 @@ _POLARS = {
 
 
 def snippets(connection: str, location: Location, *, is_prefix: bool, version_id: str | None = None) -> list[Snippet]:
-    """Return code for pandas, polars, DuckDB and boto3; for boto3 only where the name does not tell a format.
+    """Return a query, and code for pandas, polars and DuckDB; for boto3 only where the name does not tell a format.
 
     Args:
         connection: name of the connection.
@@ -186,6 +187,33 @@ def snippets(connection: str, location: Location, *, is_prefix: bool, version_id
         is_prefix: whether to read what lies below.
         version_id: the version to read, the current one by default.
     """
+    statements = cells(connection, location, is_prefix=is_prefix)
+    first = [Snippet("%%upsql", statements["query"])] if "query" in statements and not version_id else []
+    return first + _for_python(connection, location, is_prefix=is_prefix, version_id=version_id)
+
+
+def cells(connection: str, location: Location, *, is_prefix: bool) -> dict[str, str]:
+    """Return cells of `%%upsql` by what they do with a location: `query`, `analyze` and `discover`, as far as they can.
+
+    A name that is no printable text can't stand in a statement, and the pattern characters of a key mean others there.
+    """
+    if not location.uri.isprintable():
+        return {}
+    using = f"USING {name_text(connection)}"
+    is_plain = name_text(connection) == connection and not set("*?[{@") & set(location.uri)
+    path = literal(f"s3://{connection}@{location.bucket}/{location.key}")
+    below = {
+        "analyze": f"ANALYZE {literal(location.uri)} {using}",
+        **({"discover": f"DISCOVER {literal(location.uri)} {using}"} if find_statement("DISCOVER") else {}),
+    }
+    statements = {
+        **({"query": f"SELECT *\nFROM {path}\nLIMIT 100"} if is_plain and location.key else {}),
+        **(below if is_prefix else {}),
+    }
+    return {name: f"%%upsql\n{text};" for name, text in statements.items()}
+
+
+def _for_python(connection: str, location: Location, *, is_prefix: bool, version_id: str | None) -> list[Snippet]:
     if is_prefix:
         return _for_prefix(connection, location)
     body = f"{_client(connection)}\n{_get(location, version_id)}"

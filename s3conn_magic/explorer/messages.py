@@ -113,6 +113,8 @@ def more_text(folder: Folder) -> str:
 
 def empty_text(folder: Folder) -> str:
     """Return what stands in place of rows when there are none."""
+    if folder.matching:
+        return f"Nothing below here matches “{visible(folder.sought)}”: {folder.seen:,} keys were looked at"
     if folder.starting_with:
         return f"Nothing here begins with “{visible(folder.starting_with)}”"
     if folder.location is None or folder.rows.rooted:
@@ -121,9 +123,16 @@ def empty_text(folder: Folder) -> str:
 
 
 def _loading_text(folder: Folder) -> str:
-    if folder.listing and folder.listing.every and len(folder.rows):
-        return f"Listing everything: {len(folder.rows):,} so far"
+    if folder.matching:
+        return f"Searching: {counted(len(folder.rows), 'hit')} in {folder.seen:,} keys so far"
+    if folder.listing and folder.listing.wanted.every and len(folder.rows):
+        collected = len(folder.collected) if folder.collected is not None else 0
+        return f"Listing everything: {max(collected, len(folder.rows)):,} so far"
     return "Listing more…" if len(folder.rows) else "Listing…"
+
+
+def _cut_text(folder: Folder) -> str:
+    return f"The first {len(folder.rows):,} that were found are shown: look for more of the name, or in a folder"
 
 
 def tail_text(line: TreeLine) -> tuple[str, str]:
@@ -133,7 +142,7 @@ def tail_text(line: TreeLine) -> tuple[str, str]:
         return visible(error.message), visible(" ".join([*error.notes, error.hint]).strip())
     if line.kind == "loading":
         return _loading_text(line.folder), ""
-    texts = {"more": more_text, "empty": empty_text}
+    texts = {"more": more_text, "empty": empty_text, "cut": _cut_text}
     return texts[line.kind](line.folder) if line.kind in texts else "Stopped before anything arrived", ""
 
 
@@ -230,9 +239,21 @@ def summary(cursor: PageCursor) -> str:
         parts.append(f"more not loaded{ordered}")
     if folder.error:
         parts.append("not up to date: the last listing failed")
-    if len(cursor.selected) > 1:
-        parts.append(f"{len(cursor.selected):,} chosen")
+    if chosen := _chosen_text(cursor):
+        parts.append(chosen)
     return " · ".join(parts)
+
+
+def _chosen_text(cursor: PageCursor) -> str:
+    """Return how many rows are chosen and, of objects alone, their size."""
+    rows = [row for row in map(cursor.tree.row_at, cursor.selected) if row]
+    if len(rows) < 2:  # noqa: PLR2004 - what has the focus is chosen, as a rule
+        return ""
+    objects = [folder.rows.sizes[row] for folder, row in rows if not folder.rows.is_prefix(row)]
+    size = size_text(sum(each for each in objects if each != NO_SIZE))
+    folders = len(rows) - len(objects)
+    more = f" and what is in {counted(folders, 'folder')}" if folders else ""
+    return f"{len(rows):,} chosen" + (f", {size}{more}" if objects else "")
 
 
 def _kind(folder: Folder) -> str:
@@ -258,7 +279,7 @@ def state_message(tree: FolderTree, cursor: PageCursor, **more: Any) -> dict[str
         "selected": [f"{number}:{row}" for number, row in cursor.selected],
         "crumbs": crumbs(cursor.location),
         "here": where(cursor.location),
-        "find": visible(tree.root.starting_with),
+        "find": visible(tree.root.sought or tree.root.starting_with),
         "sort": [tree.sort.by, tree.sort.descending],
         "summary": summary(cursor),
         **more,

@@ -6,15 +6,17 @@ moves their bytes and deletes them (`ObjectAccess`). The explorer never sees a c
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from s3conn_magic.errors import IncompleteListingError
 from s3conn_magic.locations import Location
-from s3conn_magic.runtime.background import Work
+from s3conn_magic.runtime.background import Work, run_in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
     from threading import Semaphore
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.description import Description
     from s3conn_magic.objects.requests import Link
     from s3conn_magic.preview import Preview
+
+
+_LOOK = 0.1
+"""Seconds between two looks whether a listing was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,12 +69,14 @@ class TreeEntry:
 class Children:
     """One page of entries, and the token of the next page: None when there is no more.
 
-    `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`.
+    `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`; `seen` is how many
+    keys a search has looked at so far.
     """
 
     entries: Sequence[TreeEntry]
     token: str | None = None
     badge: str = ""
+    seen: int = 0
 
 
 class ChildrenOf(Protocol):
@@ -97,52 +105,120 @@ class ChildrenOf(Protocol):
         """
 
 
-class FolderListing(Work[None]):
-    """One listing of a folder, from a token on: one page, or every page that is left.
+class Everything(Protocol):
+    """What a `ChildrenOf` may have beside: `everything`, a whole folder by many requests at once, or a search below."""
 
-    Args:
-        children: lists a page.
+    def __call__(
+        self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
+    ) -> Iterator[Children]:
+        """Yield pages as they come, in any order.
+
+        Args:
+            location: as above.
+            starting_with: as above.
+            matching: a glob for what follows the location's key; with it, objects at any depth are listed.
+            cancelled: true as soon as nobody waits; then it ends, and its requests with it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be listed.
+
+    Attributes:
         location: of the folder.
         token: where to begin.
         starting_with: what the names begin with.
+        matching: a glob; what matches is looked for at any depth.
         every: go on to the last page.
+        at_least: go on until there are so many rows.
+    """
+
+    location: Location | None
+    token: str | None = None
+    starting_with: str = ""
+    matching: str = ""
+    every: bool = False
+    at_least: int = 0
+
+
+class FolderListing(Work[None]):
+    """One listing of a folder. Cancelled, it ends at once and leaves its slot to others, whatever its request does.
+
+    Args:
+        children: lists a page, or with `everything` all of them.
+        wanted: what to list.
         slots: it begins when one is free.
         arrived: is given this object and each page, in the thread.
+
+    Attributes:
+        is_whole: all of it is listed by many requests at once.
+        is_over: the page that arrives is the last one.
     """
 
     def __init__(
         self,
         children: ChildrenOf,
-        location: Location | None,
-        token: str | None,
-        starting_with: str,
-        *,
-        every: bool,
+        wanted: Wanted,
         slots: Semaphore,
         arrived: Callable[[FolderListing, Children], None],
     ) -> None:
         super().__init__(lambda _: self._list())
-        self.every = every
+        in_bucket = wanted.location is not None and bool(wanted.location.bucket)
+        self.is_whole = in_bucket and (wanted.every or bool(wanted.matching)) and hasattr(children, "everything")
+        self.wanted = wanted
+        self.is_over = False
         self._children = children
-        self._location = location
-        self._token = token
-        self._starting_with = starting_with
         self._slots = slots
         self._arrived = arrived
 
     def _list(self) -> None:
-        with self._slots:
-            while not self.cancelled():
-                page = self._children(
-                    self._location, self._token, starting_with=self._starting_with, cancelled=self.cancelled
-                )
-                if page.token is not None and page.token == self._token:
-                    message = "the server gave the same token twice"
-                    raise IncompleteListingError(message, rows_so_far=None, reason="token")
-                self._arrived(self, page)
-                self._token = page.token
-                if page.token is None or not self.every:
-                    return
+        while not self._slots.acquire(timeout=_LOOK):
+            if self.cancelled():
+                return
+        try:
+            # In a thread of its own, which is left alone when the user cancels: a server may never answer.
+            future = run_in_background(self._all_at_once if self.is_whole else self._by_page, name="s3conn-listing")
+            while not (self.cancelled() or _is_done(future)):
+                pass
+            if not self.cancelled():
+                future.result()
+        finally:
+            self._slots.release()
+
+    def _all_at_once(self) -> None:
+        wanted = self.wanted
+        everything: Everything = self._children.everything  # type: ignore[attr-defined]
+        pages = everything(
+            wanted.location,  # type: ignore[arg-type] # there is one, as `is_whole` says
+            starting_with=wanted.starting_with,
+            matching=wanted.matching,
+            cancelled=self.cancelled,
+        )
+        for page in pages:
+            if self.cancelled():
+                return
+            self._arrived(self, page)
+
+    def _by_page(self) -> None:
+        wanted, token, rows = self.wanted, self.wanted.token, 0
+        while not self.cancelled():
+            page = self._children(wanted.location, token, starting_with=wanted.starting_with, cancelled=self.cancelled)
+            if page.token is not None and page.token == token:
+                message = "the server gave the same token twice"
+                raise IncompleteListingError(message, rows_so_far=None, reason="token")
+            token, rows = page.token, rows + len(page.entries)
+            self.is_over = token is None or not (wanted.every or rows < wanted.at_least)
+            self._arrived(self, page)
+            if self.is_over:
+                return
+
+
+def _is_done(future: Future[None]) -> bool:
+    """Wait a moment, and return whether it is over."""
+    with suppress(TimeoutError):
+        future.exception(_LOOK)
+    return future.done()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +261,10 @@ class Incoming(Protocol):
 
 
 class ObjectAccess(Protocol):
-    """What can be done with single objects. All members are called in background threads but the first three.
+    """What can be done with single objects. All members are called in background threads but the first four.
 
-    Every method but these three raises `S3ConnError`, which is shown in place with its hint; anything else is shown
-    as a defect, without its values.
+    Every method but these raises `S3ConnError`, shown in place with its hint; anything else is shown as a defect, and
+    without its values.
     """
 
     def refuses_writes(self, location: Location | None) -> str:
@@ -199,6 +275,9 @@ class ObjectAccess(Protocol):
 
     def arn(self, location: Location) -> str:
         """Return the ARN of an object, a prefix or a bucket."""
+
+    def cells(self, location: Location, *, is_prefix: bool) -> Mapping[str, str]:
+        """Return cells that query, analyze or discover it, as far as they can."""
 
     def describe(self, location: Location, version_id: str | None) -> Description:
         """Return what an object is."""

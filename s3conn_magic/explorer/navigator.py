@@ -8,18 +8,19 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
-from s3conn_magic.explorer.cursor import Mode, PageCursor, take
+from s3conn_magic.explorer.cursor import Mode, PageCursor, swap, take
 from s3conn_magic.explorer.messages import ancestors
-from s3conn_magic.explorer.model import FolderListing, Through
-from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Sort
+from s3conn_magic.explorer.model import FolderListing, Through, Wanted
+from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Rows, Sort
 from s3conn_magic.language.words import sentence
 from s3conn_magic.locations import Location, pasted
+from s3conn_magic.runtime.patterns import Glob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Children, ChildrenOf
+    from s3conn_magic.explorer.model import Children, ChildrenOf, TreeEntry
     from s3conn_magic.explorer.tree import SortKey
 
 _P = ParamSpec("_P")
@@ -28,8 +29,24 @@ AT_ONCE = 4
 """Listings that run at once."""
 NEWS_EVERY = 0.2
 """Seconds between two reports of a listing that loads everything."""
+HITS_AT_MOST = 10_000
+"""Objects that a search finds before it ends."""
+_PAGE = 1_000
+_LETTERS_AT_MOST = 60
 PAGES_AT_MOST = 8
 """Pages that are told what is shown; of those that were closed or loaded again nobody says so."""
+
+
+_WILDCARDS = frozenset("*?[{")
+
+
+def sought(text: str) -> str:
+    """Return the glob that a search below a folder looks for: any text but one as contained, in whatever case."""
+    if _WILDCARDS & set(text):
+        return text if "/" in text else f"**/{text}"
+    letters = (f"[{each.lower()}{each.upper()}]" if each.isascii() and each.isalpha() else each for each in text)
+    exact = sum(each.isalpha() for each in text) > _LETTERS_AT_MOST
+    return f"**{text if exact else ''.join(letters)}**"
 
 
 def _restructuring(method: Callable[Concatenate[Navigator, _P], None]) -> Callable[Concatenate[Navigator, _P], None]:
@@ -66,6 +83,9 @@ class Navigator:
             root.add(first)
         self.tree = FolderTree(root)
         self.cursors = {"": PageCursor(self.tree)}
+        # The tree before a search, with the line that had the focus in each page; and one that a step up leaves open.
+        self._before: tuple[FolderTree, dict[str, tuple[Folder, int]]] | None = None
+        self._left: Folder | None = None
 
     # Who acts
 
@@ -191,45 +211,109 @@ class Navigator:
         for folder in folders:
             self._cancel(folder)
             folder.replacing = True
-            self._list(folder)
+            self._list(folder, every=folder.token is None and len(folder.rows) > _PAGE)
 
     def _list(self, folder: Folder, *, every: bool = False) -> None:
-        folder.error, folder.stopped = None, False
-        token = None if folder.replacing else folder.token
-        listing = FolderListing(
-            self._children,
+        folder.error, folder.stopped, folder.cut = None, False, False
+        wanted = Wanted(
             folder.location,
-            token,
+            None if folder.replacing else folder.token,
             folder.starting_with,
-            every=every,
-            slots=self._slots,
-            arrived=lambda which, page: self._arrived(folder, which, page),
+            folder.matching,
+            every,
+            len(folder.rows) if folder.replacing else 0,
+        )
+        listing = FolderListing(
+            self._children, wanted, self._slots, lambda which, page: self._arrived(folder, which, page)
         )
         folder.listing = listing
+        # What was shown stays until everything that takes its place is there.
+        collects = folder.replacing or (listing.is_whole and not folder.matching)
+        folder.collected = Rows(folder.location) if collects else None
         listing.start(lambda _: self._ended(folder, listing, None), lambda error: self._ended(folder, listing, error))
 
     def _cancel(self, folder: Folder) -> None:
         if folder.listing:
             folder.listing.cancel()
-            folder.listing, folder.stopped, folder.replacing = None, True, False
+            folder.listing, folder.collected, folder.stopped, folder.replacing = None, None, True, False
 
     def _arrived(self, folder: Folder, listing: FolderListing, page: Children) -> None:
         with self.lock:
             if folder.listing is not listing:
                 return
-            take(self.cursors.values(), folder, page)
+            if folder.collected is not None:
+                folder.collected.extend(page.entries)
+                folder.token_at_end, folder.badge = page.token, page.badge or folder.badge
+            elif page.entries or not folder.matching:
+                take(self.cursors.values(), folder, page)
+                self._attach(folder)
+                if listing.is_over:
+                    folder.listing = None
+            folder.seen = page.seen
+            if folder.matching and len(folder.rows) >= HITS_AT_MOST:
+                self._cancel(folder)
+                folder.cut = True
             now = time.monotonic()
-            quiet = listing.every and now - self._sent_at < NEWS_EVERY
+            quiet = (listing.is_whole or folder.collected is not None) and now - self._sent_at < NEWS_EVERY
         if not quiet:
             self._sent_at = now
             self.restructured()
 
     def _ended(self, folder: Folder, listing: FolderListing, error: S3ConnError | None) -> None:
+        collected = folder.collected
+        if collected is not None and error is None:
+            collected.order(*self.tree.sort)  # not under the lock: a million names take a while
         with self.lock:
             if folder.listing is not listing:
                 return
-            folder.listing, folder.error = None, error
+            if error is None and collected is not None:
+                swap(self.cursors.values(), folder, collected)
+                folder.token = folder.token_at_end
+                folder.show_badge()
+                self._attach(folder)
+            folder.listing, folder.error, folder.collected, folder.replacing = None, error, None, False
+            folder.listed = folder.listed or error is None
         self.restructured()
+
+    def _attach(self, folder: Folder) -> None:
+        """Open the folder that a step up came from, with what was open in it, as soon as its row is there."""
+        left = self._left
+        if left is None or left.location is None or folder is not self.tree.root:
+            return
+        name = left.location.uri.removeprefix(folder.rows.base)
+        row = folder.rows.find({name}).get(name)
+        if row is None or not folder.rows.is_prefix(row):
+            return
+        self._left = None
+        left.parent, left.row, left.open = folder, row, True
+        folder.children[row] = left
+        for cursor in self.cursors.values():
+            if cursor.folder is folder:
+                cursor.move(folder, row)
+
+    # What was done to objects
+
+    @_restructuring
+    def drop(self, keys: Mapping[str, Collection[str]]) -> None:
+        """Take the rows of these keys of these buckets away, wherever they are loaded."""
+        for folder in self.tree.root.everything():
+            at = folder.location
+            if at is not None and at.bucket in keys:
+                base = len(at.key)
+                gone = {key[base:] for key in keys[at.bucket] if key.startswith(at.key)}
+                if folder.rows.find(gone):
+                    swap(self.cursors.values(), folder, folder.rows.changed(gone))
+
+    @_restructuring
+    def put(self, folder: Location, entry: TreeEntry) -> None:
+        """Have a row for an object that was written into a folder, unless it stands among those not loaded yet."""
+        for each in self.tree.root.everything():
+            if each.location != folder or not each.listed or each.matching:
+                continue
+            name = entry.location.key[len(folder.key) :]
+            is_loaded = each.token is None or (bool(len(each.rows)) and name <= max(each.rows.names))
+            if is_loaded and name.startswith(each.starting_with):
+                swap(self.cursors.values(), each, each.rows.changed([], [entry]))
 
     # Going elsewhere
 
@@ -258,6 +342,8 @@ class Navigator:
         if shown:
             self.cursor.move(*((shown.parent, shown.row) if shown.parent else (shown, self.tree.at_rank(shown, 0))))
         else:
+            if starting_with and location == self.cursor.location:
+                self._keep()
             self._plant(location, starting_with)
 
     def _target(self, text: str) -> tuple[Location | None, str]:
@@ -276,10 +362,44 @@ class Navigator:
                 raise ValueError("open a connection first: there are several")
         return Through(location.bucket, location.key, place.connection) if isinstance(place, Through) else location
 
+    def search(self, text: str) -> None:
+        """Go to an `s3://` location; look below the current folder for what contains any other text, or matches a glob.
+
+        Where that cannot be done, show what begins with the text.
+        """
+        here = self.cursor.location
+        if "://" in text or not text or here is None or not here.bucket or not hasattr(self._children, "everything"):
+            return self.go(text)
+        try:
+            Glob.compile(glob := sought(text))
+        except ValueError as error:
+            return self.say(f"This is no pattern: {error}")
+        return self._search(here, text, glob)
+
+    @_restructuring
+    def _search(self, here: Location, text: str, glob: str) -> None:
+        self._keep()
+        self._plant(here, matching=glob)
+        self.tree.root.sought = text
+
+    def _keep(self) -> None:
+        """Note the tree as it is before a search; of a search after another one, that before the first."""
+        root = self.tree.root
+        if not (root.matching or root.starting_with):
+            self._before = self.tree, {page: (each.folder, each.row) for page, each in self.cursors.items()}
+
     @_restructuring
     def clear(self) -> None:
-        """Show the root folder without the text that its keys had to begin with."""
-        self._plant(self.tree.root.location)
+        """Show the tree as it was before the search, with what was open in it."""
+        before, self._before = self._before, None
+        if before is None:
+            return self._plant(self.tree.root.location)
+        self._cancel(self.tree.root)
+        self.tree, focused = before
+        for page, cursor in self.cursors.items():
+            cursor.plant(self.tree)
+            cursor.move(*focused.get(page, (self.tree.root, self.tree.at_rank(self.tree.root, 0))))
+        return None
 
     @_restructuring
     def root(self, place: Place) -> None:
@@ -288,20 +408,25 @@ class Navigator:
             self._plant(line[0].rows.location(line[1]))
 
     @_restructuring
-    def up(self) -> None:
-        """Begin the tree one folder further up."""
+    def up(self, *, stay_open: bool = True) -> None:
+        """Begin the tree one folder further up, with what was open in it unless that is not wanted."""
         root = self.tree.root
         if root.location:
             key = root.location.key if root.starting_with else root.location.key[:-1]
             head, slash, _ = key.rpartition("/")
             above = replace(root.location, key=head + slash) if root.location.key else None
+            left = root if stay_open and not (root.starting_with or root.matching) else None
             self._plant(above or next(iter(ancestors(root.location)[-2:-1]), None))
+            self._left = left
 
-    def _plant(self, location: Location | None, starting_with: str = "") -> None:
+    def _plant(self, location: Location | None, starting_with: str = "", matching: str = "") -> None:
         for folder in self.tree.root.family():
             self._cancel(folder)
-        self.tree = FolderTree(Folder(location, starting_with), self.tree.sort)
-        self._list(self.tree.root)
+        if not (starting_with or matching):
+            self._before = None
+        self._left = None
+        self.tree = FolderTree(Folder(location, starting_with, matching=matching), self.tree.sort)
+        self._list(self.tree.root, every=bool(matching))
         for cursor in self.cursors.values():
             cursor.plant(self.tree)
 
@@ -319,6 +444,18 @@ class Navigator:
             if folder and -1 <= place[1] < len(folder.rows):
                 self.cursor.move(folder, place[1])
                 self.cursor.say(self.cursor.choose(mode))
+        self._changed()
+
+    def select(self, uris: Collection[str]) -> None:
+        """Choose the shown rows of these URIs alone, and give the first of them the focus."""
+        with self.lock:
+            self.cursor.select(uris)
+        self.restructured()
+
+    def all(self) -> None:
+        """Choose every row that is shown, up to a number that is said."""
+        with self.lock:
+            self.cursor.say(self.cursor.choose_all())
         self._changed()
 
     def typed(self, text: str) -> None:

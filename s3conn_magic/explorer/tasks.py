@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.explorer.details import error_values
 from s3conn_magic.explorer.messages import SEND_RATE
@@ -206,6 +206,13 @@ class TaskList:
             self._send({"type": "tasks", "tasks": [task.values() for task in self._all.values()]})
 
 
+class Deleting(Protocol):
+    """Told of a deletion that has ended."""
+
+    def __call__(self, chosen: Sequence[Chosen], objects: SeenObjects, *, whole: bool) -> None:
+        """Take note of it: `whole` is true when every one of the objects is gone, not when some may be."""
+
+
 DELETE_AT_MOST = 10_000
 _NAMED = 3
 _FAILURES_SHOWN = 20
@@ -217,10 +224,10 @@ class Deletions:
     Args:
         objects: finds and deletes.
         tasks: where they are shown and confirmed.
-        deleted: called with what is gone.
+        deleted: told of each that has ended.
     """
 
-    def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Callable[[SeenObjects], None]) -> None:
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Deleting) -> None:
         self._objects = objects
         self._tasks = tasks
         self._deleted = deleted
@@ -246,7 +253,7 @@ class Deletions:
         elif not len(objects):
             self._tasks.change(task, state="done", text="There is nothing to delete")
         elif self._ask(task, chosen, objects):
-            self._delete(task, objects, chosen[0].location)
+            self._delete(task, chosen, objects)
 
     def _ask(self, task: Task, chosen: Sequence[Chosen], objects: SeenObjects) -> bool:
         kept = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in objects.keys}
@@ -261,7 +268,8 @@ class Deletions:
             return "A whole bucket is not deleted here: choose objects or folders"
         return next(filter(None, (self._objects.refuses_writes(each.location) for each in chosen)), "")
 
-    def _delete(self, task: Task, objects: SeenObjects, near: Location) -> None:
+    def _delete(self, task: Task, chosen: Sequence[Chosen], objects: SeenObjects) -> None:
+        near = chosen[0].location
         total, gone, missing = len(objects), 0, 0
         failures: dict[str, str] = {}
         self._tasks.change(task, total=total)
@@ -271,7 +279,7 @@ class Deletions:
                 failures |= outcome.failures
                 self._tasks.change(task, done=gone)
         finally:
-            self._deleted(objects)
+            self._deleted(chosen, objects, whole=gone + missing == total and not failures)
         if failures:
             text = f"Deleted {gone:,} of {counted(total, 'object')}"
             self._tasks.change(task, state="failed", text=text, hint=_failures(failures))

@@ -85,10 +85,13 @@ class Uploads:
     Args:
         objects: writes them.
         tasks: where they are shown.
-        written: called with the folder and the object's location after each object that was written.
+        written: called after each object that was written, with the folder, the object's location, and what is seen
+            there.
     """
 
-    def __init__(self, objects: ObjectAccess, tasks: TaskList, written: Callable[[Location, Location], None]) -> None:
+    def __init__(
+        self, objects: ObjectAccess, tasks: TaskList, written: Callable[[Location, Location, Description], None]
+    ) -> None:
         self._objects = objects
         self._tasks = tasks
         self._written = written
@@ -102,8 +105,8 @@ class Uploads:
         task = self._tasks.begin(page, id, "upload", visible(location.name), total=size, text="Waiting")
         if task:
             self._coming[id] = queue.SimpleQueue()
-            work = Work[None](lambda _: self._run(task, location, size, mime))
-            work.start(lambda _: self._ended(task, folder, location), lambda error: self._failed(task, error))
+            work = Work[None](lambda _: self._run(task, folder, location, size, mime))
+            work.start(lambda _: self._ended(task), lambda error: self._failed(task, error))
 
     def chunk(self, id: str, at: int, buffers: Sequence[Any]) -> None:  # noqa: A002
         """Take the next piece, which begins at byte `at` of the file."""
@@ -111,7 +114,7 @@ class Uploads:
         if id in self._coming and buffers:
             self._coming[id].put(bytes(buffers[0]))
 
-    def _run(self, task: Task, location: Location, size: int, mime: str) -> None:
+    def _run(self, task: Task, folder: Location, location: Location, size: int, mime: str) -> None:
         if reason := self._objects.refuses_writes(location):
             self._tasks.change(task, state="failed", text=reason)
             return
@@ -125,11 +128,25 @@ class Uploads:
             if not task.stop.is_set():
                 replaces = there.etag if there else None
                 made = self._objects.upload(location, size, mime, overwrite=not known, replaces=replaces)
-                self._write(task, made, size)
+                self._write(task, made, size, lambda: self._look(task, folder, location))
         if task.stop.is_set():
             self._tasks.call_off(task)
 
-    def _write(self, task: Task, incoming: Incoming, size: int) -> None:
+    def _look(self, task: Task, folder: Location, location: Location) -> None:
+        """Say that it is there when it was seen there; where nobody may look, that it was sent."""
+        try:
+            there = self._objects.look(location)
+        except AccessDeniedError:
+            self._tasks.change(
+                task, state="done", done=task.total, text=f"Sent {size_text(task.total)}: it cannot be seen"
+            )
+            return
+        if there is None or there.size != task.total:
+            raise EndpointError("the server took the file, but what is there now is not it", hint="Refresh, and look.")
+        self._tasks.change(task, state="done", done=task.total, text=f"Uploaded {size_text(there.size)}")
+        self._written(folder, location, there)
+
+    def _write(self, task: Task, incoming: Incoming, size: int, look: Callable[[], None]) -> None:
         try:
             whole = self._take(task, incoming, size)
             if whole:
@@ -140,7 +157,7 @@ class Uploads:
         if not whole:
             incoming.abort()
         else:
-            self._tasks.change(task, state="done", done=size, text=f"Uploaded {size_text(size)}")
+            look()
 
     def _take(self, task: Task, incoming: Incoming, size: int) -> bool:
         """Hand the pieces on as they come; False when the user stops it."""
@@ -166,10 +183,8 @@ class Uploads:
                 raise EndpointError("the page stopped sending the file: nothing was written", hint="Upload it again.")
         return None
 
-    def _ended(self, task: Task, folder: Location, location: Location) -> None:
+    def _ended(self, task: Task) -> None:
         self._coming.pop(task.id, None)
-        if task.state == "done":
-            self._written(folder, location)
 
     def _failed(self, task: Task, error: S3ConnError) -> None:
         self._coming.pop(task.id, None)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from s3conn_magic.explorer.model import Through
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import Children, FolderListing, TreeEntry
@@ -165,6 +165,23 @@ class Rows:
             return np.arange(len(self))
         return np.array(sorted(range(len(self)), key=self.names.__getitem__), dtype=np.int64)
 
+    def changed(self, gone: Collection[str], put: Sequence[TreeEntry] = ()) -> Rows:
+        """Return these rows without some, and with others in place of those of their names."""
+        rows = Rows(self._location)
+        names = {*gone, *rows._names([entry.location for entry in put])}
+        kept = [row for row, name in enumerate(self.names) if name not in names]
+        rows.names = [self.names[row] for row in kept]
+        rows.sizes = array("q", [self.sizes[row] for row in kept])
+        rows.times = array("q", [self.times[row] for row in kept])
+        rows.classes = [self.classes[row] for row in kept]
+        rows.etags = [self.etags[row] for row in kept]
+        rows._prefixes = bytearray(self._prefixes[row] for row in kept)
+        rows._ascending = self._ascending
+        rows.largest = max([*rows.sizes, 0])
+        rows.bytes = sum(size for size in rows.sizes if size > 0)
+        rows.extend(put)
+        return rows
+
     def find(self, names: set[str]) -> dict[str, int]:
         """Return the rows that have these names."""
         return {name: row for row, name in enumerate(self.names) if name in names}
@@ -185,7 +202,7 @@ class Rows:
         )
 
 
-Kind = Literal["row", "loading", "error", "pad", "more", "empty", "stopped"]
+Kind = Literal["row", "loading", "error", "pad", "more", "cut", "empty", "stopped"]
 Place = tuple[int, int]
 """A line by its folder's number and its row; the folder's end has the row -1."""
 ERROR_LINES: tuple[Kind, ...] = ("error", "pad", "pad")
@@ -221,6 +238,12 @@ class Folder:
         token: of the next page; None when the listing is complete or has not begun.
         listed: at least one page has arrived.
         stopped: the user stopped the listing.
+        cut: a search ended before its end: it had found too much.
+        collected: what a listing has brought that takes the place of all rows when it has ended.
+        matching: a glob; the rows are the objects below that match.
+        sought: what the user typed for it.
+        seen: keys that a search has looked at.
+        token_at_end: that of what is collected.
         children: folders by their row, open or closed.
         number: names the folder in messages; another one when its rows are replaced.
         badge: what it is, where that is more than a folder.
@@ -234,6 +257,12 @@ class Folder:
     token: str | None = None
     listed: bool = False
     stopped: bool = False
+    cut: bool = False
+    collected: Rows | None = None
+    matching: str = ""
+    sought: str = ""
+    seen: int = 0
+    token_at_end: str | None = None
     error: S3ConnError | None = None
     listing: FolderListing | None = None
     children: dict[int, Folder] = field(default_factory=dict)
@@ -255,26 +284,24 @@ class Folder:
         return self.listing is not None
 
     def add(self, page: Children) -> None:
-        """Take a page in; the first one after `replacing` was set takes the place of all rows."""
-        if self.replacing:
-            self._replace(page)
-        else:
-            self.rows.extend(page.entries)
-        self._show(page.badge or self.badge)
-        self.token, self.listed, self.error, self.replacing = page.token, True, None, False
+        """Take a page in."""
+        self.rows.extend(page.entries)
+        self.badge = page.badge or self.badge
+        self.show_badge()
+        self.token, self.listed, self.error = page.token, True, None
+        self.seen = page.seen
 
-    def _show(self, badge: str) -> None:
-        """Have a badge in the folder's own row, where that of an object has its storage class."""
-        self.badge = badge
+    def show_badge(self) -> None:
+        """Have the badge in the folder's own row, where that of an object has its storage class."""
         if self.parent is not None and not self.parent.rows.rooted:
-            self.parent.rows.classes[self.row] = badge or None
+            self.parent.rows.classes[self.row] = self.badge or None
 
-    def _replace(self, page: Children) -> None:
+    def swap(self, rows: Rows) -> None:
+        """Have other rows; folders below stay as they are where their rows are still there."""
         names = {self.rows.names[row]: child for row, child in self.children.items()}
         # What a page says of the rows that it still shows must not be taken for these.
         self.number = next(_numbers)
-        self.rows = Rows(self.location)
-        self.rows.extend(page.entries)
+        self.rows = rows
         self.children = {}
         for name, row in self.rows.find(set(names)).items():
             self.children[row] = names[name]
@@ -294,6 +321,8 @@ class Folder:
             return ("loading",)
         if self.token is not None:
             return ("more",)
+        if self.cut:
+            return ("cut",)
         if not self.listed:
             return ("stopped",) if self.stopped else ()
         return () if len(self.rows) else ("empty",)
@@ -304,6 +333,12 @@ class Folder:
         for child in self.children.values():
             if child.open:
                 yield from child.family()
+
+    def everything(self) -> Iterator[Folder]:
+        """This folder and every one below it that was ever opened."""
+        yield self
+        for child in self.children.values():
+            yield from child.everything()
 
 
 class FolderTree:

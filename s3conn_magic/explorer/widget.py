@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.explorer.basic import ForPython, html_table, text_tree
 from s3conn_magic.explorer.messages import ACTIONS, FRONT, row_messages, state_message, taken, where
+from s3conn_magic.explorer.model import TreeEntry
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.panel import Panel, Subject
 from s3conn_magic.explorer.tasks import Deletions, TaskList
 from s3conn_magic.explorer.transfers import BrowserDownloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE
+from s3conn_magic.language.reference import find_statement
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import Chosen
 from s3conn_magic.results.scripts import joined_scripts, joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from s3conn_magic.explorer.cursor import PageCursor
     from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.objects.deleting import SeenObjects
+    from s3conn_magic.objects.description import Description
 
 
 class ObjectActions:
@@ -49,6 +54,7 @@ class ObjectActions:
     def __init__(self, navigator: Navigator, objects: ObjectAccess, send: Callable[..., None]) -> None:
         self._navigator = navigator
         self._objects = objects
+        self._send = send
         self.panel = Panel(objects, send)
         self.tasks = TaskList(send)
         self._downloads = BrowserDownloads(objects, self.tasks, send)
@@ -119,6 +125,22 @@ class ObjectActions:
             self._navigator.say("The panel shows something else by now: nothing was done")
         return subject
 
+    def text(self, page: str, id: str, what: str, place: Place | None = None) -> None:  # noqa: A002
+        """Send a text to copy: of the row at a place, else of every chosen row, a line each; in parts."""
+        tree = self._navigator.tree
+        places = [place] if place else list(self._navigator.cursor.selected)
+        rows = [_chosen(*row) for row in map(tree.row_at, places) if row]
+        lines = [line for line in (self._line(each, what) for each in rows if each.location.bucket) if line]
+        for start in range(0, max(len(lines), 1), _LINES_IN_MESSAGE):
+            stop = start + _LINES_IN_MESSAGE
+            part = {"id": id, "from": start, "done": stop >= len(lines), "lines": lines[start:stop]}
+            self._send({"type": "text", "page": page, **part})
+
+    def _line(self, chosen: Chosen, what: str) -> str:
+        if what in {"uris", "arns"}:
+            return chosen.location.uri if what == "uris" else chosen.location.arn
+        return self._objects.cells(chosen.location, is_prefix=chosen.is_prefix).get(what, "")
+
     # Bytes
 
     def download(self, page: str, id: str, serial: int) -> None:  # noqa: A002
@@ -159,19 +181,39 @@ class ObjectActions:
         else:
             self.panel.halt()
 
-    def _uploaded(self, folder: Location, location: Location) -> None:
+    def _uploaded(self, folder: Location, location: Location, there: Description) -> None:
         self.panel.replaced(location)
-        self._navigator.relist({folder})
+        entry = TreeEntry(
+            location,
+            size=there.size,
+            last_modified=there.last_modified,
+            etag=there.etag,
+            storage_class=there.storage_class,
+        )
+        self._navigator.put(folder, entry)
 
-    def _deleted(self, objects: SeenObjects) -> None:
+    def _deleted(self, chosen: Sequence[Chosen], objects: SeenObjects, *, whole: bool) -> None:
+        """Take the rows of what is gone away, where they are; where that is not certain, look again."""
         navigator = self._navigator
         subject = self.panel.subject
         if subject and subject.location.key in objects.keys.get(subject.location.bucket, ()):
             self.panel.forget(subject.location)
+        if whole:
+            gone = {bucket: set(keys) for bucket, keys in objects.keys.items()}
+            for each in chosen:
+                if each.is_prefix and self._is_empty(each):
+                    gone.setdefault(each.location.bucket, set()).add(each.location.key)
+            return navigator.drop(gone)
         with navigator.lock:
             folders = list(navigator.tree.root.family())
         touched = {each.location for each in folders if each.location and _holds(each.location, objects)}
-        navigator.relist(touched)
+        return navigator.relist(touched)
+
+    def _is_empty(self, chosen: Chosen) -> bool:
+        """Look whether nothing is left in a folder; what came into it meanwhile stays."""
+        with suppress(S3ConnError):
+            return not len(self._objects.find([chosen], 1, lambda: False))
+        return False
 
 
 def _chosen(folder: Folder, row: int) -> Chosen:
@@ -186,6 +228,7 @@ def _holds(location: Location, objects: SeenObjects) -> bool:
 
 STYLES = ("explorer.css", "details.css", "treemap.css")
 _ROWS_AT_MOST = 1_000
+_LINES_IN_MESSAGE = 100
 _FIRST_ROWS = (0, 100)
 _LOG = logging.getLogger(__name__)
 
@@ -230,6 +273,16 @@ class Explorer(ForPython, anywidget.AnyWidget):
         super().__init__()
         self.set_trait("location", location)
         self.on_msg(self._receive)
+
+    def select(self, uris: Iterable[str]) -> tuple[str, ...]:
+        """Choose the rows of these `s3://` URIs, as far as they are shown, and nothing else.
+
+        Returns:
+            What is chosen now, as `selection` has it.
+        """
+        with self._navigator.lock:
+            self._navigator.select(set(uris))
+            return self._navigator.cursor.uris
 
     def close(self) -> None:
         """Stop everything that is under way and take the explorer off the page."""
@@ -312,6 +365,7 @@ class Explorer(ForPython, anywidget.AnyWidget):
             version=navigator.version,
             busy=navigator.busy,
             acts=actions is not None,
+            discovers=actions is not None and find_statement("DISCOVER") is not None,
             locked=visible(actions.locked(cursor.location)) if actions else "",
         )
 

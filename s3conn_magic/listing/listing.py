@@ -82,19 +82,20 @@ class Listing:
         """What `pages` left, once the listing is over; in key order."""
         return self._engine.rest
 
-    def pages(self, *, keep: bool = True) -> Iterator[Page]:
+    def pages(self, *, keep: bool = True, every: Callable[[], None] | None = None) -> Iterator[Page]:
         """Yield pages in the order they arrive; in key order where a limit is set.
 
         Args:
             keep: hold on to the pages, so that an error can carry the rows so far; False for streams of any length,
                 whose errors carry the rows that were not handed out.
+            every: called in this thread, a few times a second while nothing arrives; what it raises ends the listing.
 
         Raises:
             IncompleteListingError: the listing failed after its first page, or a page could not be trusted.
             ListingInterrupted: the user interrupted it.
             S3ConnError: it failed before anything arrived.
         """
-        for report in self._watched(keep=keep, every=None):
+        for report in self._watched(keep=keep, every=every):
             if isinstance(report, Restart):
                 raise self._failure(UnreadableError("the server lists keys in no order, and rows were handed out"))
             yield report
@@ -192,21 +193,26 @@ def fetch_page(
     token: str | None = None,
     start_after: str | None = None,
     max_keys: int = PAGE_KEYS,
+    every: Callable[[], None] | None = None,
 ) -> Page:
     """Return one page, complete and exact, by one request (and its tries).
+
+    `every` is called in this thread, a few times a second while it is waited for; what it raises ends the request.
 
     Raises:
         IncompleteListingError: no try gave an answer that is a page.
         ListingInterrupted: the user interrupted it.
         S3ConnError: what the target says of the answer, or of its absence.
     """
-    (page,) = fetch_pages(target, [PageQuery(prefix, delimiter, token, start_after, max_keys)])
+    (page,) = fetch_pages(target, [PageQuery(prefix, delimiter, token, start_after, max_keys)], every=every)
     if isinstance(page, S3ConnError):
         raise page
     return page
 
 
-def fetch_pages(target: Target, queries: Sequence[PageQuery]) -> list[Page | S3ConnError]:
+def fetch_pages(
+    target: Target, queries: Sequence[PageQuery], *, every: Callable[[], None] | None = None
+) -> list[Page | S3ConnError]:
     """Return what each of some queries gave, a page or its error as of `fetch_page`; they travel side by side.
 
     Raises:
@@ -222,7 +228,7 @@ def fetch_pages(target: Target, queries: Sequence[PageQuery]) -> list[Page | S3C
     try:
         _ = target.transport  # as in a listing
         background.start()
-        return [page for pages in background.reports() for page in pages]
+        return [page for pages in background.reports(every=every) for page in pages]
     except KeyboardInterrupt:
         raise ListingInterrupted("the request was interrupted", rows_so_far=assemble([])) from None
     finally:

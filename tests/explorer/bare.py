@@ -13,6 +13,7 @@ from s3conn_magic.explorer.widget import Explorer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ADDRESS = "https://explorer.test/"
 HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorer</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' blob: 'unsafe-inline';
 style-src 'self' 'unsafe-inline'; img-src blob: data:">
@@ -65,7 +66,9 @@ class Bare:
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.expose_function("toKernel", self._receive)
-        self.page.set_content(HTML)
+        # Only a page of an address of its own, and a safe one, has a clipboard.
+        self.page.route(ADDRESS, lambda route: route.fulfill(body=HTML, content_type="text/html"))
+        self.page.goto(ADDRESS)
         self.page.evaluate(START, [str(explorer._esm), str(explorer._css), 0])
         self.root = self.page.locator(".s3x")
         self.body = self.root.get_by_role("tree")
@@ -111,3 +114,14 @@ class Bare:
         for key in keys:
             self.page.keyboard.press(key)
         self.pump()
+
+    @property
+    def page_name(self) -> str:
+        """What the page names itself in its messages."""
+        return next(reversed(self.explorer._navigator.cursors))
+
+    def uri(self, node: str) -> str:
+        """The exact URI of the row whose element has this id."""
+        at = int(node.rpartition("-")[2])
+        line = next(self.explorer._navigator.tree.lines(at, at + 1))
+        return line.folder.rows.location(line.row).uri

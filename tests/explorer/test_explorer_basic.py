@@ -27,8 +27,8 @@ class Watched(BasicExplorer):
         with self._news:
             self._news.notify_all()
 
-    def _told(self, work, text):
-        super()._told(work, text)
+    def _show_note(self, work, text):
+        super()._show_note(work, text)
         with self._news:
             self._news.notify_all()
 
@@ -79,7 +79,7 @@ def test_it_opens_folders_and_goes_up_again(made_up):
     made_up.enter("curated/")
     made_up.choose("orders/")
     assert made_up.selection == ("s3://lake/curated/orders/",)
-    made_up._navigator.up()
+    made_up._navigator.up(stay_open=False)
     made_up.until(lambda: made_up.location == Location("lake") and made_up.settled)
     assert len(made_up.frame) == 14
 

@@ -289,7 +289,8 @@ def test_up_goes_to_the_roots(lake):
     assert lake.settled().tree.root.location == Location("lake", "events/")
     lake.navigator.up()
     lake.settled().navigator.up()
-    assert lake.settled().shown() == ["lake", "media-archive", "odd-keys"]
+    assert next(name for name in lake.settled().shown() if "/" not in name) == "lake"
+    assert lake.shown()[-2:] == ["media-archive", "odd-keys"]
 
 
 def test_a_range_is_chosen_up_to_a_limit(lake):

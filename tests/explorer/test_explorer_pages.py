@@ -41,8 +41,12 @@ class Store:
         for key in below:
             head, slash, _ = key[len(location.key) :].partition("/")
             at = Location("lake", location.key + head + slash)
-            entries[at] = TreeEntry(at, True) if slash else TreeEntry(at, size=len(key), etag=self.objects[key])
+            entries[at] = TreeEntry(at, True) if slash else self.entry(key)
         return Children(list(entries.values()))
+
+    def entry(self, key):
+        """What a listing says of an object."""
+        return TreeEntry(Location("lake", key), size=len(key), etag=self.objects[key])
 
     def refuses_writes(self, location):
         """Nothing is refused."""

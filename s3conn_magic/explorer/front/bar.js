@@ -14,7 +14,7 @@ export class Bar {
     this.crumbs = make("nav", "s3x-crumbs");
     this.crumbs.setAttribute("aria-label", "Location");
     this.refresh = button("s3x-refresh", "Refresh", () => this.store.act(this.store.state?.busy ? "stop" : "refresh", {}), "refresh");
-    this.root.append(this.up, this.crumbs, this.buildFind(), this.refresh, ...view.acts.nodes);
+    this.root.append(this.up, this.crumbs, this.buildFind(), this.refresh, ...view.acts.nodes, button("s3x-icon-button", "Keys", () => view.menu.showKeys(), "keys"));
   }
 
   buildFind() {
@@ -23,19 +23,20 @@ export class Bar {
     this.find.type = "text";
     this.find.spellcheck = false;
     this.find.autocomplete = "off";
-    this.find.placeholder = "Begins with… or s3://…";
-    this.find.setAttribute("aria-label", "Show what begins with this text in the current folder, or go to an s3:// location");
+    this.find.placeholder = "Search below, or s3://…";
+    this.find.setAttribute("aria-label", "Search below the current folder for a part of the name or a pattern such as *.csv, or go to an s3:// location");
     this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
     this.clear.hidden = true;
     form.append(icon("find"), this.find, this.clear);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.find.value;
-      if (text) this.store.act("go", { text });
+      if (text) this.store.act("search", { text });
       else if (this.store.state?.find) this.store.act("clear", {});
       if (text.includes("://")) this.find.value = "";
       this.view.rows.focus();
     });
+    form.setAttribute("role", "search");
     form.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.key === "Escape") this.clearFind();

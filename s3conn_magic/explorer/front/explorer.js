@@ -6,6 +6,7 @@ import { Columns } from "./columns.js";
 import { copyText, draw, make } from "./elements.js";
 import { Keys } from "./keys.js";
 import { Lines } from "./lines.js";
+import { Menu } from "./menu.js";
 import { Panel } from "./panel.js";
 import { Pointer } from "./pointer.js";
 import { Rows } from "./rows.js";
@@ -25,6 +26,7 @@ class View {
     this.columns = new Columns(this);
     this.panel = new Panel(this);
     this.lines = new Lines(this);
+    this.menu = new Menu(this);
     this.keys = new Keys(this);
     this.pointer = new Pointer(this);
     this.place(el);
@@ -42,7 +44,7 @@ class View {
     tree.append(this.columns.root, this.rows.body);
     const main = make("div", "s3x-main");
     main.append(tree, this.panel.root);
-    this.root.append(this.bar.root, main, this.lines.root, this.buildFoot());
+    this.root.append(this.bar.root, main, this.lines.root, this.buildFoot(), this.menu.root, this.menu.keys);
     el.append(this.root);
   }
 
@@ -51,7 +53,10 @@ class View {
     this.summary = make("span", "s3x-summary", "Waiting for the kernel…");
     this.live = make("span", "s3x-live");
     this.live.setAttribute("role", "status");
-    foot.append(this.summary, this.live);
+    // What is seen by the eye, for the ear: how much there is, and what failed.
+    this.heard = make("span", "s3x-heard");
+    this.heard.setAttribute("role", "status");
+    foot.append(this.summary, this.live, this.heard);
     return foot;
   }
 
@@ -72,6 +77,7 @@ class View {
     this.acts.paint(state);
     this.columns.paint(state.sort);
     this.summary.textContent = state.summary;
+    if (!state.busy) this.hear(this.failure(focus.at) || state.summary);
     if (state.said[0] !== this.said) this.say(state.said[1]);
     this.said = state.said[0];
     this.rows.update();
@@ -80,15 +86,31 @@ class View {
     this.keys.update();
   }
 
+  /** What failed at the row that has the focus, or just below it. */
+  failure(at) {
+    const near = [at, at + 1].map((each) => this.store.rows.get(each)).find((row) => row?.kind === "error");
+    return near ? `${near.name} ${near.hint ?? ""}` : "";
+  }
+
+  hear(text) {
+    if (this.heard.textContent !== text) this.heard.textContent = text;
+  }
+
   say(text) {
     this.live.textContent = text;
     clearTimeout(this.quiet);
     this.quiet = setTimeout(() => (this.live.textContent = ""), 6000);
   }
 
+  /** Copy a text and say so. */
+  async copyAs(text, what) {
+    const done = await copyText(text);
+    this.say(done ? `Copied ${what}` : "The browser does not allow copying here");
+    return done;
+  }
+
   async copy(row, node) {
-    const done = await copyText(this.store.uri(row));
-    this.say(done ? "Copied the s3:// URI" : "The browser does not allow copying here");
+    const done = await this.copyAs(this.store.uri(row), "the s3:// URI");
     if (!node || !done) return;
     draw(node.firstChild, "done");
     setTimeout(() => draw(node.firstChild, "copy"), 1500);

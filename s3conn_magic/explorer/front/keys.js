@@ -12,7 +12,7 @@ export const MOVES = {
   Home: () => 0,
   End: (_at, _page, last) => last,
 };
-const KEYS = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace"]);
+const SINGLE = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace", "Delete", "ContextMenu", "F10"]);
 
 /** The keyboard of one view. A key that comes before the last answer waits for it, as it means what is there then. */
 export class Keys {
@@ -40,7 +40,7 @@ export class Keys {
     if (event.target !== this.rows.body || event.altKey || !this.store.state) return;
     const { key, shiftKey } = event;
     const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
-    const ours = keyed.control ? key === "c" || key === " " || key in MOVES : key.length === 1 || key in MOVES || KEYS.has(key);
+    const ours = keyed.control ? "ac ".includes(key) || key in MOVES : key.length === 1 || key in MOVES || SINGLE.has(key);
     if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
@@ -51,14 +51,49 @@ export class Keys {
   /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
   takeKey(keyed) {
     const row = this.store.rows.get(this.store.focus.at);
-    if (keyed.control && keyed.key === "c") return this.copyFocused(row);
+    const named = this.named(keyed);
+    if (named) return named.call(this, row);
     if (keyed.key === " " && row) return this.spaceOn(row, keyed.control);
     return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
   }
 
-  copyFocused(row) {
-    if (row?.kind === "row") this.view.copy(row);
-    return row?.kind === "row";
+  /** What a key does that is no step and no letter to look for. */
+  named({ key, control, shiftKey }) {
+    if (control) return { a: this.all, c: this.copyChosen }[key];
+    if (!this.typed && (key === "?" || key === "/")) return key === "?" ? this.help : this.search;
+    if (key === "F10" && !shiftKey) return () => false;
+    return { ContextMenu: this.menu, F10: this.menu, Delete: this.remove }[key];
+  }
+
+  all() {
+    return this.actOn("all", {});
+  }
+
+  /** Copy the URIs of all rows that are chosen; where that is one, of the row that has the focus. */
+  copyChosen(row) {
+    if (this.store.selected.size > 1) this.view.menu.copy("uris", null);
+    else if (row?.kind === "row") this.view.copy(row);
+    return this.store.selected.size > 1 || row?.kind === "row";
+  }
+
+  help() {
+    this.view.menu.showKeys();
+    return true;
+  }
+
+  search() {
+    this.view.bar.find.focus();
+    return true;
+  }
+
+  menu(row) {
+    if (row?.kind === "row") this.view.menu.show(row, 40, (this.store.focus.at + 1) * ROW - this.rows.top() + this.rows.body.offsetTop);
+    return true;
+  }
+
+  remove() {
+    this.view.acts.remove.click();
+    return true;
   }
 
   /** Space shows a row and hides it again; with Control it chooses the row as well, or not any more. */

@@ -60,10 +60,21 @@ export class Panel {
 
   // ---- opening and closing
 
-  show(row, { enter = false } = {}) {
+  /**
+   * Show a row.
+   * @param {import("./store.js").Row} row
+   * @param {{enter?: boolean, tab?: string, then?: () => void}} options whether the keyboard goes there, which tab is
+   *   shown, and what is done as soon as it is shown
+   */
+  show(row, { enter = false, tab = this.tab, then = null } = {}) {
     this.followed = idOf(row);
     this.enter = enter;
-    if (this.subject.open && this.shownId === idOf(row)) return this.enterNow();
+    this.then = then;
+    this.tab = tab;
+    if (this.subject.open && this.shownId === idOf(row)) {
+      this.choose(tab);
+      return this.enterNow();
+    }
     this.shownId = idOf(row);
     this.store.send("show", { place: [row.folder, row.row] });
   }
@@ -82,6 +93,8 @@ export class Panel {
   enterNow() {
     if (this.enter) this.tabs.querySelector("[aria-selected=true]")?.focus();
     this.enter = false;
+    this.then?.();
+    this.then = null;
   }
 
   /** Show what has the focus, once it rests. */
@@ -346,8 +359,7 @@ export class Panel {
   // ---- copying
 
   async copy(text, what, node) {
-    const done = await copyText(text);
-    this.view.say(done ? `Copied ${what}` : "The browser does not allow copying here");
+    const done = await this.view.copyAs(text, what);
     const drawn = node?.querySelector("svg");
     if (!done || !drawn) return;
     draw(drawn, "done");

@@ -1,6 +1,6 @@
-// What the mouse does in the rows, and files that are dropped on them.
+// What the mouse does in the rows, and files that are dropped on the view.
 
-import { PREFIX } from "./store.js";
+import { PREFIX, idOf } from "./store.js";
 
 /** The mouse of one view. */
 export class Pointer {
@@ -8,11 +8,16 @@ export class Pointer {
     this.view = view;
     this.store = view.store;
     this.rows = view.rows;
-    const { body, canvas } = this.rows;
+    const { canvas } = this.rows;
     canvas.addEventListener("mousedown", (event) => this.onPress(event));
     canvas.addEventListener("dblclick", (event) => this.onDouble(event));
-    body.addEventListener("dragover", (event) => this.onDrag(event));
-    body.addEventListener("drop", (event) => this.onDrop(event));
+    canvas.addEventListener("contextmenu", (event) => this.onMenu(event));
+    // Anywhere in the view: a file that is dropped beside the rows must not open in place of the notebook.
+    view.root.addEventListener("dragover", (event) => this.onDrag(event));
+    view.root.addEventListener("dragleave", (event) => {
+      if (!view.root.contains(event.relatedTarget)) this.mark(false);
+    });
+    view.root.addEventListener("drop", (event) => this.onDrop(event));
   }
 
   onPress(event) {
@@ -31,14 +36,45 @@ export class Pointer {
     else if (this.store.state.acts) this.view.panel.show(slot.row);
   }
 
-  onDrag(event) {
+  /** The row under the mouse is the one that is meant: it is chosen, unless it is among those that are. */
+  onMenu(event) {
+    const slot = this.rows.at(event);
+    if (slot?.row?.kind !== "row" || event.shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!this.store.selected.has(idOf(slot.row))) this.store.moveTo(slot.at, "one");
+    const { left, top } = this.view.root.getBoundingClientRect();
+    this.view.menu.show(slot.row, event.clientX - left, event.clientY - top);
+  }
+
+  /** Why nothing may be dropped; empty where it may. */
+  refusal() {
     const { state } = this.store;
-    if (event.dataTransfer?.types.includes("Files") && state?.acts && !state.locked) event.preventDefault();
+    return state?.acts ? state.locked : "Nothing can be uploaded here";
+  }
+
+  mark(accepts) {
+    this.view.root.classList.toggle("s3x-drop", accepts);
+  }
+
+  onDrag(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const refusal = this.refusal();
+    event.dataTransfer.dropEffect = refusal ? "none" : "copy";
+    this.mark(!refusal);
+    const places = this.store.state?.crumbs.map(([label]) => label) ?? [];
+    this.view.say(refusal || `Drop to upload into ${places.join("/")}`);
   }
 
   onDrop(event) {
-    if (!event.dataTransfer?.files.length || this.store.state.locked) return;
+    if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
-    this.store.transfers.upload(event.dataTransfer.files);
+    event.stopPropagation();
+    this.mark(false);
+    const refusal = this.refusal();
+    if (refusal) this.view.say(refusal);
+    else this.store.transfers.upload(event.dataTransfer.files);
   }
 }

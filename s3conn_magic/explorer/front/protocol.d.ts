@@ -14,11 +14,13 @@ export interface Actions {
   siblings: { place: Place };
   root: { place: Place };
   at: { place: Place; mode: 'one' | 'move' | 'toggle' | 'range' };
+  all: {  };
   more: { number: number; every?: boolean };
   cancel: { number: number };
   stop: {  };
   refresh: {  };
   go: { text: string };
+  search: { text: string };
   crumb: { index: number };
   clear: {  };
   up: {  };
@@ -33,6 +35,7 @@ export interface Requests {
   hide: {  };
   version: { serial: number; id: string | null };
   retry: {  };
+  text: { id: string; what: 'uris' | 'arns' | 'query' | 'analyze' | 'discover'; place?: Place };
   link: { serial: number; id: string; seconds: number };
   download: { serial: number; id: string };
   upload: { id: string; name: string; size: number; mime: string; here: string };
@@ -47,7 +50,7 @@ export interface Requests {
 /** What the kernel says. */
 export type Answer =
   | { type: "rows"; page: string; version: number; from: number; done: boolean; rows: any[]; folders: Record<number, [string, number, number, boolean]> }
-  | { type: "state"; page: string; seq: number; said: [number, string]; total: number; focus: [number, number, number]; selected: string[]; crumbs: [string, string][]; here: string; find: string; sort: [string, boolean]; summary: string; follow: boolean; title: string; version: number; busy: boolean; acts: boolean; locked: string }
+  | { type: "state"; page: string; seq: number; said: [number, string]; total: number; focus: [number, number, number]; selected: string[]; crumbs: [string, string][]; here: string; find: string; sort: [string, boolean]; summary: string; follow: boolean; title: string; version: number; busy: boolean; acts: boolean; discovers: boolean; locked: string }
   | { type: "tasks"; tasks: Task[] }
   | { type: "asked"; page: string; question: string; from: number; names: string[] }
   | { type: "piece"; id: string; name: string; total: number; mime: string; at: number }
@@ -56,6 +59,7 @@ export type Answer =
   | { type: "preview"; serial: number; busy?: boolean; error?: Failure; kind?: string; summary?: string; notes?: string[]; table?: {columns: string[], numeric: boolean[], rows: (string | null)[][], left: string} | null; schema?: [string, string][]; text?: string | null; cut?: string; document?: boolean; image?: {mime: string, width: number, height: number, size: number} | null }
   | { type: "analysis"; serial: number; busy?: boolean; error?: Failure; objects?: number; bytes?: number; data?: any }
   | { type: "image"; serial: number; at: number; total: number; mime: string }
+  | { type: "text"; page: string; id: string; from: number; done: boolean; lines: string[] }
   | { type: "link"; id: string; url?: string; ends?: string; note?: string; error?: Failure };
 
 export type AnswerOf<T extends Answer["type"]> = Extract<Answer, { type: T }>;

@@ -219,6 +219,10 @@ export class Rows {
     node.setAttribute("aria-label", said.filter(Boolean).join(", "));
   }
 
+  isOpen(row) {
+    return Boolean(row.flags & OPEN);
+  }
+
   drawnAs(row) {
     if (row.flags & CONNECTION) return "connection";
     if (!(row.flags & PREFIX)) return "object";

@@ -42,6 +42,8 @@ export class Store extends EventTarget {
     this.mode = "";
     this.views = 0;
     this.shift = 0;
+    /** @type {Map<string, {lines: string[], done: (lines: string[]) => void}>} */
+    this.texts = new Map();
     this.subject = new Subject(this);
     this.transfers = new Transfers(this);
     model.on("msg:custom", (content, buffers) => this.receive(JSON.parse(content.json), buffers));
@@ -83,8 +85,31 @@ export class Store extends EventTarget {
     if ("page" in message && message.page !== this.page) return;
     if (message.type === "rows") this.receiveRows(message);
     else if (message.type === "state") this.receiveState(message);
+    else if (message.type === "text") this.receiveText(message);
     else if (["tasks", "asked", "piece"].includes(message.type)) this.transfers.receive(message, buffers);
     else this.subject.receive(message, buffers);
+  }
+
+  /**
+   * The lines of a text to copy: of the row at a place, or of all that are chosen.
+   * @param {"uris" | "arns" | "query" | "analyze" | "discover"} what
+   * @param {import("./protocol.js").Place} [place]
+   * @returns {Promise<string[]>}
+   */
+  text(what, place) {
+    const id = freshId();
+    this.send("text", place ? { id, what, place } : { id, what });
+    return new Promise((done) => this.texts.set(id, { lines: [], done }));
+  }
+
+  /** @param {import("./protocol.js").AnswerOf<"text">} message */
+  receiveText({ id, lines, done }) {
+    const asked = this.texts.get(id);
+    if (!asked) return;
+    asked.lines.push(...lines);
+    if (!done) return;
+    this.texts.delete(id);
+    asked.done(asked.lines);
   }
 
   receiveState(state) {

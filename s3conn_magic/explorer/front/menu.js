@@ -1,0 +1,145 @@
+// What can be done with a row, as a menu; and all keys, as a list.
+
+import { button, make } from "./elements.js";
+import { CONNECTION, PREFIX, idOf } from "./store.js";
+import { freshId } from "./transfers.js";
+
+export const KEYS = [
+  ["↑ ↓ Page Up Page Down Home End", "go to another row; with Shift choose up to it, with Ctrl leave the choice"],
+  ["→ ←", "open a folder and step into it; close it and step out"],
+  ["Enter", "open or close a folder, show an object, do what a line at a folder's end offers"],
+  ["Space", "show what the row is; with Ctrl choose it as well"],
+  ["Backspace", "one folder up"],
+  ["letters", "go to the next row that begins so"],
+  ["*", "open all folders beside this one"],
+  ["/", "search"],
+  ["Ctrl+A", "choose all rows"],
+  ["Ctrl+C", "copy the URIs of what is chosen"],
+  ["Delete", "delete what is chosen, after a question"],
+  ["Menu, Shift+F10", "what can be done with the row"],
+  ["Escape", "close the menu, the panel, or a question with no"],
+  ["?", "this list"],
+];
+
+const COPIED = { query: "a query", analyze: "a statement", discover: "a statement", arns: "the ARN", uris: "the s3:// URI" };
+
+/** The menu and the list of keys of one view. */
+export class Menu {
+  constructor(view) {
+    this.view = view;
+    this.store = view.store;
+    this.root = make("div", "s3x-menu");
+    this.root.hidden = true;
+    this.root.setAttribute("role", "menu");
+    this.root.addEventListener("keydown", (event) => this.onKey(event));
+    this.root.addEventListener("contextmenu", (event) => event.preventDefault());
+    this.root.addEventListener("focusout", (event) => {
+      if (!this.root.contains(/** @type {Node} */ (event.relatedTarget))) this.root.hidden = true;
+    });
+    this.keys = this.buildKeys();
+  }
+
+  buildKeys() {
+    const list = make("div", "s3x-menu s3x-keys");
+    list.hidden = true;
+    list.tabIndex = -1;
+    list.setAttribute("role", "dialog");
+    list.setAttribute("aria-label", "Keys");
+    const pairs = make("dl", "s3x-pairs");
+    for (const [keys, does] of KEYS) pairs.append(make("dt", "", keys), make("dd", "", does));
+    list.append(make("div", "s3x-label", "Keys in the tree"), pairs, button("s3x-act", "Close", () => this.hideKeys()));
+    list.addEventListener("keydown", (event) => {
+      if (event.key !== "Tab") event.stopPropagation();
+      if (event.key === "Escape" || event.key === "?") this.hideKeys();
+    });
+    return list;
+  }
+
+  showKeys() {
+    this.keys.hidden = false;
+    this.keys.querySelector("button").focus({ preventScroll: true });
+  }
+
+  hideKeys() {
+    this.keys.hidden = true;
+    this.view.rows.focus();
+  }
+
+  /** What can be done: each a label and what it does. */
+  items(row) {
+    const { store, view } = this;
+    const { selected, state } = store;
+    const many = selected.size > 1 && selected.has(idOf(row));
+    const counted = many ? `${selected.size} ` : "";
+    const opens = row.flags & PREFIX;
+    const items = [[opens ? (view.rows.isOpen(row) ? "Close" : "Open") : "Preview", () => (opens ? view.keys.toggle(row) : view.panel.show(row, { enter: true })), opens || state.acts]];
+    if (row.flags & CONNECTION) return items;
+    const copy = (what) => () => this.copy(what, many && what !== "query" ? null : row);
+    items.push(
+      ["Begin the tree here", () => store.act("root", { place: [row.folder, row.row] }), opens],
+      ["Details", () => view.panel.show(row, { enter: true }), opens && state.acts],
+      ["Copy a query", copy("query"), state.acts],
+      ["Copy an ANALYZE statement", copy("analyze"), opens && state.acts],
+      ["Copy a DISCOVER statement", copy("discover"), opens && state.discovers],
+      [many ? `Copy ${counted}URIs` : "Copy the s3:// URI", many ? copy("uris") : () => view.copy(row), true],
+      [many ? `Copy ${counted}ARNs` : "Copy the ARN", copy("arns"), state.acts],
+      ["Copy code…", () => view.panel.show(row, { enter: true, tab: "share" }), state.acts],
+      ["Download", () => view.panel.show(row, { then: () => store.transfers.download() }), !opens && state.acts],
+      [many ? `Delete ${counted}…` : "Delete…", () => store.send("delete", { id: freshId() }), state.acts && !state.locked],
+    );
+    return items.filter(([, , holds]) => holds);
+  }
+
+  /** Copy a text that the kernel knows, of one row or of all that are chosen. */
+  async copy(what, row) {
+    const lines = await this.store.text(what, row && [row.folder, row.row]);
+    if (!lines.length) return this.view.say("This name cannot stand in a statement");
+    const paste = what === "uris" || what === "arns" ? "" : ": paste it into a new cell";
+    return this.view.copyAs(lines.join("\n"), (lines.length > 1 ? `${lines.length} lines` : COPIED[what]) + paste);
+  }
+
+  /** Show it at a point of the view. */
+  show(row, x, y) {
+    const { root } = this;
+    root.replaceChildren(...this.items(row).map(([label, act]) => this.item(label, act)));
+    root.setAttribute("aria-label", row.name);
+    root.hidden = false;
+    const { clientWidth, clientHeight } = this.view.root;
+    root.style.left = `${Math.max(0, Math.min(x, clientWidth - root.offsetWidth))}px`;
+    root.style.top = `${Math.max(0, Math.min(y, clientHeight - root.offsetHeight))}px`;
+    root.firstChild.focus({ preventScroll: true });
+  }
+
+  item(label, act) {
+    const node = button("s3x-item", label, () => {
+      this.hide();
+      act();
+    });
+    node.setAttribute("role", "menuitem");
+    node.tabIndex = -1;
+    return node;
+  }
+
+  hide() {
+    this.root.hidden = true;
+    this.view.rows.focus();
+  }
+
+  onKey(event) {
+    const items = [...this.root.children];
+    const at = items.indexOf(document.activeElement);
+    const to = { ArrowDown: (at + 1) % items.length, ArrowUp: (at - 1 + items.length) % items.length, Home: 0, End: items.length - 1 }[event.key];
+    if (to !== undefined) items[to].focus({ preventScroll: true });
+    else if (event.key === "Escape" || event.key === "Tab") this.hide();
+    else if (event.key.length === 1 && event.key !== " ") {
+      const letter = event.key.toLowerCase();
+      const next = [...items.slice(at + 1), ...items.slice(0, at + 1)].find((each) => each.textContent.toLowerCase().startsWith(letter));
+      next?.focus({ preventScroll: true });
+    } else {
+      event.stopPropagation();
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}

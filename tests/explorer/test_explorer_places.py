@@ -1,0 +1,238 @@
+"""Nobody loses their place: rows come and go where they are, trees come back, and what is cancelled is over."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from page import Page
+from test_explorer_pages import LAKE, Store, chosen, made, state  # noqa: F401 - pytest finds the fixture here
+
+from s3conn_magic.explorer import navigator
+from s3conn_magic.explorer.model import Children
+from s3conn_magic.explorer.navigator import sought
+from s3conn_magic.runtime.patterns import Glob
+
+
+class Long(Store):
+    """A store that gives pages of ten, and everything at once where it is asked for that.
+
+    Attributes:
+        asked: tokens of pages that were asked for; `None` is the first.
+        whole: how often everything was asked for at once.
+    """
+
+    def __init__(self, *keys):
+        super().__init__(*keys)
+        self.asked, self.whole = [], 0
+
+    def __call__(self, location, token, *, starting_with="", cancelled):
+        """List a page."""
+        self.asked.append(token)
+        entries = list(super().__call__(location, None, starting_with=starting_with, cancelled=cancelled).entries)
+        begin = int(token or 0)
+        end = begin + 10
+        return Children(entries[begin:end], str(end) if end < len(entries) else None)
+
+
+class Parallel(Long):
+    """One that can list everything at once, in pages that come in any order."""
+
+    def everything(self, location, *, starting_with="", matching="", cancelled):
+        """Yield pages, the last first; of a search, what matches below."""
+        self.whole += 1
+        if matching:
+            below = [key for key in sorted(self.objects) if key.startswith(location.key)]
+            names = Glob.compile(matching).wants([key[len(location.key) :] for key in below])
+            entries = [self.entry(key) for key, hit in zip(below, names, strict=True) if hit]
+            yield Children(entries, seen=len(below))
+            return
+        entries = list(Store.__call__(self, location, None, starting_with=starting_with, cancelled=cancelled).entries)
+        for at in range(len(entries) - len(entries) % 7, -1, -7):
+            yield Children(entries[at : at + 7])
+
+
+def numbers(count):
+    return [f"{number:04}" for number in range(count)]
+
+
+@pytest.mark.parametrize("kind", [Long, Parallel])
+def test_a_refresh_keeps_as_many_rows_as_were_loaded(made, kind):  # noqa: F811
+    """After Load more, Refresh shows as many rows as before, the focus where it was, and what is new among them."""
+    store = kind(*numbers(45))
+    explorer = made(store)
+    for _ in range(2):
+        explorer.do("more", number=explorer._navigator.tree.root.number)
+        explorer.settled()
+    explorer.do("at", place=explorer.place("0025"), page="a")
+    store.objects["0005a"] = "new"
+    explorer.do("refresh", page="a")
+    explorer.settled()
+    names = explorer.names()
+    assert len(names) == 30
+    assert names[5:7] == ["0005", "0005a"]
+    assert chosen(explorer, "a") == ["s3://lake/0025"]
+    assert state(explorer, "a")["focus"][2] == 26
+
+
+def test_a_deleted_row_goes_where_it_is_and_the_next_has_the_focus(made):  # noqa: F811
+    """Nothing is listed again, folders stay open, and the focus is on the row below, at the end on the one above."""
+    store = Long(*numbers(25), "9/a", "9/b")
+    explorer = made(store)
+    for _ in range(2):
+        explorer.do("more", number=explorer._navigator.tree.root.number)
+        explorer.settled()
+    explorer.enter("9/")
+    before = list(store.asked)
+    for victims, focus in ((["0007", "0008"], "0009"), (["9/b"], "a"), (["0024"], "0023")):
+        names = [victim.rpartition("/")[2] for victim in victims]
+        explorer.choose(*names, page="a")
+        explorer.do("delete", id=victims[0], page="a")
+        explorer.do("confirm", id=victims[0], page="a", question=explorer.task(victims[0], "asking")["question"])
+        explorer.task(victims[0], "done")
+        explorer.until(lambda _, gone=names: not set(gone) & set(explorer.names()))
+        cursor = explorer._navigator.cursors["a"]
+        assert cursor.folder.rows.names[cursor.row] == focus
+        assert "a" in explorer.names()
+    assert store.asked == before
+
+
+@pytest.mark.parametrize(("loaded", "shown"), [(1, False), (3, True)])
+def test_an_uploaded_object_stands_where_it_belongs(made, loaded, shown):  # noqa: F811
+    """It has a row among those that are loaded, and none twice; beyond them it waits until they are."""
+    store = Long(*numbers(25))
+    explorer = made(store)
+    for _ in range(loaded - 1):
+        explorer.do("more", number=explorer._navigator.tree.root.number)
+        explorer.settled()
+    store.objects["0015a"] = "new"
+    explorer._navigator.put(LAKE, store.entry("0015a"))
+    assert ("0015a" in explorer.names()) == shown
+    for _ in range(3 - loaded):
+        explorer.do("more", number=explorer._navigator.tree.root.number)
+        explorer.settled()
+    assert explorer.names() == sorted(store.objects)
+
+
+@pytest.mark.parametrize("kind", [Long, Parallel])
+def test_a_search_that_is_cleared_gives_the_tree_back(made, kind):  # noqa: F811
+    """What was open is open, what was loaded is loaded, and the focus is where it was, after one search or several."""
+    store = kind("+/1", "+/d/2", *numbers(15))
+    explorer = made(store).enter("+/", "d/")
+    explorer.do("more", number=explorer._navigator.tree.root.number)
+    explorer.settled()
+    explorer.do("at", place=explorer.place("0003"), page="a")
+    before, asked = explorer.names(), len(store.asked)
+    for text in ("00", "000"):
+        explorer.do("search", text=text, page="a")
+        explorer.settled()
+        assert explorer.names() != before
+        assert state(explorer, "a")["find"] == text
+    searched = len(store.asked)
+    explorer.do("clear", page="a")
+    assert explorer.names() == before
+    assert (len(store.asked), state(explorer, "a")["find"]) == (searched, "")
+    assert searched == asked + (0 if kind is Parallel else 2)
+    assert explorer._navigator.cursors["a"].folder.rows.names[explorer._navigator.cursors["a"].row] == "0003"
+
+
+def test_up_keeps_what_was_open(made):  # noqa: F811
+    """One folder further up, the folder that one comes from is open, with what was open in it, and has the focus."""
+    store = Long("top/a/1", "top/a/d/2", "top/b", "x")
+    explorer = made(store)
+    explorer.do("go", text="s3://lake/top/", page="a")
+    explorer.settled().enter("a/", "d/")
+    explorer.do("up", page="a")
+    explorer.settled()
+    assert explorer.names() == ["top/", "a/", "d/", "2", "1", "b", "x"]
+    cursor = explorer._navigator.cursors["a"]
+    assert cursor.folder.rows.names[cursor.row] == "top/"
+
+
+def test_load_all_asks_for_everything_at_once_and_shows_it_in_order(made):  # noqa: F811
+    """Rows that are shown stay until all are there, each once and in their order, whatever order pages come in."""
+    store = Parallel(*numbers(95))
+    explorer = made(store)
+    explorer.do("at", place=explorer.place("0005"), page="a")
+    explorer.do("more", number=explorer._navigator.tree.root.number, every=True)
+    explorer.settled()
+    assert explorer.names() == numbers(95)
+    assert (store.whole, store.asked) == (1, [None])
+    assert chosen(explorer, "a") == ["s3://lake/0005"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [
+        ("csv", ["a/b/one.CSV", "two.csv", "x csv/three"]),
+        ("*.csv", ["two.csv"]),
+        ("b/*", []),
+        ("a/*/*", ["a/b/one.CSV"]),
+        ("nothing", []),
+        ("[", None),
+    ],
+)
+def test_a_search_finds_below_and_says_where(made, text, hits):  # noqa: F811
+    """Text is found anywhere below, in any case; a glob matches; each hit is named by its place."""
+    store = Parallel("a/b/one.CSV", "two.csv", "x csv/three", "z")
+    explorer = made(store)
+    explorer.do("search", text=text, page="a")
+    explorer.settled()
+    if hits is None:
+        assert "This is no pattern" in state(explorer, "a")["said"][1]
+        return
+    assert explorer.names() == hits
+    if hits:
+        explorer.do("at", place=explorer.place(hits[0]), page="a")
+        assert chosen(explorer, "a") == [f"s3://lake/{hits[0]}"]
+
+
+def test_a_search_ends_when_it_has_found_too_much(made, monkeypatch):  # noqa: F811
+    """It shows what it has found and says that it is not all."""
+    monkeypatch.setattr(navigator, "HITS_AT_MOST", 5)
+    explorer = made(Parallel(*numbers(30)))
+    explorer.do("search", text="0", page="a")
+    explorer.settled()
+    line = list(explorer._navigator.tree.lines(0, 100))[-1]
+    assert line.kind == "cut"
+
+
+@pytest.mark.parametrize(
+    ("text", "glob"), [("a1", "**[aA]1**"), ("*.x", "**/*.x"), ("d/*.x", "d/*.x"), ("é.", "**é.**")]
+)
+def test_what_is_sought(text, glob):
+    """Text becomes a glob that contains it in any case of ASCII; what has wildcards is one."""
+    assert sought(text) == glob
+
+
+def test_a_cancelled_listing_leaves_its_slot_at_once():
+    """Listings that hang and are cancelled keep nobody waiting, and what they bring later is not shown."""
+    hang, begun = threading.Event(), []
+
+    class Hanging(Store):
+        def __call__(self, location, token, *, starting_with="", cancelled):
+            if location.key.startswith("hang"):
+                begun.append(location.key)
+                hang.wait(20)
+            return super().__call__(location, token, starting_with=starting_with, cancelled=cancelled)
+
+    store = Hanging(*(f"hang{number}/x" for number in range(6)), "ok/y")
+    explorer = Page(store, title="lake", location=LAKE, objects=store)
+    try:
+        explorer.do("begin")
+        explorer.settled()
+        for number in range(6):
+            explorer.do("toggle", place=explorer.place(f"hang{number}/"))
+        explorer.until(lambda _: len(begun) == navigator.AT_ONCE)
+        for number in range(6):
+            explorer.do("cancel", number=explorer._navigator.tree.find(LAKE.__class__("lake", f"hang{number}/")).number)
+        began = time.monotonic()
+        explorer.enter("ok/")
+        assert "y" in explorer.names()
+        assert time.monotonic() - began < 15  # not until the others are over
+        hang.set()
+        assert "x" not in explorer.names()
+    finally:
+        hang.set()
+        explorer.close()
