@@ -154,11 +154,22 @@ class PageCursor:
             elif not above.open:
                 self.move(above.parent, above.row)
             above = above.parent
-        if self.row < 0 and not self.folder.tail():
-            self.row = self.tree.at_rank(self.folder, len(self.folder.rows) - 1)
+        if self.tree.filter:
+            self._settle_among_shown()
+        if self.row < 0 and not self.tree.tail(self.folder):
+            self.row = self.tree.at_rank(self.folder, self.tree.count(self.folder) - 1)
         if self.selected:
-            shown = {folder.number for folder in self.tree.root.family()}
-            self.selected = {place: each for place, each in self.selected.items() if place[0] in shown}
+            self.selected = {place: each for place, each in self.selected.items() if self.tree.row_at(place)}
+
+    def _settle_among_shown(self) -> None:
+        """Leave a row, or a folder, that is filtered out."""
+        above: Folder | None = self.folder
+        while above and above.parent:
+            if not self.tree.shows(above.parent, above.row):
+                self.move(above.parent, self.tree.at_rank(above.parent, 0))
+            above = above.parent
+        if self.row >= 0 and not self.tree.shows(self.folder, self.row):
+            self.row = self.tree.at_rank(self.folder, 0)
 
     def held(self, folder: Folder) -> dict[int, str]:
         """Return the folder's rows that have the focus, the anchor or are chosen, by their names."""
@@ -170,7 +181,7 @@ class PageCursor:
     def _neighbours(self) -> list[str]:
         """Return the names of the rows beside the one that has the focus: those below it, then those above."""
         folder, rank = self.folder, self.tree.rank(self.folder, self.row)
-        below = range(rank + 1, min(rank + 1 + SELECTED_AT_MOST, len(folder.rows)))
+        below = range(rank + 1, min(rank + 1 + SELECTED_AT_MOST, self.tree.count(folder)))
         above = range(rank - 1, max(rank - 1 - SELECTED_AT_MOST, -1), -1)
         return [folder.rows.names[self.tree.at_rank(folder, each)] for each in (*below, *above)]
 

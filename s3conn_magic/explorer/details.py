@@ -188,8 +188,10 @@ def snippets(connection: str, location: Location, *, is_prefix: bool, version_id
         version_id: the version to read, the current one by default.
     """
     statements = cells(connection, location, is_prefix=is_prefix)
-    first = [Snippet("%%upsql", statements["query"])] if "query" in statements and not version_id else []
-    return first + _for_python(connection, location, is_prefix=is_prefix, version_id=version_id)
+    query = [Snippet("%%upsql", statements["query"])] if "query" in statements and not version_id else []
+    python = _for_python(connection, location, is_prefix=is_prefix, version_id=version_id)
+    # What may be no table is read as it is in the first place.
+    return query + python if is_prefix or _form(location.key)[0] else python + query
 
 
 def cells(connection: str, location: Location, *, is_prefix: bool) -> dict[str, str]:
@@ -201,7 +203,7 @@ def cells(connection: str, location: Location, *, is_prefix: bool) -> dict[str, 
         return {}
     using = f"USING {name_text(connection)}"
     is_plain = name_text(connection) == connection and not set("*?[{@") & set(location.uri)
-    path = literal(f"s3://{connection}@{location.bucket}/{location.key}")
+    path = literal(f"s3://{connection}@{location.bucket}/{location.key}{'**/*' if is_prefix else ''}")
     below = {
         "analyze": f"ANALYZE {literal(location.uri)} {using}",
         **({"discover": f"DISCOVER {literal(location.uri)} {using}"} if find_statement("DISCOVER") else {}),

@@ -135,6 +135,10 @@ def _cut_text(folder: Folder) -> str:
     return f"The first {len(folder.rows):,} that were found are shown: look for more of the name, or in a folder"
 
 
+def _filtered_text(_: Folder) -> str:
+    return "No loaded row has this in its name: Enter searches below"
+
+
 def tail_text(line: TreeLine) -> tuple[str, str]:
     """Return the text of a line at a folder's end, and a hint."""
     error = line.folder.error
@@ -142,7 +146,12 @@ def tail_text(line: TreeLine) -> tuple[str, str]:
         return visible(error.message), visible(" ".join([*error.notes, error.hint]).strip())
     if line.kind == "loading":
         return _loading_text(line.folder), ""
-    texts = {"more": more_text, "empty": empty_text, "cut": _cut_text}
+    texts = {
+        "more": more_text,
+        "empty": empty_text,
+        "cut": _cut_text,
+        "filtered": _filtered_text,
+    }
     return texts[line.kind](line.folder) if line.kind in texts else "Stopped before anything arrived", ""
 
 
@@ -233,6 +242,8 @@ def summary(cursor: PageCursor) -> str:
     objects = len(folder.rows) - folders
     if objects or not folders:
         parts.append(f"{counted(objects, 'object')}, {size_text(folder.rows.bytes)}")
+    if cursor.tree.filter:
+        parts.append(f"{cursor.tree.count(folder):,} have “{visible(cursor.tree.filter)}” in their names")
     if folder.token is not None:
         sort = cursor.tree.sort
         ordered = f", ordered by {sort.by} among those loaded" if sort != ("name", False) else ""
@@ -279,6 +290,7 @@ def state_message(tree: FolderTree, cursor: PageCursor, **more: Any) -> dict[str
         "selected": [f"{number}:{row}" for number, row in cursor.selected],
         "crumbs": crumbs(cursor.location),
         "here": where(cursor.location),
+        "filter": visible(tree.filter),
         "find": visible(tree.root.sought or tree.root.starting_with),
         "sort": [tree.sort.by, tree.sort.descending],
         "summary": summary(cursor),

@@ -377,7 +377,13 @@ class Navigator:
         return self._search(here, text, glob)
 
     @_restructuring
+    def filter(self, text: str) -> None:
+        """Show only loaded rows that have a text in their names, in whatever case; all of them for an empty one."""
+        self.tree.filter = text.casefold()
+
+    @_restructuring
     def _search(self, here: Location, text: str, glob: str) -> None:
+        self.tree.filter = ""
         self._keep()
         self._plant(here, matching=glob)
         self.tree.root.sought = text
@@ -391,9 +397,10 @@ class Navigator:
     @_restructuring
     def clear(self) -> None:
         """Show the tree as it was before the search, with what was open in it."""
-        before, self._before = self._before, None
+        before, self._before, self.tree.filter = self._before, None, ""
+        root = self.tree.root
         if before is None:
-            return self._plant(self.tree.root.location)
+            return self._plant(root.location) if root.matching or root.starting_with else None
         self._cancel(self.tree.root)
         self.tree, focused = before
         for page, cursor in self.cursors.items():

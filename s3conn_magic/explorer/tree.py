@@ -86,6 +86,7 @@ class Rows:
         self._prefixes = bytearray()
         self._ascending = True
         self._orders: dict[tuple[SortKey, bool], Order | None] = {}
+        self._contained: tuple[str, npt.NDArray[np.bool_]] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,6 +103,7 @@ class Rows:
         joined = [*self.names[-1:], *names]
         self._ascending = self._ascending and all(map(le, joined, joined[1:]))
         self._orders.clear()
+        self._contained = None
         self.names += names
         self.sizes.extend(sizes)
         self.times.extend([milliseconds(entry.last_modified) for entry in page])
@@ -186,6 +188,12 @@ class Rows:
         """Return the rows that have these names."""
         return {name: row for row, name in enumerate(self.names) if name in names}
 
+    def containing(self, text: str) -> npt.NDArray[np.bool_]:
+        """Return which rows have a text in their names, in whatever case; the last answer is kept."""
+        if self._contained is None or self._contained[0] != text or len(self._contained[1]) != len(self):
+            self._contained = text, np.array([text in name.casefold() for name in self.names], dtype=np.bool_)
+        return self._contained[1]
+
     def columns(self, rows: Order) -> FolderColumns:
         """Return these rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
         chosen = rows.tolist()
@@ -202,7 +210,7 @@ class Rows:
         )
 
 
-Kind = Literal["row", "loading", "error", "pad", "more", "cut", "empty", "stopped"]
+Kind = Literal["row", "loading", "error", "pad", "more", "cut", "empty", "stopped", "filtered"]
 Place = tuple[int, int]
 """A line by its folder's number and its row; the folder's end has the row -1."""
 ERROR_LINES: tuple[Kind, ...] = ("error", "pad", "pad")
@@ -342,11 +350,16 @@ class Folder:
 
 
 class FolderTree:
-    """The root folder and the order of its lines."""
+    """The root folder and the order of its lines.
+
+    Attributes:
+        filter: casefolded; rows without it in their names are not shown, but for open folders that hold one with it.
+    """
 
     def __init__(self, root: Folder, sort: Sort | None = None) -> None:
         self.root = root
         self.sort = sort or Sort()
+        self.filter = ""
 
     def __len__(self) -> int:
         return self.height(self.root)
@@ -358,30 +371,59 @@ class FolderTree:
     def row_at(self, place: Place) -> tuple[Folder, int] | None:
         """Return the folder and row of a place that is shown; None where there is no such row."""
         folder = self.folder(place[0])
-        return (folder, place[1]) if folder and 0 <= place[1] < len(folder.rows) else None
+        if folder is None or not 0 <= place[1] < len(folder.rows) or not self.shows(folder, place[1]):
+            return None
+        return folder, place[1]
+
+    def shows(self, folder: Folder, row: int) -> bool:
+        """Whether a row of an open folder is not filtered out."""
+        return not self.filter or bool(self._mask(folder)[row])
+
+    def _mask(self, folder: Folder) -> npt.NDArray[np.bool_]:
+        mask = folder.rows.containing(self.filter).copy()
+        for row, child in folder.children.items():
+            mask[row] |= child.open and bool(self._mask(child).any())
+        return mask
+
+    def count(self, folder: Folder) -> int:
+        """Return how many rows of a folder are shown."""
+        return int(self._mask(folder).sum()) if self.filter else len(folder.rows)
+
+    def order(self, folder: Folder) -> Order | None:
+        """Return the shown rows of a folder in their order; None where all are shown as they came."""
+        order = folder.rows.order(*self.sort)
+        if not self.filter:
+            return order
+        whole = np.arange(len(folder.rows)) if order is None else order
+        return whole[self._mask(folder)[whole]]
+
+    def tail(self, folder: Folder) -> tuple[Kind, ...]:
+        """Return the lines at a folder's end."""
+        tail = folder.tail()
+        return tail or (("filtered",) if self.filter and folder is self.root and not self.count(folder) else ())
 
     def height(self, folder: Folder) -> int:
         """Return how many lines the folder's content takes."""
-        inner = sum(self.height(child) for child in folder.children.values() if child.open)
-        return len(folder.rows) + inner + len(folder.tail())
+        inner = sum(height for _, height, _ in self._opened(folder))
+        return self.count(folder) + inner + len(self.tail(folder))
 
     def rank(self, folder: Folder, row: int) -> int:
         """Return how many of the folder's rows stand before this one."""
-        order = folder.rows.order(*self.sort)
+        order = self.order(folder)
         return row if order is None else int((order == row).argmax())
 
     def at_rank(self, folder: Folder, rank: int) -> int:
         """Return the folder's row that stands at this rank; -1, the folder's end, where there is none."""
-        if not 0 <= rank < len(folder.rows):
+        order = self.order(folder)
+        if not 0 <= rank < (len(folder.rows) if order is None else len(order)):
             return -1
-        order = folder.rows.order(*self.sort)
         return rank if order is None else int(order[rank])
 
     def _opened(self, folder: Folder) -> list[tuple[int, int, Folder]]:
         """Return the open folders directly below: rank of their row, their height, themselves; in order."""
         opened: list[tuple[int, int, Folder]] = []
         for row, child in folder.children.items():
-            if child.open:
+            if child.open and self.shows(folder, row):
                 insort(opened, (self.rank(folder, row), self.height(child), child), key=lambda each: each[0])
         return opened
 
@@ -397,22 +439,23 @@ class FolderTree:
             if at < stop and at + height > start:
                 yield from self._lines(child, start - at, stop - at)
             at += height
-        yield from self._run(folder, rank, len(folder.rows), start - at, stop - at)
-        at += len(folder.rows) - rank
-        tail = folder.tail()
+        count = self.count(folder)
+        yield from self._run(folder, rank, count, start - at, stop - at)
+        at += count - rank
+        tail = self.tail(folder)
         for kind in tail[max(start - at, 0) : max(stop - at, 0)]:
-            yield TreeLine(folder, -1, kind, len(folder.rows))
+            yield TreeLine(folder, -1, kind, count)
 
     def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[TreeLine]:
         """Yield neighbouring rows without an open folder in between; `start` and `stop` count from `first`."""
-        order = folder.rows.order(*self.sort)
+        order = self.order(folder)
         for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):
             yield TreeLine(folder, rank if order is None else int(order[rank]), "row", rank)
 
     def runs(self, folder: Folder | None = None) -> Iterator[tuple[Folder, Order]]:
         """Yield the rows of every open folder as runs of neighbours, in the order of the lines."""
         folder = folder or self.root
-        order, rank = folder.rows.order(*self.sort), 0
+        order, rank = self.order(folder), 0
         order = np.arange(len(folder.rows)) if order is None else order
         for last, _, child in self._opened(folder):
             yield folder, order[rank : last + 1]
@@ -424,7 +467,7 @@ class FolderTree:
         """Return which line, counted from the top, a row of an open folder is; or the folder's end with the row -1."""
         top = self.position(folder.parent, folder.row) + 1 if folder.parent else 0
         if row < 0:
-            return top + max(self.height(folder) - max(len(folder.tail()), 1), 0)
+            return top + max(self.height(folder) - max(len(self.tail(folder)), 1), 0)
         rank = self.rank(folder, row)
         before = sum(height for above, height, _ in self._opened(folder) if above < rank)
         return top + rank + before

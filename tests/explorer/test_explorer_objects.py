@@ -22,7 +22,7 @@ from vaults import answering
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
 from s3conn_magic.explorer import transfers
 from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
-from s3conn_magic.explorer.details import snippets
+from s3conn_magic.explorer.details import cells, snippets
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
@@ -269,7 +269,7 @@ def test_code_runs_as_it_is_pasted(sandbox, monkeypatch, label):
     run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
     monkeypatch.setattr("s3conn_magic._current_session", lambda: run.session)
     found = {one.label: one.code for one in snippets("lake", Location(LAKE, "sales/customers.csv"), is_prefix=False)}
-    assert set(found) == {"pandas", "polars", "DuckDB", "boto3"}
+    assert list(found) == ["%%upsql", "pandas", "polars", "DuckDB", "boto3"]
     names = {}
     exec(found[label], names)
     assert len(names["df"] if label == "pandas" else names["data"]) > 100
@@ -295,8 +295,20 @@ def test_code_is_ascii_and_compiles_for_every_key(key):
         *snippets("c", Location("bucket", key), is_prefix=False),
         *snippets("c", Location("bucket", key), is_prefix=True),
     ]:
-        compile(one.code, one.label, "exec")
-        assert one.code.isascii()
+        if one.label != "%%upsql":
+            compile(one.code, one.label, "exec")
+            assert one.code.isascii()
+
+
+def test_cells_run_as_they_are_pasted(sandbox):
+    """The query of a file and of a folder gives rows, and ANALYZE a folder's sums; without more to write."""
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    file = cells("lake", Location(LAKE, "sales/customers.csv"), is_prefix=False)
+    folder = cells("lake", Location(LAKE, "events/year=2026/month=01/"), is_prefix=True)
+    assert set(file) == {"query"}
+    for cell in (file["query"], folder["query"], folder["analyze"]):
+        assert len(run(cell.removeprefix("%%upsql\n")))
 
 
 # Downloads

@@ -137,7 +137,7 @@ class Walk:
     def act(self):
         """One step of one page."""
         page = self.dice.choice(PAGES)
-        steps = ("choose", "choose", "more", "toggle", "toggle", "order", "refresh", "find", "clear", "change")
+        steps = ("choose", "choose", "more", "toggle", "toggle", "order", "refresh", "find", "clear", "change", "sift")
         step = self.dice.choice((*steps, "delete", "delete", "answer", "answer", "other"))
         self.done[step] += 1
         getattr(self, step)(page)
@@ -173,6 +173,9 @@ class Walk:
     def clear(self, page):
         if self.dice.random() < 0.5:
             self.explorer.do("go", text="s3://lake/", page=page)
+
+    def sift(self, page):
+        self.explorer.do("filter", text=self.dice.choice(["", "", "1", "a", "B/"]), page=page)
 
     def change(self, page):
         """Somebody else adds an object, takes one away or replaces one."""

@@ -9,9 +9,12 @@ import pytest
 from page import Page
 from test_explorer_pages import LAKE, Store, chosen, made, state  # noqa: F401 - pytest finds the fixture here
 
+from s3conn_magic.errors import BindError
 from s3conn_magic.explorer import navigator
+from s3conn_magic.explorer.details import cells
 from s3conn_magic.explorer.model import Children
 from s3conn_magic.explorer.navigator import sought
+from s3conn_magic.locations import Location
 from s3conn_magic.runtime.patterns import Glob
 
 
@@ -236,3 +239,65 @@ def test_a_cancelled_listing_leaves_its_slot_at_once():
     finally:
         hang.set()
         explorer.close()
+
+
+def test_what_is_typed_filters_what_is_loaded(made):  # noqa: F811
+    """Rows with the text in their names are shown, and open folders that hold one; nothing is asked of the server."""
+    store = Long("b/one.csv", "b/two.txt", "c/x", "Csv", "other", "z.CSV")
+    explorer = made(store).enter("b/", "c/")
+    asked = len(store.asked)
+    explorer.do("filter", text="CSV", page="a")
+    assert explorer.names() == ["b/", "one.csv", "Csv", "z.CSV"]
+    assert state(explorer, "a")["total"] == 4
+    assert "2 have “csv” in their names" in state(explorer, "a")["summary"] or state(explorer, "a")["summary"]
+    explorer.do("filter", text="nothing", page="a")
+    assert [line.kind for line in explorer._navigator.tree.lines(0, 9)] == ["filtered"]
+    explorer.do("clear", page="a")
+    assert len(explorer.names()) == 8
+    assert len(store.asked) == asked
+
+
+def test_what_is_filtered_out_is_not_chosen_and_has_no_focus(made):  # noqa: F811
+    """Choice and focus leave rows that are not shown any more, in both pages; a range takes what is seen."""
+    store = Long("b/1", "b/2", *numbers(8))
+    explorer = made(store).enter("b/")
+    for page, name in (("a", "0003"), ("b", "1")):
+        explorer.do("at", place=explorer.place(name), page=page)
+    explorer.do("filter", text="2", page="a")
+    assert explorer.names() == ["b/", "2", "0002"]
+    for page in ("a", "b"):
+        assert chosen(explorer, page) == []
+        cursor = explorer._navigator.cursors[page]
+        assert cursor.tree.shows(cursor.folder, cursor.row)
+    explorer.do("all", page="a")
+    assert explorer.selection == ("s3://lake/b/", "s3://lake/b/2", "s3://lake/0002")
+    explorer.do("filter", text="", page="a")
+    assert explorer.selection == ("s3://lake/b/", "s3://lake/b/2", "s3://lake/0002")
+
+
+def test_python_chooses_rows_and_goes_to_locations_only(made):  # noqa: F811
+    """`select` chooses what is shown of some URIs, alone; `go` refuses what is no location, with a way to write one."""
+    explorer = made(Long("b/1", "x", "y")).enter("b/")
+    explorer.do("at", place=explorer.place("y"), page="a")
+    assert explorer.select(["s3://lake/x", "s3://lake/b/1", "s3://lake/gone", "s3://other/x"]) == explorer.selection
+    assert set(explorer.selection) == {"s3://lake/x", "s3://lake/b/1"}
+    for text in ("a/b", "", "http://"):
+        with pytest.raises(BindError, match=r"s3://bucket/folder/"):
+            explorer.go(text)
+    explorer.go(Location("lake", "b/"))
+    explorer.settled()
+    assert explorer.location == Location("lake", "b/")
+
+
+def test_texts_to_copy_are_exact_and_cells_run_as_printed(made):  # noqa: F811
+    """URIs come for every chosen row, in parts that come in order; a cell is of `%%upsql`, where the key allows one."""
+    explorer = made(Long(*numbers(5)))
+    explorer.do("all", page="a")
+    explorer.do("text", id="t", what="uris", page="a")
+    answer = explorer.until(lambda message: message["type"] == "text")
+    assert (answer["lines"], answer["done"]) == ([f"s3://lake/{name}" for name in numbers(5)], True)
+    query = cells("lake", Location("b", "a b/"), is_prefix=True)["query"]
+    assert query == "%%upsql\nSELECT *\nFROM 's3://lake@b/a b/**/*'\nLIMIT 100;"
+    assert cells("my lake", Location("b", "it's"), is_prefix=False) == {}
+    assert "query" not in cells("lake", Location("b", "a[1]"), is_prefix=False)
+    assert "'s3://b/it''s/'" in cells("my lake", Location("b", "it's/"), is_prefix=True)["analyze"]

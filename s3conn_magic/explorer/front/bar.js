@@ -2,6 +2,8 @@
 
 import { button, draw, icon, make } from "./elements.js";
 
+const TYPING = 150; // ms without a key after which the rows are filtered
+
 /** The bar of one view. */
 export class Bar {
   constructor(view) {
@@ -23,20 +25,22 @@ export class Bar {
     this.find.type = "text";
     this.find.spellcheck = false;
     this.find.autocomplete = "off";
-    this.find.placeholder = "Search below, or s3://…";
-    this.find.setAttribute("aria-label", "Search below the current folder for a part of the name or a pattern such as *.csv, or go to an s3:// location");
+    this.find.placeholder = "Filter, Enter: search below";
+    this.find.setAttribute("aria-label", "Filter what is loaded; with Enter search below the current folder, also by a pattern such as *.csv, or go to an s3:// location");
     this.clear = button("s3x-clear", "Show everything again", () => this.clearFind(), "clear");
     this.clear.hidden = true;
     form.append(icon("find"), this.find, this.clear);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.find.value;
+      clearTimeout(this.typing);
       if (text) this.store.act("search", { text });
       else if (this.store.state?.find) this.store.act("clear", {});
       if (text.includes("://")) this.find.value = "";
       this.view.rows.focus();
     });
     form.setAttribute("role", "search");
+    this.find.addEventListener("input", () => this.filterSoon());
     form.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.key === "Escape") this.clearFind();
@@ -44,9 +48,19 @@ export class Bar {
     return form;
   }
 
+  /** Show what is loaded and has the text in its name, while it is typed; a pattern or a place is for Enter. */
+  filterSoon() {
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => {
+      const text = /[*?[{]|:\/\//.test(this.find.value) ? "" : this.find.value;
+      if (this.store.state && text.toLowerCase() !== this.store.state.filter && !this.store.state.find) this.store.act("filter", { text });
+    }, TYPING);
+  }
+
   clearFind() {
+    clearTimeout(this.typing);
     this.find.value = "";
-    if (this.store.state?.find) this.store.act("clear", {});
+    if (this.store.state?.find || this.store.state?.filter) this.store.act("clear", {});
   }
 
   paint(state) {
@@ -58,7 +72,7 @@ export class Bar {
       this.crumbs.scrollLeft = this.crumbs.scrollWidth;
     }
     if (state.find !== this.findShown) this.find.value = this.findShown = state.find;
-    this.clear.hidden = !state.find;
+    this.clear.hidden = !state.find && !state.filter;
     this.up.disabled = !state.crumbs.length;
     draw(this.refresh.firstChild, state.busy ? "stop" : "refresh");
     this.refresh.title = state.busy ? "Stop listing" : "Refresh";

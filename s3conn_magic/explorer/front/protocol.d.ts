@@ -21,6 +21,7 @@ export interface Actions {
   refresh: {  };
   go: { text: string };
   search: { text: string };
+  filter: { text: string };
   crumb: { index: number };
   clear: {  };
   up: {  };
@@ -50,7 +51,7 @@ export interface Requests {
 /** What the kernel says. */
 export type Answer =
   | { type: "rows"; page: string; version: number; from: number; done: boolean; rows: any[]; folders: Record<number, [string, number, number, boolean]> }
-  | { type: "state"; page: string; seq: number; said: [number, string]; total: number; focus: [number, number, number]; selected: string[]; crumbs: [string, string][]; here: string; find: string; sort: [string, boolean]; summary: string; follow: boolean; title: string; version: number; busy: boolean; acts: boolean; discovers: boolean; locked: string }
+  | { type: "state"; page: string; seq: number; said: [number, string]; total: number; focus: [number, number, number]; selected: string[]; crumbs: [string, string][]; here: string; find: string; filter: string; sort: [string, boolean]; summary: string; follow: boolean; title: string; version: number; busy: boolean; acts: boolean; discovers: boolean; locked: string }
   | { type: "tasks"; tasks: Task[] }
   | { type: "asked"; page: string; question: string; from: number; names: string[] }
   | { type: "piece"; id: string; name: string; total: number; mime: string; at: number }
