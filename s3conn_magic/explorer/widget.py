@@ -138,7 +138,7 @@ class ObjectActions:
 
     def _line(self, chosen: Chosen, what: str) -> str:
         if what in {"uris", "arns"}:
-            return chosen.location.uri if what == "uris" else chosen.location.arn
+            return chosen.location.uri if what == "uris" else self._objects.arn(chosen.location)
         return self._objects.cells(chosen.location, is_prefix=chosen.is_prefix).get(what, "")
 
     # Bytes

@@ -307,7 +307,7 @@ def test_cells_run_as_they_are_pasted(sandbox):
     file = cells("lake", Location(LAKE, "sales/customers.csv"), is_prefix=False)
     folder = cells("lake", Location(LAKE, "events/year=2026/month=01/"), is_prefix=True)
     assert set(file) == {"query"}
-    for cell in (file["query"], folder["query"], folder["analyze"]):
+    for cell in (file["query"], folder["query"], folder["analyze"], folder["discover"]):
         assert len(run(cell.removeprefix("%%upsql\n")))
 
 
