@@ -48,7 +48,7 @@ LAYERS = [
     _layer("preview", "preview", "pyarrow pandas charset_normalizer"),
     _layer("datasets", "datasets", "numpy pyarrow"),
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
-    _layer("handoff", "handoff", "fsspec obstore pyarrow"),
+    _layer("handoff", "handoff", "fsspec obstore pyarrow pyiceberg"),
     _layer("cluster", "cluster", "dask distributed pyarrow"),
     _layer("results", "results", "pandas numpy polars pyarrow anywidget ipywidgets traitlets IPython"),
     _layer("explorer", "explorer", "pandas numpy anywidget ipywidgets traitlets"),

@@ -106,8 +106,8 @@ class Connection(_Connection):
     def storage_options(self, library: Library, bucket: str | None = None) -> StorageOptions:
         """Return options for `storage_options=` of a library; their printed form shows no secret.
 
-        `pandas`, `dask` and `fsspec`: they name this connection, and hold no credentials; see `fsspec()`. They are
-        valid in this process and its threads, as long as the connection is.
+        `pandas`, `dask`, `fsspec` and `pyiceberg` (for a catalog or a table): they name this connection, and hold no
+        credentials; see `fsspec()`. They are valid in this process and its threads, as long as the connection is.
 
         `polars` and `deltalake` sign by themselves: the options hold the credentials of this moment, which end at
         `.expires_at`. Polars refreshes them with `credential_provider=options.credential_provider` beside

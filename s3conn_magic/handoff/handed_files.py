@@ -6,6 +6,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from errno import ENOTEMPTY
 from importlib import import_module
 from itertools import chain
 from pathlib import Path as LocalPath
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.listed import ListedEntry
     from s3conn_magic.objects.scope import QueryScope
 
-_COPIED_AT_ONCE = 5 * 1024**3
-_AT_ONCE = 32
+_COPIED_AT_ONCE, _AT_ONCE = 5 * 1024**3, 32
 _SCHEMES = (f"{PROTOCOL}://", "s3://", "s3a://")
 _LINKS: dict[str, Any] = {"get_object": "GET", "put_object": "PUT", "head_object": "HEAD"}
 _together: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
@@ -91,7 +91,7 @@ class HandedFileSystem(ConnectionFileSystem):
         return known if known.endswith("//") else known.removesuffix("/")
 
     def unstrip_protocol(self, name: str) -> str:
-        """The path with the scheme by which fsspec finds this filesystem everywhere."""
+        """With the scheme by which fsspec finds it everywhere."""
         return f"{PROTOCOL}://{self._strip_protocol(name)}"
 
     # Looking
@@ -117,8 +117,8 @@ class HandedFileSystem(ConnectionFileSystem):
         """
         if self._strip_protocol(path):
             return super().ls(path, detail, **options)
-        names = [self._strip_protocol(root.uri) for root in roots(self._named(None))]
-        return [directory(name) for name in names] if detail else names
+        infos = [directory(self._strip_protocol(root.uri)) for root in roots(self._named(None))]
+        return infos if detail else [info["name"] for info in infos]
 
     def sizes(self, paths: Iterable[str]) -> list[Any]:
         """Bytes of each."""
@@ -389,11 +389,12 @@ class HandedFileSystem(ConnectionFileSystem):
         return file
 
     def _as_it_is(self, path: str) -> dict[str, Any] | None:
-        """What an append goes on from; None where nothing is."""
+        """What an append goes on from; None where no object is."""
         try:
-            return self.info(path)
+            about = self.info(path)
         except ObjectNotFoundError:
             return None
+        return about if about["type"] == "file" else None
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         """Write an object; by the mode `create` in place of none."""
@@ -423,8 +424,7 @@ class HandedFileSystem(ConnectionFileSystem):
         Args:
             path1: the object.
             path2: where the copy will be.
-            options: as `copied`, a mapping that gets the path and the etag of what was copied; as `missing_ok`, whether
-                an object that is gone is passed over.
+            options: `copied`, which gets path and etag of what was; `missing_ok` passes over what is gone.
 
         Raises:
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
@@ -483,14 +483,12 @@ class HandedFileSystem(ConnectionFileSystem):
         """
         self._delete_or_raise([self._strip_protocol(path)])
 
-    _rm = rm_file
-
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Delete objects, those that a pattern matches, and everything below when it is recursive.
 
         Raises:
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-            FileNotFoundError: a pattern matches nothing.
+            FileNotFoundError: a pattern matches nothing, or nothing is there to be deleted recursively.
             IsADirectoryError: it is a folder, and `recursive` was not said.
             S3ConnError: some could not be deleted; the first of them is named.
         """
@@ -512,8 +510,10 @@ class HandedFileSystem(ConnectionFileSystem):
             seen = deleting.find(self._named(where.connection), chosen, most=2**63, cancelled=lambda: False)
             keys = [key for keys in seen.keys.values() for key in keys]
             below += [where.named(key) for key in keys]
-            if where.location.key and (not keys or self.isfile(name)):
+            if where.location.key and self.isfile(name):
                 below.append(name)
+            elif not keys and folder:
+                raise ObjectNotFoundError(f"there is nothing at s3://{visible(name)}")
         return below
 
     def _delete_or_raise(self, names: Iterable[str]) -> None:
@@ -563,13 +563,16 @@ class HandedFileSystem(ConnectionFileSystem):
             self.mkdir(path)
 
     def rmdir(self, path: str) -> None:
-        """Delete an empty bucket; below one, nothing: folders are gone when nothing is in them.
+        """Delete an empty bucket; below one, the empty object that may stand for an empty folder.
 
         Raises:
-            S3ConnError: it is not empty.
+            OSError: it is not empty.
         """
         where = self._path(path)
         if where.location.key:
+            if self.find(path):
+                raise OSError(ENOTEMPTY, "the folder is not empty", path)
+            self._delete_or_raise([f"{self._strip_protocol(path).removesuffix('/')}/"])
             return
         self._writes(path, "the deletion of a bucket")
         client = self._named(where.connection).internal_client(where.location.bucket)

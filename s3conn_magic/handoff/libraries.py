@@ -94,18 +94,22 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
 
 
 _Connection = TypeVar("_Connection", bound="Connection")
-Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask"]
+Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask", "pyiceberg"]
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
 _DIRECTORY_BUCKET = "--x-s3"
-_THROUGH_FSSPEC = {"pandas", "fsspec", "dask"}
+_THROUGH_FSSPEC = {
+    "pandas": {"protocol": "s3conn"},
+    "dask": {"protocol": "s3conn"},
+    "fsspec": {},
+    "pyiceberg": {"py-io-impl": f"{__name__}.iceberg_io"},
+}
 
 
 def storage_options(connection: Connection, library: Library, bucket: str | None) -> StorageOptions:
     """Return the options of a library; see `Connection.storage_options`."""
     if library in _THROUGH_FSSPEC:
         connection.live_settings()
-        by_name = {} if library == "fsspec" else {"protocol": PROTOCOL}
-        return StorageOptions({**by_name, "connection": ConnectionReference.of(connection)})
+        return StorageOptions({**_THROUGH_FSSPEC[library], "connection": ConnectionReference.of(connection)})
     if library not in get_args(Library):
         raise S3ConnError(
             "there are no storage options for this library",
@@ -385,6 +389,27 @@ def register() -> None:
     fsspec.register_implementation(PROTOCOL, f"{_FILES}.HandedFileSystem", clobber=True)
     for protocol in ("s3", "s3a"):
         fsspec.register_implementation(protocol, f"{_FILES}.S3FileSystem", clobber=True)
+
+
+def iceberg_io(properties: Mapping[str, Any]) -> Any:
+    """Return what reads and writes files for PyIceberg: those of the connection that is among its properties.
+
+    Raises:
+        ConnectionNotFoundError: it is gone, or of another process.
+    """
+    from pyiceberg.io.pyarrow import PyArrowFileIO
+
+    files = cast("Any", connection_of(properties.get("connection"))).pyarrow_filesystem()
+
+    class OfAConnection(PyArrowFileIO):
+        def _initialize_fs(self, scheme: str, netloc: str | None = None) -> Any:
+            del scheme, netloc
+            return files
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return iceberg_io, (self.properties,)
+
+    return OfAConnection(dict(properties))
 
 
 def connection_of(handle: str | None, name: str | None = None, kept: Connection | None = None) -> Connection:

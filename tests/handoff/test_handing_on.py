@@ -304,7 +304,7 @@ def test_a_library_that_has_no_options_is_named_with_those_that_have(handed):
     """An unknown library is an error that lists the known ones."""
     with pytest.raises(S3ConnError, match="no storage options for this library") as failed:
         handed.connection.storage_options("spark")
-    assert failed.value.hint == "There are some for pandas, polars, fsspec, deltalake and dask."
+    assert failed.value.hint == "There are some for pandas, polars, fsspec, deltalake, dask and pyiceberg."
 
 
 def test_obstore_where_it_is_not_installed(handed, monkeypatch):

@@ -14,6 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import dask.bag as db
+import dask.dataframe as dd
+import duckdb
 import fsspec
 import obstore
 import pandas as pd
@@ -21,12 +24,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyiceberg.catalog import load_catalog
+from pyiceberg.table import StaticTable
 from recording import Reply, recording
 from shelf import Shelf, shelved
 from statements import Statements, create
 
 from s3conn_magic.errors import CredentialsError, EndpointError, ObjectExistsError, ReadOnlyConnectionError, S3ConnError
-from s3conn_magic.handoff.libraries import ConnectionReference
+from s3conn_magic.handoff.libraries import ConnectionReference, connection_of
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 
@@ -35,9 +41,13 @@ if TYPE_CHECKING:
 
     from recording import Recorder
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*considered unstable", "ignore:.*not explicitly implemented")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*considered unstable", "ignore:.*not explicitly implemented", "ignore:.*deprecated"
+)
 BUCKET = "bucket"
-KEYS = Keys("AKIAONE", Secret("one"))
+SECRET = b"the-secret-of-one"
+KEYS = Keys("AKIAONE", Secret(SECRET.decode()))
+SYNC = {"scheduler": "sync"}
 SSE_C = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 FRAME = pd.DataFrame({"a": [1, 2, 3]})
 
@@ -77,6 +87,7 @@ def servers():
 def place(servers, monkeypatch, aws_files):
     """Both servers, empty, where the environment and the files of AWS say otherwise."""
     shelf, wire, elsewhere = servers
+    shelf.sealed.clear()
     shelf.buckets[BUCKET] = {"csv/a.csv": b"a\n1\n2\n3\n", "csv/b.txt": b"b"}
     said = {"ACCESS_KEY_ID": "AKIAENV", "SECRET_ACCESS_KEY": "env", "REGION": "eu-west-9", "SKIP_SIGNATURE": "true"}
     for name, value in said.items():
@@ -106,6 +117,16 @@ class Library:
     matching: Callable[[Any], list[str]] | None = None
     delete: Callable[[Any, str], Any] | None = None
     guarded: bool = True
+    tables: bool = False
+    """Whether it knows tables only, which are folders."""
+    holds_credentials: bool = False
+
+    def source(self, connection: Any) -> str:
+        """The key of what it can read, with three rows."""
+        if not self.tables:
+            return "csv/a.csv"
+        self.write(self.handed(connection), "table", b"a\n1\n2\n3\n")
+        return "table"
 
 
 def _csv(frame: Any) -> bytes:
@@ -136,8 +157,60 @@ def _arrow_keys(files: Any) -> list[str]:
     return [info.path.removeprefix(f"{BUCKET}/") for info in below if info.is_file]
 
 
+def _dask_write(options: Any, key: str, data: bytes) -> None:
+    frame = dd.from_pandas(_frame(data), npartitions=1)
+    frame.to_csv(f"s3://{BUCKET}/{key}", single_file=True, index=False, storage_options=options, **SYNC)
+
+
+def _bag_write(options: Any, key: str, data: bytes) -> None:
+    lines = db.from_sequence(data.decode().splitlines(), npartitions=1)
+    lines.to_textfiles([f"s3://{BUCKET}/{key}"], storage_options=options, last_endline=True, **SYNC)
+
+
+def _duckdb(connection: Any) -> Any:
+    database = duckdb.connect()
+    database.register_filesystem(connection.fsspec())
+    return database
+
+
+def _duckdb_write(database: Any, key: str, data: bytes) -> None:
+    database.register("frame", _frame(data))
+    database.sql(f"COPY (SELECT * FROM frame) TO 's3conn://{BUCKET}/{key}' (FORMAT csv)")
+
+
+def _ibis(connection: Any) -> Any:
+    ibis = pytest.importorskip("ibis")
+    made = ibis.duckdb.connect()
+    made.con.register_filesystem(connection.fsspec())
+    return made
+
+
+def _catalog(connection: Any) -> Any:
+    options = connection.storage_options("pyiceberg")
+    # One catalog of the process, as it would lie in a database.
+    return load_catalog("c", type="sql", uri="sqlite:///:memory:", warehouse=f"s3://{BUCKET}", **options), options
+
+
+def _iceberg_write(handed: Any, key: str, data: bytes) -> None:
+    catalog, _ = handed
+    rows = pa.Table.from_pandas(_frame(data))
+    catalog.create_namespace_if_not_exists("n")
+    table = catalog.create_table(f"n.{key.replace('.', '_')}", rows.schema, location=f"s3://{BUCKET}/{key}")
+    table.append(rows)
+
+
+def _iceberg_read(handed: Any, key: str) -> bytes:
+    files = connection_of(handed[1]["connection"]).fsspec()
+    newest = max(files.glob(f"{BUCKET}/{key}/metadata/*.metadata.json"), default=f"{BUCKET}/there-is-none")
+    return _csv(StaticTable.from_metadata(f"s3://{newest}", properties=handed[1]).scan().to_pandas())
+
+
 def _bare(names: Any) -> list[str]:
-    return [name.removeprefix(f"{BUCKET}/") for name in names]
+    return [name.removeprefix("s3conn://").removeprefix(f"{BUCKET}/") for name in names]
+
+
+def _globbed(database: Any, pattern: str) -> Any:
+    return database.sql(f"FROM glob('s3conn://{BUCKET}/{pattern}')").fetchall()
 
 
 LIBRARIES = {
@@ -188,19 +261,60 @@ LIBRARIES = {
         guarded=False,
     ),
     "polars": Library(
-        lambda connection: connection.storage_options("polars"), _polars_read, _polars_write, guarded=False
+        lambda connection: connection.storage_options("polars"),
+        _polars_read,
+        _polars_write,
+        guarded=False,
+        holds_credentials=True,
     ),
+    "dask.dataframe": Library(
+        lambda connection: connection.storage_options("dask"),
+        lambda options, key: _csv(dd.read_csv(f"s3://{BUCKET}/{key}", storage_options=options).compute(**SYNC)),
+        _dask_write,
+    ),
+    "dask.bag": Library(
+        lambda connection: connection.storage_options("dask"),
+        lambda options, key: "".join(
+            db.read_text(f"s3://{BUCKET}/{key}", storage_options=options).compute(**SYNC)
+        ).encode(),
+        _bag_write,
+    ),
+    "DuckDB": Library(
+        _duckdb,
+        lambda database, key: _csv(database.sql(f"FROM read_csv('s3conn://{BUCKET}/{key}')").df()),
+        _duckdb_write,
+        lambda database: _bare(name for (name,) in _globbed(database, "**/*.*")),
+        lambda database: _bare(name for (name,) in _globbed(database, "csv/*.csv")),
+    ),
+    "ibis": Library(
+        _ibis,
+        lambda made, key: _csv(made.read_csv(f"s3conn://{BUCKET}/{key}").execute()),
+        lambda made, key, data: _duckdb_write(made.con, key, data),
+    ),
+    "deltalake": Library(
+        lambda connection: connection.storage_options("deltalake"),
+        lambda options, key: _csv(DeltaTable(f"s3://{BUCKET}/{key}", storage_options=options).to_pandas()),
+        lambda options, key, data: write_deltalake(f"s3://{BUCKET}/{key}", _frame(data), storage_options=options),
+        guarded=False,
+        tables=True,
+        holds_credentials=True,
+    ),
+    "PyIceberg": Library(_catalog, _iceberg_read, _iceberg_write, tables=True),
 }
+# DuckDB has no error but its own.
+OF_DUCKDB = {LIBRARIES[name]: duckdb.Error for name in ("DuckDB", "ibis")}
 EACH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 
 
 @EACH
 def test_a_library_reads_and_writes_where_the_connection_does(place, library):
     """Values are equal, keys exact, patterns find what they say; whatever the environment and AWS's files say."""
-    handed = library.handed(place.connection("lake"))
-    assert library.read(handed, "csv/a.csv") == b"a\n1\n2\n3\n"
+    connection = place.connection("lake")
+    handed, source = library.handed(connection), library.source(connection)
+    assert library.read(handed, source) == b"a\n1\n2\n3\n"
     library.write(handed, "new.csv", b"a\n7\n")
-    assert place.objects["new.csv"] == b"a\n7\n"
+    assert library.tables or place.objects["new.csv"] == b"a\n7\n"
+    assert library.read(handed, "new.csv") == b"a\n7\n"
     if library.keys:
         assert sorted(library.keys(handed)) == ["csv/a.csv", "csv/b.txt", "new.csv"]
     if library.matching:
@@ -208,19 +322,23 @@ def test_a_library_reads_and_writes_where_the_connection_does(place, library):
     if library.delete:
         library.delete(handed, "new.csv")
         assert "new.csv" not in place.objects
+    with pytest.raises(Exception, match=r"(?i)no|not|exist|missing"):
+        library.read(handed, "there-is-none.csv")
 
 
 @EACH
 def test_a_library_never_writes_through_a_read_only_connection(place, library):
     """It reads, and is refused what writes, as a PermissionError; or it is not given anything. Nothing is sent."""
+    source = library.source(place.connection("lake"))
     careful = place.connection("careful", READ_ONLY=True)
+    place.wire.requests.clear()
     if not library.guarded:
         with pytest.raises(ReadOnlyConnectionError, match="could write"):
             library.handed(careful)
         return
     handed = library.handed(careful)
-    assert library.read(handed, "csv/a.csv") == b"a\n1\n2\n3\n"
-    with pytest.raises(PermissionError, match="READ_ONLY"):
+    assert library.read(handed, source) == b"a\n1\n2\n3\n"
+    with pytest.raises(OF_DUCKDB.get(library, PermissionError), match="READ_ONLY"):
         library.write(handed, "new.csv", b"a\n7\n")
     if library.delete:
         with pytest.raises(PermissionError, match="READ_ONLY"):
@@ -233,7 +351,7 @@ def test_a_library_sends_the_customer_s_key(place, library):
     """What it writes is under the connection's key, and it reads that back."""
     handed = library.handed(place.connection("sealed", ENCRYPTION_CUSTOMER_MANAGED_KEY=SSE_C))
     library.write(handed, "sealed.csv", b"a\n7\n")
-    assert place.shelf.sealed[BUCKET, "sealed.csv"]
+    assert {key for key in place.objects if "sealed" in key} == {key for _, key in place.shelf.sealed}
     assert library.read(handed, "sealed.csv") == b"a\n7\n"
 
 
@@ -241,17 +359,28 @@ def test_a_library_sends_the_customer_s_key(place, library):
 def test_what_a_library_was_handed_before_an_alter_sends_no_new_key_to_the_old_place(place, library):
     """It follows, or refuses: whatever comes to the old server is signed as it was, and not with the new key."""
     connection = place.connection("lake")
-    handed = library.handed(connection)
-    library.read(handed, "csv/a.csv")
+    handed, source = library.handed(connection), library.source(connection)
+    library.read(handed, source)
     with shelved(BUCKET) as (other, there):
         other.buckets[BUCKET]["csv/a.csv"] = b"a\n9\n"
         changes = f"ENDPOINT = '{there.endpoint}' AWS_ACCESS_KEY_ID = 'AKIANEW' AWS_SECRET_ACCESS_KEY = 'new'"
         place.run(f"ALTER S3 CONNECTION lake SET {changes} VALIDATE = FALSE")
         said = b""
-        with suppress(S3ConnError, obstore.exceptions.BaseError):
-            said = library.read(handed, "csv/a.csv")
+        with suppress(S3ConnError, OSError, obstore.exceptions.BaseError, duckdb.Error):
+            said = library.read(handed, source)
         assert said in {b"", b"a\n9\n", b"a\n1\n2\n3\n"}
         assert {request.signed_by for request in there.requests} <= {"AKIANEW"}
+
+
+@EACH
+def test_what_a_library_was_handed_holds_a_secret_only_where_that_is_said(place, library):
+    """Pickled, as for another process, it is refused, or the secret is not in it, but of what signs by itself."""
+    handed = library.handed(place.connection("lake"))
+    try:
+        sent = pickle.dumps(handed)
+    except (TypeError, AttributeError, pickle.PicklingError, NotImplementedError):
+        return
+    assert (SECRET in sent) == library.holds_credentials
 
 
 # Objects, whole or absent
@@ -321,6 +450,20 @@ def _dump(connection: Any, fail: bool) -> None:
         json.dump({"a": _Bad() if fail else 1}, file)
 
 
+def _dask(connection: Any, fail: bool) -> None:
+    frame = dd.from_pandas(pd.DataFrame({"a": [*range(100), _Bad() if fail else 1]}, dtype=object), npartitions=1)
+    options = connection.storage_options("dask")
+    frame.to_csv(f"s3://{BUCKET}/k", single_file=True, storage_options=options, **SYNC)
+
+
+def _copy(connection: Any, fail: bool) -> None:
+    rows = f"SELECT i, CASE WHEN i = 400000 AND {fail} THEN error('boom') END FROM range(500000) r(i)"
+    try:
+        _duckdb(connection).sql(f"COPY ({rows}) TO 's3conn://{BUCKET}/k' (FORMAT csv)")
+    except duckdb.Error:
+        raise BoomError from None
+
+
 DOORS = {
     "open w": _in_block(lambda connection, path: connection.fsspec().open(path, "w"), "text"),
     "open wb": _in_block(lambda connection, path: connection.fsspec().open(path, "wb"), b"x" * 9_000_000),
@@ -352,6 +495,8 @@ DOORS = {
     "ParquetWriter": _parquet_writer,
     "write_dataset": _dataset,
     "json.dump": _dump,
+    "dask": _dask,
+    "COPY of DuckDB": _copy,
 }
 
 
@@ -440,16 +585,25 @@ def test_files_answer_as_s3fs_does(place):
 
 
 def test_deletions_say_what_they_do_not_do(place):
-    """A pattern without a match, and a folder without `recursive`, are errors; markers of folders go with them."""
+    """What matches nothing, is not there, or is a folder with something in it, is an error; markers go with folders."""
     files = place.connection("lake").fsspec()
-    place.objects.update({"t/": b"", "t/year=1/a": b"1", "t/year=2/b": b"2", "tt": b"3"})
+    place.objects.update({"t/": b"", "t/year=1/a": b"1", "t/year=2/b": b"2", "tt": b"3", "empty/": b""})
+    for missing in ("nothing*", "nothing", "nothing/"):
+        with pytest.raises(FileNotFoundError):
+            files.rm(f"{BUCKET}/{missing}", recursive=True)
     with pytest.raises(FileNotFoundError):
         files.rm(f"{BUCKET}/nothing*")
     with pytest.raises(IsADirectoryError, match="recursive=True"):
         files.rm(f"{BUCKET}/t")
+    with pytest.raises(OSError, match="not empty"):
+        files.rmdir(f"{BUCKET}/t")
+    for folder in ("empty", "there-is-none"):
+        files.rmdir(f"{BUCKET}/{folder}")
     files.rm(f"{BUCKET}/t/year=1", recursive=True)
     files.rm(f"{BUCKET}/csv/*")
     assert sorted(place.objects) == ["t/", "t/year=2/b", "tt"]
+    with files.open(f"{BUCKET}/t", "ab") as file:
+        file.write(b"a file beside the folder of its name")
     files.rm(f"{BUCKET}/t", recursive=True)
     assert sorted(place.objects) == ["tt"]
 
