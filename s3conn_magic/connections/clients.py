@@ -29,6 +29,7 @@ from s3conn_magic.connections.signing import let_capture
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
 from s3conn_magic.runtime.background import new_lock, renew_in_child
+from s3conn_magic.transport.exchange import NO_NEWER_LISTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -209,6 +210,16 @@ class Clients:
                 user_agent_extra="s3conn-magic",
             )
         )
+
+
+def first_page(client: Any, **parameters: Any) -> Any:
+    """Return one page of a listing, by ListObjects where the server knows that alone."""
+    try:
+        return client.list_objects_v2(**parameters)
+    except ClientError as error:
+        if str(error.response.get("Error", {}).get("Code")) not in NO_NEWER_LISTING:
+            raise
+    return client.list_objects(**parameters)
 
 
 def _retries(tries: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
+from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.refusals import is_refused_plain, other_protocol
@@ -209,7 +210,7 @@ def _read(connection: Connection, location: Location) -> S3ConnError | None:
     """Return one page of a display filter; never of the bucket's root when a prefix was given."""
     try:
         client = connection.internal_client(location.bucket, tries=_TRIES)
-        client.list_objects_v2(Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
+        first_page(client, Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
     except Exception as error:  # noqa: BLE001 - translated, and raised by the caller
         failure = translate(error, resource=location.arn, connection=connection.name)
         answer = error.response if isinstance(error, ClientError) else {}
@@ -251,7 +252,7 @@ def below(connection: Connection, folder: Location, beginning: str) -> Below:
     """
     client = connection.internal_client(folder.bucket, tries=1)
     prefix = folder.key + beginning
-    answer = client.list_objects_v2(Bucket=folder.bucket, Prefix=prefix, Delimiter="/", MaxKeys=_MOST)
+    answer = first_page(client, Bucket=folder.bucket, Prefix=prefix, Delimiter="/", MaxKeys=_MOST)
     keys = [each["Prefix"] for each in answer.get("CommonPrefixes", [])] + [
         each["Key"] for each in answer.get("Contents", [])
     ]
@@ -343,7 +344,7 @@ class _Checks:
         place = self._place()
         client = self._connection.internal_client(place.bucket)
         answer = translated(
-            lambda: client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, MaxKeys=10), resource=place.arn
+            lambda: first_page(client, Bucket=place.bucket, Prefix=place.key, MaxKeys=10), resource=place.arn
         )
         return [str(each["Key"]) for each in answer.get("Contents", [])]
 

@@ -12,10 +12,11 @@ from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Pl
 from s3conn_magic.explorer.details import cells, snippets
 from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.lakes import OWN_FOLDER, at
+from s3conn_magic.language.options import check_server
 from s3conn_magic.language.plans import Analyze, ListObjects
 from s3conn_magic.language.words import sentence
 from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.locations import Location, pasted, visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, delete_as_seen, versioning
 from s3conn_magic.objects.deleting import find as objects_of
@@ -219,6 +220,19 @@ class ConnectionChildren:
     def __init__(self, connection: Callable[[], Connection]) -> None:
         self._connection = connection
 
+    def pasted(self, text: str, near: Location | None) -> Location:
+        """Return the location that a text is, in any of its forms.
+
+        Raises:
+            NotALocationError: it is none, or a URL of another server than the connection's.
+        """
+        del near
+        connection = self._connection()
+        endpoint = connection.shown_configuration.endpoint.value
+        place = pasted(text, [endpoint] if endpoint else [])
+        check_server(place, connection.name, endpoint)
+        return place.location
+
     def __call__(
         self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
     ) -> Children:
@@ -319,6 +333,13 @@ class AllChildren:
         children = ConnectionChildren(partial(self._connections.get, name))
         for page in children.everything(location, starting_with=starting_with, matching=matching, cancelled=cancelled):
             yield _through_all(page, name)
+
+    def pasted(self, text: str, near: Location | None) -> Location:
+        """Return the location that a text is; see `ConnectionChildren.pasted`."""
+        name = _through(near)
+        if name not in self._connections:
+            return pasted(text).location
+        return ConnectionChildren(partial(self._connections.get, name)).pasted(text, near)
 
 
 def _through_all(page: Children, name: str) -> Children:

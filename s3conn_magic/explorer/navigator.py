@@ -349,7 +349,9 @@ class Navigator:
     def _target(self, text: str) -> tuple[Location | None, str]:
         if "://" not in text:
             return (self.cursor.location, text) if text else (None, "")
-        location = self._here(pasted(text).location)
+        # Those who list may know of which server a URL must be.
+        read = getattr(self._children, "pasted", lambda text, _: pasted(text).location)
+        location = self._here(read(text, self.cursor.location))
         head, slash, tail = location.key.rpartition("/")
         return replace(location, key=head + slash), tail
 

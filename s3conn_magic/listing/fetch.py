@@ -22,6 +22,7 @@ from s3conn_magic.transport.exchange import (
     BUSY,
     LEAST,
     NETWORK,
+    NO_NEWER_LISTING,
     PASSING,
     PASSING_CODES,
     SLOW_DOWN,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Query, Sends, SignedRequest, Target, Ways
 
 _OK = 200
-# How servers that know ListObjects alone refuse the newer form, if they do.
-_UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedOperation", "400", "501"}
 _ON_ITS_WAY = 0.006
 # Seconds of a core that a page of a thousand keys takes.
 _WORK = 0.001
@@ -162,7 +161,11 @@ class Fetcher:
         """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
         busy = response.status in BUSY or code in SLOW_DOWN
         fault = _throttled() if busy else self._target.fault(response, query.parameters())
-        if fault and not (self._older or query.versions or query.token) and (code or str(response.status)) in _UNKNOWN:
+        if (
+            fault
+            and not (self._older or query.versions or query.token)
+            and (code or str(response.status)) in NO_NEWER_LISTING
+        ):
             self._older = True
             return _RefusedError(_Retry(fault, wait=False), busy=False)
         if response.status in PASSING or code in PASSING_CODES:

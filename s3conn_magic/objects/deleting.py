@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.errors import S3ConnError
@@ -206,7 +207,7 @@ def _standing(client: Any, bucket: str, key: str, etag: str) -> Standing:
     else:
         if _etag(answer.get("ETag")) == etag:
             return "same"
-    page = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    page = first_page(client, Bucket=bucket, Prefix=key, MaxKeys=1)
     listed = next((entry for entry in page.get("Contents", []) if entry["Key"] == key), None)
     if listed is None:
         return "missing"

@@ -13,6 +13,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
 
+from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import PARTITION, translate, translated
 from s3conn_magic.connections.guards import no_link
 from s3conn_magic.connections.refusals import own_words
@@ -307,7 +308,7 @@ def _is_folder(connection: Connection, folder: Location) -> bool:
     parameters = {"Bucket": folder.bucket, "Prefix": folder.key, "MaxKeys": 1}
     try:
         answer = translated(
-            lambda: connection.internal_client(folder.bucket).list_objects_v2(**parameters), resource=folder.arn
+            lambda: first_page(connection.internal_client(folder.bucket), **parameters), resource=folder.arn
         )
     except BucketNotFoundError:
         raise

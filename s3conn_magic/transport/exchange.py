@@ -176,6 +176,8 @@ SLOW_DOWN = frozenset(
     }
 )
 PASSING_CODES = SLOW_DOWN | {"InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"}
+NO_NEWER_LISTING = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedOperation", "400", "501"}
+"""How servers that know ListObjects alone refuse ListObjectsV2, if they do."""
 NETWORK = (aiohttp.ClientError, TimeoutError, OSError, OversizedError)
 
 

@@ -19,9 +19,11 @@ from recording import Reply, recording
 from statements import Statements, create
 from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
 
+from s3conn_magic.connections.probe import below
 from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
 from s3conn_magic.listing.listing import Listing, fetch_page
 from s3conn_magic.listing.table import VERSIONS
+from s3conn_magic.locations import Location
 from s3conn_magic.transport import Response, Transport, wire
 
 KEYS = keys_of("words", 1500)
@@ -478,7 +480,13 @@ def test_a_server_that_knows_list_objects_alone(kind):
         run = Statements()
         pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
         run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
-        assert list(run("LIST 's3://bucket/' RECURSIVE")["key"]) == OLD_KEYS
+        run(create("shown", ENDPOINT=wire.endpoint, PATH_DISPLAY_FILTER="s3://bucket/d1/", **pair))
+        checks = run("TEST CONNECTION lake LOCATION 's3://bucket/d1/'").set_index("action")["allowed"]
+        assert checks["list"]
+        folders = below(run.connection("lake"), Location("bucket", ""), "d")
+        assert folders.names[:2] == ("d0/", "d1/")
+        assert list(run("LIST 's3://bucket/' RECURSIVE USING lake")["key"]) == OLD_KEYS
+        run("USE CONNECTION lake")
         tops = sorted({key.partition("/")[0] + "/" if "/" in key else key for key in OLD_KEYS})
         assert sorted(run("LIST 's3://bucket/'")["key"]) == tops
         assert (

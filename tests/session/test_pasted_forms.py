@@ -11,7 +11,10 @@ from boto_clients import client
 from statements import Statements, create
 
 from s3conn_magic.errors import BindError, JobFailedError, ObjectNotFoundError, QueryError
+from s3conn_magic.explorer.connections import ConnectionChildren
+from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.language.redaction import redacted
+from s3conn_magic.locations import Location
 
 BUCKET = "pasted-forms"
 KEYS = ["t/a.csv", "t/a b+c.csv", "t/st*r?.csv", "t/k?versionId=mine"]
@@ -209,3 +212,14 @@ def test_a_url_of_another_connection_s_server_names_it(run):
     assert len(run(f"LIST '{url}' USING lake")) == len(KEYS) + 1
     made = "CREATE S3 CONNECTION near ENDPOINT = 'http://127.0.0.1:9' ANONYMOUS = TRUE VALIDATE = FALSE"
     assert "goes to http://127.0.0.1:9" in run.fails(f"{made}; LIST '{AWS_URL}' USING near", BindError).message
+
+
+def test_the_explorer_takes_urls_of_its_own_server_alone(run):
+    """A URL that is typed into the explorer is one of its connection's server, or it is said what is wrong."""
+    children = ConnectionChildren(lambda: run.connection("lake"))
+    navigator = Navigator(children, lambda: None, None, None)
+    navigator.go(AWS_URL)
+    assert "Amazon S3" in navigator.said[1]
+    assert navigator.tree.root.location is None
+    navigator.go(_written(run, "<endpoint>/<bucket>/t/"))
+    assert navigator.tree.root.location == Location(BUCKET, "t/")
