@@ -145,6 +145,7 @@ class Job:
         last_run: when the last one began, UTC.
         done_until: run_end_time() of the last run that was complete.
         failures: what failed, the earliest first.
+        paused: whether it does not run until RESUME JOB.
         running: is held by the one run that is under way.
     """
 
@@ -159,6 +160,7 @@ class Job:
     rows: int = 0
     bytes: int = 0
     failures: list[Failure] = field(default_factory=list)
+    paused: bool = False
     running: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3conn_magic.errors import S3ConnError, StatementInterrupted
+from s3conn_magic.errors import JobFailedError, S3ConnError, StatementInterrupted
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
+from s3conn_magic.language.help import name_text
 from s3conn_magic.language.plans import Usage, job_exists, job_not_found
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.interrupts import whole
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.job import RemoteReader
-    from s3conn_magic.language.plans import CreateJob
+    from s3conn_magic.language.plans import AlterJob, CreateJob
     from s3conn_magic.language.session_settings import SettingValues
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.query.engine import QueryEngine
@@ -106,7 +108,90 @@ class Jobs:
         """
         job = self.get(name)
         with job.running:
+            if job.paused:
+                hint = f"RESUME JOB {name_text(job.name)}; lets it run again."
+                raise JobFailedError(f"the job {job.name} is paused, and was not run", hint=hint)
             return self._ran(job, report)
+
+    def run_due(self, report: _Report = None) -> tuple[list[tuple[Job, Outcome]], list[tuple[Job, S3ConnError]]]:
+        """Run the jobs that are due, each behind those that load the tables which it reads.
+
+        A job whose run fails keeps the others from nothing: what it would have loaded is there as before.
+
+        Returns:
+            What was run, and what failed as a whole.
+
+        Raises:
+            StatementInterrupted: the user stopped it; the jobs before it have run.
+        """
+        done: list[tuple[Job, Outcome]] = []
+        failed: list[tuple[Job, S3ConnError]] = []
+        for job in self.due():
+            try:
+                done.append((job, self.run(job.name, report)))
+            except StatementInterrupted:
+                raise
+            except S3ConnError as error:
+                failed.append((job, error))
+        return done, failed
+
+    def due(self) -> list[Job]:
+        """The jobs that RUN JOBS runs, in their order: not paused, and their RUN_INTERVAL ago or not run yet."""
+        now = datetime.now(UTC)
+        return [
+            job
+            for job in self._in_order()
+            if not job.paused
+            and (job.last_run is None or job.last_run + job.option("RUN_INTERVAL", timedelta()) <= now)
+        ]
+
+    def _in_order(self) -> list[Job]:
+        """The jobs, those that load a table before those that read it, else in the order of their making."""
+        jobs, order = list(self), list[Job]()
+        reads = {job.name: self._read_by(job) for job in jobs}
+        writes = {job.name: job.plan.table.casefold() for job in jobs if job.plan.table}
+
+        def take(job: Job, above: frozenset[str]) -> None:
+            if job in order or job.name in above:
+                return
+            for other in jobs:
+                if writes.get(other.name, "") in reads[job.name] and other is not job:
+                    take(other, above | {job.name})
+            order.append(job)
+
+        for job in jobs:
+            take(job, frozenset())
+        return order
+
+    def _read_by(self, job: Job) -> set[str]:
+        if not job.plan.text:
+            return set()
+        uses = self._engine_of().mentioned(job.plan.text)
+        return {name.casefold() for name in (*uses.tables, *uses.placed)}
+
+    def alter(self, plan: AlterJob) -> Job:
+        """Give a job other values of options, once no run of it is under way.
+
+        Raises:
+            JobNotFoundError: there is none of that name.
+        """
+        job, options = self.get(plan.name), dict(plan.options)
+        if options.get("END_AT") == "NOW":
+            options["END_AT"] = datetime.now(UTC)
+        with job.running:
+            written = {**job.plan.written, **plan.written}
+            job.plan = replace(job.plan, options={**job.plan.options, **options}, written=written)
+        return job
+
+    def pause(self, name: str, *, paused: bool) -> tuple[Job, bool]:
+        """Have a job not run, or run again: the job, and whether that is a change.
+
+        Raises:
+            JobNotFoundError: there is none of that name.
+        """
+        job = self.get(name)
+        before, job.paused = job.paused, paused
+        return job, before is not paused
 
     def _ran(self, job: Job, report: _Report) -> Outcome:
         elsewhere = self._elsewhere_of() if job.plan.kind == "COPY" else None

@@ -151,6 +151,12 @@ class TableBinder:
         release(self._known, "table", table)
         return self._binding.with_name(statement, table)
 
+    @bind.register
+    def _show_create(self, statement: statements.ShowCreateTable) -> plans.Plan:
+        if (table := self._tables.get(statement.name.folded)) is None:
+            raise self._missing(statement.name)
+        return self._binding.with_name(statement, table)
+
     def _missing(self, name: statements.Name) -> BindError:
         names = list(self._tables.values())
         near = nearest(name.text, names)

@@ -67,8 +67,8 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = (
-    "ALL BUCKETS CONNECTIONS COPY DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP INSERT JOB JOBS INVENTORY KEYRING PROMPT "
-    "ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS START STOP SYNC TABLE TABLES TEST USE"
+    "ALL BUCKETS CONNECTIONS COPY DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP INSERT JOB JOBS INVENTORY KEYRING PAUSE "
+    "PROMPT RESUME ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS START STOP SYNC TABLE TABLES TEST USE"
 )
 _GROUPS = get_args(AnalyzeBy)
 _STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
@@ -301,10 +301,14 @@ _made = (
     | variant(_job_created, _job)
 ).set_name("S3 CONNECTION, TABLE, SYNC or JOB")
 create = variants(words("CREATE") - pp.Opt(flag("or_replace", "OR REPLACE")) - _made)
-alter = builds(
-    statements.AlterConnection,
-    words("ALTER") - _s3_connection - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
-)
+_altered = (
+    variant(
+        statements.AlterConnection,
+        _s3_connection - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
+    )
+    | variant(statements.AlterJob, words("JOB") - _job_named - words("SET") - _job_options)
+).set_name("S3 CONNECTION or JOB")
+alter = variants(words("ALTER") - _altered)
 _dropped = (
     variant(
         statements.DropConnection,
@@ -314,15 +318,20 @@ _dropped = (
     | variant(statements.DropJob, words("JOB") - if_exists - _job_named)
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
+_shown_again = (
+    variant(statements.ShowCreate, _s3_connection - named)
+    | variant(statements.ShowCreateTable, words("TABLE") - _table_there)
+    | variant(statements.ShowCreateJob, words("JOB") - _job_named)
+).set_name("S3 CONNECTION, TABLE or JOB")
 _shown = (
     variant(statements.ShowConnections, (words("CONNECTIONS") | unoffered(words("S3 CONNECTIONS"))) - pp.Opt(like))
     | variant(statements.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(statements.ShowSettings, words("SETTINGS"))
     | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
-    | variant(statements.ShowCreate, words("CREATE") - _s3_connection - named)
+    | words("CREATE") - _shown_again
     | variant(statements.ShowJobs, words("JOBS") - pp.Opt(like))
     | variant(statements.ShowJobErrors, words("JOB") - _job_named - words("ERRORS"))
-).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB or CREATE S3 CONNECTION")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB, or CREATE S3 CONNECTION, TABLE or JOB")
 show = variants(words("SHOW") - _shown)
 # A connection's name alone, where the statement ends behind it or goes on with its clauses.
 _alone = field(
@@ -400,10 +409,15 @@ _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
 topic = Node(pp.OneOrMore(_topic), lambda parts, _: " ".join(parts))
 help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
-run = builds(statements.RunJob, words("RUN JOB") - _job_named)
+_ran = (variant(statements.RunJob, words("JOB") - _job_named) | variant(statements.RunJobs, words("JOBS"))).set_name(
+    "JOB or JOBS"
+)
+run = variants(words("RUN") - _ran)
+pause = builds(statements.PauseJob, words("PAUSE JOB") - _job_named)
+resume = builds(statements.ResumeJob, words("RESUME JOB") - _job_named)
 
 _plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, discover, preview]
-_plain += [set_, select, save, start, stop, help_, run]
+_plain += [set_, select, save, start, stop, help_, run, pause, resume]
 _explained = ByFirstWord(_plain, "a statement")
 explain = variants(
     words("EXPLAIN")

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.language.grammar import RESERVED
-from s3conn_magic.language.job_options import JOB_OPTIONS, find_job_option
+from s3conn_magic.language.job_options import JOB_OPTIONS, LOCATIONS, find_job_option
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import (
     KEYWORDS,
@@ -21,7 +21,7 @@ from s3conn_magic.language.reference import (
 )
 from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting, setting_literal
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import identifier, literal
+from s3conn_magic.language.words import identifier, literal, table_parts
 from s3conn_magic.locations import Location
 from s3conn_magic.secrets import Secret
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from s3conn_magic.language.options import BoundOptions, BoundValue
+    from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.language.source import Token
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -47,6 +48,27 @@ def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = 
         (option.name, value_text(options[option.name], asking_for(option.name, name))) for option in _given(options)
     ]
     return "\n".join([*(f"-- {text}" for text in besides), _statement(name, given)])
+
+
+def create_job_statement(plan: CreateJob, connection: str) -> str:
+    """`CREATE JOB …;` as it was written, with what ALTER JOB has set since; its options first.
+
+    Args:
+        plan: of the job.
+        connection: what its connection is called now.
+    """
+    where = {name: text for name, text in plan.written.items() if name in LOCATIONS}
+    options = [
+        f"    {name} = {text}" if text else f"    {name}" for name, text in plan.written.items() if name not in where
+    ]
+    does, end = ("COPY FROM", f"INTO {table_name(plan.table)}") if plan.kind == "COPY" else ("INSERT INTO", plan.text)
+    lines = [f"CREATE JOB {name_text(plan.name)}", *options, f"AS {does} S3 {name_text(connection)}"]
+    return "\n".join([*lines, *(f"    {name} = {text}" for name, text in where.items()), f"{end};"])
+
+
+def table_name(name: str) -> str:
+    """Return the name of a table as a statement has it: `table_text` has its parts quoted where there are several."""
+    return name if len(table_parts(name)) > 1 else name_text(name)
 
 
 def saved_statement(name: str, options: BoundOptions) -> str:
@@ -242,8 +264,9 @@ def statement_text(statement: Reference) -> str:
     lines = [statement.syntax, "", statement.help, "", f"  {statement.example}"]
     if statement.columns:
         lines.append(_section("Columns", [(column.name, column.help) for column in statement.columns]))
-    if statement.name == "CREATE JOB":
-        lines.append(_section("Options", [(option.name, option.help) for option in JOB_OPTIONS]))
+    if statement.name in {"CREATE JOB", "ALTER JOB"}:
+        taken = [option for option in JOB_OPTIONS if option.mutable or statement.name == "CREATE JOB"]
+        lines.append(_section("Options", [(option.name, option.help) for option in taken]))
     elif _WITH_OPTIONS in statement.syntax:
         lines.append(_section("Options", [(option.name, option.help) for option in OPTIONS]))
     return "\n".join(lines)

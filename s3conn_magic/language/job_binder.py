@@ -99,7 +99,7 @@ class JobBinder:
     def _create(self, statement: Any, kind: Kind, particular: Mapping[str, Any]) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
         connection = self._existing(statement.connection)
-        options, where = self._options(statement.settings, kind)
+        options, where = self._options(statement.settings, partial(self._option, kind))
         note = _idle(options)
         location = self._location(options, where, statement)
         self._check(options, where, kind)
@@ -120,6 +120,7 @@ class JobBinder:
             note=note,
             in_file=self._binding.in_file,
             expressions=tuple(dict(options.get("COLUMN_TRANSFORMATIONS", ())).values()),
+            written=self._written(statement.settings),
             **particular,
         )
 
@@ -131,13 +132,13 @@ class JobBinder:
     # Options
 
     def _options(
-        self, settings: tuple[statements.JobSetting, ...], kind: Kind
+        self, settings: tuple[statements.JobSetting, ...], option_of: Callable[[Name], JobOption]
     ) -> tuple[dict[str, Any], dict[str, Span]]:
         """Return values that have been read, and where each option is written."""
         values: dict[str, Any] = {}
         where: dict[str, Span] = {}
         for setting in settings:
-            option = self._option(setting.name, kind)
+            option = option_of(setting.name)
             if option.name in where:
                 first = self._binding.place(where[option.name])
                 message = f"{option.name} is given twice: first in line {first.line}, column {first.column}"
@@ -146,7 +147,7 @@ class JobBinder:
             values[option.name] = self._read(option, setting)
         return values, where
 
-    def _option(self, name: Name, kind: Kind) -> JobOption:
+    def _option(self, kind: Kind, name: Name) -> JobOption:
         option = find_job_option(name.text)
         if option is None:
             from s3conn_magic.language.phrases import book
@@ -248,6 +249,34 @@ class JobBinder:
     @bind.register
     def _about_job(self, statement: statements.AboutJob) -> plans.Plan:
         return self._binding.with_name(statement, self._job(statement.name))
+
+    @bind.register
+    def _alter(self, statement: statements.AlterJob) -> plans.Plan:
+        options, _ = self._options(statement.settings, partial(self._mutable, statement.name.text))
+        name = self._job(statement.name)
+        written, note = self._written(statement.settings), _idle(options)
+        place = self._binding.beginning(statement)
+        return plans.AlterJob(place=place, name=name, options=options, written=written, note=note)
+
+    def _mutable(self, job: str, name: Name) -> JobOption:
+        """Return an option that ALTER JOB sets."""
+        from s3conn_magic.language.help import name_text
+
+        option, mutable = find_job_option(name.text), [each.name for each in JOB_OPTIONS if each.mutable]
+        if option is None:
+            near = related(name.text, mutable)
+            hint = f"Did you mean {near}?" if near else "HELP ALTER JOB; says what it sets."
+            raise self._binding.error("unknown option of a job", name.span, hint=hint)
+        if not option.mutable:
+            hint = f"SHOW CREATE JOB {name_text(job)}; gives the statement, to make another job of."
+            raise self._binding.error(f"{option.name} stays as the job was created with it", name.span, hint=hint)
+        return option
+
+    def _written(self, settings: tuple[statements.JobSetting, ...]) -> dict[str, str]:
+        return {
+            setting.name.text.upper(): self._binding.text[slice(*setting.value.span)] if setting.value else ""
+            for setting in settings
+        }
 
     @bind.register
     def _drop(self, statement: statements.DropJob) -> plans.Plan:

@@ -31,6 +31,7 @@ class JobOption:
         kinds: the jobs that have it: COPY FROM, INSERT INTO, or both.
         effect: False for what is Upsolver's and has no meaning on one machine; accepted, with a note.
         switch: whether it may stand alone, for TRUE.
+        mutable: whether ALTER JOB sets it.
         excludes: options that must not be there too.
         requires: options that must be there too.
     """
@@ -44,12 +45,13 @@ class JobOption:
     kinds: tuple[Kind, ...]
     effect: bool = True
     switch: bool = False
+    mutable: bool = False
     excludes: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
 
 
 def _idle(name: str, help_: str, example: str, kinds: tuple[Kind, ...] = BOTH) -> JobOption:
-    return JobOption(name, job_values.anything, "any value", help_, "none", example, kinds, effect=False)
+    return JobOption(name, job_values.anything, "any value", help_, "none", example, kinds, effect=False, mutable=True)
 
 
 _LOCATIONS = (
@@ -163,6 +165,7 @@ _READING = (
         "a location without objects is refused",
         "('EMPTY_PATH')",
         BOTH,
+        mutable=True,
     ),
 )
 _WRITING = (
@@ -235,13 +238,23 @@ _SHARED = (
         "never",
         "'2026-12-01T00:00:00Z'",
         BOTH,
+        mutable=True,
     ),
-    JobOption("COMMENT", text, "text", "Free text shown with the job.", "none", "'hourly events'", BOTH),
+    JobOption(
+        "RUN_INTERVAL",
+        job_values.interval,
+        "a number of MINUTES, HOURS or DAYS",
+        "How long after its last run RUN JOBS runs the job again; nothing runs by itself.",
+        "each RUN JOBS runs it",
+        "5 MINUTES",
+        BOTH,
+        mutable=True,
+    ),
+    JobOption("COMMENT", text, "text", "Free text shown with the job.", "none", "'hourly events'", BOTH, mutable=True),
 )
 _IDLE = (
     _idle("COMPUTE_CLUSTER", "Upsolver's cluster that runs the job.", '"Default Compute"'),
     _idle("RUN_PARALLELISM", "Upsolver's number of shards that run the job.", "4"),
-    _idle("RUN_INTERVAL", "How often Upsolver runs the job; here RUN JOB does.", "5 MINUTES"),
     _idle("COMMIT_INTERVAL", "How often Upsolver commits; here each object is committed.", "5 MINUTES", COPY),
     _idle("MAX_DELAY", "How late Upsolver looks for objects; here each run lists all.", "1 HOUR", COPY),
     _idle("SQS_QUEUE_NAME", "Queue by which Upsolver hears of new objects.", "'queue'", COPY),
@@ -253,6 +266,8 @@ _IDLE = (
 
 JOB_OPTIONS: tuple[JobOption, ...] = (*_LOCATIONS, *_READING, *_WRITING, *_SHARED, *_IDLE)
 _BY_NAME = {option.name: option for option in JOB_OPTIONS}
+LOCATIONS = frozenset(option.name for option in _LOCATIONS)
+"""The options that say where a job reads or writes."""
 JOB_OPTION_NAMES = tuple(_BY_NAME)
 
 

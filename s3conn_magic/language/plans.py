@@ -291,6 +291,7 @@ class CreateJob(Plan):
         note: what to say of options that have no effect here, or empty.
         in_file: whether it stands in a file of statements.
         expressions: what a COPY makes columns of, in SQL.
+        written: the text of each value that was given, by the option's name, the location's options too.
     """
 
     name: str
@@ -305,6 +306,17 @@ class CreateJob(Plan):
     note: str = ""
     in_file: bool = False
     expressions: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterJob(Plan):
+    """Give a job other values of options; `written` has the text of each, `note` is about those without effect."""
+
+    name: str
+    options: Mapping[str, Any]
+    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

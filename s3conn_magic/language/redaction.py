@@ -162,12 +162,20 @@ def _open_spans(source: Source) -> list[Span]:
 
 def _open_in(statement: Statement) -> Iterator[Span]:
     # The tree is there once a cell was parsed; %load_ext need not wait for it.
-    from s3conn_magic.language.statements import CreateCopyJob, CreateInsertJob, CreateTable, ExplainAnalyze, Query
+    from s3conn_magic.language.statements import (
+        AlterJob,
+        CreateCopyJob,
+        CreateInsertJob,
+        CreateTable,
+        ExplainAnalyze,
+        Query,
+    )
 
     if isinstance(statement, (Query, ExplainAnalyze, CreateTable)):
         yield statement.span
-    elif isinstance(statement, (CreateCopyJob, CreateInsertJob)):
+    elif isinstance(statement, (CreateCopyJob, CreateInsertJob, AlterJob)):
         yield from (setting.span for setting in statement.settings if find_job_option(setting.name.text))
+    if isinstance(statement, (CreateCopyJob, CreateInsertJob)):
         yield from (statement.name.span, statement.connection.span)
         yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span
 

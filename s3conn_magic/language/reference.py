@@ -61,6 +61,44 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "RUN JOB load_orders;",
     ),
     Reference(
+        "RUN JOBS",
+        "RUN JOBS",
+        "Run the jobs that are due: those that are not paused, and whose RUN_INTERVAL, where they have one, has passed"
+        " since their last run began. A job that reads a table runs after those that load it.",
+        "RUN JOBS;",
+    ),
+    Reference(
+        "ALTER JOB",
+        "ALTER JOB job SET option = value ...",
+        "Give a job another COMMENT, END_AT, RUN_INTERVAL or SKIP_VALIDATIONS, for its next runs. What it reads, and"
+        " where to, stays as it was created.",
+        "ALTER JOB load_orders SET RUN_INTERVAL = 1 HOUR;",
+    ),
+    Reference(
+        "PAUSE JOB",
+        "PAUSE JOB job",
+        "Have a job not run until RESUME JOB, by RUN JOB or RUN JOBS.",
+        "PAUSE JOB load_orders;",
+    ),
+    Reference(
+        "RESUME JOB",
+        "RESUME JOB job",
+        "Have a paused job run again, when it is told to or is due.",
+        "RESUME JOB load_orders;",
+    ),
+    Reference(
+        "SHOW CREATE JOB",
+        "SHOW CREATE JOB job",
+        "The statement that makes the job, with what ALTER JOB has set since.",
+        "SHOW CREATE JOB load_orders;",
+    ),
+    Reference(
+        "SHOW CREATE TABLE",
+        "SHOW CREATE TABLE table",
+        "The statement that makes a table like it, without its rows: of the same columns, or over the same files.",
+        "SHOW CREATE TABLE orders;",
+    ),
+    Reference(
         "SHOW JOBS",
         "SHOW JOBS [LIKE 'pattern']",
         "The session's jobs, and what they have done.",
@@ -71,7 +109,11 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
             Column("connection", "string", "the connection that it depends on"),
             Column("location", "string", "where it reads or writes"),
             Column("table", "string", "what COPY FROM loads into"),
-            Column("state", "string", "'ok', 'errors' (some objects failed), 'failed', 'interrupted' or 'not run'"),
+            Column(
+                "state",
+                "string",
+                "'ok', 'errors' (of some objects), 'failed', 'interrupted', 'paused' or 'not run'",
+            ),
             Column("runs", "count", "runs in this session"),
             Column("objects", "count", "objects that were loaded or written, all runs"),
             Column("rows", "count", "their rows"),

@@ -339,6 +339,13 @@ class DropTable(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCreateTable(Statement):
+    """`SHOW CREATE TABLE name`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShowTables(Statement):
     """`SHOW TABLES [LIKE 'pattern']`."""
 
@@ -449,6 +456,28 @@ class RunJob(AboutJob):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunJobs(JobStatement):
+    """`RUN JOBS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterJob(AboutJob):
+    """`ALTER JOB j SET option = value …`."""
+
+    settings: tuple[JobSetting, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseJob(AboutJob):
+    """`PAUSE JOB j`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeJob(AboutJob):
+    """`RESUME JOB j`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DropJob(AboutJob):
     """`DROP JOB [IF EXISTS] j`."""
 
@@ -465,3 +494,8 @@ class ShowJobs(JobStatement):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowJobErrors(AboutJob):
     """`SHOW JOB j ERRORS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCreateJob(AboutJob):
+    """`SHOW CREATE JOB j`."""

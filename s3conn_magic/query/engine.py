@@ -18,7 +18,7 @@ from s3conn_magic.query.failures import by_all_records
 from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.paths import check_forms, paths_of, reports, views
-from s3conn_magic.query.sql import literal, travelling, without_times
+from s3conn_magic.query.sql import literal, of_the_session, travelling, with_other_names
 from s3conn_magic.query.tables import QueryResult, Tables, attach_noted
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
@@ -44,8 +44,7 @@ _CONFIGURATION = {
     "python_enable_replacements": "false",
 }
 _SETTINGS = (
-    "SET GLOBAL errors_as_json = true",
-    "SET GLOBAL TimeZone = 'UTC'",
+    "SET GLOBAL errors_as_json = true; SET GLOBAL TimeZone = 'UTC'",
     # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
     "SET GLOBAL enable_external_file_cache = false",
     "SET GLOBAL async_threads = 16",
@@ -156,6 +155,7 @@ class QueryEngine:
         self.filesystem = ConnectionFileSystem(connection_of)
         self._variable_of = variable_of
         self.pasted: Callable[[str], Pasted] = pasted
+        self.shown: Mapping[str, Callable[[], pa.Table]] = {}
         self._database: _Database | None = None
         self.path = ""
         self._turns = new_lock()
@@ -430,8 +430,7 @@ class QueryEngine:
 
     def _table_once(self, sql: str, *, local: bool) -> pa.Table:
         with self._registered(sql, local=local) as (text, parameters):
-            relation = self.database.sql(text, params=dict(parameters) or None)
-            return relation.to_arrow_table()
+            return self.database.sql(text, params=dict(parameters) or None).to_arrow_table()
 
     def _done(self, sql: str, before: str, *, local: bool) -> pa.Table:
         return by_all_records(self.filesystem.scope, lambda: self._done_once(sql, before, local=local))
@@ -492,6 +491,7 @@ class QueryEngine:
             judgement.note_samples(query, self.filesystem.scope)
         made: list[str] = []
         try:
+            frames |= {table.stands: self.shown[table.stands]() for table in of_the_session(query)}
             for name, frame in frames.items():
                 self.database.register(name, frame)
                 made.append(name)
@@ -499,7 +499,7 @@ class QueryEngine:
             paths = paths_of(uses, self.tables, travels, self.pasted) if reads else {}
             of_reports = reports(self.database, self.filesystem, query if reads else None, parameters)
             with views(self.database, self.filesystem, paths), of_reports:
-                yield without_times(query, travels, parameters)
+                yield with_other_names(query, travels, parameters)
         finally:
             for name in made:
                 self.database.unregister(name)

@@ -147,11 +147,43 @@ def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters:
     return travels
 
 
-def without_times(
+OF_THE_SESSION = {
+    "system.information_schema.connections": "$connections",
+    "system.information_schema.jobs": "$jobs",
+    "system.monitoring.jobs": "$jobs",
+}
+"""Tables of what a session has, and the name that a query finds each by."""
+
+
+class _Named(NamedTuple):
+    """A table of the session in a query: what stands for it, and where, in bytes, its name begins and ends."""
+
+    stands: str
+    alias: str
+    start: int
+    end: int
+
+
+def of_the_session(tree: QueryTree) -> list[_Named]:
+    """The tables of `OF_THE_SESSION` that a query reads."""
+    sequence, made = words(tree.sql), []
+    for node in tree.nodes():
+        path: list[str] = node["qualified_name"]["path"] if node.get("type") == "BASE_TABLE" else []
+        if (stands := OF_THE_SESSION.get(".".join(map(str, path)).lower())) is not None:
+            start = tree.position({"query_location": node["query_location"]}) or 0
+            own = [word for word in sequence if word.start >= start][: 2 * len(path) - 1]
+            alias = "" if node.get("alias") else f" AS {path[-1]}"
+            made.append(_Named(stands, alias, own[0].start, own[-1].end))
+    return made
+
+
+def with_other_names(
     tree: QueryTree, travels: Iterable[Travel], parameters: Mapping[str, Any]
 ) -> tuple[str, Mapping[str, Any]]:
-    """A query with other names in place of tables as of another time, of the same length; and its parameters."""
+    """A query with other names, of the same length, for tables as of another time or of the session; its parameters."""
     text, left = bytearray(tree.sql.encode()), Counter(tree.parameters())
+    for stands, alias, start, end in of_the_session(tree):
+        text[start:end] = f'"{stands}"{alias}'.encode().ljust(end - start)
     for written, stands, _ in travels:
         name = f'"{stands}"{written.alias}'.encode()
         text[written.start : written.end] = name.ljust(written.end - written.start)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import among, refusal, within
+from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import ending_of, is_parquet, is_told
@@ -144,6 +145,9 @@ UNION ALL SELECT expression FROM duckdb_constraints()
 WHERE {PLACED} AND expression IS NOT NULL"""  # noqa: S608 - names of DuckDB's own
 _RESERVED = """SELECT 1 FROM duckdb_keywords()
 WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_function')"""
+_MADE = f"SELECT sql FROM duckdb_tables() WHERE {PLACED}"  # noqa: S608 - as above
+# The column that COPY FROM adds, as it adds it again.
+_ORIGIN = re.compile(r', "\$object" VARCHAR(?=[,)])')
 _NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
@@ -410,6 +414,24 @@ class Tables:
             if table.name.casefold() in self._tables:
                 raise
         return None
+
+    def create_statement(self, name: str) -> str:
+        """The statement that makes a table like it, without its rows.
+
+        Raises:
+            QueryError: there is none of that name, or it is a view that no statement makes.
+        """
+        table = self.get(name)
+        head = f"CREATE TABLE {table_name(table.name)}"
+        if table.location is not None:
+            return f"{head} LOCATION {literal(table.location.uri)} USING {name_text(table.connections[0])};"
+        if table.is_view:
+            raise QueryError(f"{visible(table.name)} is a view of the database's file, which no statement here makes")
+        if table.declared:
+            return f"{head} ();"
+        made = self._engine.look(lambda database: database.execute(_MADE, placed(table.name)).fetchall())[0][0]
+        columns = made[made.index("(", len("CREATE TABLE ")) :].rstrip("; ")
+        return f"{head} {_ORIGIN.sub('', columns)};"
 
     def is_reserved(self, name: str) -> bool:
         """Whether a name is a word of SQL, which queries write in double quotes."""

@@ -128,7 +128,7 @@ def _row(job: Job) -> tuple[Any, ...]:
         job.connection.name,
         job.plan.location.uri,
         job.plan.table or None,
-        job.state,
+        "paused" if job.paused else job.state,
         job.runs,
         job.objects,
         job.rows,
@@ -157,6 +157,15 @@ def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
         lines.append(f"{counted(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
         lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
     return Message("\n".join([*lines, *outcome.notes]))
+
+
+def outcomes_message(done: Sequence[tuple[Job, Outcome]], there: int) -> Message:
+    """Return what RUN JOBS did: a line for each job that ran, of as many as there are."""
+    if not done:
+        return Message("No job is due." if there else "There are no jobs.")
+    return Message(
+        "\n".join(f"{job.name}: {outcome_message(job, outcome, created=False).text}" for job, outcome in done)
+    )
 
 
 def _loaded(job: Job, outcome: Outcome) -> str:

@@ -327,6 +327,11 @@ class Forecast:
     def _run_job(self, plan: statements.RunJob) -> list[Call]:
         return self.of(self._jobs.get(plan.name.text).plan)
 
+    @of.register
+    def _run_jobs(self, plan: statements.RunJobs) -> list[Call]:
+        del plan
+        return [call for job in self._jobs.due() for call in self.of(job.plan)]
+
     def _copy(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
         from s3conn_magic.objects.uploads import refuse_if_read_only
 

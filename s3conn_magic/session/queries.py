@@ -7,18 +7,20 @@ from dataclasses import replace
 from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import QueryError, S3ConnError, StatementSyntaxError
+from s3conn_magic.errors import JobFailedError, QueryError, S3ConnError, StatementSyntaxError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
+from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import Source
+from s3conn_magic.language.words import counted
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 
     _Report = Callable[[Progress], None] | None
 
-QueryPlan = plans.Query | plans.CreateTable | statements.DropTable | statements.ShowTables
-JobPlan = plans.CreateJob | statements.JobStatement
+QueryPlan = plans.Query | plans.CreateTable | statements.DropTable | statements.ShowTables | statements.ShowCreateTable
+JobPlan = plans.CreateJob | plans.AlterJob | statements.JobStatement
 AboutConnections = statements.ShowConnections | statements.AboutConnection | plans.Test | statements.Help
 _WITH_TEXT = (plans.Query, plans.CreateTable)
 _HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze
@@ -65,6 +67,7 @@ class Queries:
         self._variable_of = variable_of
         self._engine: QueryEngine | None = None
         self._making = new_lock()
+        self.shown: Mapping[str, Callable[[], Any]] = {}
 
     @property
     def engine(self) -> QueryEngine:
@@ -75,6 +78,7 @@ class Queries:
             if self._engine is None:
                 self._engine = QueryEngine(self._connection_of, self._variable_of)
                 self._engine.pasted = self._connections.pasted
+                self._engine.shown = self.shown
             return self._engine
 
     def use_database(self, path: str) -> None:
@@ -223,6 +227,10 @@ class Queries:
             return tables_frame(None, plan.like)
         return engine.look(lambda _: tables_frame(engine.tables, plan.like))
 
+    @execute.register
+    def _show_create(self, plan: statements.ShowCreateTable) -> Message:
+        return Message(self.engine.look(lambda _: self.engine.tables.create_statement(plan.name.text)))
+
     def renamed(self, old: str, new: str) -> None:
         """Have the tables of a connection find it under another name."""
         if self._engine is not None:
@@ -305,6 +313,46 @@ def _(plan: statements.RunJob, jobs: Jobs, report: _Report) -> Message:
 
     outcome = jobs.run(plan.name.text, report)
     return outcome_message(jobs.get(plan.name.text), outcome, created=False)
+
+
+@_result.register(statements.RunJobs)
+def _(plan: statements.RunJobs, jobs: Jobs, report: _Report) -> Message:
+    from s3conn_magic.results.introspection import outcomes_message
+
+    del plan
+    done, failed = jobs.run_due(report)
+    message = outcomes_message(done, len(list(jobs)))
+    if failed:
+        said = tuple(f"{job.name}: {error.message}" for job, error in failed)
+        raise JobFailedError(f"{counted(len(failed), 'job')} failed: {'; '.join(said)}", notes=(message.text,))
+    return message
+
+
+@_result.register(plans.AlterJob)
+def _(plan: plans.AlterJob, jobs: Jobs, report: _Report) -> Message:
+    del report
+    return Message(" ".join(filter(None, [f"The job {jobs.alter(plan).name} was altered.", plan.note])))
+
+
+@_result.register(statements.PauseJob)
+@_result.register(statements.ResumeJob)
+def _(plan: statements.PauseJob | statements.ResumeJob, jobs: Jobs, report: _Report) -> Message:
+    del report
+    pausing = isinstance(plan, statements.PauseJob)
+    job, changed = jobs.pause(plan.name.text, paused=pausing)
+    if not changed:
+        return Message(f"{plans.UNCHANGED}: the job {job.name} is {'paused already' if pausing else 'not paused'}.")
+    until = f"it does not run until RESUME JOB {name_text(job.name)};"
+    return Message(f"The job {job.name} was {f'paused: {until}' if pausing else 'resumed.'}")
+
+
+@_result.register(statements.ShowCreateJob)
+def _(plan: statements.ShowCreateJob, jobs: Jobs, report: _Report) -> Message:
+    from s3conn_magic.language.help import create_job_statement
+
+    del report
+    job = jobs.get(plan.name.text)
+    return Message(create_job_statement(job.plan, job.connection.name))
 
 
 @_result.register(statements.DropJob)

@@ -130,6 +130,7 @@ class Session:
         self.jobs = Jobs(
             lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere, self.settings
         )
+        self.queries.shown = {"$connections": self._connections_table, "$jobs": self._jobs_table}
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
             "CACHE": _keep,
@@ -139,6 +140,16 @@ class Session:
         }
         if path := self.settings["DATABASE"]:
             self.queries.use_database(path)
+
+    def _connections_table(self) -> Any:
+        from s3conn_magic.results.introspection import connections_frame, in_form
+
+        return in_form(connections_frame(list(self.connections)), "arrow")
+
+    def _jobs_table(self) -> Any:
+        from s3conn_magic.results.introspection import in_form, jobs_frame
+
+        return in_form(jobs_frame(self.jobs, None), "arrow")
 
     def _of_the_chain(self) -> Connection | None:
         """Return a connection of the default credentials chain, or None where that has none."""

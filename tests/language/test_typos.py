@@ -53,6 +53,12 @@ WHOLE = (
     "CREATE SYNC JOB IF NOT EXISTS j AS COPY FROM S3 lake LOCATION = 's3://bucket/' INTO t",
     "CREATE JOB j AS INSERT INTO S3 lake LOCATION = 's3://bucket/' SELECT 1",
     "RUN JOB j",
+    "RUN JOBS",
+    "ALTER JOB j SET COMMENT = 'x'",
+    "PAUSE JOB j",
+    "RESUME JOB j",
+    "SHOW CREATE JOB j",
+    "SHOW CREATE TABLE x",
     "SHOW JOBS LIKE 'j%'",
     "SHOW JOB j ERRORS",
     "DROP JOB IF EXISTS j",
@@ -77,13 +83,13 @@ LETTERS = string.ascii_uppercase + "_"
 
 
 def _typos(word: str) -> list[str]:
-    """Everything that one insertion, deletion, change or swap of neighbours makes of a word."""
+    """Everything that one insertion, deletion, change or swap makes of a word, but other words of ours."""
     found = set()
     for at in range(len(word) + 1):
         head, tail = word[:at], word[at:]
         found |= {head + letter + rest for letter in LETTERS for rest in (tail, tail[1:])}
         found |= {head + tail[1:], head + tail[1:2] + tail[:1] + tail[2:]}
-    return sorted(found - {word, ""})
+    return sorted(found - {word, ""} - VOCABULARY)
 
 
 def _twice(word: str, count: int) -> list[str]:
@@ -110,7 +116,8 @@ def _is_told(word: str, text: str) -> bool:
     try:
         SESSION.steps(text)
     except S3ConnError as error:
-        return error.hint.startswith(f"Did you mean {word}?")
+        # A letter may be one edit from one thing and from many.
+        return any(error.hint.startswith(f"Did you mean {meant}?") for meant in {word, word.removesuffix("S")})
     return False
 
 

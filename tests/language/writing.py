@@ -180,6 +180,31 @@ def _(statement: statements.RunJob) -> str:
 
 
 @statement_text.register
+def _(_: statements.RunJobs) -> str:
+    return "RUN JOBS"
+
+
+@statement_text.register
+def _(statement: statements.AlterJob) -> str:
+    return f"ALTER JOB {name_text(statement.name.text)} SET {' '.join(map(_job_setting, statement.settings))}"
+
+
+@statement_text.register
+def _(statement: statements.PauseJob | statements.ResumeJob) -> str:
+    return f"{'PAUSE' if isinstance(statement, statements.PauseJob) else 'RESUME'} JOB {name_text(statement.name.text)}"
+
+
+@statement_text.register
+def _(statement: statements.ShowCreateJob) -> str:
+    return f"SHOW CREATE JOB {name_text(statement.name.text)}"
+
+
+@statement_text.register
+def _(statement: statements.ShowCreateTable) -> str:
+    return f"SHOW CREATE TABLE {statement.name.text if '.' in statement.name.text else identifier(statement.name.text)}"
+
+
+@statement_text.register
 def _(statement: statements.DropJob) -> str:
     return _joined("DROP JOB", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
 

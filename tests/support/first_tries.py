@@ -164,9 +164,10 @@ def outcome(session: Session, text: str) -> S3ConnError | None:
 
 
 def answer_of(error: S3ConnError) -> str:
-    """What is written down of an error: its first line, its place and its hint."""
+    """What is written down of an error: its first line, its place and its hint, wherever its folder is."""
     place = f"\n{error.place.line}:{error.place.column}" if error.place else ""
-    return f"{type(error).__name__}: {error.message.splitlines()[0]}{place}" + (f"\n{error.hint}" if error.hint else "")
+    said = f"{type(error).__name__}: {error.message.splitlines()[0]}{place}" + (f"\n{error.hint}" if error.hint else "")
+    return said.replace(str(Path.cwd()), "~/.aws")
 
 
 def came_of(case: Try) -> tuple[str, str]:
