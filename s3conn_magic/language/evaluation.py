@@ -77,7 +77,7 @@ class Binding:
     """
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
-        self._source, self.text = source, source.text
+        self._source, self.cell = source, source.text
         self._inputs = inputs
         self._fetched: dict[Span, Any] = {}
         self.asking = False

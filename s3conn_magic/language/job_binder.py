@@ -274,7 +274,7 @@ class JobBinder:
 
     def _written(self, settings: tuple[statements.JobSetting, ...]) -> dict[str, str]:
         return {
-            setting.name.text.upper(): self._binding.text[slice(*setting.value.span)] if setting.value else ""
+            setting.name.text.upper(): self._binding.cell[slice(*setting.value.span)] if setting.value else ""
             for setting in settings
         }
 
