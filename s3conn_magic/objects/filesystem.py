@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec import AbstractFileSystem
 
-from s3conn_magic.errors import ObjectNotFoundError, QueryError, S3ConnError
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    ObjectNotFoundError,
+    QueryError,
+    S3ConnError,
+)
 from s3conn_magic.lakes import Reach, around, at, refusal, within
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
@@ -255,8 +261,18 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self._kind(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Whether objects are below it, or it is a bucket."""
-        return self._kind(path) == "directory"
+        """Whether objects are below it, also where it is an object as well, or it is a bucket."""
+        where = _inside(self._path(path)) if self._scope is None and self._strip_protocol(path) else None
+        if where is None or not where.location.key:
+            return self._kind(path) == "directory"
+        try:
+            with self._scoped() as scope:
+                target = self.through(where, scope).target(where.location.bucket)
+                return len(fetch_page(target, prefix=where.location.key, max_keys=1)) > 0
+        except BucketNotFoundError:
+            return False
+        except AccessDeniedError:  # who may not list may look at an object
+            return self._kind(path) == "directory"
 
     def _kind(self, path: str) -> str:
         try:

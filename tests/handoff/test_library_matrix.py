@@ -584,6 +584,24 @@ def test_files_answer_as_s3fs_does(place):
         files.open(f"{BUCKET}/t/year=1/a", "r+b")
 
 
+def test_a_key_may_be_a_folder_as_well(place):
+    """It is a file and a folder, is read as the one and listed as the other; a look at what is new is one request."""
+    files = place.connection("lake").fsspec()
+    place.objects.update({"both": b"file", "both/x": b"x", "marked/": b""})
+    assert [
+        (files.isfile(f"{BUCKET}/{key}"), files.isdir(f"{BUCKET}/{key}")) for key in ("both", "both/x", "marked")
+    ] == [
+        (True, True),
+        (True, False),
+        (False, True),
+    ]
+    assert (files.cat(f"{BUCKET}/both"), files.ls(f"{BUCKET}/both", detail=False)) == (b"file", [f"{BUCKET}/both/x"])
+    assert not files.isdir("there-is-none/x")
+    place.wire.requests.clear()
+    assert not files.isdir(f"{BUCKET}/new")
+    assert len(place.wire.requests) == 1
+
+
 def test_deletions_say_what_they_do_not_do(place):
     """What matches nothing, is not there, or is a folder with something in it, is an error; markers go with folders."""
     files = place.connection("lake").fsspec()
