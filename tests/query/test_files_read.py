@@ -470,7 +470,7 @@ def test_a_local_file_is_whole_or_stays_as_it_was(racing, tmp_path):
     assert local.read_bytes() == BODY
     between["GET"] = lambda: upstream.put_object(Bucket=EMPTY, Key="large", Body=BODY[:-1] + b"!")
     with pytest.raises(S3ConnError, match="was changed while it was read"):
-        files.get(f"{EMPTY}/large", str(local))
+        files.get_file(f"{EMPTY}/large", str(local))
     assert local.read_bytes() == BODY
     assert list(local.parent.iterdir()) == [local]
     upstream.put_object(Bucket=EMPTY, Key="large", Body=b"short")
