@@ -333,7 +333,7 @@ EXTRAS = {
     "lab": ("jupyterlab", "matplotlib"),
     "obstore": ("obstore",),
     "sandbox": ("moto[s3,server,sts,iam]",),
-    "tables": ("pyiceberg",),
+    "tables": ("pyiceberg[pyiceberg-core]",),
 }
 """The packages of each extra that a statement or command may need, as in pyproject.toml, without versions."""
 

@@ -58,6 +58,12 @@ class Registry:
         name: str = self._settings["DEFAULT_CONNECTION"] or ""
         return name.casefold()
 
+    @property
+    def storage(self) -> tuple[str, str] | tuple[()]:
+        """Return DEFAULT_STORAGE."""
+        value: tuple[str, str] | tuple[()] = self._settings["DEFAULT_STORAGE"]
+        return value
+
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._connections.values()))
 

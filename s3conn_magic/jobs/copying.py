@@ -19,7 +19,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, source_of, text_rows, together
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
-from s3conn_magic.jobs.target_table import Ledger, TargetTable
+from s3conn_magic.jobs.target_table import Landing, Ledger, TargetTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import counted, pattern_meant, pattern_note, sentence
 from s3conn_magic.listing.request import Progress
@@ -61,7 +61,7 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         S3ConnError: the location cannot be listed, or nothing can be reached any more.
     """
     held = {table.name.casefold(): table for table in engine.tables}.get(run.job.plan.table.casefold())
-    if held is not None and held.is_view:
+    if held is not None and held.is_view and not held.catalog:
         hint, what = "Load into another table.", "over files" if held.location else "a view"
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
@@ -82,6 +82,8 @@ class _Copying:
         self._unreached = self._size = 0
         self._passed: list[int] = []
         self._taken: Counter[str] = Counter()
+        self._landing: Landing | None = None
+        self._deleted_later: list[Candidate] = []
 
     def run(self) -> None:
         job = self._run.job
@@ -113,18 +115,23 @@ class _Copying:
 
     def _load(self, listed: Sequence[Candidate]) -> None:
         self._engine.tables.prepare(self._run.job.plan.table)
-        database = self._engine.database
-        ledger = Ledger(database, self._run.job)
-        table = TargetTable(database, self._run.job.plan.table)
-        loaded = _still_there(ledger, table)
-        if self._run.job.option("DELETE_FILES_AFTER_LOAD"):
+        database, job = self._engine.database, self._run.job
+        held = next((each for each in self._engine.tables if each.name.casefold() == job.plan.table.casefold()), None)
+        if held is not None and held.catalog:
+            self._landing = Landing(self._engine, job, held)
+            job = self._landing.job
+            self._landing.begin()
+        ledger = Ledger(database, job)
+        table = TargetTable(database, job.plan.table)
+        loaded = self._landing.loaded() if self._landing else _still_there(ledger, table)
+        if job.option("DELETE_FILES_AFTER_LOAD") and self._landing is None:
             # A run that ended after it had deleted them did not come to forget them.
             self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
             loaded = ledger.loaded()
         scope = self._engine.filesystem.scope
         scope.loose = True  # what is a lake table's was refused
         columns = partitions([candidate.location.key for candidate in listed], self._run.job.plan.location.key)
-        loader = Loader(self._run.job, database, scope, self._run.job.plan.table, ledger, columns)
+        loader = Loader(job, database, scope, job.plan.table, ledger, columns)
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
         left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
@@ -139,13 +146,31 @@ class _Copying:
                 else:
                     self._take(loader, candidate, rows, replace=candidate.location.key in loaded)
                 self._passed.append(candidate.size)
+        self._commit(todo)
         # A run that ended before it could delete them, or was refused, has left them.
         for candidate in left:
             loader.scope.check()
             self._delete(candidate)
-        self._retire(ledger, table, self._gone)
+        if self._landing is None:
+            self._retire(ledger, table, self._gone)
         self._say_how_deleted()
         self._say_how_taken()
+
+    def _commit(self, todo: Sequence[Candidate]) -> None:
+        """Have what waits for a table in S3 be in it, all at once, and delete the objects only then."""
+        if self._landing is None:
+            return
+        times = {candidate.location.key: candidate.last_modified for candidate in todo}
+        try:
+            self._landing.commit(times, apart=bool(self._run.job.option("DELETE_FILES_AFTER_LOAD")))
+        except BaseException:
+            outcome = self._outcome
+            outcome.objects = outcome.rows = outcome.bytes = outcome.replaced = 0
+            raise
+        finally:
+            self._landing.end()
+        for candidate in self._deleted_later:
+            self._delete(candidate)
 
     @staticmethod
     def _retire(ledger: Ledger, table: TargetTable, keys: AbstractSet[str]) -> None:
@@ -202,7 +227,7 @@ class _Copying:
             self._failed(candidate, QueryError(f"its rows were loaded, but not all of its lines: {without}"))
         else:
             self._run.job.resolve(candidate.location.uri)
-            self._delete(candidate)
+            self._deleted_later.append(candidate) if self._landing else self._delete(candidate)
 
     def _delete(self, candidate: Candidate) -> None:
         """Delete an object that is loaded, where the job does so, and if it still is what was loaded."""

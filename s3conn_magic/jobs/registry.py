@@ -258,10 +258,14 @@ class Jobs:
         """
         job = self.get(name)
         if job.plan.kind == "COPY":
-            from s3conn_magic.jobs.target_table import Ledger
+            from s3conn_magic.jobs.target_table import Landing, Ledger
 
             engine = self._engine_of()
-            engine.alone(lambda: Ledger(engine.database, job).clear())
+            held = next((each for each in engine.tables if each.name.casefold() == job.plan.table.casefold()), None)
+            if held is not None and held.catalog:
+                engine.alone(lambda: Landing(engine, job, held).forget())
+            else:
+                engine.alone(lambda: Ledger(engine.database, job).clear())
         self.forget(name)
         return job
 

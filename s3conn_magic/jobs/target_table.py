@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
-from s3conn_magic.query.sql import PLACED, identifier, placed, qualified, transaction
+from s3conn_magic.language.words import table_parts, table_text
+from s3conn_magic.query.sql import (
+    PLACED,
+    WIDER,
+    identifier,
+    kept_as,
+    kept_rows,
+    placed,
+    qualified,
+    transaction,
+)
+from s3conn_magic.query.tables import MAKING
 from s3conn_magic.query.text_types import NULL, cast, is_nested, strict
 
 if TYPE_CHECKING:
@@ -18,6 +30,8 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
     from s3conn_magic.jobs.job import Candidate, Job
+    from s3conn_magic.query.engine import QueryEngine
+    from s3conn_magic.query.tables import Table
 
 SCHEMA = "s3conn_magic"
 _COLUMNS_OF_LEDGER = """(
@@ -109,6 +123,144 @@ class Ledger:
         self._database.execute(f"DELETE FROM {self._name} WHERE {_OF}", self._of)  # noqa: S608
 
 
+_SYSTEM = {
+    "$event_time": "TIMESTAMP",
+    "$event_date": "DATE",
+    "$commit_time": "TIMESTAMP",
+    "$source": "VARCHAR",
+}
+"""Columns of Upsolver's that a COPY gives values, where the table has them or is partitioned by them."""
+_OBJECTS = "s3conn_magic_objects"
+
+
+class Landing:
+    """Where the rows of one run wait that go into a table in S3, with what was loaded, by one commit.
+
+    Args:
+        engine: has them in a table of its own, which is gone afterwards, and replaced where a process was killed.
+        job: a COPY.
+        table: the one in S3.
+
+    Attributes:
+        job: the same one, loading into the waiting rows.
+    """
+
+    def __init__(self, engine: QueryEngine, job: Job, table: Table) -> None:
+        *within, last = table_parts(table.name)
+        self._engine, self._table = engine, table
+        self._managed = engine.tables.managed(table)
+        self._of = (job.name.casefold(), job.plan.location.bucket)
+        self.job = replace(job, plan=replace(job.plan, table=table_text([*within, f"{last}{MAKING}"])))
+
+    @property
+    def _sql(self) -> str:
+        return qualified(self.job.plan.table)
+
+    def begin(self) -> None:
+        """Have no rows, in the columns that the table has now."""
+        database, schema = self._engine.database, self._managed.schema()
+        self.end()
+        if schema.names:
+            database.register(_OBJECTS, schema.empty_table())
+            database.execute(f"CREATE TABLE {self._sql} AS FROM {_OBJECTS}")
+            database.unregister(_OBJECTS)
+            for name in schema.names:
+                database.execute(f"COMMENT ON COLUMN {self._sql}.{identifier(name)} IS '{_KEPT}'")
+
+    def end(self) -> None:
+        """Let go of the rows."""
+        database = self._engine.database
+        database.execute(f"DROP TABLE IF EXISTS {self._sql}")
+        Ledger(database, self.job).clear()
+
+    def loaded(self) -> dict[str, Loaded]:
+        """What the job has loaded into the table, by key, as the table's newest state says."""
+        rows = self._managed.loaded()
+        return {row.key: Loaded(row.etag, row.size, row.rows) for row in rows if (row.job, row.source) == self._of}
+
+    def forget(self) -> None:
+        """Have the table know of nothing that the job has loaded; the rows stay."""
+
+        def change(transaction: Any, files: Any) -> None:
+            rows = self._managed.ledger(transaction, files)
+            left = [row for row in rows if (row.job, row.source) != self._of]
+            if len(left) < len(rows):
+                self._managed.note(transaction, files, left)
+
+        self._managed.commit(change)
+
+    def commit(self, times: Mapping[str, datetime], *, apart: bool) -> None:
+        """Put the rows into the table, in place of those of earlier versions of their objects, with the ledger.
+
+        What another process has loaded by then is left out.
+
+        Args:
+            times: when each object was written, by key.
+            apart: whether the rows of an object stay when it is replaced.
+
+        Raises:
+            S3ConnError: nothing of it is there.
+        """
+        new = Ledger(self._engine.database, self.job).loaded()
+
+        def change(transaction: Any, files: Any) -> None:
+            from s3conn_magic.lakes.managed import LedgerRow, append, delete_rows
+
+            every = {(row.job, row.source, row.key): row for row in self._managed.ledger(transaction, files)}
+            before = {key: row for (job, source, key), row in every.items() if (job, source) == self._of}
+            mine = {
+                key: loaded
+                for key, loaded in new.items()
+                if key not in before or (before[key].etag, before[key].size) != (loaded.etag, loaded.size)
+            }
+            if not mine:
+                return
+            replaced = [key for key in mine if key in before and before[key].rows]
+            if replaced and not apart:
+                delete_rows(transaction, OBJECT_COLUMN, map(self._uri, replaced))
+            if any(loaded.rows for loaded in mine.values()):
+                append(transaction, self._rows(transaction, mine, times, apart=apart))
+            every |= {
+                (*self._of, key): LedgerRow(*self._of, key, loaded.etag, loaded.size, loaded.rows)
+                for key, loaded in mine.items()
+            }
+            self._managed.note(transaction, files, list(every.values()))
+
+        self._managed.commit(change)
+        self._engine.tables.see_managed(self._table)
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self._of[1]}/{key}"
+
+    def _rows(self, transaction: Any, mine: Mapping[str, Loaded], times: Mapping[str, datetime], *, apart: bool) -> Any:
+        """The rows of some objects, in the types of Iceberg, with the columns of Upsolver's that are wanted."""
+        import pyarrow as pa
+
+        from s3conn_magic.lakes.managed import wanted_by
+
+        database = self._engine.database
+        columns = database.sql(f"FROM {self._sql} LIMIT 0").columns
+        names = [self._uri(key) for key in mine]
+        marks = [f"{self._uri(key)}#{mine[key].etag}" if apart else self._uri(key) for key in mine]
+        written = [times.get(key, _NEVER).replace(tzinfo=None) for key in mine]
+        objects = pa.table({"object": names, "mark": marks, "written": pa.array(written, pa.timestamp("us"))})
+        database.register(_OBJECTS, objects)
+        now = f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'"
+        values = {"$event_time": "written", "$event_date": "written::DATE", "$commit_time": now, "$source": "object"}
+        taken = [name for name in _SYSTEM if name in columns or name in wanted_by(transaction)]
+        plain = [f"rows.{identifier(name)}" for name in columns if name not in {*_SYSTEM, OBJECT_COLUMN}]
+        more = [f"({values[name]})::{_SYSTEM[name]} AS {identifier(name)}" for name in taken]
+        every = ", ".join([*plain, *more, f"mark AS {identifier(OBJECT_COLUMN)}"])
+        joined = f"{self._sql} AS rows JOIN {_OBJECTS} ON rows.{identifier(OBJECT_COLUMN)} = object"
+        query = kept_rows(database, f"(SELECT {every} FROM {joined})")  # noqa: S608 - quoted names
+        rows = database.sql(query).to_arrow_table()
+        database.unregister(_OBJECTS)
+        return rows
+
+
+_NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 - a column without a zone
+
+
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\)")
 _TIME = re.compile(r"DATE|TIMESTAMP( WITH TIME ZONE|_S|_MS|_NS)?")
 _NESTED = re.compile(r".*\[\d*\]|(?:STRUCT|MAP|UNION)\(.*\)", re.DOTALL)
@@ -158,6 +310,8 @@ class TargetTable:
         names = {name.casefold(): name for name in there}
         for name, kind in wanted.items():
             if (old := names.get(name.casefold())) is None:
+                if self._is_landing:
+                    kept_as(self._database.sql(f"SELECT NULL::{kind}").types[0], name)
                 self._alter(f"ADD COLUMN {identifier(name)} {kind}")
                 continue
             if self._holds(rows, name, kind, there[old]):
@@ -173,7 +327,38 @@ class TargetTable:
                 self._check_exact(rows, name, kind, wider)
             if wider != there[old]:
                 self._check_exact(self.sql, old, there[old], wider)
-                self._alter(f"ALTER COLUMN {identifier(old)} SET DATA TYPE {wider}")
+                self._widen(old, there[old], wider)
+
+    @property
+    def _is_landing(self) -> bool:
+        return self.name.endswith(MAKING)
+
+    def _widen(self, name: str, there: str, wider: str) -> None:
+        """Give a column a type that holds more; one that a table in S3 has already, as Iceberg allows.
+
+        Raises:
+            QueryError: it does not.
+        """
+        of = [*placed(self.name), name]
+        comments = self._database.execute(_COMMENT, of).fetchall() if self._is_landing else []
+        if any(comment == _KEPT for (comment,) in comments):
+            first, second = (
+                kept_as(kind, name) for kind in self._database.sql(f"SELECT NULL::{there}, NULL::{wider}").types
+            )
+            decimals = [_DECIMAL.fullmatch(kind) for kind in (first, second)]
+            same_scale = all(decimals) and len({match[1] for match in decimals if match}) == 1
+            if first != second and (first, second) not in WIDER and not same_scale:
+                hint = (
+                    "Iceberg widens INTEGER to BIGINT, FLOAT to DOUBLE, and the digits of a DECIMAL. CREATE OR REPLACE"
+                )
+                hint += " TABLE … AS SELECT with a cast makes the table anew."
+                raise QueryError(
+                    f"the column {name} is {there} in the table, and {wider} would hold the object", hint=hint
+                )
+            self._alter(f"ALTER COLUMN {identifier(name)} SET DATA TYPE {wider}")
+            self._database.execute(f"COMMENT ON COLUMN {self.sql}.{identifier(name)} IS '{_KEPT}'")
+            return
+        self._alter(f"ALTER COLUMN {identifier(name)} SET DATA TYPE {wider}")
 
     def _holds(self, rows: str, name: str, kind: str, there: str) -> bool:
         """Whether the table's type has every value of the object as it is, though the object's is another one."""
@@ -261,6 +446,9 @@ class TargetTable:
         return "DOUBLE" if wider == "FLOAT" and {there, kind} != {"FLOAT"} else str(wider)
 
 
+_KEPT = "in the table"
+_COMMENT = f"SELECT comment FROM duckdb_columns() WHERE {PLACED} AND column_name = ?"  # noqa: S608
+_DECIMAL = re.compile(r"DECIMAL\([0-9]+,([0-9]+)\)")
 _MOST_DIGITS = 38
 _SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 # Digits in front of the point; DuckDB's own choice of a type for two may be narrower than both.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property, partial, singledispatchmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
-from s3conn_magic.language.job_binder import JobBinder
+from s3conn_magic.language.job_binder import JobBinder, StorageBinder
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.plans import (
     SANDBOX,
@@ -43,6 +43,7 @@ class TableBinder:
         tables: names of the tables there are when the cell begins.
         reader: the connection that a statement reads through.
         known: the connections there are, by folded name; a table that is dropped is no usage of them any more.
+        storage: gives DEFAULT_STORAGE as it is then: a connection's name and a location, or nothing.
     """
 
     def __init__(
@@ -51,15 +52,17 @@ class TableBinder:
         tables: Iterable[str],
         reader: Callable[[statements.Name | None, statements.Statement], str],
         known: dict[str, Known],
+        storage: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._binding = binding
+        self._storage = storage
         self._tables = {name.casefold(): name for name in tables}
         self._reader = reader
         self._known = known
 
     def aside(self, known: dict[str, Known]) -> TableBinder:
         """Return a copy with a state of its own, for a copy of the connections."""
-        return TableBinder(self._binding, self._tables.values(), self._reader, known)
+        return TableBinder(self._binding, self._tables.values(), self._reader, known, self._storage)
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
         """Note that a connection's tables are dropped with it."""
@@ -102,6 +105,7 @@ class TableBinder:
         if old is not None and not statement.or_replace:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
             raise self._binding.error(f"the table {old} already exists", statement.name.span, hint=hint)
+        storage = self._of_storage(statement).stored(statement, self._storage())
         self._tables[statement.name.folded] = statement.name.text
         text, columns, location = statement.query, statement.columns, statement.location
         return plans.CreateTable(
@@ -116,14 +120,48 @@ class TableBinder:
             locate=self._locate(written) if (written := text or columns) else None,
             location=self._binding.place_of(location) if location else None,
             connection=self._reader(statement.using, statement) if location else None,
+            **storage,
         )
+
+    def _of_storage(self, statement: statements.Statement) -> StorageBinder:
+        def existing(name: statements.Name) -> Known:
+            return self._known[self._reader(name, statement).casefold()]
+
+        return StorageBinder(self._binding, self._known, existing, self.made)
+
+    @bind.register
+    def _change(self, statement: statements.InsertInto | statements.MergeInto) -> plans.Plan:
+        query, name = statement.query, self._there(statement.name)
+        given: Any = {"place": self._binding.beginning(statement), "name": name, "in_file": self._binding.in_file}
+        given |= {"text": query.value.reveal(), "locate": self._locate(query)}
+        by_name = getattr(statement, "by_name", None)
+        return plans.MergeInto(**given) if by_name is None else plans.InsertInto(**given, by_name=by_name)
+
+    @bind.register
+    def _about(self, statement: statements.OptimizeTable | statements.ShowSnapshots) -> plans.Plan:
+        return self._binding.with_name(statement, self._there(statement.name))
+
+    @bind.register
+    def _alter(self, statement: statements.AlterTable) -> plans.Plan:
+        options, note = self._of_storage(statement).altered(statement.settings)
+        name = self._there(statement.name)
+        return plans.AlterTable(place=self._binding.beginning(statement), name=name, options=options, note=note)
+
+    def _there(self, name: statements.Name) -> str:
+        if name.folded not in self._tables:
+            raise self._missing(name)
+        return self._tables[name.folded]
 
     def _check(self, statement: statements.CreateTable) -> None:
         self._check_using(statement)
         name = statement.name
         if statement.or_replace and statement.if_not_exists:
-            hint = "Give one of the two."
-            raise self._binding.error("OR REPLACE does not go with IF NOT EXISTS", name.span, hint=hint)
+            what = "OR REPLACE does not go with IF NOT EXISTS"
+            raise self._binding.error(what, name.span, hint="Give one of the two.")
+        mixed: list[Any] = [*statement.partitioned, *statement.keys, *statement.settings]
+        if statement.location and mixed:
+            hint = self._binding.said_here(mixed[0].span, whole=True) or "STORAGE_LOCATION goes with it."
+            raise self._binding.error("LOCATION does not go with this", mixed[0].span, hint=hint)
         if statement.location and (other := statement.columns or statement.query):
             hint = "The columns of a table over files are those of the files."
             hint = self._binding.said_here(other.span, whole=True) or hint
@@ -195,6 +233,7 @@ class _Binder:
         self._binding = binding
         self._known = {known.name.casefold(): known for known in catalog.known()}
         self._fallback = catalog.fallback
+        self._storage: tuple[str, ...] = getattr(catalog, "storage", ())
         self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
         self._effective, self._taken = catalog.endpoints, catalog.taken
@@ -207,7 +246,7 @@ class _Binder:
 
     @cached_property
     def _tables(self) -> TableBinder:
-        return TableBinder(self._binding, self._table_names(), self._reader, self._known)
+        return TableBinder(self._binding, self._table_names(), self._reader, self._known, lambda: self._storage)
 
     def bind_all(self, statements: Sequence[statements.Statement]) -> list[plans.Plan]:
         bound = []
@@ -497,6 +536,11 @@ class _Binder:
         name, value = self._binding.setting(statement.name, statement.value)
         if name == "DEFAULT_CONNECTION":
             self._default = value.casefold() if value else None
+        if name == "DEFAULT_STORAGE":
+            self._storage = value
+        if name == "DEFAULT_STORAGE" and value:
+            self._reader(statements.Name(value[0], statement.value.span), statement)
+            self._binding.place_in(value[1], statement.value.span)
         return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
 
     # Sandbox

@@ -103,9 +103,18 @@ def diagnose(
     error = refused or _diagnosed(source, at, message, parses)
     if refused and (cure := _quote(source, at, parses)):
         error.hint = cure
-    if made and (made.ours or made.whose):
+    if made and (made.ours or made.whose) and not _is_misspelt(source, error, parses):
         error.hint = made.hint
     return error
+
+
+def _is_misspelt(source: Source, error: StatementSyntaxError, parses: Parses) -> bool:
+    """Whether a text is of the language but for the word that its error names another for."""
+    match = re.fullmatch(r"Did you mean ([A-Z_]+)\?", error.hint)
+    if match is None or error.place is None or (token := source.token_at(source.offset(error.place))) is None:
+        return False
+    start, end = token.span
+    return parses(source.text[:start] + match[1] + source.text[end:])
 
 
 def _quote(source: Source, at: int, parses: Parses) -> str:
@@ -216,6 +225,7 @@ def _reference(stop: _Stop) -> Reference | None:
     """Return the statement that is being written, where its first words settle it."""
     words = [token.text.upper() for token in (*stop.head, *([stop.token] if stop.token else []))]
     words = ["CREATE", *words[3:]] if words[:3] == ["CREATE", "OR", "REPLACE"] else words
+    words = ["CREATE", *words[2:]] if words[:2] == ["CREATE", "ICEBERG"] else words
     possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]
     for length in (2, 1):
         exact = [statement for statement in possible if words[:length] == statement.name.split()[:length]]
@@ -279,7 +289,7 @@ def _left_out(stop: _Stop) -> str:
     if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
         return _meant(stop.word, "SELECT")
     after = stop.source.token_at(stop.token.span.end) if stop.token else None
-    optional = {"REPLACE": "OR", "CONNECTION": "S3"}.get(after.text.upper() if after else "")
+    optional = {"REPLACE": "OR", "CONNECTION": "S3", "TABLE": "ICEBERG"}.get(after.text.upper() if after else "")
     return _meant(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
 
 

@@ -244,9 +244,9 @@ class Binding:
             hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
             hint = self.said_here(name.span, whole=True) or hint
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
-        if isinstance(value, statements.ListLiteral):
+        if isinstance(value, statements.ListLiteral) and not setting.takes_list:
             raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span)
-        raw = value.value if isinstance(value, statements.WordLiteral) else self._raw(value)[0]
+        raw = value.value if isinstance(value, statements.WordLiteral) else self.value(value)
         try:
             read = setting.read(raw)
         except ValueError as error:
@@ -450,9 +450,9 @@ class Binding:
         hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
         raise self.error("this is a bucket, not an object", span, hint=hint)
 
-    def value(self, value: statements.Scalar) -> Any:
-        """Return the plain value of a literal or a Python variable."""
-        return self._raw(value)[0]
+    def value(self, value: statements.Value) -> Any:
+        """Return the plain value of a literal or a Python variable, or those of a list."""
+        return tuple(map(self.value, value.items)) if isinstance(value, statements.ListLiteral) else self._raw(value)[0]
 
     def matching(self, value: statements.StringLiteral | None) -> tuple[str | None, Where | None]:
         """Return the glob of MATCHING and its place.

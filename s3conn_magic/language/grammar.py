@@ -67,8 +67,9 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = (
-    "ALL BUCKETS CONNECTIONS COPY DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP INSERT JOB JOBS INVENTORY KEYRING PAUSE "
-    "PROMPT RESUME ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS START STOP SYNC TABLE TABLES TEST USE"
+    "ALL BUCKETS CONNECTIONS COPY DELETE_DATA DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP ICEBERG INSERT JOB JOBS "
+    "INVENTORY KEY KEYRING MAP_COLUMNS_BY_NAME MERGE OPTIMIZE PARTITIONED PAUSE PRIMARY PROMPT RESUME ROWS RUN SAMPLE "
+    "SANDBOX SAVE SELECT SETTINGS SNAPSHOTS START STOP SYNC TABLE TABLES TEST USE"
 )
 _GROUPS = get_args(AnalyzeBy)
 _STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
@@ -142,6 +143,10 @@ def _sql(kind: Callable[[Secret, Span], Any], text: str, at: int) -> Any:
     return kind(Secret(written), Span(at, at + len(written)))
 
 
+_INSERTED = _QUERY.replace("SELECT|", "SELECT|VALUES|")
+_MERGED = rf"(?:[{WHITE}]*+(?:[^;'\"${WHITE}]++|{_HELD}|\$))++"
+inserted = Terminal(_INSERTED, "MAP_COLUMNS_BY_NAME, SELECT, WITH, FROM or VALUES", partial(_sql, statements.SqlText))
+merged = Terminal(_MERGED, "USING", partial(_sql, statements.SqlText))
 query = Terminal(_QUERY, "SELECT, WITH or FROM", partial(_sql, statements.SqlText))
 columns = Terminal(_COLUMNS, "columns in round brackets", partial(_sql, statements.SqlText))
 
@@ -247,6 +252,35 @@ _table_name = (
 _table_named = field("name", _table_name).set_name("a name")
 _table_there = offering("table", field("name", _table_name).set_name("a name"))
 
+# Clauses of a table whose files lie in S3
+
+_CLAUSES = frozenset({"AS", "LOCATION", "USING", "PARTITIONED", "PRIMARY", "SELECT", "WITH", "FROM"})
+_TRANSFORM = rf"(?:\$?{_IDENTIFIER}|{_QUOTED})(?:\s*\((?:[^()'\"]|{_QUOTED})*\))?(?!\s*=)"
+
+
+def _list_of(field_name: str, item: pp.ParserElement) -> pp.ParserElement:
+    """Return a rule for items behind each other, in brackets or not."""
+    more = AtMost(_MOST_OPTIONS - 1, mark(",") + item, f"a list has at most {_MOST_OPTIONS} values")
+    return fields(field_name, mark("(") - item - more - mark(")") | item - more)
+
+
+_partition = leaf(_TRANSFORM, "a column, or a transform of one", statements.Name, str)
+_key = leaf(rf"(?:\$?{_IDENTIFIER}|{_QUOTED})(?!\s*=)", "a column", statements.Name, unquoted)
+_named_option = rf"(?!(?ai:{'|'.join(sorted(_CLAUSES))}){WORD_END}){_IDENTIFIER}(?=[{WHITE}]*=)"
+_option_of_table = offering("table option", leaf(_named_option, "an option", statements.Name, str))
+_table_option = _job_setting(_option_of_table, _any_job_value)
+_table_settings = fields(
+    "settings",
+    _table_option - AtMost(_MOST_OPTIONS - 1, pp.Opt(mark(",")) + _table_option, "these are too many options"),
+)
+_table_clause = (
+    words("PARTITIONED BY") - _list_of("partitioned", _partition)
+    | words("PRIMARY KEY") - _list_of("keys", _key)
+    | field("location", words("LOCATION") - pp.Opt(mark("=")) - _place)
+    | using
+    | _table_settings
+)
+
 # Statements
 
 _settings = fields("settings", options)
@@ -291,11 +325,11 @@ _made = (
     variant(statements.CreateConnection, _s3_connection - _if_not_exists - new_name - _made_of)
     | variant(
         statements.CreateTable,
-        words("TABLE")
+        (flag("iceberg", "ICEBERG") - words("TABLE") | words("TABLE"))
         - _if_not_exists
         - _table_named
         - pp.Opt(field("columns", columns))
-        - pp.ZeroOrMore(field("location", words("LOCATION") - pp.Opt(mark("=")) - _place) | using)
+        - pp.ZeroOrMore(pp.Opt(mark(",")) + _table_clause)
         - pp.Opt(field("query", words("AS") - query)),
     )
     | variant(_job_created, _job)
@@ -307,14 +341,21 @@ _altered = (
         _s3_connection - if_exists - named - (_set | _unset | _rename).set_name("SET, UNSET or RENAME TO"),
     )
     | variant(statements.AlterJob, words("JOB") - _job_named - words("SET") - _job_options)
-).set_name("S3 CONNECTION or JOB")
+    | variant(statements.AlterTable, words("TABLE") - _table_there - words("SET") - _table_settings)
+).set_name("S3 CONNECTION, TABLE or JOB")
 alter = variants(words("ALTER") - _altered)
 _dropped = (
     variant(
         statements.DropConnection,
         (words("CONNECTION") | words("S3 CONNECTION")) - if_exists - named - pp.Opt(flag("cascade", "CASCADE")),
     )
-    | variant(statements.DropTable, words("TABLE") - if_exists - _table_there)
+    | variant(
+        statements.DropTable,
+        words("TABLE")
+        - if_exists
+        - _table_there
+        - pp.Opt(field("delete_data", words("DELETE_DATA") - mark("=") - boolean)),
+    )
     | variant(statements.DropJob, words("JOB") - if_exists - _job_named)
 ).set_name("CONNECTION, TABLE or JOB")
 drop = variants(words("DROP") - _dropped)
@@ -328,10 +369,11 @@ _shown = (
     | variant(statements.ShowBuckets, words("BUCKETS") - pp.ZeroOrMore(using | like))
     | variant(statements.ShowSettings, words("SETTINGS"))
     | variant(statements.ShowTables, words("TABLES") - pp.Opt(like))
+    | variant(statements.ShowSnapshots, words("SNAPSHOTS") - _table_there)
     | words("CREATE") - _shown_again
     | variant(statements.ShowJobs, words("JOBS") - pp.Opt(like))
     | variant(statements.ShowJobErrors, words("JOB") - _job_named - words("ERRORS"))
-).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, JOBS, JOB, or CREATE S3 CONNECTION, TABLE or JOB")
+).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, SNAPSHOTS, JOBS, JOB, or CREATE S3 CONNECTION, TABLE or JOB")
 show = variants(words("SHOW") - _shown)
 # A connection's name alone, where the statement ends behind it or goes on with its clauses.
 _alone = field(
@@ -409,6 +451,10 @@ _topic = offering("topic", Terminal(_IDENTIFIER, "a name", lambda raw, _: raw))
 topic = Node(pp.OneOrMore(_topic), lambda parts, _: " ".join(parts))
 help_ = builds(statements.Help, words("HELP") - pp.Opt(field("topic", topic)))
 
+_by_name = pp.Opt(flag("by_name", "MAP_COLUMNS_BY_NAME"))
+insert = builds(statements.InsertInto, words("INSERT INTO") - _table_there - _by_name - field("query", inserted))
+merge = builds(statements.MergeInto, words("MERGE INTO") - _table_there - field("query", merged))
+optimize = builds(statements.OptimizeTable, words("OPTIMIZE TABLE") - _table_there)
 _ran = (variant(statements.RunJob, words("JOB") - _job_named) | variant(statements.RunJobs, words("JOBS"))).set_name(
     "JOB or JOBS"
 )
@@ -417,7 +463,7 @@ pause = builds(statements.PauseJob, words("PAUSE JOB") - _job_named)
 resume = builds(statements.ResumeJob, words("RESUME JOB") - _job_named)
 
 _plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, discover, preview]
-_plain += [set_, select, save, start, stop, help_, run, pause, resume]
+_plain += [set_, select, save, start, stop, help_, run, pause, resume, insert, merge, optimize]
 _explained = ByFirstWord(_plain, "a statement")
 explain = variants(
     words("EXPLAIN")

@@ -232,6 +232,14 @@ MEANINGS = {
     "COPY": "COPY FROM S3 name loads the objects at a LOCATION into a table, each once.",
     "INSERT": "INSERT INTO S3 name writes the rows of a query to a LOCATION, as one object.",
     "INTO": "INTO names the table that a job loads, or the connection that it writes through.",
+    "ICEBERG": "ICEBERG TABLE is one whose files lie in S3; with STORAGE_LOCATION, or SET DEFAULT_STORAGE, a table"
+    " is one without the word, too.",
+    "PARTITIONED": "PARTITIONED BY columns, or year(c), month(c), day(c), hour(c), bucket(n, c), truncate(n, c): the"
+    " files of a table in S3 hold rows that are alike in them.",
+    "PRIMARY": "PRIMARY KEY names columns that have no NULL and tell rows apart; nothing checks the latter.",
+    "KEY": "PRIMARY KEY names columns that have no NULL and tell rows apart; nothing checks the latter.",
+    "DELETE_DATA": "DELETE_DATA = TRUE deletes the files of a table in S3 with it.",
+    "MAP_COLUMNS_BY_NAME": "MAP_COLUMNS_BY_NAME has columns go into those of their names, and adds those that are new.",
     "SYNC": "SYNC is a word of Upsolver's that changes nothing here: every job runs when it is told to.",
     "ERRORS": "SHOW JOB name ERRORS shows what a job could not load, and why.",
     "LOCATION": "LOCATION 's3://bucket/prefix' is where files are, of a table or a job, or what TEST CONNECTION tries.",

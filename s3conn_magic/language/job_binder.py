@@ -1,29 +1,30 @@
-"""Statements about jobs → plans."""
+"""Statements about jobs, and what others say of tables whose files lie in S3 → plans."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.job_options import JOB_OPTIONS, JobOption, Kind, find_job_option
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind, find_job_option
 from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
-from s3conn_magic.language.words import listed, pattern_meant, related, table_text
+from s3conn_magic.language.words import listed, pattern_meant, related, table_parts, table_text
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from s3conn_magic.language.evaluation import Binding
     from s3conn_magic.language.plans import Known
     from s3conn_magic.language.statements import SqlText
 
-_NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
+_NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3", "TABLE": "CREATE TABLE"}
 _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
 _ONLY_PARQUET = "SNAPPY"
 
@@ -34,7 +35,7 @@ def _kinds(name: str) -> tuple[Kind, ...]:
 
 
 def _of(kind: Kind) -> list[str]:
-    return [option.name for option in JOB_OPTIONS if kind in option.kinds]
+    return [option.name for option in (*JOB_OPTIONS, *TABLE_OPTIONS) if kind in option.kinds]
 
 
 class JobBinder:
@@ -148,15 +149,17 @@ class JobBinder:
         return values, where
 
     def _option(self, kind: Kind, name: Name) -> JobOption:
-        option = find_job_option(name.text)
+        option = find_job_option(name.text, kind)
         if option is None:
             from s3conn_magic.language.phrases import book
 
             other_name = book()["jobs"].get(name.text.upper())
             near = other_name if other_name and kind in _kinds(other_name) else related(name.text, _of(kind))
-            known = [option.name for option in JOB_OPTIONS if kind in option.kinds and option.effect]
+            options = TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
+            known = [option.name for option in options if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
-            raise self._binding.error("unknown option of a job", name.span, hint=hint)
+            of = "table" if kind == "TABLE" else "job"
+            raise self._binding.error(f"unknown option of a {of}", name.span, hint=hint)
         if kind not in option.kinds:
             (other,) = option.kinds
             instead = {"FILE_FORMAT": "Did you mean CONTENT_TYPE?", "CONTENT_TYPE": "Did you mean FILE_FORMAT?"}
@@ -219,14 +222,14 @@ class JobBinder:
 
     def _check(self, options: Mapping[str, Any], where: Mapping[str, Span], kind: Kind) -> None:
         for name in options:
-            option = find_job_option(name)
+            option = find_job_option(name, kind)
             missing = [required for required in option.requires if required not in where] if option else []
             if missing:
                 raise self._binding.error(f"{name} needs {listed(missing, 'and')} too", where[name])
         content = options.get("FILE_FORMAT" if kind == "INSERT" else "CONTENT_TYPE")
         named = content.type if isinstance(content, Content) else "PARQUET"
         compression = options.get("COMPRESSION")
-        if compression == _ONLY_PARQUET and named not in {"PARQUET", "AUTO"}:
+        if kind != "TABLE" and compression == _ONLY_PARQUET and named not in {"PARQUET", "AUTO"}:
             hint = "COMPRESSION = GZIP or ZSTD compress text."
             raise self._binding.error(f"SNAPPY does not go with {named}", where["COMPRESSION"], hint=hint)
         start, end = options.get("START_FROM"), options.get("END_AT")
@@ -235,14 +238,8 @@ class JobBinder:
 
     def _check_writing(self, connection: Known, options: Mapping[str, Any], kind: Kind, span: Span) -> None:
         what = "INSERT INTO S3" if kind == "INSERT" else "DELETE_FILES_AFTER_LOAD"
-        read_only = connection.options.get("READ_ONLY")
-        if read_only is None or not read_only.value or (kind == "COPY" and not options.get(what)):
-            return
-        raise ReadOnlyConnectionError(
-            f"the connection {connection.name} is READ_ONLY: {what} was refused, nothing was sent",
-            hint="Use a connection that was created without READ_ONLY = TRUE.",
-            place=self._binding.place(span),
-        )
+        if kind != "COPY" or options.get(what):
+            check_writing(self._binding, connection, what, span)
 
     # The rest
 
@@ -295,9 +292,96 @@ class JobBinder:
         raise job_not_found(name.text, list(there.values())).at(self._binding.place(name.span))
 
 
-def _idle(options: dict[str, Any]) -> str:
+class StorageBinder(JobBinder):
+    """Binds what a statement says of a table whose files lie in S3."""
+
+    def options_of(self, settings: tuple[statements.JobSetting, ...]) -> tuple[dict[str, Any], str]:
+        """Return the options of a table, and what to say of those that have no effect here.
+
+        Raises:
+            BindError: one is unknown, has another value, or needs one that is not there.
+        """
+        options, where = self._options(settings, partial(self._option, "TABLE"))
+        self._check(options, where, "TABLE")
+        note = _idle(options, "TABLE")
+        if "STORAGE_LOCATION" in options:
+            options["STORAGE_LOCATION"] = self._binding.place_in(options["STORAGE_LOCATION"], where["STORAGE_LOCATION"])
+            name = Name(options["STORAGE_CONNECTION"], where["STORAGE_CONNECTION"])
+            options["STORAGE_CONNECTION"] = self._existing(name).name
+        return options, note
+
+    def altered(self, settings: tuple[statements.JobSetting, ...]) -> tuple[dict[str, Any], str]:
+        """Return options that may be changed, as `options_of`."""
+        fixed = next((setting for setting in settings if setting.name.text.upper().startswith("STORAGE_")), None)
+        if fixed is not None:
+            hint = "CREATE TABLE … AS SELECT makes another table elsewhere."
+            raise self._binding.error("a table stays where it is", fixed.span, hint=hint)
+        return self.options_of(settings)
+
+    def stored(self, statement: statements.CreateTable, default: Sequence[str]) -> dict[str, Any]:
+        """Return where a table's files are to lie, its options, and what to say of those that have no effect.
+
+        Args:
+            statement: as written.
+            default: DEFAULT_STORAGE, a connection's name and a location, or nothing.
+
+        Raises:
+            BindError: an option is wrong, or an ICEBERG TABLE has no place.
+            ReadOnlyConnectionError: the connection only reads.
+        """
+        options, note = self.options_of(statement.settings)
+        name, location = options.pop("STORAGE_CONNECTION", ""), options.pop("STORAGE_LOCATION", None)
+        if statement.location:
+            return {}
+        at = statement.name.span
+        if not name and default:
+            name, base = default[0], self._binding.place_in(default[1], at)
+            folder = "/".join(table_parts(statement.name.text))
+            location = replace(base, key=f"{base.key.rstrip('/')}/{folder}".lstrip("/"))
+        if not name or location is None:
+            return {"note": " ".join(filter(None, [note, self._elsewhere(statement, options)]))}
+        known = self._existing(Name(name, at))
+        check_writing(self._binding, known, "CREATE TABLE … STORAGE_LOCATION", at)
+        if location.key and not location.key.endswith("/"):
+            location = replace(location, key=f"{location.key}/")
+        self._depend(known.name, plans.Usage("table", statement.name.text))
+        return {
+            "storage": (known.name, location),
+            "options": options,
+            "note": note,
+            "if_not_exists": statement.if_not_exists,
+            "partitions": tuple(part.text for part in statement.partitioned),
+            "keys": tuple(key.text for key in statement.keys),
+        }
+
+    def _elsewhere(self, statement: statements.CreateTable, options: Mapping[str, Any]) -> str:
+        """Return what to say of clauses that a table in DuckDB does not have."""
+        if statement.iceberg:
+            hint = "Add STORAGE_CONNECTION = … STORAGE_LOCATION = 's3://…', or SET DEFAULT_STORAGE for all tables."
+            raise self._binding.error("an ICEBERG TABLE needs a place for its files", statement.name.span, hint=hint)
+        given = [*options, *(["PARTITIONED BY"] if statement.partitioned else [])]
+        given += ["PRIMARY KEY"] if statement.keys else []
+        return f"{listed(given, 'and')}: of tables whose files lie in S3 only (SET DEFAULT_STORAGE)." if given else ""
+
+
+def check_writing(binding: Binding, connection: Known, what: str, span: Span) -> None:
+    """Refuse to write through a connection that only reads.
+
+    Raises:
+        ReadOnlyConnectionError: it does.
+    """
+    read_only = connection.options.get("READ_ONLY")
+    if read_only is not None and read_only.value:
+        raise ReadOnlyConnectionError(
+            f"the connection {connection.name} is READ_ONLY: {what} was refused, nothing was sent",
+            hint="Use a connection that was created without READ_ONLY = TRUE.",
+            place=binding.place(span),
+        )
+
+
+def _idle(options: dict[str, Any], kind: Kind | None = None) -> str:
     """Take away the options that have no effect here, and say so."""
-    names = [name for name in options if not find_job_option(name).effect]  # type: ignore[union-attr] # they were found
+    names = [name for name in options if (option := find_job_option(name, kind)) is not None and not option.effect]
     for name in names:
         del options[name]
     return f"{listed(names, 'and')}: accepted, without effect on one machine." if names else ""

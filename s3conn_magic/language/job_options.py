@@ -11,10 +11,11 @@ from s3conn_magic.language.session_settings import boolean, text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Kind = Literal["COPY", "INSERT"]
+Kind = Literal["COPY", "INSERT", "TABLE"]
 BOTH: tuple[Kind, ...] = ("COPY", "INSERT")
 COPY: tuple[Kind, ...] = ("COPY",)
 INSERT: tuple[Kind, ...] = ("INSERT",)
+TABLE: tuple[Kind, ...] = ("TABLE",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class JobOption:
         help: one sentence.
         default: what holds when it is not given, in words.
         example: a value as one would write it.
-        kinds: the jobs that have it: COPY FROM, INSERT INTO, or both.
+        kinds: what has it: COPY FROM, INSERT INTO, or both; or a table.
         effect: False for what is Upsolver's and has no meaning on one machine; accepted, with a note.
         switch: whether it may stand alone, for TRUE.
         mutable: whether ALTER JOB sets it.
@@ -271,6 +272,59 @@ LOCATIONS = frozenset(option.name for option in _LOCATIONS)
 JOB_OPTION_NAMES = tuple(_BY_NAME)
 
 
-def find_job_option(name: str) -> JobOption | None:
-    """The option of that name, in whatever case."""
-    return _BY_NAME.get(name.upper())
+TABLE_OPTIONS: tuple[JobOption, ...] = (
+    JobOption(
+        "STORAGE_CONNECTION",
+        job_values.name,
+        "the name of a connection",
+        "The connection through which the table's files are read and written; goes with STORAGE_LOCATION.",
+        "DEFAULT_STORAGE",
+        "lake",
+        TABLE,
+        requires=("STORAGE_LOCATION",),
+    ),
+    JobOption(
+        "STORAGE_LOCATION",
+        text,
+        "an s3:// location",
+        "The folder that the table's files lie in, which is its own; goes with STORAGE_CONNECTION.",
+        "DEFAULT_STORAGE",
+        "'s3://bucket/tables/orders/'",
+        TABLE,
+        requires=("STORAGE_CONNECTION",),
+    ),
+    JobOption(
+        "TABLE_DATA_RETENTION",
+        job_values.days,
+        "a number of DAYS",
+        "Rows older than that, by the first partition that is a date or a time, go with OPTIMIZE TABLE.",
+        "rows stay",
+        "30 DAYS",
+        TABLE,
+    ),
+    JobOption(
+        "COMPRESSION",
+        job_values.choice("ZSTD", "SNAPPY", "GZIP", "LZ4", "UNCOMPRESSED"),
+        "ZSTD, SNAPPY, GZIP, LZ4 or UNCOMPRESSED",
+        "What the table's files of Parquet are compressed by.",
+        "ZSTD",
+        "SNAPPY",
+        TABLE,
+    ),
+    JobOption("COMMENT", text, "text", "Free text that is kept with the table.", "none", "'orders, by day'", TABLE),
+    *(
+        _idle(name, help_, example, TABLE)
+        for name, help_, example in (
+            ("COMPUTE_CLUSTER", "Upsolver's cluster that looks after the table.", '"Default Compute"'),
+            ("COMPACTION_PROCESSES", "Upsolver's number of compactions at a time; here OPTIMIZE TABLE does it.", "2"),
+            ("DISABLE_COMPACTION", "Upsolver compacts by itself; here OPTIMIZE TABLE does it.", "TRUE"),
+        )
+    ),
+)
+_OF_TABLE = {option.name: option for option in TABLE_OPTIONS}
+TABLE_OPTION_NAMES = tuple(_OF_TABLE)
+
+
+def find_job_option(name: str, kind: Kind | None = None) -> JobOption | None:
+    """The option of that name, in whatever case: of a job, or of a table."""
+    return (_OF_TABLE if kind == "TABLE" else _BY_NAME).get(name.upper())

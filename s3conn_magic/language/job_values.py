@@ -167,6 +167,20 @@ def interval(value: Any) -> timedelta:
     raise ValueError("it looks like 5 MINUTES")
 
 
+def days(value: Any) -> int:
+    """Return a whole number of days that is at least one."""
+    if isinstance(value, timedelta) and value >= timedelta(days=1) and not value % timedelta(days=1):
+        return value.days
+    raise ValueError("30 DAYS, for one")
+
+
+def name(value: Any) -> str:
+    """Return a name, with quotes or without."""
+    if isinstance(value, BareWord | str) and str(value):
+        return str(value)
+    raise ValueError("this is none")
+
+
 def names(value: Any) -> tuple[str, ...]:
     """One name or more, each with or without quotes."""
     items = value if isinstance(value, tuple) else (value,)

@@ -238,6 +238,8 @@ class CreateTable(Plan):
     `in_file` is as of `Query`.
 
     `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
+    `storage` is where its own files are to lie, by connection and folder, or None, with its `options`, `partitions` as
+    written and `keys`. `if_not_exists` takes the table that is there. `note` is what to say of options without effect.
     """
 
     name: str
@@ -249,6 +251,36 @@ class CreateTable(Plan):
     location: Location | None = None
     connection: str | None = None
     or_replace: bool = False
+    if_not_exists: bool = False
+    storage: tuple[str, Location] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    partitions: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertInto(Query):
+    """Put the rows of a query into a table, by the names of the columns or by their places."""
+
+    name: str
+    by_name: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeInto(Query):
+    """Change a table by what stands behind its name in a MERGE INTO, in `text`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterTable(Plan):
+    """Change options of a table whose files lie in S3."""
+
+    name: str
+    options: Mapping[str, Any]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ SECRET_NAMES = tuple(spelling for option in OPTIONS if option.secret for spellin
 SECRET_GIVEN = re.compile(rf"(?<!['\"])\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*+(?=['\"])", re.IGNORECASE | re.ASCII)
 """Where a literal is given to one of them, quotes in step or not."""
 # Without one of these words there is no query and no job.
-_OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|JOB|TABLE)\b", re.IGNORECASE)
+_OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|INTO|JOB|TABLE)\b", re.IGNORECASE)
 # What a program puts into a statement: of a string with fields, of `str.format`, of `%`.
 _FIELD = re.compile(r"(?:\{[\w.\[\]!:]*\}|%s|%\(\w+\)s)+")
 # `s3://name@bucket/key`; as long a name as a word that is surely no secret.
@@ -164,14 +164,17 @@ def _open_in(statement: Statement) -> Iterator[Span]:
     # The tree is there once a cell was parsed; %load_ext need not wait for it.
     from s3conn_magic.language.statements import (
         AlterJob,
+        AlterTable,
         CreateCopyJob,
         CreateInsertJob,
         CreateTable,
         ExplainAnalyze,
+        InsertInto,
+        MergeInto,
         Query,
     )
 
-    if isinstance(statement, (Query, ExplainAnalyze, CreateTable)):
+    if isinstance(statement, (Query, ExplainAnalyze, CreateTable, InsertInto, MergeInto, AlterTable)):
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob, AlterJob)):
         yield from (setting.span for setting in statement.settings if find_job_option(setting.name.text))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES
+from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES
 
 if TYPE_CHECKING:
@@ -384,8 +384,9 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "CREATE TABLE",
-        "CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(column type, ...)] [LOCATION 's3://bucket/prefix']"
-        " [USING name] [AS query]",
+        "CREATE [OR REPLACE] [ICEBERG] TABLE [IF NOT EXISTS] name [(column type, ...)]"
+        " [LOCATION 's3://bucket/prefix' [USING name]]"
+        " [PARTITIONED BY column | transform(column), ...] [PRIMARY KEY column, ...] [option = value ...] [AS query]",
         "Make a table of the session, called name, schema.name or catalog.schema.name: empty, from a query, or over the"
         " files, or the Delta, Iceberg or Hudi table, at a LOCATION, which every query reads afresh. It depends on the"
         " connections that it is read through.",
@@ -393,9 +394,58 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "DROP TABLE",
-        "DROP TABLE [IF EXISTS] name",
-        "Forget a table; files at its LOCATION stay.",
+        "DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]",
+        "Forget a table; files at its LOCATION or STORAGE_LOCATION stay. DELETE_DATA = TRUE deletes those of a table"
+        " whose files lie in S3.",
         "DROP TABLE sales;",
+    ),
+    Reference(
+        "ALTER TABLE",
+        "ALTER TABLE name SET option = value ...",
+        "Change options of a table whose files lie in S3: TABLE_DATA_RETENTION, COMPRESSION, COMMENT.",
+        "ALTER TABLE orders SET TABLE_DATA_RETENTION = 30 DAYS;",
+    ),
+    Reference(
+        "INSERT INTO",
+        "INSERT INTO name [MAP_COLUMNS_BY_NAME] query",
+        "Put the rows of a query, or VALUES, into a table: all of them or none, each value as it is or the statement is"
+        " refused. Columns go by their places; with MAP_COLUMNS_BY_NAME by their names, and those that the table lacks"
+        " are added to it.",
+        "INSERT INTO sales SELECT * FROM 's3://bucket/sales/may.csv';",
+    ),
+    Reference(
+        "MERGE INTO",
+        "MERGE INTO name merge",
+        "Change, delete and add rows of a table by those of a source, all at once, as DuckDB's MERGE does: USING source"
+        " ON condition, then WHEN MATCHED or WHEN NOT MATCHED with THEN and what is done. Upsolver's REPLACE and INSERT"
+        " MAP_COLUMNS_BY_NAME go by the names of columns, too.",
+        "MERGE INTO sales USING returned ON (sales.id = returned.id) WHEN MATCHED THEN DELETE;",
+    ),
+    Reference(
+        "OPTIMIZE TABLE",
+        "OPTIMIZE TABLE name",
+        "Tidy a table whose files lie in S3: small files are put together, rows that are older than"
+        " TABLE_DATA_RETENTION are deleted, snapshots older than five days (or than the retention) are forgotten, and"
+        " files that no snapshot has any more are deleted; those that none ever had, after a day.",
+        "OPTIMIZE TABLE orders;",
+    ),
+    Reference(
+        "SHOW SNAPSHOTS",
+        "SHOW SNAPSHOTS name",
+        "The snapshots of a table whose files lie in S3, the newest first; AT (VERSION => snapshot) behind its name in"
+        " a query reads one.",
+        "SHOW SNAPSHOTS orders;",
+        (
+            Column("snapshot", "integer", "its id"),
+            Column("committed_at", "timestamp", "UTC"),
+            Column("operation", "string", "append, overwrite, replace or delete"),
+            Column("added", "integer", "rows that it added"),
+            Column("deleted", "integer", "rows that it deleted"),
+            Column("rows", "integer", "rows that there are in it"),
+            Column("files", "integer", "their files"),
+            Column("bytes", "integer", "bytes of these"),
+            Column("is_current", "boolean", "whether queries read it"),
+        ),
     ),
     Reference(
         "SHOW TABLES",
@@ -475,7 +525,7 @@ KEYWORDS: frozenset[str] = frozenset(
     word for statement in STATEMENTS for word in words_of(statement.syntax)
 ) | frozenset(VALUE_WORDS)
 
-VOCABULARY: frozenset[str] = KEYWORDS | frozenset(OPTION_NAMES) | frozenset(JOB_OPTION_NAMES)
+VOCABULARY: frozenset[str] = KEYWORDS | {*OPTION_NAMES, *JOB_OPTION_NAMES, *TABLE_OPTION_NAMES}
 """Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
 
 

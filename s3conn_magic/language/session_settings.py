@@ -33,6 +33,7 @@ class Setting(NamedTuple):
     takes: str
     help: str
     default: Any
+    takes_list: bool = False
 
 
 def text(value: Any) -> str:
@@ -133,6 +134,26 @@ def _scheduler(value: Any) -> str:
     raise ValueError("this is none")
 
 
+def _storage(value: Any) -> tuple[str, str] | tuple[()]:
+    """Return a connection's name and a location; nothing for an empty text."""
+    if value in ("", ()):
+        return ()
+    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, str) and part for part in value):  # noqa: PLR2004
+        return value[0], value[1]
+    raise ValueError("it looks like ('lake', 's3://bucket/tables/')")
+
+
+_CATALOG = r"(?:|bucket|glue|rest:https?://[^@\s]+|sql:[a-z+0-9]+:///?[^@\s]*)"
+
+
+def _catalog(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(_CATALOG, value):
+        return "" if value == "bucket" else value
+    raise ValueError(
+        "a password is none of it: it stands in ~/.pyiceberg.yaml" if "@" in str(value) else "this is none"
+    )
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PROGRESS",
@@ -177,6 +198,23 @@ SETTINGS: tuple[Setting, ...] = (
         _path,
         "the path of a file, or ''",
         "The DuckDB file that tables are kept in, with what jobs have loaded; '' keeps them in memory.",
+        "",
+    ),
+    Setting(
+        "DEFAULT_STORAGE",
+        _storage,
+        "('connection', 's3://bucket/folder/') or ''",
+        "Where the files of new tables lie, each in a folder of its name, unless STORAGE_LOCATION says otherwise; ''"
+        " keeps their rows in DuckDB.",
+        (),
+        takes_list=True,
+    ),
+    Setting(
+        "CATALOG",
+        _catalog,
+        "'bucket', 'glue', 'rest:https://…' or 'sql:sqlite:///…'",
+        "What knows the newest state of a new table whose files lie in S3: an object beside them, or a catalog of"
+        " Iceberg that others share.",
         "",
     ),
     Setting(
@@ -281,12 +319,16 @@ class SettingValues(dict[str, Any]):
 
 def setting_text(value: Any) -> str:
     """Return a setting's value as it is written."""
+    if isinstance(value, tuple):
+        from s3conn_magic.language.words import literal
+
+        return f"({', '.join(map(literal, value))})" if value else ""
     return str(value).upper() if isinstance(value, bool) else str(value)
 
 
 def setting_literal(value: Any) -> str:
     """Return a setting's value as a statement has it."""
-    return f"'{value}'" if isinstance(value, str) and value != ALL else setting_text(value)
+    return f"'{value}'" if isinstance(value, str) and value != ALL else setting_text(value) or "''"
 
 
 class Timeouts(NamedTuple):

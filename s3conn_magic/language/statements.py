@@ -319,23 +319,70 @@ class ExplainAnalyze(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Statement):
-    """`CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(columns)] [LOCATION 's3://…' [USING name]] [AS query]`."""
+    """`CREATE [OR REPLACE] [ICEBERG] TABLE [IF NOT EXISTS] name [(columns)]`, its clauses, and `[AS query]`.
+
+    The clauses are `LOCATION 's3://…'` and `USING name`, or `PARTITIONED BY`, `PRIMARY KEY` and options.
+    """
 
     name: Name
     or_replace: bool = False
+    iceberg: bool = False
     if_not_exists: bool = False
     columns: SqlText | None = None
     location: LocationValue | None = None
     using: Name | None = None
+    partitioned: tuple[Name, ...] = ()
+    keys: tuple[Name, ...] = ()
+    settings: tuple[JobSetting, ...] = ()
     query: SqlText | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropTable(Statement):
-    """`DROP TABLE [IF EXISTS] name`."""
+    """`DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]`."""
 
     name: Name
     if_exists: bool = False
+    delete_data: BooleanLiteral | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterTable(Statement):
+    """`ALTER TABLE name SET option = value …`."""
+
+    name: Name
+    settings: tuple[JobSetting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertInto(Statement):
+    """`INSERT INTO name [MAP_COLUMNS_BY_NAME] query`."""
+
+    name: Name
+    query: SqlText
+    by_name: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeInto(Statement):
+    """`MERGE INTO name …`: what stands behind the name is the engine's to read."""
+
+    name: Name
+    query: SqlText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeTable(Statement):
+    """`OPTIMIZE TABLE name`."""
+
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSnapshots(Statement):
+    """`SHOW SNAPSHOTS name`."""
+
+    name: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

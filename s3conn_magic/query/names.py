@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from s3conn_magic.lakes import Moment
+    from s3conn_magic.lakes.managed import ManagedTable
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -363,8 +364,16 @@ def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[
 _METADATA = re.compile(r"(?s)(.*/)(metadata/[^/]*\.metadata\.json(?:\.gz)?)")
 
 
+class Mention(NamedTuple):
+    """A path that a query mentions, the moment of the lake table there that it wants, and what gives one of ours."""
+
+    path: str
+    moment: Moment | None = None
+    managed: Callable[[], ManagedTable] | None = None
+
+
 def lake_query(
-    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, name: str, path: str, moment: Moment | None
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, name: str, mention: Mention
 ) -> str | None:
     """The query of the lake table at a path; None where there is none.
 
@@ -374,8 +383,7 @@ def lake_query(
         database: gets its rows by a name.
         filesystem: reads its files.
         name: what the query calls it.
-        path: with `s3://`.
-        moment: the state that the query wants, if it says so.
+        mention: the path.
 
     Raises:
         S3ConnError: it cannot be read, the path is in one, or of none at a moment that is no object's version.
@@ -383,6 +391,12 @@ def lake_query(
     from s3conn_magic.lakes.opening import open_snapshot
     from s3conn_magic.lakes.snapshots import LakeRows
 
+    path, moment = mention.path, mention.moment
+    if mention.managed is not None:
+        with filesystem.scope.noting():
+            snapshot = mention.managed().snapshot(moment or NEWEST)
+        database.register(f"{name} (state)", LakeRows(snapshot, filesystem.scope.noting))
+        return f"FROM {identifier(f'{name} (state)')}"
     own, where = _METADATA.fullmatch(path), Path.parse(path)
     may_be = own or moment or not where.location.key or path.endswith("/") or not filesystem.glob(path[len("s3://") :])
     reach = filesystem.lake(own[1] if own else path) if may_be and not where.has_wildcard else None

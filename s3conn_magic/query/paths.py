@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
@@ -18,7 +19,7 @@ from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of, pointed
 from s3conn_magic.query.judgement import arguments, constant, judged
 from s3conn_magic.query.line_rows import FILE, IN_BATCHES, Skipped, batches, json_lines
-from s3conn_magic.query.names import lake_query, nodes
+from s3conn_magic.query.names import Mention, lake_query, nodes
 from s3conn_magic.query.sql import behind, check_widened, identifier, literal
 from s3conn_magic.query.text_rows import (
     SAMPLE,
@@ -38,14 +39,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from s3conn_magic.inventory.reading import InventoryRows
-    from s3conn_magic.lakes import Moment
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.names import Mentioned, QueryTree
     from s3conn_magic.query.sql import Travel
-    from s3conn_magic.query.tables import Table
+    from s3conn_magic.query.tables import Tables
     from s3conn_magic.query.text_rows import TextRows
 
 _SMALL = 4 * 1024 * 1024
@@ -53,15 +53,8 @@ _SMALL = 4 * 1024 * 1024
 _HINT = f"the first {SAMPLE:,} records are of that type"
 
 
-class Mention(NamedTuple):
-    """A path that a query mentions, and the moment of the lake table there that it wants; None for no certain one."""
-
-    path: str
-    moment: Moment | None = None
-
-
 def paths_of(
-    uses: Mentioned, tables: Iterable[Table], travels: Iterable[Travel] = (), read: Callable[[str], Pasted] = pasted
+    uses: Mentioned, tables: Tables, travels: Iterable[Travel] = (), read: Callable[[str], Pasted] = pasted
 ) -> dict[str, Mention]:
     """The paths that a query mentions, and those of the tables over files of text that it does, by their names.
 
@@ -74,16 +67,22 @@ def paths_of(
     Raises:
         QueryError: a table that is wanted as of another time is no lake table.
     """
-    over = {table.name.casefold(): table.files for table in tables if table.files}
+    ours = {table.files: partial(tables.managed, table) for table in tables if table.catalog}
+    over = {
+        table.name.casefold(): Mention(table.files, None, ours.get(table.files))
+        for table in tables
+        if table.files and not table.declared
+    }
     paths = {name: Mention(path) for name in uses.tables if (path := path_of(name, read))}
     names = {table_text([name]).casefold() for name in uses.tables} | {name.casefold() for name in uses.placed}
-    paths |= {behind(name): Mention(over[name]) for name in sorted(names & over.keys())}
+    paths |= {behind(name): over[name] for name in sorted(names & over.keys())}
     for travel in travels:
         table = travel.written.table
-        path = path_of(travel.written.path, read) or over.get(table.casefold(), "")
-        if not path:
+        path = path_of(travel.written.path, read)
+        mention = Mention(path) if path else over.get(table.casefold())
+        if mention is None:
             raise QueryError(f"{visible(table)} has no earlier versions: AT goes with the folder of a lake table")
-        paths[travel.stands] = Mention(path, travel.moment)
+        paths[travel.stands] = mention._replace(moment=travel.moment)
     return paths
 
 
@@ -149,7 +148,7 @@ def views(
     try:
         for name, mention in paths.items():
             path = mention.path
-            query = lake_query(database, filesystem, name, *mention)
+            query = lake_query(database, filesystem, name, mention)
             if query is None and mention.moment:  # a version of an object
                 path = f"{path}?versionId={mention.moment.version}"
             query = query or _query(database, filesystem, path, by_itself=name == path)

@@ -352,3 +352,72 @@ def _unlike(name: str, kind: str, wide: str, path: str) -> QueryError:
         f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change",
         hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} all the same.",
     )
+
+
+_KEPT = {
+    **dict.fromkeys(
+        ("boolean", "integer", "bigint", "float", "double", "varchar", "blob", "date", "time", "timestamp")
+    ),
+    **dict.fromkeys(("tinyint", "smallint", "utinyint", "usmallint", "null"), "INTEGER"),
+    **dict.fromkeys(("timestamp_s", "timestamp_ms"), "TIMESTAMP"),
+    **dict.fromkeys(("hugeint", "uhugeint"), "DECIMAL(38,0)"),
+    **dict.fromkeys(("enum", "uuid"), "VARCHAR"),
+    "uinteger": "BIGINT",
+    "ubigint": "DECIMAL(20,0)",
+    "timestamp with time zone": "TIMESTAMPTZ",
+}
+"""What Iceberg keeps a type of DuckDB as, without loss; None for that type itself."""
+
+
+WIDER = {("INTEGER", "BIGINT"), ("FLOAT", "DOUBLE")}
+"""Types that Iceberg makes others of, which hold all that was there."""
+
+
+def kept_as(kind: Any, column: str) -> str:
+    """The type of DuckDB that Iceberg has, and that holds each value of another type as it is, at any depth.
+
+    Raises:
+        QueryError: there is none.
+    """
+    if kind.id in _KEPT:
+        return _KEPT[kind.id] or kind.id.upper()
+    if kind.id == "decimal":
+        return str(kind)
+    parts = [(name, part) for name, part in getattr(kind, "children", ()) if not isinstance(part, int)]
+    if kind.id in {"list", "array"}:
+        return f"{kept_as(parts[0][1], column)}[]"
+    if kind.id == "struct":
+        return f"STRUCT({', '.join(f'{identifier(name)} {kept_as(part, column)}' for name, part in parts)})"
+    if kind.id == "map":
+        return f"MAP({', '.join(kept_as(part, column) for _, part in parts)})"
+    raise QueryError(
+        f"the column {visible(column)} is {kind}, which Iceberg has no type for",
+        hint=_INSTEAD.get(kind.id, f"{identifier(column)}::VARCHAR has its values as text."),
+    )
+
+
+_INSTEAD = {"timestamp_ns": "A cast to TIMESTAMP keeps microseconds; to VARCHAR all of it."}
+
+
+def kept_rows(
+    database: duckdb.DuckDBPyConnection, source: str, casts: Mapping[str, str] | None = None, more: Iterable[str] = ()
+) -> str:
+    """A query of the rows of a source, in the types that Iceberg has.
+
+    Args:
+        database: has the source.
+        source: a table's name or a query in brackets, in SQL.
+        casts: SQL for columns that are to be something else than a cast.
+        more: SQL of further columns.
+
+    Raises:
+        QueryError: a type has no counterpart, or a value none in that.
+    """
+    relation = database.sql(f"FROM {source}")
+    parts = []
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        kept, column = kept_as(kind, name), identifier(name)
+        parts.append((casts or {}).get(name, f"{column}::{kept} AS {column}"))
+        if kind.id in _TIMES and database.execute(f"SELECT 1 FROM {source} WHERE isinf({column}) LIMIT 1").fetchall():  # noqa: S608
+            raise QueryError(f"the column {visible(name)} has a date that is infinite, which Iceberg has none for")
+    return f"SELECT {', '.join([*parts, *more])} FROM {source}"  # noqa: S608 - quoted names

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.lakes import among, refusal, within
+from s3conn_magic.lakes import LakeRoot, Reach, among, refusal, within
+from s3conn_magic.lakes.managed import ManagedTable
 from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
@@ -53,6 +54,7 @@ class Table:
         files: the pattern of its files of text, whose types are told when they are read; empty for any others.
         declared: whether it has no columns yet: what is loaded into it first gives it some.
         is_view: whether every query reads it afresh: one over files, or a view that was in the database before.
+        catalog: what knows its newest state, where its files are its own; else empty.
         comment: what the database says of it that is not ours.
         created_at: UTC.
         note: what to say of it when it was made.
@@ -64,6 +66,7 @@ class Table:
     files: str = ""
     declared: bool = False
     is_view: bool = False
+    catalog: str = ""
     comment: str = ""
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     note: str = field(default="", compare=False)
@@ -79,6 +82,7 @@ class Table:
             return ""
         kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
         kept |= {"files": self.files} if self.files else {}
+        kept |= {"catalog": self.catalog} if self.catalog else {}
         text = literal(_OURS + json.dumps(kept)) if self.connections else "NULL"
         return f"COMMENT ON {self.kind} {qualified(self.name)} IS {text}"
 
@@ -131,15 +135,16 @@ def _read(parts: Sequence[str], is_view: bool, comment: str) -> Table:
         kept = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
         location = Location.parse(kept["location"]) if kept and kept["location"] else None
         connections = tuple(map(str, kept["connections"])) if kept else ()
-        files = str(kept.get("files", "")) if kept else ""
+        files, catalog = (str(kept.get(name, "")) if kept else "" for name in ("files", "catalog"))
     except (ValueError, KeyError, TypeError):  # somebody has changed it
         return Table(name, is_view=is_view, comment=comment)
-    return Table(name, connections, location, files, is_view=is_view, comment="" if kept else comment)
+    comment = "" if kept else comment
+    return Table(name, connections, location, files, is_view=is_view, catalog=catalog, comment=comment)
 
 
 _COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {PLACED} ORDER BY column_index"  # noqa: S608
 
-_EXPRESSIONS = f"""SELECT column_default FROM duckdb_columns()
+EXPRESSIONS = f"""SELECT column_default FROM duckdb_columns()
 WHERE {PLACED} AND column_default IS NOT NULL
 UNION ALL SELECT expression FROM duckdb_constraints()
 WHERE {PLACED} AND expression IS NOT NULL"""  # noqa: S608 - names of DuckDB's own
@@ -148,7 +153,7 @@ WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_functio
 _MADE = f"SELECT sql FROM duckdb_tables() WHERE {PLACED}"  # noqa: S608 - as above
 # The column that COPY FROM adds, as it adds it again.
 _ORIGIN = re.compile(r', "\$object" VARCHAR(?=[,)])')
-_NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
+NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +253,7 @@ class Tables:
     def _created_from(self, name: str, sql: str, columns: str | None, *, local: bool) -> Table:
         self.prepare(name)
         made = _unused(name)
-        if columns is None or _NAMES.fullmatch(columns):
+        if columns is None or NAMES.fullmatch(columns):
             before = f"CREATE OR REPLACE TABLE {qualified(made)} {columns or ''} AS "
             answer = self._engine.execute(sql, before, local=local)
         else:
@@ -293,7 +298,7 @@ class Tables:
         """
         self._engine.define(columns, f"CREATE OR REPLACE TABLE {qualified(made)} ")
         try:
-            expressions = self._engine.database.execute(_EXPRESSIONS, [*placed(made), *placed(made)]).fetchall()
+            expressions = self._engine.database.execute(EXPRESSIONS, [*placed(made), *placed(made)]).fetchall()
             self._engine.check_expressions(text for (text,) in expressions)
         except BaseException:
             self._engine.database.execute(f"DROP TABLE {qualified(made)}")
@@ -329,6 +334,31 @@ class Tables:
         )
         for step in (*steps, f"DROP VIEW temp.main.{own}"):
             database.execute(step)
+
+    def managed(self, table: Table) -> ManagedTable:
+        """A table whose files lie in S3, as it is read and changed; within a turn.
+
+        Raises:
+            QueryError: its files are not its own.
+        """
+        if not table.catalog or table.location is None:
+            hint = "CREATE TABLE … STORAGE_CONNECTION = … STORAGE_LOCATION = 's3://…' makes one."
+            raise QueryError(f"the table {visible(table.name)} has no files of its own in S3", hint=hint)
+        filesystem = self._engine.filesystem
+        connection = filesystem.through(Path.parse(table.files), filesystem.scope)
+        reach = Reach(connection, filesystem, LakeRoot("Iceberg", table.location), filesystem.scope.asked)
+        return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
+
+    def see_managed(self, table: Table) -> Table:
+        """Have a table whose files lie in S3, with the columns that it has now; within a turn."""
+        schema = self.managed(table).schema()
+        database = self._engine.database
+        with transaction(database):
+            self._forget(table.name)
+            if schema.names:
+                relation = database.from_arrow(schema.empty_table())
+                self._see_files(table.name, relation.columns, relation.types)
+        return self._note(replace(table, is_view=bool(schema.names), declared=not schema.names))
 
     def prepare(self, name: str) -> None:
         """Make the schema of a table, and its catalog, where there are none yet; in a turn, and in no transaction.
@@ -423,6 +453,9 @@ class Tables:
         """
         table = self.get(name)
         head = f"CREATE TABLE {table_name(table.name)}"
+        if table.catalog and table.location is not None:
+            place = f"STORAGE_CONNECTION = {name_text(table.connections[0])} STORAGE_LOCATION"
+            return f"{head.replace('TABLE', 'TABLE IF NOT EXISTS')} () {place} = {literal(table.location.uri)};"
         if table.location is not None:
             return f"{head} LOCATION {literal(table.location.uri)} USING {name_text(table.connections[0])};"
         if table.is_view:

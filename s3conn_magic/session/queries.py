@@ -33,15 +33,25 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.listed import Path
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
+    from s3conn_magic.query.managing import ManagedTables
     from s3conn_magic.query.tables import Table
 
     _Report = Callable[[Progress], None] | None
 
-QueryPlan = plans.Query | plans.CreateTable | statements.DropTable | statements.ShowTables | statements.ShowCreateTable
+QueryPlan = (
+    plans.Query
+    | plans.CreateTable
+    | plans.AlterTable
+    | statements.DropTable
+    | statements.ShowTables
+    | statements.ShowCreateTable
+    | statements.OptimizeTable
+    | statements.ShowSnapshots
+)
 JobPlan = plans.CreateJob | plans.AlterJob | statements.JobStatement
 AboutConnections = statements.ShowConnections | statements.AboutConnection | plans.Test | statements.Help
 _WITH_TEXT = (plans.Query, plans.CreateTable)
-_HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze
+_HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze | statements.InsertInto
 
 
 class Queries:
@@ -177,7 +187,7 @@ class Queries:
     def _create(self, plan: plans.CreateTable) -> Message:
         made, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._made(plan)))
         notes = [f"The table {made.name} was {'replaced' if replaced else 'created'}."]
-        notes += [made.note] if made.note else []
+        notes += [each for each in (made.note, plan.note) if each]
         notes += [f'Queries write it "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
         return Message(" ".join(notes))
 
@@ -187,7 +197,11 @@ class Queries:
         if not plan.or_replace:
             tables.check_free(plan.name)
         before = plan.name.casefold() in {table.name.casefold() for table in tables}
-        if plan.text is not None:
+        if plan.storage is not None:
+            made = self.managing.create(
+                plan.name, self._storage(plan), plan.text, plan.columns, local=self._local(plan)
+            )
+        elif plan.text is not None:
             made = tables.create_from(plan.name, plan.text, plan.columns, local=self._local(plan))
         elif plan.location is not None and plan.connection is not None:
             made = tables.create_over(plan.name, plan.location, plan.connection)
@@ -195,6 +209,63 @@ class Queries:
             made = tables.create_empty(plan.name, plan.columns)
         self.depends(made)
         return made, before
+
+    def _storage(self, plan: plans.CreateTable) -> Any:
+        from s3conn_magic.query.managing import Storage
+
+        assert plan.storage is not None  # noqa: S101 - the caller has looked
+        return Storage(
+            *plan.storage,
+            catalog=self._settings["CATALOG"],
+            partitions=plan.partitions,
+            keys=plan.keys,
+            options=plan.options,
+            replace=plan.or_replace,
+            take=plan.if_not_exists,
+        )
+
+    @property
+    def managing(self) -> ManagedTables:
+        """Return what changes the tables whose files lie in S3."""
+        from s3conn_magic.query.managing import ManagedTables
+
+        return ManagedTables(self.engine)
+
+    @execute.register
+    def _insert(self, plan: plans.InsertInto) -> Message:
+        insert = self.managing.insert
+        local = self._local(plan)
+        rows = self._located(plan, lambda: insert(plan.name, plan.text, by_name=plan.by_name, local=local))
+        self._depends_now(plan.name)
+        return Message(f"{counted(rows, 'row')} went into {plan.name}.")
+
+    def check_merge(self, plan: plans.MergeInto) -> None:
+        """Refuse a MERGE that does more than read what it names, as `check`."""
+        self._located(plan, lambda: self.managing.check_merge(plan.name, plan.text))
+
+    @execute.register
+    def _merge(self, plan: plans.MergeInto) -> Message:
+        rows = self._located(plan, lambda: self.managing.merge(plan.name, plan.text, local=self._local(plan)))
+        self._depends_now(plan.name)
+        return Message(f"{counted(rows, 'row')} of {plan.name} changed.")
+
+    def _depends_now(self, name: str) -> None:
+        self.depends(self.engine.tables.get(name))
+
+    @execute.register
+    def _snapshots(self, plan: statements.ShowSnapshots) -> Any:
+        from s3conn_magic.results.frames import frame_of
+
+        return frame_of(columns_of("SHOW SNAPSHOTS"), self.managing.history(plan.name.text))
+
+    @execute.register
+    def _optimize(self, plan: statements.OptimizeTable) -> Message:
+        return Message(self.managing.optimize(plan.name.text))
+
+    @execute.register
+    def _alter(self, plan: plans.AlterTable) -> Message:
+        self.managing.alter(plan.name, plan.options)
+        return Message(" ".join(filter(None, [f"The table {plan.name} was altered.", plan.note])))
 
     def _local(self, plan: plans.Query | plans.CreateTable) -> bool:
         """Whether the query of a plan may read files of this machine, as the setting is now."""
@@ -206,8 +277,12 @@ class Queries:
 
     @execute.register
     def _drop(self, plan: statements.DropTable) -> Message:
-        self.forget(plans.Usage("table", plan.name.text))
-        return Message(f"The table {plan.name.text} was dropped.")
+        name, deleted = plan.name.text, 0
+        if plan.delete_data is not None and plan.delete_data.value:
+            deleted = self.managing.delete(name)
+        self.forget(plans.Usage("table", name))
+        gone = f", and {counted(deleted, 'object')} of it deleted" if deleted else ""
+        return Message(f"The table {name} was dropped{gone}.")
 
     def forget(self, usage: plans.Usage) -> None:
         """Drop a table, whether on its own or with a connection."""

@@ -242,6 +242,8 @@ class Session:
         """Refuse, with the rest of what binding refuses, what the language does not know: globs and queries."""
         if isinstance(plan, plans.ListObjects | plans.ListInventory) and plan.matching is not None:
             check_glob(plan.matching, plan.matching_place)
+        elif isinstance(plan, plans.MergeInto):
+            self.queries.check_merge(plan)
         elif isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
             self.queries.check(plan)
 

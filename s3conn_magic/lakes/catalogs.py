@@ -1,0 +1,517 @@
+"""What PyIceberg is given of a table of ours: its objects, and where it is written which state is the newest.
+
+Every request is one of the connection. In the bucket the newest state is told by `metadata/version-hint.text` below the
+table's folder, an object that is made by `If-None-Match` and replaced by `If-Match`. It has the name of the newest
+metadata file, as readers of a table by its folder expect.
+"""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from botocore.exceptions import ClientError
+from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.io import FileIO, InputFile, OutputFile
+from pyiceberg.io.fsspec import FsspecInputFile
+from pyiceberg.serializers import FromInputFile, ToOutputFile
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import update_table_metadata
+
+from s3conn_magic.connections.faults import translate, translated
+from s3conn_magic.connections.guards import refusal
+from s3conn_magic.connections.writes import LACKING, MISSING, UNMET, code_of
+from s3conn_magic.errors import EndpointError, ObjectNotFoundError, QueryError, S3ConnError, ThrottledError
+from s3conn_magic.lakes import NOTES, OF_S3, SCHEME
+from s3conn_magic.language.words import table_parts
+from s3conn_magic.locations import Location, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from pyiceberg.partitioning import PartitionSpec
+
+    from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.lakes import Reach
+
+HINT = f"{NOTES}version-hint.text"
+BUCKET, BESIDE = "bucket", "beside"
+_END = ".metadata.json"
+_NO_ETAG = '"00000000000000000000000000000000"'
+
+
+_AT_ONCE = 16
+
+
+def refuse_if_read_only(connection: Connection, what: str) -> None:
+    """Refuse a change before anything is sent.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY.
+    """
+    if connection.live_settings().read_only:
+        raise refusal(connection.name, what)
+
+
+class ConnectionIO(FileIO):
+    """Reads by the filesystem of queries, with what it keeps and counts, and writes by a client of the connection.
+
+    An object is written by one request, with the encryption of the connection, when its file is closed without an
+    error; before that nothing of it is anywhere.
+
+    Args:
+        reach: leads to the table.
+        path_of: the filesystem's path of an object that the table names by its address.
+
+    Attributes:
+        written: the addresses of what was written, for who has to take it back.
+    """
+
+    def __init__(self, reach: Reach, path_of: Callable[[str], str] | None = None) -> None:
+        super().__init__()
+        self._reach = reach
+        self._path_of = path_of or reach.resolved
+        self.written: list[str] = []
+
+    def new_input(self, location: str) -> InputFile:
+        """An object to read."""
+        return FsspecInputFile(self._path_of(location), self._reach.filesystem)
+
+    def new_output(self, location: str) -> OutputFile:
+        """An object to write, in place of none."""
+        return _Output(location, self)
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """Delete an object; one that is gone is none."""
+        self.delete_all([location if isinstance(location, str) else location.location])
+
+    def delete_all(self, locations: Iterable[str]) -> int:
+        """Delete objects, many at a time.
+
+        Raises:
+            S3ConnError: one cannot be deleted.
+        """
+        places = [self._place(location) for location in locations]
+
+        def delete(place: Location) -> None:
+            client = self._reach.connection.internal_client(place.bucket)
+            translated(lambda: client.delete_object(Bucket=place.bucket, Key=place.key), resource=place.arn)
+
+        with ThreadPoolExecutor(_AT_ONCE, "s3conn-table") as pool:
+            list(pool.map(delete, places))
+        self._reach.asked(len(places))
+        return len(places)
+
+    def write(self, location: str, body: bytes) -> None:
+        """Write an object.
+
+        Raises:
+            S3ConnError: it cannot be written.
+        """
+        place = self._place(location)
+        refuse_if_read_only(self._reach.connection, "a change of a table")
+        client = self._reach.connection.internal_client(place.bucket)
+        self.written.append(location)
+        self._reach.asked(1)
+        translated(lambda: client.put_object(Bucket=place.bucket, Key=place.key, Body=body), resource=place.arn)
+
+    def read(self, location: str) -> bytes:
+        """All bytes of an object."""
+        with self.new_input(location).open() as opened:
+            return bytes(opened.read())
+
+    @staticmethod
+    def _place(location: str) -> Location:
+        match = SCHEME.fullmatch(location)
+        if match is None or match[1] not in OF_S3:
+            raise ValueError(f"{location} is not in S3")
+        return Location(match[2], match[3])
+
+
+class _Output(OutputFile):
+    def __init__(self, location: str, of: ConnectionIO) -> None:
+        super().__init__(location)
+        self._of = of
+        self.size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def exists(self) -> bool:
+        """Whether an object is there."""
+        try:
+            return len(self.to_input_file()) >= 0
+        except ObjectNotFoundError:
+            return False
+
+    def to_input_file(self) -> InputFile:
+        """The same object, to read."""
+        return self._of.new_input(self.location)
+
+    def create(self, overwrite: bool = False) -> Any:  # noqa: ARG002 - its name is new
+        """What is written into."""
+        return _Body(self)
+
+    def made(self, body: bytes) -> None:
+        """Write what was put together."""
+        self.size = len(body)
+        self._of.write(self.location, body)
+
+
+class _Body(io.BytesIO):
+    """What is to become an object when it is closed, unless by an error."""
+
+    def __init__(self, output: _Output) -> None:
+        super().__init__()
+        self._output: _Output | None = output
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._output = None
+        self.close()
+
+    def close(self) -> None:
+        """Write the object."""
+        output, self._output = self._output, None
+        if output is not None and not self.closed:
+            output.made(self.getvalue())
+        super().close()
+
+
+class NoConditionsError(Exception):
+    """The server does not keep the conditions of writes."""
+
+
+class Pointed(NamedTuple):
+    """What a pointer says: the name of a metadata file, and what a swap compares."""
+
+    name: str
+    tag: str
+
+
+class _Pointer(Protocol):
+    """Says which metadata file of a table is the newest."""
+
+    def read(self) -> Pointed | None:
+        """What it says; None where there is none."""
+
+    def create(self, name: str) -> bool:
+        """Make it, and say whether there was none."""
+
+    def swap(self, name: str, tag: str) -> bool:
+        """Have it say another name, and say whether it was what it was seen to be."""
+
+    def drop(self) -> None:
+        """Remove it."""
+
+
+class BucketPointer:
+    """The pointer as an object of the bucket."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._place = Location(reach.root.location.bucket, f"{reach.root.location.key}{HINT}")
+        self._named = {"Bucket": self._place.bucket, "Key": self._place.key}
+
+    @property
+    def _client(self) -> Any:
+        self._reach.asked(1)
+        return self._reach.connection.internal_client(self._place.bucket)
+
+    def read(self) -> Pointed | None:
+        """As the protocol says; never what was kept."""
+        client = self._client
+
+        def read() -> Pointed | None:
+            try:
+                answer = client.get_object(**self._named)
+            except ClientError as error:
+                if code_of(error) in MISSING:
+                    return None
+                raise
+            return Pointed(answer["Body"].read().decode("utf-8", "replace").strip(), str(answer["ETag"]))
+
+        return translated(read, resource=self._place.arn)
+
+    def create(self, name: str) -> bool:
+        """As the protocol says.
+
+        Raises:
+            NoConditionsError: the server refuses or ignores the conditions.
+        """
+        if not self._put(name, IfNoneMatch="*"):
+            return False
+        # A server that knows no conditions would do both of these.
+        if self._put(name, IfMatch=_NO_ETAG) or self._put(name, IfNoneMatch="*"):
+            self.drop()
+            raise NoConditionsError
+        return True
+
+    def swap(self, name: str, tag: str) -> bool:
+        """As the protocol says."""
+        return self._put(name, IfMatch=tag)
+
+    def _put(self, name: str, **condition: str) -> bool:
+        try:
+            self._client.put_object(**self._named, Body=name.encode(), **condition)
+        except ClientError as error:
+            if code_of(error) in UNMET or ("IfMatch" in condition and code_of(error) in MISSING):
+                return False
+            if code_of(error) in LACKING:
+                raise NoConditionsError from None
+            raise translate(error, resource=self._place.arn) from None
+        except Exception as error:  # noqa: BLE001 - translated
+            raise translate(error, resource=self._place.arn) from None
+        return True
+
+    def drop(self) -> None:
+        """As the protocol says."""
+        client = self._client
+        translated(lambda: client.delete_object(**self._named), resource=self._place.arn)
+
+
+class FilePointer:
+    """The pointers of tables in a file of SQLite, for servers that keep no conditions."""
+
+    def __init__(self, path: str, location: str) -> None:
+        self._path, self._location = path, location
+
+    def _execute(self, sql: str, *values: str) -> tuple[list[Any], int]:
+        with closing(sqlite3.connect(self._path, timeout=30)) as database, database:
+            database.execute("CREATE TABLE IF NOT EXISTS pointers (location TEXT PRIMARY KEY, name TEXT NOT NULL)")
+            cursor = database.execute(sql, values)
+            return cursor.fetchall(), cursor.rowcount
+
+    def read(self) -> Pointed | None:
+        """As the protocol says."""
+        rows, _ = self._execute("SELECT name FROM pointers WHERE location = ?", self._location)
+        return Pointed(rows[0][0], rows[0][0]) if rows else None
+
+    def create(self, name: str) -> bool:
+        """As the protocol says."""
+        return self._execute("INSERT OR IGNORE INTO pointers VALUES (?, ?)", self._location, name)[1] == 1
+
+    def swap(self, name: str, tag: str) -> bool:
+        """As the protocol says."""
+        sql = "UPDATE pointers SET name = ? WHERE location = ? AND name = ?"
+        return self._execute(sql, name, self._location, tag)[1] == 1
+
+    def drop(self) -> None:
+        """As the protocol says."""
+        self._execute("DELETE FROM pointers WHERE location = ?", self._location)
+
+
+class UnknownOutcomeError(S3ConnError):
+    """Nobody can say whether a commit is there: its swap had no answer, and the pointer cannot be read."""
+
+
+class PointerCatalog(NoopCatalog):
+    """A catalog of one table, whose newest metadata file a pointer names."""
+
+    def __init__(self, pointer: _Pointer, reach: Reach, files: ConnectionIO) -> None:
+        super().__init__("s3conn")
+        self._pointer, self._io = pointer, files
+        self._root = reach.root.location.uri.rstrip("/")
+        self._seen: Pointed | None = None
+
+    def load_table(self, identifier: Any = ("table",)) -> Table:
+        """The newest state.
+
+        Raises:
+            NoSuchTableError: there is none.
+        """
+        self._seen = self._pointer.read()
+        if self._seen is None:
+            raise NoSuchTableError
+        where = self._address(self._seen.name)
+        metadata = FromInputFile.table_metadata(self._io.new_input(where))
+        return Table(identifier, metadata, where, self._io, self)
+
+    def newest(self) -> str:
+        """The name of the newest metadata file, below the table's folder; empty where there is none."""
+        seen = self._pointer.read()
+        return f"{NOTES}{seen.name}{_END}" if seen else ""
+
+    def _address(self, name: str) -> str:
+        return f"{self._root}/{NOTES}{name}{_END}"
+
+    def staged(self, schema: Any, spec: PartitionSpec, properties: Mapping[str, str], *, replacing: bool) -> Table:
+        """A table that is nowhere yet: its first commit makes it, with what is in that, or replaces the one there.
+
+        Args:
+            schema: of PyIceberg or PyArrow.
+            spec: its partitions.
+            properties: of the table.
+            replacing: whether there is one.
+        """
+        self._seen = self._pointer.read() if replacing else None
+        made = new_table_metadata(schema, spec, UNSORTED_SORT_ORDER, self._root, dict(properties))
+        return Table(("table",), made, "", self._io, self)
+
+    def publish(self, table: Table) -> None:
+        """Make a staged table without a row.
+
+        Raises:
+            NoConditionsError: as of the pointer.
+            CommitFailedException: there is one.
+        """
+        self._write(table, table.metadata)
+
+    def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
+        """Have the table in a new state, if it is still in the one that the change was made of.
+
+        Raises:
+            CommitFailedException: it is in another one, and nothing of this is there.
+            UnknownOutcomeError: it is not known whether this is there.
+        """
+        for requirement in requirements:
+            requirement.validate(table.metadata)
+        updated = update_table_metadata(table.metadata, updates, metadata_location=table.metadata_location or None)
+        return CommitTableResponse.model_construct(metadata=updated, metadata_location=self._write(table, updated))
+
+    def _write(self, table: Table, metadata: Any) -> str:
+        last, seen = table.metadata_location, self._seen
+        number = int(last.rsplit("/", 1)[1].partition("-")[0]) + 1 if last else 0
+        name = f"{number:05d}-{uuid.uuid4()}"
+        where = self._address(name)
+        ToOutputFile.table_metadata(metadata, self._io.new_output(where))
+        made = self._swapped(name, seen.tag) if seen else self._pointer.create(name)
+        if not made:
+            raise CommitFailedException
+        self._io.written.clear()
+        self._seen = None
+        return where
+
+    def _swapped(self, name: str, tag: str) -> bool:
+        """Whether the swap was done: also where the answer was lost, or was one to the second of two tries."""
+        try:
+            if self._pointer.swap(name, tag):
+                return True
+        except (EndpointError, ThrottledError) as error:
+            failure: S3ConnError | None = error
+        else:
+            failure = None
+        try:
+            there = self._pointer.read()
+            done = there is not None and (there.name == name or self._is_after(there.name, name))
+        except S3ConnError as error:
+            raise self._unknown(error) from None
+        if not done and failure is not None and there is not None and there.tag == tag:
+            # It may still be under way, so that what was written stays.
+            raise self._unknown(failure)
+        return done
+
+    def _unknown(self, error: S3ConnError) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            f"it is not known whether the change of {visible(self._root)} is there: {error.message}",
+            hint="SHOW SNAPSHOTS shows it, if it is.",
+        )
+
+    def _is_after(self, newest: str, name: str) -> bool:
+        """Whether a state is among those that led to the newest."""
+        metadata = FromInputFile.table_metadata(self._io.new_input(self._address(newest)))
+        return any(entry.metadata_file == self._address(name) for entry in metadata.metadata_log)
+
+    def drop_table(self, identifier: Any = ("table",)) -> None:
+        """Forget the table; its files stay."""
+        del identifier
+        self._pointer.drop()
+
+
+class NamedCatalog:
+    """A table of a catalog of others, in the face of a `PointerCatalog`.
+
+    Args:
+        setting: what SET CATALOG was given: `glue`, `rest:https://…` or `sql:sqlite:///…`.
+        table: the table's name; its schema is its namespace.
+        reach: leads to its files.
+        files: reads and writes them.
+
+    Raises:
+        QueryError: the catalog cannot be opened.
+    """
+
+    def __init__(self, setting: str, table: str, reach: Reach, files: ConnectionIO) -> None:
+        kind, _, address = setting.partition(":")
+        properties: dict[str, Any] = {"type": kind, "uri": address} if address else {"type": kind}
+        if kind == "glue":
+            properties |= {"warehouse": reach.root.location.uri}
+        try:
+            catalog: Any = (
+                _glue(reach.connection.internal_client(service="glue"))
+                if kind == "glue"
+                else load_catalog("s3conn_magic", **properties)
+            )
+        except ImportError as error:
+            raise QueryError(f"the catalog {kind} needs a package that is not installed: {error.name}") from None
+        catalog._load_file_io = lambda *_, **__: files  # noqa: SLF001 - each of its tables has one of its own
+        self._catalog: Any = catalog
+        *within, name = table_parts(table)
+        self._identifier = (within[-1] if within else "default", name)
+        self._io, self._root = files, reach.root.location.uri.rstrip("/")
+
+    def load_table(self, identifier: Any = None) -> Table:
+        """As of a pointer's."""
+        table: Table = self._catalog.load_table(identifier or self._identifier)
+        table.io = self._io
+        return table
+
+    def newest(self) -> str:
+        """As of a pointer's."""
+        where = self.load_table().metadata_location
+        return where.removeprefix(f"{self._root}/") if where.startswith(f"{self._root}/") else ""
+
+    def staged(self, schema: Any, spec: PartitionSpec, properties: Mapping[str, str], *, replacing: bool) -> Table:
+        """A table without a row, which is there at once."""
+        if replacing:
+            self.drop_table()
+        self._catalog.create_namespace_if_not_exists(self._identifier[:1])
+        made: Table = self._catalog.create_table(
+            self._identifier, schema, self._root, spec, properties=dict(properties)
+        )
+        made.io = self._io
+        return made
+
+    def publish(self, table: Table) -> None:
+        """It is there already."""
+
+    def drop_table(self, _: Any = None) -> None:
+        """Take the table out of the catalog; its files stay."""
+        self._catalog.drop_table(self._identifier)
+
+
+def _glue(client: Any) -> Any:
+    from pyiceberg.catalog.glue import GlueCatalog
+
+    return GlueCatalog("s3conn_magic", client=client)
+
+
+AnyCatalog = PointerCatalog | NamedCatalog
+
+
+def opened(setting: str, table: str, reach: Reach, files: ConnectionIO, beside: str = "") -> AnyCatalog:
+    """The catalog of a table.
+
+    Args:
+        setting: `bucket`, `beside` (a file beside the session's database), or of another catalog.
+        table: its name.
+        reach: leads to its files.
+        files: reads and writes them.
+        beside: the path of that file.
+    """
+    if setting == BUCKET:
+        return PointerCatalog(BucketPointer(reach), reach, files)
+    if setting == BESIDE:
+        return PointerCatalog(FilePointer(beside, reach.root.location.uri), reach, files)
+    return NamedCatalog(setting, table, reach, files)

@@ -1,0 +1,600 @@
+"""Tables whose files lie in S3, of the format Iceberg: made, changed by one commit at a time, tidied, and dropped."""
+
+from __future__ import annotations
+
+import importlib.util
+import io as streams
+import json
+import random
+import re
+import time
+import uuid
+import warnings
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+import pyarrow as pa
+
+from s3conn_magic.errors import QueryError, S3ConnError, pip_install
+from s3conn_magic.lakes import NEWEST, NOTES
+from s3conn_magic.lakes.opening import open_snapshot
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from s3conn_magic.lakes import Moment, Reach
+    from s3conn_magic.lakes.catalogs import AnyCatalog, ConnectionIO
+    from s3conn_magic.lakes.snapshots import Snapshot
+
+
+_Result = TypeVar("_Result")
+Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
+DATA = "data/"
+LEDGER, PARTITIONED, KEYS, RETENTION = (
+    f"s3conn-magic.{name}" for name in ("ledger", "partitioned-by", "primary-key", "retention-days")
+)
+"""Properties of a table: its ledger's address, what its first rows are to be partitioned by and keyed by, and days."""
+_PROPERTIES = {
+    "commit.retry.num-retries": "0",  # what was lost is looked at again before it is repeated
+    "commit.manifest-merge.enabled": "true",
+    "write.target-file-size-bytes": str(128 * 1024 * 1024),
+}
+_TRIES = 60
+_LONGEST_WAIT = 2.0
+_SNAPSHOTS_STAY, _ORPHANS_STAY = timedelta(days=5), timedelta(days=1)
+_SMALL = 32 * 1024 * 1024
+"""Bytes below which a file is put together with others."""
+_TRANSFORM = re.compile(
+    r"(?i)(year|month|day|hour|bucket|truncate)\s*\((?:\s*([0-9]{1,9})\s*,)?\s*(.*?)\s*\)", re.DOTALL
+)
+
+
+def check_installed() -> None:
+    """Refuse without the package that has the format.
+
+    Raises:
+        QueryError: it is not installed; the error says how it is.
+    """
+    if importlib.util.find_spec("pyiceberg") is None:
+        raise QueryError(
+            "tables whose files lie in S3 need the package pyiceberg, which is not installed",
+            hint=f"{pip_install('tables')}, and run it again.",
+        )
+
+
+class TableShape(NamedTuple):
+    """What a table is to be.
+
+    Attributes:
+        schema: its columns; empty where its first rows give them.
+        partitions: as written, such as `day(ts)`.
+        keys: its primary key.
+        properties: of Iceberg.
+    """
+
+    schema: pa.Schema
+    partitions: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    properties: Mapping[str, str] = {}
+
+
+class LedgerRow(NamedTuple):
+    """An object that a job has loaded."""
+
+    job: str
+    source: str
+    key: str
+    etag: str
+    size: int
+    rows: int
+
+
+class Tidied(NamedTuple):
+    """What OPTIMIZE TABLE did."""
+
+    compacted: int
+    into: int
+    expired: int
+    deleted: int
+    rows_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedTable:
+    """A table of a session whose files lie below a folder.
+
+    Attributes:
+        reach: leads to the folder.
+        name: the table's.
+        catalog: as of `catalogs.opened`.
+        beside: the path of a catalog that is a file.
+    """
+
+    reach: Reach
+    name: str
+    catalog: str
+    beside: str = ""
+
+    def _opened(self) -> tuple[AnyCatalog, ConnectionIO]:
+        check_installed()
+        from s3conn_magic.lakes.catalogs import ConnectionIO, opened
+
+        files = ConnectionIO(self.reach)
+        return opened(self.catalog, self.name, self.reach, files, self.beside), files
+
+    @contextmanager
+    def _telling(self, done: str = "changed") -> Iterator[None]:
+        """Have what the library raises as a QueryError."""
+        from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+
+        try:
+            yield
+        except (S3ConnError, CommitFailedException):
+            raise
+        except NoSuchTableError:
+            raise QueryError(
+                f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more",
+                hint=f"DROP TABLE {self.name}; forgets it.",
+            ) from None
+        except Exception as error:  # noqa: BLE001 - the library has errors of its own, and of others
+            said = visible(" ".join(str(error).split()))[:400] or type(error).__name__
+            raise QueryError(f"the table {visible(self.name)} cannot be {done}: {said}") from None
+
+    # Reading
+
+    def newest(self) -> str:
+        """The name of the newest metadata file, below the folder; empty where there is no table."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            with self._telling("read"):
+                return self._opened()[0].newest()
+        except NoSuchTableError:
+            return ""
+
+    def snapshot(self, moment: Moment = NEWEST) -> Snapshot:
+        """The state of a moment.
+
+        Raises:
+            QueryError: there is none.
+        """
+        check_installed()
+        if not (name := self.newest()):
+            raise QueryError(
+                f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
+            )
+        return open_snapshot(self.reach, moment, name)
+
+    def schema(self) -> pa.Schema:
+        """Its columns."""
+        from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+        with self._telling("read"):
+            return schema_to_pyarrow(self._opened()[0].load_table().schema(), include_field_ids=False)
+
+    def history(self) -> list[tuple[Any, ...]]:
+        """Its snapshots, the newest first: id, time, operation, rows and bytes now, and whether it is the current."""
+        with self._telling("read"):
+            table = self._opened()[0].load_table()
+        current = table.metadata.current_snapshot_id
+        rows = []
+        for snapshot in reversed(table.metadata.snapshots):
+            summary = snapshot.summary.additional_properties if snapshot.summary else {}
+            total = [int(summary[name]) if name in summary else None for name in _TOTALS]
+            made = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
+            operation = snapshot.summary.operation.value if snapshot.summary else None
+            rows.append((snapshot.snapshot_id, made, operation, *total, snapshot.snapshot_id == current))
+        return rows
+
+    # Making
+
+    def create(self, wanted: TableShape, rows: Callable[[], Rows] | None = None, *, replace: bool = False) -> None:
+        """Make it, with rows or without: both are there or neither is.
+
+        Args:
+            wanted: what it is to be.
+            rows: gives its rows.
+            replace: whether one that is there is replaced, with all of its rows.
+
+        Raises:
+            QueryError: it cannot be.
+            NoConditionsError: the server has no conditional writes.
+        """
+        from pyiceberg.exceptions import CommitFailedException
+
+        catalog, files = self._opened()
+        try:
+            with self._telling("made"):
+                schema, spec = _shape(wanted)
+                properties = {**_PROPERTIES, **wanted.properties, **_later(wanted)}
+                table = catalog.staged(schema, spec, properties, replacing=replace)
+                if rows is None:
+                    catalog.publish(table)
+                else:
+                    transaction = table.transaction()
+                    append(transaction, rows())
+                    transaction.commit_transaction()
+        except CommitFailedException:
+            self._take_back(files)
+            raise QueryError(f"there is a table at {visible(self.reach.root.location.uri)} by now") from None
+        except BaseException:
+            self._take_back(files)
+            raise
+
+    @staticmethod
+    def _take_back(files: ConnectionIO) -> None:
+        """Delete what a commit wrote that is certainly not there; what cannot be, OPTIMIZE TABLE sweeps."""
+        with suppress(S3ConnError):
+            files.delete_all(files.written)
+        files.written.clear()
+
+    def commit(self, change: Callable[[Any, ConnectionIO], _Result]) -> _Result:
+        """Do a change by one commit; what another writer has committed in the meantime has it done again.
+
+        Args:
+            change: puts it into a transaction of PyIceberg, from the table as it is then.
+
+        Raises:
+            QueryError: it cannot be done, or others were faster again and again; nothing of it is there.
+            UnknownOutcomeError: it is not known whether it is there.
+        """
+        from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+        from s3conn_magic.lakes.catalogs import UnknownOutcomeError, refuse_if_read_only
+
+        refuse_if_read_only(self.reach.connection, f"a change of the table {self.name}")
+        for attempt in range(_TRIES):
+            catalog, files = self._opened()
+            try:
+                with self._telling():
+                    try:
+                        transaction = catalog.load_table().transaction()
+                        result = change(transaction, files)
+                        transaction.commit_transaction()
+                    except ValidationException as error:
+                        raise CommitFailedException from error
+                    return result
+            except CommitFailedException:
+                self._take_back(files)
+                time.sleep(random.uniform(0, min(0.05 * 2**attempt, _LONGEST_WAIT)))  # noqa: S311 - no secret
+            except UnknownOutcomeError:
+                raise
+            except BaseException:
+                self._take_back(files)
+                raise
+        raise QueryError(
+            f"the table {visible(self.name)} was changed by others {_TRIES} times while this was to be committed",
+            hint="Nothing of it is there; run it again when they are done.",
+        )
+
+    # What jobs have loaded
+
+    def ledger(self, transaction: Any, files: ConnectionIO) -> list[LedgerRow]:
+        """What jobs have loaded into it, as the state says that a transaction begins with."""
+        import pyarrow.parquet as pq
+
+        address = transaction.table_metadata.properties.get(LEDGER)
+        if not address:
+            return []
+        table = pq.read_table(streams.BytesIO(files.read(address)))
+        return [LedgerRow(*row.values()) for row in table.select(list(LedgerRow._fields)).to_pylist()]
+
+    def loaded(self) -> list[LedgerRow]:
+        """What jobs have loaded into it now."""
+        catalog, files = self._opened()
+        with self._telling("read"):
+            return self.ledger(catalog.load_table().transaction(), files)
+
+    def note(self, transaction: Any, files: ConnectionIO, rows: Sequence[LedgerRow]) -> None:
+        """Have a transaction commit a ledger."""
+        import pyarrow.parquet as pq
+
+        columns = [pa.array([row[at] for row in rows], kind) for at, kind in enumerate(_LEDGER)]
+        body = streams.BytesIO()
+        pq.write_table(pa.table(columns, list(LedgerRow._fields)), body, compression="zstd")
+        address = f"{self.reach.root.location.uri.rstrip('/')}/{NOTES}ledger-{uuid.uuid4()}.parquet"
+        files.write(address, body.getvalue())
+        transaction.set_properties({LEDGER: address})
+
+    # Tidying
+
+    def optimize(self, now: datetime) -> Tidied:
+        """Put small files together, take away what retention ends, and delete what no state has any more."""
+        rows_gone = self.commit(lambda transaction, _: _expire_rows(transaction, now))
+        compacted, into = self.commit(_compact)
+        before = self._files()
+        expired = self.commit(lambda transaction, _: _expire_snapshots(transaction, now))
+        return Tidied(compacted, into, expired, self._sweep(before, now), rows_gone)
+
+    def _files(self) -> set[str]:
+        """The addresses of all objects that a state of it needs."""
+        catalog, files = self._opened()
+        with self._telling("read"):
+            table = catalog.load_table()
+            metadata = table.metadata
+            needed = {table.metadata_location, *(entry.metadata_file for entry in metadata.metadata_log)}
+            needed |= {metadata.properties[LEDGER]} if LEDGER in metadata.properties else set()
+            seen: set[str] = set()
+            for snapshot in metadata.snapshots:
+                needed.add(snapshot.manifest_list)
+                for manifest in snapshot.manifests(files):
+                    if manifest.manifest_path not in seen:
+                        seen.add(manifest.manifest_path)
+                        entries = manifest.fetch_manifest_entry(files, discard_deleted=True)
+                        needed |= {entry.data_file.file_path for entry in entries}
+            return needed | seen
+
+    def _sweep(self, before: set[str], now: datetime) -> int:
+        """Delete what was needed `before` and is not now, and what never was and is old enough to be nobody's."""
+        needed, root = self._files(), self.reach.root.location.uri.rstrip("/")
+        gone = []
+        for folder in (DATA, NOTES):
+            for row in self.reach.below(folder):
+                address = f"{root}/{folder}{row['key']}"
+                old = now - row["last_modified"] > _ORPHANS_STAY
+                if address not in needed and (address in before or (old and row["key"] != "version-hint.text")):
+                    gone.append(address)
+        return self._opened()[1].delete_all(gone)
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Change properties."""
+        self.commit(lambda transaction, _: transaction.set_properties(dict(properties)))
+
+    def drop(self, *, delete_data: bool) -> int:
+        """Forget it in its catalog if its objects are deleted, and say how many were; else all stays where it is.
+
+        Raises:
+            S3ConnError: an object cannot be deleted; the table is gone.
+        """
+        from pyiceberg.exceptions import NoSuchTableError
+
+        from s3conn_magic.lakes.catalogs import refuse_if_read_only
+
+        if not delete_data:
+            return 0
+        refuse_if_read_only(self.reach.connection, "DROP TABLE … DELETE_DATA")
+        catalog, files = self._opened()
+        with suppress(NoSuchTableError), self._telling("dropped"):
+            catalog.drop_table()
+        root = self.reach.root.location.uri.rstrip("/")
+        return files.delete_all(
+            f"{root}/{folder}{row['key']}" for folder in (DATA, NOTES) for row in self.reach.below(folder)
+        )
+
+
+_TOTALS = ("added-records", "deleted-records", "total-records", "total-data-files", "total-files-size")
+_LEDGER = (pa.string(), pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64())
+
+
+# Schemas and partitions
+
+
+def _shape(wanted: TableShape) -> tuple[Any, Any]:
+    """Schema and partitions of a new table, in the library's own form."""
+    from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+
+    schema = _with_ids(wanted.schema)
+    if not wanted.schema.names:
+        return schema, PartitionSpec()
+    ids = {field.name.casefold(): field.field_id for field in schema.fields}
+    keys = [_known(ids, key) for key in wanted.keys]
+    schema = Schema(*schema.fields, schema_id=0, identifier_field_ids=keys)
+    fields = []
+    for at, written in enumerate(wanted.partitions):
+        column, transform, name = partition(written)
+        fields.append(PartitionField(_known(ids, column), PARTITION_FIELD_ID_START + at, transform, name))
+    return schema, PartitionSpec(*fields)
+
+
+def _known(ids: Mapping[str, int], name: str) -> int:
+    if name.casefold() not in ids:
+        raise QueryError(f"there is no column {visible(name)} to be partitioned or keyed by")
+    return ids[name.casefold()]
+
+
+def _with_ids(schema: pa.Schema) -> Any:
+    from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
+    from pyiceberg.schema import assign_fresh_schema_ids
+
+    return assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(schema, format_version=2))
+
+
+def _later(wanted: TableShape) -> dict[str, str]:
+    """What the first rows of a table without columns need to know."""
+    if wanted.schema.names:
+        return {}
+    kept = {PARTITIONED: list(wanted.partitions), KEYS: list(wanted.keys)}
+    return {name: json.dumps(value) for name, value in kept.items() if value}
+
+
+def partition(written: str) -> tuple[str, Any, str]:
+    """Column, transform and name of a partition as it is written.
+
+    Raises:
+        QueryError: it is none.
+    """
+    from pyiceberg import transforms
+
+    match = _TRANSFORM.fullmatch(written)
+    if match is None:
+        return _unquoted(written), transforms.IdentityTransform(), _unquoted(written)
+    name, width, column = match[1].lower(), match[2], _unquoted(match[3])
+    if (width is not None) != (name in {"bucket", "truncate"}):
+        form = f"{name}(n, column)" if width is None else f"{name}(column)"
+        raise QueryError(f"a partition {name} is written {form}")
+    if width is not None:
+        narrow: Any = (
+            transforms.BucketTransform(int(width)) if name == "bucket" else transforms.TruncateTransform(int(width))
+        )
+        return column, narrow, f"{column}_{name}"
+    made: Any = {
+        "year": transforms.YearTransform,
+        "month": transforms.MonthTransform,
+        "day": transforms.DayTransform,
+        "hour": transforms.HourTransform,
+    }[name]()
+    return column, made, f"{column}_{name}"
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name[:1] == '"' else name
+
+
+def append(transaction: Any, rows: Rows) -> None:
+    """Put rows into a transaction, with those of their columns that the table lacks; it widens as Iceberg allows."""
+    _fit(transaction, rows.schema)
+    transaction.append(_whole(transaction, rows))
+
+
+def _whole(transaction: Any, rows: Rows) -> Rows:
+    """Rows whose columns that must have values have them; those of a table in partitions all at once.
+
+    Raises:
+        QueryError: one has none.
+    """
+    metadata = transaction.table_metadata
+    required = {field.name for field in metadata.schema().fields if field.required}
+    if not required and metadata.spec().is_unpartitioned():
+        return rows
+    table = rows if isinstance(rows, pa.Table) else rows.read_all()
+    for name in required:
+        if name not in table.column_names or table.column(name).null_count:
+            raise QueryError(f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY")
+    fields = [field.with_nullable(field.name not in required) for field in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def _fit(transaction: Any, schema: pa.Schema) -> None:
+    metadata = transaction.table_metadata
+    if metadata.schema().fields:
+        required = {field.name.casefold() for field in metadata.schema().fields if field.required}
+        # A union makes optional what is so on either side.
+        schema = pa.schema([field.with_nullable(field.name.casefold() not in required) for field in schema])
+        with transaction.update_schema(case_sensitive=False) as update:
+            update.union_by_name(_with_ids(schema))
+        return
+    keys = json.loads(metadata.properties.get(KEYS, "[]"))
+    folded = {key.casefold() for key in keys}
+    with transaction.update_schema(allow_incompatible_changes=True) as update:
+        for field in _with_ids(schema).fields:
+            update.add_column((field.name,), field.field_type, required=field.name.casefold() in folded)
+        if keys:
+            update.set_identifier_fields(*(field.name for field in schema if field.name.casefold() in folded))
+    names = {name.casefold(): name for name in schema.names}
+    if written := json.loads(metadata.properties.get(PARTITIONED, "[]")):
+        with transaction.update_spec() as update:
+            for each in written:
+                column, transform, name = partition(each)
+                _known(dict.fromkeys(names, 0), column)
+                update.add_field(names[column.casefold()], transform, name)
+
+
+def wanted_by(transaction: Any) -> set[str]:
+    """The columns that a table is to be partitioned by as soon as it has them."""
+    return {partition(each)[0] for each in json.loads(transaction.table_metadata.properties.get(PARTITIONED, "[]"))}
+
+
+# Rewriting
+
+
+def replace_files(transaction: Any, files: ConnectionIO, old: Iterable[Any], rows: Rows | None) -> int:
+    """Put other rows in the place of those of some files, and say in how many files they are."""
+    from pyiceberg.io.pyarrow import _dataframe_to_data_files
+
+    metadata = transaction.table_metadata
+    made: list[Any] = [] if rows is None else list(_dataframe_to_data_files(metadata, _whole(transaction, rows), files))
+    with transaction.update_snapshot().overwrite() as overwrite:
+        for file in old:
+            overwrite.delete_data_file(file)
+        for file in made:
+            overwrite.append_data_file(file)
+    return len(made)
+
+
+def delete_rows(transaction: Any, column: str, values: Iterable[str]) -> None:
+    """Have a transaction delete the rows that have one of some values; there may be none."""
+    from pyiceberg.expressions import In
+
+    gone: Any = In(column, set(values))  # type: ignore[call-arg, arg-type] # what it takes, by place
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transaction.delete(gone)
+
+
+def rows_of(transaction: Any, files: ConnectionIO, tasks: Sequence[Any]) -> pa.Table:
+    """The rows of files, as the schema of the table is now."""
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+
+    metadata = transaction.table_metadata
+    schema = schema_to_pyarrow(metadata.schema(), include_field_ids=False)
+    if not tasks:
+        return schema.empty_table()
+    return ArrowScan(metadata, files, metadata.schema(), AlwaysTrue()).to_table(tasks).cast(schema)
+
+
+def tasks_of(transaction: Any) -> list[Any]:
+    """The files of a table, each with what says which of its rows are gone."""
+    return list(transaction._scan().plan_files())  # noqa: SLF001 - the state of the transaction has no other way
+
+
+def _compact(transaction: Any, files: ConnectionIO) -> tuple[int, int]:
+    groups: dict[str, list[Any]] = {}
+    for task in tasks_of(transaction):
+        if task.file.file_size_in_bytes < _SMALL or task.delete_files:
+            groups.setdefault(repr((task.file.spec_id, task.file.partition)), []).append(task)
+    taken = [task for tasks in groups.values() if len(tasks) > 1 or tasks[0].delete_files for task in tasks]
+    if not taken:
+        return 0, 0
+    made = replace_files(transaction, files, [task.file for task in taken], rows_of(transaction, files, taken))
+    return len(taken), made
+
+
+def _expire_rows(transaction: Any, now: datetime) -> bool:
+    """Delete rows that are older than the table keeps them, by the first partition that has a time."""
+    from pyiceberg.expressions import LessThan
+    from pyiceberg.types import DateType, TimestampType, TimestamptzType
+
+    metadata = transaction.table_metadata
+    days = int(metadata.properties.get(RETENTION, "0"))
+    for field in metadata.spec().fields if days else ():
+        column = metadata.schema().find_field(field.source_id)
+        end = now - timedelta(days=days)
+        if isinstance(column.field_type, DateType):
+            limit = f"{end:%Y-%m-%d}"
+        elif isinstance(column.field_type, TimestampType | TimestamptzType):
+            zone = "+00:00" if isinstance(column.field_type, TimestamptzType) else ""
+            limit = f"{end:%Y-%m-%dT%H:%M:%S}{zone}"
+        else:
+            continue
+        before = metadata.current_snapshot_id
+        older: Any = LessThan(column.name, limit)  # type: ignore[call-arg, arg-type] # what it takes, by place
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            transaction.delete(older)
+        return bool(transaction.table_metadata.current_snapshot_id != before)
+    return False
+
+
+def _expire_snapshots(transaction: Any, now: datetime) -> int:
+    """Forget snapshots that are older than five days, or than the table keeps its rows."""
+    metadata = transaction.table_metadata
+    days = int(metadata.properties.get(RETENTION, "0"))
+    stay = min(_SNAPSHOTS_STAY, timedelta(days=days)) if days else _SNAPSHOTS_STAY
+    stay = timedelta(milliseconds=int(metadata.properties.get("history.expire.max-snapshot-age-ms", stay / _MS)))
+    kept = {ref.snapshot_id for ref in metadata.refs.values()}
+    end = (now - stay).timestamp() * 1000
+    gone = [each.snapshot_id for each in metadata.snapshots if each.snapshot_id not in kept and each.timestamp_ms < end]
+    if gone:
+        from pyiceberg.table.update.snapshot import ExpireSnapshots
+
+        with ExpireSnapshots(transaction) as expiry:
+            expiry.by_ids(gone)
+    return len(gone)
+
+
+_MS = timedelta(milliseconds=1)

@@ -1,0 +1,568 @@
+"""Tables of a session whose files lie in S3: made of rows of DuckDB, and changed by them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes.managed import RETENTION, TableShape, append, check_installed, replace_files, rows_of, tasks_of
+from s3conn_magic.language.words import counted, table_parts
+from s3conn_magic.listing.listing import fetch_page
+from s3conn_magic.locations import visible
+from s3conn_magic.objects.listed import Path
+from s3conn_magic.query.names import is_one_group, words
+from s3conn_magic.query.sql import PLACED, WIDER, identifier, kept_as, kept_rows, qualified, transaction
+from s3conn_magic.query.tables import EXPRESSIONS, NAMES, Table
+from s3conn_magic.query.text_types import NULL, cast, strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+
+    from s3conn_magic.locations import Location
+    from s3conn_magic.query.engine import QueryEngine
+
+STAGED = "s3conn_magic_new"
+"""A temporary table of the rows that are on their way into a table."""
+
+
+class Storage(NamedTuple):
+    """Where the files of a new table are to lie, and how.
+
+    Attributes:
+        connection: the name of what they are written through.
+        location: their folder.
+        catalog: what is to know its newest state.
+        partitions: as written.
+        keys: its primary key.
+        options: COMPRESSION, TABLE_DATA_RETENTION and COMMENT, where they are given.
+        replace: whether a table that is there is replaced.
+        take: whether it is taken as it is.
+    """
+
+    connection: str
+    location: Location
+    catalog: str = ""
+    partitions: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
+    replace: bool = False
+    take: bool = False
+
+
+PROPERTIES: Mapping[str, str] = {
+    "COMPRESSION": "write.parquet.compression-codec",
+    "TABLE_DATA_RETENTION": RETENTION,
+    "COMMENT": "comment",
+}
+"""The properties of Iceberg that options of a table are kept as."""
+
+
+def properties_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """The properties of a table that keep some options."""
+    made = {PROPERTIES[name]: str(value) for name, value in options.items()}
+    codec = PROPERTIES["COMPRESSION"]
+    return made | ({codec: made[codec].lower()} if codec in made else {})
+
+
+class ManagedTables:
+    """The tables of an engine whose files lie in S3, as statements change them.
+
+    Args:
+        engine: holds the tables.
+    """
+
+    def __init__(self, engine: QueryEngine) -> None:
+        self._engine, self._tables = engine, engine.tables
+
+    @property
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        return self._engine.database
+
+    def create(
+        self, name: str, storage: Storage, sql: str | None, columns: str | None, *, local: bool = False
+    ) -> Table:
+        """Make a table whose files lie in S3, of a query's rows or of none; or take the one that is there.
+
+        Raises:
+            QueryError: there is something else, or a column has no type of Iceberg.
+            S3ConnError: it cannot be written.
+        """
+        return self._engine.alone(lambda: self._created(name, storage, sql, columns, local=local))
+
+    def _created(self, name: str, storage: Storage, sql: str | None, columns: str | None, *, local: bool) -> Table:
+        check_installed()
+        self._tables.prepare(name)
+        path = Path(storage.connection, storage.location)
+        table = Table(
+            name, (storage.connection,), storage.location, f"s3://{path.text}", catalog=storage.catalog or "bucket"
+        )
+        there = self._there(table, storage)
+        note = f"The table that is at {visible(storage.location.uri)} was taken."
+        if not (there and storage.take):
+            rows, note = self._staged(name, sql, columns, local=local), ""
+            schema = self._database.sql(rows).limit(0).to_arrow_table().schema if rows else pa.schema(())
+            nullable = {field: nullable for field, nullable in self._nullable() if not nullable}
+            keys = {key.casefold() for key in storage.keys}
+            fields = [
+                field.with_nullable(field.name not in nullable and field.name.casefold() not in keys)
+                for field in schema
+            ]
+            properties = properties_of(storage.options)
+            wanted = TableShape(pa.schema(fields), storage.partitions, storage.keys, properties)
+            table, note = self._made_managed(table, wanted, rows if sql else "", there=there)
+        return self._tables.see_managed(replace(table, note=note))
+
+    def _nullable(self) -> list[tuple[str, bool]]:
+        sql = "SELECT column_name, is_nullable FROM duckdb_columns() WHERE database_name = 'temp' AND table_name = ?"
+        rows: list[tuple[str, bool]] = self._database.execute(sql, [STAGED]).fetchall()
+        return rows
+
+    def _staged(self, name: str, sql: str | None, columns: str | None, *, local: bool) -> str:
+        """The query of the rows that a new table begins with, in types of Iceberg; empty for no columns."""
+        database, made = self._database, f"CREATE OR REPLACE TEMP TABLE {STAGED} "
+        if columns is not None and not NAMES.fullmatch(columns):
+            self._engine.define(columns, made)
+            values = [STAGED] * 2
+            if database.execute(
+                EXPRESSIONS.replace(PLACED, "database_name = 'temp' AND table_name = ?"), values
+            ).fetchall():
+                what = f"the table {visible(name)} lies in S3, and has no DEFAULT, CHECK or computed columns"
+                raise QueryError(what, hint="A query that fills it computes them.")
+            if sql is not None:
+                self._engine.execute(sql, f"INSERT INTO temp.{STAGED} ", local=local)
+        elif sql is not None:
+            self._engine.execute(sql, f"{made} {columns or ''} AS ", local=local)
+        else:
+            return ""
+        return kept_rows(database, f"temp.{STAGED}")
+
+    def _there(self, table: Table, storage: Storage) -> bool:
+        """Whether there is a table where a new one is to be.
+
+        Raises:
+            QueryError: there is something else, or a table that is neither to be replaced nor taken.
+        """
+        where, managed = storage.location, self._tables.managed(table)
+        page = fetch_page(managed.reach.connection.target(where.bucket), prefix=where.key, max_keys=1)
+        managed.reach.asked(1)
+        taken = bool(len(page.objects) or page.prefixes)
+        there = taken or table.catalog != "bucket"
+        if there and managed.newest():
+            if storage.replace or storage.take:
+                return True
+            hint = "CREATE TABLE IF NOT EXISTS takes it as it is; CREATE OR REPLACE TABLE replaces it."
+            raise QueryError(f"there is a table at {visible(where.uri)} already", hint=hint)
+        if taken:
+            hint = "A table has a folder of its own; LOCATION reads files, and tables of others, that are there."
+            raise QueryError(f"there are objects at {visible(where.uri)} already", hint=hint)
+        return False
+
+    def _made_managed(self, table: Table, wanted: TableShape, rows: str, *, there: bool) -> tuple[Table, str]:
+        from s3conn_magic.lakes.catalogs import BESIDE, NoConditionsError
+
+        database = self._database
+        give = (lambda: database.sql(rows).to_arrow_reader()) if rows else None
+        try:
+            self._tables.managed(table).create(wanted, give, replace=there)
+        except NoConditionsError:
+            if not self._engine.path:
+                hint = "SET DATABASE = 'file'; keeps that beside the file, and SET CATALOG names a catalog of Iceberg."
+                what = "the server has no conditional writes, by which the newest state of a table is told"
+                raise QueryError(what, hint=hint) from None
+            table = replace(table, catalog=BESIDE)
+            self._tables.managed(table).create(wanted, give, replace=there)
+            return (
+                table,
+                f"The server has no conditional writes: {self._engine.path}.catalog knows the table's newest state.",
+            )
+        return table, ""
+
+    def history(self, name: str) -> list[tuple[Any, ...]]:
+        """The snapshots of a table, as of `ManagedTable`."""
+        return self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).history())
+
+    def alter(self, name: str, options: Mapping[str, Any]) -> None:
+        """Change options of a table."""
+        self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).set_properties(properties_of(options)))
+
+    def delete(self, name: str) -> int:
+        """Delete the objects of a table, and say how many there were; the table is to be forgotten then."""
+        return self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).drop(delete_data=True))
+
+    def optimize(self, name: str) -> str:
+        """Tidy a table, and say what was done."""
+        tidied = self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).optimize(datetime.now(UTC)))
+        done = []
+        if tidied.compacted:
+            done.append(f"{counted(tidied.compacted, 'file')} became {tidied.into:,}")
+        done += ["rows beyond the retention were deleted"] if tidied.rows_gone else []
+        done += [f"{counted(tidied.expired, 'snapshot')} ended"] if tidied.expired else []
+        done += [f"{counted(tidied.deleted, 'object')} that no snapshot has went"] if tidied.deleted else []
+        return f"The table {name}: {', '.join(done)}." if done else f"The table {name} was tidy."
+
+    def insert(self, name: str, sql: str, *, by_name: bool = False, local: bool = False) -> int:
+        """Put the rows of a query into a table, and say how many.
+
+        Raises:
+            QueryError: they do not fit, or not as they are; nothing has changed.
+        """
+        return self._engine.alone(lambda: self._inserted(name, sql, by_name=by_name, local=local))
+
+    def _inserted(self, name: str, sql: str, *, by_name: bool, local: bool) -> int:
+        table, database = self._filled(name), self._database
+        self._engine.execute(sql, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
+        there = self._columns(table)
+        casts = self._fitted(table, there, by_name=by_name)
+        ((count,),) = database.execute(f"SELECT count(*) FROM temp.{STAGED}").fetchall()  # noqa: S608 - a name of our own
+        if not table.catalog:
+            self._into_duckdb(table, there, casts)
+            return int(count)
+        staged = {name.casefold() for name in database.sql(f"FROM temp.{STAGED}").columns}
+        lacking = [
+            f"NULL::{kind} AS {identifier(each)}" for each, kind in there.items() if each.casefold() not in staged
+        ]
+        rows = kept_rows(database, f"temp.{STAGED}", casts, lacking)
+        self._tables.managed(table).commit(lambda transaction, _: append(transaction, _reader(database, rows)))
+        self._tables.see_managed(table)
+        return int(count)
+
+    def check_merge(self, name: str, text: str) -> None:
+        """Refuse a merge that does more than read what it names, before it is run.
+
+        Raises:
+            QueryError: it does, or cannot be read.
+        """
+        self._engine.mentioned(Merge.of(name, text).judged(name))
+
+    def merge(self, name: str, text: str, *, local: bool = False) -> int:
+        """Change a table as MERGE INTO says, all at once, and say how many rows were.
+
+        Raises:
+            QueryError: it cannot be done; nothing has changed.
+        """
+        self.check_merge(name, text)
+        self._engine.check(Merge.of(name, text).judged(name), local=local)
+        return self._engine.alone(lambda: self._merged(name, Merge.of(name, text), local=local))
+
+    def _merged(self, name: str, merge: Merge, *, local: bool) -> int:
+        table, database = self._filled(name), self._database
+        self._engine.execute(f"FROM {merge.source}", f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
+        there = self._columns(table)
+        staged = database.sql(f"FROM temp.{STAGED}")
+        for column, kind in zip(staged.columns, staged.types, strict=True):
+            wanted = next((own for each, own in there.items() if each.casefold() == column.casefold()), kind)
+            if merge.by_name and wanted != kind:
+                self._cast(column, kind, wanted, widens=False)
+        sql = merge.sql(list(there), list(staged.columns))
+        if not table.catalog:
+            return self._executed(sql.replace(_TARGET, qualified(table.name), 1))
+        managed = self._tables.managed(table)
+        return managed.commit(lambda transaction, files: self._rewritten(transaction, files, sql, list(there)))
+
+    def _executed(self, sql: str) -> int:
+        ((count, *_),) = self._database.execute(sql).fetchall()
+        return int(count)
+
+    def _rewritten(self, transaction: Any, files: Any, sql: str, names: Sequence[str]) -> int:
+        """Merge into a copy of the rows, and write anew the files whose rows are others then."""
+        database, tasks = self._database, tasks_of(transaction)
+        row, file = (identifier(column) for column in (_ROW, _FILE))
+        columns = ", ".join(map(identifier, names))
+        parts = [rows_of(transaction, files, [task]) for task in tasks] or [rows_of(transaction, files, [])]
+        numbered = [part.append_column(_FILE, pa.array([at] * len(part), pa.int64())) for at, part in enumerate(parts)]
+        every = pa.concat_tables(numbered)
+        database.register(_BEFORE, every.append_column(_ROW, pa.array(range(len(every)), pa.int64())))
+        try:
+            database.execute(f"CREATE OR REPLACE TEMP TABLE {_AFTER} AS FROM {_BEFORE}")
+            count = self._executed(sql.replace(_TARGET, f"temp.{_AFTER}", 1))
+            same = " AND ".join(f"old.{each} IS NOT DISTINCT FROM new.{each}" for each in map(identifier, names))
+            changed = database.execute(
+                f"SELECT DISTINCT old.{file} FROM {_BEFORE} AS old LEFT JOIN temp.{_AFTER} AS new USING ({row})"  # noqa: S608
+                f" WHERE new.{row} IS NULL OR NOT ({same})"
+            ).fetchall()
+            anew = [at for (at,) in changed]
+            rows = database.sql(
+                f"SELECT {columns} FROM temp.{_AFTER} WHERE {row} IS NULL OR list_contains({anew}::BIGINT[], {file})"  # noqa: S608
+            ).to_arrow_table()
+        finally:
+            database.unregister(_BEFORE)
+        if anew or len(rows):
+            replace_files(transaction, files, [tasks[at].file for at in anew], rows if len(rows) else None)
+        return count
+
+    def _filled(self, name: str) -> Table:
+        """A table that takes rows.
+
+        Raises:
+            QueryError: there is none, or it is over files, or a view.
+        """
+        table = self._tables.get(name)
+        if table.is_view and not table.catalog:
+            what = "over files" if table.location else "a view"
+            raise QueryError(
+                f"the table {visible(table.name)} is {what}, and takes no rows", hint="Name another table."
+            )
+        if table.catalog:
+            check_installed()
+        return table
+
+    def _columns(self, table: Table) -> dict[str, Any]:
+        """DuckDB's types of a table's columns by their names, as they are now."""
+        if table.catalog:
+            schema = self._tables.managed(table).schema()
+            if not schema.names:
+                return {}
+            relation = self._database.from_arrow(schema.empty_table())
+            return dict(zip(relation.columns, relation.types, strict=True))
+        if table.declared:
+            return {}
+        relation = self._database.sql(f"FROM {qualified(table.name)} LIMIT 0")
+        return dict(zip(relation.columns, relation.types, strict=True))
+
+    def _fitted(self, table: Table, there: Mapping[str, Any], *, by_name: bool) -> dict[str, str]:
+        """What makes the staged columns those of the table, in SQL; they are renamed to its own first.
+
+        Raises:
+            QueryError: a column or a value does not fit.
+        """
+        staged = self._database.sql(f"FROM temp.{STAGED}")
+        columns = list(staged.columns)
+        if there and not by_name:
+            if len(columns) != len(there):
+                hint = "MAP_COLUMNS_BY_NAME behind the table's name takes columns by their names."
+                counts = f"{counted(len(columns), 'column')}, and {visible(table.name)} has {len(there)}"
+                raise QueryError(f"the rows have {counts}", hint=hint)
+            names = list(there)
+        else:
+            own = {name.casefold(): name for name in there}
+            names = [own.get(name.casefold(), name) for name in columns]
+        self._rename(columns, names)
+        casts = {}
+        for name, kind in zip(names, staged.types, strict=True):
+            wanted = there.get(name)
+            if wanted is not None and kind != wanted:
+                casts[name] = f"{self._cast(name, kind, wanted, widens=bool(table.catalog))} AS {identifier(name)}"
+        return casts
+
+    def _rename(self, columns: Sequence[str], names: Sequence[str]) -> None:
+        if list(columns) == list(names):
+            return
+        aliases = ", ".join(identifier(name) for name in names)
+        self._database.execute(
+            f"CREATE OR REPLACE TEMP TABLE {STAGED}_named AS SELECT * FROM temp.{STAGED} AS staged({aliases});"  # noqa: S608
+            f" DROP TABLE temp.{STAGED}; ALTER TABLE temp.{STAGED}_named RENAME TO {STAGED}"
+        )
+
+    def _cast(self, name: str, kind: Any, wanted: Any, *, widens: bool) -> str:
+        """The SQL of a column in the type of the table's: exactly, or in a wider one that the table can take."""
+        column, own = identifier(name), str(wanted)
+        if str(kind) == "VARCHAR" and own not in {"VARCHAR", "JSON"}:
+            exact = cast(column, own).exact
+            wrong = f"{column} IS NOT NULL AND NOT coalesce({exact}, false)"
+            made = strict(column, own, name)
+        elif str(kind) == NULL:
+            return f"NULL::{own}"
+        else:
+            wrong = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {own}) AS {kind})"
+            made = f"{column}::{own}"
+        if not self._database.execute(f"SELECT 1 FROM temp.{STAGED} WHERE {wrong} LIMIT 1").fetchall():  # noqa: S608
+            return made
+        if widens and (kept_as(wanted, name), kept_as(kind, name)) in WIDER:
+            return f"{column}::{kind}"
+        raise QueryError(
+            f"the column {visible(name)} is {own} in the table, and has values of {kind} that {own} does not hold",
+            hint="A cast in the query says what they are to become.",
+        )
+
+    def _into_duckdb(self, table: Table, there: Mapping[str, Any], casts: Mapping[str, str]) -> None:
+        database = self._database
+        staged = database.sql(f"FROM temp.{STAGED}")
+        with transaction(database):
+            if not there:
+                database.execute(f"CREATE TABLE IF NOT EXISTS {qualified(table.name)} AS FROM temp.{STAGED} LIMIT 0")
+            new = [(name, kind) for name, kind in zip(staged.columns, staged.types, strict=True) if name not in there]
+            for name, kind in new if there else ():
+                database.execute(f"ALTER TABLE {qualified(table.name)} ADD COLUMN {identifier(name)} {kind}")
+            values = ", ".join(casts.get(name, identifier(name)) for name in staged.columns)
+            database.execute(f"INSERT INTO {qualified(table.name)} BY NAME SELECT {values} FROM temp.{STAGED}")  # noqa: S608
+        self._tables.loaded(table.name, tuple(sorted(self._engine.filesystem.scope.connections)))
+
+
+def _reader(database: duckdb.DuckDBPyConnection, rows: str) -> pa.RecordBatchReader:
+    return database.sql(rows).to_arrow_reader()
+
+
+# MERGE
+
+_TARGET, _BEFORE, _AFTER = "s3conn_magic_target", "s3conn_magic_before", "s3conn_magic_after"
+_ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
+_OPEN, _CLOSE = {"(", "[", "{", "CASE"}, {")", "]", "}", "END"}
+_BY_POSITION = {"UPDATE", "UPDATE SET *", "INSERT", "INSERT *"}
+_BY_NAME = {"UPDATE BY NAME", "UPDATE SET BY NAME", "REPLACE", "INSERT BY NAME", "INSERT MAP_COLUMNS_BY_NAME"}
+_FEWEST = 4
+_FORM = "MERGE INTO table USING source ON condition WHEN [NOT] MATCHED THEN {UPDATE | DELETE | INSERT} …"
+
+
+class _When(NamedTuple):
+    """A clause: which rows it is for, a further condition, the action, its columns, and their values, in SQL."""
+
+    which: str
+    condition: str
+    action: str
+    columns: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+class Merge(NamedTuple):
+    """A MERGE INTO, taken apart: what is judged is what is run.
+
+    Attributes:
+        alias: of the table.
+        source: as written, with its alias.
+        named: that alias.
+        on: the condition, or columns in brackets.
+        using: whether it is columns.
+        whens: the clauses.
+    """
+
+    alias: str
+    source: str
+    named: str
+    on: str
+    using: bool
+    whens: tuple[_When, ...]
+
+    @classmethod
+    def of(cls, name: str, text: str) -> Merge:
+        """The parts of what stands behind a table's name.
+
+        Raises:
+            QueryError: it is none.
+        """
+        parts = _split(text, {"USING", "ON", "WHEN"})
+        if (
+            len(parts) < _FEWEST
+            or parts[1][0] != "USING"
+            or parts[2][0] == "WHEN"
+            or {head for head, _ in parts[3:]} != {"WHEN"}
+        ):
+            raise QueryError("this is no MERGE", hint=_FORM)
+        (_, alias), (_, source), (how, on), *whens = parts
+        target = re.sub(r"(?i)^\s*AS\b", "", alias).strip() or identifier(table_parts(name)[-1])
+        return cls(target, source, _alias(source), on, how == "USING", tuple(_when(each) for _, each in whens))
+
+    @property
+    def by_name(self) -> bool:
+        """Whether columns of the source go into those of their names or places."""
+        return any(when.action in _BY_NAME | _BY_POSITION and not when.values for when in self.whens)
+
+    def judged(self, name: str) -> str:
+        """A query that has all that the merge reads and computes.
+
+        Raises:
+            QueryError: a part of it is more than one expression.
+        """
+        values = [value for when in self.whens for value in (when.condition, *when.values) if value]
+        for value in (*values, *([] if self.using else [self.on])):
+            if not is_one_group(f"({value}\n)"):
+                raise QueryError("this is no MERGE", hint=_FORM)
+        on = self.on if self.using else f"({self.on}\n)"
+        table = ".".join(map(identifier, table_parts(name)))
+        what = ", ".join(["1", *(f"({value}\n)" for value in values)])
+        return f"SELECT {what} FROM {table} AS {self.alias} JOIN {self.source} {'USING' if self.using else 'ON'} {on}"  # noqa: S608
+
+    def sql(self, target: Sequence[str], source: Sequence[str]) -> str:
+        """The statement, with a name of ours in the place of the table's, and the rows of the source staged."""
+        head = f"MERGE INTO {_TARGET} AS {self.alias} USING temp.{STAGED} AS {self.named}"
+        on = f"USING {self.on}" if self.using else f"ON ({self.on}\n)"
+        return "\n".join([head, on, *(self._clause(when, target, source) for when in self.whens)])
+
+    def _clause(self, when: _When, target: Sequence[str], source: Sequence[str]) -> str:
+        condition = f" AND ({when.condition}\n)" if when.condition else ""
+        return f"WHEN {when.which}{condition} THEN {self._action(when, target, source)}"
+
+    def _action(self, when: _When, target: Sequence[str], source: Sequence[str]) -> str:
+        if when.action in {"DELETE", "DO NOTHING"}:
+            return when.action
+        columns, values = list(when.columns), [f"({value}\n)" for value in when.values]
+        if when.action in _BY_POSITION | _BY_NAME and not values:
+            pairs = self._pairs(when, target, source)
+            columns, values = (
+                [identifier(own) for own, _ in pairs],
+                [f"{self.named}.{identifier(of)}" for _, of in pairs],
+            )
+        if when.action.startswith("INSERT"):
+            columns = columns or [identifier(name) for name in target]
+            return f"INSERT ({', '.join(columns)}) VALUES ({', '.join(values)})"  # noqa: S608 - judged
+        return f"UPDATE SET {', '.join(f'{own} = {value}' for own, value in zip(columns, values, strict=True))}"
+
+    @staticmethod
+    def _pairs(when: _When, target: Sequence[str], source: Sequence[str]) -> list[tuple[str, str]]:
+        left = [name for name in source if name.casefold() not in {each.casefold() for each in when.without}]
+        if when.action in _BY_POSITION:
+            if len(left) != len(target):
+                raise QueryError(f"the source has {counted(len(left), 'column')}, and the table {len(target)}")
+            return list(zip(target, left, strict=True))
+        own = {name.casefold(): name for name in target}
+        if unknown := [name for name in left if name.casefold() not in own]:
+            hint = "Leave it out of the source, or add EXCEPT behind MAP_COLUMNS_BY_NAME."
+            raise QueryError(f"the table has no column {visible(unknown[0])}", hint=hint)
+        return [(own[name.casefold()], name) for name in left]
+
+
+def _split(text: str, heads: set[str]) -> list[tuple[str, str]]:
+    """A text in pieces, at words that are in no brackets; each with the word before it."""
+    encoded, depth, pieces, head, start = text.encode(), 0, list[tuple[str, str]](), "", 0
+    for word in words(text):
+        if depth == 0 and word.text in heads:
+            pieces.append((head, encoded[start : word.start].decode().strip()))
+            head, start = word.text, word.end
+        depth += (word.text in _OPEN) - (word.text in _CLOSE)
+    return [*pieces, (head, encoded[start:].decode().strip())]
+
+
+def _alias(source: str) -> str:
+    """What a source is called in conditions."""
+    sequence, depth, names = words(source), 0, list[str]()
+    for word in sequence:
+        depth += (word.text in _OPEN) - (word.text in _CLOSE)
+        if depth == 0 and word.text not in _CLOSE | {".", ",", "AS"}:
+            names.append(source.encode()[word.start : word.end].decode())
+    if not names:
+        raise QueryError("the source of a MERGE that is a query needs a name", hint="Write USING (SELECT …) AS s.")
+    return identifier(names[-1][1:-1]) if names[-1][:1] == "'" else names[-1]
+
+
+_WHEN = re.compile(r"(?is)((?:NOT\s+)?MATCHED(?:\s+BY\s+(?:SOURCE|TARGET))?)(?:\s+AND\b(.*))?")
+
+
+def _when(text: str) -> _When:
+    parts = _split(text, {"THEN"})
+    match = _WHEN.fullmatch(parts[0][1]) if len(parts) == 2 else None  # noqa: PLR2004
+    if match is None:
+        raise QueryError("this is no MERGE", hint=_FORM)
+    which, condition, action = " ".join(match[1].upper().split()), (match[2] or "").strip(), parts[1][1]
+    said = " ".join(action.upper().split())
+    without: tuple[str, ...] = ()
+    if said.startswith("INSERT MAP_COLUMNS_BY_NAME EXCEPT "):
+        without = tuple(name.strip().strip('"') for _, name in _split(action.split(None, 3)[3], {","}))
+        said = "INSERT MAP_COLUMNS_BY_NAME"
+    if said in _BY_POSITION | _BY_NAME | {"DELETE", "DO NOTHING"}:
+        return _When(which, condition, said, without=without)
+    if update := re.fullmatch(r"(?is)UPDATE\s+SET\s+(.*)", action):
+        settings = [each.partition("=") for _, each in _split(update[1], {","})]
+        if all(sign for _, sign, _ in settings):
+            columns = tuple(column.strip() for column, _, _ in settings)
+            return _When(which, condition, "UPDATE", columns, tuple(value.strip() for *_, value in settings))
+    if insert := re.fullmatch(r"(?is)INSERT\s*(\(.*?\))?\s*VALUES\s*\((.*)\)", action):
+        columns = tuple(each for _, each in _split(insert[1][1:-1], {","})) if insert[1] else ()
+        return _When(which, condition, "INSERT", columns, tuple(each for _, each in _split(insert[2], {","})))
+    raise QueryError("an action of MERGE is UPDATE, DELETE, INSERT or DO NOTHING", hint=_FORM)
