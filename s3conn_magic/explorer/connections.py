@@ -7,10 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
 from s3conn_magic.explorer.details import cells, snippets
-from s3conn_magic.explorer.model import Children, Through, TreeEntry
+from s3conn_magic.explorer.model import Children, EntryColumns, Through, TreeEntry
+from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.options import check_server
 from s3conn_magic.language.plans import Analyze, ListObjects
@@ -264,7 +268,25 @@ class ConnectionChildren:
             matching=glob,
         )
         for page in listing.pages(keep=False, every=_ending(cancelled)):
-            yield Children(list(_entries(location, page)), seen=listing.progress.keys)
+            columns = _columns(location, page)
+            yield Children([], seen=listing.progress.keys, columns=columns if columns.keys else None)
+
+
+def _columns(parent: Location, page: Page) -> EntryColumns:
+    """Return folders and objects of a page in columns; the marker of the folder itself is not its child."""
+    rows = page.objects
+    if parent.key.endswith("/"):
+        rows = rows.filter(pc.not_equal(rows["key"], parent.key))
+    folders, count = list(page.prefixes), len(page.prefixes)
+    times = pc.fill_null(rows["last_modified"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()), NO_TIME)
+    return EntryColumns(
+        folders + rows["key"].to_pylist(),
+        [NO_SIZE] * count + pc.fill_null(rows["size"], NO_SIZE).to_pylist(),
+        [NO_TIME] * count + times.to_pylist(),
+        [None] * count + rows["etag"].to_pylist(),
+        [None] * count + rows["storage_class"].to_pylist(),
+        bytes([1]) * count + bytes(len(rows)),
+    )
 
 
 def _ending(cancelled: Callable[[], bool]) -> Callable[[], None]:

@@ -32,8 +32,8 @@ _KEPT = {"\n": "\n", "\t": "\t"}
 
 
 def moment_text(moment: datetime | None) -> str:
-    """Return a time in UTC to the minute; empty for none."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
+    """Return a time in UTC to the second, as versions of one minute are told apart by it; empty for none."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def exact_size(size: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from s3conn_magic.errors import IncompleteListingError
 from s3conn_magic.locations import Location
@@ -65,18 +65,39 @@ class TreeEntry:
     storage_class: str | None = None
 
 
+class EntryColumns(NamedTuple):
+    """Entries of one folder as columns, for the many that everything at once brings.
+
+    Attributes:
+        keys: exact and whole.
+        sizes: bytes; -1 for none.
+        times: milliseconds since 1970; `tree.NO_TIME` for none.
+        etags: as the server gave them.
+        classes: storage classes.
+        prefixes: 1 for a folder, 0 for an object.
+    """
+
+    keys: list[str]
+    sizes: list[int]
+    times: list[int]
+    etags: list[str | None]
+    classes: list[str | None]
+    prefixes: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Children:
     """One page of entries, and the token of the next page: None when there is no more.
 
     `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`; `seen` is how many
-    keys a search has looked at so far.
+    keys a search has looked at so far. `columns` holds entries, too, in place of `entries`.
     """
 
     entries: Sequence[TreeEntry]
     token: str | None = None
     badge: str = ""
     seen: int = 0
+    columns: EntryColumns | None = None
 
 
 class ChildrenOf(Protocol):

@@ -242,9 +242,9 @@ class Navigator:
             if folder.listing is not listing:
                 return
             if folder.collected is not None:
-                folder.collected.extend(page.entries)
+                folder.collected.take(page)
                 folder.token_at_end, folder.badge = page.token, page.badge or folder.badge
-            elif page.entries or not folder.matching:
+            elif page.entries or page.columns or not folder.matching:
                 take(self.cursors.values(), folder, page)
                 self._attach(folder)
                 if listing.is_over:

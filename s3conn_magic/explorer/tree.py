@@ -113,6 +113,29 @@ class Rows:
         self.largest = max(self.largest, *sizes, 0)
         self.bytes += sum(size for size in sizes if size > 0)
 
+    def take(self, page: Children) -> None:
+        """Add a page's entries, however it has them.
+
+        Raises:
+            ValueError: as `extend`.
+        """
+        columns = page.columns
+        if columns is None:
+            return self.extend(page.entries)
+        cut = len(self._location.key) if self._location else 0
+        self.names += [key[cut:] for key in columns.keys]
+        self.sizes.extend(columns.sizes)
+        self.times.extend(columns.times)
+        self.etags += columns.etags
+        self.classes += [sys.intern(each) if each else None for each in columns.classes]
+        self._prefixes += columns.prefixes
+        self.largest = max(self.largest, *columns.sizes, 0)
+        self.bytes += sum(size for size in columns.sizes if size > 0)
+        self._ascending = False
+        self._orders.clear()
+        self._contained = None
+        return None
+
     def _names(self, locations: list[Location]) -> list[str]:
         at = self._location
         if at is None or self.rooted:
@@ -293,7 +316,7 @@ class Folder:
 
     def add(self, page: Children) -> None:
         """Take a page in."""
-        self.rows.extend(page.entries)
+        self.rows.take(page)
         self.badge = page.badge or self.badge
         self.show_badge()
         self.token, self.listed, self.error = page.token, True, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import pytest
 from bare import Bare, BareExplorer
@@ -34,7 +35,8 @@ def shown(browser):
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         explorer = BareExplorer(store, title="lake", location=LAKE, objects=store)
         bare = Bare(context, explorer)
-        bare.until(lambda: not explorer._navigator.busy and bare.names())
+        bare.until(lambda: not explorer._navigator.busy)
+        bare.pump()
         made.append((context, explorer))
         return bare
 
@@ -238,3 +240,42 @@ def test_what_is_asked_is_what_is_highlighted(shown, seed):
         tree.until(lambda: not tree.explorer._navigator.busy)
         tree.pump(0.05)
     assert asked
+
+
+class Taking(Parallel):
+    """A store that takes files."""
+
+    def look(self, location):
+        """What is there."""
+        if location.key not in self.objects:
+            return None
+        facts = {"size": 1, "last_modified": None, "etag": self.objects[location.key], "storage_class": "STANDARD"}
+        return SimpleNamespace(**facts)
+
+    def upload(self, location, size, content_type, *, overwrite, replaces):
+        """Take one file."""
+        del size, content_type, overwrite, replaces
+
+        def finish():
+            self.objects[location.key] = "uploaded"
+
+        return SimpleNamespace(write=lambda _: None, abort=lambda: None, finish=finish)
+
+
+@pytest.mark.parametrize("answer", ["Replace all", "Skip all"])
+def test_many_files_are_one_line_and_one_question(shown, answer):
+    """It counts them and names each that is already there; the answer is for those, the others are uploaded at once."""
+    store = Taking("1.txt", "2.txt", "z")
+    tree = shown(store)
+    files = [{"name": f"{number}.txt", "mimeType": "text/plain", "buffer": b"x"} for number in range(1, 7)]
+    tree.root.locator("input[type=file]").set_input_files(files)
+    batch = tree.root.locator(".s3x-batch")
+    tree.until(lambda: batch.count() and "4 done, 2 already there" in batch.inner_text())
+    assert tree.root.locator(".s3x-line:visible").count() == 1
+    asked = batch.locator(".s3x-asked li").all_text_contents()
+    assert [line.split()[0] for line in asked] == ["s3://lake/1.txt", "s3://lake/2.txt"]
+    batch.get_by_role("button", name=answer).click()
+    tree.until(lambda: not batch.count() or "already there" not in batch.inner_text())
+    tree.until(lambda: len(tree.names()) == 7)
+    assert (store.objects["1.txt"] == "uploaded") == (answer == "Replace all")
+    assert store.objects["z"] == "z-1"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from s3conn_magic.explorer import transfers
 from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
 from s3conn_magic.explorer.details import cells, snippets
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
+from s3conn_magic.explorer.tree import Rows
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.requests import presign
@@ -221,7 +223,7 @@ def test_a_link_opens_the_object_and_says_when_it_ends(explore, rclone_server, s
     link = page.until(lambda one: one["type"] == "link")
     with urllib.request.urlopen(link["url"], timeout=20) as answer:
         assert answer.read() == (rclone_server.root / LAKE / "README.txt").read_bytes()
-    ends = datetime.strptime(link["ends"], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    ends = datetime.strptime(link["ends"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
     assert abs(ends - datetime.now(UTC) - timedelta(seconds=seconds)) < timedelta(minutes=2)
     page.got.clear()
     page.do("begin", seq=1)
@@ -890,3 +892,23 @@ def test_statements_and_clicks_share_sockets(serve):
         run("SELECT n FROM 's3://lake@bucket/a/b.csv'")
     assert before == len(accepted) <= 4
     run("DROP CONNECTION lake")
+
+
+def test_everything_at_once_is_what_pages_give(connect, upstream):
+    """Load all and a search give the same rows as page after page: names, sizes, dates, classes, and no marker."""
+    for key in ("m/", "m/a", "m/b c/d", "m/é/x", "m/z.CSV"):
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=key.encode())
+    children, at = ConnectionChildren(partial(connect)), Location(EMPTY, "m/")
+    page = children(at, None, cancelled=lambda: False)
+    by_page, at_once = Rows(at), Rows(at)
+    by_page.extend(page.entries)
+    for part in children.everything(at, cancelled=lambda: False):
+        at_once.take(part)
+    order = [at_once.names.index(name) for name in by_page.names]
+    assert len(at_once) == len(by_page) == 4
+    for name in ("names", "sizes", "times", "etags", "classes"):
+        assert [getattr(at_once, name)[row] for row in order] == list(getattr(by_page, name))
+    hits = Rows(at)
+    for part in children.everything(at, matching="**/*.CSV", cancelled=lambda: False):
+        hits.take(part)
+    assert hits.names == ["z.CSV"]

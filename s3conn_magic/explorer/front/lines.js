@@ -1,5 +1,6 @@
 // Uploads, downloads and deletions: a line for each below the rows.
 
+import { Batch } from "./batch.js";
 import { button, icon, make } from "./elements.js";
 import { sizeText } from "./texts.js";
 
@@ -11,6 +12,7 @@ export class Lines {
     this.nodes = new Map();
     this.root = make("ul", "s3x-lines");
     this.root.setAttribute("aria-label", "Uploads, downloads and deletions");
+    this.batch = new Batch(view, this.root);
     this.changed = () => this.paint();
     this.told = (event) => view.say(event.detail);
     this.store.addEventListener("tasks", this.changed);
@@ -37,7 +39,11 @@ export class Lines {
       line.node.remove();
       this.nodes.delete(id);
     }
-    for (const task of tasks) this.paintTask(task);
+    const isIn = this.batch.paint(tasks, () => this.paint());
+    for (const task of tasks) {
+      this.paintTask(task);
+      this.nodes.get(task.id).node.hidden = isIn(task);
+    }
   }
 
   paintTask(task) {
@@ -56,7 +62,7 @@ export class Lines {
     const had = tools.contains(document.activeElement);
     tools.replaceChildren(...this.tools(task));
     text.setAttribute("role", task.state === "failed" ? "alert" : "status");
-    if (task.state === "asking" && within) tools.lastChild.focus();
+    if (task.state === "asking" && within && !node.hidden) tools.lastChild.focus();
     else if (had) this.view.rows.focus();
   }
 
