@@ -238,10 +238,10 @@ class TextCursor:
     def connection(self) -> str | None:
         """The connection that the statement names, also if it does so behind the cursor."""
         named = self.read("connection")
-        return unquoted(named[-1]) if named else _named_in(self._rest)
+        return unquoted(named[-1]) if named else _named_in(self.rest)
 
     @property
-    def _rest(self) -> str:
+    def rest(self) -> str:
         """What follows behind the literal that is being written, if that ends in this line."""
         line, _, _ = self.after.partition("\n")
         rest = self.after[line.index(self.quote) + 1 :] if self.quote and self.quote in line else self.after
@@ -299,8 +299,9 @@ class Surroundings(Protocol):
     def names(self, kind: str) -> Iterable[str]:
         """Return names of a kind.
 
-        Kinds are connection, table, job, variable, environment variable, profile, region, and `option of x`:
-        the options that connection x was given.
+        Kinds are connection, table, job, variable, frame (a variable that queries read), function (of the engine),
+        environment variable, profile, region, `option of x`: the options that connection x was given, and `columns
+        of x`: of a table, a frame, or a path whose columns were seen.
         """
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
@@ -343,21 +344,69 @@ def _items_at(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[I
     if fragment.startswith("$"):
         variables = around.names("variable") if "variable" in cursor.expected.offers else ()
         return fragment, _beginning(fragment, [Item(f"${name}", "variable") for name in variables])
-    items = [Item(written(name), kind) for name, kind in [*names, *_of_query(cursor, around)]]
-    items += [*_settable(cursor, around), *_values(cursor, around), *_words(cursor)]
+    items = [Item(written(name), kind) for name, kind in names]
+    items += [*_of_query(cursor, around), *_settable(cursor, around), *_values(cursor, around), *_words(cursor)]
     if not items and cursor.expected.assigns and not fragment:
         return fragment, [Item("=", "keyword")]
     return fragment, _beginning(fragment, items)
 
 
 _QUERY = {"SELECT", "WITH", "FROM"}
-_BEFORE_TABLE = {"FROM", "JOIN"}
+_BEFORE_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+\Z", re.IGNORECASE)
+_BEFORE_VALUE = re.compile(
+    r"(?:\b(?:SELECT|DISTINCT|WHERE|BY|ON|AND|OR|NOT|HAVING|QUALIFY|CASE|WHEN|THEN|ELSE|IN|LIKE|BETWEEN)\s+|[(,=<>+*/.|-]\s*)\Z",
+    re.IGNORECASE,
+)
+_NO_ALIAS = "WHERE|GROUP|ORDER|LIMIT|HAVING|JOIN|ON|USING|INNER|LEFT|RIGHT|FULL|CROSS|UNION|QUALIFY|SELECT|AT"
+_SOURCE = re.compile(
+    r"\b(?:FROM|JOIN)\s+(?:'(?P<path>s3://[^']+)'|(?P<name>\"[^\"]+\"|[A-Za-z_][\w.]*))"
+    rf"(?:\s+(?:AS\s+)?(?!(?:{_NO_ALIAS})\b)(?P<alias>[A-Za-z_]\w*))?",
+    re.IGNORECASE,
+)
+_PREFIX = re.compile(r"(\"[^\"]+\"|[A-Za-z_]\w*)\.\Z")
+# From as many letters on, the engine's functions are offered, of which there are hundreds.
+_FUNCTION_LETTERS = 2
+_SQL_WORDS = frozenset(
+    re.findall(
+        r"[A-Z]+",
+        "ALL AND ANY ARRAY AS ASC BOTH CASE CAST CHECK COLUMN CREATE DEFAULT DESC DESCRIBE DISTINCT DO ELSE END EXCEPT"
+        " FALSE FETCH FOR FOREIGN FROM GROUP HAVING IN INTERSECT INTO LATERAL LEADING LIMIT NOT NULL OFFSET ON ONLY OR"
+        " ORDER PIVOT PRIMARY QUALIFY REFERENCES RETURNING SELECT SHOW SOME SUMMARIZE TABLE THEN TO TRAILING TRUE UNION"
+        " UNIQUE UNPIVOT USING WHEN WHERE WINDOW WITH",
+    )
+)
 
 
-def _of_query(cursor: TextCursor, around: Surroundings) -> Iterator[tuple[str, str]]:
-    """Yield tables behind the words of a query that one follows; the grammar knows only where a query ends."""
-    if _QUERY.intersection(cursor.words) and cursor.words[-1] in _BEFORE_TABLE and not cursor.expected.offers:
-        yield from ((name, "table") for name in around.names("table"))
+def _of_query(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
+    """Yield tables, columns and functions where they may stand in a query; the grammar knows only where it ends."""
+    if cursor.expected.offers or not _QUERY.intersection(cursor.words):
+        return
+    if _BEFORE_TABLE.search(cursor.code):
+        kinds = ("table", "frame")
+        yield from (Item(_in_sql(name), kind) for kind in kinds for name in around.names(kind))
+    elif _BEFORE_VALUE.search(cursor.code):
+        yield from (Item(_in_sql(name), "column") for name in _columns(cursor, around))
+        if len(cursor.fragment) >= _FUNCTION_LETTERS and not cursor.code.endswith("."):
+            opens = "" if cursor.after.startswith("(") else "("
+            yield from (Item(f"{name}{opens}", "function") for name in around.names("function"))
+
+
+def _in_sql(name: str) -> str:
+    return name if _IDENTIFIER.fullmatch(name) and name.upper() not in _SQL_WORDS else identifier(name)
+
+
+def _columns(cursor: TextCursor, around: Surroundings) -> Iterator[str]:
+    """Yield columns of what stands behind FROM and JOIN, be it behind the cursor; of every table where nothing does."""
+    sources = [*_SOURCE.finditer(cursor.code + cursor.fragment + cursor.rest)]
+    prefix = _PREFIX.search(cursor.code)
+    if prefix:
+        wanted = unquoted(prefix[1]).casefold()
+        sources = [each for each in sources if unquoted(each["alias"] or each["name"] or "").casefold() == wanted]
+    names = [each["path"] or unquoted(each["name"]) for each in sources]
+    if not names and not prefix:
+        names = [*around.names("table")]
+    for name in names:
+        yield from around.names(f"columns of {name}")
 
 
 # From as many letters on, options are found by what stands in the middle of their names too.

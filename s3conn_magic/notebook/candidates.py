@@ -113,7 +113,8 @@ def _is_wanted(entry: os.DirEntry[str]) -> bool:
     return typed and (entry.name.endswith(_ENDING) or entry.is_dir())
 
 
-_OPTION_OF = "option of "
+_OPTION_OF, _COLUMNS_OF = "option of ", "columns of "
+_FRAMES = {"pandas", "polars", "pyarrow", "s3conn_magic"}
 _MOST_KEPT = 500
 _MOST_UNDER_WAY = 8
 
@@ -241,6 +242,8 @@ class KernelSurroundings:
             "profile": partial(self._configured, "profiles"),
             "region": partial(self._configured, "regions"),
             "table": self._tables,
+            "frame": self._frames,
+            "function": self._functions,
         }
 
     def names(self, kind: str) -> Iterable[str]:
@@ -250,12 +253,37 @@ class KernelSurroundings:
         if kind.startswith(_OPTION_OF):
             connection = self._connection(kind.removeprefix(_OPTION_OF))
             return [] if connection is None else [*connection.options]
+        if kind.startswith(_COLUMNS_OF):
+            return self._columns(kind.removeprefix(_COLUMNS_OF))
         members = getattr(self._session(), f"{kind}s", ())
         return [member if isinstance(member, str) else member.name for member in members]
 
     def _tables(self) -> list[str]:
         session = self._session()
         return session.queries.table_names() if session else []
+
+    def _functions(self) -> tuple[str, ...]:
+        def work() -> tuple[str, ...]:
+            from s3conn_magic.query.judgement import function_names
+
+            return function_names()
+
+        return self._soon.ask("function", work) or ()
+
+    def _frames(self) -> list[str]:
+        hidden, names = self._shell.user_ns_hidden, self._shell.user_ns
+        return [name for name, value in [*names.items()] if _is_frame(value) and name not in hidden and name[:1] != "_"]
+
+    def _columns(self, source: str) -> list[str]:
+        """Return the columns of a frame of that name, else of a table or a path, as far as they are known here."""
+        value = self._shell.user_ns.get(source)
+        if _is_frame(value):
+            names: Iterable[object] = getattr(value, "column_names", None) or getattr(value, "columns", None) or ()
+            return [name for name in names if isinstance(name, str)]
+        session = self._session()
+        if session is None:
+            return []
+        return self._folders.ask(("columns", source), lambda: session.queries.columns_of(source)) or []
 
     def _variables(self) -> list[str]:
         """Return variables of the user that may be a value of a statement."""
@@ -327,6 +355,12 @@ class KernelSurroundings:
 
         answer = self._soon.ask((state, place, beginning), work)
         return answer.names if answer is not None else ()
+
+
+def _is_frame(value: object) -> bool:
+    """Whether a variable is one that queries read by its name; properties of other classes are not asked for."""
+    kind = type(value)
+    return kind.__module__.partition(".")[0] in _FRAMES and (hasattr(kind, "columns") or hasattr(kind, "column_names"))
 
 
 def _towards(filters: Iterable[Location], wanted: Location, place: Location) -> Iterator[str]:

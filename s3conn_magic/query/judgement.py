@@ -92,6 +92,12 @@ def judged() -> Judged:
     )
 
 
+def function_names() -> tuple[str, ...]:
+    """The functions that a query may call, by name; operators are none."""
+    names = judged().expressions.reads | judged().tables.reads
+    return tuple(sorted(name for name in names if name.isidentifier() and not name.startswith("_")))
+
+
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 

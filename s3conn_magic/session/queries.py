@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from functools import singledispatch, singledispatchmethod
@@ -14,13 +15,13 @@ from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted
+from s3conn_magic.language.words import counted, table_parts
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
@@ -54,6 +55,11 @@ _WITH_TEXT = (plans.Query, plans.CreateTable)
 _HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze | statements.InsertInto
 
 
+_ALL_OF = re.compile(r"\s*(?:SELECT\s+\*\s+)?FROM\s+'(s3://[^']+)'(?:\s+LIMIT\s+\d+)?\s*;?\s*", re.IGNORECASE)
+_OTHER_CONNECTION = re.compile(r"^s3://[^/@]+@")
+_MOST_SHOWN = 100
+
+
 class Queries:
     """The engine, made at the first query, and the connections that its tables depend on.
 
@@ -78,6 +84,7 @@ class Queries:
         self._engine: QueryEngine | None = None
         self._making = new_lock()
         self.shown: Mapping[str, Callable[[], Any]] = {}
+        self._shown: dict[str, list[str]] = {}
 
     @property
     def engine(self) -> QueryEngine:
@@ -112,6 +119,23 @@ class Queries:
     def table_names(self) -> list[str]:
         """Return the names of the tables."""
         return [table.name for table in self._engine.tables] if self._engine else []
+
+    def columns_of(self, source: str) -> list[str]:
+        """Return the columns of a table, or of a path as a statement has shown them; no request is made for them."""
+        if shown := self._shown.get(_OTHER_CONNECTION.sub("s3://", source)):
+            return shown
+        names = {name.casefold(): name for name in self.table_names()}
+        if self._engine is None or source.casefold() not in names:
+            return []
+        name = table_parts(names[source.casefold()])[-1]
+        asked = "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
+        return [column for (column,) in self._engine.look(lambda database: database.execute(asked, [name]).fetchall())]
+
+    def note_columns(self, path: str, columns: Iterable[object]) -> None:
+        """Remember the columns of what was shown whole, for Tab."""
+        if len(self._shown) >= _MOST_SHOWN:
+            self._shown.pop(next(iter(self._shown)))
+        self._shown[_OTHER_CONNECTION.sub("s3://", path)] = [str(column) for column in columns]
 
     def check(self, plan: plans.Query | plans.CreateTable | plans.CreateJob) -> None:
         """Refuse what is no query, or does more than read, with the rest of what binding refuses.
@@ -175,7 +199,10 @@ class Queries:
         answer = self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan)))
         for text in answer.notes:
             self._note(text)
-        return query_frame(answer)
+        frame = query_frame(answer)
+        if match := _ALL_OF.fullmatch(plan.text):
+            self.note_columns(match[1], frame.columns)
+        return frame
 
     @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:

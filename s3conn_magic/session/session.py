@@ -504,7 +504,10 @@ class Session:
     def _preview(self, plan: plans.Preview) -> Any:
         from s3conn_magic.results.previews import open_preview
 
-        return open_preview(self.connections.get(plan.name), plan.location, plan.limit, plan.version)
+        preview = open_preview(self.connections.get(plan.name), plan.location, plan.limit, plan.version)
+        if preview.frame is not None:
+            self.queries.note_columns(plan.location.uri, preview.frame.columns)
+        return preview
 
     # Jobs
 

@@ -36,6 +36,12 @@ class Surroundings:
         "environment variable": ["MY_KEY", "MY_SECRET"],
         "profile": ["analytics", "admin"],
         "region": ["eu-west-1", "us-east-1"],
+        "frame": ["prices"],
+        "function": ["strftime", "strip_accents", "sum"],
+        "columns of sales": ["amount", "order", "two words"],
+        "columns of stock": ["amount_left", "shelf"],
+        "columns of prices": ["amount_paid"],
+        "columns of s3://acme-lake/a.parquet": ["amount_read"],
     }
     ROOTS: ClassVar = ["s3://acme-lake/", "s3://acme-logs/app/"]
     NAMES_BELOW: ClassVar = ["sales/", "sales.csv", "it's.txt", "evil\u202egpj.txt", "new\nline"]
@@ -218,7 +224,7 @@ def test_options_that_cannot_be_altered_are_not_offered():
         ("RUN JOB |", ["load_sales"]),
         ("DROP JOB l|", ["load_sales"]),
         ("SHOW JOB |", ["load_sales"]),
-        ("SELECT * FROM |", ["sales", "stock"]),
+        ("SELECT * FROM |", ["prices", "sales", "stock"]),
         ("SELECT * FROM sales JOIN st|", ["stock"]),
         ("SELECT sa|", []),
     ],
@@ -342,3 +348,34 @@ def test_a_word_as_long_as_a_cell_is_read_once():
     assert _last_word("LIST ab1") == "ab1"
     assert statements_at(f"{' ' * 300_000}x", 300_001) is None
     assert statements_at("x =  %upsql LIST ", 17) == "            LIST "[:12] + "LIST "
+
+
+QUERIES = {
+    "SELECT am| FROM sales": ["amount"],
+    "SELECT | FROM sales": ["amount", '"order"', '"two words"'],
+    "FROM sales SELECT am|": ["amount"],
+    "SELECT am|": ["amount", "amount_left"],
+    "SELECT s.am| FROM sales AS s JOIN stock t ON s.amount = t.amount_left": ["amount"],
+    "SELECT t.| FROM sales s JOIN stock t USING (x)": ["amount_left", "shelf"],
+    "SELECT * FROM sales WHERE am|": ["amount"],
+    "SELECT * FROM sales JOIN stock ON am|": ["amount", "amount_left"],
+    "SELECT sum(am|) FROM prices": ["amount_paid"],
+    "SELECT am| FROM 's3://acme-lake/a.parquet'": ["amount_read"],
+    "SELECT st| FROM sales": ["strftime(", "strip_accents("],
+    "SELECT su|(amount) FROM sales": ["sum"],
+    "SELECT s| FROM stock": ["shelf"],
+    "SELECT amount FROM sales ORDER BY amount, am|": ["amount"],
+    "SELECT * FROM |": ["sales", "stock", "prices"],
+    "SELECT * FROM sales s|": [],
+    "CREATE TABLE t AS SELECT sh| FROM stock": ["shelf"],
+    "SELECT x.am| FROM sales": [],
+}
+
+
+@pytest.mark.parametrize("marked", QUERIES)
+def test_columns_and_functions_stand_where_a_query_takes_them(marked):
+    """Columns are those of what stands behind FROM, be it behind the cursor; functions come from two letters on."""
+    _, items, asked = completed(marked)
+    offered = [item.text for item in items if item.kind in {"column", "function", "table", "frame"}]
+    assert offered == QUERIES[marked]
+    assert asked == []

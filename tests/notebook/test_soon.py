@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
-from s3conn_magic.notebook.candidates import Soon
+import pandas as pd
+import pyarrow as pa
+from statements import Statements
+
+from s3conn_magic.notebook.candidates import KernelSurroundings, Soon
 
 LONG = 60.0
 
@@ -100,3 +105,39 @@ def test_answers_that_are_kept_are_bounded():
     assert soon.kept(0) is None
     assert soon.kept(599) == "answer"
     assert len(soon._answers) <= 501
+
+
+def test_columns_are_those_of_tables_frames_and_of_what_was_shown(sandbox):
+    """A location has columns once a PREVIEW or a query has shown them; nothing is asked for."""
+    run = Statements(secret=sandbox.admin.secret_access_key)
+    run(
+        f"CREATE S3 CONNECTION lake AWS_ACCESS_KEY_ID = '{sandbox.admin.access_key_id}' AWS_SECRET_ACCESS_KEY = $secret"
+        f" ENDPOINT = '{sandbox.endpoint}'; CREATE TABLE sales AS SELECT 1 AS n, 'x' AS \"two words\""
+    )
+
+    class Odd:
+        @property
+        def columns(self):
+            raise AssertionError("asked for")
+
+    names = {"frame": pd.DataFrame({"a": [1]}), "arrow": pa.table({"b": [1]}), "odd": Odd(), "text": "x"}
+    around = KernelSurroundings(SimpleNamespace(user_ns=names, user_ns_hidden={}), lambda: run.session)
+    around._folders = Soon(wait=LONG, keep=0.0)
+    around._soon = Soon(wait=LONG)
+    assert sorted(around.names("frame")) == ["arrow", "frame"]
+    place = "s3://acme-lake/sales/orders.csv"
+    columns = {
+        each: list(around.names(f"columns of {each}")) for each in ("sales", "SALES", "frame", "arrow", "odd", place)
+    }
+    assert columns == {
+        "sales": ["n", "two words"],
+        "SALES": ["n", "two words"],
+        "frame": ["a"],
+        "arrow": ["b"],
+        "odd": [],
+        place: [],
+    }
+    shown = run(f"PREVIEW '{place}'").frame
+    assert list(around.names(f"columns of {place}")) == list(shown.columns)
+    assert list(around.names(f"columns of {place.replace('//', '//lake@')}")) == list(shown.columns)
+    assert {"sum", "strftime", "read_parquet"} <= {*around.names("function")}
