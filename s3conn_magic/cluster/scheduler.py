@@ -265,7 +265,9 @@ def _listener(address: str) -> str:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING) as connection:
             with suppress(TimeoutError):
                 return (
-                    "it speaks no TLS: its address begins with tcp://" if connection.recv(1) and scheme == "tls" else ""
+                    "it does not use TLS: its address begins with tcp://"
+                    if connection.recv(1) and scheme == "tls"
+                    else ""
                 )
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             said = connection.recv(5)
@@ -276,7 +278,7 @@ def _listener(address: str) -> str:
     except OSError:
         return ""
     if said == b"HTTP/":
-        return "a web server answers there, such as the dashboard; the scheduler's own port is another, 8786 as a rule"
+        return "a web server answers there, such as the dashboard; the scheduler's own port is another, usually 8786"
     return "it speaks TLS: its address begins with tls://" if said[:2] == b"\x15\x03" else ""
 
 

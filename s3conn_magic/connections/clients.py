@@ -298,8 +298,8 @@ class Regions:
             if answer.get("HTTPStatusCode") not in _REDIRECTS:
                 raise translate(failure, resource=Location(bucket).arn)
         raise RegionError(
-            f"the region of {bucket} cannot be found: the server says it is another, and not which",
-            hint="Set REGION = 'eu-west-1', say.",
+            f"the region of {bucket} cannot be found: the server says that it is another one, but not which",
+            hint="Set REGION, for example REGION = 'eu-west-1'.",
         )
 
 

@@ -274,7 +274,7 @@ class _Look:
         if not isinstance(self._profile.get(_S3, {}), dict):
             raise EndpointError(
                 f"the {self._of_profile} has s3 with a value, where lines with the settings of s3 follow",
-                hint="They stand below, indented: s3 = on one line, and addressing_style = path on the next.",
+                hint="They go below it, indented: s3 = on one line, and addressing_style = path on the next.",
             )
 
     def flag(self, name: str) -> Effective:
@@ -306,8 +306,8 @@ class _Look:
             region = Effective(other, "variable AWS_REGION") if other else Effective(DEFAULT_REGION)
         if not is_valid_endpoint_url(f"https://{region.value}.com"):
             raise RegionError(
-                f"the region of {_by(region.source)} is no name of one",
-                hint=f"Correct {_by(region.source)}, or say REGION = 'eu-west-1', say.",
+                f"the region of {_by(region.source)} is not the name of a region",
+                hint=f"Correct {_by(region.source)}, or write REGION, for example REGION = 'eu-west-1'.",
             )
         return region
 

@@ -367,7 +367,8 @@ def _aws_files() -> str:
         f"the AWS configuration files: {' and '.join(there)}"
         if there
         else (
-            f"the AWS configuration files, for there is neither {visible(str(paths[0]))} nor {visible(str(paths[1]))}"
+            "the AWS configuration files, because there is neither"
+            f" {visible(str(paths[0]))} nor {visible(str(paths[1]))}"
         )
     )
 
@@ -380,11 +381,11 @@ def _unparsed(error: Any) -> str:
     except (KeyError, OSError):
         beginning = b""
     if beginning.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return ": it begins with a byte order mark; it is to be text in UTF-8 without one"
+        return ": it begins with a byte order mark; it must be text in UTF-8 without one"
     if isinstance(inner, UnicodeError):
         return ": it is not text in UTF-8"
     section = str(getattr(inner, "section", ""))
-    twice = f", the section {section} stands twice" if SHOWN_NAME.fullmatch(section.removeprefix("profile ")) else ""
+    twice = f", the section {section} appears twice" if SHOWN_NAME.fullmatch(section.removeprefix("profile ")) else ""
     listed = getattr(inner, "errors", None) or [(None,)]
     line = getattr(inner, "lineno", None) or listed[0][0]
     return f": line {line}{twice}" if line else twice
@@ -395,7 +396,7 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.ProfileNotFound,
         lambda error: f"the profile {said_by('profile', 'that is named')(error)} is not in {_aws_files()}",
-        "aws configure list-profiles lists them. AWS_PROFILE names the one that counts.",
+        "aws configure list-profiles lists them. AWS_PROFILE names the one to use.",
     ),
     (
         (boto.ConfigParseError, boto.ConfigNotFound),
@@ -454,7 +455,9 @@ def unreachable(error: BaseException) -> errors.EndpointError:
 
 
 def _no_region(_: BaseException) -> errors.RegionError:
-    return errors.RegionError("the region is missing or not valid", hint="Set REGION = 'eu-west-1', say.")
+    return errors.RegionError(
+        "the region is missing or not valid", hint="Set REGION, for example REGION = 'eu-west-1'."
+    )
 
 
 def _not_s3(_: BaseException) -> errors.EndpointError:

@@ -282,8 +282,8 @@ class Guards:
         """
         if self.same_place().read_only:
             raise ReadOnlyConnectionError(
-                f"the connection {self._name()} is READ_ONLY: its session gives out no credentials, for others could"
-                " write with them",
+                f"the connection {self._name()} is READ_ONLY: its session gives out no credentials, because others"
+                " could write with them",
                 hint="Clients and resources of the session read, and refuse to write.",
             )
 

@@ -288,7 +288,7 @@ def _check_output(output: bytes) -> None:
     if not isinstance(given, dict):
         raise _Failure(reason)
     if given.get("Version") != 1:
-        raise _Failure("what it printed has not Version 1, the only one that there is")
+        raise _Failure("what it printed does not have Version 1, the only one that exists")
     for name in ("AccessKeyId", "SecretAccessKey"):
         if name not in given:
             raise _Failure(f"what it printed has no {name}")
@@ -497,7 +497,7 @@ def _of_configuration(error: Any) -> str:
         if match := re.search(pattern, text):
             name = next(iter(match.groups()), "")
             return reason.format(visible(name) if _NAMED.fullmatch(name) else "that it names")
-    return "its configuration is not complete, or names what is not there"
+    return "its configuration is not complete, or names something that does not exist"
 
 
 _NAMED = re.compile(r"[\w ,.@+=/-]{1,120}")
@@ -517,8 +517,8 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         lambda error: f"its source_profile {said_by('source_profile', '')(error)} leads back to itself",
         "Give the last profile of the chain a key pair of its own.",
     ),
-    ("", boto.RefreshWithMFAUnsupportedError, lambda _: "its role wants a new MFA code", "Run the statement again."),
-    ("", (EOFError, GetPassWarning, NotImplementedError), lambda _: "its role wants an MFA code", _MFA_HINT),
+    ("", boto.RefreshWithMFAUnsupportedError, lambda _: "its role needs a new MFA code", "Run the statement again."),
+    ("", (EOFError, GetPassWarning, NotImplementedError), lambda _: "its role needs an MFA code", _MFA_HINT),
     (
         "",
         boto.MissingDependencyException,
@@ -536,7 +536,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
     (
         "",
         (boto.InvalidIMDSEndpointError, boto.InvalidIMDSEndpointModeError),
-        lambda _: "its address is none",
+        lambda _: "its address is not valid",
         "AWS_EC2_METADATA_SERVICE_ENDPOINT is a URL, and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE is IPv4 or IPv6.",
     ),
     ("", boto.InvalidRegionError, lambda _: "its region is no region", ""),
@@ -575,13 +575,13 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
     (
         _CONTAINER,
         ValueError,
-        lambda _: "its address or token is none that can be sent, or its answer is cut short",
+        lambda _: "its address or token cannot be sent, or its answer is cut short",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI is of https, or of this machine; the token has no line end.",
     ),
     (
         _PROCESS,
         (ValueError, TypeError),
-        lambda _: "its command has a quotation mark that does not end, or its time is none of a zone",
+        lambda _: "its command has a quotation mark that does not end, or its time has no time zone",
         "",
     ),
     (
@@ -594,7 +594,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
     (
         "",
         (ValueError, TypeError, AttributeError),
-        lambda _: "what it gave is cut short, or has a value that is none",
+        lambda _: "what it gave is cut short, or has a value that is not valid",
         "",
     ),
 )

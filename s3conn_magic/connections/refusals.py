@@ -48,7 +48,7 @@ _WAYS_ON = tuple(
         (
             r".*",
             r"UnsupportedAlgorithm|Missing(AuthenticationToken|SecurityHeader)|UnauthorizedAccess|401|Unauthorized",
-            "The server answers only what is signed as it wants: a key pair in place of ANONYMOUS, or other keys.",
+            "The server answers only requests that are signed: give a key pair in place of ANONYMOUS, or other keys.",
         ),
         (
             r".*",
@@ -194,5 +194,5 @@ def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointE
     return errors.EndpointError(
         f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would say",
         hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may stand before it:"
-        " DESCRIBE CONNECTION shows the proxy that counts.",
+        " DESCRIBE CONNECTION shows the proxy in use.",
     )

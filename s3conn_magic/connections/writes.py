@@ -328,7 +328,7 @@ def undone(client: Any, name: str, operation: str, params: Mapping[str, Any], fa
     asked, said = failure.asked, failure.said
     answer = f"the answer tells of {said}"
     if asked.customer_algorithm and said.customer_algorithm:
-        answer = "the answer does not tell of its key"
+        answer = "the answer does not mention its key"
     try:
         notes = _undo(client, operation, params, failure.answer)
     except Exception as error:  # noqa: BLE001 - translated, and told beside the reason
@@ -364,4 +364,6 @@ def _undo(client: Any, operation: str, params: Mapping[str, Any], answer: Mappin
         return ("The version that was written was deleted; those before it are there.",)
     if params.get("IfNoneMatch"):
         return ("What was written was deleted.",)
-    return ("What was written was deleted. An object that was there before is gone, for the bucket keeps no versions.",)
+    return (
+        "What was written was deleted. An object that was there before is gone, because the bucket keeps no versions.",
+    )

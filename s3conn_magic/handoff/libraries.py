@@ -88,7 +88,7 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
     """
     if connection.live_settings().read_only:
         raise ReadOnlyConnectionError(
-            f"the connection {connection.name} is READ_ONLY: {what} was refused, for it could write",
+            f"the connection {connection.name} is READ_ONLY: {what} was refused, because it could write",
             hint="fsspec() and pyarrow_filesystem() are given out: they read, and refuse to write by themselves.",
         )
 

@@ -281,7 +281,7 @@ def _file(bucket: str, written: Any) -> DataFile:
     if not isinstance(key, str) or not key or type(size) is not int or size < 0:
         raise ValueError("one of its files lacks a key or a size")
     if not isinstance(digest, str) or (digest and not _MD5.fullmatch(digest)):
-        raise ValueError("the MD5checksum of one of its files is none")
+        raise ValueError("the MD5checksum of one of its files is not a checksum")
     return DataFile(Location(bucket, key), size, digest.lower())
 
 

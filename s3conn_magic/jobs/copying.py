@@ -93,7 +93,7 @@ class _Copying:
             self._outcome.notes.append(said)
         if not listed and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
             where = visible(job.plan.location.uri)
-            hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job all the same; RUN JOB loads what comes later."
+            hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job anyway; RUN JOB loads what comes later."
             hint = pattern_note(job.plan.location, "LOCATION = {place} FILE_PATTERN = {expression}.") or hint
             hint = pattern_meant("FILE_PATTERN =", "regular", job.option("FILE_PATTERN") or "") or hint
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))

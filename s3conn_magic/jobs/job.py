@@ -397,4 +397,4 @@ def _check_header(detected: Detected) -> None:
     if most is not None and len(names) > most:
         raise QueryError(f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}")
     if detected.settings.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
-        raise QueryError("a name of a column stands twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")
+        raise QueryError("a name of a column appears twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")

@@ -380,7 +380,7 @@ class TargetTable:
         query = f"SELECT 1 FROM {rows} WHERE {column} IS NOT NULL AND NOT {cast(column, there).exact} LIMIT 1"  # noqa: S608
         if self._database.execute(query).fetchall():
             raise QueryError(
-                f"the column {name} is {there} in the table, and has text in the object that is none",
+                f"the column {name} is {there} in the table, and has text in the object that is not",
                 hint="A table whose column is VARCHAR takes every value as it is written.",
             )
 

@@ -342,7 +342,7 @@ def _check_one_table(reach: Reach, names: Sequence[str], latest: Sequence[str]) 
     said = "has the metadata of several tables" if len(tables) > 1 else "has several metadata files that are the newest"
     if len(tables) > 1 or len(latest) > 1:
         raise QueryError(
-            f"{visible(where)} {said}, and which of them counts only its catalog knows:"
+            f"{visible(where)} {said}, and only its catalog knows which of them is current:"
             f" {listed(map(visible, names), 'and')}",
             hint=f"FROM '{visible(where)}{visible(latest[-1])}' reads that one.",
         )

@@ -408,7 +408,7 @@ def _name(stop: _Stop) -> str:
             return f"Write {identifier(known[0]) if not known[0].isidentifier() else known[0]} in its place."
         return "A name is written without quotes, or in double quotes."
     if stop.word in OPTION_NAMES:
-        return f'{stop.word} is an option; the name stands before the options, and as a name it is "{stop.token.text}".'
+        return f'{stop.word} is an option; the name goes before the options, and as a name it is "{stop.token.text}".'
     if stop.word in KEYWORDS:
         return f'{stop.word} is a word of the language; as a name it is written "{stop.token.text}".'
     return "A name has letters, digits and underscores; any other is written in double quotes."

@@ -179,7 +179,7 @@ def _addressing_style(value: Any) -> str:
     """Return how the bucket's name travels."""
     style = _filled(value).lower()
     if style not in {"auto", "path", "virtual"}:
-        raise ValueError("this is none of them")
+        raise ValueError("this is not one of them")
     return style
 
 

@@ -218,7 +218,7 @@ def _stated(kind: Any, clauses: list[tuple[str, Any, int]], span: Span) -> Any:
         elif name == "settings":
             given[name] += value
         else:
-            raise ParseError(at, f"{_clause(name)} stands twice")
+            raise ParseError(at, f"{_clause(name)} appears twice")
     return kind(**given, span=span)
 
 

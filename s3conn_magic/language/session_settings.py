@@ -55,7 +55,7 @@ def boolean(value: Any) -> bool:
     raise ValueError("this is text; leave out the quotes" if isinstance(value, str) else f"this is {_kind(value)}")
 
 
-def whole_number(least: int, most: float = math.inf, *, refused: str = "this is none") -> Callable[[Any], int]:
+def whole_number(least: int, most: float = math.inf, *, refused: str = "this is not one") -> Callable[[Any], int]:
     """Return what reads a whole number within bounds, and says `refused` of anything else."""
 
     def read(value: Any) -> int:
@@ -90,12 +90,12 @@ def _name(value: Any) -> str | bool:
         return "" if value else value
     if re.fullmatch(_NAME, text(value)):
         return str(value)
-    raise ValueError("this is none")
+    raise ValueError("this is not one")
 
 
 def _path(value: Any) -> str:
     if "\0" in text(value):
-        raise ValueError("this is none")
+        raise ValueError("this is not one")
     return str(value)
 
 
@@ -131,7 +131,7 @@ def _local_files(value: Any) -> bool | str:
 def _scheduler(value: Any) -> str:
     if isinstance(value, str) and (not value or re.fullmatch(_ADDRESS, value)):
         return value
-    raise ValueError("this is none")
+    raise ValueError("this is not one")
 
 
 def _storage(value: Any) -> tuple[str, str] | tuple[()]:
@@ -243,7 +243,7 @@ SETTINGS: tuple[Setting, ...] = (
         "CONNECT_TIMEOUT",
         whole_number(1, _MOST_SECONDS),
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
-        "Seconds until a server that does not let itself be reached counts as unreachable.",
+        "Seconds until a server that does not answer is taken for unreachable.",
         10,
     ),
     Setting(

@@ -110,7 +110,7 @@ def filter_note(filters: Iterable[Location]) -> str:
         if "*" in place.key or "s3://" in place.key:
             plain = Location(place.bucket, place.key.partition("*")[0].partition(",")[0]).uri
             return (
-                f"The filter {visible(place.uri)} is the beginning of keys, no pattern and no list:"
+                f"The filter {visible(place.uri)} is the beginning of keys, not a pattern or a list:"
                 f" PATH_DISPLAY_FILTERS = {literal(visible(plain))} shows what is below it, and several are a list."
             )
     return ""

@@ -101,7 +101,7 @@ def _checked(
     _check_prefix(part)
     _check_within(keys, prefixes, part.query, in_order=in_order)
     if not in_order and not part.query.versions and pc.count_distinct(keys).as_py() != len(keys):
-        raise UnreadableError("a key stands twice in the answer")
+        raise UnreadableError("a key appears twice in the answer")
     token = _next_token(part, plus=plus is not False)
     if token is _BY_MARKER:
         named = part.answer.fields.get("NextMarker")

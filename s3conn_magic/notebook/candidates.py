@@ -278,7 +278,7 @@ class KernelSurroundings:
         """Return the columns of a frame of that name, else of a table or a path, as far as they are known here."""
         value = self._shell.user_ns.get(source)
         if _is_frame(value):
-            names: Iterable[object] = getattr(value, "column_names", None) or getattr(value, "columns", None) or ()
+            names: Iterable[object] = getattr(value, "column_names" if hasattr(value, "column_names") else "columns")
             return [name for name in names if isinstance(name, str)]
         session = self._session()
         if session is None:

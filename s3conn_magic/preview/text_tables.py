@@ -178,7 +178,7 @@ def _values(text: str, start: int) -> tuple[list[_Value], bool, int]:
 
 
 def _names(pairs: list[tuple[str, Any]]) -> frozenset[str] | None:
-    """None where a name stands twice, so that no value of it is lost without a word."""
+    """None where a name appears twice, so that no value of it is lost without a word."""
     names = frozenset(name for name, _ in pairs)
     return names if len(names) == len(pairs) else None
 

@@ -169,7 +169,7 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
         raise error
     near = nearest(name, sorted(function for function in known.reads if function.isidentifier()))
     error = pointed(tree.sql, f"{visible(name)}() is no function that is known to only read", where)
-    error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() shows the functions that there are."
+    error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() lists the functions."
     raise error
 
 

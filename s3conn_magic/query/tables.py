@@ -125,7 +125,7 @@ def attach_noted(database: duckdb.DuckDBPyConnection, path: str) -> None:
     for (catalog,) in database.execute(f"FROM {_NOTED}").fetchall() if database.execute(there).fetchall() else ():
         file = f"{path}.{quote(catalog, safe='')}"
         if not LocalPath(file).exists():
-            raise QueryError(f"the catalog {visible(catalog)} is in {file}, which is not there")
+            raise QueryError(f"the catalog {visible(catalog)} is in {file}, which does not exist")
         attach(database, catalog, path)
 
 
@@ -376,7 +376,7 @@ class Tables:
             hint = f"Write {schema}.{last} for a table of the session's own catalog."
             raise QueryError(f"the catalog {visible(catalog)} is DuckDB's own", hint=hint)
         if catalog is not None and catalog.casefold() in schemas:
-            raise QueryError(f"{visible(catalog)} is the name of a schema, and can be none of a catalog")
+            raise QueryError(f"{visible(catalog)} is the name of a schema, and cannot be that of a catalog")
         if catalog is not None and catalog.casefold() not in attached:
             attach(database, catalog, self._engine.path)
         within = f"{identifier(catalog)}.{identifier(str(schema))}" if catalog else identifier(str(schema))

@@ -51,7 +51,7 @@ _REFUSED = (
     (r"\(\?\(", "a condition; write both cases, as (?:a|b)"),
     (r"\(\?#", "a comment; leave it out"),
     (r"\(\?P?<", "a group without a name; a name has letters, digits and underscores, as (?<name>x)"),
-    (r"\(\?[a-zA-Z-]", "a flag that is none of i, m, s and U"),
+    (r"\(\?[a-zA-Z-]", "a flag other than i, m, s and U"),
 )
 _SHOWN = re.compile(r"[^\w\s]{1,3}|\\?\{\d+(?:,\d*)?\}|\\[A-Za-z0-9]|\(\?[^\w\s]{0,2}\w?")
 EXPRESSION_EXAMPLE = r"'.*\.csv' is what ends in .csv"

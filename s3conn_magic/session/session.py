@@ -166,7 +166,7 @@ class Session:
 
     def _say_oldest(self, name: str) -> None:
         self._note(
-            f"Where no connection is named and no display filters hold the location, {name} is meant, which was made"
+            f"Where no connection is named, and the location is in no display filter, {name} is meant, which was made"
             " first. USE CONNECTION names another."
         )
 

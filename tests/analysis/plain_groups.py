@@ -104,7 +104,7 @@ def groups(items, by, location="", depth=1, now=NOW):
 
 
 def groups_of(frame):
-    """The groups of a frame of ANALYZE, by name; no name stands twice."""
+    """The groups of a frame of ANALYZE, by name; no name appears twice."""
     assert frame["group"].is_unique
     rows = zip(frame["group"], frame["objects"], frame["bytes"], frame["newest"], frame["oldest"], strict=True)
     return {

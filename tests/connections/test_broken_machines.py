@@ -220,10 +220,10 @@ BROKEN = {
         "AWS_CREDENTIAL_FILE",
     ),
     "a boto configuration that is none": ("", {"BOTO_CONFIG": __file__}, "boto configuration: the file", "BOTO_CONFIG"),
-    "a section that stands twice": (
+    "a section that appears twice": (
         "[profile p]\nregion = x\n[profile p]\n",
         {},
-        "config .*line 3.*profile p stands twice",
+        "config .*line 3.*profile p appears twice",
         "brackets",
     ),
     "a byte order mark": ("\ufeff[profile p]\n", {}, "byte order mark", "brackets"),
@@ -588,7 +588,7 @@ def test_where_nobody_can_be_asked_for_a_code_it_is_said(aws_files, monkeypatch)
         monkeypatch.setattr("getpass.getpass", lambda _: pytest.fail("asked outside of a statement"))
         with pytest.raises(CredentialsError, match="MFA code"):
             run.connection("lake").check_credentials()
-    assert "its role wants an MFA code" in failed.message
+    assert "its role needs an MFA code" in failed.message
     assert "aws sts get-session-token" in failed.hint
 
 

@@ -202,6 +202,8 @@ def test_read_only_reads_and_refuses_to_write(handed):
         careful.duckdb_secret,
     )
     for give in unguarded:
-        with pytest.raises(ReadOnlyConnectionError, match=r"careful is READ_ONLY: .* was refused, for it could write"):
+        with pytest.raises(
+            ReadOnlyConnectionError, match=r"careful is READ_ONLY: .* was refused, because it could write"
+        ):
             give()
     assert handed.wire.requests == []

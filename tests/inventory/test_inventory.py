@@ -252,7 +252,10 @@ def test_a_report_without_keys_is_an_error(reading, file_format):
         ({"destinationBucket": "arn:aws:iam::1:user/x"}, "its destinationBucket is not the name of a bucket"),
         ({"files": None}, "it has no files"),
         ({"files": [{"key": "x"}]}, "one of its files lacks a key or a size"),
-        ({"files": [{"key": "x", "size": 3, "MD5checksum": "zz"}]}, "the MD5checksum of one of its files is none"),
+        (
+            {"files": [{"key": "x", "size": 3, "MD5checksum": "zz"}]},
+            "the MD5checksum of one of its files is not a checksum",
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_an_error(reading, change, said):

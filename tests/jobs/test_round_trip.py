@@ -332,7 +332,7 @@ def test_text_of_parquet_is_cast_exactly(moto_lake: Lake, kind: str):
             ).fetchall()
             assert (rows, len(rows_of(run, "d"))) == ([], len(texts))
         else:
-            assert "in the table, and has text in the object that is none" in said
+            assert "in the table, and has text in the object that is not" in said
 
 
 def test_a_column_of_parquet_without_values_fits_every_type(moto_lake: Lake):

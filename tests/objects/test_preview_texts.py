@@ -239,7 +239,7 @@ def test_an_array_of_json_that_goes_on_is_its_first_rows():
     ],
 )
 def test_what_select_refuses_is_said_or_left_a_text(text, kind, note):
-    """A name that stands twice, arrays behind each other, a quote that does not end: nothing is lost without a word."""
+    """A name that appears twice, arrays behind each other, a quote that does not end: nothing is lost silently."""
     found = previewed(text.encode(), "x.tsv" if text.startswith("n") else "x.json")
     assert (found.kind, [said[: len(note)] for said in found.notes]) == (kind, [note] if note else [])
 
