@@ -493,7 +493,7 @@ def _placed(connection: Connection) -> dict[str, BoundValue]:
         raise S3ConnError(
             f"the connection {connection.name} does not go to another process: it is at {listed(unusual, 'and')}"
             " endpoints of each bucket's own region",
-            hint=f"ALTER S3 CONNECTION {identifier(connection.name)} SET REGION = 'eu-west-1'; names one, say.",
+            hint=f"ALTER S3 CONNECTION {identifier(connection.name)} SET REGION = 'eu-west-1'; names one, for example.",
         )
     if unusual:
         address = address_of(connection, None)

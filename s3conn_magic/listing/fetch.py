@@ -92,7 +92,8 @@ class Fetcher:
             if tries < TRIES:
                 await asyncio.sleep(backoff(tries) if page.wait else 0)
         raise problem or EndpointError(
-            "the server kept redirecting the request", hint="Set REGION = 'eu-west-1', say, or another ENDPOINT."
+            "the server kept redirecting the request",
+            hint="Set REGION = 'eu-west-1', for example, or another ENDPOINT.",
         )
 
     async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
