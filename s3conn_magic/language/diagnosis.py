@@ -39,6 +39,7 @@ _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', wi
 _END = "the end of the statement"
 _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
+_OF_TABLES = re.compile(r"(?is)\s*(?:CREATE\b[^;]*?\bTABLE|MERGE|INSERT|OPTIMIZE|ALTER)\b")
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _CONNECTION = {"CONNECTION", "CONNECTION, TABLE or JOB"}
 _BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC or JOB", "CONNECTIONS", *_CONNECTION}
@@ -111,7 +112,14 @@ def diagnose(
 def _is_misspelt(source: Source, error: StatementSyntaxError, parses: Parses) -> bool:
     """Whether a text is of the language but for the word that its error names another for."""
     match = re.fullmatch(r"Did you mean ([A-Z_]+)\?", error.hint)
-    if match is None or error.place is None or (token := source.token_at(source.offset(error.place))) is None:
+    at = source.offset(error.place) if error.place else 0
+    begun = _OF_TABLES.match(source.text, source.text.rfind(";", 0, at) + 1)
+    if (
+        match is None
+        or begun is None
+        or error.place is None
+        or (token := source.token_at(source.offset(error.place))) is None
+    ):
         return False
     start, end = token.span
     return parses(source.text[:start] + match[1] + source.text[end:])
