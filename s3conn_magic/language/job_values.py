@@ -178,7 +178,7 @@ def name(value: Any) -> str:
     """Return a name, with quotes or without."""
     if isinstance(value, BareWord | str) and str(value):
         return str(value)
-    raise ValueError("this is none")
+    raise ValueError("this is not one")
 
 
 def names(value: Any) -> tuple[str, ...]:

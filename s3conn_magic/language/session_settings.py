@@ -150,7 +150,7 @@ def _catalog(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(_CATALOG, value):
         return "" if value == "bucket" else value
     raise ValueError(
-        "a password is none of it: it stands in ~/.pyiceberg.yaml" if "@" in str(value) else "this is none"
+        "a password is none of it: it stands in ~/.pyiceberg.yaml" if "@" in str(value) else "this is not one"
     )
 
 
