@@ -207,10 +207,11 @@ class BucketTarget:
             return not_from_s3(response.status, response.headers.get("server", ""), response.body).of(
                 Location(self._bucket).uri
             )
+        region = self._connection.regions.known(self._bucket) or self._connection.configuration.region.value
         failure = from_code(
             code,
             operation=operation_of(query),
-            resource=Location(self._bucket).arn_in(self._current(LISTING).region),
+            resource=Location(self._bucket).arn_in(region),
             connection=self._connection.name,
             status=response.status,
             date=date,

@@ -158,7 +158,7 @@ def test_show_buckets_reads_every_page(run, in_place_of_aws):
         in_place_of_aws(wire)
         run(create("lake", keys=KEYS, VALIDATE=False))
         assert list(run("SHOW BUCKETS")["bucket"]) == ["one", "two"]
-        assert len(wire.requests) == 2
+        assert sum("/s3express/" not in one.headers.get("authorization", "") for one in wire.requests) == 2
 
 
 def test_anonymous_on_aws_asks_nothing(run, in_place_of_aws):
