@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option
-from s3conn_magic.language.reference import STATEMENTS, Column, Reference
+from s3conn_magic.language.reference import STATEMENTS, Reference
 from s3conn_magic.language.session_settings import SETTINGS, setting_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from s3conn_magic.language.result_columns import Column
 
 _HEAD = """\
 # The `%%upsql` language

@@ -289,6 +289,8 @@ class Finder:
         dataset.compression = ", ".join(sorted(each for each in packed if each))
         dataset.partitions = tuple(partitions_of(part))
         dataset.columns = newest.columns if newest else None
+        looked = [sample.required for sample in samples if sample.columns is not None]
+        dataset.required = frozenset.intersection(*looked) if looked else frozenset()
         dataset.rows, dataset.bound = rows_of(part.leaf, samples)
         dataset.query = self._query(part, dataset, newest is not None)
         dataset.reason = reason(part, dataset, samples)

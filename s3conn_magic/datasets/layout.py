@@ -36,7 +36,8 @@ _PLACES_AT_ONCE, _PLACES_OF_ONE = 512, 64
 _MOST_SIBLINGS = 512
 _MOST_NOTES = 2_000
 _FULL_STOP, _SLASH, _ZERO, _NINE = b"./09"
-_MARKS = np.frombuffer(b"-_. =+~()", np.uint8)
+_MARKS = np.isin(np.arange(256), list(b"-_. =+~()"))
+"""Whether a byte stands between the words of a name."""
 _SAMPLE = 512
 _YEAR, _MONTH, _DAY = "(?:19|20)[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = "(?:[T_ -]?[0-2][0-9](?:[:_h-]?[0-5][0-9](?:[:_m-]?[0-5][0-9])?)?Z?)"
@@ -343,7 +344,7 @@ def _skeletons(stems: pa.StringArray) -> pa.DictionaryArray:
     """Names without what tells one file of a set from the next: digits, dates, ids."""
     sample = stems.take(pa.array(np.linspace(0, len(stems) - 1, min(len(stems), _SAMPLE)).astype(np.int64)))
     if len(stems) <= _SAMPLE * 8:
-        stems = pc.replace_substring_regex(stems, f"{_UUID}|{_HASH}", "0")
+        stems = pc.replace_substring_regex(stems, rf"{_UUID}|\b(?:[0-9a-f]{{8,}}|[0-9A-F]{{8,}})\b", "0")
     elif len(_digitless(sample).unique()) > _SAMPLE // 8:
         return _before_ids(stems)
     encoded = _digitless(stems).dictionary_encode()
@@ -360,7 +361,7 @@ def _before_ids(stems: pa.StringArray) -> pa.DictionaryArray:
     digits = np.flatnonzero((content >= _ZERO) & (content <= _NINE))
     first = np.append(digits, len(content))[np.searchsorted(digits, bounds[:-1])]
     has = first < bounds[1:]
-    marks = np.flatnonzero(np.isin(content, _MARKS))
+    marks = np.flatnonzero(_MARKS[content])
     words = np.maximum(_last(marks, bounds[:-1], np.where(has, first, bounds[:-1])) + 1, bounds[:-1])
     heads = _slices(pa.py_buffer(content), bounds[:-1], np.where(has, words, bounds[1:])).dictionary_encode()
     codes = heads.indices.to_numpy(zero_copy_only=False) + len(heads.dictionary) * has
@@ -485,9 +486,9 @@ class _Groups(NamedTuple):
             ending, stem = np.where(own, len(endings) - 1, ending), np.where(own, len(stems) - 2, stem)
         named = templates * len(endings) + ending
         if len(stems) > _MOST_STEMS:
-            several, counts = np.unique(np.unique(named * len(stems) + stem) // len(stems), return_counts=True)
+            several, counts = np.unique(_encoded(named * len(stems) + stem)[1] // len(stems), return_counts=True)
             stem = np.where(np.isin(named, several[counts > _MOST_STEMS]), len(stems) - 1, stem)
-        codes, which = np.unique(named * len(stems) + stem, return_inverse=True)
+        which, codes = _encoded(named * len(stems) + stem)
         texts = folders.templates.dictionary
         names = [
             (
@@ -497,16 +498,17 @@ class _Groups(NamedTuple):
             )
             for code in codes.tolist()
         ]
-        order = np.lexsort((rows.times, which))
         counts = np.bincount(which, minlength=len(codes))
         last = np.cumsum(counts)
+        order = np.argsort(which.astype(np.uint16) if len(codes) < _SHORT else which, kind="stable")
+        times = rows.times[order]
         numbers = [np.bincount(which, weights=of, minlength=len(codes)) for of in (rows.sizes, rows.sizes < SMALL)]
         return cls(
             rows,
             names,
             np.stack([counts, *numbers]).astype(np.int64),
-            order[last - counts],
-            order[last - 1],
+            order[_first_at(times, np.minimum.reduceat(times, last - counts), counts, last)],
+            order[_first_at(times, np.maximum.reduceat(times, last - counts), counts, last)],
             _first_of_each(which, rows.folder_codes, len(rows.folders.dictionary)),
             order,
             np.stack([last - counts, last]),
@@ -534,6 +536,24 @@ class _Groups(NamedTuple):
 
 
 def _first_of_each(which: _Numbers, folders: _Numbers, count: int) -> tuple[_Numbers, _Numbers, _Numbers]:
-    """Group, folder, and first row, of each pair of a group and a folder that there is."""
-    pairs, first = np.unique(which * count + folders, return_index=True)
-    return pairs // count, pairs % count, first
+    """Group, folder, and first row, of each pair of a group and a folder that there is; in the order of the groups."""
+    seen, pairs = _encoded(which * count + folders)
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(seen), prepend=-1))
+    order = np.argsort(pairs)
+    return pairs[order] // count, pairs[order] % count, first[order]
+
+
+_SHORT = 65_536
+
+
+def _encoded(codes: _Numbers) -> tuple[_Numbers, _Numbers]:
+    """The place of each number among those that there are, and these, in the order in which they come first."""
+    encoded = pa.array(codes).dictionary_encode()
+    places: _Numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return places, encoded.dictionary.to_numpy(zero_copy_only=False)
+
+
+def _first_at(times: _Numbers, wanted: _Numbers, counts: _Numbers, last: _Numbers) -> _Numbers:
+    """The first row of each group, of times in the order of the groups, that has the wanted one."""
+    places = np.flatnonzero(times == np.repeat(wanted, counts))
+    return places[np.searchsorted(places, last - counts)]

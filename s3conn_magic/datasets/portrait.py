@@ -68,6 +68,7 @@ class Dataset:
         oldest, newest: times of two of its objects, in microseconds since 1970.
         query: a SELECT that runs; empty for what is `other`.
         reason: why these are one.
+        required: columns of which every look said that no value is missing.
         named: its location as a query writes it, a connection's name in it where there are several.
     """
 
@@ -87,6 +88,7 @@ class Dataset:
     oldest: int | None = None
     newest: int | None = None
     query: str = ""
+    required: frozenset[str] = frozenset()
     named: str = ""
 
 

@@ -50,6 +50,7 @@ class Sample(NamedTuple):
         a_byte: how many it has for each of its bytes, where that can be told.
         note: why it could not be read.
         exact: whether the types are written in the file, and not guessed by its first values.
+        required: columns of which the file says that no value is missing.
     """
 
     example: Example
@@ -60,6 +61,7 @@ class Sample(NamedTuple):
     a_byte: float | None = None
     note: str = ""
     exact: bool = False
+    required: frozenset[str] = frozenset()
 
 
 def format_of(ending: str) -> Format | None:
@@ -187,7 +189,7 @@ def _text(example: Example, plain: bytes, packed: str | None, *, whole: bool, sh
     rows = table.count if whole and not table.broken else None
     read = len(plain) if whole else max(plain.rfind(b"\n") + 1, 1)
     a_byte = table.count / read * share if share else None
-    return Sample(example, table.format, packed, _columns(table.table, guessed=True), rows, a_byte)
+    return Sample(example, table.format, packed, columns_of_table(table.table, guessed=True), rows, a_byte)
 
 
 def _parquet(example: Example, data: bytes) -> Sample:
@@ -198,8 +200,9 @@ def _parquet(example: Example, data: bytes) -> Sample:
         return Sample(example, "Parquet", note=f"its footer has {counted(size, 'byte')}, more than a look reads")
     file = pq.ParquetFile(pa.BufferReader(PARQUET_MAGIC + data[-size:]))
     rows = file.metadata.num_rows
-    columns = _columns(file.schema_arrow.empty_table())
-    return Sample(example, "Parquet", None, columns, rows, rows / example.size, exact=True)
+    columns = columns_of_table(file.schema_arrow.empty_table())
+    required = frozenset(field.name for field in file.schema_arrow if not field.nullable)
+    return Sample(example, "Parquet", None, columns, rows, rows / example.size, exact=True, required=required)
 
 
 def _container(example: Example, data: bytes, name: str) -> Sample:
@@ -207,7 +210,7 @@ def _container(example: Example, data: bytes, name: str) -> Sample:
         contents = read_container(_Tail(data, example.size), name, size=example.size, rows=0)
     except (ContainerError, BoundReachedError) as error:
         return Sample(example, name, note=str(error))
-    columns = _columns(contents.schema.empty_table())
+    columns = columns_of_table(contents.schema.empty_table())
     a_byte = contents.total / example.size if contents.total is not None else None
     return Sample(example, name, None, columns, contents.total, a_byte, exact=True)
 
@@ -222,14 +225,14 @@ def _avro(example: Example, plain: bytes, packed: str | None, whole: bool) -> Sa
     read = file.tell() - begin
     a_byte = count / read if count and read and not packed else None
     rows = count if whole and records.at_end else None
-    return Sample(example, "Avro", packed, _columns(records.schema.empty_table()), rows, a_byte, exact=True)
+    return Sample(example, "Avro", packed, columns_of_table(records.schema.empty_table()), rows, a_byte, exact=True)
 
 
 def _arrow(example: Example, plain: bytes, packed: str | None, whole: bool) -> Sample:
     del whole
     begin = 8 if plain.startswith(b"ARROW1") else 0
     schema = pa.ipc.read_schema(pa.BufferReader(plain[begin:]))
-    return Sample(example, "Arrow", packed, _columns(schema.empty_table()), exact=True)
+    return Sample(example, "Arrow", packed, columns_of_table(schema.empty_table()), exact=True)
 
 
 class _Tail(io.RawIOBase):
@@ -270,7 +273,7 @@ class _Tail(io.RawIOBase):
         return data
 
 
-def _columns(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[str, str], ...]:
+def columns_of_table(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[str, str], ...]:
     """Names, and types as DuckDB calls them; of a column that was guessed by no value it is unknown."""
     names = table.column_names
     places = [f"c{at}" for at in range(len(names))]

@@ -16,6 +16,7 @@ import pyarrow.dataset as ds
 from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
+from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.listing.table import OBJECTS, VERSIONS
 from s3conn_magic.locations import visible
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.inventory.manifest import DataFile, Manifest
     from s3conn_magic.listing.analysis import Counting
+    from s3conn_magic.locations import Location
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.runtime.patterns import Glob
+    from s3conn_magic.transport import Target
 
 _BLOCK = 1024 * 1024
 _ROWS = 131_072
@@ -370,17 +373,17 @@ _CURRENT = pc.field("is_latest") & ~pc.coalesce(pc.field("is_delete_marker"), pc
 _ORDER = [("key", "ascending"), ("is_latest", "descending"), ("last_modified", "descending")]
 
 
-class InventoryRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
-    """The rows of a report as a query asks for them: of the columns that it wants, a few batches at a time.
+class StreamedRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
+    """The rows of a report, or of a listing, as a query asks for them: of the columns that it wants, batch by batch.
 
     Args:
-        open_report: makes the report anew for each time that its rows are asked for.
+        open_rows: makes them anew for each time that they are asked for.
         schema: all of its columns.
         scope: the query that reads them.
     """
 
-    def __init__(self, open_report: Callable[[], Inventory], schema: pa.Schema, scope: QueryScope) -> None:
-        self._open, self._schema, self._scope = open_report, schema, scope
+    def __init__(self, open_rows: Callable[[], Inventory | ListedRows], schema: pa.Schema, scope: QueryScope) -> None:
+        self._open, self._schema, self._scope = open_rows, schema, scope
 
     @property
     def schema(self) -> pa.Schema:
@@ -394,14 +397,14 @@ class InventoryRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
         return _Asked(wanted, self._batches(wanted if filter is None else self._schema, wanted, filter))
 
     def _batches(self, read: pa.Schema, wanted: pa.Schema, taken: Any) -> Iterator[pa.RecordBatch]:
-        report = self._open()
+        source = self._open()
         try:
-            with self._scope.noting(), closing(report.batches(read, self._scope.check)) as batches:
+            with self._scope.noting(), closing(source.batches(read, self._scope.check)) as batches:
                 for batch in batches:
                     rows = batch if taken is None else batch.filter(taken)
                     yield from rows.select(wanted.names).to_batches()
         finally:
-            self._scope.count(report.progress.requests, report.progress.received)
+            self._scope.count(source.progress.requests, source.progress.received)
 
 
 class _Asked(NamedTuple):
@@ -413,3 +416,50 @@ class _Asked(NamedTuple):
     def to_reader(self) -> pa.RecordBatchReader:
         """The rows, read in the thread that asks."""
         return pa.RecordBatchReader.from_batches(self.schema, self.batches)
+
+
+def listed_schema(*, versions: bool) -> pa.Schema:
+    """The columns of a listing in a query: those of LIST RECURSIVE, with those of VERSIONS where these are listed."""
+    return pa.schema([_BUCKET, *map(_plain, VERSIONS if versions else OBJECTS)])
+
+
+class ListedRows:
+    """The objects below a location, or their versions, as they are listed; no page is kept.
+
+    Args:
+        target: the bucket.
+        place: what the keys begin with.
+        versions: whether versions and delete markers are listed.
+        scope: the query that asks; it stops the listing.
+    """
+
+    def __init__(self, target: Target, place: Location, versions: bool, scope: QueryScope) -> None:
+        self._listing = Listing(target, place.key, versions=versions)
+        self._bucket, self._scope = place.bucket, scope
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._listing.progress
+
+    def batches(self, schema: pa.Schema, every: Callable[[], None]) -> Generator[pa.Table, None, None]:
+        """Yield the rows of each page.
+
+        Args:
+            schema: the columns that are wanted, of `listed_schema`.
+            every: called for each page.
+
+        Raises:
+            S3ConnError: it could not be listed whole.
+        """
+        with self._scope.during(self._listing) as listing:
+            for page in listing.pages(keep=False):
+                every()
+                rows = page.objects
+                columns = [
+                    pa.repeat(self._bucket, len(rows)) if field.equals(_BUCKET) else rows.column(field.name)
+                    for field in schema
+                ]
+                yield pa.table(
+                    [column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+                )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
-from s3conn_magic.language.job_binder import JobBinder, StorageBinder
+from s3conn_magic.language.job_binder import JobBinder, StorageBinder, anew, depth_of, number_of, rows_plan, side_of
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.plans import (
     SANDBOX,
@@ -23,8 +23,9 @@ from s3conn_magic.language.plans import (
     not_found,
     release,
 )
+from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.statements import JobStatement
-from s3conn_magic.language.words import listed, nearest
+from s3conn_magic.language.words import identifier, listed, nearest, table_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,7 +93,7 @@ class TableBinder:
             locate=self._locate(statement.query),
         )
 
-    def _locate(self, query: statements.SqlText) -> Callable[[int], Place]:
+    def _locate(self, query: statements.SqlText | statements.Statement) -> Callable[[int], Place]:
         return partial(self._binding.place_within, query.span)
 
     @bind.register
@@ -177,6 +178,23 @@ class TableBinder:
         except ConnectionNotFoundError as error:
             error.hint = self._binding.said_here(statement.span, whole=True) or error.hint
             raise
+
+    @bind.register
+    def _rows(self, statement: statements.DescribeRows | statements.Summarize) -> plans.Plan:
+        text = self._rows_of(statement.table) if statement.table else ""
+        name = self._reader(statement.using, statement) if statement.location is not None else ""
+        return rows_plan(self._binding, statement, text, name)
+
+    def rows_of(self, statement: statements.DescribeConnection) -> plans.Plan | None:
+        """Return the plan of DESCRIBE name where it is a table's; None where there is none of that name."""
+        if statement.name.folded not in self._tables:
+            return None
+        return self._rows(statements.DescribeRows(table=statement.name, span=statement.span))
+
+    def _rows_of(self, name: statements.Name) -> str:
+        if name.folded not in self._tables:
+            raise self._missing(name)
+        return f"FROM {'.'.join(map(identifier, table_parts(self._tables[name.folded])))}"
 
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:
@@ -296,11 +314,9 @@ class _Binder:
         old = self._known.get(statement.name.folded)
         settings = self._binding.options(statement.settings, used=bool(old))
         for setting in statement.settings:
-            mutable(
-                self._binding, setting.name, may_be_transient=True, anew=self._anew(old, setting.value) if old else ""
-            )
+            mutable(self._binding, setting.name, may_be_transient=True, anew=anew(old, setting.value) if old else "")
         for name in statement.unset:
-            mutable(self._binding, name, may_be_transient=False, anew=self._anew(old) if old else "")
+            mutable(self._binding, name, may_be_transient=False, anew=anew(old) if old else "")
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
@@ -318,18 +334,6 @@ class _Binder:
         changed = (*kept, *removed)
         where = self._binding.places_of(statement.settings, statement.unset)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
-
-    @staticmethod
-    def _anew(old: Known, read_only: statements.Value | None = None) -> str:
-        """Return the statement that makes a connection anew, READ_ONLY or not, on one line, without its end."""
-        from s3conn_magic.language.help import create_statement
-
-        kept = {name: bound for name, bound in old.options.items() if name != "READ_ONLY"}
-        said = (
-            create_statement(old.name, kept).replace("\n   ", "").rstrip(";").replace("CREATE", "CREATE OR REPLACE", 1)
-        )
-        asked = isinstance(read_only, statements.BooleanLiteral) and read_only.value
-        return f"{said} READ_ONLY = TRUE" if asked else said
 
     def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
         taken = self._known.get(new.folded)
@@ -377,6 +381,12 @@ class _Binder:
         raise not_found(name.text, [known.name for known in self._known.values()]).at(self._binding.place(name.span))
 
     # Introspection
+
+    @_bind.register
+    def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
+        if statement.name.folded not in self._known and (rows := self._tables.rows_of(statement)):
+            return rows
+        return self._about_connection(statement)
 
     @_bind.register
     def _about_connection(self, statement: statements.AboutConnection) -> plans.Plan:
@@ -449,9 +459,10 @@ class _Binder:
     @_bind.register
     def _analyze(self, statement: statements.Analyze) -> plans.Plan:
         location, inventory = map(self._binding.location, (statement.location, statement.inventory))
-        place = self._binding.beginning(statement)
+        place, by, depth = self._binding.beginning(statement), statement.by, depth_of(self._binding, statement)
         name = self._reader(statement.using, statement, inventory or location)
-        by, depth = statement.by, _depth_of(self._binding, statement)
+        if inventory is not None and by in BY_QUERY:
+            raise self._binding.error(f"BY {by} does not go with FROM INVENTORY", statement.span)
         if inventory is not None:
             return plans.AnalyzeInventory(
                 place=place, name=name, inventory=inventory, location=location, by=by, depth=depth
@@ -467,11 +478,19 @@ class _Binder:
             name=self._reader(statement.using, statement, inventory or location),
             location=location,
             inventory=inventory,
-            depth=_number(self._binding, "DEPTH", statement.depth, 1),
-            looks=_number(self._binding, "SAMPLE", statement.sample, 0),
+            depth=number_of(self._binding, "DEPTH", statement.depth, 1),
+            looks=number_of(self._binding, "SAMPLE", statement.sample, 0),
             exact=statement.exact,
             into_tables=statement.into_tables,
         )
+
+    @_bind.register
+    def _compare(self, statement: statements.Compare) -> plans.Plan:
+        left, right = (
+            side_of(self._binding, side, partial(self._reader, side.using, statement))
+            for side in (statement.left, statement.right)
+        )
+        return plans.Compare(place=self._binding.beginning(statement), left=left, right=right, by=statement.by)
 
     @_bind.register
     def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:
@@ -574,27 +593,3 @@ def _using(names: Sequence[str], _: Location) -> str:
 
 
 _NEXT_CELL = "Alter it in the next cell."
-
-
-def _depth_of(binding: Binding, statement: statements.Analyze) -> int:
-    """Return the folders that make a group of ANALYZE.
-
-    Raises:
-        BindError: the groups are no folders, or the number is none.
-    """
-    depth = statement.depth
-    if depth is not None and statement.by != "PREFIX":
-        hint = "Leave it out, or group BY PREFIX."
-        raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
-    return _number(binding, "DEPTH", depth, 1) or 1
-
-
-def _number(binding: Binding, clause: str, written: statements.IntegerLiteral | None, least: int) -> int | None:
-    """Return the number of a clause, or None where it is not there.
-
-    Raises:
-        BindError: it is less than the least.
-    """
-    if written is not None and written.value < least:
-        raise binding.error(f"{clause} takes a whole number that is at least {least}", written.span)
-    return written.value if written else None

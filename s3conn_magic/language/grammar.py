@@ -23,7 +23,7 @@ from s3conn_magic.language import statements
 from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.plans import Translation
-from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
+from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy, CompareBy
 from s3conn_magic.language.rules import (
     WORD_END,
     AtMost,
@@ -47,7 +47,7 @@ from s3conn_magic.language.rules import (
     words,
 )
 from s3conn_magic.language.source import DOLLAR_QUOTED, WHITE, Span, unquoted
-from s3conn_magic.language.words import table_text
+from s3conn_magic.language.words import listed, table_text
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = (
-    "ALL BUCKETS CONNECTIONS COPY DELETE_DATA DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP ICEBERG INSERT JOB JOBS "
-    "INVENTORY KEY KEYRING MAP_COLUMNS_BY_NAME MERGE OPTIMIZE PARTITIONED PAUSE PRIMARY PROMPT RESUME ROWS RUN SAMPLE "
-    "SANDBOX SAVE SELECT SETTINGS SNAPSHOTS START STOP SYNC TABLE TABLES TEST USE"
+    "ALL BUCKETS COMPARE CONNECTIONS COPY DELETE_DATA DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP ICEBERG INSERT JOB "
+    "JOBS INVENTORY KEY KEYRING MAP_COLUMNS_BY_NAME MERGE OF OPTIMIZE PARTITIONED PAUSE PERCENT PRIMARY PROMPT RESUME "
+    "ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS SNAPSHOTS START STOP SUMMARIZE SYNC TABLE TABLES TEST USE"
 )
-_GROUPS = get_args(AnalyzeBy)
+_GROUPS = {*get_args(AnalyzeBy), *get_args(CompareBy)} - {"VERSIONS"}
 _STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
 RESERVED = _STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that are names only in double quotes."""
@@ -123,7 +123,7 @@ like = field("like", words("LIKE") - text)
 using = field("using", words("USING") - connection_name)
 _place = offering("location", (string | variable).set_name("an s3:// location"))
 location = field("location", _place).set_name("an s3:// location")
-_groups = pp.MatchFirst([keyword(by) for by in _GROUPS]).set_name(f"{', '.join(_GROUPS[:-1])} or {_GROUPS[-1]}")
+_groups = pp.MatchFirst([keyword(by) for by in get_args(AnalyzeBy)]).set_name(listed(get_args(AnalyzeBy)))
 by = field("by", words("BY") - _groups)
 depth = field("depth", words("DEPTH") - integer)
 _looks = field("sample", words("SAMPLE") - integer)
@@ -390,7 +390,12 @@ _alone = field(
 ).set_name("a name")
 _any_kind = words("CONNECTION") | unoffered(words("S3 CONNECTION"))
 _which = (_any_kind - named | unoffered(_alone)).set_name("CONNECTION")
-describe = builds(statements.DescribeConnection, keyword("DESCRIBE", "DESC") - _which)
+_described = (
+    variant(statements.DescribeConnection, _any_kind - named | unoffered(_alone))
+    | variant(statements.DescribeRows, field("query", query) | location - pp.Opt(using))
+    | variant(statements.DescribeRows, offering("table", field("table", _table_name)))
+).set_name("CONNECTION, an s3:// location, a table or a query")
+describe = variants(keyword("DESCRIBE", "DESC") - _described)
 test = builds(
     statements.TestConnection,
     words("TEST")
@@ -429,6 +434,27 @@ discover = builds(
         | flag("into_tables", "INTO TABLES")
     ),
 )
+_as_of = field("as_of", words("AS OF") - string)
+_side = builds(
+    statements.ComparedSide,
+    location - pp.ZeroOrMore(flag("report", "FROM INVENTORY") | _as_of | using),
+)
+_compared_by = pp.MatchFirst([keyword(by) for by in get_args(CompareBy)]).set_name("ETAG, SIZE or TIME")
+compare = builds(
+    statements.Compare,
+    words("COMPARE")
+    - field("left", _side).set_name("an s3:// location")
+    - words("WITH")
+    - field("right", _side).set_name("an s3:// location")
+    - pp.Opt(field("by", words("BY") - _compared_by)),
+)
+_rows = (field("query", query) | location - pp.Opt(using) | offering("table", field("table", _table_name))).set_name(
+    "an s3:// location, a table or a query"
+)
+summarize = builds(
+    statements.Summarize,
+    words("SUMMARIZE") - _rows - pp.Opt(field("percent", words("SAMPLE") - integer - words("PERCENT"))),
+)
 preview = builds(
     statements.Preview,
     words("PREVIEW") - location - pp.ZeroOrMore(_version | using | field("limit", words("LIMIT") - number)),
@@ -462,7 +488,22 @@ run = variants(words("RUN") - _ran)
 pause = builds(statements.PauseJob, words("PAUSE JOB") - _job_named)
 resume = builds(statements.ResumeJob, words("RESUME JOB") - _job_named)
 
-_plain = [create, alter, drop, show, describe, test, use, list_objects, explore, analyze, discover, preview]
+_plain = [
+    create,
+    alter,
+    drop,
+    show,
+    describe,
+    test,
+    use,
+    list_objects,
+    explore,
+    analyze,
+    discover,
+    preview,
+    compare,
+    summarize,
+]
 _plain += [set_, select, save, start, stop, help_, run, pause, resume, insert, merge, optimize]
 _explained = ByFirstWord(_plain, "a statement")
 explain = variants(

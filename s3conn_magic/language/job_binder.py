@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind, find_job_option
-from s3conn_magic.language.job_values import BareWord, Content
+from s3conn_magic.language.job_values import BareWord, Content, moment_of
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
@@ -385,3 +385,85 @@ def _idle(options: dict[str, Any], kind: Kind | None = None) -> str:
     for name in names:
         del options[name]
     return f"{listed(names, 'and')}: accepted, without effect on one machine." if names else ""
+
+
+def number_of(binding: Binding, clause: str, written: statements.IntegerLiteral | None, least: int) -> int | None:
+    """Return the number of a clause, or None where it is not there.
+
+    Raises:
+        BindError: it is less than the least.
+    """
+    if written is not None and written.value < least:
+        raise binding.error(f"{clause} takes a whole number that is at least {least}", written.span)
+    return written.value if written else None
+
+
+def depth_of(binding: Binding, statement: statements.Analyze) -> int:
+    """Return the folders that make a group of ANALYZE.
+
+    Raises:
+        BindError: the groups are no folders, or the number is none.
+    """
+    depth = statement.depth
+    if depth is not None and statement.by != "PREFIX":
+        hint = "Leave it out, or group BY PREFIX."
+        raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+    return number_of(binding, "DEPTH", depth, 1) or 1
+
+
+_PERCENT = 100
+
+
+def rows_plan(
+    binding: Binding, statement: statements.DescribeRows | statements.Summarize, text: str, name: str
+) -> plans.DescribeRows:
+    """Return the plan of DESCRIBE or SUMMARIZE.
+
+    Args:
+        binding: reads the values of the cell.
+        statement: which of them.
+        text: the query of a table; empty for no table.
+        name: the connection of a location; empty for none.
+
+    Raises:
+        BindError: a part is none of a whole.
+    """
+    query, percent = statement.query, statement.percent if isinstance(statement, statements.Summarize) else None
+    if percent is not None and percent.value > _PERCENT:
+        raise binding.error("SAMPLE takes a whole number of PERCENT from 0 to 100", percent.span)
+    given: dict[str, Any] = {
+        "place": binding.beginning(statement),
+        "text": query.value.reveal() if query else text,
+        "in_file": binding.in_file,
+        "locate": partial(binding.place_within, (query or statement).span),
+        "name": name,
+        "location": binding.place_of(statement.location) if statement.location is not None else None,
+    }
+    if isinstance(statement, statements.DescribeRows):
+        return plans.DescribeRows(**given)
+    return plans.Summarize(**given, percent=percent.value if percent else None)
+
+
+def side_of(binding: Binding, side: statements.ComparedSide, reader: Callable[[Location], str]) -> plans.Compared:
+    """Return one side of COMPARE; `reader` gives the connection of its location.
+
+    Raises:
+        BindError: AS OF has no time, or stands at a report.
+    """
+    location, as_of, moment = binding.place_of(side.location), side.as_of, None
+    if as_of is not None:
+        moment = moment_of(as_of.value.reveal())
+        if moment is None or side.report:
+            hint = "Such as AS OF '2026-01-31 12:00', which is UTC; a report is of its own time."
+            raise binding.error("AS OF takes a time, of a location that is no report", as_of.span, hint=hint)
+    return plans.Compared(reader(location), location, side.report, moment)
+
+
+def anew(old: Known, read_only: statements.Value | None = None) -> str:
+    """Return the statement that makes a connection anew, READ_ONLY or not, on one line, without its end."""
+    from s3conn_magic.language.help import create_statement
+
+    kept = {name: bound for name, bound in old.options.items() if name != "READ_ONLY"}
+    said = create_statement(old.name, kept).replace("\n   ", "").rstrip(";").replace("CREATE", "CREATE OR REPLACE", 1)
+    asked = isinstance(read_only, statements.BooleanLiteral) and read_only.value
+    return f"{said} READ_ONLY = TRUE" if asked else said

@@ -212,6 +212,15 @@ def date_pattern(value: Any) -> DatePattern:
     return DatePattern.parse(text(value))
 
 
+def moment_of(text: str) -> datetime | None:
+    """Return the time that a text is, UTC where it says no zone; None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _moment(value: Any, words: tuple[str, ...]) -> Moment:
     word = text(value).upper()
     if word in words:

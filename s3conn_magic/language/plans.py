@@ -19,11 +19,12 @@ from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.job_options import Kind
     from s3conn_magic.language.options import BoundOptions
-    from s3conn_magic.language.reference import AnalyzeBy
+    from s3conn_magic.language.reference import AnalyzeBy, CompareBy
     from s3conn_magic.language.source import Span
     from s3conn_magic.language.statements import Statement
     from s3conn_magic.locations import Location
@@ -203,6 +204,24 @@ class Discover(Plan):
     into_tables: bool = False
 
 
+class Compared(NamedTuple):
+    """One side of COMPARE: a location, or the report at it, through a connection; `as_of` is of a bucket's versions."""
+
+    name: str
+    location: Location
+    report: bool = False
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare(Plan):
+    """Two listings, key by key."""
+
+    left: Compared
+    right: Compared
+    by: CompareBy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Plan):
     """The beginning of an object, or of one version of it: so many rows of a table at most."""
@@ -229,6 +248,21 @@ class Query(Plan):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainQuery(Query):
     """What a query reads, by running it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeRows(Query):
+    """The columns of a query; of the objects at a location through a connection where there is one."""
+
+    name: str = ""
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summarize(DescribeRows):
+    """The same with what stands in each column, of a part of the rows where `percent` says so."""
+
+    percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,26 +8,29 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES
+from s3conn_magic.language.result_columns import (
+    ANALYSIS_COLUMNS,
+    COMPARISON_COLUMNS,
+    DATASET_COLUMNS,
+    DESCRIPTION_COLUMNS,
+    EXPLAIN_COLUMNS,
+    LISTING_COLUMNS,
+    PREFIX_COLUMN,
+    SUMMARY_COLUMNS,
+    TABLE_COLUMNS,
+    VERSION_COLUMNS,
+    Column,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]
+AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE", "DUPLICATES", "VERSIONS", "UPLOADS"]
 """What ANALYZE groups by."""
-ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "amount", "timestamp", "category", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
-
-    A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
-    An amount is a number with decimals, which may be missing.
-    """
-
-    name: str
-    type: ColumnType
-    help: str
+BY_QUERY = ("DUPLICATES", "VERSIONS", "UPLOADS")
+"""Those for which more is asked than the objects of a listing, one by one."""
+CompareBy = Literal["ETAG", "SIZE", "TIME"]
+"""What COMPARE tells two objects of one key apart by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,66 +149,6 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
     ),
 )
 
-
-LISTING_COLUMNS = (
-    Column("bucket", "string", "name of the bucket"),
-    Column("key", "string", "the exact key, or the exact common prefix"),
-    Column("size", "integer", "bytes; missing for a folder"),
-    Column("last_modified", "timestamp", "UTC"),
-    Column("etag", "string", "entity tag without its quotes"),
-    Column("storage_class", "category", "STANDARD, GLACIER, …"),
-)
-VERSION_COLUMNS = (
-    Column("version_id", "string", "id of the version"),
-    Column("is_latest", "boolean", "whether it is the current version"),
-    Column("is_delete_marker", "boolean", "whether it marks a deletion"),
-)
-EXPLAIN_COLUMNS = (
-    Column("call", "string", "service and operation, such as S3 ListObjectsV2"),
-    Column("action", "string", "the IAM action that allows it; missing where none is needed"),
-    Column("resource", "string", "what it is about: an ARN"),
-    Column("requests", "integer", "how many; missing where that is unknown"),
-    Column("bound", "string", "'exactly', 'at least', 'at most' or 'unknown'"),
-    Column("usd", "amount", "dollars for that many, at list prices; missing where the number is"),
-    Column("detail", "string", "when, or for each of what, it is sent"),
-)
-ANALYSIS_COLUMNS = (
-    Column("group", "string", "folders below the location, storage class, extension, or range of age or size"),
-    Column("objects", "count", "number of objects"),
-    Column("bytes", "count", "sum of their sizes"),
-    Column("share", "fraction", "part of all bytes below the location"),
-    Column("newest", "timestamp", "last modification of the newest object, UTC"),
-    Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
-)
-DATASET_COLUMNS = (
-    Column(
-        "dataset", "string", "where it is: a pattern, a folder of a lake table, or one object; `other` for the rest"
-    ),
-    Column("kind", "string", "files, delta, iceberg, hudi or other"),
-    Column("format", "string", "of its files, by their content"),
-    Column("compression", "string", "around its files; missing for none"),
-    Column("partitions", "list", "each place where its folders differ: name, type, range, and how many there are"),
-    Column("objects", "count", "number of objects"),
-    Column("bytes", "count", "sum of their sizes"),
-    Column("rows", "integer", "how many; missing where that is unknown"),
-    Column("rows_bound", "string", "'exact', 'estimated' or 'unknown'"),
-    Column("columns", "list", "their names and types, as the newest objects have them; missing where there are none"),
-    Column("drift", "string", "from where on columns are new (+), gone (-) or of another type; missing for nowhere"),
-    Column("oldest", "timestamp", "last modification of the oldest object, UTC"),
-    Column("newest", "timestamp", "last modification of the newest object, UTC"),
-    Column("small_files", "fraction", "part of the objects that are below 8 MB"),
-    Column("query", "string", "a SELECT that runs; missing for `other`"),
-    Column("reason", "string", "why these objects are one dataset"),
-)
-TABLE_COLUMNS = (
-    Column("name", "string", "as written when it was created"),
-    Column("rows", "integer", "how many; missing for a table over files"),
-    Column("columns", "list", "their names and types"),
-    Column("connections", "list", "the connections that it depends on"),
-    Column("location", "string", "LOCATION; missing for a table that the session holds"),
-    Column("created_at", "timestamp", "UTC"),
-)
-PREFIX_COLUMN = Column("is_prefix", "boolean", "whether the row is a folder (a common prefix)")
 
 STATEMENTS: tuple[Reference, ...] = (
     Reference(
@@ -336,7 +279,10 @@ STATEMENTS: tuple[Reference, ...] = (
         f" [BY {{{' | '.join(get_args(AnalyzeBy))}}}] [DEPTH n]",
         "What is below a location: objects and bytes by folder, class, extension, age or size, with a chart beside it. "
         "All keys are listed, or read from a report of S3 Inventory, then without a location those of the whole bucket;"
-        " DEPTH is the number of folders that make a group BY PREFIX. Beyond 100,000 groups, those with the fewest"
+        " DEPTH is the number of folders that make a group BY PREFIX. BY DUPLICATES has the copies beside each object"
+        " of equal size and etag, BY VERSIONS current and old versions and delete markers, BY UPLOADS what uploads that"
+        " were never finished hold. usd_month is what the bytes cost a month, by S3's list prices for storage."
+        " Beyond 100,000 groups, those with the fewest"
         " bytes are one row, the last.",
         "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",
         ANALYSIS_COLUMNS,
@@ -353,6 +299,20 @@ STATEMENTS: tuple[Reference, ...] = (
         " reads what that takes. INTO TABLES shows the CREATE TABLE of each, which can be run as they are.",
         "DISCOVER 's3://bucket/folder/';",
         DATASET_COLUMNS,
+    ),
+    Reference(
+        "COMPARE",
+        "COMPARE 's3://bucket/prefix' [FROM INVENTORY] [AS OF 'time'] [USING name]"
+        " WITH 's3://bucket/prefix' [FROM INVENTORY] [AS OF 'time'] [USING name]"
+        f" [BY {{{' | '.join(get_args(CompareBy))}}}]",
+        "What differs between two locations, by two listings: keys of only one, and keys of both whose sizes or ETAGs"
+        " differ, or SIZEs alone, or by TIME those that are of other sizes or newer on the left. Etags of uploads in"
+        " parts depend on how the parts were cut: where sizes are equal and such etags are not, the change is"
+        " undecided, for only reading the bytes would tell. Under SSE-KMS and SSE-C etags of equal bytes differ, too."
+        " FROM INVENTORY has a location be that of a report of S3 Inventory; AS OF takes a time, which a bucket with"
+        " versions is compared as of.",
+        "COMPARE 's3://bucket/folder/' WITH 's3://bucket/orders/' BY SIZE;",
+        COMPARISON_COLUMNS,
     ),
     Reference(
         "PREVIEW",
@@ -372,9 +332,28 @@ STATEMENTS: tuple[Reference, ...] = (
         " Arrow, logs of AWS, compressed or not), with wildcards (which match no name that begins with _ or .) and Hive"
         " partitions. The folder of a Delta, Iceberg or Hudi table gives its current snapshot, or an older one by"
         " AT (VERSION => n) or AT (TIMESTAMP => t) behind it; its files are not read as loose ones. Behind an object"
-        " AT (VERSION => 'id') reads that version of it, as 's3://bucket/key?versionId=id' does. Python frames are"
+        " AT (VERSION => 'id') reads that version of it, as 's3://bucket/key?versionId=id' does."
+        " FROM objects('s3://bucket/prefix') is the listing, with the columns of LIST, and with versions => true behind"
+        " the location that of all versions. Python frames are"
         " tables by their names, $name is the value of a Python variable.",
         "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
+    ),
+    Reference(
+        "DESCRIBE",
+        "DESCRIBE {'s3://bucket/prefix' [USING name] | table | query}",
+        "The columns of objects, of a table or of a query: type, a value, and of objects from which on a column"
+        " appears. A location is an object, a pattern, a folder that holds one dataset, or a lake table.",
+        "DESCRIBE 's3://bucket/sales.parquet';",
+        DESCRIPTION_COLUMNS,
+    ),
+    Reference(
+        "SUMMARIZE",
+        "SUMMARIZE {'s3://bucket/prefix' [USING name] | table | query} [SAMPLE n PERCENT]",
+        "What stands in each column: least and greatest value, how many different ones, mean and quartiles, the share"
+        " that is missing, the most frequent, and a small histogram. All rows are read, or n in 100 of them; 0 PERCENT"
+        " reads none, and has of Parquet what the statistics of its files say exactly: count, min, max, null_share.",
+        "SUMMARIZE 's3://bucket/sales.parquet';",
+        SUMMARY_COLUMNS,
     ),
     Reference(
         "EXPLAIN ANALYZE",

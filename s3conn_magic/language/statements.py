@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from s3conn_magic.language.reference import AnalyzeBy
+    from s3conn_magic.language.reference import AnalyzeBy, CompareBy
     from s3conn_magic.language.source import Span
     from s3conn_magic.secrets import Secret
 
@@ -263,6 +263,47 @@ class Discover(Statement):
     sample: IntegerLiteral | None = None
     exact: bool = False
     into_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedSide:
+    """`'s3://…' [FROM INVENTORY] [AS OF 'time'] [USING name]`, a part of COMPARE: a location, or the report at it."""
+
+    location: LocationValue
+    report: bool = False
+    as_of: StringLiteral | None = None
+    using: Name | None = None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare(Statement):
+    """`COMPARE side WITH side [BY …]`."""
+
+    left: ComparedSide
+    right: ComparedSide
+    by: CompareBy = "ETAG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeRows(Statement):
+    """`DESCRIBE { 's3://…' [USING name] | table | query }`, one of the three."""
+
+    location: LocationValue | None = None
+    using: Name | None = None
+    table: Name | None = None
+    query: SqlText | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summarize(Statement):
+    """`SUMMARIZE { 's3://…' [USING name] | table | query } [SAMPLE n PERCENT]`, one of the three."""
+
+    location: LocationValue | None = None
+    using: Name | None = None
+    table: Name | None = None
+    query: SqlText | None = None
+    percent: IntegerLiteral | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,10 +148,34 @@ GROUPS = pa.schema(
         ("bytes", pa.int64()),
         ("newest", pa.timestamp("us", tz="UTC")),
         ("oldest", pa.timestamp("us", tz="UTC")),
+        ("usd_month", pa.float64()),
     ]
 )
-"""A group's label, its number of objects, the sum of their sizes, and the last and the first of their times."""
-_SUMS = [("objects", "sum"), ("bytes", "sum"), ("newest", "max"), ("oldest", "min")]
+"""A group's label, its number of objects, the sum of their sizes, the last and the first of their times, and dollars a
+month, NaN where the price of one is not known."""
+_SUMS = [("objects", "sum"), ("bytes", "sum"), ("newest", "max"), ("oldest", "min"), ("usd_month", "sum")]
+STORAGE_USD = {
+    "STANDARD": 0.023,
+    "INTELLIGENT_TIERING": 0.023,
+    "REDUCED_REDUNDANCY": 0.024,
+    "STANDARD_IA": 0.0125,
+    "ONEZONE_IA": 0.01,
+    "GLACIER_IR": 0.004,
+    "GLACIER": 0.0036,
+    "DEEP_ARCHIVE": 0.00099,
+}
+"""Dollars a month for a GB (2^30 bytes) of each storage class, its first tier: S3's list prices of us-east-1, 2025."""
+GB = 2**30
+
+
+def _usd(objects: pa.RecordBatch) -> pa.Array:
+    """What each object costs a month; NaN where its class is not known."""
+    classes = objects.column("storage_class").dictionary_encode()
+    prices = [STORAGE_USD.get(name or "", float("nan")) / GB for name in classes.dictionary.to_pylist()]
+    each = pa.array(prices, pa.float64()).take(classes.indices)
+    return pc.multiply(each.fill_null(float("nan")), objects.column("size").cast(pa.float64()))
+
+
 _MOST_PARTS = 256
 _MOST_ROWS = 8192
 
@@ -198,7 +222,7 @@ class Summary:
     def _part(self, objects: pa.RecordBatch) -> pa.Table:
         size, time = objects.column("size"), objects.column("last_modified")
         labels = self._grouping.labels(objects)
-        return _added(pa.table([labels, pa.repeat(1, len(size)), size, time, time], schema=_ROWS))
+        return _added(pa.table([labels, pa.repeat(1, len(size)), size, time, time, _usd(objects)], schema=_ROWS))
 
     def _whole(self) -> pa.Table:
         """Return the sums in memory; beyond twice the rows of the result they go to the disk."""

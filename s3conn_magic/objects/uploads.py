@@ -1,4 +1,4 @@
-"""Objects on their way in; refused before a request leaves where the connection is READ_ONLY."""
+"""Objects on their way in, refused where the connection is READ_ONLY, and uploads that never ended."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import threading
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
+from s3conn_magic.objects.requests import by_client
 from s3conn_magic.runtime.background import renew_in_child, run_in_background, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
 
@@ -289,3 +291,42 @@ class Upload:
 def _already_there() -> ObjectExistsError:
     said = "an object of this name was written meanwhile: nothing was replaced"
     return ObjectExistsError(said, hint="Look at what is there, and write it again.")
+
+
+class Unfinished(NamedTuple):
+    """An upload in parts that was never finished: bytes of its parts, and when it began."""
+
+    key: str
+    size: int
+    begun: datetime
+    storage_class: str
+
+
+_MARKERS = {
+    "NextKeyMarker": "KeyMarker",
+    "NextUploadIdMarker": "UploadIdMarker",
+    "NextPartNumberMarker": "PartNumberMarker",
+}
+
+
+def unfinished(connection: Connection, place: Location) -> Iterator[Unfinished]:
+    """Uploads below a location that were never finished; their parts are asked for one by one.
+
+    Raises:
+        S3ConnError: they may not be listed.
+    """
+    for upload in _entries(connection, place, "list_multipart_uploads", "Uploads", Prefix=place.key):
+        which = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+        size = sum(part["Size"] for part in _entries(connection, place, "list_parts", "Parts", **which))
+        yield Unfinished(upload["Key"], size, upload["Initiated"], upload.get("StorageClass", "STANDARD"))
+
+
+def _entries(connection: Connection, place: Location, operation: str, name: str, **given: Any) -> Iterator[Any]:
+    """The entries of every page of an answer."""
+    more: dict[str, Any] = {}
+    while True:
+        answer = by_client(connection, place, operation, Bucket=place.bucket, **given, **more)
+        yield from answer.get(name, ())
+        if not answer.get("IsTruncated"):
+            return
+        more = {ours: answer[theirs] for theirs, ours in _MARKERS.items() if answer.get(theirs)}

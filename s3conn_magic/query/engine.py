@@ -16,8 +16,9 @@ from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query import failures, judgement, names
 from s3conn_magic.query.failures import by_all_records
 from s3conn_magic.query.judgement import Definitions
+from s3conn_magic.query.line_rows import listings
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
-from s3conn_magic.query.paths import check_forms, paths_of, reports, views
+from s3conn_magic.query.paths import check_forms, paths_of, views
 from s3conn_magic.query.sql import literal, of_the_session, travelling, with_other_names
 from s3conn_magic.query.tables import QueryResult, Tables, attach_noted
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.listed import Path as S3Path
 
 _Result = TypeVar("_Result")
-_WAKE = 0.1
-_STOP_WITHIN = 5.0
+_WAKE, _STOP_WITHIN = 0.1, 5.0
 # What DuckDB would load from the network, it does not look for; names of Python variables are looked up by `sources`.
 _CONFIGURATION = {
     "autoinstall_known_extensions": "false",
@@ -497,8 +497,8 @@ class QueryEngine:
                 made.append(name)
             travels = travelling(self.database, query, parameters) if reads else ()
             paths = paths_of(uses, self.tables, travels, self.pasted) if reads else {}
-            of_reports = reports(self.database, self.filesystem, query if reads else None, parameters)
-            with views(self.database, self.filesystem, paths), of_reports:
+            of_listings = listings(self.database, self.filesystem, query if reads else None, parameters)
+            with views(self.database, self.filesystem, paths), of_listings:
                 yield with_other_names(query, travels, parameters)
         finally:
             for name in made:

@@ -86,7 +86,7 @@ def judged() -> Judged:
         fields=_names(node["fields"]),
         expressions=_functions(said["expressions"], "reads", "ours"),
         tables=_functions(table, "reads", "files", "named", "ours"),
-        arguments=_functions(said["arguments"], "reads"),
+        arguments=_functions(said["arguments"], "reads", "ours"),
         files=_names(table["files"]) | _names(table["ours"]),
         named=_names(table["named"]),
     )

@@ -1,8 +1,10 @@
-"""Rows in batches of Arrow: lines by a pattern, of fixed width, or of JSON in many objects, and binary files."""
+"""Rows in batches of Arrow: lines by a pattern, of fixed width, or of JSON in many objects, binary files, listings."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +13,24 @@ from s3conn_magic.language.job_values import Content
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.objects.apart import KINDS, Reread, record_batches
 from s3conn_magic.objects.containers import ALL
+from s3conn_magic.objects.listed import Path
 from s3conn_magic.objects.unpacking import unpacked
+from s3conn_magic.query.failures import pointed
+from s3conn_magic.query.judgement import arguments, constant
 from s3conn_magic.query.sql import literal
 from s3conn_magic.runtime.patterns import RegularExpression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import duckdb
     import pyarrow as pa
 
+    from s3conn_magic.inventory.reading import StreamedRows
+    from s3conn_magic.objects.filesystem import ConnectionFileSystem
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.names import QueryTree
 
     _Row = tuple[str | None, ...]
     _Reader = tuple[tuple[str, ...], Callable[[list[str], int], Iterable[_Row]]]
@@ -274,3 +282,108 @@ def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[str,
     lines = pa.table({"json": records, FILE: files})
     ((valid,),) = database.from_arrow(lines).aggregate("bool_and(json_valid(json))").fetchall()
     return lines if valid else None
+
+
+# Reports and listings
+
+_FUNCTIONS = {
+    "inventory": "(path) AS TABLE FROM query_table('inventory of ' || path)",
+    "objects": "(path, versions := false) AS TABLE FROM query_table("
+    "CASE WHEN versions THEN 'versions of ' ELSE 'objects of ' END || path)",
+}
+_TAKES = {
+    "inventory": "inventory() takes the path of a manifest.json, written out or as $name",
+    "objects": "objects() takes an s3:// location, written out or as $name, and versions => true or false",
+}
+
+
+@contextmanager
+def listings(
+    database: duckdb.DuckDBPyConnection,
+    filesystem: ConnectionFileSystem,
+    tree: QueryTree | None,
+    parameters: Mapping[str, Any],
+) -> Iterator[None]:
+    """Have what a query names by `inventory('s3://…')` and `objects('s3://…')` for the length of a block.
+
+    Args:
+        database: the session's.
+        filesystem: knows the connections.
+        tree: of the query; None where it is not run.
+        parameters: values of `$name`.
+
+    Raises:
+        QueryError: the path of one cannot be told before the query runs.
+        S3ConnError: it is no report, or cannot be read.
+    """
+    calls = dict.fromkeys(_calls_in(tree, parameters) if tree is not None else ())
+    own = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name IN ('inventory', 'objects')"
+    # One that the database defines itself is meant.
+    known = {name for (name,) in database.execute(own).fetchall()} if calls else set()
+    names: list[str] = []
+    made = dict.fromkeys(function for function, *_ in calls if function not in known)
+    try:
+        for function, of, path in calls:
+            if function in made:
+                names.append(f"{of} of {path}")
+                rows = _report(filesystem, path) if of == "inventory" else _objects(filesystem, path, of == "versions")
+                database.register(names[-1], rows)
+        for function in made:
+            database.execute(f"CREATE TEMP MACRO {function}{_FUNCTIONS[function]}")
+        yield
+    finally:
+        for function in made:
+            database.execute(f"DROP MACRO TABLE IF EXISTS temp.{function}")
+        for name in names:
+            database.unregister(name)
+
+
+def _calls_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Function, what it is of, and path, of each call."""
+    for node in tree.nodes():
+        function = node["function"]["function_name"].lower() if node.get("type") == "TABLE_FUNCTION" else ""
+        if function in _FUNCTIONS:
+            written = list(arguments(node["function"]))
+            paths = [value for name, value in written if not name]
+            flags = [_is_true(value) for name, value in written if name == "versions" and function == "objects"]
+            value = paths[0] if paths else {}
+            path = parameters.get(str(value.get("identifier")), constant(value)) if value else None
+            if len(paths) != 1 or len(paths) + len(flags) != len(written) or None in flags or not isinstance(path, str):
+                raise pointed(tree.sql, _TAKES[function], tree.position(node))
+            of = "inventory" if function == "inventory" else "versions" if any(flags) else "objects"
+            yield function, of, path
+
+
+def _is_true(value: Mapping[str, Any]) -> bool | None:
+    """What TRUE or FALSE is, as DuckDB's parser writes them; None for anything else."""
+    inner = value.get("child", value) if value.get("class") == "CAST" else value
+    if inner.get("class") != "CONSTANT":
+        return None
+    said = str(inner["value"].get("value", "")) if "value" in inner else str(inner["literal"].get("text", ""))
+    return {"true": True, "t": True, "false": False, "f": False}.get(said.lower())
+
+
+def _report(filesystem: ConnectionFileSystem, path: str) -> StreamedRows:
+    from s3conn_magic.inventory import open_manifest
+    from s3conn_magic.inventory.reading import Inventory, StreamedRows, schema_of
+
+    scope = filesystem.scope
+    with scope.noting():
+        where = Path.parse(path)
+        connection = filesystem.through(where, scope)
+        manifest = open_manifest(connection, where.location)
+    scope.asked(2)
+    scope.note(manifest.as_of)
+    return StreamedRows(lambda: Inventory(connection, manifest), schema_of(manifest), scope)
+
+
+def _objects(filesystem: ConnectionFileSystem, path: str, versions: bool) -> StreamedRows:
+    from s3conn_magic.inventory.reading import ListedRows, StreamedRows, listed_schema
+
+    scope = filesystem.scope
+    with scope.noting():
+        where = Path.parse(path)
+        connection = filesystem.through(where, scope)
+        target = connection.target(where.location.bucket)
+    open_ = partial(ListedRows, target, where.location, versions, scope)
+    return StreamedRows(open_, listed_schema(versions=versions), scope)

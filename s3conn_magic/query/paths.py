@@ -17,7 +17,7 @@ from s3conn_magic.objects.listed import Path, escaped, partitions
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
 from s3conn_magic.query.failures import details_of, pointed
-from s3conn_magic.query.judgement import arguments, constant, judged
+from s3conn_magic.query.judgement import judged
 from s3conn_magic.query.line_rows import FILE, IN_BATCHES, Skipped, batches, json_lines
 from s3conn_magic.query.names import Mention, lake_query, nodes
 from s3conn_magic.query.sql import behind, check_widened, identifier, literal
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from s3conn_magic.inventory.reading import InventoryRows
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.listed import Partition
@@ -163,73 +162,6 @@ def views(
             database.execute(f"DROP VIEW temp.{identifier(name)}")
             database.unregister(f"{paths[name].path} (rows)")
             database.unregister(f"{name} (state)")
-
-
-_OF_INVENTORY = "inventory of "
-_INVENTORY = f"""CREATE TEMP MACRO inventory(path) AS TABLE
-FROM query_table('{_OF_INVENTORY}' || path)"""
-
-
-@contextmanager
-def reports(
-    database: duckdb.DuckDBPyConnection,
-    filesystem: ConnectionFileSystem,
-    tree: QueryTree | None,
-    parameters: Mapping[str, Any],
-) -> Iterator[None]:
-    """Have the reports of S3 Inventory that a query names by `inventory('s3://…')` for the length of a block.
-
-    Args:
-        database: the session's.
-        filesystem: knows the connections.
-        tree: of the query; None where it is not run.
-        parameters: values of `$name`.
-
-    Raises:
-        QueryError: the path of one cannot be told before the query runs.
-        S3ConnError: it is none, or cannot be read.
-    """
-    paths = dict.fromkeys(_reports_in(tree, parameters) if tree is not None else ())
-    own = "SELECT 1 FROM duckdb_functions() WHERE function_name = 'inventory'"
-    if not paths or database.execute(own).fetchall():  # one that the database defines itself is meant
-        yield
-        return
-    names: list[str] = []
-    try:
-        for path in paths:
-            names.append(f"{_OF_INVENTORY}{path}")
-            database.register(names[-1], _report(filesystem, path))
-        database.execute(_INVENTORY)
-        yield
-    finally:
-        database.execute("DROP MACRO TABLE IF EXISTS temp.inventory")
-        for name in names:
-            database.unregister(name)
-
-
-def _reports_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[str]:
-    for node in tree.nodes():
-        if node.get("type") == "TABLE_FUNCTION" and node["function"]["function_name"].lower() == "inventory":
-            written = [value for _, value in arguments(node["function"])]
-            path = parameters.get(value.get("identifier"), constant(value)) if (value := [*written, None][0]) else None
-            if len(written) != 1 or not isinstance(path, str):
-                what = "inventory() takes the path of a manifest.json, written out or as $name"
-                raise pointed(tree.sql, what, tree.position(node))
-            yield path
-
-
-def _report(filesystem: ConnectionFileSystem, path: str) -> InventoryRows:
-    from s3conn_magic.inventory import open_manifest
-    from s3conn_magic.inventory.reading import Inventory, InventoryRows, schema_of
-
-    scope = filesystem.scope
-    with scope.noting():
-        where = Path.parse(path)
-        connection = filesystem.through(where, scope)
-        manifest = open_manifest(connection, where.location)
-    scope.asked(2)
-    scope.note(manifest.as_of)
-    return InventoryRows(lambda: Inventory(connection, manifest), schema_of(manifest), scope)
 
 
 def _query(

@@ -33,6 +33,9 @@ _NAMES = {
     "EXTENSION": ("extension", "(no extension)"),
     "AGE": ("age", ""),
     "SIZE": ("size", ""),
+    "DUPLICATES": ("first of the copies", ""),
+    "VERSIONS": ("versions", ""),
+    "UPLOADS": ("unfinished upload", ""),
 }
 _ROWS, _CELLS = 100, 24
 
@@ -55,7 +58,8 @@ def chart_data(frame: pd.DataFrame, *, by: AnalyzeBy, title: str) -> dict[str, A
         `groups`, of which the largest stand for all, and `total` of all; times are ISO 8601 text.
     """
     sent = frame.loc[frame["bytes"].nlargest(DRAWN).index.union(frame["objects"].nlargest(DRAWN).index)]
-    groups = [_group(*row, by=by) for row in sent.drop(columns="share").itertuples(index=False, name=None)]
+    drawn = sent.drop(columns=["share", "usd_month"], errors="ignore")
+    groups = [_group(*row, by=by) for row in drawn.itertuples(index=False, name=None)]
     total = {"groups": len(frame), "objects": int(frame["objects"].sum()), "bytes": int(frame["bytes"].sum())}
     ordered = by in _ORDERED
     kind = "bars" if ordered else "treemap"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from s3conn_magic.language.reference import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
+from s3conn_magic.language.result_columns import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -351,7 +351,7 @@ def table_frame(columns: Sequence[Column], table: pa.Table) -> S3Frame:
 
 
 def _arrow_series(column: Column, values: pa.ChunkedArray) -> Any:
-    kinds = {values.type: _DTYPES[column.type]} if column.type in {"string", "integer", "boolean"} else {}
+    kinds = {values.type: _DTYPES[column.type]} if column.type in {"string", "integer", "boolean", "amount"} else {}
     return values.to_pandas(types_mapper=kinds.get)
 
 
@@ -363,6 +363,7 @@ def _arrow_types() -> dict[str, Any]:
         "integer": pa.int64(),
         "count": pa.int64(),
         "fraction": pa.float64(),
+        "amount": pa.float64(),
         "boolean": pa.bool_(),
         "timestamp": pa.timestamp("us", "UTC"),
         "category": pa.dictionary(pa.int32(), pa.string()),

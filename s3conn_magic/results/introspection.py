@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language.help import help_page, overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
-from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, TABLE_COLUMNS, Reference, columns_of
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, columns_of
+from s3conn_magic.language.result_columns import DESCRIPTION_COLUMNS, TABLE_COLUMNS
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.words import counted, nearest
 from s3conn_magic.locations import Location, size_text, visible
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection
+    from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.jobs.job import Job, Outcome
     from s3conn_magic.language.options import BoundValue
     from s3conn_magic.query.tables import QueryResult, Tables
@@ -94,6 +96,28 @@ def _is_python(values: Any) -> bool:
     except (ValueError, OverflowError, TypeError, pa.ArrowException):
         return False
     return True
+
+
+def description_frame(columns: Sequence[tuple[str, str]], first: pa.Table, dataset: Dataset | None) -> S3Frame:
+    """Return the frame of DESCRIBE: one row for each column.
+
+    Args:
+        columns: names and types.
+        first: the first row, or none.
+        dataset: the objects that it is of; None for a table or a query.
+    """
+    hive = {str(each).split(" ", 1)[0] for each in dataset.partitions} if dataset and "=" in dataset.location else set()
+    where, _, changes = dataset.drift.partition(": ") if dataset else ("", "", "")
+    since = {change[1:] for change in changes.split(", ") if change.startswith("+")}
+    rows = []
+    for at, (name, kind) in enumerate(columns):
+        column = first.column(at)
+        plain = len(first) and not pa.types.is_nested(column.type)
+        value = texts(column)[0].as_py() if plain else str(column[0]) if len(first) and column[0].is_valid else None
+        appears = None if dataset is None else f"from {where} on" if name in since else "in all that were looked at"
+        nullable = dataset is None or name not in dataset.required
+        rows.append((name, kind, nullable, name in hive, value, appears))
+    return frame_of(DESCRIPTION_COLUMNS, rows)
 
 
 def explanation(answer: QueryResult) -> Message:

@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import ListedBucket, all_buckets, roots
 from s3conn_magic.datasets import LOOKS, find
+from s3conn_magic.datasets.comparing import Side, differences_of
 from s3conn_magic.datasets.layout import Layout
 from s3conn_magic.datasets.sampling import Sampler
 from s3conn_magic.errors import (
     IncompleteListingError,
     InventoryError,
     ListingInterrupted,
+    QueryError,
     S3ConnError,
     StatementInterrupted,
 )
@@ -30,12 +32,15 @@ from s3conn_magic.inventory.reading import Inventory
 from s3conn_magic.lakes import OWN_FOLDER, Reach, among_column, around, at
 from s3conn_magic.lakes.opening import newest_version
 from s3conn_magic.language.plans import Analyze
-from s3conn_magic.language.reference import ANALYSIS_COLUMNS, DATASET_COLUMNS, columns_of
-from s3conn_magic.language.words import counted
-from s3conn_magic.listing.analysis import Scan, Summary, grouping
+from s3conn_magic.language.reference import columns_of
+from s3conn_magic.language.result_columns import ANALYSIS_COLUMNS, COMPARISON_COLUMNS, DATASET_COLUMNS
+from s3conn_magic.language.words import counted, literal
+from s3conn_magic.listing.analysis import GB, GROUPS, STORAGE_USD, Scan, Summary, grouping
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
+from s3conn_magic.objects.listed import Path, escaped
+from s3conn_magic.objects.uploads import unfinished
 from s3conn_magic.results.frames import S3Frame, frame_of, listing_columns, listing_frame, table_frame
 from s3conn_magic.runtime.patterns import Glob, like
 
@@ -48,7 +53,7 @@ if TYPE_CHECKING:
     from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.inventory.manifest import Manifest
     from s3conn_magic.lakes import LakeRoot
-    from s3conn_magic.language.plans import AnalyzeInventory, Discover, ListInventory, ListObjects
+    from s3conn_magic.language.plans import AnalyzeInventory, Compared, Discover, ListInventory, ListObjects
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.transport import Target
 
@@ -307,7 +312,29 @@ def _groups(total: Callable[[], pa.Table]) -> S3Frame:
 def _groups_frame(groups: pa.Table) -> S3Frame:
     sizes = groups["bytes"].cast(pa.float64())
     shares = pc.divide(sizes, max(pc.sum(sizes).as_py() or 0.0, 1.0))
+    dollars = groups["usd_month"]
+    groups = groups.set_column(
+        groups.column_names.index("usd_month"), "usd_month", pc.if_else(pc.is_nan(dollars), None, dollars)
+    )
     return table_frame(ANALYSIS_COLUMNS, groups.append_column("share", shares))
+
+
+def analysis_of_rows(rows: pa.Table) -> S3Frame:
+    """Return the frame of ANALYZE of groups that a query has added up, of the columns of `GROUPS`."""
+    return _groups_frame(rows.cast(GROUPS).sort_by([("bytes", "descending"), ("group", "ascending")]))
+
+
+def uploads_table(connection: Connection, place: Location) -> pa.Table:
+    """Return what uploads that were never finished hold, by their keys: a table of schema `GROUPS`.
+
+    Raises:
+        S3ConnError: they may not be listed.
+    """
+    uploads = list(unfinished(connection, place))
+    prices = [STORAGE_USD.get(upload.storage_class, float("nan")) * upload.size / GB for upload in uploads]
+    times = pa.array([upload.begun for upload in uploads], GROUPS.field("newest").type)
+    columns = [[upload.key for upload in uploads], [1] * len(uploads), [upload.size for upload in uploads]]
+    return pa.Table.from_arrays([*map(pa.array, columns), times, times, pa.array(prices)], names=GROUPS.names)
 
 
 def datasets_of(
@@ -348,6 +375,90 @@ def datasets_of(
         raise ListingInterrupted("the search for datasets was interrupted", rows_so_far=rows) from None
 
 
+class _Matching:
+    """A layout of what a pattern matches only."""
+
+    def __init__(self, layout: Layout, glob: Glob, folder: str) -> None:
+        self._layout, self._glob, self._start = layout, glob, len(folder)
+        self.begin_again, self.lacks_rows, self.table = layout.begin_again, layout.lacks_rows, layout.table
+
+    def add(self, objects: pa.RecordBatch) -> None:
+        """Count the rows of a page that match."""
+        keys = [key[self._start :] for key in objects.column("key").to_pylist()]
+        self._layout.add(objects.filter(pa.array(self._glob.wants(keys), pa.bool_())))
+
+
+def described(connection: Connection, place: Location, named: Callable[[Location], str], most: int) -> Dataset:
+    """Return the dataset at a location: an object, what a pattern matches, or what a folder holds.
+
+    Args:
+        connection: lists and reads it.
+        place: the object, pattern or folder.
+        named: a location as a query writes it.
+        most: requests that are under way.
+
+    Raises:
+        QueryError: there is none, or a folder holds several.
+        S3ConnError: it cannot be listed.
+    """
+    path = Path(None, place)
+    folder = place.key
+    if path.has_wildcard:
+        folder = folder[: min(folder.find(sign) % (len(folder) + 1) for sign in "*?[{")]
+        folder = folder[: folder.rfind("/") + 1]
+    layout = Layout(place.bucket, folder)
+    counting: Any = layout
+    if path.has_wildcard:
+        counting = _Matching(layout, Glob.compile(place.key[len(folder) :]), folder)
+    with Scan(connection.target(place.bucket), folder, counting, connections=most) as scan:
+        scan.total()
+    write = lambda key: named(Location(place.bucket, key))  # noqa: E731 - as of `datasets_of`
+    datasets = find(layout, Sampler(connection, place.bucket), LOOKS, write).datasets
+    exact = [each for each in datasets if each.location == Location(place.bucket, escaped(place.key)).uri]
+    holds = [each for each in exact or datasets if each.columns is not None]
+    if path.has_wildcard and holds:
+        source = named(place)
+        return replace(max(holds, key=lambda each: each.objects), named=source, query=f"FROM {literal(source)}")
+    if len(holds) == 1:
+        return replace(holds[0], query=holds[0].query.removesuffix(" LIMIT 100"))
+    where = visible(place.uri)
+    if not holds:
+        raise QueryError(f"there is no table at {where}", hint="DISCOVER shows what there is, PREVIEW one object.")
+    some = [visible(each.location) for each in holds[:3]]
+    raise QueryError(f"{where} holds {counted(len(holds), 'dataset')}", hint=f"Name one of them, such as {some[0]}.")
+
+
+def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: ListOptions) -> tuple[S3Frame, str]:
+    """Return the frame of COMPARE, and what is to be said beside it.
+
+    Raises:
+        InventoryError: a report is damaged, or is none.
+        IncompleteListingError, ListingInterrupted, S3ConnError: not all could be listed.
+    """
+    left, right = (_rows_of_side(connection, side, options) for connection, side in sides)
+    differences = differences_of(left[0], right[0], (left[1], right[1]), by)
+    return table_frame(COMPARISON_COLUMNS, differences.table), differences.note(by)
+
+
+def _rows_of_side(connection: Connection, side: Compared, options: ListOptions) -> tuple[pa.Table, str]:
+    place = side.location
+    if side.report:
+        manifest = open_manifest(connection, place)
+        manifest.check_fields("size", "etag", "last_modified", *(("is_latest",) if manifest.versions else ()))
+        report = Inventory(connection, manifest, connections=options.connections)
+        rows = report.collect(on_progress=options.report)
+        if manifest.versions:
+            deleted = pc.fill_null(rows["is_delete_marker"], False)
+            rows = rows.filter(pc.and_(rows["is_latest"], pc.invert(deleted)))
+        return rows.sort_by("key"), ""
+
+    def listing() -> Listing:
+        target, versions = connection.target(place.bucket), side.as_of is not None
+        return Listing(target, place.key, versions=versions, connections=options.connections)
+
+    return Side(listing, place.key, side.as_of).rows(options.report), place.key
+
+
 def _by_report(connection: Connection, report: Location, place: Location, layout: Layout, options: ListOptions) -> str:
     manifest = open_manifest(connection, report)
     if place.bucket != manifest.bucket:
@@ -379,7 +490,7 @@ def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
         datasets: of DISCOVER.
         using: the connection that is to be named; empty for none.
     """
-    from s3conn_magic.language.words import identifier, literal
+    from s3conn_magic.language.words import identifier
 
     names, made = set[str](), list[str]()
     through = f" USING {identifier(using)}" if using else ""

@@ -19,7 +19,7 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
 from s3conn_magic.language.plans import CreateJob
-from s3conn_magic.language.reference import EXPLAIN_COLUMNS
+from s3conn_magic.language.result_columns import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location, looks_pasted, partition_of, size_text, with_partition
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ Bound = Literal["exactly", "at least", "at most", "unknown"]
 _ALL = "arn:aws:s3:::*"
 _STS = frozenset({"AssumeRole", "GetCallerIdentity"})
 _QUOTED = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
+_LISTINGS = re.compile(r"(?i)\bobjects\s*\(\s*'([^']*)'")
 _REPORTS = re.compile(r"(?i)\binventory\s*\(\s*'([^']*)'")
 _KEYS, _BUCKETS = "one for 1,000 keys and folders", "one for 1,000 buckets"
 _MORE = "one or more for each object that is read and not kept (SET CACHE)"
@@ -233,7 +234,11 @@ class Forecast:
     @of.register
     def _analyze(self, plan: plans.Analyze) -> list[Call]:
         connection = self._connection(plan.name)
-        return [*self._reached(connection, plan.location), *_listed(plan.location)]
+        kinds = {"VERSIONS": "ListObjectVersions", "UPLOADS": "ListMultipartUploads"}
+        calls = _listed(plan.location, kinds.get(plan.by, "ListObjectsV2"))
+        if plan.by == "UPLOADS":
+            calls.append(Call("ListParts", _objects(plan.location), None, "unknown", "one or more for each upload"))
+        return [*self._reached(connection, plan.location), *calls]
 
     @of.register
     def _discover(self, plan: plans.Discover) -> list[Call]:
@@ -260,7 +265,24 @@ class Forecast:
         reads = Call("GetObject", place.arn, None, "unknown", "the ranges that it needs; none of an empty object")
         return [*self._reached(connection, place), looks, reads]
 
+    @of.register
+    def _compare(self, plan: plans.Compare) -> list[Call]:
+        calls: list[Call] = []
+        for side in (plan.left, plan.right):
+            connection, place = self._connection(side.name), side.location
+            operation = "ListObjectsV2" if side.as_of is None else "ListObjectVersions"
+            listed = [*self._reached(connection, place), *_listed(place, operation)]
+            calls += self._inventory(connection, place) if side.report else listed
+        return calls
+
     # Queries and jobs
+
+    @of.register
+    def _described(self, plan: plans.DescribeRows) -> list[Call]:
+        if plan.location is None:
+            return [*self._read(plan.text)]
+        connection = self._connection(plan.name)
+        return self._files(connection, _before_wildcard(plan.location) or plan.location)
 
     @of.register
     def _query(self, plan: plans.Query) -> list[Call]:
@@ -295,15 +317,15 @@ class Forecast:
     def _read(self, text: str) -> Iterator[Call]:
         """Yield what a query reads: by the paths in it, and by the tables over files that it names."""
         engine = self._queries.engine
-        reports = dict.fromkeys(_REPORTS.findall(text))
+        reports, listings = dict.fromkeys(_REPORTS.findall(text)), dict.fromkeys(_LISTINGS.findall(text))
         for path in dict.fromkeys(_paths(text, self._connections.pasted)):
-            yield from self._path(path, report=path in reports)
+            yield from self._path(path, report=path in reports, listing=path in listings)
         named = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
             if table.location is not None and table.name.casefold() in named:
                 yield from self._over(self._connection(table.connections[0]), table.location)
 
-    def _path(self, text: str, *, report: bool) -> list[Call]:
+    def _path(self, text: str, *, report: bool, listing: bool) -> list[Call]:
         from s3conn_magic.objects.listed import Path
 
         try:
@@ -314,6 +336,8 @@ class Forecast:
         connection = registry.chosen(place) if path.connection is None else registry.get(path.connection)
         if report:
             return self._inventory(connection, place)
+        if listing:
+            return [*self._reached(connection, place), *_listed(place)]
         if beginning := _before_wildcard(place):
             return self._files(connection, beginning)
         return self._object(connection, place)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import JobFailedError, QueryError, S3ConnError, StatementSyntaxError
+from s3conn_magic.errors import JobFailedError, QueryError, StatementSyntaxError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import name_text
@@ -205,6 +205,62 @@ class Queries:
         return frame
 
     @execute.register
+    def _describe(self, plan: plans.DescribeRows) -> Any:
+        from s3conn_magic.results.introspection import description_frame
+
+        source, dataset = self._source(plan)
+        return description_frame(*self._columns(plan, source, 1), dataset)
+
+    @execute.register
+    def _summarize(self, plan: plans.Summarize) -> Any:
+        from s3conn_magic.datasets import summaries
+        from s3conn_magic.language.result_columns import SUMMARY_COLUMNS
+        from s3conn_magic.results.frames import frame_of
+
+        source, dataset = self._source(plan)
+        columns, _ = self._columns(plan, source, 0)
+        answer, known = None, {}
+        if plan.percent is None or plan.percent:
+            query = summaries.summary_query(columns, source, plan.percent)
+            answer = self._located(plan, lambda: self.engine.query(query, local=self._local(plan))).table
+        if plan.percent is not None and dataset is not None and dataset.format == "Parquet" and dataset.kind == "files":
+            query = summaries.statistics_query(dataset.named, columns)
+            known = summaries.known_of(self.engine.query(query).table) if query else {}
+        if plan.percent:
+            self._note(f"Of about {plan.percent} rows in 100, but for what statistics of Parquet say exactly.")
+        return frame_of(SUMMARY_COLUMNS, summaries.summary_rows(columns, answer, known))
+
+    def added_up(self, plan: plans.Analyze) -> Any:
+        """Return the frame of ANALYZE by what takes every etag, every version, or what is not listed as objects."""
+        from s3conn_magic.datasets.summaries import added_up_query
+        from s3conn_magic.results.listings import analysis_of_rows, uploads_table
+
+        connection, place = self._connections.get(plan.name), plan.location
+        if plan.by == "UPLOADS":
+            return analysis_of_rows(uploads_table(connection, place))
+        query = added_up_query(plan.by, place.uri.replace("s3://", f"s3://{connection.name}@", 1))
+        return analysis_of_rows(self.engine.query(query).table)
+
+    def _source(self, plan: plans.DescribeRows) -> tuple[str, Dataset | None]:
+        """Return the query of the rows, and the dataset where they are objects at a location."""
+        from s3conn_magic.results.listings import described
+
+        if plan.location is None:
+            return plan.text, None
+        connection = self._connections.get(plan.name)
+        written, most = f"s3://{connection.name}@", self._settings["CONNECTIONS"]
+        dataset = described(connection, plan.location, lambda at: at.uri.replace("s3://", written, 1), most)
+        return dataset.query, dataset
+
+    def _columns(self, plan: plans.DescribeRows, source: str, rows: int) -> tuple[list[tuple[str, str]], Any]:
+        """Return names and types of the columns, and the first rows."""
+        from s3conn_magic.datasets.sampling import columns_of_table
+
+        first = f"SELECT * FROM ({source}\n) LIMIT {rows}"  # noqa: S608 - a query that was judged
+        table = self._located(plan, lambda: self.engine.query(first, local=self._local(plan))).table
+        return list(columns_of_table(table)), table
+
+    @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:
         from s3conn_magic.results.introspection import explanation
 
@@ -350,11 +406,11 @@ def discovered(
 ) -> tuple[list[Dataset], list[str]]:
     """Return the datasets of DISCOVER, and what is to be said beside them; `most` requests are under way."""
     from s3conn_magic.connections.probe import roots
+    from s3conn_magic.datasets.summaries import count_rows
     from s3conn_magic.results.listings import ListOptions, datasets_of, report_bucket
 
     connection, several = connections.get(plan.name), sum(1 for _ in connections) > 1
-    datasets: list[Dataset] = []
-    notes: list[str] = []
+    datasets, notes = list[Any](), list[str]()
 
     def named(place: Location) -> str:
         return place.uri.replace("s3://", f"s3://{connection.name}@", 1) if several else place.uri
@@ -366,22 +422,8 @@ def discovered(
         notes += [note] if note else []
     for dataset in datasets if plan.exact else ():
         if dataset.columns is not None and dataset.bound != "exact":
-            _count_rows(queries, dataset)
+            count_rows(queries.engine, dataset)
     return datasets, notes
-
-
-def _count_rows(queries: Queries, dataset: Dataset) -> None:
-    """Have all rows of a dataset counted; where they cannot be, that is a part of its reason."""
-    from s3conn_magic.query.sql import literal
-
-    path = literal(dataset.named)
-    source = f"read_parquet({path})" if dataset.format == "Parquet" else path
-    try:
-        table = queries.engine.query(f"SELECT count(*) FROM {source}").table  # noqa: S608 - a quoted path
-    except S3ConnError as error:
-        dataset.reason += f"; its rows cannot be counted: {error.message}"
-    else:
-        dataset.rows, dataset.bound = int(table.column(0)[0].as_py()), "exact"
 
 
 def about_jobs(jobs: Jobs, plan: JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:

@@ -22,6 +22,7 @@ from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
+from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, pattern_meant, pattern_note
@@ -454,6 +455,8 @@ class Session:
     def _analyze(self, plan: plans.Analyze) -> Any:
         from s3conn_magic.results.listings import analysis_frame, table_notes
 
+        if plan.by in BY_QUERY:
+            return self._charted(self.queries.added_up(plan), plan)
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
@@ -499,6 +502,16 @@ class Session:
         if self._beside is not None:
             self._beside(partial(datasets_card, datasets))
         return datasets_frame(datasets)
+
+    @execute.register
+    def _compare(self, plan: plans.Compare) -> Any:
+        from s3conn_magic.results.listings import ListOptions, comparison
+
+        sides = [(self.connections.get(side.name), side) for side in (plan.left, plan.right)]
+        with self._progress_view() as report:
+            frame, note = comparison(sides, plan.by, ListOptions(None, self.settings["CONNECTIONS"], report))
+        self._note(note)
+        return frame
 
     @execute.register
     def _preview(self, plan: plans.Preview) -> Any:

@@ -132,6 +132,7 @@ def test_the_frame_is_typed(run):
         "share": "float64",
         "newest": "datetime64[us, UTC]",
         "oldest": "datetime64[us, UTC]",
+        "usd_month": "Float64",
     }
     for below in ("", "nothing-is-here/"):
         frame = run(f"ANALYZE 's3://{LAKE}/{below}'")

@@ -71,7 +71,7 @@ def test_a_failure_leaves_the_groups_so_far(serve):
     assert 1000 <= counted < 5000
     assert error.message.startswith(f"the analysis is incomplete, {counted:,} keys had arrived: ")
     assert repr(error.rows_so_far).startswith("partial: the analysis is incomplete")
-    assert list(error.rows_so_far.columns) == ["group", "objects", "bytes", "share", "newest", "oldest"]
+    assert list(error.rows_so_far.columns) == ["group", "objects", "bytes", "share", "newest", "oldest", "usd_month"]
 
 
 def test_a_failure_before_anything_is_what_it_is(run, sandbox):
@@ -131,7 +131,7 @@ def test_a_cell_shows_chart_and_frame(sandboxed):
     states = [content["data"]["state"] for content in outcome.contents("comm_open")]
     assert "events/" not in repr(states).replace("s3conn", "")
     value = sandboxed.run("print(type(_).__name__, _.shape)").stdout.split()
-    assert value == ["StatementFrame", "(7,", "6)"]
+    assert value == ["StatementFrame", "(7,", "7)"]
 
 
 def test_a_result_into_a_variable_shows_no_chart(sandboxed):

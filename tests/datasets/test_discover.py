@@ -16,7 +16,7 @@ from statements import Statements, create
 
 from s3conn_magic.datasets.layout import Layout
 from s3conn_magic.errors import BindError
-from s3conn_magic.language.reference import DATASET_COLUMNS
+from s3conn_magic.language.result_columns import DATASET_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -444,7 +444,7 @@ def test_an_analysis_by_a_report(reading, file_format):
     run = reading(report)
     whole = run(f"ANALYZE FROM INVENTORY '{report.location}'")
     assert whole[["group", "objects", "bytes"]].to_numpy().tolist() == [["b/", 1, 2000], ["a/", 2, 1000]]
-    assert list(whole.columns) == ["group", "objects", "bytes", "share", "newest", "oldest"]
+    assert list(whole.columns) == ["group", "objects", "bytes", "share", "newest", "oldest", "usd_month"]
     part = run(f"ANALYZE 's3://{BUCKET}/a/' FROM INVENTORY '{report.location}' USING lake BY STORAGE_CLASS")
     assert part[["group", "objects", "bytes"]].to_numpy().tolist() == [["STANDARD", 2, 1000]]
     error = run.fails(f"ANALYZE 's3://elsewhere/' FROM INVENTORY '{report.location}'", InventoryError)

@@ -92,7 +92,10 @@ def test_a_statement_begins_with_the_words_of_the_reference():
         ("LIST |", ["'s3://", "FROM INVENTORY", *CLAUSES]),
         ("LIST RECURSIVE USING lake |", ["VERSIONS", "MATCHING", "LIMIT"]),
         ("LIST 's3://b/' USING lake LIMIT |", ["ALL"]),
-        ("ANALYZE 's3://b/' BY |", ["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE"]),
+        (
+            "ANALYZE 's3://b/' BY |",
+            ["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE", "DUPLICATES", "VERSIONS", "UPLOADS"],
+        ),
         ("TEST CONNECTION lake LOCATION = |", ["'s3://"]),
         ("SHOW BUCKETS LIKE |", []),
         ("SHOW BUCKETS LIKE 'prin|", []),

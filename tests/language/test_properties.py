@@ -24,7 +24,7 @@ from s3conn_magic.language.help import create_statement, name_text
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, BoundValue
 from s3conn_magic.language.redaction import redacted
-from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy
+from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy, CompareBy
 from s3conn_magic.language.source import Source, Span, Token
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location
@@ -242,6 +242,14 @@ JOB: dict[str, st.SearchStrategy[object]] = {
     "if_not_exists": st.booleans(),
 }
 NUMBER = st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))
+SIDE = st.builds(
+    statements.ComparedSide,
+    location=PLACE,
+    report=st.booleans(),
+    as_of=st.none() | LITERAL,
+    using=st.none() | NAME,
+    span=st.just(NO_SPAN),
+)
 FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] = {
     statements.CreateConnection: {"name": NAME, "settings": SETTINGS, "or_replace": st.booleans()}
     | {"if_not_exists": st.booleans()},
@@ -269,6 +277,9 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     | {"depth": NUMBER},
     statements.Discover: {"location": st.none() | PLACE, "inventory": st.none() | PLACE, "using": st.none() | NAME}
     | {"depth": NUMBER, "sample": NUMBER, "exact": st.booleans(), "into_tables": st.booleans()},
+    statements.Compare: {"left": SIDE, "right": SIDE, "by": st.sampled_from(get_args(CompareBy))},
+    statements.DescribeRows: {"location": PLACE, "using": st.none() | NAME},
+    statements.Summarize: {"location": PLACE, "using": st.none() | NAME, "percent": NUMBER},
     statements.Preview: {
         "location": PLACE,
         "version": st.none() | LITERAL,

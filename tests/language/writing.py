@@ -134,6 +134,37 @@ def _(statement: statements.Discover) -> str:
     return _joined("DISCOVER", place, report, _using(statement.using), depth, sample, *rest)
 
 
+def _side(statement: statements.ComparedSide) -> str:
+    as_of = f"AS OF {value_text(statement.as_of)}" if statement.as_of else ""
+    report = statement.report and "FROM INVENTORY"
+    return _joined("", _value(statement.location), report, as_of, _using(statement.using)).strip()
+
+
+@statement_text.register
+def _(statement: statements.Compare) -> str:
+    by = statement.by != "ETAG" and f"BY {statement.by}"
+    return _joined("COMPARE", _side(statement.left), "WITH", _side(statement.right), by)
+
+
+def _subject(statement: statements.DescribeRows | statements.Summarize) -> str:
+    if statement.query is not None:
+        return statement.query.value.reveal()
+    if statement.table is not None:
+        return name_text(statement.table.text)
+    return _joined("", _value(statement.location), _using(statement.using)).strip()
+
+
+@statement_text.register
+def _(statement: statements.DescribeRows) -> str:
+    return _joined("DESCRIBE", _subject(statement))
+
+
+@statement_text.register
+def _(statement: statements.Summarize) -> str:
+    percent = f"SAMPLE {statement.percent.value} PERCENT" if statement.percent else ""
+    return _joined("SUMMARIZE", _subject(statement), percent)
+
+
 @statement_text.register
 def _(statement: statements.Preview) -> str:
     version = f"VERSION {_value(statement.version)}" if statement.version else ""

@@ -53,7 +53,8 @@ def test_every_argument_of_a_function_that_reads_is_judged():
     known = judged()
     there = {name for name in _asked(_ARGUMENTS, sorted(known.tables.reads)) if not re.fullmatch(r"col\d+", name)}
     assert there - known.arguments.reads - known.arguments.refused == set(), "judge these in query/judged.toml"
-    assert (known.arguments.reads | known.arguments.refused) - there == set(), "these are not there any more"
+    ours = _names(SAID["arguments"]["ours"])
+    assert (known.arguments.reads | known.arguments.refused) - there - ours == set(), "these are not there any more"
     assert known.arguments.reads & known.arguments.refused == set()
 
 

@@ -39,6 +39,7 @@ ANALYSIS = {
     "share": "float64",
     "newest": TIME,
     "oldest": TIME,
+    "usd_month": "Float64",
 }
 CONNECTIONS = {
     "name": STRING,
@@ -77,6 +78,18 @@ FRAMES = {
     f"LIST FROM INVENTORY '{REPORT.location}'": LISTING | PREFIX,
     f"ANALYZE 's3://{LAKE}/'": ANALYSIS,
     f"ANALYZE 's3://{EMPTY}/' BY AGE": ANALYSIS,
+    f"DISCOVER 's3://{EMPTY}/'": dict.fromkeys(("dataset", "kind", "format", "compression"), STRING)
+    | {"partitions": OBJECT, "objects": "int64", "bytes": "int64", "rows": INTEGER, "rows_bound": STRING}
+    | {"columns": OBJECT, "drift": STRING, "oldest": TIME, "newest": TIME, "small_files": "float64"}
+    | {"query": STRING, "reason": STRING},
+    f"COMPARE 's3://{EMPTY}/' WITH 's3://{EMPTY}/'": {"key": STRING, "change": STRING}
+    | {"left_size": INTEGER, "right_size": INTEGER, "left_etag": STRING, "right_etag": STRING}
+    | {"left_modified": TIME, "right_modified": TIME},
+    "DESCRIBE SELECT 1 AS a": {"column": STRING, "type": STRING, "nullable": BOOLEAN, "partition": BOOLEAN}
+    | {"sample": STRING, "appears": STRING},
+    "SUMMARIZE SELECT 1 AS a": dict.fromkeys(("column", "type", "min", "max"), STRING)
+    | {"approx_unique": INTEGER, **dict.fromkeys(("avg", "std", "q25", "q50", "q75"), "Float64"), "count": INTEGER}
+    | {"null_share": "Float64", "frequent": OBJECT, "histogram": STRING},
     "SHOW TABLES": {"name": STRING, "rows": INTEGER, "columns": OBJECT, "connections": OBJECT}
     | {"location": STRING, "created_at": TIME},
     "SHOW JOBS": dict.fromkeys(("job", "type", "connection", "location", "table", "state"), STRING)

@@ -1,0 +1,193 @@
+"""COMPARE: two listings key by key, told apart by etag, size or time, in the order of their keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s3conn_magic.language.words import counted, listed
+from s3conn_magic.listing.table import OBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from s3conn_magic.listing.listing import Listing
+
+EQUAL, LEFT, RIGHT, DIFFERS, UNDECIDED = "equal", "only left", "only right", "differs", "undecided"
+_STEP = 50_000
+_KEPT = ["key", "size", "etag", "last_modified"]
+_TIME = pa.timestamp("us", tz="UTC")
+CHANGES = pa.schema(
+    [
+        ("key", pa.large_string()),
+        ("change", pa.string()),
+        ("left_size", pa.int64()),
+        ("right_size", pa.int64()),
+        ("left_etag", pa.string()),
+        ("right_etag", pa.string()),
+        ("left_modified", _TIME),
+        ("right_modified", _TIME),
+    ]
+)
+
+
+class Side(NamedTuple):
+    """One of the two: what lists it, and what its keys begin with; `as_of` is a moment of a bucket with versions."""
+
+    listing: Callable[[], Listing]
+    prefix: str
+    as_of: datetime | None = None
+
+    def rows(self, report: Callable[[Any], None] | None = None) -> pa.Table:
+        """Key, size, etag and time of the objects, in the order of their keys.
+
+        Raises:
+            IncompleteListingError, ListingInterrupted, S3ConnError: as of a listing.
+        """
+        with self.listing() as listing:
+            rows = listing.collect(on_progress=report)
+        return (rows if self.as_of is None else at_moment(rows, self.as_of)).select(_KEPT)
+
+
+def at_moment(versions: pa.Table, moment: datetime) -> pa.Table:
+    """The objects that there were at a moment: of each key the newest version of then, unless it marks a deletion."""
+    time = pa.scalar(moment.astimezone(UTC), _TIME)
+    then = versions.filter(pc.less_equal(versions["last_modified"], time)).combine_chunks()
+    if not len(then):
+        return then
+    # Versions of a key stand one behind the other, the newest first.
+    keys = then["key"]
+    first = pa.chunked_array([pa.array([True]), pc.not_equal(keys[1:], keys[:-1]).combine_chunks()])
+    newest = then.filter(first)
+    return newest.filter(pc.invert(pc.fill_null(newest["is_delete_marker"], False)))
+
+
+class Differences(NamedTuple):
+    """Rows of schema `CHANGES`, and how many keys there are of each kind, equal ones among them."""
+
+    table: pa.Table
+    counts: dict[str, int]
+
+    def note(self, by: str) -> str:
+        """What is said beside the rows."""
+        kinds = [kind for kind in (LEFT, RIGHT, DIFFERS, UNDECIDED) if self.counts[kind]]
+        said = [f"{counted(self.counts[kind], 'key')} {kind}" for kind in kinds]
+        first = f"{listed([*said, f'{self.counts[EQUAL]:,} equal'], 'and')}."
+        if by == "ETAG" and self.counts[UNDECIDED]:
+            first += (
+                " Undecided are objects of equal size whose etags are of uploads in parts: equal bytes have other etags"
+                " where the parts were cut elsewhere, so that only reading them would tell."
+            )
+        return first
+
+
+def compared(left: Side, right: Side, by: str, report: Callable[[Any], None] | None = None) -> Differences:
+    """What differs between two sides.
+
+    Args:
+        left: the one that others are compared with.
+        right: the other.
+        by: ETAG, SIZE, or TIME: whether the left one is newer.
+        report: called with how far a listing is.
+
+    Raises:
+        As of `Side.rows`.
+    """
+    return differences_of(left.rows(report), right.rows(report), (left.prefix, right.prefix), by)
+
+
+def differences_of(left: pa.Table, right: pa.Table, prefixes: tuple[str, str], by: str) -> Differences:
+    """The same of rows in the order of their keys, of which only what is behind a prefix is compared."""
+    parts, counts = list[pa.Table](), dict.fromkeys((EQUAL, LEFT, RIGHT, DIFFERS, UNDECIDED), 0)
+    for first, second in _aligned(left, right, prefixes):
+        part, equal = _differing(first, second, by)
+        counts[EQUAL] += equal
+        parts.append(part)
+        for entry in part["change"].value_counts().to_pylist():
+            counts[entry["values"]] += entry["counts"]
+    return Differences(pa.concat_tables([CHANGES.empty_table(), *parts]), counts)
+
+
+def _aligned(left: pa.Table, right: pa.Table, prefixes: tuple[str, str]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Slices of both that have the same range of keys, with the keys as they are behind their prefixes."""
+    at = [0, 0]
+    while at[0] < len(left) or at[1] < len(right):
+        stop = min(at[0] + _STEP, len(left))
+        until = left["key"][stop - 1].as_py()[len(prefixes[0]) :] if at[0] < stop < len(left) else None
+        end = len(right) if until is None else _first_behind(right, at[1], prefixes[1], until)
+        while end - at[1] > 4 * _STEP:  # far more on the right: as many as that, alone or with what fits
+            few = at[1] + _STEP
+            last = right["key"][few - 1].as_py()[len(prefixes[1]) :]
+            cut = _first_behind(left, at[0], prefixes[0], last)
+            yield _slice(left, at[0], cut, prefixes[0]), _slice(right, at[1], few, prefixes[1])
+            at = [cut, few]
+        yield _slice(left, at[0], stop, prefixes[0]), _slice(right, at[1], end, prefixes[1])
+        at = [stop, end]
+
+
+def _first_behind(table: pa.Table, start: int, prefix: str, key: str) -> int:
+    """The first row from one on whose key behind the prefix is greater."""
+    low, high, keys = start, len(table), table["key"]
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle].as_py()[len(prefix) :] > key:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _slice(table: pa.Table, start: int, stop: int, prefix: str) -> pa.Table:
+    rows = table.slice(start, max(stop - start, 0)).combine_chunks()
+    keys = rows["key"].cast(pa.large_string())
+    if prefix and len(rows):
+        keys = pc.utf8_slice_codeunits(keys, len(prefix))
+    return rows.set_column(0, "key", keys)
+
+
+def _differing(left: pa.Table, right: pa.Table, by: str) -> tuple[pa.Table, int]:
+    """The rows that differ, in the order of their keys, and how many do not."""
+    right_keys = right["key"].combine_chunks()
+    places = pc.index_in(left["key"], value_set=right_keys)
+    both = left.filter(pc.is_valid(places))
+    other = right.take(places.drop_null())
+    change = _changes(both, other, by)
+    different = pc.not_equal(change, EQUAL)
+    gone = left.filter(pc.is_null(places))
+    new = right.filter(pc.invert(pc.is_in(right["key"], value_set=left["key"].combine_chunks())))
+    table = pa.concat_tables(
+        [
+            _shaped(both.filter(different), other.filter(different), change.filter(different)),
+            _shaped(gone, None, pa.repeat(LEFT, len(gone))),
+            _shaped(None, new, pa.repeat(RIGHT, len(new))),
+        ]
+    )
+    return table.sort_by("key"), len(both) - (pc.sum(different).as_py() or 0)
+
+
+def _changes(left: pa.Table, right: pa.Table, by: str) -> pa.ChunkedArray:
+    same_size = pc.equal(left["size"], right["size"])
+    if by == "SIZE":
+        return pc.if_else(same_size, EQUAL, DIFFERS)
+    if by == "TIME":
+        newer = pc.greater(left["last_modified"], right["last_modified"])
+        return pc.if_else(pc.and_(same_size, pc.invert(newer)), EQUAL, DIFFERS)
+    etags = [pc.fill_null(side["etag"], "") for side in (left, right)]
+    same = pc.and_(pc.equal(*etags), pc.not_equal(etags[0], ""))
+    in_parts = pc.or_(*(pc.or_(pc.match_substring(etag, "-"), pc.equal(etag, "")) for etag in etags))
+    unlike = pc.if_else(pc.and_(same_size, in_parts), UNDECIDED, DIFFERS)
+    return pc.if_else(pc.and_(same, same_size), EQUAL, unlike)
+
+
+def _shaped(left: pa.Table | None, right: pa.Table | None, change: Any) -> pa.Table:
+    there = left if left is not None else right
+    assert there is not None  # noqa: S101 - one of the two is
+    columns: list[Any] = [there["key"], change]
+    for name in ("size", "etag", "last_modified"):
+        columns += [
+            pa.nulls(len(there), OBJECTS.field(name).type) if side is None else side[name] for side in (left, right)
+        ]
+    return pa.Table.from_arrays(columns, names=CHANGES.names).cast(CHANGES)

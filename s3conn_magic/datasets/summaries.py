@@ -1,0 +1,203 @@
+"""SUMMARIZE: what stands in each column, by one query over the rows, or by the statistics of Parquet without a row."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.listing.analysis import GB, STORAGE_USD
+from s3conn_magic.query.sql import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from s3conn_magic.datasets.portrait import Dataset
+    from s3conn_magic.query.engine import QueryEngine
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_NUMBERS = (*_WHOLE, "UHUGEINT", "FLOAT", "DOUBLE")
+_NESTED = ("STRUCT", "MAP", "UNION")
+_FREQUENT = 5
+_STEPS = 16
+_QUANTILES = [step / _STEPS for step in range(_STEPS + 1)]
+
+
+class FooterFigures(NamedTuple):
+    """What statistics say of a column, exactly: count of rows, missing ones, least and greatest value as text."""
+
+    rows: int | None = None
+    nulls: int | None = None
+    least: str | None = None
+    greatest: str | None = None
+
+
+def _is_number(kind: str) -> bool:
+    return kind in _NUMBERS or kind.startswith("DECIMAL")
+
+
+def _is_nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(_NESTED)
+
+
+def summary_query(columns: Sequence[tuple[str, str]], source: str, percent: int | None) -> str:
+    """The query of one row that has all of the figures; columns are known by their places.
+
+    Args:
+        columns: names and DuckDB's types.
+        source: the query of the rows.
+        percent: how many of 100 rows are looked at; None for all.
+    """
+    figures = ["count(*)"]
+    for at, (_, kind) in enumerate(columns):
+        figures += _figures(f"c{at}", kind)
+    names = ", ".join(f"c{at}" for at in range(len(columns)))
+    sample = f" USING SAMPLE {percent} PERCENT (bernoulli)" if percent not in (None, 100) else ""
+    return f"SELECT {', '.join(figures)} FROM (SELECT * FROM ({source}\n) AS t({names}){sample})"  # noqa: S608 - our own names
+
+
+_EACH = 8
+
+
+def _figures(name: str, kind: str) -> Iterator[str]:
+    """As many expressions of each column, NULL where it has none."""
+    plain, number = not _is_nested(kind), _is_number(kind)
+    finite = f"FILTER (isfinite({name}))" if kind in {"FLOAT", "DOUBLE"} else ""
+    yield f"min({name})::VARCHAR" if plain else "NULL"
+    yield f"max({name})::VARCHAR" if plain else "NULL"
+    yield f"approx_count_distinct({name})"
+    yield f"count({name})"
+    yield (
+        f"avg({name}) {finite}::DOUBLE"
+        if number and not finite
+        else f"(avg({name}) {finite})::DOUBLE"
+        if number
+        else "NULL"
+    )
+    yield f"(stddev_samp({name}::DOUBLE) {finite})" if number else "NULL"
+    yield f"(approx_quantile({name}::DOUBLE, {_QUANTILES}) {finite})" if number else "NULL"
+    yield f"approx_top_k({name}, {_FREQUENT})::VARCHAR[]" if plain else "NULL"
+
+
+def summary_rows(
+    columns: Sequence[tuple[str, str]], answer: pa.Table | None, known: Mapping[str, FooterFigures]
+) -> list[tuple[Any, ...]]:
+    """One row for each column, as SUMMARIZE has them.
+
+    Args:
+        columns: names and DuckDB's types.
+        answer: of `summary_query`; None where no row was read.
+        known: what statistics say, by the name of a column; it counts before the answer.
+    """
+    values = [column[0].as_py() for column in answer.columns] if answer is not None else []
+    rows = []
+    for at, (name, kind) in enumerate(columns):
+        figures = values[1 + at * _EACH : 1 + (at + 1) * _EACH] or [None] * _EACH
+        least, greatest, unique, there, mean, deviation, quantiles, frequent = figures
+        count = values[0] if values else None
+        share = (count - there) / count if count else None
+        exact = known.get(name, FooterFigures())
+        if exact.rows is not None and exact.nulls is not None:
+            count, share = exact.rows, exact.nulls / exact.rows if exact.rows else None
+        least, greatest = exact.least or least, exact.greatest or greatest
+        quarters = [quantiles[_STEPS * quarter // 4] for quarter in (1, 2, 3)] if quantiles else [None] * 3
+        bars = _histogram(quantiles) if quantiles else None
+        rows.append((name, kind, least, greatest, unique, mean, deviation, *quarters, count, share, frequent, bars))
+    return rows
+
+
+def _histogram(quantiles: Sequence[float]) -> str:
+    """How many values lie in each eighth of their range, as bars, by the line through their quantiles."""
+    low, high = quantiles[0], quantiles[-1]
+    if not high > low:
+        return _BARS[-1]
+    edges = [low + (high - low) * step / len(_BARS) for step in range(len(_BARS) + 1)]
+    below = [_share_below(quantiles, edge) for edge in edges]
+    parts = [after - before for before, after in pairwise(below)]
+    most = max(parts)
+    return "".join(_BARS[min(round(part / most * (len(_BARS) - 1)), len(_BARS) - 1)] for part in parts)
+
+
+def _share_below(quantiles: Sequence[float], edge: float) -> float:
+    steps = len(quantiles) - 1
+    share = 0.0
+    for before, after in pairwise(quantiles):
+        if edge >= after:
+            share += 1 / steps
+        elif edge > before:
+            share += (edge - before) / (after - before) / steps
+    return share
+
+
+def statistics_query(path: str, columns: Sequence[tuple[str, str]]) -> str:
+    """The query of what the footers of Parquet files say of each column that is no structure.
+
+    A least or greatest value counts where every row group has it, and says that it is exact: those of long texts may
+    be cut. Where there is NaN, statistics leave it out, so that those of FLOAT and DOUBLE do not count.
+    """
+    cases = []
+    for name, kind in columns:
+        if _is_nested(kind):
+            continue
+        ends = "NULL, NULL"
+        if kind not in {"FLOAT", "DOUBLE", "BLOB"} and not kind.startswith("TIME"):
+            exact = "bool_and(coalesce(min_is_exact, {0}) AND coalesce(max_is_exact, {0}) AND"
+            exact += (
+                " ((stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL) OR stats_null_count = num_values))"
+            )
+            sure = exact.format("false" if kind == "VARCHAR" else "true")
+            ends = ", ".join(
+                f"CASE WHEN {sure} THEN {function}(TRY_CAST(stats_{function}_value AS {kind}))::VARCHAR END"
+                for function in ("min", "max")
+            )
+        there = literal(name)
+        nulls = "CASE WHEN count(*) = count(stats_null_count) THEN sum(stats_null_count)::BIGINT END"
+        figures = f"{there}, sum(row_group_num_rows)::BIGINT, {nulls}, {ends}"
+        cases.append(f"SELECT {figures} FROM footers WHERE path_in_schema = {there}")  # noqa: S608 - quoted
+    if not cases:
+        return ""
+    return f"WITH footers AS MATERIALIZED (FROM parquet_metadata({literal(path)})) {' UNION ALL '.join(cases)}"
+
+
+def known_of(answer: pa.Table) -> dict[str, FooterFigures]:
+    """What `statistics_query` gave, by column; of files that lack a column it says less than all."""
+    rows = [tuple(column[at].as_py() for column in answer.columns) for at in range(len(answer))]
+    most = max((count or 0 for _, count, *_ in rows), default=0)
+    return {name: FooterFigures(count, *rest) for name, count, *rest in rows if count == most}
+
+
+# ANALYZE by what a query adds up
+
+_SUMS = "max(last_modified) AS newest, min(last_modified) AS oldest"
+ADDED_UP = {
+    "DUPLICATES": f"""SELECT min(key) AS "group", count(*) - 1 AS objects,
+        (sum(size) - any_value(size))::BIGINT AS bytes, {_SUMS},
+        sum({{usd}}) * (count(*) - 1) / count(*) AS usd_month FROM objects({{path}})
+        WHERE size > 0 AND etag <> '' GROUP BY etag, size HAVING count(*) > 1""",  # noqa: S608 - our own words
+    "VERSIONS": f"""SELECT CASE WHEN is_delete_marker THEN 'delete markers' WHEN is_latest THEN 'current versions'
+        ELSE 'old versions' END AS "group", count(*) AS objects, coalesce(sum(size), 0)::BIGINT AS bytes, {_SUMS},
+        sum({{usd}}) AS usd_month FROM objects({{path}}, versions => true) GROUP BY 1""",  # noqa: S608 - as above
+}
+
+
+def added_up_query(by: str, path: str) -> str:
+    """The query of ANALYZE by what takes every etag or every version of a path."""
+    prices = " ".join(f"WHEN {literal(name)} THEN {price}" for name, price in STORAGE_USD.items())
+    known = f"size * CASE storage_class {prices} END / {GB}"
+    usd = f"coalesce({known}, CASE WHEN size > 0 THEN 'nan'::DOUBLE ELSE 0 END)"
+    return ADDED_UP[by].format(usd=usd, path=literal(path))
+
+
+def count_rows(engine: QueryEngine, dataset: Dataset) -> None:
+    """Have all rows of a dataset counted; where they cannot be, that is a part of its reason."""
+    path = literal(dataset.named)
+    source = f"read_parquet({path})" if dataset.format == "Parquet" else path
+    try:
+        table = engine.query(f"SELECT count(*) FROM {source}").table  # noqa: S608 - a quoted path
+    except S3ConnError as error:
+        dataset.reason += f"; its rows cannot be counted: {error.message}"
+    else:
+        dataset.rows, dataset.bound = int(table.column(0)[0].as_py()), "exact"
