@@ -149,11 +149,12 @@ class ManagedTable:
         """The name of the newest metadata file, below the folder; empty where there is no table."""
         from pyiceberg.exceptions import NoSuchTableError
 
-        try:
-            with self._telling("read"):
-                return self._opened()[0].newest()
-        except NoSuchTableError:
-            return ""
+        with self._telling("read"):
+            catalog, _ = self._opened()
+            try:
+                return catalog.newest()
+            except NoSuchTableError:
+                return ""
 
     def snapshot(self, moment: Moment = NEWEST) -> Snapshot:
         """The state of a moment.
