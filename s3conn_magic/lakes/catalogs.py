@@ -429,12 +429,21 @@ class PointerCatalog(NoopCatalog):
         self._pointer.drop()
 
 
+_GIVEN = "s3conn_magic_files"
+
+
+def given_files(properties: Mapping[str, Any]) -> FileIO:
+    """What a catalog of others reads and writes by: the FileIO that is among its properties."""
+    files: FileIO = properties[_GIVEN]
+    return files
+
+
 class NamedCatalog:
     """A table of a catalog of others, in the face of a `PointerCatalog`.
 
     Args:
         setting: what SET CATALOG was given: `glue`, `rest:https://…` or `sql:sqlite:///…`.
-        table: the table's name; its schema is its namespace.
+        table: the table's name; its schema is its namespace, and its catalog the name of that, where it has any.
         reach: leads to its files.
         files: reads and writes them.
 
@@ -444,20 +453,19 @@ class NamedCatalog:
 
     def __init__(self, setting: str, table: str, reach: Reach, files: ConnectionIO) -> None:
         kind, _, address = setting.partition(":")
-        properties: dict[str, Any] = {"type": kind, "uri": address} if address else {"type": kind}
-        if kind == "glue":
-            properties |= {"warehouse": reach.root.location.uri}
+        *within, name = table_parts(table)
+        called = within[0] if len(within) > 1 else "default"
+        ours: dict[str, Any] = {"py-io-impl": f"{__name__}.{given_files.__name__}", _GIVEN: files}
         try:
             catalog: Any = (
-                _glue(reach.connection.internal_client(service="glue"))
+                _glue(called, reach.connection.internal_client(service="glue"), ours)
                 if kind == "glue"
-                else load_catalog("s3conn_magic", **properties)
+                else load_catalog(called, type=kind, uri=address, **ours)
             )
         except ImportError as error:
             raise QueryError(f"the catalog {kind} needs a package that is not installed: {error.name}") from None
         catalog._load_file_io = lambda *_, **__: files  # noqa: SLF001 - each of its tables has one of its own
-        self._catalog: Any = catalog
-        *within, name = table_parts(table)
+        self._catalog = catalog
         self._identifier = (within[-1] if within else "default", name)
         self._io, self._root = files, reach.root.location.uri.rstrip("/")
 
@@ -491,10 +499,10 @@ class NamedCatalog:
         self._catalog.drop_table(self._identifier)
 
 
-def _glue(client: Any) -> Any:
+def _glue(name: str, client: Any, properties: Mapping[str, Any]) -> Any:
     from pyiceberg.catalog.glue import GlueCatalog
 
-    return GlueCatalog("s3conn_magic", client=client)
+    return GlueCatalog(name, client=client, **properties)
 
 
 AnyCatalog = PointerCatalog | NamedCatalog
