@@ -50,11 +50,14 @@ class _Answers(Inputs):
 
 
 class _Reader:
-    """Someone who runs a page's blocks from top to bottom; each finds `lake`, also where one above has dropped it."""
+    """Someone who runs a page's blocks from top to bottom; each finds `lake`, also where one above has dropped it.
+
+    There is a table `clicks`.
+    """
 
     def __init__(self) -> None:
         self._catalog = having("lake", default="lake")
-        self._tables: list[str] = []
+        self._tables = ["clicks"]
 
     def run(self, block: str, line: int) -> None:
         """Parse and bind a block whose first line is this one of the page."""

@@ -135,10 +135,8 @@ class ManagedTable:
         except (S3ConnError, CommitFailedException):
             raise
         except NoSuchTableError:
-            raise QueryError(
-                f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more",
-                hint=f"DROP TABLE {self.name}; forgets it.",
-            ) from None
+            gone = f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
+            raise QueryError(gone, hint=f"DROP TABLE {self.name}; forgets it.") from None
         except Exception as error:  # noqa: BLE001 - the library has errors of its own, and of others
             said = visible(" ".join(str(error).split()))[:400] or type(error).__name__
             raise QueryError(f"the table {visible(self.name)} cannot be {done}: {said}") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import pyparsing as pp
 
 from s3conn_magic.language import grammar
-from s3conn_magic.language.job_options import JOB_OPTIONS
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.rules import OFFERS, PHRASE, UNOFFERED
@@ -276,7 +276,8 @@ _CHOICE = re.compile(r"'([^']*)'")
 _SCHEME = "s3://"
 _THROUGH = re.compile(r"s3://([^/@]+)@")
 # Marks of the grammar for what is in tables of ours, or in quotes. Every other is a kind of names.
-_TABLES = {"environment variable", "job option", "location", "option", "setting", "topic", "value", "variable"}
+_TABLES = {"environment variable", "job option", "location", "option", "setting", "table option", "topic"}
+_TABLES |= {"value", "variable"}
 
 
 class Item(NamedTuple):
@@ -461,6 +462,9 @@ def _settable(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
         yield from _options(cursor)
     if "job option" in cursor.expected.offers:
         yield from _job_options(cursor)
+    if "table option" in cursor.expected.offers:
+        given = {name.upper() for name in cursor.read("table option")}
+        yield from (Item(option.name, "option") for option in TABLE_OPTIONS if option.name not in given)
     if "setting" in cursor.expected.offers:
         yield from (Item(setting.name, "setting") for setting in SETTINGS)
 

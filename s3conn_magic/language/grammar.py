@@ -266,7 +266,9 @@ def _list_of(field_name: str, item: pp.ParserElement) -> pp.ParserElement:
 
 _partition = leaf(_TRANSFORM, "a column, or a transform of one", statements.Name, str)
 _key = leaf(rf"(?:\$?{_IDENTIFIER}|{_QUOTED})(?!\s*=)", "a column", statements.Name, unquoted)
-_named_option = rf"(?!(?ai:{'|'.join(sorted(_CLAUSES))}){WORD_END}){_IDENTIFIER}(?=[{WHITE}]*=)"
+_named_option = (
+    rf"(?!(?ai:{'|'.join(sorted(_CLAUSES))}){WORD_END}){_IDENTIFIER}(?=[{WHITE}]*(?:=|\Z))"  # at the end it may come
+)
 _option_of_table = offering("table option", leaf(_named_option, "an option", statements.Name, str))
 _table_option = _job_setting(_option_of_table, _any_job_value)
 _table_settings = fields(

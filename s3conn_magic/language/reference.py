@@ -372,17 +372,10 @@ STATEMENTS: tuple[Reference, ...] = (
         "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
     ),
     Reference(
-        "DROP TABLE",
-        "DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]",
-        "Forget a table; files at its LOCATION or STORAGE_LOCATION stay. DELETE_DATA = TRUE deletes those of a table"
-        " whose files lie in S3.",
-        "DROP TABLE sales;",
-    ),
-    Reference(
         "ALTER TABLE",
         "ALTER TABLE name SET option = value ...",
         "Change options of a table whose files lie in S3: TABLE_DATA_RETENTION, COMPRESSION, COMMENT.",
-        "ALTER TABLE orders SET TABLE_DATA_RETENTION = 30 DAYS;",
+        "ALTER TABLE clicks SET TABLE_DATA_RETENTION = 30 DAYS;",
     ),
     Reference(
         "INSERT INTO",
@@ -390,7 +383,7 @@ STATEMENTS: tuple[Reference, ...] = (
         "Put the rows of a query, or VALUES, into a table: all of them or none, each value as it is or the statement is"
         " refused. Columns go by their places; with MAP_COLUMNS_BY_NAME by their names, and those that the table lacks"
         " are added to it.",
-        "INSERT INTO sales SELECT * FROM 's3://bucket/sales/may.csv';",
+        "INSERT INTO sales SELECT * FROM 's3://bucket/sales/1.csv';",
     ),
     Reference(
         "MERGE INTO",
@@ -398,7 +391,7 @@ STATEMENTS: tuple[Reference, ...] = (
         "Change, delete and add rows of a table by those of a source, all at once, as DuckDB's MERGE does: USING source"
         " ON condition, then WHEN MATCHED or WHEN NOT MATCHED with THEN and what is done. Upsolver's REPLACE and INSERT"
         " MAP_COLUMNS_BY_NAME go by the names of columns, too.",
-        "MERGE INTO sales USING returned ON (sales.id = returned.id) WHEN MATCHED THEN DELETE;",
+        "MERGE INTO sales USING (SELECT 1 AS id) gone ON sales.id = gone.id WHEN MATCHED THEN DELETE;",
     ),
     Reference(
         "OPTIMIZE TABLE",
@@ -406,14 +399,14 @@ STATEMENTS: tuple[Reference, ...] = (
         "Tidy a table whose files lie in S3: small files are put together, rows that are older than"
         " TABLE_DATA_RETENTION are deleted, snapshots older than five days (or than the retention) are forgotten, and"
         " files that no snapshot has any more are deleted; those that none ever had, after a day.",
-        "OPTIMIZE TABLE orders;",
+        "OPTIMIZE TABLE clicks;",
     ),
     Reference(
         "SHOW SNAPSHOTS",
         "SHOW SNAPSHOTS name",
         "The snapshots of a table whose files lie in S3, the newest first; AT (VERSION => snapshot) behind its name in"
         " a query reads one.",
-        "SHOW SNAPSHOTS orders;",
+        "SHOW SNAPSHOTS clicks;",
         (
             Column("snapshot", "integer", "its id"),
             Column("committed_at", "timestamp", "UTC"),
@@ -425,6 +418,13 @@ STATEMENTS: tuple[Reference, ...] = (
             Column("bytes", "integer", "bytes of these"),
             Column("is_current", "boolean", "whether queries read it"),
         ),
+    ),
+    Reference(
+        "DROP TABLE",
+        "DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]",
+        "Forget a table; files at its LOCATION or STORAGE_LOCATION stay. DELETE_DATA = TRUE deletes those of a table"
+        " whose files lie in S3.",
+        "DROP TABLE sales;",
     ),
     Reference(
         "SHOW TABLES",

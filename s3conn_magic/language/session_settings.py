@@ -149,9 +149,7 @@ _CATALOG = r"(?:|bucket|glue|rest:https?://[^@\s]+|sql:[a-z+0-9]+:///?[^@\s]*)"
 def _catalog(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(_CATALOG, value):
         return "" if value == "bucket" else value
-    raise ValueError(
-        "a password is none of it: it stands in ~/.pyiceberg.yaml" if "@" in str(value) else "this is not one"
-    )
+    raise ValueError("a password belongs into ~/.pyiceberg.yaml" if "@" in str(value) else "this is not one")
 
 
 SETTINGS: tuple[Setting, ...] = (

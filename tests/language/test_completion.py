@@ -80,14 +80,14 @@ def test_a_statement_begins_with_the_words_of_the_reference():
 @pytest.mark.parametrize(
     ("marked", "offered"),
     [
-        ("CREATE |", ["OR REPLACE", "S3 CONNECTION", "TABLE", "SYNC JOB", "JOB"]),
+        ("CREATE |", ["OR REPLACE", "S3 CONNECTION", "ICEBERG TABLE", "TABLE", "SYNC JOB", "JOB"]),
         ("create or |", ["REPLACE"]),
         ("CREATE S3 CONNECTION |", ["IF NOT EXISTS"]),
         ("CREATE S3 CONNECTION pri|", []),
         ("ALTER S3 CONNECTION lake |", ["SET", "UNSET", "RENAME TO"]),
         ("ALTER S3 CONNECTION lake RENAME TO |", []),
         ("DROP CONNECTION lake |", ["CASCADE"]),
-        ("SHOW |", ["CONNECTIONS", "BUCKETS", "SETTINGS", "TABLES", "CREATE", "JOBS", "JOB"]),
+        ("SHOW |", ["CONNECTIONS", "BUCKETS", "SETTINGS", "TABLES", "SNAPSHOTS", "CREATE", "JOBS", "JOB"]),
         ("SHOW CREATE |", ["S3 CONNECTION", "TABLE", "JOB"]),
         ("LIST |", ["'s3://", "FROM INVENTORY", *CLAUSES]),
         ("LIST RECURSIVE USING lake |", ["VERSIONS", "MATCHING", "LIMIT"]),

@@ -93,7 +93,8 @@ def _same(node: Any, text: str) -> bool:
     if isinstance(node, statements.StringLiteral):
         return text[1:-1].replace("''", "'") == node.value.reveal()
     if isinstance(node, statements.Name):
-        return (text[1:-1].replace('""', '"') if text[0] == '"' else text) == node.text
+        # The partitions of a table are kept as they are written.
+        return node.text in {text[1:-1].replace('""', '"') if text[0] == '"' else text, text}
     if isinstance(node, statements.VariableSource):
         return text == f"${node.name}"
     return text.upper() == str(node.value).upper()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXAMPLES = {reference.name: reference.example for reference in STATEMENTS}
 # The sandbox is a server of its own, which the quickstart's tests start; within a mock nobody reaches it.
 ELSEWHERE = {"START SANDBOX", "STOP SANDBOX"}
+IN_S3 = ("ALTER TABLE", "OPTIMIZE TABLE", "SHOW SNAPSHOTS")
+"""Of the table `clicks`, whose files lie in S3, which a connection that is READ_ONLY cannot have."""
 INVENTORY = "acme-lake/daily/2026-01-01T01-00Z/manifest.json"
 _WITH_ROWS = {"LIST", "LIST FROM INVENTORY", "ANALYZE", "SELECT", "SHOW BUCKETS", "SHOW CONNECTIONS"}
 
@@ -64,7 +66,7 @@ def _fill() -> None:
 
 def test_the_examples_of_help_run_one_after_the_other(run: Statements) -> None:
     """In the order in which HELP has them, what drops their connection at last: each does what it says."""
-    names = [name for name in EXAMPLES if name not in {*ELSEWHERE, "DROP CONNECTION"}]
+    names = [name for name in EXAMPLES if name not in {*ELSEWHERE, *IN_S3, "DROP CONNECTION"}]
     given = {name: run(EXAMPLES[name]) for name in names}
     assert [name for name in _WITH_ROWS if not len(given[name])] == []
     assert run("SELECT * FROM orders")["price"].tolist() == [2.5]
@@ -73,3 +75,13 @@ def test_the_examples_of_help_run_one_after_the_other(run: Statements) -> None:
     run("DROP TABLE orders")
     run(EXAMPLES["DROP CONNECTION"])
     assert [*run.session.connections] == []
+
+
+def test_the_examples_about_tables_in_s3_run(run: Statements) -> None:
+    """Each does what it says to a table that was made through a connection that writes."""
+    run("CREATE S3 CONNECTION writer AWS_PROFILE = 'analytics'")
+    run("CREATE TABLE clicks (id BIGINT) STORAGE_CONNECTION = writer STORAGE_LOCATION = 's3://bucket/clicks/'")
+    run("INSERT INTO clicks VALUES (1)")
+    for name in IN_S3:
+        run(EXAMPLES[name])
+    assert len(run(EXAMPLES["SHOW SNAPSHOTS"])) == 1

@@ -90,6 +90,9 @@ FRAMES = {
     "SUMMARIZE SELECT 1 AS a": dict.fromkeys(("column", "type", "min", "max"), STRING)
     | {"approx_unique": INTEGER, **dict.fromkeys(("avg", "std", "q25", "q50", "q75"), "Float64"), "count": INTEGER}
     | {"null_share": "Float64", "frequent": OBJECT, "histogram": STRING},
+    "SHOW SNAPSHOTS clicks": {"snapshot": INTEGER, "committed_at": TIME, "operation": STRING}
+    | dict.fromkeys(("added", "deleted", "rows", "files", "bytes"), INTEGER)
+    | {"is_current": BOOLEAN},
     "SHOW TABLES": {"name": STRING, "rows": INTEGER, "columns": OBJECT, "connections": OBJECT}
     | {"location": STRING, "created_at": TIME},
     "SHOW JOBS": dict.fromkeys(("job", "type", "connection", "location", "table", "state"), STRING)
@@ -101,6 +104,7 @@ FRAMES = {
     | {"bound": STRING, "usd": "Float64", "detail": STRING},
     "SHOW SETTINGS": dict.fromkeys(("setting", "value", "takes", "description"), STRING),
 }
+_TABLES = "frames-tables"
 HOSTILE = "a\x1b[31mred\u202e<script>1</script>$x^2$\n\x00&amp;"
 
 
@@ -113,7 +117,11 @@ def run(sandbox):
     statements(f"{begin} LOCATION = 's3://{EMPTY}/' INTO looked")
     s3 = client("s3", sandbox.endpoint, sandbox.admin)
     REPORT.put(s3)
+    s3.create_bucket(Bucket=_TABLES)
+    statements(f"CREATE TABLE clicks (a BIGINT) STORAGE_CONNECTION = lake STORAGE_LOCATION = 's3://{_TABLES}/clicks/'")
     yield statements
+    statements("DROP TABLE clicks DELETE_DATA = TRUE")
+    s3.delete_bucket(Bucket=_TABLES)
     for key in REPORT.objects:
         s3.delete_object(Bucket=REPORT.kept_in, Key=key)
 
