@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def _before_text(begins: str) -> frozenset[str]:
     """Return the words that a text follows, as in the reference: `LIKE 'pattern'`, `LIST ['s3://…']` and the like."""
-    clauses = (re.findall(rf"\b([A-Z][A-Z0-9_]*) \[?'{begins}", statement.syntax) for statement in STATEMENTS)
+    clauses = (re.findall(rf"\b([A-Z][A-Z0-9_]*) [\[{{]?'{begins}", statement.syntax) for statement in STATEMENTS)
     return frozenset(word for words in clauses for word in words)
 
 

@@ -294,7 +294,7 @@ STATEMENTS: tuple[Reference, ...] = (
         "What is in a bucket: its datasets, by one listing, or a report of S3 Inventory, and a few looks into objects."
         " Objects are one dataset where folders, names, format and columns are alike; partitions, columns, rows, and"
         " where the columns change are told, with a query that runs. Lake tables are one each; what is no dataset is"
-        " the last row, other. A look reads at most 64 KiB; SAMPLE is how many there may be for each dataset (4), 0 has"
+        " the last row, other. A look reads at most 66 kB; SAMPLE is how many there may be for each dataset (4), 0 has"
         " keys alone decide. DEPTH is the number of folders that are told apart. ROWS = EXACT counts all rows, which"
         " reads what that takes. INTO TABLES shows the CREATE TABLE of each, which can be run as they are.",
         "DISCOVER 's3://bucket/folder/';",

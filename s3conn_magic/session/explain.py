@@ -252,7 +252,7 @@ class Forecast:
             first = [*self._reached(connection, place), *_listed(place)]
         else:
             first = [*self._reached(connection), _buckets(), *_each_bucket(connection, "ListObjectsV2")]
-        each = f"at most {looks} of 64 KiB for each dataset, and a few notes of each lake table"
+        each = f"at most {looks} of 66 kB for each dataset, and a few notes of each lake table"
         calls = [*first, Call("GetObject", _objects(plan.location) if plan.location else _ALL, None, "unknown", each)]
         if plan.exact:
             calls.append(Call("GetObject", calls[-1].resource, None, "unknown", "what counting the rows takes"))

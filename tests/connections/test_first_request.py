@@ -17,11 +17,11 @@ _JOBS = (
 
 
 @pytest.mark.parametrize("statement", [*_FIRST, *(f"CREATE JOB j AS {job}" for job in _JOBS)])
-def test_credentials_of_the_chain_are_obtained_by_the_first_statement_that_needs_them(monkeypatch, statement: str):
+def test_credentials_of_the_chain_are_obtained_by_the_first_statement_that_needs_them(statement: str):
     """Where nothing was asked before, each statement obtains them itself, and comes to an end."""
-    with mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "testing")
+            patch.setenv(name, "testing")
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="bucket")
         client.put_object(Bucket="bucket", Key="a.csv", Body=b"a,b\n1,2\n")

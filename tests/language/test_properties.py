@@ -21,7 +21,7 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import statements
 from s3conn_magic.language.grammar import RESERVED, parse
 from s3conn_magic.language.help import create_statement, name_text
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES
+from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, BoundValue
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy, CompareBy
@@ -234,6 +234,14 @@ JOB_OPTION = st.builds(
 )
 JOB_VALUE = st.one_of(LITERAL, VARIABLE, st.builds(statements.BooleanLiteral, st.booleans(), st.just(NO_SPAN)))
 JOB_SETTINGS = st.lists(st.builds(statements.JobSetting, JOB_OPTION, JOB_VALUE, st.just(NO_SPAN)), max_size=5)
+BOOLEAN = st.builds(statements.BooleanLiteral, st.booleans(), st.just(NO_SPAN))
+TABLE_OPTION = st.builds(statements.Name, st.sampled_from(TABLE_OPTION_NAMES), st.just(NO_SPAN))
+TABLE_SETTINGS = st.lists(
+    st.builds(statements.JobSetting, TABLE_OPTION, JOB_VALUE, st.just(NO_SPAN)), min_size=1, max_size=4
+).map(tuple)
+MERGES = st.sampled_from(["USING s ON t.a = s.a WHEN MATCHED THEN DELETE", "using (from ';') AS \";\" ON true"]).map(
+    lambda text: statements.SqlText(Secret(text), NO_SPAN)
+)
 JOB: dict[str, st.SearchStrategy[object]] = {
     "name": NAME,
     "connection": NAME,
@@ -296,7 +304,12 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     statements.CreateTable: {"name": ALONE, "or_replace": st.booleans(), "if_not_exists": st.booleans()}
     | {"columns": st.none() | COLUMNS, "location": st.none() | PLACE, "using": st.none() | NAME}
     | {"query": st.none() | SQL},
-    statements.DropTable: {"name": ALONE, "if_exists": st.booleans()},
+    statements.DropTable: {"name": ALONE, "if_exists": st.booleans(), "delete_data": st.none() | BOOLEAN},
+    statements.AlterTable: {"name": ALONE, "settings": TABLE_SETTINGS},
+    statements.InsertInto: {"name": ALONE, "query": SQL, "by_name": st.booleans()},
+    statements.MergeInto: {"name": ALONE, "query": MERGES},
+    statements.OptimizeTable: {"name": ALONE},
+    statements.ShowSnapshots: {"name": ALONE},
     statements.ShowTables: {"like": st.none() | TEXTS},
     statements.SaveConnections: {"path": PLACE, "or_replace": st.booleans()},
     statements.StartSandbox: {},

@@ -232,7 +232,7 @@ def _(statement: statements.ShowCreateJob) -> str:
 
 @statement_text.register
 def _(statement: statements.ShowCreateTable) -> str:
-    return f"SHOW CREATE TABLE {statement.name.text if '.' in statement.name.text else identifier(statement.name.text)}"
+    return f"SHOW CREATE TABLE {_table_text(statement.name)}"
 
 
 @statement_text.register
@@ -272,18 +272,55 @@ def _(statement: statements.SaveConnections) -> str:
 
 @statement_text.register
 def _(statement: statements.CreateTable) -> str:
-    head = _joined(
-        "CREATE", statement.or_replace and "OR REPLACE", "TABLE", statement.if_not_exists and "IF NOT EXISTS"
+    kind = "ICEBERG TABLE" if statement.iceberg else "TABLE"
+    head = _joined("CREATE", statement.or_replace and "OR REPLACE", kind, statement.if_not_exists and "IF NOT EXISTS")
+    partitions = ", ".join(name.text for name in statement.partitioned)
+    keys = ", ".join(identifier(name.text) for name in statement.keys)
+    clauses = _joined(
+        partitions and f"PARTITIONED BY ({partitions})",
+        keys and f"PRIMARY KEY ({keys})",
+        " ".join(map(_job_setting, statement.settings)),
     )
     place = f"LOCATION {value_text(statement.location)}" if statement.location else ""
     query = f"AS {statement.query.value.reveal()}" if statement.query else ""
     columns = statement.columns.value.reveal() if statement.columns else ""
-    return _joined(head, name_text(statement.name.text), columns, place, _using(statement.using), query)
+    return _joined(head, _table_text(statement.name), columns, clauses, place, _using(statement.using), query)
 
 
 @statement_text.register
 def _(statement: statements.DropTable) -> str:
-    return _joined("DROP TABLE", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
+    data = f"DELETE_DATA = {value_text(statement.delete_data)}" if statement.delete_data else ""
+    return _joined("DROP TABLE", statement.if_exists and "IF EXISTS", _table_text(statement.name), data)
+
+
+def _table_text(name: statements.Name) -> str:
+    return name.text if "." in name.text else name_text(name.text)
+
+
+@statement_text.register
+def _(statement: statements.AlterTable) -> str:
+    return f"ALTER TABLE {_table_text(statement.name)} SET {' '.join(map(_job_setting, statement.settings))}"
+
+
+@statement_text.register
+def _(statement: statements.InsertInto) -> str:
+    by_name = statement.by_name and "MAP_COLUMNS_BY_NAME"
+    return _joined("INSERT INTO", _table_text(statement.name), by_name, statement.query.value.reveal())
+
+
+@statement_text.register
+def _(statement: statements.MergeInto) -> str:
+    return f"MERGE INTO {_table_text(statement.name)} {statement.query.value.reveal()}"
+
+
+@statement_text.register
+def _(statement: statements.OptimizeTable) -> str:
+    return f"OPTIMIZE TABLE {_table_text(statement.name)}"
+
+
+@statement_text.register
+def _(statement: statements.ShowSnapshots) -> str:
+    return f"SHOW SNAPSHOTS {_table_text(statement.name)}"
 
 
 @statement_text.register
