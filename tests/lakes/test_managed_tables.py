@@ -65,8 +65,12 @@ class Place:
 def place(sandbox: Any, request: pytest.FixtureRequest) -> Iterator[Place]:
     bucket = f"managed-{abs(hash(request.node.name)) % 10**9}"
     made = Place(sandbox, bucket)
-    made.session().connection("lake").client().create_bucket(Bucket=bucket)
+    client = made.session().connection("lake").client()
+    client.create_bucket(Bucket=bucket)
     yield made
+    for key in made.keys:
+        client.delete_object(Bucket=bucket, Key=key)
+    client.delete_bucket(Bucket=bucket)
     for run in made.sessions:
         run.session.close()
 

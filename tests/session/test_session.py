@@ -45,7 +45,7 @@ def test_a_second_connection_breaks_nothing(run):
         run.fails(statement, EndpointError)
     assert run.session.connections.chosen().name == "one"
     (note,) = [note for note in run.notes if "made first" in note]
-    assert "no display filters hold the location, one is meant" in note
+    assert "the location is in no display filter, one is meant" in note
 
 
 @pytest.mark.parametrize("key", ["x.csv", "*.csv"])

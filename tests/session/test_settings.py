@@ -32,7 +32,7 @@ def test_settings_are_shown_as_they_are_set(run):
     frame = run("SHOW SETTINGS")
     shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic", "DATABASE": ""}
     shown |= {"CACHE": "512 MB"}
-    shown |= {"RESULT": "pandas", "DIALECT": "off"}
+    shown |= {"RESULT": "pandas", "DIALECT": "off", "DEFAULT_STORAGE": "", "CATALOG": ""}
     shown |= {"ENGINE": "local", "SCHEDULER": "", "LOCAL_FILES": "cells"}
     shown |= {"CONNECT_TIMEOUT": "10", "READ_TIMEOUT": "60", "DEFAULT_CONNECTION": ""}
     shown |= {"LOAD_USER_CONNECTIONS": "FALSE", "LOAD_PROJECT_CONNECTIONS": "FALSE"}
