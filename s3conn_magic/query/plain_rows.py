@@ -11,8 +11,12 @@ the quotes: names and separators, which have to be the same in all lines, and va
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from abc import ABC, abstractmethod
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,14 +33,14 @@ from s3conn_magic.query.text_types import NUMBERS, Formats, nulls_of, strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import duckdb
+    from concurrent.futures import Future
 
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.text_rows import JsonRows, TextRows
 
 _STEP = 4 * 1024 * 1024
+_AT_ONCE = min(4, os.cpu_count() or 1)
 _LONGEST = 128 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _DIGITS = 15  # as many as every double has
@@ -97,7 +101,7 @@ class PlainRows(ABC):
         self.proven = {name: kind for name, kind in types.items() if kind in _ARROW and not _formatted(kind, formats)}
         fields = [(name, _ARROW[self.proven.get(name, "VARCHAR")]) for name in types]
         self.schema = pa.schema(fields)
-        self._database: duckdb.DuckDBPyConnection | None = None
+        self._own = threading.local()
 
     @staticmethod
     @abstractmethod
@@ -114,9 +118,15 @@ class PlainRows(ABC):
         """
 
         def begin() -> Iterator[pa.RecordBatch]:
-            with scope.noting():
+            # Arrow and numpy leave other threads their turn, so pieces are looked at side by side.
+            with scope.noting(), ThreadPoolExecutor(_AT_ONCE, "s3conn-text") as pool:
+                batches: deque[Future[pa.RecordBatch]] = deque()
                 for at, piece in enumerate(_pieces(file(), step, self.end)):
-                    yield self._batch(piece, first=not at)
+                    batches.append(pool.submit(self._batch, piece, first=not at))
+                    if len(batches) > _AT_ONCE:
+                        yield batches.popleft().result()
+                while batches:
+                    yield batches.popleft().result()
 
         return Reread(self.schema, begin)
 
@@ -158,10 +168,10 @@ class PlainRows(ABC):
         """What DuckDB makes of a piece, which the query names so."""
         import duckdb
 
-        if self._database is None:
-            self._database = duckdb.connect(config={"threads": 1})
-        self._database.register("piece", piece)
-        return self._database.sql(query).to_arrow_table()
+        if (database := getattr(self._own, "database", None)) is None:
+            database = self._own.database = duckdb.connect(config={"threads": 1})
+        database.register("piece", piece)
+        return database.sql(query).to_arrow_table()
 
 
 def _formatted(kind: str, formats: Formats) -> str:
