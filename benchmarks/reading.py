@@ -40,7 +40,7 @@ def timed(work):
     for _ in range(2):
         began, computed = time.perf_counter(), time.process_time()
         answer = work()
-        print(time.perf_counter() - began, time.process_time() - computed, *answer)
+        print("timed", time.perf_counter() - began, time.process_time() - computed, *answer)
 """
 _BOTO3 = """
 import boto3, pyarrow as pa, pyarrow.compute as pc, pyarrow.json, pyarrow.parquet
@@ -200,7 +200,7 @@ def once(client: str, endpoint: str, kind: str, count: int) -> list[list[float]]
         raise SystemExit(f"{client}: {done.stderr[-2000:]}")
     per = 500 if kind == "parquet" else 28
     total = sum(sum(range(number * 500, number * 500 + per)) for number in range(count))
-    runs = [line.split() for line in done.stdout.splitlines()[-2:]]
+    runs = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("timed ")]
     assert all((int(rows), int(float(n))) == (count * per, total) for _, _, rows, n in runs), (client, runs)
     return [[float(seconds), float(computed)] for seconds, computed, *_ in runs]
 
