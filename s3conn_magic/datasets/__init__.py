@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 LOOKS = 4
 """Looks into the objects of a dataset, where SAMPLE does not say how many."""
 _FEW = 3
+_MOST_TABLES = 200
+_Form = tuple[int, str, frozenset[str]]
 
 
 class Finder:
@@ -65,6 +68,7 @@ class Finder:
         self._layout, self._sampler, self._looks = layout, sampler, looks
         self._named = named
         self._rejected: set[tuple[tuple[str, ...], frozenset[str]]] = set()
+        self._alike: set[tuple[_Form, int, str]] = set()
 
     def datasets(self) -> list[Dataset]:
         """The datasets, those with the most bytes first, and one for what is none of them."""
@@ -131,27 +135,84 @@ class Finder:
 
     def _brought_together(self, parts: list[Part]) -> list[Part]:
         deepest = max((len(part.folders) for part in parts), default=0)
+        self._look_across(parts)
         for place in range(deepest):
             parts = self._along(parts, place, lambda part: (part.family, part.stems))
         parts = self._by_name(parts)
         for place in range(deepest):
             parts = self._along(parts, place, lambda part: (part.family,))
-        return parts
+        return [part.with_partitions() for part in parts]
+
+    def _look_across(self, parts: list[Part]) -> None:
+        """Note what has the same columns wherever it is in a tree of folders, by a few looks in all.
+
+        That is every object of one form of name, or those that have one name of a folder in one place, as tables have.
+        Of a full grid of folders the first and the last differ in every place.
+        """
+        groups: dict[_Form, list[Part]] = {}
+        for part in parts:
+            groups.setdefault(_form(part), []).append(part)
+        for form, group in groups.items():
+            if len(group) <= LOOKS or is_opaque(group[0]):
+                continue
+            if self._is_alike(self._samples_of(group), group):
+                self._alike.add((form, -1, ""))
+                continue
+            places = [
+                (len(names), place) for place, names in _names_by_place(group).items() if 1 < len(names) <= _MOST_TABLES
+            ]
+            for _, place in sorted(places):
+                tables: dict[str, list[Part]] = {}
+                for part in group:
+                    tables.setdefault(part.folders[place], []).append(part)
+                if all(self._is_alike(self._samples_of(table, again=True), table) for table in tables.values()):
+                    self._alike |= {(form, place, name) for name in tables}
+                    break
+
+    def _is_alike(self, seen: Sequence[tuple[Part, Sample]], group: Sequence[Part]) -> bool:
+        enough = len(seen) >= min(len(group), LOOKS)
+        return enough and all(_one(seen[0][1], sample, group) for _, sample in seen[1:])
+
+    def _is_known_alike(self, group: Sequence[Part], place: int) -> bool:
+        """Whether parts that differ in one place have been seen to be one dataset, by looks into others like them."""
+        first, forms = group[0], {_form(part) for part in group}
+        fixed = [(-1, ""), *((at, name) for at, name in enumerate(first.folders) if at != place)]
+        return len(forms) == 1 and any((_form(first), *each) in self._alike for each in fixed)
+
+    def _samples_of(self, group: Sequence[Part], *, again: bool = False) -> list[tuple[Part, Sample]]:
+        """Looks into some parts of a group, far apart; again, those that were looked into are among them."""
+        ordered = sorted(group, key=lambda part: min(part.leaf.places, default=""))
+        most = max(LOOKS, self._looks)
+        known = [part for part in ordered if self._looked_into(part)] if again else []
+        chosen = spread(known, most)
+        chosen += spread([part for part in ordered if part not in known], most - len(chosen))
+        samples = self._seen([self._looked_into(part) or _middle(part) for part in chosen])
+        return [(part, sample) for part, sample in zip(chosen, samples, strict=True) if sample is not None]
+
+    def _looked_into(self, part: Part) -> Example | None:
+        """The last of its objects that was looked into."""
+        return next((each for each in reversed(part.in_order) if self._sampler.known(each)), None)
 
     def _along(self, parts: list[Part], place: int, alike: Callable[[Part], tuple[object, ...]]) -> list[Part]:
         """Bring those together that differ in one place of their folders only, where that is a name."""
         groups: dict[object, list[Part]] = {}
         for part in parts:
             named = place < len(part.folders) and WILD not in part.folders[place]
-            where = (part.folders[:place], part.folders[place + 1 :]) if named else (part.folders, id(part))
+            key = part.folders[place].partition("=")[0] if named and "=" in part.folders[place] else ""
+            where = (part.folders[:place], key, part.folders[place + 1 :]) if named else (part.folders, id(part))
             groups.setdefault((where, *alike(part)), []).append(part)
-        made = list[Part]()
+        made, presumed = list[Part](), dict[object, int]()
         for group in groups.values():
             siblings = (group[0].folders[:place], frozenset(part.folders[place] for part in group if len(group) > 1))
             if len(siblings[1]) < len(group) or len(group) < 2 or self._is_rejected(siblings):  # noqa: PLR2004
                 made += group
                 continue
-            joined = self._if_alike(group, place)
+            same = (siblings, group[0].family)
+            if presumed.get(same, 0) > _FEW:
+                joined = [Part.joined(group, place)]
+            else:
+                joined = self._if_alike(group, place)
+                presumed[same] = presumed.get(same, 0) + (len(joined) == 1)
             if len(joined) == len(group):
                 self._rejected.add(siblings)
             made += joined
@@ -177,19 +238,19 @@ class Finder:
 
     def _if_alike(self, group: list[Part], place: int | None) -> list[Part]:
         """Those of a group that are one dataset as one part, the others as they were."""
-        if all(is_opaque(part) for part in group):
+        if all(is_opaque(part) for part in group) or (place is not None and self._is_known_alike(group, place)):
             return [Part.joined(group, place)]
+        hive = place is not None and "=" in group[0].folders[place]
         ordered = place is not None and len({re.sub(r"\d+", "#", part.folders[place]) for part in group}) == 1
         ordered = ordered or (place is None and WILD in "".join(group[0].folders))
-        chosen = spread(sorted(group, key=lambda part: min(part.leaf.places, default="")), max(LOOKS, self._looks))
-        samples = self._seen([_middle(part) for part in chosen])
-        seen = [(part, sample) for part, sample in zip(chosen, samples, strict=True) if sample is not None]
+        seen = self._samples_of(group)
         if not seen:
-            return [Part.joined(group, place)] if place is None or ordered else group
-        first = seen[0][1]
-        if all(_one(first, sample, group, place=place, ordered=ordered) for _, sample in seen[1:]):
-            return [Part.joined(group, place)] if len(seen) == len(chosen) else group
-        return _clustered(seen, place) if len(chosen) == len(group) == len(seen) else group
+            return [Part.joined(group, place)] if place is None or ordered or hive else group
+        alike = partial(_one, group=group, place=place, ordered=ordered)
+        first = max(seen, key=lambda each: len(each[1].columns or ()))[1] if hive else seen[0][1]
+        if all(_within_columns(sample, first) if hive else alike(first, sample) for _, sample in seen):
+            return [Part.joined(group, place)] if len(seen) >= min(len(group), LOOKS) else group
+        return _clustered(seen, place) if len(group) == len(seen) else group
 
     def _seen(self, examples: Sequence[Example | None]) -> list[Sample | None]:
         wanted = [each for each in examples if each is not None] if self._looks else []
@@ -329,7 +390,10 @@ class Finder:
         ending = endings_pattern(part)
         plain = len(part.stems) == 1 and re.match(rf"part\b|[^A-Za-z]*{WILD}[^A-Za-z]*$", next(iter(part.stems)))
         names = [names_pattern(part)] if not plain else [f"*{ending}", names_pattern(part)]
-        tries = [self._written(part, in_full) + name for in_full in (part.told_apart, few) for name in names]
+        alone = {at for at, names in part.named.items() if len(names) == 1}
+        singly = sorted(few - alone - part.told_apart, key=lambda at: len(part.named[at]))
+        in_full = [part.told_apart, part.told_apart | alone, *(part.told_apart | {at} for at in singly), few]
+        tries = [self._written(part, places) + name for places in in_full for name in names]
         return next((each for each in tries if not (others and any(Glob.compile(each).wants(others)))), tries[-1])
 
     def _written(self, part: Part, in_full: frozenset[int]) -> str:
@@ -364,7 +428,27 @@ def _middle(part: Part) -> Example | None:
     return examples[-1] if examples else newest if newest and newest.size else None
 
 
-def _one(first: Sample, other: Sample, group: Sequence[Part], *, place: int | None, ordered: bool) -> bool:
+def _names_by_place(group: Sequence[Part]) -> dict[int, set[str]]:
+    """The names that folders have in each place where none of them is a wildcard."""
+    places = enumerate(zip(*(part.folders for part in group), strict=True))
+    return {place: {*names} for place, names in places if not any(WILD in name for name in names)}
+
+
+def _form(part: Part) -> _Form:
+    """What is alike of objects in the same place of some tree: how deep they are, and their names."""
+    return len(part.folders), part.family, part.stems
+
+
+def _within_columns(sample: Sample, widest: Sample) -> bool:
+    """Whether a sample has some of the columns of another, and no others."""
+    if sample.columns is None or widest.columns is None:
+        return sample.columns is widest.columns and sample.format == widest.format
+    return not any(said.startswith("+") or "→" in said for said in differences(widest, sample))
+
+
+def _one(
+    first: Sample, other: Sample, group: Sequence[Part], place: int | None = None, *, ordered: bool = False
+) -> bool:
     """Whether two samples of a group are of one dataset."""
     if first.columns is None and other.columns is None:
         same_names = len({part.stems for part in group}) == 1 or place is None

@@ -42,12 +42,14 @@ _SAMPLE = 512
 _YEAR, _MONTH, _DAY = "(?:19|20)[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = "(?:[T_ -]?[0-2][0-9](?:[:_h-]?[0-5][0-9](?:[:_m-]?[0-5][0-9])?)?Z?)"
 _DATE = f"{_YEAR}(?:[-_.]?{_MONTH}(?:[-_.]?{_DAY}{_TIME}?)?)?"
-_DATE_WITHIN = f"{_YEAR}([-_.]?){_MONTH}([-_.]?){_DAY}{_TIME}?"
+_DAY_WITHIN = f"{_YEAR}[-_.]?{_MONTH}[-_.]?{_DAY}"
+# Of two days behind each other, the second is no time of the first.
+_DATE_WITHIN = f"(?:{_DAY_WITHIN}[-_]{_DAY_WITHIN}|{_DAY_WITHIN}{_TIME}?)"
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _HASH = "[0-9a-f]{16,}|[0-9A-F]{16,}"
 _ENDING = r"\.(?i:[a-z][a-z0-9_+]{0,11}|7z)"
 _PACKED = frozenset(ending for endings in COMPRESSIONS.values() for ending in endings)
-_HIVE, _DATED, _NUMBER, _OWN = 1, 2, 3, 4
+_HIVE, _DATED, _NUMBER, _OWN, _WORD = 1, 2, 3, 4, 5
 _LITERAL = 0
 
 
@@ -138,6 +140,11 @@ class Leaf:
         for place, values in other.values.items():
             self.values.setdefault(place, Values()).merge(values)
         self.place(other.places.values())
+
+
+def wildcard(name: str) -> str:
+    """The template of a folder's name that stands for others beside it: of a Hive partition any value."""
+    return name[: name.find("=") + 1] + WILD
 
 
 def is_private_folder(name: str) -> bool:
@@ -240,7 +247,7 @@ class Layout:
             return template
         made = ""
         for name in template.split("/")[:-1]:
-            made += (WILD if made in self._folded and "=" not in name and name != DEEP else name) + "/"
+            made += (wildcard(name) if made in self._folded and name != DEEP else name) + "/"
         return made
 
     def _fold(self) -> None:
@@ -408,13 +415,14 @@ class _Folders:
         firsts = np.repeat(self._bounds[:-1], lengths)
         dated = dates - dates[firsts] > 0
         # A number below a date is one of its parts; one by itself may be a name like any other.
-        literal = (kind == _LITERAL) | (kind == _OWN) | ((kind == _NUMBER) & ~dated)
+        literal = np.isin(kind, (_LITERAL, _OWN, _WORD)) | ((kind == _NUMBER) & ~dated)
         codes = self._codes + count * literal
         places, last = np.arange(len(codes)) - firsts, np.repeat(lengths, lengths) - 1
         if depth is not None:
             codes = np.where((places >= depth) & (places < last), 2 * count + 1, codes)
         if len(names) > _MOST_SIBLINGS:
-            self._fold(codes, (codes >= count) & (codes < 2 * count) & (kind != _OWN) & (places < last), 2 * count)
+            named = (codes >= count) & (codes < 2 * count) & (kind != _OWN) & (places < last)
+            self._fold(codes, named, np.where(kind == _WORD, self._codes, 2 * count))
         made = every.take(pa.array(codes))
         joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(self._bounds, pa.int32()), made), "/")
         if depth is not None:
@@ -424,17 +432,18 @@ class _Folders:
             joined = pc.replace_substring_regex(joined, r"^((?:[^/_.][^/]*/|/|_[^/=]*=[^/]*/)*[_.][^/=]*/).*", r"\1")
         self.templates = joined.dictionary_encode()
 
-    def _fold(self, codes: _Numbers, named: npt.NDArray[np.bool_], wild: int) -> None:
+    def _fold(self, codes: _Numbers, named: npt.NDArray[np.bool_], wildcards: _Numbers) -> None:
         """Have a wildcard, in place, for the names of folders of which there are very many in one."""
         above, lengths = np.zeros(len(self._bounds) - 1, np.int64), np.diff(self._bounds)
+        most = 2 * len(self._segments) + 1
         for place in range(int(lengths.max()) - 1):
             at = np.minimum(self._bounds[:-1] + place, len(codes) - 1)
             there = (place < lengths - 1) & named[at]
-            pairs = np.unique(above * (wild + 2) + np.where(there, codes[at], wild + 1))
-            folders, counts = np.unique(pairs // (wild + 2), return_counts=True)
+            pairs = np.unique(above * (most + 1) + np.where(there, codes[at], most))
+            folders, counts = np.unique(pairs // (most + 1), return_counts=True)
             full = there & np.isin(above, folders[counts > _MOST_SIBLINGS])
-            codes[at[full]] = wild
-            _, above = np.unique(above * (wild + 2) + codes[at], return_inverse=True)
+            codes[at[full]] = wildcards[at[full]]
+            _, above = np.unique(above * (most + 1) + codes[at], return_inverse=True)
 
     def texts(self, codes: _Numbers, place: int) -> list[str]:
         """What some of the folders have in one place, each once; of a Hive partition its value."""
@@ -455,11 +464,13 @@ def _segment_templates(segments: pa.StringArray) -> tuple[pa.StringArray, npt.ND
     kinds[matching(_DATE_WITHIN)] = _DATED
     kinds[matching(f"^{_DATE}$")] = _DATED
     kinds[matching("^[^=]+=")] = _HIVE
+    # A word may be the name of a table: whether the folders are one dataset is told by their columns.
+    kinds[matching(r"^[^=]+=\pL[\pL_. %-]*[0-9]{0,2}$")] = _WORD
     kinds[matching("^[_.][^=]*$") & ~matching(r"^\.{1,2}$")] = _OWN
     hive = pc.replace_substring_regex(segments, "(?s)^([^=]+)=.*$", rf"\1={WILD}")
     dated = pc.replace_substring_regex(segments, f"(?:{_UUID})|(?:{_DATE_WITHIN})", WILD)
     dated = pc.if_else(pa.array(matching(f"^(?:{_UUID}|{_HASH}|[0-9]+|{_DATE})$")), WILD, dated)
-    return pc.if_else(pa.array(kinds == _HIVE), hive, dated), kinds
+    return pc.if_else(pa.array(np.isin(kinds, (_HIVE, _WORD))), hive, dated), kinds
 
 
 class _Groups(NamedTuple):

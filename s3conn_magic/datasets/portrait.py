@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from s3conn_magic.datasets.layout import DEEP, WILD, Example, Leaf, Values
+from s3conn_magic.datasets.layout import DEEP, WILD, Example, Leaf, Values, wildcard
 from s3conn_magic.datasets.sampling import format_of
 from s3conn_magic.language.words import counted, listed
 from s3conn_magic.objects.formats import by_name
@@ -121,6 +121,15 @@ class Part:
         """Some of its objects that are not empty, in the order of their keys."""
         return [each for _, each in sorted(self.leaf.places.items()) if each.size]
 
+    def with_partitions(self) -> Part:
+        """The same, with a wildcard for each Hive partition that has one value."""
+        for place, name in enumerate(self.folders):
+            if "=" in name and WILD not in name and name[:1] != "=":
+                self.named[place] = frozenset([name])
+                self.leaf.values.setdefault(place, Values()).add([name])
+                self.folders = (*self.folders[:place], wildcard(name), *self.folders[place + 1 :])
+        return self
+
     @classmethod
     def joined(cls, parts: Sequence[Part], place: int | None) -> Part:
         """Several as one, with a wildcard in a place of their folders."""
@@ -133,7 +142,7 @@ class Part:
         if place is not None:
             named[place] = frozenset(part.folders[place] for part in parts)
             leaf.values.setdefault(place, Values()).add(named[place])
-            folders = (*folders[:place], WILD, *folders[place + 1 :])
+            folders = (*folders[:place], wildcard(folders[place]), *folders[place + 1 :])
         stems, endings = (frozenset().union(*(getattr(part, name) for part in parts)) for name in ("stems", "endings"))
         return cls(folders, stems, endings, leaf, named, frozenset().union(*(part.told_apart for part in parts)))
 
@@ -300,7 +309,8 @@ def _wild(part: Part) -> list[str]:
 
 def partitions_of(part: Part) -> Iterator[PartitionRange]:
     """What tells the folders of a dataset apart, and the names of its files where those have dates."""
-    date_parts, plain = iter(_PARTS), list(part.named)
+    date_parts = iter(_PARTS)
+    plain = [at for at in part.named if "=" not in part.folders[at]]
     for at, name in enumerate(part.folders):
         if WILD not in name or name == DEEP or at not in part.leaf.values:
             continue

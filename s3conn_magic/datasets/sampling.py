@@ -182,7 +182,9 @@ def _text(example: Example, plain: bytes, packed: str | None, *, whole: bool, sh
     decoded = decode(plain, whole=whole) if plain else None
     if decoded is None:
         return Sample(example, said.name if said else "", packed)
-    table = read_table(example.key, decoded.text, whole=whole, rows=_ROWS)
+    # Streams of events write objects of one line each, where a document has several.
+    alone = whole and "\n" not in decoded.text.strip()
+    table = read_table(example.key, decoded.text, whole=whole, rows=_ROWS, alone=alone)
     if table is None or table.table is None:
         name = table.format if table else said.name if said and said.type else "text"
         return Sample(example, name, packed)

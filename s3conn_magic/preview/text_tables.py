@@ -51,7 +51,7 @@ class TextTable:
     broken: bool = False
 
 
-def read_table(key: str, text: str, *, whole: bool, rows: int) -> TextTable | None:
+def read_table(key: str, text: str, *, whole: bool, rows: int, alone: bool = False) -> TextTable | None:
     """The first rows of a text, or None where it is no table.
 
     Args:
@@ -59,6 +59,7 @@ def read_table(key: str, text: str, *, whole: bool, rows: int) -> TextTable | No
         text: the beginning; where it is not `whole`, the last record may be cut and is left out.
         whole: whether nothing follows.
         rows: at most.
+        alone: whether an object of JSON that is the only one is a row, and no document.
     """
     head = text[:HEAD].encode("utf-8", "replace")
     try:
@@ -66,7 +67,7 @@ def read_table(key: str, text: str, *, whole: bool, rows: int) -> TextTable | No
     except QueryError:
         return None
     if detected.format.reader == "read_json":
-        return _json(text, detected, whole=whole, rows=rows)
+        return _json(text, detected, whole=whole, rows=rows, alone=alone)
     read = _delimited if detected.format.reader == "read_csv" else _by_pattern if detected.log else None
     return read(text, detected, whole=whole, rows=rows) if read else None
 
@@ -124,7 +125,7 @@ _GAP = re.compile(r"[\s,]*")
 _WRONG = (ValueError, RecursionError)
 
 
-def _json(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable | None:
+def _json(text: str, detected: Detected, *, whole: bool, rows: int, alone: bool) -> TextTable | None:
     """Objects as rows: of an array, of lines, or one behind the other; a single value is a document."""
     trail = _BEFORE_RECORDS.match(text) if detected.format.type == "CLOUDTRAIL" else None
     values, in_array, at = _values(text, trail.end() if trail else 0)
@@ -132,7 +133,7 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable
     texts = pa.table({DOCUMENT: pa.array([value.text for value in objects], pa.string())})
     objects = objects[: _valid(texts)]
     ended = text[at:].strip() == ("]" if in_array else "") or bool(trail and text[at : at + 1] == "]")
-    several = in_array or len(objects) > 1 or not (ended or whole)
+    several = in_array or alone or len(objects) > 1 or not (ended or whole)
     if in_array and not ended and text[at : at + 1] == "]":  # more stands behind it
         several = False
     names = {name for value in objects for name in value.names or ()} if several else set()

@@ -199,10 +199,46 @@ def without_endings() -> tuple[Objects, Expected]:
     return made, {"warehouse/t/dt=*/*": 5}
 
 
+def events() -> tuple[Objects, Expected]:
+    """Hive partitions by a word that is the name of a table: unlike columns are not one dataset."""
+    kinds = {"click": {"url": "x"}, "purchase": {"total": 2.5, "sku": "s"}, "signup": {"mail": "x@y"}}
+    made: Objects = {}
+    for kind, columns in kinds.items():
+        for day in range(1, 5):
+            made[f"raw/event={kind}/dt=2024-01-{day:02}/part-0.parquet"] = parquet(5, id=1, **columns)
+    # One more column of a country is no other table.
+    for country in ("DE", "FR", "IT", "US"):
+        more = {"state": "NY"} if country == "US" else {}
+        made[f"sales/country={country}/{_uuid()}.parquet"] = parquet(5, id=1, total=1.0, **more)
+    expected = {f"raw/event={kind}/dt=*/*.parquet": 4 for kind in kinds}
+    return made, {**expected, "sales/country=*/*.parquet": 4}
+
+
+def grid() -> tuple[Objects, Expected]:
+    """Tables of many tenants in many regions: as few looks as of one folder for each."""
+    made: Objects = {}
+    for region in ("ams", "fra", "iad", "sfo", "syd"):
+        for tenant in ("acme", "globex", "hooli", "initech", "umbrella", "wonka"):
+            for table in ("orders", "users"):
+                made[f"{region}/{tenant}/{table}/rows.csv"] = csv(3, "id", table, f"{table}_at")
+    return made, {"*/*/orders/rows.csv": 30, "*/*/users/rows.csv": 30}
+
+
+def streams() -> tuple[Objects, Expected]:
+    """An object for each event, of one line of JSON, and bills by the days from which to which they are."""
+    made: Objects = {}
+    for hour in range(24):
+        name = f"errors-1-2024-01-02-{hour:02}-00-00-{_uuid()}"
+        made[f"failed/2024/01/02/{hour:02}/{name}"] = lines(1, code="x", tries=hour)
+    for month in range(1, 4):
+        made[f"bills/2024{month:02}01-2024{month + 1:02}01/costs.csv"] = csv(4, "item", "cost")
+    return made, {"failed/*/*/*/*/errors-*": 24, "bills/*/costs.csv": 3}
+
+
 BUCKETS: dict[str, Callable[[], tuple[Objects, Expected]]] = {
     made.__name__: made
     for made in (
         *(hive, logs, spark, tenants, flat, lakes, unequal, snapshots, images, single),
-        *(two_formats, packed, trails, odd_names, without_endings),
+        *(two_formats, packed, trails, odd_names, without_endings, events, grid, streams),
     )
 }
