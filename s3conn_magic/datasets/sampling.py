@@ -24,10 +24,12 @@ from s3conn_magic.query.sql import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.datasets.layout import Example
     from s3conn_magic.objects.formats import Format
+    from s3conn_magic.transport import Response
 
 _TAIL = 64 * 1024
 _PLAIN = 1024 * 1024
@@ -125,18 +127,27 @@ class Sampler:
                 self.bytes += stop - start
             with suppress(S3ConnError):
                 sent.append((example, pinned, start, stop, pinned.begin(start, stop) if start < stop else None))
-        for example, pinned, start, stop, answer in sent:
-            try:
-                if start >= stop:
-                    yield example, b""
-                elif answer is None:
-                    yield example, pinned.get(start, stop)
-                else:
-                    yield example, pinned.body_of(awaited(self._connection, pinned.location, answer), start, stop)
-            except StatementInterrupted:
-                raise
-            except S3ConnError as error:
-                yield example, Sample(example, note=error.message)
+        try:
+            for each in sent:
+                yield each[0], self._answered(*each)
+        finally:
+            for *_, answer in sent:
+                if answer is not None:
+                    answer.cancel()
+
+    def _answered(
+        self, example: Example, pinned: PinnedObject, start: int, stop: int, answer: Future[Response] | None
+    ) -> bytes | Sample:
+        try:
+            if start >= stop:
+                return b""
+            if answer is None:
+                return pinned.get(start, stop)
+            return pinned.body_of(awaited(self._connection, pinned.location, answer), start, stop)
+        except StatementInterrupted:
+            raise
+        except S3ConnError as error:
+            return Sample(example, note=error.message)
 
     def _read(self, example: Example, data: bytes) -> Sample:
         try:

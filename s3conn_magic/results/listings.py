@@ -369,10 +369,13 @@ def datasets_of(
         error.rows_so_far = datasets_frame(find(layout, sampler, 0, write).datasets)
         error.rows_so_far.attrs["partial"] = error.message
         raise
-    except StatementInterrupted as error:
-        rows = datasets_frame(find(layout, sampler, 0, write).datasets)
-        rows.attrs["partial"] = error.message
-        raise ListingInterrupted("the search for datasets was interrupted", rows_so_far=rows) from None
+    except (StatementInterrupted, KeyboardInterrupt):
+        message, rows = (
+            "the search for datasets was interrupted",
+            datasets_frame(find(layout, sampler, 0, write).datasets),
+        )
+    rows.attrs["partial"] = message
+    raise ListingInterrupted(message, rows_so_far=rows)
 
 
 class _Matching:
