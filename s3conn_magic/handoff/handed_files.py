@@ -22,7 +22,7 @@ from s3conn_magic.errors import ObjectExistsError, ObjectNotFoundError, S3ConnEr
 from s3conn_magic.handoff.libraries import PROTOCOL, ConnectionReference, connection_of
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
-from s3conn_magic.objects.files import WritableFile, first_bytes
+from s3conn_magic.objects.files import WritableFile
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.listed import Path, directory
 from s3conn_magic.objects.requests import ask, presign
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.objects.listed import ListedEntry
-    from s3conn_magic.objects.scope import QueryScope
 
 _COPIED_AT_ONCE, _AT_ONCE = 5 * 1024**3, 32
 _SCHEMES = (f"{PROTOCOL}://", "s3://", "s3a://")
@@ -272,24 +271,6 @@ class HandedFileSystem(ConnectionFileSystem):
         return {name: body for name, body in bodies if on_error != "omit" or not isinstance(body, Exception)}
 
     # Reading
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        """The bytes of an object, between bounds as of a slice."""
-        del options
-        with self._scoped() as scope:
-            return self._bytes(path, start, end, scope)
-
-    def _bytes(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> bytes:
-        where = self._path(path)
-        connection = self.through(where, scope)
-        ranged = scope.objects.get((connection.name, where.location))
-        if ranged is None:
-            pinned, begin, body = first_bytes(connection, where.location, start, end)
-            ranged = self._pin(pinned, scope)
-            ranged.keep(begin, body)
-        low, high, _ = slice(start, end).indices(ranged.size)
-        content: bytes = ranged.read(low, max(low, high))
-        return content
 
     def cat_ranges(
         self,

@@ -12,8 +12,8 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.query.sql import (
     PLACED,
-    WIDER,
     identifier,
+    is_wider,
     kept_as,
     kept_rows,
     placed,
@@ -204,7 +204,8 @@ class Landing:
         new = Ledger(self._engine.database, self.job).loaded()
 
         def change(transaction: Any, files: Any) -> None:
-            from s3conn_magic.lakes.managed import LedgerRow, append, delete_rows
+            from s3conn_magic.lakes.managed import LedgerRow, delete_rows
+            from s3conn_magic.lakes.shapes import append
 
             every = {(row.job, row.source, row.key): row for row in self._managed.ledger(transaction, files)}
             before = {key: row for (job, source, key), row in every.items() if (job, source) == self._of}
@@ -227,7 +228,7 @@ class Landing:
             self._managed.note(transaction, files, list(every.values()))
 
         self._managed.commit(change)
-        self._engine.tables.see_managed(self._table)
+        self._engine.tables.see_managed(self._table, self._managed.committed)
 
     def _uri(self, key: str) -> str:
         return f"s3://{self._of[1]}/{key}"
@@ -236,7 +237,7 @@ class Landing:
         """The rows of some objects, in the types of Iceberg, with the columns of Upsolver's that are wanted."""
         import pyarrow as pa
 
-        from s3conn_magic.lakes.managed import wanted_by
+        from s3conn_magic.lakes.shapes import wanted_by
 
         database = self._engine.database
         columns = database.sql(f"FROM {self._sql} LIMIT 0").columns
@@ -345,9 +346,7 @@ class TargetTable:
             first, second = (
                 kept_as(kind, name) for kind in self._database.sql(f"SELECT NULL::{there}, NULL::{wider}").types
             )
-            decimals = [_DECIMAL.fullmatch(kind) for kind in (first, second)]
-            same_scale = all(decimals) and len({match[1] for match in decimals if match}) == 1
-            if first != second and (first, second) not in WIDER and not same_scale:
+            if first != second and not is_wider(second, first):
                 hint = (
                     "Iceberg widens INTEGER to BIGINT, FLOAT to DOUBLE, and the digits of a DECIMAL. CREATE OR REPLACE"
                 )
@@ -448,7 +447,6 @@ class TargetTable:
 
 _KEPT = "in the table"
 _COMMENT = f"SELECT comment FROM duckdb_columns() WHERE {PLACED} AND column_name = ?"  # noqa: S608
-_DECIMAL = re.compile(r"DECIMAL\([0-9]+,([0-9]+)\)")
 _MOST_DIGITS = 38
 _SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 # Digits in front of the point; DuckDB's own choice of a type for two may be narrower than both.

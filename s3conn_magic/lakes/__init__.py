@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import EndpointError, QueryError, S3ConnError, StatementInterrupted, ThrottledError
 from s3conn_magic.language.words import counted, listed, literal
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.runtime.background import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,10 +42,16 @@ _MARKS = {name: re.compile(f"(?s)((?:.*/)?){re.escape(folder)}{_FILES[name]}") f
 _ANY_MARK = "|".join(f"(?:.*/)?{re.escape(folder)}{_FILES[name]}" for name, folder in OWN_FOLDER.items())
 _SHOWN = 3
 _PAGE = 1_000
+_AT_ONCE = 32
 
 
 def _nobody(requests: int) -> None:
     """Nobody wants to know how many requests there were."""
+
+
+def _refused(bucket: str, keys: Sequence[str]) -> None:
+    """Delete nothing: a table of others is read only."""
+    raise NotImplementedError(bucket, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +265,14 @@ class Reach(NamedTuple):
         filesystem: opens them.
         root: the table.
         asked: is told how many requests of listings there were.
+        remove: deletes keys of a bucket; of a table of others, nothing does.
     """
 
     connection: Connection
     filesystem: Any
     root: LakeRoot
     asked: _Asked = _nobody
+    remove: Callable[[str, Sequence[str]], None] = _refused
 
     def path(self, key: str, bucket: str = "") -> str:
         """The path of a key for the filesystem."""
@@ -281,9 +290,11 @@ class Reach(NamedTuple):
 
     def content(self, names: Sequence[str]) -> list[bytes]:
         """All bytes of objects, by their keys below the root."""
-        paths = [self.path(f"{self.root.location.key}{name}") for name in names]
-        ranges = self.filesystem.cat_ranges(paths, [0] * len(paths), [None] * len(paths), on_error="raise")
-        return [bytes(data) for data in ranges]
+        return self.fetched([self.path(f"{self.root.location.key}{name}") for name in names])
+
+    def fetched(self, paths: Iterable[str]) -> list[bytes]:
+        """All bytes of objects, by their paths, each by one request."""
+        return list(in_order(self.filesystem.cat_file, paths, _AT_ONCE, name="s3conn-lake"))
 
     def resolved(self, uri: str) -> str:
         """The path of an object that a table names by its address.

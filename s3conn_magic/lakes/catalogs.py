@@ -10,21 +10,26 @@ from __future__ import annotations
 import io
 import sqlite3
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from botocore.exceptions import ClientError
 from pyiceberg.catalog import load_catalog
 from pyiceberg.catalog.noop import NoopCatalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
+from pyiceberg.exceptions import (
+    BadRequestError,
+    CommitFailedException,
+    ForbiddenError,
+    NoSuchTableError,
+    UnauthorizedError,
+)
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.io.fsspec import FsspecInputFile
 from pyiceberg.serializers import FromInputFile, ToOutputFile
 from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
-from pyiceberg.table.update import update_table_metadata
+from pyiceberg.table.update import AddSnapshotUpdate, update_table_metadata
 
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.guards import refusal
@@ -47,9 +52,6 @@ HINT = f"{NOTES}version-hint.text"
 BUCKET, BESIDE = "bucket", "beside"
 _END = ".metadata.json"
 _NO_ETAG = '"00000000000000000000000000000000"'
-
-
-_AT_ONCE = 16
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
@@ -84,7 +86,12 @@ class ConnectionIO(FileIO):
 
     def new_input(self, location: str) -> InputFile:
         """An object to read."""
-        return FsspecInputFile(self._path_of(location), self._reach.filesystem)
+        kind = _WholeInput if location.endswith((".avro", ".json", ".json.gz")) else FsspecInputFile
+        return kind(self._path_of(location), self._reach.filesystem)
+
+    def fetch(self, locations: Iterable[str]) -> None:
+        """Have objects at hand for the length of the query that are to be read whole, many at a time."""
+        self._reach.fetched(map(self._path_of, locations))
 
     def new_output(self, location: str) -> OutputFile:
         """An object to write, in place of none."""
@@ -95,21 +102,17 @@ class ConnectionIO(FileIO):
         self.delete_all([location if isinstance(location, str) else location.location])
 
     def delete_all(self, locations: Iterable[str]) -> int:
-        """Delete objects, many at a time.
+        """Delete objects, many by one request.
 
         Raises:
             S3ConnError: one cannot be deleted.
         """
-        places = [self._place(location) for location in locations]
-
-        def delete(place: Location) -> None:
-            client = self._reach.connection.internal_client(place.bucket)
-            translated(lambda: client.delete_object(Bucket=place.bucket, Key=place.key), resource=place.arn)
-
-        with ThreadPoolExecutor(_AT_ONCE, "s3conn-table") as pool:
-            list(pool.map(delete, places))
-        self._reach.asked(len(places))
-        return len(places)
+        keys: dict[str, list[str]] = {}
+        for place in map(self._place, locations):
+            keys.setdefault(place.bucket, []).append(place.key)
+        for bucket, each in keys.items():
+            self._reach.remove(bucket, each)
+        return sum(map(len, keys.values()))
 
     def write(self, location: str, body: bytes) -> None:
         """Write an object.
@@ -126,8 +129,7 @@ class ConnectionIO(FileIO):
 
     def read(self, location: str) -> bytes:
         """All bytes of an object."""
-        with self.new_input(location).open() as opened:
-            return bytes(opened.read())
+        return self._reach.fetched([self._path_of(location)])[0]
 
     @staticmethod
     def _place(location: str) -> Location:
@@ -135,6 +137,14 @@ class ConnectionIO(FileIO):
         if match is None or match[1] not in OF_S3:
             raise ValueError(f"{location} is not in S3")
         return Location(match[2], match[3])
+
+
+class _WholeInput(FsspecInputFile):
+    """An object that is read from its beginning to its end, by one request."""
+
+    def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - it is
+        """Its bytes."""
+        return io.BytesIO(self._fs.cat_file(self.location))
 
 
 class _Output(OutputFile):
@@ -316,6 +326,13 @@ class UnknownOutcomeError(S3ConnError):
     """Nobody can say whether a commit is there: its swap had no answer, and the pointer cannot be read."""
 
 
+def _unknown(root: str, reason: str) -> UnknownOutcomeError:
+    return UnknownOutcomeError(
+        f"it is not known whether the change of {visible(root)} is there: {visible(reason)}",
+        hint="SHOW SNAPSHOTS shows it, if it is.",
+    )
+
+
 class PointerCatalog(NoopCatalog):
     """A catalog of one table, whose newest metadata file a pointer names."""
 
@@ -406,17 +423,11 @@ class PointerCatalog(NoopCatalog):
             there = self._pointer.read()
             done = there is not None and (there.name == name or self._is_after(there.name, name))
         except S3ConnError as error:
-            raise self._unknown(error) from None
+            raise _unknown(self._root, error.message) from None
         if not done and failure is not None and there is not None and there.tag == tag:
             # It may still be under way, so that what was written stays.
-            raise self._unknown(failure)
+            raise _unknown(self._root, failure.message)
         return done
-
-    def _unknown(self, error: S3ConnError) -> UnknownOutcomeError:
-        return UnknownOutcomeError(
-            f"it is not known whether the change of {visible(self._root)} is there: {error.message}",
-            hint="SHOW SNAPSHOTS shows it, if it is.",
-        )
 
     def _is_after(self, newest: str, name: str) -> bool:
         """Whether a state is among those that led to the newest."""
@@ -430,6 +441,8 @@ class PointerCatalog(NoopCatalog):
 
 
 _GIVEN = "s3conn_magic_files"
+_REFUSED = (CommitFailedException, NoSuchTableError, BadRequestError, ForbiddenError, UnauthorizedError, S3ConnError)
+"""What says that nothing of a change is there."""
 
 
 def given_files(properties: Mapping[str, Any]) -> FileIO:
@@ -471,9 +484,36 @@ class NamedCatalog:
 
     def load_table(self, identifier: Any = None) -> Table:
         """As of a pointer's."""
-        table: Table = self._catalog.load_table(identifier or self._identifier)
-        table.io = self._io
+        return self._ours(self._catalog.load_table(identifier or self._identifier))
+
+    def _ours(self, table: Table) -> Table:
+        table.io, table.catalog = self._io, self  # type: ignore[assignment] # all that a table asks of one
         return table
+
+    def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
+        """As of a pointer's."""
+        try:
+            done: CommitTableResponse = self._catalog.commit_table(table, requirements, updates)
+        except _REFUSED:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever kept the answer away
+            return self._looked_for(updates, error)
+        return done
+
+    def _delete_old_metadata(self, *states: Any) -> None:
+        """Delete metadata files that a table does not keep, where its properties say so."""
+        self._catalog._delete_old_metadata(*states)  # noqa: SLF001 - a table asks its catalog for it by this name
+
+    def _looked_for(self, updates: Any, error: Exception) -> CommitTableResponse:
+        """The state that has a change whose answer was lost."""
+        made = [update.snapshot.snapshot_id for update in updates if isinstance(update, AddSnapshotUpdate)]
+        with suppress(Exception):
+            now = self.load_table()
+            if made and all(now.snapshot_by_id(each) for each in made):
+                return CommitTableResponse.model_construct(
+                    metadata=now.metadata, metadata_location=now.metadata_location
+                )
+        raise _unknown(self._root, " ".join(str(error).split())) from None
 
     def newest(self) -> str:
         """As of a pointer's."""
@@ -488,8 +528,7 @@ class NamedCatalog:
         made: Table = self._catalog.create_table(
             self._identifier, schema, self._root, spec, properties=dict(properties)
         )
-        made.io = self._io
-        return made
+        return self._ours(made)
 
     def publish(self, table: Table) -> None:
         """It is there already."""

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import io as streams
-import json
 import random
-import re
 import time
 import uuid
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from s3conn_magic.errors import QueryError, S3ConnError, pip_install
 from s3conn_magic.lakes import NEWEST, NOTES
 from s3conn_magic.lakes.opening import open_snapshot
+from s3conn_magic.lakes.shapes import append, columns_of, later, shape_of, shaped, whole
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -27,16 +26,14 @@ if TYPE_CHECKING:
 
     from s3conn_magic.lakes import Moment, Reach
     from s3conn_magic.lakes.catalogs import AnyCatalog, ConnectionIO
+    from s3conn_magic.lakes.shapes import Rows, TableShape
     from s3conn_magic.lakes.snapshots import Snapshot
 
 
 _Result = TypeVar("_Result")
-Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
 DATA = "data/"
-LEDGER, PARTITIONED, KEYS, RETENTION = (
-    f"s3conn-magic.{name}" for name in ("ledger", "partitioned-by", "primary-key", "retention-days")
-)
-"""Properties of a table: its ledger's address, what its first rows are to be partitioned by and keyed by, and days."""
+LEDGER, RETENTION = "s3conn-magic.ledger", "s3conn-magic.retention-days"
+"""Properties of a table: its ledger's address, and for how many days it keeps rows."""
 _PROPERTIES = {
     "commit.retry.num-retries": "0",  # what was lost is looked at again before it is repeated
     "commit.manifest-merge.enabled": "true",
@@ -47,9 +44,6 @@ _LONGEST_WAIT = 2.0
 _SNAPSHOTS_STAY, _ORPHANS_STAY = timedelta(days=5), timedelta(days=1)
 _SMALL = 32 * 1024 * 1024
 """Bytes below which a file is put together with others."""
-_TRANSFORM = re.compile(
-    r"(?i)(year|month|day|hour|bucket|truncate)\s*\((?:\s*([0-9]{1,9})\s*,)?\s*(.*?)\s*\)", re.DOTALL
-)
 
 
 def check_installed() -> None:
@@ -63,22 +57,6 @@ def check_installed() -> None:
             "tables whose files lie in S3 need the package pyiceberg, which is not installed",
             hint=f"{pip_install('tables')}, and run it again.",
         )
-
-
-class TableShape(NamedTuple):
-    """What a table is to be.
-
-    Attributes:
-        schema: its columns; empty where its first rows give them.
-        partitions: as written, such as `day(ts)`.
-        keys: its primary key.
-        properties: of Iceberg.
-    """
-
-    schema: pa.Schema
-    partitions: Sequence[str] = ()
-    keys: Sequence[str] = ()
-    properties: Mapping[str, str] = {}
 
 
 class LedgerRow(NamedTuple):
@@ -102,7 +80,7 @@ class Tidied(NamedTuple):
     rows_gone: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ManagedTable:
     """A table of a session whose files lie below a folder.
 
@@ -111,12 +89,15 @@ class ManagedTable:
         name: the table's.
         catalog: as of `catalogs.opened`.
         beside: the path of a catalog that is a file.
+        committed: the columns that it has by what was committed last by this object.
     """
 
     reach: Reach
     name: str
     catalog: str
     beside: str = ""
+    committed: pa.Schema | None = None
+    _seen: tuple[tuple[AnyCatalog, ConnectionIO], Any] | None = None
 
     def _opened(self) -> tuple[AnyCatalog, ConnectionIO]:
         check_installed()
@@ -167,12 +148,18 @@ class ManagedTable:
             )
         return open_snapshot(self.reach, moment, name)
 
-    def schema(self) -> pa.Schema:
-        """Its columns."""
-        from pyiceberg.io.pyarrow import schema_to_pyarrow
-
+    def schema(self, *, to_change: bool = False) -> pa.Schema:
+        """Its columns; `to_change` has the next commit begin with the state that they are of, if it still is."""
         with self._telling("read"):
-            return schema_to_pyarrow(self._opened()[0].load_table().schema(), include_field_ids=False)
+            opened = self._opened()
+            table = opened[0].load_table()
+            self._seen = (opened, table) if to_change else None
+            return columns_of(table)
+
+    def shape(self) -> TableShape:
+        """What it is, as `create` would make it."""
+        with self._telling("read"):
+            return shape_of(self._opened()[0].load_table())
 
     def history(self) -> list[tuple[Any, ...]]:
         """Its snapshots, the newest first: id, time, operation, rows and bytes now, and whether it is the current."""
@@ -207,15 +194,16 @@ class ManagedTable:
         catalog, files = self._opened()
         try:
             with self._telling("made"):
-                schema, spec = _shape(wanted)
-                properties = {**_PROPERTIES, **wanted.properties, **_later(wanted)}
+                schema, spec = shaped(wanted)
+                properties = {**_PROPERTIES, **wanted.properties, **later(wanted)}
                 table = catalog.staged(schema, spec, properties, replacing=replace)
                 if rows is None:
                     catalog.publish(table)
                 else:
                     transaction = table.transaction()
                     append(transaction, rows())
-                    transaction.commit_transaction()
+                    table = transaction.commit_transaction()
+                self.committed = columns_of(table)
         except CommitFailedException:
             self._take_back(files)
             raise QueryError(f"there is a table at {visible(self.reach.root.location.uri)} by now") from None
@@ -246,13 +234,14 @@ class ManagedTable:
 
         refuse_if_read_only(self.reach.connection, f"a change of the table {self.name}")
         for attempt in range(_TRIES):
-            catalog, files = self._opened()
+            (catalog, files), seen = self._seen or (self._opened(), None)
+            self._seen = None
             try:
                 with self._telling():
                     try:
-                        transaction = catalog.load_table().transaction()
+                        transaction = (seen or catalog.load_table()).transaction()
                         result = change(transaction, files)
-                        transaction.commit_transaction()
+                        self.committed = columns_of(transaction.commit_transaction())
                     except ValidationException as error:
                         raise CommitFailedException from error
                     return result
@@ -368,135 +357,6 @@ _TOTALS = ("added-records", "deleted-records", "total-records", "total-data-file
 _LEDGER = (pa.string(), pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64())
 
 
-# Schemas and partitions
-
-
-def _shape(wanted: TableShape) -> tuple[Any, Any]:
-    """Schema and partitions of a new table, in the library's own form."""
-    from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
-    from pyiceberg.schema import Schema
-
-    schema = _with_ids(wanted.schema)
-    if not wanted.schema.names:
-        return schema, PartitionSpec()
-    ids = {field.name.casefold(): field.field_id for field in schema.fields}
-    keys = [_known(ids, key) for key in wanted.keys]
-    schema = Schema(*schema.fields, schema_id=0, identifier_field_ids=keys)
-    fields = []
-    for at, written in enumerate(wanted.partitions):
-        column, transform, name = partition(written)
-        fields.append(PartitionField(_known(ids, column), PARTITION_FIELD_ID_START + at, transform, name))
-    return schema, PartitionSpec(*fields)
-
-
-def _known(ids: Mapping[str, int], name: str) -> int:
-    if name.casefold() not in ids:
-        raise QueryError(f"there is no column {visible(name)} to be partitioned or keyed by")
-    return ids[name.casefold()]
-
-
-def _with_ids(schema: pa.Schema) -> Any:
-    from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
-    from pyiceberg.schema import assign_fresh_schema_ids
-
-    return assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(schema, format_version=2))
-
-
-def _later(wanted: TableShape) -> dict[str, str]:
-    """What the first rows of a table without columns need to know."""
-    if wanted.schema.names:
-        return {}
-    kept = {PARTITIONED: list(wanted.partitions), KEYS: list(wanted.keys)}
-    return {name: json.dumps(value) for name, value in kept.items() if value}
-
-
-def partition(written: str) -> tuple[str, Any, str]:
-    """Column, transform and name of a partition as it is written.
-
-    Raises:
-        QueryError: it is none.
-    """
-    from pyiceberg import transforms
-
-    match = _TRANSFORM.fullmatch(written)
-    if match is None:
-        return _unquoted(written), transforms.IdentityTransform(), _unquoted(written)
-    name, width, column = match[1].lower(), match[2], _unquoted(match[3])
-    if (width is not None) != (name in {"bucket", "truncate"}):
-        form = f"{name}(n, column)" if width is None else f"{name}(column)"
-        raise QueryError(f"a partition {name} is written {form}")
-    if width is not None:
-        narrow: Any = (
-            transforms.BucketTransform(int(width)) if name == "bucket" else transforms.TruncateTransform(int(width))
-        )
-        return column, narrow, f"{column}_{name}"
-    made: Any = {
-        "year": transforms.YearTransform,
-        "month": transforms.MonthTransform,
-        "day": transforms.DayTransform,
-        "hour": transforms.HourTransform,
-    }[name]()
-    return column, made, f"{column}_{name}"
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name[:1] == '"' else name
-
-
-def append(transaction: Any, rows: Rows) -> None:
-    """Put rows into a transaction, with those of their columns that the table lacks; it widens as Iceberg allows."""
-    _fit(transaction, rows.schema)
-    transaction.append(_whole(transaction, rows))
-
-
-def _whole(transaction: Any, rows: Rows) -> Rows:
-    """Rows whose columns that must have values have them; those of a table in partitions all at once.
-
-    Raises:
-        QueryError: one has none.
-    """
-    metadata = transaction.table_metadata
-    required = {field.name for field in metadata.schema().fields if field.required}
-    if not required and metadata.spec().is_unpartitioned():
-        return rows
-    table = rows if isinstance(rows, pa.Table) else rows.read_all()
-    for name in required:
-        if name not in table.column_names or table.column(name).null_count:
-            raise QueryError(f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY")
-    fields = [field.with_nullable(field.name not in required) for field in table.schema]
-    return table.cast(pa.schema(fields))
-
-
-def _fit(transaction: Any, schema: pa.Schema) -> None:
-    metadata = transaction.table_metadata
-    if metadata.schema().fields:
-        required = {field.name.casefold() for field in metadata.schema().fields if field.required}
-        # A union makes optional what is so on either side.
-        schema = pa.schema([field.with_nullable(field.name.casefold() not in required) for field in schema])
-        with transaction.update_schema(case_sensitive=False) as update:
-            update.union_by_name(_with_ids(schema))
-        return
-    keys = json.loads(metadata.properties.get(KEYS, "[]"))
-    folded = {key.casefold() for key in keys}
-    with transaction.update_schema(allow_incompatible_changes=True) as update:
-        for field in _with_ids(schema).fields:
-            update.add_column((field.name,), field.field_type, required=field.name.casefold() in folded)
-        if keys:
-            update.set_identifier_fields(*(field.name for field in schema if field.name.casefold() in folded))
-    names = {name.casefold(): name for name in schema.names}
-    if written := json.loads(metadata.properties.get(PARTITIONED, "[]")):
-        with transaction.update_spec() as update:
-            for each in written:
-                column, transform, name = partition(each)
-                _known(dict.fromkeys(names, 0), column)
-                update.add_field(names[column.casefold()], transform, name)
-
-
-def wanted_by(transaction: Any) -> set[str]:
-    """The columns that a table is to be partitioned by as soon as it has them."""
-    return {partition(each)[0] for each in json.loads(transaction.table_metadata.properties.get(PARTITIONED, "[]"))}
-
-
 # Rewriting
 
 
@@ -505,7 +365,7 @@ def replace_files(transaction: Any, files: ConnectionIO, old: Iterable[Any], row
     from pyiceberg.io.pyarrow import _dataframe_to_data_files
 
     metadata = transaction.table_metadata
-    made: list[Any] = [] if rows is None else list(_dataframe_to_data_files(metadata, _whole(transaction, rows), files))
+    made: list[Any] = [] if rows is None else list(_dataframe_to_data_files(metadata, whole(transaction, rows), files))
     with transaction.update_snapshot().overwrite() as overwrite:
         for file in old:
             overwrite.delete_data_file(file)
@@ -518,7 +378,10 @@ def delete_rows(transaction: Any, column: str, values: Iterable[str]) -> None:
     """Have a transaction delete the rows that have one of some values; there may be none."""
     from pyiceberg.expressions import In
 
-    gone: Any = In(column, set(values))  # type: ignore[call-arg, arg-type] # what it takes, by place
+    _delete(transaction, In(column, set(values)))  # type: ignore[call-arg, arg-type] # what it takes, by place
+
+
+def _delete(transaction: Any, gone: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         transaction.delete(gone)
@@ -571,10 +434,7 @@ def _expire_rows(transaction: Any, now: datetime) -> bool:
         else:
             continue
         before = metadata.current_snapshot_id
-        older: Any = LessThan(column.name, limit)  # type: ignore[call-arg, arg-type] # what it takes, by place
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            transaction.delete(older)
+        _delete(transaction, LessThan(column.name, limit))  # type: ignore[call-arg, arg-type] # as above
         return bool(transaction.table_metadata.current_snapshot_id != before)
     return False
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,12 +25,14 @@ from s3conn_magic.lakes import (
 )
 from s3conn_magic.language.words import listed
 from s3conn_magic.locations import visible
+from s3conn_magic.runtime.background import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from s3conn_magic.lakes import LakeRoot, Reach
+    from s3conn_magic.lakes.catalogs import ConnectionIO
 
 _AT_ONCE, _HELD = 4, 64 * 1024 * 1024
 """Files that are read side by side, and the bytes of one above which its batches are not held."""
@@ -151,20 +152,11 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
                 for batch in self._snapshot.read(file, columns):
                     yield batch.select(columns).cast(schema)
 
-        with ThreadPoolExecutor(_AT_ONCE, "s3conn-lake") as pool:
-            ahead: list[Any] = []
-            try:
-                for at, file in enumerate(files):
-                    ahead += [
-                        pool.submit(lambda each: list(rows(each)), later) if later.size <= _HELD else None
-                        for later in files[at + len(ahead) : at + _AT_ONCE]
-                    ]
-                    held = ahead.pop(0)
-                    yield from rows(file) if held is None else held.result()
-            finally:
-                for held in ahead:
-                    if held is not None:
-                        held.cancel()
+        def held(file: LakeFile) -> Iterable[pa.RecordBatch]:
+            return list(rows(file)) if file.size <= _HELD else rows(file)
+
+        for batches in in_order(held, files, _AT_ONCE, name="s3conn-lake"):
+            yield from batches
 
 
 def parquet_rows(
@@ -287,6 +279,8 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
     if any(field.initial_default is not None for field in inner):
         raise QueryError("a field within a column has a default for the rows before it, which is not read")
     schema = schema_to_pyarrow(columns, include_field_ids=False)
+    if snapshot:
+        io.fetch(manifest.manifest_path for manifest in snapshot.manifests(io))
     tasks = list(scan.plan_files()) if snapshot else []
 
     def read(file: LakeFile, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -335,27 +329,17 @@ def _iceberg_holds(task: Any, columns: Any, schema: pa.Schema) -> Any:
     return all_of(conditions)
 
 
-def _file_io(reach: Reach, metadata: Any) -> Any:
+def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
     """PyIceberg's view of the filesystem; files below the table's own location are looked for below its folder."""
-    from pyiceberg.io import FileIO
-    from pyiceberg.io.fsspec import FsspecInputFile
+    from s3conn_magic.lakes.catalogs import ConnectionIO
 
     own, root = metadata.location.rstrip("/"), reach.root.location
-    moved = _is_moved(reach, metadata)
 
-    class ReadOnlyIO(FileIO):
-        def new_input(self, location: str) -> Any:
-            if moved and location.startswith(f"{own}/"):
-                return FsspecInputFile(reach.path(f"{root.key}{location[len(own) + 1 :]}"), reach.filesystem)
-            return FsspecInputFile(reach.resolved(location), reach.filesystem)
+    def below_root(location: str) -> str:
+        inside = location.startswith(f"{own}/")
+        return reach.path(f"{root.key}{location[len(own) + 1 :]}") if inside else reach.resolved(location)
 
-        def new_output(self, location: str) -> Any:
-            raise NotImplementedError(location)
-
-        def delete(self, location: Any) -> None:
-            raise NotImplementedError(location)
-
-    return ReadOnlyIO()
+    return ConnectionIO(reach, below_root if _is_moved(reach, metadata) else None)
 
 
 def _is_moved(reach: Reach, metadata: Any) -> bool:

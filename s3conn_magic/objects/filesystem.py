@@ -18,7 +18,7 @@ from s3conn_magic.errors import (
 from s3conn_magic.lakes import Reach, around, at, refusal, within
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.files import ReadableFile, by_head, cat_ranges, first_look
+from s3conn_magic.objects.files import ReadableFile, by_head, cat_ranges, first_bytes, first_look
 from s3conn_magic.objects.formats import may_be_of_table
 from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, beginnings, below, directory, matched
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
@@ -169,6 +169,26 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             made.keep(pinned.size - len(tail), tail)
         kept: RangedObject = scope.objects.setdefault((pinned.connection.name, pinned.location), made)
         return kept
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+        """The bytes of an object, between bounds as of a slice."""
+        del options
+        with self._scoped() as scope:
+            return self._bytes(path, start, end, scope)
+
+    def _bytes(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> bytes:
+        where = self._path(path)
+        connection = self.through(where, scope)
+        ranged = scope.objects.get((connection.name, where.location))
+        if ranged is None:
+            scope.check()
+            pinned, begin, body = first_bytes(connection, where.location, start, end)
+            scope.count(1, len(body))
+            ranged = self._pin(pinned, scope)
+            ranged.keep(begin, body)
+        low, high, _ = slice(start, end).indices(ranged.size)
+        content: bytes = ranged.read(low, max(low, high))
+        return content
 
     def cat_ranges(
         self,

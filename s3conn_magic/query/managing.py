@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.lakes.managed import RETENTION, TableShape, append, check_installed, replace_files, rows_of, tasks_of
-from s3conn_magic.language.words import counted, table_parts
+from s3conn_magic.lakes.managed import RETENTION, check_installed, replace_files, rows_of, tasks_of
+from s3conn_magic.lakes.shapes import TableShape, append
+from s3conn_magic.language.help import name_text, table_name
+from s3conn_magic.language.words import counted, literal, table_parts
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
+from s3conn_magic.objects.uploads import refuse_if_read_only
 from s3conn_magic.query.names import is_one_group, words
-from s3conn_magic.query.sql import PLACED, WIDER, identifier, kept_as, kept_rows, qualified, transaction
+from s3conn_magic.query.sql import PLACED, identifier, is_wider, kept_as, kept_rows, qualified, transaction
 from s3conn_magic.query.tables import EXPRESSIONS, NAMES, Table
 from s3conn_magic.query.text_types import NULL, cast, strict
 
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from s3conn_magic.lakes.managed import ManagedTable
     from s3conn_magic.locations import Location
     from s3conn_magic.query.engine import QueryEngine
 
+_OWN = {"bucket", "beside"}
 STAGED = "s3conn_magic_new"
 """A temporary table of the rows that are on their way into a table."""
 
@@ -106,7 +111,7 @@ class ManagedTables:
         there = self._there(table, storage)
         note = f"The table that is at {visible(storage.location.uri)} was taken."
         if not (there and storage.take):
-            rows, note = self._staged(name, sql, columns, local=local), ""
+            rows = self._staged(name, sql, columns, local=local)
             schema = self._database.sql(rows).limit(0).to_arrow_table().schema if rows else pa.schema(())
             nullable = {field: nullable for field, nullable in self._nullable() if not nullable}
             keys = {key.casefold() for key in storage.keys}
@@ -116,7 +121,8 @@ class ManagedTables:
             ]
             properties = properties_of(storage.options)
             wanted = TableShape(pa.schema(fields), storage.partitions, storage.keys, properties)
-            table, note = self._made_managed(table, wanted, rows if sql else "", there=there)
+            made, table, note = self._made_managed(table, wanted, rows if sql else "", there=there)
+            return self._tables.see_managed(replace(table, note=note), made.committed)
         return self._tables.see_managed(replace(table, note=note))
 
     def _nullable(self) -> list[tuple[str, bool]]:
@@ -164,25 +170,51 @@ class ManagedTables:
             raise QueryError(f"there are objects at {visible(where.uri)} already", hint=hint)
         return False
 
-    def _made_managed(self, table: Table, wanted: TableShape, rows: str, *, there: bool) -> tuple[Table, str]:
+    def _made_managed(
+        self, table: Table, wanted: TableShape, rows: str, *, there: bool
+    ) -> tuple[ManagedTable, Table, str]:
         from s3conn_magic.lakes.catalogs import BESIDE, NoConditionsError
 
-        database = self._database
+        database, note = self._database, ""
         give = (lambda: database.sql(rows).to_arrow_reader()) if rows else None
+        managed = self._tables.managed(table)
         try:
-            self._tables.managed(table).create(wanted, give, replace=there)
+            managed.create(wanted, give, replace=there)
         except NoConditionsError:
             if not self._engine.path:
                 hint = "SET DATABASE = 'file'; keeps that beside the file, and SET CATALOG names a catalog of Iceberg."
                 what = "the server has no conditional writes, by which the newest state of a table is told"
                 raise QueryError(what, hint=hint) from None
             table = replace(table, catalog=BESIDE)
-            self._tables.managed(table).create(wanted, give, replace=there)
-            return (
-                table,
-                f"The server has no conditional writes: {self._engine.path}.catalog knows the table's newest state.",
-            )
-        return table, ""
+            managed = self._tables.managed(table)
+            managed.create(wanted, give, replace=there)
+            note = f"The server has no conditional writes: {self._engine.path}.catalog knows the table's newest state."
+        return managed, table, note
+
+    def create_statement(self, name: str) -> str:
+        """The statement that makes a table like it; one whose files lie in S3 is taken up where it is."""
+        table = self._tables.get(name)
+        if not table.catalog:
+            return self._engine.look(lambda _: self._tables.create_statement(name))
+        return self._engine.alone(lambda: self._create_statement(table))
+
+    def _create_statement(self, table: Table) -> str:
+        shape, location = self._tables.managed(table).shape(), table.location
+        assert location is not None  # noqa: S101 - a table of ours has one
+        types, keys = self._types(shape.schema), {key.casefold() for key in shape.keys}
+        filled = {field.name for field in shape.schema if not field.nullable and field.name.casefold() not in keys}
+        named = {name: identifier(name) if self._tables.is_reserved(name) else name_text(name) for name in types}
+        columns = [f"{named[name]} {kind}{' NOT NULL' * (name in filled)}" for name, kind in types.items()]
+        lines = [f"CREATE TABLE IF NOT EXISTS {table_name(table.name)} ({', '.join(columns)})"]
+        lines += [f"    PARTITIONED BY {', '.join(shape.partitions)}"] if shape.partitions else []
+        lines += [f"    PRIMARY KEY {', '.join(map(name_text, shape.keys))}"] if shape.keys else []
+        lines += [f"    STORAGE_CONNECTION = {name_text(table.connections[0])}"]
+        lines += [f"    STORAGE_LOCATION = {literal(location.uri)}"]
+        written = {"TABLE_DATA_RETENTION": "{} DAYS".format, "COMPRESSION": str.upper, "COMMENT": literal}
+        given = {name: shape.properties.get(own) for name, own in PROPERTIES.items()}
+        lines += [f"    {name} = {written[name](value)}" for name, value in given.items() if value is not None]
+        catalog = "" if table.catalog in _OWN else f"SET CATALOG = {literal(table.catalog)};\n"
+        return catalog + "\n".join(lines) + ";"
 
     def history(self, name: str) -> list[tuple[Any, ...]]:
         """The snapshots of a table, as of `ManagedTable`."""
@@ -216,12 +248,12 @@ class ManagedTables:
         return self._engine.alone(lambda: self._inserted(name, sql, by_name=by_name, local=local))
 
     def _inserted(self, name: str, sql: str, *, by_name: bool, local: bool) -> int:
-        table, database = self._filled(name), self._database
+        (table, managed), database = self._filled(name), self._database
         self._engine.execute(sql, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
-        there = self._columns(table)
+        there = self._columns(table, managed)
         casts = self._fitted(table, there, by_name=by_name)
         ((count,),) = database.execute(f"SELECT count(*) FROM temp.{STAGED}").fetchall()  # noqa: S608 - a name of our own
-        if not table.catalog:
+        if managed is None:
             self._into_duckdb(table, there, casts)
             return int(count)
         staged = {name.casefold() for name in database.sql(f"FROM temp.{STAGED}").columns}
@@ -229,8 +261,8 @@ class ManagedTables:
             f"NULL::{kind} AS {identifier(each)}" for each, kind in there.items() if each.casefold() not in staged
         ]
         rows = kept_rows(database, f"temp.{STAGED}", casts, lacking)
-        self._tables.managed(table).commit(lambda transaction, _: append(transaction, _reader(database, rows)))
-        self._tables.see_managed(table)
+        managed.commit(lambda transaction, _: append(transaction, database.sql(rows).to_arrow_reader()))
+        self._tables.see_managed(table, managed.committed)
         return int(count)
 
     def check_merge(self, name: str, text: str) -> None:
@@ -252,18 +284,17 @@ class ManagedTables:
         return self._engine.alone(lambda: self._merged(name, Merge.of(name, text), local=local))
 
     def _merged(self, name: str, merge: Merge, *, local: bool) -> int:
-        table, database = self._filled(name), self._database
+        (table, managed), database = self._filled(name), self._database
         self._engine.execute(f"FROM {merge.source}", f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
-        there = self._columns(table)
+        there = self._columns(table, managed)
         staged = database.sql(f"FROM temp.{STAGED}")
         for column, kind in zip(staged.columns, staged.types, strict=True):
             wanted = next((own for each, own in there.items() if each.casefold() == column.casefold()), kind)
             if merge.by_name and wanted != kind:
                 self._cast(column, kind, wanted, widens=False)
         sql = merge.sql(list(there), list(staged.columns))
-        if not table.catalog:
+        if managed is None:
             return self._executed(sql.replace(_TARGET, qualified(table.name), 1))
-        managed = self._tables.managed(table)
         return managed.commit(lambda transaction, files: self._rewritten(transaction, files, sql, list(there)))
 
     def _executed(self, sql: str) -> int:
@@ -297,11 +328,12 @@ class ManagedTables:
             replace_files(transaction, files, [tasks[at].file for at in anew], rows if len(rows) else None)
         return count
 
-    def _filled(self, name: str) -> Table:
-        """A table that takes rows.
+    def _filled(self, name: str) -> tuple[Table, ManagedTable | None]:
+        """A table that takes rows, and what changes it where its files lie in S3.
 
         Raises:
             QueryError: there is none, or it is over files, or a view.
+            ReadOnlyConnectionError: its connection is READ_ONLY.
         """
         table = self._tables.get(name)
         if table.is_view and not table.catalog:
@@ -309,22 +341,25 @@ class ManagedTables:
             raise QueryError(
                 f"the table {visible(table.name)} is {what}, and takes no rows", hint="Name another table."
             )
-        if table.catalog:
-            check_installed()
-        return table
+        if not table.catalog:
+            return table, None
+        check_installed()
+        managed = self._tables.managed(table)
+        refuse_if_read_only(managed.reach.connection, f"a change of the table {table.name}")
+        return table, managed
 
-    def _columns(self, table: Table) -> dict[str, Any]:
+    def _columns(self, table: Table, managed: ManagedTable | None) -> dict[str, Any]:
         """DuckDB's types of a table's columns by their names, as they are now."""
-        if table.catalog:
-            schema = self._tables.managed(table).schema()
-            if not schema.names:
-                return {}
-            relation = self._database.from_arrow(schema.empty_table())
-            return dict(zip(relation.columns, relation.types, strict=True))
+        if managed is not None:
+            return self._types(managed.schema(to_change=True))
         if table.declared:
             return {}
         relation = self._database.sql(f"FROM {qualified(table.name)} LIMIT 0")
         return dict(zip(relation.columns, relation.types, strict=True))
+
+    def _types(self, schema: pa.Schema) -> dict[str, Any]:
+        relation = self._database.from_arrow(schema.empty_table()) if schema.names else None
+        return dict(zip(relation.columns, relation.types, strict=True)) if relation is not None else {}
 
     def _fitted(self, table: Table, there: Mapping[str, Any], *, by_name: bool) -> dict[str, str]:
         """What makes the staged columns those of the table, in SQL; they are renamed to its own first.
@@ -374,7 +409,7 @@ class ManagedTables:
             made = f"{column}::{own}"
         if not self._database.execute(f"SELECT 1 FROM temp.{STAGED} WHERE {wrong} LIMIT 1").fetchall():  # noqa: S608
             return made
-        if widens and (kept_as(wanted, name), kept_as(kind, name)) in WIDER:
+        if widens and is_wider(kept_as(kind, name), kept_as(wanted, name)):
             return f"{column}::{kind}"
         raise QueryError(
             f"the column {visible(name)} is {own} in the table, and has values of {kind} that {own} does not hold",
@@ -393,10 +428,6 @@ class ManagedTables:
             values = ", ".join(casts.get(name, identifier(name)) for name in staged.columns)
             database.execute(f"INSERT INTO {qualified(table.name)} BY NAME SELECT {values} FROM temp.{STAGED}")  # noqa: S608
         self._tables.loaded(table.name, tuple(sorted(self._engine.filesystem.scope.connections)))
-
-
-def _reader(database: duckdb.DuckDBPyConnection, rows: str) -> pa.RecordBatchReader:
-    return database.sql(rows).to_arrow_reader()
 
 
 # MERGE

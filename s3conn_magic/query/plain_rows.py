@@ -15,8 +15,6 @@ import os
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,10 +28,10 @@ from s3conn_magic.query.failures import MARK
 from s3conn_magic.query.sql import identifier
 from s3conn_magic.query.text_rows import CsvRows
 from s3conn_magic.query.text_types import NUMBERS, Formats, nulls_of, strict
+from s3conn_magic.runtime.background import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
@@ -119,22 +117,19 @@ class PlainRows(ABC):
 
         def begin() -> Iterator[pa.RecordBatch]:
             # Arrow and numpy leave other threads their turn, so pieces are looked at side by side.
-            with scope.noting(), ThreadPoolExecutor(_AT_ONCE, "s3conn-text") as pool:
-                batches: deque[Future[pa.RecordBatch]] = deque()
-                for at, piece in enumerate(_pieces(file(), step, self.end)):
-                    batches.append(pool.submit(self._batch, piece, first=not at))
-                    if len(batches) > _AT_ONCE:
-                        yield batches.popleft().result()
-                while batches:
-                    yield batches.popleft().result()
+            with scope.noting():
+                yield from in_order(
+                    self._batch, enumerate(_pieces(file(), step, self.end)), _AT_ONCE, name="s3conn-text"
+                )
 
         return Reread(self.schema, begin)
 
-    def _batch(self, piece: bytes, *, first: bool) -> pa.RecordBatch:
+    def _batch(self, numbered: tuple[int, bytes]) -> pa.RecordBatch:
         import duckdb
 
+        at, piece = numbered
         try:
-            columns = self.columns(piece, first=first)
+            columns = self.columns(piece, first=not at)
         except (pa.ArrowInvalid, UnicodeDecodeError, NotPlainError) as error:
             raise NotPlainError(NOT_PLAIN) from error
         except duckdb.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -369,8 +370,14 @@ _KEPT = {
 """What Iceberg keeps a type of DuckDB as, without loss; None for that type itself."""
 
 
-WIDER = {("INTEGER", "BIGINT"), ("FLOAT", "DOUBLE")}
-"""Types that Iceberg makes others of, which hold all that was there."""
+_WIDER = {("INTEGER", "BIGINT"), ("FLOAT", "DOUBLE")}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+
+
+def is_wider(kind: str, than: str) -> bool:
+    """Whether Iceberg makes a type of another one in a table that is there: it holds all that was there."""
+    new, old = _DECIMAL.fullmatch(kind), _DECIMAL.fullmatch(than)
+    return (than, kind) in _WIDER or bool(new and old and new[2] == old[2] and int(new[1]) > int(old[1]))
 
 
 def kept_as(kind: Any, column: str) -> str:

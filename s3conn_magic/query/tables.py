@@ -11,12 +11,13 @@ from pathlib import Path as LocalPath
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from s3conn_magic.errors import QueryError
+from s3conn_magic.errors import QueryError, S3ConnError
 from s3conn_magic.lakes import LakeRoot, Reach, among, refusal, within
 from s3conn_magic.lakes.managed import ManagedTable
 from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.deleting import delete
 from s3conn_magic.objects.formats import ending_of, is_parquet, is_told
 from s3conn_magic.objects.listed import Path, escaped, private
 from s3conn_magic.query.sql import PLACED, behind, identifier, literal, placed, qualified, transaction
@@ -346,12 +347,20 @@ class Tables:
             raise QueryError(f"the table {visible(table.name)} has no files of its own in S3", hint=hint)
         filesystem = self._engine.filesystem
         connection = filesystem.through(Path.parse(table.files), filesystem.scope)
-        reach = Reach(connection, filesystem, LakeRoot("Iceberg", table.location), filesystem.scope.asked)
+        scope = filesystem.scope
+
+        def remove(bucket: str, keys: Sequence[str]) -> None:
+            for done in delete(connection, bucket, keys, cancelled=lambda: scope.stopped):
+                scope.asked(1)
+                for key, code in done.failures.items():
+                    raise S3ConnError(f"{visible(Location(bucket, key).uri)} was not deleted ({code})")
+
+        reach = Reach(connection, filesystem, LakeRoot("Iceberg", table.location), scope.asked, remove)
         return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
 
-    def see_managed(self, table: Table) -> Table:
-        """Have a table whose files lie in S3, with the columns that it has now; within a turn."""
-        schema = self.managed(table).schema()
+    def see_managed(self, table: Table, schema: pa.Schema | None = None) -> Table:
+        """Have a table whose files lie in S3, with some columns, or those that it has now; within a turn."""
+        schema = self.managed(table).schema() if schema is None else schema
         database = self._engine.database
         with transaction(database):
             self._forget(table.name)
@@ -453,9 +462,6 @@ class Tables:
         """
         table = self.get(name)
         head = f"CREATE TABLE {table_name(table.name)}"
-        if table.catalog and table.location is not None:
-            place = f"STORAGE_CONNECTION = {name_text(table.connections[0])} STORAGE_LOCATION"
-            return f"{head.replace('TABLE', 'TABLE IF NOT EXISTS')} () {place} = {literal(table.location.uri)};"
         if table.location is not None:
             return f"{head} LOCATION {literal(table.location.uri)} USING {name_text(table.connections[0])};"
         if table.is_view:

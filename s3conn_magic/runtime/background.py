@@ -9,7 +9,8 @@ import os
 import queue
 import threading
 import time
-from concurrent.futures import Future
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -19,7 +20,7 @@ from s3conn_magic.errors import InternalError, S3ConnError
 from s3conn_magic.runtime.logs import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 
 class Renewed(Protocol):
@@ -84,8 +85,31 @@ def asking(prompt: Callable[[str], str]) -> Iterator[None]:
         ASKING.reset(before)
 
 
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _LOOK = 0.1
+
+
+def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int, *, name: str) -> Iterator[_Result]:
+    """Yield what work gives for each item, in the order of these; the first error ends it.
+
+    Args:
+        work: is done in threads, side by side.
+        items: taken as they are needed.
+        at_once: how many results wait, or are being made, beside the one that is yielded.
+        name: of the threads.
+    """
+    pool = ThreadPoolExecutor(at_once, name)
+    ahead: deque[Future[_Result]] = deque()
+    try:
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) > at_once:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def run_in_background(function: Callable[[], _Result], *, name: str, daemon: bool = True) -> Future[_Result]:

@@ -23,12 +23,13 @@ from s3conn_magic.language.result_columns import EXPLAIN_COLUMNS
 from s3conn_magic.locations import Location, looks_pasted, partition_of, size_text, with_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.registry import Jobs
     from s3conn_magic.locations import Pasted
+    from s3conn_magic.query.tables import Table
     from s3conn_magic.results.frames import S3Frame
     from s3conn_magic.session.queries import Queries
 
@@ -54,7 +55,7 @@ _LISTS = frozenset(
         "UploadPart",
     }
 )
-_FREE = frozenset({"AbortMultipartUpload", "AssumeRole", "DeleteObject", "GetCallerIdentity"})
+_FREE = frozenset({"AbortMultipartUpload", "AssumeRole", "DeleteObject", "DeleteObjects", "GetCallerIdentity"})
 
 
 def usd(operation: str, requests: int) -> float:
@@ -292,7 +293,78 @@ class Forecast:
     def _table(self, plan: plans.CreateTable) -> list[Call]:
         if plan.location is not None and plan.connection is not None:
             return self._over(self._connection(plan.connection), plan.location)
-        return [*self._read(plan.text)] if plan.text is not None else []
+        read = [*self._read(plan.text)] if plan.text is not None else []
+        if plan.storage is None:
+            return read
+        name, place = plan.storage
+        filled = _DATA if plan.text is not None else []
+        made = [_listing(place, "whether there is anything"), *_put(place, [*filled, _NEWEST, _POINTER, *_TRIED])]
+        return [*read, *self._reached(self._connection(name), place), *made]
+
+    @of.register
+    def _into(self, plan: plans.InsertInto) -> list[Call]:
+        return [*self._read(plan.text), *self._appended(plan.name)]
+
+    @of.register
+    def _merged(self, plan: plans.MergeInto) -> list[Call]:
+        rows = Call("GetObject", "", None, "unknown", "all of its rows, and those of the source")
+        calls = self._appended(plan.name)
+        return [rows._replace(resource=calls[0].resource), *calls] if calls else []
+
+    @of.register
+    def _changed(self, plan: plans.AlterTable) -> list[Call]:
+        return self._committed(plan.name, _STATE, [])
+
+    @of.register
+    def _tidied(self, plan: statements.OptimizeTable) -> list[Call]:
+        several = self._committed(plan.name.text, (*_STATE, "each manifest, and each file that is put together"), _DATA)
+        calls = [call._replace(bound="at least") for call in several]
+        return [*calls, *(_listing(self._place(table), "its folders") for table in self._managed(plan.name.text))]
+
+    @of.register
+    def _told(self, plan: statements.ShowSnapshots) -> list[Call]:
+        return self._committed(plan.name.text, _STATE, None)
+
+    @of.register
+    def _dropped(self, plan: statements.DropTable) -> list[Call]:
+        if plan.delete_data is None or not plan.delete_data.value:
+            return []
+        return [
+            call
+            for table in self._managed(plan.name.text)
+            for call in (
+                _listing(self._place(table), "its folders")._replace(requests=2),
+                Call("DeleteObject", _objects(self._place(table)), 1, "exactly", _POINTER),
+                Call("DeleteObjects", _objects(self._place(table)), 1, "at least", "one for 1,000 objects"),
+            )
+        ]
+
+    def _managed(self, name: str) -> list[Table]:
+        """Return the table of a name whose files lie in S3; nothing where it is another."""
+        return [
+            each for each in self._queries.engine.tables if each.catalog and each.name.casefold() == name.casefold()
+        ]
+
+    @staticmethod
+    def _place(table: Table) -> Location:
+        assert table.location is not None  # noqa: S101 - a table whose files lie in S3 has one
+        return table.location
+
+    def _appended(self, name: str) -> list[Call]:
+        return self._committed(name, _WITH_ROWS, _DATA)
+
+    def _committed(self, name: str, read: Sequence[str], data: Sequence[str] | None) -> list[Call]:
+        """Return what a change of a table reads and writes; nothing is written where `data` is None."""
+        calls: list[Call] = []
+        for table in self._managed(name):
+            place = self._place(table)
+            written = [] if data is None else [*data, _NEWEST, _POINTER]
+            calls += [
+                *self._reached(self._connection(table.connections[0]), place),
+                *_got(place, read),
+                *_put(place, written),
+            ]
+        return calls
 
     def _files(self, connection: Connection, place: Location) -> list[Call]:
         """Return files below a location."""
@@ -322,8 +394,14 @@ class Forecast:
             yield from self._path(path, report=path in reports, listing=path in listings)
         named = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
-            if table.location is not None and table.name.casefold() in named:
+            if table.location is None or table.name.casefold() not in named:
+                continue
+            if not table.catalog:
                 yield from self._over(self._connection(table.connections[0]), table.location)
+                continue
+            yield from self._committed(table.name, _WITH_ROWS, None)
+            detail = "one or two for each file that the query needs and that is not kept (SET CACHE)"
+            yield Call("GetObject", _objects(table.location), None, "unknown", detail)
 
     def _path(self, text: str, *, report: bool, listing: bool) -> list[Call]:
         from s3conn_magic.objects.listed import Path
@@ -388,6 +466,26 @@ def _paths(text: str, read: Callable[[str], Pasted]) -> Iterator[str]:
         elif looks_pasted(path):
             with suppress(ValueError):
                 yield read(path).uri
+
+
+_NEWEST, _POINTER = "its new metadata", "which state is the newest"
+_STATE = (_POINTER, "its metadata")
+_WITH_ROWS = (_POINTER, "its metadata, and where it has rows their manifests")
+_DATA = ["a file of rows, or several", "a manifest", "a list of manifests"]
+_TRIED = ["two to see that the server keeps conditions"]
+
+
+def _listing(place: Location, detail: str) -> Call:
+    return Call("ListObjectsV2", _bucket(place), 1, "at least", detail)
+
+
+def _got(place: Location, read: Sequence[str]) -> list[Call]:
+    return [Call("GetObject", _objects(place), len(read), "at least", "; ".join(read))] if read else []
+
+
+def _put(place: Location, written: Sequence[str]) -> list[Call]:
+    count = len(written) + (written[-1:] == _TRIED)
+    return [Call("PutObject", _objects(place), count, "at least", "; ".join(written))] if written else []
 
 
 def _before_wildcard(place: Location) -> Location | None:

@@ -387,7 +387,7 @@ class Queries:
 
     @execute.register
     def _show_create(self, plan: statements.ShowCreateTable) -> Message:
-        return Message(self.engine.look(lambda _: self.engine.tables.create_statement(plan.name.text)))
+        return Message(self.managing.create_statement(plan.name.text))
 
     def renamed(self, old: str, new: str) -> None:
         """Have the tables of a connection find it under another name."""

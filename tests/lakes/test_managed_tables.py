@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -391,42 +387,3 @@ def test_writers_side_by_side_lose_nothing(place: Place):
     rows = _rows(writers[0], "FROM t ORDER BY ALL")
     assert rows == [(writer, commit) for writer in range(4) for commit in range(3)]
     assert sum(key.endswith(".parquet") for key in place.keys) == 12
-
-
-WRITER = """
-import sys
-from statements import Statements
-connect, storage, writer, commits = sys.argv[1:]
-run = Statements()
-run(connect)
-run(f"CREATE TABLE IF NOT EXISTS t() {storage}")
-for commit in range(int(commits)):
-    run(f"INSERT INTO t VALUES ({writer}, {commit})")
-    print(commit, flush=True)
-"""
-
-
-def test_a_killed_writer_has_committed_what_it_says(place: Place):
-    """Rows are those of commits that succeeded, and at most one more of each process that was killed in it."""
-    writers, commits = (int(number) for number in os.environ.get("S3CONN_WRITERS", "2x3").split("x"))
-    run = place.session(f"CREATE TABLE t (writer INTEGER, commit INTEGER) {place.storage()}")
-    connect = create(
-        "lake", keys=place._server.admin, ENDPOINT=place._server.endpoint, REGION=place._server.region, VALIDATE=False
-    )
-    command = [sys.executable, "-c", WRITER, connect, place.storage()]
-    support = str(Path(__file__).parent.parent / "support")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([support, *sys.path])}
-    started = [
-        subprocess.Popen([*command, str(at), str(commits)], stdout=subprocess.PIPE, text=True, env=environment)
-        for at in range(writers)
-    ]
-    assert started[0].stdout is not None
-    started[0].stdout.readline()
-    started[0].kill()
-    said = [len(writer.communicate()[0].split()) for writer in started]
-    said[0] += 1
-    assert said[1:] == [commits] * (writers - 1)
-    for at, count in enumerate(said):
-        there = _rows(run, f"SELECT commit FROM t WHERE writer = {at} ORDER BY commit")
-        assert there == [(commit,) for commit in range(len(there))]
-        assert len(there) == count or (at == 0 and len(there) == count + 1)

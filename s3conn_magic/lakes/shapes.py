@@ -1,0 +1,190 @@
+"""The shape of a table of ours: its columns, partitions and key, as they are written, made, and widened by rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import pyarrow as pa
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.language.help import name_text
+from s3conn_magic.locations import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
+PARTITIONED, KEYS = "s3conn-magic.partitioned-by", "s3conn-magic.primary-key"
+"""Properties of a table that has no columns yet: what its first rows are to be partitioned by, and keyed by."""
+_TRANSFORM = re.compile(
+    r"(?i)(year|month|day|hour|bucket|truncate)\s*\((?:\s*([0-9]{1,9})\s*,)?\s*(.*?)\s*\)", re.DOTALL
+)
+
+
+class TableShape(NamedTuple):
+    """What a table is to be.
+
+    Attributes:
+        schema: its columns; empty where its first rows give them.
+        partitions: as written, such as `day(ts)`.
+        keys: its primary key.
+        properties: of Iceberg.
+    """
+
+    schema: pa.Schema
+    partitions: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    properties: Mapping[str, str] = {}
+
+
+def columns_of(table: Any) -> pa.Schema:
+    """The columns of a table, in Arrow's form."""
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    return schema_to_pyarrow(table.schema(), include_field_ids=False)
+
+
+def shaped(wanted: TableShape) -> tuple[Any, Any]:
+    """Schema and partitions of a new table, in the library's own form."""
+    from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+
+    schema = _with_ids(wanted.schema)
+    if not wanted.schema.names:
+        return schema, PartitionSpec()
+    ids = {field.name.casefold(): field.field_id for field in schema.fields}
+    keys = [_known(ids, key) for key in wanted.keys]
+    schema = Schema(*schema.fields, schema_id=0, identifier_field_ids=keys)
+    fields = []
+    for at, written in enumerate(wanted.partitions):
+        column, transform, name = partition(written)
+        fields.append(PartitionField(_known(ids, column), PARTITION_FIELD_ID_START + at, transform, name))
+    return schema, PartitionSpec(*fields)
+
+
+def _known(ids: Mapping[str, int], name: str) -> int:
+    if name.casefold() not in ids:
+        raise QueryError(f"there is no column {visible(name)} to be partitioned or keyed by")
+    return ids[name.casefold()]
+
+
+def _with_ids(schema: pa.Schema) -> Any:
+    from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
+    from pyiceberg.schema import assign_fresh_schema_ids
+
+    return assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(schema, format_version=2))
+
+
+def later(wanted: TableShape) -> dict[str, str]:
+    """What the first rows of a table without columns need to know."""
+    if wanted.schema.names:
+        return {}
+    kept = {PARTITIONED: list(wanted.partitions), KEYS: list(wanted.keys)}
+    return {name: json.dumps(value) for name, value in kept.items() if value}
+
+
+def partition(written: str) -> tuple[str, Any, str]:
+    """Column, transform and name of a partition as it is written.
+
+    Raises:
+        QueryError: it is none.
+    """
+    from pyiceberg import transforms
+
+    match = _TRANSFORM.fullmatch(written)
+    if match is None:
+        return _unquoted(written), transforms.IdentityTransform(), _unquoted(written)
+    name, width, column = match[1].lower(), match[2], _unquoted(match[3])
+    if (width is not None) != (name in {"bucket", "truncate"}):
+        form = f"{name}(n, column)" if width is None else f"{name}(column)"
+        raise QueryError(f"a partition {name} is written {form}")
+    kind = getattr(transforms, f"{name.title()}Transform")
+    return column, kind() if width is None else kind(int(width)), f"{column}_{name}"
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name[:1] == '"' else name
+
+
+def append(transaction: Any, rows: Rows) -> None:
+    """Put rows into a transaction, with those of their columns that the table lacks; it widens as Iceberg allows."""
+    _fit(transaction, rows.schema)
+    transaction.append(whole(transaction, rows))
+
+
+def shape_of(table: Any) -> TableShape:
+    """What a table is, as it is written."""
+    from pyiceberg.transforms import VoidTransform
+
+    schema, properties = table.schema(), table.properties
+    partitions = [
+        _written(str(field.transform), schema.find_column_name(field.source_id))
+        for field in table.spec().fields
+        if not isinstance(field.transform, VoidTransform)
+    ]
+    keys = [name for each in schema.identifier_field_ids if (name := schema.find_column_name(each))]
+    return TableShape(
+        columns_of(table),
+        partitions or json.loads(properties.get(PARTITIONED, "[]")),
+        keys or json.loads(properties.get(KEYS, "[]")),
+        properties,
+    )
+
+
+def _written(transform: str, column: str) -> str:
+    """A partition as it is written, of what the library calls its transform: `bucket[16]`."""
+    kind, _, width = transform.rstrip("]").partition("[")
+    named = name_text(column)
+    if kind == "identity":
+        return named
+    return f"{kind}({width}, {named})" if width else f"{kind}({named})"
+
+
+def whole(transaction: Any, rows: Rows) -> Rows:
+    """Rows whose columns that must have values have them; those of a table in partitions all at once.
+
+    Raises:
+        QueryError: one has none.
+    """
+    metadata = transaction.table_metadata
+    required = {field.name for field in metadata.schema().fields if field.required}
+    if not required and metadata.spec().is_unpartitioned():
+        return rows
+    table = rows if isinstance(rows, pa.Table) else rows.read_all()
+    for name in required:
+        if name not in table.column_names or table.column(name).null_count:
+            raise QueryError(f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY")
+    fields = [field.with_nullable(field.name not in required) for field in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def _fit(transaction: Any, schema: pa.Schema) -> None:
+    metadata = transaction.table_metadata
+    if metadata.schema().fields:
+        required = {field.name.casefold() for field in metadata.schema().fields if field.required}
+        # A union makes optional what is so on either side.
+        schema = pa.schema([field.with_nullable(field.name.casefold() not in required) for field in schema])
+        with transaction.update_schema(case_sensitive=False) as update:
+            update.union_by_name(_with_ids(schema))
+        return
+    keys = json.loads(metadata.properties.get(KEYS, "[]"))
+    folded = {key.casefold() for key in keys}
+    with transaction.update_schema(allow_incompatible_changes=True) as update:
+        for field in _with_ids(schema).fields:
+            update.add_column((field.name,), field.field_type, required=field.name.casefold() in folded)
+        if keys:
+            update.set_identifier_fields(*(field.name for field in schema if field.name.casefold() in folded))
+    names = {name.casefold(): name for name in schema.names}
+    if written := json.loads(metadata.properties.get(PARTITIONED, "[]")):
+        with transaction.update_spec() as update:
+            for each in written:
+                column, transform, name = partition(each)
+                _known(dict.fromkeys(names, 0), column)
+                update.add_field(names[column.casefold()], transform, name)
+
+
+def wanted_by(transaction: Any) -> set[str]:
+    """The columns that a table is to be partitioned by as soon as it has them."""
+    return {partition(each)[0] for each in json.loads(transaction.table_metadata.properties.get(PARTITIONED, "[]"))}

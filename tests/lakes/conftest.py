@@ -1,0 +1,5 @@
+"""Buckets for tables, on two servers: see `lakes`."""
+
+from lakes import lake
+
+__all__ = ["lake"]
