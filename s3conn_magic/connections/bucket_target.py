@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from s3conn_magic.transport.wire import Wires
 
 LISTING = "ListObjectsV2"
+_OF_OPERATION = {"GetObjectTagging": "tagging"}
+"""What the query of an operation begins with."""
 # As botocore names the signatures that are made here, too.
 _OURS = (UNSIGNED, "v4", "s3v4", "v4-s3express", "v4a-s3express", "v4-unsigned-body")
 _OF_VERSION_4 = ("v4", "s3v4", "v4-unsigned-body")
@@ -150,7 +152,8 @@ class BucketTarget:
 
     def sign_object(self, request: ObjectRequest) -> SignedRequest:
         """Sign a request of an object afresh; raises as `sign`."""
-        query = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
+        version = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
+        query = "&".join(filter(None, [_OF_OPERATION.get(request.operation, ""), version]))
         return self._signed(request.operation, query, quote(request.key, safe="/-_.~"), request.headers)
 
     def _signed(

@@ -115,7 +115,7 @@ def let_capture(client: Any) -> None:
         client.meta.events.register_first(f"before-send.s3.{operation}", _before_send)
 
 
-CAPTURED = ("ListObjectsV2", "GetObject", "HeadObject")
+CAPTURED = ("ListObjectsV2", "GetObject", "HeadObject", "GetObjectTagging")
 """Operations whose requests are made of a template."""
 _ANY_KEY = "any-key"
 
@@ -144,6 +144,8 @@ def _called_for(client: Any, bucket: str, operation: str) -> None:
         client.list_objects_v2(Bucket=bucket)
     elif operation == "GetObject":
         client.get_object(Bucket=bucket, Key=_ANY_KEY)
+    elif operation == "GetObjectTagging":
+        client.get_object_tagging(Bucket=bucket, Key=_ANY_KEY)
     else:
         client.head_object(Bucket=bucket, Key=_ANY_KEY)
 

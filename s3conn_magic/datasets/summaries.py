@@ -5,14 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3conn_magic.errors import S3ConnError
+import pyarrow as pa
+
+from s3conn_magic.errors import QueryError, S3ConnError
+from s3conn_magic.language.result_columns import SUMMARY_COLUMNS
 from s3conn_magic.listing.analysis import GB, STORAGE_USD
-from s3conn_magic.query.sql import literal
+from s3conn_magic.query.sql import answered, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import pyarrow as pa
 
     from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.query.engine import QueryEngine
@@ -167,6 +168,26 @@ def known_of(answer: pa.Table) -> dict[str, FooterFigures]:
     rows = [tuple(column[at].as_py() for column in answer.columns) for at in range(len(answer))]
     most = max((count or 0 for _, count, *_ in rows), default=0)
     return {name: FooterFigures(count, *rest) for name, count, *rest in rows if count == most}
+
+
+def column_summary(column: pa.ChunkedArray) -> dict[str, Any]:
+    """What stands in a column that is at hand, by the names of SUMMARIZE's columns.
+
+    What DuckDB has no type for is looked at as its text.
+    """
+    try:
+        return _summary(pa.table({"c0": column}))
+    except QueryError:
+        texts = [None if value is None else str(value) for value in column.to_pylist()]
+        return _summary(pa.table({"c0": pa.array(texts, pa.string())}))
+
+
+def _summary(values: pa.Table) -> dict[str, Any]:
+    kind = answered("SELECT column_type FROM (DESCRIBE given)", given=values)[0][0].as_py()
+    columns = [("c0", kind)]
+    answer = answered(summary_query(columns, "FROM given", None), given=values)
+    (row,) = summary_rows(columns, answer, {})
+    return dict(zip([each.name for each in SUMMARY_COLUMNS], row, strict=True))
 
 
 # ANALYZE by what a query adds up

@@ -12,20 +12,34 @@ import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
-from s3conn_magic.explorer.details import cells, snippets
+from s3conn_magic.explorer.details import CodeSubject, cells, snippets, usual_ending
 from s3conn_magic.explorer.model import Children, EntryColumns, Through, TreeEntry
+from s3conn_magic.explorer.preview_table import ROWS_AT_FIRST
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.options import check_server
-from s3conn_magic.language.plans import Analyze, ListObjects
+from s3conn_magic.language.plans import Analyze, Discover, ListObjects
 from s3conn_magic.language.words import sentence
-from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page
+from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page, fetch_pages
+from s3conn_magic.listing.request import PageQuery
 from s3conn_magic.locations import Location, pasted, visible
 from s3conn_magic.objects import uploads
-from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, delete_as_seen, versioning
+from s3conn_magic.objects.deleting import (
+    Chosen,
+    Deleted,
+    SeenObjects,
+    copy_version,
+    delete_as_seen,
+    objects_below,
+    thaw,
+    thaws,
+    undelete,
+    versioning,
+)
 from s3conn_magic.objects.deleting import find as objects_of
-from s3conn_magic.objects.description import Description, describe, head
-from s3conn_magic.objects.requests import Download, Link, presign
+from s3conn_magic.objects.description import Description, bucket_properties, describe, describe_deleted, head
+from s3conn_magic.objects.files import Download
+from s3conn_magic.objects.requests import Link, presign
 from s3conn_magic.preview.preview import Preview, preview
 from s3conn_magic.runtime.patterns import Glob
 
@@ -40,8 +54,8 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.model import Snippet
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.listing.table import Page
+    from s3conn_magic.objects.deleting import Thaw
 
-_ROWS = 100
 
 _NOWHERE = partial(Place, 1, 1)
 """Where the statement stands that would do what the explorer does."""
@@ -74,18 +88,21 @@ class ConnectionObjects:
         except S3ConnError:
             return location.arn
 
-    def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
+    def snippets(
+        self, location: Location, version_id: str | None, *, is_prefix: bool, ending: str = ""
+    ) -> Sequence[Snippet]:
         """Return code that reads it."""
         try:
-            name = self._of(location).name
-            return snippets(name, location, is_prefix=is_prefix, version_id=version_id)
+            connection = self._of(location)
+            what = CodeSubject(connection.name, location, version_id, ending if is_prefix else None)
+            return snippets(what, read_only=connection.settings.read_only)
         except ConnectionNotFoundError:
             return []
 
     def cells(self, location: Location, *, is_prefix: bool) -> Mapping[str, str]:
         """Return cells of statements about it."""
         try:
-            return cells(self._of(location).name, location, is_prefix=is_prefix)
+            return cells(CodeSubject(self._of(location).name, location, ending="" if is_prefix else None))
         except ConnectionNotFoundError:
             return {}
 
@@ -93,9 +110,41 @@ class ConnectionObjects:
         """HeadObject, tags and versions."""
         return describe(self._of(location), location, version_id=version_id)
 
-    def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
+    def describe_deleted(self, location: Location, version_id: str | None) -> Description:
+        """ListObjectVersions."""
+        del version_id
+        return describe_deleted(self._of(location), location)
+
+    def preview(
+        self, location: Location, description: Description, version_id: str | None, rows: int = ROWS_AT_FIRST
+    ) -> Preview:
         """Return the beginning of an object's content."""
-        return preview(self._of(location), location, rows=_ROWS, version_id=version_id, description=description)
+        return preview(self._of(location), location, rows=rows, version_id=version_id, description=description)
+
+    def ending(self, location: Location, cancelled: Callable[[], bool]) -> str:
+        """Look at the first page of all that is below."""
+        target = self._of(location).target(location.bucket)
+        page = fetch_page(target, prefix=location.key, delimiter="", every=ending(cancelled))
+        return usual_ending(page.objects["key"].to_pylist())
+
+    def bucket(self, location: Location) -> Mapping[str, str]:
+        """Six requests about a bucket, and what each one says."""
+        return bucket_properties(self._of(location), location.bucket)
+
+    def thaws(self, description: Description) -> Sequence[Thaw]:
+        """Return them by list prices."""
+        return thaws(description)
+
+    def restore(self, location: Location, version_id: str | None) -> None:
+        """CopyObject, or DeleteObject of the markers."""
+        if version_id is None:
+            undelete(self._of(location), location)
+        else:
+            copy_version(self._of(location), location, version_id)
+
+    def thaw(self, location: Location, description: Description, tier: str) -> None:
+        """RestoreObject."""
+        thaw(self._of(location), location, description, tier)
 
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
         """Return a presigned URL."""
@@ -122,10 +171,17 @@ class ConnectionObjects:
 
     def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
         """Recursive listings of the prefixes; of one connection at a time."""
+        return objects_of(self._leading_to(chosen), chosen, most=most, cancelled=cancelled)
+
+    def below(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
+        """The same, where nothing is to be deleted."""
+        return objects_below(self._leading_to(chosen), chosen, most=most, cancelled=cancelled)
+
+    def _leading_to(self, chosen: Sequence[Chosen]) -> Connection:
         connections = {id(connection): connection for connection in (self._of(each.location) for each in chosen)}
         if len(connections) != 1:
             raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
-        return objects_of(next(iter(connections.values())), chosen, most=most, cancelled=cancelled)
+        return next(iter(connections.values()))
 
     def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
         """DeleteObjects, bucket by bucket, of what is as it was seen."""
@@ -161,15 +217,50 @@ class ConnectionObjects:
         from s3conn_magic.results.charts import chart_data
         from s3conn_magic.results.listings import analysis_frame
 
-        def tell(progress: Progress) -> None:
-            if cancelled():
-                raise StatementInterrupted("the analysis was stopped")
-            report(progress.keys, progress.bytes)
-
+        tell = _telling(report, cancelled)
         connection = self._of(location)
         plan = Analyze(place=_NOWHERE, name=connection.name, location=location, by="PREFIX", depth=1)
         frame = analysis_frame(connection.target(location.bucket), plan, connections=CONNECTIONS, report=tell)
-        return chart_data(frame, by="PREFIX", title=visible(location.uri))
+        return {"data": chart_data(frame, by="PREFIX", title=visible(location.uri))}
+
+    def discover(
+        self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Mapping[str, object]:
+        """Return what DISCOVER finds below a location."""
+        from s3conn_magic.results.cards import dataset_lines
+        from s3conn_magic.results.listings import ListOptions, datasets_of
+
+        connection = self._of(location)
+        plain = Location(location.bucket, location.key)
+        plan = Discover(place=_NOWHERE, name=connection.name, location=plain)
+
+        def named(place: Location) -> str:
+            return place.uri.replace("s3://", f"s3://{connection.name}@", 1)
+
+        options = ListOptions(None, CONNECTIONS, _telling(report, cancelled))
+        discovery, note = datasets_of(connection, plan, plain, options, named)
+        return {"found": [dataset_lines(each) for each in discovery.datasets], "notes": [note] if note else []}
+
+
+def _telling(report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Callable[[Progress], None]:
+    """Return what hears how far a listing is, and ends it when nobody waits any more."""
+
+    def tell(progress: Progress) -> None:
+        if cancelled():
+            raise StatementInterrupted("it was stopped")
+        report(progress.keys, progress.bytes)
+
+    return tell
+
+
+def ending(cancelled: Callable[[], bool]) -> Callable[[], None]:
+    """Return what ends a wait when nobody waits any more, and with it the requests."""
+
+    def look() -> None:
+        if cancelled():
+            raise StatementInterrupted("nobody waits for it")
+
+    return look
 
 
 ALL = "All connections"
@@ -238,18 +329,26 @@ class ConnectionChildren:
         return place.location
 
     def __call__(
-        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+        self,
+        location: Location | None,
+        token: str | None,
+        *,
+        starting_with: str = "",
+        cancelled: Callable[[], bool],
+        deleted: bool = False,
     ) -> Children:
         """Return one page; see `explorer.model.ChildrenOf`."""
         connection = self._connection()
         if location is None:
             return _roots(connection, token, starting_with)
+        if deleted:
+            return _with_deleted(connection, location, token, starting_with, cancelled)
         page = fetch_page(
             connection.target(location.bucket),
             prefix=location.key + starting_with,
             delimiter="/",
             token=token,
-            every=_ending(cancelled),
+            every=ending(cancelled),
         )
         whole = token is None and not starting_with
         return Children(
@@ -267,9 +366,21 @@ class ConnectionChildren:
             delimiter=None if glob else "/",
             matching=glob,
         )
-        for page in listing.pages(keep=False, every=_ending(cancelled)):
+        for page in listing.pages(keep=False, every=ending(cancelled)):
             columns = _columns(location, page)
             yield Children([], seen=listing.progress.keys, columns=columns if columns.keys else None)
+
+
+def _with_deleted(
+    connection: Connection, location: Location, token: str | None, starting_with: str, cancelled: Callable[[], bool]
+) -> Children:
+    """Return one page of a listing of versions: the newest of each object, deleted or not."""
+    query = PageQuery(location.key + starting_with, "/", token, versions=True)
+    (page,) = fetch_pages(connection.target(location.bucket), [query], every=ending(cancelled))
+    if isinstance(page, S3ConnError):
+        raise page
+    newest = replace(page, objects=page.objects.filter(page.objects["is_latest"]))
+    return Children(list(_entries(location, newest)), page.next_token)
 
 
 def _columns(parent: Location, page: Page) -> EntryColumns:
@@ -287,16 +398,6 @@ def _columns(parent: Location, page: Page) -> EntryColumns:
         [None] * count + rows["storage_class"].to_pylist(),
         bytes([1]) * count + bytes(len(rows)),
     )
-
-
-def _ending(cancelled: Callable[[], bool]) -> Callable[[], None]:
-    """Return what ends a wait when nobody waits any more, and with it the requests."""
-
-    def look() -> None:
-        if cancelled():
-            raise StatementInterrupted("nobody waits for it")
-
-    return look
 
 
 def _badge(connection: Connection, location: Location, page: Page, *, whole: bool) -> str:
@@ -336,7 +437,13 @@ class AllChildren:
         self._connections = connections
 
     def __call__(
-        self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
+        self,
+        location: Location | None,
+        token: str | None,
+        *,
+        starting_with: str = "",
+        cancelled: Callable[[], bool],
+        deleted: bool = False,
     ) -> Children:
         """Return one page; see `explorer.model.ChildrenOf`."""
         name = _through(location)
@@ -345,7 +452,8 @@ class AllChildren:
             return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
         inside = location if location and location.bucket else None
         children = ConnectionChildren(partial(self._connections.get, name))
-        return _through_all(children(inside, token, starting_with=starting_with, cancelled=cancelled), name)
+        page = children(inside, token, starting_with=starting_with, cancelled=cancelled, deleted=deleted)
+        return _through_all(page, name)
 
     def everything(
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
@@ -387,4 +495,5 @@ def _objects(parent: Location, page: Page) -> Iterator[TreeEntry]:
             last_modified=row["last_modified"],
             etag=row["etag"],
             storage_class=row["storage_class"],
+            deleted=row.get("is_delete_marker", False),
         )

@@ -1,32 +1,237 @@
-"""A description, a preview and snippets as the panel shows them: bounded values, every text in its visible form."""
+"""What the panel shows of an object, bounded and every text in its visible form; and code that reads it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer.model import Snippet
+from s3conn_magic.explorer.preview_table import PreviewTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.language.words import counted, literal
 from s3conn_magic.locations import size_text, visible, visible_lines
+from s3conn_magic.objects.deleting import THAWED_DAYS
 from s3conn_magic.objects.formats import by_name
 from s3conn_magic.preview import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
+    from collections.abc import Iterable, Mapping, Sequence
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.locations import Location
+    from s3conn_magic.objects.deleting import Thaw
     from s3conn_magic.objects.description import Description, Version
     from s3conn_magic.preview import Preview
 
+
+@dataclass(frozen=True, slots=True)
+class CodeSubject:
+    """What is to be read.
+
+    Attributes:
+        connection: its name.
+        location: an object, a folder or a bucket.
+        version_id: of the object; None for the current one.
+        ending: of a folder or bucket, how the names of its objects end, empty where that is not known; None for an
+            object.
+    """
+
+    connection: str
+    location: Location
+    version_id: str | None = None
+    ending: str | None = None
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether it is a folder or a bucket."""
+        return self.ending is not None
+
+    @property
+    def form(self) -> str:
+        """The format that the name promises; empty for none that is read here."""
+        said = by_name(f"x{self.ending}" if self.is_prefix else self.location.key).format
+        return said.name if said and said.name in _READERS else ""
+
+    @property
+    def compression(self) -> str:
+        """What the name says that it is packed by; empty for nothing."""
+        return by_name(f"x{self.ending}" if self.is_prefix else self.location.key).compression or ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its URI means the same to everybody."""
+        uri = self.location.uri
+        return uri.isprintable() and uri.isascii() and not set("*?[]{}@#%+\\'\"& ") & set(uri) and "::" not in uri
+
+    @property
+    def pattern(self) -> str:
+        """Bucket and key, of a folder with the pattern of its objects."""
+        below = f"**/*{self.ending or ''}" if self.is_prefix else ""
+        return f"{self.location.bucket}/{self.location.key}{below}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How one format is read by each library; empty where a library does not read it."""
+
+    pandas: str
+    polars: str
+    duckdb: str
+
+
+_READERS = {
+    "Parquet": _Reader("read_parquet({})", "scan_parquet", "read_parquet"),
+    "CSV": _Reader("read_csv({})", "scan_csv", "read_csv"),
+    "TSV": _Reader('read_csv({}, sep="\\t")', "scan_csv", "read_csv"),
+    "JSON lines": _Reader("read_json({}, lines=True)", "scan_ndjson", "read_json"),
+    "JSON": _Reader("read_json({})", "", "read_json"),
+    "ORC": _Reader("read_orc({})", "", ""),
+    "Arrow": _Reader("read_feather({})", "scan_ipc", ""),
+}
+_OF_PANDAS = {"gzip", "bz2", "xz", "zstd"}
+_OF_POLARS = {"gzip", "zstd"}
+_OF_DUCKDB = {"gzip", "zstd"}
+
+
+def usual_ending(keys: Iterable[str]) -> str:
+    """Return how most of some names end, of those that say what they hold; empty where none does."""
+    counts = Counter[str]()
+    for key in keys:
+        name = by_name(key)
+        if name.format and name.format.name in _READERS:
+            counts[name.ending + name.packed] += 1
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+def snippets(what: CodeSubject, *, read_only: bool = False) -> list[Snippet]:
+    """Return a query, and code for pandas, polars, DuckDB and boto3, as far as each of them can read it.
+
+    Nothing reads an object whole into memory before it is parsed, where the library can do without.
+
+    Args:
+        what: is read.
+        read_only: whether the connection is, and gives no credentials to libraries.
+    """
+    statements = cells(what)
+    query = "query" if what.form or not what.is_prefix else "list"
+    queries = [Snippet("%%upsql", statements[query])] if query in statements and not what.version_id else []
+    tables = [*_pandas(what), *_polars(what, read_only=read_only), *_duckdb(what)] if what.form else []
+    plain = _below(what) if what.is_prefix else _whole(what)
+    # What may be no table is read as it is in the first place.
+    return [*queries, *tables, plain] if what.form or what.is_prefix else [plain, *queries]
+
+
+def cells(what: CodeSubject) -> dict[str, str]:
+    """Return cells of `%%upsql` by what they do with a location, as far as they can.
+
+    They are `query`, and of a folder `list`, `analyze` and `discover`.
+
+    A name that is no printable text can't stand in a statement, and the pattern characters of a key mean others there.
+    """
+    location = what.location
+    if not location.uri.isprintable():
+        return {}
+    using = f"USING {name_text(what.connection)}"
+    is_plain = name_text(what.connection) == what.connection and not set("*?[{@") & set(location.uri)
+    path = literal(f"s3://{what.connection}@{what.pattern}")
+    below = {
+        "list": f"LIST {literal(location.uri)} {using} RECURSIVE",
+        "analyze": f"ANALYZE {literal(location.uri)} {using}",
+        **({"discover": f"DISCOVER {literal(location.uri)} {using}"} if find_statement("DISCOVER") else {}),
+    }
+    statements = {
+        **({"query": f"SELECT *\nFROM {path}\nLIMIT 100"} if is_plain and (location.key or what.ending) else {}),
+        **(below if what.is_prefix else {}),
+    }
+    return {name: f"%%upsql\n{text};" for name, text in statements.items()}
+
+
+def _code(what: CodeSubject, imports: Iterable[str], *lines: str) -> str:
+    named = "\n".join(f"import {each}" for each in (*imports, "s3conn_magic"))
+    return "\n".join([named, "", f"lake = s3conn_magic.connection({what.connection!a})", *lines])
+
+
+def _opened(what: CodeSubject) -> str:
+    """The object as a file of the connection's, which takes every key and version as it is."""
+    version = f"?versionId={what.version_id}" if what.version_id else ""
+    return f"lake.fsspec().open({what.pattern + version!a})"
+
+
+def _pandas(what: CodeSubject) -> list[Snippet]:
+    if what.compression and what.compression not in _OF_PANDAS:
+        return []
+    packed = f", compression={what.compression!a}" if what.compression and what.form not in {"Parquet", "ORC"} else ""
+    read, options = _READERS[what.form].pandas, 'storage_options=lake.storage_options("pandas")'
+
+    def call(argument: str) -> str:
+        return f"pd.{read.format(argument + packed)}"
+
+    if what.is_prefix:
+        lines = [
+            f"paths = lake.fsspec().glob({what.pattern!a})",
+            f"df = pd.concat([{call('lake.fsspec().open(path)')} for path in paths], ignore_index=True)",
+        ]
+        if what.form == "Parquet" and what.is_plain:
+            lines = [f"df = {call(f'{what.location.uri!a}, {options}')}"]
+    elif what.is_plain and not what.version_id and what.form not in {"Arrow", "ORC"}:
+        lines = [f"df = {call(f'{what.location.uri!a}, {options}')}"]
+    else:
+        lines = [f"with {_opened(what)} as file:", f"    df = {call('file')}"]
+    return [Snippet("pandas", _code(what, ["pandas as pd"], *lines))]
+
+
+def _polars(what: CodeSubject, *, read_only: bool) -> list[Snippet]:
+    scan = _READERS[what.form].polars
+    packed = what.compression and (what.compression not in _OF_POLARS or scan != "scan_csv")
+    if not scan or packed or not what.is_plain or what.version_id or read_only:
+        return []
+    more = ', separator="\\t"' if what.form == "TSV" else ""
+    lines = [
+        f'options = lake.storage_options("polars", bucket={what.location.bucket!a})',
+        f"df = pl.{scan}(",
+        f"    {'s3://' + what.pattern!a}{more},",
+        "    storage_options=options,",
+        "    credential_provider=options.credential_provider,",
+        ").collect()",
+    ]
+    return [Snippet("polars", _code(what, ["polars as pl"], *lines))]
+
+
+def _duckdb(what: CodeSubject) -> list[Snippet]:
+    read = _READERS[what.form].duckdb
+    packed = what.compression and what.compression not in _OF_DUCKDB
+    if not read or packed or not what.is_plain or what.version_id:
+        return []
+    query = f"FROM {read}({literal('s3conn://' + what.pattern)})"
+    lines = [
+        "database = duckdb.connect()",
+        "database.register_filesystem(lake.fsspec())",
+        f"df = database.sql({query!a}).df()",
+    ]
+    return [Snippet("DuckDB", _code(what, ["duckdb"], *lines))]
+
+
+def _whole(what: CodeSubject) -> Snippet:
+    version = f", VersionId={what.version_id!a}" if what.version_id else ""
+    where = f"Bucket={what.location.bucket!a}, Key={what.location.key!a}{version}"
+    lines = ['s3 = lake.client("s3")', f'data = s3.get_object({where})["Body"].read()']
+    return Snippet("boto3", _code(what, [], *lines))
+
+
+def _below(what: CodeSubject) -> Snippet:
+    where = f"Bucket={what.location.bucket!a}, Prefix={what.location.key!a}"
+    lines = [
+        's3 = lake.client("s3")',
+        f'pages = s3.get_paginator("list_objects_v2").paginate({where})',
+        'keys = [one["Key"] for page in pages for one in page.get("Contents", [])]',
+    ]
+    return Snippet("boto3", _code(what, [], *lines))
+
+
 TEXT_AT_MOST = 100_000
-_COLUMNS_AT_MOST = 50
-_CELL_AT_MOST = 200
-_TABLE_AT_MOST = 150_000
 _PAIRS_AT_MOST = 200
 _KEPT = {"\n": "\n", "\t": "\t"}
 
@@ -46,13 +251,15 @@ def error_values(error: S3ConnError) -> dict[str, str]:
     return {"message": visible(error.message), "hint": visible(" ".join([*error.notes, error.hint]).strip())}
 
 
-def description_values(description: Description) -> dict[str, Any]:
-    """Return the facts of an object, its metadata, tags and versions."""
+def description_values(description: Description, thaws: Sequence[Thaw] = ()) -> dict[str, Any]:
+    """Return the facts of an object, its metadata, tags, versions, and ways out of the archive."""
     return {
         "facts": [[label, visible(value)] for label, value in _facts(description) if value],
         "metadata": _pairs(description.metadata),
         "tags": None if description.tags is None else _pairs(description.tags),
         "versions": [_version(each) for each in description.versions],
+        "thaws": [{"tier": each.tier, "text": thaw_text(each, description)} for each in thaws],
+        "deleted": bool(description.versions) and description.versions[0].is_delete_marker,
         "notes": [visible(note) for note in description.notes],
     }
 
@@ -97,13 +304,14 @@ def _version(version: Version) -> dict[str, Any]:
     }
 
 
-def preview_values(preview: Preview) -> dict[str, Any]:
-    """Return what is shown of an object's content; an image's bytes travel apart."""
+def preview_values(preview: Preview, table: PreviewTable | None = None) -> dict[str, Any]:
+    """Return what is shown of an object's content; an image's bytes travel apart, and later rows of a table."""
+    table = table or (None if preview.frame is None else PreviewTable(preview))
     return {
         "kind": preview.kind,
         "summary": " · ".join(_summary(preview)),
         "notes": [visible(note) for note in preview.notes],
-        "table": _table(preview.frame) if preview.frame is not None else None,
+        "table": table.values() if table else None,
         "schema": [[visible(name), visible(kind)] for name, kind in preview.schema[:1_000]],
         **_text(preview),
         "document": preview.text is not None and preview.layout is not None,
@@ -137,141 +345,20 @@ def _text(preview: Preview) -> dict[str, Any]:
     return {"text": visible_lines(shown), "cut": cut or ("There is more than is shown" if preview.truncated else "")}
 
 
-def _table(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return columns and rows as text, as many as fit, and what is left out."""
-    names = [visible(str(name))[:_CELL_AT_MOST] for name in frame.columns[:_COLUMNS_AT_MOST]]
-    numeric = [kind.kind in "iuf" for kind in frame.dtypes[:_COLUMNS_AT_MOST]]
-    rows: list[list[str | None]] = []
-    room = _TABLE_AT_MOST
-    for values in frame.iloc[:, :_COLUMNS_AT_MOST].itertuples(index=False, name=None):
-        row = [_cell(value) for value in values]
-        room -= sum(len(cell or "") + 4 for cell in row)
-        if room < 0 and rows:
-            break
-        rows.append(row)
-    left = [f"{len(frame.columns) - len(names):,} more columns"] if len(frame.columns) > len(names) else []
-    left += [f"{len(frame) - len(rows):,} more rows"] if len(frame) > len(rows) else []
-    return {"columns": names, "numeric": numeric, "rows": rows, "left": " and ".join(left)}
+def bucket_facts(properties: Mapping[str, str]) -> list[list[str]]:
+    """Return the properties of a bucket as the panel shows them."""
+    return [[name, visible(value)] for name, value in properties.items()]
 
 
-def _cell(value: Any) -> str | None:
-    """Return a value as text; None for a missing one."""
-    if value is None or (isinstance(value, float) and value != value) or str(value) in {"<NA>", "NaT"}:  # noqa: PLR0124 - NaN is not itself
-        return None
-    text = visible(str(value))
-    return text if len(text) <= _CELL_AT_MOST else text[: _CELL_AT_MOST - 1] + "…"
+def thaw_text(thaw: Thaw, description: Description) -> str:
+    """Return what a restore out of the archive takes and costs, in words."""
+    size = size_text(description.size)
+    if description.archive_status:
+        return f"{size}, {thaw.takes}. It costs nothing, and the object comes back for good."
+    cost = "nothing" if not thaw.usd else _dollars(thaw.usd)
+    kept = f"{_dollars(thaw.usd_kept)} for a copy of {counted(THAWED_DAYS, 'day')}"
+    return f"{size}, {thaw.takes}. It costs {cost}, and {kept}, by S3's list prices of us-east-1, 2025."
 
 
-_PANDAS = {
-    "Parquet": "pd.read_parquet(body)",
-    "CSV": "pd.read_csv(body{compression})",
-    "TSV": 'pd.read_csv(body, sep="\\t"{compression})',
-    "JSON lines": "pd.read_json(body, lines=True{compression})",
-    "JSON": "pd.read_json(body{compression})",
-}
-_POLARS = {
-    "Parquet": "pl.read_parquet(body)",
-    "CSV": "pl.read_csv(body)",
-    "TSV": 'pl.read_csv(body, separator="\\t")',
-    "JSON lines": "pl.read_ndjson(body)",
-    "JSON": "pl.read_json(body)",
-}
-
-
-def snippets(connection: str, location: Location, *, is_prefix: bool, version_id: str | None = None) -> list[Snippet]:
-    """Return a query, and code for pandas, polars and DuckDB; for boto3 only where the name does not tell a format.
-
-    Args:
-        connection: name of the connection.
-        location: an object, or with `is_prefix` a folder or bucket.
-        is_prefix: whether to read what lies below.
-        version_id: the version to read, the current one by default.
-    """
-    statements = cells(connection, location, is_prefix=is_prefix)
-    query = [Snippet("%%upsql", statements["query"])] if "query" in statements and not version_id else []
-    python = _for_python(connection, location, is_prefix=is_prefix, version_id=version_id)
-    # What may be no table is read as it is in the first place.
-    return query + python if is_prefix or _form(location.key)[0] else python + query
-
-
-def cells(connection: str, location: Location, *, is_prefix: bool) -> dict[str, str]:
-    """Return cells of `%%upsql` by what they do with a location: `query`, `analyze` and `discover`, as far as they can.
-
-    A name that is no printable text can't stand in a statement, and the pattern characters of a key mean others there.
-    """
-    if not location.uri.isprintable():
-        return {}
-    using = f"USING {name_text(connection)}"
-    is_plain = name_text(connection) == connection and not set("*?[{@") & set(location.uri)
-    path = literal(f"s3://{connection}@{location.bucket}/{location.key}{'**/*' if is_prefix else ''}")
-    below = {
-        "analyze": f"ANALYZE {literal(location.uri)} {using}",
-        **({"discover": f"DISCOVER {literal(location.uri)} {using}"} if find_statement("DISCOVER") else {}),
-    }
-    statements = {
-        **({"query": f"SELECT *\nFROM {path}\nLIMIT 100"} if is_plain and location.key else {}),
-        **(below if is_prefix else {}),
-    }
-    return {name: f"%%upsql\n{text};" for name, text in statements.items()}
-
-
-def _for_python(connection: str, location: Location, *, is_prefix: bool, version_id: str | None) -> list[Snippet]:
-    if is_prefix:
-        return _for_prefix(connection, location)
-    body = f"{_client(connection)}\n{_get(location, version_id)}"
-    plain = Snippet("boto3", f"{_imports()}\n\n{body}\ndata = body.read()")
-    form, compression = _form(location.key)
-    return [*_tables(form, compression, f"{body}\nbody = io.BytesIO(body.read())"), plain] if form else [plain]
-
-
-def _tables(form: str, compression: str, body: str) -> list[Snippet]:
-    pandas = _PANDAS[form].format(compression=f', compression="{compression}"' if compression else "")
-    opened = {"": "", "gzip": "\nbody = gzip.open(body)", "bz2": "\nbody = bz2.open(body)"}
-    first = {"": ["io"], "gzip": ["gzip", "io"], "bz2": ["bz2", "io"]}
-    polars = []
-    if compression in opened:
-        imports = _imports("polars as pl", first=first[compression])
-        polars = [Snippet("polars", f"{imports}\n\n{body}{opened[compression]}\ndf = {_POLARS[form]}")]
-    duckdb = f'{_imports("duckdb", "pandas as pd", first=["io"])}\n\n{body}\ndf = {pandas}\nduckdb.sql("FROM df")'
-    return [
-        Snippet("pandas", f"{_imports('pandas as pd', first=['io'])}\n\n{body}\ndf = {pandas}"),
-        *polars,
-        Snippet("DuckDB", duckdb),
-    ]
-
-
-def _imports(*names: str, first: Sequence[str] = ()) -> str:
-    lines = [f"import {name}" for name in first] + ([""] if first else [])
-    return "\n".join([*lines, *(f"import {name}" for name in (*names, "s3conn_magic"))])
-
-
-def _form(key: str) -> tuple[str, str]:
-    """Return what the name says that an object is, and how it is compressed; empty for neither."""
-    said = by_name(key)
-    return said.format.name if said.format and said.format.name in _PANDAS else "", said.compression or ""
-
-
-def _client(connection: str) -> str:
-    return f's3 = s3conn_magic.connection({connection!a}).client("s3")'
-
-
-def _get(location: Location, version_id: str | None) -> str:
-    version = f", VersionId={version_id!a}" if version_id else ""
-    return f'body = s3.get_object(Bucket={location.bucket!a}, Key={location.key!a}{version})["Body"]'
-
-
-def _for_prefix(connection: str, location: Location) -> list[Snippet]:
-    statement = ascii(f"LIST {literal(location.uri)} USING {name_text(connection)} RECURSIVE")
-    frame = f"df = s3conn_magic.execute({statement})"
-    pages = (
-        f"{_imports()}\n\n{_client(connection)}\n"
-        'pages = s3.get_paginator("list_objects_v2").paginate'
-        f"(Bucket={location.bucket!a}, Prefix={location.key!a})\n"
-        'keys = [one["Key"] for page in pages for one in page.get("Contents", [])]'
-    )
-    return [
-        Snippet("pandas", f"{_imports()}\n\n{frame}"),
-        Snippet("polars", f"{_imports('polars as pl')}\n\n{frame}\ndf = pl.from_pandas(df)"),
-        Snippet("DuckDB", f'{_imports("duckdb")}\n\n{frame}\nduckdb.sql("FROM df LIMIT 10")'),
-        Snippet("boto3", pages),
-    ]
+def _dollars(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 0.01 else f"${usd:.1g}"  # noqa: PLR2004 - a cent

@@ -93,7 +93,7 @@ def taken(content: Mapping[str, Any]) -> tuple[str, int, str, dict[str, Any]]:
 
 MESSAGE_AT_MOST = 256_000
 _ENVELOPE = 2_000
-_PREFIX, _OPEN, _BUSY, _CONNECTION = 1, 2, 4, 8
+_PREFIX, _OPEN, _BUSY, _CONNECTION, _DELETED = 1, 2, 4, 8, 16
 _SEGMENT = re.compile(r"[^/]*/|[^/]+")
 
 
@@ -164,7 +164,7 @@ def _record(line: TreeLine) -> list[Any]:
         return [*head, *tail_text(line)]
     rows, child, name = folder.rows, folder.children.get(row), shown_name(folder, row)
     size, time = rows.sizes[row], rows.times[row]
-    flags = _PREFIX * rows.is_prefix(row) | _CONNECTION * rows.is_connection(row)
+    flags = _PREFIX * rows.is_prefix(row) | _CONNECTION * rows.is_connection(row) | _DELETED * rows.is_deleted(row)
     if child and child.open:
         flags |= _OPEN | (_BUSY * child.busy)
     exact = [] if name == rows.names[row] else [rows.names[row]]
@@ -264,7 +264,7 @@ def _chosen_text(cursor: PageCursor) -> str:
     size = size_text(sum(each for each in objects if each != NO_SIZE))
     folders = len(rows) - len(objects)
     more = f" and what is in {counted(folders, 'folder')}" if folders else ""
-    return f"{len(rows):,} chosen" + (f", {size}{more}" if objects else "")
+    return f"{len(rows):,} selected" + (f" · {size}{more}" if objects else "")
 
 
 def _kind(folder: Folder) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from s3conn_magic.errors import IncompleteListingError
 from s3conn_magic.locations import Location
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects
+    from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, Thaw
     from s3conn_magic.objects.description import Description
     from s3conn_magic.objects.requests import Link
     from s3conn_magic.preview import Preview
@@ -55,6 +55,7 @@ class TreeEntry:
         last_modified: with a time zone; one without is taken as UTC.
         etag: as the server gave it.
         storage_class: such as `STANDARD`.
+        deleted: an object that is there no more, whose versions are.
     """
 
     location: Location
@@ -63,6 +64,7 @@ class TreeEntry:
     last_modified: datetime | None = None
     etag: str | None = None
     storage_class: str | None = None
+    deleted: bool = False
 
 
 class EntryColumns(NamedTuple):
@@ -118,6 +120,8 @@ class ChildrenOf(Protocol):
                 of the bucket's name. The server looks for it, and the delimiter counts only behind it.
             cancelled: true as soon as nobody waits for the answer; looked at between requests.
 
+        Where the user asks for what was deleted, it is called with `deleted=True` as well.
+
         Returns:
             Entries whose key begins with the location's key and `starting_with`.
 
@@ -153,6 +157,7 @@ class Wanted:
         matching: a glob; what matches is looked for at any depth.
         every: go on to the last page.
         at_least: go on until there are so many rows.
+        deleted: show what was deleted, too.
     """
 
     location: Location | None
@@ -161,6 +166,7 @@ class Wanted:
     matching: str = ""
     every: bool = False
     at_least: int = 0
+    deleted: bool = False
 
 
 class FolderListing(Work[None]):
@@ -186,7 +192,8 @@ class FolderListing(Work[None]):
     ) -> None:
         super().__init__(lambda _: self._list())
         in_bucket = wanted.location is not None and bool(wanted.location.bucket)
-        self.is_whole = in_bucket and (wanted.every or bool(wanted.matching)) and hasattr(children, "everything")
+        every = (wanted.every and not wanted.deleted) or bool(wanted.matching)
+        self.is_whole = in_bucket and every and hasattr(children, "everything")
         self.wanted = wanted
         self.is_over = False
         self._children = children
@@ -223,8 +230,12 @@ class FolderListing(Work[None]):
 
     def _by_page(self) -> None:
         wanted, token, rows = self.wanted, self.wanted.token, 0
+        # A plain function needs to know nothing of it.
+        more: dict[str, Any] = {"deleted": True} if wanted.deleted else {}
         while not self.cancelled():
-            page = self._children(wanted.location, token, starting_with=wanted.starting_with, cancelled=self.cancelled)
+            page = self._children(
+                wanted.location, token, starting_with=wanted.starting_with, cancelled=self.cancelled, **more
+            )
             if page.token is not None and page.token == token:
                 message = "the server gave the same token twice"
                 raise IncompleteListingError(message, rows_so_far=None, reason="token")
@@ -256,10 +267,11 @@ class Snippet:
 
 
 class Outgoing(Protocol):
-    """An object that is being read; see `objects.fetching.Download`."""
+    """An object that is being read; see `objects.requests.Download`."""
 
     size: int
     content_type: str
+    last_modified: datetime | None
 
     def pieces(self) -> Iterator[bytes]:
         """Return its bytes in order, at most 1 MiB at once."""
@@ -291,8 +303,13 @@ class ObjectAccess(Protocol):
     def refuses_writes(self, location: Location | None) -> str:
         """Return why nothing may be written at a location; empty where it may be tried."""
 
-    def snippets(self, location: Location, version_id: str | None, *, is_prefix: bool) -> Sequence[Snippet]:
-        """Return code that reads an object, or what lies below a prefix."""
+    def snippets(
+        self, location: Location, version_id: str | None, *, is_prefix: bool, ending: str = ""
+    ) -> Sequence[Snippet]:
+        """Return code that reads an object, or the objects below a prefix whose names end so."""
+
+    def thaws(self, description: Description) -> Sequence[Thaw]:
+        """Return the ways to have an object out of the archive."""
 
     def arn(self, location: Location) -> str:
         """Return the ARN of an object, a prefix or a bucket."""
@@ -303,8 +320,17 @@ class ObjectAccess(Protocol):
     def describe(self, location: Location, version_id: str | None) -> Description:
         """Return what an object is."""
 
-    def preview(self, location: Location, description: Description, version_id: str | None) -> Preview:
+    def describe_deleted(self, location: Location, version_id: str | None) -> Description:
+        """Return what is left of an object that was deleted."""
+
+    def preview(self, location: Location, description: Description, version_id: str | None, rows: int = 100) -> Preview:
         """Return what is in it, by reading its beginning only."""
+
+    def ending(self, location: Location, cancelled: Callable[[], bool]) -> str:
+        """Return how the names of most objects below a prefix end; empty where none says what is in it."""
+
+    def bucket(self, location: Location) -> Mapping[str, str]:
+        """Return how a bucket is set up, each property or why it cannot be seen."""
 
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
         """Return a link to it that lasts so long."""
@@ -326,6 +352,15 @@ class ObjectAccess(Protocol):
     def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
         """Delete exactly these keys as they were found, batch by batch, through the connection that leads to `near`."""
 
+    def below(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
+        """Return every object that these stand for, up to `most` and one page."""
+
+    def restore(self, location: Location, version_id: str | None) -> None:
+        """Make a version the current one; None takes the object's deletion back."""
+
+    def thaw(self, location: Location, description: Description, tier: str) -> None:
+        """Ask for a copy of an object out of the archive."""
+
     def versioning(self, location: Location) -> str | None:
         """`Enabled`, `Suspended`, or empty where the bucket never kept versions; None where nobody may know."""
 
@@ -335,7 +370,12 @@ class ObjectAccess(Protocol):
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Return objects and bytes by folder below a location, as `treemap.js` draws them.
+        """Return objects and bytes by folder below a location, as `treemap.js` draws them, as `data`.
 
         `report` gets the objects and bytes so far.
         """
+
+    def discover(
+        self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> Mapping[str, object]:
+        """Return the datasets below a location as `found`, and `notes`; `report` as above."""

@@ -66,6 +66,7 @@ class Navigator:
 
     Attributes:
         version: grows with every change of the lines.
+        shows_deleted: whether folders show what was deleted, too.
         cursors: by page, the one whose user acted last at the end.
     """
 
@@ -74,6 +75,7 @@ class Navigator:
     ) -> None:
         self.lock = threading.RLock()
         self.version = 1
+        self.shows_deleted = False
         self._children = children
         self._changed = changed
         self._slots = threading.BoundedSemaphore(AT_ONCE)
@@ -203,6 +205,15 @@ class Navigator:
         self._refresh(list(self.tree.root.family()))
 
     @_restructuring
+    def deleted(self, shown: bool) -> None:
+        """Show what was deleted in every open folder, or show it no more."""
+        if shown != self.shows_deleted:
+            self.shows_deleted = shown
+            for folder in self.tree.root.everything():
+                folder.token, folder.listed = None, folder.listed and folder.open
+            self._refresh(list(self.tree.root.family()))
+
+    @_restructuring
     def relist(self, locations: Collection[Location | None]) -> None:
         """List these folders afresh, as far as they are open."""
         self._refresh([each for each in self.tree.root.family() if each.location in locations])
@@ -222,6 +233,7 @@ class Navigator:
             folder.matching,
             every,
             len(folder.rows) if folder.replacing else 0,
+            self.shows_deleted and folder.location is not None and bool(folder.location.bucket),
         )
         listing = FolderListing(
             self._children, wanted, self._slots, lambda which, page: self._arrived(folder, which, page)

@@ -6,18 +6,19 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer.details import description_values, error_values, moment_text, preview_values
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.explorer.details import bucket_facts, description_values, error_values, moment_text, preview_values
 from s3conn_magic.explorer.messages import SEND_RATE
+from s3conn_magic.explorer.preview_table import PreviewTable, RowOrder
 from s3conn_magic.locations import Location, visible
+from s3conn_magic.preview import Preview
 from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import ObjectAccess
-    from s3conn_magic.objects.description import Description
-    from s3conn_magic.preview import Preview
+    from s3conn_magic.explorer.model import ObjectAccess, Snippet
+    from s3conn_magic.objects.description import Description, Version
 
     Send = Callable[..., None]
 
@@ -34,6 +35,7 @@ class Subject:
     size: int | None = None
     version_id: str | None = None
     etag: str | None = None
+    deleted: bool = False
 
 
 class Panel:
@@ -54,8 +56,10 @@ class Panel:
         self._lock = threading.RLock()
         self._serial = 0
         self._work: Work[None] | None = None
+        self._beside: dict[str, Work[dict[str, Any]]] = {}
         self._description: Description | None = None
         self._preview: Preview | None = None
+        self._table: PreviewTable | None = None
         self._parts: dict[str, dict[str, Any]] = {}
 
     def shown(self, serial: int) -> Subject | None:
@@ -65,6 +69,16 @@ class Panel:
                 return None
             etag = self._description.etag if self._description else self.subject.etag
             return replace(self.subject, etag=etag)
+
+    @property
+    def description(self) -> Description | None:
+        """What is known of the object that is shown."""
+        return self._description
+
+    def known(self, version_id: str) -> Version | None:
+        """Return a version of the object that is shown."""
+        versions = self._description.versions if self._description else ()
+        return next((each for each in versions if each.version_id == version_id), None)
 
     # What the user does
 
@@ -79,7 +93,7 @@ class Panel:
         """Show another version of the same object; None for the current one."""
         with self._lock:
             if now := self.subject:
-                self._begin(Subject(now.location, version_id=version_id))
+                self._begin(Subject(now.location, version_id=version_id, deleted=now.deleted))
 
     def retry(self) -> None:
         """Ask again for what failed."""
@@ -90,9 +104,7 @@ class Panel:
     def halt(self) -> None:
         """Stop looking; what was found stays."""
         with self._lock:
-            if self._work:
-                self._work.cancel()
-            self._work = None
+            self._cancel()
             stopped = {"error": {"message": "Stopped", "hint": ""}}
             for name in [name for name, values in self._parts.items() if values.get("busy")]:
                 self._put(name, stopped)
@@ -119,24 +131,101 @@ class Panel:
 
     def analyze(self) -> None:
         """Sum up the folder that is shown, in the background."""
+        self._of_folder("analysis", self._objects.analyze, {"objects": 0, "bytes": 0})
+
+    def discover(self) -> None:
+        """Find the datasets in the folder that is shown, in the background."""
+        self._of_folder("datasets", self._objects.discover, {"objects": 0, "bytes": 0})
+
+    def properties(self) -> None:
+        """Look how the bucket that is shown is set up, in the background."""
+        subject = self.subject
+        if subject is not None and not subject.location.key:
+            self._do("properties", {}, lambda _: {"facts": bucket_facts(self._objects.bucket(subject.location))})
+
+    def code(self) -> None:
+        """Look what is in the folder that is shown, for code that reads it, in the background."""
+        subject = self.subject
+        if subject is not None and subject.is_prefix:
+            self._do("code", {}, lambda work: self._code(subject, work.cancelled))
+
+    def _of_folder(self, name: str, look: Callable[..., Mapping[str, object]], first: dict[str, Any]) -> None:
+        subject = self.subject
+        if subject is None or not subject.is_prefix:
+            return
+
+        def do(work: Work[dict[str, Any]]) -> dict[str, Any]:
+            def report(objects: int, size: int) -> None:
+                with self._lock:
+                    if self._beside.get(name) is work:
+                        self._put(name, {"busy": True, "objects": objects, "bytes": size})
+
+            return dict(look(subject.location, report, work.cancelled))
+
+        self._do(name, first, do)
+
+    def _code(self, subject: Subject, cancelled: Callable[[], bool]) -> dict[str, Any]:
+        ending = self._objects.ending(subject.location, cancelled)
+        return {"snippets": _listed(self._objects.snippets(subject.location, None, is_prefix=True, ending=ending))}
+
+    def _do(self, name: str, first: dict[str, Any], do: Callable[[Work[dict[str, Any]]], dict[str, Any]]) -> None:
+        """Do something about what is shown in the background, once at a time, and tell what came of it."""
         with self._lock:
-            subject = self.subject
-            if subject is None or not subject.is_prefix or self._work:
+            if name in self._beside:
                 return
-            self._put("analysis", {"busy": True, "objects": 0, "bytes": 0})
-            self._start(lambda work: self._analyze(work, subject))
+            self._put(name, {"busy": True, **first})
+            work = self._beside[name] = Work[dict[str, Any]](do)
+        work.start(
+            lambda values: self._done(name, work, values),
+            lambda error: self._done(name, work, {"error": error_values(error)}),
+        )
 
-    def _analyze(self, work: Work[None], subject: Subject) -> None:
-        def report(objects: int, size: int) -> None:
-            with self._lock:
-                if work is self._work:
-                    self._put("analysis", {"busy": True, "objects": objects, "bytes": size})
-
-        analysis = self._objects.analyze(subject.location, report, work.cancelled)
+    def _done(self, name: str, work: Work[dict[str, Any]], values: dict[str, Any]) -> None:
         with self._lock:
-            if work is self._work:
-                self._work = None
-                self._put("analysis", {"data": dict(analysis)})
+            if self._beside.get(name) is work:
+                del self._beside[name]
+                self._put(name, values)
+
+    # Rows of the preview
+
+    def further(self) -> None:
+        """Read more rows of the table that is shown, in the background."""
+        with self._lock:
+            table, subject, described = self._table, self.subject, self._description
+        if table and subject and described and table.further:
+            self._do("loaded", table.loaded(), lambda _: self._read_on(table, subject, described))
+
+    def _read_on(self, table: PreviewTable, subject: Subject, described: Description) -> dict[str, Any]:
+        try:
+            seen = self._objects.preview(subject.location, described, subject.version_id, table.further)
+        except S3ConnError as error:
+            return {**table.loaded(), "error": error_values(error)}
+        if seen.frame is None:
+            return {**table.loaded(), "more": False}
+        longer = PreviewTable(seen, table.further)
+        with self._lock:
+            if self._table is table:
+                self._table = longer
+                shown = self._parts["preview"]
+                shown["table"] = {**shown["table"], **longer.loaded()}
+        return longer.loaded()
+
+    def records(self, page: str, id: str, start: int, stop: int, order: RowOrder) -> None:  # noqa: A002 - the message's own name
+        """Send rows of the table that is shown to the page that asks for them."""
+        self._answer("records", page, id, lambda table: table.part(order, start, stop))
+
+    def column(self, page: str, id: str, at: int) -> None:  # noqa: A002 - as above
+        """Send what stands in a column to the page that asks for it."""
+        self._answer("column", page, id, lambda table: table.statistics(at))
+
+    def _answer(self, kind: str, page: str, id: str, say: Callable[[PreviewTable], dict[str, Any]]) -> None:  # noqa: A002 - as above
+        table, head = self._table, {"type": kind, "page": page, "id": id}
+        if table:
+            work = Work[dict[str, Any]](lambda _: say(table))
+            work.start(
+                lambda values: self._send({**head, **values}),
+                lambda error: self._send({**head, "error": error_values(error)}),
+            )
 
     def again(self) -> None:
         """Tell a page that has just opened everything, the image too."""
@@ -164,18 +253,27 @@ class Panel:
         work = self._work = Work[None](do)
         work.start(_nothing, lambda error: self._failed(work, error))
 
+    def _cancel(self) -> None:
+        for work in [self._work, *self._beside.values()]:
+            if work:
+                work.cancel()
+        self._work, self._beside = None, {}
+
     def _stop(self) -> None:
-        if self._work:
-            self._work.cancel()
+        self._cancel()
         self._serial += 1
-        self._work = self._description = self._preview = None
+        self._description = self._preview = self._table = None
         self._parts = {}
 
     def _look(self, work: Work[None], subject: Subject) -> None:
         # Who leafs through rows waits for none of those passed by.
         if work.sleep(0.05):
             return
-        described = self._objects.describe(subject.location, subject.version_id)
+        gone = subject.deleted and not subject.version_id
+        look = self._objects.describe_deleted if gone else self._objects.describe
+        described = look(subject.location, subject.version_id)
+        if gone and self._keep(work, description=described, preview=Preview("deleted", described, format="deleted")):
+            return
         if not self._keep(work, description=described):
             return
         preview = self._objects.preview(subject.location, described, subject.version_id)
@@ -192,17 +290,19 @@ class Panel:
                 return False
             if description:
                 self._description = description
-                self._put("details", description_values(description))
+                thaws = self._objects.thaws(description)
+                self._put("details", description_values(description, thaws))
             if preview:
                 self._preview = preview
-                self._put("preview", preview_values(preview))
+                self._table = PreviewTable(preview) if preview.frame is not None else None
+                self._put("preview", preview_values(preview, self._table))
             return True
 
     def _failed(self, work: Work[None], error: S3ConnError) -> None:
         with self._lock:
             if work is self._work:
                 self._work = None
-                for name in ("details", "preview", "analysis"):
+                for name in ("details", "preview"):
                     if self._parts.get(name, {}).get("busy"):
                         self._put(name, {"error": error_values(error)})
 
@@ -244,7 +344,7 @@ class Panel:
             "bucket": not where.key,
             "version": subject.version_id,
             "links": LINK_SECONDS,
-            "snippets": [[each.label, each.code] for each in snippets],
+            "snippets": _listed(snippets),
         }
 
     # Links
@@ -262,6 +362,10 @@ class Panel:
     def _linked(self, subject: Subject, seconds: int) -> dict[str, Any]:
         link = self._objects.presign(subject.location, seconds, subject.version_id)
         return {"url": link.url, "ends": moment_text(link.ends), "note": link.note}
+
+
+def _listed(snippets: Sequence[Snippet]) -> list[list[str]]:
+    return [[each.label, each.code] for each in snippets]
 
 
 def _nothing(_: object) -> None:

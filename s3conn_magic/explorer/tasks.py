@@ -1,4 +1,4 @@
-"""What is under way beside the tree: uploads, downloads and deletions, each with a line of its own below the rows.
+"""What is under way beside the tree: transfers, deletions and restores, each with a line of its own below the rows.
 
 What one of them asks, it asks the page that began it, and only that page can answer; every page sees what is done.
 """
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from s3conn_magic.explorer.details import error_values
+from s3conn_magic.explorer.details import error_values, moment_text, thaw_text
 from s3conn_magic.explorer.messages import SEND_RATE
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location, size_text, visible
@@ -22,7 +22,100 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import ObjectAccess
-    from s3conn_magic.objects.deleting import Chosen, SeenObjects
+    from s3conn_magic.explorer.panel import Subject
+    from s3conn_magic.objects.deleting import Chosen, SeenObjects, Thaw
+    from s3conn_magic.objects.description import Description, Version
+
+
+class Restores:
+    """Restores under way.
+
+    Args:
+        objects: does them.
+        tasks: where they are shown and confirmed.
+        restored: told of an object that is there again, as it is seen now.
+    """
+
+    def __init__(
+        self, objects: ObjectAccess, tasks: TaskList, restored: Callable[[Location, Description], None]
+    ) -> None:
+        self._objects = objects
+        self._tasks = tasks
+        self._restored = restored
+
+    def version(self, page: str, id: str, subject: Subject, version: Version) -> None:  # noqa: A002 - the message's own name
+        """Make a version the current one, after a question."""
+        size = f", {size_text(version.size)}" if version.size is not None else ""
+        question = (
+            f"Restore the version of {moment_text(version.last_modified)}{size}, of {visible(subject.location.uri)}? A"
+            " copy of it becomes the current version; what is current now stays as an older one."
+        )
+        self._begin(page, id, subject, (question, "Restore"), lambda: self._copy(subject, version))
+
+    def _copy(self, subject: Subject, version: Version) -> str:
+        self._objects.restore(subject.location, version.version_id)
+        return f"Restored the version of {moment_text(version.last_modified)}"
+
+    def undelete(self, page: str, id: str, subject: Subject) -> None:  # noqa: A002 - as above
+        """Take a deletion back, after a question."""
+        question = (
+            f"Bring {visible(subject.location.uri)} back? The marker of its deletion is deleted, and its newest version"
+            " is the current one again."
+        )
+        self._begin(page, id, subject, (question, "Bring back"), lambda: self._undelete(subject))
+
+    def _undelete(self, subject: Subject) -> str:
+        self._objects.restore(subject.location, None)
+        return "Brought back"
+
+    def thaw(self, page: str, id: str, subject: Subject, description: Description, tier: str) -> None:  # noqa: A002 - as above
+        """Ask for a copy out of the archive, after a question with its price."""
+        thaw = next((each for each in self._objects.thaws(description) if each.tier == tier), None)
+        if thaw is None:
+            return
+        question = f"Restore {visible(subject.location.uri)} from the archive? {thaw_text(thaw, description)}"
+        task = self._tasks.begin(page, id, "restore", visible(subject.location.name), text="Looking")
+        if task:
+            work = Work[None](lambda _: self._thaw(task, subject, description, thaw, question))
+            work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
+
+    def _thaw(self, task: Task, subject: Subject, description: Description, thaw: Thaw, question: str) -> None:
+        if self._may(task, subject) and self._tasks.ask(task, question, "Restore"):
+            self._objects.thaw(subject.location, description, thaw.tier)
+            there = self._objects.describe(subject.location, description.version_id)
+            text = f"Asked for: it can be read in {thaw.takes.removeprefix('up to ')} at the latest"
+            said = text if there.restore == "in progress" else f"{text}; the server does not say that it began"
+            self._tasks.change(task, state="done", text=said)
+            if not subject.version_id:
+                self._restored(subject.location, there)
+
+    def _begin(
+        self,
+        page: str,
+        id: str,  # noqa: A002 - as above
+        subject: Subject,
+        asked: tuple[str, str],
+        do: Callable[[], str],
+    ) -> None:
+        task = self._tasks.begin(page, id, "restore", visible(subject.location.name), text="Looking")
+        if task:
+            work = Work[None](lambda _: self._run(task, subject, asked, do))
+            work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
+
+    def _run(self, task: Task, subject: Subject, asked: tuple[str, str], do: Callable[[], str]) -> None:
+        if self._may(task, subject) and self._tasks.ask(task, *asked):
+            text = do()
+            # What is said was seen.
+            there = self._objects.describe(subject.location, None)
+            self._tasks.change(task, state="done", text=f"{text}, {size_text(there.size)}")
+            self._restored(subject.location, there)
+
+    def _may(self, task: Task, subject: Subject) -> bool:
+        reason = self._objects.refuses_writes(subject.location)
+        if reason:
+            self._tasks.change(task, state="failed", text=reason)
+        return not reason
+
 
 State = Literal["working", "asking", "done", "failed", "stopped"]
 _ENDED = ("done", "failed", "stopped")

@@ -2,27 +2,277 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import re
+import tempfile
 import threading
+import zipfile
+from contextlib import closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError
 from s3conn_magic.explorer.details import moment_text
 from s3conn_magic.explorer.messages import SEND_RATE
-from s3conn_magic.locations import size_text, visible
+from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.runtime.background import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from s3conn_magic.explorer.model import Incoming, ObjectAccess, Outgoing
+    from s3conn_magic.explorer.model import Incoming, ObjectAccess
     from s3conn_magic.explorer.panel import Subject
     from s3conn_magic.explorer.tasks import Task, TaskList
-    from s3conn_magic.locations import Location
+    from s3conn_magic.objects.deleting import Chosen, SeenObjects
     from s3conn_magic.objects.description import Description
 
+
 DOWNLOAD_AT_MOST = 100_000_000
+"""Bytes that a kernel sends to a page; the channel brings less than a MB/s."""
+ZIP_AT_MOST = 10_000
+TAKEN_WITHIN = 20.0
+"""Seconds in which a page says that it has all of a file."""
+_PIECE = 512 * 1024
+_NAME_AT_MOST = 150
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_OLDEST = (1980, 1, 1, 0, 0, 0)
+
+
+class _File(NamedTuple):
+    """What is delivered: its name, type, bytes as far as known before, and pieces."""
+
+    name: str
+    mime: str
+    size: int
+    pieces: Iterator[bytes]
+
+
+class Downloads:
+    """Objects on their way to the browser, or beside the notebook."""
+
+    def __init__(self, objects: ObjectAccess, tasks: TaskList, send: Callable[..., None]) -> None:
+        self._objects = objects
+        self._tasks = tasks
+        self._send = send
+        self._taken: dict[str, tuple[str, int, threading.Event]] = {}
+
+    def one(self, page: str, id: str, subject: Subject, *, save: bool) -> None:  # noqa: A002 - the message's own name
+        """Deliver an object, as it was shown."""
+        name = visible(subject.location.name)
+        self._begin(page, id, name, lambda task: self._read(task, subject, save=save))
+
+    def several(self, page: str, id: str, chosen: Sequence[Chosen], *, save: bool) -> None:  # noqa: A002 - as above
+        """Deliver objects, and all that is in folders, as one ZIP file."""
+        if chosen:
+            first = visible(chosen[0].location.name)
+            name = first if len(chosen) == 1 else f"{first} and {len(chosen) - 1:,} more"
+            self._begin(page, id, name, lambda task: self._pack(task, chosen, save=save))
+
+    def taken(self, page: str, id: str, size: int) -> None:  # noqa: A002 - as above
+        """Note that a page has all of a file."""
+        waiting = self._taken.get(id)
+        if waiting and waiting[:2] == (page, size):
+            waiting[2].set()
+
+    def _begin(self, page: str, id: str, name: str, do: Callable[[Task], None]) -> None:  # noqa: A002 - as above
+        task = self._tasks.begin(page, id, "download", name)
+        if task:
+            work = Work[None](lambda _: do(task), task.stop)
+            work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
+
+    def _read(self, task: Task, subject: Subject, *, save: bool) -> None:
+        with closing(self._objects.download(subject.location, subject.version_id, subject.etag)) as outgoing:
+            file = _File(subject.location.name, outgoing.content_type, outgoing.size, outgoing.pieces())
+            self._deliver(task, file, save=save)
+
+    def _pack(self, task: Task, chosen: Sequence[Chosen], *, save: bool) -> None:
+        self._tasks.change(task, text="Counting…")
+        counted = self._objects.below(chosen, ZIP_AT_MOST, task.stop.is_set)
+        if not counted.complete:
+            hint = "COPY INTO, or a script with the connection's files, has no such bound."
+            raise S3ConnError(f"more than {ZIP_AT_MOST:,} objects are too many for one ZIP file", hint=hint)
+        if not len(counted):
+            self._tasks.change(task, state="done", text="There is nothing to download")
+            return
+        self._tasks.change(task, text="")
+        members = member_names(counted)
+        place = chosen[0].location
+        name = f"{place.name.rstrip('/') or place.bucket}.zip" if len(chosen) == 1 else "objects.zip"
+        with closing(self._packed(members, counted)) as pieces:
+            self._deliver(task, _File(name, "application/zip", counted.bytes, pieces), save=save)
+
+    def _packed(self, members: dict[Location, str], counted: SeenObjects) -> Generator[bytes]:
+        sink = _Sink()
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # type: ignore[call-overload]
+            for location, name in members.items():
+                etag = counted.keys[location.bucket][location.key]
+                with closing(self._objects.download(location, None, etag)) as outgoing:
+                    about = zipfile.ZipInfo(name, _date(outgoing.last_modified))
+                    about.compress_type = zipfile.ZIP_DEFLATED
+                    with archive.open(about, "w", force_zip64=outgoing.size >= zipfile.ZIP64_LIMIT) as member:
+                        for piece in outgoing.pieces():
+                            member.write(piece)
+                            yield from sink.full()
+        yield sink.rest()
+
+    def _deliver(self, task: Task, file: _File, *, save: bool) -> None:
+        self._tasks.change(task, total=file.size)
+        if not save and file.size > DOWNLOAD_AT_MOST:
+            question = (
+                f"{size_text(file.size)} are too much for a download through the kernel. Save it beside the notebook,"
+                f" as {free_name(Path.cwd(), file.name).name}?"
+            )
+            if not self._tasks.ask(task, question, "Save"):
+                return
+            save = True
+        (self._save if save else self._send_all)(task, file)
+
+    def _send_all(self, task: Task, file: _File) -> None:
+        """Send it to the page that asked; that it was downloaded is said when the page says that it has it."""
+        event, head = threading.Event(), {"type": "piece", "id": task.id, "name": visible(file.name), "mime": file.mime}
+        at = 0
+        for piece in file.pieces:
+            SEND_RATE.wait(len(piece), task.stop.wait)
+            if task.stop.is_set():
+                return self._tasks.call_off(task)
+            self._send({**head, "at": at, "done": False}, [piece])
+            at += len(piece)
+            self._tasks.change(task, done=min(at, task.total) or at)
+        self._taken[task.id] = task.page, at, event
+        try:
+            self._send({**head, "at": at, "done": True}, [b""])
+            self._wait(task, event)
+        finally:
+            del self._taken[task.id]
+        return self._tasks.change(task, state="done", text=f"Downloaded {size_text(at)}")
+
+    def _wait(self, task: Task, event: threading.Event) -> None:
+        waited, step = 0.0, 0.25
+        while not (event.wait(step) or task.stop.is_set()):
+            waited += step
+            if waited > TAKEN_WITHIN:
+                hint = "It was closed or loaded again: download it once more, or save it beside the notebook."
+                raise EndpointError("the page did not take all of it: nothing was downloaded", hint=hint)
+
+    def _save(self, task: Task, file: _File) -> None:
+        path = saved(file, Path.cwd(), lambda size: self._tasks.change(task, done=size), task.stop.is_set)
+        if path is None:
+            return self._tasks.call_off(task)
+        text = f"Saved {size_text(path.stat().st_size)} as {visible(str(path))}"
+        return self._tasks.change(task, state="done", text=text)
+
+
+class _Sink:
+    """What a ZIP file is written to, and taken from in pieces."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits elsewhere."""
+
+    def full(self) -> Iterator[bytes]:
+        if self._size >= _PIECE:
+            yield self.rest()
+
+    def rest(self) -> bytes:
+        taken, self._parts, self._size = b"".join(self._parts), [], 0
+        return taken
+
+
+def _date(moment: datetime | None) -> tuple[int, int, int, int, int, int]:
+    """What ZIP can say of a time, in UTC."""
+    at = (moment or datetime.now(UTC)).astimezone(UTC)
+    return (at.year, at.month, at.day, at.hour, at.minute, at.second) if at.year >= _OLDEST[0] else _OLDEST
+
+
+def member_names(counted: SeenObjects) -> dict[Location, str]:
+    """Names of objects within a ZIP file: below the folder that they share, none outside it, and none twice."""
+    places = [Location(bucket, key) for bucket, keys in counted.keys.items() for key in keys]
+    first, last = min(place.uri for place in places), max(place.uri for place in places)
+    same = next((at for at, (mine, other) in enumerate(zip(first, last, strict=False)) if mine != other), len(first))
+    cut = first.rfind("/", 0, same) + 1
+    names: dict[Location, str] = {}
+    used: set[str] = set()
+    for place in places:
+        if place.key.endswith("/"):  # the marker of a folder
+            continue
+        parts = [_safe(part) for part in place.uri[cut:].split("/")]
+        name, number = "/".join(parts), 1
+        while name.casefold() in used:
+            number += 1
+            name = "/".join([*parts[:-1], _numbered(parts[-1], number)])
+        used.add(name.casefold())
+        names[place] = name
+    return names
+
+
+def _safe(name: str) -> str:
+    """A name that is one of a file on every system."""
+    made = _NOT_IN_NAMES.sub("_", visible(name)).rstrip(". ")
+    return made if made.strip(".") else "_"
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem} ({number}){dot}{ending}" if stem else f"{name} ({number})"
+
+
+def free_name(folder: Path, name: str) -> Path:
+    """The path that a file of this name has in a folder, with a number where there is one already."""
+    made, number = _safe(name), 1
+    stem, dot, ending = made.rpartition(".")
+    made = f"{stem[:_NAME_AT_MOST]}{dot}{ending}"[-_NAME_AT_MOST:] if stem else made[:_NAME_AT_MOST]
+    path = folder / made
+    while path.exists():
+        number += 1
+        path = folder / _numbered(made, number)
+    return path
+
+
+def saved(file: _File, folder: Path, report: Callable[[int], None], stopped: Callable[[], bool]) -> Path | None:
+    """Write a file into a folder, whole or not at all and in place of no other; None where it was stopped."""
+    handle, temporary = tempfile.mkstemp(prefix=".s3conn-", suffix=".part", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            for piece in file.pieces:
+                if stopped():
+                    return None
+                out.write(piece)
+                report(out.tell())
+        return _placed(Path(temporary), folder, file.name)
+    except OSError as error:
+        if isinstance(error, S3ConnError):
+            raise
+        raise S3ConnError(f"it cannot be saved in {visible(str(folder))}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            Path(temporary).unlink()
+
+
+def _placed(temporary: Path, folder: Path, name: str) -> Path:
+    while True:
+        path = free_name(folder, name)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:  # since a moment ago
+            continue
+        except OSError:  # a disk without links
+            with path.open("xb"):
+                pass
+            temporary.replace(path)
+        return path
+
+
 PIECE = 1024 * 1024
 """Bytes of a piece of an upload; the last one is shorter."""
 _AHEAD = 4
@@ -30,53 +280,6 @@ _AHEAD = 4
 _AT_ONCE = 3
 _SILENCE = 60.0
 """Seconds after which a page that sends nothing is taken to be gone."""
-
-
-class BrowserDownloads:
-    """Objects on their way to the browser."""
-
-    def __init__(self, objects: ObjectAccess, tasks: TaskList, send: Callable[..., None]) -> None:
-        self._objects = objects
-        self._tasks = tasks
-        self._send = send
-
-    def begin(self, page: str, id: str, subject: Subject) -> None:  # noqa: A002 - the message's own name
-        """Send an object, as it was shown, to the page that asked by this id."""
-        task = self._tasks.begin(page, id, "download", visible(subject.location.name))
-        if task:
-            work = Work[None](lambda _: self._read(task, subject))
-            work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
-
-    def _read(self, task: Task, subject: Subject) -> None:
-        outgoing = self._objects.download(subject.location, subject.version_id, subject.etag)
-        try:
-            if outgoing.size > DOWNLOAD_AT_MOST:
-                raise EndpointError(
-                    f"{size_text(outgoing.size)} are too much for a download through the kernel",
-                    hint="Copy a link, or a snippet that reads the object in Python.",
-                )
-            self._tasks.change(task, total=outgoing.size)
-            self._send_all(task, outgoing)
-        finally:
-            outgoing.close()
-
-    def _send_all(self, task: Task, outgoing: Outgoing) -> None:
-        head = {"type": "piece", "id": task.id, "name": task.name, "total": outgoing.size}
-        at = 0
-        for piece in _at_least_one(outgoing.pieces()):
-            SEND_RATE.wait(len(piece), task.stop.wait)
-            if task.stop.is_set():
-                return self._tasks.call_off(task)
-            self._send({**head, "mime": outgoing.content_type, "at": at}, [piece])
-            at += len(piece)
-            self._tasks.change(task, done=at)
-        return self._tasks.change(task, state="done", text=f"Downloaded {size_text(at)}")
-
-
-def _at_least_one(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield an object without bytes is one empty piece."""
-    yield next(pieces, b"")
-    yield from pieces
 
 
 class Uploads:

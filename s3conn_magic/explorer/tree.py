@@ -84,6 +84,7 @@ class Rows:
         self._location = location
         self._roots: list[Location] = []
         self._prefixes = bytearray()
+        self._deleted: set[str] = set()
         self._ascending = True
         self._orders: dict[tuple[SortKey, bool], Order | None] = {}
         self._contained: tuple[str, npt.NDArray[np.bool_]] | None = None
@@ -110,6 +111,7 @@ class Rows:
         self.classes += [sys.intern(entry.storage_class) if entry.storage_class else None for entry in page]
         self.etags += [entry.etag for entry in page]
         self._prefixes += bytes([entry.is_prefix for entry in page])
+        self._deleted |= {name for name, entry in zip(names, page, strict=True) if entry.deleted}
         self.largest = max(self.largest, *sizes, 0)
         self.bytes += sum(size for size in sizes if size > 0)
 
@@ -149,6 +151,10 @@ class Rows:
     def is_prefix(self, row: int) -> bool:
         """Whether the row can be opened."""
         return bool(self._prefixes[row])
+
+    def is_deleted(self, row: int) -> bool:
+        """Whether the row is an object that was deleted, whose versions are there."""
+        return self.names[row] in self._deleted
 
     @property
     def prefix_count(self) -> int:
@@ -201,6 +207,7 @@ class Rows:
         rows.classes = [self.classes[row] for row in kept]
         rows.etags = [self.etags[row] for row in kept]
         rows._prefixes = bytearray(self._prefixes[row] for row in kept)
+        rows._deleted = self._deleted - names
         rows._ascending = self._ascending
         rows.largest = max([*rows.sizes, 0])
         rows.bytes = sum(size for size in rows.sizes if size > 0)

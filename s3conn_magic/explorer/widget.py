@@ -17,8 +17,9 @@ from s3conn_magic.explorer.messages import ACTIONS, FRONT, row_messages, state_m
 from s3conn_magic.explorer.model import TreeEntry
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.panel import Panel, Subject
-from s3conn_magic.explorer.tasks import Deletions, TaskList
-from s3conn_magic.explorer.transfers import BrowserDownloads, Uploads
+from s3conn_magic.explorer.preview_table import RowOrder
+from s3conn_magic.explorer.tasks import Deletions, Restores, TaskList
+from s3conn_magic.explorer.transfers import Downloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.locations import Location, visible
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.objects.deleting import SeenObjects
     from s3conn_magic.objects.description import Description
+
+
+_LINES_IN_MESSAGE = 100
 
 
 class ObjectActions:
@@ -57,7 +61,8 @@ class ObjectActions:
         self._send = send
         self.panel = Panel(objects, send)
         self.tasks = TaskList(send)
-        self._downloads = BrowserDownloads(objects, self.tasks, send)
+        self._downloads = Downloads(objects, self.tasks, send)
+        self._restores = Restores(objects, self.tasks, self._restored)
         self._uploads = Uploads(objects, self.tasks, self._uploaded)
         self._deletions = Deletions(objects, self.tasks, self._deleted)
 
@@ -84,7 +89,8 @@ class ObjectActions:
         row = self._navigator.tree.row_at(place)
         if row and row[0].rows.location(row[1]).bucket:
             chosen = _chosen(*row)
-            self.panel.show(Subject(chosen.location, chosen.is_prefix, chosen.size, etag=chosen.etag))
+            deleted = row[0].rows.is_deleted(row[1])
+            self.panel.show(Subject(chosen.location, chosen.is_prefix, chosen.size, etag=chosen.etag, deleted=deleted))
 
     def hide(self, page: str) -> None:
         """Close the panel."""
@@ -110,6 +116,37 @@ class ObjectActions:
         """Sum up the folder in the panel."""
         if self._meant(page, serial):
             self.panel.analyze()
+
+    def discover(self, page: str, serial: int) -> None:
+        """Find the datasets of the folder in the panel."""
+        if self._meant(page, serial):
+            self.panel.discover()
+
+    def properties(self, page: str, serial: int) -> None:
+        """Look how the bucket in the panel is set up."""
+        if self._meant(page, serial):
+            self.panel.properties()
+
+    def code(self, page: str, serial: int) -> None:
+        """Look for code that reads the folder in the panel."""
+        if self._meant(page, serial):
+            self.panel.code()
+
+    def further(self, page: str, serial: int) -> None:
+        """Read more rows of the preview in the panel."""
+        if self._meant(page, serial):
+            self.panel.further()
+
+    def records(self, page: str, serial: int, id: str, **wanted: Any) -> None:  # noqa: A002
+        """Send rows of the preview in the panel."""
+        if self._meant(page, serial):
+            order = RowOrder(wanted["by"], wanted["descending"], wanted["filter"])
+            self.panel.records(page, id, wanted["from"], wanted["to"], order)
+
+    def column(self, page: str, serial: int, id: str, at: int) -> None:  # noqa: A002
+        """Send what stands in a column of the preview in the panel."""
+        if self._meant(page, serial):
+            self.panel.column(page, id, at)
 
     def descend(self, page: str, name: str, serial: int) -> None:
         """Begin the tree at a folder below the one in the panel; `name` is what follows in its key."""
@@ -143,11 +180,35 @@ class ObjectActions:
 
     # Bytes
 
-    def download(self, page: str, id: str, serial: int) -> None:  # noqa: A002
-        """Send the object in the panel to the browser."""
+    def download(self, page: str, id: str, serial: int, *, save: bool) -> None:  # noqa: A002
+        """Send the object in the panel to the browser, or save it beside the notebook."""
         subject = self._meant(page, serial)
         if subject and not subject.is_prefix:
-            self._downloads.begin(page, id, subject)
+            self._downloads.one(page, id, subject, save=save)
+
+    def zip(self, page: str, id: str, *, save: bool) -> None:  # noqa: A002
+        """Send what is chosen in the page as one file, or save it beside the notebook."""
+        self._downloads.several(page, id, self._selected(), save=save)
+
+    def taken(self, page: str, id: str, size: int) -> None:  # noqa: A002
+        """Note that a page has all of a file."""
+        self._downloads.taken(page, id, size)
+
+    def restore(self, page: str, id: str, serial: int, version: str | None) -> None:  # noqa: A002
+        """Make a version of the object in the panel the current one; without one, take its deletion back."""
+        subject = self._meant(page, serial)
+        if subject is None:
+            return
+        if version is None:
+            self._restores.undelete(page, id, subject)
+        elif known := self.panel.known(version):
+            self._restores.version(page, id, subject, known)
+
+    def thaw(self, page: str, id: str, serial: int, tier: str) -> None:  # noqa: A002
+        """Ask for a copy of the object in the panel out of the archive."""
+        subject = self._meant(page, serial)
+        if subject and (description := self.panel.description):
+            self._restores.thaw(page, id, subject, description, tier)
 
     def upload(self, page: str, id: str, *, name: str, size: int, mime: str, here: str) -> None:  # noqa: A002
         """Take a file into the folder that has the focus, which the page calls `here`."""
@@ -165,9 +226,13 @@ class ObjectActions:
 
     def delete(self, page: str, id: str) -> None:  # noqa: A002
         """Delete what is chosen in the page, after a question."""
-        places = [self._navigator.tree.row_at(place) for place in self._navigator.cursor.selected]
-        chosen = [_chosen(*row) for row in places if row]
-        self._deletions.begin(page, id, [each for each in chosen if each.location.bucket])
+        self._deletions.begin(page, id, self._selected())
+
+    def _selected(self) -> list[Chosen]:
+        """Return what is chosen in the page, but for what was deleted already."""
+        places = map(self._navigator.tree.row_at, self._navigator.cursor.selected)
+        chosen = [_chosen(*row) for row in places if row and not row[0].rows.is_deleted(row[1])]
+        return [each for each in chosen if each.location.bucket]
 
     def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
         """Say yes to what a line asks."""
@@ -180,6 +245,10 @@ class ObjectActions:
             self.tasks.stop(page, id)
         else:
             self.panel.halt()
+
+    def _restored(self, location: Location, there: Description) -> None:
+        folder = replace(location, key=location.key[: location.key.rfind("/", 0, -1) + 1])
+        self._uploaded(folder, location, there)
 
     def _uploaded(self, folder: Location, location: Location, there: Description) -> None:
         self.panel.replaced(location)
@@ -228,7 +297,6 @@ def _holds(location: Location, objects: SeenObjects) -> bool:
 
 STYLES = ("explorer.css", "details.css", "treemap.css")
 _ROWS_AT_MOST = 1_000
-_LINES_IN_MESSAGE = 100
 _FIRST_ROWS = (0, 100)
 _LOG = logging.getLogger(__name__)
 
@@ -365,6 +433,7 @@ class Explorer(ForPython, anywidget.AnyWidget):
             version=navigator.version,
             busy=navigator.busy,
             acts=actions is not None,
+            deleted=navigator.shows_deleted,
             discovers=actions is not None and find_statement("DISCOVER") is not None,
             locked=visible(actions.locked(cursor.location)) if actions else "",
         )

@@ -1,4 +1,4 @@
-"""Deleting objects: what is chosen goes as it was seen, and one that was replaced since then stays.
+"""Deleting objects: what is chosen goes as it was seen, one that was replaced since then stays; and ways back.
 
 A condition that the server checks is best, but not every server does: some ignore it, some refuse it. So each object is
 looked at right before its request, and the condition goes along where the server may know it.
@@ -10,14 +10,16 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import ObjectNotFoundError, S3ConnError
+from s3conn_magic.listing.analysis import GB, STORAGE_USD
 from s3conn_magic.listing.listing import Listing
-from s3conn_magic.locations import Location
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.description import head, versions_of
 from s3conn_magic.objects.requests import ask
 from s3conn_magic.objects.uploads import refuse_if_read_only
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.writes import Removed
+    from s3conn_magic.objects.description import Description
+
 
 BATCH = 1_000
 """Most keys of one DeleteObjects request."""
@@ -86,6 +90,13 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
         IncompleteListingError, S3ConnError: a prefix could not be listed whole.
     """
     refuse_if_read_only(connection, "a deletion")
+    return objects_below(connection, chosen, most=most, cancelled=cancelled)
+
+
+def objects_below(
+    connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]
+) -> SeenObjects:
+    """Every object of a choice, for whatever it is chosen; raises as `find`."""
     seen = SeenObjects()
     # What was shown of an object counts, and not what a listing tells of it only now.
     for choice in sorted(chosen, key=lambda choice: choice.is_prefix):
@@ -310,3 +321,139 @@ class ExactDeletion:
         """
         step = partial(self._removal.remove, self._bucket, key, etag, version)
         return translated(step, resource=Location(self._bucket, key).arn)
+
+
+# Ways back
+
+_COPIED_AT_ONCE = 5 * 1024**3
+_DAYS_IN_MONTH = 30
+THAWED_DAYS = 7
+"""How long a copy out of the archive lasts."""
+
+
+def copy_version(connection: Connection, location: Location, version_id: str) -> None:
+    """Make a version the current one, by a copy of it; the versions that there are stay.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        S3ConnError: there is no such version, or the copy was refused.
+    """
+    refuse_if_read_only(connection, "a restore")
+    there = head(connection, location, version_id=version_id)
+    origin = {"Bucket": location.bucket, "Key": location.key, "VersionId": version_id}
+    to = {"Bucket": location.bucket, "Key": location.key}
+    storage = {"StorageClass": there.storage_class} if there.storage_class in _KEPT_CLASSES else {}
+    if there.size <= _COPIED_AT_ONCE:
+        ask(connection, location, "copy_object", CopySource=origin, **storage, **to)
+        return
+    # A copy in parts takes nothing along but the bytes.
+    client = connection.internal_client(location.bucket)
+    more = {**_along(there), **storage}
+    translated(lambda: client.copy(origin, *to.values(), ExtraArgs=more), resource=location.arn)
+    if there.tags:
+        tags = {"TagSet": [{"Key": name, "Value": value} for name, value in there.tags.items()]}
+        ask(connection, location, "put_object_tagging", Tagging=tags, **to)
+
+
+_KEPT_CLASSES = STORAGE_USD.keys() - {"STANDARD", "GLACIER", "DEEP_ARCHIVE"}
+"""Of what lay in the archive, the copy can be read at once."""
+
+
+def _along(there: Description) -> dict[str, Any]:
+    given = {
+        "Metadata": dict(there.metadata),
+        "ContentType": there.content_type,
+        "ContentEncoding": there.content_encoding,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def undelete(connection: Connection, location: Location) -> None:
+    """Take the deletion of an object back, by deleting the markers that hide its newest version.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        ObjectNotFoundError: no version is left.
+        S3ConnError: the server refused.
+    """
+    refuse_if_read_only(connection, "a restore")
+    versions = versions_of(connection, location)
+    if all(each.is_delete_marker for each in versions):
+        raise ObjectNotFoundError(f"of {visible(location.uri)} no version is left", hint="It cannot be brought back.")
+    # Which of two that were written in one second came first, only the server knows.
+    while versions and versions[0].is_delete_marker:
+        which = {"Bucket": location.bucket, "Key": location.key, "VersionId": versions[0].version_id}
+        ask(connection, location, "delete_object", **which)
+        versions = versions_of(connection, location)
+
+
+Tier = Literal["Bulk", "Standard", "Expedited"]
+
+
+class _Price(NamedTuple):
+    """Dollars for a GB and for a request, and how long it takes."""
+
+    gb: float
+    request: float
+    takes: str
+
+
+_PRICES: Mapping[tuple[str, Tier], _Price] = {
+    ("GLACIER", "Bulk"): _Price(0.0, 0.0, "5 to 12 hours"),
+    ("GLACIER", "Standard"): _Price(0.01, 0.05 / 1000, "3 to 5 hours"),
+    ("GLACIER", "Expedited"): _Price(0.03, 10 / 1000, "1 to 5 minutes"),
+    ("DEEP_ARCHIVE", "Bulk"): _Price(0.0025, 0.025 / 1000, "up to 48 hours"),
+    ("DEEP_ARCHIVE", "Standard"): _Price(0.02, 0.10 / 1000, "up to 12 hours"),
+}
+"""S3's list prices of us-east-1, 2025, as `STORAGE_USD`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """A restore from the archive that may be asked for.
+
+    Attributes:
+        tier: how fast.
+        takes: how long, in words.
+        usd: dollars for it, once.
+        usd_kept: dollars for the copy while it lasts.
+    """
+
+    tier: Tier
+    takes: str
+    usd: float
+    usd_kept: float
+
+
+def thaws(description: Description) -> list[Thaw]:
+    """The restores that an archived object may have, each with its price; none where it need not be restored.
+
+    Of an archive tier of INTELLIGENT_TIERING the object itself comes back, which costs nothing but at once.
+    """
+    if not description.archived or description.restore == "in progress":
+        return []
+    gb = description.size / GB
+    if description.archive_status:
+        deep = description.archive_status == "DEEP_ARCHIVE_ACCESS"
+        kind = "DEEP_ARCHIVE" if deep else "GLACIER"
+        free = [(tier, price.takes) for (archive, tier), price in _PRICES.items() if archive == kind]
+        return [Thaw(tier, takes, 0.0, 0.0) for tier, takes in free]
+    kept = STORAGE_USD["STANDARD"] * gb * THAWED_DAYS / _DAYS_IN_MONTH
+    known = [(tier, price) for (storage, tier), price in _PRICES.items() if storage == description.storage_class]
+    return [Thaw(tier, price.takes, price.gb * gb + price.request, kept) for tier, price in known]
+
+
+def thaw(connection: Connection, location: Location, description: Description, tier: str) -> None:
+    """Ask for a copy of an archived object that can be read for `THAWED_DAYS`.
+
+    Raises:
+        ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
+        S3ConnError: the server refused.
+    """
+    refuse_if_read_only(connection, "a restore")
+    request: dict[str, Any] = {"GlacierJobParameters": {"Tier": tier}}
+    if not description.archive_status:
+        request["Days"] = THAWED_DAYS
+    version = {"VersionId": description.version_id} if description.version_id else {}
+    which = {"Bucket": location.bucket, "Key": location.key, **version}
+    ask(connection, location, "restore_object", RestoreRequest=request, **which)

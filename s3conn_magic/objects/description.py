@@ -1,4 +1,4 @@
-"""What an object is, without reading it: HeadObject, GetObjectTagging and ListObjectVersions."""
+"""What an object is, without reading it: HeadObject, GetObjectTagging, ListObjectVersions; how a bucket is set up."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote_plus
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from s3conn_magic.connections.writes import ENCRYPTION_METHODS
-from s3conn_magic.errors import AccessDeniedError, EndpointError
-from s3conn_magic.objects.requests import ask, head_answer, named
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    EndpointError,
+    IncompleteListingError,
+    ObjectNotFoundError,
+    S3ConnError,
+)
+from s3conn_magic.listing.listing import fetch_pages
+from s3conn_magic.listing.request import PageQuery
+from s3conn_magic.locations import Location, visible
+from s3conn_magic.objects.requests import ask, by_client, head_answer, named
+from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.locations import Location
 
 _Found = TypeVar("_Found")
 _VERSIONS = 100
@@ -114,7 +123,7 @@ def with_tags_and_versions(connection: Connection, location: Location, descripti
         S3ConnError: the connection was dropped, or the server cannot be reached.
     """
     tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, description.version_id))
-    versions, no_versions = _unless_refused("versions", lambda: _versions(connection, location))
+    versions, no_versions = _unless_refused("versions", lambda: versions_of(connection, location))
     cut = (f"only the newest {_VERSIONS} versions are shown",) if versions and len(versions) > _VERSIONS else ()
     notes = (*description.notes, *no_tags, *no_versions, *cut)
     return replace(description, tags=tags, versions=tuple(versions or ())[:_VERSIONS], notes=notes)
@@ -170,7 +179,7 @@ def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | Non
         return call(), ()
     except AccessDeniedError as error:
         return None, (f"{error.action} is not allowed",)
-    except EndpointError as error:
+    except (EndpointError, IncompleteListingError) as error:
         return None, (f"{what}: {error.message}",)
 
 
@@ -179,31 +188,153 @@ def _tags(connection: Connection, location: Location, version_id: str | None) ->
     return {str(tag["Key"]): str(tag["Value"]) for tag in answer.get("TagSet", ())}
 
 
-def _versions(connection: Connection, location: Location) -> list[Version]:
-    """The versions of exactly this key: of all keys that begin so it is the first."""
-    keys = {location.key, unquote_plus(location.key)}  # botocore decodes also what the server did not encode
-    answer = ask(
-        connection,
-        location,
-        "list_object_versions",
-        Bucket=location.bucket,
-        Prefix=location.key,
-        MaxKeys=_VERSIONS + 1,
-    )
-    versions = [_version(version, marker=False) for version in answer.get("Versions", ()) if version["Key"] in keys]
-    versions += [
-        _version(version, marker=True) for version in answer.get("DeleteMarkers", ()) if version["Key"] in keys
-    ]
+def versions_of(connection: Connection, location: Location) -> list[Version]:
+    """The versions of exactly this key, the newest first and one more than 100 at most.
+
+    Raises:
+        S3ConnError: they cannot be listed.
+    """
+    # Of all keys that begin so it is the first.
+    query = PageQuery(location.key, max_keys=_VERSIONS + 1, versions=True)
+    (page,) = fetch_pages(connection.target(location.bucket), [query])
+    if isinstance(page, S3ConnError):
+        raise page
+    versions = [_version(row) for row in page.objects.to_pylist() if row["key"] == location.key]
+    # Some servers tell of all versions first, and then of all markers.
     return sorted(versions, key=lambda version: (version.is_latest, version.last_modified or _LONG_AGO), reverse=True)
 
 
-def _version(version: Mapping[str, Any], *, marker: bool) -> Version:
-    return Version(
-        version_id=str(version.get("VersionId", "null")),
-        last_modified=_utc(version.get("LastModified")),
-        size=None if marker else version.get("Size"),
-        is_latest=bool(version.get("IsLatest")),
-        is_delete_marker=marker,
-        storage_class=None if marker else version.get("StorageClass"),
-        etag=None if marker else str(version.get("ETag", "")).strip('"'),
+def _version(row: Mapping[str, Any]) -> Version:
+    known = {name: row[name] for name in ("last_modified", "size", "storage_class", "etag")}
+    return Version(row["version_id"], is_latest=row["is_latest"], is_delete_marker=row["is_delete_marker"], **known)
+
+
+def describe_deleted(connection: Connection, location: Location) -> Description:
+    """What is left of an object that was deleted: its versions.
+
+    Raises:
+        ObjectNotFoundError: nothing is.
+        S3ConnError: they cannot be listed.
+    """
+    versions = versions_of(connection, location)[:_VERSIONS]
+    if not versions:
+        raise ObjectNotFoundError(f"of {visible(location.uri)} nothing is left", hint="Refresh shows what there is.")
+    newest = versions[0]
+    return Description(
+        location.uri,
+        connection.arn(location),
+        newest.size or 0,
+        newest.last_modified,
+        storage_class="",
+        versions=tuple(versions),
     )
+
+
+# A bucket
+
+
+def bucket_properties(connection: Connection, bucket: str) -> dict[str, str]:
+    """How a bucket is set up, in words: each property, or why it cannot be seen; they are asked for side by side.
+
+    Raises:
+        S3ConnError: the connection was dropped.
+    """
+    looks = [run_in_background(partial(_property, connection, bucket, each), name="s3conn-bucket") for each in _BUCKET]
+    return {each.name: wait_for(look) for each, look in zip(_BUCKET, looks, strict=True)}
+
+
+class _Property(NamedTuple):
+    """What a bucket has: how it is asked for, said, and what codes stand for none."""
+
+    name: str
+    operation: str
+    said: Callable[[Mapping[str, Any]], str]
+    absent: frozenset[str] = frozenset()
+    none: str = "none"
+
+
+def _property(connection: Connection, bucket: str, which: _Property) -> str:
+    try:
+        answer = by_client(connection, Location(bucket), which.operation, absent=which.absent, Bucket=bucket)
+    except AccessDeniedError as error:
+        return f"{error.action} is not allowed"
+    except EndpointError as error:
+        return f"cannot be seen: {error.message}"
+    return which.said(answer) if answer else which.none
+
+
+def _encryption_of_bucket(answer: Mapping[str, Any]) -> str:
+    rules = answer["ServerSideEncryptionConfiguration"].get("Rules", [])
+    said = []
+    for rule in rules:
+        given = rule.get("ApplyServerSideEncryptionByDefault", {})
+        method = str(given.get("SSEAlgorithm") or "")
+        name = f"{ENCRYPTION_METHODS.get(method, method)} {given.get('KMSMasterKeyID') or ''}".strip()
+        said.append(f"{name}{', with a bucket key' if rule.get('BucketKeyEnabled') else ''}")
+    return "; ".join(said) or "none"
+
+
+def _public_access(answer: Mapping[str, Any]) -> str:
+    blocks = answer["PublicAccessBlockConfiguration"]
+    off = [name for name in _BLOCKS if not blocks.get(name)]
+    return "blocked" if not off else f"not blocked by {', '.join(off)}"
+
+
+_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def _lifecycle(answer: Mapping[str, Any]) -> str:
+    rules = [each for each in answer.get("Rules", []) if each.get("Status") == "Enabled"]
+    return "; ".join(map(_rule, rules)) or "no rule is enabled"
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    """One rule of a lifecycle, in words."""
+    chosen = rule.get("Filter") or {}
+    chosen = chosen.get("And", chosen)
+    of = chosen.get("Prefix") or rule.get("Prefix") or "everything"
+    done = [f"to {each.get('StorageClass')} {_when(each)}" for each in rule.get("Transitions", [])]
+    expiry = rule.get("Expiration", {})
+    done += [f"deleted {_when(expiry)}"] if {"Days", "Date"} & expiry.keys() else []
+    done += ["lone delete markers go"] if expiry.get("ExpiredObjectDeleteMarker") else []
+    old = rule.get("NoncurrentVersionExpiration", {})
+    done += [f"old versions deleted after {old['NoncurrentDays']} days"] if "NoncurrentDays" in old else []
+    unfinished = rule.get("AbortIncompleteMultipartUpload", {})
+    done += [f"unfinished uploads ended after {unfinished['DaysAfterInitiation']} days"] if unfinished else []
+    tagged = " with certain tags" if "Tag" in chosen or chosen.get("Tags") else ""
+    return f"{of}{tagged}: {', '.join(done) or 'nothing'}"
+
+
+def _when(step: Mapping[str, Any]) -> str:
+    return f"after {step['Days']} days" if "Days" in step else f"on {step.get('Date', ''):%Y-%m-%d}"
+
+
+_BUCKET = (
+    _Property("Region", "get_bucket_location", lambda answer: str(answer.get("LocationConstraint") or "us-east-1")),
+    _Property("Versioning", "get_bucket_versioning", lambda answer: str(answer.get("Status") or "never kept versions")),
+    _Property(
+        "Encryption",
+        "get_bucket_encryption",
+        _encryption_of_bucket,
+        frozenset({"ServerSideEncryptionConfigurationNotFoundError"}),
+    ),
+    _Property(
+        "Public access",
+        "get_public_access_block",
+        _public_access,
+        frozenset({"NoSuchPublicAccessBlockConfiguration"}),
+        "not blocked for this bucket; the account may block it",
+    ),
+    _Property(
+        "Lifecycle",
+        "get_bucket_lifecycle_configuration",
+        _lifecycle,
+        frozenset({"NoSuchLifecycleConfiguration"}),
+    ),
+    _Property(
+        "Policy",
+        "get_bucket_policy_status",
+        lambda answer: "public" if answer.get("PolicyStatus", {}).get("IsPublic") else "not public",
+        frozenset({"NoSuchBucketPolicy"}),
+    ),
+)

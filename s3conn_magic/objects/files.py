@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.locations import split_version, visible
+from s3conn_magic.objects.description import head
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.ranged import PART, PinnedObject, coalesced, received
+from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, coalesced, received
 from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_version
-from s3conn_magic.objects.scope import BLOCKS
+from s3conn_magic.objects.scope import BLOCKS, QueryScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.ranged import RangedObject
-    from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.objects.uploads import Upload
 
 _FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 32 * 1024 * 1024
@@ -429,3 +428,53 @@ def _by_range(connection: Connection, location: Location, which: str) -> tuple[P
 
 def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
     return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))
+
+
+PIECE = 512 * 1024
+"""Bytes of a piece of a download; the last one is shorter."""
+
+
+class Download:
+    """An object that is read once, from its beginning.
+
+    Args:
+        connection: the connection to read through.
+        location: bucket and key.
+        version_id: one of its versions; the current one by default.
+        etag: of the object that is meant, so that another one in its place is not taken for it.
+
+    Attributes:
+        size: bytes.
+        content_type: as the server says.
+        last_modified: UTC.
+    """
+
+    def __init__(
+        self, connection: Connection, location: Location, *, version_id: str | None = None, etag: str | None = None
+    ) -> None:
+        known = head(connection, location, version_id=version_id)
+        if etag and known.etag not in {"", etag}:
+            raise S3ConnError(
+                f"{visible(location.uri)} has changed since it was shown: nothing was downloaded",
+                hint="Refresh, and download it again.",
+            )
+        self.size = known.size
+        self.content_type = known.content_type or "application/octet-stream"
+        self.last_modified = known.last_modified
+        self._scope = QueryScope()
+        pinned = PinnedObject(connection, location, known.size, known.etag, version_id=known.version_id)
+        self._object = RangedObject(pinned, self._scope, outlives=False)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes in pieces of `PIECE`; while one part is taken the next one comes.
+
+        Raises:
+            S3ConnError: the object was changed, or cannot be read to its end.
+        """
+        for start in range(0, self.size, PIECE):
+            at = start // PART * PART
+            yield self._object.read(start, min(start + PIECE, self.size), ahead_to=min(at + 2 * PART, self.size))
+
+    def close(self) -> None:
+        """End what is under way."""
+        self._scope.close()

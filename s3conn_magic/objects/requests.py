@@ -32,7 +32,7 @@ from s3conn_magic.runtime.background import wait_for
 from s3conn_magic.transport.exchange import ObjectRequest, UnansweredError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
@@ -53,7 +53,7 @@ def named(location: Location, version_id: str | None) -> dict[str, str]:
     return {"Bucket": location.bucket, "Key": location.key, **version}
 
 
-_OPERATIONS = {"get_object": "GetObject", "head_object": "HeadObject"}
+_OPERATIONS = {"get_object": "GetObject", "head_object": "HeadObject", "get_object_tagging": "GetObjectTagging"}
 _HEADERS = {"Range": "Range", "IfMatch": "If-Match", "ChecksumMode": "x-amz-checksum-mode"}
 _LARGEST = 64 * 1024 * 1024
 _REFUSED = 300
@@ -71,8 +71,17 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
     return by_client(connection, location, operation, **parameters)
 
 
-def by_client(connection: Connection, location: Location, operation: str, **parameters: Any) -> Mapping[str, Any]:
+def by_client(
+    connection: Connection, location: Location, operation: str, *, absent: Collection[str] = (), **parameters: Any
+) -> Mapping[str, Any]:
     """What the shared client answers; the body of an object is a stream.
+
+    Args:
+        connection: leads to it.
+        location: bucket and key.
+        operation: of the client.
+        absent: codes that say that there is none; the answer is empty then.
+        parameters: of the operation.
 
     Raises:
         S3ConnError: the answer is a refusal, or there is none.
@@ -84,7 +93,7 @@ def by_client(connection: Connection, location: Location, operation: str, **para
         return answer
 
     answer, refusal = _answered(call, location)
-    if refusal is None:
+    if refusal is None or refusal.response.get("Error", {}).get("Code") in absent:
         return answer
     raise _failure(connection, location, refusal)
 
@@ -321,8 +330,6 @@ def _list_hint(location: Location) -> str:
     return f"LIST {literal(visible(location.uri))}; shows what is there."
 
 
-PIECE = 512 * 1024
-"""Bytes of a piece of a download; the last one is shorter."""
 LONGEST_LINK = 7 * 24 * 3600
 """Seconds after which the longest link of S3 ends."""
 
@@ -413,53 +420,3 @@ def _ends_with_credentials(connection: Connection) -> str:
     ends = getattr(connection.credentials(), "_expiry_time", None)
     when = f", at {ends.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if isinstance(ends, datetime) else ""
     return f"The connection's credentials are temporary: the link ends with them{when}, if that is sooner."
-
-
-class Download:
-    """An object that is read once, from its beginning.
-
-    Args:
-        connection: the connection to read through.
-        location: bucket and key.
-        version_id: one of its versions; the current one by default.
-        etag: of the object that is meant, so that another one in its place is not taken for it.
-
-    Attributes:
-        size: bytes.
-        content_type: as the server says.
-    """
-
-    def __init__(
-        self, connection: Connection, location: Location, *, version_id: str | None = None, etag: str | None = None
-    ) -> None:
-        client = connection.internal_client(location.bucket)
-        self._arn = location.arn
-        answer = translated(lambda: client.get_object(**named(location, version_id)), resource=self._arn)
-        self._body = answer["Body"]
-        # The answer says of itself what it is, so that no condition is needed, which not every server knows.
-        if etag and etag_of(answer) not in {"", etag}:
-            self.close()
-            raise S3ConnError(
-                f"{visible(location.uri)} has changed since it was shown: nothing was downloaded",
-                hint="Refresh, and download it again.",
-            )
-        self.size = int(answer["ContentLength"])
-        self.content_type = str(answer.get("ContentType") or "application/octet-stream")
-
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes in pieces of `PIECE`.
-
-        Raises:
-            EndpointError: the connection broke, or fewer bytes came than were announced.
-        """
-        left = self.size
-        while left:
-            piece = translated(lambda: self._body.read(min(PIECE, left)), resource=self._arn)  # noqa: B023 - used at once
-            if not piece:
-                raise EndpointError("the object ended before its announced size", hint="Try again.")
-            left -= len(piece)
-            yield piece
-
-    def close(self) -> None:
-        """Let go of the connection; a body that was not read to its end is not waited for."""
-        self._body.close()

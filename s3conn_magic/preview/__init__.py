@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.objects.description import Description
 
-Kind = Literal["table", "text", "image", "binary", "empty", "archived"]
+Kind = Literal["table", "text", "image", "binary", "empty", "archived", "deleted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Preview:
     """The beginning of an object. What does not apply to its kind is None or empty.
 
     Attributes:
-        kind: what it is shown as; `archived` was not read, since it must be restored first.
+        kind: what it is shown as; `archived` was not read, since it must be restored first, nor `deleted`.
         description: what HeadObject said; tags and versions only where they were handed in.
         format: `Parquet`, `CSV`, `TSV`, `JSON lines`, `JSON`, `text`, `PNG`, … or `binary`.
         frame: the first rows, Arrow types; for a table.
@@ -29,7 +29,8 @@ class Preview:
         about_rows: how many rows the object may have by the size of the first ones, where nothing says it.
         row_groups: how many a Parquet file has.
         image: its bytes, for an image that is not too large.
-        mime: of the image: `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
+        mime: of the image, such as `image/png`; `image/svg+xml` of a text that is one, which may hold scripts: show it
+            where none of it can act.
         width: pixels.
         height: pixels.
         hex_dump: the first bytes of what is neither table, text nor image: offset, bytes, characters.

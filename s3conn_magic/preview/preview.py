@@ -144,11 +144,14 @@ class Picture(NamedTuple):
 
 
 def picture_of(data: bytes) -> Picture | None:
-    """PNG, JPEG, GIF or WebP by the first bytes of a file, or None."""
+    """What a browser draws, by the first bytes of a file, or None."""
     seen = by_content(data)
     if seen is None or seen.name not in _SIZES:
         return None
-    return Picture(seen.name, f"image/{seen.name.lower()}", _size(_SIZES[seen.name], data))
+    size = _size(_SIZES[seen.name], data)
+    if size is None and seen.name in _BY_SIZE:
+        return None
+    return Picture(seen.name, _MEDIA.get(seen.name, f"image/{seen.name.lower()}"), size)
 
 
 def _size(read: Callable[[bytes], Size | None], data: bytes) -> Size | None:
@@ -193,10 +196,43 @@ def _webp(data: bytes) -> Size | None:
     return None
 
 
-_SIZES: dict[str, Callable[[bytes], Size | None]] = {"PNG": _png, "JPEG": _jpeg, "GIF": _gif, "WebP": _webp}
+def _bmp(data: bytes) -> Size | None:
+    older = struct.unpack_from("<I", data, 14)[0] == 12  # noqa: PLR2004 - bytes of the first form of its header
+    width, height = struct.unpack_from("<HH" if older else "<ii", data, 18)
+    return (width, abs(height)) if width > 0 and height else None
+
+
+def _ico(data: bytes) -> Size | None:
+    """The largest of its pictures; 0 stands for 256."""
+    (count,) = struct.unpack_from("<H", data, 4)
+    entries = [struct.unpack_from("<BBBBHHII", data, 6 + 16 * at) for at in range(count)]
+    if not entries or any(entry[3] or entry[7] < 6 + 16 * count for entry in entries):
+        return None
+    return max((entry[0] or 256, entry[1] or 256) for entry in entries)
+
+
+def _avif(data: bytes) -> Size | None:
+    at = data.find(b"ispe", 0, _SAMPLE)
+    return struct.unpack_from(">II", data, at + 8) if at > 0 else None
+
+
+_SIZES: dict[str, Callable[[bytes], Size | None]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "GIF": _gif,
+    "WebP": _webp,
+    "BMP": _bmp,
+    "ICO": _ico,
+    "AVIF": _avif,
+}
+_BY_SIZE = {"BMP", "ICO"}
+"""What few bytes begin so that only a plausible header tells."""
+_MEDIA = {"ICO": "image/x-icon"}
 
 
 TEXT_AT_MOST = 1024 * 1024
+_FEW_ROWS, _OF_MANY_ROWS = 1_000, 8
+_ENTITIES = re.compile(r"<!(?:ENTITY|DOCTYPE[^>]*\[)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +249,13 @@ class _Beginning:
     share: float | None
 
 
-def _beginning(reader: RangeReader, count: int) -> _Beginning:
+def _beginning(reader: RangeReader, count: int, most: int) -> _Beginning:
     raw = reader.part(0, count)
     compression, whole = compression_of(raw), len(raw) == reader.size
     if compression is None:
         return _Beginning(raw, whole, None, False, len(raw) / reader.size)
-    plain = unpack(raw, compression, limit=TEXT_AT_MOST, whole=whole)
-    share = len(raw) / reader.size if len(plain.data) < TEXT_AT_MOST else None
+    plain = unpack(raw, compression, limit=most, whole=whole)
+    share = len(raw) / reader.size if len(plain.data) < most else None
     return _Beginning(plain.data, plain.ended, compression, plain.damaged, share)
 
 
@@ -241,7 +277,10 @@ class Read:
             form = records.format if records else text_format(decoded.text)
             layout = laid_out(decoded.text[:LAYOUT_AT_MOST]) if records else None
             cut = not whole or bool(layout and len(decoded.text) > LAYOUT_AT_MOST)
-            return replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
+            seen = replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
+            # One with entities of its own may grow without end when it is drawn.
+            is_drawn = form == "SVG" and whole and not _ENTITIES.search(decoded.text)
+            return replace(seen, image=decoded.text.encode(), mime="image/svg+xml") if is_drawn else seen
         total = records.count if whole and not records.broken else None
         complete = len(records.table) == total
         share = None if complete or records.broken else self.start.share
@@ -479,11 +518,12 @@ def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Previe
 
 def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
     """As much as the rows need: one block, or else the most that is read of a text."""
-    for count in (BLOCK, TEXT_AT_MOST):
-        start = _beginning(reader, count)
+    most = TEXT_AT_MOST * (1 if rows <= _FEW_ROWS else _OF_MANY_ROWS)
+    for count in (BLOCK, TEXT_AT_MOST, most):
+        start = _beginning(reader, count, max(count, TEXT_AT_MOST))
         notes = (f"the {start.compression} data are damaged or cut",) if start.damaged else ()
         seen = replace(blank, compression=start.compression, notes=(*blank.notes, *notes))
-        last = count >= min(reader.size, TEXT_AT_MOST) or len(start.data) >= TEXT_AT_MOST
+        last = count >= min(reader.size, most) or len(start.data) >= most
         known = by_content(start.data) if start.compression else None
         read = None if known else read_text(key, start, rows=rows)
         if read and (last or read.enough):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import duckdb
+    import pyarrow as pa
 
     from s3conn_magic.query.names import QueryTree, SqlWord
 
@@ -207,6 +208,23 @@ def _empty(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - a proce
     database = duckdb.connect(config={"threads": 1, "enable_external_access": False})
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     return database
+
+
+def answered(query: str, **tables: pa.Table) -> pa.Table:
+    """What such a DuckDB answers to a query over tables that are at hand.
+
+    Raises:
+        QueryError: it cannot, as where it has no type for a column.
+    """
+    import duckdb
+
+    database = beside()
+    try:
+        for name, table in tables.items():
+            database.register(name, table)
+        return database.sql(query).to_arrow_table()
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from None
 
 
 # JSON

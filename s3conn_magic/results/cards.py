@@ -145,16 +145,27 @@ def _headline(dataset: Dataset) -> str:
     return f"{dataset.location} · {kind or dataset.reason} · {amount}"
 
 
-def _opened(dataset: Dataset) -> str:
+def dataset_lines(dataset: Dataset) -> dict[str, Any]:
+    """Return what the explorer's panel shows of a dataset: a headline, lines, and a cell that queries it."""
+    lines = [[label, visible(text)] for label, text in _lines(dataset).items()]
+    query = f"%%upsql\n{dataset.query};" if dataset.query and dataset.query.isprintable() else ""
+    return {"headline": visible(_headline(dataset)), "lines": lines, "query": query}
+
+
+def _lines(dataset: Dataset) -> dict[str, str]:
     columns = [f"{name} {kind}" for name, kind in dataset.columns or ()]
     lines = {
         "partitions": "; ".join(map(str, dataset.partitions)),
         "columns": ", ".join(columns),
         "drift": dataset.drift,
         "why": dataset.reason,
-        "query": dataset.query,
     }
-    rows = "".join(f"<div style='{_DETAILS}'>{label}: {_escaped(text)}</div>" for label, text in lines.items() if text)
+    return {label: text for label, text in lines.items() if text}
+
+
+def _opened(dataset: Dataset) -> str:
+    lines = {**_lines(dataset), **({"query": dataset.query} if dataset.query else {})}
+    rows = "".join(f"<div style='{_DETAILS}'>{label}: {_escaped(text)}</div>" for label, text in lines.items())
     return f'<details><summary style="{_DETAILS}">{_escaped(_headline(dataset))}</summary>{rows}</details>'
 
 

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.locations import Location
 
-_SHOWN_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_SHOWN_IMAGES = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/x-icon", "image/avif"}
+)
 _SHOWN_CHARACTERS = 64 * 1024
 _SHOWN_COLUMNS = 50
 _CELL = 200

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
-from s3conn_magic.errors import InternalError, S3ConnError
+from s3conn_magic.errors import InternalError, S3ConnError, StatementInterrupted
 from s3conn_magic.runtime.logs import is_ours
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def asking(prompt: Callable[[str], str]) -> Iterator[None]:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _LOOK = 0.1
+_ENDED: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("ended", default=None)
+"""In the threads of a `Work`: set as soon as nobody wants what they wait for."""
 
 
 def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int, *, name: str) -> Iterator[_Result]:
@@ -140,6 +142,8 @@ def wait_for(
 ) -> _Result:
     """Return the result, or raise the error; an interrupt ends the wait, but not what is waited for.
 
+    Within a `Work` that is asked to stop, the wait ends with a StatementInterrupted.
+
     Args:
         future: what is waited for.
         within: seconds, after which it is a TimeoutError.
@@ -151,21 +155,31 @@ def wait_for(
             future.exception(_LOOK)
         if every is not None:
             every()
+        if not future.done():
+            _check_wanted()
         if until is not None and not future.done() and time.monotonic() > until:
             raise TimeoutError
     return future.result()
 
 
+def _check_wanted() -> None:
+    """Raise where this is the thread of a `Work` that was asked to stop."""
+    ended = _ENDED.get()
+    if ended is not None and ended.is_set():
+        raise StatementInterrupted("nobody waits for it")
+
+
 class Work(Generic[_Result]):
-    """A function that runs in the background and can be asked to stop.
+    """A function that runs in the background and can be asked to stop: what it waits for ends then, requests too.
 
     Args:
         do: is given this object, to look at `cancelled` between its steps.
+        stop: set by others to ask it to stop.
     """
 
-    def __init__(self, do: Callable[[Work[_Result]], _Result]) -> None:
+    def __init__(self, do: Callable[[Work[_Result]], _Result], stop: threading.Event | None = None) -> None:
         self._do = do
-        self._cancelled = threading.Event()
+        self._cancelled = stop or threading.Event()
 
     def start(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> Work[_Result]:
         """Begin; one of the two is called in the thread, also after `cancel`."""
@@ -187,6 +201,7 @@ class Work(Generic[_Result]):
         return self._cancelled.wait(seconds)
 
     def _run(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> None:
+        _ENDED.set(self._cancelled)  # of this thread's own context
         try:
             result = self._do(self)
         except S3ConnError as error:
@@ -302,6 +317,7 @@ class Background:
             except queue.Empty:
                 if every is not None:
                     every()
+                _check_wanted()
                 continue
             if isinstance(report, _End):
                 if report.error is not None:

@@ -18,7 +18,8 @@ from s3conn_magic.errors import CredentialsError, S3ConnError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.description import describe
-from s3conn_magic.objects.requests import Download, presign
+from s3conn_magic.objects.files import Download
+from s3conn_magic.objects.requests import presign
 from s3conn_magic.preview.preview import preview
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer.messages import ANSWERS, fault, shown_name, where
+from s3conn_magic.explorer.messages import ANSWERS, REQUESTS, fault, shown_name, where
 from s3conn_magic.explorer.widget import Explorer
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ class Page(Explorer):
     Attributes:
         got: every message so far, each with its buffers under `buffers`.
         wrong: what of them is not as the table of messages says.
+        takes: whether it says that it has all of a file, as a page does that is not closed.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.got: list[dict[str, Any]] = []
         self.wrong: list[str] = []
+        self.takes = True
         self._news = threading.Condition()
         self._serial = 0
         super().__init__(*args, **options)
@@ -40,11 +42,15 @@ class Page(Explorer):
             if self.got[-1]["type"] == "panel":
                 self._serial = self.got[-1]["serial"]
             self._news.notify_all()
+        if message["type"] == "piece" and message["done"] and self.takes:
+            self.do("taken", id=message["id"], size=message["at"])
 
     def do(self, type: str, *buffers: bytes, **what: Any) -> None:  # noqa: A002 - the message's own name
         """Send what a page would send; what it would name of what it shows is named as it is now, if not given."""
-        if type in {"version", "link", "analyze", "descend", "download"}:
+        if "serial" in REQUESTS.get(type, {}):
             what = {"serial": self._serial, **what}
+        if type in {"download", "zip"}:
+            what = {"save": False, **what}
         if type == "at":
             what = {"mode": "one", **what}
         if type == "upload":
@@ -59,6 +65,10 @@ class Page(Explorer):
             assert self._news.wait_for(lambda: any(map(wanted, self.got)), timeout=20), self.got[-3:]
             assert not self.wrong
             return next(filter(wanted, self.got))
+
+    def part(self, name: str) -> dict[str, Any]:
+        """What the panel was last told under a name, when nothing more is looked for."""
+        return self.until(lambda one: one["type"] == name and not one.get("busy"))
 
     def last(self, type: str) -> dict[str, Any]:  # noqa: A002
         """The latest message of a type."""

@@ -61,7 +61,7 @@ def test_control_a_and_c_choose_and_copy_rows(shown):
     assert tree.page.evaluate("() => getSelection().toString()") == ""
     tree.press("Control+c")
     assert clipboard(tree.page) == "s3://lake/a\ns3://lake/b\ns3://lake/c"
-    assert "3 chosen, 3 B" in tree.root.locator(".s3x-summary").inner_text()
+    assert "3 selected · 3 B" in tree.root.locator(".s3x-summary").inner_text()
 
 
 def test_the_menu_is_ours_and_acts_on_the_row_under_it(shown):

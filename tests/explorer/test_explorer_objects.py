@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 import re
 import subprocess
@@ -12,18 +14,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from boto_clients import client
 from page import Page
-from recording import error, passing_to, recording
+from pyarrow import feather, orc
+from recording import error, passing_to
 from statements import Statements, create
 from synthetic import Behaviour, ObjectConnection, StoredBucket
-from vaults import answering
 
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
 from s3conn_magic.explorer import transfers
 from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
-from s3conn_magic.explorer.details import cells, snippets
+from s3conn_magic.explorer.details import CodeSubject, cells, snippets
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.explorer.tree import Rows
 from s3conn_magic.locations import Location
@@ -35,43 +39,6 @@ from s3conn_magic.secrets import Secret
 
 CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-
-
-@pytest.fixture
-def recorder(sandbox):
-    """What stands before the sandbox, keeps every request, and tells of SSE-C, of which moto does not."""
-    with recording(answering(passing_to(sandbox.endpoint), "honours")) as server:
-        yield server
-
-
-@pytest.fixture
-def connect(sandbox, recorder):
-    """Makes a connection through the recorder, with these options."""
-
-    def made(**options):
-        run = Statements()
-        run(create("lake", keys=sandbox.admin, ENDPOINT=recorder.endpoint, REGION="us-east-1", **options))
-        return run.connection("lake")
-
-    return made
-
-
-@pytest.fixture
-def explore(connect):
-    """Opens an explorer at a location."""
-    opened = []
-
-    def made(uri, connection=None):
-        connection = connection or connect()
-        children, location = ConnectionChildren(lambda: connection), Location.parse(uri)
-        first = children(location, None, cancelled=lambda: False)
-        objects = ConnectionObjects(lambda _: connection)
-        opened.append(Page(children, title="lake", location=location, first=first, objects=objects))
-        return opened[-1]
-
-    yield made
-    for page in opened:
-        page.close()
 
 
 def keys(upstream):
@@ -264,50 +231,140 @@ def test_no_link_where_the_key_travels_with_each_request(connect):
         presign(connect(ENCRYPTION_CUSTOMER_MANAGED_KEY=CUSTOMER_KEY), Location(LAKE, "README.txt"), 900)
 
 
-@pytest.mark.parametrize("label", ["pandas", "boto3"])
-def test_code_runs_as_it_is_pasted(sandbox, monkeypatch, label):
-    """The code for a file, pasted, reads it through the session's connection, and holds no secret."""
-    run = Statements()
-    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
-    monkeypatch.setattr("s3conn_magic._current_session", lambda: run.session)
-    found = {one.label: one.code for one in snippets("lake", Location(LAKE, "sales/customers.csv"), is_prefix=False)}
-    assert list(found) == ["%%upsql", "pandas", "polars", "DuckDB", "boto3"]
-    names = {}
-    exec(found[label], names)
-    assert len(names["df"] if label == "pandas" else names["data"]) > 100
-    assert sandbox.admin.secret_access_key.reveal() not in "".join(found.values())
-
-
-def test_code_for_a_folder_lists_it(sandbox, monkeypatch):
-    """The code for a folder, pasted, gives the frame of everything below it, whatever its name."""
+@pytest.fixture
+def pasted(sandbox, monkeypatch):
+    """Runs code as it is pasted, in a kernel that has the connection; gives the names that it makes."""
     run = Statements()
     run(create('"my lake"', keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
     monkeypatch.setattr("s3conn_magic._current_session", lambda: run.session)
-    found = {one.label: one.code for one in snippets("my lake", Location(LAKE, "sales/"), is_prefix=True)}
-    pandas, boto = {}, {}
-    exec(found["pandas"], pandas)
-    exec(found["boto3"], boto)
-    assert sorted(pandas["df"]["key"]) == sorted(boto["keys"])
+
+    def made(one):
+        if one.label == "%%upsql":
+            return {"df": run(one.code.removeprefix("%%upsql\n"))}
+        names = {}
+        exec(one.code, names)
+        assert sandbox.admin.secret_access_key.reveal() not in one.code
+        assert "BytesIO" not in one.code
+        return names
+
+    return made
+
+
+ROWS = pa.table({"n": pa.array(range(30), pa.int64()), "s": [f"text {number}" for number in range(30)]})
+
+
+def _written(ending):
+    """These rows as a file whose name ends so."""
+    plain, *packed = ending.removeprefix(".").split(".")
+    sink = io.BytesIO()
+    frame = ROWS.to_pandas()
+    if plain == "parquet":
+        pq.write_table(ROWS, sink)
+    elif plain == "orc":
+        orc.write_table(ROWS, sink)
+    elif plain == "arrow":
+        feather.write_feather(ROWS, sink, compression="uncompressed")
+    elif plain in {"csv", "tsv"}:
+        sink.write(frame.to_csv(index=False, sep="\t" if plain == "tsv" else ",").encode())
+    else:
+        sink.write(frame.to_json(orient="records", lines=plain == "jsonl").encode())
+    return gzip.compress(sink.getvalue()) if packed else sink.getvalue()
+
+
+LABELS = {
+    ".parquet": ["%%upsql", "pandas", "polars", "DuckDB", "boto3"],
+    ".csv": ["%%upsql", "pandas", "polars", "DuckDB", "boto3"],
+    ".csv.gz": ["%%upsql", "pandas", "polars", "DuckDB", "boto3"],
+    ".tsv": ["%%upsql", "pandas", "polars", "DuckDB", "boto3"],
+    ".jsonl": ["%%upsql", "pandas", "polars", "DuckDB", "boto3"],
+    ".jsonl.gz": ["%%upsql", "pandas", "DuckDB", "boto3"],
+    ".json": ["%%upsql", "pandas", "DuckDB", "boto3"],
+    ".orc": ["%%upsql", "pandas", "boto3"],
+    ".arrow": ["%%upsql", "pandas", "polars", "boto3"],
+}
+
+
+@pytest.mark.parametrize("ending", LABELS)
+def test_code_runs_as_it_is_pasted(ending, pasted, upstream):
+    """Each snippet for a file and for a folder of such, pasted, has their rows; a query stands first."""
+    body = _written(ending)
+    for name in ("a", "b/c"):
+        upstream.put_object(Bucket=EMPTY, Key=f"code/{name}{ending}", Body=body)
+    files = (
+        CodeSubject("lake", Location(EMPTY, f"code/a{ending}")),
+        CodeSubject("lake", Location(EMPTY, "code/"), ending=ending),
+    )
+    for what, count in zip(files, (30, 60), strict=True):
+        found = snippets(what)
+        assert [one.label for one in found] == LABELS[ending]
+        for one in found:
+            names = pasted(one)
+            assert len(names["df"]) == count if "df" in names else "data" in names or len(names["keys"]) == 2, one.label
+            if "df" in names:
+                assert sorted(set(names["df"]["n"])) == [*range(30)]
+    for name in ("a", "b/c"):
+        upstream.delete_object(Bucket=EMPTY, Key=f"code/{name}{ending}")
+
+
+@pytest.mark.parametrize("key", ["a b+c%20.csv", "q?x.csv", "[x]*.csv", "h#a.csv", "a::b.csv", "é.csv"])
+def test_code_reads_every_key(key, pasted, upstream):
+    """Whatever a key holds, the code reads that object and no other."""
+    upstream.put_object(Bucket=EMPTY, Key=key, Body=_written(".csv"))
+    found = snippets(CodeSubject("my lake", Location(EMPTY, key)))
+    assert "pandas" in [one.label for one in found]
+    for one in found:
+        names = pasted(one)
+        assert len(names.get("df", ROWS)) == 30, one.label
+    upstream.delete_object(Bucket=EMPTY, Key=key)
+
+
+def test_code_reads_the_version_that_is_shown(pasted, upstream):
+    """The code for a version reads that one."""
+    key = "contracts/code.csv"
+    first = upstream.put_object(Bucket=ARCHIVE, Key=key, Body=_written(".csv"))["VersionId"]
+    last = upstream.put_object(Bucket=ARCHIVE, Key=key, Body=b"n\n1\n")["VersionId"]
+    found = snippets(CodeSubject("lake", Location(ARCHIVE, key), first))
+    assert [one.label for one in found] == ["pandas", "boto3"]
+    assert len(pasted(found[0])["df"]) == 30
+    assert pasted(found[1])["data"].count(b"\n") == 31
+    for version in (first, last):
+        upstream.delete_object(Bucket=ARCHIVE, Key=key, VersionId=version)
+
+
+def test_code_for_a_folder_of_unknown_content_lists_it(pasted):
+    """Where no name says what is in it, the query is a listing; the names of the page say what is."""
+    found = {one.label: one for one in snippets(CodeSubject("my lake", Location(LAKE, "reports/"), ending=""))}
+    assert list(found) == ["%%upsql", "boto3"]
+    assert sorted(pasted(found["%%upsql"])["df"]["key"]) == sorted(pasted(found["boto3"])["keys"])
+
+
+def test_a_folder_says_what_is_in_it_for_its_code(explore):
+    """The code for a folder is for what most of its objects are, by one more request, when it is looked at."""
+    page = explore(f"s3://{LAKE}/")
+    page.do("show", place=page.place("events/"))
+    page.do("code")
+    found = dict(page.part("code")["snippets"])
+    assert "**/*.parquet" in found["%%upsql"]
+    assert list(found) == ["%%upsql", "pandas", "polars", "DuckDB", "boto3"]
 
 
 @pytest.mark.parametrize("key", ["a'b\n.csv", "\u202egnp.parquet", 'x"\\.jsonl.gz', "é.csv.zst", "plain"])
 def test_code_is_ascii_and_compiles_for_every_key(key):
     """Whatever the key, the code is plain ASCII and valid Python that names the key exactly."""
-    for one in [
-        *snippets("c", Location("bucket", key), is_prefix=False),
-        *snippets("c", Location("bucket", key), is_prefix=True),
-    ]:
-        if one.label != "%%upsql":
-            compile(one.code, one.label, "exec")
-            assert one.code.isascii()
+    for what in (CodeSubject("c", Location("bucket", key)), CodeSubject("c", Location("bucket", key), ending=".csv")):
+        for one in snippets(what):
+            if one.label != "%%upsql":
+                compile(one.code, one.label, "exec")
+                assert one.code.isascii()
 
 
 def test_cells_run_as_they_are_pasted(sandbox):
     """The query of a file and of a folder gives rows, and ANALYZE a folder's sums; without more to write."""
     run = Statements()
     run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint))
-    file = cells("lake", Location(LAKE, "sales/customers.csv"), is_prefix=False)
-    folder = cells("lake", Location(LAKE, "events/year=2026/month=01/"), is_prefix=True)
+    file = cells(CodeSubject("lake", Location(LAKE, "sales/customers.csv")))
+    folder = cells(CodeSubject("lake", Location(LAKE, "events/year=2026/month=01/"), ending=".parquet"))
     assert set(file) == {"query"}
     for cell in (file["query"], folder["query"], folder["analyze"], folder["discover"]):
         assert len(run(cell.removeprefix("%%upsql\n")))
@@ -329,7 +386,8 @@ def test_a_download_is_the_object(explore, upstream):
         pieces = [one for one in page.got if one["type"] == "piece" and one["id"] == name]
         assert b"".join(bytes(one["buffers"][0]) for one in pieces) == exact
         assert all(len(one["buffers"][0]) <= 1024 * 1024 for one in pieces)
-        assert {one["total"] for one in pieces} == {len(exact)}
+        assert [one["done"] for one in pieces] == [*[False] * (len(pieces) - 1), True]
+        assert page.task(name, "done")["total"] == len(exact)
 
 
 def test_a_download_can_be_stopped(explore, upstream):
@@ -344,13 +402,16 @@ def test_a_download_can_be_stopped(explore, upstream):
     assert sent < 6_000_000
 
 
-def test_too_much_for_a_download_is_refused(explore, monkeypatch):
-    """Above the bound nothing is sent, and a link or code is named instead."""
+def test_too_much_for_a_download_may_be_saved(explore, monkeypatch, tmp_path):
+    """Above the bound nothing is sent to the page; it is asked whether to save it beside the notebook."""
     monkeypatch.setattr(transfers, "DOWNLOAD_AT_MOST", 10)
+    monkeypatch.chdir(tmp_path)
     page = explore(f"s3://{LAKE}/").show("README.txt")
     page.do("download", id="d")
-    failed = page.task("d", "failed")
-    assert "link" in failed["hint"]
+    assert "too much for a download" in page.task("d", "asking")["text"]
+    page.do("confirm", id="d")
+    assert str(tmp_path / "README.txt") in page.task("d", "done")["text"]
+    assert "made up" in (tmp_path / "README.txt").read_text()
     assert not [one for one in page.got if one["type"] == "piece"]
 
 

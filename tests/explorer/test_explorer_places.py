@@ -11,7 +11,7 @@ from test_explorer_pages import LAKE, Store, chosen, made, state  # noqa: F401 -
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.explorer import navigator
-from s3conn_magic.explorer.details import cells
+from s3conn_magic.explorer.details import CodeSubject, cells
 from s3conn_magic.explorer.model import Children
 from s3conn_magic.explorer.navigator import sought
 from s3conn_magic.locations import Location
@@ -296,8 +296,8 @@ def test_texts_to_copy_are_exact_and_cells_run_as_printed(made):  # noqa: F811
     explorer.do("text", id="t", what="uris", page="a")
     answer = explorer.until(lambda message: message["type"] == "text")
     assert (answer["lines"], answer["done"]) == ([f"s3://lake/{name}" for name in numbers(5)], True)
-    query = cells("lake", Location("b", "a b/"), is_prefix=True)["query"]
+    query = cells(CodeSubject("lake", Location("b", "a b/"), ending=""))["query"]
     assert query == "%%upsql\nSELECT *\nFROM 's3://lake@b/a b/**/*'\nLIMIT 100;"
-    assert cells("my lake", Location("b", "it's"), is_prefix=False) == {}
-    assert "query" not in cells("lake", Location("b", "a[1]"), is_prefix=False)
-    assert "'s3://b/it''s/'" in cells("my lake", Location("b", "it's/"), is_prefix=True)["analyze"]
+    assert cells(CodeSubject("my lake", Location("b", "it's"))) == {}
+    assert "query" not in cells(CodeSubject("lake", Location("b", "a[1]")))
+    assert "'s3://b/it''s/'" in cells(CodeSubject("my lake", Location("b", "it's/"), ending=""))["analyze"]

@@ -75,10 +75,13 @@ def test_a_picture_of_too_many_pixels_is_not_shown():
     assert (found.image, found.width, found.height) == (None, 100_000, 100_000)
 
 
-def test_an_svg_is_a_text():
-    """A picture that could hold scripts is never given as one."""
+def test_an_svg_is_a_text_that_may_be_drawn():
+    """A picture that could hold scripts is a text, and its type says what it is; one with entities is no picture."""
     found = previewed(b'<svg xmlns="x"><script>alert(1)</script></svg>', "logo.svg", content_type="image/svg+xml")
-    assert (found.kind, found.format, found.image) == ("text", "SVG", None)
+    assert (found.kind, found.format, found.image) == ("text", "SVG", found.text.encode())
+    assert found.mime == "image/svg+xml"
+    bomb = b'<!DOCTYPE svg [<!ENTITY a "aaaa">]><svg xmlns="http://www.w3.org/2000/svg"><text>&a;</text></svg>'
+    assert previewed(bomb, "bomb.svg").image is None
 
 
 @pytest.mark.parametrize(

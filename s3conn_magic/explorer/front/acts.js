@@ -30,7 +30,8 @@ export class Acts {
       this.picker.click();
     });
     this.remove = this.writing("Delete what is chosen…", "remove", () => this.store.send("delete", { id: freshId() }));
-    this.nodes = [this.info, this.upload, this.remove, this.picker];
+    this.deleted = button("s3x-icon-button", "Show deleted objects", () => this.store.act("deleted", { shown: !this.store.state.deleted }), "restore");
+    this.nodes = [this.info, this.upload, this.remove, this.deleted, this.picker];
   }
 
   /** A button that writes; where nothing may be written it stays readable and says why. */
@@ -43,9 +44,10 @@ export class Acts {
     return node;
   }
 
-  paint({ acts, locked }) {
+  paint({ acts, locked, deleted }) {
     const { selected } = this.store;
-    for (const node of [this.info, this.upload, this.remove]) node.hidden = !acts;
+    for (const node of [this.info, this.upload, this.remove, this.deleted]) node.hidden = !acts;
+    this.deleted.setAttribute("aria-pressed", String(deleted));
     this.paintWriting(this.upload, locked);
     this.paintWriting(this.remove, locked || (selected.size ? "" : "Choose the objects or folders to delete"));
     this.info.setAttribute("aria-pressed", String(Boolean(this.store.subject.open)));

@@ -11,7 +11,7 @@ export class Lines {
     this.store = view.store;
     this.nodes = new Map();
     this.root = make("ul", "s3x-lines");
-    this.root.setAttribute("aria-label", "Uploads, downloads and deletions");
+    this.root.setAttribute("aria-label", "Uploads, downloads, deletions and restores");
     this.batch = new Batch(view, this.root);
     this.changed = () => this.paint();
     this.told = (event) => view.say(event.detail);
@@ -94,18 +94,18 @@ export class Lines {
     asked.tabIndex = 0;
     asked.hidden = true;
     about.append(title, text, asked, hint, bar);
-    node.append(icon({ upload: "upload", download: "download", delete: "remove" }[kind]), about, tools);
+    node.append(icon({ upload: "upload", download: "download", delete: "remove", restore: "restore" }[kind]), about, tools);
     this.root.append(node);
     const line = { node, text, asked, hint, bar, tools };
     this.nodes.set(id, line);
     return line;
   }
 
-  tools({ id, state, confirm, question, count }) {
+  tools({ id, kind, state, confirm, question, count }) {
     const stop = () => this.store.send("halt", { id });
     if (state === "working") return [button("s3x-act", "Stop", stop)];
     if (state !== "asking") return [button("s3x-small", "Dismiss", stop, "clear")];
-    const yes = button("s3x-act s3x-danger", confirm, () => this.store.send("confirm", { id, question }));
+    const yes = button(kind === "delete" || kind === "upload" ? "s3x-act s3x-danger" : "s3x-act s3x-yes", confirm, () => this.store.send("confirm", { id, question }));
     // What could not be read is not agreed to.
     yes.disabled = (this.store.transfers.names.get(question)?.length ?? 0) !== count;
     return [yes, button("s3x-act", "Cancel", stop)];

@@ -1,7 +1,7 @@
 // What can be done with a row, as a menu; and all keys, as a list.
 
 import { button, make } from "./elements.js";
-import { CONNECTION, PREFIX, idOf } from "./store.js";
+import { CONNECTION, DELETED, PREFIX, idOf } from "./store.js";
 import { freshId } from "./transfers.js";
 
 export const KEYS = [
@@ -65,29 +65,69 @@ export class Menu {
     this.view.rows.focus();
   }
 
-  /** What can be done: each a label and what it does. */
+  /** What can be done: each a label, what it does, and whether it can be done here. */
   items(row) {
     const { store, view } = this;
     const { selected, state } = store;
     const many = selected.size > 1 && selected.has(idOf(row));
     const counted = many ? `${selected.size} ` : "";
-    const opens = row.flags & PREFIX;
-    const items = [[opens ? (view.rows.isOpen(row) ? "Close" : "Open") : "Preview", () => (opens ? view.keys.toggle(row) : view.panel.show(row, { enter: true })), opens || state.acts]];
+    const gone = row.flags & DELETED, opens = row.flags & PREFIX, there = state.acts && !gone;
+    const items = [this.first(row, opens)];
     if (row.flags & CONNECTION) return items;
-    const copy = (what) => () => this.copy(what, many && what !== "query" ? null : row);
     items.push(
-      ["Begin the tree here", () => store.act("root", { place: [row.folder, row.row] }), opens],
-      ["Details", () => view.panel.show(row, { enter: true }), opens && state.acts],
-      ["Copy a query", copy("query"), state.acts],
-      ["Copy an ANALYZE statement", copy("analyze"), opens && state.acts],
-      ["Copy a DISCOVER statement", copy("discover"), opens && state.discovers],
-      [many ? `Copy ${counted}URIs` : "Copy the s3:// URI", many ? copy("uris") : () => view.copy(row), true],
-      [many ? `Copy ${counted}ARNs` : "Copy the ARN", copy("arns"), state.acts],
-      ["Copy code…", () => view.panel.show(row, { enter: true, tab: "share" }), state.acts],
-      ["Download", () => view.panel.show(row, { then: () => store.transfers.download() }), !opens && state.acts],
-      [many ? `Delete ${counted}…` : "Delete…", () => store.send("delete", { id: freshId() }), state.acts && !state.locked],
+      ...(opens ? this.ofFolder(row, state) : []),
+      ["Bring it back…", () => view.panel.show(row, { tab: "versions", then: () => store.subject.send("restore", { id: freshId(), version: null }) }), gone && !state.locked],
+      ...this.copies(row, many, counted, there),
+      ...this.downloads(row, opens || many, counted, there),
+      [many ? `Delete ${counted}…` : "Delete…", () => store.send("delete", { id: freshId() }), there && !state.locked],
     );
     return items.filter(([, , holds]) => holds);
+  }
+
+  first(row, opens) {
+    const { store, view } = this;
+    if (!opens) return ["Preview", () => view.panel.show(row, { enter: true }), store.state.acts];
+    return [view.rows.isOpen(row) ? "Close" : "Open", () => view.keys.toggle(row), true];
+  }
+
+  ofFolder(row, { acts, discovers }) {
+    const { store, view } = this;
+    return [
+      ["Begin the tree here", () => store.act("root", { place: [row.folder, row.row] }), true],
+      ["Details", () => view.panel.show(row, { enter: true }), acts],
+      ["Analyze", () => this.inPanel(row, "analysis", "analyze"), acts],
+      ["Discover datasets", () => this.inPanel(row, "datasets", "discover"), discovers],
+      ["Copy an ANALYZE statement", () => this.copy("analyze", row), acts],
+      ["Copy a DISCOVER statement", () => this.copy("discover", row), discovers],
+    ];
+  }
+
+  copies(row, many, counted, there) {
+    const { store, view } = this;
+    const all = many ? null : row;
+    return [
+      ["Copy a query", () => this.copy("query", row), there],
+      [many ? `Copy ${counted}URIs` : "Copy the s3:// URI", many ? () => this.copy("uris", all) : () => view.copy(row), true],
+      [many ? `Copy ${counted}ARNs` : "Copy the ARN", () => this.copy("arns", all), store.state.acts],
+      ["Copy code…", () => view.panel.show(row, { enter: true, tab: "share" }), there],
+    ];
+  }
+
+  /** Ways to have what is there: an object, or several and all that is in folders as one file. */
+  downloads(row, packed, counted, holds) {
+    const { store, view } = this;
+    const one = (save) => () => view.panel.show(row, { then: () => store.transfers.download(save) });
+    const several = (save) => () => store.transfers.zip(save);
+    return [
+      [packed ? `Download ${counted}as a ZIP file` : "Download", packed ? several(false) : one(false), holds],
+      [packed ? `Save ${counted}as a ZIP file beside the notebook` : "Save beside the notebook", packed ? several(true) : one(true), holds],
+    ];
+  }
+
+  /** Show a folder in the panel, and have the kernel look into it. */
+  inPanel(row, tab, type) {
+    const { store, view } = this;
+    view.panel.show(row, { enter: true, tab, then: () => { if (!store.subject[tab]) store.subject.send(type, {}); } });
   }
 
   /** Copy a text that the kernel knows, of one row or of all that are chosen. */

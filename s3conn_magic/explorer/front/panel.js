@@ -1,12 +1,13 @@
 // The panel beside the tree: what one object is and what is in it, and ways to copy it elsewhere.
 
-import { button, copyText, draw, icon, make } from "./elements.js";
+import { button, draw, icon, make } from "./elements.js";
+import { Share } from "./share.js";
 import { CONNECTION, idOf } from "./store.js";
-import { sizeText } from "./texts.js";
+import { Table } from "./table.js";
+import { analysisNodes, datasetNodes, propertyNodes, thawNodes, versionNodes } from "./tabs.js";
 import { Treemap } from "./treemap.js";
 
 const FOLLOWS = 250; // ms that the focus rests on a row before the panel shows it
-const SPANS = new Map([[900, "15 minutes"], [3600, "1 hour"], [43200, "12 hours"], [604800, "7 days"]]);
 
 /** A document of JSON, a line for each value: every object and list can be folded. */
 export function foldable(text) {
@@ -33,11 +34,33 @@ export function foldable(text) {
   return open[0];
 }
 
+const SIDE = 1200; // px of a picture that is drawn, at most
+
+function drawn(url, label) {
+  const canvas = make("canvas");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", label);
+  const picture = new Image();
+  picture.addEventListener("load", () => {
+    const [width, height] = [picture.naturalWidth || 300, picture.naturalHeight || 150];
+    const scale = Math.min(SIDE / Math.max(width, height), 2);
+    [canvas.width, canvas.height] = [Math.max(1, width * scale), Math.max(1, height * scale)];
+    canvas.style.width = `${Math.min(width, SIDE)}px`;
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  });
+  picture.src = url;
+  return canvas;
+}
+
 /** The panel of one view. */
 export class Panel {
   constructor(view) {
     this.view = view;
     this.store = view.store;
+    this.share = new Share(this);
+    /** @type {Table | null} */
+    this.records = null;
+    this.tableOf = null;
     this.tab = "preview";
     this.enter = false; // whether the keyboard goes into the panel when it shows what was asked for
     this.followed = null;
@@ -122,9 +145,10 @@ export class Panel {
     this.name.setAttribute("role", "heading");
     this.name.setAttribute("aria-level", "3");
     this.download = button("s3x-small", "Download", () => this.store.transfers.download(), "download");
-    this.copyUri = button("s3x-small", "Copy the s3:// URI", () => this.copy(this.subject.head.uri, "the s3:// URI", this.copyUri), "copy");
+    this.save = button("s3x-small", "Save beside the notebook", () => this.store.transfers.download(true), "save");
+    this.copyUri = button("s3x-small", "Copy the s3:// URI", () => this.share.copy(this.subject.head.uri, "the s3:// URI", this.copyUri), "copy");
     this.closer = button("s3x-small", "Close the panel", () => this.hide(), "clear");
-    head.append(this.icon, this.name, this.copyUri, this.download, this.closer);
+    head.append(this.icon, this.name, this.copyUri, this.download, this.save, this.closer);
     return head;
   }
 
@@ -154,7 +178,7 @@ export class Panel {
 
   tabNames() {
     const { head, details } = this.subject;
-    if (head.folder) return [["analysis", "Contents"], ["share", "Copy"]];
+    if (head.folder) return [["analysis", "Contents"], ["datasets", "Datasets"], ...(head.bucket ? [["properties", "Properties"]] : []), ["share", "Copy"]];
     const count = details.versions?.length ?? 0;
     return [["preview", "Preview"], ["details", "Details"], ...(count ? [["versions", `Versions (${count})`]] : []), ["share", "Copy"]];
   }
@@ -167,6 +191,7 @@ export class Panel {
 
   paint(part) {
     const { head } = this.subject;
+    if (part === "loaded") return this.records?.take(this.subject.loaded);
     const opened = head.open && this.root.hidden;
     this.root.hidden = !head.open;
     this.view.root.classList.toggle("s3x-with-panel", Boolean(head.open));
@@ -181,7 +206,7 @@ export class Panel {
   }
 
   depends(part) {
-    return part === this.tab || (part === "image" && this.tab === "preview") || (part === "details" && this.tab === "versions");
+    return { image: "preview", details: "versions", code: "share" }[part] === this.tab || part === this.tab || (part === "details" && this.subject.preview.kind === "archived");
   }
 
   paintHead(head) {
@@ -190,7 +215,7 @@ export class Panel {
     this.name.title = head.shown;
     this.root.setAttribute("role", "region");
     this.root.setAttribute("aria-label", `Details of ${head.name}`);
-    this.download.hidden = head.folder;
+    for (const node of [this.download, this.save]) node.hidden = head.folder;
     if (!this.tabNames().some(([tab]) => tab === this.tab)) this.tab = head.folder ? "analysis" : "preview";
   }
 
@@ -223,12 +248,15 @@ export class Panel {
     const parts = {
       preview: () => this.waitOr(this.subject.preview, () => this.preview()),
       details: () => this.waitOr(this.subject.details, () => this.details()),
-      versions: () => this.versions(),
-      share: () => this.share(),
-      analysis: () => this.analysis(),
+      versions: () => versionNodes(this),
+      share: () => this.share.nodes(),
+      analysis: () => analysisNodes(this),
+      datasets: () => datasetNodes(this),
+      properties: () => propertyNodes(this),
     }[this.tab]();
     this.content.replaceChildren(...(this.subject.head.version ? [this.versionNote()] : []), ...parts);
     this.content.scrollTop = 0;
+    if (this.records?.root.isConnected) this.records.paint();
   }
 
   waitOr(part, paint) {
@@ -261,9 +289,10 @@ export class Panel {
     const { preview, image, head } = this.subject;
     const parts = [make("div", "s3x-summary-line", preview.summary)];
     for (const note of preview.notes) parts.push(make("div", "s3x-note", note));
-    if (preview.kind === "archived") parts.push(make("div", "s3x-nothing", "This object is archived: it must be restored before it can be read."));
+    if (preview.kind === "archived") parts.push(make("div", "s3x-nothing", "This object is archived: it must be restored before it can be read."), ...thawNodes(this));
+    if (preview.kind === "deleted") parts.push(make("div", "s3x-nothing", "This object was deleted: its versions can be looked at, and brought back."));
     if (preview.kind === "empty") parts.push(make("div", "s3x-nothing", "This object is empty."));
-    if (preview.table) parts.push(this.table(preview.table, new Map(preview.schema)));
+    if (preview.table) parts.push(this.table());
     else if (preview.schema.length) parts.push(this.pairs(preview.schema));
     if (preview.table && preview.schema.length > preview.table.columns.length) parts.push(this.fold(`Schema: ${preview.schema.length} columns`, this.pairs(preview.schema)));
     if (preview.text !== null) {
@@ -276,44 +305,26 @@ export class Panel {
     return parts;
   }
 
+  /** A picture; one that could act as a document of its own is drawn, so that nothing of it can be opened as one. */
   picture(url, name) {
     const frame = make("div", "s3x-picture");
+    if (this.subject.preview.image.mime === "image/svg+xml") {
+      frame.append(drawn(url, `Preview of ${name}`));
+      return frame;
+    }
     const picture = make("img");
     picture.alt = `Preview of ${name}`;
+    picture.addEventListener("error", () => frame.replaceChildren(make("div", "s3x-quiet", "The browser cannot draw this picture.")));
     picture.src = url;
     frame.append(picture);
     return frame;
   }
 
-  table({ columns, numeric, rows, left }, types) {
-    const frame = make("div", "s3x-table");
-    frame.tabIndex = 0;
-    frame.setAttribute("role", "group");
-    frame.setAttribute("aria-label", "First rows");
-    const table = make("table");
-    const head = make("tr");
-    columns.forEach((name, at) => {
-      const cell = make("th", numeric[at] ? "s3x-number" : "");
-      cell.scope = "col";
-      cell.append(make("div", "", name), make("div", "s3x-type", types.get(name) ?? ""));
-      head.append(cell);
-    });
-    const body = make("tbody");
-    for (const row of rows) {
-      const line = make("tr");
-      row.forEach((text, at) => {
-        const cell = make("td", text === null ? "s3x-missing" : numeric[at] ? "s3x-number" : "", text ?? "null");
-        if (text?.length > 40) cell.title = text;
-        line.append(cell);
-      });
-      body.append(line);
-    }
-    const thead = make("thead");
-    thead.append(head);
-    table.append(thead, body);
-    frame.append(table);
-    if (left) frame.append(make("div", "s3x-quiet s3x-cut", `${left} are not shown`));
-    return frame;
+  /** The table of this preview; where it was scrolled to, its order and filter stay while others are looked at. */
+  table() {
+    const { preview } = this.subject;
+    if (this.tableOf !== preview) [this.tableOf, this.records] = [preview, new Table(this.subject, preview)];
+    return this.records.root;
   }
 
   fold(label, content) {
@@ -339,121 +350,7 @@ export class Panel {
     return parts;
   }
 
-  versions() {
-    const list = make("ul", "s3x-versions");
-    const { details, head } = this.subject;
-    for (const each of details.versions ?? []) {
-      const line = make("li");
-      const shown = head.version ? each.id === head.version : each.latest;
-      const text = [each.when, each.marker ? "deleted" : each.size, each.storage].filter(Boolean).join(" · ");
-      const node = button("s3x-version", "", () => this.subject.send("version", { id: each.latest ? null : each.id }));
-      node.append(make("span", "", text), make("span", "s3x-quiet", `${each.latest ? "current · " : ""}${each.id}`));
-      node.disabled = each.marker;
-      node.setAttribute("aria-pressed", String(shown));
-      line.append(node);
-      list.append(line);
-    }
-    return [make("div", "s3x-quiet s3x-cut", "Choose a version to see its preview and details."), list];
-  }
-
-  // ---- copying
-
-  async copy(text, what, node) {
-    const done = await this.view.copyAs(text, what);
-    const drawn = node?.querySelector("svg");
-    if (!done || !drawn) return;
-    draw(drawn, "done");
-    setTimeout(() => draw(drawn, "copy"), 1500);
-  }
-
-  share() {
-    const { head } = this.subject;
-    const parts = [this.shareLine("URI", head.uri, "the s3:// URI", head.shown), this.shareLine("ARN", head.arn, "the ARN")];
-    if (!head.folder) parts.push(this.linkLine());
-    return [...parts, ...this.snippets()];
-  }
-
-  shareLine(label, text, what, shown = text) {
-    const line = make("div", "s3x-share");
-    const node = button("s3x-small", `Copy ${what}`, () => this.copy(text, what, node), "copy");
-    line.append(make("span", "s3x-label", label), make("code", "", shown), node);
-    return line;
-  }
-
-  linkLine() {
-    const box = make("div", "s3x-link");
-    const line = make("div", "s3x-share");
-    const span = make("select");
-    span.setAttribute("aria-label", "How long the link lasts");
-    for (const seconds of this.subject.head.links) {
-      const option = make("option", "", SPANS.get(seconds) ?? `${seconds} seconds`);
-      option.value = seconds;
-      span.append(option);
-    }
-    span.value = this.span ?? "3600";
-    span.addEventListener("change", () => (this.span = span.value));
-    const result = make("div", "s3x-quiet");
-    result.setAttribute("role", "status");
-    line.append(make("span", "s3x-label", "Link"), span, button("s3x-act", "Copy a link", () => this.makeLink(Number(span.value), result)));
-    box.append(line, result);
-    return box;
-  }
-
-  /** A link opens the object for whoever has it, so it is made on a click, and kept nowhere but on the page. */
-  async makeLink(seconds, result) {
-    result.textContent = "Making a link…";
-    const { url, ends, note, error } = await this.subject.link(seconds);
-    if (error) return result.replaceChildren(this.problem(error, () => this.makeLink(seconds, result)));
-    const field = make("input", "s3x-field");
-    field.readOnly = true;
-    field.value = url;
-    field.setAttribute("aria-label", "Link");
-    field.addEventListener("focus", () => field.select());
-    const copied = await copyText(url);
-    const said = [copied ? "Copied." : "Copy it from the field.", ends && `It opens the object for anyone who has it until ${ends}.`, note];
-    result.replaceChildren(field, make("div", "", said.filter(Boolean).join(" ")));
-  }
-
-  snippets() {
-    const { snippets } = this.subject.head;
-    if (!snippets.length) return [];
-    const chosen = snippets.find(([label]) => label === this.library) ?? snippets[0];
-    const bar = make("div", "s3x-libraries");
-    bar.setAttribute("role", "group");
-    bar.setAttribute("aria-label", "Code for");
-    for (const [label] of snippets) {
-      const node = button("s3x-library", label, () => {
-        this.library = label;
-        this.paintContent();
-        [...this.content.querySelectorAll(".s3x-library")].find((each) => each.textContent === label)?.focus();
-      });
-      node.setAttribute("aria-pressed", String(label === chosen[0]));
-      bar.append(node);
-    }
-    const copy = button("s3x-small", `Copy the code for ${chosen[0]}`, () => this.copy(chosen[1], "the code", copy), "copy");
-    bar.append(copy);
-    const code = make("pre", "s3x-code", chosen[1]);
-    code.tabIndex = 0;
-    return [bar, code];
-  }
-
   // ---- what is in a folder
-
-  analysis() {
-    const { analysis } = this.subject;
-    const again = () => this.subject.send("analyze", {});
-    if (analysis?.error) return [this.problem(analysis.error, again)];
-    if (analysis?.busy) {
-      const wait = make("div", "s3x-waiting");
-      const counted = `${analysis.objects.toLocaleString("en")} objects, ${sizeText(analysis.bytes)} so far`;
-      wait.append(make("span", "s3x-spinner"), make("span", "", counted), button("s3x-act", "Stop", () => this.store.send("halt", { id: "" })));
-      return [wait];
-    }
-    if (analysis?.data) return this.treemap(analysis.data);
-    const start = make("div", "s3x-nothing");
-    start.append(make("div", "", "How much is in each folder? Every key below is listed."), button("s3x-act", "Analyze", again));
-    return [start];
-  }
 
   treemap(data) {
     const host = make("div", "s3x-map");

@@ -2,7 +2,7 @@
 
 import { draw, icon, make } from "./elements.js";
 import { FAR, ROW, SEGMENT, mapped } from "./mapping.js";
-import { BUSY, CONNECTION, OPEN, PREFIX, idOf } from "./store.js";
+import { BUSY, CONNECTION, DELETED, OPEN, PREFIX, idOf } from "./store.js";
 import { dateText, sizeText } from "./texts.js";
 import { rowTools } from "./tools.js";
 
@@ -214,8 +214,10 @@ export class Rows {
     slot.bar.hidden = !sized || !largest;
     if (sized && largest) slot.bar.firstChild.style.width = `${(row.size / largest) * 100}%`;
     slot.date.textContent = row.time === null ? "" : dateText(row.time);
-    slot.storage.textContent = row.storage ?? "";
-    const said = [row.name, sized && slot.bytes.textContent, slot.date.textContent, row.storage];
+    const gone = row.flags & DELETED;
+    node.classList.toggle("s3x-deleted", Boolean(gone));
+    slot.storage.textContent = gone ? "deleted" : row.storage ?? "";
+    const said = [row.name, sized && slot.bytes.textContent, slot.date.textContent, slot.storage.textContent];
     node.setAttribute("aria-label", said.filter(Boolean).join(", "));
   }
 
@@ -233,7 +235,7 @@ export class Rows {
     const { node } = slot;
     for (const name of ["aria-expanded", "aria-posinset", "aria-setsize"]) node.removeAttribute(name);
     node.dataset.opens = "";
-    node.classList.remove("s3x-listing");
+    node.classList.remove("s3x-listing", "s3x-deleted");
     draw(slot.icon, "warn");
     slot.text.title = [row.name, row.hint].filter(Boolean).join(" ");
     slot.hint.textContent = row.hint ?? "";

@@ -9,6 +9,7 @@ export const PREFIX = 1;
 export const OPEN = 2;
 export const BUSY = 4;
 export const CONNECTION = 8;
+export const DELETED = 16;
 
 export const idOf = (row) => `${row.folder}:${row.row}`;
 

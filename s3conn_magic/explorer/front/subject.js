@@ -14,21 +14,29 @@ export class Subject {
     this.preview = {};
     /** @type {import("./protocol.js").AnswerOf<"analysis">} */
     this.analysis = null;
+    /** @type {import("./protocol.js").AnswerOf<"datasets">} */
+    this.datasets = null;
+    /** @type {import("./protocol.js").AnswerOf<"properties">} */
+    this.properties = null;
+    /** @type {import("./protocol.js").AnswerOf<"code">} */
+    this.code = null;
+    /** @type {import("./protocol.js").AnswerOf<"loaded">} */
+    this.loaded = null;
     /** @type {{url?: string, parts?: BlobPart[], size?: number}} */
     this.image = null;
-    this.links = new Map();
+    this.asked = new Map();
   }
 
   get open() { return this.head.open; }
 
   clear(head) {
     if (this.image?.url) URL.revokeObjectURL(this.image.url);
-    Object.assign(this, { head, details: {}, preview: {}, analysis: null, image: null });
+    Object.assign(this, { head, details: {}, preview: {}, analysis: null, datasets: null, properties: null, code: null, loaded: null, image: null });
   }
 
   receive(message, buffers) {
     if (message.type === "panel") this.clear(message);
-    else if (message.type === "link") return this.takeLink(message);
+    else if (["link", "records", "column"].includes(message.type)) return this.takeAnswer(message);
     else if (message.serial !== this.head.serial) return;
     else if (message.type === "image") this.takeImage(message, buffers[0]);
     else this[message.type] = message;
@@ -53,15 +61,21 @@ export class Subject {
     this.store.send(type, /** @type {any} */ ({ serial: this.head.serial, ...what }));
   }
 
-  /** @param {number} seconds @returns {Promise<import("./protocol.js").AnswerOf<"link">>} */
-  link(seconds) {
+  /**
+   * Ask the kernel something about what is shown, and wait for the answer.
+   * @template {"link" | "records" | "column"} K
+   * @param {K} type
+   * @param {Omit<import("./protocol.js").Requests[K], "serial" | "id">} what
+   * @returns {Promise<import("./protocol.js").AnswerOf<K>>}
+   */
+  ask(type, what) {
     const id = freshId();
-    this.send("link", { id, seconds });
-    return new Promise((resolve) => this.links.set(id, resolve));
+    this.send(type, /** @type {any} */ ({ id, ...what }));
+    return new Promise((resolve) => this.asked.set(id, resolve));
   }
 
-  takeLink(message) {
-    this.links.get(message.id)?.(message);
-    this.links.delete(message.id);
+  takeAnswer(message) {
+    this.asked.get(message.id)?.(message);
+    this.asked.delete(message.id);
   }
 }

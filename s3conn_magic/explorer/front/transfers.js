@@ -39,6 +39,7 @@ export class Transfers {
     for (const question of this.names.keys()) if (!asked.has(question)) this.names.delete(question);
     for (const task of this.tasks) {
       if (this.files.has(task.id)) this.pump(task);
+      if (["done", "failed", "stopped"].includes(task.state)) this.coming.delete(task.id);
       if (task.state === "done") this.dismissLater(task.id);
     }
   }
@@ -81,13 +82,23 @@ export class Transfers {
 
   // ---- from the kernel
 
-  download() {
-    const id = freshId();
-    this.coming.set(id, { parts: [], size: 0 });
-    this.store.subject.send("download", { id });
+  /** Have the object in the panel, here or beside the notebook. */
+  download(save = false) {
+    this.store.subject.send("download", { id: this.expected(), save });
   }
 
-  takePiece({ id, at, total, name, mime }, buffer) {
+  /** Have everything that is chosen as one file. */
+  zip(save = false) {
+    this.store.send("zip", { id: this.expected(), save });
+  }
+
+  expected() {
+    const id = freshId();
+    this.coming.set(id, { parts: [], size: 0 });
+    return id;
+  }
+
+  takePiece({ id, at, name, mime, done }, buffer) {
     const file = this.coming.get(id);
     if (!file) return;
     if (at !== file.size) {
@@ -98,9 +109,10 @@ export class Transfers {
     }
     file.parts.push(buffer);
     file.size += buffer.byteLength;
-    if (file.size < total) return;
+    if (!done) return;
     this.coming.delete(id);
     this.save(new Blob(file.parts, { type: mime }), name);
+    this.store.send("taken", { id, size: file.size });
   }
 
   save(blob, name) {
