@@ -168,8 +168,8 @@ def _installed(package: str, stem: str) -> Path | None:
     return Path(path)
 
 
-def by_duckdb(query: str, endpoint: str, kind: str) -> list[list[float]]:
-    """Seconds by the clock and of CPU of two runs, or none where the program is not there."""
+def by_duckdb(query: str, endpoint: str, kind: str, times: int = 2) -> list[list[float]]:
+    """Seconds by the clock and of CPU of so many runs, or none where the program is not there."""
     program, extension = _installed("duckdb-cli", "duckdb"), _installed("duckdb-extension-httpfs", "httpfs")
     if program is None or extension is None:
         return []
@@ -177,15 +177,13 @@ def by_duckdb(query: str, endpoint: str, kind: str) -> list[list[float]]:
     secret = f"KEY_ID 'a', SECRET 'b', REGION 'us-east-1', ENDPOINT '{endpoint.partition('://')[2]}'"
     text = f"""LOAD '{extension}';
         CREATE SECRET (TYPE s3, {secret}, URL_STYLE 'path', USE_SSL false);
-        .timer on
-        {query.format(pattern)}
-        {query.format(pattern)}"""
-    lines = "\n".join(line.strip() for line in text.splitlines())
+        .timer on"""
+    lines = "\n".join(line.strip() for line in [*text.splitlines(), *[query.format(pattern)] * times])
     done = subprocess.run([program, "-csv"], input=lines, capture_output=True, text=True, timeout=_SECONDS, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
-    times = [[float(each) for each in match.groups()] for match in _TIMED.finditer(done.stdout)]
-    return [[real, user + system] for real, user, system in times[-2:]]
+    taken = [[float(each) for each in match.groups()] for match in _TIMED.finditer(done.stdout)]
+    return [[real, user + system] for real, user, system in taken[-times:]]
 
 
 def once(client: str, endpoint: str, kind: str, count: int) -> list[list[float]]:

@@ -358,6 +358,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         where = self._path(path)
         with self._scoped() as scope:
             entries = scope.globs.get(where.text)
+            if entries is None and (ranged := self._matched(where.text)) is not None:
+                entries = scope.globs[where.text] = [_entry(ranged.pinned)]
             if entries is None:
                 entries, roots = self._matches(where, scope)
                 entries = entries or self._itself(where, scope)

@@ -8,10 +8,13 @@ import threading
 from dataclasses import replace as changed_by
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from encrypted_parquet import encrypted
 from recording import error, passing_to, recording
 from served import Served, serving
+from shelf import shelved
 from statements import Statements, create
 
 from s3conn_magic.errors import (
@@ -476,3 +479,28 @@ def test_a_local_file_is_whole_or_stays_as_it_was(racing, tmp_path):
     upstream.put_object(Bucket=EMPTY, Key="large", Body=b"short")
     files.get(f"{EMPTY}/large", str(local))
     assert local.read_bytes() == b"short"
+
+
+@pytest.mark.parametrize("files", [2, 90])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "json"])
+def test_what_a_pattern_has_matched_is_listed_once(files, ending):
+    """However many objects there are, whatever is asked of each: the listing, and a look for lake tables around it."""
+    made = {
+        "parquet": lambda number: _parquet(pa.table({"n": [number]})),
+        "csv": lambda number: b"n,t\n%d,x\n" % number,
+        "json": lambda number: b'{"n": %d}\n' % number,
+    }[ending]
+    with shelved("lake") as (shelf, recorder):
+        shelf.buckets["lake"] = {f"p/{number:03}.{ending}": made(number) for number in range(files)}
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "made-up"}
+        run(create("c", ENDPOINT=recorder.endpoint, REGION="us-east-1", VALIDATE=False, **pair))
+        assert run(f"SELECT sum(n) FROM 's3://lake/p/*.{ending}'").iloc[0, 0] == sum(range(files))
+        assert sum("list-type" in request.query for request in recorder.requests) <= 3
+        assert len(recorder.requests) <= files + 3
+
+
+def _parquet(table):
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
