@@ -52,10 +52,11 @@ class _Answers(Inputs):
 class _Reader:
     """Someone who runs a page's blocks from top to bottom; each finds `lake`, also where one above has dropped it.
 
-    There is a table `clicks`.
+    There is a table `clicks`, and `sandbox` on a page whose cells have started it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, page: str = "") -> None:
+        self._names = ("lake", "sandbox") if "%upsql START SANDBOX" in page else ("lake",)
         self._catalog = having("lake", default="lake")
         self._tables = ["clicks"]
 
@@ -64,7 +65,7 @@ class _Reader:
         source = Source("\n" * (line - 1) + _MAGIC.sub(r"\1", block))
         statements = parse(source)
         made = [one.name for one in statements if isinstance(one, CreateConnection)]
-        there = {one.name.casefold(): one for one in (*having("lake").known(), *self._catalog.known())}
+        there = {one.name.casefold(): one for one in (*having(*self._names).known(), *self._catalog.known())}
         for name in made:  # a page may make a connection of one name in several ways
             there.pop(name.folded, None)
         binder = _Binder(
@@ -99,7 +100,7 @@ def test_every_statement_of_a_page_parses_and_binds(page, monkeypatch):
     """Blocks marked `upsql` are taken as they are printed, one after the other, in a session that has `lake`."""
     for name in re.findall(r"\bENV '(\w+)'", PAGES[page]):
         monkeypatch.setenv(name, _SECRET)
-    reader = _Reader()
+    reader = _Reader(PAGES[page])
     for block in _blocks(PAGES[page]):
         reader.run(block.text, block.line)
 

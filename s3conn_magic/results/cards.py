@@ -206,10 +206,10 @@ def progress_text(progress: Progress, *, done: bool = False) -> str:
     rate = progress.keys / progress.elapsed if progress.elapsed else 0.0
     parts = {
         f"about {progress.fraction or 0:.0%}": not done and progress.fraction is not None,
-        f"{progress.keys:,} {progress.unit}": progress.unit,
+        counted(progress.keys, progress.unit.removesuffix("s")): progress.unit,
         size_text(progress.bytes): True,
         f"{rate:,.0f} keys/s": progress.unit == "keys",
-        f"{progress.requests:,} requests": progress.requests or progress.unit == "keys",
+        counted(progress.requests, "request"): progress.requests or progress.unit == "keys",
         f"{progress.elapsed:.1f} s": True,
     }
     return " · ".join(text for text, shown in parts.items() if shown)

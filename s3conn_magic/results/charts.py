@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
+from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.results.cards import NOT_TYPESET
 from s3conn_magic.results.scripts import joined_scripts
@@ -112,7 +113,7 @@ class AnalysisChart(anywidget.AnyWidget):
 
     def _head(self) -> str:
         objects, size = int(self._frame["objects"].sum()), int(self._frame["bytes"].sum())
-        return f"{self._title} by {_NAMES[self._by][0]} · {objects:,} objects · {size_text(size)}"
+        return f"{self._title} by {_NAMES[self._by][0]} · {counted(objects, 'object')} · {size_text(size)}"
 
     def _lines(self) -> list[tuple[str, str, str, str]]:
         """Return label, bar, size and number of objects of the first groups."""
