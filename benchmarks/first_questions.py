@@ -2,9 +2,9 @@
 
     python benchmarks/first_questions.py [--keys 100000] [--files 2000] [--latency 30] [--repeat 3] [--code]
 
-Which of 100,000 objects are the three largest, and how many rows of 2,000 Parquet files are greater than a number? Servers
-of ours hold them, in processes of their own, and delay each answer by the latency. Timed is the code that `--code`
-prints, in a fresh process each, without the start of Python and the imports; lines are those of it. DuckDB is
+Which of 100,000 objects are the three largest, and how many rows of 2,000 Parquet files are greater than a number?
+Servers of ours hold them, in processes of their own, and delay each answer by the latency. Timed is the code that
+`--code` prints, in a fresh process each, without the start of Python and the imports; lines are those of it. DuckDB is
 `duckdb-cli` with the extension that `duckdb-extension-httpfs` packs: its `glob` has no sizes, so it is asked the second
 question only.
 """

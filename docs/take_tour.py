@@ -1,6 +1,6 @@
 """Record the README's tour, `docs/tour.gif`, in a real JupyterLab on the sandbox: `python docs/take_tour.py`.
 
-Needs the `test` extra and a Chromium. Cells are typed and run; a frame is taken at each step, and the same for as long as
+Needs the `test` extra and a Chromium. Cells are typed and run; a frame is taken at each step, and shown for as long as
 it takes to read it.
 """
 
@@ -119,7 +119,6 @@ class Tour:
             loop=0,
             optimize=True,
         )
-        print(f"{path.name}: {len(pictures)} frames, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def main() -> None:

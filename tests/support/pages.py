@@ -2,8 +2,8 @@
 
     python tests/support/pages.py README.md docs/how-to/usual-tasks.md
 
-runs their cells and writes what they show into the pages. A fence of `python` or `upsql` is a cell, one of `text` behind it
-is what it shows, and one of `python notebook` is not run.
+runs their cells and writes what they show into the pages. A fence of `python` or `upsql` is a cell, one of `text`
+behind it is what it shows, and one of `python notebook` is not run.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def written(page: str, kernel: Kernel) -> str:
     """The page with what its cells show where it says what they do."""
     for cell, outcome in reversed(run(kernel, page)):
         if not fits(cell, outcome):
-            print(f"{cell.text}\n{shown(outcome)}", file=sys.stderr)
+            sys.stderr.write(f"{cell.text}\n{shown(outcome)}\n")
         if cell.shows is not None:
             begin, end = cell.span
             head = page[begin:end].partition("\n```text\n")[0]
