@@ -82,7 +82,7 @@ def run(journey: str, *given: str) -> list[str]:
     import s3conn_magic
 
     before, travel = _journeys(*given)[journey]
-    session = s3conn_magic._current_session()  # noqa: SLF001 - the session that `execute` runs in
+    session = s3conn_magic._current_session()  # the session that `execute` runs in
     for statement in before:
         s3conn_magic.execute(statement)
     with traced() as modules:

@@ -58,10 +58,10 @@ def test_a_listing_into_a_variable_shows_nothing_and_is_a_frame(executed: nbform
 
 def test_the_explorer_is_a_widget_with_a_true_snapshot(executed: nbformat.NotebookNode) -> None:
     """EXPLORE gives a widget view, and beside it HTML and text that name the buckets."""
-    (result,) = _outputs(executed, "EXPLORE")
-    assert "application/vnd.jupyter.widget-view+json" in result.data
-    assert "acme-lake" in result.data["text/html"]
-    assert "acme-lake" in result.data["text/plain"]
+    view, snapshot = _outputs(executed, "EXPLORE")
+    assert "application/vnd.jupyter.widget-view+json" in view.data
+    assert "acme-lake" in snapshot.data["text/html"]
+    assert "acme-lake" in snapshot.data["text/plain"]
 
 
 def test_the_client_reads_and_refuses_to_write(executed: nbformat.NotebookNode) -> None:

@@ -21,7 +21,8 @@ from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_tex
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import Location, pasted, size_text, visible
-from s3conn_magic.results.cards import NOT_TYPESET
+from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, show_with_snapshot
+from s3conn_magic.results.scripts import joined_styles
 from s3conn_magic.runtime.background import Work
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -115,6 +116,7 @@ def frame(tree: FolderTree) -> pd.DataFrame:
     )
 
 
+_HIDING = f"<style>{joined_styles([SNAPSHOT_STYLE])}</style>"
 _LOCATION_HINT = "Write s3://bucket/folder/."
 _ROWS_AT_MOST = 5_000
 _TEXT_AT_MOST = 4_000
@@ -124,6 +126,7 @@ class ForPython:
     """What Python code can ask of an explorer, whichever shows it."""
 
     location: Any
+    _title: str
     _navigator: Navigator
     _objects: ObjectAccess | None
 
@@ -170,6 +173,11 @@ class ForPython:
             raise BindError(str(error), hint=_LOCATION_HINT) from None
         self._navigator.go(text)
 
+    def _ipython_display_(self) -> None:
+        with self._navigator.lock:
+            title = heading(self._title, self._navigator.tree)
+        show_with_snapshot(self._repr_mimebundle_(), title)  # type: ignore[attr-defined] # every widget has it
+
 
 class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     """A breadcrumb, a list and buttons.
@@ -199,6 +207,7 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         self._navigator = Navigator(children, self._show, location, first)
         self._build()
         super().__init__([self._crumbs, self._bar, self._rows, self._acts, self._about], layout=self._wide)
+        self.add_class("s3x-told")
         self._navigator.begin()
 
     def _build(self) -> None:
@@ -275,7 +284,7 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         said = " ".join(part for line in tails for part in tail_text(line) if part)
         said = said or summary(navigator.cursor) or navigator.said[1]
         cut = f" The first {_ROWS_AT_MOST:,} are shown." if len(root.rows) > _ROWS_AT_MOST else ""
-        return _html([("b", path), ("div", said + cut)])
+        return _html([("b", path), ("div", said + cut)]) + _HIDING
 
     def _open(self) -> None:
         """Open the chosen folder, or tell of the chosen object."""

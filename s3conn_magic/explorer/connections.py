@@ -20,6 +20,7 @@ from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.options import check_server
 from s3conn_magic.language.plans import Analyze, Discover, ListObjects
 from s3conn_magic.language.words import sentence
+from s3conn_magic.listing.analysis import MOST_GROUPS
 from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page, fetch_pages
 from s3conn_magic.listing.request import PageQuery
 from s3conn_magic.locations import Location, pasted, visible
@@ -55,7 +56,10 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.listing.table import Page
     from s3conn_magic.objects.deleting import Thaw
+    from s3conn_magic.transport import Target
 
+_DEPTHS = 30
+"""Folders with a single one in them that are gone through, a request each."""
 
 _NOWHERE = partial(Place, 1, 1)
 """Where the statement stands that would do what the explorer does."""
@@ -213,15 +217,23 @@ class ConnectionObjects:
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Return objects and bytes by folder."""
+        """Return objects and bytes by folder and object, from where there is more than one of them."""
         from s3conn_magic.results.charts import chart_data
         from s3conn_magic.results.listings import analysis_frame
 
         tell = _telling(report, cancelled)
         connection = self._of(location)
-        plan = Analyze(place=_NOWHERE, name=connection.name, location=location, by="PREFIX", depth=1)
-        frame = analysis_frame(connection.target(location.bucket), plan, connections=CONNECTIONS, report=tell)
-        return {"data": chart_data(frame, by="PREFIX", title=visible(location.uri))}
+        target = connection.target(location.bucket)
+        place = _descended(target, location.key, ending(cancelled))
+        at_place = Location(location.bucket, place)
+        plan = Analyze(place=_NOWHERE, name=connection.name, location=at_place, by="PREFIX", depth=1)
+        frame = analysis_frame(target, plan, connections=CONNECTIONS, report=tell, named=True)
+        if len(frame) == MOST_GROUPS:
+            frame.loc[len(frame) - 1, "group"] = ""  # all the others, which no name leads to
+        below = place[len(location.key) :]
+        data = chart_data(frame, by="PREFIX", title=visible(at_place.uri))
+        shown = {"label": "folder or object", "below": below, "shown_below": visible(below)}
+        return {"data": {**data, **shown}, "sizes": _sizes(frame, location, place)}
 
     def discover(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
@@ -261,6 +273,26 @@ def ending(cancelled: Callable[[], bool]) -> Callable[[], None]:
             raise StatementInterrupted("nobody waits for it")
 
     return look
+
+
+def _descended(target: Target, key: str, every: Callable[[], None]) -> str:
+    """Return the folder that a prefix leads down to while there is one single folder in it and nothing else."""
+    for _ in range(_DEPTHS):
+        page = fetch_page(target, prefix=key, delimiter="/", every=every)
+        if len(page.prefixes) != 1 or page.next_token or any(each != key for each in page.objects["key"].to_pylist()):
+            break
+        key = page.prefixes[0]
+    return key
+
+
+def _sizes(frame: pd.DataFrame, location: Location, place: str) -> dict[str, int]:
+    total = int(frame["bytes"].sum())
+    ends = [at for at, letter in enumerate(place, 1) if letter == "/" and at >= len(location.key)]
+    whole = {replace(location, key=place[:end]).uri: total for end in {len(location.key), *ends}}
+    at = replace(location, key=place).uri
+    return whole | {
+        f"{at}{name}": size for name, size in zip(frame["group"], frame["bytes"], strict=True) if name[-1:] == "/"
+    }
 
 
 ALL = "All connections"

@@ -158,6 +158,8 @@ class PageCursor:
             self._settle_among_shown()
         if self.row < 0 and not self.tree.tail(self.folder):
             self.row = self.tree.at_rank(self.folder, self.tree.count(self.folder) - 1)
+            if self.row < 0 and self.folder.parent:  # the folder shows nothing of what is in it
+                self.move(self.folder.parent, self.folder.row)
         if self.selected:
             self.selected = {place: each for place, each in self.selected.items() if self.tree.row_at(place)}
 

@@ -370,9 +370,10 @@ class ObjectAccess(Protocol):
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Return objects and bytes by folder below a location, as `treemap.js` draws them, as `data`.
+        """Return what lies below a location as `data`, and bytes by the exact URI of a folder as `sizes`.
 
-        `report` gets the objects and bytes so far.
+        `data` is as `treemap.js` draws it; in it, `below` is the way down to where there is more than one folder or
+        object, and `shown_below` its visible form. `report` gets the objects and bytes so far.
         """
 
     def discover(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 from s3conn_magic.explorer.cursor import Mode, PageCursor, swap, take
 from s3conn_magic.explorer.messages import ancestors
 from s3conn_magic.explorer.model import FolderListing, Through, Wanted
-from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Rows, Sort
+from s3conn_magic.explorer.tree import NO_SIZE, Folder, FolderTree, Place, Rows, Sort
 from s3conn_magic.language.words import sentence
 from s3conn_magic.locations import Location, pasted
 from s3conn_magic.runtime.patterns import Glob
@@ -59,6 +59,11 @@ def _restructuring(method: Callable[Concatenate[Navigator, _P], None]) -> Callab
         self.restructured()
 
     return called
+
+
+def _way(location: Location | None) -> str:
+    """Return the name of the connection that leads to a location, where there are several."""
+    return location.connection if isinstance(location, Through) else ""
 
 
 class Navigator:
@@ -308,6 +313,8 @@ class Navigator:
     @_restructuring
     def drop(self, keys: Mapping[str, Collection[str]]) -> None:
         """Take the rows of these keys of these buckets away, wherever they are loaded."""
+        for bucket, gone_there in keys.items():
+            self._forget_sizes(bucket, gone_there)
         for folder in self.tree.root.everything():
             at = folder.location
             if at is not None and at.bucket in keys:
@@ -319,6 +326,7 @@ class Navigator:
     @_restructuring
     def put(self, folder: Location, entry: TreeEntry) -> None:
         """Have a row for an object that was written into a folder, unless it stands among those not loaded yet."""
+        self._forget_sizes(folder.bucket, [entry.location.key])
         for each in self.tree.root.everything():
             if each.location != folder or not each.listed or each.matching:
                 continue
@@ -326,6 +334,21 @@ class Navigator:
             is_loaded = each.token is None or (bool(len(each.rows)) and name <= max(each.rows.names))
             if is_loaded and name.startswith(each.starting_with):
                 swap(self.cursors.values(), each, each.rows.changed([], [entry]))
+
+    @_restructuring
+    def sized(self, at: Location, sizes: Mapping[str, int]) -> None:
+        """Show the bytes of folders by their URIs, wherever they are loaded through the connection that leads there."""
+        for folder in self.tree.root.everything():
+            base = folder.rows.base
+            if _way(folder.location) == _way(at) and not folder.matching:
+                folder.rows.fill({uri[len(base) :]: size for uri, size in sizes.items() if uri.startswith(base)})
+
+    def _forget_sizes(self, bucket: str, keys: Collection[str]) -> None:
+        """Show no size of folders in which something was changed."""
+        uris = {Location(bucket, key[:end]).uri for key in keys for end, each in enumerate(f"/{key}") if each == "/"}
+        for folder in self.tree.root.everything():
+            base = folder.rows.base
+            folder.rows.fill({uri[len(base) :]: NO_SIZE for uri in uris if uri.startswith(base)})
 
     # Going elsewhere
 

@@ -44,13 +44,17 @@ class Panel:
     Args:
         objects: looks at single objects.
         send: sends a message, and buffers with it.
+        summed: told of the bytes of folders, by their URIs, when the one that is shown was summed up.
 
     Attributes:
         subject: what is shown, or None while the panel is closed.
     """
 
-    def __init__(self, objects: ObjectAccess, send: Send) -> None:
+    def __init__(
+        self, objects: ObjectAccess, send: Send, summed: Callable[[Location, Mapping[str, int]], None]
+    ) -> None:
         self.subject: Subject | None = None
+        self._summed = summed
         self._objects = objects
         self._send = send
         self._lock = threading.RLock()
@@ -149,7 +153,7 @@ class Panel:
         if subject is not None and subject.is_prefix:
             self._do("code", {}, lambda work: self._code(subject, work.cancelled))
 
-    def _of_folder(self, name: str, look: Callable[..., Mapping[str, object]], first: dict[str, Any]) -> None:
+    def _of_folder(self, name: str, look: Callable[..., Mapping[str, Any]], first: dict[str, Any]) -> None:
         subject = self.subject
         if subject is None or not subject.is_prefix:
             return
@@ -160,7 +164,10 @@ class Panel:
                     if self._beside.get(name) is work:
                         self._put(name, {"busy": True, "objects": objects, "bytes": size})
 
-            return dict(look(subject.location, report, work.cancelled))
+            values = dict(look(subject.location, report, work.cancelled))
+            if sizes := values.pop("sizes", None):
+                self._summed(subject.location, sizes)
+            return values
 
         self._do(name, first, do)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from s3conn_magic.explorer.model import Through
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import Children, FolderListing, TreeEntry
@@ -210,9 +210,20 @@ class Rows:
         rows._deleted = self._deleted - names
         rows._ascending = self._ascending
         rows.largest = max([*rows.sizes, 0])
-        rows.bytes = sum(size for size in rows.sizes if size > 0)
+        rows.bytes = sum(size for row, size in enumerate(rows.sizes) if size > 0 and not rows.is_prefix(row))
         rows.extend(put)
         return rows
+
+    def fill(self, sizes: Mapping[str, int]) -> None:
+        """Have these sizes, by the names of folders; `NO_SIZE` for one that is not known any more."""
+        named = self.find({name for name in sizes if name}) if sizes else {}
+        rows = {row: sizes[name] for name, row in named.items() if self.is_prefix(row)}
+        if not rows:
+            return
+        for row, size in rows.items():
+            self.sizes[row] = size
+        self.largest = max([*self.sizes, 0])
+        self._orders.clear()
 
     def find(self, names: set[str]) -> dict[str, int]:
         """Return the rows that have these names."""

@@ -24,6 +24,7 @@ from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import Chosen
+from s3conn_magic.results.cards import SNAPSHOT_STYLE
 from s3conn_magic.results.scripts import joined_scripts, joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -59,7 +60,7 @@ class ObjectActions:
         self._navigator = navigator
         self._objects = objects
         self._send = send
-        self.panel = Panel(objects, send)
+        self.panel = Panel(objects, send, navigator.sized)
         self.tasks = TaskList(send)
         self._downloads = Downloads(objects, self.tasks, send)
         self._restores = Restores(objects, self.tasks, self._restored)
@@ -149,10 +150,14 @@ class ObjectActions:
             self.panel.column(page, id, at)
 
     def descend(self, page: str, name: str, serial: int) -> None:
-        """Begin the tree at a folder below the one in the panel; `name` is what follows in its key."""
+        """Begin the tree at a folder below the one in the panel, or show an object; `name` follows in its key."""
         subject = self._meant(page, serial)
         if subject and subject.is_prefix:
-            self._navigator.visit(replace(subject.location, key=subject.location.key + name))
+            below = replace(subject.location, key=subject.location.key + name)
+            if name.endswith("/"):
+                self._navigator.visit(below)
+            else:
+                self.panel.show(Subject(below))
 
     def _meant(self, page: str, serial: int) -> Subject | None:
         """Return what the panel of a page shows; where that is something else by now, do nothing and say so."""
@@ -321,7 +326,7 @@ class Explorer(ForPython, anywidget.AnyWidget):
     """
 
     _esm = joined_scripts(FRONT / "explorer.js")
-    _css = joined_styles(FRONT / name for name in STYLES)
+    _css = joined_styles([*(FRONT / name for name in STYLES), SNAPSHOT_STYLE])
     location = traitlets.Instance(Location, allow_none=True, read_only=True)
     selection = traitlets.Tuple(read_only=True)
 
@@ -382,6 +387,8 @@ class Explorer(ForPython, anywidget.AnyWidget):
                 getattr(navigator, kind)(**message)
             if kind == "begin" and actions:
                 actions.again(page)
+            elif kind == "refresh" and actions:
+                actions.panel.retry()  # what the panel says was looked at, too
         elif actions:
             with navigator.lock:
                 self._page(page)
@@ -418,9 +425,12 @@ class Explorer(ForPython, anywidget.AnyWidget):
                 self.send(self._state(page, cursor, follow=follow))
                 if follow:
                     self._send_rows(page, *cursor.window)
-            location, selection = acting.location, acting.uris
-        self.set_trait("location", location)
-        self.set_trait("selection", selection)
+            traits = {"location": acting.location, "selection": acting.uris}
+        for name, value in traits.items():
+            try:
+                self.set_trait(name, value)
+            except Exception:  # noqa: BLE001 - what observers raise is theirs, and must not end a listing
+                _LOG.exception("an observer of %s failed", name)
 
     def _state(self, page: str, cursor: PageCursor, *, follow: bool) -> dict[str, str]:
         navigator, actions = self._navigator, self._object_actions

@@ -78,10 +78,13 @@ def grouping(by: str, *, prefix: str = "", depth: int = 1, now: datetime | None 
     return by_age(now or datetime.now(UTC)) if by == "AGE" else by_size()
 
 
-def by_prefix(prefix: str, depth: int) -> Grouping:
-    """Return the first folders below the folder of a prefix, each with its `/`; '' for objects directly in it."""
+def by_prefix(prefix: str, depth: int, *, named: bool = False) -> Grouping:
+    """Return the first folders below the folder of a prefix, each with its `/`.
+
+    Objects directly in it are one group, ''; `named` makes each a group of its own.
+    """
     start = len(prefix[: prefix.rfind("/") + 1].encode())
-    return Grouping(lambda objects: _heads(objects.column("key"), start, depth))
+    return Grouping(lambda objects: _heads(objects.column("key"), start, depth, named=named))
 
 
 _NO_AGE = "unknown"
@@ -119,8 +122,11 @@ def _extensions(objects: pa.RecordBatch) -> pa.Array:
     return pc.ascii_lower(pc.struct_field(extracted, "found")).fill_null("")
 
 
-def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
-    """Return what each key has from byte `start` up to and with its `depth`-th slash from there, or its last one."""
+def _heads(keys: pa.StringArray, start: int, depth: int, *, named: bool) -> pa.Array:
+    """Return what each key has from byte `start` up to and with its `depth`-th slash from there, or its last one.
+
+    Of one without a slash from there it is nothing, or where they are `named` all of it.
+    """
     _, offsets, data = keys.buffers()
     bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset)
     # Keys of several pages may share a buffer.
@@ -129,7 +135,7 @@ def _heads(keys: pa.StringArray, start: int, depth: int) -> pa.Array:
     before, behind = np.searchsorted(slashes, begins), np.searchsorted(slashes, bounds[1:])
     folders = np.minimum(behind - before, depth)
     last = np.append(slashes, 0)[before + folders - 1]
-    ends = np.where(folders > 0, last + 1, begins)
+    ends = np.where(folders > 0, last + 1, bounds[1:] if named else begins)
     return _slices(data, begins, ends)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from s3conn_magic.language.words import counted
@@ -77,6 +78,37 @@ class Card:
 
 def _escaped(text: str) -> str:
     return html.escape(visible(text))
+
+
+SNAPSHOT_STYLE = Path(__file__).parent / "snapshot.css"
+"""What hides a snapshot where its widget is shown."""
+_VIEW = "application/vnd.jupyter.widget-view+json"
+_AS_IT_WAS = "<p><em>As it was when the cell ran: run the cell again to browse.</em></p>"
+
+
+def show_with_snapshot(bundle: Any, title: str) -> None:
+    """Display a widget, and its HTML and text as an output of their own.
+
+    Without its kernel, JupyterLab has an error in a widget's place and no other form of the same output.
+
+    Args:
+        bundle: what the widget's `_repr_mimebundle_` gives, HTML and text in it.
+        title: what the widget shows, for where neither of the two is.
+
+    Raises:
+        NotImplementedError: there is no notebook, so that IPython goes on as usual.
+    """
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    if not hasattr(get_ipython(), "kernel") or _VIEW not in data:
+        raise NotImplementedError
+    view = {_VIEW: data[_VIEW], "text/plain": f"{title}: run the cell to browse"}
+    page = f'<div class="s3x-snapshot">{data["text/html"]}{_AS_IT_WAS}</div>'
+    snapshot = {"text/html": page, "text/plain": data["text/plain"]}
+    for output, about in ((view, metadata), (snapshot, {})):
+        display(output, raw=True, metadata=about)  # type: ignore[no-untyped-call]
 
 
 def connection_card(connection: Connection, did: str) -> Card:

@@ -11,8 +11,8 @@ import anywidget
 
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
-from s3conn_magic.results.cards import NOT_TYPESET
-from s3conn_magic.results.scripts import joined_scripts
+from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, show_with_snapshot
+from s3conn_magic.results.scripts import joined_scripts, joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class AnalysisChart(anywidget.AnyWidget):
     """
 
     _esm = joined_scripts(_HERE / "chart.js")
-    _css = _HERE.parent / "explorer" / "front" / "treemap.css"
+    _css = joined_styles([_HERE.parent / "explorer" / "front" / "treemap.css", SNAPSHOT_STYLE])
 
     def __init__(self, frame: pd.DataFrame, *, by: AnalyzeBy, location: Location) -> None:
         super().__init__()
@@ -110,6 +110,9 @@ class AnalysisChart(anywidget.AnyWidget):
         data, metadata = bundle
         data["text/html"], data["text/plain"] = self._html(), self._text()
         return data, metadata
+
+    def _ipython_display_(self) -> None:
+        show_with_snapshot(self._repr_mimebundle_(), self._head())
 
     def _head(self) -> str:
         objects, size = int(self._frame["objects"].sum()), int(self._frame["bytes"].sum())

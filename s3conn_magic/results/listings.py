@@ -35,7 +35,7 @@ from s3conn_magic.language.plans import Analyze
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.result_columns import ANALYSIS_COLUMNS, COMPARISON_COLUMNS, DATASET_COLUMNS
 from s3conn_magic.language.words import counted, literal
-from s3conn_magic.listing.analysis import GB, GROUPS, STORAGE_USD, Scan, Summary, grouping
+from s3conn_magic.listing.analysis import GB, GROUPS, STORAGE_USD, Scan, Summary, by_prefix, grouping
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
@@ -242,6 +242,7 @@ def analysis_frame(
     report: Callable[[Progress], None] | None = None,
     now: datetime | None = None,
     scan: Callable[[datetime], ClusterScan] | None = None,
+    named: bool = False,
 ) -> S3Frame:
     """Return the frame of ANALYZE.
 
@@ -252,6 +253,7 @@ def analysis_frame(
         report: called with how far the listing is, several times a second, in this thread.
         now: the moment that ages are counted from; this one where none is given.
         scan: makes the scan for such a moment; by this process where none is given.
+        named: BY PREFIX, objects directly in the folder are groups of their own.
 
     Returns:
         shape (groups, 6): group, objects, bytes, share (0 to 1, 0 where there is no byte), newest, oldest (UTC);
@@ -261,7 +263,10 @@ def analysis_frame(
         IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
     """
     moment = now or datetime.now(UTC)
-    groups = Summary(grouping(plan.by, prefix=plan.location.key, depth=plan.depth, now=moment))
+    key, depth = plan.location.key, plan.depth
+    groups = Summary(
+        by_prefix(key, depth, named=True) if named else grouping(plan.by, prefix=key, depth=depth, now=moment)
+    )
     here = partial(Scan, target, plan.location.key, groups, connections=connections)
     with scan(moment) if scan else here() as scanning:
         return _groups(lambda: scanning.total(on_progress=report))

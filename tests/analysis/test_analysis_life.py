@@ -122,8 +122,8 @@ def test_a_cell_shows_chart_and_frame(sandboxed):
     """The cell's value is the frame; the chart is displayed before it, with a table and text that are true."""
     outcome = sandboxed.run(f"%upsql ANALYZE 's3://{LAKE}/'")
     assert outcome.status == "ok", outcome.error
-    (chart,) = outcome.displays
-    assert "application/vnd.jupyter.widget-view+json" in chart
+    view, chart = outcome.displays
+    assert "application/vnd.jupyter.widget-view+json" in view
     assert ">events/</td>" in chart["text/html"]
     assert "█" in chart["text/plain"]
     assert "events/" in chart["text/plain"]

@@ -228,7 +228,7 @@ def test_no_name_is_in_the_state_and_the_saved_notebook_is_true(notebook):
     """The saved notebook holds a table and text; the widget's state has no group in it."""
     drawn(notebook, "chart(['secret-plans/', 'b/'], [3, 2])")
     saved = notebook.save()
-    data = saved["cells"][-1]["outputs"][0]["data"]
+    data = saved["cells"][-1]["outputs"][1]["data"]
     assert ">secret-plans/</td>" in "".join(data["text/html"])
     assert "secret-plans/" in "".join(data["text/plain"])
     assert "secret-plans" not in json.dumps(saved["metadata"])

@@ -18,16 +18,16 @@ HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorer</
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' blob: 'unsafe-inline';
 style-src 'self' 'unsafe-inline'; img-src blob: data:">
 <body><main></main></body></html>"""
-START = """async ([script, style, bytes]) => {
+START = """async ([script, style, number]) => {
   document.head.append(Object.assign(document.createElement("style"), { textContent: style }));
   const module = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
   const listeners = [];
   const model = {
     on: (_, listener) => listeners.push(listener),
-    send: (content, _, buffers) => window.toKernel(JSON.stringify(content), (buffers ?? []).map(
+    send: (content, _, buffers) => window[`toKernel${number}`](JSON.stringify(content), (buffers ?? []).map(
       (each) => btoa(String.fromCharCode(...new Uint8Array(each))))),
   };
-  window.fromKernel = (messages) => {
+  window[`fromKernel${number}`] = (messages) => {
     for (const [json, buffers] of messages) {
       const views = buffers.map((each) => new DataView(Uint8Array.from(atob(each), (c) => c.charCodeAt(0)).buffer));
       for (const listener of listeners) listener({ json }, views);
@@ -42,15 +42,16 @@ START = """async ([script, style, bytes]) => {
 
 
 class BareExplorer(Explorer):
-    """An explorer whose messages wait here until a page takes them."""
+    """An explorer whose messages wait here until its pages take them, each all of them."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.waiting: queue.SimpleQueue[tuple[str, list[str]]] = queue.SimpleQueue()
+        self.waiting: list[queue.SimpleQueue[tuple[str, list[str]]]] = []
         super().__init__(*args, **options)
 
     def send(self, content: Any, buffers: Any = None) -> None:
-        """Keep a message for the page."""
-        self.waiting.put((content["json"], [base64.b64encode(each).decode() for each in buffers or []]))
+        """Keep a message for every page."""
+        for each in self.waiting:
+            each.put((content["json"], [base64.b64encode(each).decode() for each in buffers or []]))
 
 
 class Bare:
@@ -59,33 +60,45 @@ class Bare:
     Args:
         context: of Playwright.
         explorer: what is shown.
+        beside: another one, on whose page it is shown too.
     """
 
-    def __init__(self, context: Any, explorer: BareExplorer) -> None:
-        self.explorer, self.page = explorer, context.new_page()
+    def __init__(self, context: Any, explorer: BareExplorer, beside: Bare | None = None) -> None:
+        self.explorer, self.page = explorer, beside.page if beside else context.new_page()
+        self.number = beside.number + 1 if beside else 0
+        self.waiting: queue.SimpleQueue[tuple[str, list[str]]] = queue.SimpleQueue()
+        explorer.waiting.append(self.waiting)
         self.errors: list[str] = []
+        self.name = ""
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.expose_function("toKernel", self._receive)
-        # Only a page of an address of its own, and a safe one, has a clipboard.
-        self.page.route(ADDRESS, lambda route: route.fulfill(body=HTML, content_type="text/html"))
-        self.page.goto(ADDRESS)
-        self.page.evaluate(START, [str(explorer._esm), str(explorer._css), 0])
-        self.root = self.page.locator(".s3x")
+        self.page.expose_function(f"toKernel{self.number}", self._receive)
+        if beside is None:
+            # Only a page of an address of its own, and a safe one, has a clipboard.
+            self.page.route(ADDRESS, lambda route: route.fulfill(body=HTML, content_type="text/html"))
+            self.page.goto(ADDRESS)
+        self.page.evaluate(START, [str(explorer._esm), str(explorer._css), self.number])
+        self.root = self.page.locator(".s3x").nth(self.number)
         self.body = self.root.get_by_role("tree")
         self.pump()
 
     def _receive(self, content: str, buffers: list[str]) -> None:
-        self.explorer._receive(self.explorer, json.loads(content), [base64.b64decode(each) for each in buffers])
+        message = json.loads(content)
+        self.name = message["page"]
+        self.explorer._receive(self.explorer, message, [base64.b64decode(each) for each in buffers])
+
+    def hand(self) -> int:
+        """Hand the messages that wait to the page, and let it say what it has to; return how many they were."""
+        messages = []
+        while not self.waiting.empty():
+            messages.append(self.waiting.get())
+        self.page.evaluate(f"(messages) => window.fromKernel{self.number}(messages)", messages)
+        return len(messages)
 
     def pump(self, seconds: float = 0.15) -> None:
         """Hand messages to the page until none has come for a while."""
         quiet = time.monotonic() + seconds
         while time.monotonic() < quiet:
-            messages = []
-            while not self.explorer.waiting.empty():
-                messages.append(self.explorer.waiting.get())
-            if messages:
-                self.page.evaluate("(messages) => window.fromKernel(messages)", messages)
+            if self.hand():
                 quiet = time.monotonic() + seconds
             self.page.wait_for_timeout(10)
         assert not self.errors, self.errors
@@ -115,10 +128,16 @@ class Bare:
             self.page.keyboard.press(key)
         self.pump()
 
-    @property
-    def page_name(self) -> str:
-        """What the page names itself in its messages."""
-        return next(reversed(self.explorer._navigator.cursors))
+    def panel_tab(self, name: str) -> None:
+        """Show a tab of the panel."""
+        self.root.get_by_role("tab", name=name).click()
+        self.pump()
+
+    def ids(self, selector: str) -> list[str]:
+        """The ids of rows, from the top."""
+        script = """([root, selector]) => [...root.querySelectorAll(selector)]
+          .sort((one, other) => one.offsetTop - other.offsetTop).map((row) => row.id)"""
+        return self.root.evaluate(f"(root, selector) => ({script})([root, selector])", selector)
 
     def uri(self, node: str) -> str:
         """The exact URI of the row whose element has this id."""

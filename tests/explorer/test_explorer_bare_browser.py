@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from types import SimpleNamespace
-
 import pytest
 from bare import Bare, BareExplorer
 from playwright.sync_api import sync_playwright
 from shown import clipboard
 from support.lab import CHROMIUM
-from test_explorer_pages import LAKE, below
+from test_explorer_pages import LAKE
 from test_explorer_places import Parallel, numbers
+from walks import Taking, Walk
 
 pytestmark = pytest.mark.browser
 
@@ -183,83 +181,14 @@ def test_right_to_left_is_mirrored(shown):
     assert name["x"] > size["x"]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_what_is_asked_is_what_is_highlighted(shown, seed):
-    """Whatever was done before, a question names what stands highlighted on the page, and a yes deletes just that."""
-    store = Parallel("a/1", "a/2", "a/d/3", "b/1", "b/c/1", "b/c/2", "x", "y", "z")
-    tree, dice, asked = shown(store), random.Random(seed), 0
-    for _ in range(60):
-        rows = tree.root.locator(".s3x-row[data-kind=row]:visible")
-        step = dice.choice(
-            [
-                "click",
-                "click",
-                "toggle",
-                "toggle",
-                "range",
-                "close",
-                "refresh",
-                "search",
-                "clear",
-                "delete",
-                "delete",
-                "delete",
-            ]
-        )
-        if step == "refresh":
-            tree.root.get_by_role("button", name="Refresh").click()
-        elif step in {"search", "clear"}:
-            tree.explorer._receive(
-                tree.explorer, {"type": step, "page": tree.page_name, **({"text": "1"} if step == "search" else {})}, []
-            )
-        elif step == "delete":
-            names = tree.root.locator(".s3x-chosen:visible").evaluate_all("(rows) => rows.map((row) => row.id)")
-            highlighted = {tree.uri(each) for each in names}
-            tree.body.focus()
-            tree.press("Delete")
-            line = tree.root.locator(".s3x-line[data-state=asking]")
-            if below(store, highlighted):
-                tree.until(line.count)
-                named = set(line.locator(".s3x-asked li").all_text_contents())
-                assert named == below(store, highlighted)
-                there = {f"s3://lake/{key}" for key in store.objects}
-                yes = dice.random() < 0.5
-                line.get_by_role("button", name="Delete" if yes else "Cancel").last.click()
-                tree.until(lambda: not tree.root.locator(".s3x-line[data-state=asking]").count())
-                tree.pump(0.3)
-                assert there - {f"s3://lake/{key}" for key in store.objects} == (named if yes else set())
-                asked += 1
-            for key in ("a/1", "b/c/2", "y"):
-                store.objects.setdefault(key, "again")
-        elif rows.count():
-            row = rows.nth(dice.randrange(rows.count()))
-            if step in {"toggle", "close"} and row.get_attribute("aria-expanded"):
-                row.locator(".s3x-twisty").click()
-            else:
-                row.click(modifiers={"click": ["Control"], "range": ["Shift"]}.get(step, []))
-        tree.until(lambda: not tree.explorer._navigator.busy)
-        tree.pump(0.05)
-    assert asked
-
-
-class Taking(Parallel):
-    """A store that takes files."""
-
-    def look(self, location):
-        """What is there."""
-        if location.key not in self.objects:
-            return None
-        facts = {"size": 1, "last_modified": None, "etag": self.objects[location.key], "storage_class": "STANDARD"}
-        return SimpleNamespace(**facts)
-
-    def upload(self, location, size, content_type, *, overwrite, replaces):
-        """Take one file."""
-        del size, content_type, overwrite, replaces
-
-        def finish():
-            self.objects[location.key] = "uploaded"
-
-        return SimpleNamespace(write=lambda _: None, abort=lambda: None, finish=finish)
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_asked_is_what_is_highlighted(browser, seed):
+    """Whatever two tabs and others do, a question names what stands highlighted, and a yes does just that."""
+    walk = Walk(browser, seed)
+    walk.go(40)
+    walk.close()
+    assert walk.done["yes"]
+    assert walk.done["no"]
 
 
 @pytest.mark.parametrize("answer", ["Replace all", "Skip all"])
@@ -277,5 +206,5 @@ def test_many_files_are_one_line_and_one_question(shown, answer):
     batch.get_by_role("button", name=answer).click()
     tree.until(lambda: not batch.count() or "already there" not in batch.inner_text())
     tree.until(lambda: len(tree.names()) == 7)
-    assert (store.objects["1.txt"] == "uploaded") == (answer == "Replace all")
+    assert store.objects["1.txt"].startswith("uploaded") == (answer == "Replace all")
     assert store.objects["z"] == "z-1"

@@ -302,7 +302,7 @@ def test_the_saved_notebook_holds_the_snapshot_and_no_rows_in_state(notebook):
     """The saved notebook holds a text and an HTML snapshot, and keys nowhere else."""
     explore(notebook, "first = buckets(None, None, cancelled=lambda: False)\nExplorer(buckets, title='t', first=first)")
     saved = notebook.save()
-    data = saved["cells"][-1]["outputs"][0]["data"]
+    data = saved["cells"][-1]["outputs"][1]["data"]
     assert "media-archive" in "".join(data["text/plain"])
     assert "media-archive" in "".join(data["text/html"])
     assert "media-archive" not in str(saved["metadata"])

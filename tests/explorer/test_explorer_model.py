@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from made_up_buckets import HOSTILE, MadeUpBuckets
+from page import Page
 
 from s3conn_magic.errors import AccessDeniedError
 from s3conn_magic.explorer.basic import html_table, text_tree
@@ -383,6 +384,24 @@ def test_location_and_selection_are_observable_from_python():
     assert seen[1:] == [Location("media-archive")]
     with pytest.raises(Exception, match="read-only"):
         explorer.location = None
+
+
+def test_an_observer_that_fails_is_logged_and_stops_nothing(caplog):
+    """Its traceback is in the log, the other trait is told of, and the folder is listed."""
+    explorer, seen = Page(MadeUpBuckets(), title="lab"), []
+
+    def fails(_):
+        raise ValueError("of the user")
+
+    explorer.observe(fails, "location")
+    explorer.observe(lambda change: seen.append(change["new"]), "selection")
+    explorer.do("begin", seq=1)
+    explorer.settled().enter("lake")
+    explorer.choose("README.md")
+    assert seen[-1] == ("s3://lake/README.md",)
+    assert "an observer of location failed" in caplog.text
+    assert "ValueError: of the user" in caplog.text
+    explorer.close()
 
 
 def test_stale_and_unknown_messages_change_nothing():

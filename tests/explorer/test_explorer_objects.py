@@ -28,6 +28,7 @@ from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
 from s3conn_magic.explorer import transfers
 from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
 from s3conn_magic.explorer.details import CodeSubject, cells, snippets
+from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.explorer.tree import Rows
 from s3conn_magic.locations import Location
@@ -151,7 +152,7 @@ def test_hostile_keys_are_visible_in_the_panel_and_exact_in_what_is_copied(explo
 
 
 def test_a_folder_is_summed_up_and_can_be_descended_into(explore):
-    """Analyze counts what lies below, by folder, as ANALYZE does; a folder that is chosen becomes the root."""
+    """Analyze counts what lies below, from where there is more than one folder; one that is chosen becomes the root."""
     page = explore(f"s3://{LAKE}/")
     page.do("show", place=page.place("events/"))
     page.do("analyze")
@@ -160,9 +161,80 @@ def test_a_folder_is_summed_up_and_can_be_descended_into(explore):
     assert data["total"]["objects"] == len(listed)
     assert data["total"]["bytes"] == listed["size"].sum()
     assert sum(one["bytes"] for one in data["groups"]) == listed["size"].sum()
-    page.do("descend", name=data["groups"][0]["name"])
-    assert page._navigator.tree.root.location == Location(LAKE, f"events/{data['groups'][0]['name']}")
+    assert data["below"] == "year=2026/"
+    page.do("descend", name=data["below"] + data["groups"][0]["name"])
+    assert page._navigator.tree.root.location == Location(LAKE, f"events/year=2026/{data['groups'][0]['name']}")
     page.settled()
+
+
+@pytest.fixture
+def deep(upstream):
+    """In the empty bucket: one folder in another, and in that objects of two sizes and a folder."""
+    for key, size in {"a/b/large": 900, "a/b/small": 1, "a/b/c/1": 50, "a/b/c/2": 50, "z": 7}.items():
+        upstream.put_object(Bucket=EMPTY, Key=key, Body=b"x" * size)
+
+
+def _analysis(page, name):
+    page.got.clear()
+    page.do("show", place=page.place(name))
+    page.do("analyze")
+    return page.until(lambda one: one["type"] == "analysis" and one.get("data"))["data"]
+
+
+def _sizes(page):
+    rows = page._navigator.tree.lines(0, len(page._navigator.tree))
+    return {line.folder.rows.names[line.row]: line.folder.rows.sizes[line.row] for line in rows if line.row >= 0}
+
+
+@pytest.mark.usefixtures("deep")
+def test_large_objects_are_blocks_and_single_folders_are_gone_through(explore):
+    """Each object of the folder is a block of its own, named from where the ways part; choosing one shows it."""
+    page = explore(f"s3://{EMPTY}/")
+    data = _analysis(page, "a/")
+    assert (data["below"], data["shown_below"]) == ("b/", "b/")
+    assert {one["name"]: one["bytes"] for one in data["groups"]} == {"large": 900, "c/": 100, "small": 1}
+    page.do("descend", name="b/large")
+    assert page.until(lambda one: one["type"] == "panel" and one.get("name") == "large")["uri"].endswith("/a/b/large")
+
+
+@pytest.mark.usefixtures("deep")
+def test_sizes_stand_in_the_tree_once_they_were_counted(explore):
+    """Of the folder, of each on the way and of those in it; what is changed in one makes its size unknown again."""
+    page = explore(f"s3://{EMPTY}/")
+    page.enter("a/")
+    _analysis(page, "a/")
+    page.enter("b/")
+    _analysis(page, "a/")
+    assert _sizes(page) == {"a/": 1001, "b/": 1001, "c/": 100, "large": 900, "small": 1, "z": 7}
+    assert page.frame.set_index("key")["size"]["a/b/c/"] == 100
+    page.choose("small")
+    page.do("delete", id="gone")
+    page.do("confirm", id="gone")
+    page.task("gone", "done")
+    page.until(lambda _: "small" not in page.names())
+    assert _sizes(page) == {"a/": -1, "b/": -1, "c/": 100, "large": 900, "z": 7}
+
+
+def test_sizes_of_the_roots_and_of_two_connections():
+    """A bucket's row has its size, and only that of the connection which it was counted through."""
+    rows = [TreeEntry(Location("lake"), is_prefix=True), TreeEntry(Location("other"), is_prefix=True)]
+    page = Page(lambda *_, **__: Children(rows), title="t", first=Children(rows))
+    page._navigator.sized(Location("lake"), {"s3://lake/": 5})
+    assert _sizes(page) == {"lake/": 5, "other/": -1}
+    page._navigator.sized(Through("other", connection="b"), {"s3://other/": 6})
+    assert _sizes(page) == {"lake/": 5, "other/": -1}
+    page.close()
+
+
+def test_refresh_looks_at_the_object_in_the_panel_again(explore, upstream):
+    """What somebody else has written since then is shown."""
+    upstream.put_object(Bucket=EMPTY, Key="note.txt", Body=b"before")
+    page = explore(f"s3://{EMPTY}/")
+    page.show("note.txt")
+    upstream.put_object(Bucket=EMPTY, Key="note.txt", Body=b"behind")
+    page.got.clear()
+    page.do("refresh", seq=1)
+    assert page.until(lambda one: one["type"] == "preview" and one.get("kind"))["text"] == "behind"
 
 
 def test_an_analysis_can_be_stopped_and_begun_again(explore):

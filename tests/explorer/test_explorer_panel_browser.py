@@ -334,7 +334,7 @@ def serious(tree):
 
 
 def test_the_panel_reads_well_in_dark_and_narrow(lab):
-    """In the dark theme and 320 px wide the panel stands below the tree, nothing overflows, and text stands out."""
+    """In the dark theme and 320 px wide the panel lies over the tree, nothing overflows, and text stands out."""
     lab.set_theme("JupyterLab Dark")
     context = lab.new_context(viewport={"width": 424, "height": 1100})
     notebook = lab.open([SETUP, LAKE], name="narrow.ipynb", context=context)
@@ -345,7 +345,7 @@ def test_the_panel_reads_well_in_dark_and_narrow(lab):
     tree.row("customers.csv").dblclick()
     tree.panel.locator("td").first.wait_for()
     assert 300 <= tree.root.bounding_box()["width"] <= 340
-    assert tree.panel.bounding_box()["y"] > tree.body.bounding_box()["y"]
+    assert tree.panel.bounding_box()["y"] <= tree.body.bounding_box()["y"]
     assert tree.root.evaluate("(root) => root.scrollWidth <= root.clientWidth + 1")
     colours = "(node) => [getComputedStyle(node.closest('.s3x')).backgroundColor, getComputedStyle(node).color]"
     for node in (tree.panel.locator("td").first, tree.panel.get_by_role("tab", name="Details")):
@@ -369,8 +369,34 @@ def test_a_restarted_kernel_leaves_the_rows_and_the_snapshot(lab):
     )
     tree.row("README.txt").click()
     tree.root.get_by_role("status").filter(has_text="run its cell again").wait_for()
-    data = notebook.save()["cells"][-1]["outputs"][0]["data"]
+    data = notebook.save()["cells"][-1]["outputs"][1]["data"]
     assert "README.txt" in "".join(data["text/html"])
     assert "README.txt" in "".join(data["text/plain"])
     assert notebook.errors == []
     notebook.page.close()
+
+
+def test_a_notebook_that_is_opened_again_shows_what_there_was(lab):
+    """With the kernel gone, explorer, plain explorer and chart show their snapshots; while it ran, themselves alone."""
+    cells = [SETUP, LAKE, "%upsql SET EXPLORER_UI = 'basic'", LAKE, "%upsql ANALYZE 's3://acme-lake/'"]
+    notebook = lab.open(cells, name="again.ipynb")
+    notebook.run_all()
+    notebook.page.locator(".s3t-item").first.wait_for()
+    notebook.page.locator(".s3x-row").filter(has_text="README.txt").wait_for()
+    snapshots = notebook.page.locator(".s3x-snapshot")
+    assert snapshots.count() == 3
+    assert [each.is_visible() for each in snapshots.all()] == [False] * 3
+    heights = notebook.page.locator(".jp-OutputArea-child:has(.s3x-snapshot)").evaluate_all(
+        "(all) => all.map((each) => each.getBoundingClientRect().height)"
+    )
+    assert heights == [0, 0, 0]
+    notebook.save()
+    notebook.page.evaluate("() => jupyterapp.shell.currentWidget.context.sessionContext.shutdown().then(() => null)")
+    again = lab.open_again(notebook)
+    notebook.page.close()
+    again.page.get_by_text("model not found").first.wait_for()
+    seen = again.page.locator(".s3x-snapshot:visible")
+    assert seen.count() == 3
+    assert [each.get_by_text("README.txt").count() > 0 for each in seen.all()] == [True, True, False]
+    assert seen.last.get_by_text("events/").count() == 1
+    again.page.close()

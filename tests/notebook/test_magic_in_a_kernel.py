@@ -96,10 +96,10 @@ def test_a_card_is_a_value(lake):
 
 
 def test_an_explorer_is_a_value(lake):
-    """EXPLORE's value is one widget, with text and HTML for where no widget can be shown."""
-    outcome = upsql(lake, f"EXPLORE '{SALES}'")
-    assert {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"} <= set(outcome.result)
-    assert "orders.csv" in outcome.result["text/plain"]
+    """EXPLORE's value is one widget, with text and HTML beside it for where no widget can be shown."""
+    view, snapshot = upsql(lake, f"EXPLORE '{SALES}'").displays
+    assert set(view) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert all("orders.csv" in snapshot[form] for form in ("text/plain", "text/html"))
 
 
 @pytest.mark.parametrize(

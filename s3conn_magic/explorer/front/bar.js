@@ -12,11 +12,17 @@ export class Bar {
     this.path = "";
     this.findShown = "";
     this.root = make("div", "s3x-bar");
-    this.up = button("s3x-up", "Up one folder", () => this.store.act("up", {}), "up");
+    this.up = button("s3x-up", "Up one folder", () => this.actOn("up", {}), "up");
     this.crumbs = make("nav", "s3x-crumbs");
     this.crumbs.setAttribute("aria-label", "Location");
     this.refresh = button("s3x-refresh", "Refresh", () => this.store.act(this.store.state?.busy ? "stop" : "refresh", {}), "refresh");
     this.root.append(this.up, this.crumbs, this.buildFind(), this.refresh, ...view.acts.nodes, button("s3x-icon-button", "Keys", () => view.menu.showKeys(), "keys"));
+  }
+
+  /** Go elsewhere in the tree, which is seen. */
+  actOn(type, what) {
+    this.view.uncover();
+    this.store.act(type, what);
   }
 
   buildFind() {
@@ -34,7 +40,7 @@ export class Bar {
       event.preventDefault();
       const text = this.find.value;
       clearTimeout(this.typing);
-      if (text) this.store.act("search", { text });
+      if (text) this.actOn("search", { text });
       else if (this.store.state?.find) this.store.act("clear", {});
       if (text.includes("://")) this.find.value = "";
       this.view.rows.focus();
@@ -52,6 +58,7 @@ export class Bar {
   filterSoon() {
     clearTimeout(this.typing);
     this.typing = setTimeout(() => {
+      this.view.uncover();
       const text = /[*?[{]|:\/\//.test(this.find.value) ? "" : this.find.value;
       if (this.store.state && text.toLowerCase() !== this.store.state.filter && !this.store.state.find) this.store.act("filter", { text });
     }, TYPING);
@@ -82,7 +89,7 @@ export class Bar {
   crumbNodes(state) {
     const places = [state.title, ...state.crumbs.map(([label]) => label)];
     return places.map((label, index) => {
-      const node = button("s3x-crumb", label, () => this.store.act("crumb", { index }));
+      const node = button("s3x-crumb", label, () => this.actOn("crumb", { index }));
       node.title = label;
       if (index === places.length - 1) node.setAttribute("aria-current", "location");
       return node;

@@ -20,6 +20,7 @@ class View {
     this.uid = `s3x-${store.page}-${store.views}`; // other explorers of the page have other ids
     this.said = 0;
     this.root = make("div", "s3x tex2jax_ignore mathjax_ignore");
+    this.tree = make("div", "s3x-tree");
     this.rows = new Rows(this);
     this.acts = new Acts(this);
     this.bar = new Bar(this);
@@ -40,12 +41,13 @@ class View {
   }
 
   place(el) {
-    const tree = make("div", "s3x-tree");
-    tree.append(this.columns.root, this.rows.body);
+    this.tree.append(this.columns.root, this.rows.body);
     const main = make("div", "s3x-main");
-    main.append(tree, this.panel.root);
+    main.append(this.tree, this.panel.root);
     this.root.append(this.bar.root, main, this.lines.root, this.buildFoot(), this.menu.root, this.menu.keys);
     el.append(this.root);
+    this.resized = new ResizeObserver(() => this.cover());
+    this.resized.observe(this.root);
   }
 
   buildFoot() {
@@ -65,13 +67,30 @@ class View {
     this.panel.close();
     this.lines.close();
     this.rows.close();
+    this.resized.disconnect();
     this.root.remove();
+  }
+
+  /** Where there is no room beside the tree the panel lies over it: what is under it has neither focus nor voice. */
+  cover() {
+    const { tree, panel } = this;
+    if (!panel) return;
+    const covers = !panel.root.hidden && getComputedStyle(panel.root).position === "absolute";
+    const within = tree.contains(document.activeElement);
+    tree.inert = covers;
+    if (covers && within) panel.focus();
+  }
+
+  /** Show the tree again where the panel lies over it. */
+  uncover() {
+    if (this.tree.inert) this.panel.hide();
   }
 
   /** Show what the kernel has said. */
   update() {
     const { state, focus } = this.store;
     if (!state) return;
+    this.root.classList.add("s3x-told");
     this.root.classList.toggle("s3x-busy", state.busy);
     this.bar.paint(state);
     this.acts.paint(state);

@@ -12,6 +12,7 @@ export const MOVES = {
   Home: () => 0,
   End: (_at, _page, last) => last,
 };
+const TYPING = 700; // ms between two letters of one name
 const SINGLE = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace", "Delete", "ContextMenu", "F10"]);
 
 /** The keyboard of one view. A key that comes before the last answer waits for it, as it means what is there then. */
@@ -58,8 +59,9 @@ export class Keys {
   }
 
   /** What a key does that is no step and no letter to look for. */
-  named({ key, control, shiftKey }) {
+  named({ key, control, shiftKey, time }) {
     if (control) return { a: this.all, c: this.copyChosen }[key];
+    if (time - this.typedAt > TYPING) this.typed = "";
     if (!this.typed && (key === "?" || key === "/")) return key === "?" ? this.help : this.search;
     if (key === "F10" && !shiftKey) return () => false;
     return { ContextMenu: this.menu, F10: this.menu, Delete: this.remove }[key];
@@ -147,7 +149,6 @@ export class Keys {
 
   typeAhead({ key, time }) {
     if (key.length !== 1) return false;
-    if (time - this.typedAt > 700) this.typed = "";
     this.typedAt = time;
     this.typed += key;
     return this.actOn("typed", { text: this.typed });

@@ -74,6 +74,7 @@ export class Panel {
   }
 
   get subject() { return this.store.subject; }
+  get open() { return this.subject.open && !this.leaves; }
 
   close() {
     this.store.removeEventListener("panel", this.changed);
@@ -94,7 +95,7 @@ export class Panel {
     this.enter = enter;
     this.then = then;
     this.tab = tab;
-    if (this.subject.open && this.shownId === idOf(row)) {
+    if (this.open && this.shownId === idOf(row)) {
       this.choose(tab);
       return this.enterNow();
     }
@@ -103,18 +104,25 @@ export class Panel {
   }
 
   toggle(row) {
-    if (this.subject.open && (!row || this.shownId === idOf(row))) this.hide();
+    if (this.open && (!row || this.shownId === idOf(row))) this.hide();
     else if (row) this.show(row);
   }
 
   hide() {
     const within = this.root.contains(document.activeElement);
     this.store.send("hide", {});
+    this.leaves = true; // whatever comes before the answer does not bring it back
+    this.root.hidden = true;
+    this.view.cover();
     if (within) this.view.rows.focus();
   }
 
+  focus() {
+    this.tabs.querySelector("[aria-selected=true]")?.focus();
+  }
+
   enterNow() {
-    if (this.enter) this.tabs.querySelector("[aria-selected=true]")?.focus();
+    if (this.enter) this.focus();
     this.enter = false;
     this.then?.();
     this.then = null;
@@ -123,11 +131,11 @@ export class Panel {
   /** Show what has the focus, once it rests. */
   follow(row) {
     const id = row && idOf(row);
-    if (!this.subject.open || !id || id === this.followed) return;
+    if (!this.open || !id || id === this.followed) return;
     this.followed = id;
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
-      if (this.subject.open && row.kind === "row" && !(row.flags & CONNECTION)) this.show(row);
+      if (this.open && row.kind === "row" && !(row.flags & CONNECTION)) this.show(row);
     }, FOLLOWS);
   }
 
@@ -147,8 +155,8 @@ export class Panel {
     this.download = button("s3x-small", "Download", () => this.store.transfers.download(), "download");
     this.save = button("s3x-small", "Save beside the notebook", () => this.store.transfers.download(true), "save");
     this.copyUri = button("s3x-small", "Copy the s3:// URI", () => this.share.copy(this.subject.head.uri, "the s3:// URI", this.copyUri), "copy");
-    this.closer = button("s3x-small", "Close the panel", () => this.hide(), "clear");
-    head.append(this.icon, this.name, this.copyUri, this.download, this.save, this.closer);
+    this.closer = button("s3x-small s3x-closer", "Close the panel", () => this.hide(), "clear");
+    head.append(button("s3x-small s3x-back", "Back to the tree", () => this.hide(), "back"), this.icon, this.name, this.copyUri, this.download, this.save, this.closer);
     return head;
   }
 
@@ -191,11 +199,14 @@ export class Panel {
 
   paint(part) {
     const { head } = this.subject;
+    if (part === "panel") this.leaves = false;
+    if (this.leaves) return undefined;
     if (part === "loaded") return this.records?.take(this.subject.loaded);
     const opened = head.open && this.root.hidden;
     this.root.hidden = !head.open;
     this.view.root.classList.toggle("s3x-with-panel", Boolean(head.open));
     this.view.acts?.info.setAttribute("aria-pressed", String(Boolean(head.open)));
+    this.view.cover();
     if (!head.open) return this.view.rows.paint();
     this.followed ??= this.store.focus.id; // a page that was loaded again shows what it showed
     if (part === "panel") this.paintHead(head);
@@ -203,6 +214,7 @@ export class Panel {
     if (part === "panel" || this.depends(part)) this.paintContent();
     if (opened) this.view.rows.paint();
     if (part === "panel") this.enterNow();
+    this.view.cover();
   }
 
   depends(part) {
@@ -355,8 +367,12 @@ export class Panel {
   treemap(data) {
     const host = make("div", "s3x-map");
     this.map?.close();
-    this.map = new Treemap(host, { choose: ({ name }) => this.subject.send("descend", { name }), opens: ({ name }) => name !== "" });
+    const choose = ({ name }) => {
+      this.subject.send("descend", { name: data.below + name });
+      if (name.endsWith("/")) this.view.uncover();
+    };
+    this.map = new Treemap(host, { choose, opens: ({ name }) => name !== "" });
     this.map.show(data);
-    return [host];
+    return data.below ? [make("div", "s3x-note", `Everything lies in ${data.shown_below}`), host] : [host];
   }
 }

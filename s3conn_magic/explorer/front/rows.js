@@ -42,7 +42,8 @@ export class Rows {
   }
 
   focus() {
-    this.body.focus({ preventScroll: true });
+    if (this.view.tree.inert) this.view.panel.focus();
+    else this.body.focus({ preventScroll: true });
   }
 
   // ---- what the kernel said
