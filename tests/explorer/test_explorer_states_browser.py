@@ -157,7 +157,7 @@ def test_the_keyboard_alone_goes_everywhere_and_is_never_lost(shown, upstream):
     press("Escape", TREE)
     press("End", TREE)
     press("Shift+F10", "Preview")
-    press("ArrowDown", "Details")
+    press("ArrowDown", "Copy a query")
     press("Escape", TREE)
     press("Enter", "Preview")
     press("ArrowRight", "Details")

@@ -117,9 +117,7 @@ export class Panel {
     if (within) this.view.rows.focus();
   }
 
-  focus() {
-    this.tabs.querySelector("[aria-selected=true]")?.focus();
-  }
+  focus() { this.tabs.querySelector("[aria-selected=true]")?.focus(); }
 
   enterNow() {
     if (this.enter) this.focus();
