@@ -400,7 +400,8 @@ def test_hostile_keys_reach_the_notebook_as_symbols(cells):
     with recording(lambda _: listing("bucket", "a%1B%5B31m%E2%80%AE%3Cscript%3E$x$.txt")) as server:
         upsql(cells, create("odd", keys=Keys("a", Secret("b")), ENDPOINT=server.endpoint, VALIDATE=False))
         for statement in ("LIST 's3://bucket/'", "EXPLORE 's3://bucket/'"):
-            shown = upsql(cells, statement).result
+            outcome = upsql(cells, statement)
+            shown = outcome.result or outcome.displays[-1]
             for form in ("text/plain", "text/html"):
                 assert "\x1b" not in shown[form]
                 assert "\u202e" not in shown[form]
