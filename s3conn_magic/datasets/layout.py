@@ -48,6 +48,8 @@ _DATE_WITHIN = f"(?:{_DAY_WITHIN}[-_]{_DAY_WITHIN}|{_DAY_WITHIN}{_TIME}?)"
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _HASH = "[0-9a-f]{16,}|[0-9A-F]{16,}"
 _ENDING = r"\.(?i:[a-z][a-z0-9_+]{0,11}|7z)"
+# Ids stand behind full stops, too: `E2K.2026-01-01-05.d6225675.gz`.
+_NO_ENDING = r"^\.(?:(?:[^0-9]*[0-9]){4}|[0-9a-f]{8,}$)"
 _PACKED = frozenset(ending for endings in COMPRESSIONS.values() for ending in endings)
 _HIVE, _DATED, _NUMBER, _OWN, _WORD = 1, 2, 3, 4, 5
 _LITERAL = 0
@@ -306,15 +308,14 @@ class _Rows:
         starts = np.where(last >= 0, last, ends)
         written = _slices(self._data, starts, ends).dictionary_encode()
         codes = written.indices.to_numpy(zero_copy_only=False)
-        words = np.array(pc.match_substring_regex(written.dictionary, f"^{_ENDING}$"), bool)
+        words = _are_endings(written.dictionary)
         packed = np.array([ending.lower() in _PACKED for ending in written.dictionary.to_pylist()], bool)
         starts = np.where(words[codes], starts, ends)
         if packed.any():
             inner = _last(dots, names + 1, starts)
             inner = np.where(packed[codes] & (inner >= 0), inner, starts)
             before = _slices(self._data, inner, starts).dictionary_encode()
-            fits = np.array(pc.match_substring_regex(before.dictionary, f"^{_ENDING}$"), bool)
-            known = fits[before.indices.to_numpy(zero_copy_only=False)]
+            known = _are_endings(before.dictionary)[before.indices.to_numpy(zero_copy_only=False)]
             starts = np.where(known, inner, starts)
         last_of = _slices(self._data, starts, ends).dictionary_encode()
         return starts, last_of
@@ -322,6 +323,12 @@ class _Rows:
     def example(self, row: int) -> Example:
         """A row as an example."""
         return Example(self.keys[row].as_py(), int(self.sizes[row]), int(self.times[row]))
+
+
+def _are_endings(texts: pa.StringArray) -> npt.NDArray[np.bool_]:
+    """Whether each text is the ending of a name, as a format has it."""
+    words, ids = (pc.match_substring_regex(texts, pattern) for pattern in (f"^{_ENDING}$", _NO_ENDING))
+    return np.array(words, bool) & ~np.array(ids, bool)
 
 
 def _last(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:

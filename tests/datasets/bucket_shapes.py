@@ -225,14 +225,19 @@ def grid() -> tuple[Objects, Expected]:
 
 
 def streams() -> tuple[Objects, Expected]:
-    """An object for each event, of one line of JSON, and bills by the days from which to which they are."""
+    """An object for each event, of one line of JSON; bills by their first and last days; logs of CloudFront."""
     made: Objects = {}
+    fields = (
+        b"#Version: 1.0\n#Fields: date time x-edge-location sc-bytes c-ip\n2026-01-01\t01:00:00\tFRA2\t182\t192.0.2.1\n"
+    )
+    for hour in range(24):
+        made[f"cdn/E2KLOGS.2026-01-02-{hour:02}.{_RANDOM.getrandbits(32):08x}.gz"] = gzip.compress(fields)
     for hour in range(24):
         name = f"errors-1-2024-01-02-{hour:02}-00-00-{_uuid()}"
         made[f"failed/2024/01/02/{hour:02}/{name}"] = lines(1, code="x", tries=hour)
     for month in range(1, 4):
         made[f"bills/2024{month:02}01-2024{month + 1:02}01/costs.csv"] = csv(4, "item", "cost")
-    return made, {"failed/*/*/*/*/errors-*": 24, "bills/*/costs.csv": 3}
+    return made, {"failed/*/*/*/*/errors-*": 24, "bills/*/costs.csv": 3, "cdn/E*KLOGS.*.gz": 24}
 
 
 BUCKETS: dict[str, Callable[[], tuple[Objects, Expected]]] = {
