@@ -67,6 +67,7 @@ LONG = {
     "cluster/work.py",  # what a worker is told, and what it does with that
     "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
     "connections/bucket_target.py",  # a bucket as the engine sees it, and what its answers mean
+    "connections/configuration.py",  # each setting with its source, and what is wrong with one
     "connections/credentials.py",  # of a statement, of the machine, of a role, and as they are given out
     "connections/faults.py",  # a sentence for each kind of refusal and of a broken machine
     "connections/guards.py",  # READ_ONLY, filters and requester pays, at each of botocore's hooks

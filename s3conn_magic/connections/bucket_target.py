@@ -17,8 +17,8 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.configuration import proxy_host
-from s3conn_magic.connections.faults import from_code, translated, unreachable
-from s3conn_magic.connections.refusals import is_foreign, message_of, not_from_s3
+from s3conn_magic.connections.faults import REGIONS, from_code, translated, unreachable
+from s3conn_magic.connections.refusals import OF_NO_S3, is_foreign, message_of, not_from_s3, region_named
 from s3conn_magic.connections.signing import (
     Signer,
     Template,
@@ -206,7 +206,7 @@ class BucketTarget:
         if self.moved(response):
             return None
         code, date = error_code(response.body) or str(response.status), response.headers.get("date", "")
-        if code.isdigit() and is_foreign(response.body):
+        if code.isdigit() and (is_foreign(response.body) or response.status in OF_NO_S3):
             return not_from_s3(response.status, response.headers.get("server", ""), response.body).of(
                 Location(self._bucket).uri
             )
@@ -218,11 +218,12 @@ class BucketTarget:
             connection=self._connection.name,
             status=response.status,
             date=date,
-            region=_region_in(response) or "",
+            region=_region_in(response),
             said=message_of(response.body),
+            endpoint=message_of(response.body, "Endpoint"),
         )
         missing = response.status == _NOT_FOUND
-        return self._connection.configuration.with_hint(failure, self._bucket) if missing else failure
+        return self._connection.configuration.with_hint(failure, self._bucket, missing=missing)
 
     def moved(self, response: Response) -> bool:
         """Whether an answer told the region to sign for, which is noted; the first time only."""
@@ -236,7 +237,8 @@ class BucketTarget:
 
     def unreachable(self, error: Exception) -> Exception:
         """Return the error for no answer at all."""
-        return self._no_answer(error).of(Location(self._bucket).uri)
+        failure = self._no_answer(error).of(Location(self._bucket).uri)
+        return self._connection.configuration.with_hint(failure, self._bucket)
 
     def _no_answer(self, error: Exception) -> EndpointError:
         if isinstance(error, ssl.SSLCertVerificationError):
@@ -275,8 +277,10 @@ def _encoded(text: str) -> str:
     return quote(text, safe="-_.~")
 
 
-def _region_in(response: Response) -> str | None:
-    return response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
+def _region_in(response: Response) -> str:
+    said = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
+    in_words = error_code(response.body) in REGIONS
+    return said or (region_named(message_of(response.body)) if in_words else "")
 
 
 def _signed_otherwise(

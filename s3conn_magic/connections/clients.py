@@ -23,8 +23,9 @@ from s3conn_magic.connections.credentials import (
     live_session,
     own_server,
 )
-from s3conn_magic.connections.faults import PARTITION, translate, translated
+from s3conn_magic.connections.faults import PARTITION, REGIONS, VERSIONED, translate, translated
 from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
+from s3conn_magic.connections.refusals import not_from_s3, region_named
 from s3conn_magic.connections.signing import let_capture
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
@@ -32,7 +33,7 @@ from s3conn_magic.runtime.background import new_lock, renew_in_child
 from s3conn_magic.transport.exchange import NO_NEWER_LISTING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from botocore.credentials import Credentials
 
@@ -153,7 +154,7 @@ class Clients:
         """Guard a new client."""
         service = client.meta.service_model.service_name
         self._guards.hold(client, has_own=self._own_endpoint(service) is not None)
-        client.meta.events.register("after-call", partial(_note_partition, client.meta.partition), "s3conn-partition")
+        client.meta.events.register("after-call", partial(_note, client.meta.partition), PARTITION)
         if service == S3 and (knows_region or not self._configuration.finds_regions):
             presign_by_version_4(client)
 
@@ -174,8 +175,8 @@ class Clients:
     def _sign_for_another(self, request_dict: dict[str, Any], response: Any, **_: Any) -> float | None:
         """Have a request signed once more, for the region that a server of one's own names in its refusal."""
         error = response[1].get("Error", {}) if response is not None else {}
-        region, context = error.get("Region"), request_dict["context"]
-        if error.get("Code") != "AuthorizationHeaderMalformed" or not region or context.get("s3conn_region"):
+        region, context = error.get("Region") or region_named(error.get("Message") or ""), request_dict["context"]
+        if error.get("Code") not in REGIONS or not region or context.get("s3conn_region"):
             return None
         context["s3conn_region"] = region
         context.setdefault("signing", {})["region"] = region
@@ -213,23 +214,43 @@ class Clients:
 
 
 def first_page(client: Any, **parameters: Any) -> Any:
-    """Return one page of a listing, by ListObjects where the server knows that alone."""
+    """Return one page of a listing, by ListObjects where the server knows that alone.
+
+    Raises:
+        EndpointError: it is none.
+    """
     try:
-        return client.list_objects_v2(**parameters)
+        return said_by_s3(client.list_objects_v2(**parameters), _OF_LISTINGS)
     except ClientError as error:
         if str(error.response.get("Error", {}).get("Code")) not in NO_NEWER_LISTING:
             raise
-    return client.list_objects(**parameters)
+    return said_by_s3(client.list_objects(**parameters), _OF_LISTINGS)
+
+
+_OF_LISTINGS = frozenset({"Name", "Prefix", "IsTruncated", "MaxKeys", "KeyCount", "Contents", "CommonPrefixes"})
+
+
+def said_by_s3(answer: dict[str, Any], fields: Container[str]) -> dict[str, Any]:
+    """Return an answer that has one of the fields: of a page of HTML, or of nothing, botocore makes an empty one.
+
+    Raises:
+        EndpointError: it has none.
+    """
+    if any(name in fields for name in answer):
+        return answer
+    metadata = answer.get("ResponseMetadata", {})
+    raise not_from_s3(int(metadata.get("HTTPStatusCode", 0)), str(metadata.get("HTTPHeaders", {}).get("server", "")))
 
 
 def _retries(tries: int) -> dict[str, Any]:
     return {"mode": "standard", "total_max_attempts": tries}
 
 
-def _note_partition(partition: str, parsed: dict[str, Any], **_: Any) -> None:
-    """Have an error know of which partition its ARNs are."""
+def _note(partition: str, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
+    """Have an error know of which partition its ARNs are, and whether a version was asked for."""
     if "Error" in parsed:
-        parsed.setdefault("ResponseMetadata", {})[PARTITION] = partition
+        asked = str(getattr(http_response, "url", ""))
+        parsed.setdefault("ResponseMetadata", {}).update({PARTITION: partition, VERSIONED: "versionId=" in asked})
 
 
 _HEADER = "x-amz-bucket-region"

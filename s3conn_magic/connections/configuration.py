@@ -7,6 +7,7 @@ of `services`, and what nobody wrote is a default of this package, chosen by the
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from botocore.session import Session
 from botocore.utils import get_environ_proxies, is_valid_endpoint_url
 
 from s3conn_magic.connections.credentials import DEFAULT_REGION, bare_session, own_server
-from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.faults import LEAVE_REGION_OUT, translated
 from s3conn_magic.errors import EndpointError, RegionError
 from s3conn_magic.language.options import find_option, is_of_aws
 from s3conn_magic.language.words import listed, literal
@@ -116,8 +117,22 @@ class Configuration(NamedTuple):
         """The region that somebody wrote and every request is signed for; None where it is found or the default."""
         return self.region.value if self.region.is_given and not self.finds_regions else None
 
-    def with_hint(self, failure: S3ConnError, bucket: str) -> S3ConnError:
-        """Return the error for a bucket that is not found, with the way on where ENDPOINT has the bucket in it."""
+    def with_hint(self, failure: S3ConnError, bucket: str, *, missing: bool = False) -> S3ConnError:
+        """Return the error of a bucket, perhaps one that is not found, with the way on that fits what was said."""
+        if missing:
+            return self._without_bucket(failure, bucket)
+        if isinstance(failure, RegionError):
+            if is_of_aws(self.endpoint.value or ""):
+                failure.hint = f"Leave ENDPOINT ({self.endpoint.source}) out: AWS's own are found, one for each bucket."
+            elif self.region.source != "statement":
+                failure.hint = re.sub(f"^{LEAVE_REGION_OUT}s", "S", failure.hint)
+        elif self.addressing_style.value == "virtual" and "cannot be reached" in failure.message and not self.is_aws:
+            style = f"it is virtual by {self.addressing_style.source}"
+            failure.hint += f" Servers that want the bucket in the path need ADDRESSING_STYLE = 'path' ({style})."
+        return failure
+
+    def _without_bucket(self, failure: S3ConnError, bucket: str) -> S3ConnError:
+        """Return the error with the way on where ENDPOINT has the bucket in it."""
         url = urlsplit(self.endpoint.value or "")
         host, path = url.netloc.removeprefix(f"{bucket}."), url.path.rstrip("/").removesuffix(f"/{bucket}")
         if url.netloc and (host, path) != (url.netloc, url.path.rstrip("/")):
@@ -192,6 +207,8 @@ def _no_such(name: str, source: str, known: str) -> EndpointError:
     )
 
 
+_COMPRESSED, _MOST_COMPRESSED = "request_min_compression_size_bytes", 10_485_760
+_US_EAST_1, _VARIABLE_OF_US_EAST_1 = "us_east_1_regional_endpoint", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT"
 _OPTIONS = {"ENDPOINT": "endpoint", "REGION": "region", "ADDRESSING_STYLE": "addressing_style"}
 _CHECKSUMS = ("when_supported", "when_required")
 
@@ -222,10 +239,10 @@ def _resolved(settings: Settings) -> Configuration:
         endpoint=endpoint,
         region=look.region(),
         addressing_style=look.style(aws.addressing_style),
-        request_checksums=_one_of(look.of("request_checksum_calculation", checksums), *_CHECKSUMS),
-        response_checksums=_one_of(look.of("response_checksum_validation", checksums), *_CHECKSUMS),
+        request_checksums=look.one_of("request_checksum_calculation", checksums),
+        response_checksums=look.one_of("response_checksum_validation", checksums),
         tries=look.tries(aws.tries),
-        ca_bundle=look.ca_bundle(),
+        ca_bundle=look.ca_bundle(secure=not str(endpoint.value or "").startswith("http:")),
         proxy=_proxy(endpoint.value or "https://s3.amazonaws.com"),
     )
 
@@ -267,22 +284,35 @@ class _Look:
         Raises:
             EndpointError: a setting has a value that there is not.
         """
+        services = self._session.full_config.get("services", {}).get(self._profile.get("services"), {})
+        for section, where in ((self._profile, self._of_profile), (services, f"services of {self._of_profile}")):
+            if not isinstance(section.get(_S3, {}), dict):
+                raise EndpointError(
+                    f"{_by(where)} has s3 with a value, where lines with the settings of s3 follow",
+                    hint="They go below it, indented: s3 = on one line, and addressing_style = path on the next.",
+                )
         for name, values in _CHECKED.items():
             setting = self.of(name, Effective(values[0]))
             if str(setting.value).lower() not in values:
                 raise _no_such(name, setting.source, listed([*values], "or"))
-        if not isinstance(self._profile.get(_S3, {}), dict):
-            raise EndpointError(
-                f"the {self._of_profile} has s3 with a value, where lines with the settings of s3 follow",
-                hint="They go below it, indented: s3 = on one line, and addressing_style = path on the next.",
-            )
+        least = self.of(_COMPRESSED, Effective(0))
+        if not 0 <= least.value <= _MOST_COMPRESSED:
+            raise _no_such(_COMPRESSED, least.source, f"a number up to {_MOST_COMPRESSED:,}")
+        old = _VARIABLE_OF_US_EAST_1
+        named = Effective(os.environ.get(old), f"variable {old}") if old in os.environ else self.of_s3(_US_EAST_1)
+        if named.value is not None and str(named.value).lower() not in {"legacy", "regional"}:
+            raise _no_such(_US_EAST_1, named.source, "legacy or regional")
 
     def flag(self, name: str) -> Effective:
         """Return a setting that is on or off."""
         value, source = self.of(name, Effective(False))
         return Effective(bool(value), source)
 
-    def of_s3(self, name: str, default: Effective) -> Effective:
+    def one_of(self, name: str, default: Effective) -> Effective:
+        """Return a setting of when checksums are used."""
+        return _one_of(name, self.of(name, default), *_CHECKSUMS)
+
+    def of_s3(self, name: str, default: Effective = Effective()) -> Effective:  # noqa: B008 - it cannot change
         """Return a setting of the profile's section `s3`."""
         value = (self._session.get_config_variable(_S3) or {}).get(name)
         return default if value is None else Effective(value, self._of_profile)
@@ -290,7 +320,8 @@ class _Look:
     def style(self, default: Effective) -> Effective:
         """Return the addressing style."""
         stated = self.stated("ADDRESSING_STYLE")
-        return stated or _one_of(self.of_s3("addressing_style", default), "auto", "path", "virtual")
+        name = "addressing_style"
+        return stated or _one_of(name, self.of_s3(name, default), "auto", "path", "virtual")
 
     def tries(self, default: Effective) -> Effective:
         """Return how often a request is tried."""
@@ -324,11 +355,21 @@ class _Look:
                 return Effective(_server(url, source), source)
         return Effective()
 
-    def ca_bundle(self) -> Effective:
-        """Return the CAs, which `requests` names last."""
+    def ca_bundle(self, *, secure: bool) -> Effective:
+        """Return the CAs, which `requests` names last.
+
+        Raises:
+            EndpointError: they are wanted, and not there.
+        """
         bundle = self.of("ca_bundle", Effective())
-        other = os.environ.get("REQUESTS_CA_BUNDLE")
-        return Effective(other, "variable REQUESTS_CA_BUNDLE") if other and not bundle.is_given else bundle
+        if (other := os.environ.get("REQUESTS_CA_BUNDLE")) and not bundle.is_given:
+            bundle = Effective(other, "variable REQUESTS_CA_BUNDLE")
+        if bundle.value and secure and not os.path.exists(bundle.value):  # noqa: PTH110 - as botocore looks
+            raise EndpointError(
+                f"the CA bundle that {_by(bundle.source)} names is not there: {visible(str(bundle.value))}",
+                hint=f"Correct {_by(bundle.source)}, or take it out to trust the usual CAs.",
+            )
+        return bundle
 
 
 def _variable_of_endpoint() -> str:
@@ -353,7 +394,7 @@ def _server(url: str, source: str) -> str:
     )
 
 
-def _one_of(setting: Effective, *values: str) -> Effective:
+def _one_of(name: str, setting: Effective, *values: str) -> Effective:
     """Return a setting that is one of these values.
 
     Raises:
@@ -361,10 +402,7 @@ def _one_of(setting: Effective, *values: str) -> Effective:
     """
     value = str(setting.value).lower()
     if value not in values:
-        raise EndpointError(
-            f"{_by(setting.source)} has a value where only {listed([*values], 'or')} is known",
-            hint=f"Correct {_by(setting.source)}, or take the setting out.",
-        )
+        raise _no_such(name, setting.source, listed([*values], "or"))
     return setting._replace(value=value)
 
 
@@ -379,7 +417,21 @@ def _proxy(url: str) -> Effective:
         return Effective()
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
     source = next((f"variable {name}" for name in names if os.environ.get(name)), "the system")
+    if not _is_server(proxy):
+        raise EndpointError(
+            f"the proxy that {_by(source)} names is not the URL of one",
+            hint=f"Correct {_by(source)}: it looks like http://host:3128, with user and password percent-encoded.",
+        )
     return Effective(proxy_host(proxy), source)
+
+
+def _is_server(url: str) -> bool:
+    """Whether there is a host in a URL, which may lack its scheme, and a port that is a number or none."""
+    try:
+        parts = urlsplit(url if "://" in url else f"//{url.removeprefix('//')}")
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def own_cas() -> str:

@@ -17,7 +17,16 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from s3conn_magic import errors
-from s3conn_magic.connections.refusals import NO_STS, not_from_s3, other_protocol, unusual
+from s3conn_magic.connections.refusals import (
+    NO_STS,
+    OF_NO_S3,
+    host_named,
+    not_from_s3,
+    other_protocol,
+    own_words,
+    region_named,
+    unusual,
+)
 from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible, with_partition
@@ -50,6 +59,11 @@ _ACTIONS = {
     "CreateSession": "s3express:CreateSession",
     "ListDirectoryBuckets": "s3express:ListAllMyDirectoryBuckets",
 }
+_OF_VERSIONS = {
+    "s3:GetObject": "s3:GetObjectVersion",
+    "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
+    "s3:DeleteObject": "s3:DeleteObjectVersion",
+}
 _OF_STS = re.compile(
     r"Assume\w+|Get(CallerIdentity|AccessKeyInfo|ScopedCredentials|\w+Token)|DecodeAuthorizationMessage"
 )
@@ -79,7 +93,7 @@ _OF_THE_CLOCK = {
 _CLOCK_MINUTES = 5
 _KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt", "kms:Encrypt", "kms:DescribeKey")
 _DENIED = {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "403", "Forbidden"}
-_REGIONS = {
+REGIONS = {
     "PermanentRedirect",
     "TemporaryRedirect",
     "AuthorizationHeaderMalformed",
@@ -89,6 +103,7 @@ _REGIONS = {
     "301",
     "307",
 }
+"""Codes of a request that was signed or sent for another region than the bucket's."""
 _CREDENTIALS_ERRORS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -121,8 +136,8 @@ _ENDPOINT_ERRORS = (
     boto.IncompleteReadError,
 )
 _ATTEMPTS = 5
-PARTITION = "s3conn-partition"
-"""Where the metadata of an answer has the partition of AWS that its client is of."""
+PARTITION, VERSIONED = "s3conn-partition", "s3conn-versioned"
+"""Where the metadata of an answer has the partition of AWS that it is of, and whether a version was asked for."""
 _Result = TypeVar("_Result")
 
 
@@ -130,6 +145,24 @@ def action_of(operation: str) -> str:
     """Return the IAM action that an S3 or STS operation needs."""
     service = "sts" if _OF_STS.fullmatch(operation) else "s3"
     return _ACTIONS.get(operation, f"{service}:{operation}")
+
+
+_DIRECTORY_BUCKET = re.compile(r"(arn:aws[a-z-]*:)s3:::([^/]*--x-s3)(?:/.*)?", re.DOTALL)
+
+
+def right_of(operation: str, resource: str, *, version: bool = False) -> tuple[str, str]:
+    """Return the IAM action that an operation needs, and the ARN on which.
+
+    Args:
+        operation: of S3 or STS.
+        resource: the ARN that it is asked of.
+        version: whether one version of the object is named.
+    """
+    if directory := _DIRECTORY_BUCKET.fullmatch(resource):
+        # Whatever is asked there, a session is what the identity needs the right to.
+        return _ACTIONS["CreateSession"], f"{directory[1]}s3express:*:*:bucket/{directory[2]}"
+    action = action_of(operation)
+    return _OF_VERSIONS.get(action, action) if version else action, resource
 
 
 def translate(error: BaseException, *, resource: str = "", connection: str = "") -> errors.S3ConnError:
@@ -184,21 +217,25 @@ def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
     code, said = (str(error.response.get("Error", {}).get(name) or "") for name in ("Code", "Message"))
     if code.isdigit():
         said = ""  # the phrase of the status, and no word of the server
+    status = int(metadata.get("HTTPStatusCode", 0))
     # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
-    if code.isdigit() and "html" in _content_type(metadata) and not error.operation_name.startswith("Head"):
-        headers = metadata.get("HTTPHeaders", {})
-        return not_from_s3(int(metadata.get("HTTPStatusCode", 0)), str(headers.get("server", "")))
+    if code.isdigit() and not error.operation_name.startswith("Head"):
+        is_page = re.search("html|json|text/plain", _content_type(metadata))
+        if is_page or status in OF_NO_S3:
+            return not_from_s3(status, str(metadata.get("HTTPHeaders", {}).get("server", "")))
     return _of_code(
         code,
         operation=error.operation_name,
         # A profile's role may be assumed to sign a request for a bucket, which the refusal is not about.
         resource="" if error.operation_name.startswith("Assume") and ":iam:" not in resource else resource,
         attempts=int(metadata.get("RetryAttempts", 0)) + 1,
-        status=int(metadata.get("HTTPStatusCode", 0)),
+        status=status,
         date=str(metadata.get("HTTPHeaders", {}).get("date", "")),
         region=str(error.response.get("Error", {}).get("Region", "")),
         key_action=_key_action(said),
         said=said,
+        endpoint=str(error.response.get("Error", {}).get("Endpoint", "")),
+        version=bool(metadata.get(VERSIONED)),
     )
 
 
@@ -237,6 +274,8 @@ def _of_code(
     key_action: str = "",
     region: str = "",
     said: str = "",
+    endpoint: str = "",
+    version: bool = False,
 ) -> errors.S3ConnError:
     """Return the error for an error code, not yet named.
 
@@ -250,26 +289,41 @@ def _of_code(
         key_action: the action on a KMS key that was refused, where it was that.
         region: the one that the answer names.
         said: the server's message.
+        endpoint: the one that the answer names.
+        version: whether one version of the object was asked for.
     """
     if code in _WRONG_CREDENTIALS:
         return _wrong_credentials(code, date)
     if code in _DENIED:
-        return _denied_key(key_action, resource) if key_action else _denied(operation, resource)
+        return _denied_key(key_action, resource) if key_action else _denied(operation, resource, said, version=version)
     if code in {"NoSuchBucket", "InvalidBucketName"} or (code == "404" and operation.endswith("Bucket")):
         name = resource.rpartition(":::")[2].partition("/")[0] or resource
         return errors.BucketNotFoundError(
             f"there is no bucket {visible(name) or 'of that name'}",
             hint="SHOW BUCKETS lists those that the connection may see. ENDPOINT may be another server's.",
         )
-    if code in _REGIONS:
-        region = region or ("auto" if re.search(r"\bauto\b", said) else "")
-        return errors.RegionError(
-            f"{visible(resource) or 'the bucket'} is in another region than the request was signed for ({code})",
-            hint=f"Leave REGION out to have it found, or set REGION = {literal(visible(region))}."
-            if region
-            else "Leave REGION out to have it found, or set the bucket's.",
-        )
+    if code in REGIONS:
+        return _elsewhere(code, resource, region or region_named(said), endpoint, own_words(said))
     return unusual(code, operation, resource, attempts=attempts, status=status, said=said)
+
+
+def _elsewhere(code: str, resource: str, region: str, endpoint: str, words: str) -> errors.RegionError:
+    """Return the error for what a server says is to be asked otherwise; arguments as above, `words` its own."""
+    bucket = resource.rpartition(":::")[2].partition("/")[0]
+    host = host_named(endpoint, bucket)
+    right = f"set REGION = {literal(visible(region))}" if region else "set REGION to the bucket's"
+    hint = f"{LEAVE_REGION_OUT}{right}."
+    if host and not region:
+        hint = f"The server names another endpoint: ENDPOINT = {literal(f'https://{host}')}."
+    said = f"{code}: {words}" if words and not (region or host) else code
+    where = visible(resource) or "the bucket"
+    is_told = region or host or code != "AuthorizationHeaderMalformed"
+    what = "is in another region than the request was signed for" if is_told else "takes no request that is signed so"
+    return errors.RegionError(f"{where} {what} ({said})", hint=hint)
+
+
+LEAVE_REGION_OUT = "Leave REGION out to have it found, or "
+"""How a hint begins where the statement says REGION."""
 
 
 def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
@@ -310,17 +364,22 @@ def _denied_key(action: str, resource: str) -> errors.AccessDeniedError:
     )
 
 
-def _denied(operation: str, resource: str) -> errors.AccessDeniedError:
-    action = action_of(operation)
-    about = f" on {visible(resource)}" if resource else ""
+# What says no more than the code does.
+_NO_WORDS = re.compile(r"((access )?(is )?(denied|forbidden)|accessdenied)?\W*", re.IGNORECASE)
+
+
+def _denied(operation: str, resource: str, said: str, *, version: bool = False) -> errors.AccessDeniedError:
+    action, resource = right_of(operation, resource, version=version)
+    about, words = f" on {visible(resource)}" if resource else "", own_words(said)
     hint = f"Ask for the IAM action {action}{about}."
     if operation == "ListBuckets":
         hint = (
             "Name the buckets by PATH_DISPLAY_FILTERS = ('s3://bucket/'), which needs no such permission,"
             f" or ask for {action}. Some servers say this of a wrong key pair, too."
         )
+    says = "" if _NO_WORDS.fullmatch(words) else f"; the server says: {words}"
     return errors.AccessDeniedError(
-        f"access denied: {action} is missing{about}", action=action, resource=resource, hint=hint
+        f"access denied: {action} is missing{about}{says}", action=action, resource=resource, hint=hint
     )
 
 
@@ -354,17 +413,14 @@ def _no_credentials(error: Any) -> errors.CredentialsError:
     )
 
 
-def _aws_files() -> str:
-    """Return the paths of the AWS configuration files, each with what keeps it from being read."""
+def _aws_files(error: Any) -> str:
+    """Return the paths of the AWS configuration files, each with what keeps the profile from being read."""
+    name = said_by("profile", "")(error)
     paths = [
         Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser(),
         Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser(),
     ]
-    states = (
-        " (a folder)" if path.is_dir() else "" if os.access(path, os.R_OK) else " (may not be read)"
-        for path in paths
-        if path.exists()
-    )
+    states = (_in_file(path, called, name) for path, called in zip(paths, _SECTIONS, strict=True) if path.exists())
     there = [f"{visible(str(path))}{state}" for path, state in zip(filter(Path.exists, paths), states, strict=True)]
     return (
         f"the AWS configuration files: {' and '.join(there)}"
@@ -374,6 +430,19 @@ def _aws_files() -> str:
             f" {visible(str(paths[0]))} nor {visible(str(paths[1]))}"
         )
     )
+
+
+# How the section of a profile is called in each file, and how in the other.
+_SECTIONS = ("[profile {}]", "[{}]"), ("[{}]", "[profile {}]")
+
+
+def _in_file(path: Path, called: tuple[str, str], name: str) -> str:
+    """Return what keeps the profile from being read in a file, which may call its section as in the other file."""
+    if path.is_dir() or not os.access(path, os.R_OK):
+        return " (a folder)" if path.is_dir() else " (may not be read)"
+    right, wrong = (form.format(name) for form in called)
+    swapped = name and re.search(rf"^\s*{re.escape(wrong)}", path.read_text("utf-8", "replace"), re.MULTILINE)
+    return f" (has {wrong}, which is {right} there)" if swapped else ""
 
 
 def _unparsed(error: Any) -> str:
@@ -398,7 +467,7 @@ NOTHING_FOUND = "no credentials were found"
 _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.ProfileNotFound,
-        lambda error: f"the profile {said_by('profile', 'that is named')(error)} is not in {_aws_files()}",
+        lambda error: f"the profile {said_by('profile', 'that is named')(error)} is not in {_aws_files(error)}",
         "aws configure list-profiles lists them. AWS_PROFILE names the one to use.",
     ),
     (

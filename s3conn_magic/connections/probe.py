@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
-from s3conn_magic.connections.clients import first_page
+from s3conn_magic.connections.clients import first_page, said_by_s3
 from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.refusals import is_refused_plain, other_protocol
@@ -156,7 +156,7 @@ def bucket_page(
     if token:
         paging["ContinuationToken"] = token
     client = connection.internal_client(tries=tries)
-    answer = translated(lambda: client.list_buckets(**paging), connection=connection.name)
+    answer = translated(lambda: said_by_s3(client.list_buckets(**paging), _OF_BUCKETS), connection=connection.name)
     buckets = [
         ListedBucket(each["Name"], each.get("BucketRegion"), each.get("CreationDate"))
         for each in answer.get("Buckets", [])
@@ -165,6 +165,7 @@ def bucket_page(
     return buckets, more
 
 
+_OF_BUCKETS = frozenset({"Buckets", "Owner", "ContinuationToken"})
 _DIRECTORY, _OF_EXPRESS = "directory:", "--x-s3"
 # In regions without them, and in networks that lead to S3 alone, nothing answers.
 _DIRECTORY_SECONDS = 2.0
@@ -215,7 +216,7 @@ def _read(connection: Connection, location: Location) -> S3ConnError | None:
         failure = translate(error, resource=location.arn, connection=connection.name)
         answer = error.response if isinstance(error, ClientError) else {}
         missing = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == _NOT_FOUND
-        return connection.configuration.with_hint(failure, location.bucket) if missing else failure
+        return connection.configuration.with_hint(failure, location.bucket, missing=missing)
     return None
 
 

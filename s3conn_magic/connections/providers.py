@@ -313,13 +313,13 @@ def _check_values(credentials: Any, method: str, place: Lookup) -> None:
 def _wrong(value: Any, name: str) -> str:
     if not isinstance(value, str):
         return "is no text"
-    if value != value.strip() or not value.isprintable():
+    if re.search(r"\s", value) or not value.isprintable():
         return "has a line end, a blank or a control character in it or around it"
     if not value.isascii():
         return "has characters that no key has"
     if not value and name != "token":
         return "is empty"
-    return "has quotation marks around it" if name == "access_key" and value[:1] in {'"', "'"} else ""
+    return "has quotation marks around it" if name != "secret_key" and value[:1] in {'"', "'"} else ""
 
 
 def of_provider(error: BaseException, method: str, place: Lookup) -> errors.S3ConnError:

@@ -24,6 +24,26 @@ _OF_ANOTHER_KEY = (
     " ENCRYPTION_CUSTOMER_MANAGED_KEY is that key."
 )
 _OTHERWISE = "An S3-compatible server may not offer this."
+_REGION_NAMED = re.compile(
+    # AWS and MinIO; Garage; AWS at another region's endpoint; Cloudflare R2.
+    r"expecting '([a-z0-9-]+)'|expected: '?[^/\s]*/([a-z0-9-]+)/s3/|"
+    r"The (?!unspecified)([a-z0-9-]+) location constraint|one of: [a-z, -]*\b(auto)\b"
+)
+_HOST = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}(?::\d{1,5})?")
+
+
+def region_named(message: str) -> str:
+    """Return the region that a refusal's message says is the right one; empty where it says none."""
+    match = _REGION_NAMED.search(message)
+    return next(filter(None, match.groups()), "") if match else ""
+
+
+def host_named(endpoint: str, bucket: str) -> str:
+    """Return the host that a redirect's document names, without the bucket; empty where it is none."""
+    host = endpoint.lower().partition("://")[2] or endpoint.lower()
+    return host.removeprefix(f"{bucket}.") if _HOST.fullmatch(host) else ""
+
+
 # The first whose operation and code fit counts.
 _WAYS_ON = tuple(
     (re.compile(operation), re.compile(code, re.IGNORECASE), hint)
@@ -37,6 +57,11 @@ _WAYS_ON = tuple(
         (r"(Get|Head)Object", r"InvalidArgument|InvalidRequest|BadRequest|400", _OF_ANOTHER_KEY),
         (
             r".*",
+            r"(SecondLevel|PathStyle)Domain\w*|InvalidPathAccess",
+            "The server wants the bucket in its host's name: add ADDRESSING_STYLE = 'virtual'.",
+        ),
+        (
+            r".*",
             r"UserSuspended|AccountProblem|AccountSuspended",
             "The server has suspended this user: ask those who run it, or give the key pair of another.",
         ),
@@ -48,7 +73,7 @@ _WAYS_ON = tuple(
         (
             r".*",
             r"UnsupportedAlgorithm|Missing(AuthenticationToken|SecurityHeader)|UnauthorizedAccess|401|Unauthorized",
-            "The server answers only requests that are signed: give a key pair in place of ANONYMOUS, or other keys.",
+            "The server answers only requests that are signed by keys it knows: give a key pair of its own.",
         ),
         (
             r".*",
@@ -117,11 +142,11 @@ def unusual(code: str, operation: str, resource: str, *, attempts: int, status: 
         said: the server's message.
     """
     words = own_words(said)
-    if code in THROTTLED:
+    if code in THROTTLED or status == 429:  # noqa: PLR2004 - as HTTP has it
         message = f"the server asked to slow down in all of {attempts} tries"
         return errors.ThrottledError(message, attempts=attempts, hint="Try again later, or SET CONNECTIONS = 4.")
     if code in UNAVAILABLE:
-        reason = f"{code}: {words}" if words else code
+        reason = f"{code}: {words}" if words else "500, without a document of S3" if code == "500" else code
         message = f"the server failed to answer in all of {attempts} tries ({reason})"
         return errors.EndpointError(message, hint="Try again later.")
     name = code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else f"status {status}"
@@ -145,13 +170,14 @@ _TITLE = re.compile(rb"<(?:title|h1)[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
 _WORDS = re.compile(r"[^A-Za-z0-9 .,:;()/-]+")
 
 
-_MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
-
-
-def message_of(body: bytes) -> str:
-    """Return the message of an error's document; empty where it has none."""
-    match = _MESSAGE.search(body[:8192])
+def message_of(body: bytes, field: str = "Message") -> str:
+    """Return the message of an error's document, or another field of it; empty where it has none."""
+    match = re.search(rf"<{field}>([^<]{{1,1000}})</{field}>".encode(), body[:8192])
     return unescape(match[1].decode("utf-8", "replace")) if match else ""
+
+
+OF_NO_S3 = frozenset({204, 302, 303})
+"""Statuses that S3 answers a listing and the reading of an object with never: those of logins and proxies."""
 
 
 def is_foreign(body: bytes) -> bool:

@@ -238,7 +238,8 @@ class FolderListing(Work[None]):
             )
             if page.token is not None and page.token == token:
                 message = "the server gave the same token twice"
-                raise IncompleteListingError(message, rows_so_far=None, reason="token")
+                hint = "LIST shows the folder whole, or says what the server does."
+                raise IncompleteListingError(message, rows_so_far=None, reason="token", hint=hint)
             token, rows = page.token, rows + len(page.entries)
             self.is_over = token is None or not (wanted.every or rows < wanted.at_least)
             self._arrived(self, page)

@@ -138,6 +138,8 @@ class Fetcher:
         code = xml.error_code(response.body)
         if response.status != _OK or code is not None:
             raise self._refusal(response, query, code or "")
+        if xml.is_foreign(response.body):
+            raise _RefusedError(_Retry(self._target.fault(response, query.parameters())), busy=False)
         requests = 1
         try:
             page = await self._reader.page(response.body, query, plus=self._plus)

@@ -242,4 +242,4 @@ async def _page_or_error(fetcher: Fetcher, query: PageQuery) -> Page | S3ConnErr
         return error
     except UnreadableError as error:
         message = f"the page cannot be trusted: {error}"
-        return IncompleteListingError(message, rows_so_far=assemble([]), reason=str(error))
+        return IncompleteListingError(message, rows_so_far=assemble([]), reason=str(error), hint=error.hint)

@@ -25,7 +25,7 @@ from s3conn_magic.listing.decode import (
     percent_text,
     plus_convention,
 )
-from s3conn_magic.listing.request import PageQuery, join_markers, marker_token
+from s3conn_magic.listing.request import PageQuery, join_markers, key_token, marker_token
 from s3conn_magic.listing.table import MEMORY, OBJECTS, VERSIONS, Page, descents
 from s3conn_magic.listing.xml import Columns, ListDocument, RowsSpan, UnreadableError, envelope, parse, span_of
 
@@ -106,19 +106,23 @@ def _checked(
     if token is _BY_MARKER:
         named = part.answer.fields.get("NextMarker")
         marker = percent_text(named, plus=plus is not False) if named and part.encoded else named
-        return marker_token(marker or _last(keys, prefixes))
+        token = marker_token(marker or _last(keys, prefixes, in_order=in_order))
+    elif token is _BY_KEY:
+        token = key_token(_last(keys, prefixes, in_order=in_order))
+    if token and token == part.query.token:
+        raise UnreadableError("the answer says that it is followed by itself")
     return token
 
 
-_BY_MARKER = "\0"
+_BY_MARKER, _BY_KEY = "by marker", "by key"
 # Greater than whatever may stand behind a folder's slash.
 _HIGHEST = chr(0x10FFFF)
 
 
-def _last(keys: pa.StringArray, prefixes: tuple[str, ...]) -> str:
-    """Return the marker behind a page of the older form, which names none without a delimiter."""
+def _last(keys: pa.StringArray, prefixes: tuple[str, ...], *, in_order: bool) -> str:
+    """Return the key behind which a listing goes on where the answer names no place."""
     last = max([*keys.to_pylist(), *(f"{prefix}{_HIGHEST}" for prefix in prefixes)], default="")
-    if not last:
+    if not last or not in_order:
         raise UnreadableError("the answer says that more follows, and not how to ask for it")
     return last
 
@@ -206,18 +210,21 @@ def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQu
 
 def _next_token(part: PageAnswer, *, plus: bool) -> str | None:
     fields, query = part.answer.fields, part.query
-    truncated = _TRUTH.get(fields.get("IsTruncated", "").strip().lower())
+    said = fields.get("IsTruncated", "").strip().lower()
     token = _version_token(part, plus=plus) if query.versions else fields.get("NextContinuationToken")
+    if not said and not query.versions:
+        # Whether more follows is known when nothing does.
+        truncated: bool | None = part.rows + len(part.answer.prefixes) > 0
+    else:
+        truncated = _TRUTH.get(said)
     if truncated is None:
         raise UnreadableError("the answer does not say whether it is complete")
-    if truncated and not token and not query.versions and "KeyCount" not in fields and "Marker" in fields:
-        return _BY_MARKER
     if truncated and not token:
-        raise UnreadableError("the answer says that more follows, and not how to ask for it")
+        if query.versions:
+            raise UnreadableError("the answer says that more follows, and not how to ask for it")
+        return _BY_MARKER if "KeyCount" not in fields and "Marker" in fields else _BY_KEY
     if not truncated and token:
         raise UnreadableError("the answer says that it is complete and that more follows")
-    if token and token == query.token:
-        raise UnreadableError("the answer says that it is followed by itself")
     return token or None
 
 

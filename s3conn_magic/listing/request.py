@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PAGE_KEYS = 1000
 """Most keys that a page of S3 holds."""
 
-_MARKERS = "\0"
+_MARKERS, _KEY = "\0", "\1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class PageQuery:
             return _version_markers(self.token)
         if self._marker is not None:
             return [("marker", self._marker)] if self._marker else []
+        if self.token is not None and self.token.startswith(_KEY):
+            return [("start-after", self.token[1:])]
         if self.token is not None:
             return [("continuation-token", self.token)]
         return [("start-after", self.start_after)] if self.start_after else []
@@ -73,6 +75,11 @@ class PageQuery:
 def marker_token(marker: str) -> str:
     """Return a token that continues after a key, for servers that give none: see `PageQuery.older`."""
     return f"{_MARKERS}{marker}"
+
+
+def key_token(key: str) -> str:
+    """Return a token that continues after a key, for servers that give none and know `start-after`."""
+    return f"{_KEY}{key}"
 
 
 def join_markers(key: str, version: str | None) -> str:

@@ -28,6 +28,11 @@ WANTED = frozenset({"Key", "LastModified", "ETag", "Size", "StorageClass", "Vers
 class UnreadableError(ValueError):
     """The body is not the list of keys that was asked for; the message says why, without quoting it."""
 
+    hint = (
+        "The server, or what stands before it, answers otherwise than S3 does. Run the statement again; where it fails"
+        " each time, TEST CONNECTION shows what else does, and DESCRIBE CONNECTION the proxy in use."
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -116,6 +121,12 @@ def _stands_for(match: re.Match[bytes]) -> bytes:
     else:
         code = ord(text.decode())
     return chr(_PRIVATE + (code & 0xFF)).encode() if code in _NO_XML else text
+
+
+def is_foreign(body: bytes) -> bool:
+    """Whether a body is no XML at all, as the page of a login or of a console."""
+    beginning = body[:_PROLOGUE].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return bool(beginning) and (not beginning.startswith(b"<") or beginning.startswith((b"<!doctype html", b"<html")))
 
 
 def error_code(body: bytes) -> str | None:

@@ -113,16 +113,26 @@ def describe(connection: Connection, location: Location, *, version_id: str | No
     Raises:
         S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
     """
-    return with_tags_and_versions(connection, location, head(connection, location, version_id=version_id))
+    described = head(connection, location, version_id=version_id)
+    return with_tags_and_versions(connection, location, described, of_version=version_id is not None)
 
 
-def with_tags_and_versions(connection: Connection, location: Location, description: Description) -> Description:
+def with_tags_and_versions(
+    connection: Connection, location: Location, description: Description, *, of_version: bool
+) -> Description:
     """The same description with tags and versions, by two requests; a refusal is a note.
+
+    Args:
+        connection: leads to it.
+        location: bucket and key.
+        description: what HeadObject said.
+        of_version: whether that was asked of one version; tags of the current one take no right to versions.
 
     Raises:
         S3ConnError: the connection was dropped, or the server cannot be reached.
     """
-    tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, description.version_id))
+    version = description.version_id if of_version else None
+    tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, version))
     versions, no_versions = _unless_refused("versions", lambda: versions_of(connection, location))
     cut = (f"only the newest {_VERSIONS} versions are shown",) if versions and len(versions) > _VERSIONS else ()
     notes = (*description.notes, *no_tags, *no_versions, *cut)

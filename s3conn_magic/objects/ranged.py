@@ -126,7 +126,7 @@ class PinnedObject:
             S3ConnError: it is a refusal, of another object or part, or was cut short in all of the tries.
         """
         with self._noting_keys():
-            answer = answer_of(self.connection, self.location, "get_object", response)
+            answer = answer_of(self.connection, self.source, "get_object", response, version=self.version_id)
         self._check(answer, start, stop)
         if len(response.body) < stop - start:
             raise self._cut(len(response.body), stop - start)

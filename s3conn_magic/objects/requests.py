@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
 
 from s3conn_magic.connections.clients import first_page
-from s3conn_magic.connections.faults import PARTITION, translate, translated
+from s3conn_magic.connections.faults import PARTITION, VERSIONED, translate, translated
 from s3conn_magic.connections.guards import no_link
 from s3conn_magic.connections.refusals import own_words
 from s3conn_magic.connections.writes import ENCRYPTION_FIELD
@@ -67,7 +67,8 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
         S3ConnError: the answer is a refusal, or there is none.
     """
     if (sent := begin(connection, location, operation, size=_LARGEST, **parameters)) is not None:
-        return answer_of(connection, location, operation, awaited(connection, location, sent))
+        answer = awaited(connection, location, sent)
+        return answer_of(connection, location, operation, answer, version=parameters.get("VersionId"))
     return by_client(connection, location, operation, **parameters)
 
 
@@ -144,8 +145,10 @@ def unanswered(connection: Connection, location: Location, error: UnansweredErro
     return failure if isinstance(failure, S3ConnError) else EndpointError(str(failure))
 
 
-def answer_of(connection: Connection, location: Location, operation: str, response: Response) -> Mapping[str, Any]:
-    """What botocore makes of an answer.
+def answer_of(
+    connection: Connection, location: Location, operation: str, response: Response, *, version: str | None = None
+) -> Mapping[str, Any]:
+    """What botocore makes of an answer to a request for an object, or for one version of it.
 
     Raises:
         S3ConnError: it is a refusal.
@@ -167,7 +170,8 @@ def answer_of(connection: Connection, location: Location, operation: str, respon
     answer: dict[str, Any] = translated(lambda: _parser.parse(said, shape), resource=location.arn)
     if response.status < _REFUSED:
         return answer
-    answer["ResponseMetadata"] |= {"RetryAttempts": response.tries - 1, PARTITION: client.meta.partition}
+    known = {PARTITION: client.meta.partition, VERSIONED: version is not None}
+    answer["ResponseMetadata"] |= {"RetryAttempts": response.tries - 1, **known}
     raise _failure(connection, location, ClientError(answer, name))
 
 
@@ -279,7 +283,8 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
         if not words or _OF_A_KEY.search(words):
             said = " ".join(filter(None, (code, own_words(words))))
             return _customer_key(connection, location, refusal.operation_name, said)
-    return translate(refusal, resource=location.arn)
+    failure = translate(refusal, resource=location.arn)
+    return connection.configuration.with_hint(failure, location.bucket)
 
 
 def changed(location: Location) -> S3ConnError:

@@ -425,7 +425,9 @@ def preview(
         return _archived(known, asked)
     if known.size == 0:
         return Preview("empty", known, format="empty", requests=asked)
-    reader = RangeReader(connection, location, known, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
+    # The current version is not asked for by its id, which takes a right of its own.
+    read = known if version_id else replace(known, version_id=None)
+    reader = RangeReader(connection, location, read, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
     blank = Preview("binary", known, notes=_too_many(rows))
     try:
         seen = _read(reader, blank, location.key, min(rows, ROWS_AT_MOST))

@@ -77,9 +77,9 @@ def _version_preview(connection: Connection, location: Location, rows: int, vers
         return preview(connection, place, rows=rows, version_id=version_id)
 
     if version:
-        return ObjectPreview(connection, location, look(location, version), rows)
+        return ObjectPreview(connection, location, look(location, version), rows, of_version=True)
     wanted, seen = with_version(location, look)
-    return ObjectPreview(connection, wanted.location, seen, rows)
+    return ObjectPreview(connection, wanted.location, seen, rows, of_version=bool(wanted.version))
 
 
 def _table_around(connection: Connection, location: Location) -> LakeRoot | None:
@@ -124,11 +124,14 @@ class ObjectPreview:
         preview: all that was found out; see `s3conn_magic.preview.Preview`.
     """
 
-    def __init__(self, connection: Connection, location: Location, preview: Preview, rows: int) -> None:
+    def __init__(
+        self, connection: Connection, location: Location, preview: Preview, rows: int, *, of_version: bool = False
+    ) -> None:
         self.preview = preview
         self._connection = connection
         self._location = location
         self._rows = rows
+        self._of_version = of_version
 
     @cached_property
     def frame(self) -> S3Frame | None:
@@ -152,7 +155,8 @@ class ObjectPreview:
         Raises:
             S3ConnError: the connection was dropped, or the server cannot be reached.
         """
-        return with_tags_and_versions(self._connection, self._location, self.preview.description)
+        of_version, description = self._of_version, self.preview.description
+        return with_tags_and_versions(self._connection, self._location, description, of_version=of_version)
 
     # Shown
 

@@ -13,14 +13,14 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s3conn_magic.connections.configuration import Configuration
-from s3conn_magic.connections.faults import action_of
+from s3conn_magic.connections.faults import right_of
 from s3conn_magic.connections.probe import has_directory_buckets
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import Settings
 from s3conn_magic.language.plans import CreateJob
 from s3conn_magic.language.result_columns import EXPLAIN_COLUMNS
-from s3conn_magic.locations import Location, looks_pasted, partition_of, size_text, with_partition
+from s3conn_magic.locations import Location, looks_pasted, partition_of, size_text, split_version, with_partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,14 +82,15 @@ class Call(NamedTuple):
     requests: int | None
     bound: Bound
     detail: str = ""
+    version: bool = False
 
     @property
     def row(self) -> tuple[Any, ...]:
         """As a row of the frame."""
         service = "STS" if self.operation in _STS else "S3"
         dollars = None if self.requests is None else usd(self.operation, self.requests)
-        action = action_of(self.operation)
-        return (f"{service} {self.operation}", action, self.resource, self.requests, self.bound, dollars, self.detail)
+        action, resource = right_of(self.operation, self.resource, version=self.version)
+        return (f"{service} {self.operation}", action, resource, self.requests, self.bound, dollars, self.detail)
 
 
 def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
@@ -261,9 +262,11 @@ class Forecast:
 
     @of.register
     def _preview(self, plan: plans.Preview) -> list[Call]:
-        connection, place = self._connection(plan.name), plan.location
-        looks = Call("HeadObject", place.arn, 1, "at least")
-        reads = Call("GetObject", place.arn, None, "unknown", "the ranges that it needs; none of an empty object")
+        connection, (place, version) = self._connection(plan.name), _of_version(plan.location)
+        version = version or bool(plan.version)
+        looks = Call("HeadObject", place.arn, 1, "at least", version=version)
+        needs = "the ranges that it needs; none of an empty object"
+        reads = Call("GetObject", place.arn, None, "unknown", needs, version)
         return [*self._reached(connection, place), looks, reads]
 
     @of.register
@@ -373,9 +376,11 @@ class Forecast:
 
     def _object(self, connection: Connection, place: Location) -> list[Call]:
         """Return one object of a query, which is looked at once more when a table over it is made."""
-        looks = Call("HeadObject", place.arn, 2, "at most", "for its size; Parquet tells it with the first read")
+        place, version = _of_version(place)
+        why = "for its size; Parquet tells it with the first read"
+        looks = Call("HeadObject", place.arn, 2, "at most", why, version)
         ranges = "the ranges that the query needs and that are not kept (SET CACHE)"
-        reads = Call("GetObject", place.arn, None, "unknown", ranges)
+        reads = Call("GetObject", place.arn, None, "unknown", ranges, version)
         return [*self._reached(connection, place), looks, reads]
 
     def _over(self, connection: Connection, place: Location) -> list[Call]:
@@ -488,6 +493,12 @@ def _put(place: Location, written: Sequence[str]) -> list[Call]:
     return [Call("PutObject", _objects(place), count, "at least", "; ".join(written))] if written else []
 
 
+def _of_version(place: Location) -> tuple[Location, bool]:
+    """Return the object that is read, and whether the location names one version of it."""
+    named = split_version(place)
+    return (named.location, True) if named else (place, False)
+
+
 def _before_wildcard(place: Location) -> Location | None:
     """Return what stands before the first wildcard, where there is one."""
     head, *rest = re.split(r"[*?\[{]", place.key, maxsplit=1)
@@ -499,7 +510,7 @@ def _identity() -> Call:
 
 
 def _all_buckets(connection: Connection) -> list[Call]:
-    more = Call("ListDirectoryBuckets", _ALL, 1, "at least", "those of the connection's region")
+    more = Call("ListDirectoryBuckets", "*", 1, "at least", "those of the connection's region")
     return [_buckets(), *([more] if has_directory_buckets(connection) else [])]
 
 

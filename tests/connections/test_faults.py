@@ -137,7 +137,7 @@ def test_codes_of_denial_name_the_action(code, operation, action):
     assert action in found.hint
 
 
-@pytest.mark.parametrize("code", sorted(faults._REGIONS))
+@pytest.mark.parametrize("code", sorted(faults.REGIONS))
 def test_codes_of_another_region(code):
     """Each is a RegionError that names the resource."""
     found = faults.from_code(code, operation="ListObjectsV2", resource=RESOURCE)
@@ -271,7 +271,7 @@ def test_nothing_of_botocore_is_chained():
 
 
 EVERY_CODE = sorted(
-    {*faults._WRONG_CREDENTIALS, *faults._DENIED, *faults._REGIONS, *THROTTLED, *UNAVAILABLE}
+    {*faults._WRONG_CREDENTIALS, *faults._DENIED, *faults.REGIONS, *THROTTLED, *UNAVAILABLE}
     | {"NoSuchBucket", "InvalidBucketName", "SomethingNew", "<odd>"}
 )
 SUBJECTS = [("arn:aws:s3:::acme/a", "lake"), ("", "lake"), ("arn:aws:s3:::acme/a", "")]
