@@ -296,7 +296,7 @@ class _Look:
             if str(setting.value).lower() not in values:
                 raise _no_such(name, setting.source, listed([*values], "or"))
         least = self.of(_COMPRESSED, Effective(0))
-        if not 0 <= least.value <= _MOST_COMPRESSED:
+        if not str(least.value).isdecimal() or int(least.value) > _MOST_COMPRESSED:
             raise _no_such(_COMPRESSED, least.source, f"a number up to {_MOST_COMPRESSED:,}")
         old = _VARIABLE_OF_US_EAST_1
         named = Effective(os.environ.get(old), f"variable {old}") if old in os.environ else self.of_s3(_US_EAST_1)

@@ -248,6 +248,30 @@ BROKEN = {
         "the container's role: its address or token",
         "no line end",
     ),
+    "a blank within a key": (
+        "[profile p]\naws_access_key_id = AKIA # mine\naws_secret_access_key = hidden\n",
+        {},
+        "aws_access_key_id has a line end, a blank",
+        "aws-config",
+    ),
+    "quotation marks around a token": (
+        f"[profile p]\n{PAIR}aws_session_token = 'x'\n",
+        {},
+        "aws_session_token has quotation marks",
+        "aws-config",
+    ),
+    "a section as in the other file": (
+        f"[p]\n{PAIR}[profile pp]\n",
+        {"AWS_PROFILE": "p"},
+        r"aws-config \(has \[p\], which is \[profile p\] there\)",
+        "list-profiles",
+    ),
+    "a web identity whose role is not named": (
+        "",
+        {"AWS_WEB_IDENTITY_TOKEN_FILE": "/not/there"},
+        "the web identity of the profile default: its configuration is not complete",
+        "AWS_ROLE_ARN",
+    ),
     "a section of services that is not there": (
         f"[profile p]\nservices = gone\n{PAIR}",
         {},
@@ -304,6 +328,29 @@ SETTINGS = {
         "",
     ),
     "the profile p has s3": ({}, "s3 = addressing_style=path"),
+    "services of profile p has s3": ({}, "services = m\n[services m]\ns3 = endpoint_url = http://127.0.0.1:9"),
+    "addressing_style of the profile p": ({}, "s3 =\n  addressing_style = host"),
+    "us_east_1_regional_endpoint of the profile p": ({}, "s3 =\n  us_east_1_regional_endpoint = x"),
+    "us_east_1_regional_endpoint of the variable AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": (
+        {"AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "x"},
+        "",
+    ),
+    "request_min_compression_size_bytes of the variable AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": (
+        {"AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "99999999"},
+        "",
+    ),
+    "request_min_compression_size_bytes of the profile p": ({}, "request_min_compression_size_bytes = small"),
+    "request_checksum_calculation of the variable AWS_REQUEST_CHECKSUM_CALCULATION": (
+        {"AWS_REQUEST_CHECKSUM_CALCULATION": "always"},
+        "",
+    ),
+    "the CA bundle that the variable AWS_CA_BUNDLE names is not there: /not/there": (
+        {"AWS_CA_BUNDLE": "/not/there"},
+        "",
+    ),
+    "the CA bundle that the profile p names is not there: /not/there": ({}, "ca_bundle = /not/there"),
+    "the proxy that the variable HTTPS_PROXY names is not": ({"HTTPS_PROXY": "http://127.0.0.1:port"}, ""),
+    "the proxy that the variable https_proxy names is not": ({"https_proxy": "::::"}, ""),
     "the region of the profile p": ({}, "region = nowhere at all"),
     "the region of the variable AWS_REGION": ({"AWS_REGION": "eu_west_1!"}, ""),
 }

@@ -186,6 +186,32 @@ def test_a_web_page_is_no_s3(run):
     assert "S3" in failed.message + failed.hint
 
 
+NO_S3 = {
+    "HTML": Reply(200, {"Content-Type": "text/html"}, b"<html><head><title>Console</title></head></html>"),
+    "a page of XHTML": Reply(200, {"Content-Type": "text/html"}, b"<?xml version='1.0'?><html><body/></html>"),
+    "JSON": Reply(200, {"Content-Type": "application/json"}, b'{"detail": "not found"}'),
+    "JSON that refuses": Reply(404, {"Content-Type": "application/json"}, b'{"detail": "not found"}'),
+    "nothing": Reply(200),
+    "no content": Reply(204),
+    "a login": Reply(302, {"Location": "https://login.example/?next=/"}),
+    "plain text": Reply(200, {"Content-Type": "text/plain"}, b"ok"),
+}
+
+
+@pytest.mark.parametrize("filters", [{}, {"PATH_DISPLAY_FILTER": "s3://acme-lake/in/"}], ids=["buckets", "a filter"])
+@pytest.mark.parametrize("answer", NO_S3)
+def test_what_is_no_s3_makes_no_connection(run, monkeypatch, answer, filters):
+    """Whatever answers in place of S3, at whatever status, CREATE fails, and so does LIST, and both say what to do."""
+    monkeypatch.setattr("s3conn_magic.listing.fetch.backoff", lambda *_: 0)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    with recording(lambda _: NO_S3[answer]) as wire:
+        failed = run.fails(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, **filters), EndpointError)
+        assert failed.hint
+        assert run.connections == []
+        run(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, VALIDATE=False))
+        assert run.fails("LIST 's3://acme-lake/'").hint
+
+
 # ALTER
 
 

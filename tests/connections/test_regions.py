@@ -232,6 +232,100 @@ def test_a_wrong_region_of_the_statement_is_answered_with_the_right_one():
         assert "REGION = 'garage'" in run.fails(f"LIST 's3://{BUCKET}/'", RegionError).hint
 
 
+IN_WORDS = {
+    "AWS": ("AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong; expecting 'eu-west-1'", "eu-west-1"),
+    "MinIO": ("AuthorizationHeaderMalformed", "the region is wrong; expecting 'rack-01'.", "rack-01"),
+    "Garage": (
+        "AuthorizationHeaderMalformed",
+        "unexpected scope: '20260812/us-east-1/s3/aws4_request', expected: '20260812/garage/s3/aws4_request'",
+        "garage",
+    ),
+    "AWS elsewhere": (
+        "IllegalLocationConstraintException",
+        "The eu-south-1 location constraint is incompatible for the region specific endpoint this request was sent to.",
+        "eu-south-1",
+    ),
+    "R2": ("InvalidRegionName", "The region name is not valid. Must be one of: wnam, enam, weur, apac, auto", "auto"),
+}
+
+
+@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize("server", IN_WORDS)
+def test_a_region_that_is_named_in_words_is_heard(server, validate):
+    """A server that names its region in its message alone is asked again, for listings, objects and clients."""
+    code, words, region = IN_WORDS[server]
+
+    def answer(request):
+        if request.signed_for != region:
+            return Reply(400, {}, f"<Error><Code>{code}</Code><Message>{words}</Message></Error>".encode())
+        if request.path.endswith("a.txt"):
+            return Reply(200, {"ETag": '"e"', "Content-Length": "3"}, b"abc")
+        return listing(BUCKET, "a.txt") if request.query.get("list-type") else BUCKETS
+
+    with recording(answer) as wire:
+        run = Statements()
+        run(create("lake", keys=KEYS, ENDPOINT=wire.endpoint, VALIDATE=validate))
+        assert list(run(f"LIST 's3://{BUCKET}/'")["key"]) == ["a.txt"]
+        assert run.connection("lake").fsspec().cat_file(f"{BUCKET}/a.txt") == b"abc"
+        assert list(run("SHOW BUCKETS")["bucket"]) == ["one"]
+
+
+# What the connection says beside its server, what the server refuses, and how the hint begins.
+WAYS_ON = {
+    "REGION is given": ({"REGION": "us-east-2"}, "PermanentRedirect", "", "Leave REGION out to have it found"),
+    "no REGION is given": ({}, "PermanentRedirect", "", "Set REGION to the bucket's"),
+    "another endpoint": (
+        {},
+        "PermanentRedirect",
+        "s3.eu-2.example.com",
+        "The server names another endpoint: ENDPOINT = ",
+    ),
+    "with the bucket": (
+        {},
+        "TemporaryRedirect",
+        f"{BUCKET}.s3.eu-2.example.com",
+        "The server names another endpoint: ",
+    ),
+    "no host": ({}, "PermanentRedirect", "/../x", "Set REGION to the bucket's"),
+    "the bucket in the host": ({}, "SecondLevelDomainForbidden", "", "The server wants the bucket in its host's name"),
+    "the same by another": ({}, "PathStyleDomainForbidden", "", "The server wants the bucket in its host's name"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_ON)
+def test_a_hint_says_what_the_statement_lacks(way):
+    """The way on is about what the statement says, and what the server does."""
+    options, code, endpoint, hint = WAYS_ON[way]
+    document = f"<Error><Code>{code}</Code><Endpoint>{endpoint}</Endpoint></Error>".encode()
+    with recording(lambda _: Reply(301 if "Redirect" in code else 403, {}, document)) as wire:
+        run = Statements()
+        server = {"keys": KEYS, "ENDPOINT": wire.endpoint, **options}
+        run(create("lake", VALIDATE=False, **server))
+        for text in (f"LIST 's3://{BUCKET}/'", create("other", PATH_DISPLAY_FILTER=f"s3://{BUCKET}/a/", **server)):
+            said = run.fails(text).hint
+            assert hint[1:] in said
+            assert ("ENDPOINT = 'https://s3.eu-2.example.com'" in said) == ("another endpoint" in hint)
+
+
+def test_an_endpoint_of_aws_is_what_to_leave_out():
+    """Where ENDPOINT is AWS's own of another region, that is what to take out."""
+    run = Statements()
+    run(create("lake", keys=KEYS, ENDPOINT="https://s3.us-east-1.amazonaws.com", VALIDATE=False))
+    failure = RegionError(
+        "is in another region", hint="Leave REGION out to have it found, or set REGION = 'eu-west-1'."
+    )
+    assert "Leave ENDPOINT" in run.connection("lake").configuration.with_hint(failure, BUCKET).hint
+
+
+def test_a_virtual_host_that_nobody_knows_is_said(monkeypatch):
+    """Where a bucket's own host cannot be reached, the hint names the style that made it."""
+    monkeypatch.setattr("s3conn_magic.listing.fetch.backoff", lambda *_: 0)
+    run = Statements()
+    options = {"ENDPOINT": "http://s3.invalid", "ADDRESSING_STYLE": "virtual"}
+    run(create("lake", keys=KEYS, VALIDATE=False, **options))
+    assert "ADDRESSING_STYLE = 'path'" in run.fails(f"LIST 's3://{BUCKET}/'", EndpointError).hint
+
+
 @pytest.mark.parametrize("base", ["/storage/v1/s3", "/s3"])
 def test_a_server_below_a_path(base):
     """An ENDPOINT with a path is where every request goes, of listings, clients and what is handed on."""

@@ -461,6 +461,73 @@ class _Older:
         )
 
 
+class _NamesNoWay:
+    """A server that knows `start-after`, and does not say how to go on."""
+
+    def __init__(self, keys, *, truncated=True, token="", counts=True, heeds=True):
+        self.keys, self.truncated, self.token, self.counts, self.heeds = keys, truncated, token, counts, heeds
+
+    def __call__(self, request):
+        query = request.query
+        after, prefix = query.get("start-after", "") if self.heeds else "", query.get("prefix", "")
+        names = []
+        for key in self.keys:
+            head, slash, _ = key[len(prefix) :].partition("/") if query.get("delimiter") else (key, "", "")
+            name = f"{prefix}{head}/" if slash else key
+            if key.startswith(prefix) and key > after and name not in names:
+                names.append(name)
+        page, folder = names[:7], query.get("delimiter")
+        rows = "".join(
+            f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
+            if folder and name.endswith("/")
+            else f"<Contents><Key>{name}</Key><Size>1</Size></Contents>"
+            for name in page
+        )
+        said = f"<IsTruncated>{str(len(names) > 7).lower()}</IsTruncated>" if self.truncated else ""
+        said += f"<KeyCount>{len(page)}</KeyCount>" if self.counts else ""
+        return Reply(200, {}, f"<ListBucketResult>{rows}{said}{self.token}</ListBucketResult>".encode())
+
+
+NO_WAY = {
+    "says that more follows, and no token": {},
+    "gives an empty token": {"token": "<NextContinuationToken></NextContinuationToken>"},
+    "counts nothing": {"counts": False},
+    "does not say whether more follows": {"truncated": False},
+    "says nothing but rows": {"truncated": False, "counts": False},
+}
+
+
+@pytest.mark.parametrize("kind", NO_WAY)
+def test_a_server_that_does_not_say_how_to_go_on(kind):
+    """Every statement that lists goes on behind the last key, exact, until nothing comes; folders come once."""
+    with recording(_NamesNoWay(OLD_KEYS, **NO_WAY[kind])) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        assert list(run("LIST 's3://bucket/' RECURSIVE")["key"]) == OLD_KEYS
+        tops = sorted({key.partition("/")[0] + "/" if "/" in key else key for key in OLD_KEYS})
+        assert sorted(run("LIST 's3://bucket/'")["key"]) == tops
+        assert run("ANALYZE 's3://bucket/' BY PREFIX")["objects"].sum() == len(OLD_KEYS)
+        target, token, names = run.connection("lake").target("bucket"), None, []
+        while page := fetch_page(target, prefix="", delimiter="/", token=token):
+            names += [*page.prefixes, *page.objects.column(0).to_pylist()]
+            if (token := page.next_token) is None:
+                break
+    assert sorted(names) == tops
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_can_be_asked_in_no_way_is_refused():
+    """Where `start-after` is passed over as well, the listing is an error with a way on, and no circle."""
+    with recording(_NamesNoWay(OLD_KEYS, heeds=False)) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        for text in ("LIST 's3://bucket/' RECURSIVE", "LIST 's3://bucket/'"):
+            failed = run.fails(text, IncompleteListingError)
+            assert "TEST CONNECTION" in failed.hint
+
+
 OLDER = {
     "passes over it": {},
     "names no next": {"names_next": False},
