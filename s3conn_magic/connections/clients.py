@@ -25,7 +25,7 @@ from s3conn_magic.connections.credentials import (
 )
 from s3conn_magic.connections.faults import PARTITION, REGIONS, VERSIONED, translate, translated
 from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
-from s3conn_magic.connections.refusals import not_from_s3, region_named
+from s3conn_magic.connections.refusals import OF_PAGES, not_from_s3, region_named
 from s3conn_magic.connections.signing import let_capture
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
@@ -231,15 +231,21 @@ _OF_LISTINGS = frozenset({"Name", "Prefix", "IsTruncated", "MaxKeys", "KeyCount"
 
 
 def said_by_s3(answer: dict[str, Any], fields: Container[str]) -> dict[str, Any]:
-    """Return an answer that has one of the fields: of a page of HTML, or of nothing, botocore makes an empty one.
+    """Return an answer, if it is one of S3: of a page of HTML, or of nothing, botocore makes an empty one.
+
+    Args:
+        answer: what botocore made of it.
+        fields: those of which an answer of S3 has one.
 
     Raises:
-        EndpointError: it has none.
+        EndpointError: it is none.
     """
-    if any(name in fields for name in answer):
-        return answer
     metadata = answer.get("ResponseMetadata", {})
-    raise not_from_s3(int(metadata.get("HTTPStatusCode", 0)), str(metadata.get("HTTPHeaders", {}).get("server", "")))
+    headers = metadata.get("HTTPHeaders", {})
+    is_said = any(name in fields for name in answer) or headers.get("content-length", "0") != "0"
+    if is_said and not OF_PAGES.search(headers.get("content-type", "")):
+        return answer
+    raise not_from_s3(int(metadata.get("HTTPStatusCode", 0)), str(headers.get("server", "")))
 
 
 def _retries(tries: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from s3conn_magic import errors
 from s3conn_magic.connections.refusals import (
     NO_STS,
     OF_NO_S3,
+    OF_PAGES,
     host_named,
     not_from_s3,
     other_protocol,
@@ -219,10 +220,9 @@ def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
         said = ""  # the phrase of the status, and no word of the server
     status = int(metadata.get("HTTPStatusCode", 0))
     # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
-    if code.isdigit() and not error.operation_name.startswith("Head"):
-        is_page = re.search("html|json|text/plain", _content_type(metadata))
-        if is_page or status in OF_NO_S3:
-            return not_from_s3(status, str(metadata.get("HTTPHeaders", {}).get("server", "")))
+    is_page = OF_PAGES.search(str(metadata.get("HTTPHeaders", {}).get("content-type", ""))) or status in OF_NO_S3
+    if code.isdigit() and is_page and not error.operation_name.startswith("Head"):
+        return not_from_s3(status, str(metadata.get("HTTPHeaders", {}).get("server", "")))
     return _of_code(
         code,
         operation=error.operation_name,
@@ -242,10 +242,6 @@ def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
 def _key_action(message: str) -> str:
     """Return the action on a KMS key that a refusal is about, in words of this package."""
     return next((action for action in _KEY_ACTIONS if action in message), "")
-
-
-def _content_type(metadata: Mapping[str, Any]) -> str:
-    return str(metadata.get("HTTPHeaders", {}).get("content-type", "")).lower()
 
 
 def translated(call: Callable[[], _Result], *, resource: str = "", connection: str = "") -> _Result:

@@ -176,6 +176,8 @@ def message_of(body: bytes, field: str = "Message") -> str:
     return unescape(match[1].decode("utf-8", "replace")) if match else ""
 
 
+OF_PAGES = re.compile("html|json|text/plain", re.IGNORECASE)
+"""Types of content that S3 has for no answer but an object's."""
 OF_NO_S3 = frozenset({204, 302, 303})
 """Statuses that S3 answers a listing and the reading of an object with never: those of logins and proxies."""
 

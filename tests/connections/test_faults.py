@@ -13,6 +13,8 @@ import pytest
 from botocore import exceptions as boto
 from botocore import xform_name
 from botocore.parsers import ResponseParserError
+from recording import Reply, error, recording
+from statements import Statements, create
 
 from s3conn_magic import errors
 from s3conn_magic.connections import faults
@@ -321,6 +323,12 @@ def test_no_hint_tells_to_change_a_connection_that_may_not_be_there(code):
 
 PACKAGE = Path(faults.__file__).parents[1]
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for folder in ("docs", "examples")
+    for ending in ("md", "ipynb", "usql")
+    for path in (PACKAGE.parent / folder).rglob(f"*.{ending}")
+}
 # A condition of trust policies, and an action by which moto alone judges a HEAD.
 NO_ACTIONS = {"sts:ExternalId", "s3:HeadBucket"}
 
@@ -331,14 +339,112 @@ def _is_action(text: str) -> bool:
 
 
 def test_every_action_that_our_texts_name_is_one_of_iam():
-    """What somebody is told to ask for can be asked for."""
+    """What somebody is told to ask for can be asked for: in code, messages, documentation and notebooks."""
+    services = "|".join(map(re.escape, iam_actions.actions))
     named = {
         match[0]
-        for text in SOURCES.values()
-        for match in re.finditer(r"\b(?:s3|sts|kms|s3express|s3-object-lambda):[A-Z]\w+", text)
+        for text in [*SOURCES.values(), *PAGES.values(), (PACKAGE.parent / "README.md").read_text(encoding="utf-8")]
+        for match in re.finditer(rf"(?<![\w:/-])(?:{services}):[A-Z][A-Za-z]+\b(?![:(*…])", text)
     }
     assert len(named) > 20
     assert {each for each in named - NO_ACTIONS if not _is_action(each)} == set()
+
+
+OBJECT_ARN = "arn:aws:s3:::acme/folder/a.csv"
+FAST = "fast--use1-az4--x-s3"
+ROLE = "arn:aws:iam::123456789012:role/reader"
+STATEMENTS = [
+    "SHOW BUCKETS",
+    "LIST",
+    "LIST 's3://acme/folder/'",
+    "LIST 's3://acme/folder/' VERSIONS",
+    f"LIST 's3://{FAST}/folder/'",
+    "EXPLORE 's3://acme/'",
+    "ANALYZE 's3://acme/' BY UPLOADS",
+    "PREVIEW 's3://acme/a.csv'",
+    "PREVIEW 's3://acme/a.csv?versionId=abc'",
+    f"PREVIEW 's3://{FAST}/a.csv'",
+    "SELECT * FROM 's3://acme/a.parquet'",
+    "SELECT * FROM 's3://acme/a.csv?versionId=abc'",
+    "SELECT * FROM 's3://acme/*.csv'",
+    "DISCOVER 's3://acme/'",
+    "TEST CONNECTION lake LOCATION 's3://acme/' WITH WRITE",
+    "CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://acme/in/' DELETE_FILES_AFTER_LOAD = TRUE INTO t",
+    "CREATE JOB j AS INSERT INTO S3 lake LOCATION = 's3://acme/out/' SELECT 1 AS a",
+    f"CREATE S3 CONNECTION other AWS_ROLE = '{ROLE}'",
+]
+OF_DIRECTORY_BUCKETS = "arn:aws:s3express:*:*:bucket/*"  # which the library's list has no kinds for
+
+
+def _is_of_iam(action: str, arn: str) -> bool:
+    """Whether IAM takes the ARN, which may end in a star, as what the action is allowed on."""
+    service, _, name = action.partition(":")
+    if service == "s3express":
+        return arn == "*" or re.fullmatch(re.escape(OF_DIRECTORY_BUCKETS)[:-2] + r"[a-z0-9-]+--x-s3", arn) is not None
+    kinds = iam_actions.actions[service][name]["resources"]
+    patterns = [iam_actions.resource_types[service][kind]["arn_pattern"] for kind in kinds]
+    forms = [re.escape(pattern).replace(r"\*", "[^:/]*") for pattern in patterns]
+    forms = [re.sub(r"/\[\^:/\]\*$", "/.*", form) for form in forms]
+    return any(re.fullmatch(form, arn) for form in forms) or arn == "arn:aws:s3:::*" or (arn == "*" and not kinds)
+
+
+def test_the_arn_that_is_named_with_an_action_is_of_the_kind_that_iam_takes(in_place_of_aws):
+    """Bucket, object, role or session with a directory bucket: in EXPLAIN, and in each refusal by a server."""
+    with recording(lambda one: error(403, "AccessDenied") if one.method != "HEAD" else Reply(403)) as wire:
+        in_place_of_aws(wire)
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", REGION="us-east-1", VALIDATE=False, **pair))
+        named = set()
+        for text in STATEMENTS:
+            named |= set(run(f"EXPLAIN {text}")[["action", "resource"]].dropna().itertuples(index=False, name=None))
+            if not text.startswith(("EXPLORE", "TEST", "CREATE S3")):
+                failed = run.fails(text)
+                named.add((failed.action, failed.resource or "*"))
+    assert {(action, arn) for action, arn in named if not _is_of_iam(action, arn)} == set()
+    assert {
+        ("s3express:CreateSession", f"arn:aws:s3express:*:*:bucket/{FAST}"),
+        ("s3:GetObjectVersion", "arn:aws:s3:::acme/a.csv"),
+        ("s3:ListBucketVersions", "arn:aws:s3:::acme"),
+        ("sts:AssumeRole", ROLE),
+    } <= named
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("GetObject", "s3:GetObjectVersion"),
+        ("HeadObject", "s3:GetObjectVersion"),
+        ("GetObjectTagging", "s3:GetObjectVersionTagging"),
+        ("DeleteObject", "s3:DeleteObjectVersion"),
+        ("PutObject", "s3:PutObject"),
+    ],
+)
+def test_a_version_takes_a_right_of_its_own(operation, action):
+    """What is missing for one version of an object is said so, and is one of IAM's."""
+    said = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {faults.VERSIONED: True}}
+    found = faults.translate(boto.ClientError(said, operation), resource=OBJECT_ARN)
+    assert (found.action, found.resource) == (action, OBJECT_ARN)
+    assert _is_action(action)
+
+
+DENIALS = {
+    "Access Denied": "",
+    "Access Denied.": "",
+    "Forbidden": "",
+    "": "",
+    "Transaction cap exceeded, see the Caps page": "; the server says: Transaction cap exceeded, see the Caps page",
+    "User: arn:aws:iam::123456789012:user/me is not authorized to perform: s3:ListBucket with an explicit deny": (
+        "; the server says: User: … is not authorized to perform: s3:ListBucket with an explicit deny"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", DENIALS)
+def test_a_denial_has_the_server_s_own_words(said):
+    """Where a server says more than that it denies, that is said, too."""
+    found = faults.from_code("AccessDenied", operation="ListObjectsV2", resource=RESOURCE, said=said)
+    assert found.message == f"access denied: s3:ListBucket is missing on {RESOURCE}{DENIALS[said]}"
 
 
 @pytest.mark.parametrize("service", ["s3", "sts"])

@@ -190,12 +190,14 @@ def test_a_ca_bundle_of_the_environment_is_used(monkeypatch, tmp_path, name):
     assert connect(REGION="eu-west-1").connection("lake").target(LAKE).transport.verify == str(bundle)
 
 
-def test_a_ca_bundle_of_the_profile_is_used(aws_files):
+def test_a_ca_bundle_of_the_profile_is_used(aws_files, tmp_path):
     """So does the one of the AWS configuration file."""
-    aws_files[0].write_text("[profile corporate]\nca_bundle = /etc/corporate.pem\n")
+    bundle = tmp_path / "corporate.pem"
+    bundle.touch()
+    aws_files[0].write_text(f"[profile corporate]\nca_bundle = {bundle}\n")
     run = connect(keys=None, AWS_PROFILE="corporate", REGION="eu-west-1")
     client = run.connection("lake").internal_client()
-    assert client._endpoint.http_session._verify == "/etc/corporate.pem"
+    assert client._endpoint.http_session._verify == str(bundle)
 
 
 def test_certificates_are_verified_by_default(monkeypatch):

