@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
@@ -23,6 +23,7 @@ from s3conn_magic.connections.signing import (
     Signer,
     Template,
     capture,
+    has_others,
     object_answer,
     operation_of,
     replaces_calls,
@@ -37,7 +38,7 @@ from s3conn_magic.transport import Query, Response, SignedRequest, Transport
 from s3conn_magic.transport.exchange import ObjectRequest, error_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from s3conn_magic.connections.clients import Regions
     from s3conn_magic.connections.configuration import Configuration
@@ -148,29 +149,31 @@ class BucketTarget:
             S3ConnError: the credentials cannot be had, or the bucket's region cannot be found.
             ConnectionNotFoundError: the connection was dropped.
         """
-        return self._signed(LISTING, "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query))
+        return self._signing(LISTING)("&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query))
 
-    def sign_object(self, request: ObjectRequest) -> SignedRequest:
-        """Sign a request of an object afresh; raises as `sign`."""
-        version = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
-        query = "&".join(filter(None, [_OF_OPERATION.get(request.operation, ""), version]))
-        return self._signed(request.operation, query, quote(request.key, safe="/-_.~"), request.headers)
+    def sign_objects(self, requests: Sequence[ObjectRequest]) -> list[SignedRequest]:
+        """Sign requests of objects afresh, all of one operation; raises as `sign`."""
+        sign, own = self._signing(requests[0].operation), _OF_OPERATION.get(requests[0].operation, "")
+        return [
+            sign(
+                f"{own}{'&' if own else ''}versionId={quote(each.version_id, safe='-_.~')}" if each.version_id else own,
+                quote(each.key, safe="/-_.~"),
+                each.headers,
+            )
+            for each in requests
+        ]
 
-    def _signed(
-        self, operation: str, query: str, key: str = "", headers: Mapping[str, str] = MappingProxyType({})
-    ) -> SignedRequest:
+    def _signing(self, operation: str) -> Callable[..., SignedRequest]:
+        """What signs requests of an operation at this moment; arguments as of `Signer.sign`."""
         self._connection.live_settings()
         template = self._current(operation)
         if template.signature is not UNSIGNED and template.identity is None:
             if template.signature in _OF_VERSION_4:
-                return self._signer_for(operation, template).sign(query, key, headers)
-            return _signed_otherwise(template, self._frozen(), query, key, headers)
-        url = template.url_of(key, query)
-        sent = {**template.headers, **headers}
+                return self._signer_for(operation, template).sign
+            return partial(_signed_otherwise, template, self._frozen())
         if template.identity is None:
-            return SignedRequest(url, sent, template.method)
-        session = translated(template.identity, resource=Location(self._bucket).arn)
-        return _by_session(template, session, AWSRequest(template.method, url, headers=sent))
+            return partial(_unsigned, template)
+        return partial(_by_session, template, translated(template.identity, resource=Location(self._bucket).arn))
 
     def goes_by_client(self, operation: str) -> bool:
         """Whether an operation is left to the client: that is replaced, in whole or in part, or signs otherwise."""
@@ -185,7 +188,11 @@ class BucketTarget:
 
     def stand_in(self, request: ObjectRequest) -> Response | None:
         """Return the answer of what stands in for the server, such as a mock; None where there is nothing."""
-        return object_answer(self._asked(), request.operation, lambda: self.sign_object(request))
+        return object_answer(self._asked(), request.operation, lambda: self.sign_objects([request])[0])
+
+    def has_stand_in(self, operation: str) -> bool:
+        """Whether something may stand in for the server."""
+        return has_others(self._asked(), f"before-send.s3.{operation}")
 
     def _signer_for(self, operation: str, template: Template) -> Signer:
         credentials = self._frozen()
@@ -283,8 +290,15 @@ def _region_in(response: Response) -> str:
     return said or (region_named(message_of(response.body)) if in_words else "")
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def _unsigned(template: Template, query: str, key: str = "", headers: Mapping[str, str] = _NONE) -> SignedRequest:
+    return SignedRequest(template.url_of(key, query), {**template.headers, **headers}, template.method)
+
+
 def _signed_otherwise(
-    template: Template, credentials: Any, query: str, key: str, headers: Mapping[str, str]
+    template: Template, credentials: Any, query: str, key: str = "", headers: Mapping[str, str] = _NONE
 ) -> SignedRequest:
     """Sign a request as botocore does by a signature of another version; arguments as of `Signer`.
 
@@ -304,8 +318,12 @@ def _signed_otherwise(
     )
 
 
-def _by_session(template: Template, session: Any, request: AWSRequest) -> SignedRequest:
+def _by_session(
+    template: Template, session: Any, query: str, key: str = "", headers: Mapping[str, str] = _NONE
+) -> SignedRequest:
     """Sign for a directory bucket, by the credentials of a session with it."""
+    unsigned = _unsigned(template, query, key, headers)
+    request = AWSRequest(template.method, unsigned.url, headers=dict(unsigned.headers))
     request.context["payload_signing_enabled"] = False
     S3ExpressAuth(session, template.signing_name, template.region, identity_cache=None).add_auth(request)
     return SignedRequest(request.url, dict(request.headers.items()), template.method)

@@ -184,7 +184,7 @@ class Signer:
         credentials: access key id, secret and token, frozen.
     """
 
-    __slots__ = ("_credentials", "_headers", "_key", "_names", "_path_at", "_scope", "_template", "_values")
+    __slots__ = ("_credentials", "_headers", "_key", "_names", "_of", "_path_at", "_scope", "_template", "_values")
 
     def __init__(self, template: Template, credentials: Any) -> None:
         self._template = template
@@ -194,6 +194,7 @@ class Signer:
         self._values: dict[str, str] = {}
         self._scope = ""
         self._key = ("", b"")
+        self._of: dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]] = {}
         scheme, _, rest = template.url.partition("://")
         self._path_at = len(scheme) + len("://") + len(rest.partition("/")[0])
 
@@ -244,28 +245,39 @@ class Signer:
 
     def _signature(self, url: str, stamp: str, headers: Mapping[str, str]) -> tuple[str, str]:
         """The names of the headers that are signed, and the signature."""
-        values = self._values | {_DATE: stamp}
-        if headers:
-            values |= {name.lower(): " ".join(text.split()) for name, text in headers.items()}
-            values = {name: values[name] for name in sorted(values)}
-        names = ";".join(values)
+        names, headings = self._headings(tuple(headers))
         address, _, query = url.partition("?")
-        parts = (
-            self._template.method,
-            address[self._path_at :] or "/",
-            "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("="))),
-            "".join(f"{name}:{value}\n" for name, value in values.items()),
+        own = {_DATE: stamp, **headers} if headers else {_DATE: stamp}
+        request = "\n".join(
+            (
+                self._template.method,
+                address[self._path_at :] or "/",
+                "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("="))) if "&" in query else query,
+                "".join(text if name == "" else f"{text}{' '.join(own[name].split())}\n" for name, text in headings),
+                names,
+                self._values[_PAYLOAD],
+            )
         )
-        request = "\n".join([*parts, names, values[_PAYLOAD]])
         digest = sha256(request.encode()).hexdigest()
-        text = "\n".join([_ALGORITHM, stamp, f"{stamp[:8]}/{self._scope}", digest])
-        return names, hmac.new(self._signing_key(stamp[:8]), text.encode(), sha256).hexdigest()
+        text = f"{_ALGORITHM}\n{stamp}\n{stamp[:8]}/{self._scope}\n{digest}"
+        return names, hmac.digest(self._signing_key(stamp[:8]), text.encode(), "sha256").hex()
+
+    def _headings(self, own: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
+        """The names of all headers, and each line of them: whole, or up to the value of one of a request's own."""
+        if own not in self._of:
+            mine = {name.lower(): name for name in own} | {_DATE: _DATE}
+            names = sorted(self._values.keys() | mine.keys())
+            lines = [
+                (mine[name], f"{name}:") if name in mine else ("", f"{name}:{self._values[name]}\n") for name in names
+            ]
+            self._of[own] = (";".join(names), lines)
+        return self._of[own]
 
     def _signing_key(self, day: str) -> bytes:
         if self._key[0] != day:
             start = f"AWS4{self._credentials.secret_key}".encode()
             steps = [day, *self._scope.split("/")]
-            self._key = (day, reduce(lambda key, step: hmac.new(key, step.encode(), sha256).digest(), steps, start))
+            self._key = (day, reduce(lambda key, step: hmac.digest(key, step.encode(), "sha256"), steps, start))
         return self._key[1]
 
 
@@ -293,7 +305,7 @@ def operation_of(query: Query) -> str:
 def replaces_calls(client: Any, operation: str = "ListObjectsV2") -> bool:
     """Whether something answers calls of a client before a request is made: a patch, a Stubber, a recorder."""
     call = BaseClient._make_api_call  # noqa: SLF001 - what others replace
-    return _replaced(call) or _has_others(client, f"before-call.s3.{operation}")
+    return _replaced(call) or has_others(client, f"before-call.s3.{operation}")
 
 
 def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], SignedRequest]) -> Response | None:
@@ -313,7 +325,7 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
         return _called(client, operation, bucket, query)
     event, http_session = f"before-send.s3.{operation}", client._endpoint.http_session  # noqa: SLF001
     sends = _replaced(type(http_session).send) or _connects_elsewhere()
-    if not sends and not _has_others(client, event):
+    if not sends and not has_others(client, event):
         return None
     request, answer = _asked_before(client, event, sign())
     if answer is None and sends:
@@ -335,7 +347,7 @@ def _plain_response(answer: Any) -> Response:
 def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]) -> Response | None:
     """The answer to a request of an object by what is asked before it is sent, such as a mock; None for none."""
     event = f"before-send.s3.{operation}"
-    if not _has_others(client, event):
+    if not has_others(client, event):
         return None
     _, answer = _asked_before(client, event, sign())
     return None if answer is None else _plain_response(answer)
@@ -343,7 +355,7 @@ def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]
 
 def stands_in(client: Any, operation: str) -> bool:
     """Whether something within this process may answer requests of an operation."""
-    return _has_others(client, f"before-send.s3.{operation}") or sends_otherwise(client, operation)
+    return has_others(client, f"before-send.s3.{operation}") or sends_otherwise(client, operation)
 
 
 def sends_otherwise(client: Any, operation: str) -> bool:
@@ -367,7 +379,7 @@ def _connects_elsewhere() -> bool:
 _KNOWN = "_s3conn_magic_listeners"
 
 
-def _has_others(client: Any, event: str) -> bool:
+def has_others(client: Any, event: str) -> bool:
     """Whether somebody else listens to an event of a client.
 
     What is known is kept by the emitter itself, for as long as it has the same cache: each change of its handlers makes

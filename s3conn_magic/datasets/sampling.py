@@ -14,8 +14,9 @@ from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.apart import ContainerError, read_container
 from s3conn_magic.objects.avro import AvroFile
+from s3conn_magic.objects.files import BoundReachedError
 from s3conn_magic.objects.formats import HEAD, PARQUET_MAGIC, by_content, by_name
-from s3conn_magic.objects.ranged import BoundReachedError, PinnedObject
+from s3conn_magic.objects.ranged import PinnedObject
 from s3conn_magic.objects.requests import awaited
 from s3conn_magic.objects.unpacking import compression_of, unpack
 from s3conn_magic.preview.preview import decode

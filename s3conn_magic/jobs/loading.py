@@ -12,7 +12,7 @@ from s3conn_magic.jobs.job import OBJECT_COLUMN, ObjectSource, Parsed, source_of
 from s3conn_magic.jobs.target_table import TEXTS, TargetTable
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
-from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
 from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.failures import MARK, details_of, translate
 from s3conn_magic.query.line_rows import Skipped, json_lines, reread
@@ -90,10 +90,10 @@ class Parser:
         for candidate in candidates:
             if 0 < candidate.size <= SMALL and asked <= _BYTES_AHEAD:
                 asked += candidate.size
-                small.append(candidate.location)
-                self.pin(candidate).prefetch([(0, candidate.size)])
+                small.append(candidate)
+        ask_for([self.pin(candidate) for candidate in small], self.scope)
         # Each is looked at twice, and not once for each object before it.
-        self._asked = frozenset(small[: len(small) // 2])
+        self._asked = frozenset(candidate.location for candidate in small[: len(small) // 2])
 
     def release(self, candidate: Candidate) -> None:
         """Let go of what was read of it."""

@@ -36,7 +36,7 @@ from s3conn_magic.objects.containers import (
     received,
     send,
 )
-from s3conn_magic.objects.ranged import BoundReachedError
+from s3conn_magic.objects.files import BoundReachedError
 from s3conn_magic.objects.unpacking import damaged, unpacked
 from s3conn_magic.runtime.background import run_in_background, wait_for
 

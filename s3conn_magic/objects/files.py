@@ -23,15 +23,17 @@ from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_versio
 from s3conn_magic.objects.scope import BLOCKS, QueryScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
+    from s3conn_magic.objects.description import Description
     from s3conn_magic.objects.uploads import Upload
 
 _FIRST_WINDOW, _LARGEST_WINDOW = 64 * 1024, 32 * 1024 * 1024
 _LARGEST_STEP = 1024 * 1024
+BLOCK = 64 * 1024
 
 
 class ReadableFile(io.RawIOBase):
@@ -146,6 +148,123 @@ class ReadableFile(io.RawIOBase):
         if not self.closed:
             super().close()
             self._closed()
+
+
+class BoundReachedError(Exception):
+    """More of the object would have to be read than was allowed; never leaves this layer."""
+
+
+class RangeReader(io.RawIOBase):
+    """An object as a file for a preview, which receives no more than a bound.
+
+    What is asked for is widened to blocks of 64 KiB. Every request asks for the etag of the description, so that an
+    object that is written meanwhile is noticed.
+
+    Attributes:
+        size: bytes of the object.
+        limit: bytes that may be received in all.
+    """
+
+    def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
+        super().__init__()
+        pinned = PinnedObject(
+            connection,
+            location,
+            description.size,
+            description.etag,
+            version_id=description.version_id,
+            encryption=description.encryption,
+        )
+        self._scope = QueryScope()
+        self._object = RangedObject(pinned, self._scope, tries=1)
+        self._at = 0
+        self.size = description.size
+        self.limit = limit
+
+    @property
+    def received(self) -> int:
+        """Bytes of the object that came so far."""
+        return self._scope.bytes
+
+    @property
+    def requests(self) -> int:
+        """Ranged GETs so far."""
+        return self._scope.requests
+
+    @property
+    def failure(self) -> S3ConnError | None:
+        """The first error of a request, for callers whose library shows another in its place."""
+        return self._scope.failure
+
+    def end(self) -> None:
+        """Give threads and memory back; libraries call `close` when they are done with it, too."""
+        self._scope.close()
+
+    # A file
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move; nothing is requested."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position is not negative")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from here on, less at the end."""
+        view = memoryview(buffer).cast("B")
+        data = self.part(self._at, self._at + len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    # Ranges
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`, which may lie behind the end.
+
+        Raises:
+            BoundReachedError: it would exceed the limit; nothing was requested.
+            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
+        """
+        self.prefetch([(start, stop)])
+        return self._object.read(start, stop)
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Request what is not there yet of some ranges, neighbours together, several at once.
+
+        Raises:
+            BoundReachedError: it would exceed the limit; nothing was requested.
+            S3ConnError: as for `part`.
+        """
+        missing = self._runs(ranges)
+        if self.received + sum(stop - start for start, stop in missing) > self.limit:
+            raise BoundReachedError
+        self._object.load(missing)
+
+    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
+        """Numbers of the blocks that would have to be received for some ranges."""
+        wanted: set[int] = set()
+        for start, stop in ranges:
+            wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
+        return {at for at in wanted if not self._object.has(at * BLOCK, min((at + 1) * BLOCK, self.size))}
+
+    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
+        blocks = ((at * BLOCK, min((at + 1) * BLOCK, self.size)) for at in self.missing(ranges))
+        return coalesced([*blocks], 0)
 
 
 def leaves_by(error: BaseException | None) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from contextlib import contextmanager
+import os
+import re
+from contextlib import contextmanager, suppress
+from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
 from fsspec import AbstractFileSystem
@@ -21,12 +24,13 @@ from s3conn_magic.locations import visible
 from s3conn_magic.objects.files import ReadableFile, by_head, cat_ranges, first_bytes, first_look
 from s3conn_magic.objects.formats import may_be_of_table
 from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, beginnings, below, directory, matched
-from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
 from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
 from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
+from s3conn_magic.runtime.temporary import memory_free, new_folder, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
@@ -126,6 +130,24 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _matched(self, text: str) -> RangedObject | None:
         """The object of a name that a pattern has matched in this query."""
         return self._scope.named.get(text.removeprefix("s3://")) if self._scope is not None else None
+
+    def copies(self, path: str, entries: Sequence[str]) -> Copies | None:
+        """Copies of the objects that a pattern has matched, as `Copies.of`; made once in a query."""
+        scope = self.scope
+        kept, named = scope.copies, scope.named
+        if path not in kept:
+            every = all(entry in named for entry in entries)
+            with scope.noting():
+                kept[path] = Copies.of({entry: named[entry] for entry in entries}, scope) if every else None
+        copies: Copies | None = kept[path]
+        return copies
+
+    def bodies(self, entries: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """All bytes of small objects by their paths, asked for at once."""
+        objects = [self._matched(entry) or self._object(self._path(entry), self.scope) for entry in entries]
+        ask_for(objects, self.scope)
+        for entry, each in zip(entries, objects, strict=True):
+            yield entry, each.read(0, each.size)
 
     def read_as_plain(self, path: str, how: AsPlain) -> None:
         """Have the query read the plain content of an object by `UNPACKED`."""
@@ -469,3 +491,83 @@ def _folders(names: Any, base: int) -> dict[str, Any]:
 
 def _entry(pinned: PinnedObject) -> ListedEntry:
     return ListedEntry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)
+
+
+_LARGEST, _MOST = 1024 * 1024, 128 * 1024 * 1024
+_PARTITION = re.compile(r"[^/=]+=[^/]*")
+
+
+class Copies:
+    """Small objects as files in memory for the length of a query, in their order, below the folders that write columns.
+
+    DuckDB opens a file of Python by a dozen calls of it, each of which waits for the interpreter; that costs more than
+    all else that is done for a small object. These it reads by itself.
+
+    Attributes:
+        pattern: what matches them all.
+        names: the path of each object, by that of its file.
+    """
+
+    def __init__(self, folder: File, pattern: str, names: Mapping[str, str]) -> None:
+        self._folder = folder
+        self.pattern = pattern
+        self.names = names
+
+    @classmethod
+    def of(cls, objects: Mapping[str, RangedObject], scope: QueryScope) -> Copies | None:
+        """Those of some objects by their paths; None where they are too many, or there is no room.
+
+        Raises:
+            S3ConnError: an object was changed, or cannot be read.
+            StatementInterrupted: the query was stopped.
+        """
+        size = sum(each.size for each in objects.values())
+        fits = size <= min(_MOST, memory_free() // 2) and all(each.size <= _LARGEST for each in objects.values())
+        if not fits or any("\\" in path for path in objects):  # which DuckDB takes for the end of a folder
+            return None
+        ask_for(objects.values(), scope)
+        bodies = [each.read(0, each.size) for each in objects.values()]
+        with suppress(OSError, ValueError):
+            folder = new_folder("copies", in_memory=True)
+            try:
+                return cls._written(folder, list(objects), bodies)
+            except BaseException:
+                remove(folder)
+                raise
+        return None
+
+    @classmethod
+    def _written(cls, folder: File, paths: Sequence[str], bodies: Sequence[bytes]) -> Copies:
+        names, nested = {}, False
+        for number, (path, body) in enumerate(zip(paths, bodies, strict=True)):
+            within = "/".join(part for part in path.split("/")[1:-1] if _PARTITION.fullmatch(part))
+            file = f"{folder}/{number:07}"
+            if within:
+                nested = True
+                file = f"{file}/{within}/0"
+                File(file).parent.mkdir(parents=True)
+            file = f"{file}.parquet"
+            _write(file, body)
+            names[file] = path
+        return cls(folder, f"{folder}/{'**/' if nested else ''}*.parquet", names)
+
+    def named(self, message: str) -> str:
+        """What is said of the files, said of the objects."""
+        if str(self._folder) not in message:
+            return message
+        for file, path in self.names.items():
+            message = message.replace(file, f"s3://{path}")
+        return message
+
+    def close(self) -> None:
+        """Remove them."""
+        remove(self._folder)
+
+
+def _write(file: str, body: bytes) -> None:
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if os.write(opened, body) < len(body):
+            raise OSError("there is no room")
+    finally:
+        os.close(opened)

@@ -2,12 +2,10 @@
 
 PinnedObject    requests of one object, and no other in its place
 RangedObject    the same within a query, each byte received once
-RangeReader     the same as a file for a preview, with a bound
 """
 
 from __future__ import annotations
 
-import io
 import threading
 from bisect import bisect_right, insort
 from concurrent.futures import Future
@@ -23,9 +21,10 @@ from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.requests import answer_of, ask, awaited, begin, by_client, changed, etag_of, named
+from s3conn_magic.objects.requests import answer_of, ask, awaited, by_client, changed, etag_of, named, said_of
 from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
 from s3conn_magic.runtime.background import run_in_background
+from s3conn_magic.transport.exchange import ObjectRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,13 +32,14 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.description import Description
     from s3conn_magic.objects.listed import Ahead
     from s3conn_magic.transport import Response
+    from s3conn_magic.transport.exchange import Exchange
 
-__all__ = ["BLOCK", "PART", "BoundReachedError", "RangeReader", "RangedObject"]
+__all__ = ["PART", "PinnedObject", "RangedObject", "ask_for"]
 
 _PARTIAL, _REFUSED = 206, 300
+_GET = "GetObject"
 
 
 def _no_stop() -> bool:
@@ -106,9 +106,14 @@ class PinnedObject:
         return ObjectVersion(owner, self.location, self.etag, self.version_id, self.size, second)
 
     @property
+    def exchange(self) -> Exchange:
+        """What sends requests of its bucket."""
+        return self.connection.exchange(self.location.bucket)
+
+    @property
     def window(self) -> int:
         """How many requests of its bucket are worth having under way."""
-        return self.connection.exchange(self.location.bucket).window
+        return self.exchange.window
 
     def begin(self, start: int, stop: int) -> Future[Response] | None:
         """Ask for the bytes, and do not wait; None where they come by a client.
@@ -116,8 +121,14 @@ class PinnedObject:
         Raises:
             S3ConnError: the request cannot be signed.
         """
-        which, size = self._which(start, stop), stop - start
-        return begin(self.connection, self.source, "get_object", size=size, least=size, **which)
+        exchange = self.exchange
+        return None if exchange.goes_by_client(_GET) else exchange.send([self.request(start, stop)])[0]
+
+    def request(self, start: int, stop: int) -> ObjectRequest:
+        """What asks for the bytes."""
+        condition, size = {"If-Match": f'"{self.etag}"'} if self.etag else {}, stop - start
+        headers = {"Range": f"bytes={start}-{stop - 1}", **condition}
+        return ObjectRequest(_GET, self.source.key, headers, self.version_id or "", size, size)
 
     def body_of(self, response: Response, start: int, stop: int) -> bytes:
         """The bytes that an answer has.
@@ -125,9 +136,10 @@ class PinnedObject:
         Raises:
             S3ConnError: it is a refusal, of another object or part, or was cut short in all of the tries.
         """
-        with self._noting_keys():
-            answer = answer_of(self.connection, self.source, "get_object", response, version=self.version_id)
-        self._check(answer, start, stop)
+        if response.status >= _REFUSED:
+            with self._noting_keys():
+                answer_of(self.connection, self.source, "get_object", response, version=self.version_id)
+        self._check(said_of(response), start, stop)
         if len(response.body) < stop - start:
             raise self._cut(len(response.body), stop - start)
         return response.body
@@ -345,18 +357,23 @@ class RangedObject:
 
     def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
         """The segments that cover a range; what is missing is asked for, the first of it in this thread."""
-        self._scope.check()
-        with self._lock:
-            there = self._overlapping(start, ahead_to)
-            added = [_Segment(low, high, Future()) for low, high in _missing(there, start, ahead_to)]
-            for segment in added:
-                self._add(segment)
+        there, added = self._lacking(start, ahead_to)
         for segment in added[1:]:
             self._ask(segment)
         if added:
             self._ask(added[0], here=here and added[0].start < stop)
         covering = [segment for segment in (*there, *added) if segment.start < stop]
         return sorted(covering, key=lambda segment: segment.start)
+
+    def _lacking(self, start: int, stop: int) -> tuple[list[_Segment], list[_Segment]]:
+        """The segments of a range that are there, and those that are to be asked for now."""
+        self._scope.check()
+        with self._lock:
+            there = self._overlapping(start, stop)
+            added = [_Segment(low, high, Future()) for low, high in _missing(there, start, stop)]
+            for segment in added:
+                self._add(segment)
+        return there, added
 
     def _overlapping(self, start: int, stop: int) -> list[_Segment]:
         if not self._recalled:
@@ -386,16 +403,15 @@ class RangedObject:
     def _ask(self, segment: _Segment, *, here: bool = False) -> None:
         """Ask for a range and do not wait, unless a client does so `here`, in this thread."""
         try:
-            sent = self._scope.sent(lambda: self.pinned.begin(segment.start, segment.stop))
-            if sent is not None:
-                self._scope.count(1, 0)
-                sent.add_done_callback(partial(self._came, segment))
+            exchange = self.pinned.exchange
+            if not (by_client := exchange.goes_by_client(_GET)):
+                _send(exchange, self._scope, [(self, segment)])
             elif not here:
                 self._scope.submit(partial(self._fetch, segment))
         except S3ConnError as error:  # the query was stopped, or is over
             self._lost(segment, error)
         else:
-            if sent is None and here:
+            if by_client and here:
                 self._fetch(segment)
 
     def _came(self, segment: _Segment, sent: Future[Response]) -> None:
@@ -452,6 +468,35 @@ class RangedObject:
         return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
 
+_Asked = tuple[RangedObject, _Segment]
+
+
+def ask_for(objects: Iterable[RangedObject], scope: QueryScope) -> None:
+    """Ask for all of some objects of a query, those of a bucket together, and do not wait."""
+    lacking: dict[Exchange, list[_Asked]] = {}
+    for each in objects:
+        for segment in each._lacking(0, each.size)[1]:  # noqa: SLF001 - its own module
+            lacking.setdefault(each.pinned.exchange, []).append((each, segment))
+    for exchange, asked in lacking.items():
+        if exchange.goes_by_client(_GET):
+            for each, segment in asked:
+                each._ask(segment)  # noqa: SLF001 - as above
+            continue
+        try:
+            _send(exchange, scope, asked)
+        except S3ConnError as error:
+            for each, segment in asked:
+                each._lost(segment, error)  # noqa: SLF001 - as above
+
+
+def _send(exchange: Exchange, scope: QueryScope, asked: Sequence[_Asked]) -> None:
+    requests = [each.pinned.request(segment.start, segment.stop) for each, segment in asked]
+    sent = scope.sent(lambda: exchange.send(requests))
+    scope.count(len(sent), 0)
+    for (each, segment), future in zip(asked, sent, strict=True):
+        future.add_done_callback(partial(each._came, segment))  # noqa: SLF001 - its own module
+
+
 def _missing(segments: Sequence[_Segment], start: int, stop: int) -> list[tuple[int, int]]:
     """Requests for what no segment covers."""
     ranges, at = [], start
@@ -467,126 +512,6 @@ def _parts(start: int, stop: int) -> list[tuple[int, int]]:
         return []
     count = max(1, round((stop - start) / PART))
     return list(pairwise(start + (stop - start) * at // count for at in range(count + 1)))
-
-
-BLOCK = 64 * 1024
-
-
-class BoundReachedError(Exception):
-    """More of the object would have to be read than was allowed; never leaves this layer."""
-
-
-class RangeReader(io.RawIOBase):
-    """An object as a file for a preview, which receives no more than a bound.
-
-    What is asked for is widened to blocks of 64 KiB. Every request asks for the etag of the description, so that an
-    object that is written meanwhile is noticed.
-
-    Attributes:
-        size: bytes of the object.
-        limit: bytes that may be received in all.
-    """
-
-    def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
-        super().__init__()
-        pinned = PinnedObject(
-            connection,
-            location,
-            description.size,
-            description.etag,
-            version_id=description.version_id,
-            encryption=description.encryption,
-        )
-        self._scope = QueryScope()
-        self._object = RangedObject(pinned, self._scope, tries=1)
-        self._at = 0
-        self.size = description.size
-        self.limit = limit
-
-    @property
-    def received(self) -> int:
-        """Bytes of the object that came so far."""
-        return self._scope.bytes
-
-    @property
-    def requests(self) -> int:
-        """Ranged GETs so far."""
-        return self._scope.requests
-
-    @property
-    def failure(self) -> S3ConnError | None:
-        """The first error of a request, for callers whose library shows another in its place."""
-        return self._scope.failure
-
-    def end(self) -> None:
-        """Give threads and memory back; libraries call `close` when they are done with it, too."""
-        self._scope.close()
-
-    # A file
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move; nothing is requested."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position is not negative")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer from here on, less at the end."""
-        view = memoryview(buffer).cast("B")
-        data = self.part(self._at, self._at + len(view))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    # Ranges
-
-    def part(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` to `stop`, which may lie behind the end.
-
-        Raises:
-            BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
-        """
-        self.prefetch([(start, stop)])
-        return self._object.read(start, stop)
-
-    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Request what is not there yet of some ranges, neighbours together, several at once.
-
-        Raises:
-            BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: as for `part`.
-        """
-        missing = self._runs(ranges)
-        if self.received + sum(stop - start for start, stop in missing) > self.limit:
-            raise BoundReachedError
-        self._object.load(missing)
-
-    def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
-        """Numbers of the blocks that would have to be received for some ranges."""
-        wanted: set[int] = set()
-        for start, stop in ranges:
-            wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
-        return {at for at in wanted if not self._object.has(at * BLOCK, min((at + 1) * BLOCK, self.size))}
-
-    def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
-        blocks = ((at * BLOCK, min((at + 1) * BLOCK, self.size)) for at in self.missing(ranges))
-        return coalesced([*blocks], 0)
 
 
 def coalesced(ranges: Sequence[tuple[int, int]], gap: int) -> list[tuple[int, int]]:

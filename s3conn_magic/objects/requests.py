@@ -115,12 +115,12 @@ def begin(
     Raises:
         S3ConnError: it cannot be signed.
     """
-    name = _OPERATIONS.get(operation)
-    if name is None or connection.exchange(location.bucket).goes_by_client(name):
+    name, exchange = _OPERATIONS.get(operation), connection.exchange(location.bucket)
+    if name is None or exchange.goes_by_client(name):
         return None
     headers = {_HEADERS[each]: text for each, text in parameters.items() if each in _HEADERS}
     request = ObjectRequest(name, location.key, headers, parameters.get("VersionId", ""), size, least)
-    return connection.exchange(location.bucket).send(request)
+    return exchange.send([request])[0]
 
 
 def awaited(connection: Connection, location: Location, sent: Future[Response]) -> Response:
@@ -155,15 +155,8 @@ def answer_of(
     """
     name = _OPERATIONS[operation]
     if response.status < _REFUSED and operation == "get_object":
-        headers = response.headers
-        return {
-            "Body": io.BytesIO(response.body),
-            "ContentLength": int(headers.get("content-length", len(response.body))),
-            "ContentRange": headers.get("content-range", ""),
-            "ETag": headers.get("etag", ""),
-            "LastModified": _moment(headers.get("last-modified", "")),
-            "ResponseMetadata": {"HTTPStatusCode": response.status},
-        }
+        modified = _moment(response.headers.get("last-modified", ""))
+        return {**said_of(response), "Body": io.BytesIO(response.body), "LastModified": modified}
     client = connection.internal_client(location.bucket)
     shape = client.meta.service_model.operation_model(name).output_shape
     said = {"status_code": response.status, "headers": HeadersDict(response.headers), "body": response.body}
@@ -173,6 +166,17 @@ def answer_of(
     known = {PARTITION: client.meta.partition, VERSIONED: version is not None}
     answer["ResponseMetadata"] |= {"RetryAttempts": response.tries - 1, **known}
     raise _failure(connection, location, ClientError(answer, name))
+
+
+def said_of(response: Response) -> dict[str, Any]:
+    """What an answer with an object, or a part of it, says of which that is."""
+    headers = response.headers
+    return {
+        "ContentLength": int(headers.get("content-length", len(response.body))),
+        "ContentRange": headers.get("content-range", ""),
+        "ETag": headers.get("etag", ""),
+        "ResponseMetadata": {"HTTPStatusCode": response.status},
+    }
 
 
 def _moment(text: str) -> datetime | None:

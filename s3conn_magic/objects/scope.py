@@ -157,6 +157,8 @@ class QueryScope:
         loose: whether files of lake tables may be read as any others, since that was looked at before.
         missing: the error for an object that is not there, where the engine looked for files and found none.
         notes: what to say of the query beside its result, such as what it has left out.
+        text: of the query, where it says all that is asked of its objects.
+        copies: `Copies` of objects that a pattern has matched, by the pattern's path; None where there can be none.
     """
 
     def __init__(self) -> None:
@@ -171,6 +173,8 @@ class QueryScope:
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self.notes: list[str] = []
+        self.text = ""
+        self.copies: dict[str, Any] = {}
         self._kept: OrderedDict[tuple[int, int], tuple[int, Callable[[], None]]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
@@ -245,8 +249,8 @@ class QueryScope:
 
     # Requests at once
 
-    def sent(self, send: Callable[[], Future[Response] | None]) -> Future[Response] | None:
-        """Send a request that ends when the query does.
+    def sent(self, send: Callable[[], Sequence[Future[Response]]]) -> Sequence[Future[Response]]:
+        """Send requests that end when the query does.
 
         Raises:
             StatementInterrupted: the query was stopped, or is over.
@@ -255,12 +259,13 @@ class QueryScope:
         self.check()
         if self._over:
             raise StatementInterrupted("the query is over")
-        if (sent := send()) is not None:
-            with self._lock:
-                self._under_way.add(sent)
-            sent.add_done_callback(self._arrived)
+        sent = send()
+        with self._lock:
+            self._under_way.update(sent)
+        for each in sent:
+            each.add_done_callback(self._arrived)
             if self._over:  # since a moment ago
-                sent.cancel()
+                each.cancel()
         return sent
 
     def _arrived(self, sent: Future[Response]) -> None:
@@ -296,6 +301,9 @@ class QueryScope:
             sent.cancel()
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+        while self.copies:
+            if (copies := self.copies.popitem()[1]) is not None:
+                copies.close()
 
     # Memory
 

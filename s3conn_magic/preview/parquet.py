@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from s3conn_magic.locations import size_text
+from s3conn_magic.objects.files import BLOCK, BoundReachedError
 from s3conn_magic.objects.formats import PARQUET_MAGIC
-from s3conn_magic.objects.ranged import BLOCK, BoundReachedError
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from s3conn_magic.objects.ranged import RangeReader
+    from s3conn_magic.objects.files import RangeReader
     from s3conn_magic.preview import Preview
 
     _Groups = Mapping[int, "RowGroup"]

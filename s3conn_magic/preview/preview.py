@@ -16,6 +16,7 @@ from s3conn_magic.locations import size_text
 from s3conn_magic.objects.apart import KINDS, ContainerError, Contents, read_container, record_batches
 from s3conn_magic.objects.containers import READERS, is_arrow_stream
 from s3conn_magic.objects.description import head
+from s3conn_magic.objects.files import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.objects.formats import (
     PARQUET_MAGIC,
     by_content,
@@ -24,7 +25,6 @@ from s3conn_magic.objects.formats import (
     promises_parquet,
     text_format,
 )
-from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.objects.unpacking import compression_of, unpack
 from s3conn_magic.preview import Preview
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts

@@ -233,8 +233,7 @@ class QueryEngine:
             return
         if self._database is not None and not self.path:
             self._check_empty(self.database)
-        opened = self._opened(path)
-        if isinstance(opened, QueryError):
+        if isinstance(opened := self._opened(path), QueryError):
             raise opened
         self.tables.discover(opened.connection)
         with self._opening:
@@ -340,8 +339,7 @@ class QueryEngine:
         Raises:
             As `query`.
         """
-        before = "EXPLAIN ANALYZE "
-        return self.run(sql, before, lambda: self._done(sql, before, local=local))
+        return self.execute(sql, "EXPLAIN ANALYZE ", local=local)
 
     def run(self, sql: str, before: str, work: Callable[[], Any]) -> QueryResult:
         """Do some work with the database in the scope of one query.
@@ -438,7 +436,7 @@ class QueryEngine:
     def _done_once(self, sql: str, before: str, *, local: bool) -> pa.Table:
         import pyarrow as pa
 
-        with self._registered(sql, local=local) as (text, parameters):
+        with self._registered(sql, before, local=local) as (text, parameters):
             rows = self.database.execute(before + text, dict(parameters) or None).fetchall()
         return pa.table({"result": [str(row[-1]) for row in rows]})
 
@@ -464,13 +462,14 @@ class QueryEngine:
         return int(count)
 
     @contextmanager
-    def _registered(self, sql: str, *, local: bool, reads: bool = True) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _registered(self, sql: str, before: str = "", *, local: bool, reads: bool = True) -> Iterator[tuple[str, Any]]:
         """Have what a query mentions as tables for the length of a block; gives what is run, and its parameters.
 
         Python frames are registered by their names, and paths of formats that DuckDB does not see by itself are views.
 
         Args:
             sql: the query.
+            before: as of `run`.
             local: whether it may read files of this machine.
             reads: whether it is run in the block; objects are looked into only then.
 
@@ -489,6 +488,7 @@ class QueryEngine:
                     judgement.check_reach(tree, known, parameters)
         if reads:
             judgement.note_samples(query, self.filesystem.scope)
+            self.filesystem.scope.text = "\n".join([before + sql, *(tree.sql for _, tree in behind)])
         made: list[str] = []
         try:
             frames |= {table.stands: self.shown[table.stands]() for table in of_the_session(query)}

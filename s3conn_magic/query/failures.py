@@ -129,6 +129,8 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
 
 def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError:
     message = str(said["exception_message"]).removeprefix(MARK)
+    for copies in scope.copies.values():
+        message = copies.named(message) if copies is not None else message
     if failure := _of_file(message):
         return failure
     if _UPPER_CASE.search(message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -275,7 +276,7 @@ def _in_memory(
     """The same rows from memory, if that pays: each look at many small objects would open all of them again."""
     are_small = size <= min(_TOGETHER, _EACH * len(objects.entries))
     if are_small and rows.source.startswith("read_json_objects('s3://"):
-        lines = json_lines(database, ((entry, filesystem.open(entry, "rb").read()) for entry in objects.entries))
+        lines = json_lines(database, filesystem.bodies(objects.entries))
         if lines is not None:
             database.register(f"{objects.path} (rows)", lines.select(["json"]))
             return replace(rows, source=identifier(f"{objects.path} (rows)"))
@@ -489,31 +490,49 @@ def _of_several(
     """
     import duckdb
 
-    if len(entries) > _FEW:
+    if len(entries) < _SEVERAL:
+        return None
+    text, read = filesystem.scope.text, f"FROM read_parquet({literal(path)}"
+    copies = None if not text or _asks_for_some(text, entries) else filesystem.copies(path, entries)
+    if copies is not None:
+        files = [literal(copies.pattern)]
+        read = read if _NAMES_FILES.search(text) else f"FROM read_parquet({literal(copies.pattern)}"
+    elif len(entries) > _FEW:
         filesystem.scope.note(
             f"Of {len(entries):,} files of Parquet, not all were asked whether their columns are of the same types."
         )
-    if not 1 < len(entries) <= _FEW:
         return None
-    files, schemas = _literals(entries), dict[str, list[Any]]()
-    ends = [filesystem.info(entry)["size"] for entry in entries]
-    filesystem.cat_ranges(entries, [max(end - _TAIL, 0) for end in ends], ends)
+    else:
+        files = _literals(entries)
+        ends = [filesystem.info(entry)["size"] for entry in entries]
+        filesystem.cat_ranges(entries, [max(end - _TAIL, 0) for end in ends], ends)
     try:
-        rows = database.execute(f"SELECT file_name, {_COLUMN} FROM parquet_schema([{', '.join(files)}])").fetchall()  # noqa: S608
-        for name, *column in rows:
-            schemas.setdefault(name, []).append(column)
-        alike: dict[str, list[str]] = {}
-        for name, schema in schemas.items():
-            alike.setdefault(repr(schema), []).append(literal(name))
+        alike = database.execute(_ALIKE.format(", ".join(files))).fetchall()
         if len(alike) > 1:
-            check_widened(database, [*alike.values()], path)
+            check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
+            return f"{read}, union_by_name = true)"
     except duckdb.Error:  # what is wrong with a file is said where it is read
-        return None
-    return f"FROM read_parquet({literal(path)}, union_by_name = true)" if len(alike) > 1 else None
+        pass
+    return f"{read})" if copies is not None and copies.pattern in read else None
+
+
+_SEVERAL = 2
+_COLUMN = "name, type, num_children, converted_type, scale, precision, logical_type"
+_SCHEMAS = f"SELECT file_name, list(({_COLUMN}) ORDER BY column_id) AS columns FROM parquet_schema([{{}}]) GROUP BY 1"  # noqa: S608 - names of our own
+_ALIKE = f"SELECT list(file_name ORDER BY file_name) FROM ({_SCHEMAS}) GROUP BY columns ORDER BY min(file_name)"  # noqa: S608
+_SOME = re.compile(r"\b(?:LIMIT|FETCH|SAMPLE|TABLESAMPLE)\b", re.IGNORECASE)
+_SOME_FOLDERS = re.compile(r"\b(?:WHERE|JOIN|HAVING|QUALIFY)\b", re.IGNORECASE)
+# The columns that DuckDB has beside those of the files, and what shows which these were.
+_NAMES_FILES = re.compile(r"file_?name|file_row_number|file_index|\AEXPLAIN", re.IGNORECASE)
+
+
+def _asks_for_some(text: str, entries: Sequence[str]) -> bool:
+    """Whether a query may do without most of the objects."""
+    in_folders = _SOME_FOLDERS.search(text) is not None and any("=" in entry for entry in entries)
+    return in_folders or _SOME.search(text) is not None
 
 
 _TAIL = 64 * 1024
-_COLUMN = "name, type, num_children, converted_type, scale, precision, logical_type"
 
 
 def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -2,6 +2,7 @@
 
 A process has one folder, `s3conn-<process id>-<random>`, of mode 0700, in the system's folder for temporary files.
 A file `lock` in it is locked for as long as the process lives; each database, report and so on has a folder in it.
+What is to be in memory alone is in such a folder of a file system that is, where the machine has one.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ _BEGINNING = 60.0
 _OWNER_ONLY = struct.pack("<I" + "HHI" * 3, 2, 0x01, 7, 0xFFFFFFFF, 0x04, 0, 0xFFFFFFFF, 0x20, 0, 0xFFFFFFFF)
 
 
-class _Ours:
-    """The folder of this process, and the open file whose lock says that it lives."""
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
-    def __init__(self) -> None:
+
+class _Ours:
+    """The folder of this process, and the open file whose lock says that it lives; `within` is None for the usual."""
+
+    def __init__(self, within: str | None = None) -> None:
+        self.within = within
         self.guard = threading.Lock()
         self.path: Path | None = None
         self.lock = -1
@@ -39,7 +44,7 @@ class _Ours:
         with self.guard:
             if self.path is None or not self.path.is_dir():
                 sweep()
-                path = Path(tempfile.mkdtemp(prefix=f"s3conn-{os.getpid()}-"))
+                path = Path(tempfile.mkdtemp(prefix=f"s3conn-{os.getpid()}-", dir=self.within))
                 if sys.platform == "linux":
                     with suppress(OSError):  # not every file system has it; the folder's own mode keeps others out
                         os.setxattr(path, "system.posix_acl_default", _OWNER_ONLY)
@@ -60,22 +65,32 @@ class _Ours:
         """Leave it to the parent, in a forked child."""
         if self.path is not None:
             os.close(self.lock)
-        self.__init__()  # type: ignore[misc] # a lock that a thread of the parent held, too
+        self.__init__(self.within)  # type: ignore[misc] # a lock that a thread of the parent held, too
 
 
-_ours = _Ours()
-atexit.register(_ours.remove)
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_ours.leave)
+_ours, _in_memory = _Ours(), _Ours(_MEMORY)
+for _each in (_ours, _in_memory):
+    atexit.register(_each.remove)
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(after_in_child=_each.leave)
 
 
-def new_folder(what_for: str) -> Path:
+def new_folder(what_for: str, *, in_memory: bool = False) -> Path:
     """Return a new folder for temporary files, which the caller removes when they are not needed any more.
 
     Raises:
         OSError: it cannot be made.
     """
-    return Path(tempfile.mkdtemp(prefix=f"{what_for}-", dir=_ours.folder()))
+    return Path(tempfile.mkdtemp(prefix=f"{what_for}-", dir=(_in_memory if in_memory else _ours).folder()))
+
+
+def memory_free() -> int:
+    """Return how many bytes there is room for in a folder in memory; 0 where there can be none."""
+    with suppress(OSError):
+        if sys.platform == "linux":
+            there = os.statvfs(_MEMORY)
+            return there.f_bavail * there.f_frsize
+    return 0
 
 
 def remove(folder: Path | None) -> None:
@@ -86,11 +101,12 @@ def remove(folder: Path | None) -> None:
 
 def sweep() -> None:
     """Remove what processes of this user that were killed have left."""
-    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
-        for entry in entries:
-            if _NAME.fullmatch(entry.name):
-                with suppress(OSError):
-                    _sweep(entry)
+    for where in (tempfile.gettempdir(), _MEMORY):
+        with suppress(OSError), os.scandir(where) as entries:
+            for entry in entries:
+                if _NAME.fullmatch(entry.name):
+                    with suppress(OSError):
+                        _sweep(entry)
 
 
 def _sweep(entry: os.DirEntry[str]) -> None:
@@ -129,4 +145,4 @@ def _locked(file: Path) -> int:
     return opened
 
 
-__all__ = ["new_folder", "remove", "sweep"]
+__all__ = ["memory_free", "new_folder", "remove", "sweep"]

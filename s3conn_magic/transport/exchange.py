@@ -24,7 +24,7 @@ from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport.wire import OversizedError, Wires
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from s3conn_magic.transport import Response, SignedRequest, Transport
 
@@ -221,14 +221,17 @@ class ObjectTarget(Protocol):
     def transport(self) -> Transport:
         """How requests travel."""
 
-    def sign_object(self, request: ObjectRequest) -> SignedRequest:
-        """Sign a request afresh; it may wait for credentials."""
+    def sign_objects(self, requests: Sequence[ObjectRequest]) -> list[SignedRequest]:
+        """Sign requests of one operation afresh; it may wait for credentials."""
 
     def goes_by_client(self, operation: str) -> bool:
         """Whether an operation is not to be sent by a socket of ours."""
 
+    def has_stand_in(self, operation: str) -> bool:
+        """Whether something within this process may stand in for the server."""
+
     def stand_in(self, request: ObjectRequest) -> Response | None:
-        """The answer of what stands in for the server within this process; None where there is nothing."""
+        """Its answer; None where there is none."""
 
     def moved(self, response: Response) -> bool:
         """Whether an answer named the region to sign for, so that another try is worth it."""
@@ -275,25 +278,30 @@ class Exchange:
         """As the target's."""
         return self._target.goes_by_client(operation)
 
-    def send(self, request: ObjectRequest) -> Future[Response]:
-        """Send a request; whoever cancels the future ends it.
+    def send(self, requests: Sequence[ObjectRequest]) -> list[Future[Response]]:
+        """Send requests of one operation; whoever cancels a future ends its request.
 
-        The future gives the answer, whatever its status, or raises `UnansweredError`.
+        The futures give the answers, whatever their status, or raise `UnansweredError`.
 
         Raises:
-            S3ConnError: it cannot be signed.
+            S3ConnError: they cannot be signed.
         """
-        future: Future[Response] = Future()
-        if (answer := self._target.stand_in(request)) is not None:
-            future.set_result(answer)
-            return future
-        parcel = _Parcel(request, self._target.sign_object(request), self._target.transport)
-        with self._lock:
-            self._leaving.append((parcel, future))
-            awake, self._awake = self._awake, True
-        if not awake:
-            LOOP.call(self._begin)
-        return future
+        futures: list[Future[Response]] = [Future() for _ in requests]
+        leaving = list(zip(requests, futures, strict=True))
+        if self._target.has_stand_in(requests[0].operation):
+            for request, future in leaving:
+                if (answer := self._target.stand_in(request)) is not None:
+                    future.set_result(answer)
+            leaving = [(request, future) for request, future in leaving if not future.done()]
+        if leaving:
+            signed, way = self._target.sign_objects([request for request, _ in leaving]), self._target.transport
+            with self._lock:
+                for (request, future), each in zip(leaving, signed, strict=True):
+                    self._leaving.append((_Parcel(request, each, way), future))
+                awake, self._awake = self._awake, True
+            if not awake:
+                LOOP.call(self._begin)
+        return futures
 
     def _begin(self) -> None:
         with self._lock:
@@ -325,8 +333,8 @@ class Exchange:
                 break
             await asyncio.sleep(wait)
             # Credentials that have expired meanwhile are waited for elsewhere.
-            sign = partial(self._target.sign_object, parcel.request)
-            signed = await asyncio.wrap_future(run_in_background(sign, name="s3conn-sign"))
+            sign = partial(self._target.sign_objects, [parcel.request])
+            (signed,) = await asyncio.wrap_future(run_in_background(sign, name="s3conn-sign"))
         if response is None:
             raise UnansweredError(failure or TimeoutError())
         return response if tries == 1 else replace(response, tries=tries)

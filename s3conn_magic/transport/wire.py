@@ -19,6 +19,7 @@ import aiohttp
 from aiohttp import helpers
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from s3conn_magic.errors import EndpointError
@@ -27,7 +28,8 @@ from s3conn_magic.runtime.background import LOOP, leave_to_parent, renew_in_chil
 from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport import Response, SignedRequest, Transport
 
-_LARGEST = 64 * 1024 * 1024
+_LARGEST, _READ = 64 * 1024 * 1024, 1 << 20
+_INTERIM, _FINAL = 100, 200
 _DEADLINE = 2.0
 _REFUSED = 300
 # Seconds that an idle socket is kept; servers close it sooner, which is noticed.
@@ -45,7 +47,9 @@ class Wire:
 
     def __init__(self, session: aiohttp.ClientSession, transport: Transport) -> None:
         self._session = session
+        self._connector: Any = session.connector
         self._transport = transport
+        self._known: tuple[str, ssl.SSLContext | bool, aiohttp.ClientRequest] | None = None
 
     async def send(self, request: SignedRequest, *, upto: int | None = None, within: float | None = None) -> Response:
         """Return the complete answer; raises aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError`.
@@ -58,27 +62,88 @@ class Wire:
         Raises:
             EndpointError: there is no CA bundle or client certificate where the transport says.
         """
-        url = URL(request.url, encoded=True)
-        way: dict[str, Any] = {"proxy": self._transport.proxy, "ssl": self._tls(url), "allow_redirects": False}
-        if within is not None:
-            way["timeout"] = _timeout(self._transport, within)
+        timeout = self._session.timeout if within is None else _timeout(self._transport, within)
         began = time.monotonic()
-        async with self._session.request(request.method, url, headers=request.headers, **way) as answer:
-            waited = time.monotonic() - began
-            whole = upto is None or answer.status >= _REFUSED or request.method == "HEAD"
-            body = await (_body(answer) if whole else _beginning(answer, upto or 0))
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            # Of an object it says how its bytes are to be read, and they are wanted as they are.
-            if (upto is None or answer.status >= _REFUSED) and (encoding := headers.get("content-encoding")):
-                body = _decoded(body, encoding)
-            return Response(answer.status, headers, body, waited)
+        if self._transport.proxy is not None:
+            way: dict[str, Any] = {"proxy": self._transport.proxy, "ssl": self._tls(request.url), "timeout": timeout}
+            url = URL(request.url, encoded=True)
+            async with self._session.request(
+                request.method, url, headers=request.headers, allow_redirects=False, **way
+            ) as answer:
+                return await _response(request, answer, answer.content, began, upto)
+        async with asyncio.timeout(timeout.total):
+            return await self._direct(request, timeout, began, upto)
+
+    async def _direct(
+        self, request: SignedRequest, limits: aiohttp.ClientTimeout, began: float, upto: int | None
+    ) -> Response:
+        """By a socket of aiohttp's pool; what else it makes of a request costs more than all the rest."""
+        scheme, _, rest = request.url.partition("://")
+        host, slash, path = rest.partition("/")
+        wanted, first = self._wanted(f"{scheme}://{host}"), f"{request.method} {slash or '/'}{path} HTTP/1.1"
+        lines = [first, f"Host: {wanted.headers['Host']}", "Accept-Encoding: identity"]
+        head = "\0".join([*lines, *(f"{name}: {value}" for name, value in request.headers.items())])
+        if "\r" in head or "\n" in head:
+            raise ValueError("a header has an end of a line")
+        sent = f"{head}\0\0".replace("\0", "\r\n").encode()
+        reused = True
+        while True:
+            connection = await self._connector.connect(wanted, [], limits)
+            try:
+                message, payload = await self._answer(connection, sent, request.method, limits)
+                response = await _response(request, message, payload, began, upto)
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+                connection.close()
+                if not reused:
+                    raise
+                # The server may have closed it while nobody looked.
+                reused = False
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                connection.release() if payload.is_eof() else connection.close()
+                return response
+
+    async def _answer(
+        self, connection: aiohttp.connector.Connection, sent: bytes, method: str, limits: aiohttp.ClientTimeout
+    ) -> tuple[Any, aiohttp.StreamReader]:
+        """What a server answers: the status with the headers, and the body as it comes."""
+        protocol: Any = connection.protocol
+        protocol.set_response_params(
+            timer=helpers.TimerNoop(),
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=limits.sock_read,
+            read_bufsize=_READ,
+        )
+        if protocol.transport is None:
+            raise aiohttp.ServerDisconnectedError
+        protocol.transport.write(sent)
+        protocol.start_timeout()
+        try:
+            while True:
+                message, payload = await protocol.read()
+                if not _INTERIM <= message.code < _FINAL:
+                    return message, payload
+        except HttpProcessingError as error:
+            raise aiohttp.ClientError(f"{error.code}, {error.message}") from None
 
     async def close(self) -> None:
         """Close its sockets."""
         await self._session.close()
 
-    def _tls(self, url: URL) -> ssl.SSLContext | bool:
-        secure = "https" in (url.scheme, (self._transport.proxy or "").partition(":")[0])
+    def _wanted(self, origin: str) -> aiohttp.ClientRequest:
+        """What tells aiohttp where a socket is to lead."""
+        tls = self._tls(origin)
+        if self._known is None or self._known[:2] != (origin, tls):
+            loop = asyncio.get_running_loop()
+            self._known = (origin, tls, aiohttp.ClientRequest("GET", URL(origin), loop=loop, ssl=tls))
+        return self._known[2]
+
+    def _tls(self, url: str) -> ssl.SSLContext | bool:
+        secure = "https" in (url.partition(":")[0], (self._transport.proxy or "").partition(":")[0])
         return self._context() if secure else True
 
     def _context(self) -> ssl.SSLContext | bool:
@@ -99,9 +164,27 @@ def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
     return tuple(Path(name).stat().st_mtime_ns for name in names)
 
 
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
+async def _response(
+    request: SignedRequest, answer: Any, content: aiohttp.StreamReader, began: float, upto: int | None
+) -> Response:
+    """The answer with its body, or as much of it as is wanted; arguments as of `Wire.send`."""
+    waited = time.monotonic() - began
+    status = answer.status if isinstance(answer, aiohttp.ClientResponse) else answer.code
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    refused = status >= _REFUSED
+    if upto is None or refused or request.method == "HEAD":
+        body = await _body(content)
+    else:
+        body = await _beginning(content, headers.get("content-length", ""), upto)
+    # Of an object it says how its bytes are to be read, and they are wanted as they are.
+    if (upto is None or refused) and (encoding := headers.get("content-encoding")):
+        body = _decoded(body, encoding)
+    return Response(status, headers, body, waited)
+
+
+async def _body(content: aiohttp.StreamReader) -> bytes:
     chunks, size = [], 0
-    async for chunk in answer.content.iter_any():
+    async for chunk in content.iter_any():
         chunks.append(chunk)
         size += len(chunk)
         if size > _LARGEST:
@@ -130,15 +213,14 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     return document
 
 
-async def _beginning(answer: aiohttp.ClientResponse, size: int) -> bytes:
+async def _beginning(content: aiohttp.StreamReader, length: str, size: int) -> bytes:
     """A body of which so many bytes are wanted; the rest of a larger one ends with its socket."""
-    if answer.content_length is not None and answer.content_length <= size:
-        return await answer.read()
+    if length.isdigit() and int(length) <= size:
+        return await content.read()
     chunks, left = [], size
-    while left > 0 and (chunk := await answer.content.read(left)):
+    while left > 0 and (chunk := await content.read(left)):
         chunks.append(chunk)
         left -= len(chunk)
-    answer.close()
     return b"".join(chunks)
 
 
@@ -207,7 +289,7 @@ def _opened(transport: Transport) -> Wire:
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
         skip_auto_headers=("User-Agent",),
-        read_bufsize=1 << 20,
+        read_bufsize=_READ,
     )
     return Wire(session, transport)
 

@@ -27,7 +27,7 @@ from s3conn_magic.secrets import Secret
 from s3conn_magic.transport import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from s3conn_magic.transport.exchange import ObjectRequest
 
@@ -66,7 +66,10 @@ class Store:
         body = self.bodies[key]
         return PinnedObject(self, Location("bucket", key), len(body), md5(body).hexdigest())  # type: ignore[arg-type]
 
-    def send(self, request: ObjectRequest) -> Future[Response]:
+    def send(self, requests: Sequence[ObjectRequest]) -> list[Future[Response]]:
+        return [self._answered(request) for request in requests]
+
+    def _answered(self, request: ObjectRequest) -> Future[Response]:
         self.requests += 1
         body, answer = self.bodies[request.key], Future[Response]()
         etag = f'"{md5(body).hexdigest()}"'

@@ -19,7 +19,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.description import head
-from s3conn_magic.objects.ranged import BLOCK, BoundReachedError, RangeReader
+from s3conn_magic.objects.files import BLOCK, BoundReachedError, RangeReader
 
 BODY = random.Random(5).randbytes(5 * BLOCK + 123)
 HERE = Location("bucket", "data")
