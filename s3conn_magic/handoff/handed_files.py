@@ -39,6 +39,9 @@ _LINKS: dict[str, Any] = {"get_object": "GET", "put_object": "PUT", "head_object
 _together: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
 
 
+_NOT_GONE = "TEST CONNECTION … WITH WRITE says whether it may be deleted; then rm() it again."
+
+
 class HandedFileSystem(ConnectionFileSystem):
     """The files of one connection, by `s3conn://bucket/key`, `s3://bucket/key` or `bucket/key`.
 
@@ -350,11 +353,12 @@ class HandedFileSystem(ConnectionFileSystem):
             raise io.UnsupportedOperation("an object is read, written whole, or appended to: rb, wb, xb or ab")
         where = self._path(path)
         if not where.location.key:
-            raise S3ConnError(f"s3://{visible(where.text)} is a bucket, not an object")
+            raise S3ConnError(f"s3://{visible(where.text)} is a bucket, not an object", hint="Name an object in it.")
         self._writes(path, "an upload")
         exclusive = mode == "xb" or bool(options.get("exclusive"))
         if exclusive and self.exists(path):
-            raise ObjectExistsError(f"there is an object {visible(where.location.uri)}: nothing was replaced")
+            said = f"there is an object {visible(where.location.uri)}: nothing was replaced"
+            raise ObjectExistsError(said, hint="Mode 'wb' replaces it; another name leaves it.")
         before = self._as_it_is(path) if mode == "ab" else None
         with self._scoped() as scope, scope.noting():
             upload = uploads.Upload(
@@ -450,9 +454,10 @@ class HandedFileSystem(ConnectionFileSystem):
         for path, code in self._delete(copied):
             if code == deleting.CHANGED:
                 raise S3ConnError(
-                    f"{visible(path)} was replaced while it was moved: its copy is of before, and it stays"
+                    f"{visible(path)} was replaced while it was moved: its copy is of before, and it stays",
+                    hint="Move it again to have the new one there.",
                 )
-            raise S3ConnError(f"{visible(path)} was copied, and could not be deleted ({code})")
+            raise S3ConnError(f"{visible(path)} was copied, and could not be deleted ({code})", hint=_NOT_GONE)
 
     rename = move = mv
 
@@ -494,12 +499,12 @@ class HandedFileSystem(ConnectionFileSystem):
             if where.location.key and self.isfile(name):
                 below.append(name)
             elif not keys and folder:
-                raise ObjectNotFoundError(f"there is nothing at s3://{visible(name)}")
+                raise ObjectNotFoundError(f"there is nothing at s3://{visible(name)}", hint="ls() shows what there is.")
         return below
 
     def _delete_or_raise(self, names: Iterable[str]) -> None:
         for path, code in self._delete(dict.fromkeys(names)):
-            raise S3ConnError(f"{visible(path)} was not deleted ({code})")
+            raise S3ConnError(f"{visible(path)} was not deleted ({code})", hint=_NOT_GONE)
 
     def _delete(self, names: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
         """Delete objects, those with an etag only where they still have it; gives those that stay, and why."""

@@ -211,7 +211,7 @@ class Candidate:
     location: Location
     size: int
     etag: str
-    last_modified: datetime
+    last_modified: datetime | None
 
 
 @dataclass(slots=True)
@@ -308,9 +308,9 @@ def _in_time(job: Job, candidate: Candidate, below: str) -> bool:
     """
     start, end = (_moment(job, name) for name in ("START_FROM", "END_AT"))
     pattern = job.option("DATE_PATTERN")
-    if pattern is None:
-        return (start or _EARLIEST) <= candidate.last_modified < (end or _LATEST)
-    date = pattern.date_of(below.removeprefix("/"))
+    if pattern is None and (written := candidate.last_modified) is not None:
+        return (start or _EARLIEST) <= written < (end or _LATEST)
+    date = None if pattern is None else pattern.date_of(below.removeprefix("/"))
     if date is None:
         return start is None and end is None
     return bool((start is None or date + pattern.step > start) and date < (end or _LATEST))

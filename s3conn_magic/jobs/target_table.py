@@ -189,7 +189,7 @@ class Landing:
 
         self._managed.commit(change)
 
-    def commit(self, times: Mapping[str, datetime], *, apart: bool) -> None:
+    def commit(self, times: Mapping[str, datetime | None], *, apart: bool) -> None:
         """Put the rows into the table, in place of those of earlier versions of their objects, with the ledger.
 
         What another process has loaded by then is left out.
@@ -233,7 +233,9 @@ class Landing:
     def _uri(self, key: str) -> str:
         return f"s3://{self._of[1]}/{key}"
 
-    def _rows(self, transaction: Any, mine: Mapping[str, Loaded], times: Mapping[str, datetime], *, apart: bool) -> Any:
+    def _rows(
+        self, transaction: Any, mine: Mapping[str, Loaded], times: Mapping[str, datetime | None], *, apart: bool
+    ) -> Any:
         """The rows of some objects, in the types of Iceberg, with the columns of Upsolver's that are wanted."""
         import pyarrow as pa
 
@@ -243,7 +245,7 @@ class Landing:
         columns = database.sql(f"FROM {self._sql} LIMIT 0").columns
         names = [self._uri(key) for key in mine]
         marks = [f"{self._uri(key)}#{mine[key].etag}" if apart else self._uri(key) for key in mine]
-        written = [times.get(key, _NEVER).replace(tzinfo=None) for key in mine]
+        written = [(times.get(key) or _NEVER).replace(tzinfo=None) for key in mine]
         objects = pa.table({"object": names, "mark": marks, "written": pa.array(written, pa.timestamp("us"))})
         database.register(_OBJECTS, objects)
         now = f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'"

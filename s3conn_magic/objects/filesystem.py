@@ -6,6 +6,7 @@ import io
 import os
 import re
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,6 @@ from s3conn_magic.runtime.temporary import memory_free, new_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.lakes import LakeRoot
@@ -323,9 +323,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return ""
 
     def modified(self, path: str) -> datetime:
-        """When an object was written, UTC."""
-        modified: datetime = self.info(path)["last_modified"]
-        return modified
+        """When an object was written, UTC; 1970 where the server does not say, since DuckDB counts on a time."""
+        return self.info(path)["last_modified"] or datetime.fromtimestamp(0, UTC)
 
     def ukey(self, path: str) -> str:
         """The etag of an object."""

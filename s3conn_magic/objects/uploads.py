@@ -181,7 +181,8 @@ class Upload:
         """
         if self._size is not None and self._taken != self._size:
             self.abort()
-            raise EndpointError(f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written")
+            said = f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written"
+            raise EndpointError(said, hint="Upload the file again.")
         body, self._waiting = b"".join(self._waiting), []
         if not self._id and len(body) <= PART and not self._could_lose_another():
             answer = self._make(self._client.put_object, Body=body, **self._about)

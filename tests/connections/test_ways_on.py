@@ -19,6 +19,7 @@ from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.session_settings import SETTINGS
 from s3conn_magic.language.source import Source
+from s3conn_magic.sandbox.identities import ARCHIVE, LAKE
 
 ROOT = Path(s3conn_magic.__file__).parent
 MODULES = [
@@ -28,9 +29,21 @@ MODULES = [
     ROOT / "listing" / "fetch.py",
     ROOT / "locations.py",
 ]
+HINTED = [
+    *MODULES,
+    *(path for folder in ("handoff", "objects", "listing") for path in sorted((ROOT / folder).glob("*.py"))),
+]
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, S3ConnError)}
 # Where the error of another is passed on, or made with its message.
-PASSED_ON = {("requests.py", "EndpointError(str(failure))")}
+PASSED_ON = {
+    ("requests.py", "EndpointError(str(failure))"),
+    ("apart.py", "QueryError(visible(str(error)))"),
+    ("apart.py", "QueryError(f'the object has what is not read ({said})')"),
+}
+# Said when Python itself ends, where the way on is in the message.
+AT_THE_END = "was not closed"
+# What the user, or the end of a query, has stopped needs no way on.
+STOPPED = {"StatementInterrupted", "ListingInterrupted"}
 # What stands in the place of a value.
 _SAMPLES = {
     "location": "'s3://bucket/'",
@@ -83,12 +96,13 @@ def _found(pattern: re.Pattern[str]) -> list[str]:
 def test_no_error_of_access_is_without_a_way_on():
     """Each place where an error of access is made says what to do."""
     lacking = []
-    for module in MODULES:
+    for module in HINTED:
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             name = node.func if isinstance(node, ast.Call) else None
             called = getattr(name, "attr", None) or getattr(name, "id", "")
-            if called in KINDS and not any(keyword.arg == "hint" for keyword in node.keywords):
-                lacking.append((module.name, ast.unparse(node)))
+            if called in KINDS - STOPPED and not any(keyword.arg == "hint" for keyword in node.keywords):
+                written = ast.unparse(node)
+                lacking += [(module.name, written)] * (AT_THE_END not in written)
     assert set(lacking) <= PASSED_ON
 
 
@@ -101,6 +115,40 @@ def test_there_is_something_to_look_at():
 def test_a_statement_of_a_hint_is_one(statement):
     """Whatever ends in a semicolon parses as it is printed."""
     assert parse(Source(statement))
+
+
+# What fails on the sandbox, as statements that follow one another.
+FAILING = [
+    f"LIST 's3://{LAKE}-elsewhere/'",
+    f"PREVIEW 's3://{LAKE}/nothing/here.csv'",
+    f"PREVIEW 's3://{LAKE}/sales'",
+    f"PREVIEW 's3://{LAKE}/it''s'",
+    f"PREVIEW 's3://{ARCHIVE}/contracts/expired.txt'",
+    f"PREVIEW 's3://{ARCHIVE}/contracts/expired.txt?versionId=none'",
+    f"SELECT * FROM 's3://{LAKE}/nothing/here.csv'",
+    f"SELECT * FROM 's3://{LAKE}/nothing/*.csv'",
+    f"LIST 'https://{LAKE}.s3.amazonaws.com/sales/'",
+    f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{LAKE}/nothing/' INTO t",
+    "ALTER S3 CONNECTION lake SET READ_ONLY = TRUE",
+    "ALTER S3 CONNECTION laek SET COMMENT = 'x'",
+    "DROP CONNECTION nobody",
+    "DESCRIBE CONNECTION nobody",
+    "SHOW JOB nothing ERRORS",
+    "LIST FROM INVENTORY 's3://acme-lake/nothing/'",
+]
+_TYPED = re.compile(rf"(?<![A-Za-z'_(])(?:{_VERBS}|DROP|RUN|DISCOVER) (?:[^;.…']|'(?:[^']|'')*'|\.(?! ))*;")
+
+
+@pytest.mark.parametrize("failing", FAILING)
+def test_what_an_error_says_to_type_runs(sandbox, monkeypatch, failing):
+    """Each error has a way on, and each statement in it runs as it is printed, in the session that failed."""
+    monkeypatch.setattr("getpass.getpass", lambda _: sandbox.admin.secret_access_key.reveal())
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    failed = run.fails(failing)
+    assert failed.hint
+    for statement in _TYPED.findall(f"{failed.hint} {' '.join(failed.notes)}"):
+        run(statement)
 
 
 @pytest.mark.parametrize("statement", _found(_SHORT))

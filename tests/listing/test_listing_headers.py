@@ -7,8 +7,9 @@ import base64
 import pytest
 from certificates import authority
 from proxies import proxying, secured
-from recording import Reply, recording
+from recording import Reply, error, recording
 from signatures import is_signed, verifying
+from statements import Statements, create
 from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pages, verified
 
 from s3conn_magic.errors import CredentialsError
@@ -146,3 +147,70 @@ def test_a_directory_bucket(tmp_path, server, monkeypatch):
         assert listed(f"LIST 's3://{bucket}/' RECURSIVE") == OBJECTS
     assert ["session" in one.query for one in server.requests] == [True, False, False, False]
     assert {one.headers.get("x-amz-s3session-token") for one in server.requests[1:]} == {"token-of-a-session"}
+
+
+FAST = "fast--use1-az4--x-s3"
+FAST_KEYS = ["logs/b.csv", "load.csv", "logs/a.csv", "other/x.csv", "logs/deep/c.csv"]
+_CSV = b"a,b\n1,2\n"
+
+
+def _fast(request):
+    """A directory bucket: sessions, prefixes that end in a slash, tokens, and keys in no order."""
+    query = request.query
+    if "session" in query:
+        return Reply(200, {}, _SESSION.encode())
+    if request.headers.get("x-amz-s3session-token") != "token-of-a-session":
+        return error(403, "AccessDenied")
+    if "list-type" not in query:
+        headers = {
+            "ETag": '"e"',
+            "Content-Length": str(len(_CSV)),
+            "Content-Range": f"bytes 0-{len(_CSV) - 1}/{len(_CSV)}",
+        }
+        return Reply(206 if "range" in request.headers else 200, headers, _CSV)
+    prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+    if "start-after" in query or (prefix and not prefix.endswith("/")):
+        return error(400, "InvalidRequest")
+    names = {}
+    for key in FAST_KEYS:
+        head, slash, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+        if key.startswith(prefix):
+            names[f"{prefix}{head}/" if slash else key] = bool(slash)
+    at = int(query.get("continuation-token") or 0)
+    rows = "".join(
+        f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
+        if folder
+        else f'<Contents><Key>{name}</Key><Size>{len(_CSV)}</Size><ETag>"e"</ETag></Contents>'
+        for name, folder in [*names.items()][at : at + 2]
+    )
+    more = f"<NextContinuationToken>{at + 2}</NextContinuationToken>" if at + 2 < len(names) else ""
+    said = f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>{more}"
+    return Reply(200, {}, f"<ListBucketResult><Name>{FAST}</Name>{said}{rows}</ListBucketResult>".encode())
+
+
+def test_every_statement_knows_a_directory_bucket(tmp_path, monkeypatch):
+    """Where a bucket demands sessions and whole folders, whatever lists and reads is exact, by one session."""
+    tls = authority(tmp_path, "*.s3express-use1-az4.us-east-1.amazonaws.com")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tls.bundle))
+    with (
+        recording(_fast) as server,
+        secured(server.endpoint, tls.server) as address,
+        proxying(f"https://{address}") as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+        run = Statements()
+        run(create("lake", keys=PAIR, REGION="us-east-1", VALIDATE=False))
+        assert list(run(f"LIST 's3://{FAST}/' RECURSIVE")["key"]) == sorted(FAST_KEYS)
+        assert sorted(run(f"LIST 's3://{FAST}/'")["key"]) == ["load.csv", "logs/", "other/"]
+        assert sorted(run(f"LIST 's3://{FAST}/lo' RECURSIVE")["key"]) == sorted(FAST_KEYS)[:4]
+        assert sorted(run(f"LIST 's3://{FAST}/lo'")["key"]) == ["load.csv", "logs/"]
+        assert len(run(f"LIST 's3://{FAST}/' RECURSIVE MATCHING 'logs/*.csv'")) == 2
+        assert len(run(f"LIST 's3://{FAST}/' RECURSIVE LIMIT 3")) == 3
+        assert run(f"ANALYZE 's3://{FAST}/' BY PREFIX")["objects"].sum() == len(FAST_KEYS)
+        assert list(run(f"SELECT count(*) AS n FROM 's3://{FAST}/logs/*.csv'")["n"]) == [2]
+        assert list(run(f"PREVIEW 's3://{FAST}/load.csv'").frame["b"]) == [2]
+        run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{FAST}/logs/' INTO t")
+        assert list(run("SELECT sum(a) AS s FROM t")["s"]) == [3]
+        found = run.connection("lake").fsspec().find(f"{FAST}/logs")
+        assert sorted(found) == [f"{FAST}/{key}" for key in sorted(FAST_KEYS) if key.startswith("logs/")]
+    assert sum("session" in one.query for one in server.requests) <= 2
