@@ -329,6 +329,7 @@ EXTRAS = {
     "avro": ("cramjam", "fastavro"),
     "dask": ("distributed",),
     "excel": ("openpyxl",),
+    "grid": ("itables",),
     "keyring": ("keyring",),
     "lab": ("jupyterlab", "matplotlib"),
     "obstore": ("obstore",),

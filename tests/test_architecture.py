@@ -131,6 +131,7 @@ LONG = {
     "query/tables.py",  # tables and views, what is noted of them, and how they come and go
     "query/text_rows.py",  # CSV and JSON as rows of exact types
     "query/text_types.py",  # every type of text, and of JSON
+    "results/frames.py",  # a frame, and the text and the page of it
     "results/listings.py",  # the frame of every statement that lists
     "session/explain.py",  # what each statement would request
     "session/queries.py",  # plans that the engine has a part in

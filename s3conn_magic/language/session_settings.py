@@ -185,6 +185,13 @@ SETTINGS: tuple[Setting, ...] = (
         "pandas",
     ),
     Setting(
+        "GRID",
+        boolean,
+        "TRUE or FALSE",
+        "Show frames in notebooks as grids to order, search and leaf through, by the package itables.",
+        False,
+    ),
+    Setting(
         "EXPLORER_UI",
         _one_of("auto", "basic"),
         "'auto' or 'basic'",

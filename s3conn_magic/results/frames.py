@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from s3conn_magic.language.result_columns import LISTING_COLUMNS, PREFIX_COLUMN, VERSION_COLUMNS, Column
+from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -35,6 +36,7 @@ _SHOWN_ROWS = 20
 _USUAL_WIDTH = 50
 _SORTED_ROWS = 100_000
 _BYTES = frozenset({"size", "bytes"})
+_PATHS = frozenset({"key", "location", "dataset"})
 _LATE = ("etag", "version_id")
 _TITLE = "\x1f"
 """Between what a cell shows and what it says when it is pointed at; `visible` leaves none of these in a text."""
@@ -98,7 +100,8 @@ class S3Frame(pd.DataFrame):
             table = str(shown.to_html(notebook=True, index=self._numbered, **layout))
         table = _lines(_titled(_aligned(table, self._begin_left(ordered))))
         rows, columns = self.shape
-        table = table.replace("</table>", f"</table>\n<p>{rows:,} rows \u00d7 {columns} columns</p>")
+        shape = f"{counted(rows, 'row')} \u00d7 {counted(columns, 'column')}"
+        table = table.replace("</table>", f"</table>\n<p>{shape}</p>")
         label = self._label()
         return f"<p><strong>{html.escape(label)}</strong></p>{table}" if label else table
 
@@ -187,8 +190,10 @@ class StatementFrame(S3Frame):
     def _writer(self, name: str, kind: Any, *, page: bool) -> Callable[[Any], str] | None:
         if pd.api.types.is_integer_dtype(kind):
             return _size if page and name in _BYTES else _count
-        if page and name == "key" and _is_text(kind):
+        if page and name in _PATHS and _is_text(kind):
             return _key
+        if page and name in {"share", "usd_month"}:
+            return _share if name == "share" else _dollars
         if not _is_text(kind) and not pd.api.types.is_bool_dtype(kind):
             return None
         most = _widest()
@@ -252,18 +257,33 @@ def _size(value: Any) -> str:
     return f"{size_text(value)}{_TITLE}{exact} bytes" if exact else ""
 
 
+def _share(value: Any) -> str:
+    return "" if value != value else f"{value:.1%}{_TITLE}{value:.6f}"  # noqa: PLR0124 - NaN is not itself
+
+
+def _dollars(value: Any) -> str:
+    if value is pd.NA or not value:
+        return "" if value is pd.NA else "0"
+    return f"{'< 0.01' if value < _CENT else f'{value:,.2f}'}{_TITLE}{value:.10f}"
+
+
+_CENT = 0.01
+
+
 def _key(value: Any) -> str:
-    """Return a key without segments in its middle, where it is too long; the last one is whole."""
+    """Return a key without segments in its middle, where it is too long: rows of one folder differ at their ends.
+
+    The last segment is whole, and so is the first, with the bucket of a location, where there is room.
+    """
     text, most = _cell(value, None), _widest()
-    last = text[text.rstrip("/").rfind("/") + 1 :]
-    if not most or len(text) <= most or last == text:
+    begin = text.find("/", len("s3://")) + 1 if text.startswith("s3://") else text.find("/") + 1
+    last = text.rstrip("/").rfind("/") + 1
+    if not most or len(text) <= most or last <= begin:
         return text
-    folders = ""
-    for folder in text.split("/"):
-        if len(folders) + len(folder) + len(last) + 3 > most:
-            break
-        folders += f"{folder}/"
-    return f"{folders}…/{last}{_TITLE}{text}"
+    head = text[:begin] if begin + len(text) - last + 2 <= most else ""
+    while (before := text.rfind("/", 0, last - 1) + 1) >= begin and len(head) + len(text) - before + 2 <= most:
+        last = before
+    return f"{head}…/{text[last:]}{_TITLE}{text}" if last > begin else text
 
 
 def _padded(shown: pd.DataFrame, texts: Sequence[bool]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,8 +19,9 @@ from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, sett
 from s3conn_magic.language.words import counted, nearest
 from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.preview.columns import texts
-from s3conn_magic.results.cards import Message
-from s3conn_magic.results.frames import ReferenceFrame, S3Frame, frame_of
+from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, Message, show_with_snapshot
+from s3conn_magic.results.frames import ReferenceFrame, S3Frame, StatementFrame, frame_of
+from s3conn_magic.results.scripts import joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.runtime.patterns import like
 from s3conn_magic.secrets import Secret
@@ -53,13 +55,15 @@ def in_form(result: Any, form: str) -> Any:
 
     Args:
         result: of a statement; what is no frame, or one to be read such as HELP's, is given back as it is.
-        form: `polars` or `arrow`.
+        form: `polars` or `arrow`; `grid` for the frame that a notebook shows as a grid, and `pandas` for itself.
 
     Raises:
         BindError: Polars has no frame of two columns of one name.
     """
-    if not isinstance(result, S3Frame) or isinstance(result, ReferenceFrame):
+    if form == "pandas" or not isinstance(result, S3Frame) or isinstance(result, ReferenceFrame):
         return result
+    if form == "grid":
+        return (StatementGrid if isinstance(result, StatementFrame) else QueryGrid)(result)
     names = [*map(str, result.columns)]
     table = pa.Table.from_arrays([_arrow_array(column) for _, column in result.items()], names)
     if form == "arrow":
@@ -72,6 +76,51 @@ def in_form(result: Any, form: str) -> Any:
             hint="Name them apart by AS, or SET RESULT = 'arrow'.",
         )
     return pl.from_arrow(table)
+
+
+class _Grid:
+    """Shown as an interactive grid in a notebook; in a file, a terminal and what is made of it, a frame like any."""
+
+    def _plain(self: Any) -> pd.DataFrame:
+        """Return all rows with safe texts; numbers stay numbers, to be ordered as such."""
+        columns = [
+            column if pd.api.types.is_numeric_dtype(column.dtype) else self._written(str(name), column, page=False)
+            for name, column in self._ordered().items()
+        ]
+        return pd.DataFrame(dict(enumerate(columns))).set_axis([visible(str(name)) for name in self._ordered()], axis=1)
+
+    def _ipython_display_(self: Any) -> None:
+        view = _widget_of()(
+            self._plain(),
+            maxBytes=_GRID_BYTES,
+            showIndex=False,
+            classes=f"display compact nowrap {NOT_TYPESET}",
+            allow_html=False,
+        )._repr_mimebundle_()[0]
+        rows, columns = self.shape
+        forms = {"text/html": self._repr_html_() or "", "text/plain": repr(self)}
+        show_with_snapshot({**view, **forms}, f"{rows:,} rows x {columns} columns")
+
+
+class StatementGrid(_Grid, StatementFrame):
+    """A frame of a statement as a grid."""
+
+
+class QueryGrid(_Grid, S3Frame):
+    """A frame of a query as a grid."""
+
+
+_GRID_BYTES = "512KB"
+"""Of more, a grid has the first and the last rows, and says so: a server drops messages beyond 1 MB/s."""
+
+
+@lru_cache(maxsize=1)
+def _widget_of() -> Any:
+    """Return the widget of a grid, in whose page a snapshot is hidden."""
+    from itables.widget import ITable
+
+    style = f"{ITable._css}\n{joined_styles([SNAPSHOT_STYLE])}"  # noqa: SLF001 - where anywidget keeps it
+    return type("Grid", (ITable,), {"_css": style})
 
 
 def _arrow_array(column: pd.Series[Any]) -> pa.ChunkedArray:

@@ -87,9 +87,9 @@ def _keep(size: int | str) -> None:
     BLOCKS.shrink(bytes_of(size))
 
 
-def _check_installed(form: str) -> None:
-    if form == "polars" and importlib.util.find_spec(form) is None:
-        raise BindError("RESULT = 'polars' needs the package polars", hint="pip install polars")
+def _check_installed(package: str, wanted: bool) -> None:
+    if wanted and importlib.util.find_spec(package) is None:
+        raise BindError(f"this setting needs the package {package}", hint=f"pip install {package}")
 
 
 class Session:
@@ -135,7 +135,8 @@ class Session:
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
             "CACHE": _keep,
-            "RESULT": _check_installed,
+            "RESULT": lambda form: _check_installed("polars", form == "polars"),
+            "GRID": lambda wanted: _check_installed("itables", wanted),
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
@@ -265,12 +266,10 @@ class Session:
 
     def _in_form(self, result: Any) -> Any:
         """Return the rows of a result as RESULT asks for them; what is no rows as it is."""
-        form = self.settings["RESULT"]
-        if form == "pandas":
-            return result
         from s3conn_magic.results.introspection import in_form
 
-        return in_form(result, form)
+        form = self.settings["RESULT"]
+        return in_form(result, "grid" if form == "pandas" and self.settings["GRID"] else form)
 
     @singledispatchmethod
     def execute(self, plan: plans.Plan | statements.Statement) -> Any:

@@ -31,7 +31,7 @@ def test_settings_are_shown_as_they_are_set(run):
     run("SET PROGRESS = FALSE; SET limit = 7; SET CONNECTIONS = 3; SET explorer_ui = 'Basic'")
     frame = run("SHOW SETTINGS")
     shown = {"PROGRESS": "FALSE", "LIMIT": "7", "CONNECTIONS": "3", "EXPLORER_UI": "basic", "DATABASE": ""}
-    shown |= {"CACHE": "512 MB"}
+    shown |= {"CACHE": "512 MB", "GRID": "FALSE"}
     shown |= {"RESULT": "pandas", "DIALECT": "off", "DEFAULT_STORAGE": "", "CATALOG": ""}
     shown |= {"ENGINE": "local", "SCHEDULER": "", "LOCAL_FILES": "cells"}
     shown |= {"CONNECT_TIMEOUT": "10", "READ_TIMEOUT": "60", "DEFAULT_CONNECTION": ""}
@@ -60,6 +60,29 @@ def test_rows_come_as_result_asks_for_them(run, form, kind):
         table = given if form == "arrow" else pa.Table.from_pandas(given) if form == "pandas" else given.to_arrow()
         assert form == "pandas" or pa.null() not in table.schema.types[:3]
         assert table.to_pylist() == pa.Table.from_pandas(plain).to_pylist(), text
+
+
+def test_frames_as_grids_are_the_same_frames(run):
+    """Their values, columns and what is made of them are as without, and no terminal sees a grid."""
+    for text in (f"LIST 's3://{LOGS}/' RECURSIVE LIMIT 9", "SELECT 1 AS a, 'x' AS b"):
+        plain, grid = run(f"SET GRID = FALSE; {text}"), run(f"SET GRID = TRUE; {text}")
+        pd.testing.assert_frame_equal(pd.DataFrame(plain), pd.DataFrame(grid))
+        assert type(grid.head(1)) is type(plain.head(1))
+        assert type(grid).__name__.endswith("Grid")
+        assert repr(grid) == repr(plain)
+        with pytest.raises(NotImplementedError):
+            grid._ipython_display_()
+    assert not type(run("SET GRID = TRUE; HELP")).__name__.endswith("Grid")
+    assert isinstance(run("SET RESULT = 'arrow'; SELECT 1 AS a"), pa.Table)
+
+
+def test_a_setting_that_needs_a_package_says_which(run, monkeypatch):
+    """Without it the setting stays as it was, and the hint installs it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    for text, package in (("GRID = TRUE", "itables"), ("RESULT = 'polars'", "polars")):
+        failure = run.fails(f"SET {text}", BindError)
+        assert (package in failure.message, failure.hint) == (True, f"pip install {package}")
+    assert not run.session.settings["GRID"]
 
 
 def test_polars_has_no_two_columns_of_one_name(run):

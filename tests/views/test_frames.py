@@ -15,7 +15,8 @@ from bs4 import BeautifulSoup
 from inventories import Report
 from statements import Statements, create
 
-from s3conn_magic.language.reference import STATEMENTS, find_statement
+from s3conn_magic.language.reference import STATEMENTS, columns_of, find_statement
+from s3conn_magic.language.result_columns import ANALYSIS_COLUMNS
 from s3conn_magic.results.frames import S3Frame, S3Series, frame_of, listing_columns, listing_frame
 from s3conn_magic.sandbox.data import ODD_KEYS
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
@@ -279,17 +280,39 @@ OBJECT = ("b", DEEP, 1_234_567, datetime(2026, 1, 2, tzinfo=UTC), "0123", "STAND
 
 
 def test_a_listing_reads_well_in_a_notebook():
-    """Folders first, sizes with a unit, keys cut before their last segment, etags last; whole when pointed at."""
+    """Folders first, sizes with a unit, keys cut in their middle, etags last; whole when pointed at."""
     frame = frame_of(listing_columns(versions=False), [OBJECT, FOLDER])
     page = frame._repr_html_()
     (folder, listed) = rows_of(page)
     assert [text for text, _ in folder] == ["b", "a/folder/", "", "", "", "True", ""]
     assert [text for text, _ in listed][-1] == "0123"
-    assert listed[1] == ("events/year=2026/month=01/\u2026/part-00000.parquet", DEEP)
+    assert listed[1] == ("events/\u2026/day=01/hour=00/part-00000.parquet", DEEP)
     assert listed[2] == ("1.23 MB", "1,234,567 bytes")
     assert page.count("text-align: right; white-space") == 3 * 2
     assert frame["size"].tolist() == [1_234_567, pd.NA]
     assert list(frame.columns) == [column.name for column in listing_columns(versions=False)]
+
+
+def test_shares_and_dollars_read_well_in_a_notebook():
+    """A share is a percentage, dollars have cents or are less than one, and an unknown price is none; exact behind."""
+    columns = [column for column in ANALYSIS_COLUMNS if column.name in {"usd_month", "share"}]
+    columns.sort(key=lambda column: column.name)
+    rows = [(0.75, 1234.5), (0.25, 0.000002), (0.0, None), (0.0, 0.0)]
+    page = rows_of(frame_of(columns, rows)._repr_html_())
+    assert [row[::-1] for row in page] == [
+        [("1,234.50", "1234.5000000000"), ("75.0%", "0.750000")],
+        [("< 0.01", "0.0000020000"), ("25.0%", "0.250000")],
+        [("", None), ("0.0%", "0.000000")],
+        [("0", None), ("0.0%", "0.000000")],
+    ]
+
+
+def test_locations_keep_bucket_and_end():
+    """Of a location that is too long the middle is cut: the bucket, and what tells it from its neighbours, stay."""
+    columns = [column for column in columns_of("SHOW JOBS") if column.name == "location"]
+    long = "s3://a-bucket/events/year=2026/month=01/day=01/hour=00/part-1.parquet"
+    ((shown,),) = rows_of(frame_of(columns, [(long,)])._repr_html_())
+    assert shown == ("s3://a-bucket/\u2026/day=01/hour=00/part-1.parquet", long)
 
 
 def test_a_listing_is_neither_cut_nor_wrapped_as_text():
