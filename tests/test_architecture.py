@@ -50,7 +50,7 @@ LAYERS = [
     _layer("jobs", "jobs", "duckdb fsspec pyarrow"),
     _layer("handoff", "handoff", "fsspec obstore pyarrow pyiceberg"),
     _layer("cluster", "cluster", "dask distributed pyarrow"),
-    _layer("results", "results", "pandas numpy polars pyarrow anywidget ipywidgets traitlets IPython"),
+    _layer("results", "results", "pandas numpy polars pyarrow anywidget ipywidgets itables traitlets IPython"),
     _layer("explorer", "explorer", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
     _layer("session", "session"),
     _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),
