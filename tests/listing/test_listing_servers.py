@@ -461,6 +461,29 @@ class _Older:
         )
 
 
+_ROW = "<Contents><Key>{}</Key><Size>1</Size></Contents>"
+_A, _B = _ROW.format("a"), _ROW.format("b")
+_MORE = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+_OVER = "<IsTruncated>false</IsTruncated>"
+_FOLDER = "<CommonPrefixes><Prefix>f/</Prefix></CommonPrefixes>"
+FORMS = {
+    "what is said stands behind the rows": ([_A + _B + _OVER], ["a", "b"]),
+    "no name of the bucket": ([_OVER + _A], ["a"]),
+    "an empty last page": ([_MORE + _A + _B, _OVER], ["a", "b"]),
+    "a folder on each page": ([_MORE + _A + _FOLDER, _OVER + _FOLDER + _B.replace(">b<", ">g<")], ["a", "f/", "g"]),
+    "capitals": (["<IsTruncated>False</IsTruncated>" + _A], ["a"]),
+    "an empty token at the end": (["<NextContinuationToken/>" + _OVER + _A], ["a"]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_page_in_another_form(form):
+    """Whatever the order and the envelope of a page, its rows and folders come once each."""
+    pages, names = FORMS[form]
+    target = _Says(*(f"<ListBucketResult>{page}</ListBucketResult>" for page in pages))
+    assert sorted(_keys(Listing(target, delimiter="/").collect())) == names
+
+
 class _NamesNoWay:
     """A server that knows `start-after`, and does not say how to go on."""
 

