@@ -326,6 +326,7 @@ def rest_of_cell(index: int, count: int) -> str:
 
 
 EXTRAS = {
+    "aside": ("sidecar",),
     "avro": ("cramjam", "fastavro"),
     "dask": ("distributed",),
     "excel": ("openpyxl",),

@@ -51,7 +51,7 @@ LAYERS = [
     _layer("handoff", "handoff", "fsspec obstore pyarrow pyiceberg"),
     _layer("cluster", "cluster", "dask distributed pyarrow"),
     _layer("results", "results", "pandas numpy polars pyarrow anywidget ipywidgets itables traitlets IPython"),
-    _layer("explorer", "explorer", "pandas numpy pyarrow anywidget ipywidgets traitlets"),
+    _layer("explorer", "explorer", "pandas numpy pyarrow anywidget ipywidgets traitlets sidecar"),
     _layer("session", "session"),
     _layer("notebook", "notebook", "IPython prompt_toolkit pygments traitlets"),
     _layer("sandbox", "sandbox", "moto botocore werkzeug pyarrow"),

@@ -10,12 +10,12 @@ import threading
 from datetime import UTC, datetime
 from html import escape
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import ipywidgets
 import numpy as np
 
-from s3conn_magic.errors import BindError
+from s3conn_magic.errors import BindError, S3ConnError, pip_install
 from s3conn_magic.explorer.details import description_values, error_values, preview_values
 from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_text
 from s3conn_magic.explorer.navigator import Navigator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.errors import S3ConnError
     from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, FolderTree, TreeLine
 
@@ -129,6 +128,35 @@ class ForPython:
     _title: str
     _navigator: Navigator
     _objects: ObjectAccess | None
+    _is_aside = False
+
+    def show_aside(self, title: str) -> Self:
+        """Show it beside the notebook, in JupyterLab; where it is shown next, as by its cell, a word stands.
+
+        Raises:
+            S3ConnError: the library for it is not installed.
+        """
+        try:
+            from sidecar import Sidecar
+        except ImportError:
+            hint = f"{pip_install('aside')}, load JupyterLab's page again, and run it again."
+            raise S3ConnError("ASIDE needs the library sidecar", hint=hint) from None
+        bundle = self._repr_mimebundle_()  # type: ignore[attr-defined] # every widget has it
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        beside = Sidecar(title=visible(title), anchor="split-right")
+        beside.outputs = ({"output_type": "display_data", "data": data, "metadata": metadata},)
+        self._is_aside = True
+        return self
+
+    def _snapshot(self) -> dict[str, Any] | None:
+        """Return what a cell shows in place of what is shown beside the notebook, once."""
+        if not self._is_aside:
+            return None
+        self._is_aside = False
+        with self._navigator.lock:
+            tree = self._navigator.tree
+            said = "It is shown beside the notebook."
+            return {"text/html": f"<p>{said}</p>", "text/plain": f"{said}\n{text_tree(self._title, tree)}"}
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -174,6 +202,8 @@ class ForPython:
         self._navigator.go(text)
 
     def _ipython_display_(self) -> None:
+        if self._is_aside:
+            raise NotImplementedError  # what the cell shows is no widget
         with self._navigator.lock:
             title = heading(self._title, self._navigator.tree)
         show_with_snapshot(self._repr_mimebundle_(), title)  # type: ignore[attr-defined] # every widget has it
@@ -314,6 +344,8 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
 
     @interruptible
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if snapshot := self._snapshot():
+            return snapshot
         data = super()._repr_mimebundle_(**kwargs)
         with self._navigator.lock:
             tree = self._navigator.tree

@@ -298,7 +298,9 @@ def _sizes(frame: pd.DataFrame, location: Location, place: str) -> dict[str, int
 ALL = "All connections"
 
 
-def open_explorer(connections: Registry, name: str, location: Location | None, *, ui: str = "auto") -> Any:
+def open_explorer(
+    connections: Registry, name: str, location: Location | None, *, ui: str = "auto", aside: bool = False
+) -> Any:
     """Return an explorer whose first page is listed now, so that what is wrong with it is this statement's error.
 
     Args:
@@ -307,20 +309,23 @@ def open_explorer(connections: Registry, name: str, location: Location | None, *
         name: of the connection to list through.
         location: where the tree begins; None for the display filters or buckets.
         ui: `auto` for the widget, `basic` for plain ipywidgets.
+        aside: whether it is shown beside the notebook.
     """
     title = connections.get(name).name
     children = ConnectionChildren(partial(connections.get, title))
     first = children(location, None, cancelled=lambda: False)
     objects = ConnectionObjects(lambda _: connections.get(title))
-    return _kind(ui)(children, title=title, location=location, first=first, objects=objects)
+    explorer = _kind(ui)(children, title=title, location=location, first=first, objects=objects)
+    return explorer.show_aside(location.uri if location else title) if aside else explorer
 
 
-def open_all(connections: Registry, *, ui: str = "auto") -> Any:
+def open_all(connections: Registry, *, ui: str = "auto", aside: bool = False) -> Any:
     """Return an explorer whose roots are the session's connections, as they are at each request."""
     children = AllChildren(connections)
     first = children(None, None, cancelled=lambda: False)
     objects = ConnectionObjects(lambda location: connections.get(_through(location)))
-    return _kind(ui)(children, title=ALL, first=first, objects=objects)
+    explorer = _kind(ui)(children, title=ALL, first=first, objects=objects)
+    return explorer.show_aside(ALL) if aside else explorer
 
 
 def _kind(ui: str) -> Any:

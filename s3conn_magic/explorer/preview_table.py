@@ -154,6 +154,7 @@ class PreviewTable:
         if not 0 <= at < self.frame.shape[1]:
             return {"facts": [], "said": ""}
         summary = column_summary(_arrow(self.frame, at))
+        summary["approx_unique"] = min(summary["approx_unique"], len(self.frame))
         facts = [(label, _fact(name, summary[name])) for name, label in _LABELS.items()]
         return {
             "facts": [[label, text] for label, text in facts if text],

@@ -450,6 +450,8 @@ class Explorer(ForPython, anywidget.AnyWidget):
 
     @interruptible
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        if snapshot := self._snapshot():
+            return snapshot, {}
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return None

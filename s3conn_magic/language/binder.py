@@ -443,6 +443,7 @@ class _Binder:
             place=self._binding.beginning(statement),
             name=self._reader(statement.using, statement, location),
             location=location,
+            aside=statement.aside,
         )
 
     @_bind.register

@@ -67,9 +67,10 @@ _TOO_MANY = f"a statement has at most {_MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {_MOST_OPTIONS} options"
 # Keywords that stand where no name can, so that they may be names without quotes.
 _FREE = (
-    "ALL BUCKETS COMPARE CONNECTIONS COPY DELETE_DATA DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP ICEBERG INSERT JOB "
-    "JOBS INVENTORY KEY KEYRING MAP_COLUMNS_BY_NAME MERGE OF OPTIMIZE PARTITIONED PAUSE PERCENT PRIMARY PROMPT RESUME "
-    "ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS SNAPSHOTS START STOP SUMMARIZE SYNC TABLE TABLES TEST USE"
+    "ALL ASIDE BUCKETS COMPARE CONNECTIONS COPY DELETE_DATA DISCOVER ENV ERRORS EXACT EXPLAIN FROM HELP ICEBERG "
+    "INSERT JOB JOBS INVENTORY KEY KEYRING MAP_COLUMNS_BY_NAME MERGE OF OPTIMIZE PARTITIONED PAUSE PERCENT "
+    "PRIMARY PROMPT RESUME ROWS RUN SAMPLE SANDBOX SAVE SELECT SETTINGS SNAPSHOTS START STOP SUMMARIZE SYNC TABLE "
+    "TABLES TEST USE"
 )
 _GROUPS = {*get_args(AnalyzeBy), *get_args(CompareBy)} - {"VERSIONS"}
 _STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
@@ -411,8 +412,9 @@ _listed = variant(
     statements.ListInventory, words("FROM INVENTORY") - location - pp.ZeroOrMore(using | _matching | limit)
 ) | variant(statements.ListObjects, pp.Opt(location) - pp.ZeroOrMore(_list_clause))
 list_objects = variants(words("LIST") - _listed)
-_explored = variant(statements.ExploreAll, words("ALL CONNECTIONS")) | variant(
-    statements.Explore, pp.Opt(location) - pp.Opt(using)
+_aside = pp.Opt(flag("aside", "ASIDE"))
+_explored = variant(statements.ExploreAll, words("ALL CONNECTIONS") - _aside) | variant(
+    statements.Explore, pp.Opt(location) - pp.Opt(using) - _aside
 )
 explore = variants(words("EXPLORE") - _explored)
 _version = field("version", words("VERSION") - string.copy().set_name("the id of a version in single quotes"))

@@ -204,6 +204,7 @@ def _keyword_text(word: str) -> str:
 MEANINGS = {
     "MATCHING": "MATCHING 'glob' keeps the keys that match below the location: * within a folder, ** across folders, ?,"
     " [a-z] and {a,b}. What the glob begins with limits what is requested.",
+    "ASIDE": "ASIDE shows the explorer beside the notebook, in JupyterLab; it takes the extra aside.",
     "CASCADE": "CASCADE drops the tables and jobs that depend on the connection, too.",
     "ENV": "ENV 'NAME' is the value of an environment variable of the kernel, read when the cell runs.",
     "PROMPT": "PROMPT 'text' asks for the value without an echo when the cell runs, after all else of it was checked.",

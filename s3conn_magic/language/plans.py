@@ -160,10 +160,11 @@ class ListInventory(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explore(Plan):
-    """A tree of a connection, from a location or from its roots."""
+    """A tree of a connection, from a location or from its roots; `aside` wants it beside the notebook."""
 
     name: str
     location: Location | None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -263,13 +263,14 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "EXPLORE",
-        "EXPLORE ['s3://bucket/prefix'] [USING name]",
-        "A tree of buckets, folders and objects to open, search, look into, download, upload and delete.",
+        "EXPLORE ['s3://bucket/prefix'] [USING name] [ASIDE]",
+        "A tree of buckets, folders and objects to open, search, look into, download, upload and delete; with ASIDE"
+        " beside the notebook.",
         "EXPLORE 's3://bucket/';",
     ),
     Reference(
         "EXPLORE ALL CONNECTIONS",
-        "EXPLORE ALL CONNECTIONS",
+        "EXPLORE ALL CONNECTIONS [ASIDE]",
         "One tree whose roots are the session's connections, each opening to its display filters or buckets.",
         "EXPLORE ALL CONNECTIONS;",
     ),

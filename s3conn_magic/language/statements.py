@@ -235,10 +235,11 @@ class ListInventory(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explore(Statement):
-    """`EXPLORE ['s3://…'] [USING name]`."""
+    """`EXPLORE ['s3://…'] [USING name] [ASIDE]`."""
 
     location: LocationValue | None = None
     using: Name | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +319,9 @@ class Preview(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExploreAll(Statement):
-    """`EXPLORE ALL CONNECTIONS`."""
+    """`EXPLORE ALL CONNECTIONS [ASIDE]`."""
+
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

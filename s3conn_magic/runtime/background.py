@@ -239,7 +239,10 @@ class LoopThread:
                 self._loop.set_exception_handler(_say_but_of_the_end)
                 threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True).start()
             loop = self._loop
-        loop.call_soon_threadsafe(function)
+        # Requests leave together with those of others, which do not end with this one's `Work`.
+        context = contextvars.copy_context()
+        context.run(_ENDED.set, None)
+        loop.call_soon_threadsafe(function, context=context)
 
 
 def _say_but_of_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -427,7 +427,8 @@ class Session:
         from s3conn_magic.explorer.connections import open_explorer
 
         self._say(self._note_of_pattern(plan))
-        return open_explorer(self.connections, plan.name, plan.location, ui=self.settings["EXPLORER_UI"])
+        ui = self.settings["EXPLORER_UI"]
+        return open_explorer(self.connections, plan.name, plan.location, ui=ui, aside=plan.aside)
 
     def _note_of_pattern(self, plan: plans.Explore) -> str:
         """Return what to say of a location that looks like a pattern; one page is asked for to be sure."""
@@ -445,10 +446,9 @@ class Session:
     def _explore_all(self, plan: statements.ExploreAll) -> Any:
         from s3conn_magic.explorer.connections import open_all
 
-        del plan
         if not any(True for _ in self.connections):
             self.connections.chosen()
-        return open_all(self.connections, ui=self.settings["EXPLORER_UI"])
+        return open_all(self.connections, ui=self.settings["EXPLORER_UI"], aside=plan.aside)
 
     @execute.register
     def _analyze(self, plan: plans.Analyze) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import ipywidgets
@@ -9,6 +10,7 @@ import pytest
 from made_up_buckets import HOSTILE, MadeUpBuckets
 from statements import Statements, create
 
+from s3conn_magic.errors import S3ConnError
 from s3conn_magic.explorer.basic import BasicExplorer
 from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
@@ -175,3 +177,12 @@ def test_it_has_a_snapshot(made_up, monkeypatch):
     bundle = made_up._repr_mimebundle_()
     assert "media-archive" in bundle["text/plain"]
     assert "media-archive" in bundle["text/html"]
+
+
+def test_aside_without_its_library_says_how_to_have_it(monkeypatch):
+    """ASIDE names the library and what installs it, and shows nothing."""
+    monkeypatch.setitem(sys.modules, "sidecar", None)
+    explorer = BasicExplorer(MadeUpBuckets(), title="lake")
+    with pytest.raises(S3ConnError, match="sidecar") as raised:
+        explorer.show_aside("lake")
+    assert "pip install" in raised.value.hint

@@ -400,3 +400,71 @@ def test_a_notebook_that_is_opened_again_shows_what_there_was(lab):
     assert [each.get_by_text("README.txt").count() > 0 for each in seen.all()] == [True, True, False]
     assert seen.last.get_by_text("events/").count() == 1
     again.page.close()
+
+
+def test_a_preview_goes_on_while_it_is_scrolled(tree):
+    """Rows come as they are scrolled to, in an order and by a filter that are asked for; a column tells its figures."""
+    tree.find("s3://acme-lake/sales/")
+    tree.row("orders.csv").click()
+    tree.press(" ")
+    table, foot = tree.panel.locator(".s3x-table"), tree.panel.locator(".s3x-records-foot")
+    table.locator("td").first.wait_for()
+    foot.get_by_text("The first 100 of").wait_for()
+    first = table.locator("tbody tr").first.inner_text()
+    while "The first 1,000 of" not in foot.inner_text():
+        table.evaluate("(table) => (table.scrollTop = table.scrollHeight)")
+        tree.page.wait_for_timeout(100)
+    assert table.locator("tbody tr").count() < 120
+    tree.page.wait_for_function(
+        "() => [...document.querySelectorAll('.s3x-table td')].every((cell) => cell.textContent !== '…')"
+    )
+    name = table.locator(".s3x-order").first
+    name.click()
+    table.locator("th[aria-sort=ascending]").wait_for()
+    name.click()
+    table.locator("th[aria-sort=descending]").wait_for()
+    tree.page.wait_for_function(
+        "(before) => document.querySelector('.s3x-table tbody tr').innerText !== before", arg=first
+    )
+    table.locator(".s3x-tool").first.click()
+    tree.panel.locator(".s3x-column").get_by_text("Different values").wait_for()
+    tree.panel.get_by_label("Filter the loaded rows").fill("no row has this")
+    tree.panel.get_by_text("0 of 1,000 loaded rows").wait_for()
+    tree.press("Escape")
+    tree.panel.get_by_text("0 of 1,000 loaded rows").wait_for(state="detached")
+    assert tree.panel.is_visible()
+
+
+def test_deleted_objects_are_struck_through_and_come_back(notebook):
+    """The button with the clock shows them; the menu brings one back after a question, and the row is as others are."""
+    setup = "import boto3\nhandle = __import__('s3conn_magic').connection('sandbox').client('s3')\n"
+    key = "Bucket='acme-archive-eu', Key='contracts/struck.txt'"
+    notebook.run(f"{setup}handle.put_object({key}, Body=b'x'); handle.delete_object({key}); None")
+    tree = explore(notebook, LAKE.replace("acme-lake/", "acme-archive-eu/contracts/"))
+    assert tree.row("struck.txt").count() == 0
+    tree.root.get_by_role("button", name="Show deleted objects").click()
+    row = tree.row("struck.txt")
+    row.wait_for()
+    line = "(row) => getComputedStyle(row.querySelector('.s3x-text')).textDecorationLine"
+    assert row.evaluate(line) == "line-through"
+    row.click(button="right")
+    tree.root.get_by_role("menuitem", name="Bring it back…").click()
+    tree.root.get_by_role("button", name="Bring back").click()
+    tree.line_saying("Brought back").wait_for()
+    tree.row("struck.txt").and_(tree.root.locator(".s3x-row:not(.s3x-deleted)")).wait_for()
+    assert tree.row("struck.txt").evaluate(line) == "none"
+    listed = f"handle.list_object_versions({key.replace('Key', 'Prefix')})"
+    notebook.run(f"for one in {listed}['Versions']: handle.delete_object({key}, VersionId=one['VersionId'])")
+
+
+def test_aside_shows_it_beside_the_notebook(notebook):
+    """With ASIDE the explorer is in a panel of JupyterLab's own, and the cell says so; there it works as in a cell."""
+    pytest.importorskip("sidecar", reason="the extra `aside` is not installed")
+    output = notebook.run(LAKE.replace(" USING sandbox", " USING sandbox ASIDE"))
+    output.get_by_text("It is shown beside the notebook.").wait_for(state="attached")  # the page shows one at a time
+
+    beside = Shown(notebook, notebook.page.locator(".s3x:visible").last)
+    beside.root.locator(".s3x-row:visible").first.wait_for()
+    assert beside.root.evaluate("(root) => !root.closest('.jp-NotebookPanel')")
+    beside.row("README.txt").dblclick()
+    beside.panel.get_by_text("Acme's data lake").wait_for()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import queue
 import re
 import threading
 import time
+from concurrent.futures import Future
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from urllib.parse import unquote
@@ -16,9 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 from recording import passing_to
 
+from s3conn_magic.errors import StatementInterrupted
 from s3conn_magic.explorer.preview_table import PreviewTable, RowOrder
 from s3conn_magic.objects.description import Description
 from s3conn_magic.preview import Preview
+from s3conn_magic.runtime.background import LOOP, Work, run_in_background, wait_for
 from s3conn_magic.sandbox.identities import EMPTY
 
 
@@ -249,3 +253,35 @@ def test_a_download_that_hangs_is_stopped(explore, hang):
     page.do("halt", id="d")
     page.gone("d")
     assert becomes(lambda: beside() == before), beside()
+
+
+def test_what_is_stopped_ends_its_own_waits_and_no_others():
+    """A wait within it ends, also in a thread that it began; what the common loop does for others goes on."""
+    never, ended, seen = Future(), queue.SimpleQueue(), queue.SimpleQueue()
+
+    def inner():
+        try:
+            wait_for(never)
+        except StatementInterrupted:
+            ended.put("inner")
+            raise
+
+    def outer(_):
+        LOOP.call(lambda: seen.put(_waits_on()))
+        wait_for(run_in_background(inner, name="s3conn-work-inner"))
+
+    work = Work(outer)
+    work.cancel()
+    work.start(lambda _: None, lambda error: ended.put(type(error).__name__))
+    assert seen.get(timeout=10) is True
+    assert {ended.get(timeout=10), ended.get(timeout=10)} == {"inner", "StatementInterrupted"}
+
+
+def _waits_on():
+    """Whether a wait here would go on."""
+    try:
+        wait_for(Future(), within=0.0)
+    except TimeoutError:
+        return True
+    except StatementInterrupted:
+        return False

@@ -274,8 +274,8 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     | {"versions": st.booleans(), "matching": st.none() | LITERAL, "limit": st.none() | st.just("ALL") | NUMBERS},
     statements.ListInventory: {"location": PLACE, "using": st.none() | NAME, "matching": st.none() | LITERAL}
     | {"limit": st.none() | st.just("ALL") | NUMBERS},
-    statements.Explore: {"location": st.none() | PLACE, "using": st.none() | NAME},
-    statements.ExploreAll: {},
+    statements.Explore: {"location": st.none() | PLACE, "using": st.none() | NAME, "aside": st.booleans()},
+    statements.ExploreAll: {"aside": st.booleans()},
     statements.Analyze: {
         "location": PLACE,
         "inventory": st.none() | PLACE,

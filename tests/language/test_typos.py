@@ -42,7 +42,7 @@ WHOLE = (
     "SHOW BUCKETS USING lake LIKE 'b%'",
     "LIST 's3://bucket/' USING lake RECURSIVE VERSIONS MATCHING '*' LIMIT ALL",
     "LIST FROM INVENTORY 's3://bucket/manifest.json' USING lake MATCHING '*' LIMIT ALL",
-    "EXPLORE 's3://bucket/' USING lake",
+    "EXPLORE 's3://bucket/' USING lake ASIDE",
     "EXPLORE ALL CONNECTIONS",
     "ANALYZE 's3://bucket/' USING lake BY PREFIX DEPTH 2",
     "ANALYZE 's3://bucket/' USING lake BY STORAGE_CLASS",

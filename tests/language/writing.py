@@ -108,12 +108,12 @@ def _(statement: statements.ListInventory) -> str:
 
 @statement_text.register
 def _(statement: statements.Explore) -> str:
-    return _joined("EXPLORE", _value(statement.location), _using(statement.using))
+    return _joined("EXPLORE", _value(statement.location), _using(statement.using), "ASIDE" * statement.aside)
 
 
 @statement_text.register
-def _(_: statements.ExploreAll) -> str:
-    return "EXPLORE ALL CONNECTIONS"
+def _(statement: statements.ExploreAll) -> str:
+    return _joined("EXPLORE ALL CONNECTIONS", "ASIDE" * statement.aside)
 
 
 @statement_text.register

@@ -5,6 +5,7 @@ import { button, icon, make } from "./elements.js";
 const ROW = 24; // px of each row, as details.css has it
 const PART = 200; // rows asked for at once
 const AROUND = 20; // rows drawn above and below those in sight
+const SIGN = 14; // px of the sign of an order
 const TYPING = 200; // ms without a key after which the rows are filtered
 
 /** The table of one preview in one view. */
@@ -178,7 +179,7 @@ export class Table {
   freeze() {
     if (this.frozen || !this.frame.clientWidth) return;
     this.frozen = true;
-    const widths = this.heads.map((head) => head.offsetWidth);
+    const widths = this.heads.map((head) => head.offsetWidth + SIGN);
     this.heads.forEach((head, at) => (head.style.width = `${widths[at]}px`));
     this.table.style.width = `${widths.reduce((all, each) => all + each, 0)}px`;
     this.table.style.tableLayout = "fixed";
@@ -230,5 +231,6 @@ export class Table {
     head.append(make("span", "s3x-label", name), make("span", "s3x-quiet", error ? error.message : said), close);
     this.about.replaceChildren(head, list);
     this.about.setAttribute("role", "status");
+    this.about.scrollIntoView({ block: "nearest" });
   }
 }
