@@ -111,9 +111,11 @@ class ManagedTable:
         """Have what the library raises as a QueryError."""
         from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
+        from s3conn_magic.lakes.catalogs import NoConditionsError
+
         try:
             yield
-        except (S3ConnError, CommitFailedException):
+        except (S3ConnError, CommitFailedException, NoConditionsError):
             raise
         except NoSuchTableError:
             gone = f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
@@ -172,7 +174,7 @@ class ManagedTable:
             total = [int(summary[name]) if name in summary else None for name in _TOTALS]
             made = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
             operation = snapshot.summary.operation.value if snapshot.summary else None
-            rows.append((snapshot.snapshot_id, made, operation, *total, snapshot.snapshot_id == current))
+            rows.append((str(snapshot.snapshot_id), made, operation, *total, snapshot.snapshot_id == current))
         return rows
 
     # Making

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _AT_ONCE, _HELD = 4, 64 * 1024 * 1024
 """Files that are read side by side, and the bytes of one above which its batches are not held."""
 _ORDERED = (pa.types.is_integer, pa.types.is_date32)
+_EXACT = (*_ORDERED, pa.types.is_timestamp)
+"""Types whose bounds are never rounded; those of times are by some writers of Delta."""
 
 
 class LakeFile(NamedTuple):
@@ -289,10 +291,8 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
         wanted = columns.select(*names)
         yield from ArrowScan(metadata, io, wanted, AlwaysTrue()).to_record_batches([file.detail])
 
-    files = [
-        LakeFile(task.file.file_path, task.file.file_size_in_bytes, _iceberg_holds(task, columns, schema), task)
-        for task in tasks
-    ]
+    holds = _iceberg_holds(metadata, columns, schema)
+    files = [LakeFile(task.file.file_path, task.file.file_size_in_bytes, holds(task.file), task) for task in tasks]
     state = f"snapshot {snapshot.snapshot_id}" if snapshot else "no snapshot"
     return Snapshot(reach.root, f"format {metadata.format_version}, {state}", schema, files, read)
 
@@ -315,25 +315,54 @@ def _iceberg_snapshot(table: Any, moment: Moment) -> Any:
     return snapshot
 
 
-def _iceberg_holds(task: Any, columns: Any, schema: pa.Schema) -> Any:
-    """What the bounds in a manifest say of the rows of a file."""
+def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[Any], Any]:
+    """What tells what holds of all rows of a file: by the bounds in its manifest, and by texts that it is parted by."""
     from pyiceberg.conversions import from_bytes
+    from pyiceberg.transforms import IdentityTransform
+    from pyiceberg.types import StringType
 
-    file, conditions = task.file, []
-    for column, field in zip(columns.fields, schema, strict=True):
-        least, most = ((of or {}).get(column.field_id) for of in (file.lower_bounds, file.upper_bounds))
-        nulls = (file.null_value_counts or {}).get(column.field_id)
-        if least is not None and most is not None and column.field_type.is_primitive:
-            least, most = (from_bytes(column.field_type, value) for value in (least, most))
-            conditions += bounds(field, least, most, nulls)
-    return all_of(conditions)
+    fields = dict(zip((column.field_id for column in columns.fields), schema, strict=True))
+    ordered = [
+        (column.field_id, column.field_type, fields[column.field_id])
+        for column in columns.fields
+        if any(is_such(fields[column.field_id].type) for is_such in _EXACT)
+    ]
+    texts = {column.field_id for column in columns.fields if isinstance(column.field_type, StringType)}
+    parted = {
+        number: [
+            (at, ds.field(fields[part.source_id].name))
+            for at, part in enumerate(spec.fields)
+            if part.source_id in texts and isinstance(part.transform, IdentityTransform)
+        ]
+        for number, spec in metadata.specs().items()
+    }
+
+    def holds(file: Any) -> Any:
+        conditions = []
+        for number, kind, field in ordered:
+            least, most = ((of or {}).get(number) for of in (file.lower_bounds, file.upper_bounds))
+            nulls = (file.null_value_counts or {}).get(number)
+            if nulls == 0 and least is not None and most is not None:
+                least, most = (pa.scalar(from_bytes(kind, value), field.type) for value in (least, most))
+                conditions += [ds.field(field.name) >= least, ds.field(field.name) <= most]
+        for at, column in parted[file.spec_id]:
+            value = file.partition[at]
+            conditions.append(column.is_null() if value is None else column == value)
+        return all_of(conditions)
+
+    return holds
+
+
+def _location(metadata: Any) -> str:
+    """The folder of a table as its files are named by: some say where it was made from, and name them without."""
+    return str(metadata.location).rstrip("/").removeprefix("./")
 
 
 def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
     """PyIceberg's view of the filesystem; files below the table's own location are looked for below its folder."""
     from s3conn_magic.lakes.catalogs import ConnectionIO
 
-    own, root = metadata.location.rstrip("/"), reach.root.location
+    own, root = _location(metadata), reach.root.location
 
     def below_root(location: str) -> str:
         inside = location.startswith(f"{own}/")
@@ -344,7 +373,7 @@ def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
 
 def _is_moved(reach: Reach, metadata: Any) -> bool:
     """Whether the table was copied to where it is: its files are below its folder, and not where they say."""
-    root, own = reach.root.location, metadata.location.rstrip("/")
+    root, own = reach.root.location, _location(metadata)
     match = SCHEME.fullmatch(own)
     if match and match[1] in OF_S3 and (match[2], f"{match[3]}/".lstrip("/")) == (root.bucket, root.key):
         return False

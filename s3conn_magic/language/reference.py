@@ -409,7 +409,7 @@ STATEMENTS: tuple[Reference, ...] = (
         " a query reads one.",
         "SHOW SNAPSHOTS clicks;",
         (
-            Column("snapshot", "integer", "its id"),
+            Column("snapshot", "string", "its id, as AT takes it"),
             Column("committed_at", "timestamp", "UTC"),
             Column("operation", "string", "append, overwrite, replace or delete"),
             Column("added", "integer", "rows that it added"),

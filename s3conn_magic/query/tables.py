@@ -367,7 +367,10 @@ class Tables:
             if schema.names:
                 relation = database.from_arrow(schema.empty_table())
                 self._see_files(table.name, relation.columns, relation.types)
-        return self._note(replace(table, is_view=bool(schema.names), declared=not schema.names))
+            seen = replace(table, is_view=bool(schema.names), declared=not schema.names)
+            if noted := seen.noted():  # what was noted of the view before went with it
+                database.execute(noted)
+        return self._put(seen)
 
     def prepare(self, name: str) -> None:
         """Make the schema of a table, and its catalog, where there are none yet; in a turn, and in no transaction.

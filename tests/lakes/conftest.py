@@ -1,5 +1,5 @@
 """Buckets for tables, on two servers: see `lakes`."""
 
-from lakes import lake
+from lakes import lake, rclone_lake
 
-__all__ = ["lake"]
+__all__ = ["lake", "rclone_lake"]

@@ -61,6 +61,7 @@ def package_is_whole(folder: Path) -> None:
     assert sorted(one.name for one in (root / "notebooks").iterdir()) == [
         "bucket_to_result.ipynb",
         "first_tries.ipynb",
+        "lakehouse.ipynb",
         "quickstart.ipynb",
     ]
     assert {one.name for one in entry_points(group="pygments.lexers") if "s3conn_magic" in one.value} == {"upsql"}

@@ -91,7 +91,7 @@ FRAMES = {
     "SUMMARIZE SELECT 1 AS a": dict.fromkeys(("column", "type", "min", "max"), STRING)
     | {"approx_unique": INTEGER, **dict.fromkeys(("avg", "std", "q25", "q50", "q75"), "Float64"), "count": INTEGER}
     | {"null_share": "Float64", "frequent": OBJECT, "histogram": STRING},
-    "SHOW SNAPSHOTS clicks": {"snapshot": INTEGER, "committed_at": TIME, "operation": STRING}
+    "SHOW SNAPSHOTS clicks": {"snapshot": STRING, "committed_at": TIME, "operation": STRING}
     | dict.fromkeys(("added", "deleted", "rows", "files", "bytes"), INTEGER)
     | {"is_current": BOOLEAN},
     "SHOW TABLES": {"name": STRING, "rows": INTEGER, "columns": OBJECT, "connections": OBJECT}
