@@ -402,11 +402,19 @@ class Guards:
 
 
 def _with_md5(params: dict[str, Any], model: Any, **_: Any) -> None:
-    """Add Content-MD5 where a checksum is demanded and the server is no AWS's: many know none of the later ones."""
+    """Have Content-MD5 in place of CRC32 where a checksum is demanded by a server that is no AWS's.
+
+    Many know none of the later checksums, and some, such as Backblaze's, refuse them.
+    """
     demanded, body = (model.http_checksum or {}).get("requestChecksumRequired"), params["body"]
     if demanded and isinstance(body, bytes) and not is_of_aws(params["url"]):
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         params["headers"].setdefault("Content-MD5", base64.b64encode(digest).decode())
+        checksum = params["context"].get("checksum", {})
+        # botocore takes CRC32 where nobody chose another.
+        if (checksum.get("request_algorithm") or {}).get("algorithm") == "crc32":
+            del checksum["request_algorithm"]
+            params["headers"].pop("x-amz-sdk-checksum-algorithm", None)
 
 
 def _undoing(name: Callable[[], str]) -> type:

@@ -381,8 +381,8 @@ def test_an_altered_encryption_is_on_the_next_write(wire):
     assert [kms(one)[1] for one in wire.requests] == [None, "alias/ours"]
 
 
-def test_a_demanded_checksum_is_md5_too_where_the_server_is_no_aws_s():
-    """Deleting several by one request carries Content-MD5 beside boto3's checksum: many servers know that alone."""
+def test_a_demanded_checksum_is_md5_where_the_server_is_no_aws_s():
+    """Deleting several by one request carries Content-MD5, which many servers know alone; another where asked for."""
     answer = b"<DeleteResult><Deleted><Key>a</Key></Deleted></DeleteResult>"
     with recording(lambda _: Reply(200, {"Content-Type": "application/xml"}, answer)) as recorder:
         run = Statements()
@@ -390,6 +390,9 @@ def test_a_demanded_checksum_is_md5_too_where_the_server_is_no_aws_s():
         client = run.connection("lake").client("s3")
         client.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": "a"}]})
         client.put_object(Bucket="bucket", Key="a", Body=b"1")
-    deletion, put = recorder.requests
+        client.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": "a"}]}, ChecksumAlgorithm="SHA256")
+    deletion, put, chosen = recorder.requests
+    assert not [name for one in (deletion, put) for name in one.headers if "checksum" in name]
+    assert "x-amz-checksum-sha256" in chosen.headers
     assert deletion.headers["content-md5"] == base64.b64encode(hashlib.md5(deletion.body).digest()).decode()
     assert "content-md5" not in put.headers
