@@ -361,4 +361,4 @@ def thaw_text(thaw: Thaw, description: Description) -> str:
 
 
 def _dollars(usd: float) -> str:
-    return f"${usd:,.2f}" if usd >= 0.01 else f"${usd:.1g}"  # noqa: PLR2004 - a cent
+    return f"${usd:,.2f}" if usd >= 0.005 else "less than a cent"  # noqa: PLR2004 - half a cent

@@ -165,7 +165,7 @@ def test_an_archived_object_is_asked_for_after_its_price(explore, upstream):
     assert [one["tier"] for one in page.last("details")["thaws"]] == ["Bulk", "Standard", "Expedited"]
     page.do("thaw", id="t", tier="Standard")
     asked = page.task("t", "asking")
-    assert "It costs $5e-05" in asked["text"]
+    assert "It costs less than a cent, and less than a cent for a copy of 7 days" in asked["text"]
     assert "Restore" not in str(upstream.head_object(Bucket=EMPTY, Key="cold.bin").get("Restore"))
     page.do("confirm", id="t", question=asked["question"])
     assert page.task("t", "done")["text"].startswith("Asked for: it can be read in 3 to 5 hours")

@@ -79,7 +79,7 @@ export class Menu {
       ["Bring it back…", () => view.panel.show(row, { tab: "versions", then: () => store.subject.send("restore", { id: freshId(), version: null }) }), gone && !state.locked],
       ...this.copies(row, many, counted, there),
       ...this.downloads(row, opens || many, counted, there),
-      [many ? `Delete ${counted}…` : "Delete…", () => store.send("delete", { id: freshId() }), there && !state.locked],
+      [many ? `Delete ${selected.size}…` : "Delete…", () => store.send("delete", { id: freshId() }), there && !state.locked],
     );
     return items.filter(([, , holds]) => holds);
   }
