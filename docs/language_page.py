@@ -86,7 +86,9 @@ def _summary() -> Iterator[tuple[str, ...]]:
 
 def _job_options() -> Iterator[tuple[str, ...]]:
     for one in JOB_OPTIONS:
-        kinds = " and ".join({"COPY": "COPY FROM", "INSERT": "INSERT INTO"}[kind] for kind in one.kinds)
+        kinds = " and ".join(
+            {"COPY": "COPY FROM", "INSERT": "INSERT INTO S3", "INTO": "INTO a table"}[kind] for kind in one.kinds
+        )
         default = one.default if one.effect else "no effect on one machine"
         yield f"`{one.name}`", one.takes, default, kinds, f"{one.help} `{one.name} = {one.example}`"
 

@@ -62,6 +62,8 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
     next(rank for rank, layer in enumerate(LAYERS) if layer.name == name)
     for name in ("ground", "listing", "sandbox", "composition")
 )
+# Modules of tables that lie in S3, and of what fills them, that stand in folders of other things.
+OF_TABLES = {"query/managing.py", "query/merging.py", "jobs/filling.py", "language/result_columns.py"}
 # Longer than 400 lines, each one idea that reads worse in two.
 LONG = {
     "cluster/work.py",  # what a worker is told, and what it does with that
@@ -96,6 +98,9 @@ LONG = {
     "language/job_binder.py",  # every option of a job and of a table, read and checked
     "query/managing.py",  # rows of DuckDB into a table: made, inserted, merged
     "language/binder.py",  # statements to plans
+    "language/dialect.py",  # what Upsolver writes in a query, each form with what DuckDB reads
+    "language/help.py",  # HELP, and statements written again
+    "jobs/job.py",  # a job, its objects, and one run of it
     "language/completion.py",  # what the grammar allows at a place, and what stands for it
     "language/diagnosis.py",  # advice, one function for each kind of mistake
     "language/evaluation.py",  # values as they are read, and what is wrong with them
@@ -252,16 +257,11 @@ def test_no_module_is_a_closet():
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():
-    """Fifteen, but for the large folders; and 153 in all, beside those of tables that lie in S3 and of datasets."""
+    """Fifteen, but for the large folders; and 156 in all, beside those of tables that lie in S3 and of datasets."""
     folders = Counter(file.parent for file in MODULES)
     assert {folder.name for folder, count in folders.items() if count > 15} <= LARGE_FOLDERS
-    counted = [
-        file
-        for file in MODULES
-        if _part(file) not in {"lakes", "datasets"}
-        and _id(file) not in {"query/managing.py", "language/result_columns.py"}
-    ]
-    assert len(counted) <= 153
+    counted = [file for file in MODULES if _part(file) not in {"lakes", "datasets"} and _id(file) not in OF_TABLES]
+    assert len(counted) <= 156
 
 
 def test_no_two_modules_of_tests_have_one_name():

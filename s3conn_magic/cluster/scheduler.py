@@ -508,7 +508,7 @@ class GroupReader:
         options = {name: value for name in _READ_BY if (value := job.option(name)) is not None}
         capacity, sent = self.cluster.capacity(), 0
         come: dict[int, list[Parsed | S3ConnError | None]] = {}
-        with self.cluster.tasks(lambda: self.cluster.accesses.of(job.connection, job.plan.location)) as tasks:
+        with self.cluster.tasks(lambda: self.cluster.accesses.of(job.connection, job.location)) as tasks:
             for number, group in enumerate(groups):
                 while sent < min(len(groups), number + 2 * capacity.tasks):
                     if _elsewhere(groups[sent]):

@@ -19,7 +19,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, source_of, text_rows, together
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
-from s3conn_magic.jobs.target_table import Landing, Ledger, TargetTable
+from s3conn_magic.jobs.target_table import SYSTEM, Landing, Ledger, TargetTable, moment_literal, system_values
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import counted, pattern_meant, pattern_note, sentence
 from s3conn_magic.listing.request import Progress
@@ -66,7 +66,8 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         uploads.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
-    engine.check_expressions(run.job.plan.expressions, local=run.local)
+    predicates = [each.predicate for each in run.job.plan.expectations]
+    engine.check_expressions([*run.job.plan.expressions, *predicates], local=run.local)
     if engine.look(lambda database: database.execute(_TRIGGERS, placed(run.job.plan.table)).fetchall()):
         hint = "Load into another table."
         raise JobFailedError(f"the table {visible(run.job.plan.table)} has a trigger, which may do anything", hint=hint)
@@ -91,10 +92,11 @@ class _Copying:
         listed = selection.objects
         if said := said_of_private([candidate.location for candidate in selection.left_out], _TAKEN):
             self._outcome.notes.append(said)
-        if not listed and self._run.number == 1 and not job.option("SKIP_VALIDATIONS"):
-            where = visible(job.plan.location.uri)
+        skips = job.option("SKIP_ALL_VALIDATIONS") or {"ALL", "EMPTY_PATH"} & {*job.option("SKIP_VALIDATIONS", ())}
+        if not listed and self._run.number == 1 and not skips:
+            where = visible(job.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job anyway; RUN JOB loads what comes later."
-            hint = pattern_note(job.plan.location, "LOCATION = {place} FILE_PATTERN = {expression}.") or hint
+            hint = pattern_note(job.location, "LOCATION = {place} FILE_PATTERN = {expression}.") or hint
             hint = pattern_meant("FILE_PATTERN =", "regular", job.option("FILE_PATTERN") or "") or hint
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))
         self._forget_gone({candidate.location.uri for candidate in listed})
@@ -130,8 +132,9 @@ class _Copying:
             loaded = ledger.loaded()
         scope = self._engine.filesystem.scope
         scope.loose = True  # what is a lake table's was refused
-        columns = partitions([candidate.location.key for candidate in listed], self._run.job.plan.location.key)
-        loader = Loader(job, database, scope, job.plan.table, ledger, columns)
+        columns = partitions([candidate.location.key for candidate in listed], self._run.job.location.key)
+        system = self._system(table, declared=held is not None and held.declared)
+        loader = Loader(job, database, scope, job.plan.table, ledger, columns, system, job.plan.expectations)
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
         left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
@@ -155,6 +158,22 @@ class _Copying:
             self._retire(ledger, table, self._gone)
         self._say_how_deleted()
         self._say_how_taken()
+
+    def _system(self, table: TargetTable, *, declared: bool) -> tuple[str, ...]:
+        """The system columns that get values: all of a table that gets its columns now, else those that it has.
+
+        Raises:
+            JobFailedError: rows are to be told apart of a table in S3.
+        """
+        there, deduplicates = table.columns(), self._run.job.option("DEDUPLICATE_WITH") is not None
+        if deduplicates and self._landing is not None:
+            hint = "MERGE INTO a table in S3, from a table that is loaded so, keeps one row of each."
+            raise JobFailedError("DEDUPLICATE_WITH is not had for tables whose files lie in S3", hint=hint)
+        return tuple(
+            name
+            for name in SYSTEM
+            if (declared and not there) or name in there or (deduplicates and name == "$commit_time")
+        )
 
     def _commit(self, todo: Sequence[Candidate]) -> None:
         """Have what waits for a table in S3 be in it, all at once, and delete the objects only then."""
@@ -208,7 +227,7 @@ class _Copying:
             failure = translate(error, "", scope)
         else:
             self._taken[loader.taken] += 1
-            self._done(candidate, rows, loader.skipped.note(), replace=replace)
+            self._done(candidate, rows, loader.skipped.note(), replace=replace, violated=loader.violated)
             return
         finally:
             loader.release(candidate)
@@ -217,12 +236,15 @@ class _Copying:
         scope.failure = None
         self._failed(candidate, failure)
 
-    def _done(self, candidate: Candidate, rows: int, without: str, *, replace: bool) -> None:
+    def _done(
+        self, candidate: Candidate, rows: int, without: str, *, replace: bool, violated: Mapping[str, int] | None = None
+    ) -> None:
         self._unreached = 0
         self._outcome.objects += 1
         self._outcome.replaced += replace
         self._outcome.rows += rows
         self._outcome.bytes += candidate.size
+        self._outcome.violations.update(violated or {})
         if without:
             self._failed(candidate, QueryError(f"its rows were loaded, but not all of its lines: {without}"))
         else:
@@ -310,8 +332,9 @@ class Together:
         self._loader, self._todo, self._replaced = loader, todo, replaced
         self._taken: dict[Candidate, _Taken] = {}
         self._at = self._tried = 0
-        options = ("COLUMN_TRANSFORMATIONS", "EXCLUDE_COLUMNS")
-        self._plain = not loader.partitions and not any(loader.job.option(name) for name in options)
+        options = ("COLUMN_TRANSFORMATIONS", "EXCLUDE_COLUMNS", "DEDUPLICATE_WITH")
+        apart = loader.partitions or loader.expectations
+        self._plain = not apart and not any(loader.job.option(name) for name in options)
 
     def take(self, candidate: Candidate) -> _Taken | None:
         """What came of an object, once it and those behind it are loaded; None where it is to be loaded by itself."""
@@ -410,16 +433,25 @@ class Together:
         described = database.execute(f"DESCRIBE {rows}").fetchall()
         columns = {name: kind for name, kind, *_ in described}
         names = {_name(source): source.candidate for source in sources}
-        if not rows_of.keys() <= names.keys() or OBJECT_COLUMN in columns or "GEOMETRY" in str(columns):
+        system = self._loader.system
+        if (
+            not rows_of.keys() <= names.keys()
+            or {OBJECT_COLUMN, *system} & columns.keys()
+            or "GEOMETRY" in str(columns)
+        ):
             raise LookupError
         table = TargetTable(database, self._loader.table)
         columns = dict(known) if known is not None else columns
-        table.fit(columns, rows)
+        table.fit(columns, rows, system)
         values = table.taken(columns)
         replaced = f" REPLACE ({', '.join(values)})" if values else ""
         # What stands before the bucket is one connection's name for all of them.
         where = f"'s3://' || substr({file}, instr({file}, {literal(f'@{sources[0].candidate.location.bucket}/')}) + 1)"
-        every = f"SELECT * EXCLUDE ({file}){replaced}, {where} AS {origin} FROM temp.{_BATCH}"  # noqa: S608 - as above
+        times = {name: moment_literal(candidate.last_modified) for name, candidate in names.items()}
+        lists = f"[{', '.join(map(literal, times))}], [{', '.join(times.values())}]"
+        written = f"map({lists})[regexp_replace({file}, '^[a-z0-9-]*://', '')]"
+        ours = "".join(f", {value}" for value in system_values(system, written, where))
+        every = f"SELECT * EXCLUDE ({file}){replaced}, {where} AS {origin}{ours} FROM temp.{_BATCH}"  # noqa: S608 - as above
         database.execute(f"INSERT INTO {table.sql} BY NAME {every}")
         return {candidate: rows_of.get(name, 0) for name, candidate in names.items()}
 

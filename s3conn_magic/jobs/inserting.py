@@ -23,6 +23,7 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.jobs import writing
+from s3conn_magic.jobs.filling import NOTHING_LEFT, Window, has_window, times, window_of
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.request import Progress
@@ -33,6 +34,7 @@ from s3conn_magic.objects.formats import COMPRESSIONS, of_type
 from s3conn_magic.objects.ranged import PinnedObject
 from s3conn_magic.objects.requests import ask, etag_of, head_answer
 from s3conn_magic.objects.uploads import PART, Upload
+from s3conn_magic.query.managing import ManagedTables
 from s3conn_magic.query.sql import literal
 
 if TYPE_CHECKING:
@@ -107,17 +109,17 @@ class Names:
     def _stem(self) -> str:
         return quote(self.job.name, safe=" ()[]!,;=+@&")
 
-    def of(self, began: datetime, window: tuple[datetime, datetime] | None) -> Location:
+    def of(self, began: datetime, window: Window | None) -> Location:
         """The object of a run.
 
         Args:
             began: of the run; what DATE_PATTERN names, moved by OUTPUT_OFFSET.
             window: what run_start_time() and run_end_time() are; None for a query that has neither.
         """
-        where, pattern = self.job.plan.location, self.job.option("DATE_PATTERN")
+        where, pattern = self.job.location, self.job.option("DATE_PATTERN")
         offset: timedelta = self.job.option("OUTPUT_OFFSET", timedelta())
         date = f"{pattern.of(began + offset).strip('/')}/" if pattern else ""
-        span = f"-{window[0].strftime(_TIME)}-{window[1].strftime(_TIME)}" if window else ""
+        span = f"-{window.start.strftime(_TIME)}-{window.end.strftime(_TIME)}" if window else ""
         folder = where.key if where.key.endswith("/") or not where.key else f"{where.key}/"
         return Location(where.bucket, f"{folder}{date}{self._stem}{span}{self.suffix}")
 
@@ -129,11 +131,11 @@ class Names:
         date = self.job.option("DATE_PATTERN")
         folder = rf"(?:{date.expression}/)?" if date else ""
         span = rf"(?:-{_TIME_FORM}-(?P<end>{_TIME_FORM}))?"
-        return re.compile(rf"^{re.escape(self.job.plan.location.key)}/?{folder}{re.escape(self._stem)}{span}\.[a-z.]+$")
+        return re.compile(rf"^{re.escape(self.job.location.key)}/?{folder}{re.escape(self._stem)}{span}\.[a-z.]+$")
 
     def done_until(self) -> datetime | None:
         """Where the last complete run of this job ended, by the objects that are there; None when there is none."""
-        where, ends = self.job.plan.location, []
+        where, ends = self.job.location, []
         with Listing(self.job.connection.target(where.bucket), where.key) as listing:
             for page in listing.pages(keep=False):
                 for key in page.objects.column("key").to_pylist():
@@ -149,7 +151,7 @@ def abort_leftovers(names: Names) -> int:
     Raises:
         S3ConnError: they cannot be listed or aborted.
     """
-    job, where = names.job, names.job.plan.location
+    job, where = names.job, names.job.location
     aborted, after = 0, dict[str, str]()
     while True:
         answer = ask(job.connection, where, "list_multipart_uploads", Bucket=where.bucket, Prefix=where.key, **after)
@@ -317,11 +319,6 @@ class OutputFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return False
 
 
-_WINDOW = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
-
 def run_insert(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     """Write the result of a job's query.
 
@@ -349,9 +346,10 @@ class _Inserting:
     def run(self) -> None:
         """Clear up after earlier runs, write, read back."""
         self._clear_up()
+        self._engine.alone(lambda: ManagedTables(self._engine).add_system_columns(self._query))
         window = self._window()
-        if window and window[0] >= window[1]:
-            self._outcome.notes.append("There is nothing between START_FROM and END_AT that is not written.")
+        if window and window.empty:
+            self._outcome.notes.append(NOTHING_LEFT)
             return
         where = self._names.of(self._run.began, window)
         there = own_etag(self._connection, where, self._job.name)
@@ -367,7 +365,7 @@ class _Inserting:
                 sink.abort()
             raise
         self._outcome.replaced += there is not None
-        self._outcome.window = window
+        self._outcome.window = window[:2] if window else None
 
     def _clear_up(self) -> None:
         try:
@@ -380,23 +378,14 @@ class _Inserting:
             if aborted:
                 self._outcome.notes.append(f"{aborted:,} unfinished uploads of killed runs were aborted.")
 
-    def _window(self) -> tuple[datetime, datetime] | None:
+    def _window(self) -> Window | None:
         """What run_start_time() and run_end_time() are; None for a query that has neither."""
-        if not _WINDOW.search(_LITERAL.sub("''", self._query)):
+        if not has_window(self._query):
             return None
         done = self._job.done_until
         if self._job.state != "ok":  # a run of another kernel, or one that was stopped, may have written more
             done = max((moment for moment in (done, self._names.done_until()) if moment), default=None)
-        end = self._job.option("END_AT")
-        end = self._job.created_at if end == "NOW" else end
-        began = self._run.began
-        return done or self._first(), min(began, end) if isinstance(end, datetime) else began
-
-    def _first(self) -> datetime:
-        start = self._job.option("START_FROM")
-        if isinstance(start, datetime):
-            return start
-        return self._job.created_at if start == "NOW" else _EPOCH
+        return window_of(self._job, done, self._run.began)
 
     def _sink(self, where: Location, *, replaces: str | None) -> Sink:
         metadata = {OWNER: quote(self._job.name)}
@@ -419,7 +408,7 @@ class _Inserting:
             elapsed = time.monotonic() - self._began
             self._run.report(Progress(0, self._outcome.bytes, scope.requests, elapsed, unit=""))
 
-    def _write(self, sink: Sink, window: tuple[datetime, datetime] | None) -> int:
+    def _write(self, sink: Sink, window: Window | None) -> int:
         """Have DuckDB write the result; gives the number of rows.
 
         Raises:
@@ -430,7 +419,7 @@ class _Inserting:
 
         def work() -> tuple[int, QueryResult]:
             sink.failed = self._engine.filesystem.scope.failed
-            with _registered(self._engine, files), _times(self._engine, window):
+            with _registered(self._engine, files), times(self._engine, window):
                 return self._copied(files)
 
         try:
@@ -489,20 +478,3 @@ def _registered(engine: QueryEngine, files: OutputFileSystem) -> Iterator[None]:
         yield
     finally:
         engine.database.unregister_filesystem(files.protocol)
-
-
-@contextmanager
-def _times(engine: QueryEngine, window: tuple[datetime, datetime] | None) -> Iterator[None]:
-    """Have run_start_time() and run_end_time() for the length of a block: timestamps in UTC."""
-    if window is None:
-        yield
-        return
-    names = ("run_start_time", "run_end_time")
-    for name, moment in zip(names, window, strict=True):
-        literal = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        engine.database.execute(f"CREATE OR REPLACE TEMP MACRO {name}() AS TIMESTAMP '{literal}'")
-    try:
-        yield
-    finally:
-        for name in names:
-            engine.database.execute(f"DROP MACRO IF EXISTS {name}")

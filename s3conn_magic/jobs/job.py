@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -113,6 +114,7 @@ class Outcome:
         connections: names of the connections that were read through.
         notes: what else to say.
         window: what run_start_time() and run_end_time() were, where the query has them.
+        violations: rows that violated an expectation, by its name.
     """
 
     objects: int = 0
@@ -125,6 +127,7 @@ class Outcome:
     connections: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     window: tuple[datetime, datetime] | None = None
+    violations: Counter[str] = field(default_factory=Counter)
 
     def fail(self, failure: Failure) -> None:
         """Count a failure."""
@@ -138,19 +141,20 @@ class Job:
 
     Attributes:
         plan: how it was created.
-        connection: what it reads or writes through; it follows ALTER, RENAME and OR REPLACE.
+        through: the connection that it reads or writes through, or None; it follows ALTER, RENAME and OR REPLACE.
         created_at: UTC.
         state: of the last run.
         runs: how many there were.
         last_run: when the last one began, UTC.
         done_until: run_end_time() of the last run that was complete.
         failures: what failed, the earliest first.
+        violations: rows that violated an expectation, by its name.
         paused: whether it does not run until RESUME JOB.
         running: is held by the one run that is under way.
     """
 
     plan: CreateJob
-    connection: Connection
+    through: Connection | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     state: State = "not run"
     runs: int = 0
@@ -160,6 +164,7 @@ class Job:
     rows: int = 0
     bytes: int = 0
     failures: list[Failure] = field(default_factory=list)
+    violations: Counter[str] = field(default_factory=Counter)
     paused: bool = False
     running: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -167,6 +172,23 @@ class Job:
     def name(self) -> str:
         """As written when it was created."""
         return self.plan.name
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of a job that has one."""
+        assert self.through is not None  # noqa: S101 - what reads or writes S3 has one
+        return self.through
+
+    @property
+    def location(self) -> Location:
+        """Where a job that reads or writes S3 does so."""
+        assert self.plan.location is not None  # noqa: S101 - as above
+        return self.plan.location
+
+    @property
+    def place(self) -> str:
+        """What it loads or writes, as errors name it."""
+        return self.plan.location.uri if self.plan.location else self.plan.table
 
     def option(self, name: str, default: Any = None) -> Any:
         """The value of an option, or the default."""
@@ -182,6 +204,7 @@ class Job:
         self.objects += outcome.objects
         self.rows += outcome.rows
         self.bytes += outcome.bytes
+        self.violations += outcome.violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +264,7 @@ def candidates(job: Job, *, first_run: bool) -> Selection:
     Raises:
         S3ConnError: the location cannot be listed whole.
     """
-    where, table = job.plan.location, job.plan.table
+    where, table = job.location, job.plan.table
     tables = TablesAround(job.connection, where, table if "." in table else name_text(table))
     names = _Names(len(where.key), job.option("FILE_PATTERN"), job.option("FILE_SUFFIX", ""))
     timely = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
 from s3conn_magic.jobs.job import OBJECT_COLUMN, ObjectSource, Parsed, source_of, text_rows, together
-from s3conn_magic.jobs.target_table import TEXTS, TargetTable
+from s3conn_magic.jobs.target_table import TEXTS, TargetTable, moment_literal, system_values
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
@@ -24,12 +25,14 @@ from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import duckdb
     import pyarrow as pa
 
     from s3conn_magic.jobs.job import Candidate, ReadOptions
     from s3conn_magic.jobs.target_table import Ledger
+    from s3conn_magic.language.plans import Predicate
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
@@ -170,6 +173,9 @@ class Loader(Parser):
         table: the table's name.
         ledger: of the job.
         partitions: columns that the folders of all objects of the job write.
+        system: columns of `SYSTEM` that get values.
+        expectations: of the job.
+        violated: rows of the object that was loaded last which violated an expectation, by its name.
         known: what is known of the values of text, by the kind of its format: of all objects that were looked at.
         learnt: where these are.
     """
@@ -177,6 +183,9 @@ class Loader(Parser):
     table: str
     ledger: Ledger
     partitions: Mapping[str, Partition]
+    system: tuple[str, ...] = ()
+    expectations: Sequence[Predicate] = ()
+    violated: Counter[str] = field(default_factory=Counter)
     known: dict[type, Any] = field(default_factory=dict)
     learnt: set[Location] = field(default_factory=set)
 
@@ -359,7 +368,9 @@ class Loader(Parser):
                 self.database.execute(
                     f"DELETE FROM {table.sql} WHERE {identifier(OBJECT_COLUMN)} = {where}"  # noqa: S608
                 )
-            count = self._insert(table, self._partitioned(candidate, query), where, columns) if query else 0
+            self.violated = Counter()
+            written = candidate.last_modified, columns
+            count = self._insert(table, self._partitioned(candidate, query), where, *written) if query else 0
             self.ledger.note(candidate, count)
         return count
 
@@ -390,20 +401,51 @@ class Loader(Parser):
     def _described(self, query: str) -> dict[str, str]:
         return {name: kind for name, kind, *_ in self.database.execute(f"DESCRIBE {query}").fetchall()}
 
-    def _insert(self, table: TargetTable, query: str, where: str, known: Mapping[str, str] | None) -> int:
-        select = self._select(f"({query})")
+    def _insert(
+        self, table: TargetTable, query: str, where: str, written: datetime, known: Mapping[str, str] | None
+    ) -> int:
+        select = self._expected(self._select(f"({query})"))
         changed = self.partitions or self.job.option("COLUMN_TRANSFORMATIONS") or self.job.option("EXCLUDE_COLUMNS")
         columns = self._described(select) if known is None or changed else dict(known)
-        # An object that was written from such a table has the column, too.
-        origin, own = identifier(OBJECT_COLUMN), columns.pop(OBJECT_COLUMN, None)
-        table.fit(columns, f"({select})")
+        # An object that was written from such a table has the columns, too.
+        own = [name for name in (OBJECT_COLUMN, *self.system) if columns.pop(name, None)]
+        table.fit(columns, f"({select})", self.system)
+        select = self._deduplicated(table, select)
         values = table.taken(columns)
-        every = f"* EXCLUDE ({origin})" if own else "*"
+        every = f"* EXCLUDE ({', '.join(map(identifier, own))})" if own else "*"
         every += f" REPLACE ({', '.join(values)})" if values else ""
+        ours = [f"{where} AS {identifier(OBJECT_COLUMN)}", *system_values(self.system, moment_literal(written), where)]
         ((count,),) = self.database.execute(
-            f"INSERT INTO {table.sql} BY NAME SELECT {every}, {where} AS {origin} FROM ({select})"  # noqa: S608
+            f"INSERT INTO {table.sql} BY NAME SELECT {every}, {', '.join(ours)} FROM ({select})"  # noqa: S608
         ).fetchall()
         return int(count)
+
+    def _expected(self, select: str) -> str:
+        """The rows without those that violate an expectation which drops them; the others are counted."""
+        if not (expectations := self.expectations):
+            return select
+        broken = [f"coalesce(({each.predicate}\n)::BOOLEAN, true) = false" for each in expectations]
+        counts = ", ".join(f"count(*) FILTER (WHERE {each})" for each in broken)
+        (counts_of,) = self.database.execute(f"SELECT {counts} FROM ({select})").fetchall()  # noqa: S608 - judged
+        self.violated = Counter({each.name: rows for each, rows in zip(expectations, counts_of, strict=True) if rows})
+        dropping = [f"NOT {each}" for each, of in zip(broken, expectations, strict=True) if of.drops]
+        return f"SELECT * FROM ({select}) WHERE {' AND '.join(dropping)}" if dropping else select  # noqa: S608 - judged
+
+    def _deduplicated(self, table: TargetTable, select: str) -> str:
+        """The rows without those that equal another one of the object, or one of the table within the window."""
+        option = self.job.option("DEDUPLICATE_WITH")
+        if option is None:
+            return select
+        names, window = option
+        columns = [identifier(name) for name in names]
+        same = " AND ".join(f"there.{each} IS NOT DISTINCT FROM new.{each}" for each in columns)
+        came = identifier("$commit_time")
+        since = f"{came} >= current_timestamp::TIMESTAMP - INTERVAL {int(window.total_seconds())} SECONDS"
+        there = f"FROM {table.sql} AS there WHERE {same} AND there.{since}"
+        return (
+            f"SELECT * FROM ({select}) AS new WHERE NOT EXISTS ({there})"  # noqa: S608 - quoted names
+            f" QUALIFY row_number() OVER (PARTITION BY {', '.join(columns)}) = 1"
+        )
 
     def _select(self, rows: str) -> str:
         """The columns of an object that are loaded."""

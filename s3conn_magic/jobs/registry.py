@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import JobFailedError, S3ConnError, StatementInterrupted
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.jobs.job import RemoteReader
-    from s3conn_magic.language.plans import AlterJob, CreateJob
+    from s3conn_magic.language.plans import AlterJob, CreateJob, Predicate
     from s3conn_magic.language.session_settings import SettingValues
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.query.engine import QueryEngine
@@ -57,6 +57,10 @@ class Jobs:
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
 
+    def names(self) -> list[str]:
+        """Their names."""
+        return [job.name for job in self]
+
     def __contains__(self, name: str) -> bool:
         return name.casefold() in self._jobs
 
@@ -78,9 +82,10 @@ class Jobs:
             StatementInterrupted: the user stopped it; the job is there, and RUN JOB goes on.
             S3ConnError: the run failed as a whole; there is no job.
         """
-        job = Job(plan, self._connections.get(plan.connection))
+        job = Job(plan, self._connections.get(plan.connection) if plan.connection else None)
         self._keep(job)
-        self._connections.depend_only((plan.connection, *plan.others), Usage("job", plan.name))
+        needed = [name for name in (plan.connection, *plan.others) if name]
+        self._connections.depend_only(tuple(needed), Usage("job", plan.name))
         try:
             return self.run(plan.name, report)
         except StatementInterrupted as error:
@@ -166,7 +171,10 @@ class Jobs:
     def _read_by(self, job: Job) -> set[str]:
         if not job.plan.text:
             return set()
-        uses = self._engine_of().mentioned(job.plan.text)
+        from s3conn_magic.query.merging import Merge
+
+        plan, engine = job.plan, self._engine_of()
+        uses = engine.mentioned(plan.text if plan.kind != "MERGE" else Merge.of(plan.table, plan.text).reading)
         return {name.casefold() for name in (*uses.tables, *uses.placed)}
 
     def alter(self, plan: AlterJob) -> Job:
@@ -174,13 +182,20 @@ class Jobs:
 
         Raises:
             JobNotFoundError: there is none of that name.
+            JobFailedError: an expectation of that name is there, or none.
+            QueryError: one does more than read.
         """
         job, options = self.get(plan.name), dict(plan.options)
+        if plan.added:
+            self._engine_of().check_expressions([each.predicate for each in plan.added])
         if options.get("END_AT") == "NOW":
             options["END_AT"] = datetime.now(UTC)
         with job.running:
-            written = {**job.plan.written, **plan.written}
-            job.plan = replace(job.plan, options={**job.plan.options, **options}, written=written)
+            changed: dict[str, Any] = {
+                "written": {**job.plan.written, **plan.written},
+                "options": {**job.plan.options, **options},
+            }
+            job.plan = replace(job.plan, expectations=_expected(job, plan), **changed)
         return job
 
     def pause(self, name: str, *, paused: bool) -> tuple[Job, bool]:
@@ -229,34 +244,44 @@ class Jobs:
         from s3conn_magic.jobs.target_table import TargetTable
 
         engine = self._engine_of()
-        if TargetTable(engine.settle(), job.plan.table).columns():
-            self._depends(engine.tables.loaded(job.plan.table, (job.connection.name,)))
+        if job.through is None:
+            self._depends(engine.tables.get(job.plan.table))
+        elif TargetTable(engine.settle(), job.plan.table).columns():
+            self._depends(engine.tables.loaded(job.plan.table, (job.through.name,)))
 
     def _steps(self, job: Job) -> Callable[[Run, QueryEngine, Outcome], None]:
         if job.plan.kind == "COPY":
             from s3conn_magic.jobs.copying import run_copy
 
             return run_copy
-        from s3conn_magic.jobs.inserting import run_insert
+        if job.plan.kind == "INSERT":
+            from s3conn_magic.jobs.inserting import run_insert
 
-        return run_insert
+            return run_insert
+        from s3conn_magic.jobs.filling import run_filling
+
+        return run_filling
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         if outcome.window:
             job.done_until = outcome.window[1]
-        if job.plan.kind == "INSERT":
-            job.resolve(job.plan.location.uri)
+        if job.plan.kind != "COPY":
+            job.resolve(job.place)
         for name in outcome.connections:
             if name in self._connections:
                 self._connections.depend(name, Usage("job", job.name))
 
-    def drop(self, name: str) -> Job:
-        """Forget a job and what it has loaded; tables and objects stay.
+    def drop(self, name: str, *, view: bool = False) -> Job:
+        """Forget a job and what it has loaded; tables and objects stay, but for the table of a materialized view.
 
         Raises:
             JobNotFoundError: there is none.
+            JobFailedError: a view is to be dropped, and it is none.
         """
         job = self.get(name)
+        if view and job.plan.kind != "VIEW":
+            hint = f"DROP JOB {name_text(job.name)}; forgets it."
+            raise JobFailedError(f"the job {job.name} is no materialized view", hint=hint)
         if job.plan.kind == "COPY":
             from s3conn_magic.jobs.target_table import Landing, Ledger
 
@@ -266,6 +291,14 @@ class Jobs:
                 engine.alone(lambda: Landing(engine, job, held).forget())
             else:
                 engine.alone(lambda: Ledger(engine.database, job).clear())
+        elif job.plan.table:
+            from s3conn_magic.jobs.filling import Until
+
+            engine = self._engine_of()
+            engine.alone(lambda: Until(engine, job).clear())
+            if view and job.plan.table.casefold() in {table.name.casefold() for table in engine.tables}:
+                engine.tables.drop(job.plan.table)
+                self._connections.release(Usage("table", job.plan.table))
         self.forget(name)
         return job
 
@@ -276,7 +309,21 @@ class Jobs:
             self._connections.release(Usage("job", job.name))
 
 
+def _expected(job: Job, plan: AlterJob) -> tuple[Predicate, ...]:
+    """What a job expects when it was altered."""
+    names, held = {each.name.casefold() for each in job.plan.expectations}, job.plan.expectations
+    if plan.added and job.plan.kind != "COPY":
+        raise JobFailedError(f"the job {job.name} is no COPY FROM S3, and has no expectations")
+    if twice := [each.name for each in plan.added if each.name.casefold() in names]:
+        raise JobFailedError(f"the job {job.name} has an expectation {twice[0]}", hint="DROP EXPECTATION ends it.")
+    if plan.dropped and plan.dropped.casefold() not in names:
+        raise JobFailedError(f"the job {job.name} has no expectation {plan.dropped}")
+    return (*(each for each in held if each.name.casefold() != plan.dropped.casefold()), *plan.added)
+
+
 def _so_far(job: Job, outcome: Outcome) -> str:
+    if job.plan.kind not in {"COPY", "INSERT"}:
+        return f"The table {job.plan.table} is as it was."
     if job.plan.kind == "INSERT":
         return f"{visible(outcome.written)} is there, whole." if outcome.written else "Nothing was written."
     return f"{outcome.objects:,} objects are loaded, whole ({outcome.rows:,} rows); none is there in part."
@@ -285,4 +332,4 @@ def _so_far(job: Job, outcome: Outcome) -> str:
 def _note(run: Run, error: S3ConnError) -> None:
     """Keep why a run failed as a whole."""
     job = run.job
-    job.failures.append(Failure(run.number, datetime.now(UTC), job.plan.location.uri, "", error.message))
+    job.failures.append(Failure(run.number, datetime.now(UTC), job.place, "", error.message))

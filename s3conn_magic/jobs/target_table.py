@@ -61,7 +61,7 @@ class Ledger:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, job: Job) -> None:
         self._database = database
-        self._of = [job.name.casefold(), job.plan.location.bucket, job.plan.table.casefold()]
+        self._of = [job.name.casefold(), job.location.bucket, job.plan.table.casefold()]
         catalog, *_ = placed(job.plan.table)  # where the rows are: DuckDB's transactions write to one database
         schema = f"{identifier(catalog)}.{SCHEMA}" if catalog else SCHEMA
         self._name = f"{schema}.loaded"
@@ -123,13 +123,27 @@ class Ledger:
         self._database.execute(f"DELETE FROM {self._name} WHERE {_OF}", self._of)  # noqa: S608
 
 
-_SYSTEM = {
+SYSTEM = {
     "$event_time": "TIMESTAMP",
     "$event_date": "DATE",
     "$commit_time": "TIMESTAMP",
     "$source": "VARCHAR",
 }
-"""Columns of Upsolver's that a COPY gives values, where the table has them or is partitioned by them."""
+"""Columns of Upsolver's that a COPY gives values, where the table has them, or had none before its first rows."""
+
+
+def system_values(names: Iterable[str], written: str, source: str) -> list[str]:
+    """The values of system columns, by when their objects were written and where they are, in SQL."""
+    values = {"$event_time": written, "$event_date": f"{written}::DATE", "$source": source}
+    values["$commit_time"] = "current_timestamp::TIMESTAMP"
+    return [f"{values[name]} AS {identifier(name)}" for name in names]
+
+
+def moment_literal(moment: datetime) -> str:
+    """A time in UTC, as a TIMESTAMP in SQL."""
+    return f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+
+
 _OBJECTS = "s3conn_magic_objects"
 
 
@@ -149,7 +163,7 @@ class Landing:
         *within, last = table_parts(table.name)
         self._engine, self._table = engine, table
         self._managed = engine.tables.managed(table)
-        self._of = (job.name.casefold(), job.plan.location.bucket)
+        self._of = (job.name.casefold(), job.location.bucket)
         self.job = replace(job, plan=replace(job.plan, table=table_text([*within, f"{last}{MAKING}"])))
 
     @property
@@ -250,9 +264,9 @@ class Landing:
         database.register(_OBJECTS, objects)
         now = f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'"
         values = {"$event_time": "written", "$event_date": "written::DATE", "$commit_time": now, "$source": "object"}
-        taken = [name for name in _SYSTEM if name in columns or name in wanted_by(transaction)]
-        plain = [f"rows.{identifier(name)}" for name in columns if name not in {*_SYSTEM, OBJECT_COLUMN}]
-        more = [f"({values[name]})::{_SYSTEM[name]} AS {identifier(name)}" for name in taken]
+        taken = [name for name in SYSTEM if name in columns or name in wanted_by(transaction)]
+        plain = [f"rows.{identifier(name)}" for name in columns if name not in {*SYSTEM, OBJECT_COLUMN}]
+        more = [f"({values[name]})::{SYSTEM[name]} AS {identifier(name)}" for name in taken]
         every = ", ".join([*plain, *more, f"mark AS {identifier(OBJECT_COLUMN)}"])
         joined = f"{self._sql} AS rows JOIN {_OBJECTS} ON rows.{identifier(OBJECT_COLUMN)} = object"
         query = kept_rows(database, f"(SELECT {every} FROM {joined})")  # noqa: S608 - quoted names
@@ -295,18 +309,19 @@ class TargetTable:
         """Types by the name of the column; empty when there is no such table."""
         return dict(self._database.execute(_COLUMNS, placed(self.name)).fetchall())
 
-    def fit(self, wanted: Mapping[str, str], rows: str) -> None:
+    def fit(self, wanted: Mapping[str, str], rows: str, system: Iterable[str] = ()) -> None:
         """Make the table, or have it take rows of these columns without loss.
 
         Args:
             wanted: types by the name of the column.
             rows: what gives the rows, in SQL.
+            system: columns of `SYSTEM` that it gets where it has them not yet.
 
         Raises:
             QueryError: a column's values do not go into the table's column of that name.
         """
         there = self.columns()
-        wanted = {**wanted, OBJECT_COLUMN: "VARCHAR"}
+        wanted = {**wanted, OBJECT_COLUMN: "VARCHAR"} | {name: SYSTEM[name] for name in system if name not in there}
         if not there:
             self._make(wanted)
             return

@@ -110,7 +110,7 @@ def _unquoted(name: str) -> str:
 
 def append(transaction: Any, rows: Rows) -> None:
     """Put rows into a transaction, with those of their columns that the table lacks; it widens as Iceberg allows."""
-    _fit(transaction, rows.schema)
+    fit(transaction, rows.schema)
     transaction.append(whole(transaction, rows))
 
 
@@ -160,7 +160,8 @@ def whole(transaction: Any, rows: Rows) -> Rows:
     return table.cast(pa.schema(fields))
 
 
-def _fit(transaction: Any, schema: pa.Schema) -> None:
+def fit(transaction: Any, schema: pa.Schema) -> None:
+    """Have the table of a transaction hold columns, too."""
     metadata = transaction.table_metadata
     if metadata.schema().fields:
         required = {field.name.casefold() for field in metadata.schema().fields if field.required}

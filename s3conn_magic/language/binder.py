@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
-from s3conn_magic.language.job_binder import JobBinder, StorageBinder, anew, depth_of, number_of, rows_plan, side_of
+from s3conn_magic.language.job_binder import (
+    JobBinder,
+    StorageBinder,
+    anew,
+    depth_of,
+    insertion_of,
+    number_of,
+    query_of,
+    rows_plan,
+    side_of,
+)
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.plans import (
     SANDBOX,
@@ -30,7 +40,7 @@ from s3conn_magic.language.words import identifier, listed, nearest, table_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from s3conn_magic.errors import BindError, Place
+    from s3conn_magic.errors import BindError
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.source import Source
     from s3conn_magic.locations import Location
@@ -57,22 +67,18 @@ class TableBinder:
     ) -> None:
         self._binding = binding
         self._storage = storage
-        self._tables = {name.casefold(): name for name in tables}
+        self.names = {name.casefold(): name for name in tables}
         self._reader = reader
         self._known = known
 
     def aside(self, known: dict[str, Known]) -> TableBinder:
         """Return a copy with a state of its own, for a copy of the connections."""
-        return TableBinder(self._binding, self._tables.values(), self._reader, known, self._storage)
+        return TableBinder(self._binding, self.names.values(), self._reader, known, self._storage)
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
         """Note that a connection's tables are dropped with it."""
         for usage in usages:
-            self._tables.pop(usage.name.casefold(), None)
-
-    def made(self, name: str) -> None:
-        """Note that a job makes a table, or loads into it."""
-        self._tables.setdefault(name.casefold(), name)
+            self.names.pop(usage.name.casefold(), None)
 
     @singledispatchmethod
     def bind(self, statement: statements.Statement) -> plans.Plan:
@@ -86,20 +92,13 @@ class TableBinder:
     @bind.register
     def _query(self, statement: statements.Query | statements.ExplainAnalyze) -> plans.Plan:
         kind = plans.Query if isinstance(statement, statements.Query) else plans.ExplainQuery
-        return kind(
-            place=self._binding.beginning(statement),
-            text=statement.query.value.reveal(),
-            in_file=self._binding.in_file,
-            locate=self._locate(statement.query),
-        )
-
-    def _locate(self, query: statements.SqlText | statements.Statement) -> Callable[[int], Place]:
-        return partial(self._binding.place_within, query.span)
+        place, query = self._binding.beginning(statement), query_of(self._binding, statement.query)
+        return kind(place=place, in_file=self._binding.in_file, **query)
 
     @bind.register
     def _create(self, statement: statements.CreateTable) -> plans.Plan:
         self._check(statement)
-        old = self._tables.get(statement.name.folded)
+        old = self.names.get(statement.name.folded)
         if old is not None and statement.if_not_exists:
             message = f"{plans.UNCHANGED}: the table {old} already exists."
             return plans.NoChange(place=self._binding.beginning(statement), message=message)
@@ -107,8 +106,10 @@ class TableBinder:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
             raise self._binding.error(f"the table {old} already exists", statement.name.span, hint=hint)
         storage = self._of_storage(statement).stored(statement, self._storage())
-        self._tables[statement.name.folded] = statement.name.text
-        text, columns, location = statement.query, statement.columns, statement.location
+        self.names[statement.name.folded] = statement.name.text
+        columns, location = statement.columns, statement.location
+        given: dict[str, Any] = {"locate": partial(self._binding.place_within, columns.span)} if columns else {}
+        given |= query_of(self._binding, statement.query) if statement.query else {}
         return plans.CreateTable(
             place=self._binding.beginning(statement),
             name=statement.name.text,
@@ -116,11 +117,10 @@ class TableBinder:
             or_replace=statement.or_replace,
             # `()` is how Upsolver writes a table whose columns its first rows will give.
             columns=columns.value.reveal() if columns and columns.value.reveal().strip("() \t\n") else None,
-            text=text.value.reveal() if text else None,
             in_file=self._binding.in_file,
-            locate=self._locate(written) if (written := text or columns) else None,
             location=self._binding.place_of(location) if location else None,
             connection=self._reader(statement.using, statement) if location else None,
+            **given,
             **storage,
         )
 
@@ -128,18 +128,21 @@ class TableBinder:
         def existing(name: statements.Name) -> Known:
             return self._known[self._reader(name, statement).casefold()]
 
-        return StorageBinder(self._binding, self._known, existing, self.made)
+        return StorageBinder(self._binding, self._known, existing, self.names, {})
 
     @bind.register
     def _change(self, statement: statements.InsertInto | statements.MergeInto) -> plans.Plan:
         query, name = statement.query, self._there(statement.name)
         given: Any = {"place": self._binding.beginning(statement), "name": name, "in_file": self._binding.in_file}
-        given |= {"text": query.value.reveal(), "locate": self._locate(query)}
-        by_name = getattr(statement, "by_name", None)
-        return plans.MergeInto(**given) if by_name is None else plans.InsertInto(**given, by_name=by_name)
+        given |= query_of(self._binding, query)
+        if isinstance(statement, statements.MergeInto):
+            return plans.MergeInto(**given)
+        return plans.InsertInto(**given, how=insertion_of(statement))
 
     @bind.register
-    def _about(self, statement: statements.OptimizeTable | statements.ShowSnapshots) -> plans.Plan:
+    def _about(
+        self, statement: statements.OptimizeTable | statements.ShowSnapshots | statements.ShowCreateTable
+    ) -> plans.Plan:
         return self._binding.with_name(statement, self._there(statement.name))
 
     @bind.register
@@ -149,9 +152,9 @@ class TableBinder:
         return plans.AlterTable(place=self._binding.beginning(statement), name=name, options=options, note=note)
 
     def _there(self, name: statements.Name) -> str:
-        if name.folded not in self._tables:
+        if name.folded not in self.names:
             raise self._missing(name)
-        return self._tables[name.folded]
+        return self.names[name.folded]
 
     def _check(self, statement: statements.CreateTable) -> None:
         self._check_using(statement)
@@ -187,34 +190,29 @@ class TableBinder:
 
     def rows_of(self, statement: statements.DescribeConnection) -> plans.Plan | None:
         """Return the plan of DESCRIBE name where it is a table's; None where there is none of that name."""
-        if statement.name.folded not in self._tables:
+        if statement.name.folded not in self.names:
             return None
         return self._rows(statements.DescribeRows(table=statement.name, span=statement.span))
 
     def _rows_of(self, name: statements.Name) -> str:
-        if name.folded not in self._tables:
+        if name.folded not in self.names:
             raise self._missing(name)
-        return f"FROM {'.'.join(map(identifier, table_parts(self._tables[name.folded])))}"
+        return f"FROM {'.'.join(map(identifier, table_parts(self.names[name.folded])))}"
 
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:
-        table = self._tables.pop(statement.name.folded, None)
+        table = self.names.pop(statement.name.folded, None)
         if table is None and statement.if_exists:
             place = self._binding.beginning(statement)
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no table {statement.name.text}.")
         if table is None:
             raise self._missing(statement.name)
+        self._of_storage(statement).options_of(statement.settings)
         release(self._known, "table", table)
         return self._binding.with_name(statement, table)
 
-    @bind.register
-    def _show_create(self, statement: statements.ShowCreateTable) -> plans.Plan:
-        if (table := self._tables.get(statement.name.folded)) is None:
-            raise self._missing(statement.name)
-        return self._binding.with_name(statement, table)
-
     def _missing(self, name: statements.Name) -> BindError:
-        names = list(self._tables.values())
+        names = list(self.names.values())
         near = nearest(name.text, names)
         there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
         hint = f"Did you mean {near}?" if near else there
@@ -230,8 +228,10 @@ def bind(
     catalog: Catalog,
     inputs: Inputs,
     tables: Callable[[], Iterable[str]] = tuple,
+    *,
+    jobs: Callable[[], Iterable[str]] = tuple,
 ) -> list[plans.Plan]:
-    """Return the plans of a cell, in order; `tables` gives the names of the tables there are.
+    """Return the plans of a cell, in order; `tables` and `jobs` give the names of those that there are.
 
     Each statement is bound against the connections as the ones before it would leave them.
 
@@ -239,16 +239,18 @@ def bind(
         BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
     """
     binding = Binding(source, inputs)
-    bound = _Binder(binding, catalog, tables).bind_all(statements)
+    bound = _Binder(binding, catalog, tables, jobs()).bind_all(statements)
     if not binding.prompts:
         return bound
     binding.asking = True
-    return _Binder(binding, catalog, tables).bind_all(statements)
+    return _Binder(binding, catalog, tables, jobs()).bind_all(statements)
 
 
 class _Binder:
-    def __init__(self, binding: Binding, catalog: Catalog, tables: Callable[[], Iterable[str]]) -> None:
-        self._binding = binding
+    def __init__(
+        self, binding: Binding, catalog: Catalog, tables: Callable[[], Iterable[str]], jobs: Iterable[str] = ()
+    ) -> None:
+        self._binding, self._jobs = binding, {name.casefold(): name for name in jobs}
         self._known = {known.name.casefold(): known for known in catalog.known()}
         self._fallback = catalog.fallback
         self._storage: tuple[str, ...] = getattr(catalog, "storage", ())
@@ -365,6 +367,8 @@ class _Binder:
             raise in_use(old).at(self._binding.place(statement.name.span))
         del self._known[old.name.casefold()]
         self._tables.forget(old.usages)
+        for usage in old.usages:
+            self._jobs.pop(usage.name.casefold() if usage.kind == "job" else "", None)
         if self._default == old.name.casefold():
             self._default = None
         return plans.Drop(place=place, name=old.name, cascade=statement.cascade)
@@ -529,22 +533,22 @@ class _Binder:
 
     @_bind.register
     def _job(self, statement: JobStatement) -> plans.Plan:
-        return JobBinder(self._binding, self._known, self._existing, self._tables.made).bind(statement)
+        return JobBinder(self._binding, self._known, self._existing, self._tables.names, self._jobs).bind(statement)
 
     # Session
 
     @_bind.register
     def _explain(self, statement: statements.Explain) -> plans.Plan:
         place = self._binding.beginning(statement)
-        before = self._known, self._tables, self._default
+        before = self._known, self._tables, self._default, self._jobs
         # What it would change is not changed for the statements that follow.
-        self._known = dict(self._known)
+        self._known, self._jobs = dict(self._known), dict(self._jobs)
         self._tables = self._tables.aside(self._known)
         try:
             with self._binding.asking_nobody():
                 return plans.Explain(place=place, plan=self._bind(statement.statement))
         finally:
-            self._known, self._tables, self._default = before
+            self._known, self._tables, self._default, self._jobs = before
 
     @_bind.register
     def _save(self, statement: statements.SaveConnections) -> plans.Plan:

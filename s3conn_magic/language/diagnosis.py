@@ -41,8 +41,8 @@ _TEXT = "text in single quotes"
 _PLACE = "an s3:// location"
 _OF_TABLES = re.compile(r"(?is)\s*(?:CREATE\b[^;]*?\bTABLE|MERGE|INSERT|OPTIMIZE|ALTER)\b")
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
-_CONNECTION = {"CONNECTION", "CONNECTION, TABLE or JOB"}
-_BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC or JOB", "CONNECTIONS", *_CONNECTION}
+_CONNECTION = {"CONNECTION", "CONNECTION, TABLE, MATERIALIZED VIEW or JOB"}
+_BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC, JOB or MATERIALIZED VIEW", "CONNECTIONS", *_CONNECTION}
 _VALUES = {"a value", _TEXT, _PLACE}
 # As many tokens of a statement's beginning, and of its end before the error, are looked at.
 _HEAD = 8

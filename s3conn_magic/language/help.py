@@ -61,9 +61,22 @@ def create_job_statement(plan: CreateJob, connection: str) -> str:
     options = [
         f"    {name} = {text}" if text else f"    {name}" for name, text in plan.written.items() if name not in where
     ]
-    does, end = ("COPY FROM", f"INTO {table_name(plan.table)}") if plan.kind == "COPY" else ("INSERT INTO", plan.text)
-    lines = [f"CREATE JOB {name_text(plan.name)}", *options, f"AS {does} S3 {name_text(connection)}"]
-    return "\n".join([*lines, *(f"    {name} = {text}" for name, text in where.items()), f"{end};"])
+    if plan.kind == "VIEW":
+        return "\n".join([f"CREATE MATERIALIZED VIEW {table_name(plan.name)}", *options, f"AS {plan.body};"])
+    head = [f"CREATE JOB {name_text(plan.name)}", *options]
+    if plan.kind in {"INTO", "MERGE"}:
+        named = [f"({', '.join(map(identifier, plan.how.columns))})"] if plan.how.columns else []
+        named += ["MAP_COLUMNS_BY_NAME"] if plan.how.by_name else []
+        named += [f"EXCEPT {', '.join(map(identifier, plan.how.without))}"] if plan.how.without else []
+        does = "MERGE" if plan.kind == "MERGE" else "INSERT"
+        return "\n".join([*head, " ".join([f"AS {does} INTO {table_name(plan.table)}", *named]), f"{plan.body};"])
+    does, end = ("COPY FROM", f"INTO {table_name(plan.table)}") if plan.kind == "COPY" else ("INSERT INTO", plan.body)
+    lines = [*head, f"AS {does} S3 {name_text(connection)}", *(f"    {name} = {text}" for name, text in where.items())]
+    expected = [
+        f"    WITH EXPECTATION {name_text(name)} EXPECT {predicate} ON VIOLATION {'DROP' if drops else 'WARN'}"
+        for name, predicate, drops in plan.expectations
+    ]
+    return "\n".join([*lines, end, *expected]) + ";"
 
 
 def table_name(name: str) -> str:
@@ -133,7 +146,7 @@ HELP; shows this reference as a frame, HELP CREATE S3 CONNECTION; and HELP READ_
 # Statements in which options of a connection stand.
 _WITH_OPTIONS = "option = value"
 _WIDTH = 118
-_JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
+_JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3", "INTO": "a job into a table"}
 
 
 def overview() -> str:
@@ -249,6 +262,16 @@ MEANINGS = {
     "KEY": "PRIMARY KEY names columns that have no NULL and tell rows apart; nothing checks the latter.",
     "DELETE_DATA": "DELETE_DATA = TRUE deletes the files of a table in S3 with it.",
     "MAP_COLUMNS_BY_NAME": "MAP_COLUMNS_BY_NAME has columns go into those of their names, and adds those that are new.",
+    "EXCEPT": "MAP_COLUMNS_BY_NAME EXCEPT names columns that go nowhere.",
+    "EXPECTATION": "EXPECTATION name EXPECT predicate: rows that violate it are counted, and DROP leaves them out.",
+    "EXPECT": "EXPECT is followed by the predicate of an expectation, which a row violates where it is false.",
+    "ON": "ON VIOLATION says what becomes of a row that violates an expectation: DROP or WARN.",
+    "VIOLATION": "ON VIOLATION says what becomes of a row that violates an expectation: DROP or WARN.",
+    "WARN": "ON VIOLATION WARN loads a row that violates an expectation, and counts it.",
+    "ADD": "ADD EXPECTATION gives a job one more expectation.",
+    "UNNEST": "UNNEST(SELECT items[].id FROM t) gives each element of a list a row of its own.",
+    "MATERIALIZED": "MATERIALIZED VIEW is a table of a query's rows that a job of its name keeps.",
+    "VIEW": "MATERIALIZED VIEW is a table of a query's rows that a job of its name keeps.",
     "SYNC": "SYNC is a word of Upsolver's that changes nothing here: every job runs when it is told to.",
     "ERRORS": "SHOW JOB name ERRORS shows what a job could not load, and why.",
     "LOCATION": "LOCATION 's3://bucket/prefix' is where files are, of a table or a job, or what TEST CONNECTION tries.",

@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import ReadOnlyConnectionError
+from s3conn_magic.errors import BindError, ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
+from s3conn_magic.language.dialect import DialectError, duckdb_query
 from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind, find_job_option
 from s3conn_magic.language.job_values import BareWord, Content, moment_of
 from s3conn_magic.language.plans import job_exists, job_not_found, release
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from s3conn_magic.language.plans import Known
     from s3conn_magic.language.statements import SqlText
 
-_NAMES: Mapping[Kind, str] = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3", "TABLE": "CREATE TABLE"}
+_NAMES: Mapping[Kind, str] = {
+    "COPY": "COPY FROM S3",
+    "INSERT": "INSERT INTO S3",
+    "INTO": "a job into a table",
+    "TABLE": "CREATE TABLE",
+}
 _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
 _ONLY_PARQUET = "SNAPPY"
 
@@ -45,7 +51,8 @@ class JobBinder:
         binding: reads values.
         known: the connections there are, by folded name; a job that is made becomes a usage of its connections.
         existing: the connection of a name, or the error that there is none.
-        made: is told of each table that a job loads into.
+        tables: names of the tables that there are, those that a job makes or loads among them, by folded name.
+        jobs: names of the jobs that there are, by folded name.
     """
 
     def __init__(
@@ -53,17 +60,14 @@ class JobBinder:
         binding: Binding,
         known: dict[str, Known],
         existing: Callable[[Name], Known],
-        made: Callable[[str], None],
+        tables: dict[str, str],
+        jobs: dict[str, str],
     ) -> None:
         self._binding = binding
         self._known = known
         self._existing = existing
-        self._made = made
-
-    def _jobs(self) -> dict[str, str]:
-        """Return names of the jobs, by folded name."""
-        usages = [usage for known in self._known.values() for usage in known.usages if usage.kind == "job"]
-        return {usage.name.casefold(): usage.name for usage in usages}
+        self._tables = tables
+        self._jobs = jobs
 
     @singledispatchmethod
     def bind(self, statement: statements.JobStatement) -> plans.Plan:
@@ -77,19 +81,46 @@ class JobBinder:
     @bind.register
     def _copy(self, statement: statements.CreateCopyJob) -> plans.Plan:
         table = table_text(statement.into.parts)
-        plan = self._create(statement, "COPY", {"table": table})
+        expectations = self._expectations(statement.expectations)
+        plan = self._create(statement, "COPY", {"table": table, "expectations": expectations})
         if not isinstance(plan, plans.CreateJob):
             return plan
-        self._made(table)
+        self._tables.setdefault(table.casefold(), table)
         self._depend(plan.connection, plans.Usage("table", table))
+        return plan
+
+    def _expectations(self, written: Sequence[statements.Expectation]) -> tuple[plans.Predicate, ...]:
+        names = set[str]()
+        for each in written:
+            if each.name.folded in names:
+                raise self._binding.error(f"there are two expectations {each.name.text}", each.name.span)
+            names.add(each.name.folded)
+        return tuple(
+            plans.Predicate(each.name.text, each.predicate.value.reveal(), drops=each.violated == "DROP")
+            for each in written
+        )
+
+    @bind.register
+    def _into(self, statement: statements.CreateTableJob) -> plans.Plan:
+        written = statement.merge or statement.query
+        assert written is not None  # noqa: S101 - the grammar has one of the two
+        kind: plans.JobKind = "VIEW" if statement.into is None else "MERGE" if statement.merge else "INTO"
+        table = table_text(statement.into.parts) if statement.into else statement.name.text
+        if kind == "VIEW" and statement.name.folded not in self._jobs and table.casefold() in self._tables:
+            raise self._binding.error(f"there is a table {table}", statement.name.span, hint="Choose another name.")
+        particular: dict[str, Any] = query_of(self._binding, written)
+        particular |= {"table": table, "others": tuple(dict.fromkeys(self._mentioned(written)))}
+        particular |= {"how": insertion_of(statement)._replace(dates=True), "body": written.value.reveal()}
+        plan = self._create(statement, "INTO", particular, kind)
+        if isinstance(plan, plans.CreateJob):
+            self._tables.setdefault(table.casefold(), table)
         return plan
 
     @bind.register
     def _insert(self, statement: statements.CreateInsertJob) -> plans.Plan:
         query = statement.query
-        others = tuple(dict.fromkeys(self._mentioned(query)))
-        locate = partial(self._binding.place_within, query.span)
-        return self._create(statement, "INSERT", {"text": query.value.reveal(), "locate": locate, "others": others})
+        particular = {"others": tuple(dict.fromkeys(self._mentioned(query))), "body": query.value.reveal()}
+        return self._create(statement, "INSERT", particular | query_of(self._binding, query))
 
     def _mentioned(self, query: SqlText) -> Iterable[str]:
         """Return the connections that a query names in its locations."""
@@ -97,31 +128,34 @@ class JobBinder:
             at = query.span.start + match.start(1)
             yield self._existing(Name(match[1], Span(at, at + len(match[1])))).name
 
-    def _create(self, statement: Any, kind: Kind, particular: Mapping[str, Any]) -> plans.Plan:
+    def _create(
+        self, statement: Any, kind: Kind, particular: Mapping[str, Any], does: plans.JobKind | None = None
+    ) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
-        connection = self._existing(statement.connection)
         options, where = self._options(statement.settings, partial(self._option, kind))
         note = _idle(options)
-        location = self._location(options, where, statement)
+        given: dict[str, Any] = {"kind": does or kind}
+        if kind != "INTO":
+            connection = self._existing(statement.connection)
+            given |= {"connection": connection.name, "location": self._location(options, where, statement)}
+            self._check_writing(connection, options, kind, statement.connection.span)
         self._check(options, where, kind)
-        self._check_writing(connection, options, kind, statement.connection.span)
-        if old := self._jobs().get(name.folded):
+        if old := self._jobs.get(name.folded):
             if statement.if_not_exists:
                 return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the job {old} already exists.")
             raise job_exists(old).at(self._binding.place(name.span))
-        for used in {connection.name, *particular.get("others", ())}:
+        self._jobs[name.folded] = name.text
+        for used in {given.get("connection", ""), *particular.get("others", ())} - {""}:
             self._depend(used, plans.Usage("job", name.text))
         return plans.CreateJob(
             place=place,
             name=name.text,
-            kind=kind,
-            connection=connection.name,
-            location=location,
             options=options,
             note=note,
             in_file=self._binding.in_file,
             expressions=tuple(dict(options.get("COLUMN_TRANSFORMATIONS", ())).values()),
             written=self._written(statement.settings),
+            **given,
             **particular,
         )
 
@@ -161,7 +195,7 @@ class JobBinder:
             of = "table" if kind == "TABLE" else "job"
             raise self._binding.error(f"unknown option of a {of}", name.span, hint=hint)
         if kind not in option.kinds:
-            (other,) = option.kinds
+            other = option.kinds[0]
             instead = {"FILE_FORMAT": "Did you mean CONTENT_TYPE?", "CONTENT_TYPE": "Did you mean FILE_FORMAT?"}
             message = f"{option.name} is an option of {_NAMES[other]}, not of {_NAMES[kind]}"
             raise self._binding.error(message, name.span, hint=instead.get(option.name, ""))
@@ -252,8 +286,10 @@ class JobBinder:
         options, _ = self._options(statement.settings, partial(self._mutable, statement.name.text))
         name = self._job(statement.name)
         written, note = self._written(statement.settings), _idle(options)
-        place = self._binding.beginning(statement)
-        return plans.AlterJob(place=place, name=name, options=options, written=written, note=note)
+        place, added = self._binding.beginning(statement), self._expectations(statement.expectations)
+        dropped = statement.dropped.text if statement.dropped else ""
+        given: dict[str, Any] = {"options": options, "written": written, "note": note}
+        return plans.AlterJob(place=place, name=name, added=added, dropped=dropped, **given)
 
     def _mutable(self, job: str, name: Name) -> JobOption:
         """Return an option that ALTER JOB sets."""
@@ -278,18 +314,21 @@ class JobBinder:
     @bind.register
     def _drop(self, statement: statements.DropJob) -> plans.Plan:
         name = statement.name
-        if statement.if_exists and name.folded not in self._jobs():
+        what = "materialized view" if statement.view else "job"
+        if statement.if_exists and name.folded not in self._jobs:
             place = self._binding.beginning(statement)
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no job {name.text}.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no {what} {name.text}.")
         job = self._job(name)
         release(self._known, "job", job)
+        del self._jobs[name.folded]
+        if statement.view:
+            self._tables.pop(job.casefold(), None)
         return self._binding.with_name(statement, job)
 
     def _job(self, name: Name) -> str:
-        there = self._jobs()
-        if job := there.get(name.folded):
+        if job := self._jobs.get(name.folded):
             return job
-        raise job_not_found(name.text, list(there.values())).at(self._binding.place(name.span))
+        raise job_not_found(name.text, list(self._jobs.values())).at(self._binding.place(name.span))
 
 
 class StorageBinder(JobBinder):
@@ -364,6 +403,34 @@ class StorageBinder(JobBinder):
         return f"{listed(given, 'and')}: of tables whose files lie in S3 only (SET DEFAULT_STORAGE)." if given else ""
 
 
+def query_of(binding: Binding, written: SqlText) -> dict[str, Any]:
+    """Return the text of a query as DuckDB reads it, and what finds the place of a character of it.
+
+    Raises:
+        BindError: it has a part of Upsolver's that is not had here.
+    """
+
+    def is_variable(name: str) -> bool:
+        try:
+            binding.value(statements.VariableSource(name, written.span))
+        except BindError:
+            return False
+        return True
+
+    try:
+        read = duckdb_query(written.value.reveal(), is_variable)
+    except DialectError as error:
+        message, at = error.message, written.span.start + error.at
+    else:
+        return {"text": read.text, "locate": lambda at: binding.place_within(written.span, read.written_at(at))}
+    raise binding.error(message, Span(at, at + 1))
+
+
+def insertion_of(statement: statements.InsertInto | statements.CreateTableJob) -> plans.Insertion:
+    """Return which columns go where, as a statement says."""
+    return plans.Insertion(statement.by_name, statement.columns, tuple(each.text for each in statement.without))
+
+
 def check_writing(binding: Binding, connection: Known, what: str, span: Span) -> None:
     """Refuse to write through a connection that only reads.
 
@@ -433,12 +500,12 @@ def rows_plan(
         raise binding.error("SAMPLE takes a whole number of PERCENT from 0 to 100", percent.span)
     given: dict[str, Any] = {
         "place": binding.beginning(statement),
-        "text": query.value.reveal() if query else text,
+        "text": text,
         "in_file": binding.in_file,
-        "locate": partial(binding.place_within, (query or statement).span),
+        "locate": partial(binding.place_within, statement.span),
         "name": name,
         "location": binding.place_of(statement.location) if statement.location is not None else None,
-    }
+    } | (query_of(binding, query) if query else {})
     if isinstance(statement, statements.DescribeRows):
         return plans.DescribeRows(**given)
     return plans.Summarize(**given, percent=percent.value if percent else None)

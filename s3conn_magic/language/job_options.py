@@ -11,8 +11,10 @@ from s3conn_magic.language.session_settings import boolean, text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Kind = Literal["COPY", "INSERT", "TABLE"]
+Kind = Literal["COPY", "INSERT", "INTO", "TABLE"]
 BOTH: tuple[Kind, ...] = ("COPY", "INSERT")
+EVERY: tuple[Kind, ...] = ("COPY", "INSERT", "INTO")
+WRITES: tuple[Kind, ...] = ("INSERT", "INTO")
 COPY: tuple[Kind, ...] = ("COPY",)
 INSERT: tuple[Kind, ...] = ("INSERT",)
 TABLE: tuple[Kind, ...] = ("TABLE",)
@@ -29,7 +31,7 @@ class JobOption:
         help: one sentence.
         default: what holds when it is not given, in words.
         example: a value as one would write it.
-        kinds: what has it: COPY FROM, INSERT INTO, or both; or a table.
+        kinds: what has it: COPY FROM, INSERT INTO S3, what changes a table (INTO), or several; or a table.
         effect: False for what is Upsolver's and has no meaning on one machine; accepted, with a note.
         switch: whether it may stand alone, for TRUE.
         mutable: whether ALTER JOB sets it.
@@ -161,12 +163,32 @@ _READING = (
     JobOption(
         "SKIP_VALIDATIONS",
         job_values.validations,
-        "ALL or EMPTY_PATH",
+        "ALL, EMPTY_PATH or ALLOW_CARTESIAN_PRODUCT",
         "Make the job though there is nothing at its location yet.",
         "a location without objects is refused",
         "('EMPTY_PATH')",
-        BOTH,
+        EVERY,
         mutable=True,
+    ),
+    JobOption(
+        "SKIP_ALL_VALIDATIONS",
+        boolean,
+        "nothing, TRUE or FALSE",
+        "As SKIP_VALIDATIONS = ('ALL').",
+        "FALSE",
+        "TRUE",
+        EVERY,
+        switch=True,
+    ),
+    JobOption(
+        "DEDUPLICATE_WITH",
+        job_values.deduplication,
+        "(COLUMNS = (column, …) WINDOW = a number of MINUTES, HOURS or DAYS)",
+        "Of rows that are equal in the columns only the first is loaded, with those that were loaded within the window"
+        " before the run.",
+        "every row is loaded",
+        "(COLUMNS = (id) WINDOW = 4 HOURS)",
+        COPY,
     ),
 )
 _WRITING = (
@@ -229,7 +251,7 @@ _SHARED = (
         " INSERT INTO: what run_start_time() is in the first run.",
         "BEGINNING",
         "'2026-11-01'",
-        BOTH,
+        EVERY,
     ),
     JobOption(
         "END_AT",
@@ -238,7 +260,7 @@ _SHARED = (
         "COPY FROM: objects from then on are not loaded. INSERT INTO: run_end_time() is never later.",
         "never",
         "'2026-12-01T00:00:00Z'",
-        BOTH,
+        EVERY,
         mutable=True,
     ),
     JobOption(
@@ -248,22 +270,25 @@ _SHARED = (
         "How long after its last run RUN JOBS runs the job again; nothing runs by itself.",
         "each RUN JOBS runs it",
         "5 MINUTES",
-        BOTH,
+        EVERY,
         mutable=True,
     ),
-    JobOption("COMMENT", text, "text", "Free text shown with the job.", "none", "'hourly events'", BOTH, mutable=True),
+    JobOption("COMMENT", text, "text", "Free text shown with the job.", "none", "'hourly events'", EVERY, mutable=True),
 )
 _IDLE = (
-    _idle("COMPUTE_CLUSTER", "Upsolver's cluster that runs the job.", '"Default Compute"'),
-    _idle("RUN_PARALLELISM", "Upsolver's number of shards that run the job.", "4"),
+    _idle("COMPUTE_CLUSTER", "Upsolver's cluster that runs the job.", '"Default Compute"', EVERY),
+    _idle("RUN_PARALLELISM", "Upsolver's number of shards that run the job.", "4", EVERY),
     _idle("COMMIT_INTERVAL", "How often Upsolver commits; here each object is committed.", "5 MINUTES", COPY),
     _idle("MAX_DELAY", "How late Upsolver looks for objects; here each run lists all.", "1 HOUR", COPY),
     _idle("SQS_QUEUE_NAME", "Queue by which Upsolver hears of new objects.", "'queue'", COPY),
     _idle("SQS_KMS_KEY", "Key of that queue.", "'alias/queue'", COPY),
-    _idle("AGGREGATION_PARALLELISM", "Upsolver's number of shards of an aggregation.", "4", INSERT),
-    _idle("ALLOW_CARTESIAN_PRODUCTS", "Upsolver's leave for a join without a condition.", "TRUE", INSERT),
-    _idle("ADD_MISSING_COLUMNS", "Upsolver's leave to add columns; objects have those of the SELECT.", "TRUE", INSERT),
+    _idle("AGGREGATION_PARALLELISM", "Upsolver's number of shards of an aggregation.", "4", WRITES),
+    _idle("ALLOW_CARTESIAN_PRODUCTS", "Upsolver's leave for a join without a condition.", "TRUE", WRITES),
+    _idle("ADD_MISSING_COLUMNS", "Upsolver's leave to add columns, which are added in any case.", "TRUE", WRITES),
+    _idle("MAX_TIME_TRAVEL_DURATION", "How long Upsolver keeps what a materialized view was.", "1 DAY", ("INTO",)),
 )
+VIEW_OPTIONS = ("MAX_TIME_TRAVEL_DURATION", "COMPUTE_CLUSTER", "COMMENT")
+"""Options that may stand behind the query of a materialized view."""
 
 JOB_OPTIONS: tuple[JobOption, ...] = (*_LOCATIONS, *_READING, *_WRITING, *_SHARED, *_IDLE)
 _BY_NAME = {option.name: option for option in JOB_OPTIONS}
@@ -312,12 +337,22 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         TABLE,
     ),
     JobOption("COMMENT", text, "text", "Free text that is kept with the table.", "none", "'orders, by day'", TABLE),
+    JobOption(
+        "COLUMN_DATA_RETENTION",
+        job_values.nothing("values of single columns do not end by their age here; TABLE_DATA_RETENTION ends rows"),
+        "nothing here",
+        "Upsolver's end of the values of single columns, which is not had here: TABLE_DATA_RETENTION ends rows.",
+        "values stay",
+        "(COLUMN = email DURATION = 8 DAYS)",
+        TABLE,
+    ),
     *(
         _idle(name, help_, example, TABLE)
         for name, help_, example in (
             ("COMPUTE_CLUSTER", "Upsolver's cluster that looks after the table.", '"Default Compute"'),
             ("COMPACTION_PROCESSES", "Upsolver's number of compactions at a time; here OPTIMIZE TABLE does it.", "2"),
             ("DISABLE_COMPACTION", "Upsolver compacts by itself; here OPTIMIZE TABLE does it.", "TRUE"),
+            ("GLOBALLY_UNIQUE_KEYS", "Whether Upsolver looks for a key in every partition, as is done here.", "TRUE"),
         )
     ),
 )

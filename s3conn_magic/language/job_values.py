@@ -153,6 +153,16 @@ def choice(*allowed: str, refused: tuple[str, ...] = ()) -> Callable[[Any], str]
     return read
 
 
+def nothing(why: str) -> Callable[[Any], Any]:
+    """No value: the option would change rows as is not had here."""
+
+    def read(value: Any) -> Any:
+        del value
+        raise ValueError(why)
+
+    return read
+
+
 def anything(value: Any) -> Any:
     """Whatever is written: the option has no effect here."""
     return value
@@ -434,4 +444,13 @@ def _setting(kind: str, readers: Mapping[str, Callable[[Any], Any]], name: str, 
 
 def validations(value: Any) -> tuple[str, ...]:
     """What is not checked when a job is made."""
-    return tuple(map(choice("ALL", "EMPTY_PATH"), names(value)))
+    return tuple(map(choice("ALL", "EMPTY_PATH", "ALLOW_CARTESIAN_PRODUCT"), names(value)))
+
+
+def deduplication(value: Any) -> tuple[tuple[str, ...], timedelta]:
+    """Columns by which rows are told apart, and how long before a run those are looked for."""
+    given = dict(value) if isinstance(value, dict) else {}
+    columns, window = given.pop("COLUMNS", None) or given.pop("COLUMN", None), given.pop("WINDOW", None)
+    if columns is None or window is None or given:
+        raise ValueError("it looks like (COLUMNS = (id) WINDOW = 4 HOURS)")
+    return names(columns), interval(window)

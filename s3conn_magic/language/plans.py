@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3conn_magic.errors import Place
-    from s3conn_magic.language.job_options import Kind
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.reference import AnalyzeBy, CompareBy
     from s3conn_magic.language.source import Span
@@ -294,12 +293,33 @@ class CreateTable(Plan):
     note: str = ""
 
 
+class Insertion(NamedTuple):
+    """Which columns of a query go where.
+
+    Attributes:
+        by_name: whether they go into those of their names, and else by their places.
+        columns: those that they go into, where these are named.
+        without: columns that go nowhere.
+        dates: whether times go into columns of dates as their dates.
+    """
+
+    by_name: bool = False
+    columns: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    dates: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Whether what they are called, or are to be called, says where they go."""
+        return self.by_name or bool(self.columns)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertInto(Query):
-    """Put the rows of a query into a table, by the names of the columns or by their places."""
+    """Put the rows of a query into a table."""
 
     name: str
-    by_name: bool = False
+    how: Insertion = Insertion()  # noqa: RUF009 - a tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,19 +361,33 @@ class SaveConnections(Plan):
     replace: bool
 
 
+JobKind = Literal["COPY", "INSERT", "INTO", "MERGE", "VIEW"]
+
+
+class Predicate(NamedTuple):
+    """A predicate that rows are to hold, in SQL, and whether those that do not are left out."""
+
+    name: str
+    predicate: str
+    drops: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateJob(Plan):
     """Make a job and run it.
 
     Attributes:
         name: of the job, as written.
-        kind: COPY or INSERT.
-        connection: name of the connection that it reads or writes through.
+        kind: what it does: from S3, INSERT to S3, INTO a table, MERGE into one, or it keeps a VIEW.
+        connection: name of the connection that a COPY or INSERT goes through.
         others: names of the connections that its query names.
-        location: where it reads or writes.
+        location: where a COPY reads, or an INSERT writes.
         options: what was given, by name; LOCATION, BUCKET and PREFIX are in `location`.
-        table: name of the table, of a COPY.
-        text: the query, of an INSERT.
+        table: name of the table; none of an INSERT.
+        text: the query, or what stands behind the table of a MERGE, as DuckDB reads it; none of a COPY.
+        body: the same as it was written.
+        how: which of its columns go where, INTO a table.
+        expectations: of a COPY.
         locate: where a character of the query is in the cell.
         note: what to say of options that have no effect here, or empty.
         in_file: whether it stands in a file of statements.
@@ -362,25 +396,38 @@ class CreateJob(Plan):
     """
 
     name: str
-    kind: Kind
-    connection: str
+    kind: JobKind
+    connection: str = ""
     others: tuple[str, ...] = ()
-    location: Location
+    location: Location | None = None
     options: Mapping[str, Any]
     table: str = ""
     text: str = field(default="", repr=False)
+    body: str = field(default="", compare=False, repr=False)
+    how: Insertion = Insertion()  # noqa: RUF009 - a tuple
+    expectations: tuple[Predicate, ...] = ()
     locate: Callable[[int], Place] | None = field(default=None, compare=False)
     note: str = ""
     in_file: bool = False
     expressions: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def merged(self) -> str:
+        """The table of a MERGE; empty of what is none."""
+        return self.table if self.kind == "MERGE" else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterJob(Plan):
-    """Give a job other values of options; `written` has the text of each, `note` is about those without effect."""
+    """Give a job other values of options; `written` has the text of each, `note` is about those without effect.
+
+    Or expectations more, or one less.
+    """
 
     name: str
+    added: tuple[Predicate, ...] = ()
+    dropped: str = ""
     options: Mapping[str, Any]
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     note: str = ""

@@ -49,18 +49,31 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "CREATE JOB",
         "CREATE [SYNC] JOB [IF NOT EXISTS] job [option = value ...]"
         " AS {COPY FROM S3 name [option = value ...] INTO table"
-        " | INSERT INTO S3 name [option = value ...] query}",
+        " [WITH EXPECTATION name EXPECT predicate ON VIOLATION {DROP | WARN}] ..."
+        " | INSERT INTO S3 name [option = value ...] query"
+        " | INSERT INTO table [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, ...]] query | MERGE INTO table merge}",
         "Make a job and run it. COPY FROM S3 loads each object below a location into a table, once: all of its rows or"
-        " none. INSERT INTO S3 writes the result of a query as one object, which is there whole or not at all. The"
-        " statement returns when the run is over, with SYNC and without.",
+        " none; of each EXPECTATION it counts the rows that violate it, and leaves them out where it says DROP."
+        " INSERT INTO S3 writes the result of a query as one object, which is there whole or not at all. INSERT INTO"
+        " and MERGE INTO change a table by the rows of a query. What a query holds BETWEEN run_start_time() AND"
+        " run_end_time(), or by time_filter(), each run takes from where the last one ended, with the note of that:"
+        " no row twice, none lost. The statement returns when the run is over, with SYNC and without.",
         "CREATE JOB load_orders CONTENT_TYPE = CSV AS COPY FROM S3 lake LOCATION = 's3://bucket/orders/' INTO orders;",
+    ),
+    Reference(
+        "CREATE MATERIALIZED VIEW",
+        "CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [option = value ...] AS query",
+        "Make a table of a query's rows that a job of its name keeps: RUN JOB puts what the query gives then in their"
+        " place, all at once.",
+        "CREATE MATERIALIZED VIEW last_orders AS SELECT id, last(price) AS price FROM sales GROUP BY id;",
     ),
     Reference(
         "RUN JOB",
         "RUN JOB job",
         "Run a job again. COPY FROM S3 takes the objects that are new or were changed since; the rows of a changed one"
         " replace those that it gave before. INSERT INTO S3 replaces the object that it wrote, or with run_start_time()"
-        " and run_end_time() in its query adds one for the time since its last run.",
+        " and run_end_time() in its query adds one for the time since its last run. INSERT INTO and MERGE INTO take the"
+        " rows of that time, and a materialized view is made anew.",
         "RUN JOB load_orders;",
     ),
     Reference(
@@ -72,9 +85,10 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "ALTER JOB",
-        "ALTER JOB job SET option = value ...",
-        "Give a job another COMMENT, END_AT, RUN_INTERVAL or SKIP_VALIDATIONS, for its next runs. What it reads, and"
-        " where to, stays as it was created.",
+        "ALTER JOB job {SET option = value ... | ADD EXPECTATION name EXPECT predicate ON VIOLATION {DROP | WARN}"
+        " | DROP EXPECTATION name}",
+        "Give a job another COMMENT, END_AT, RUN_INTERVAL or SKIP_VALIDATIONS, or an expectation more or less, for its"
+        " next runs. What it reads, and where to, stays as it was created.",
         "ALTER JOB load_orders SET RUN_INTERVAL = 1 HOUR;",
     ),
     Reference(
@@ -108,10 +122,10 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "SHOW JOBS;",
         (
             Column("job", "string", "as written when it was created"),
-            Column("type", "string", "COPY FROM S3 or INSERT INTO S3"),
-            Column("connection", "string", "the connection that it depends on"),
-            Column("location", "string", "where it reads or writes"),
-            Column("table", "string", "what COPY FROM loads into"),
+            Column("type", "string", "COPY FROM S3, INSERT INTO S3, INSERT INTO, MERGE INTO or MATERIALIZED VIEW"),
+            Column("connection", "string", "the connection that it depends on; missing where it only changes a table"),
+            Column("location", "string", "where it reads or writes in S3"),
+            Column("table", "string", "the table that it loads or changes"),
             Column(
                 "state",
                 "string",
@@ -122,6 +136,7 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
             Column("rows", "count", "their rows"),
             Column("bytes", "count", "their bytes"),
             Column("failed", "count", "objects that failed and have not been loaded since"),
+            Column("violations", "count", "rows that violated an expectation, all runs"),
             Column("last_run", "timestamp", "beginning of the last run, UTC"),
             Column("created_at", "timestamp", "UTC"),
             Column("comment", "string", "COMMENT"),
@@ -146,6 +161,12 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "DROP JOB [IF EXISTS] job",
         "Forget a job and which objects it has loaded; tables and objects that it made stay.",
         "DROP JOB load_orders;",
+    ),
+    Reference(
+        "DROP MATERIALIZED VIEW",
+        "DROP MATERIALIZED VIEW [IF EXISTS] name [DELETE_DATA = boolean]",
+        "Forget a materialized view, with its rows.",
+        "DROP MATERIALIZED VIEW last_orders;",
     ),
 )
 
@@ -327,13 +348,16 @@ STATEMENTS: tuple[Reference, ...] = (
     *JOB_STATEMENTS,
     Reference(
         "SELECT",
-        "SELECT … FROM 's3://bucket/key' … | WITH … | FROM …",
+        "SELECT … FROM 's3://bucket/key' … | WITH … | FROM … | UNNEST(query)",
         "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
         " through the connection of that name: whatever COPY reads, told by its content (Parquet, CSV, JSON, ORC, Avro,"
         " Arrow, logs of AWS, compressed or not), with wildcards (which match no name that begins with _ or .) and Hive"
         " partitions. The folder of a Delta, Iceberg or Hudi table gives its current snapshot, or an older one by"
         " AT (VERSION => n) or AT (TIMESTAMP => t) behind it; its files are not read as loose ones. Behind an object"
         " AT (VERSION => 'id') reads that version of it, as 's3://bucket/key?versionId=id' does."
+        " What Upsolver writes is read, too: $event_time, $event_date, $commit_time and $source are columns of a table"
+        " that COPY FROM S3 loads, FROM t LET a = e names an expression, UNNEST(SELECT items[].id FROM t) gives each"
+        " element of a list a row."
         " FROM objects('s3://bucket/prefix') is the listing, with the columns of LIST, and with versions => true behind"
         " the location that of all versions. Python frames are"
         " tables by their names, $name is the value of a Python variable.",
@@ -380,7 +404,7 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
     Reference(
         "INSERT INTO",
-        "INSERT INTO name [MAP_COLUMNS_BY_NAME] query",
+        "INSERT INTO name [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, ...]] query",
         "Put the rows of a query, or VALUES, into a table: all of them or none, each value as it is or the statement is"
         " refused. Columns go by their places; with MAP_COLUMNS_BY_NAME by their names, and those that the table lacks"
         " are added to it.",

@@ -3,123 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
+
+from s3conn_magic.language.leaves import (
+    BooleanLiteral,
+    EnvSource,
+    Expectation,
+    Expression,
+    Group,
+    IntegerLiteral,
+    Interval,
+    JobSetting,
+    JobValue,
+    KeyringSource,
+    ListLiteral,
+    LocationValue,
+    Name,
+    OptionSetting,
+    Origin,
+    PromptSource,
+    Scalar,
+    SqlText,
+    StringLiteral,
+    TableName,
+    Value,
+    VariableSource,
+    WordLiteral,
+)
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from s3conn_magic.language.reference import AnalyzeBy, CompareBy
     from s3conn_magic.language.source import Span
-    from s3conn_magic.secrets import Secret
 
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A connection's name, or an option's, as written; compared without case."""
-
-    text: str
-    span: Span = field(compare=False)
-
-    @property
-    def folded(self) -> str:
-        """The form that names are compared by."""
-        return self.text.casefold()
-
-
-@dataclass(frozen=True, slots=True)
-class StringLiteral:
-    """Text in single quotes. Any of them may be a secret, so all are kept as one."""
-
-    value: Secret
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class BooleanLiteral:
-    """TRUE or FALSE."""
-
-    value: bool
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WordLiteral:
-    """A word of the language that stands for a value, such as ALL; in upper case."""
-
-    value: str
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class IntegerLiteral:
-    """Digits."""
-
-    value: int
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ListLiteral:
-    """`( value, … )`."""
-
-    items: tuple[Value, ...]
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class VariableSource:
-    """`$name`: the value of a Python variable."""
-
-    name: str
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class EnvSource:
-    """`ENV 'NAME'`: the value of an environment variable of the kernel."""
-
-    name: str
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PromptSource:
-    """`PROMPT 'text'`: typed in without an echo when the cell runs."""
-
-    text: str
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyringSource:
-    """`KEYRING 'service' 'user'`: kept by the operating system's keyring."""
-
-    service: str
-    user: str
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SqlText:
-    """Text for the query engine, without comments; kept as a secret, for its literals may be one."""
-
-    value: Secret
-    span: Span = field(compare=False)
-
-
-Origin = VariableSource | EnvSource | PromptSource | KeyringSource
-Scalar = StringLiteral | BooleanLiteral | IntegerLiteral | Origin
-Value = Scalar | ListLiteral
-LocationValue = StringLiteral | VariableSource
-
-
-@dataclass(frozen=True, slots=True)
-class OptionSetting:
-    """`NAME = value`."""
-
-    name: Name
-    value: Value
-    span: Span = field(compare=False)
+__all__ = [
+    "BooleanLiteral",
+    "EnvSource",
+    "Expectation",
+    "Expression",
+    "Group",
+    "IntegerLiteral",
+    "Interval",
+    "JobSetting",
+    "JobValue",
+    "KeyringSource",
+    "ListLiteral",
+    "LocationValue",
+    "Name",
+    "OptionSetting",
+    "Origin",
+    "PromptSource",
+    "Scalar",
+    "SqlText",
+    "StringLiteral",
+    "TableName",
+    "Value",
+    "VariableSource",
+    "WordLiteral",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -383,11 +323,12 @@ class CreateTable(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropTable(Statement):
-    """`DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]`."""
+    """`DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]`; what else there may be has no effect here."""
 
     name: Name
     if_exists: bool = False
     delete_data: BooleanLiteral | None = None
+    settings: tuple[JobSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,11 +341,13 @@ class AlterTable(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertInto(Statement):
-    """`INSERT INTO name [MAP_COLUMNS_BY_NAME] query`."""
+    """`INSERT INTO name [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, …]] query`."""
 
     name: Name
     query: SqlText
+    columns: tuple[str, ...] = ()
     by_name: bool = False
+    without: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -458,53 +401,6 @@ class SaveConnections(Statement):
     or_replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """`5 MINUTES`."""
-
-    value: timedelta
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """`( … )`: values, and settings `NAME = value`."""
-
-    items: tuple[JobValue | JobSetting, ...]
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """An expression of SQL as written. It may hold a literal that is a secret."""
-
-    value: Secret
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class TableName:
-    """`table`, `schema.table` or `catalog.schema.table`."""
-
-    parts: tuple[str, ...]
-    span: Span = field(compare=False)
-
-
-# A bare word, such as JSON or NOW, is a name.
-JobValue: TypeAlias = (
-    "StringLiteral | VariableSource | BooleanLiteral | IntegerLiteral | Interval | Name | Group | Expression"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class JobSetting:
-    """`NAME = value`, or a `NAME` alone that is a switch; then `value` is None."""
-
-    name: Name
-    value: JobValue | None
-    span: Span = field(compare=False)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatement(Statement):
     """Base of the statements about jobs."""
@@ -512,12 +408,13 @@ class JobStatement(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateCopyJob(JobStatement):
-    """`CREATE [SYNC] JOB [IF NOT EXISTS] j { option } AS COPY FROM S3 name { option } INTO t`."""
+    """`CREATE [SYNC] JOB [IF NOT EXISTS] j { option } AS COPY FROM S3 name { option } INTO t { expectation }`."""
 
     name: Name
     connection: Name
     into: TableName
     settings: tuple[JobSetting, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
     sync: bool = False
     if_not_exists: bool = False
 
@@ -529,6 +426,25 @@ class CreateInsertJob(JobStatement):
     name: Name
     connection: Name
     query: SqlText
+    settings: tuple[JobSetting, ...] = ()
+    sync: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTableJob(JobStatement):
+    """`CREATE [SYNC] JOB j { option } AS INSERT INTO t … query`, `… AS MERGE INTO t …`, or a materialized view.
+
+    `merge` is what stands behind the table of a MERGE, in place of a query; a view has no `into`.
+    """
+
+    name: Name
+    into: TableName | None = None
+    query: SqlText | None = None
+    merge: SqlText | None = None
+    columns: tuple[str, ...] = ()
+    by_name: bool = False
+    without: tuple[Name, ...] = ()
     settings: tuple[JobSetting, ...] = ()
     sync: bool = False
     if_not_exists: bool = False
@@ -553,9 +469,11 @@ class RunJobs(JobStatement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterJob(AboutJob):
-    """`ALTER JOB j SET option = value …`."""
+    """`ALTER JOB j { SET option = value … | ADD EXPECTATION … | DROP EXPECTATION e }`; one of the three."""
 
-    settings: tuple[JobSetting, ...]
+    settings: tuple[JobSetting, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    dropped: Name | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -570,9 +488,11 @@ class ResumeJob(AboutJob):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropJob(AboutJob):
-    """`DROP JOB [IF EXISTS] j`."""
+    """`DROP JOB [IF EXISTS] j`, or with `view` `DROP MATERIALIZED VIEW [IF EXISTS] j [DELETE_DATA = boolean]`."""
 
     if_exists: bool = False
+    view: bool = False
+    delete_data: BooleanLiteral | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

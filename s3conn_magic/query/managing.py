@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,15 +11,17 @@ import pyarrow as pa
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes.managed import RETENTION, check_installed, replace_files, rows_of, tasks_of
-from s3conn_magic.lakes.shapes import TableShape, append
+from s3conn_magic.lakes.shapes import TableShape, append, fit
+from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import name_text, table_name
-from s3conn_magic.language.words import counted, literal, table_parts
+from s3conn_magic.language.plans import Insertion
+from s3conn_magic.language.words import counted, literal
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.objects.uploads import refuse_if_read_only
-from s3conn_magic.query.names import is_one_group, words
-from s3conn_magic.query.sql import PLACED, identifier, is_wider, kept_as, kept_rows, qualified, transaction
+from s3conn_magic.query.merging import CAME, STAGED, TARGET, Merge
+from s3conn_magic.query.sql import PLACED, identifier, is_wider, kept_as, kept_rows, placed, qualified, transaction
 from s3conn_magic.query.tables import EXPRESSIONS, NAMES, Table
 from s3conn_magic.query.text_types import NULL, cast, strict
 
@@ -33,8 +35,13 @@ if TYPE_CHECKING:
     from s3conn_magic.query.engine import QueryEngine
 
 _OWN = {"bucket", "beside"}
-STAGED = "s3conn_magic_new"
-"""A temporary table of the rows that are on their way into a table."""
+Note = Callable[[Any], None]
+"""Notes something in the transaction of some rows: of PyIceberg's, or None where DuckDB's is open."""
+_TYPES = {"$event_time": "TIMESTAMP", "$event_date": "DATE", "$commit_time": "TIMESTAMP", "$source": "VARCHAR"}
+_OBJECT = "$object"
+_SYSTEM = (*_TYPES, _OBJECT)
+_BEFORE, _AFTER = "s3conn_magic_before", "s3conn_magic_after"
+_ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
 
 
 class Storage(NamedTuple):
@@ -239,31 +246,82 @@ class ManagedTables:
         done += [f"{counted(tidied.deleted, 'object')} that no snapshot has went"] if tidied.deleted else []
         return f"The table {name}: {', '.join(done)}." if done else f"The table {name} was tidy."
 
-    def insert(self, name: str, sql: str, *, by_name: bool = False, local: bool = False) -> int:
+    def insert(self, name: str, sql: str, how: Insertion, *, local: bool = False, noted: Note | None = None) -> int:
         """Put the rows of a query into a table, and say how many.
+
+        Args:
+            name: of the table.
+            sql: the query.
+            how: which of its columns go where.
+            local: whether it may read files of this machine.
+            noted: notes something with the rows: both are there or neither is.
 
         Raises:
             QueryError: they do not fit, or not as they are; nothing has changed.
         """
-        return self._engine.alone(lambda: self._inserted(name, sql, by_name=by_name, local=local))
+        return self._engine.alone(lambda: self._inserted(name, sql, how, local=local, noted=noted))
 
-    def _inserted(self, name: str, sql: str, *, by_name: bool, local: bool) -> int:
+    def _inserted(self, name: str, sql: str, how: Insertion, *, local: bool, noted: Note | None) -> int:
         (table, managed), database = self._filled(name), self._database
         self._engine.execute(sql, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
-        there = self._columns(table, managed)
-        casts = self._fitted(table, there, by_name=by_name)
+        every = self._columns(table, managed)
+        there = self._completed(every, how)
+        casts = self._fitted(table, there, how)
         ((count,),) = database.execute(f"SELECT count(*) FROM temp.{STAGED}").fetchall()  # noqa: S608 - a name of our own
         if managed is None:
-            self._into_duckdb(table, there, casts)
+            self._into_duckdb(table, there, casts, noted)
             return int(count)
         staged = {name.casefold() for name in database.sql(f"FROM temp.{STAGED}").columns}
         lacking = [
-            f"NULL::{kind} AS {identifier(each)}" for each, kind in there.items() if each.casefold() not in staged
+            f"NULL::{kind} AS {identifier(each)}" for each, kind in every.items() if each.casefold() not in staged
         ]
         rows = kept_rows(database, f"temp.{STAGED}", casts, lacking)
-        managed.commit(lambda transaction, _: append(transaction, database.sql(rows).to_arrow_reader()))
+
+        def change(transaction: Any, _: Any) -> None:
+            if count or noted is None:
+                append(transaction, database.sql(rows).to_arrow_reader())
+            if noted is not None:
+                noted(transaction)
+
+        managed.commit(change)
         self._tables.see_managed(table, managed.committed)
         return int(count)
+
+    def _completed(self, there: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
+        """Have the staged rows without what is left out, and with the times of their coming where the table has them.
+
+        Returns:
+            The table's columns that they are for, with their types.
+
+        Raises:
+            QueryError: they are not as many as the columns that are named.
+        """
+        staged = list(self._database.sql(f"FROM temp.{STAGED}").columns)
+        if how.columns:
+            if len(staged) != len(how.columns):
+                raise QueryError(f"{counted(len(how.columns), 'column')} are named, and the rows have {len(staged)}")
+            self._rename(staged, how.columns)
+            staged = list(how.columns)
+        own, now = {name.casefold() for name in there}, f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+        left_out = {name.rpartition(".")[2].casefold() for name in how.without}
+        if how.named:
+            left_out |= {CAME, *(name for name in _SYSTEM if name not in own)}
+        kept = [name for name in staged if name.casefold() not in left_out]
+        plain = {name: kind for name, kind in there.items() if name not in _SYSTEM}
+        added: list[str] = []
+        if how.named or len(kept) == len(plain) < len(there):
+            values = {"$event_time": now, "$event_date": f"{now}::DATE", CAME: now}
+            added = [name for name in values if name in own and name not in kept]
+        if added or len(kept) < len(staged):
+            items = [*map(identifier, kept), *(f"{values[name]} AS {identifier(name)}" for name in added)]
+            self._staged_anew(f"SELECT {', '.join(items)} FROM temp.{STAGED}")  # noqa: S608 - quoted names
+        return dict(there) if how.named or not added else {**plain, **{name: there[name] for name in added}}
+
+    def _staged_anew(self, query: str) -> None:
+        self._database.execute(
+            f"CREATE OR REPLACE TEMP TABLE {STAGED}_named AS {query}; DROP TABLE temp.{STAGED};"
+            f" ALTER TABLE temp.{STAGED}_named RENAME TO {STAGED}"
+        )
 
     def check_merge(self, name: str, text: str) -> None:
         """Refuse a merge that does more than read what it names, before it is run.
@@ -273,29 +331,68 @@ class ManagedTables:
         """
         self._engine.mentioned(Merge.of(name, text).judged(name))
 
-    def merge(self, name: str, text: str, *, local: bool = False) -> int:
-        """Change a table as MERGE INTO says, all at once, and say how many rows were.
+    def merge(self, name: str, text: str, *, local: bool = False, noted: Note | None = None) -> int:
+        """Change a table as MERGE INTO says, all at once, and say how many rows were; `noted` as of `insert`.
 
         Raises:
             QueryError: it cannot be done; nothing has changed.
         """
         self.check_merge(name, text)
         self._engine.check(Merge.of(name, text).judged(name), local=local)
-        return self._engine.alone(lambda: self._merged(name, Merge.of(name, text), local=local))
+        return self._engine.alone(lambda: self._merged(name, Merge.of(name, text), local=local, noted=noted))
 
-    def _merged(self, name: str, merge: Merge, *, local: bool) -> int:
+    def _merged(self, name: str, merge: Merge, *, local: bool, noted: Note | None) -> int:
         (table, managed), database = self._filled(name), self._database
-        self._engine.execute(f"FROM {merge.source}", f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
-        there = self._columns(table, managed)
-        staged = database.sql(f"FROM temp.{STAGED}")
+        self._engine.execute(merge.reading, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
+        there = self._completed(self._columns(table, managed), Insertion(by_name=True))
+        new = self._new_columns(merge, there)
+        names = [*there, *new]
+        sql = merge.sql(names, database.sql(f"FROM temp.{STAGED}").columns)
+        if managed is not None:
+
+            def change(transaction: Any, files: Any) -> int:
+                if new:
+                    rows = kept_rows(database, f"(SELECT {', '.join(map(identifier, new))} FROM temp.{STAGED})")  # noqa: S608
+                    fit(transaction, database.sql(rows).limit(0).to_arrow_table().schema)
+                count = self._rewritten(transaction, files, sql, names)
+                if noted is not None:
+                    noted(transaction)
+                return count
+
+            count = managed.commit(change)
+            if new:
+                self._tables.see_managed(table, managed.committed)
+            return count
+        with transaction(database):
+            self._add_columns(table, new, made=bool(there))
+            count = self._executed(sql.replace(TARGET, qualified(table.name), 1))
+            if noted is not None:
+                noted(None)
+        if not there:
+            self._tables.loaded(table.name, tuple(sorted(self._engine.filesystem.scope.connections)))
+        return count
+
+    def _new_columns(self, merge: Merge, there: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of the source that the table of a merge lacks and gets; those that it has are to fit."""
+        staged, new = self._database.sql(f"FROM temp.{STAGED}"), dict[str, Any]()
+        without, own = {name.casefold() for name in merge.left_out}, {name.casefold(): there[name] for name in there}
         for column, kind in zip(staged.columns, staged.types, strict=True):
-            wanted = next((own for each, own in there.items() if each.casefold() == column.casefold()), kind)
-            if merge.by_name and wanted != kind:
+            wanted = own.get(column.casefold())
+            if wanted is None and column.casefold() not in without and (merge.adds or not there):
+                new[column] = kind
+            elif merge.by_name and wanted is not None and wanted != kind:
                 self._cast(column, kind, wanted, widens=False)
-        sql = merge.sql(list(there), list(staged.columns))
-        if managed is None:
-            return self._executed(sql.replace(_TARGET, qualified(table.name), 1))
-        return managed.commit(lambda transaction, files: self._rewritten(transaction, files, sql, list(there)))
+        return new
+
+    def _add_columns(self, table: Table, new: Mapping[str, Any], *, made: bool) -> None:
+        """Add columns to a table of DuckDB's; make it of them where it has none yet."""
+        name = qualified(table.name)
+        if not made:
+            columns = ", ".join(f"{identifier(each)} {kind}" for each, kind in new.items())
+            self._database.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+            return
+        for each, kind in new.items():
+            self._database.execute(f"ALTER TABLE {name} ADD COLUMN {identifier(each)} {kind}")
 
     def _executed(self, sql: str) -> int:
         ((count, *_),) = self._database.execute(sql).fetchall()
@@ -312,7 +409,7 @@ class ManagedTables:
         database.register(_BEFORE, every.append_column(_ROW, pa.array(range(len(every)), pa.int64())))
         try:
             database.execute(f"CREATE OR REPLACE TEMP TABLE {_AFTER} AS FROM {_BEFORE}")
-            count = self._executed(sql.replace(_TARGET, f"temp.{_AFTER}", 1))
+            count = self._executed(sql.replace(TARGET, f"temp.{_AFTER}", 1))
             same = " AND ".join(f"old.{each} IS NOT DISTINCT FROM new.{each}" for each in map(identifier, names))
             changed = database.execute(
                 f"SELECT DISTINCT old.{file} FROM {_BEFORE} AS old LEFT JOIN temp.{_AFTER} AS new USING ({row})"  # noqa: S608
@@ -361,7 +458,7 @@ class ManagedTables:
         relation = self._database.from_arrow(schema.empty_table()) if schema.names else None
         return dict(zip(relation.columns, relation.types, strict=True)) if relation is not None else {}
 
-    def _fitted(self, table: Table, there: Mapping[str, Any], *, by_name: bool) -> dict[str, str]:
+    def _fitted(self, table: Table, there: Mapping[str, Any], how: Insertion) -> dict[str, str]:
         """What makes the staged columns those of the table, in SQL; they are renamed to its own first.
 
         Raises:
@@ -369,7 +466,7 @@ class ManagedTables:
         """
         staged = self._database.sql(f"FROM temp.{STAGED}")
         columns = list(staged.columns)
-        if there and not by_name:
+        if there and not how.named:
             if len(columns) != len(there):
                 hint = "MAP_COLUMNS_BY_NAME behind the table's name takes columns by their names."
                 counts = f"{counted(len(columns), 'column')}, and {visible(table.name)} has {len(there)}"
@@ -382,18 +479,16 @@ class ManagedTables:
         casts = {}
         for name, kind in zip(names, staged.types, strict=True):
             wanted = there.get(name)
-            if wanted is not None and kind != wanted:
+            if how.dates and str(wanted) == "DATE" and str(kind).startswith("TIMESTAMP"):
+                casts[name] = f"{identifier(name)}::DATE AS {identifier(name)}"
+            elif wanted is not None and kind != wanted:
                 casts[name] = f"{self._cast(name, kind, wanted, widens=bool(table.catalog))} AS {identifier(name)}"
         return casts
 
     def _rename(self, columns: Sequence[str], names: Sequence[str]) -> None:
-        if list(columns) == list(names):
-            return
-        aliases = ", ".join(identifier(name) for name in names)
-        self._database.execute(
-            f"CREATE OR REPLACE TEMP TABLE {STAGED}_named AS SELECT * FROM temp.{STAGED} AS staged({aliases});"  # noqa: S608
-            f" DROP TABLE temp.{STAGED}; ALTER TABLE temp.{STAGED}_named RENAME TO {STAGED}"
-        )
+        if list(columns) != list(names):
+            aliases = ", ".join(identifier(name) for name in names)
+            self._staged_anew(f"SELECT * FROM temp.{STAGED} AS staged({aliases})")  # noqa: S608 - quoted names
 
     def _cast(self, name: str, kind: Any, wanted: Any, *, widens: bool) -> str:
         """The SQL of a column in the type of the table's: exactly, or in a wider one that the table can take."""
@@ -416,184 +511,54 @@ class ManagedTables:
             hint="A cast in the query says what they are to become.",
         )
 
-    def _into_duckdb(self, table: Table, there: Mapping[str, Any], casts: Mapping[str, str]) -> None:
+    def _into_duckdb(
+        self, table: Table, there: Mapping[str, Any], casts: Mapping[str, str], noted: Note | None
+    ) -> None:
         database = self._database
         staged = database.sql(f"FROM temp.{STAGED}")
         with transaction(database):
-            if not there:
-                database.execute(f"CREATE TABLE IF NOT EXISTS {qualified(table.name)} AS FROM temp.{STAGED} LIMIT 0")
-            new = [(name, kind) for name, kind in zip(staged.columns, staged.types, strict=True) if name not in there]
-            for name, kind in new if there else ():
-                database.execute(f"ALTER TABLE {qualified(table.name)} ADD COLUMN {identifier(name)} {kind}")
+            new = {name: kind for name, kind in zip(staged.columns, staged.types, strict=True) if name not in there}
+            self._add_columns(table, new, made=bool(there))
             values = ", ".join(casts.get(name, identifier(name)) for name in staged.columns)
             database.execute(f"INSERT INTO {qualified(table.name)} BY NAME SELECT {values} FROM temp.{STAGED}")  # noqa: S608
+            if noted is not None:
+                noted(None)
         self._tables.loaded(table.name, tuple(sorted(self._engine.filesystem.scope.connections)))
 
+    def add_system_columns(self, sql: str) -> None:
+        """Give the first of the tables that a query reads the system columns that it names and no table of it has."""
+        wanted = system_columns_of(sql)
+        uses = self._engine.mentioned(sql) if wanted else None
+        read = [name.casefold() for name in (*uses.tables, *uses.placed)] if uses else []
+        tables = [table for name in read for table in self._tables if table.name.casefold() == name]
+        changed = [table for table in tables if (table.catalog or not table.is_view) and not table.declared]
+        if not changed:
+            return
+        having = {column.casefold() for table in tables for column in self._seen(table)}
+        for name in (name for name in wanted if name in _TYPES and name not in having):
+            self._add_system_column(changed[0], name)
 
-# MERGE
+    def _seen(self, table: Table) -> dict[str, Any]:
+        managed = self._tables.managed(table) if table.catalog else None
+        return self._types(managed.schema()) if managed is not None else self._columns(table, None)
 
-_TARGET, _BEFORE, _AFTER = "s3conn_magic_target", "s3conn_magic_before", "s3conn_magic_after"
-_ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
-_OPEN, _CLOSE = {"(", "[", "{", "CASE"}, {")", "]", "}", "END"}
-_BY_POSITION = {"UPDATE", "UPDATE SET *", "INSERT", "INSERT *"}
-_BY_NAME = {"UPDATE BY NAME", "UPDATE SET BY NAME", "REPLACE", "INSERT BY NAME", "INSERT MAP_COLUMNS_BY_NAME"}
-_FEWEST = 4
-_FORM = "MERGE INTO table USING source ON condition WHEN [NOT] MATCHED THEN {UPDATE | DELETE | INSERT} …"
-
-
-class _When(NamedTuple):
-    """A clause: which rows it is for, a further condition, the action, its columns, and their values, in SQL."""
-
-    which: str
-    condition: str
-    action: str
-    columns: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-
-
-class Merge(NamedTuple):
-    """A MERGE INTO, taken apart: what is judged is what is run.
-
-    Attributes:
-        alias: of the table.
-        source: as written, with its alias.
-        named: that alias.
-        on: the condition, or columns in brackets.
-        using: whether it is columns.
-        whens: the clauses.
-    """
-
-    alias: str
-    source: str
-    named: str
-    on: str
-    using: bool
-    whens: tuple[_When, ...]
-
-    @classmethod
-    def of(cls, name: str, text: str) -> Merge:
-        """The parts of what stands behind a table's name.
-
-        Raises:
-            QueryError: it is none.
-        """
-        parts = _split(text, {"USING", "ON", "WHEN"})
-        if (
-            len(parts) < _FEWEST
-            or parts[1][0] != "USING"
-            or parts[2][0] == "WHEN"
-            or {head for head, _ in parts[3:]} != {"WHEN"}
-        ):
-            raise QueryError("this is no MERGE", hint=_FORM)
-        (_, alias), (_, source), (how, on), *whens = parts
-        target = re.sub(r"(?i)^\s*AS\b", "", alias).strip() or identifier(table_parts(name)[-1])
-        return cls(target, source, _alias(source), on, how == "USING", tuple(_when(each) for _, each in whens))
-
-    @property
-    def by_name(self) -> bool:
-        """Whether columns of the source go into those of their names or places."""
-        return any(when.action in _BY_NAME | _BY_POSITION and not when.values for when in self.whens)
-
-    def judged(self, name: str) -> str:
-        """A query that has all that the merge reads and computes.
-
-        Raises:
-            QueryError: a part of it is more than one expression.
-        """
-        values = [value for when in self.whens for value in (when.condition, *when.values) if value]
-        for value in (*values, *([] if self.using else [self.on])):
-            if not is_one_group(f"({value}\n)"):
-                raise QueryError("this is no MERGE", hint=_FORM)
-        on = self.on if self.using else f"({self.on}\n)"
-        table = ".".join(map(identifier, table_parts(name)))
-        what = ", ".join(["1", *(f"({value}\n)" for value in values)])
-        return f"SELECT {what} FROM {table} AS {self.alias} JOIN {self.source} {'USING' if self.using else 'ON'} {on}"  # noqa: S608
-
-    def sql(self, target: Sequence[str], source: Sequence[str]) -> str:
-        """The statement, with a name of ours in the place of the table's, and the rows of the source staged."""
-        head = f"MERGE INTO {_TARGET} AS {self.alias} USING temp.{STAGED} AS {self.named}"
-        on = f"USING {self.on}" if self.using else f"ON ({self.on}\n)"
-        return "\n".join([head, on, *(self._clause(when, target, source) for when in self.whens)])
-
-    def _clause(self, when: _When, target: Sequence[str], source: Sequence[str]) -> str:
-        condition = f" AND ({when.condition}\n)" if when.condition else ""
-        return f"WHEN {when.which}{condition} THEN {self._action(when, target, source)}"
-
-    def _action(self, when: _When, target: Sequence[str], source: Sequence[str]) -> str:
-        if when.action in {"DELETE", "DO NOTHING"}:
-            return when.action
-        columns, values = list(when.columns), [f"({value}\n)" for value in when.values]
-        if when.action in _BY_POSITION | _BY_NAME and not values:
-            pairs = self._pairs(when, target, source)
-            columns, values = (
-                [identifier(own) for own, _ in pairs],
-                [f"{self.named}.{identifier(of)}" for _, of in pairs],
-            )
-        if when.action.startswith("INSERT"):
-            columns = columns or [identifier(name) for name in target]
-            return f"INSERT ({', '.join(columns)}) VALUES ({', '.join(values)})"  # noqa: S608 - judged
-        return f"UPDATE SET {', '.join(f'{own} = {value}' for own, value in zip(columns, values, strict=True))}"
-
-    @staticmethod
-    def _pairs(when: _When, target: Sequence[str], source: Sequence[str]) -> list[tuple[str, str]]:
-        left = [name for name in source if name.casefold() not in {each.casefold() for each in when.without}]
-        if when.action in _BY_POSITION:
-            if len(left) != len(target):
-                raise QueryError(f"the source has {counted(len(left), 'column')}, and the table {len(target)}")
-            return list(zip(target, left, strict=True))
-        own = {name.casefold(): name for name in target}
-        if unknown := [name for name in left if name.casefold() not in own]:
-            hint = "Leave it out of the source, or add EXCEPT behind MAP_COLUMNS_BY_NAME."
-            raise QueryError(f"the table has no column {visible(unknown[0])}", hint=hint)
-        return [(own[name.casefold()], name) for name in left]
-
-
-def _split(text: str, heads: set[str]) -> list[tuple[str, str]]:
-    """A text in pieces, at words that are in no brackets; each with the word before it."""
-    encoded, depth, pieces, head, start = text.encode(), 0, list[tuple[str, str]](), "", 0
-    for word in words(text):
-        if depth == 0 and word.text in heads:
-            pieces.append((head, encoded[start : word.start].decode().strip()))
-            head, start = word.text, word.end
-        depth += (word.text in _OPEN) - (word.text in _CLOSE)
-    return [*pieces, (head, encoded[start:].decode().strip())]
-
-
-def _alias(source: str) -> str:
-    """What a source is called in conditions."""
-    sequence, depth, names = words(source), 0, list[str]()
-    for word in sequence:
-        depth += (word.text in _OPEN) - (word.text in _CLOSE)
-        if depth == 0 and word.text not in _CLOSE | {".", ",", "AS"}:
-            names.append(source.encode()[word.start : word.end].decode())
-    if not names:
-        raise QueryError("the source of a MERGE that is a query needs a name", hint="Write USING (SELECT …) AS s.")
-    return identifier(names[-1][1:-1]) if names[-1][:1] == "'" else names[-1]
-
-
-_WHEN = re.compile(r"(?is)((?:NOT\s+)?MATCHED(?:\s+BY\s+(?:SOURCE|TARGET))?)(?:\s+AND\b(.*))?")
-
-
-def _when(text: str) -> _When:
-    parts = _split(text, {"THEN"})
-    match = _WHEN.fullmatch(parts[0][1]) if len(parts) == 2 else None  # noqa: PLR2004
-    if match is None:
-        raise QueryError("this is no MERGE", hint=_FORM)
-    which, condition, action = " ".join(match[1].upper().split()), (match[2] or "").strip(), parts[1][1]
-    said = " ".join(action.upper().split())
-    without: tuple[str, ...] = ()
-    if said.startswith("INSERT MAP_COLUMNS_BY_NAME EXCEPT "):
-        without = tuple(name.strip().strip('"') for _, name in _split(action.split(None, 3)[3], {","}))
-        said = "INSERT MAP_COLUMNS_BY_NAME"
-    if said in _BY_POSITION | _BY_NAME | {"DELETE", "DO NOTHING"}:
-        return _When(which, condition, said, without=without)
-    if update := re.fullmatch(r"(?is)UPDATE\s+SET\s+(.*)", action):
-        settings = [each.partition("=") for _, each in _split(update[1], {","})]
-        if all(sign for _, sign, _ in settings):
-            columns = tuple(column.strip() for column, _, _ in settings)
-            return _When(which, condition, "UPDATE", columns, tuple(value.strip() for *_, value in settings))
-    if insert := re.fullmatch(r"(?is)INSERT\s*(\(.*?\))?\s*VALUES\s*\((.*)\)", action):
-        columns = tuple(each for _, each in _split(insert[1][1:-1], {","})) if insert[1] else ()
-        return _When(which, condition, "INSERT", columns, tuple(each for _, each in _split(insert[2], {","})))
-    raise QueryError("an action of MERGE is UPDATE, DELETE, INSERT or DO NOTHING", hint=_FORM)
+    def _add_system_column(self, table: Table, name: str) -> None:
+        kind, database = _TYPES[name], self._database
+        if table.catalog:
+            empty = database.sql(f"SELECT NULL::{kind} AS {identifier(name)}").limit(0).to_arrow_table()
+            (managed := self._tables.managed(table)).commit(lambda transaction, _: fit(transaction, empty.schema))
+            self._tables.see_managed(table, managed.committed)
+            return
+        database.execute(f"ALTER TABLE {qualified(table.name)} ADD COLUMN {identifier(name)} {kind}")
+        if _OBJECT not in self._seen(table):
+            return
+        if name == "$source":
+            database.execute(f"UPDATE {qualified(table.name)} SET {identifier(name)} = {identifier(_OBJECT)}")  # noqa: S608
+            return
+        catalog, *_ = placed(table.name)  # what was loaded when, is beside the rows
+        ledger = f"{identifier(catalog)}.s3conn_magic.loaded" if catalog else "s3conn_magic.loaded"
+        database.execute(
+            f"UPDATE {qualified(table.name)} SET {identifier(name)} = loaded_at::{kind} FROM {ledger}"  # noqa: S608
+            f" WHERE target = ? AND {identifier(_OBJECT)} = 's3://' || source || '/' || key",
+            [table.name.casefold()],
+        )

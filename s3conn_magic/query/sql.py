@@ -152,7 +152,10 @@ def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters:
 OF_THE_SESSION = {
     "system.information_schema.connections": "$connections",
     "system.information_schema.jobs": "$jobs",
+    "system.information_schema.tables": "$tables",
+    "system.information_schema.columns": "$columns",
     "system.monitoring.jobs": "$jobs",
+    "system.monitoring.expectations": "$expectations",
 }
 """Tables of what a session has, and the name that a query finds each by."""
 

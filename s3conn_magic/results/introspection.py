@@ -186,7 +186,13 @@ def tables_frame(tables: Tables | None, pattern: str | None) -> S3Frame:
     return frame_of(TABLE_COLUMNS, rows)
 
 
-_TYPES = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3"}
+_TYPES = {
+    "COPY": "COPY FROM S3",
+    "INSERT": "INSERT INTO S3",
+    "INTO": "INSERT INTO",
+    "MERGE": "MERGE INTO",
+    "VIEW": "MATERIALIZED VIEW",
+}
 
 
 def jobs_frame(jobs: Iterable[Job], pattern: str | None) -> S3Frame:
@@ -198,8 +204,8 @@ def _row(job: Job) -> tuple[Any, ...]:
     return (
         job.name,
         _TYPES[job.plan.kind],
-        job.connection.name,
-        job.plan.location.uri,
+        job.through.name if job.through else None,
+        job.plan.location.uri if job.plan.location else None,
         job.plan.table or None,
         "paused" if job.paused else job.state,
         job.runs,
@@ -207,10 +213,42 @@ def _row(job: Job) -> tuple[Any, ...]:
         job.rows,
         job.bytes,
         len({failure.location for failure in job.failures if not failure.resolved}),
+        job.violations.total(),
         job.last_run,
         job.created_at,
         job.option("COMMENT"),
     )
+
+
+_CATALOG = {
+    "$tables": """SELECT *, table_catalog AS "catalog", table_schema AS "schema", table_name AS "name",
+        NULL::VARCHAR AS created_by, NULL::VARCHAR AS "comment" FROM information_schema.tables""",
+    "$columns": """SELECT *, table_catalog AS "catalog", table_schema AS "schema", table_name AS "table",
+        column_name AS "name" FROM information_schema.columns""",
+}
+_EXPECTATIONS = ("job", "expectation", "predicate", "action", "violations", "job_name", "expectation_name")
+
+
+def session_table(name: str, connections: Iterable[Connection], jobs: Iterable[Job], database: Any) -> Any:
+    """Return a table of what a session has, by the name that stands for it in a query.
+
+    Upsolver's names of columns are beside ours and those of SQL.
+    """
+    if name in _CATALOG:
+        return database.sql(_CATALOG[name]).to_arrow_table()
+    if name == "$connections":
+        return in_form(connections_frame(list(connections)), "arrow")
+    if name == "$jobs":
+        table = in_form(jobs_frame(jobs, None), "arrow")
+        return table.append_column("name", table["job"]).append_column("job_name", table["job"])
+    rows = [
+        (job.name, each.name, each.predicate, "drop" if each.drops else "warn", job.violations[each.name])
+        for job in jobs
+        for each in job.plan.expectations
+    ]
+    texts_ = [pa.array([row[at] for row in rows], pa.string()) for at in range(4)]
+    counts = pa.array([row[4] for row in rows], pa.int64())
+    return pa.table([*texts_, counts, *texts_[:2]], list(_EXPECTATIONS))
 
 
 def errors_frame(job: Job) -> S3Frame:
@@ -225,7 +263,11 @@ def errors_frame(job: Job) -> S3Frame:
 def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
     """Return what a run did, in a sentence or two."""
     head = f"The job {job.name} was created. " if created else ""
-    lines = [head + (_loaded(job, outcome) if job.plan.kind == "COPY" else _written(outcome))]
+    said = {"COPY": _loaded, "INSERT": _written}.get(job.plan.kind, _changed)
+    lines = [head + said(job, outcome)]
+    lines += [
+        f"The expectation {name} was violated by {counted(rows, 'row')}." for name, rows in outcome.violations.items()
+    ]
     if outcome.failed:
         lines.append(f"{counted(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
         lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
@@ -253,7 +295,13 @@ def _loaded(job: Job, outcome: Outcome) -> str:
     return f"Loaded {what} into {job.plan.table}."
 
 
-def _written(outcome: Outcome) -> str:
+def _changed(job: Job, outcome: Outcome) -> str:
+    did = {"INTO": "went into", "MERGE": "changed in"}.get(job.plan.kind, "are in")
+    return f"{counted(outcome.rows, 'row')} {did} {job.plan.table}."
+
+
+def _written(job: Job, outcome: Outcome) -> str:
+    del job
     if not outcome.objects:
         return "There were no new rows, and nothing was written."
     did = "Replaced" if outcome.replaced else "Wrote"

@@ -427,8 +427,16 @@ class Forecast:
 
     @of.register
     def _job(self, plan: CreateJob) -> list[Call]:
+        if plan.location is None:
+            return self._filling(plan)
         connection, place = self._connection(plan.connection), plan.location
-        return self._insert(plan, connection) if plan.kind == "INSERT" else self._copy(plan, connection, place)
+        return self._insert(plan, connection, place) if plan.kind == "INSERT" else self._copy(plan, connection, place)
+
+    def _filling(self, plan: CreateJob) -> list[Call]:
+        """Return what a job reads whose rows go into a table."""
+        from s3conn_magic.query.merging import Merge
+
+        return [*self._read(Merge.of(plan.table, plan.text).reading if plan.kind == "MERGE" else plan.text)]
 
     @of.register
     def _run_job(self, plan: statements.RunJob) -> list[Call]:
@@ -448,11 +456,10 @@ class Forecast:
             calls.append(Call("DeleteObject", _objects(place), None, "unknown", "one for each object that was loaded"))
         return calls
 
-    def _insert(self, plan: CreateJob, connection: Connection) -> list[Call]:
+    def _insert(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
         from s3conn_magic.objects.uploads import refuse_if_read_only
 
         refuse_if_read_only(connection, "INSERT INTO S3")
-        place = plan.location
         before = [
             Call("ListMultipartUploads", _bucket(place), 1, "at least", "what an earlier run left"),
             Call("HeadObject", _objects(place), 1, "at least", "whether it is there already, and what was written"),

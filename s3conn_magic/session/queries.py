@@ -143,9 +143,13 @@ class Queries:
         Raises:
             QueryError: with its place in the cell.
         """
-        if text := plan.text:
+        text = plan.text or ""
+        if merged := plan.name if isinstance(plan, plans.MergeInto) else getattr(plan, "merged", ""):
+            self._located(plan, lambda: self.managing.check_merge(merged, text))
+        elif text:
             self._located(plan, lambda: self.engine.mentioned(text))
-        if isinstance(plan, plans.CreateJob) and (expressions := plan.expressions):
+        if isinstance(plan, plans.CreateJob):
+            expressions = (*plan.expressions, *(each.predicate for each in plan.expectations))
             self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
 
     def also_here(self, source: Source, error: QueryError, place: Place) -> str:
@@ -316,15 +320,10 @@ class Queries:
 
     @execute.register
     def _insert(self, plan: plans.InsertInto) -> Message:
-        insert = self.managing.insert
-        local = self._local(plan)
-        rows = self._located(plan, lambda: insert(plan.name, plan.text, by_name=plan.by_name, local=local))
+        insert, local = self.managing.insert, self._local(plan)
+        rows = self._located(plan, lambda: insert(plan.name, plan.text, plan.how, local=local))
         self._depends_now(plan.name)
         return Message(f"{counted(rows, 'row')} went into {plan.name}.")
-
-    def check_merge(self, plan: plans.MergeInto) -> None:
-        """Refuse a MERGE that does more than read what it names, as `check`."""
-        self._located(plan, lambda: self.managing.check_merge(plan.name, plan.text))
 
     @execute.register
     def _merge(self, plan: plans.MergeInto) -> Message:
@@ -361,7 +360,7 @@ class Queries:
     @execute.register
     def _drop(self, plan: statements.DropTable) -> Message:
         name, deleted = plan.name.text, 0
-        if plan.delete_data is not None and plan.delete_data.value:
+        if plan.delete_data is not None and plan.delete_data.value and self.engine.tables.get(name).location:
             deleted = self.managing.delete(name)
         self.forget(plans.Usage("table", name))
         gone = f", and {counted(deleted, 'object')} of it deleted" if deleted else ""
@@ -496,15 +495,16 @@ def _(plan: statements.ShowCreateJob, jobs: Jobs, report: _Report) -> Message:
 
     del report
     job = jobs.get(plan.name.text)
-    return Message(create_job_statement(job.plan, job.connection.name))
+    return Message(create_job_statement(job.plan, job.through.name if job.through else ""))
 
 
 @_result.register(statements.DropJob)
 def _(plan: statements.DropJob, jobs: Jobs, report: _Report) -> Message:
     del report
-    job = jobs.drop(plan.name.text)
-    kept = f"the table {job.plan.table}" if job.plan.kind == "COPY" else "what it wrote"
-    return Message(f"The job {job.name} was dropped; {kept} stays.")
+    job = jobs.drop(plan.name.text, view=plan.view)
+    kept = f"the table {job.plan.table}" if job.plan.table else "what it wrote"
+    said = f"materialized view {job.name} was dropped" if plan.view else f"job {job.name} was dropped; {kept} stays"
+    return Message(f"The {said}.")
 
 
 @_result.register(statements.ShowJobs)

@@ -26,6 +26,7 @@ from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, pattern_meant, pattern_note
+from s3conn_magic.query.sql import OF_THE_SESSION
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
@@ -131,7 +132,7 @@ class Session:
         self.jobs = Jobs(
             lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere, self.settings
         )
-        self.queries.shown = {"$connections": self._connections_table, "$jobs": self._jobs_table}
+        self.queries.shown = {name: partial(self._shown, name) for name in OF_THE_SESSION.values()}
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
             "CACHE": _keep,
@@ -143,15 +144,10 @@ class Session:
         if path := self.settings["DATABASE"]:
             self.queries.use_database(path)
 
-    def _connections_table(self) -> Any:
-        from s3conn_magic.results.introspection import connections_frame, in_form
+    def _shown(self, name: str) -> Any:
+        from s3conn_magic.results.introspection import session_table
 
-        return in_form(connections_frame(list(self.connections)), "arrow")
-
-    def _jobs_table(self) -> Any:
-        from s3conn_magic.results.introspection import in_form, jobs_frame
-
-        return in_form(jobs_frame(self.jobs, None), "arrow")
+        return session_table(name, self.connections, self.jobs, self.queries.engine.database)
 
     def _of_the_chain(self) -> Connection | None:
         """Return a connection of the default credentials chain, or None where that has none."""
@@ -226,7 +222,7 @@ class Session:
         source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
         parsed, source = in_dialect(source, self.settings["DIALECT"], self._note)
         with asking(self._inputs.prompt):
-            todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names)
+            todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names, jobs=self.jobs.names)
         for plan in todo:
             try:
                 self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
@@ -244,8 +240,6 @@ class Session:
         """Refuse, with the rest of what binding refuses, what the language does not know: globs and queries."""
         if isinstance(plan, plans.ListObjects | plans.ListInventory) and plan.matching is not None:
             check_glob(plan.matching, plan.matching_place)
-        elif isinstance(plan, plans.MergeInto):
-            self.queries.check_merge(plan)
         elif isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
             self.queries.check(plan)
 

@@ -2,8 +2,8 @@
 
 Each line of its input is an order in JSON: the statements to run first, the cell, and the point. That is
 `["request", n]`: before the n-th request of botocore's leaves; `["object", n]`: when the n-th rows, of two small
-objects or a large one, are in the transaction, not committed; or `["end", 0]`: when the cell is done. It prints how
-each child ended.
+objects or a large one, are in the transaction, not committed; `["until", n]`: when the n-th rows of a job into a table
+are noted, not committed; or `["end", 0]`: when the cell is done. It prints how each child ended.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pyarrow as pa  # noqa: F401
 from statements import Statements
 
 from s3conn_magic.jobs import copying
+from s3conn_magic.jobs.filling import Until
 from s3conn_magic.jobs.target_table import Ledger
 from s3conn_magic.objects import uploads
 
@@ -48,6 +49,8 @@ def _dying_at(kind: str, at: int) -> None:
         copying._MOST_TOGETHER = 2
         for name in ("note", "note_all"):
             setattr(Ledger, name, _noting(getattr(Ledger, name), numbers, at))
+    if kind == "until":
+        Until.note = _noting(Until.note, numbers, at)
 
 
 def _noting(note: Any, numbers: Any, at: int) -> Any:

@@ -80,7 +80,7 @@ def test_a_statement_begins_with_the_words_of_the_reference():
 @pytest.mark.parametrize(
     ("marked", "offered"),
     [
-        ("CREATE |", ["OR REPLACE", "S3 CONNECTION", "ICEBERG TABLE", "TABLE", "SYNC JOB", "JOB"]),
+        ("CREATE |", ["OR REPLACE", "S3 CONNECTION", "ICEBERG TABLE", "TABLE", "SYNC JOB", "JOB", "MATERIALIZED VIEW"]),
         ("create or |", ["REPLACE"]),
         ("CREATE S3 CONNECTION |", ["IF NOT EXISTS"]),
         ("CREATE S3 CONNECTION pri|", []),

@@ -66,7 +66,7 @@ def test_every_rule_of_the_bnf_is_defined_and_used():
 def test_the_words_that_may_be_names_are_those_of_the_page():
     """Each word that the page calls free is a name without quotes, and every other word of the language is not."""
     free = set(
-        re.findall(r"`([A-Z_]+)`", GRAMMAR[GRAMMAR.index("the words `AGE`") : GRAMMAR.index("are names without")])
+        re.findall(r"`([A-Z_]+)`", GRAMMAR[GRAMMAR.index("the words `ADD`") : GRAMMAR.index("are names without")])
     )
     assert free == KEYWORDS - RESERVED
     for word in free:

@@ -249,6 +249,16 @@ JOB: dict[str, st.SearchStrategy[object]] = {
     "sync": st.booleans(),
     "if_not_exists": st.booleans(),
 }
+NAMED = st.just(()) | st.lists(NAMES, min_size=1, max_size=3).map(tuple)
+EXPECTED = st.builds(
+    statements.Expectation,
+    NAME,
+    st.sampled_from(["a > 1", "length(b) IN (1, 2) AND c <> 'ON VIOLATION'", '"on" IS NOT NULL']).map(
+        lambda text: statements.Expression(Secret(text), NO_SPAN)
+    ),
+    st.sampled_from(["DROP", "WARN"]),
+    st.just(NO_SPAN),
+)
 NUMBER = st.none() | st.builds(statements.IntegerLiteral, NUMBERS, st.just(NO_SPAN))
 SIDE = st.builds(
     statements.ComparedSide,
@@ -306,7 +316,7 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     | {"query": st.none() | SQL},
     statements.DropTable: {"name": ALONE, "if_exists": st.booleans(), "delete_data": st.none() | BOOLEAN},
     statements.AlterTable: {"name": ALONE, "settings": TABLE_SETTINGS},
-    statements.InsertInto: {"name": ALONE, "query": SQL, "by_name": st.booleans()},
+    statements.InsertInto: {"name": ALONE, "query": SQL, "by_name": st.booleans(), "columns": NAMED},
     statements.MergeInto: {"name": ALONE, "query": MERGES},
     statements.OptimizeTable: {"name": ALONE},
     statements.ShowSnapshots: {"name": ALONE},
@@ -314,7 +324,15 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     statements.SaveConnections: {"path": PLACE, "or_replace": st.booleans()},
     statements.StartSandbox: {},
     statements.StopSandbox: {},
-    statements.CreateCopyJob: JOB | {"into": TABLE},
+    statements.CreateCopyJob: JOB | {"into": TABLE, "expectations": st.lists(EXPECTED, max_size=2).map(tuple)},
+    statements.CreateTableJob: {name: JOB[name] for name in ("name", "settings", "sync", "if_not_exists")}
+    | {
+        "into": TABLE,
+        "query": SQL,
+        "by_name": st.just(True),
+        "columns": NAMED,
+        "without": st.lists(NAME, max_size=2).map(tuple),
+    },
     statements.CreateInsertJob: JOB | {"query": SQL.filter(lambda sql: sql.value.reveal()[0] != "(")},
     statements.RunJob: {"name": NAME},
     statements.RunJobs: {},
@@ -323,7 +341,7 @@ FIELDS: dict[type[statements.Statement], dict[str, st.SearchStrategy[object]]] =
     statements.ResumeJob: {"name": NAME},
     statements.ShowCreateJob: {"name": NAME},
     statements.ShowCreateTable: {"name": ALONE},
-    statements.DropJob: {"name": NAME, "if_exists": st.booleans()},
+    statements.DropJob: {"name": NAME, "if_exists": st.booleans(), "view": st.booleans()},
     statements.ShowJobs: {"like": st.none() | TEXTS},
     statements.ShowJobErrors: {"name": NAME},
 }

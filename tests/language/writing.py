@@ -201,8 +201,38 @@ def _(statement: statements.CreateCopyJob | statements.CreateInsertJob) -> str:
     settings = " ".join(map(_job_setting, statement.settings))
     connection = name_text(statement.connection.text)
     if isinstance(statement, statements.CreateCopyJob):
-        return f"{head} COPY FROM S3 {connection} {settings} INTO {'.'.join(map(identifier, statement.into.parts))}"
+        expected = " ".join(f"WITH {_expectation(each)}" for each in statement.expectations)
+        return f"{head} COPY FROM S3 {connection} {settings} INTO {_parts(statement.into)} {expected}"
     return f"{head} INSERT INTO S3 {connection} {settings} {statement.query.value.reveal()}"
+
+
+def _parts(table: statements.TableName) -> str:
+    return ".".join(map(identifier, table.parts))
+
+
+def _expectation(written: statements.Expectation) -> str:
+    name, predicate = name_text(written.name.text), written.predicate.value.reveal()
+    return f"EXPECTATION {name} EXPECT {predicate} ON VIOLATION {written.violated}"
+
+
+def _inserting(statement: statements.InsertInto | statements.CreateTableJob) -> str:
+    columns = f"({', '.join(map(identifier, statement.columns))})" if statement.columns else ""
+    without = f"EXCEPT {', '.join(identifier(name.text) for name in statement.without)}" if statement.without else ""
+    return _joined(columns, statement.by_name and f"MAP_COLUMNS_BY_NAME {without}")
+
+
+@statement_text.register
+def _(statement: statements.CreateTableJob) -> str:
+    settings = " ".join(map(_job_setting, statement.settings))
+    not_there = statement.if_not_exists and "IF NOT EXISTS"
+    written = statement.merge or statement.query
+    assert written is not None
+    if statement.into is None:
+        head = _joined("CREATE MATERIALIZED VIEW", not_there, _table_text(statement.name), settings)
+        return f"{head} AS {written.value.reveal()}"
+    head = _joined("CREATE", statement.sync and "SYNC", "JOB", not_there, name_text(statement.name.text), settings)
+    does = "MERGE" if statement.merge else "INSERT"
+    return _joined(f"{head} AS {does} INTO {_parts(statement.into)}", _inserting(statement), written.value.reveal())
 
 
 @statement_text.register
@@ -217,7 +247,12 @@ def _(_: statements.RunJobs) -> str:
 
 @statement_text.register
 def _(statement: statements.AlterJob) -> str:
-    return f"ALTER JOB {name_text(statement.name.text)} SET {' '.join(map(_job_setting, statement.settings))}"
+    head = f"ALTER JOB {name_text(statement.name.text)}"
+    if statement.expectations:
+        return f"{head} ADD {_expectation(statement.expectations[0])}"
+    if statement.dropped:
+        return f"{head} DROP EXPECTATION {name_text(statement.dropped.text)}"
+    return f"{head} SET {' '.join(map(_job_setting, statement.settings))}"
 
 
 @statement_text.register
@@ -237,7 +272,9 @@ def _(statement: statements.ShowCreateTable) -> str:
 
 @statement_text.register
 def _(statement: statements.DropJob) -> str:
-    return _joined("DROP JOB", statement.if_exists and "IF EXISTS", name_text(statement.name.text))
+    what = "DROP MATERIALIZED VIEW" if statement.view else "DROP JOB"
+    data = f"DELETE_DATA = {value_text(statement.delete_data)}" if statement.delete_data else ""
+    return _joined(what, statement.if_exists and "IF EXISTS", name_text(statement.name.text), data)
 
 
 @statement_text.register
@@ -290,7 +327,8 @@ def _(statement: statements.CreateTable) -> str:
 @statement_text.register
 def _(statement: statements.DropTable) -> str:
     data = f"DELETE_DATA = {value_text(statement.delete_data)}" if statement.delete_data else ""
-    return _joined("DROP TABLE", statement.if_exists and "IF EXISTS", _table_text(statement.name), data)
+    rest = " ".join(map(_job_setting, statement.settings))
+    return _joined("DROP TABLE", statement.if_exists and "IF EXISTS", _table_text(statement.name), data, rest)
 
 
 def _table_text(name: statements.Name) -> str:
@@ -304,8 +342,8 @@ def _(statement: statements.AlterTable) -> str:
 
 @statement_text.register
 def _(statement: statements.InsertInto) -> str:
-    by_name = statement.by_name and "MAP_COLUMNS_BY_NAME"
-    return _joined("INSERT INTO", _table_text(statement.name), by_name, statement.query.value.reveal())
+    query = statement.query.value.reveal()
+    return _joined("INSERT INTO", _table_text(statement.name), _inserting(statement), query)
 
 
 @statement_text.register

@@ -1,0 +1,222 @@
+"""Runs of jobs whose rows go into a table: a query's of the time since the last run, a merge, or a view made anew."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from s3conn_magic.errors import QueryError
+from s3conn_magic.jobs.target_table import SCHEMA
+from s3conn_magic.listing.request import Progress
+from s3conn_magic.query.managing import ManagedTables
+from s3conn_magic.query.merging import Merge
+from s3conn_magic.query.sql import identifier, placed, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3conn_magic.jobs.job import Job, Outcome, Run
+    from s3conn_magic.objects.scope import QueryScope
+    from s3conn_magic.query.engine import QueryEngine
+    from s3conn_magic.query.tables import Table
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+_NAMES = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
+NOTHING_LEFT = "There is nothing between START_FROM and END_AT that is not written."
+_EVERY_TIME = (
+    "The query has no run_start_time() and run_end_time(): each run takes all of its rows, those of earlier runs too."
+)
+
+
+class Window(NamedTuple):
+    """The time that one run of a job is about: its end, unlike its beginning, is of the next one.
+
+    Attributes:
+        start: what run_start_time() is.
+        end: what run_end_time() is.
+        first: what run_start_time() was in the first run.
+    """
+
+    start: datetime
+    end: datetime
+    first: datetime
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing can be in it."""
+        return self.start >= self.end
+
+
+def has_window(query: str) -> bool:
+    """Whether a query names the time of the run."""
+    return bool(_NAMES.search(_LITERAL.sub("''", query)))
+
+
+def window_of(job: Job, done: datetime | None, now: datetime) -> Window:
+    """The time that a run is about which begins now, where earlier ones were about all before `done`."""
+    start, end = (
+        job.created_at if job.option(name) == "NOW" else job.option(name) for name in ("START_FROM", "END_AT")
+    )
+    first = start if isinstance(start, datetime) else EPOCH
+    return Window(done or first, min(now, end) if isinstance(end, datetime) else now, first)
+
+
+@contextmanager
+def times(engine: QueryEngine, window: Window | None) -> Iterator[None]:
+    """Have the functions that say the time of a run, for the length of a block: timestamps in UTC."""
+    if window is None:
+        yield
+        return
+    made = {
+        f"run_{name}_time()": f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+        for name, moment in zip(("start", "end", "first"), window, strict=True)
+    }
+    made["run_window(moment, low, high)"] = "moment >= low AND moment < high"
+    for name, value in made.items():
+        engine.database.execute(f"CREATE OR REPLACE TEMP MACRO {name} AS {value}")
+    try:
+        yield
+    finally:
+        for name in made:
+            engine.database.execute(f"DROP MACRO IF EXISTS {name.partition('(')[0]}")
+
+
+class Until:
+    """Until when a job has taken rows: kept with the table that they went into, both or neither.
+
+    Args:
+        engine: has the table; within a turn.
+        job: whose it is.
+    """
+
+    def __init__(self, engine: QueryEngine, job: Job) -> None:
+        self._engine, self._of = engine, [job.name.casefold(), job.plan.table.casefold()]
+        self._property = f"s3conn-magic.until.{job.name.casefold()}"
+        held = {table.name.casefold(): table for table in engine.tables}.get(self._of[1])
+        self._managed = engine.tables.managed(held) if held is not None and held.catalog else None
+        catalog, *_ = placed(job.plan.table)  # where the rows are: DuckDB's transactions write to one database
+        schema = f"{identifier(catalog)}.{SCHEMA}" if catalog else SCHEMA
+        self._name = f"{schema}.until"
+        if self._managed is None:
+            columns = "(job VARCHAR, target VARCHAR, until TIMESTAMP)"
+            engine.database.execute(
+                f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS {self._name} {columns}"
+            )
+
+    def get(self) -> datetime | None:
+        """The end of the last run; None before the first."""
+        if self._managed is not None:
+            said = self._managed.commit(lambda transaction, _: self._said(transaction))
+            return datetime.fromisoformat(said) if said else None
+        sql = f"SELECT max(until) FROM {self._name} WHERE job = ? AND target = ?"  # noqa: S608 - names of our own
+        ((until,),) = self._engine.database.execute(sql, self._of).fetchall()
+        return until.replace(tzinfo=UTC) if until else None
+
+    def _said(self, transaction: Any) -> str:
+        return str(transaction.table_metadata.properties.get(self._property, ""))
+
+    def note(self, window: Window, transaction: Any) -> None:
+        """Note a run in the transaction of its rows.
+
+        Raises:
+            QueryError: another process has run the job since it was looked at.
+        """
+        if transaction is None:
+            self._forget()
+            values = [*self._of, window.end.astimezone(UTC).replace(tzinfo=None)]
+            self._engine.database.execute(f"INSERT INTO {self._name} VALUES (?, ?, ?)", values)  # noqa: S608
+            return
+        said = self._said(transaction)
+        if said and datetime.fromisoformat(said) != window.start:
+            raise QueryError("another process has run the job meanwhile", hint="Nothing was changed; run it again.")
+        transaction.set_properties({self._property: window.end.isoformat()})
+
+    def _forget(self) -> None:
+        self._engine.database.execute(f"DELETE FROM {self._name} WHERE job = ? AND target = ?", self._of)  # noqa: S608
+
+    def clear(self) -> None:
+        """Forget it; the rows stay."""
+        if self._managed is None:
+            with transaction(self._engine.database):
+                self._forget()
+        elif self.get() is not None:
+            self._managed.commit(lambda transaction, _: transaction.remove_properties(self._property))
+
+
+def run_filling(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
+    """Change the table of a job by its query.
+
+    Raises:
+        QueryError: the query was refused, or failed, or its rows do not fit; nothing has changed.
+        StatementInterrupted: the user stopped it; nothing has changed.
+        S3ConnError: a table in S3 cannot be read or written; nothing has changed.
+    """
+    _Filling(run, engine, outcome).run()
+
+
+class _Filling:
+    def __init__(self, run: Run, engine: QueryEngine, outcome: Outcome) -> None:
+        self._run, self._engine, self._outcome = run, engine, outcome
+        self._plan, self._managing = run.job.plan, ManagedTables(engine)
+        self._began = time.monotonic()
+
+    @property
+    def _query(self) -> str:
+        """A query that has all that is read."""
+        plan = self._plan
+        return Merge.of(plan.table, plan.text).judged(plan.table) if plan.kind == "MERGE" else plan.text
+
+    def run(self) -> None:
+        """Do it in one turn, so that what comes meanwhile is of the next run's time."""
+        self._engine.check(self._query, local=self._run.local)
+        with self._engine.watched(self._report):
+            self._engine.alone(self._filled)
+
+    def _report(self, scope: QueryScope) -> None:
+        if self._run.report:
+            self._run.report(Progress(0, scope.bytes, scope.requests, time.monotonic() - self._began, unit=""))
+
+    def _filled(self) -> None:
+        tables, plan = self._engine.tables, self._plan
+        tables.prepare(plan.table)
+        self._managing.add_system_columns(self._query)
+        if plan.kind == "VIEW":
+            self._view()
+        else:
+            if plan.table.casefold() not in {table.name.casefold() for table in tables}:
+                tables.create_empty(plan.table)
+            self._changed()
+        self._outcome.connections.update(self._engine.filesystem.scope.connections)
+        self._run.loaded()
+
+    def _view(self) -> None:
+        window = Window(EPOCH, datetime.now(UTC), EPOCH) if has_window(self._plan.text) else None
+        with times(self._engine, window):
+            made: Table = self._engine.tables.create_from(self._plan.table, self._plan.text, local=self._run.local)
+        self._outcome.notes += [made.note] if made.note else []
+        self._outcome.rows = self._engine.tables.rows(made) or 0
+
+    def _changed(self) -> None:
+        plan, until, noted = self._plan, Until(self._engine, self._run.job), None
+        window = window_of(self._run.job, until.get(), datetime.now(UTC)) if has_window(plan.text) else None
+        if window is not None and window.empty:
+            self._outcome.notes.append(NOTHING_LEFT)
+            return
+        if window is None and plan.kind == "INTO":
+            self._outcome.notes.append(_EVERY_TIME)
+        if window is not None:
+            taken = window
+
+            def noted(transaction: Any) -> None:
+                until.note(taken, transaction)
+
+        with times(self._engine, window):
+            if plan.kind == "MERGE":
+                rows = self._managing.merge(plan.table, plan.text, local=self._run.local, noted=noted)
+            else:
+                rows = self._managing.insert(plan.table, plan.text, plan.how, local=self._run.local, noted=noted)
+        self._outcome.rows, self._outcome.window = rows, window[:2] if window else None

@@ -1,0 +1,432 @@
+"""What Upsolver writes in a query, as DuckDB reads it: system columns, LET, arrays by `[]`, and the times of a run."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3conn_magic.language.source import DOLLAR_QUOTED
+from s3conn_magic.language.words import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+SYSTEM_COLUMNS = ("$event_time", "$event_date", "$commit_time", "$source")
+"""Columns that a COPY writes beside those of its objects."""
+# Those of its captures of changes, which a table here may have, too.
+_CAPTURED = (
+    "$primary_key",
+    "$is_delete",
+    "$table_name",
+    "$full_table_name",
+    "$schema_name",
+    "$database_name",
+    "$operation",
+)
+_COLUMNS = frozenset((*SYSTEM_COLUMNS, *_CAPTURED))
+_FUNCTIONS = {
+    "FROM_UNIXTIME": "to_timestamp",
+    "TO_UNIX_EPOCH_MILLIS": "epoch_ms",
+    "TO_UNIX_EPOCH_SECONDS": "epoch",
+    "ARRAY_SUM": "list_sum",
+    "ARRAY_MAX": "list_max",
+    "ARRAY_MIN": "list_min",
+    "ARRAY_AVG": "list_avg",
+    "ARRAY_JOIN": "array_to_string",
+}
+"""Functions of Upsolver's that have another name here, and the same meaning."""
+_TOKEN = re.compile(
+    rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}|\$?[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Za-z_.]*|::|<>|[<>!]=|\|\||\S"""
+)
+_FOUND = re.compile(
+    r"(?i)\$(?:event_|commit_|source|primary_key|is_delete|table_name|full_table|schema_name|database_name|operation)"
+    rf"|\bLET\b|\[\s*\]|\btime_filter\s*\(|\brun_(?:start|end)_time\s*\(|\b(?:{'|'.join(_FUNCTIONS)})\s*\(|\A[\s(]*UNNEST\b"
+)
+_OPEN, _CLOSE = {"(", "[", "{", "CASE"}, {")", "]", "}", "END"}
+_CLAUSES = "WHERE GROUP HAVING ORDER LIMIT OFFSET UNION EXCEPT INTERSECT WINDOW QUALIFY LET"
+_BREAKS = "AND OR NOT ON WHEN THEN ELSE SELECT FROM JOIN AS , ; ="
+_BEFORE = "( [ DISTINCT BY CASE IN LIKE BETWEEN IS USING VALUES ALL ANY + - * / % < > <= >= <> != ||"
+_NAMED = (
+    "BOOLEAN BOOL TINYINT SMALLINT INT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT REAL DOUBLE"
+    " DECIMAL VARCHAR TEXT STRING CHAR DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL BLOB JSON UUID"
+)
+_LEVEL = {*_CLAUSES.split()}
+_ENDS = _LEVEL | {*_BREAKS.split()}
+"""What ends an operand of BETWEEN, on either side, where no bracket does."""
+_BEFORE_VALUE, _TYPES = _ENDS | {*_BEFORE.split()}, {*_NAMED.split()}
+_RUN_TIMES = {"RUN_START_TIME", "RUN_END_TIME"}
+
+
+class DialectError(Exception):
+    """What is not had here, and where in the query it stands."""
+
+    def __init__(self, message: str, at: int) -> None:
+        super().__init__(message)
+        self.message, self.at = message, at
+
+
+class _Word(NamedTuple):
+    """A piece of a query: its text in upper case where it is a word, where it stands, and how deep in brackets."""
+
+    text: str
+    start: int
+    end: int
+    depth: int
+
+
+class Rewritten(NamedTuple):
+    """A query as DuckDB reads it.
+
+    Attributes:
+        text: the query.
+        edits: where each piece of it that was put in begins, its length, and what it stands for in what was written.
+    """
+
+    text: str
+    edits: tuple[tuple[int, int, int, int], ...] = ()
+
+    def written_at(self, at: int) -> int:
+        """Where in what was written a character stands."""
+        index = bisect_right([edit[0] for edit in self.edits], at) - 1
+        if index < 0:
+            return at
+        start, length, old_start, old_end = self.edits[index]
+        return old_start if at < start + length else at - (start + length) + old_end
+
+
+def duckdb_query(text: str, is_variable: Callable[[str], bool] = lambda _: False) -> Rewritten:
+    """Return a query of Upsolver's as DuckDB reads it; one that is DuckDB's as it is.
+
+    Args:
+        text: the query.
+        is_variable: whether a name behind `$` is a Python variable's, which comes before a column of that name.
+
+    Raises:
+        DialectError: a part of it has no counterpart.
+    """
+    if _FOUND.search(text) is None:
+        return Rewritten(text)
+    edits = _Query(text, is_variable).edits()
+    pieces, made, at, length = list[str](), list[tuple[int, int, int, int]](), 0, 0
+    for start, end, new in sorted(edits):
+        pieces += [text[at:start], new]
+        length += start - at
+        made.append((length, len(new), start, end))
+        length += len(new)
+        at = end
+    return Rewritten("".join([*pieces, text[at:]]), tuple(made))
+
+
+_Edit = tuple[int, int, str]
+
+
+class _Query:
+    def __init__(self, text: str, is_variable: Callable[[str], bool]) -> None:
+        self._text, self._is_variable = text, is_variable
+        self._words = list(_words(text))
+        self._numbers = count(1)
+        self._edits: list[_Edit] = []
+
+    def edits(self) -> list[_Edit]:
+        """Return what is to stand in the place of what; none of it within another."""
+        apart = self._unwrap()
+        self._take_arrays(apart=apart)
+        self._set_windows()
+        self._place_lets()
+        for edit in self._names(0, len(self._words)):
+            if not _is_within(edit, self._edits):
+                self._edits.append(edit)
+        return self._edits
+
+    def _put(self, start: int, end: int, new: str) -> None:
+        """Have a text in the place of another, and of what was put into that."""
+        self._edits = [edit for edit in self._edits if not (start <= edit[0] and edit[1] <= end and start < end)]
+        self._edits.append((start, end, new))
+
+    def _unwrap(self) -> bool:
+        """Take `UNNEST( … )` around a query away; say whether there was one."""
+        words = self._words
+        first = next((at for at, word in enumerate(words) if word.text != "("), 0)
+        if len(words) <= first + 1 or (words[first].text, words[first + 1].text) != ("UNNEST", "("):
+            return False
+        end = self._closing(first + 1)
+        self._put(words[first].start, words[first + 1].end, "")
+        self._put(words[end].start, words[end].end, "")
+        return True
+
+    def _closing(self, at: int) -> int:
+        """Return the index of the bracket that closes the one at an index."""
+        depth = self._words[at].depth
+        return next(
+            (end for end in range(at + 1, len(self._words)) if self._words[end].depth <= depth), len(self._words) - 1
+        )
+
+    def _written(self, start: int, end: int) -> str:
+        """Return words from one to another, with all of them as DuckDB has them by now."""
+        if start >= end:
+            return ""
+        at, last = self._words[start].start, self._words[end - 1].end
+        made = [edit for edit in self._edits if at <= edit[0] and edit[1] <= last]
+        made += [edit for edit in self._names(start, end) if not _is_within(edit, made)]
+        pieces = list[str]()
+        for begins, ends, new in sorted(made):
+            pieces += [self._text[at:begins], new]
+            at = ends
+        return "".join([*pieces, self._text[at:last]])
+
+    # Columns and functions
+
+    def _names(self, start: int, end: int) -> Iterator[_Edit]:
+        for at in range(start, end):
+            if new := self._column(self._words[at]) or self._function(at):
+                yield self._words[at].start, self._words[at].end, new
+
+    def _column(self, word: _Word) -> str:
+        name = word.text.lower()
+        return identifier(name) if name in _COLUMNS and not self._is_variable(name[1:]) else ""
+
+    def _function(self, at: int) -> str:
+        called = at + 1 < len(self._words) and self._words[at + 1].text == "("
+        return _FUNCTIONS.get(self._words[at].text, "") if called and self._before(at) != "." else ""
+
+    def _before(self, at: int) -> str:
+        return self._words[at - 1].text if at else ""
+
+    # Times of a run
+
+    def _set_windows(self) -> None:
+        for at, word in enumerate(self._words):
+            if word.text == "TIME_FILTER" and at + 1 < len(self._words) and self._words[at + 1].text == "(":
+                end = self._closing(at + 1)
+                self._put(word.start, self._words[end].end, self._filter(at + 1, end))
+            elif word.text == "BETWEEN":
+                self._between(at)
+
+    def _filter(self, start: int, end: int) -> str:
+        said = [word.text for word in self._words[start + 1 : end]]
+        column = said[2].lower() if said[:2] == ["TIMECOLUMN", "="] and len(said) == 3 else ""  # noqa: PLR2004
+        if said and column not in {"$event_time", "$commit_time"}:
+            message = "time_filter() has no windowSize and no windowEndTime here: its window is that of the run"
+            raise DialectError(message, self._words[start].start)
+        return _window("", column or "$event_time", "run_start_time()", "run_end_time()")
+
+    def _between(self, at: int) -> None:
+        """Have a BETWEEN that names the times of a run hold its beginning and not its end."""
+        words, depth = self._words, self._words[at].depth
+        middle = next(
+            (end for end in range(at + 1, len(words)) if words[end].text == "AND" and words[end].depth == depth), 0
+        )
+        if not middle:
+            return
+        end = self._operand_end(middle + 1, depth)
+        if not _RUN_TIMES & {word.text for word in words[at + 1 : end]}:
+            return
+        negated = self._before(at) == "NOT"
+        last = at - negated
+        first = self._operand_start(last - 1, depth)
+        low, high = self._written(at + 1, middle), self._written(middle + 1, end)
+        column = words[last - 1].text.lower()
+        if column in SYSTEM_COLUMNS and not self._is_variable(column[1:]) and self._is_chain(first, last):
+            made = _window(self._text[words[first].start : words[last - 1].start], column, low, high)
+        else:
+            made = f"run_window({self._written(first, last)}, {low}, {high})"
+        self._put(words[first].start, words[end - 1].end, f"NOT {made}" if negated else made)
+
+    def _is_chain(self, first: int, last: int) -> bool:
+        """Whether words are a column, perhaps behind a table's name."""
+        return (
+            all((at - first) % 2 == 0 or self._words[at].text == "." for at in range(first, last))
+            and (last - first) % 2 == 1
+        )
+
+    def _operand_start(self, at: int, depth: int) -> int:
+        while at >= 0 and not self._ends(at, depth, _ENDS):
+            at -= 1
+        return at + 1
+
+    def _operand_end(self, at: int, depth: int, ends: set[str] = _ENDS) -> int:
+        while at < len(self._words) and not self._ends(at, depth, ends):
+            at += 1
+        return at
+
+    def _ends(self, at: int, depth: int, ends: set[str]) -> bool:
+        """Whether what is in brackets of a depth ends at a word: with them, or by a word of that depth."""
+        word = self._words[at]
+        return word.depth < depth or (word.depth == depth and word.text in ends)
+
+    # LET
+
+    def _place_lets(self) -> None:
+        for at, word in enumerate(self._words):
+            if word.text == "LET" and self._is_let(at):
+                end = self._operand_end(at + 1, word.depth, _LEVEL)
+                named = [*self._named(at + 1, end)]
+                select, clauses = self._select_of(at)
+                if "GROUP" in clauses:
+                    self._put(word.start, self._words[end - 1].end, "")
+                    self._substituted(select, named, (at, end))
+                    continue
+                columns = ", ".join(f"{self._written(first, last)} AS {name}" for name, first, last in named)
+                made = f", LATERAL (SELECT {columns}) AS let_{next(self._numbers)}"
+                # What arrays are taken apart for it stands before it.
+                self._put(word.start, self._words[end - 1].end, made)
+
+    def _is_let(self, at: int) -> bool:
+        following = [word.text for word in self._words[at + 1 : at + 3]]
+        named = len(following) == 2 and following[1] == "="  # noqa: PLR2004
+        return named and self._before(at) not in _BEFORE_VALUE and "FROM" in self._select_of(at)[1]
+
+    def _select_of(self, at: int) -> tuple[int, set[str]]:
+        """Return where the SELECT of a clause begins, and the words of its level before the clause."""
+        depth, said = self._words[at].depth, set[str]()
+        for before in range(at - 1, -1, -1):
+            word = self._words[before]
+            if word.depth < depth:
+                break
+            if word.depth == depth:
+                said.add(word.text)
+            if word.depth == depth and word.text == "SELECT":
+                return before, said
+        return 0, said
+
+    def _named(self, at: int, end: int) -> Iterator[tuple[str, int, int]]:
+        """Yield the names of a LET, and from which word to which their expressions are."""
+        depth = self._words[at].depth
+        starts = [
+            at,
+            *(
+                comma + 1
+                for comma in range(at, end)
+                if self._words[comma].text == "," and self._words[comma].depth == depth
+            ),
+        ]
+        for first, following in zip(starts, [*(start - 1 for start in starts[1:]), end], strict=True):
+            word = self._words[first]
+            yield self._text[word.start : word.end], first + 2, following
+
+    def _substituted(self, select: int, named: Sequence[tuple[str, int, int]], but: tuple[int, int]) -> None:
+        """Put what a LET of aggregates says in the place of its names."""
+        depth = self._words[select].depth
+        values = {name.upper(): (name, self._written(first, last)) for name, first, last in named}
+        for at in range(select, self._statement_end(select, depth)):
+            word = self._words[at]
+            if but[0] <= at < but[1] or word.text not in values or self._before(at) in {".", "AS"}:
+                continue
+            name, value = values[word.text]
+            following = self._words[at + 1].text if at + 1 < len(self._words) else ""
+            alone = self._before(at) in {"SELECT", ","} and following in {",", "FROM"}
+            self._put(word.start, word.end, f"({value}) AS {name}" if alone else f"({value})")
+
+    def _statement_end(self, at: int, depth: int) -> int:
+        return next((end for end in range(at, len(self._words)) if self._words[end].depth < depth), len(self._words))
+
+    # Arrays
+
+    def _take_arrays(self, *, apart: bool) -> None:
+        """Have `path[]` be each element in a row of its own within UNNEST( … ), else a list of what is behind it."""
+        known: dict[tuple[int, str], str] = {}
+        at = 0
+        while at < len(self._words) - 1:
+            if self._is_path(at):
+                first, last = self._chain(at)
+                path = self._rows(first, last, known) if apart else self._list(first, last)
+                self._put(self._words[first].start, self._words[last - 1].end, path)
+                at = last
+            at += 1
+
+    def _is_path(self, at: int) -> bool:
+        """Whether `[]` opens at a word, behind a path: not that of a type, nor a list without elements."""
+        if (self._words[at].text, self._words[at + 1].text) != ("[", "]") or not at:
+            return False
+        first, _ = self._chain(at)
+        head = self._words[first].text
+        is_name = head[0].isalpha() or head[0] in '_"'
+        return is_name and head not in _BEFORE_VALUE | _TYPES and (not first or self._before(first) in _BEFORE_VALUE)
+
+    def _chain(self, at: int) -> tuple[int, int]:
+        """Return from which word to which a path with `[]` goes, by the first of its opening brackets."""
+        first, last = at - 1, at + 2
+        while first >= 2 and self._words[first - 1].text == ".":  # noqa: PLR2004
+            first -= 2
+        while last < len(self._words) and (
+            self._words[last].text == "."
+            or self._before(last) == "."
+            or (
+                self._words[last].text == "[" and self._words[last + 1 : last + 2] and self._words[last + 1].text == "]"
+            )
+            or self._before(last) == "["
+        ):
+            last += 1
+        return first, last
+
+    def _parts(self, first: int, last: int) -> list[str]:
+        """Return a path in pieces, between its `[]`."""
+        text = self._text[self._words[first].start : self._words[last - 1].end]
+        return [part.strip().removeprefix(".").strip() for part in re.split(r"\[\s*\]", text)]
+
+    def _rows(self, first: int, last: int, known: dict[tuple[int, str], str]) -> str:
+        select, _ = self._select_of(first)
+        head, *rest = self._parts(first, last)
+        path = head
+        for part in rest:
+            if (select, path) not in known:
+                known[select, path] = name = f"each_{next(self._numbers)}"
+                place = self._from_end(select)
+                self._put(place, place, f", LATERAL (SELECT unnest({path}) AS {name}) AS of_{name}")
+            path = f"{known[select, path]}.{part}" if part else known[select, path]
+        return path
+
+    def _from_end(self, select: int) -> int:
+        """Return where the FROM of a SELECT ends."""
+        depth = self._words[select].depth
+        start = next(
+            (
+                at
+                for at in range(select, len(self._words))
+                if self._words[at].text == "FROM" and self._words[at].depth == depth
+            ),
+            select,
+        )
+        return self._words[self._operand_end(start + 1, depth, _LEVEL) - 1].end
+
+    def _list(self, first: int, last: int) -> str:
+        head, *rest = self._parts(first, last)
+        made = head
+        for at, part in enumerate(rest):
+            if part and at == 0:
+                made = f"list_transform({made}, lambda each: each.{part})"
+            elif part:
+                made = f"list_transform(flatten({made}), lambda each: each.{part})"
+            elif at:
+                made = f"flatten({made})"
+        return made
+
+
+def _is_within(edit: _Edit, others: Iterable[_Edit]) -> bool:
+    return any(start <= edit[0] < end for start, end, _ in others)
+
+
+def _window(prefix: str, column: str, low: str, high: str) -> str:
+    """Return whether a row is of a run by when it came; by `$event_time` it also is not of before START_FROM."""
+    came, happened = f'{prefix}"$commit_time"', f'{prefix}"$event_time"'
+    if column == "$commit_time":
+        return f"run_window(coalesce({came}, TIMESTAMP '1970-01-01'), {low}, {high})"
+    moment = f"coalesce({came}, {happened}, TIMESTAMP '1970-01-01')"
+    return f"(run_window({moment}, {low}, {high}) AND coalesce({happened} >= run_first_time(), true))"
+
+
+def _words(text: str) -> Iterator[_Word]:
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        written = match.group()
+        word = written.upper() if written[0].isalpha() or written[0] in "_$" else written
+        depth -= word in _CLOSE
+        yield _Word(word, match.start(), match.end(), depth)
+        depth += word in _OPEN
+
+
+def system_columns_of(query: str) -> list[str]:
+    """Return the system columns that a query names, as DuckDB reads it."""
+    return [name for name in SYSTEM_COLUMNS if identifier(name) in query]
