@@ -100,6 +100,7 @@ LONG = {
     "language/binder.py",  # statements to plans
     "language/dialect.py",  # what Upsolver writes in a query, each form with what DuckDB reads
     "language/help.py",  # HELP, and statements written again
+    "results/introspection.py",  # each kind of what a session has, as rows and as a message
     "jobs/job.py",  # a job, its objects, and one run of it
     "language/completion.py",  # what the grammar allows at a place, and what stands for it
     "language/diagnosis.py",  # advice, one function for each kind of mistake

@@ -402,7 +402,7 @@ class Loader(Parser):
         return {name: kind for name, kind, *_ in self.database.execute(f"DESCRIBE {query}").fetchall()}
 
     def _insert(
-        self, table: TargetTable, query: str, where: str, written: datetime, known: Mapping[str, str] | None
+        self, table: TargetTable, query: str, where: str, written: datetime | None, known: Mapping[str, str] | None
     ) -> int:
         select = self._expected(self._select(f"({query})"))
         changed = self.partitions or self.job.option("COLUMN_TRANSFORMATIONS") or self.job.option("EXCLUDE_COLUMNS")

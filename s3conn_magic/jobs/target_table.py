@@ -139,9 +139,9 @@ def system_values(names: Iterable[str], written: str, source: str) -> list[str]:
     return [f"{values[name]} AS {identifier(name)}" for name in names]
 
 
-def moment_literal(moment: datetime) -> str:
-    """A time in UTC, as a TIMESTAMP in SQL."""
-    return f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+def moment_literal(moment: datetime | None) -> str:
+    """A time in UTC, or none, as a TIMESTAMP in SQL."""
+    return "NULL::TIMESTAMP" if moment is None else f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
 
 
 _OBJECTS = "s3conn_magic_objects"
