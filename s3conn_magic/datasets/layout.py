@@ -327,8 +327,9 @@ class _Rows:
 
 def _are_endings(texts: pa.StringArray) -> npt.NDArray[np.bool_]:
     """Whether each text is the ending of a name, as a format has it."""
-    words, ids = (pc.match_substring_regex(texts, pattern) for pattern in (f"^{_ENDING}$", _NO_ENDING))
-    return np.array(words, bool) & ~np.array(ids, bool)
+    words, ids = (np.array(pc.match_substring_regex(texts, each), bool) for each in (f"^{_ENDING}$", _NO_ENDING))
+    fits: npt.NDArray[np.bool_] = words & ~ids
+    return fits
 
 
 def _last(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:
