@@ -1,7 +1,7 @@
 """Take the documentation's pictures from a real JupyterLab on the sandbox: `python docs/take_screenshots.py`.
 
-Needs the `test` extra and a Chromium; writes `explorer.png`, `explorer-dark.png`, `treemap.png`, `analyze.png`,
-`quickstart.png` and `highlighting.png` beside itself.
+Needs the `test` extra and a Chromium; writes `explorer*.png`, `treemap*.png`, `analyze.png`, `quickstart.png` and
+`highlighting.png` beside itself; with `--explorer` those of the explorer alone.
 """
 
 from __future__ import annotations
@@ -43,11 +43,15 @@ endpoint = s3conn_magic.connection("sandbox").settings.endpoint"""
 def main() -> None:
     """Take them all."""
     with tempfile.TemporaryDirectory() as folder, Lab(Path(folder) / "lab", pythonpath=(DOCS.parent,)) as lab:
-        _explorer(lab.open(_SETUP), DOCS / "explorer.png")
+        for theme, ending in (("JupyterLab Light", ""), ("JupyterLab Dark", "-dark")):
+            lab.set_theme(theme)
+            _explorer(lab, ending)
+        lab.set_theme("JupyterLab Light")
+        if "--explorer" in sys.argv:
+            return
         notebook = lab.open([*_SETUP[:2], _KEYS, _CREATE], name="create.ipynb")
         notebook.run_all()
         _cells(notebook, 3, DOCS / "quickstart.png")
-        _treemap(lab.open(_SETUP, name="treemap.ipynb"), DOCS / "treemap.png")
         notebook = lab.open([*_SETUP[:2], _ANALYZE], name="analyze.ipynb")
         notebook.run_all()
         notebook.page.locator(".s3t-item").first.wait_for()
@@ -55,11 +59,11 @@ def main() -> None:
         notebook = lab.open([_COLOURS], name="colours.ipynb")
         notebook.page.locator(".cm-line span").filter(has_text="MATCHING").wait_for()
         _cells(notebook, 0, DOCS / "highlighting.png")
-        lab.set_theme("JupyterLab Dark")
-        _explorer(lab.open(_SETUP, name="dark.ipynb"), DOCS / "explorer-dark.png")
 
 
-def _explorer(notebook: Notebook, picture: Path) -> None:
+def _explorer(lab: Lab, ending: str) -> None:
+    """Take the tree with a preview, the menu, a treemap, and both in a narrow page."""
+    notebook = lab.open(_SETUP, name=f"explorer{ending}.ipynb")
     notebook.run_all()
     page = notebook.page
     for name in ("acme-lake", "sales/", "reports/"):
@@ -71,19 +75,22 @@ def _explorer(notebook: Notebook, picture: Path) -> None:
     page.keyboard.press("Space")
     page.locator(".s3x-panel table").first.wait_for()
     page.wait_for_timeout(500)
-    _cells(notebook, 2, picture)
-
-
-def _treemap(notebook: Notebook, picture: Path) -> None:
-    notebook.run_all()
-    page = notebook.page
-    row = page.get_by_role("treeitem").filter(has_text="acme-lake").first
-    row.click()
-    page.keyboard.press("Space")
+    _cells(notebook, 2, DOCS / f"explorer{ending}.png")
+    row.click(button="right")
+    page.wait_for_timeout(300)
+    _cells(notebook, 2, DOCS / f"explorer-menu{ending}.png")
+    page.keyboard.press("Escape")
+    page.get_by_role("treeitem").filter(has_text="acme-lake").first.click()
     page.locator(".s3x-panel").get_by_role("button", name="Analyze").click()
     page.locator(".s3t-item").first.wait_for()
     page.wait_for_timeout(500)
-    _cells(notebook, 2, picture)
+    _cells(notebook, 2, DOCS / f"treemap{ending}.png")
+    row.click()
+    page.locator(".s3x-panel table").first.wait_for()
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.wait_for_timeout(800)
+    _cells(notebook, 2, DOCS / f"explorer-narrow{ending}.png")
+    page.close()
 
 
 def _cells(notebook: Notebook, index: int, picture: Path) -> None:

@@ -117,7 +117,8 @@ class PageCursor:
     def _anchor_position(self) -> int:
         """Return where a range begins: at the row that was chosen last, as long as it is shown."""
         folder, row = self._anchor
-        shown = self.tree.folder(folder.number) is folder and row < len(folder.rows)
+        is_end = row < 0 and self.tree.folder(folder.number) is folder and bool(self.tree.tail(folder))
+        shown = is_end or self.tree.row_at((folder.number, row)) is not None
         return self.tree.position(folder, row) if shown else self.position
 
     def _choose_range(self, first: int, other: int) -> str:

@@ -342,7 +342,8 @@ class Folder:
 
     def show_badge(self) -> None:
         """Have the badge in the folder's own row, where that of an object has its storage class."""
-        if self.parent is not None and not self.parent.rows.rooted:
+        # A folder that is gone from the one above it has no row any more; what stands there now is another's.
+        if self.parent is not None and not self.parent.rows.rooted and self.parent.children.get(self.row) is self:
             self.parent.rows.classes[self.row] = self.badge or None
 
     def swap(self, rows: Rows) -> None:

@@ -277,6 +277,29 @@ def test_what_is_filtered_out_is_not_chosen_and_has_no_focus(made):  # noqa: F81
     assert explorer.selection == ("s3://lake/b/", "s3://lake/b/2", "s3://lake/0002")
 
 
+@pytest.mark.parametrize(("text", "names"), [("c", ["c"]), ("a/2", [])])
+def test_a_range_begins_where_a_row_is_shown(made, text, names):  # noqa: F811
+    """Where the row to begin at is filtered out, also with all of its folder, it is the focused row alone."""
+    explorer = made(Long("a/1", "b", "c", "d")).enter("a/")
+    explorer.choose("b" if names else "1", page="a")
+    explorer.do("filter", text=text, page="a")
+    (line,) = explorer._navigator.tree.lines(0, 1)
+    explorer.do("at", place=list(line.place), mode="range", page="a")
+    assert chosen(explorer, "a") == [f"s3://lake/{name}" for name in names]
+
+
+def test_a_folder_that_is_gone_says_nothing_of_the_rows_in_its_place(made):  # noqa: F811
+    """What a listing still says of a folder, when a refresh of the one above has taken it away, is on no other row."""
+    explorer = made(Long("a/1", "b")).enter("a/")
+    root = explorer._navigator.tree.root
+    gone = root.children[0]
+    root.swap(root.rows.changed(["a/"]))
+    for row in (0, 5):
+        gone.badge, gone.row = "Delta, version 1", row
+        gone.show_badge()
+    assert root.rows.classes == [None]
+
+
 def test_the_focus_leaves_an_open_folder_of_which_nothing_is_shown(made):  # noqa: F811
     """Where a filter shows a folder by its own name and nothing in it, the focus goes to the folder."""
     explorer = made(Long("a/1", "a/2", "b/3")).enter("a/")

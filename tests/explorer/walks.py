@@ -289,6 +289,8 @@ def main() -> None:
                 print(f"walk {seed} failed after {walk.done.total()} steps in {said}"[:1000], flush=True)
             done += walk.done
             walk.close()
+            if seed % 25 == 24:
+                print(f"up to walk {seed}: {len(failed)} failed, {done.total()} steps", flush=True)
         browser.close()
     print(f"{given.walks} walks, {len(failed)} failed, {time.monotonic() - began:.0f} s: {dict(done)}")
     sys.exit(bool(failed))
