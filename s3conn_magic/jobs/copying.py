@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from s3conn_magic.errors import (
     EndpointError,
@@ -26,15 +26,17 @@ from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
+from s3conn_magic.objects.filesystem import Copies
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
+from s3conn_magic.query.paths import alike_in
 from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
 from s3conn_magic.query.text_rows import with_files
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from s3conn_magic.jobs.job import Candidate, ObjectSource, Parsed, Run
@@ -306,7 +308,11 @@ class _Copying:
 
 
 _BATCH = "s3conn_magic_batch"
-_MOST_TOGETHER, _BYTES_TOGETHER = 100, 16 * 1024 * 1024
+_MOST_TOGETHER, _BYTES_TOGETHER = 500, 16 * 1024 * 1024
+_HALVED = 50
+
+
+_Each = TypeVar("_Each")
 
 
 class _Taken(NamedTuple):
@@ -319,8 +325,8 @@ class _Taken(NamedTuple):
 class Together:
     """Small objects of one format, read by one query and committed with their notes in one transaction.
 
-    All rows of an object are there or none. Where anything does not fit, nothing of a batch is there, and its objects
-    are loaded one by one, which says what is the matter with which of them.
+    All rows of an object are there or none. Where anything does not fit, nothing of a batch is there, its halves are
+    tried, and of a small one each object is loaded by itself, which says what is the matter with which of them.
 
     Args:
         loader: of the run; what it has learned decides the types, as for one object.
@@ -357,7 +363,7 @@ class Together:
 
     def _load(self, small: Sequence[Candidate]) -> None:
         texts: list[TextRows] = []
-        sources: dict[str, ObjectSource] = {}
+        sources: list[ObjectSource] = []
         whose: dict[int, ObjectSource] = {}
         for candidate in small:
             with self._unless_refused():
@@ -365,18 +371,21 @@ class Together:
                 source = source_of(self._loader.job, candidate, head)
                 rows = text_rows(source, self._loader.scope)
                 if rows is None and source.detected.format.type == "PARQUET":
-                    sources[source.path] = source
+                    sources.append(source)
                 elif rows is not None and candidate.location in self._loader.learnt and getattr(rows, "names", True):
                     texts.append(rows)
                     whose[id(rows)] = source
-        for group, alike in together(texts):
-            if len(alike) > 1:
-                self._load_text(group, [whose[id(rows)] for rows in alike])
-        for alike_parquet in self._by_schema(sources):
-            if len(alike_parquet) > 1:
-                paths = ", ".join(literal(source.path) for source in alike_parquet)
-                options = f"hive_partitioning = false, filename = {literal(FILE)}"
-                self._commit(f"SELECT * FROM read_parquet([{paths}], {options})", alike_parquet, None)  # noqa: S608
+        for _, alike in together(texts):
+            self._halved([(rows, whose[id(rows)]) for rows in alike], self._load_text)
+        self._halved(sources, self._load_parquet)
+
+    def _halved(self, several: Sequence[_Each], load: Callable[[Sequence[_Each]], bool]) -> None:
+        """Load some together; where that fails, each half of them, down to a few."""
+        self._loader.scope.check()
+        if len(several) > 1 and not load(several) and len(several) > _HALVED:
+            middle = len(several) // 2
+            self._halved(several[:middle], load)
+            self._halved(several[middle:], load)
 
     @contextmanager
     def _unless_refused(self) -> Iterator[None]:
@@ -386,20 +395,38 @@ class Together:
         except Exception:  # noqa: BLE001 - as said
             self._loader.scope.failure = None
 
-    def _by_schema(self, sources: Mapping[str, ObjectSource]) -> list[list[ObjectSource]]:
-        schemas: dict[str, list[Any]] = {}
+    def _load_parquet(self, sources: Sequence[ObjectSource]) -> bool:
+        of, name, copies = {_name(source): source for source in sources}, identifier(FILE), None
         with self._unless_refused():
-            paths = ", ".join(map(literal, sources))
-            query = f"SELECT file_name, * EXCLUDE (file_name) FROM parquet_schema([{paths}])"  # noqa: S608
-            for name, *column in self._loader.database.execute(query).fetchall() if sources else ():
-                schemas.setdefault(name.removeprefix("s3://"), []).append(column)
-        alike: dict[str, list[ObjectSource]] = {}
-        for source in sources.values():
-            if (columns := schemas.get(_name(source))) is not None:
-                alike.setdefault(repr(columns), []).append(source)
-        return list(alike.values())
+            copies = Copies.of(
+                {path: self._loader.pin(each.candidate) for path, each in of.items()}, self._loader.scope
+            )
+        paths, whose = {f"s3://{path}": each.path for path, each in of.items()}, {f"s3://{path}": path for path in of}
+        if copies is not None:
+            paths, whose = {file: file for file in copies.names}, dict(copies.names)
+            names = ", ".join(map(literal, of))
+            name = f"([{names}])[substr({name}, {len(str(copies.folder)) + 2}, 7)::INTEGER + 1]"
 
-    def _load_text(self, group: TextRows, sources: Sequence[ObjectSource]) -> None:
+        def load(files: Sequence[str]) -> bool:
+            options = f"hive_partitioning = false, filename = {literal(FILE)}"
+            read = f"read_parquet([{', '.join(literal(paths[file]) for file in files)}], {options})"
+            query = f"SELECT * REPLACE ({name} AS {identifier(FILE)}) FROM {read}"  # noqa: S608 - quoted names
+            return self._commit(query, [of[whose[file]] for file in files], None)
+
+        try:
+            alike: list[Any] = []
+            with self._unless_refused():
+                query = alike_in(map(literal, paths.values()), ", repetition_type, type_length")
+                alike = self._loader.database.execute(query).fetchall()
+            for (files,) in alike:
+                self._halved(files, load)
+            return bool(alike)
+        finally:
+            if copies is not None:
+                copies.close()
+
+    def _load_text(self, several: Sequence[tuple[TextRows, ObjectSource]]) -> bool:
+        ((group, _),), sources = together(rows for rows, _ in several), [source for _, source in several]
         with self._unless_refused():
             known: Any = self._loader.known[type(group)]
             table = TargetTable(self._loader.database, self._loader.table)
@@ -407,9 +434,10 @@ class Together:
             with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
                 named = with_files(rows, FILE) if rows is group else rows.source
                 query = replace(rows, source=named, folders=(FILE,)).select(known, types)
-                self._commit(query, sources, types)
+                return self._commit(query, sources, types)
+        return False
 
-    def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> None:
+    def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> bool:
         """Load the rows of a query, which has the path of each row's file in `FILE`; all of them or none."""
         database, said = self._loader.database, {source.candidate: source.detected.said for source in sources}
         with self._unless_refused():
@@ -419,6 +447,8 @@ class Together:
                 database.execute(f"DROP TABLE temp.{_BATCH}")
                 self._loader.ledger.note_all(counts)
             self._taken |= {candidate: _Taken(rows, said[candidate]) for candidate, rows in counts.items()}
+            return True
+        return False
 
     def _insert(self, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> dict[Candidate, int]:
         """Insert what was read, and count it by object.

@@ -42,7 +42,7 @@ _STAGED, _PLAIN, _LINES = "s3conn_magic_rows", "s3conn_magic_plain_rows", "s3con
 AHEAD = 128
 """Objects of which what will be read is asked for at once."""
 SMALL, _BYTES_AHEAD = 4 * 1024 * 1024, 64 * 1024 * 1024
-_TOGETHER = 50
+_TOGETHER = 200
 _ROWS = 10_000  # of a batch
 _BEGINNING = 16 * 1024 * 1024
 _LEARNT = 64 * 1024 * 1024  # as much as a query keeps, with room for what is read ahead

@@ -503,12 +503,13 @@ class Copies:
     all else that is done for a small object. These it reads by itself.
 
     Attributes:
+        folder: where they are; the seven characters behind its slash are the number of the object.
         pattern: what matches them all.
         names: the path of each object, by that of its file.
     """
 
     def __init__(self, folder: File, pattern: str, names: Mapping[str, str]) -> None:
-        self._folder = folder
+        self.folder = folder
         self.pattern = pattern
         self.names = names
 
@@ -552,7 +553,7 @@ class Copies:
 
     def named(self, message: str) -> str:
         """What is said of the files, said of the objects."""
-        if str(self._folder) not in message:
+        if str(self.folder) not in message:
             return message
         for file, path in self.names.items():
             message = message.replace(file, f"s3://{path}")
@@ -560,7 +561,7 @@ class Copies:
 
     def close(self) -> None:
         """Remove them."""
-        remove(self._folder)
+        remove(self.folder)
 
 
 def _write(file: str, body: bytes) -> None:

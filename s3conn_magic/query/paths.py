@@ -507,7 +507,7 @@ def _of_several(
         ends = [filesystem.info(entry)["size"] for entry in entries]
         filesystem.cat_ranges(entries, [max(end - _TAIL, 0) for end in ends], ends)
     try:
-        alike = database.execute(_ALIKE.format(", ".join(files))).fetchall()
+        alike = database.execute(alike_in(files)).fetchall()
         if len(alike) > 1:
             check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
             return f"{read}, union_by_name = true)"
@@ -518,8 +518,15 @@ def _of_several(
 
 _SEVERAL = 2
 _COLUMN = "name, type, num_children, converted_type, scale, precision, logical_type"
-_SCHEMAS = f"SELECT file_name, list(({_COLUMN}) ORDER BY column_id) AS columns FROM parquet_schema([{{}}]) GROUP BY 1"  # noqa: S608 - names of our own
-_ALIKE = f"SELECT list(file_name ORDER BY file_name) FROM ({_SCHEMAS}) GROUP BY columns ORDER BY min(file_name)"  # noqa: S608
+
+
+def alike_in(files: Iterable[str], more: str = "") -> str:
+    """The query of the names of files of Parquet, quoted, those together whose columns are alike, and in `more`."""
+    columns = f"list(({_COLUMN}{more}) ORDER BY column_id) AS columns"
+    schemas = f"SELECT file_name, {columns} FROM parquet_schema([{', '.join(files)}]) GROUP BY 1"  # noqa: S608
+    return f"SELECT list(file_name ORDER BY file_name) FROM ({schemas}) GROUP BY columns ORDER BY min(file_name)"  # noqa: S608
+
+
 _SOME = re.compile(r"\b(?:LIMIT|FETCH|SAMPLE|TABLESAMPLE)\b", re.IGNORECASE)
 _SOME_FOLDERS = re.compile(r"\b(?:WHERE|JOIN|HAVING|QUALIFY)\b", re.IGNORECASE)
 # The columns that DuckDB has beside those of the files, and what shows which these were.

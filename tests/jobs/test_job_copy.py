@@ -419,7 +419,7 @@ def test_credentials_that_are_gone_stop_the_run(moto_lake: Lake, monkeypatch: py
         raise AccessDeniedError("s3:GetObject is denied", action="s3:GetObject", resource="x")
 
     with monkeypatch.context() as patched:
-        patched.setattr(PinnedObject, "begin", denied)
+        patched.setattr(PinnedObject, "request", denied)
         assert "2 objects failed" in str(run(_copy(moto_lake)))
     assert run("SHOW JOB j ERRORS")["error"].tolist() == ["s3:GetObject is denied"] * 2
     assert "Loaded 2 objects" in str(run("RUN JOB j"))
@@ -508,3 +508,28 @@ def test_transformations_read_no_file_of_this_machine(moto_lake: Lake, tmp_path:
     run("SET LOCAL_FILES = TRUE")
     run(made)
     assert run("SELECT m FROM t")["m"].tolist() == [7]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_a_bad_object_among_many_small_ones_is_set_apart(
+    moto_lake: Lake, monkeypatch: pytest.MonkeyPatch, kind: str, in_memory: bool
+):
+    """Those beside it are loaded all the same, each with its location; the bad one is named, and none comes twice."""
+    if not in_memory:
+        monkeypatch.setattr("s3conn_magic.objects.filesystem.memory_free", lambda: 0)
+    monkeypatch.setattr(copying, "_HALVED", 4)
+    bodies = {}
+    for number in range(20):
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"n": [number, number]}), sink)
+        body = sink.getvalue() if kind == "parquet" else f'{{"n": {number}}}\n{{"n": {number}}}\n'.encode()
+        bodies[f"[{number:02}]*__{kind}"] = body
+    bodies[f"[07]*__{kind}"] = bodies[f"[07]*__{kind}"][:-6]
+    moto_lake.put(**bodies)
+    run = moto_lake.session()
+    assert "1 object failed" in str(run(_copy(moto_lake)))
+    assert run("SHOW JOB j ERRORS")["location"].tolist() == [f"s3://{moto_lake.bucket}/in/[07]*.{kind}"]
+    expected = [(f"s3://{moto_lake.bucket}/in/[{n:02}]*.{kind}", n) for n in range(20) for _ in "ab" if n != 7]
+    assert rows_of(run, what='"$object", n') == expected
+    assert "Nothing was loaded" in str(run("RUN JOB j"))
