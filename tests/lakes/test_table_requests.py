@@ -189,3 +189,27 @@ def test_the_statement_that_is_shown_makes_the_same_table(clauses: str):
         assert "was taken" not in str(other(printed))
         assert str(other("SHOW CREATE TABLE x.t")) == printed
         other.session.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "files"),
+    [
+        ("\"at\" >= TIMESTAMP '2026-01-02' AND \"at\" < TIMESTAMP '2026-01-03'", 2),
+        ("zoned = TIMESTAMPTZ '2026-01-03 12:00:00+00'", 2),
+        ("name = 'b'", 3),
+        ("name IS NULL", 3),
+        ("name = 'b' AND \"at\" < TIMESTAMP '2026-01-02'", 1),
+        ("id > 100", 0),
+    ],
+)
+def test_a_query_asks_for_no_file_that_has_none_of_its_rows(where: str, files: int):
+    """By times, by texts that the table is parted by, and by numbers: the answer is that of the whole table."""
+    with _reached(_shelf().answer) as (run, wire):
+        made = """SELECT range AS id, TIMESTAMP '2026-01-01 12:00:00' + INTERVAL (range // 2) DAY AS "at",
+            TIMESTAMPTZ '2026-01-01 12:00:00+00' + INTERVAL (range // 2) DAY AS zoned,
+            CASE WHEN range % 2 = 0 THEN 'b' END AS name FROM range(6)"""
+        run(f'CREATE TABLE t PARTITIONED BY day("at"), name {PLACE} AS {made}')
+        expected = _rows(run, f"SELECT id FROM ({made}) WHERE {where} ORDER BY id")
+        wire.requests.clear()
+        assert _rows(run, f"SELECT id FROM t WHERE {where} ORDER BY id") == expected
+        assert len({one.path for one in wire.requests if one.path.endswith(".parquet")}) == files
