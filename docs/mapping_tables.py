@@ -62,6 +62,12 @@ _OURS = {
     "tabled": "…",
     "table_of": "CREATE TABLE table [LOCATION 's3://…' | AS query | (columns)]",
     "described": "DESCRIBE CONNECTION name",
+    "bucket": "'s3://bucket/…'",
+    "at_other": "'s3://…'",
+    "path": "'s3://…'",
+    "path_folder": "'s3://…/'",
+    "unset": "option, …",
+    "as_of": "AT (VERSION => n)",
 }
 
 
@@ -71,12 +77,24 @@ def page() -> str:
 
 
 def _block(match: re.Match[str]) -> str:
+    if match[2] == "kinds":
+        rows = (
+            (_words(row[0]), f"`{row[1]}`" if row[1] else "\N{EN DASH}", row[2] or "\N{EN DASH}")
+            for row in book()["kinds"]["options"]
+        )
+        return match[1] + _table(("a word in the name", "here", "difference"), rows) + match[3]
     whose = book()[match[2]]["whose"]
     statements = (_statement(phrase) for phrase in phrases() if phrase.whose == whose)
     options = [_option(entry) for entry in synonyms() if entry.whose == whose]
     parts = [_table(("statement", "here", "difference"), statements)]
     parts += [_table(("option", "here", "difference"), options)] if options else []
     return match[1] + "\n".join(parts) + match[3]
+
+
+def _words(pattern: str) -> str:
+    """Return the plain words of a pattern."""
+    words = (re.sub(r"\\w[*+]|\W", "", word).strip("_") for word in pattern.split("|"))
+    return ", ".join(f"`{word}`" for word in dict.fromkeys(words) if word)
 
 
 def _statement(phrase: Phrase) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     │  └─ ObjectExistsError           an object is there already; a FileExistsError, too
-    ├─ ThrottledError                 the server asked to slow down until the tries were used up (`attempts`)
+    ├─ ThrottledError                 the server kept asking to slow down until all tries were used (`attempts`)
     ├─ EncryptionError                an object was not encrypted as it was asked for
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
     ├─ ClusterError                   a cluster cannot be reached, or does not do its part
@@ -281,17 +281,15 @@ class InternalError(S3ConnError):
         kind = type(error).__name__
         if isinstance(error, MemoryError):
             return S3ConnError(
-                "there is not enough memory for this", hint="Read less at once, by LIMIT or fewer files."
+                "there is not enough memory for this", hint="Read less at once: use LIMIT, or fewer files."
             )
         if isinstance(error, OSError) and error.errno is not None:
             said = os.strerror(error.errno)
-            return S3ConnError(
-                f"the operating system refused ({said})", hint="See to that, and run the statement again."
-            )
+            return S3ConnError(f"the operating system refused ({said})", hint="Fix that, and run the statement again.")
         if module not in {"", "?", __package__}:
             if module == "__main__":
-                return S3ConnError(f"code of your own failed with {kind} at {where}", hint="Look at it there.")
-            hint = f"Run the statement again; where it fails each time, another version of {module} may not."
+                return S3ConnError(f"your own code failed with {kind} at {where}", hint="Check it there.")
+            hint = f"Run the statement again; if it keeps failing, try another version of {module}."
             return S3ConnError(f"the library {module} failed with {kind} at {where}", hint=hint)
         return cls(
             f"unexpected {kind} at {where or 'an unknown place'}",

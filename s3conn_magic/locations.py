@@ -271,19 +271,19 @@ def _of_arn(text: str) -> Location:
     if _ACCESS_POINT.fullmatch(text):
         return Location.parse(_SCHEME + text)
     raise NotALocationError(
-        "this ARN is of no bucket, object or access point",
+        "this ARN does not name a bucket, object or access point",
         "They look like arn:aws:s3:::bucket/key and arn:aws:s3:region:123456789012:accesspoint/name/object/key.",
     )
 
 
 def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise NotALocationError("a URL has no white space: it has %20 for a blank")
+        raise NotALocationError("a URL has no white space: a space is written %20")
     try:
         parts = urlsplit(text)
         host, _ = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
-        raise NotALocationError("this is no URL") from None
+        raise NotALocationError("this is not a URL") from None
     if _CONSOLE.fullmatch(host):
         return _of_console(parts)
     on_aws = _place_on_aws(host, parts.path)
@@ -300,7 +300,7 @@ def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
         elif name == "prefix" and not place[1]:
             prefix = value
         elif not _OF_SIGNATURES.fullmatch(name):
-            raise NotALocationError("what follows the ? of this URL is nothing that S3 knows", _instead(*place))
+            raise NotALocationError("S3 does not know what follows the ? of this URL", _instead(*place))
     location = _placed(place[0], place[1] or prefix)
     return Pasted(location, version if location.key else "", server)
 
@@ -311,7 +311,7 @@ def _placed(bucket: str, key: str) -> Location:
 
 def _instead(bucket: str, key: str) -> str:
     quoted = visible(_placed(bucket, key).uri).replace("'", "''")
-    return f"Write '{quoted}' in its place."
+    return f"Write '{quoted}' instead."
 
 
 def _place_on_aws(host: str, path: str) -> tuple[str, str] | None:
@@ -380,25 +380,23 @@ def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise NotALocationError("the percent-encoding of this URL is not one of UTF-8") from None
+        raise NotALocationError("the percent-encoding of this URL is not UTF-8") from None
 
 
 def _unknown_host(host: str, parts: SplitResult) -> NotALocationError:
     if _GOOGLE.fullmatch(host):
-        return NotALocationError("this is of Google Cloud Storage, not of S3", _NOT_S3["Google"])
+        return NotALocationError("this is in Google Cloud Storage, not in S3", _NOT_S3["Google"])
     if _AZURE.fullmatch(host):
-        return NotALocationError("this is of Azure Blob Storage, not of S3", _NOT_S3["Azure"])
+        return NotALocationError("this is in Azure Blob Storage, not in S3", _NOT_S3["Azure"])
     if match := _WEBSITE.fullmatch(host):
         hint = _instead(match[1], _decoded(parts.path[1:]))
-        return NotALocationError("this is a page of a bucket's website, which may stand for another object", hint)
+        return NotALocationError("this is a page of a bucket's website, which may show another object", hint)
     if ".mrap.accesspoint." in host:
-        hint = (
-            "Write 's3://arn:aws:s3::123456789012:accesspoint/alias.mrap/key' in its place, with the account's number."
-        )
-        return NotALocationError("this is of a multi-region access point, whose account the URL does not name", hint)
+        hint = "Write 's3://arn:aws:s3::123456789012:accesspoint/alias.mrap/key' instead, with the account's number."
+        return NotALocationError("this is a multi-region access point, and the URL does not name its account", hint)
     return NotALocationError(
         "its host is neither Amazon S3's nor the ENDPOINT of a connection",
-        "Name the connection by USING, and write 's3://bucket/key' in its place; a server's own URLs are read when a"
+        "Name the connection with USING, and write 's3://bucket/key' instead; a server's own URLs are read when a"
         " connection has it as ENDPOINT.",
     )
 

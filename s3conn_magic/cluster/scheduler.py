@@ -99,7 +99,7 @@ class Cluster:
         self.capacity()
         if left_out := len(self._looks) - len(self.trusted()):
             self._note(
-                f"{left_out} of {len(self._looks)} workers are given no work: they do not have"
+                f"{left_out} of {len(self._looks)} workers get no work: they do not have"
                 f" s3conn_magic {VERSION}, or do not answer."
             )
 
@@ -253,7 +253,7 @@ def _why(address: str, error: BaseException) -> str:
     if address.startswith("tls:") and isinstance(error, TypeError | ssl.SSLError | RuntimeError):
         return "tls:// needs the certificates that dask's configuration names, distributed.comm.tls"
     if isinstance(error, OSError):
-        return _listener(address) or "nothing answers there as a scheduler does"
+        return _listener(address) or "what answers there is not a scheduler"
     return type(error).__name__
 
 
@@ -409,7 +409,7 @@ class Tasks:
             if not isinstance(result, work.Failed | work.Unopened):
                 return number, result
             if not self._again(number, task, result):
-                raise result.error if isinstance(result, work.Failed) else _lost("its worker was told nothing")
+                raise result.error if isinstance(result, work.Failed) else _lost("its worker got no answer")
 
     def _result(self, task: _Task, future: Future) -> Any:
         try:
@@ -500,7 +500,7 @@ class GroupReader:
         if job.connection.settings.customer_key:
             name = visible(job.connection.name)
             self.note(
-                f"The key of {name}'s ENCRYPTION_CUSTOMER_MANAGED_KEY is sent to no worker: objects are read here."
+                f"The key of {name}'s ENCRYPTION_CUSTOMER_MANAGED_KEY is not sent to workers: objects are read here."
             )
             yield from (None for _ in candidates)
             return

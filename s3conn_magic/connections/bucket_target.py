@@ -357,10 +357,10 @@ def _behind(proxy: str, error: Exception) -> EndpointError:
 def _refused_by(proxy: str, status: int) -> EndpointError:
     if status == _PROXY_WANTS_CREDENTIALS:
         hint = "Put them into HTTPS_PROXY or HTTP_PROXY: http://user:password@host:port, percent-encoded."
-        return EndpointError(f"the proxy {proxy} asks for another user or password ({status})", hint=hint)
+        return EndpointError(f"the proxy {proxy} wants another user or password ({status})", hint=hint)
     return EndpointError(
-        f"the proxy {proxy} refused to lead to the server ({status})",
-        hint="See HTTPS_PROXY; NO_PROXY names hosts that are reached without it.",
+        f"the proxy {proxy} refused to forward to the server ({status})",
+        hint="See HTTPS_PROXY; NO_PROXY lists hosts that are reached without it.",
     )
 
 

@@ -137,7 +137,7 @@ class Configuration(NamedTuple):
         host, path = url.netloc.removeprefix(f"{bucket}."), url.path.rstrip("/").removesuffix(f"/{bucket}")
         if url.netloc and (host, path) != (url.netloc, url.path.rstrip("/")):
             right = literal(visible(f"{url.scheme}://{host}{path}"))
-            failure.hint = f"The endpoint has the bucket in it, which stands in locations: ENDPOINT = {right}."
+            failure.hint = f"The endpoint has the bucket in it, which belongs in locations: ENDPOINT = {right}."
         return failure
 
     def of_option(self, name: str) -> Effective:
@@ -188,7 +188,7 @@ class Configuration(NamedTuple):
         yield "dual-stack", self.dualstack, "Whether AWS is reached at endpoints that speak IPv6, too."
         yield "acceleration", self.accelerate, "Whether AWS is reached by S3 Transfer Acceleration."
         yield "tries", self.tries, "How often a request is tried."
-        yield "CA bundle", self.ca_bundle, "File of the CAs that are trusted."
+        yield "CA bundle", self.ca_bundle, "File with the trusted CAs."
         yield "proxy", self.proxy, "Host and port that requests go through."
 
 
@@ -203,7 +203,7 @@ _CHECKED = {
 def _no_such(name: str, source: str, known: str) -> EndpointError:
     return EndpointError(
         f"{name} of {_by(source)} has a value where only {known} is known",
-        hint=f"Correct {_by(source)}, or take the setting out.",
+        hint=f"Correct {_by(source)}, or remove the setting.",
     )
 
 
@@ -338,7 +338,7 @@ class _Look:
         if not is_valid_endpoint_url(f"https://{region.value}.com"):
             raise RegionError(
                 f"the region of {_by(region.source)} is not the name of a region",
-                hint=f"Correct {_by(region.source)}, or write REGION, for example REGION = 'eu-west-1'.",
+                hint=f"Correct {_by(region.source)}, or set REGION, for example REGION = 'eu-west-1'.",
             )
         return region
 
@@ -366,7 +366,7 @@ class _Look:
             bundle = Effective(other, "variable REQUESTS_CA_BUNDLE")
         if bundle.value and secure and not os.path.exists(bundle.value):  # noqa: PTH110 - as botocore looks
             raise EndpointError(
-                f"the CA bundle that {_by(bundle.source)} names is not there: {visible(str(bundle.value))}",
+                f"the CA bundle that {_by(bundle.source)} names does not exist: {visible(str(bundle.value))}",
                 hint=f"Correct {_by(bundle.source)}, or take it out to trust the usual CAs.",
             )
         return bundle
@@ -390,7 +390,7 @@ def _server(url: str, source: str) -> str:
         reason = str(error)
     raise EndpointError(
         f"the endpoint that {_by(source)} names is not the URL of a server: {reason}",
-        hint=f"Correct {_by(source)}, or say ENDPOINT = 'https://host:9000' in the statement.",
+        hint=f"Correct {_by(source)}, or set ENDPOINT = 'https://host:9000' in the statement.",
     )
 
 

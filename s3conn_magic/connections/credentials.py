@@ -307,7 +307,7 @@ def frozen(credentials: Credentials) -> Any:
             raise
     raise CredentialsError(
         "the credentials that were obtained have expired already",
-        hint="The clock of this machine may be wrong, or what the profile runs gives out old ones.",
+        hint="The clock of this machine may be wrong, or the command of the profile returns old ones.",
     )
 
 

@@ -189,7 +189,7 @@ def _translated(error: BaseException, resource: str) -> errors.S3ConnError | Non
     if isinstance(error, boto.ClientError):
         return from_answer(error, resource)
     if isinstance(error, ResponseParserError) and ":iam:" in resource:
-        return errors.EndpointError("STS does not answer as it would", hint=NO_STS)
+        return errors.EndpointError("STS does not answer as expected", hint=NO_STS)
     return next((make(error) for kinds, make in _KINDS if isinstance(error, kinds)), None)
 
 
@@ -325,7 +325,8 @@ LEAVE_REGION_OUT = "Leave REGION out to have it found, or "
 def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
     if code in _OF_THE_CLOCK and (difference := _clock_difference(date)):
         return errors.CredentialsError(
-            f"the clock of this machine is {difference} the server's ({code})", hint="Set the clock by a time server."
+            f"the clock of this machine is {difference} the server's ({code})",
+            hint="Synchronize the clock with a time server.",
         )
     return errors.CredentialsError(f"{_WRONG_CREDENTIALS[code]} ({code})", hint=_credentials_hint(code))
 
@@ -345,9 +346,11 @@ def _clock_difference(date: str) -> str:
 
 def _credentials_hint(code: str) -> str:
     if "Expired" in code or code == "TokenRefreshRequired":
-        return "Give new ones, of AWS_SESSION_TOKEN too; AWS_ROLE and AWS_PROFILE renew themselves."
+        return (
+            "Give new ones, including AWS_SESSION_TOKEN; those of AWS_ROLE and AWS_PROFILE are renewed automatically."
+        )
     if code in {"RequestTimeTooSkewed", "RequestExpired"}:
-        return "Set the clock by a time server."
+        return "Synchronize the clock with a time server."
     return "Give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of one pair, with AWS_SESSION_TOKEN if it is temporary."
 
 
@@ -370,8 +373,8 @@ def _denied(operation: str, resource: str, said: str, *, version: bool = False) 
     hint = f"Ask for the IAM action {action}{about}."
     if operation == "ListBuckets":
         hint = (
-            "Name the buckets by PATH_DISPLAY_FILTERS = ('s3://bucket/'), which needs no such permission,"
-            f" or ask for {action}. Some servers say this of a wrong key pair, too."
+            "Name the buckets in PATH_DISPLAY_FILTERS = ('s3://bucket/'), which needs no such permission, or ask"
+            f" for {action}. Some servers say this of a wrong key pair, too."
         )
     says = "" if _NO_WORDS.fullmatch(words) else f"; the server says: {words}"
     return errors.AccessDeniedError(
@@ -405,7 +408,7 @@ def _no_credentials(error: Any) -> errors.CredentialsError:
             return errors.CredentialsError(reason(error), hint=hint)
     return errors.CredentialsError(
         f"credentials could not be obtained ({type(error).__name__})",
-        hint="Look at the AWS configuration of this machine, or give AWS_PROFILE, a key pair or AWS_ROLE.",
+        hint="Check the AWS configuration of this machine, or give AWS_PROFILE, a key pair or AWS_ROLE.",
     )
 
 
@@ -476,11 +479,11 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.InvalidConfigError,
         lambda _: "a profile names a section, such as one of services, that is not in the AWS config file",
-        "Write the section, [services name] with that name, or take the name out of the profile.",
+        "Write the section, [services name] with that name, or remove the name from the profile.",
     ),
     (
         (boto.SSOError, boto.TokenRetrievalError),
-        lambda _: "the SSO session has ended or was never begun",
+        lambda _: "the SSO session has ended or was never started",
         "Run aws sso login for the profile.",
     ),
     (
@@ -513,8 +516,8 @@ def unreachable(error: BaseException) -> errors.EndpointError:
         return errors.EndpointError("the proxy cannot be reached", hint="See HTTPS_PROXY and NO_PROXY.")
     if type(error).__name__ in _NOT_HTTP:
         return errors.EndpointError(
-            f"what answers cannot be read as HTTP ({type(error).__name__})",
-            hint="Is ENDPOINT an S3 server, its port that of the API, and http:// or https:// as it is there?",
+            f"the answer is not valid HTTP ({type(error).__name__})",
+            hint="Is ENDPOINT an S3 server, is the port that of its API, and is http:// or https:// right?",
         )
     what = "in time" if "imeout" in type(error).__name__ else f"({type(error).__name__})"
     return errors.EndpointError(
@@ -529,14 +532,14 @@ def _no_region(_: BaseException) -> errors.RegionError:
 
 
 def _not_s3(_: BaseException) -> errors.EndpointError:
-    return errors.EndpointError("the answer is not what S3 would say", hint="Is ENDPOINT an S3 server?")
+    return errors.EndpointError("the answer is not what S3 would send", hint="Is ENDPOINT an S3 server?")
 
 
 def _no_request(error: BaseException) -> errors.EndpointError:
     return errors.EndpointError(
-        f"no request can be made of this location, these options and this machine's AWS configuration"
+        f"no request can be built from this location, these options and this machine's AWS configuration"
         f" ({type(error).__name__})",
-        hint="Look at the location, at the connection's options (DESCRIBE CONNECTION) and at AWS_… in the environment.",
+        hint="Check the location, the connection's options (DESCRIBE CONNECTION) and AWS_… in the environment.",
     )
 
 

@@ -199,7 +199,7 @@ _ASKED = "s3conn_magic_encryption"
 def no_link(name: str) -> CredentialsError:
     """Return the error for a presigned request where the connection's encryption key must travel with every request."""
     return CredentialsError(
-        f"the connection {name} sends its encryption key with every request, which no link does",
+        f"the connection {name} sends its encryption key with every request, which a link cannot do",
         hint="Download or upload the object instead.",
     )
 
@@ -291,9 +291,9 @@ class Guards:
         now = self.same_place()
         if own is not None and not _is_at(request.url, own):
             raise EndpointError(
-                f"the connection {self._name()} has an ENDPOINT of its own: a request of {service.service_name} for"
+                f"the connection {self._name()} has its own ENDPOINT: a request of {service.service_name} for"
                 f" {urlsplit(request.url).hostname} was refused, nothing was sent",
-                hint="Where its credentials are meant for that host, make a client with endpoint_url='https://…'.",
+                hint="If its credentials are meant for that host, make a client with endpoint_url='https://…'.",
             )
         if now.read_only and request_writes(service, Sent.of(request, base)):
             raise refusal(self._name(), f"a {str(request.method).upper()} of {service.service_name}")

@@ -18,13 +18,22 @@ from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.refusals import is_refused_plain, other_protocol
 from s3conn_magic.connections.writes import is_lacking, is_unmet
-from s3conn_magic.errors import AccessDeniedError, CredentialsError, EncryptionError, EndpointError, S3ConnError
+from s3conn_magic.errors import (
+    AccessDeniedError,
+    CredentialsError,
+    EncryptionError,
+    EndpointError,
+    IncompleteListingError,
+    JobFailedError,
+    QueryError,
+    S3ConnError,
+)
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
 _PAGE, _NOT_FOUND = 1000, 404
@@ -50,24 +59,36 @@ def probe(connection: Connection) -> Findings:
     try:
         return _findings(connection)
     except EndpointError as error:
-        failure = _spoken_to(connection, error)
+        failure = _of_protocol(connection) or error
     raise failure
 
 
-def _spoken_to(connection: Connection, failure: EndpointError) -> EndpointError:
-    """Return the error of a server that answers HTTP where TLS was spoken, or TLS where HTTP was; else the failure."""
+def explained(failure: S3ConnError, connections: Iterable[Connection]) -> S3ConnError:
+    """Return the error of a statement, or that a server of one of these connections expects the other protocol.
+
+    Only connections that were never probed are looked at.
+    """
+    if not isinstance(failure, EndpointError | IncompleteListingError | JobFailedError | QueryError):
+        return failure
+    asked = (each for each in connections if each.findings is None and each.shown_configuration.endpoint.value)
+    others = (error.of(f"the connection {each.name}") for each in asked if (error := _of_protocol(each, each.name)))
+    return next(others, failure)
+
+
+def _of_protocol(connection: Connection, altered: str = "") -> EndpointError | None:
+    """Return the error of a server that answers HTTP where TLS was spoken, or TLS where HTTP was; else None."""
     url = urlsplit(connection.configuration.endpoint.value or "")
     if not url.hostname or connection.configuration.proxy.value:
-        return failure
+        return None
     secure = url.scheme == "http"
     port = url.port or (80 if secure else 443)
     try:
         with socket.create_connection((url.hostname, port), _HANDSHAKE_SECONDS) as bare:
             answers = _answers_tls(bare, url.hostname) if secure else _answers_plainly(bare, url.netloc)
     except OSError:
-        return failure
+        return None
     right = f"{'https' if secure else 'http'}://{url.netloc}"
-    return other_protocol(right, secure=secure) if answers else failure
+    return other_protocol(right, secure=secure, altered=altered) if answers else None
 
 
 def _answers_tls(bare: socket.socket, host: str) -> bool:
@@ -474,7 +495,7 @@ class _WriteChecks:
             for version in [*versions, marker]:
                 self._ask("delete_object", Key=self._probe.key, VersionId=version)
         except S3ConnError:
-            return f"cleaned up, but for a version and its delete marker: {missing} is missing"
+            return f"cleaned up, except for a version and its delete marker: {missing} is missing"
         return "cleaned up"
 
     def _written_versions(self) -> list[str]:

@@ -226,7 +226,7 @@ def _said_by_machine(provider: Any) -> str:
     if answer is None:
         return "it does not answer"
     status = answer.status_code
-    return f"it answered with status {status}" if status >= 400 else "what it gave is no key pair"  # noqa: PLR2004
+    return f"it answered with status {status}" if status >= 400 else "what it returned is not a key pair"  # noqa: PLR2004
 
 
 class _Command(subprocess.Popen[bytes]):
@@ -282,9 +282,9 @@ def _check_output(output: bytes) -> None:
     except UnicodeDecodeError:
         given, reason = None, "what it printed is not text in UTF-8"
     except ValueError:
-        given, reason = None, "what it printed is no JSON, or cut short"
+        given, reason = None, "what it printed is not JSON, or is cut short"
     else:
-        reason = "what it printed is no JSON object"
+        reason = "what it printed is not a JSON object"
     if not isinstance(given, dict):
         raise _Failure(reason)
     if given.get("Version") != 1:
@@ -312,11 +312,11 @@ def _check_values(credentials: Any, method: str, place: Lookup) -> None:
 
 def _wrong(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        return "is no text"
+        return "is not text"
     if re.search(r"\s", value) or not value.isprintable():
         return "has a line end, a blank or a control character in it or around it"
     if not value.isascii():
-        return "has characters that no key has"
+        return "has characters that keys never have"
     if not value and name != "token":
         return "is empty"
     return "has quotation marks around it" if name != "secret_key" and value[:1] in {'"', "'"} else ""
@@ -337,7 +337,7 @@ def of_provider(error: BaseException, method: str, place: Lookup) -> errors.S3Co
     if isinstance(error, boto.ClientError) and method not in _LOGINS:
         return refused_by_sts(error, f"{name}{whose}", place, web=method == _WEB)
     reason, hint = _why_not(error, method, place)
-    failure = errors.CredentialsError(f"no credentials could be had from {name}{whose}: {reason}", hint=hint)
+    failure = errors.CredentialsError(f"no credentials could be obtained from {name}{whose}: {reason}", hint=hint)
     failure.cause = f"{method} {type(error).__name__}"
     return failure
 
@@ -357,13 +357,13 @@ def by_provider(call: Callable[[], Any], method: str, place: Lookup) -> Callable
 
 # What STS says of a role or a token: why, and what to do before one looks at what tells of it.
 _BY_STS = {
-    "ExpiredTokenException": ("{} has expired", "Have what writes it write a new one."),
-    "ExpiredToken": ("{} has expired", "Have what writes it write a new one."),
+    "ExpiredTokenException": ("{} has expired", "Renew it where it is written."),
+    "ExpiredToken": ("{} has expired", "Renew it where it is written."),
     "InvalidIdentityToken": ("STS does not accept {}", "Issuer and audience must be those of IAM's identity provider."),
-    "IDPRejectedClaim": ("the identity provider rejected {}", "Have what writes it write a new one."),
+    "IDPRejectedClaim": ("the identity provider rejected {}", "Renew it where it is written."),
     "IDPCommunicationError": ("STS cannot reach the identity provider", "Try again later."),
     "ValidationError": ("STS says that an ARN, a name or a duration is not valid", ""),
-    "RegionDisabledException": ("STS is not active in this region", "Say REGION = 'us-east-1', or have it activated."),
+    "RegionDisabledException": ("STS is not active in this region", "Set REGION = 'us-east-1', or have it activated."),
 }
 _OF_TOKENS = {code for code, (reason, _) in _BY_STS.items() if "{}" in reason}
 
@@ -440,11 +440,11 @@ def _why_not(error: BaseException, method: str, place: Lookup) -> tuple[str, str
     if login and not isinstance(error, _NOT_OF_THE_LOGIN):
         command = f"{_LOGINS[login]} --profile {shlex.quote(place.chain[-1])}"
         hint = f"Run {command} in a terminal, and then this statement again."
-        return "its login has ended, was never begun, or its cache is damaged", hint
+        return "its login has ended, was never started, or its cache is damaged", hint
     for of, kinds, reason, hint in _REASONS:
         if of in {"", method} and isinstance(error, kinds):
             return reason(error), hint or look
-    return f"it gave what cannot be read ({type(error).__name__})", look
+    return f"it returned something that cannot be read ({type(error).__name__})", look
 
 
 _OF_A_LOGIN = (boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
@@ -476,7 +476,7 @@ def _of_metadata(error: Any) -> str:
     status = text.partition("non 200 response (")[2][:3]
     if status.isdigit():
         return f"it answered with status {status}"
-    return "it does not answer" if "onnect" in text else "it failed, or gave an answer without a key pair"
+    return "it does not answer" if "onnect" in text else "it failed, or returned an answer without a key pair"
 
 
 _IN_CONFIGURATION = (
@@ -515,7 +515,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         "",
         boto.InfiniteLoopConfigError,
         lambda error: f"its source_profile {said_by('source_profile', '')(error)} leads back to itself",
-        "Give the last profile of the chain a key pair of its own.",
+        "Give the last profile of the chain its own key pair.",
     ),
     ("", boto.RefreshWithMFAUnsupportedError, lambda _: "its role needs a new MFA code", "Run the statement again."),
     ("", (EOFError, GetPassWarning, NotImplementedError), lambda _: "its role needs an MFA code", _MFA_HINT),
@@ -539,7 +539,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         lambda _: "its address is not valid",
         "AWS_EC2_METADATA_SERVICE_ENDPOINT is a URL, and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE is IPv4 or IPv6.",
     ),
-    ("", boto.InvalidRegionError, lambda _: "its region is no region", ""),
+    ("", boto.InvalidRegionError, lambda _: "its region is not a region", ""),
     ("", boto.ParamValidationError, lambda _: "an ARN, a name or a token of it is empty or too short", ""),
     ("", boto.UnknownCredentialError, lambda error: f"there is no credential_source {said_by('name', '')(error)}", ""),
     (
@@ -556,7 +556,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         lambda error: f"{visible(str(error.filename or 'a file'))} cannot be read ({type(error).__name__})",
         "",
     ),
-    ("", ResponseParserError, lambda _: "what answers is not the service that it should be", ""),
+    ("", ResponseParserError, lambda _: "another service answers than the one expected", ""),
     (
         _ROLE,
         boto.CredentialRetrievalError,
@@ -569,9 +569,9 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         "",
         RuntimeError,
         lambda _: "the credentials that it gave have expired already",
-        "The clock of this machine may be wrong, or what gives them gives out old ones.",
+        "The clock of this machine may be wrong, or their provider returns old ones.",
     ),
-    ("", UnicodeError, lambda _: "what it gave is not text in UTF-8", ""),
+    ("", UnicodeError, lambda _: "what it returned is not UTF-8 text", ""),
     (
         _CONTAINER,
         ValueError,
@@ -587,14 +587,14 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
     (
         "the chain",
         ValueError,
-        lambda _: "a timeout or a number of attempts is no number",
+        lambda _: "a timeout or a number of attempts is not a number",
         "AWS_METADATA_SERVICE_TIMEOUT and AWS_METADATA_SERVICE_NUM_ATTEMPTS are numbers.",
     ),
-    ("env", ValueError, lambda _: "AWS_CREDENTIAL_EXPIRATION is no time", ""),
+    ("env", ValueError, lambda _: "AWS_CREDENTIAL_EXPIRATION is not a time", ""),
     (
         "",
         (ValueError, TypeError, AttributeError),
-        lambda _: "what it gave is cut short, or has a value that is not valid",
+        lambda _: "what it returned is cut short, or has an invalid value",
         "",
     ),
 )

@@ -7,7 +7,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from s3conn_magic import errors
-from s3conn_magic.language.words import literal
+from s3conn_magic.language.words import literal, plainly
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _WAYS_ON = tuple(
         (
             r"ListObjectVersions",
             r".*NotImplemented|NotSupported|MethodNotAllowed|501|405|400|InvalidArgument",
-            "The server keeps no versions, or does not list them: LIST without VERSIONS shows what is there.",
+            "The server keeps no versions, or does not list them: LIST without VERSIONS shows the objects.",
         ),
         (r"(Get|Head)Object", r"InvalidArgument|InvalidRequest|BadRequest|400", _OF_ANOTHER_KEY),
         (
@@ -63,17 +63,17 @@ _WAYS_ON = tuple(
         (
             r".*",
             r"UserSuspended|AccountProblem|AccountSuspended",
-            "The server has suspended this user: ask those who run it, or give the key pair of another.",
+            "The server has suspended this user: ask its administrator, or use another user's key pair.",
         ),
         (
             r".*",
             r"\w*(QuotaExceeded|StorageFull|InsufficientStorage|TooManyBuckets)|507",
-            "There is no room left for this user: delete something, or ask those who run the server.",
+            "There is no space left for this user: delete something, or ask the administrator of the server.",
         ),
         (
             r".*",
             r"UnsupportedAlgorithm|Missing(AuthenticationToken|SecurityHeader)|UnauthorizedAccess|401|Unauthorized",
-            "The server answers only requests that are signed by keys it knows: give a key pair of its own.",
+            "The server answers only requests that are signed: give a key pair that it knows.",
         ),
         (
             r".*",
@@ -198,16 +198,19 @@ def is_refused_plain(body: bytes) -> bool:
     return _OF_TLS.search(body) is not None
 
 
-def other_protocol(url: str = "", *, secure: bool = False) -> errors.EndpointError:
+def other_protocol(url: str = "", *, secure: bool = False, altered: str = "") -> errors.EndpointError:
     """Return the error for TLS spoken to a server of plain HTTP, or the other way around.
 
     Args:
         url: the endpoint as it is right, where that is known.
         secure: whether the server wants TLS.
+        altered: the name of the connection, where it exists already.
     """
     message = "the server expects HTTPS, and the request was plain HTTP" if secure else "the server does not speak TLS"
     scheme = ("http://", "https://") if secure else ("https://", "http://")
-    hint = f"Write ENDPOINT = {literal(url)}." if url else f"Write {scheme[1]} in place of {scheme[0]}."
+    hint = f"Write ENDPOINT = {literal(url)}." if url else f"Write {scheme[1]} instead of {scheme[0]}."
+    if url and altered:
+        hint = f"Here: ALTER S3 CONNECTION {plainly(altered)} SET ENDPOINT = {literal(url)};"
     return errors.EndpointError(message, hint=hint)
 
 
@@ -220,7 +223,7 @@ def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointE
     said = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]
     said += [f"a page titled {title}"] if title else []
     return errors.EndpointError(
-        f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would say",
-        hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may stand before it:"
+        f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would send",
+        hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may be in front of it:"
         " DESCRIBE CONNECTION shows the proxy in use.",
     )

@@ -209,7 +209,7 @@ class Removal:
             return "deleted"
         if different := self._difference(named, etag):
             return different
-        self.lacking, self._kept = "the server refuses If-Match of a deletion though it holds", False
+        self.lacking, self._kept = "the server refuses If-Match of a deletion even though it matches", False
         self.client.delete_object(**named)
         return "deleted"
 
@@ -332,9 +332,7 @@ def undone(client: Any, name: str, operation: str, params: Mapping[str, Any], fa
     try:
         notes = _undo(client, operation, params, failure.answer)
     except Exception as error:  # noqa: BLE001 - translated, and told beside the reason
-        notes = (
-            f"What was written could not be deleted, and is there: {translate(error, resource=where.arn).message}.",
-        )
+        notes = (f"What was written could not be deleted: {translate(error, resource=where.arn).message}.",)
     if asked.customer_algorithm:
         notes += ("The server was sent the customer's key, and may have kept it: use another one elsewhere.",)
     location = literal(visible(Location(where.bucket).uri))
@@ -361,7 +359,7 @@ def _undo(client: Any, operation: str, params: Mapping[str, Any], answer: Mappin
     if Removal(client).remove(bucket, key, etag, version) == "changed":
         return ("What is there now has another ETag than what was written, so it was not deleted: look at it.",)
     if version and version != "null":
-        return ("The version that was written was deleted; those before it are there.",)
+        return ("The version that was written was deleted; earlier ones are still there.",)
     if params.get("IfNoneMatch"):
         return ("What was written was deleted.",)
     return (

@@ -78,8 +78,8 @@ class Differences(NamedTuple):
         first = f"{listed([*said, f'{self.counts[EQUAL]:,} equal'], 'and')}."
         if by == "ETAG" and self.counts[UNDECIDED]:
             first += (
-                " Undecided are objects of equal size whose etags are of uploads in parts: equal bytes have other etags"
-                " where the parts were cut elsewhere, so that only reading them would tell."
+                " Undecided are objects of equal size with etags of multipart uploads: equal bytes have"
+                " different etags if the parts were cut differently, so only reading them would tell."
             )
         return first
 

@@ -288,7 +288,7 @@ def _aside(leaf: Leaf) -> str:
 def reason(part: Part, dataset: Dataset, samples: Sequence[Sample]) -> str:
     """Why these objects are one dataset."""
     if part.leaf.objects == 1:
-        why = "one object, with columns like no other's beside it"
+        why = "one object, whose columns no other object there has"
     else:
         hive = [each.name for each, name in zip(dataset.partitions, _wild(part), strict=False) if "=" in name]
         beside = [each.name for each in dataset.partitions if each.name not in hive]

@@ -211,7 +211,7 @@ def _parquet(example: Example, data: bytes) -> Sample:
 
     size = int.from_bytes(data[-8:-4], "little") + 8
     if size > len(data):
-        return Sample(example, "Parquet", note=f"its footer has {counted(size, 'byte')}, more than a look reads")
+        return Sample(example, "Parquet", note=f"its footer has {counted(size, 'byte')}, more than a sample reads")
     file = pq.ParquetFile(pa.BufferReader(PARQUET_MAGIC + data[-size:]))
     rows = file.metadata.num_rows
     columns = columns_of_table(file.schema_arrow.empty_table())
@@ -281,7 +281,7 @@ class _Tail(io.RawIOBase):
         stop = self._size if size < 0 else min(self._at + size, self._size)
         begin = self._at - (self._size - len(self._data))
         if begin < 0:
-            raise BoundReachedError("its footer is larger than a look reads")
+            raise BoundReachedError("its footer is larger than a sample reads")
         data = self._data[begin : begin + stop - self._at]
         self._at = stop
         return data
@@ -364,7 +364,7 @@ def lake_columns(read: Callable[[str, int], bytes], format_: str, notes: Sequenc
             return _delta(read, sample, notes)
         return _iceberg(read, sample, notes) if format_ == "Iceberg" else sample
     except (S3ConnError, ValueError, KeyError, TypeError) as error:
-        return sample._replace(note=getattr(error, "message", "what it says of itself cannot be read"))
+        return sample._replace(note=getattr(error, "message", "its metadata cannot be read"))
 
 
 _COMMITS = 4

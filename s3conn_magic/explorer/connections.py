@@ -184,7 +184,7 @@ class ConnectionObjects:
     def _leading_to(self, chosen: Sequence[Chosen]) -> Connection:
         connections = {id(connection): connection for connection in (self._of(each.location) for each in chosen)}
         if len(connections) != 1:
-            raise S3ConnError("these lie in several connections", hint="Choose the objects of one.")
+            raise S3ConnError("these are in several connections", hint="Choose the objects of one.")
         return next(iter(connections.values()))
 
     def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:

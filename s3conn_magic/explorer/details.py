@@ -247,7 +247,7 @@ def exact_size(size: int) -> str:
 
 
 def error_values(error: S3ConnError) -> dict[str, str]:
-    """Return what is said of an error in its place."""
+    """Return what is said of an error instead."""
     return {"message": visible(error.message), "hint": visible(" ".join([*error.notes, error.hint]).strip())}
 
 

@@ -62,7 +62,7 @@ def fault(fields: Mapping[str, Any], table: Mapping[str, str]) -> str:
             if bare == name:
                 return f"it lacks {name}"
         elif not _fits(fields[bare], kind):
-            return f"{bare} is no {kind}"
+            return f"{bare} is not a {kind}"
     return ""
 
 
@@ -132,7 +132,7 @@ def _loading_text(folder: Folder) -> str:
 
 
 def _cut_text(folder: Folder) -> str:
-    return f"The first {len(folder.rows):,} that were found are shown: look for more of the name, or in a folder"
+    return f"The first {len(folder.rows):,} that were found are shown: search for more of the name, or in a folder"
 
 
 def _filtered_text(_: Folder) -> str:

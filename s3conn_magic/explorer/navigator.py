@@ -410,7 +410,7 @@ class Navigator:
         try:
             Glob.compile(glob := sought(text))
         except ValueError as error:
-            return self.say(f"This is no pattern: {error}")
+            return self.say(f"This is not a pattern: {error}")
         return self._search(here, text, glob)
 
     @_restructuring

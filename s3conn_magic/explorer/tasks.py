@@ -404,7 +404,7 @@ def _meaning(versioning: set[str | None], count: int) -> str:
     """Return what it means to delete in buckets that keep versions like this."""
     them, each = ("it", "it gets") if count == 1 else ("them", "each gets")
     if versioning == {"Enabled"}:
-        return f"The bucket keeps versions: {each} a delete marker, and what there was can be brought back."
+        return f"The bucket keeps versions: {each} a delete marker, and can be brought back."
     if versioning == {""}:
         return f"The bucket keeps no versions: nothing can bring {them} back."
     if "Suspended" in versioning:

@@ -122,7 +122,7 @@ class Downloads:
         self._tasks.change(task, total=file.size)
         if not save and file.size > DOWNLOAD_AT_MOST:
             question = (
-                f"{size_text(file.size)} are too much for a download through the kernel. Save it beside the notebook,"
+                f"{size_text(file.size)} are too large for a download through the kernel. Save it beside the notebook,"
                 f" as {free_name(Path.cwd(), file.name).name}?"
             )
             if not self._tasks.ask(task, question, "Save"):
@@ -341,11 +341,11 @@ class Uploads:
             there = self._objects.look(location)
         except AccessDeniedError:
             self._tasks.change(
-                task, state="done", done=task.total, text=f"Sent {size_text(task.total)}: it cannot be seen"
+                task, state="done", done=task.total, text=f"Sent {size_text(task.total)}, but it cannot be read back"
             )
             return
         if there is None or there.size != task.total:
-            raise EndpointError("the server took the file, but what is there now is not it", hint="Refresh, and look.")
+            raise EndpointError("the server took the file, but something else is there now", hint="Refresh to see it.")
         self._tasks.change(task, state="done", done=task.total, text=f"Uploaded {size_text(there.size)}")
         self._written(folder, location, there)
 

@@ -164,7 +164,7 @@ class ObjectActions:
         del page
         subject = self.panel.shown(serial)
         if subject is None:
-            self._navigator.say("The panel shows something else by now: nothing was done")
+            self._navigator.say("The panel shows something else now: nothing was done")
         return subject
 
     def text(self, page: str, id: str, what: str, place: Place | None = None) -> None:  # noqa: A002
@@ -221,7 +221,7 @@ class ObjectActions:
         if folder is None or not folder.bucket or not name:
             self._navigator.say("Open a bucket or a folder first")
         elif where(folder) != here:
-            self._navigator.say("Another folder is shown by now: nothing was uploaded")
+            self._navigator.say("Another folder is shown now: nothing was uploaded")
         else:
             self._uploads.begin(page, id, folder, name, size=size, mime=mime)
 
@@ -242,7 +242,7 @@ class ObjectActions:
     def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
         """Say yes to what a line asks."""
         if not self.tasks.confirm(page, id, question):
-            self._navigator.say("That is not asked any more: nothing was done")
+            self._navigator.say("That question is no longer open: nothing was done")
 
     def halt(self, page: str, id: str) -> None:  # noqa: A002
         """Stop a line, say no to what it asks, or take it away; without an id, stop what the panel waits for."""

@@ -499,7 +499,7 @@ class HandedFileSystem(ConnectionFileSystem):
             if where.location.key and self.isfile(name):
                 below.append(name)
             elif not keys and folder:
-                raise ObjectNotFoundError(f"there is nothing at s3://{visible(name)}", hint="ls() shows what there is.")
+                raise ObjectNotFoundError(f"there is nothing at s3://{visible(name)}", hint="ls() lists what exists.")
         return below
 
     def _delete_or_raise(self, names: Iterable[str]) -> None:
@@ -582,5 +582,5 @@ class S3FileSystem(HandedFileSystem):
         try:
             theirs = import_module("s3fs").S3FileSystem
         except ImportError:
-            raise ImportError("s3:// without connection= is of s3fs, which is not installed") from None
+            raise ImportError("s3:// without connection= needs s3fs, which is not installed") from None
         return theirs(**options)

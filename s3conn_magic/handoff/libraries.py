@@ -429,14 +429,14 @@ def connection_of(handle: str | None, name: str | None = None, kept: Connection 
         known = connections.get(named) if named else connections.chosen()
     if known is None:
         raise ConnectionNotFoundError(
-            "these storage options are of a connection that is gone, or of another process",
-            hint="Ask the connection of this process for its storage options; threads share it. To other processes go"
-            " the options or the filesystem themselves, pickled, and not what they print.",
+            "these storage options belong to a connection that no longer exists, or to another process",
+            hint="Ask the connection of this process for its storage options; threads share it. Pickle the"
+            " options or the filesystem for other processes, do not pass on what they print.",
         )
     if name is not None and name.casefold() != known.name.casefold():
         raise ConnectionNotFoundError(
             f"this filesystem reaches the connection {known.name} alone",
-            hint="Ask the other connection for a filesystem of its own.",
+            hint="Ask the other connection for its own filesystem.",
         )
     return known
 
@@ -469,10 +469,10 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
     portable = getattr(connection, "ends", None) is not None
     if literal_ones and not portable:
         refusal = CredentialsError(
-            f"the connection {connection.name} does not go to another process: its statement has"
+            f"the connection {connection.name} cannot be sent to another process: its statement has"
             f" {listed(literal_ones, 'and')} in it",
-            hint="connection.portable(minutes=15) goes, with short-lived credentials in it; so does a connection by"
-            " AWS_ROLE, AWS_PROFILE, ENV 'NAME' or KEYRING.",
+            hint="connection.portable(minutes=15) can be sent, with short-lived credentials in it; so can a"
+            " connection with AWS_ROLE, AWS_PROFILE, ENV 'NAME' or KEYRING.",
         )
         return str(ConnectionReference.of(connection)), refusal, type(connection)
     if portable:
@@ -491,7 +491,7 @@ def _placed(connection: Connection) -> dict[str, BoundValue]:
     unusual = [name for name in ("fips", "dualstack", "accelerate") if getattr(configuration, name).value]
     if unusual and configuration.finds_regions:
         raise S3ConnError(
-            f"the connection {connection.name} does not go to another process: it is at {listed(unusual, 'and')}"
+            f"the connection {connection.name} cannot be sent to another process: it is at {listed(unusual, 'and')}"
             " endpoints of each bucket's own region",
             hint=f"ALTER S3 CONNECTION {identifier(connection.name)} SET REGION = 'eu-west-1'; names one, for example.",
         )
@@ -539,7 +539,7 @@ def portable(connection: _Connection, minutes: int) -> _Connection:
         if frozen is None:
             raise CredentialsError(
                 f"the server of the connection {connection.name} gives no short-lived credentials",
-                hint="ENV 'NAME' or KEYRING in place of the secret goes to other processes, as does AWS_ROLE.",
+                hint="ENV 'NAME' or KEYRING instead of the secret can be sent to other processes, as can AWS_ROLE.",
             )
         known = getattr(connection.credentials(), "_expiry_time", None)
         ends = min(ends, known.astimezone(UTC)) if isinstance(known, datetime) else ends

@@ -105,7 +105,7 @@ def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
             note = f"The report was copied: its data files are read from {where}, beside its manifest."
             files = tuple(replace(file, location=folder.of(file.location)) for file in manifest.files)
             return replace(manifest, files=files, notes=(*manifest.notes, note))
-    missing.notes += ("The data files do not lie beside the manifest either.",)
+    missing.notes += ("The data files are not beside the manifest either.",)
     raise missing
 
 

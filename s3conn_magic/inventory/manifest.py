@@ -106,7 +106,7 @@ _FORMATS = {"csv": "CSV", "orc": "ORC", "parquet": "Parquet"}
 _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])")
 _LARGEST = 64 * 1024 * 1024
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
-WHAT = "Name the manifest.json of an S3 Inventory report, or the folder that its reports lie in."
+WHAT = "Name the manifest.json of an S3 Inventory report, or the folder with its reports."
 """What to do where something is no report."""
 
 
@@ -152,8 +152,8 @@ class Manifest:
     def as_of(self) -> str:
         """What is to be said of every result that is by this report."""
         made = f"{self.made_at:%Y-%m-%d %H:%M} UTC" if self.made_at else "a time that it does not say"
-        note = f"Inventory of {visible(self.bucket)} as of {made}: what changed later is not in it."
-        unchecked = () if self.checked else ("No manifest.checksum lies beside it to compare it with.",)
+        note = f"Inventory of {visible(self.bucket)} as of {made}: later changes are not in it."
+        unchecked = () if self.checked else ("There is no manifest.checksum beside it to compare it with.",)
         return " ".join((note, *unchecked, *self.notes))
 
     def check_fields(self, *needed: str) -> None:
@@ -166,7 +166,7 @@ class Manifest:
         for name in needed:
             if name not in there:
                 raise InventoryError(
-                    f"the inventory {visible(self.location.uri)} has no field for {name}, which is wanted here",
+                    f"the inventory {visible(self.location.uri)} has no field for {name}, which is needed here",
                     notes=(f"It has {visible(', '.join(self.names))[:300]}.",),
                 )
 
@@ -195,7 +195,7 @@ def _read(connection: Connection, location: Location) -> bytes:
     if failure is not None:
         raise failure.of(visible(location.uri))
     if len(body) < size:
-        raise InventoryError(f"{visible(location.uri)} was cut short on its way", hint="Run the statement again.")
+        raise InventoryError(f"{visible(location.uri)} was cut short in transit", hint="Run the statement again.")
     return body
 
 
@@ -221,7 +221,7 @@ def _json(location: Location, text: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         manifest = None
     if not isinstance(manifest, dict):
-        raise _not_one(location, "it is no JSON object")
+        raise _not_one(location, "it is not a JSON object")
     return manifest
 
 

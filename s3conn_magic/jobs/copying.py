@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
 _TAKEN = "FILE_PATTERN takes those that it names, as '(.*/)?_x/.*' names folders _x"
-_REPLACED = "it was replaced after it was loaded: what is there now was not deleted"
+_REPLACED = "it was replaced after it was loaded: the new object was not deleted"
 _TRIGGERS = f"SELECT 1 FROM duckdb_triggers() WHERE {PLACED} LIMIT 1"  # noqa: S608
 
 
@@ -65,14 +65,16 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     held = {table.name.casefold(): table for table in engine.tables}.get(run.job.plan.table.casefold())
     if held is not None and held.is_view and not held.catalog:
         hint, what = "Load into another table.", "over files" if held.location else "a view"
-        raise JobFailedError(f"the table {visible(held.name)} is {what}, and takes no rows", hint=hint)
+        raise JobFailedError(f"the table {visible(held.name)} is {what}, and cannot take rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         uploads.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
     predicates = [each.predicate for each in run.job.plan.expectations]
     engine.check_expressions([*run.job.plan.expressions, *predicates], local=run.local)
     if engine.look(lambda database: database.execute(_TRIGGERS, placed(run.job.plan.table)).fetchall()):
         hint = "Load into another table."
-        raise JobFailedError(f"the table {visible(run.job.plan.table)} has a trigger, which may do anything", hint=hint)
+        raise JobFailedError(
+            f"the table {visible(run.job.plan.table)} has a trigger, which could do anything", hint=hint
+        )
     _Copying(run, engine, outcome).run()
 
 
@@ -170,7 +172,7 @@ class _Copying:
         there, deduplicates = table.columns(), self._run.job.option("DEDUPLICATE_WITH") is not None
         if deduplicates and self._landing is not None:
             hint = "MERGE INTO a table in S3, from a table that is loaded so, keeps one row of each."
-            raise JobFailedError("DEDUPLICATE_WITH is not had for tables whose files lie in S3", hint=hint)
+            raise JobFailedError("DEDUPLICATE_WITH is not had for tables whose files are in S3", hint=hint)
         return tuple(
             name
             for name in SYSTEM

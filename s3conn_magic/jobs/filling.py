@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EPOCH = datetime.fromtimestamp(0, UTC)
 _NAMES = re.compile(r"\brun_(?:start|end)_time\s*\(", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
-NOTHING_LEFT = "There is nothing between START_FROM and END_AT that is not written."
+NOTHING_LEFT = "Everything between START_FROM and END_AT is already written."
 _EVERY_TIME = (
     "The query has no run_start_time() and run_end_time(): each run takes all of its rows, those of earlier runs too."
 )

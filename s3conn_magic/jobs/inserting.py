@@ -187,8 +187,8 @@ def _owner(answer: Mapping[str, Any]) -> str:
 
 
 _UNMARKED = (
-    "The server keeps no metadata, by which a job knows its own objects: a later run will not replace this one, and"
-    " will say so."
+    "The server keeps no metadata, so a job cannot recognize its own objects: a later run will not replace this"
+    " one, and will say so."
 )
 
 
@@ -244,7 +244,7 @@ class Sink(io.RawIOBase):
         self._upload.finish()
         if not self._upload.lacking:
             return ""
-        return f"The server refuses conditions of writes ({self._upload.lacking}): there was a look before it instead."
+        return f"The server refuses conditions of writes ({self._upload.lacking}): it was checked beforehand instead."
 
     def abort(self) -> None:
         """Leave nothing."""
@@ -259,7 +259,7 @@ class Sink(io.RawIOBase):
         deletion = ExactDeletion(connection, location.bucket)
         removed = deletion.delete(location.key, self._etag, self._upload.version)
         if removed == "changed":
-            return "What is there now is somebody else's, and stays."
+            return "What is there now was written by someone else, and was kept."
         return "It was deleted." if removed == "deleted" else "It is gone."
 
     def verify(self, connection: Connection, location: Location, job: str) -> str:
@@ -278,7 +278,7 @@ class Sink(io.RawIOBase):
         if same:
             return "" if owner else _UNMARKED
         if owner != quote(job):
-            raise EndpointError(f"{visible(location.uri)} was replaced by somebody else since it was written")
+            raise EndpointError(f"{visible(location.uri)} was replaced by someone else since it was written")
         raise EndpointError(f"{visible(location.uri)} is not what was written, by size or content")
 
     def _has_content(self, connection: Connection, location: Location, etag: str) -> bool:

@@ -460,7 +460,7 @@ class Loader(Parser):
         ]
         columns = [*kept, *(f"({expression}) AS {identifier(name)}" for name, expression in made.items())]
         if not columns:
-            raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS takes all of them away.")
+            raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS removes all of them.")
         return f"SELECT {', '.join(columns)} FROM {rows}"  # noqa: S608 - the user's own expressions, and quoted names
 
 

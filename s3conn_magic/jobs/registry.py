@@ -89,7 +89,7 @@ class Jobs:
         try:
             return self.run(plan.name, report)
         except StatementInterrupted as error:
-            error.hint = f"The job {plan.name} was made: RUN JOB {plan.name}; goes on."
+            error.hint = f"The job {plan.name} was created: RUN JOB {plan.name}; continues it."
             raise
         except BaseException:
             self.forget(plan.name)
@@ -281,7 +281,7 @@ class Jobs:
         job = self.get(name)
         if view and job.plan.kind != "VIEW":
             hint = f"DROP JOB {name_text(job.name)}; forgets it."
-            raise JobFailedError(f"the job {job.name} is no materialized view", hint=hint)
+            raise JobFailedError(f"the job {job.name} is not a materialized view", hint=hint)
         if job.plan.kind == "COPY":
             from s3conn_magic.jobs.target_table import Landing, Ledger
 
@@ -313,7 +313,7 @@ def _expected(job: Job, plan: AlterJob) -> tuple[Predicate, ...]:
     """What a job expects when it was altered."""
     names, held = {each.name.casefold() for each in job.plan.expectations}, job.plan.expectations
     if plan.added and job.plan.kind != "COPY":
-        raise JobFailedError(f"the job {job.name} is no COPY FROM S3, and has no expectations")
+        raise JobFailedError(f"the job {job.name} is not a COPY FROM S3, and has no expectations")
     if twice := [each.name for each in plan.added if each.name.casefold() in names]:
         raise JobFailedError(f"the job {job.name} has an expectation {twice[0]}", hint="DROP EXPECTATION ends it.")
     if plan.dropped and plan.dropped.casefold() not in names:

@@ -367,7 +367,7 @@ class TargetTable:
                 hint = (
                     "Iceberg widens INTEGER to BIGINT, FLOAT to DOUBLE, and the digits of a DECIMAL. CREATE OR REPLACE"
                 )
-                hint += " TABLE … AS SELECT with a cast makes the table anew."
+                hint += " TABLE … AS SELECT with a cast rebuilds the table."
                 raise QueryError(
                     f"the column {name} is {there} in the table, and {wider} would hold the object", hint=hint
                 )
@@ -451,7 +451,7 @@ class TargetTable:
             raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table")
         if _clash(*self._database.sql(f"SELECT NULL::{there}, NULL::{kind}").types):
             raise QueryError(
-                f"the column {name} is {kind} in the object, and {there} in the table, and neither holds the other",
+                f"the column {name} is {kind} in the object, and {there} in the table, and neither fits the other",
                 hint="A table whose column is VARCHAR takes every value as it is written.",
             )
         if _EXACT.fullmatch(there) and _EXACT.fullmatch(kind):

@@ -229,11 +229,11 @@ def refusal(roots: Sequence[LakeRoot], location: Location, spelled: Callable[[st
     if location.key.startswith(first.location.key):
         what = "is" if location.key == first.location.key else "is in"
         return QueryError(
-            f"{where} {what} {first.text}, whose files are not read as loose ones: some of their rows may be gone",
+            f"{where} {what} {first.text}, whose files are not read one by one: some of their rows may be deleted",
             hint=f"{read} its current snapshot.",
         )
     return QueryError(
-        f"{where} has files of tables that are not read as loose ones: {named(roots)}",
+        f"{where} has files of tables, which are not read one by one: {named(roots)}",
         hint=f"{read} the current snapshot of one; a narrower pattern leaves their folders out.",
     )
 
@@ -336,7 +336,7 @@ def newest_metadata(reach: Reach) -> str:
         match = _NUMBER.fullmatch(name)
         numbers.setdefault(int(match[1]) if match else -1, []).append(name)
     if not numbers:
-        raise QueryError("it has no metadata file", hint="LIST shows what there is.")
+        raise QueryError("it has no metadata file", hint="LIST shows what exists.")
     # One without a number may be newer than all that have one.
     latest = [name for number in {max(numbers), -1} for name in numbers.get(number, ())]
     doubtful = sorted({*latest, *(name for same in numbers.values() if len(same) > 1 for name in same)})
@@ -353,7 +353,7 @@ def _check_one_table(reach: Reach, names: Sequence[str], latest: Sequence[str]) 
     said = "has the metadata of several tables" if len(tables) > 1 else "has several metadata files that are the newest"
     if len(tables) > 1 or len(latest) > 1:
         raise QueryError(
-            f"{visible(where)} {said}, and only its catalog knows which of them is current:"
+            f"{visible(where)} {said}, and only its catalog knows the current one:"
             f" {listed(map(visible, names), 'and')}",
             hint=f"FROM '{visible(where)}{visible(latest[-1])}' reads that one.",
         )

@@ -1,4 +1,4 @@
-"""Tables whose files lie in S3, of the format Iceberg: made, changed by one commit at a time, tidied, and dropped."""
+"""Tables whose files are in S3, of the format Iceberg: made, changed by one commit at a time, tidied, and dropped."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_installed() -> None:
     """
     if importlib.util.find_spec("pyiceberg") is None:
         raise QueryError(
-            "tables whose files lie in S3 need the package pyiceberg, which is not installed",
+            "tables whose files are in S3 need the package pyiceberg, which is not installed",
             hint=f"{pip_install('tables')}, and run it again.",
         )
 
@@ -208,7 +208,7 @@ class ManagedTable:
                 self.committed = columns_of(table)
         except CommitFailedException:
             self._take_back(files)
-            raise QueryError(f"there is a table at {visible(self.reach.root.location.uri)} by now") from None
+            raise QueryError(f"there is already a table at {visible(self.reach.root.location.uri)}") from None
         except BaseException:
             self._take_back(files)
             raise
@@ -256,8 +256,8 @@ class ManagedTable:
                 self._take_back(files)
                 raise
         raise QueryError(
-            f"the table {visible(self.name)} was changed by others {_TRIES} times while this was to be committed",
-            hint="Nothing of it is there; run it again when they are done.",
+            f"the table {visible(self.name)} was changed by others {_TRIES} times before this could be committed",
+            hint="None of it was committed; run it again when they are done.",
         )
 
     # What jobs have loaded

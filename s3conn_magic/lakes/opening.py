@@ -256,9 +256,7 @@ def _check_protocol(table: Any) -> set[str]:
     features = set(protocol.reader_features or ())
     unknown = sorted(features - _READ - {f"{name}-preview" for name in _READ})
     if unknown:
-        raise QueryError(
-            f"its feature {listed(unknown, 'and')} is not read", hint="A query engine of its own reads it."
-        )
+        raise QueryError(f"its feature {listed(unknown, 'and')} is not read", hint="Its own query engine reads it.")
     if configuration.get("delta.columnMapping.mode") == "id":
         raise QueryError("its columns are mapped by ids (delta.columnMapping.mode = id), which is not read")
     return features
@@ -373,7 +371,7 @@ def _wanted(moment: Moment, instants: Sequence[str]) -> str:
     if moment.version is None:
         return ""
     if str(moment.version) not in instants:
-        hint = f"The last are {listed(instants[-5:], 'and')}." if instants else "It has none."
+        hint = f"The latest are {listed(instants[-5:], 'and')}." if instants else "It has none."
         raise QueryError(f"it has no commit {visible(str(moment.version))}", hint=hint)
     return str(moment.version)
 

@@ -310,7 +310,7 @@ def _iceberg_snapshot(table: Any, moment: Moment) -> Any:
     snapshot = snapshot or (table.snapshot_by_id(int(version)) if str(version).isdigit() else None)
     if snapshot is None:
         known = [str(each.snapshot_id) for each in table.metadata.snapshots[-5:]]
-        hint = f"The last are {listed(known, 'and')}." if known else "It has none."
+        hint = f"The latest are {listed(known, 'and')}." if known else "It has none."
         raise QueryError(f"it has no snapshot {visible(str(version))}", hint=hint)
     return snapshot
 

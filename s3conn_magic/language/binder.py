@@ -160,19 +160,19 @@ class TableBinder:
         self._check_using(statement)
         name = statement.name
         if statement.or_replace and statement.if_not_exists:
-            what = "OR REPLACE does not go with IF NOT EXISTS"
-            raise self._binding.error(what, name.span, hint="Give one of the two.")
+            what = "OR REPLACE cannot be combined with IF NOT EXISTS"
+            raise self._binding.error(what, name.span, hint="Use only one of them.")
         mixed: list[Any] = [*statement.partitioned, *statement.keys, *statement.settings]
         if statement.location and mixed:
-            hint = self._binding.said_here(mixed[0].span, whole=True) or "STORAGE_LOCATION goes with it."
-            raise self._binding.error("LOCATION does not go with this", mixed[0].span, hint=hint)
+            hint = self._binding.said_here(mixed[0].span, whole=True) or "Use STORAGE_LOCATION instead."
+            raise self._binding.error("LOCATION cannot be used here", mixed[0].span, hint=hint)
         if statement.location and (other := statement.columns or statement.query):
-            hint = "The columns of a table over files are those of the files."
+            hint = "A table over files has the columns of the files."
             hint = self._binding.said_here(other.span, whole=True) or hint
-            raise self._binding.error("LOCATION goes with neither columns nor AS", other.span, hint=hint)
+            raise self._binding.error("LOCATION cannot be combined with columns or AS", other.span, hint=hint)
         if statement.using and not statement.location:
             hint = "In a query a connection is named in the path: 's3://name@bucket/key'."
-            raise self._binding.error("USING goes with LOCATION only", statement.using.span, hint=hint)
+            raise self._binding.error("USING can only be used with LOCATION", statement.using.span, hint=hint)
 
     def _check_using(self, statement: statements.CreateTable) -> None:
         """Refuse a connection that there is none of; with others, USING names the format of a table."""
@@ -289,7 +289,7 @@ class _Binder:
         place = self._binding.beginning(statement)
         if statement.or_replace and statement.if_not_exists:
             raise self._binding.error(
-                "OR REPLACE does not go with IF NOT EXISTS", name.span, hint="Give one of the two."
+                "OR REPLACE cannot be combined with IF NOT EXISTS", name.span, hint="Use only one of them."
             )
         old = self._known.get(name.folded)
         if old and not statement.or_replace and not statement.if_not_exists:
@@ -325,7 +325,7 @@ class _Binder:
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
             raise self._binding.error(
-                f"{old.name} has its options when START SANDBOX has run", statement.name.span, hint=_NEXT_CELL
+                f"{old.name} has no options before START SANDBOX has run", statement.name.span, hint=_NEXT_CELL
             )
         if statement.rename_to:
             return self._rename(old, statement.rename_to, place)
@@ -467,7 +467,7 @@ class _Binder:
         place, by, depth = self._binding.beginning(statement), statement.by, depth_of(self._binding, statement)
         name = self._reader(statement.using, statement, inventory or location)
         if inventory is not None and by in BY_QUERY:
-            raise self._binding.error(f"BY {by} does not go with FROM INVENTORY", statement.span)
+            raise self._binding.error(f"BY {by} cannot be combined with FROM INVENTORY", statement.span)
         if inventory is not None:
             return plans.AnalyzeInventory(
                 place=place, name=name, inventory=inventory, location=location, by=by, depth=depth
@@ -587,7 +587,7 @@ class _Binder:
         """Refuse to touch a connection that somebody else made."""
         known = self._known.get(SANDBOX)
         if known and not is_sandbox(known):
-            hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; gives yours another name."
+            hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; renames yours."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
 
 

@@ -128,7 +128,7 @@ _MERGED = rf"(?:[{WHITE}]*+(?:[^;'\"${WHITE}]++|{_HELD}|\$))++"
 inserted = Terminal(_INSERTED, "MAP_COLUMNS_BY_NAME, SELECT, WITH, FROM or VALUES", partial(_sql, statements.SqlText))
 merged = Terminal(_MERGED, "USING", partial(_sql, statements.SqlText))
 query = Terminal(_QUERY, "SELECT, WITH or FROM", partial(_sql, statements.SqlText))
-columns = Terminal(_COLUMNS, "columns in round brackets", partial(_sql, statements.SqlText))
+columns = Terminal(_COLUMNS, "columns in parentheses", partial(_sql, statements.SqlText))
 # That of a materialized view ends where its options begin.
 _NOT_OPTION = rf"(?!(?ai:{'|'.join(VIEW_OPTIONS)})[{WHITE}]*=)"
 viewed = Terminal(
@@ -250,7 +250,7 @@ into_columns = field(
     "columns",
     Terminal(
         rf"\(\s*(?!(?ai:SELECT|WITH|FROM|VALUES|UNNEST){WORD_END}){_PART}(?:\s*,\s*{_PART})*\s*\)",
-        "columns in round brackets",
+        "columns in parentheses",
         lambda raw, _: _parts(raw),
     ),
 )
@@ -265,7 +265,7 @@ _job_name = leaf(rf"{_PART}(?:\s*\.\s*{_PART}){{1,2}}", "a name", statements.Nam
 job_named = offering("job", field("name", _job_name).set_name("a name"))
 table_there = offering("table", field("name", table_name).set_name("a name"))
 
-# Clauses of a table whose files lie in S3
+# Clauses of a table whose files are in S3
 
 _CLAUSES = frozenset({"AS", "LOCATION", "USING", "PARTITIONED", "PARTITION", "PRIMARY", "SELECT", "WITH", "FROM"})
 _TRANSFORM = rf"(?:\$?{IDENTIFIER}|{_QUOTED})(?:\s*\((?:[^()'\"]|{_QUOTED})*\))?(?!\s*=)"

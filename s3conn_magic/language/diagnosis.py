@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
-from s3conn_magic.language.phrases import BOOLEANS, URL, is_local
+from s3conn_magic.language.phrases import BOOLEANS, URL, Answer, is_local
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, BLANK, Source, Span, Token, harmless, pieces
-from s3conn_magic.language.translation import Answer, answer
+from s3conn_magic.language.translation import answer
 from s3conn_magic.language.words import identifier, listed, literal, nearest
 from s3conn_magic.locations import WILD, normal_location
 from s3conn_magic.secrets import MASK
@@ -268,7 +268,7 @@ def _comment(stop: _Stop) -> str:
     if stop.token is None or stop.token.kind != "word" or not stop.token.text.startswith(("#", "//")):
         return ""
     alone = stop.token.text in {"#", "//"}
-    return "A comment begins with --." + (" Write -- in its place." if alone else "")
+    return "A comment begins with --." + (" Write -- instead." if alone else "")
 
 
 def _glued(stop: _Stop) -> str:
@@ -276,7 +276,7 @@ def _glued(stop: _Stop) -> str:
     together = (
         stop.before and stop.before.kind in {"string", "quoted"} and stop.token and stop.token.text in {"||", "+"}
     )
-    return "Put the text together in Python, in a variable, and write $name in its place." if together else ""
+    return "Build the text in Python, in a variable, and write $name instead." if together else ""
 
 
 def _order(stop: _Stop) -> str:
@@ -334,14 +334,14 @@ def _quotes(stop: _Stop) -> str:
 def _brackets(stop: _Stop) -> str:
     opening = stop.token.text[0] if stop.token else ""
     if opening == "[" and stop.expected in _VALUES:
-        return "A list is written in round brackets: ('…', '…')."
+        return "A list is written in parentheses: ('…', '…')."
     return "A Python variable is written $name." if opening == "{" and stop.before else ""
 
 
 def _variable(stop: _Stop) -> str:
     after_it = len(stop.head) > 1 and stop.head[-2].text == "$"
     alone = stop.token is not None and stop.token.text == "$"
-    return "A Python variable is a plain $name, without a blank, a dot or an index." if after_it or alone else ""
+    return "A Python variable is a plain $name, without spaces, dots or an index." if after_it or alone else ""
 
 
 def _first_word(stop: _Stop) -> str:
@@ -352,7 +352,7 @@ def _first_word(stop: _Stop) -> str:
 
 
 def _semicolon(stop: _Stop) -> str:
-    return f"End the statement before with `;` to begin another with {stop.word}." if stop.expected == "`;`" else ""
+    return f"End the previous statement with `;` to begin another with {stop.word}." if stop.expected == "`;`" else ""
 
 
 def _assignment(stop: _Stop) -> str:
@@ -362,7 +362,7 @@ def _assignment(stop: _Stop) -> str:
         return f"Write {option.name} = {option.example}."
     is_job = "JOB" in [token.text.upper() for token in stop.head[1:3]]
     near = nearest(stop.before.text, _OF_JOBS if is_job else OPTION_NAMES)
-    return f"Did you mean {near}?" if near else "An option is NAME = value; a name with blanks stands in double quotes."
+    return f"Did you mean {near}?" if near else "An option is NAME = value; a name with spaces goes in double quotes."
 
 
 def _value(stop: _Stop) -> str:
@@ -404,7 +404,7 @@ def _number(stop: _Stop) -> str:
 
 def _list(stop: _Stop) -> str:
     inside = stop.expected == "`)`" and stop.token is not None and stop.token.kind in {"string", "quoted"}
-    return "A comma stands between the values of a list." if inside else ""
+    return "Separate the values of a list with commas." if inside else ""
 
 
 def _name(stop: _Stop) -> str:
@@ -413,12 +413,12 @@ def _name(stop: _Stop) -> str:
     if stop.token.kind == "string":
         known = [name for name in stop.source.connections() if stop.token.text == literal(name)]
         if known:
-            return f"Write {identifier(known[0]) if not known[0].isidentifier() else known[0]} in its place."
+            return f"Write {identifier(known[0]) if not known[0].isidentifier() else known[0]} instead."
         return "A name is written without quotes, or in double quotes."
     if stop.word in OPTION_NAMES:
         return f'{stop.word} is an option; the name goes before the options, and as a name it is "{stop.token.text}".'
     if stop.word in KEYWORDS:
-        return f'{stop.word} is a word of the language; as a name it is written "{stop.token.text}".'
+        return f'{stop.word} is a keyword; as a name it is written "{stop.token.text}".'
     return "A name has letters, digits and underscores; any other is written in double quotes."
 
 
@@ -440,9 +440,9 @@ def _mark(stop: _Stop) -> str:
         return ""
     text, (start, end) = stop.source.text, stop.token.span
     word = re.sub(r"^\W+|\W+$", "", stop.token.text)
-    tries = {"": "Delete it.", ";": "Write ; in its place."}
+    tries = {"": "Delete it.", ";": "Write ; instead."}
     if word and word != stop.token.text:
-        tries = {word: f"Write {word} in its place."} if stop.source.shown(stop.token) == stop.token.text else {}
+        tries = {word: f"Write {word} instead."} if stop.source.shown(stop.token) == stop.token.text else {}
     elif word:
         return ""
     return next((hint for said, hint in tries.items() if stop.parses(text[:start] + said + text[end:])), "")
@@ -451,7 +451,7 @@ def _mark(stop: _Stop) -> str:
 def _syntax(stop: _Stop) -> str:
     reference = _reference(stop)
     if reference:
-        return f"The statement is: {reference.syntax}"
+        return f"The syntax is: {reference.syntax}"
     return "HELP lists the statements." if stop.head else ""
 
 
@@ -487,21 +487,21 @@ def cure(takes: Option | Setting, raw: object) -> str:
     """Return what to do about a value that an option or a setting does not take; empty where nobody can tell."""
     if isinstance(takes, Option) and takes.secret:
         wrong = takes.name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and raw != MASK
-        return "" if wrong else f"Write PROMPT '{takes.name}' in its place."
+        return "" if wrong else f"Write PROMPT '{takes.name}' instead."
     if reference := _is_reference(raw):
-        return f"Write ${reference} in its place."
+        return f"Write ${reference} instead."
     near = nearest(raw, choices) if isinstance(raw, str) and (choices := _CHOICE.findall(takes.takes)) else None
     if near:
         return f"Did you mean '{near}'?"
     if takes.name == "AWS_ROLE" and isinstance(raw, str) and re.fullmatch(r"[\w+=,.@-]{1,64}", raw) and harmless(raw):
-        return f"Write 'arn:aws:iam::{BLANK}:role/{raw}' in its place, with the account's number."
+        return f"Write 'arn:aws:iam::{BLANK}:role/{raw}' instead, with the account's number."
     for value in _values_meant(takes, raw):
         try:
             takes.read(value)
         except ValueError:
             continue
         written = f"({', '.join(map(literal, value))})" if isinstance(value, tuple) else _value_text(value)
-        return f"Write {written} in its place." if harmless(written) else ""
+        return f"Write {written} instead." if harmless(written) else ""
     return "Leave it out: the region of each bucket is looked up." if takes.name == "REGION" else ""
 
 

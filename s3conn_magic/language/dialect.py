@@ -208,7 +208,7 @@ class _Query:
         said = [word.text for word in self._words[start + 1 : end]]
         column = said[2].lower() if said[:2] == ["TIMECOLUMN", "="] and len(said) == 3 else ""  # noqa: PLR2004
         if said and column not in {"$event_time", "$commit_time"}:
-            message = "time_filter() has no windowSize and no windowEndTime here: its window is that of the run"
+            message = "time_filter() takes neither windowSize nor windowEndTime here: its window is that of the run"
             raise DialectError(message, self._words[start].start)
         return _window("", column or "$event_time", "run_start_time()", "run_end_time()")
 

@@ -49,8 +49,7 @@ class Inputs(Protocol):
 
 
 _PRIVATELY = (
-    "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' in its place, or AWS_PROFILE; or give a file"
-    " the mode 0600."
+    "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' instead, or AWS_PROFILE; or give a file the mode 0600."
 )
 # `'$name'` and `'{name}'`, of which the variable is meant.
 _QUOTED = re.compile(r"\$\{?[A-Za-z_]\w{0,30}\}?|\{\{? ?[A-Za-z_]\w{0,30} ?\}?\}")
@@ -215,7 +214,8 @@ class Binding:
         option = meant or find_option(near or "")
         if option and len(unknown) == 1 and self._takes(option, first.value):
             return self._no_option(first.name, f"Did you mean {meant.name if meant else near}?")
-        if option is None and len(unknown) == 1 and related(first.name.text, OPTION_NAMES):
+        nobodys = option is None and len(unknown) == 1 and synonym(first.name.text) is None
+        if nobodys and related(first.name.text, OPTION_NAMES):
             return self._no_option(first.name, "")
         lacks = (synonym(setting.name.text) for setting in unknown if _lacks(setting))
         if (entry := next(lacks, None)) is not None:
@@ -254,7 +254,7 @@ class Binding:
         else:
             if setting.name == LOCAL_FILES and read is not False and self.in_file:
                 raise self.error(
-                    "a file of statements cannot give itself files of this machine", value.span, hint=REACH
+                    "a file of statements cannot give itself access to files on this machine", value.span, hint=REACH
                 )
             return setting.name, read
         hint = self._cure(setting, raw)
@@ -292,16 +292,16 @@ class Binding:
 
     def _read_one(self, option: Option, value: statements.Scalar) -> BoundValue:
         if option.secret and self._source.exposed and isinstance(value, statements.StringLiteral):
-            message = f"{option.name} is written out in what is not private: {self._source.exposed}"
+            message = f"{option.name} is in plain text in a file that is not private: {self._source.exposed}"
             raise self.error(message, value.span, hint=_PRIVATELY)
         raw, origin = self._raw(value)
         if option.name != "COMMENT" and isinstance(value, statements.StringLiteral) and _QUOTED.fullmatch(str(raw)):
             name = str(raw).strip("${} ")
             message = f"{option.name} is given the name of a variable in quotes, not its value"
-            raise self.error(message, value.span, hint=f"Write ${name} in its place.")
+            raise self.error(message, value.span, hint=f"Write ${name} instead.")
         if isinstance(value, statements.StringLiteral) and (name := _environment(str(raw))):
             message = f"{option.name} is given the name of an environment variable in quotes, not its value"
-            raise self.error(message, value.span, hint=f"Write ENV '{name}' in its place.")
+            raise self.error(message, value.span, hint=f"Write ENV '{name}' instead.")
         # The error is made after the except block, so that no context of it holds the value.
         try:
             return BoundValue(option.read(raw), origin)
@@ -392,7 +392,7 @@ class Binding:
         from s3conn_magic.language.source import harmless
 
         meant = "" if hint else location_meant(text)
-        hint = f"Write {literal(meant)} in its place." if meant else hint
+        hint = f"Write {literal(meant)} instead." if meant else hint
         hint = hint if harmless(hint) else ""
         raise self.error(f"this is not a location: {reason}", span, hint=hint)
 
@@ -427,7 +427,7 @@ class Binding:
         """
         if version := self.text(value):
             return version
-        hint = "LIST 's3://bucket/key' VERSIONS; shows those there are."
+        hint = "LIST 's3://bucket/key' VERSIONS; lists the existing ones."
         raise self.error("VERSION takes the id of a version", value.span, hint=hint)
 
     def object_of(self, value: statements.LocationValue, what: str) -> Location:
@@ -496,17 +496,17 @@ class Binding:
         )
         span = where.get("AWS_SECRET_ACCESS_KEY")
         if span and _KEY_ID.fullmatch(secret) and not _KEY_ID.fullmatch(key):
-            raise self.error("the key's id and the secret stand in each other's place", span, hint=self.said_here(span))
+            raise self.error("the access key id and the secret access key are swapped", span, hint=self.said_here(span))
 
     def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
         """Refuse what is nearly a region of AWS: without its number, or a zone; others name theirs as they like."""
         region, span = options.get("REGION"), where.get("REGION")
         if region and span and "ENDPOINT" not in options and _ZONE.fullmatch(str(region.value)):
-            hint = f"Write REGION = '{str(region.value)[:-1]}' in its place."
-            raise self.error("this is a zone, which is a part of a region", span, hint=hint)
+            hint = f"Write REGION = '{str(region.value)[:-1]}' instead."
+            raise self.error("this is an availability zone, not a region", span, hint=hint)
         if region and span and "ENDPOINT" not in options and _NO_NUMBER.fullmatch(str(region.value)):
-            hint = f"Write REGION = '{region.value}-1' in its place."
-            raise self.error("a region of AWS ends in a number", span, hint=hint)
+            hint = f"Write REGION = '{region.value}-1' instead."
+            raise self.error("an AWS region ends in a number", span, hint=hint)
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
         asked = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -518,8 +518,8 @@ class Binding:
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
         """Return the error of two options, at the later of those that the statement gives."""
         there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
-        hint = "Give one of the two." if there in where else f"The connection has {there}: UNSET it first."
-        return self.error(f"{given} does not go with {there}", where.get(given, otherwise), hint=hint)
+        hint = "Use only one of them." if there in where else f"The connection has {there}: UNSET it first."
+        return self.error(f"{given} cannot be combined with {there}", where.get(given, otherwise), hint=hint)
 
 
 def _environment(text: str) -> str:
@@ -537,7 +537,7 @@ def _lacks(setting: statements.OptionSetting) -> bool:
 
     entry, value = synonym(setting.name.text), setting.value
     if entry is None or not isinstance(value, statements.StringLiteral | statements.BooleanLiteral):
-        return False
+        return entry is not None and entry.values.get("*") == "!"
     raw = str(value.value.reveal() if isinstance(value.value, Secret) else value.value).lower()
     return "!" in {entry.values.get(raw), entry.values.get("*")}
 
@@ -546,11 +546,11 @@ def _elsewhere(value: statements.Origin) -> str:
     """Return where a value is that is not where it was looked for: of the environment, or by nearly the same name."""
     if isinstance(value, statements.VariableSource):
         there = is_environment_name(value.name) and value.name in os.environ
-        return f"Write ENV '{value.name}' in its place." if there else f"{value.name} = … in a cell of Python sets it."
+        return f"Write ENV '{value.name}' instead." if there else f"{value.name} = … in a Python cell sets it."
     if not isinstance(value, statements.EnvSource) or not is_environment_name(value.name):
         return ""
     near = nearest(value.name, [name for name in os.environ if is_environment_name(name)])
-    return f"Write ENV '{near}' in its place." if near else f"%env {value.name}=… in a cell of its own sets it."
+    return f"Write ENV '{near}' instead." if near else f"%env {value.name}=… in its own cell sets it."
 
 
 def source_text(value: statements.Origin) -> str:
@@ -573,12 +573,12 @@ def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool, 
     option = binding.option(name)
     if not option.mutable:
         raise binding.error(
-            f"{option.name} cannot be altered: it is a promise that the connection was made with",
+            f"{option.name} cannot be altered: it is fixed when a connection is created",
             name.span,
-            hint=f"Here: {anew};" if anew else "CREATE OR REPLACE S3 CONNECTION makes another.",
+            hint=f"Here: {anew};" if anew else "CREATE OR REPLACE S3 CONNECTION creates a new one.",
         )
     if not option.stored and not may_be_transient:
-        raise binding.error(f"{option.name} is not kept, so it cannot be unset", name.span)
+        raise binding.error(f"{option.name} is not stored, so it cannot be unset", name.span)
     return option
 
 

@@ -90,12 +90,12 @@ from s3conn_magic.language.rules import (
 from s3conn_magic.language.source import WHITE
 
 if TYPE_CHECKING:
+    from s3conn_magic.language.phrases import Answer
     from s3conn_magic.language.source import Source
-    from s3conn_magic.language.translation import Answer
 
 __all__ = ["RESERVED", "boolean", "cell", "parse", "parse_cell"]
 
-FLAG = "the flag of a command is a comment here, and changes nothing"
+FLAG = "command-line flags are comments here, and change nothing"
 # Far more than anyone writes, so that what cannot be meant is not read to its end.
 _MOST_STATEMENTS = 2_500
 
@@ -123,7 +123,7 @@ _if_not_exists = pp.Opt(flag("if_not_exists", "IF NOT EXISTS"))
 def _job_created(**given: Any) -> statements.JobStatement:
     if given.pop("or_replace", False):
         raise ParseError(
-            given["span"].start, "a job is not replaced; DROP JOB forgets it, and CREATE JOB makes another"
+            given["span"].start, "a job cannot be replaced; DROP JOB removes it, then CREATE JOB creates a new one"
         )
     if "connection" not in given:
         return statements.CreateTableJob(**given)

@@ -1,4 +1,4 @@
-"""Statements about jobs, and what others say of tables whose files lie in S3 → plans."""
+"""Statements about jobs, and what others say of tables whose files are in S3 → plans."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ class JobBinder:
         options: dict[str, Any] = {}
         for setting in group.items:
             if not isinstance(setting, statements.JobSetting):
-                raise self._binding.error("a value stands among settings NAME = value", setting.span)
+                raise self._binding.error("a value without a name is among settings NAME = value", setting.span)
             name = setting.name.text if isinstance(setting.value, statements.Expression) else setting.name.text.upper()
             if name in options:
                 raise self._binding.error("this is given twice", setting.name.span, hint="Keep one.")
@@ -244,7 +244,9 @@ class JobBinder:
         prefix = options.pop("PREFIX", None)
         if text is not None and (bucket is not None or prefix is not None):
             clash = "BUCKET" if bucket is not None else "PREFIX"
-            raise self._binding.error(f"{clash} does not go with LOCATION", where[clash], hint="Give one of the two.")
+            raise self._binding.error(
+                f"{clash} cannot be combined with LOCATION", where[clash], hint="Use only one of them."
+            )
         if text is None and bucket is None:
             span = where.get("PREFIX", statement.connection.span)
             hint = "Add LOCATION = 's3://bucket/folder/' behind the connection's name."
@@ -265,7 +267,7 @@ class JobBinder:
         compression = options.get("COMPRESSION")
         if kind != "TABLE" and compression == _ONLY_PARQUET and named not in {"PARQUET", "AUTO"}:
             hint = "COMPRESSION = GZIP or ZSTD compress text."
-            raise self._binding.error(f"SNAPPY does not go with {named}", where["COMPRESSION"], hint=hint)
+            raise self._binding.error(f"SNAPPY cannot be combined with {named}", where["COMPRESSION"], hint=hint)
         start, end = options.get("START_FROM"), options.get("END_AT")
         if not isinstance(start, str | None) and not isinstance(end, str | None) and start >= end:
             raise self._binding.error("END_AT is not later than START_FROM", where["END_AT"])
@@ -298,11 +300,11 @@ class JobBinder:
         option, mutable = find_job_option(name.text), [each.name for each in JOB_OPTIONS if each.mutable]
         if option is None:
             near = related(name.text, mutable)
-            hint = f"Did you mean {near}?" if near else "HELP ALTER JOB; says what it sets."
+            hint = f"Did you mean {near}?" if near else "HELP ALTER JOB; lists what it sets."
             raise self._binding.error("unknown option of a job", name.span, hint=hint)
         if not option.mutable:
-            hint = f"SHOW CREATE JOB {name_text(job)}; gives the statement, to make another job of."
-            raise self._binding.error(f"{option.name} stays as the job was created with it", name.span, hint=hint)
+            hint = f"SHOW CREATE JOB {name_text(job)}; shows the statement, to create a new job from."
+            raise self._binding.error(f"{option.name} cannot be changed once the job is created", name.span, hint=hint)
         return option
 
     def _written(self, settings: tuple[statements.JobSetting, ...]) -> dict[str, str]:
@@ -332,7 +334,7 @@ class JobBinder:
 
 
 class StorageBinder(JobBinder):
-    """Binds what a statement says of a table whose files lie in S3."""
+    """Binds what a statement says of a table whose files are in S3."""
 
     def options_of(self, settings: tuple[statements.JobSetting, ...]) -> tuple[dict[str, Any], str]:
         """Return the options of a table, and what to say of those that have no effect here.
@@ -353,8 +355,8 @@ class StorageBinder(JobBinder):
         """Return options that may be changed, as `options_of`."""
         fixed = next((setting for setting in settings if setting.name.text.upper().startswith("STORAGE_")), None)
         if fixed is not None:
-            hint = "CREATE TABLE … AS SELECT makes another table elsewhere."
-            raise self._binding.error("a table stays where it is", fixed.span, hint=hint)
+            hint = "CREATE TABLE … AS SELECT creates a table elsewhere."
+            raise self._binding.error("a table cannot be moved", fixed.span, hint=hint)
         return self.options_of(settings)
 
     def stored(self, statement: statements.CreateTable, default: Sequence[str]) -> dict[str, Any]:
@@ -400,7 +402,7 @@ class StorageBinder(JobBinder):
             raise self._binding.error("an ICEBERG TABLE needs a place for its files", statement.name.span, hint=hint)
         given = [*options, *(["PARTITIONED BY"] if statement.partitioned else [])]
         given += ["PRIMARY KEY"] if statement.keys else []
-        return f"{listed(given, 'and')}: of tables whose files lie in S3 only (SET DEFAULT_STORAGE)." if given else ""
+        return f"{listed(given, 'and')}: only for tables whose files are in S3 (SET DEFAULT_STORAGE)." if given else ""
 
 
 def query_of(binding: Binding, written: SqlText) -> dict[str, Any]:
@@ -474,7 +476,7 @@ def depth_of(binding: Binding, statement: statements.Analyze) -> int:
     depth = statement.depth
     if depth is not None and statement.by != "PREFIX":
         hint = "Leave it out, or group BY PREFIX."
-        raise binding.error(f"DEPTH does not go with BY {statement.by}", depth.span, hint=hint)
+        raise binding.error(f"DEPTH cannot be combined with BY {statement.by}", depth.span, hint=hint)
     return number_of(binding, "DEPTH", depth, 1) or 1
 
 
@@ -521,8 +523,8 @@ def side_of(binding: Binding, side: statements.ComparedSide, reader: Callable[[L
     if as_of is not None:
         moment = moment_of(as_of.value.reveal())
         if moment is None or side.report:
-            hint = "Such as AS OF '2026-01-31 12:00', which is UTC; a report is of its own time."
-            raise binding.error("AS OF takes a time, of a location that is no report", as_of.span, hint=hint)
+            hint = "For example AS OF '2026-01-31 12:00', in UTC; a report has its own time."
+            raise binding.error("AS OF takes a time, and is not for an inventory report", as_of.span, hint=hint)
     return plans.Compared(reader(location), location, side.report, moment)
 
 

@@ -103,7 +103,7 @@ def _date(fields: dict[str, str]) -> datetime | None:
 def _part(piece: re.Match[str]) -> tuple[str, bool]:
     if letters := piece["letters"]:
         if letters not in _FIELDS:
-            raise ValueError(f"it is made of {', '.join(_FIELDS)}; other letters stand in quotes")
+            raise ValueError(f"it is made of {', '.join(_FIELDS)}; other letters go in quotes")
         return letters, True
     return piece.group() if piece["mark"] else piece["text"].replace("''", "'") or "'", False
 
@@ -181,7 +181,7 @@ def days(value: Any) -> int:
     """Return a whole number of days that is at least one."""
     if isinstance(value, timedelta) and value >= timedelta(days=1) and not value % timedelta(days=1):
         return value.days
-    raise ValueError("30 DAYS, for one")
+    raise ValueError("for example 30 DAYS")
 
 
 def name(value: Any) -> str:
@@ -422,19 +422,19 @@ def _content(value: Any, types: Mapping[str, Mapping[str, Any]], refused: tuple[
     for written, setting in given.items():
         name = _SPELLINGS.get(written, written)
         if name in settings:
-            raise ValueError(f"{written} stands there twice")
+            raise ValueError(f"{written} appears twice")
         settings[name] = _setting(kind, types[kind], name, setting)
     if (needed := NEEDED.get(kind)) and needed not in settings:
         raise ValueError(f"TYPE = {kind} needs {needed}")
     if "HEADER" in settings and "HEADER_LINE" in settings:
-        raise ValueError("HEADER does not go with HEADER_LINE")
+        raise ValueError("HEADER cannot be combined with HEADER_LINE")
     return Content(kind, settings)
 
 
 def _setting(kind: str, readers: Mapping[str, Callable[[Any], Any]], name: str, value: Any) -> Any:
     if name not in readers:
         known = listed(readers, "and") if readers else "nothing"
-        raise ValueError(f"beside TYPE = {kind} stands {known}")
+        raise ValueError(f"TYPE = {kind} also takes {known}")
     try:
         return readers[name](value)
     except ValueError as error:

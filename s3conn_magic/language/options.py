@@ -94,7 +94,7 @@ def _filled(value: Any) -> str:
 def _credential(value: Any) -> str:
     """Return a part of a credential: printable ASCII without white space, as HTTP headers need."""
     if any(character.isspace() for character in _filled(value)):
-        raise ValueError("a credential has no white space; was a line break or blank copied with it?")
+        raise ValueError("a credential has no white space; was a line break or space copied with it?")
     if not value.isascii() or not value.isprintable():
         raise ValueError("a credential has only ASCII characters; was it copied from a formatted page?")
     return str(value)
@@ -108,7 +108,7 @@ def _secret_credential(value: Any) -> Secret:
 def _given(value: Any) -> Any:
     """Return a secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
     if value == MASK or (isinstance(value, str) and value and not value.strip("*.\u2022\u2026")):
-        raise ValueError("this only stands for a secret that was not kept; give the secret itself")
+        raise ValueError("this is a placeholder for a secret that was not stored; give the secret itself")
     return value
 
 
@@ -189,7 +189,7 @@ def _endpoint(value: Any) -> str:
     A path is one of several parts, or `s3`, below which some servers have their API: one part may be a bucket.
     """
     if "@" in _filled(value):
-        raise ValueError("it holds no user or password; give them by AWS_ACCESS_KEY_ID and its secret")
+        raise ValueError("it must not hold a user or password; give them as AWS_ACCESS_KEY_ID and its secret")
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -315,7 +315,7 @@ OPTIONS: tuple[Option, ...] = (
         "AWS_SESSION_TOKEN",
         _secret_credential,
         takes="a secret text",
-        help="Session token that goes with a temporary key pair.",
+        help="Session token of a temporary key pair.",
         default="none",
         example="ENV 'AWS_SESSION_TOKEN'",
         secret=True,

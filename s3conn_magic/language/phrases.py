@@ -14,77 +14,19 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
-from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, harmless, lines_of, pieces
+from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, Span, harmless, lines_of, pieces
 from s3conn_magic.language.words import literal, nearest
-from s3conn_magic.locations import normal_location
+from s3conn_magic.locations import location_meant, normal_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from s3conn_magic.secrets import Secret
 
-_NAME = r"(?!(?:INTO|SELECT|IN)\b)(?:\"(?:[^\"]|\"\")+\"|`[^`]+`|[A-Za-z_][\w$-]*(?:\.[A-Za-z_][\w$-]*)*)"
+
 _BALANCED = rf"(?:[^()'\"]|{QUOTED})"
 for _ in range(3):
     _BALANCED = rf"(?:[^()'\"]|{QUOTED}|\({_BALANCED}*\))"
-# Words that no name stands for in a statement that is read as it may have been meant.
-_TAKEN = (
-    "S3|CONNECTIONS?|IF|SET|AS|WITH|OPTIONS|OR|TABLES?|JOBS?|BUCKETS?|SETTINGS|USING|LIKE|FROM|IN|ON|LIMIT|ALL|TO|UNSET"
-    "|RENAME|SECRET|STAGE|STORAGE|EXTERNAL|VIEW|DATABASE|SCHEMA|INDEX|RECURSIVE|VERSIONS|MATCHING|INVENTORY|LOCATION"
-)
-_SLOTS = {
-    "or_replace": r"OR\s+REPLACE\b",
-    "if_not_exists": r"IF\s+NOT\s+EXISTS\b",
-    "if_exists": r"IF\s+EXISTS\b",
-    "place": r"'[^']*://[^']*'|\"[^\"]*://[^\"]*\"|`[^`]*`|[a-z0-9]+://[^\s;,()'\"]+",
-    "stage": r"'@[^']+'|@[^\s;,()']+",
-    "remote": r"[\w-]+:[^\s;]*",
-    "path": r"[\w-]+/[^\s;]*",
-    "text": rf"{QUOTED}|\$\$.*?\$\$",
-    "value": rf"{QUOTED}|os\.\w+\s*[\[(][^)\]]*[\])]|[^\s;,()=]\S*?",
-    "key": r"['\"][\w.-]+['\"]|[\w.-]+",
-    "pipe": r"\|(?!\|)|>{1,2}|INTO\b",
-    "into": r"(?:for\s+[\w, ]+?\s+in|[\w, .]+?=(?!=)|(?:print|display|list|len|pprint)\s*\(|await|return|yield)",
-    "recursive": r"RECURSIVE\b",
-    "moved": r"(?:(?:RECURSIVE|VERSIONS|USING\s+\w+|LIMIT\s+\w+|MATCHING\s+'[^']*')\s*)+",
-    "plural": r"(?:CONNECTIONS|BUCKETS|TABLES|JOBS|SETTINGS)\b",
-    "tabled": r"(?:PIVOT|UNPIVOT|VALUES)\b.+",
-    "method": r"parquet|csv|json|orc|text|load|save",
-    "names": r"\w+(?:\s*,\s*\w+)*",
-    "clauses": (
-        r"(?:USING|STORED|PARTITIONED|CLUSTERED|CLUSTER|WITH|LOCATION|TBLPROPERTIES|ROW|COMMENT|AS|OPTIONS|DISTKEY|SORTKEY"
-        r"|DISTSTYLE|FILE_FORMAT|CATALOG|EXTERNAL_VOLUME|BASE_LOCATION)\b.+?"
-    ),
-    "listed": r"(?:SHOW|LIST|SELECT|ANALYZE|PREVIEW|FROM)\b.*?",
-    "named": rf"(?!(?:{_TAKEN})\b|\w+\s*[=:])(?:{_NAME}|'[\w .-]+'|\d\w*)",
-    "lone": rf"(?!(?:{_TAKEN})\b)(?:{_NAME})",
-    "bucket": r"'[\w.-]+(?:/[^']*)?'|(?=[^\s;]*[-/])[a-z0-9][\w./-]+",
-    "glued": r"LIKE\s+[\w%*.-]+",
-    "prompted": r"%{1,2}(?:up|spark|i)?sql\b|[!>$]|\w*sql>|D(?=\s)|await\b|\w+\s*(?:=|<<)(?:\s*%upsql\b)?|```\s*\w*",
-    "verb": r"(?:LIST|EXPLORE|ANALYZE|PREVIEW)\b",
-    "field": r"f?['\"]?\{\{?\s*[A-Za-z_]\w*\s*\}?\}['\"]?|[$#]\{\w+\}|[:@&][A-Za-z_]\w*|%\(\w+\)s",
-    "ours": (
-        r"(?:SHOW|LIST|CREATE|ALTER|DROP|SELECT|FROM|WITH|EXPLORE|ANALYZE|PREVIEW|USE|DESC|DESCRIBE|HELP|TEST|RUN|COPY"
-        r"|SET|UNLOAD|INSERT|LS|PUT|GET)\b.*?"
-    ),
-    "column": r"[A-Za-z_]\w*",
-    "where": r".+",
-    "file": r"[^\s;]+",
-    "item": r"\[[^\]]*\]",
-    "section": r"\[[\w .-]+\]",
-    "dictionary": r"\{[^{}]*\}",
-    "built": r"(?:\s*\\?\s*\.\w+\([^()]*\))+",
-    "bag": r"'s3://[^']*/'|s3://[^\s'\"]+/",
-    "drops": rf"{_NAME}(?:\s*,\s*{_NAME})+",
-    "setting": r"[\w.]+",
-    "n": r"'?-?\d[\d_,.]*[kKmM]?'?",
-    "query": rf"(?:SELECT|WITH|FROM|VALUES)\b{_BALANCED}*?|\({_BALANCED}*?\)",
-    **dict.fromkeys(("name", "table", "word"), _NAME),
-    "other": rf"{_NAME}|'[\w .-]+'",
-    "profiled": QUOTED,
-    **dict.fromkeys(("endpoint", "secret"), rf"{QUOTED}|[^\s;]+"),
-    "access": rf"(?!'(?:CSV|TSV|Parquet|JSON|ORC|Avro|Arrow)\w*'|NOSIGN)(?:{QUOTED}|[^\s;]+)",
-    **dict.fromkeys(("options", "rest", "tail", "words", "columns"), r".*?"),
-}
 OPTIONAL = ("or_replace", "if_not_exists", "if_exists")
 _ELEMENT = re.compile(r"<(\w+)>|([\[\]{}|])|(\w+)|(\s+)|(.)")
 
@@ -108,6 +50,33 @@ class Phrase(NamedTuple):
         if not all(any(word in upper for word in words) for words in _words_of(self.theirs)):
             return None
         return _compiled(self.theirs).fullmatch(text)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is said of a statement of another system.
+
+    Attributes:
+        whose: of which system it is.
+        head: its first words, as a place.
+        span: all of it.
+        ours: what says the same here, with what may be a secret masked; empty where there is none.
+        note: what else there is to say.
+        whole: ours with its secrets, where it says all that was written; else None.
+    """
+
+    whose: str
+    head: Span
+    span: Span
+    ours: str
+    note: str = ""
+    whole: Secret | None = None
+
+    @property
+    def hint(self) -> str:
+        """What to do, as a line."""
+        whose = f"That is {self.whose}. " if self.whose else ""
+        return f"{whose}Here: {self.ours} {self.note}".rstrip() if self.ours else self.note
 
 
 class Synonym(NamedTuple):
@@ -143,7 +112,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         if slot:
             names[slot] = names.get(slot, 0) + 1
             group = slot if names[slot] == 1 else f"{slot}_{names[slot]}"
-            pieces.append(rf"\s*(?P<{group}>{_SLOTS[slot]}){'?' if slot in OPTIONAL else ''}")
+            pieces.append(rf"\s*(?P<{group}>{_slot(slot)}){'?' if slot in OPTIONAL else ''}")
         elif bracket:
             pieces.append({"[": "(?:", "]": ")?", "{": r"\s*(?:", "}": ")", "|": "|"}[bracket])
         elif word:
@@ -155,10 +124,23 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 @cache
+def _slot(name: str) -> str:
+    """Return what may stand for a slot, as a regular expression."""
+    parts = {"balanced": _BALANCED, "quoted": QUOTED}
+    return parts.get(name) or re.sub("«(\\w+)»", lambda match: _slot(match[1]), book()["slots"][name])
+
+
+@cache
 def book() -> dict[str, dict[str, Any]]:
     """Return the tables as they are written."""
     text = files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
+
+
+@cache
+def _listed(name: str) -> frozenset[str]:
+    """Return the words of one list of the tables."""
+    return frozenset(str(book()["elsewhere"][name]).split())
 
 
 @cache
@@ -198,55 +180,58 @@ def _by_name() -> dict[str, Synonym]:
 
 def folded(name: str) -> str:
     """Return an option's name as the tables have it: `--role-arn`, `fs.s3a.access.key`, `roleArn`."""
-    plain = re.sub(r"[.-]", "_", name.strip("'\"`-")).upper()
-    return plain.removeprefix("SPARK_HADOOP_")
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("'\"`-"))
+    return re.sub(r"[.-]", "_", parted).upper().removeprefix("SPARK_HADOOP_")
 
 
-def synonym(name: str) -> Synonym | None:
-    """Return what an option of another system is here."""
-    known = folded(name)
-    entries = _by_name()
-    for prefix in ("", "S3_", "AWS_", "STORAGE_", "S3_AWS_", "AWS_S3_", "HIVE_S3_", "HIVE_S3_AWS_", "ICEBERG_S3_"):
-        if known.startswith(prefix) and (entry := entries.get(known.removeprefix(prefix))):
-            return entry
+def _bare(known: str) -> Iterator[str]:
+    """Yield a name, and what is left of it without a system's prefix."""
+    yield known
+    prefixes = str(book()["elsewhere"]["prefixes"]).split()
+    yield from (known.removeprefix(prefix) for prefix in prefixes if known.startswith(prefix) and known != prefix)
+
+
+def synonym(name: str, *, kinds: bool = True) -> Synonym | None:
+    """Return what an option of another system is here; `kinds`: also by a word in it, such as TIMEOUT."""
+    known, entries = folded(name), _by_name()
+    if entry := next((entries[bare] for bare in _bare(known) if bare in entries), None):
+        return entry
     plain = known.replace("_", "")
-    return next((entry for theirs, entry in entries.items() if theirs.replace("_", "") == plain), None)
+    entry = next((entry for theirs, entry in entries.items() if theirs.replace("_", "") == plain), None)
+    return entry or (_of_a_kind(known) if kinds and not find_option(known) else None)
+
+
+def _of_a_kind(known: str) -> Synonym | None:
+    rows = (row for row in book()["kinds"]["options"] if re.search(rf"(?:^|_)(?:{row[0]})(?:_|$)", known))
+    return next((Synonym("", known, row[1], row[2], _values("".join(row[3:]))) for row in rows), None)
 
 
 def option_meant(name: str) -> Option | None:
     """Return the option of ours that a name of any system stands for."""
     known = folded(name)
     ours = find_option(known) or find_option(name)
-    if ours is None and (entry := synonym(name)):
+    if ours is None and (entry := synonym(name, kinds=False)):
         ours = find_option(entry.ours)
     plain = known.replace("_", "")
     bare = (option for option in OPTIONS if option.name.replace("_", "") in {plain, f"AWS{plain}"})
-    return ours or next(bare, None)
+    stripped = (option for each in _bare(known) if (option := find_option(each)) and option.name != "VALIDATE")
+    return ours or next(bare, None) or next(stripped, None)
 
 
-_SWITCHES = frozenset(
-    {"recursive", "human-readable", "summarize", "no-sign-request", "no-verify-ssl", "dryrun", "quiet", "delete"}
-    | {
-        "force",
-        "verbose",
-        "versions",
-        "humanize",
-        "all",
-        "dry-run",
-        "long",
-        "no-paginate",
-        "only-show-errors",
-        "all-versions",
-    }
-)
+# The end of a line as a shell and Python join it to the next; what a shell does with the output of a command.
+JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
+_PIPED = re.compile(r"\s+[|>].*", re.DOTALL)
 _FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
 
 
 _BEFORE_COMMAND = re.compile(r"\A(?:[A-Z]\w*=\S+\s+)+(?=[a-z])")
 
 
-def flags_of(text: str) -> tuple[list[tuple[str, str]], str]:
-    """Return the flags of a command with their values, and variables set before it; and the command without them."""
+def flags_of(text: str, *, values: bool = True) -> tuple[list[tuple[str, str]], str]:
+    """Return the flags of a command with their values, and variables set before it; and the command without them.
+
+    With `values` False, only those after `=` are values.
+    """
     flags, rest, at = list[tuple[str, str]](), [], 0
     if match := _BEFORE_COMMAND.match(text):
         flags = [(name, value) for name, _, value in (pair.partition("=") for pair in match.group().split())]
@@ -255,7 +240,8 @@ def flags_of(text: str) -> tuple[list[tuple[str, str]], str]:
         rest.append(text[at : match.start()])
         name, value, at = match[1], match[2], match.end()
         follows = re.compile(rf"\s+({QUOTED}|[^\s;]+)").match(text, at)
-        takes = value is None and name.startswith("--") and name[2:] not in _SWITCHES
+        takes = values and value is None and name.startswith("--") and name[2:] not in _listed("flags")
+        takes = takes or bool(value is None and follows and follows[1].isdecimal())
         if follows and takes and not re.match(r"-|s3://", follows[1]):
             value, at = follows[1], follows.end()
         flags.append((name, value or "true"))
@@ -273,35 +259,14 @@ _ASSIGNS = {"=", "=>", "==", ":", ":="}
 _MARKS = _ASSIGNS | set("(),[]{}")
 
 
-# Words between options that say nothing.
-_BETWEEN = {
-    "WITH",
-    "OPTIONS",
-    "SET",
-    "AND",
-    "AS",
-    "PROPERTIES",
-    "CREDENTIALS",
-    "CONFIG",
-    "USING",
-    "FROM",
-    "BY",
-    "VIA",
-    "THROUGH",
-}
 # Several options in one text, as Redshift's CREDENTIALS has them, and a URL.
 _IN_TEXT = re.compile(r"(aws_\w+)=([^;&'\"]+)", re.IGNORECASE)
 
 
-@cache
-def _switches() -> frozenset[str]:
-    return frozenset(str(book()["elsewhere"]["switches"]).split())
-
-
 def _is_between(token: str, following: str) -> bool:
     """Whether a token is no option by itself: a mark, a word between them, a switch that is not needed, or several."""
-    alone = token.isdecimal() or token.upper() in _switches() or token in _MARKS
-    return alone or (following not in _ASSIGNS and (token.upper() in _BETWEEN or bool([*_within(token)])))
+    alone = token.isdecimal() or token.upper() in _listed("switches") or token in _MARKS
+    return alone or (following not in _ASSIGNS and (token.upper() in _listed("between") or bool([*_within(token)])))
 
 
 def _within(token: str) -> Iterator[tuple[str, str]]:
@@ -325,7 +290,7 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
             at += 1
             continue
         together = f"{token}_{following}"
-        if find_option(together) or (following.isalpha() and not find_option(token) and synonym(together)):
+        if find_option(together) or (following.isalpha() and not find_option(token) and synonym(together, kinds=False)):
             token, at = together, at + 1
             following = tokens[at + 1] if at + 1 < len(tokens) else ""
         if following in {"", ",", ")"} and (switch := option_meant(token)) and switch.takes == "TRUE or FALSE":
@@ -334,7 +299,7 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
             continue
         value_at = at + 2 if following in _ASSIGNS else at + 1
         if following not in _ASSIGNS and (following in _MARKS - {"("} or not following or token[0] in "'\""):
-            if token.upper() not in _BETWEEN:
+            if token.upper() not in _listed("between"):
                 yield "", token
             at += 1
             continue
@@ -379,7 +344,7 @@ def without_quotes(written: str) -> str:
 
 
 URL = re.compile(
-    r"(?P<scheme>https?://)?(?:(?P<key>[^:@]+):(?P<secret>.+)@)?(?P<host>[\w.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)(?:/.*)?"
+    r"(?P<scheme>https?://)?(?:(?P<key>[^:@]+):(?P<secret>.+)@)?(?P<host>[\w.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)(?P<path>(?:/.*)?)"
 )
 FIELD = re.compile(
     r"(?:f['\"])?\{\{?\s*(\w+)\s*\}?\}['\"]?|[$#]\{(\w+)\}|[:@&]{1,2}([A-Za-z_]\w*)|%\((\w+)\)s", re.ASCII
@@ -419,9 +384,11 @@ class Given:
     undone: list[str] = field(default_factory=list)
     others: dict[str, Written] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    lacks: dict[str, str] = field(default_factory=dict)
     python: bool = False
     tolerant: bool = False
     junk: bool = False
+    completed: bool = False
     _scheme: str = ""
 
     def add(self, name: str, value: Written) -> None:
@@ -443,20 +410,24 @@ class Given:
         mapped = entry.values.get(bare, entry.values.get("*"))
         if mapped == "!":
             self._leave(name)
+            self.lacks[folded(name)] = entry.difference
         elif mapped in {"http://", "https://"}:
             self._scheme = mapped
+            self.left_out[folded(name)] = f"it is part of `ENDPOINT = '{mapped}host'`"
         elif mapped is not None:
             self._put(entry.ours, literal_of(mapped.replace("{}", bare)))
         return mapped is not None or entry.theirs == "TYPE"
 
     def _plain(self, name: str, known: str, value: Written) -> None:
+        entry = synonym(name)
         if option := option_meant(name):
             self._put(option.name, value)
         elif self.tolerant and (near := nearest(known, OPTION_NAMES)):
             self._put(near, value)
-        elif entry := synonym(name):
-            self.left_out[known] = entry.difference
-        elif known not in str(book()["elsewhere"]["options"]).split():
+        elif entry and known not in _listed("options"):
+            self._put(entry.ours, value)
+            self.left_out |= {} if entry.ours else {known: entry.difference}
+        elif known not in _listed("options"):
             self._leave(name)
 
     def _leave(self, name: str) -> None:
@@ -505,7 +476,7 @@ class Given:
 
     def _checked(self, option: Option, bare: str, written: str) -> str:
         if option.name == "PATH_DISPLAY_FILTERS":
-            bare = normal_location(bare)
+            bare = self.on_server(bare) or normal_location(bare)
         if option.name == "ENDPOINT":
             bare = self._without_keys(bare)
         if option.name == "ADDRESSING_STYLE":
@@ -522,6 +493,14 @@ class Given:
             return f"${bare}" if written == bare and bare.isidentifier() else f"'{BLANK}'"
         return literal(bare)
 
+    def on_server(self, url: str) -> str:
+        """Return the location that a URL of a server's own names, whose server becomes the endpoint; else nothing."""
+        match = URL.fullmatch(url)
+        if not match or not match["scheme"] or location_meant(url) or not (path := match["path"].strip("/")):
+            return ""
+        self._put("ENDPOINT", literal(f"{match['scheme']}{match['host']}"))
+        return f"s3://{path}{'/' * url.endswith('/') or '/' * ('/' not in path)}"
+
     def _without_keys(self, url: str) -> str:
         """Return an endpoint without the key pair and the bucket in it; the pair becomes options."""
         match = URL.fullmatch(url)
@@ -537,11 +516,15 @@ class Given:
             # The two were given in each other's place.
             self.values["AWS_ACCESS_KEY_ID"] = secret
             self.secrets["PROMPT 'AWS_SECRET_ACCESS_KEY'"] = self.secrets.pop("PROMPT 'AWS_ACCESS_KEY_ID'", key)
+        if "AWS_SESSION_TOKEN" in self.values and not self.values.keys() & {*_PAIR, "AWS_PROFILE"}:
+            self.values[_PAIR[0]] = f"PROMPT '{_PAIR[0]}'"
         for here, there in (_PAIR, _PAIR[::-1]):
             if here in self.values and there not in self.values and "AWS_PROFILE" not in self.values:
                 self.values[there] = f"PROMPT '{there}'"
-                self.junk = True
+                self.completed = True
         host = self.values.get("ENDPOINT")
+        if host:
+            self.left_out = {name: why for name, why in self.left_out.items() if "`ENDPOINT =" not in why}
         port = self.others.get("PORT")
         if host and isinstance(port, str) and not re.search(r":\d+'$", host):
             host = self.values["ENDPOINT"] = f"{host[:-1]}:{without_quotes(port)}'"
@@ -558,7 +541,7 @@ def literal_of(text: str) -> str:
 # Which phrases, and which settings of a cell, are looked at
 
 _QUERY = re.compile(r"(?:SELECT|WITH|FROM)\b", re.IGNORECASE)
-_FOR_QUERIES = re.compile(r"[{\[]*(?:SELECT|FROM|<query>)")
+_FOR_QUERIES = re.compile(r"[{\[]*(?:SELECT|FROM|<query>)|with <word>")
 
 
 def phrases_for(text: str) -> Sequence[Phrase]:
@@ -568,6 +551,19 @@ def phrases_for(text: str) -> Sequence[Phrase]:
     """
     every = phrases()
     return [phrase for phrase in every if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else every
+
+
+def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match[str]]]:
+    """Yield the phrases that fit a statement, with the flags of a command, the likelier first.
+
+    A flag that is not known may be followed by its value, or by what the command is about: that is looked at last.
+    """
+    for values in (True, False):
+        for phrase in phrases_for(text):
+            command = JOINED.sub(" ", _PIPED.sub("", text)) if phrase.whose else text
+            flags, plain = flags_of(command, values=values) if phrase.cli else ([], text)
+            if (values or (phrase.cli and phrase.whose)) and (match := phrase.match(plain)):
+                yield phrase, flags, match
 
 
 def settings_in(phrase: Phrase, text: str) -> list[tuple[str, str]]:
@@ -587,6 +583,6 @@ def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
 
 def sentence_on(text: str) -> str:
     """Return what is said of a statement by its first words alone."""
-    upper = [word.upper() for word in re.findall(r"[A-Za-z_]+", text)[:2]]
+    upper = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text)[:2]]
     says = book()["none"]
     return str(says.get(" ".join(upper)) or says.get(upper[0] if upper else "") or "")

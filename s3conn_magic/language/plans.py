@@ -331,7 +331,7 @@ class MergeInto(Query):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterTable(Plan):
-    """Change options of a table whose files lie in S3."""
+    """Change options of a table whose files are in S3."""
 
     name: str
     options: Mapping[str, Any]
@@ -501,14 +501,14 @@ def there_are(names: Sequence[str]) -> str:
 def not_found(name: str, names: Sequence[str]) -> ConnectionNotFoundError:
     """Return the error for a name that no connection has."""
     near = nearest(name, names[:_COMPARED])
-    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE S3 CONNECTION name; makes one."
+    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE S3 CONNECTION name; creates one."
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
     return ConnectionNotFoundError(f"there is no connection{shown}", hint=hint)
 
 
 def none_yet() -> ConnectionNotFoundError:
     """Return the error where there is no connection."""
-    hint = "CREATE S3 CONNECTION name; makes one, START SANDBOX; one to try things with."
+    hint = "CREATE S3 CONNECTION name; creates one, START SANDBOX; creates one to try things with."
     return ConnectionNotFoundError("there is no connection yet", hint=hint)
 
 
@@ -558,8 +558,8 @@ def exists(name: str) -> ConnectionExistsError:
 
 def changed(name: str) -> ConnectionExistsError:
     """Return the error for a change of what another thread has changed meanwhile."""
-    hint = "Nothing was altered by this statement. Run it again, if it is still wanted."
-    return ConnectionExistsError(f"the connection {name} was altered by another statement meanwhile", hint=hint)
+    hint = "Nothing was altered by this statement. Run it again if it is still needed."
+    return ConnectionExistsError(f"the connection {name} was altered by another statement in the meantime", hint=hint)
 
 
 def in_use(known: Known) -> ConnectionInUseError:
@@ -577,13 +577,13 @@ def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
     """Return the error for a name that no job has."""
     near = nearest(name, names[:_COMPARED])
     shown = f" {name}" if SHOWN_NAME.fullmatch(name) else " of that name"
-    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE JOB name … makes one."
+    hint = f"Did you mean {near}?" if near else there_are(names) or "CREATE JOB name … creates one."
     return JobNotFoundError(f"there is no job{shown}", hint=hint)
 
 
 def job_exists(name: str) -> JobExistsError:
     """Return the error for making a job whose name is taken."""
-    hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; forgets it, CREATE JOB IF NOT EXISTS keeps it."
+    hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; removes it, CREATE JOB IF NOT EXISTS keeps it."
     return JobExistsError(f"the job {name} already exists", hint=hint)
 
 

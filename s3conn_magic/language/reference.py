@@ -54,7 +54,7 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         " | INSERT INTO table [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, ...]] query | MERGE INTO table merge}",
         "Make a job and run it. COPY FROM S3 loads each object below a location into a table, once: all of its rows or"
         " none; of each EXPECTATION it counts the rows that violate it, and leaves them out where it says DROP."
-        " INSERT INTO S3 writes the result of a query as one object, which is there whole or not at all. INSERT INTO"
+        " INSERT INTO S3 writes the result of a query as one object, written whole or not at all. INSERT INTO"
         " and MERGE INTO change a table by the rows of a query. What a query holds BETWEEN run_start_time() AND"
         " run_end_time(), or by time_filter(), each run takes from where the last one ended, with the note of that:"
         " no row twice, none lost. The statement returns when the run is over, with SYNC and without.",
@@ -73,7 +73,7 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "Run a job again. COPY FROM S3 takes the objects that are new or were changed since; the rows of a changed one"
         " replace those that it gave before. INSERT INTO S3 replaces the object that it wrote, or with run_start_time()"
         " and run_end_time() in its query adds one for the time since its last run. INSERT INTO and MERGE INTO take the"
-        " rows of that time, and a materialized view is made anew.",
+        " rows of that time, and a materialized view is rebuilt.",
         "RUN JOB load_orders;",
     ),
     Reference(
@@ -94,25 +94,25 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "PAUSE JOB",
         "PAUSE JOB job",
-        "Have a job not run until RESUME JOB, by RUN JOB or RUN JOBS.",
+        "Keep a job from running by RUN JOB or RUN JOBS until RESUME JOB.",
         "PAUSE JOB load_orders;",
     ),
     Reference(
         "RESUME JOB",
         "RESUME JOB job",
-        "Have a paused job run again, when it is told to or is due.",
+        "Let a paused job run again, by RUN JOB or when it is due.",
         "RESUME JOB load_orders;",
     ),
     Reference(
         "SHOW CREATE JOB",
         "SHOW CREATE JOB job",
-        "The statement that makes the job, with what ALTER JOB has set since.",
+        "The statement that creates the job, with what ALTER JOB has set since.",
         "SHOW CREATE JOB load_orders;",
     ),
     Reference(
         "SHOW CREATE TABLE",
         "SHOW CREATE TABLE table",
-        "The statement that makes a table like it, without its rows: of the same columns, or over the same files.",
+        "The statement that creates a table like it, without its rows: with the same columns, or over the same files.",
         "SHOW CREATE TABLE orders;",
     ),
     Reference(
@@ -159,7 +159,7 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "DROP JOB",
         "DROP JOB [IF EXISTS] job",
-        "Forget a job and which objects it has loaded; tables and objects that it made stay.",
+        "Remove a job and its record of loaded objects; tables and objects that it wrote stay.",
         "DROP JOB load_orders;",
     ),
     Reference(
@@ -175,7 +175,7 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "CREATE S3 CONNECTION",
         "CREATE [OR REPLACE] S3 CONNECTION [IF NOT EXISTS] name [option = value ...]",
-        "Make a connection and keep it in the session, after a probe of what it reaches.",
+        "Create a connection and keep it in the session, after a probe of what it reaches.",
         "CREATE S3 CONNECTION lake AWS_PROFILE = 'analytics' READ_ONLY = TRUE;",
     ),
     Reference(
@@ -187,7 +187,7 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "DROP CONNECTION",
         "DROP [S3] CONNECTION [IF EXISTS] name [CASCADE]",
-        "Forget a connection; refused while tables or jobs depend on it, unless CASCADE drops them too.",
+        "Remove a connection; refused while tables or jobs depend on it, unless CASCADE drops them too.",
         "DROP CONNECTION lake;",
     ),
     Reference(
@@ -230,7 +230,7 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "SHOW CREATE S3 CONNECTION",
         "SHOW CREATE S3 CONNECTION name",
-        "The statement that makes the connection again; a secret is its source, or a PROMPT that asks for it.",
+        "The statement that creates the connection again; a secret is its source, or a PROMPT that asks for it.",
         "SHOW CREATE S3 CONNECTION lake;",
     ),
     Reference(
@@ -248,7 +248,7 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "USE CONNECTION",
         "USE CONNECTION name",
-        "Make it the session's default from here on.",
+        "Make it the session's default from now on.",
         "USE CONNECTION lake;",
     ),
     Reference(
@@ -315,10 +315,10 @@ STATEMENTS: tuple[Reference, ...] = (
         " [SAMPLE n] [ROWS = EXACT] [INTO TABLES]",
         "What is in a bucket: its datasets, by one listing, or a report of S3 Inventory, and a few looks into objects."
         " Objects are one dataset where folders, names, format and columns are alike; partitions, columns, rows, and"
-        " where the columns change are told, with a query that runs. Lake tables are one each; what is no dataset is"
-        " the last row, other. A look reads at most 66 kB; SAMPLE is how many there may be for each dataset (4), 0 has"
-        " keys alone decide. DEPTH is the number of folders that are told apart. ROWS = EXACT counts all rows, which"
-        " reads what that takes. INTO TABLES shows the CREATE TABLE of each, which can be run as they are.",
+        " where the columns change are shown, with a query that runs. Lake tables are one each; what belongs to none is"
+        " the last row, other. A look reads at most 66 kB; SAMPLE is how many there may be for each dataset (4);"
+        " with 0, keys alone decide. DEPTH is the number of folders that distinguish datasets. ROWS = EXACT counts all"
+        " rows, however much that reads. INTO TABLES shows the CREATE TABLE statement of each, ready to run.",
         "DISCOVER 's3://bucket/folder/';",
         DATASET_COLUMNS,
     ),
@@ -330,9 +330,9 @@ STATEMENTS: tuple[Reference, ...] = (
         "What differs between two locations, by two listings: keys of only one, and keys of both whose sizes or ETAGs"
         " differ, or SIZEs alone, or by TIME those that are of other sizes or newer on the left. Etags of uploads in"
         " parts depend on how the parts were cut: where sizes are equal and such etags are not, the change is"
-        " undecided, for only reading the bytes would tell. Under SSE-KMS and SSE-C etags of equal bytes differ, too."
-        " FROM INVENTORY has a location be that of a report of S3 Inventory; AS OF takes a time, which a bucket with"
-        " versions is compared as of.",
+        " undecided, because only reading the bytes would tell. Under SSE-KMS and SSE-C etags of equal bytes differ,"
+        " too. With FROM INVENTORY the location is that of an S3 Inventory report; with AS OF a versioned bucket is"
+        " compared as it was at that time.",
         "COMPARE 's3://bucket/folder/' WITH 's3://bucket/orders/' BY SIZE;",
         COMPARISON_COLUMNS,
     ),
@@ -374,16 +374,16 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "SUMMARIZE",
         "SUMMARIZE {'s3://bucket/prefix' [USING name] | table | query} [SAMPLE n PERCENT]",
-        "What stands in each column: least and greatest value, how many different ones, mean and quartiles, the share"
-        " that is missing, the most frequent, and a small histogram. All rows are read, or n in 100 of them; 0 PERCENT"
-        " reads none, and has of Parquet what the statistics of its files say exactly: count, min, max, null_share.",
+        "What each column holds: least and greatest value, how many different ones, mean and quartiles, the share"
+        " that is missing, the most frequent, and a small histogram. All rows are read, or n percent of them; 0"
+        " PERCENT reads none, and shows what the statistics of Parquet files say exactly: count, min, max, null_share.",
         "SUMMARIZE 's3://bucket/sales.parquet';",
         SUMMARY_COLUMNS,
     ),
     Reference(
         "EXPLAIN ANALYZE",
         "EXPLAIN ANALYZE query",
-        "Run a query, and tell what it read from S3 (requests, bytes) and where its time went.",
+        "Run a query, and show what it read from S3 (requests, bytes) and where its time went.",
         "EXPLAIN ANALYZE SELECT max(price) FROM 's3://bucket/sales.parquet';",
     ),
     Reference(
@@ -391,15 +391,15 @@ STATEMENTS: tuple[Reference, ...] = (
         "CREATE [OR REPLACE] [ICEBERG] TABLE [IF NOT EXISTS] name [(column type, ...)]"
         " [LOCATION 's3://bucket/prefix' [USING name]]"
         " [PARTITIONED BY column | transform(column), ...] [PRIMARY KEY column, ...] [option = value ...] [AS query]",
-        "Make a table of the session, called name, schema.name or catalog.schema.name: empty, from a query, or over the"
-        " files, or the Delta, Iceberg or Hudi table, at a LOCATION, which every query reads afresh. It depends on the"
-        " connections that it is read through.",
+        "Create a table of the session, called name, schema.name or catalog.schema.name: empty, from a query, or"
+        " over the files or the Delta, Iceberg or Hudi table at a LOCATION, which every query reads again. It"
+        " depends on the connections that it is read through.",
         "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
     ),
     Reference(
         "ALTER TABLE",
         "ALTER TABLE name SET option = value ...",
-        "Change options of a table whose files lie in S3: TABLE_DATA_RETENTION, COMPRESSION, COMMENT.",
+        "Change options of a table whose files are in S3: TABLE_DATA_RETENTION, COMPRESSION, COMMENT.",
         "ALTER TABLE clicks SET TABLE_DATA_RETENTION = 30 DAYS;",
     ),
     Reference(
@@ -421,15 +421,15 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "OPTIMIZE TABLE",
         "OPTIMIZE TABLE name",
-        "Tidy a table whose files lie in S3: small files are put together, rows that are older than"
-        " TABLE_DATA_RETENTION are deleted, snapshots older than five days (or than the retention) are forgotten, and"
-        " files that no snapshot has any more are deleted; those that none ever had, after a day.",
+        "Tidy a table whose files are in S3: small files are put together, rows that are older than"
+        " TABLE_DATA_RETENTION are deleted, snapshots older than five days (or than the retention) expire, and"
+        " files that no snapshot uses any more are deleted; those that none ever used, after a day.",
         "OPTIMIZE TABLE clicks;",
     ),
     Reference(
         "SHOW SNAPSHOTS",
         "SHOW SNAPSHOTS name",
-        "The snapshots of a table whose files lie in S3, the newest first; AT (VERSION => snapshot) behind its name in"
+        "The snapshots of a table whose files are in S3, the newest first; AT (VERSION => snapshot) behind its name in"
         " a query reads one.",
         "SHOW SNAPSHOTS clicks;",
         (
@@ -438,7 +438,7 @@ STATEMENTS: tuple[Reference, ...] = (
             Column("operation", "string", "append, overwrite, replace or delete"),
             Column("added", "integer", "rows that it added"),
             Column("deleted", "integer", "rows that it deleted"),
-            Column("rows", "integer", "rows that there are in it"),
+            Column("rows", "integer", "rows in it"),
             Column("files", "integer", "their files"),
             Column("bytes", "integer", "bytes of these"),
             Column("is_current", "boolean", "whether queries read it"),
@@ -447,8 +447,8 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "DROP TABLE",
         "DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]",
-        "Forget a table; files at its LOCATION or STORAGE_LOCATION stay. DELETE_DATA = TRUE deletes those of a table"
-        " whose files lie in S3.",
+        "Remove a table; files at its LOCATION or STORAGE_LOCATION stay. DELETE_DATA = TRUE deletes those of a table"
+        " whose files are in S3.",
         "DROP TABLE sales;",
     ),
     Reference(
@@ -480,7 +480,7 @@ STATEMENTS: tuple[Reference, ...] = (
         "EXPLAIN",
         "EXPLAIN statement",
         "What a statement would request, without a request: calls to S3 and STS, the IAM action of each, how many, and"
-        " dollars at the list prices of S3 Standard. Nobody is asked, and nothing is changed.",
+        " dollars at the list prices of S3 Standard. No server is asked, and nothing is changed.",
         "EXPLAIN LIST 's3://bucket/folder/' RECURSIVE;",
         EXPLAIN_COLUMNS,
     ),
@@ -488,13 +488,13 @@ STATEMENTS: tuple[Reference, ...] = (
         "SAVE CONNECTIONS",
         "SAVE [OR REPLACE] CONNECTIONS TO 'file'",
         "Write the session's connections to a file, without a secret: a secret is its source, or a PROMPT that asks for"
-        " it. `%upsql --file` loads it. A file that is there is kept, unless OR REPLACE is written.",
+        " it. `%upsql --file` loads it. An existing file is kept, unless OR REPLACE is written.",
         "SAVE CONNECTIONS TO 'connections.usql';",
     ),
     Reference(
         "START SANDBOX",
         "START SANDBOX",
-        "Start the embedded S3 server with sample data, and make the connection sandbox to it.",
+        "Start the embedded S3 server with sample data, and create the connection sandbox to it.",
         "START SANDBOX;",
     ),
     Reference(

@@ -39,7 +39,7 @@ class Setting(NamedTuple):
 def text(value: Any) -> str:
     """Return a text as it is."""
     if not isinstance(value, str):
-        raise ValueError(f"this is {_kind(value)}; text stands in single quotes")
+        raise ValueError(f"this is {_kind(value)}; text goes in single quotes")
     return value
 
 
@@ -149,7 +149,7 @@ _CATALOG = r"(?:|bucket|glue|rest:https?://[^@\s]+|sql:[a-z+0-9]+:///?[^@\s]*)"
 def _catalog(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(_CATALOG, value):
         return "" if value == "bucket" else value
-    raise ValueError("a password belongs into ~/.pyiceberg.yaml" if "@" in str(value) else "this is not one")
+    raise ValueError("a password belongs in ~/.pyiceberg.yaml" if "@" in str(value) else "this is not one")
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -160,7 +160,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Show how far a listing, a job or a query is, after half a second.",
         True,
     ),
-    Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST that has no LIMIT of its own.", 1_000_000),
+    Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST without a LIMIT.", 1_000_000),
     Setting(
         "CONNECTIONS",
         whole_number(1, _MOST_CONNECTIONS),
@@ -172,7 +172,7 @@ SETTINGS: tuple[Setting, ...] = (
         "CACHE",
         _size,
         "a size such as '512 MB', or 0",
-        "Memory for what queries have read, so that it is read once; an object that was replaced is read anew. 0 keeps"
+        "Memory for what queries have read, so that it is read once; an object that was replaced is read again. 0 keeps"
         " nothing.",
         "512 MB",
     ),
@@ -209,8 +209,8 @@ SETTINGS: tuple[Setting, ...] = (
         "DEFAULT_STORAGE",
         _storage,
         "('connection', 's3://bucket/folder/') or ''",
-        "Where the files of new tables lie, each in a folder of its name, unless STORAGE_LOCATION says otherwise; ''"
-        " keeps their rows in DuckDB.",
+        "Where the files of new tables go, each table in a folder of its name, unless STORAGE_LOCATION says otherwise;"
+        " '' keeps their rows in DuckDB.",
         (),
         takes_list=True,
     ),
@@ -218,8 +218,8 @@ SETTINGS: tuple[Setting, ...] = (
         "CATALOG",
         _catalog,
         "'bucket', 'glue', 'rest:https://…' or 'sql:sqlite:///…'",
-        "What knows the newest state of a new table whose files lie in S3: an object beside them, or a catalog of"
-        " Iceberg that others share.",
+        "What keeps track of the newest state of a new table whose files are in S3: an object beside them, or a shared"
+        " Iceberg catalog.",
         "",
     ),
     Setting(
@@ -241,50 +241,51 @@ SETTINGS: tuple[Setting, ...] = (
         "SCHEDULER",
         _scheduler,
         "'tcp://host:port', 'tls://host:port' or ''",
-        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with clients of their own.",
+        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with their own clients.",
         "",
     ),
     Setting(
         "CONNECT_TIMEOUT",
         whole_number(1, _MOST_SECONDS),
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
-        "Seconds until a server that does not answer is taken for unreachable.",
+        "Seconds until a server that does not answer counts as unreachable.",
         10,
     ),
     Setting(
         "READ_TIMEOUT",
         whole_number(1, _MOST_SECONDS),
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
-        "Seconds without a byte after which an answer is given up.",
+        "Seconds without a byte after which a request is given up.",
         60,
     ),
     Setting(
         "DEFAULT_CONNECTION",
         _name,
         "the name of a connection, '', or FALSE",
-        "What statements without USING go through; USE CONNECTION sets it, and it may be made later. FALSE: none is"
-        " made of the default credentials chain where there is none.",
+        "What statements without USING go through; USE CONNECTION sets it, and it may be made later. With FALSE,"
+        " none is created from the default credentials chain when none exists.",
         "",
     ),
     Setting(
         "DIALECT",
         _one_of("off", "accept"),
         "'off' or 'accept'",
-        "'accept' runs what has a whole counterpart here, such as DuckDB's CREATE SECRET, as that; 'off' only says it.",
+        "'accept' runs statements of other systems that have a full counterpart here, such as DuckDB's CREATE SECRET,"
+        " as that; 'off' only shows it.",
         "off",
     ),
     Setting(
         "LOAD_USER_CONNECTIONS",
         boolean,
         "TRUE or FALSE",
-        "Make the connections of $XDG_CONFIG_HOME/s3conn-magic/connections.usql: at %load_ext, or at once when set.",
+        "Create the connections of $XDG_CONFIG_HOME/s3conn-magic/connections.usql: at %load_ext, or at once when set.",
         False,
     ),
     Setting(
         "LOAD_PROJECT_CONNECTIONS",
         boolean,
         "TRUE or FALSE",
-        "Make the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
+        "Create the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
         False,
     ),
 )

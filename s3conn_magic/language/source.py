@@ -55,21 +55,21 @@ _PLAIN = frozenset(map(chr, range(0x21, 0x7F))).difference("`").union(WHITE)
 
 # What word processors and web pages put where a plain character was meant.
 LOOKALIKES = {
-    "\u00a0": ("a no-break space", "Type a plain space in its place."),
-    "\u202f": ("a narrow no-break space", "Type a plain space in its place."),
-    "\u2007": ("a figure space", "Type a plain space in its place."),
-    "\u3000": ("an ideographic space", "Type a plain space in its place."),
+    "\u00a0": ("a no-break space", "Type a plain space instead."),
+    "\u202f": ("a narrow no-break space", "Type a plain space instead."),
+    "\u2007": ("a figure space", "Type a plain space instead."),
+    "\u3000": ("an ideographic space", "Type a plain space instead."),
     "\ufeff": ("a byte order mark", "Delete it."),
     "\u200b": ("a zero width space", "Delete it."),
-    "\u2018": ("a curly quote", "Type a straight quote ' in its place."),
-    "\u2019": ("a curly quote", "Type a straight quote ' in its place."),
-    "\u201c": ("a curly quote", "Type a straight quote in its place: ' around a value, \" around a name."),
-    "\u201d": ("a curly quote", "Type a straight quote in its place: ' around a value, \" around a name."),
-    "\u2013": ("a dash", "Type a plain hyphen in its place, or two to begin a comment."),
-    "\u2014": ("a dash", "Type a plain hyphen in its place, or two to begin a comment."),
-    "\uff1b": ("a full-width semicolon", "Type a plain ; in its place."),
-    "\uff1d": ("a full-width equals sign", "Type a plain = in its place."),
-    "\uff0c": ("a full-width comma", "Type a plain , in its place."),
+    "\u2018": ("a curly quote", "Type a straight quote ' instead."),
+    "\u2019": ("a curly quote", "Type a straight quote ' instead."),
+    "\u201c": ("a curly quote", "Type a straight quote instead: ' around a value, \" around a name."),
+    "\u201d": ("a curly quote", "Type a straight quote instead: ' around a value, \" around a name."),
+    "\u2013": ("a dash", "Type a plain hyphen instead, or two to begin a comment."),
+    "\u2014": ("a dash", "Type a plain hyphen instead, or two to begin a comment."),
+    "\uff1b": ("a full-width semicolon", "Type a plain ; instead."),
+    "\uff1d": ("a full-width equals sign", "Type a plain = instead."),
+    "\uff0c": ("a full-width comma", "Type a plain , instead."),
     "`": ("a backtick", "Put double quotes around a name, single quotes around a value."),
 }
 
@@ -238,7 +238,7 @@ _FLAGS = re.compile(
     r"--(?:profile|region|endpoint(?:-url)?|no-sign-request|no-verify-ssl|recursive|request-payer|output|limit|query"
     r"|page-size|max-items|delete|dryrun|include|exclude|human-readable|summarize|using|file)(?![\w-])[^\n]*"
 )
-_UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space in its place.")
+_UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space instead.")
 # Shorter words cannot hold as much of a secret as would matter.
 _SHOWN_WORD = 8
 # What people call a secret, in whatever language its option is of.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -11,14 +10,15 @@ from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.phrases import (
     BOOLEANS,
     FIELD,
+    JOINED,
     OPTIONAL,
     PYTHON,
+    Answer,
     Given,
     Phrase,
-    flags_of,
+    fitting,
     given_in,
     option_meant,
-    phrases_for,
     sentence_on,
     settings_in,
     without_quotes,
@@ -47,35 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
-@dataclass(slots=True)
-class Answer:
-    """What is said of a statement of another system.
-
-    Attributes:
-        whose: of which system it is.
-        head: its first words, as a place.
-        span: all of it.
-        ours: what says the same here, with what may be a secret masked; empty where there is none.
-        note: what else there is to say.
-        whole: ours with its secrets, where it says all that was written; else None.
-    """
-
-    whose: str
-    head: Span
-    span: Span
-    ours: str
-    note: str = ""
-    whole: Secret | None = None
-
-    @property
-    def hint(self) -> str:
-        """What to do, as a line."""
-        if not self.ours:
-            return self.note
-        whose = f"That is {self.whose}. " if self.whose else ""
-        return f"{whose}Here: {self.ours} {self.note}".rstrip()
-
-
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
 _FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
 # With the space within, it is there where the slot is.
@@ -91,7 +62,7 @@ _AS_OPTIONS = (
 # Settings in calls of a builder, and in the query of a URL.
 _CALLED = re.compile(r"\.config\(\s*(['\"][\w.-]+['\"])\s*,\s*([^()]+?)\s*\)")
 _ASKED = re.compile(r"[?&](\w+)=([^&'\"]*)")
-_PLACED = re.compile(r"LOCATION['\"]?\s*=?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE)
+_PLACED = re.compile(r"(?:LOCATION|PATH|URL)['\"]?\s*=?\s*\(?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE)
 _BEHIND = re.compile(
     r"\s*(USING\s+\w+)?\s*(?:(?:TBLPROPERTIES|PARTITIONED|STORED|ROW|WITH|COMMENT|AS|OPTIONS|FILE_FORMAT|AUTO_REFRESH|[,)])"
     r".*)?",
@@ -99,6 +70,12 @@ _BEHIND = re.compile(
 )
 # What only other systems say of a column.
 _COMMENTED = re.compile(rf"\s+COMMENT\s+(?:{QUOTED})", re.IGNORECASE)
+# An earlier state of a table, as Delta, Trino and Athena write it.
+_AS_OF = re.compile(
+    r"\b(?:FOR\s+)?(?:SYSTEM_)?(VERSION|TIMESTAMP|TIME)\s+AS\s+OF\s+((?:TIMESTAMP\s+)?'[^']*'|\d+)", re.IGNORECASE
+)
+_OF_ICEBERG = re.compile(r"table_type['\"]?\s*=\s*['\"]iceberg", re.IGNORECASE)
+_PARTED = re.compile(r"PARTITIONED\s+BY\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"(?<!STORED)\s+AS\b|\AAS\b", re.IGNORECASE)
 _MADE_BY = re.compile(r"\bAS\s+((?:SELECT|WITH|FROM|\(\s*SELECT)\b.*)", re.IGNORECASE | re.DOTALL)
 
@@ -121,7 +98,7 @@ class _Rewriting:
         self._given = Given(python=phrase.whose == "Python's", tolerant=not phrase.whose)
         for name, value in flags:
             self._given.add(name, value)
-        for name in ("options", "options_2", "dictionary"):
+        for name in ("options", "options_2", "dictionary", "nameless"):
             for option, written in given_in(self._slots.get(name, "")):
                 self._given.add(option, written)
         for option, written in _CALLED.findall(self._slots.get("built", "")):
@@ -131,6 +108,10 @@ class _Rewriting:
         for slot, option in _AS_OPTIONS:
             if slot in self._slots:
                 self._given.add(option, self._slots[slot])
+        if "{connect}" in phrase.ours and (
+            there := self._given.on_server(without_quotes(self._slots.get("place", "")))
+        ):
+            self._slots["place"] = literal(there)
         self._given.finish()
 
     def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
@@ -142,16 +123,24 @@ class _Rewriting:
             )
             return Answer(phrase.whose, head, span, "", said)
         said = _SLOT.sub(lambda match: (text := self._slot(match[2])) and match[1] + text, phrase.ours)
+        why = [
+            f"{name} is left out: {reason.partition(';')[0]}."
+            for name, reason in self._given.left_out.items()
+            if harmless(name)
+        ]
+        if said.endswith(" SET;") and why and phrase.whose:
+            return Answer(phrase.whose, head, span, "", " ".join(why))
         if not said.strip("; ") or said.endswith(" SET;") or (self._given.tolerant and self._is_unsure()):
             return None
-        said = re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said)
+        said = _AS_OF.sub(r"AT (\1 => \2)", re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
         shown = masked(said)
         left = ", ".join(dict.fromkeys(name for name in self._given.undone if name != BLANK))
-        note = f"{left} {'have' if ',' in left else 'has'} no counterpart." if left else ""
-        why = [f"{name} is left out: {reason}." for name, reason in self._given.left_out.items() if harmless(name)]
+        # A hint's statement ends with its last semicolon.
+        reason = f": {self._given.lacks[left].partition(';')[0]}" if self._given.lacks.get(left) else ""
+        note = f"{left} {'have' if ',' in left else 'has'} no counterpart{reason}." if left else ""
         note = note or ("" if phrase.whose else phrase.difference or " ".join(why))
         whole = None
-        if not self._given.undone and not self._given.junk and BLANK not in said:
+        if not (self._given.undone or self._given.junk or self._given.completed) and BLANK not in said:
             whole = Secret(self._revealed(said))
         return Answer(phrase.whose, head, span, shown, note, whole)
 
@@ -209,7 +198,8 @@ class _Rewriting:
 
     @property
     def _table(self) -> str:
-        return self._slots.get("table", "my_table").replace("`", '"')
+        named = without_quotes(str(self._given.others.get("TABLE_NAME", "my_table")))
+        return self._slots.get("table", named).replace("`", '"')
 
     @property
     def _options(self) -> str:
@@ -247,9 +237,12 @@ class _Rewriting:
         """Return a statement within this one as it is here, if it is one of another system too."""
         made = _answered(text, Span(0, len(text)), self._connections)
         self._given.junk = self._given.junk or bool(made and made.ours and made.whole is None)
-        return (
-            (made.whole.reveal() if made.whole else made.ours).rstrip("; ") if made and made.ours else self._sql(text)
-        )
+        if made is None or not made.ours:
+            return self._sql(text)
+        if made.whole and "PROMPT '" in made.ours and BLANK not in made.ours:
+            self._given.secrets[made.ours.rstrip("; ")] = made.whole.reveal().rstrip("; ")
+            return made.ours.rstrip("; ")
+        return (made.whole.reveal() if made.whole else made.ours).rstrip("; ")
 
     @property
     def _tail(self) -> str:
@@ -281,18 +274,21 @@ class _Rewriting:
         if re.match(r"\{connect\}LIST|LIST", self._phrase.ours):
             return literal(self._listed[0])
         if "FROM {place}" not in self._phrase.ours:
-            return literal(self._location)
+            return literal(self._listed[0] if "LOCATION = {place}" in self._phrase.ours else self._location)
         location = self._location + below(self._location)
         return literal(location.replace("s3://", f"s3://{self._name}@", 1) if self._connects else location)
 
     @property
     def _folder(self) -> str:
-        return literal(folder_of(self._listed[0]))
+        folder = folder_of(self._listed[0])
+        named = self._connects and "FROM {folder}" in self._phrase.ours
+        return literal(folder.replace("s3://", f"s3://{self._name}@", 1) if named else folder)
 
     @property
     def _path(self) -> str:
         """The location that is given as an option."""
-        given = [self._given.others.get(name) for name in ("PATH", "URI", "URIS", "URL", "LOCATION")]
+        names = ["PATH", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
+        given = [self._given.others.get(name) for name in names]
         first = next((value if isinstance(value, str) else value[0] for value in given if value), f"s3://{BLANK}/")
         self._slots["place"] = first
         location = self._location + below(self._location)
@@ -337,7 +333,8 @@ class _Rewriting:
 
     @property
     def _limit(self) -> str:
-        number = self._slots.get("n") or self._given.others.get("N") or self._given.others.get("LIMIT")
+        counts = (self._given.others.get(name) for name in ("N", "LIMIT", "NROWS", "N_ROWS", "MAX_KEYS"))
+        number = self._slots.get("n") or next(filter(None, counts), None)
         if not isinstance(number, str):
             return ""
         digits = re.sub(r"[_,]|\.0*$", "", number.strip("'")).upper().replace("K", "000").replace("M", "000000")
@@ -349,7 +346,8 @@ class _Rewriting:
     @property
     def _stage_parts(self) -> tuple[str, str]:
         if remote := self._slots.get("remote") or self._slots.get("path"):
-            name, path = re.split("[:/]", remote, maxsplit=1)
+            # A remote that is no name but its settings: `:s3,provider=AWS:bucket`.
+            name, path = re.split("[:/]", re.sub(r"\A:([\w-]+)(?:,[^:]*)?:", r"\1:", remote), maxsplit=1)
             return name, path.strip("/")
         match = _STAGE.fullmatch(without_quotes(self._slots.get("stage", "")).lstrip("@"))
         return ((match[1] or match[2]).rpartition(".")[2], match[3]) if match else (BLANK, "")
@@ -366,6 +364,11 @@ class _Rewriting:
         name, path = self._stage_parts
         named = "stage" in self._slots or "remote" in self._slots
         return f" {self._at_place}" if path or (named and self._known_stage != name) else ""
+
+    @property
+    def _at_other(self) -> str:
+        """The second of two remotes."""
+        return literal(f"s3://{re.split('[:/]', self._slots['remote_2'], maxsplit=1)[1].strip('/')}/")
 
     @property
     def _at_place(self) -> str:
@@ -418,6 +421,10 @@ class _Rewriting:
         behind = _BEHIND.fullmatch(clauses, place.end())
         if behind is None:
             return ""
+        if columns and _OF_ICEBERG.search(clauses):
+            parts = f" PARTITIONED BY {match[1].strip()}" if (match := _PARTED.search(clauses)) else ""
+            keeps = f"STORAGE_CONNECTION = {self._via} STORAGE_LOCATION = {self._folder}"
+            return f"CREATE ICEBERG {made} ({_COMMENTED.sub('', columns).strip()}){parts} {keeps}"
         over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{f' {behind[1]}' if behind[1] else ''}"
         kind = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
         writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
@@ -463,10 +470,10 @@ class _Rewriting:
 
     @property
     def _bucket(self) -> str:
-        head, _, path = without_quotes(self._slots["bucket"]).partition("/")
+        head, _, path = without_quotes(self._slots.get("bucket", self._slots.get("bare", ""))).partition("/")
         if path and head in self._connections:
             return f"{literal(normal_location(path))} USING {plainly(head)}"
-        return literal(normal_location(without_quotes(self._slots["bucket"])))
+        return literal(normal_location(without_quotes(self._slots.get("bucket", self._slots.get("bare", "")))))
 
     @property
     def _field(self) -> str:
@@ -502,6 +509,8 @@ class _Rewriting:
         )
         ending = without_quotes(self._slots.get("place", "")).rpartition(".")[2].upper()
         rest = {token.upper() for token in re.findall(r"\w+", self._slots.get("options", ""))} & _FORMATS
+        said = f"{self._slots.get('using')} {self._slots.get('writes')}".replace("nd", "")
+        rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & _FORMATS
         rest |= {without_quotes(self._slots.get(slot, "")).upper() for slot in ("word", "method")} & _FORMATS
         return without_quotes(word).upper() if word else ending if ending in _FORMATS else next(iter(sorted(rest)), "")
 
@@ -518,15 +527,14 @@ class _Rewriting:
         if isinstance(delimiter, str) and len(without_quotes(delimiter)) == 1:
             content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'} DELIMITER = {literal(without_quotes(delimiter))})"
         pattern = others.get("PATTERN")
-        if isinstance(pattern, str) and self._phrase.whose == "Snowflake's":
+        glob = self._listed[1] if "place" in self._slots else ""
+        if glob and (kept := pattern_as("regular", glob, "glob")):
+            content += f" FILE_PATTERN = {literal(kept)}"
+        elif isinstance(pattern, str) and self._phrase.whose == "Snowflake's":
             content += f" FILE_PATTERN = {literal(without_quotes(pattern))}"
         if isinstance(purge := others.get("PURGE"), str):
             content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
         return content
-
-
-# The end of a line as a shell and Python join it to the next, which has its own cure.
-_JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
 
 
 def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None:
@@ -537,7 +545,7 @@ def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None
         at: where the parser stopped.
         connections: names of those that there are, the default first.
     """
-    if _JOINED.match(text, at):
+    if JOINED.match(text, at):
         return None
     text = PROMPT.sub(lambda match: " " * len(match.group()), text.translate(AS_MARKS))
     span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
@@ -555,20 +563,13 @@ def _answered(text: str, span: Span, connections: Sequence[str]) -> Answer | Non
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    for phrase in phrases_for(plain):
-        command = _PIPED.sub("", plain) if phrase.whose else plain
-        flags, positional = flags_of(command) if phrase.cli else ([], plain)
-        if match := phrase.match(positional):
-            pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
-            taken = _Rewriting(phrase, match, [*flags, *pairs], connections)
-            made = taken.answer(head_of(text, span), span, lines="\n" in written)
-            if made and spaced(made.ours) != spaced(written):
-                return made
+    for phrase, flags, match in fitting(plain):
+        pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
+        taken = _Rewriting(phrase, match, [*flags, *pairs], connections)
+        made = taken.answer(head_of(text, span), span, lines="\n" in written)
+        if made and spaced(made.ours) != spaced(written):
+            return made
     return None
-
-
-# What a shell does with the output of a command.
-_PIPED = re.compile(r"\s+[|>].*", re.DOTALL)
 
 
 def _by_first_words(text: str, span: Span) -> Answer | None:

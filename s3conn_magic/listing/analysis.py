@@ -412,7 +412,9 @@ class Scan(Listing):
         except KeyboardInterrupt:
             raise self._interrupted() from None
         if self._summary.lacks_rows():
-            raise self._failure(UnreadableError("the server lists keys in no order, and not the same ones twice"))
+            raise self._failure(
+                UnreadableError("the server lists keys without an order, and not the same ones each time")
+            )
 
     def table(self) -> pa.Table:
         """Return the groups of what has arrived, pages that an interrupt left behind among them."""

@@ -188,7 +188,7 @@ def _beginning(page: Page, prefix: str) -> Page:
 
 def _throttled() -> ThrottledError:
     hint = "Try again later, or with fewer connections."
-    return ThrottledError("the server asked to slow down until the tries were used up", hint=hint, attempts=TRIES)
+    return ThrottledError("the server kept asking to slow down until all tries were used", hint=hint, attempts=TRIES)
 
 
 class _Retry:

@@ -97,7 +97,9 @@ class Listing:
         """
         for report in self._watched(keep=keep, every=every):
             if isinstance(report, Restart):
-                raise self._failure(UnreadableError("the server lists keys in no order, and rows were handed out"))
+                raise self._failure(
+                    UnreadableError("the server lists keys without an order, and rows were already returned")
+                )
             yield report
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
@@ -119,7 +121,9 @@ class Listing:
             raise self._interrupted() from None
         rows = self.table()
         if self._void and not self.truncated and not _holds(rows, self._void):
-            raise self._failure(UnreadableError("the server lists keys in no order, and not the same ones twice"))
+            raise self._failure(
+                UnreadableError("the server lists keys without an order, and not the same ones each time")
+            )
         return rows
 
     def table(self) -> pa.Table:

@@ -110,7 +110,7 @@ def _checked(
     elif token is _BY_KEY:
         token = key_token(_last(keys, prefixes, in_order=in_order))
     if token and token == part.query.token:
-        raise UnreadableError("the answer says that it is followed by itself")
+        raise UnreadableError("the answer names itself as the next page")
     return token
 
 
@@ -123,7 +123,7 @@ def _last(keys: pa.StringArray, prefixes: tuple[str, ...], *, in_order: bool) ->
     """Return the key behind which a listing goes on where the answer names no place."""
     last = max([*keys.to_pylist(), *(f"{prefix}{_HIGHEST}" for prefix in prefixes)], default="")
     if not last or not in_order:
-        raise UnreadableError("the answer says that more follows, and not how to ask for it")
+        raise UnreadableError("the answer says that more follows, but not how to ask for it")
     return last
 
 
@@ -221,10 +221,10 @@ def _next_token(part: PageAnswer, *, plus: bool) -> str | None:
         raise UnreadableError("the answer does not say whether it is complete")
     if truncated and not token:
         if query.versions:
-            raise UnreadableError("the answer says that more follows, and not how to ask for it")
+            raise UnreadableError("the answer says that more follows, but not how to ask for it")
         return _BY_MARKER if "KeyCount" not in fields and "Marker" in fields else _BY_KEY
     if not truncated and token:
-        raise UnreadableError("the answer says that it is complete and that more follows")
+        raise UnreadableError("the answer says both that it is complete and that more follows")
     return token or None
 
 

@@ -220,7 +220,7 @@ class RangePlanner:
     def _check_end(self, item: ActiveRange, page: Page, last: str | None) -> None:
         greatest = self._greatest.get(item.prefix, "")
         if page.next_token is None and (last or "") < greatest and item.low < greatest:
-            raise UnreadableError("the server says that the keys end, and there are keys beyond")
+            raise UnreadableError("the server says that there are no more keys, but there are")
         self._greatest[item.prefix] = max(greatest, last or "")
 
     def _count(self, item: ActiveRange, kept: Page) -> None:

@@ -29,7 +29,7 @@ class UnreadableError(ValueError):
     """The body is not the list of keys that was asked for; the message says why, without quoting it."""
 
     hint = (
-        "The server, or what stands before it, answers otherwise than S3 does. Run the statement again; where it fails"
+        "The server, or what is in front of it, does not answer as S3 does. Run the statement again; where it fails"
         " each time, TEST CONNECTION shows what else does, and DESCRIBE CONNECTION the proxy in use."
     )
 

@@ -45,7 +45,7 @@ class FileGiven(NamedTuple):
         """
         if not self.alone:
             hint = f"%upsql {FLAG} setup.usql; other statements have their own cell."
-            raise S3ConnError(f"{FLAG} stands alone", hint=hint)
+            raise S3ConnError(f"{FLAG} must be on its own", hint=hint)
         path = self.written.strip()
         if len(path) > 1 and path[0] == path[-1] and path[0] in _QUOTES:
             path = path[1:-1]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOTICE = (
     "Note: the notebook's own source keeps the secret that is typed in this cell. "
-    "ENV 'NAME', PROMPT, KEYRING 'service' 'user' or AWS_PROFILE = 'name' in its place would keep it out."
+    "ENV 'NAME', PROMPT, KEYRING 'service' 'user' or AWS_PROFILE = 'name' instead would keep it out."
 )
 # An interrupt in the magic's own steps is raised by what makes it interruptible.
 _RAISES = frozenset({"s3conn_magic.notebook.magic", "s3conn_magic.runtime.interrupts"})

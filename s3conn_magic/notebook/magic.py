@@ -184,7 +184,7 @@ class UpsqlMagics(Magics):
         return self._session
 
     def load_connections(self) -> None:
-        """Make the connections of the files that the settings ask for; what is wrong with one is told, and no more.
+        """Create the connections of the files that the settings ask for; what is wrong with one is told, and no more.
 
         A project's come first, so that they win over the user's of the same name.
         """

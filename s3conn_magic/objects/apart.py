@@ -165,7 +165,7 @@ def _telling(kind: str) -> Iterator[None]:
     except _WRONG as error:
         said = visible(" ".join(str(error).split())[:200])
         if isinstance(error, NotImplementedError):
-            raise QueryError(f"the object has what is not read ({said})") from None
+            raise QueryError(f"the object has something that cannot be read ({said})") from None
         raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
 
 
@@ -251,14 +251,14 @@ def _messages(file: Any, what: list[Any]) -> Iterator[tuple[bytes, Any]]:
             yield message
     except _EndedError:
         if begun or reader.served <= 1:
-            raise ContainerError("its reader ended over it") from None
+            raise ContainerError("its reader crashed on it") from None
     else:
         return
     # Perhaps over what it had read before.
     try:
         yield from _Reader().messages(file, job)
     except _EndedError:
-        raise ContainerError("its reader ended over it") from None
+        raise ContainerError("its reader crashed on it") from None
 
 
 class _EndedError(Exception):

@@ -185,7 +185,7 @@ def _failure(error: BaseException) -> ContainerError:
         return ContainerError(f"{error.name or 'a library'} is not installed")
     text = " ".join(str(error).split())[:200]
     if isinstance(error, NotImplementedError) or "is out of range for" in text:
-        return ContainerError(f"the object has what is not read ({text})", is_unread=True)
+        return ContainerError(f"the object has something that cannot be read ({text})", is_unread=True)
     return ContainerError("it is damaged, or written in a way that cannot be read here")
 
 

@@ -193,7 +193,7 @@ class RangeReader(io.RawIOBase):
 
     @property
     def failure(self) -> S3ConnError | None:
-        """The first error of a request, for callers whose library shows another in its place."""
+        """The first error of a request, for callers whose library shows another instead."""
         return self._scope.failure
 
     def end(self) -> None:

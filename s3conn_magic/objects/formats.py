@@ -238,7 +238,7 @@ def detect(
             unpacked(io.BytesIO(head), packed).read()  # which says how
         plain, ended = unpacked_head.data, unpacked_head.ended
         if inner := compression_of(plain):
-            hint = "Unpack it once: what is packed once is read."
+            hint = "Unpack it once: then it can be read."
             raise QueryError(
                 f"the object is packed twice: in its {packed} data is what is packed by {inner}", hint=hint
             )
@@ -334,8 +334,8 @@ def _kind(text: _Text, plain: bytes) -> Format:
         raise _not_read(prose)
     form = _of_text(text, named)
     if form is None:
-        hint = "CONTENT_TYPE = … says what it is, such as CSV, JSON, or SPLIT_LINES for lines as they are."
-        raise QueryError("neither name nor content tells the format of the object", hint=hint)
+        hint = "Set CONTENT_TYPE, for example to CSV, JSON, or SPLIT_LINES for lines as they are."
+        raise QueryError("neither the name nor the content of the object shows its format", hint=hint)
     return form
 
 
@@ -344,11 +344,11 @@ _UNPACKED = {"ZIP", "tar", "7z", "RAR"}
 
 
 def _not_read(name: str) -> QueryError:
-    hint = "PREVIEW shows what it is; CONTENT_TYPE = … has it read as something else."
+    hint = "PREVIEW shows what it is; CONTENT_TYPE = … reads it as something else."
     if name in {*_SHEETS.values(), "OpenDocument", "Microsoft Office 97"}:
-        hint = "Save its sheets as CSV or Parquet, which are read."
+        hint = "Save its sheets as CSV or Parquet, which can be read."
     elif name in _UNPACKED:
-        hint = "Unpack it: the files in it are read."
+        hint = "Unpack it: the files in it can be read."
     return QueryError(f"objects of the format {name} are not read", hint=hint)
 
 
@@ -423,8 +423,8 @@ def _names(text: _Text, dialect: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 _SAID = {
-    True: "with a header, by its look; HEADER = FALSE has the first line as data",
-    False: "without a header: names are column0, …; HEADER = TRUE has them in the first line",
+    True: "with a header, judging by its content; HEADER = FALSE makes the first line data",
+    False: "without a header: names are column0, …; HEADER = TRUE takes them from the first line",
 }
 
 

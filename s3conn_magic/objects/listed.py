@@ -301,7 +301,7 @@ def matched(
         return objects, []
     hidden = private([entry.key for entry in objects], len(folder), glob.wants, pattern)
     left_out = [path.at(entry.key).location for entry, out in zip(objects, hidden, strict=True) if out]
-    if said := said_of_private(left_out, "a pattern that has the character in its place, such as _*, matches them"):
+    if said := said_of_private(left_out, "a pattern that has the character instead, such as _*, matches them"):
         scope.note(said)
     shown = [entry for entry, out in zip(objects, hidden, strict=True) if not out]
     return shown, within(roots.values(), (entry.key for entry in shown))

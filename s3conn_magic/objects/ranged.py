@@ -204,7 +204,7 @@ class PinnedObject:
         if partial_said or start or answer.get("ContentLength", self.size if etag else None) != self.size:
             raise EndpointError(
                 f"the server does not give ranges of {visible(self.location.uri)}",
-                hint="Something between here and S3 may drop the Range header.",
+                hint="Something between here and S3 may remove the Range header.",
             )
         # It is the whole of it, with what was asked for at its beginning.
 

@@ -244,7 +244,7 @@ def head_answer(connection: Connection, location: Location, version_id: str | No
     where = visible(location.uri)
     raise ObjectNotFoundError(
         f"there is no version {visible(version_id)} of {where}",
-        hint=f"LIST {literal(where)} VERSIONS; shows those there are.",
+        hint=f"LIST {literal(where)} VERSIONS; lists the existing ones.",
     )
 
 
@@ -261,7 +261,7 @@ def _head(connection: Connection, location: Location, version_id: str | None) ->
     if "ContentLength" not in answer:
         raise EndpointError(
             f"the answer does not say how many bytes {visible(location.uri)} has",
-            hint="Something between here and S3 may drop the Content-Length header of HEAD.",
+            hint="Something between here and S3 may remove the Content-Length header of HEAD.",
         )
     return answer
 
@@ -271,14 +271,14 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
     code = str(refusal.response.get("Error", {}).get("Code", ""))
     headers = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     if headers.get("x-amz-delete-marker") == "true":
-        hint = f"LIST {literal(visible(location.uri))} VERSIONS; shows what there was."
+        hint = f"LIST {literal(visible(location.uri))} VERSIONS; shows its versions."
         return ObjectNotFoundError(f"{visible(location.uri)} was deleted", hint=hint)
     if code in _MISSING:
         return _missing(connection, location)
     if code == "InvalidObjectState" and refusal.operation_name == "GetObject":
         return S3ConnError(
             f"{visible(location.uri)} is archived: it must be restored before it can be read",
-            hint="Restore it, by connection.client().restore_object(…) or the console, and read it when that is done.",
+            hint="Restore it with connection.client().restore_object(…) or in the console, then read it.",
         )
     if code in _CHANGED:
         return changed(location)

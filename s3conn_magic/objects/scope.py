@@ -147,7 +147,7 @@ class QueryScope:
     Attributes:
         requests: requests about objects, and of listings, so far.
         bytes: bytes of bodies that came so far.
-        failure: the first error of a request, for callers whose engine shows another in its place.
+        failure: the first error of a request, for callers whose engine shows another instead.
         objects: those that were seen, a `RangedObject` by connection and location.
         named: those among them that a pattern matched, by the name that it gave.
         unpacked: how the plain content is had of objects that are opened by `UNPACKED`, by connection and location.
@@ -207,7 +207,7 @@ class QueryScope:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note the error of a block, which goes on: an engine would show its own words in its place."""
+        """Note the error of a block, which goes on: an engine would show its own words instead."""
         try:
             yield
         except S3ConnError as error:

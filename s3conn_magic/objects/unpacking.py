@@ -420,7 +420,7 @@ def _and_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _not_text(encoding: str, at: int) -> QueryError:
     name = encoding.upper() if encoding.startswith("utf") else encoding
-    hint = "ENCODING = '…' in CONTENT_TYPE = (TYPE = …) says another one, such as 'cp1252', 'latin-1' or 'utf-16'."
+    hint = "ENCODING = '…' in CONTENT_TYPE = (TYPE = …) sets another one, such as 'cp1252', 'latin-1' or 'utf-16'."
     return damaged(f"byte {at:,} is not {name}", hint)
 
 
@@ -455,7 +455,7 @@ def _check_fields(first: bytes, line: bytes) -> None:
     """Refuse a log of W3C's form whose fields are others from some line on: a server that was set up anew."""
     if line.split() != first.split():
         raise QueryError(
-            "the #Fields of the log change on the way, so that its columns are not the same in all records",
+            "the #Fields line of the log changes along the way, so its records have different columns",
             hint="CONTENT_TYPE = SPLIT_LINES loads its lines as they are.",
         )
 

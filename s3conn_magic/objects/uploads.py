@@ -290,8 +290,8 @@ class Upload:
 
 
 def _already_there() -> ObjectExistsError:
-    said = "an object of this name was written meanwhile: nothing was replaced"
-    return ObjectExistsError(said, hint="Look at what is there, and write it again.")
+    said = "an object of this name was written in the meantime: nothing was replaced"
+    return ObjectExistsError(said, hint="Check what is there, and write it again.")
 
 
 class Unfinished(NamedTuple):

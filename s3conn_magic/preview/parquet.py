@@ -168,7 +168,7 @@ def _row_group(reader: _Thrift) -> RowGroup:
             value = reader.value(kind)
             rows = value if field == 3 else rows  # noqa: PLR2004 - RowGroup.num_rows
     if rows < 0:
-        raise ValueError("a row group has fewer than no rows")
+        raise ValueError("a row group has a negative number of rows")
     return RowGroup(rows, columns)
 
 

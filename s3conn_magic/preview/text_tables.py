@@ -142,10 +142,10 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int, alone: bool)
         return TextTable(None, "JSON", notes=notes) if ended or not whole or in_array else None
     form = detected.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
     broken = len(objects) < len(values) or (not ended and (whole or "\n{" in text[at:]))
-    said = "is not a JSON object, or has a name twice" if len(objects) < len(values) else "is cut off, or is no JSON"
+    said = "is not a JSON object, or has a name twice" if len(objects) < len(values) else "is cut off, or is not JSON"
     notes = ()
     if broken:
-        notes = (f"record {len(objects) + 1:,} {said}: neither it nor what follows is read",)
+        notes = (f"record {len(objects) + 1:,} {said}: neither it nor the rest is read",)
     made, kinds = _typed(JsonRows(_RECORDS), texts.slice(0, len(objects)), rows)
     mixed = [name for name, kind in kinds.items() if kind == "JSON"]
     notes += (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()

@@ -245,7 +245,7 @@ class QueryEngine:
         query = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND schema_name <> 's3conn_magic' ORDER BY 1"
         if names := [visible(name) for (name,) in database.execute(query).fetchall()]:
             raise QueryError(
-                f"these tables are in memory only, and would be lost: {', '.join(names)}",
+                f"these tables are only in memory, and would be lost: {', '.join(names)}",
                 hint="Drop them first, or set DATABASE before anything is loaded.",
             )
 
@@ -527,7 +527,7 @@ class QueryEngine:
             value = self._variable_of(name)
         except LookupError:
             return "SHOW TABLES; shows the tables. DataFrames, Polars frames and Arrow tables are found by their names."
-        return f"The Python variable {name} is a {type(value).__name__}, which is no table."
+        return f"The Python variable {name} is a {type(value).__name__}, which is not a table."
 
     def _interruptible(
         self, work: Callable[[], _Result], turn: Turn, having: Callable[[Turn], AbstractContextManager[Turn]]

@@ -46,7 +46,7 @@ def refused(sql: str, message: str, position: Any) -> QueryError:
     """
     error = pointed(sql, _CANDIDATE.sub("", masked(message, sql)), position)
     if message.startswith(_PARAMETER):
-        error.hint = "$name is a value: as a path it stands in a function, such as FROM read_parquet($name)."
+        error.hint = "$name is a value: as a path it goes into a function, such as FROM read_parquet($name)."
     return error
 
 
@@ -153,7 +153,7 @@ def _defect(message: str) -> QueryError:
     first = _ORIGINAL.search(message)
     said = first[1] if first else message.strip().partition("\n")[0]
     return QueryError(
-        f"DuckDB failed within itself, and begins anew: {visible(said[:_SHOWN])}",
+        f"DuckDB failed internally, and was restarted: {visible(said[:_SHOWN])}",
         hint="Tables in memory are gone, those in a file are not: SET DATABASE = 'tables.duckdb' keeps them in one.",
     )
 
@@ -167,7 +167,7 @@ def _of_file(message: str) -> QueryError | None:
         return _of_csv(f"line {int(record[1]):,}", _RECORD.sub("", record[2]))
     if "CSV Parser state machine reached an invalid state" in message:
         return QueryError(
-            "the lines of a CSV do not all end alike, or not as its quotes and delimiters say", hint=_LINES
+            "the lines of a CSV do not all end the same way, or not where its quotes and delimiters say", hint=_LINES
         )
     if _ENCRYPTED.search(message):
         return QueryError(
@@ -182,11 +182,11 @@ def _of_csv(where: str, said: str) -> QueryError:
         few = (
             f"{where} has {int(fields[2]):,} of {int(fields[1]):,} fields: not all records have the same number of them"
         )
-        return QueryError(few, hint=f"DELIMITER says another one than was found. {_LINES}")
+        return QueryError(few, hint=f"Set DELIMITER if another one was meant. {_LINES}")
     if "unterminated quote" in said:
         return QueryError(f"a quote on {where} does not end, or goes on behind its end", hint=_LINES)
     if "Invalid unicode" in said:
-        hint = "ENCODING says what it is, such as CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
+        hint = "Set ENCODING, for example CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
         return QueryError(f"{where} is not UTF-8", hint=hint)
     if "Maximum line size" in said:
         return QueryError(f"the record on {where} is longer than can be read", hint=_LINES)
@@ -213,7 +213,7 @@ def within(name: str) -> Iterator[None]:
 
 def untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
     """The error for a path that DuckDB knows no function for."""
-    error = QueryError(f"the name of {name} does not tell what format it has", hint=how_to_read(name))
+    error = QueryError(f"the name of {name} does not show its format", hint=how_to_read(name))
     at = place_of(sql, name)
     error.offset = getattr(failure, "offset", None) if at is None else at
     return error

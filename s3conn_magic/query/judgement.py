@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.names import QueryTree
 
-_ANOTHER_WAY = "CREATE [OR REPLACE] TABLE … AS query; makes a table anew."
+_ANOTHER_WAY = "CREATE [OR REPLACE] TABLE … AS query; rebuilds a table."
 _WRITES = {
     "COPY": "CREATE JOB … AS INSERT INTO S3 … query; writes the result of a query to S3.",
     "INSERT": "CREATE JOB … AS COPY FROM S3 … INTO table; loads a table. " + _ANOTHER_WAY,
     "UPDATE": _ANOTHER_WAY,
     "DELETE": _ANOTHER_WAY,
-    "TRUNCATE": "DROP TABLE name; forgets a table. " + _ANOTHER_WAY,
+    "TRUNCATE": "DROP TABLE name; removes a table. " + _ANOTHER_WAY,
     "MERGE": _ANOTHER_WAY,
 }
 _NODE = "_QUERY_NODE"
@@ -140,8 +140,8 @@ def _check_kind(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None
 
 
 def _unknown(tree: QueryTree, node: Any, what: str) -> QueryError:
-    error = pointed(tree.sql, f"{visible(what)} in a query is not known to only read", tree.position(node))
-    error.hint = "It is refused for that: a query only reads."
+    error = pointed(tree.sql, f"{visible(what)} in a query may do more than read", tree.position(node))
+    error.hint = "A query may only read, so it is refused."
     return error
 
 
@@ -153,7 +153,7 @@ def _written(tree: QueryTree, kind: str) -> QueryError:
     places = [after for before, after in pairwise(sequence) if before.text == "(" and after.text in wanted]
     word = places[0] if places else None
     shown = word.text if word else what
-    error = pointed(tree.sql, f"{shown} stands within the query, and a query only reads", word.start if word else None)
+    error = pointed(tree.sql, f"{shown} is inside the query, and a query may only read", word.start if word else None)
     error.hint = _WRITES.get(shown, "Nothing was run.")
     return error
 
@@ -164,11 +164,11 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
         return
     where = tree.position(around)
     if name in known.refused:
-        error = pointed(tree.sql, f"{visible(name)}() does more than read, and a query only reads", where)
+        error = pointed(tree.sql, f"{visible(name)}() does more than read, and a query may only read", where)
         error.hint = known.instead.get(name, "Nothing was run.")
         raise error
     near = nearest(name, sorted(function for function in known.reads if function.isidentifier()))
-    error = pointed(tree.sql, f"{visible(name)}() is no function that is known to only read", where)
+    error = pointed(tree.sql, f"{visible(name)}() is not among the functions that only read", where)
     error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() lists the functions."
     raise error
 
@@ -180,8 +180,8 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
     for (name, _), written in zip(arguments(function), function["arguments"], strict=True):
         if name and name not in known.arguments.reads:
             what = f"{visible(name)} of {visible(function['function_name'])}()"
-            refusal = "does more than read, and a query only reads"
-            words_ = refusal if name in known.arguments.refused else "is no argument that is known to only read"
+            refusal = "does more than read, and a query may only read"
+            words_ = refusal if name in known.arguments.refused else "is not among the arguments that only read"
             error = pointed(tree.sql, f"{what} {words_}", tree.position(written))
             error.hint = known.arguments.instead.get(name, "")
             raise error
@@ -308,7 +308,7 @@ def check_reach(tree: QueryTree, tables: Collection[tuple[str, str, str]], param
         kind = node.get("type")
         if kind == "BASE_TABLE" or (kind == "SHOW_REF" and node["show_type"] in {"SHOW", "DESCRIBE", "SUMMARY"}):
             if not _is_table(node, tables, ctes):
-                raise _refused(tree, node, "this is no table, and as a path it is one of this machine")
+                raise _refused(tree, node, "this is not a table, and as a path it is on this machine")
         elif kind == "TABLE_FUNCTION":
             _check_call(tree, node, tables, parameters)
 
@@ -326,7 +326,7 @@ def _check_call(
             continue
         if not _is_object(value, parameters):
             raise _refused(
-                tree, value, f"what {name}() reads is not written out as s3://…, so it may be of this machine"
+                tree, value, f"what {name}() reads is not written out as s3://…, so it may be on this machine"
             )
 
 
@@ -392,6 +392,6 @@ def note_samples(tree: QueryTree, scope: QueryScope) -> None:
             name = str(node["function"]["function_name"]).lower().removesuffix("_auto")
             if name in _SAMPLING and not _SURE & {argument for argument, _ in arguments(node["function"])}:
                 scope.note(
-                    f"{name} tells types by the first {SAMPLE:,} records, and may change or pass over later ones that"
-                    " differ; FROM 's3://…' by itself reads all of them exactly, or says where it cannot."
+                    f"{name} tells types by the first {SAMPLE:,} records, and may change or skip later ones that"
+                    f" differ; FROM 's3://…' by itself reads all of them exactly, or says where it cannot."
                 )

@@ -1,4 +1,4 @@
-"""Tables of a session whose files lie in S3: made of rows of DuckDB, and changed by them."""
+"""Tables of a session whose files are in S3: made of rows of DuckDB, and changed by them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def properties_of(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 class ManagedTables:
-    """The tables of an engine whose files lie in S3, as statements change them.
+    """The tables of an engine whose files are in S3, as statements change them.
 
     Args:
         engine: holds the tables.
@@ -100,7 +100,7 @@ class ManagedTables:
     def create(
         self, name: str, storage: Storage, sql: str | None, columns: str | None, *, local: bool = False
     ) -> Table:
-        """Make a table whose files lie in S3, of a query's rows or of none; or take the one that is there.
+        """Make a table whose files are in S3, of a query's rows or of none; or take the one that is there.
 
         Raises:
             QueryError: there is something else, or a column has no type of Iceberg.
@@ -146,7 +146,7 @@ class ManagedTables:
             if database.execute(
                 EXPRESSIONS.replace(PLACED, "database_name = 'temp' AND table_name = ?"), values
             ).fetchall():
-                what = f"the table {visible(name)} lies in S3, and has no DEFAULT, CHECK or computed columns"
+                what = f"the table {visible(name)} is in S3, and has no DEFAULT, CHECK or computed columns"
                 raise QueryError(what, hint="A query that fills it computes them.")
             if sql is not None:
                 self._engine.execute(sql, f"INSERT INTO temp.{STAGED} ", local=local)
@@ -170,10 +170,10 @@ class ManagedTables:
         if there and managed.newest():
             if storage.replace or storage.take:
                 return True
-            hint = "CREATE TABLE IF NOT EXISTS takes it as it is; CREATE OR REPLACE TABLE replaces it."
+            hint = "CREATE TABLE IF NOT EXISTS uses it as it is; CREATE OR REPLACE TABLE replaces it."
             raise QueryError(f"there is a table at {visible(where.uri)} already", hint=hint)
         if taken:
-            hint = "A table has a folder of its own; LOCATION reads files, and tables of others, that are there."
+            hint = "A table needs its own folder; LOCATION reads files and tables that already exist."
             raise QueryError(f"there are objects at {visible(where.uri)} already", hint=hint)
         return False
 
@@ -189,8 +189,8 @@ class ManagedTables:
             managed.create(wanted, give, replace=there)
         except NoConditionsError:
             if not self._engine.path:
-                hint = "SET DATABASE = 'file'; keeps that beside the file, and SET CATALOG names a catalog of Iceberg."
-                what = "the server has no conditional writes, by which the newest state of a table is told"
+                hint = "SET DATABASE = 'file'; keeps that beside the file; SET CATALOG names an Iceberg catalog."
+                what = "the server has no conditional writes, which keep track of a table's newest state"
                 raise QueryError(what, hint=hint) from None
             table = replace(table, catalog=BESIDE)
             managed = self._tables.managed(table)
@@ -199,7 +199,7 @@ class ManagedTables:
         return managed, table, note
 
     def create_statement(self, name: str) -> str:
-        """The statement that makes a table like it; one whose files lie in S3 is taken up where it is."""
+        """The statement that makes a table like it; one whose files are in S3 is taken up where it is."""
         table = self._tables.get(name)
         if not table.catalog:
             return self._engine.look(lambda _: self._tables.create_statement(name))
@@ -242,9 +242,9 @@ class ManagedTables:
         if tidied.compacted:
             done.append(f"{counted(tidied.compacted, 'file')} became {tidied.into:,}")
         done += ["rows beyond the retention were deleted"] if tidied.rows_gone else []
-        done += [f"{counted(tidied.expired, 'snapshot')} ended"] if tidied.expired else []
-        done += [f"{counted(tidied.deleted, 'object')} that no snapshot has went"] if tidied.deleted else []
-        return f"The table {name}: {', '.join(done)}." if done else f"The table {name} was tidy."
+        done += [f"{counted(tidied.expired, 'snapshot')} expired"] if tidied.expired else []
+        done += [f"{counted(tidied.deleted, 'object')} that no snapshot uses were deleted"] if tidied.deleted else []
+        return f"The table {name}: {', '.join(done)}." if done else f"The table {name} needed no tidying."
 
     def insert(self, name: str, sql: str, how: Insertion, *, local: bool = False, noted: Note | None = None) -> int:
         """Put the rows of a query into a table, and say how many.
@@ -436,7 +436,7 @@ class ManagedTables:
         if table.is_view and not table.catalog:
             what = "over files" if table.location else "a view"
             raise QueryError(
-                f"the table {visible(table.name)} is {what}, and takes no rows", hint="Name another table."
+                f"the table {visible(table.name)} is {what}, and cannot take rows", hint="Name another table."
             )
         if not table.catalog:
             return table, None
@@ -508,7 +508,7 @@ class ManagedTables:
             return f"{column}::{kind}"
         raise QueryError(
             f"the column {visible(name)} is {own} in the table, and has values of {kind} that {own} does not hold",
-            hint="A cast in the query says what they are to become.",
+            hint="Cast them in the query.",
         )
 
     def _into_duckdb(

@@ -71,7 +71,7 @@ class Merge(NamedTuple):
             or parts[2][0] == "WHEN"
             or {head for head, _ in parts[3:]} != {"WHEN"}
         ):
-            raise QueryError("this is no MERGE", hint=_FORM)
+            raise QueryError("this is not a MERGE", hint=_FORM)
         (_, alias), (_, source), (how, on), *whens = parts
         target = re.sub(r"(?i)^\s*AS\b", "", alias).strip() or identifier(table_parts(name)[-1])
         return cls(target, source, _alias(source), on, how == "USING", tuple(_when(each) for _, each in whens))
@@ -100,7 +100,7 @@ class Merge(NamedTuple):
         values = [value for when in self.whens for value in (when.condition, *when.values) if value]
         for value in (*values, *([] if self.using else [self.on])):
             if not is_one_group(f"({value}\n)"):
-                raise QueryError("this is no MERGE", hint=_FORM)
+                raise QueryError("this is not a MERGE", hint=_FORM)
         on = self.on if self.using else f"({self.on}\n)"
         table = ".".join(map(identifier, table_parts(name)))
         what = ", ".join(["1", *(f"({value}\n)" for value in values)])
@@ -197,7 +197,7 @@ def _when(text: str) -> _When:
     parts = _split(text, {"THEN"})
     match = _WHEN.fullmatch(parts[0][1]) if len(parts) == 2 else None  # noqa: PLR2004
     if match is None:
-        raise QueryError("this is no MERGE", hint=_FORM)
+        raise QueryError("this is not a MERGE", hint=_FORM)
     which, condition, action = " ".join(match[1].upper().split()), (match[2] or "").strip(), parts[1][1]
     said = " ".join(action.upper().split())
     without: tuple[str, ...] = ()

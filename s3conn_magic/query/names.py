@@ -171,11 +171,11 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
 
 
 def _no_query(sql: str) -> QueryError:
-    return refused(sql, "only a query may stand here: SELECT, WITH or FROM", None)
+    return refused(sql, "only a query can be here: SELECT, WITH or FROM", None)
 
 
 def _unlisted(sql: str) -> QueryError:
-    error = refused(sql, "whether a PIVOT like this one only reads cannot be told before it runs", None)
+    error = refused(sql, "before it runs, it is unclear whether a PIVOT like this one only reads", None)
     error.hint = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
     return error
 
@@ -402,7 +402,7 @@ def lake_query(
     reach = filesystem.lake(own[1] if own else path) if may_be and not where.has_wildcard else None
     if reach is None:
         if moment and not (isinstance(moment.version, str) and where.location.key):
-            reason = f"{visible(path)} is no lake table, and has no earlier versions"
+            reason = f"{visible(path)} is not a lake table, and has no earlier versions"
             raise QueryError(reason, hint="Of an object, AT (VERSION => 'id') takes an id of LIST with VERSIONS.")
         return None
     with (scope := filesystem.scope).noting():

@@ -81,7 +81,7 @@ def paths_of(
         path = path_of(travel.written.path, read)
         mention = Mention(path) if path else over.get(table.casefold())
         if mention is None:
-            raise QueryError(f"{visible(table)} has no earlier versions: AT goes with the folder of a lake table")
+            raise QueryError(f"{visible(table)} has no earlier versions: AT is for the folder of a lake table")
         paths[travel.stands] = mention._replace(moment=travel.moment)
     return paths
 
@@ -125,7 +125,7 @@ def check_forms(tree: QueryTree, read: Callable[[str], Pasted] = pasted) -> None
             with suppress(ValueError):
                 if looks_pasted(text) and (path := read(text).uri):
                     error = pointed(tree.sql, f"{name}() takes paths that begin with s3://", tree.position(node))
-                    error.hint = f"Write {literal(visible(path))} in its place."
+                    error.hint = f"Write {literal(visible(path))} instead."
                     raise error
 
 
@@ -342,7 +342,7 @@ def _registered(
 
 def _in_batches(detected: Detected) -> Detected:
     if detected.format.type not in IN_BATCHES:
-        raise QueryError(f"it is {detected.format.name}, and other objects of the path are not")
+        raise QueryError(f"it is {detected.format.name}, but other objects of the path are not")
     return detected
 
 
@@ -499,7 +499,7 @@ def _of_several(
         read = read if _NAMES_FILES.search(text) else f"FROM read_parquet({literal(copies.pattern)}"
     elif len(entries) > _FEW:
         filesystem.scope.note(
-            f"Of {len(entries):,} files of Parquet, not all were asked whether their columns are of the same types."
+            f"Of {len(entries):,} files of Parquet, not all were checked for columns of the same types."
         )
         return None
     else:

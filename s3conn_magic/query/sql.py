@@ -123,7 +123,7 @@ def _clause(own: Sequence[SqlWord]) -> tuple[int, int]:
 
 
 class Travel(NamedTuple):
-    """A table that a query wants as of another time: what is written, the name that stands in its place, the time."""
+    """A table that a query wants as of another time: what is written, the name that stands instead, the time."""
 
     written: TimeTravel
     stands: str
@@ -372,7 +372,7 @@ def check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[
 def _unlike(name: str, kind: str, wide: str, path: str) -> QueryError:
     return QueryError(
         f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change",
-        hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} all the same.",
+        hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} anyway.",
     )
 
 
@@ -447,5 +447,5 @@ def kept_rows(
         kept, column = kept_as(kind, name), identifier(name)
         parts.append((casts or {}).get(name, f"{column}::{kept} AS {column}"))
         if kind.id in _TIMES and database.execute(f"SELECT 1 FROM {source} WHERE isinf({column}) LIMIT 1").fetchall():  # noqa: S608
-            raise QueryError(f"the column {visible(name)} has a date that is infinite, which Iceberg has none for")
+            raise QueryError(f"the column {visible(name)} has an infinite date, which Iceberg does not have")
     return f"SELECT {', '.join([*parts, *more])} FROM {source}"  # noqa: S608 - quoted names

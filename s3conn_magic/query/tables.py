@@ -225,7 +225,7 @@ class Tables:
         """
         if table := self._tables.get(name.casefold()):
             return table
-        raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; shows what there is.")
+        raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; lists those that exist.")
 
     def check_free(self, name: str) -> None:
         """Refuse a name that is taken; within a turn, so that it stays free.
@@ -337,14 +337,14 @@ class Tables:
             database.execute(step)
 
     def managed(self, table: Table) -> ManagedTable:
-        """A table whose files lie in S3, as it is read and changed; within a turn.
+        """A table whose files are in S3, as it is read and changed; within a turn.
 
         Raises:
             QueryError: its files are not its own.
         """
         if not table.catalog or table.location is None:
-            hint = "CREATE TABLE … STORAGE_CONNECTION = … STORAGE_LOCATION = 's3://…' makes one."
-            raise QueryError(f"the table {visible(table.name)} has no files of its own in S3", hint=hint)
+            hint = "CREATE TABLE … STORAGE_CONNECTION = … STORAGE_LOCATION = 's3://…' creates one."
+            raise QueryError(f"the table {visible(table.name)} has no own files in S3", hint=hint)
         filesystem = self._engine.filesystem
         connection = filesystem.through(Path.parse(table.files), filesystem.scope)
         scope = filesystem.scope
@@ -359,7 +359,7 @@ class Tables:
         return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
 
     def see_managed(self, table: Table, schema: pa.Schema | None = None) -> Table:
-        """Have a table whose files lie in S3, with some columns, or those that it has now; within a turn."""
+        """Have a table whose files are in S3, with some columns, or those that it has now; within a turn."""
         schema = self.managed(table).schema() if schema is None else schema
         database = self._engine.database
         with transaction(database):
@@ -388,7 +388,7 @@ class Tables:
             hint = f"Write {schema}.{last} for a table of the session's own catalog."
             raise QueryError(f"the catalog {visible(catalog)} is DuckDB's own", hint=hint)
         if catalog is not None and catalog.casefold() in schemas:
-            raise QueryError(f"{visible(catalog)} is the name of a schema, and cannot be that of a catalog")
+            raise QueryError(f"{visible(catalog)} is the name of a schema, so it cannot be a catalog")
         if catalog is not None and catalog.casefold() not in attached:
             attach(database, catalog, self._engine.path)
         within = f"{identifier(catalog)}.{identifier(str(schema))}" if catalog else identifier(str(schema))
@@ -468,7 +468,9 @@ class Tables:
         if table.location is not None:
             return f"{head} LOCATION {literal(table.location.uri)} USING {name_text(table.connections[0])};"
         if table.is_view:
-            raise QueryError(f"{visible(table.name)} is a view of the database's file, which no statement here makes")
+            raise QueryError(
+                f"{visible(table.name)} is a view of the database's file, and no statement here creates one"
+            )
         if table.declared:
             return f"{head} ();"
         made = self._engine.look(lambda database: database.execute(_MADE, placed(table.name)).fetchall())[0][0]
@@ -523,7 +525,7 @@ class Tables:
         if not names and key and not key.endswith("/"):
             return where, ""
         if not names:
-            raise QueryError(f"there are no files at {visible(path.location.uri)}", hint="LIST shows what there is.")
+            raise QueryError(f"there are no files at {visible(path.location.uri)}", hint="LIST shows what exists.")
         if holding := within(roots.values(), (Path.parse(name).location.key for name in names)):
             raise refusal(holding, path.location, lambda key: f"s3://{path.named(key)}")
         endings = Counter(ending_of(name) for name in names if is_told(name))

@@ -117,9 +117,7 @@ def _rows(result: Any) -> pa.Table | None:
 
 def _check_names(table: pa.Table) -> None:
     if twice := next((name for at, name in enumerate(table.column_names) if name in table.column_names[:at]), None):
-        raise S3ConnError(
-            f"two columns are called {visible(twice)}", hint="Name them apart by AS, or print them as csv."
-        )
+        raise S3ConnError(f"two columns are called {visible(twice)}", hint="Rename one with AS, or print them as csv.")
 
 
 def _field(text: str) -> str:

@@ -73,7 +73,7 @@ def in_form(result: Any, form: str) -> Any:
     if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
         raise BindError(
             f"two columns are called {visible(twice)}, which a frame of Polars does not allow",
-            hint="Name them apart by AS, or SET RESULT = 'arrow'.",
+            hint="Rename one with AS, or SET RESULT = 'arrow'.",
         )
     return pl.from_arrow(table)
 

@@ -431,7 +431,7 @@ def described(connection: Connection, place: Location, named: Callable[[Location
         return replace(holds[0], query=holds[0].query.removesuffix(" LIMIT 100"))
     where = visible(place.uri)
     if not holds:
-        raise QueryError(f"there is no table at {where}", hint="DISCOVER shows what there is, PREVIEW one object.")
+        raise QueryError(f"there is no table at {where}", hint="DISCOVER shows the datasets, PREVIEW one object.")
     some = [visible(each.location) for each in holds[:3]]
     raise QueryError(f"{where} holds {counted(len(holds), 'dataset')}", hint=f"Name one of them, such as {some[0]}.")
 

@@ -67,7 +67,7 @@ def open_preview(connection: Connection, location: Location, rows: int, version:
             return table
         raise
     if seen.format in _OF_TABLES and (root := _table_around(connection, location)):
-        note = f"a file of {root.text}: of its rows some may be gone; PREVIEW of the folder shows those that are not"
+        note = f"a file of {root.text}: some of its rows may be deleted; PREVIEW of the folder shows the current ones"
         seen = replace(seen, notes=(*seen.notes, note))
     return ObjectPreview(connection, location, seen, rows)
 

@@ -41,7 +41,7 @@ def _take(file: Path, parts: dict[Path, str], above: tuple[Path, ...]) -> None:
         source = (file.parent / name).resolve()
         _take(source, parts, (*above, file))
         if missing := set(names.split(", ")) - set(_EXPORT.findall(source.read_text(encoding="utf-8"))):
-            raise ValueError(f"{name} exports no {', '.join(sorted(missing))} on a line of its own")
+            raise ValueError(f"{name} exports no {', '.join(sorted(missing))} on its own line")
     taken = {each: f"_{at}" for at, each in enumerate(parts)}
     body = _IMPORT.sub(lambda match: f"const {{ {match[1]} }} = {taken[(file.parent / match[2]).resolve()]};", text)
     if above:

@@ -39,7 +39,7 @@ _PIECE = re.compile(
 # What RE2 says of, or points at → what it is, and what does without.
 _NOT_LINEAR = "could take time without end"
 _REFUSED = (
-    (r"\(\?<?[=!]", f"look-around, which {_NOT_LINEAR}; write what may stand there, as [^x] or (?:a|b)"),
+    (r"\(\?<?[=!]", f"look-around, which {_NOT_LINEAR}; write what may be there, as [^x] or (?:a|b)"),
     (r"\\[1-9k]|\(\?P=?$", f"a back-reference, which {_NOT_LINEAR}; write what it stands for once more"),
     (
         r"(?:[*+?]|\{.*\})\+|\(\?>",
@@ -189,7 +189,7 @@ def _explained(reason: str) -> str:
     if refused:
         return f"it has {refused}"
     if "repetition size" in what:
-        return f"{part} is no repetition: 1,000 times are the most, also within each other, and the fewer come first"
+        return f"{part} is not a repetition: 1,000 times are the most, also within each other, and the fewer come first"
     return f"{what}{f': {part}' if _SHOWN.fullmatch(part) else ''}; {EXPRESSION_EXAMPLE}"
 
 

@@ -343,14 +343,14 @@ class Forecast:
         ]
 
     def _managed(self, name: str) -> list[Table]:
-        """Return the table of a name whose files lie in S3; nothing where it is another."""
+        """Return the table of a name whose files are in S3; nothing where it is another."""
         return [
             each for each in self._queries.engine.tables if each.catalog and each.name.casefold() == name.casefold()
         ]
 
     @staticmethod
     def _place(table: Table) -> Location:
-        assert table.location is not None  # noqa: S101 - a table whose files lie in S3 has one
+        assert table.location is not None  # noqa: S101 - a table whose files are in S3 has one
         return table.location
 
     def _appended(self, name: str) -> list[Call]:

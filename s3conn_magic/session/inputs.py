@@ -128,7 +128,7 @@ _MOST_BYTES = 10_000_000
 _ROOT = 0
 _LOADED = (statements.CreateConnection, statements.UseConnection)
 # A file that tells where requests go must be nobody else's.
-_DISTRUSTED = "It is loaded when it is yours, and its mode lets no one else write: chmod go-w."
+_DISTRUSTED = "It is only loaded if you own it and nobody else may write it: chmod go-w."
 
 
 def user_file() -> Path:
@@ -178,7 +178,7 @@ def _kept(statement: statements.Statement, source: Source) -> statements.Stateme
     if not isinstance(statement, _LOADED):
         token = source.token_at(statement.span.start)
         raise BindError(
-            "only CREATE S3 CONNECTION and USE CONNECTION stand in a file of connections",
+            "a file of connections may only have CREATE S3 CONNECTION and USE CONNECTION",
             hint="%upsql --file runs a file of any statements.",
             place=source.place(token.span if token else statement.span),
         )
@@ -230,7 +230,7 @@ def _text(content: bytes, shown: str) -> str:
 def _exposed(status: os.stat_result) -> str:
     """Return why a secret in the file would not be safe, or empty."""
     if not hasattr(os, "geteuid"):
-        return "who may read it cannot be told on this system"
+        return "this system does not tell who may read it"
     if status.st_uid != os.geteuid():
         return "it belongs to another user"
     mode = stat.S_IMODE(status.st_mode)
@@ -247,7 +247,7 @@ def _distrust(status: os.stat_result) -> str:
 
 
 _HEAD = "-- S3 connections, saved by s3conn_magic. No secret is in here: PROMPT asks for those of no other source."
-_SANDBOX = "-- The connection of the sandbox is left out; START SANDBOX makes it anew."
+_SANDBOX = "-- The connection of the sandbox is left out; START SANDBOX rebuilds it."
 
 
 def save_connections(connections: Registry, path: str, *, replace: bool) -> tuple[str, int]:
@@ -277,7 +277,7 @@ def _write(target: Path, text: str, *, replace: bool) -> None:
     except FileExistsError:
         reason, hint = f"the file {shown} is there already", "SAVE OR REPLACE CONNECTIONS TO … replaces it."
     except (OSError, ValueError) as error:
-        reason, hint = f"the file {shown} cannot be written ({type(error).__name__})", "Is its folder there?"
+        reason, hint = f"the file {shown} cannot be written ({type(error).__name__})", "Does its folder exist?"
     else:
         return
     raise S3ConnError(reason, hint=hint)

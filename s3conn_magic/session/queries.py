@@ -158,7 +158,7 @@ class Queries:
 
         made = answer(source.text, source.offset(error.place or place), source.connections())
         if made is None or not made.ours:
-            return ""
+            return made.note if made and made.whose else ""
         try:
             for statement in parse(Source(made.ours)):
                 if isinstance(statement, _HAS_QUERY) and statement.query is not None:
@@ -231,7 +231,7 @@ class Queries:
             query = summaries.statistics_query(dataset.named, columns)
             known = summaries.known_of(self.engine.query(query).table) if query else {}
         if plan.percent:
-            self._note(f"Of about {plan.percent} rows in 100, but for what statistics of Parquet say exactly.")
+            self._note(f"Of about {plan.percent} percent of the rows, except for what Parquet statistics say exactly.")
         return frame_of(SUMMARY_COLUMNS, summaries.summary_rows(columns, answer, known))
 
     def added_up(self, plan: plans.Analyze) -> Any:
@@ -275,7 +275,7 @@ class Queries:
         made, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._made(plan)))
         notes = [f"The table {made.name} was {'replaced' if replaced else 'created'}."]
         notes += [each for each in (made.note, plan.note) if each]
-        notes += [f'Queries write it "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
+        notes += [f'In queries it is written "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
         return Message(" ".join(notes))
 
     def _made(self, plan: plans.CreateTable) -> tuple[Table, bool]:
@@ -313,7 +313,7 @@ class Queries:
 
     @property
     def managing(self) -> ManagedTables:
-        """Return what changes the tables whose files lie in S3."""
+        """Return what changes the tables whose files are in S3."""
         from s3conn_magic.query.managing import ManagedTables
 
         return ManagedTables(self.engine)
@@ -596,5 +596,5 @@ def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tup
 
     if (said := translated(source.text, source.connections(), _is_ours)) is not None:
         source = replace(source, text=said.reveal())
-        note("Statements of other systems are run as ours: EXPLAIN shows what each is.")
+        note("Statements of other systems are run as ours: EXPLAIN shows what each becomes.")
     return parse(source), source

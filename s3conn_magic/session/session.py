@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.cluster import Workers
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import (
-    BindError,
-    CredentialsError,
-    QueryError,
-    S3ConnError,
-    rest_of_cell,
-)
+from s3conn_magic.errors import BindError, CredentialsError, QueryError, S3ConnError, rest_of_cell
 from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
@@ -164,14 +158,14 @@ class Session:
 
     def _say_oldest(self, name: str) -> None:
         self._note(
-            f"Where no connection is named, and the location is in no display filter, {name} is meant, which was made"
-            " first. USE CONNECTION names another."
+            f"Without USING, and outside every display filter, {name} is used, because it was created first. USE"
+            f" CONNECTION chooses another."
         )
 
     def _say_default(self) -> None:
         self._note(
-            f"There was no connection, so {DEFAULT_S3} was made, of the default credentials chain. CREATE S3 CONNECTION"
-            " makes others; %config UpsqlMagic.default_connection = False keeps this one from being made."
+            f"There was no connection, so {DEFAULT_S3} was created from the default credentials chain. CREATE S3"
+            " CONNECTION creates others; %config UpsqlMagic.default_connection = False turns that off."
         )
 
     def __repr__(self) -> str:
@@ -207,7 +201,7 @@ class Session:
         return self.run(read_script(path))
 
     def _load(self, path: Path, *, wanted: bool) -> None:
-        """Make the connections of a file, if there is one; when something is wrong with it, none of them."""
+        """Create the connections of a file, if there is one; when something is wrong with it, none of them."""
         if wanted and path.exists():
             for plan in connection_plans(path, self.connections, self._inputs):
                 self.execute(plan)
@@ -251,12 +245,20 @@ class Session:
                 self._say(_note_of_pattern(plan, result))
                 return self._in_form(result)
         except S3ConnError as error:
-            failure = error.at(plan.place())
+            failure = self._explained(plan, error).at(plan.place())
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
         # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
+
+    def _explained(self, plan: plans.Plan, failure: S3ConnError) -> S3ConnError:
+        """Return the error of a statement; where its server expects the other of http and https, one that says so."""
+        from s3conn_magic.connections.probe import explained
+
+        named = {getattr(plan, "connection", None), getattr(plan, "name", None)}
+        asked = [each for each in self.connections if each.name in named] or self.connections
+        return failure if isinstance(plan, plans.Create | plans.Alter) else explained(failure, asked)
 
     def _in_form(self, result: Any) -> Any:
         """Return the rows of a result as RESULT asks for them; what is no rows as it is."""
@@ -278,8 +280,6 @@ class Session:
     def _queries(self, plan: QueryPlan) -> Any:
         with self._progress_view() as report:
             return self.queries.run(plan, report)
-
-    # Connections
 
     @execute.register
     def _no_change(self, plan: plans.NoChange) -> Message:
@@ -366,7 +366,7 @@ class Session:
     @execute.register
     def _use(self, plan: statements.UseConnection) -> Message:
         self.connections.use(plan.name.text)
-        return Message(f"Statements without USING go through {plan.name.text} from here on.")
+        return Message(f"Statements without USING now use {plan.name.text}.")
 
     @execute.register
     def _introspection(self, plan: AboutConnections) -> Any:
@@ -469,7 +469,9 @@ class Session:
 
     def _charted(self, frame: Any, plan: plans.Analyze) -> Any:
         if len(frame) and (rest := str(frame["group"].iloc[-1])).endswith(" more groups)"):
-            self._note(f"{rest[1:-1]} with the fewest bytes are one row, the last. A longer location has fewer groups.")
+            self._note(
+                f"{rest[1:-1]} with the fewest bytes are combined in the last row. A longer location has fewer groups."
+            )
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 
@@ -514,8 +516,6 @@ class Session:
         if preview.frame is not None:
             self.queries.note_columns(plan.location.uri, preview.frame.columns)
         return preview
-
-    # Jobs
 
     @execute.register
     def _about_jobs(self, plan: JobPlan) -> Any:

@@ -344,11 +344,11 @@ SETTINGS = {
         {"AWS_REQUEST_CHECKSUM_CALCULATION": "always"},
         "",
     ),
-    "the CA bundle that the variable AWS_CA_BUNDLE names is not there: /not/there": (
+    "the CA bundle that the variable AWS_CA_BUNDLE names does not exist: /not/there": (
         {"AWS_CA_BUNDLE": "/not/there"},
         "",
     ),
-    "the CA bundle that the profile p names is not there: /not/there": ({}, "ca_bundle = /not/there"),
+    "the CA bundle that the profile p names does not exist: /not/there": ({}, "ca_bundle = /not/there"),
     "the proxy that the variable HTTPS_PROXY names is not": ({"HTTPS_PROXY": "http://127.0.0.1:port"}, ""),
     "the proxy that the variable https_proxy names is not": ({"https_proxy": "::::"}, ""),
     "the region of the profile p": ({}, "region = nowhere at all"),
@@ -409,7 +409,7 @@ PROCESSES = {
     "quotation marks": (_gives(AccessKeyId='"A"'), "AccessKeyId has quotation marks"),
     "another version": (_gives(Version=2), "Version 1"),
     "nothing": ("", "printed nothing"),
-    "a number": ("print(5)", "no JSON object"),
+    "a number": ("print(5)", "not a JSON object"),
     "half": ("print('{')", "cut short"),
     "bytes": ("import sys; sys.stdout.buffer.write(b'\\xff')", "UTF-8"),
     "a status": ("import sys; sys.exit('hidden')", "ended with status 1"),
@@ -526,7 +526,7 @@ OF_STS = {
     "not allowed": (_refusal("AccessDenied", 403), "sts:AssumeRoleWithWebIdentity", "sts:AssumeRole is"),
     "not in this region": (_refusal("RegionDisabledException", 403), "not active", "not active"),
     "a wrong key": (_refusal("SignatureDoesNotMatch", 403), "signature", "profile q"),
-    "another server": (Reply(200, {"Content-Type": "text/html"}, b"<html>"), "not the service", "not the service"),
+    "another server": (Reply(200, {"Content-Type": "text/html"}, b"<html>"), "another service", "another service"),
     "an empty answer": (Reply(200, {}, b"<A/>"), "gave no Assume", "gave no Assume"),
     "no answer": ("silent", "not answer in time", "not answer in time"),
 }

@@ -237,7 +237,7 @@ def test_of_versions_the_one_that_was_written_is_deleted(sandbox, kind: str):
     first = plain.put_object(**at, Body=b"before")["VersionId"]
     with recording(answering(passing_to(sandbox.endpoint), "ignores")) as wire:
         bucket = _bucket(wire.endpoint, sandbox.admin, kind)
-        with pytest.raises(EncryptionError, match="those before it are there"):
+        with pytest.raises(EncryptionError, match="earlier ones are still there"):
             bucket.connection.client().put_object(**at, Body=SMALL)
     answer = plain.list_object_versions(Bucket=ARCHIVE, Prefix=at["Key"])
     plain.delete_object(**at, VersionId=first)

@@ -201,7 +201,7 @@ def test_no_link_carries_a_customer_s_key(region):
         lambda: client.generate_presigned_post("bucket", "key"),
         lambda: presign(connection, Location("bucket", "key"), 60),
     ):
-        with pytest.raises(CredentialsError, match="which no link does"):
+        with pytest.raises(CredentialsError, match="which a link cannot do"):
             link()
     assert params == WHERE
     assert "Signature" in client.generate_presigned_url("list_objects_v2", Params={"Bucket": "bucket"})

@@ -38,7 +38,7 @@ KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) a
 PASSED_ON = {
     ("requests.py", "EndpointError(str(failure))"),
     ("apart.py", "QueryError(visible(str(error)))"),
-    ("apart.py", "QueryError(f'the object has what is not read ({said})')"),
+    ("apart.py", "QueryError(f'the object has something that cannot be read ({said})')"),
 }
 # Said when Python itself ends, where the way on is in the message.
 AT_THE_END = "was not closed"

@@ -159,7 +159,7 @@ def test_copies_without_the_clipboard_api(tree):
 
 
 def test_a_denied_folder_says_what_is_missing_and_retries(notebook, lake):
-    """A denied folder shows the missing action in its place, the rest goes on working, and Retry lists it."""
+    """A denied folder shows the missing action instead, the rest goes on working, and Retry lists it."""
     lake.toggle("finance/")
     error = lake.line("error")
     error.get_by_text("the action s3:ListBucket is missing").wait_for()

@@ -99,7 +99,7 @@ def test_a_version_has_a_preview_of_its_own(explore, upstream):
 
 
 def test_what_cannot_be_read_is_said_and_asked_again(explore, upstream):
-    """A missing object is an error in its place, and Retry shows it when it is there."""
+    """A missing object is an error instead, and Retry shows it when it is there."""
     upstream.put_object(Bucket=EMPTY, Key="late.txt", Body=b"here")
     page = explore(f"s3://{EMPTY}/")
     upstream.delete_object(Bucket=EMPTY, Key="late.txt")
@@ -480,7 +480,7 @@ def test_too_much_for_a_download_may_be_saved(explore, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     page = explore(f"s3://{LAKE}/").show("README.txt")
     page.do("download", id="d")
-    assert "too much for a download" in page.task("d", "asking")["text"]
+    assert "too large for a download" in page.task("d", "asking")["text"]
     page.do("confirm", id="d")
     assert str(tmp_path / "README.txt") in page.task("d", "done")["text"]
     assert "made up" in (tmp_path / "README.txt").read_text()

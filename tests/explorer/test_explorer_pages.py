@@ -350,7 +350,7 @@ def test_a_question_that_nobody_answers_ends_with_no(made, monkeypatch):
     question = explorer.task("d", "asking")["question"]
     explorer.gone("d")
     explorer.do("confirm", id="d", page="a", question=question)
-    assert state(explorer, "a")["said"][1] == "That is not asked any more: nothing was done"
+    assert state(explorer, "a")["said"][1] == "That question is no longer open: nothing was done"
     assert store.deleted == []
 
 
@@ -378,7 +378,7 @@ def test_files_go_where_the_page_says_or_nowhere(made):
     assert here == " s3://lake/a/"
     explorer.do("toggle", place=explorer.place("a/"), page="b")
     explorer.do("upload", id="u", name="f", size=1, mime="", here=here, page="a")
-    assert state(explorer, "a")["said"][1] == "Another folder is shown by now: nothing was uploaded"
+    assert state(explorer, "a")["said"][1] == "Another folder is shown now: nothing was uploaded"
     assert [one for one in explorer.got if one["type"] == "tasks" and one["tasks"]] == []
 
 

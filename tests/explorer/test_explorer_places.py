@@ -183,7 +183,7 @@ def test_a_search_finds_below_and_says_where(made, text, hits):  # noqa: F811
     explorer.do("search", text=text, page="a")
     explorer.settled()
     if hits is None:
-        assert "This is no pattern" in state(explorer, "a")["said"][1]
+        assert "This is not a pattern" in state(explorer, "a")["said"][1]
         return
     assert explorer.names() == hits
     if hits:

@@ -298,8 +298,8 @@ NOT_PASTED = [
     ("https://bucket.s3.amazonaws.com/a b", "white space", ""),
     ("https://s3.amazonaws.com/", "name is missing", ""),
     ("https://console.aws.amazon.com/ec2/home", "shows no bucket", ""),
-    ("arn:aws:iam::123456789012:role/x", "no bucket, object", "arn:aws:s3:::bucket/key"),
-    ("arn:aws:s3tables:us-east-1:123456789012:bucket/b", "no bucket, object", "arn:aws:s3:::bucket/key"),
+    ("arn:aws:iam::123456789012:role/x", "does not name a bucket, object", "arn:aws:s3:::bucket/key"),
+    ("arn:aws:s3tables:us-east-1:123456789012:bucket/b", "does not name a bucket, object", "arn:aws:s3:::bucket/key"),
 ]
 
 

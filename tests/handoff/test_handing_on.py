@@ -317,7 +317,7 @@ def test_obstore_where_it_is_not_installed(handed, monkeypatch):
 
 
 def test_an_access_point_is_no_bucket_of_obstore(handed):
-    """An access point's ARN is refused with what to use in its place."""
+    """An access point's ARN is refused with what to use instead."""
     with pytest.raises(S3ConnError, match="not an access point's ARN"):
         handed.connection.obstore("arn:aws:s3:us-east-1:123456789012:accesspoint/one")
 

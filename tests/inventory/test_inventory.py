@@ -54,7 +54,7 @@ def test_a_report_is_a_listing(reading_from_each, file_format):
     assert frame["last_modified"].tolist() == [pd.Timestamp(one["last_modified_date"]) for one in expected]
     assert set(frame["bucket"]) == {BUCKET}
     assert not frame["is_prefix"].any()
-    assert run.notes == [f"Inventory of {BUCKET} as of 2026-01-02 03:04 UTC: what changed later is not in it."]
+    assert run.notes == [f"Inventory of {BUCKET} as of 2026-01-02 03:04 UTC: later changes are not in it."]
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -265,7 +265,7 @@ def test_a_manifest_that_is_none_is_an_error(reading, change, said):
     report.sealed()
     error = reading(report).fails(f"LIST FROM INVENTORY '{report.location}'", InventoryError)
     assert error.message == f"{report.location} is not the manifest of an inventory: {said}"
-    assert error.hint == "Name the manifest.json of an S3 Inventory report, or the folder that its reports lie in."
+    assert error.hint == "Name the manifest.json of an S3 Inventory report, or the folder with its reports."
 
 
 @pytest.mark.parametrize("text", [b"", b"[1]", b"\xff\xfe", b"[" * 100_000, b"not json"])
@@ -274,7 +274,7 @@ def test_what_is_no_json_object_is_no_manifest(reading, text):
     report = Report([])
     report.objects = {f"{FOLDER}/manifest.json": text}
     error = reading(report).fails(f"LIST FROM INVENTORY '{report.location}'", InventoryError)
-    assert "is not the manifest of an inventory: it is no JSON object" in error.message
+    assert "is not the manifest of an inventory: it is not a JSON object" in error.message
 
 
 def test_the_manifest_is_compared_with_its_checksum(reading):
@@ -289,7 +289,7 @@ def test_the_manifest_is_compared_with_its_checksum(reading):
     run = reading(other)
     client("s3", run.connection("lake").settings.endpoint, admin(run)).delete_object(Bucket="acme-empty", Key=checksum)
     assert len(listed(run, other)) == 1
-    assert run.notes[0].endswith("No manifest.checksum lies beside it to compare it with.")
+    assert run.notes[0].endswith("There is no manifest.checksum beside it to compare it with.")
 
 
 def admin(run):
@@ -474,7 +474,7 @@ def test_an_analysis_of_what_a_report_lacks_is_refused(reading, by, lacks):
     theirs = {"last_modified": "last_modified_date"}.get(lacks, lacks)
     report = Report([numbered(1)], "CSV", tuple(name for name in CURRENT if name != theirs))
     error = reading(report).fails(f"ANALYZE FROM INVENTORY '{report.location}' BY {by}", InventoryError)
-    assert f"has no field for {lacks}, which is wanted here" in error.message
+    assert f"has no field for {lacks}, which is needed here" in error.message
 
 
 # Where it is
@@ -536,4 +536,4 @@ def test_files_that_are_nowhere_are_those_that_the_manifest_names(reading):
     report.kept_in = "acme-empty"
     error = reading(report).fails(f"LIST FROM INVENTORY 's3://acme-empty/{FOLDER}/manifest.json'", S3ConnError)
     assert "acme-gone" in error.message
-    assert "The data files do not lie beside the manifest either." in error.notes
+    assert "The data files are not beside the manifest either." in error.notes

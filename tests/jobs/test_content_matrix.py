@@ -133,7 +133,7 @@ def test_what_was_taken_is_said_with_the_job(moto_lake: Lake):
     moto_lake.put(a__csv="1,2\n3,4\n", b__csv="5,6\n", c__csv="p,q\nx,y\n", d__csv="r,s\n1,2\n")
     said = str(run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO t"))
     assert "2 objects were read without a header: names are column0, …; HEADER = TRUE" in said
-    assert "1 object was read with a header, by its look; HEADER = FALSE has the first line as data." in said
+    assert "1 object was read with a header, judging by its content; HEADER = FALSE makes the first line data." in said
     content = "CONTENT_TYPE = (TYPE = CSV HEADER = FALSE)"
     told = f"CREATE JOB k {content} AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/'"
     assert "were read" not in str(run(f"{told} INTO u"))

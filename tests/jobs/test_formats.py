@@ -139,7 +139,7 @@ ODS = b"PK\x03\x04" + bytes(22) + b"\x08\x00\x00\x00mimetypeapplication/vnd.oasi
         ("x.arrow", b"ARROW1\0\0" + bytes(90), ("Arrow", "Arrow cannot be read")),
         ("x.zip", b"PK\x03\x04" + bytes(90), ("format ZIP", "format ZIP")),
         ("x.zip", b"PK\x03\x04" + bytes(90), ("Unpack it: the files in it", "Unpack it: the files in it")),
-        ("x.xlsx", b"PK\x03\x04" + bytes(90), ("format XLSX", "Save its sheets as CSV or Parquet, which are read.")),
+        ("x.xlsx", b"PK\x03\x04" + bytes(90), ("format XLSX", "Save its sheets as CSV or Parquet, which can be read.")),
         ("x.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(90), ("Save its sheets as CSV", "format XLS")),
         ("x", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(90), ("Save its sheets", "Microsoft Office 97")),
         ("x.ods", ODS, ("Save its sheets as CSV", "format ODS")),

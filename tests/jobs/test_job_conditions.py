@@ -160,7 +160,7 @@ def test_an_empty_object_that_is_filled_meanwhile_stays(between: tuple[Between, 
     server.after_read = lambda: lake.put(b__csv="n\n2\n")
     said = str(run(_copy(lake)))
     assert "Loaded 3 objects (1 row" in said
-    assert "in/b.csv: it was replaced after it was loaded: what is there now was not deleted" in said
+    assert "in/b.csv: it was replaced after it was loaded: the new object was not deleted" in said
     assert lake.keys_below("in/") == ["in/_d.csv", "in/b.csv"]
     run("RUN JOB j")
     assert rows_of(run) == [(1,), (2,)]
@@ -274,7 +274,7 @@ def _write_between(server: Between, run: Statements, *, first: bool, rows: int =
         run(_insert(lake, f"SELECT i FROM range({rows}) t(i)"))
     server.before_write = lambda: lake.client.put_object(**theirs)
     error = run.fails("RUN JOB j" if not first else _insert(lake, f"SELECT i FROM range({rows}) t(i)"), S3ConnError)
-    assert "was written meanwhile: nothing was replaced" in error.message
+    assert "was written in the meantime: nothing was replaced" in error.message
     assert lake.body("out/j.csv") == b"theirs"
     assert not lake.unfinished
 
@@ -293,8 +293,8 @@ def test_what_somebody_wrote_after_the_end_is_not_deleted(moto_lake: Lake):
         run = moto_lake.session()
         run(moto_lake.connect.replace("CREATE", "CREATE OR REPLACE").replace(moto_lake.endpoint, wire.endpoint))
         failed: Any = run.fails(_insert(moto_lake), S3ConnError)
-    assert "was replaced by somebody else" in failed.message
-    assert failed.notes[-1] == "What is there now is somebody else's, and stays."
+    assert "was replaced by someone else" in failed.message
+    assert failed.notes[-1] == "What is there now was written by someone else, and was kept."
     assert moto_lake.body("out/j.csv") == b"theirs"
 
 

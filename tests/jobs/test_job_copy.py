@@ -323,7 +323,7 @@ def test_formats_are_told_by_content(moto_lake: Lake):
     moto_lake.put(one=_parquet(a=[1]), two='{"a": 2}', three__csv="a\n3\n", five=sink.getvalue(), six=zipped)
     moto_lake.put(bad=b"\0\1\2")
     run = moto_lake.session()
-    assert "neither name nor content tells the format of the object" in str(run(_copy(moto_lake)))
+    assert "neither the name nor the content of the object shows its format" in str(run(_copy(moto_lake)))
     assert rows_of(run) == [(1,), (2,), (3,), (5,), (6,)]
 
 

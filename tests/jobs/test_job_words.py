@@ -72,8 +72,8 @@ def test_alter_job_sets_what_holds_for_the_next_runs(moto_lake: Lake, run):
 @pytest.mark.parametrize(
     ("setting", "said", "hint"),
     [
-        ("LOCATION = 's3://other/'", "LOCATION stays as the job was created with it", "SHOW CREATE JOB j;"),
-        ("CONTENT_TYPE = CSV", "CONTENT_TYPE stays as the job was created with it", "SHOW CREATE JOB j;"),
+        ("LOCATION = 's3://other/'", "LOCATION cannot be changed once the job is created", "SHOW CREATE JOB j;"),
+        ("CONTENT_TYPE = CSV", "CONTENT_TYPE cannot be changed once the job is created", "SHOW CREATE JOB j;"),
         ("COMENT = 'x'", "unknown option of a job", "Did you mean COMMENT?"),
         ("END_AT = 5", "END_AT takes NOW or a time", ""),
         ("COMMENT = 'a' COMMENT = 'b'", "COMMENT is given twice", "Keep one COMMENT."),

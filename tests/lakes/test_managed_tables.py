@@ -1,4 +1,4 @@
-"""Tables whose files lie in S3: made, filled, read as of any snapshot, merged, tidied and dropped."""
+"""Tables whose files are in S3: made, filled, read as of any snapshot, merged, tidied and dropped."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_table_is_made_filled_and_read_by_another_kernel(place: Place):
     assert _rows(other, f"SELECT id FROM t AT (VERSION => {first}) ORDER BY id") == [(1,), (2,)]
     assert _rows(other, f"SELECT count(*) FROM t AS x JOIN 's3://lake@{place.bucket}/t/' AS y ON x.id = y.id") == [(3,)]
     assert [row[5] for row in _rows(other, "SHOW SNAPSHOTS t")] == [3, 2]
-    with pytest.raises(QueryError, match="IF NOT EXISTS takes it"):
+    with pytest.raises(QueryError, match="IF NOT EXISTS uses it"):
         place.session()(f"CREATE TABLE t() {place.storage()}")
 
 
@@ -98,7 +98,7 @@ def test_a_table_is_made_filled_and_read_by_another_kernel(place: Place):
     [
         ("CREATE ICEBERG TABLE t (a INT)", "needs a place"),
         ("CREATE TABLE t (a INT) STORAGE_LOCATION = 's3://b/t/'", "needs STORAGE_CONNECTION"),
-        ("CREATE TABLE t LOCATION 's3://b/t/' PRIMARY KEY a", "LOCATION does not go with this"),
+        ("CREATE TABLE t LOCATION 's3://b/t/' PRIMARY KEY a", "LOCATION cannot be used here"),
         ("CREATE TABLE t (a INT) STORAGE_CONNECTION = lake STORAGE_LOCATIN = 's3://b/t/'", "unknown option of a table"),
         ("CREATE TABLE t (a INT) TABLE_DATA_RETENTION = 3 HOURS", "TABLE_DATA_RETENTION takes"),
     ],

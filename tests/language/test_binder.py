@@ -95,7 +95,7 @@ def test_options_set_twice_in_a_cell_add_up():
 def test_a_key_pair_is_replaced_by_a_profile_in_two_statements():
     """What UNSET removed is no longer in the way of what SET gives."""
     catalog = with_options("x", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
-    with pytest.raises(BindError, match="AWS_PROFILE does not go with AWS_ACCESS_KEY_ID") as caught:
+    with pytest.raises(BindError, match="AWS_PROFILE cannot be combined with AWS_ACCESS_KEY_ID") as caught:
         plans_of("ALTER S3 CONNECTION x SET AWS_PROFILE = 'p'", catalog)
     assert caught.value.hint == "The connection has AWS_ACCESS_KEY_ID: UNSET it first."
     *_, last = plans_of(
@@ -319,7 +319,7 @@ def test_the_sandbox_s_own_connection_can_be_altered_and_started_again():
 
 def test_the_sandbox_cannot_be_altered_before_it_runs():
     """An ALTER in the cell that starts it would forget the server's address and keys."""
-    with pytest.raises(BindError, match="has its options when START SANDBOX has run"):
+    with pytest.raises(BindError, match="has no options before START SANDBOX has run"):
         plans_of("START SANDBOX; ALTER S3 CONNECTION sandbox SET COMMENT = 'x'")
 
 

@@ -68,7 +68,7 @@ def test_every_text_takes_an_encoding(kind: str):
 def test_what_is_no_text_takes_no_setting(kind: str):
     """It says itself what it is."""
     assert content_type(kind).type == kind
-    with pytest.raises(ValueError, match=f"beside TYPE = {kind} stands nothing"):
+    with pytest.raises(ValueError, match=f"TYPE = {kind} also takes nothing"):
         content_type({"TYPE": kind, "ENCODING": "utf-8"})
 
 
@@ -76,5 +76,5 @@ def test_multi_line_is_another_spelling():
     """Of MULTILINE; not both."""
     settings = {"TYPE": "REGEX", "PATTERN": "(?<a>.)"}
     assert content_type({**settings, "MULTI_LINE": True}).get("MULTILINE") is True
-    with pytest.raises(ValueError, match="stands there twice"):
+    with pytest.raises(ValueError, match="appears twice"):
         content_type({**settings, "MULTI_LINE": True, "MULTILINE": True})

@@ -24,7 +24,7 @@ EXAMPLES = {reference.name: reference.example for reference in STATEMENTS}
 # The sandbox is a server of its own, which the quickstart's tests start; within a mock nobody reaches it.
 ELSEWHERE = {"START SANDBOX", "STOP SANDBOX"}
 IN_S3 = ("ALTER TABLE", "OPTIMIZE TABLE", "SHOW SNAPSHOTS")
-"""Of the table `clicks`, whose files lie in S3, which a connection that is READ_ONLY cannot have."""
+"""Of the table `clicks`, whose files are in S3, which a connection that is READ_ONLY cannot have."""
 INVENTORY = "acme-lake/daily/2026-01-01T01-00Z/manifest.json"
 _WITH_ROWS = {"LIST", "LIST FROM INVENTORY", "ANALYZE", "SELECT", "SHOW BUCKETS", "SHOW CONNECTIONS"}
 

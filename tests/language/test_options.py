@@ -210,7 +210,7 @@ def test_options_that_exclude_each_other_are_refused_at_the_later(first: str, se
     written = f"{first} = {_value(first)} {second} = {_value(second)}" + _missing(first, second)
     with pytest.raises(BindError) as caught:
         options_of(written)
-    later, _, earlier = caught.value.message.partition(" does not go with ")
+    later, _, earlier = caught.value.message.partition(" cannot be combined with ")
     assert frozenset((later, earlier)) in PAIRS
     assert written.index(f"{earlier} =") < written.index(f"{later} =")
     assert caught.value.place.column == 24 + written.index(f"{later} =")

@@ -111,7 +111,7 @@ def test_the_mask_is_no_secret():
     """A masked statement parses, and binding it says that the secret was not kept."""
     text = f"CREATE S3 CONNECTION x AWS_ACCESS_KEY_ID = 'A' AWS_SECRET_ACCESS_KEY = '{SECRET}'"
     assert parse(Source(redacted(text)))
-    with pytest.raises(BindError, match="stands for a secret that was not kept"):
+    with pytest.raises(BindError, match="placeholder for a secret that was not stored"):
         plans_of(redacted(text))
-    with pytest.raises(BindError, match="stands for a secret that was not kept"):
+    with pytest.raises(BindError, match="placeholder for a secret that was not stored"):
         plans_of("CREATE S3 CONNECTION x ENCRYPTION_CUSTOMER_MANAGED_KEY = '<REDACTED>'")

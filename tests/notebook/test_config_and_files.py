@@ -36,7 +36,7 @@ def test_a_file_is_run_by_the_magic(kernel: Kernel, folder: Path):
     assert "bad.usql, line 2" in "\n".join(done.error["traceback"])
     assert SECRET not in done.everything
     assert "--file takes the path" in kernel.run("%upsql --file ").everything
-    assert "--file stands alone" in kernel.run("%%upsql --file bad.usql\nLIST").everything
+    assert "--file must be on its own" in kernel.run("%%upsql --file bad.usql\nLIST").everything
 
 
 def test_config_and_set_change_the_same_value(kernel: Kernel, folder: Path):
@@ -74,5 +74,5 @@ def test_connections_are_loaded_with_the_extension(kernel: Kernel, folder: Path)
     user.write_text("DROP CONNECTION lake", encoding="utf-8")
     again = kernel.run("%reload_ext s3conn_magic")
     assert again.status == "ok"
-    assert "only CREATE S3 CONNECTION" in again.stderr
+    assert "may only have CREATE S3 CONNECTION" in again.stderr
     kernel.run("del get_ipython().config['UpsqlMagic']")

@@ -244,4 +244,4 @@ def test_a_masked_statement_does_not_run_again(remembering):
     kernel.run("%load_ext s3conn_magic")
     assert kernel.run(f"%%upsql\n{AGAIN}").status == "ok"
     outcome = kernel.run("%rerun")
-    assert "stands for a secret that was not kept" in outcome.stdout + repr(outcome.error)
+    assert "placeholder for a secret that was not stored" in outcome.stdout + repr(outcome.error)

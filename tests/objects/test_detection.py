@@ -180,7 +180,7 @@ def test_what_the_user_says_holds_and_the_rest_is_filled_in(given, settings):
 def test_what_was_taken_is_said():
     """No header, or one by its look alone; nothing where it is plain."""
     assert detect("x.csv", b"1,2\n", whole=True).said.startswith("without a header: names are column0, …")
-    assert detect("x.csv", b"a,b\nx,y\n", whole=True).said.startswith("with a header, by its look")
+    assert detect("x.csv", b"a,b\nx,y\n", whole=True).said.startswith("with a header, judging by its content")
     assert not detect("x.csv", b"a,b\n1,y\n", whole=True).said
 
 

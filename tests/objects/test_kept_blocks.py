@@ -176,7 +176,7 @@ def test_each_object_of_a_pattern_is_asked_for_once_and_whole(lake):
 
 
 def test_a_query_sees_what_was_replaced_before_it(lake):
-    """An object that was replaced between two queries is read anew, and the others are not asked for."""
+    """An object that was replaced between two queries is read again, and the others are not asked for."""
     run, bucket, asked = lake
     run(QUERY)
     bucket.put("e/007.json", b'{"n": 1007}\n')

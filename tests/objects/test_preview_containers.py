@@ -247,7 +247,7 @@ def test_a_library_that_ends_its_process_ends_no_kernel():
     """The bytes are shown and why no rows are; the next file is read as if nothing had been."""
     found = shown(self_holding(1_000_000), "t.avro")
     assert (found.kind, found.format) == ("binary", "Avro")
-    assert found.notes == ("its rows are not shown: its reader ended over it",)
+    assert found.notes == ("its rows are not shown: its reader crashed on it",)
     assert previewed(avro_file()).notes == ()
 
 

@@ -226,7 +226,7 @@ def test_an_array_of_json_that_goes_on_is_its_first_rows():
     assert 190_000 < found.about_rows < 260_000
     cut = previewed(b'[{"id": 1}, {"id": 2},')
     assert cut.frame["id"].tolist() == [1, 2]
-    assert cut.notes == ("record 3 is cut off, or is no JSON: neither it nor what follows is read",)
+    assert cut.notes == ("record 3 is cut off, or is not JSON: neither it nor the rest is read",)
 
 
 @pytest.mark.parametrize(

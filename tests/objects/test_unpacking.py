@@ -144,7 +144,7 @@ def test_text_comes_out_as_utf_8_without_a_mark(encoding: str, mark: str):
     ],
 )
 def test_bytes_that_are_not_of_the_encoding_are_told_by_their_place(body: bytes, encoding: str, said: str):
-    """The first of them; nothing is put in its place."""
+    """The first of them; nothing is put instead."""
     with pytest.raises(QueryError, match=said):
         _read(body, None, encoding)
 
@@ -274,5 +274,5 @@ def test_a_log_whose_fields_change_is_refused(size: int):
         return unpacked(_InPieces(pieces), None, "utf-8", comment=b"#").read()
 
     assert read(b"#Fields: a b\n1 2\n#Date: x\n#Fields: a  b\r\n3 4\n") == b"1 2\n3 4\n"
-    with pytest.raises(QueryError, match="#Fields of the log change"):
+    with pytest.raises(QueryError, match="#Fields line of the log changes"):
         read(b"#Fields: a b\n1 2\n#Fields: b a\n3 4\n")

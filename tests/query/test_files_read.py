@@ -119,7 +119,7 @@ def test_small_steps_from_the_beginning_are_read_ahead():
 
 
 def test_ranges_of_files_are_coalesced():
-    """`cat_ranges` asks once for neighbours; bounds are those of slices; an error stands in its place."""
+    """`cat_ranges` asks once for neighbours; bounds are those of slices; an error stands instead."""
     with serving(BODY) as place:
         files = served_files(place)
         found = files.cat_ranges(["bucket/data"] * 3, [0, 2_000, -5], [10, 2_010, None])

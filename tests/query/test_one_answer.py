@@ -269,7 +269,7 @@ def test_what_is_packed_twice_is_said(moto_lake: Lake):  # noqa: F811 - the fixt
     where = f"s3://{moto_lake.bucket}/p/x.csv.gz"
     failed = run.fails(f"FROM '{where}'", QueryError)
     assert "is packed twice: in its gzip data is what is packed by bz2" in failed.message
-    assert failed.hint == "Unpack it once: what is packed once is read."
+    assert failed.hint == "Unpack it once: then it can be read."
     run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
     assert "is packed twice" in str(run("SHOW JOB j ERRORS")["error"][0])
     shown = previewed(body, "x.csv.gz")

@@ -173,7 +173,7 @@ def test_python_frames_are_tables_by_their_names(on_sandbox):
     on_sandbox("CREATE TABLE people AS SELECT 9 AS id")
     assert rows(on_sandbox("FROM people")) == [(9,)]
     failed = on_sandbox.fails("SELECT 1 FROM word", QueryError)
-    assert failed.hint == "The Python variable word is a str, which is no table."
+    assert failed.hint == "The Python variable word is a str, which is not a table."
     assert "is not defined" in on_sandbox.fails("SELECT $nothing", QueryError).message
     assert "read_parquet($name)" in on_sandbox.fails("FROM $word", QueryError).hint
 
@@ -217,7 +217,7 @@ def test_a_name_that_tells_no_format_is_said_what_to_do_about(on_sandbox, path, 
     """A pattern, a folder or a file whose ending is unknown: the error points at it and names what reads it."""
     where = f"s3://{LAKE}/{path}"
     failed = on_sandbox.fails(f"SELECT *\nFROM '{where}'", QueryError)
-    assert "does not tell what format" in failed.message or "neither name nor content tells the" in failed.message
+    assert "does not show its format" in failed.message or "neither the name nor the content of" in failed.message
     assert hint.format(where) in failed.hint
     assert "*" in path or (failed.place.line, failed.place.column) == (2, 6)
     for written in re.findall(r"FROM '[^']*'|read_text\('[^']*'\)", failed.hint):
@@ -345,7 +345,7 @@ def test_a_table_is_replaced_whole_or_not_at_all(on_sandbox):
 
 def test_a_query_fills_columns_that_are_declared(on_sandbox):
     """Names alone, or names with types, before AS; a value that does not fit leaves no table."""
-    assert str(on_sandbox("CREATE TABLE order AS SELECT 1")).endswith('Queries write it "order".')
+    assert str(on_sandbox("CREATE TABLE order AS SELECT 1")).endswith('In queries it is written "order".')
     on_sandbox("DROP TABLE order")
     on_sandbox(
         'CREATE TABLE named (x, "y z") AS SELECT 1, 2; CREATE TABLE typed (x BIGINT, y VARCHAR(9)) AS SELECT 1, 2'
@@ -438,7 +438,7 @@ def test_a_defect_of_duckdb_is_one_sentence():
         "no stats\n\nStack",
     ):
         error = translate(duckdb.InternalException(text), "", QueryScope())
-        assert error.message == "DuckDB failed within itself, and begins anew: no stats"
+        assert error.message == "DuckDB failed internally, and was restarted: no stats"
 
 
 @pytest.mark.parametrize("where", ["memory", "file"])
@@ -449,7 +449,7 @@ def test_a_defect_of_duckdb_ends_one_statement_and_not_the_session(tmp_path, whe
         run(f"SET DATABASE = '{tmp_path / 'tables.duckdb'}'")
     run("CREATE TABLE kept AS SELECT 1 AS a")
     error = run.fails("SELECT * FROM bad", QueryError)
-    assert error.message.startswith("DuckDB failed within itself, and begins anew: ")
+    assert error.message.startswith("DuckDB failed internally, and was restarted: ")
     assert "Stack Trace" not in error.message
     assert run("SELECT 2 AS a")["a"].tolist() == [2]
     if where == "file":

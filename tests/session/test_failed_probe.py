@@ -197,7 +197,38 @@ def test_a_server_that_says_that_it_wants_https_is_believed(body):
         run(f"CREATE S3 CONNECTION made {KEYS} ENDPOINT = '{server.endpoint}' VALIDATE = FALSE")
         failed = run.fails("LIST 's3://acme-one/'")
     assert "expects HTTPS" in failed.message
-    assert "Write https:// in place of http://." in failed.hint
+    assert "Write https:// instead of http://." in failed.hint
+
+
+FIRST = (
+    "SHOW BUCKETS USING made",
+    "LIST 's3://acme-one/' USING made",
+    "LIST 's3://acme-one/' USING made RECURSIVE",
+    "PREVIEW 's3://acme-one/a.csv' USING made",
+    "ANALYZE 's3://acme-one/' USING made",
+    "DISCOVER 's3://acme-one/' USING made",
+    "SELECT * FROM 's3://made@acme-one/a.csv'",
+    "DESCRIBE 's3://acme-one/a.csv' USING made",
+    "CREATE TABLE t LOCATION 's3://acme-one/' USING made",
+    "CREATE JOB j AS COPY FROM S3 made LOCATION = 's3://acme-one/' INTO t",
+)
+
+
+@pytest.mark.parametrize("statement", FIRST)
+def test_the_first_statement_of_an_unprobed_connection_prints_the_right_endpoint(behind_tls, statement):
+    """Whatever it is, in either direction: the hint alters the connection, and is a statement."""
+    for wrong, right in _both_ways(behind_tls):
+        run = Statements()
+        run(f"CREATE S3 CONNECTION made {KEYS} ENDPOINT = '{wrong}' VALIDATE = FALSE")
+        failed = run.fails(statement)
+        assert failed.hint == f"Here: ALTER S3 CONNECTION made SET ENDPOINT = '{right}';"
+        assert failed.message.startswith("the connection made: the server ")
+
+
+def _both_ways(behind_tls: str) -> Iterator[tuple[str, str]]:
+    yield behind_tls.replace("https", "http"), behind_tls
+    with recording(lambda _: LISTED) as server:
+        yield server.endpoint.replace("http", "https"), server.endpoint
 
 
 def test_a_certificate_that_nobody_knows_is_not_taken_for_plain_http(behind_tls):

@@ -160,7 +160,7 @@ def test_a_file_of_connections_holds_nothing_else(project: Path, other: str):
     """None of its connections is made, and the setting stays as it was."""
     _file(project, f"CREATE S3 CONNECTION lake AWS_PROFILE = 'p';\n{other}", name="connections.usql")
     session = offline_session()
-    with pytest.raises(BindError, match="only CREATE S3 CONNECTION and USE CONNECTION") as failed:
+    with pytest.raises(BindError, match="may only have CREATE S3 CONNECTION and USE CONNECTION") as failed:
         _load(session)
     assert (failed.value.place.file, failed.value.place.line) == ("connections.usql", 2)
     assert ([*session.connections], session.settings["LOAD_PROJECT_CONNECTIONS"]) == ([], False)

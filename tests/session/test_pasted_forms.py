@@ -135,12 +135,12 @@ def test_display_filters_take_every_form(run):
     ("text", "kind", "hint"),
     [
         ("LIST '<endpoint>/<bucket>/t/a.csv?versionId=<version>'", BindError, "Write 's3://<bucket>/t/a.csv'"),
-        ("FROM read_csv('<endpoint>/<bucket>/t/a.csv')", QueryError, "Write 's3://<bucket>/t/a.csv' in its place."),
+        ("FROM read_csv('<endpoint>/<bucket>/t/a.csv')", QueryError, "Write 's3://<bucket>/t/a.csv' instead."),
         ("FROM 'https://storage.googleapis.com/b/k.csv'", QueryError, "HMAC"),
         (
             "LIST 'http://<bucket>.s3-website-us-east-1.amazonaws.com/t/'",
             BindError,
-            "Write 's3://<bucket>/t/' in its place.",
+            "Write 's3://<bucket>/t/' instead.",
         ),
         ("PREVIEW 's3://<bucket>/t/a.csv' VERSION ''", BindError, "VERSIONS"),
     ],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _WHOLE = re.compile(r"(?:^|\s)Here: (?P<ours>[A-Z].*;)", re.DOTALL)
 _MEANT = re.compile(r"^Did you mean (?P<word>.+?)\?")
-_INSTEAD = re.compile(r"Write (?P<text>.+?) in its place")
+_INSTEAD = re.compile(r"Write (?P<text>.+?) instead")
 _ADD = re.compile(r"^Add (?P<text>.+?)\.?$")
 _QUOTE = re.compile(
     r"Add (?P<quote>['\"]) at the end of line (?P<end>\d+)"
@@ -47,7 +47,7 @@ def _followed(cell: str, error: S3ConnError) -> str | None:
 
 def _mended(cell: str, start: int, hint: str) -> str | None:
     """The cell with the mark or the character that is asked for."""
-    if hint.startswith("End the statement before with `;`"):
+    if hint.startswith("End the previous statement with `;`"):
         return f"{cell[:start]};\n{cell[start:]}"
     if match := _QUOTE.search(hint):
         return _quoted(cell, match)
