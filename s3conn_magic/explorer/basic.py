@@ -206,7 +206,7 @@ class ForPython:
             raise NotImplementedError  # what the cell shows is no widget
         with self._navigator.lock:
             title = heading(self._title, self._navigator.tree)
-        show_with_snapshot(self._repr_mimebundle_(), title)  # type: ignore[attr-defined] # every widget has it
+        show_with_snapshot(self._repr_mimebundle_, title)  # type: ignore[attr-defined] # every widget has it
 
 
 class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types

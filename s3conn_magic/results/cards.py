@@ -13,7 +13,7 @@ from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection, Findings
@@ -86,13 +86,13 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 _AS_IT_WAS = "<p><em>As it was when the cell ran: run the cell again to browse.</em></p>"
 
 
-def show_with_snapshot(bundle: Any, title: str) -> None:
+def show_with_snapshot(bundle_of: Callable[[], Any], title: str) -> None:
     """Display a widget, and its HTML and text as an output of their own.
 
     Without its kernel, JupyterLab has an error in a widget's place and no other form of the same output.
 
     Args:
-        bundle: what the widget's `_repr_mimebundle_` gives, HTML and text in it.
+        bundle_of: gives what the widget's `_repr_mimebundle_` does, HTML and text in it; called in a notebook only.
         title: what the widget shows, for where neither of the two is.
 
     Raises:
@@ -101,9 +101,13 @@ def show_with_snapshot(bundle: Any, title: str) -> None:
     from IPython.core.getipython import get_ipython
     from IPython.display import display
 
-    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    if not hasattr(get_ipython(), "kernel") or _VIEW not in data:
+    if not hasattr(get_ipython(), "kernel"):
         raise NotImplementedError
+    bundle = bundle_of()
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    if _VIEW not in data:
+        display(data, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
+        return
     view = {_VIEW: data[_VIEW], "text/plain": f"{title}: run the cell to browse"}
     page = f'<div class="s3x-snapshot">{data["text/html"]}{_AS_IT_WAS}</div>'
     snapshot = {"text/html": page, "text/plain": data["text/plain"]}

@@ -112,7 +112,7 @@ class AnalysisChart(anywidget.AnyWidget):
         return data, metadata
 
     def _ipython_display_(self) -> None:
-        show_with_snapshot(self._repr_mimebundle_(), self._head())
+        show_with_snapshot(self._repr_mimebundle_, self._head())
 
     def _head(self) -> str:
         objects, size = int(self._frame["objects"].sum()), int(self._frame["bytes"].sum())

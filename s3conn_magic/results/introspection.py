@@ -90,16 +90,18 @@ class _Grid:
         return pd.DataFrame(dict(enumerate(columns))).set_axis([visible(str(name)) for name in self._ordered()], axis=1)
 
     def _ipython_display_(self: Any) -> None:
-        view = _widget_of()(
+        rows, columns = self.shape
+        show_with_snapshot(self._bundle, f"{rows:,} rows x {columns} columns")
+
+    def _bundle(self: Any) -> dict[str, Any]:
+        grid = _widget_of()(
             self._plain(),
             maxBytes=_GRID_BYTES,
             showIndex=False,
             classes=f"display compact nowrap {NOT_TYPESET}",
             allow_html=False,
-        )._repr_mimebundle_()[0]
-        rows, columns = self.shape
-        forms = {"text/html": self._repr_html_() or "", "text/plain": repr(self)}
-        show_with_snapshot({**view, **forms}, f"{rows:,} rows x {columns} columns")
+        )
+        return {**grid._repr_mimebundle_()[0], "text/html": self._repr_html_() or "", "text/plain": repr(self)}
 
 
 class StatementGrid(_Grid, StatementFrame):
