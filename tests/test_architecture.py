@@ -66,6 +66,8 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
 OF_TABLES = {"query/managing.py", "query/merging.py", "jobs/filling.py", "language/result_columns.py"}
 # Longer than 400 lines, each one idea that reads worse in two.
 LONG = {
+    "objects/listed.py",  # what paths match, keys say, and a first look gives
+    "objects/uploads.py",  # whole or not at all, several parts at once, and those that never ended
     "cluster/work.py",  # what a worker is told, and what it does with that
     "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
     "connections/bucket_target.py",  # a bucket as the engine sees it, and what its answers mean

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from contextlib import contextmanager
 from contextvars import ContextVar
 from errno import ENOTEMPTY
+from functools import partial, wraps
 from importlib import import_module
-from itertools import chain
+from mimetypes import guess_type
 from pathlib import Path as LocalPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
+from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
@@ -24,8 +26,10 @@ from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.files import WritableFile
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
-from s3conn_magic.objects.listed import Path, directory
+from s3conn_magic.objects.listed import Path, directory, first_bytes
+from s3conn_magic.objects.ranged import save
 from s3conn_magic.objects.requests import ask, presign
+from s3conn_magic.objects.scope import AT_ONCE, QueryScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,23 +37,35 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.objects.listed import ListedEntry
 
-_COPIED_AT_ONCE, _AT_ONCE = 5 * 1024**3, 32
+_COPIED_AT_ONCE = 5 * 1024**3
 _SCHEMES = (f"{PROTOCOL}://", "s3://", "s3a://")
 _LINKS: dict[str, Any] = {"get_object": "GET", "put_object": "PUT", "head_object": "HEAD"}
+_Step = TypeVar("_Step", bound="Callable[..., None]")
 _together: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
 
 
 _NOT_GONE = "TEST CONNECTION … WITH WRITE says whether it may be deleted; then rm() it again."
 
 
+def _one_of_many(step: _Step) -> _Step:
+    """Have a step put off to be done with others, where some are taken together."""
+
+    @wraps(step)
+    def now_or_later(*args: Any, **options: Any) -> None:
+        if (steps := _together.get()) is None:
+            step(*args, **options)
+        else:
+            steps.append(partial(step, *args, **options))
+
+    return cast("_Step", now_or_later)
+
+
 class HandedFileSystem(ConnectionFileSystem):
     """The files of one connection, by `s3conn://bucket/key`, `s3://bucket/key` or `bucket/key`.
 
-    It answers as s3fs does, with what follows from objects that are whole or absent:
-
-    - a file that is written is there when it is closed without an error, or not at all; with `with fs.transaction:` all
-      of them are there when the block ends without an error, or none;
-    - `rm` of a folder without `recursive` is refused, and of a whole bucket leaves the bucket; `rmdir` deletes it.
+    It answers as s3fs does, but for this: a file that is written is there when it is closed without an error, or not at
+    all, and of `with fs.transaction:` all are there or none; `rm` of a folder without `recursive` is refused, and of a
+    whole bucket leaves the bucket, which `rmdir` deletes.
 
     Many files at once are read, written, copied and deleted many at a time. Errors are those of this package, which are
     FileNotFoundError, PermissionError, FileExistsError and OSError, too.
@@ -83,7 +99,7 @@ class HandedFileSystem(ConnectionFileSystem):
     def _strip_protocol(cls, path: Any) -> Any:
         """Return a path without its scheme, and without the slash that ends a folder's name.
 
-        Libraries join that name and a file's by a slash of their own. Two slashes at the end stay what they are.
+        Libraries join it and a file's by a slash of their own. Two slashes at the end stay what they are.
         """
         if isinstance(path, list):
             return [cls._strip_protocol(each) for each in path]
@@ -118,13 +134,14 @@ class HandedFileSystem(ConnectionFileSystem):
             ObjectNotFoundError: nothing is there.
         """
         if self._strip_protocol(path):
-            return super().ls(path, detail, **options)
-        infos = [directory(self._strip_protocol(root.uri)) for root in roots(self._named(None))]
+            infos = sorted(super().ls(path, **options), key=lambda info: str(info["name"]))
+        else:
+            infos = [directory(self._strip_protocol(root.uri)) for root in roots(self._named(None))]
         return infos if detail else [info["name"] for info in infos]
 
     def sizes(self, paths: Iterable[str]) -> list[Any]:
         """Bytes of each."""
-        return self._each(self.size, paths)
+        return QueryScope().each(self.size, paths)
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
@@ -146,7 +163,7 @@ class HandedFileSystem(ConnectionFileSystem):
         rows: dict[str, Any] = {}
         level, depth = [path], 0
         while level and (maxdepth is None or depth < maxdepth):
-            entries = [entry for listing in self._each(self._ls_or_none, level) for entry in listing]
+            entries = [entry for listing in QueryScope().each(self._ls_or_none, level) for entry in listing]
             rows |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] == "file"}
             level = [entry["name"] for entry in entries if entry["type"] == "directory"]
             depth += 1
@@ -159,9 +176,7 @@ class HandedFileSystem(ConnectionFileSystem):
             return []
 
     def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
-        """The objects and folders that match, by fsspec's rules: `*`, `**`, `?`, `[a-z]`; `[*]` for a `*` itself."""
-        from fsspec import AbstractFileSystem
-
+        """The objects and folders that match, by fsspec's rules; `[*]` is a `*` itself."""
         return AbstractFileSystem.glob(self, path, maxdepth, **options)
 
     def sign(self, path: str, expiration: int = 100, **options: Any) -> str:
@@ -184,17 +199,16 @@ class HandedFileSystem(ConnectionFileSystem):
 
     # Many at once
 
-    def _each(self, step: Callable[..., Any], items: Iterable[Any], *more: Any) -> list[Any]:
-        """What a step gives for each, many at a time; the first error ends it."""
-        items = list(items)
-        if len(items) < 2:  # noqa: PLR2004
-            return [step(item, *more) for item in items]
-        with ThreadPoolExecutor(min(_AT_ONCE, len(items)), "s3conn-files") as pool:
-            try:
-                return list(pool.map(lambda item: step(item, *more), items))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    def _read_all(self, wanted: Iterable[tuple[str, Any, Any]], on_error: str) -> list[Any]:
+        """Bytes between bounds of many objects; with `on_error` other than `raise`, errors in their places."""
+        waiting, bodies = deque[Any](), list[Any]()
+        with self._scoped() as scope:
+            for bounds in wanted:
+                asked = _tried(partial(self._asked, *bounds, scope), on_error)
+                waiting.append(partial(_tried, asked, on_error))
+                if len(waiting) > AT_ONCE:
+                    bodies.append(waiting.popleft()())
+            return [*bodies, *(came() for came in waiting)]
 
     @contextmanager
     def _all_together(self) -> Iterator[None]:
@@ -205,15 +219,7 @@ class HandedFileSystem(ConnectionFileSystem):
             yield
         finally:
             _together.reset(before)
-        self._each(lambda step: step(), steps)
-
-    @staticmethod
-    def _later(step: Callable[[], None]) -> bool:
-        """Whether a step was put off to be done with others."""
-        if (steps := _together.get()) is None:
-            return False
-        steps.append(step)
-        return True
+        QueryScope().each(lambda step: step(), steps)
 
     def get(self, rpath: Any, lpath: Any, *args: Any, **options: Any) -> None:
         """Copy objects to local files, each there whole or as it was."""
@@ -237,7 +243,7 @@ class HandedFileSystem(ConnectionFileSystem):
         path1: Any,
         path2: Any,
         recursive: bool = False,
-        maxdepth: int | None = None,
+        maxdepth: Any = None,
         on_error: Any = None,
         **options: Any,
     ) -> None:
@@ -257,20 +263,15 @@ class HandedFileSystem(ConnectionFileSystem):
             options: as `cat_file`.
         """
         names = self.expand_path(path)
-        if isinstance(path, str) and names == [self._strip_protocol(path)] and not recursive:
-            return self.cat_file(names[0], **options)
         if recursive:
-            names = sorted({name for below in self._each(self.find, names) for name in below})
-
-        def read(name: str) -> Any:
-            try:
-                return self.cat_file(name, **options)
-            except Exception as error:
-                if on_error == "raise":
-                    raise
-                return error
-
-        bodies = zip(names, self._each(read, names), strict=True)
+            below = [name for inside in QueryScope().each(self.find, names) for name in inside]
+            if not below:
+                self.info(names[0])  # or it is missing
+            names = sorted({*below, *filter(self.isfile, names)})
+        if isinstance(path, str) and names == [self._strip_protocol(path)]:
+            return self.cat_file(names[0], **options)
+        bounds = options.get("start"), options.get("end")
+        bodies = zip(names, self._read_all([(name, *bounds) for name in names], on_error), strict=True)
         return {name: body for name, body in bodies if on_error != "omit" or not isinstance(body, Exception)}
 
     # Reading
@@ -280,7 +281,7 @@ class HandedFileSystem(ConnectionFileSystem):
         paths: Sequence[str],
         starts: Any,
         ends: Any,
-        max_gap: int | None = None,
+        max_gap: Any = None,
         on_error: str = "return",
         **options: Any,
     ) -> list[Any]:
@@ -289,17 +290,9 @@ class HandedFileSystem(ConnectionFileSystem):
             return super().cat_ranges(paths, starts, ends, max_gap, on_error, **options)
         starts = starts if isinstance(starts, list) else [starts] * len(paths)
         ends = ends if isinstance(ends, list) else [ends] * len(paths)
+        return self._read_all(zip(paths, starts, ends, strict=True), on_error)
 
-        def read(bounds: tuple[str, Any, Any]) -> Any:
-            try:
-                return self.cat_file(*bounds)
-            except S3ConnError as error:
-                if on_error == "raise":
-                    raise
-                return error
-
-        return self._each(read, zip(paths, starts, ends, strict=True))
-
+    @_one_of_many
     def get_file(
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **options: Any
     ) -> None:
@@ -308,18 +301,20 @@ class HandedFileSystem(ConnectionFileSystem):
         Raises:
             S3ConnError: the object cannot be read.
         """
-        if self._later(lambda: self.get_file(rpath, lpath, callback, outfile, **options)):
-            return
+        del options
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
             self._download(rpath, outfile, callback)
             return
         target = LocalPath(lpath)
+        if not self._has_key(rpath):
+            target.mkdir(parents=True, exist_ok=True)
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{uuid4().hex}.tmp")
         try:
             with beside.open("xb") as file:
-                self._download(rpath, file, callback)
+                self._download(rpath, file, callback, apart=True)
             beside.replace(target.resolve())
         except ObjectNotFoundError as error:
             if not error.is_folder:
@@ -328,18 +323,20 @@ class HandedFileSystem(ConnectionFileSystem):
         finally:
             beside.unlink(missing_ok=True)
 
-    def _download(self, path: str, file: Any, callback: Any) -> None:
+    def _download(self, path: str, file: Any, callback: Any, *, apart: bool = False) -> None:
+        """Write an object into a file, its pieces `apart` from each other as they come where that can seek."""
         where = self._path(path)
         with self._scoped() as scope:
-            piece = self._bytes(path, 0, uploads.PART, scope)
-            ranged = scope.objects[self._named(where.connection).name, where.location]
-            callback.set_size(ranged.size)
-            rest = ranged.pinned.stream(len(piece)) if len(piece) < ranged.size else ()
-            for part in chain((piece,), rest):
-                file.write(part)
-                callback.relative_update(len(part))
+            seen = first_bytes(self.through(where, scope), where.location, 0, uploads.PART, scope)()
+            callback.set_size(seen[0].size)
+            first = self._bytes(lambda: seen, 0, uploads.PART, scope)
+            save(seen[0], first, file, scope, report=callback.relative_update, apart=apart)
 
     # Writing
+
+    def _has_key(self, path: str) -> bool:
+        """Whether it is no bucket, which has to be there."""
+        return bool(self._path(path).location.key or not self.info(path))
 
     def _writes(self, path: Any, what: str) -> None:
         """Refuse before anything is looked at."""
@@ -356,10 +353,10 @@ class HandedFileSystem(ConnectionFileSystem):
             raise S3ConnError(f"s3://{visible(where.text)} is a bucket, not an object", hint="Name an object in it.")
         self._writes(path, "an upload")
         exclusive = mode == "xb" or bool(options.get("exclusive"))
-        if exclusive and self.exists(path):
+        if exclusive and self.isfile(path):
             said = f"there is an object {visible(where.location.uri)}: nothing was replaced"
             raise ObjectExistsError(said, hint="Mode 'wb' replaces it; another name leaves it.")
-        before = self._as_it_is(path) if mode == "ab" else None
+        before = self.info(path) if mode == "ab" and self.isfile(path) else None
         with self._scoped() as scope, scope.noting():
             upload = uploads.Upload(
                 self._named(where.connection),
@@ -367,56 +364,50 @@ class HandedFileSystem(ConnectionFileSystem):
                 None,
                 overwrite=not exclusive and before is None,
                 replaces=before["etag"] if before else None,
+                about=_of_s3(options),
             )
             file = WritableFile(upload, where.text, scope, autocommit=bool(options.get("autocommit", True)))
         if before is not None:
             self._download(path, file, DEFAULT_CALLBACK)
         return file
 
-    def _as_it_is(self, path: str) -> dict[str, Any] | None:
-        """What an append goes on from; None where no object is."""
-        try:
-            about = self.info(path)
-        except ObjectNotFoundError:
-            return None
-        return about if about["type"] == "file" else None
-
+    @_one_of_many
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         """Write an object; by the mode `create` in place of none."""
-        if self._later(lambda: self.pipe_file(path, value, mode, **options)):
-            return
         with self.open(path, "xb" if mode == "create" else "wb", **options) as file:
             file.write(value)
 
+    @_one_of_many
     def put_file(
         self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **options: Any
     ) -> None:
         """Write a local file as an object; by the mode `create` in place of none."""
-        if self._later(lambda: self.put_file(lpath, rpath, callback, mode, **options)):
-            return
         source = LocalPath(lpath)
         if source.is_dir():
             return
+        if guessed := guess_type(source)[0]:
+            options.setdefault("ContentType", guessed)
         with source.open("rb") as file, self.open(rpath, "xb" if mode == "create" else "wb", **options) as target:
-            callback.set_size(source.stat().st_size)
-            while piece := file.read(uploads.PART):
-                target.write(piece)
-                callback.relative_update(len(piece))
+            size = source.stat().st_size
+            callback.set_size(size)
+            if size > uploads.PART:
+                target.send(file, size, callback.relative_update)
+            else:
+                callback.relative_update(target.write(file.read()))
 
+    @_one_of_many
     def cp_file(self, path1: str, path2: str, **options: Any) -> None:
         """Copy an object by the server.
 
         Args:
             path1: the object.
             path2: where the copy will be.
-            options: `copied`, which gets path and etag of what was; `missing_ok` passes over what is gone.
+            options: S3's own; `copied`, which gets path and etag of what was; `missing_ok` passes over what is gone.
 
         Raises:
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
             S3ConnError: the object was replaced meanwhile.
         """
-        if self._later(lambda: self.cp_file(path1, path2, **options)):
-            return
         source, target = (Path.parse(self._strip_protocol(name)) for name in (path1, path2))
         connection = self._named(target.connection)
         uploads.refuse_if_read_only(connection, "a copy")
@@ -430,12 +421,12 @@ class HandedFileSystem(ConnectionFileSystem):
             return
         origin = {"Bucket": source.location.bucket, "Key": source.location.key}
         to = {"Bucket": target.location.bucket, "Key": target.location.key}
-        condition = {"CopySourceIfMatch": f'"{there["etag"]}"'} if there["etag"] else {}
+        said = _of_s3(options) | ({"CopySourceIfMatch": f'"{there["etag"]}"'} if there["etag"] else {})
         if there["size"] > _COPIED_AT_ONCE:
             client = connection.internal_client(target.location.bucket)
-            translated(lambda: client.copy(origin, *to.values(), ExtraArgs=condition), resource=target.location.arn)
+            translated(lambda: client.copy(origin, *to.values(), ExtraArgs=said), resource=target.location.arn)
         else:
-            ask(connection, target.location, "copy_object", CopySource=origin, **condition, **to)
+            ask(connection, target.location, "copy_object", CopySource=origin, **said, **to)
         options.get("copied", {})[path1] = there["etag"]
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
@@ -451,6 +442,8 @@ class HandedFileSystem(ConnectionFileSystem):
         self._writes(path1, "a deletion")
         copied: dict[str, str] = {}
         self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", copied=copied)
+        if not copied and not recursive:
+            raise IsADirectoryError("there are folders only, which recursive=True moves")
         for path, code in self._delete(copied):
             if code == deleting.CHANGED:
                 raise S3ConnError(
@@ -462,11 +455,9 @@ class HandedFileSystem(ConnectionFileSystem):
     rename = move = mv
 
     def rm_file(self, path: str) -> None:
-        """Delete one object.
-
-        Raises:
-            ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        """
+        """Delete one object."""
+        if not self._has_key(path):
+            raise IsADirectoryError(f"s3://{visible(path)} is a bucket: rmdir deletes an empty one")
         self._delete_or_raise([self._strip_protocol(path)])
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
@@ -482,7 +473,7 @@ class HandedFileSystem(ConnectionFileSystem):
         names = self.expand_path(path, maxdepth=None) if not recursive or maxdepth is None else []
         if recursive:
             names = self.expand_path(path, recursive=True, maxdepth=maxdepth) if maxdepth else self._all_below(names)
-        elif len(names) == 1 and self.isdir(names[0]):
+        elif len(names) == 1 and not self.isfile(names[0]) and (self.isdir(names[0]) or not self._has_key(names[0])):
             raise IsADirectoryError(f"s3://{visible(names[0])} is a folder: recursive=True deletes what is below it")
         self._delete_or_raise(names)
 
@@ -491,14 +482,11 @@ class HandedFileSystem(ConnectionFileSystem):
         below = []
         for name in names:
             where = Path.parse(name)
-            folder = f"{where.location.key.rstrip('/')}/" if where.location.key else ""
-            chosen = [deleting.Chosen(Location(where.location.bucket, folder), is_prefix=True)]
-            seen = deleting.find(self._named(where.connection), chosen, most=2**63, cancelled=lambda: False)
-            keys = [key for keys in seen.keys.values() for key in keys]
+            keys = deleting.all_below(self._named(where.connection), where.location)
             below += [where.named(key) for key in keys]
             if where.location.key and self.isfile(name):
                 below.append(name)
-            elif not keys and folder:
+            elif not keys and where.location.key:
                 raise ObjectNotFoundError(f"there is nothing at s3://{visible(name)}", hint="ls() lists what exists.")
         return below
 
@@ -514,12 +502,8 @@ class HandedFileSystem(ConnectionFileSystem):
             if path.location.key:
                 groups.setdefault((path.connection, path.location.bucket), {})[path.location.key] = etag
         for (named, bucket), seen in groups.items():
-            connection = self._named(named)
-            exact = any(etag is not None for etag in seen.values())
-            step: Any = deleting.delete_as_seen if exact else deleting.delete
-            for done in step(connection, bucket, seen if exact else list(seen), cancelled=lambda: False):
-                for key, code in done.failures.items():
-                    yield Location(bucket, key).uri, code
+            for key, code in deleting.left(self._named(named), bucket, seen):
+                yield Location(bucket, key).uri, code
 
     # Buckets
 
@@ -531,8 +515,7 @@ class HandedFileSystem(ConnectionFileSystem):
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         """
         del create_parents, options
-        where = self._path(path)
-        if where.location.key:
+        if (where := self._path(path)).location.key:
             return
         self._writes(path, "a new bucket")
         if self.exists(path):
@@ -570,6 +553,23 @@ class HandedFileSystem(ConnectionFileSystem):
         except S3ConnError:
             name = "that is gone"
         return f"<files of the S3 connection {name}>"
+
+
+def _tried(step: Callable[[], Any] | Exception, on_error: str) -> Any:
+    """What a step gives, or its error where that is wanted; an error stays one."""
+    if isinstance(step, Exception):
+        return step
+    try:
+        return step()
+    except Exception as error:
+        if on_error == "raise":
+            raise
+        return error
+
+
+def _of_s3(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of S3's own among options, as `ContentType` and `Metadata`."""
+    return {name: value for name, value in options.items() if name[:1].isupper()}
 
 
 class S3FileSystem(HandedFileSystem):

@@ -296,6 +296,29 @@ def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str,
     return {}
 
 
+def all_below(connection: Connection, folder: Location) -> list[str]:
+    """Every key below a bucket or a folder, those that stand for folders too.
+
+    Raises:
+        ReadOnlyConnectionError, S3ConnError: as `find`.
+    """
+    inside = Location(folder.bucket, f"{folder.key.rstrip('/')}/" if folder.key else "")
+    seen = find(connection, [Chosen(inside, is_prefix=True)], most=2**63, cancelled=lambda: False)
+    return [key for keys in seen.keys.values() for key in keys]
+
+
+def left(connection: Connection, bucket: str, seen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Delete objects, those with an etag only where they still have it; gives those that stay, and why.
+
+    Raises:
+        ReadOnlyConnectionError, S3ConnError: as `delete`.
+    """
+    exact = any(etag is not None for etag in seen.values())
+    step: Any = delete_as_seen if exact else delete
+    for done in step(connection, bucket, seen if exact else list(seen), cancelled=lambda: False):
+        yield from done.failures.items()
+
+
 class ExactDeletion:
     """Deletes objects of a bucket that still are what was seen of them; see `Removal`.
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import atexit
 import dis
 import io
-import re
 import sys
 import threading
 import weakref
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from fsspec.spec import AbstractBufferedFile
 
 from s3conn_magic.errors import EndpointError, S3ConnError
-from s3conn_magic.locations import split_version, visible
+from s3conn_magic.locations import visible
 from s3conn_magic.objects.description import head
-from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, coalesced, received
-from s3conn_magic.objects.requests import ask, etag_of, head_answer, with_version
-from s3conn_magic.objects.scope import BLOCKS, QueryScope
+from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, coalesced
+from s3conn_magic.objects.scope import QueryScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from s3conn_magic.connections.connection import Connection
@@ -148,6 +146,55 @@ class ReadableFile(io.RawIOBase):
         if not self.closed:
             super().close()
             self._closed()
+
+
+class FileOfFilesystem(ReadableFile):
+    """A file to read that knows its filesystem, as libraries expect of fsspec's: pickled, it is opened anew.
+
+    Attributes:
+        fs: the filesystem.
+        blocksize: bytes that a cache of blocks asks for at once.
+    """
+
+    fs: Any = None
+    closed = property(io.RawIOBase.closed.__get__, lambda file, _: file.close())  # caches set it
+    blocksize = 5 * 1024 * 1024
+    cache = None
+
+    @property
+    def loc(self) -> int:
+        """Where the next read begins."""
+        return self.tell()
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """As `info` of the filesystem."""
+        return {"name": self.path, "size": self.size, "type": "file"}
+
+    def info(self) -> dict[str, Any]:
+        """The same."""
+        return self.details
+
+    @property
+    def full_name(self) -> str:
+        """The name with its scheme."""
+        return str(self.fs.unstrip_protocol(self.path))
+
+    def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
+        """The bytes up to and with a delimiter, or to the end."""
+        return bytes(AbstractBufferedFile.readuntil(self, char, blocks))
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return self._source.read(start, end)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.fs, self.path, self.tell())
+
+
+def _reopened(files: Any, path: str, at: int) -> Any:
+    file = files.open(path)
+    file.seek(at)
+    return file
 
 
 class BoundReachedError(Exception):
@@ -339,6 +386,8 @@ class WritableFile(io.RawIOBase):
         Raises:
             S3ConnError: the server refused; nothing will be there.
         """
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
         if self._failed:
             raise EndpointError("the object cannot be written any more", hint="An earlier write failed.")
         self._ends_by_error = self._is_left_by_error()
@@ -347,6 +396,15 @@ class WritableFile(io.RawIOBase):
             self._try(lambda: self._upload.write(data if type(data) is bytes else bytes(view)))
         self._at += size
         return size
+
+    def send(self, file: IO[bytes], size: int, sent: Callable[[int], Any]) -> None:
+        """Take all of a local file, before anything is written; see `Upload.send`.
+
+        Raises:
+            S3ConnError: the server refused; nothing will be there.
+        """
+        self._try(lambda: self._upload.send(file, size, sent))
+        self._at += size
 
     def _is_left_by_error(self) -> bool:
         error = sys.exception()
@@ -457,10 +515,10 @@ def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[s
     by_path: dict[str, list[tuple[int, int]]] = {}
     for path, start, end in wanted:
         try:
-            bounds = _bounds(object_of(path).size, start, end)
+            asked = bounds(object_of(path).size, start, end)
         except S3ConnError:  # it comes again where the range is read
             continue
-        by_path.setdefault(path, []).append(bounds)
+        by_path.setdefault(path, []).append(asked)
     for path, ranges in by_path.items():
         object_of(path).prefetch(coalesced(ranges, gap))
 
@@ -468,85 +526,17 @@ def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[s
 def _read_range(object_of: Callable[[str], RangedObject], path: str, start: Any, end: Any, on_error: str) -> Any:
     try:
         ranged = object_of(path)
-        return ranged.read(*_bounds(ranged.size, start, end))
+        return ranged.read(*bounds(ranged.size, start, end))
     except S3ConnError as error:
         if on_error == "raise":
             raise
         return error
 
 
-def _bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
+def bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
     """Bounds as Python's slices have them."""
     low, high, _ = slice(start, end).indices(size)
     return low, max(low, high)
-
-
-TAIL = 256 * 1024
-"""Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
-_TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-
-
-def first_look(connection: Connection, location: Location) -> tuple[PinnedObject, bytes]:
-    """An object as it is now, and its last bytes where it looks like a Parquet file.
-
-    Raises:
-        ObjectNotFoundError: there is none.
-        S3ConnError: it may not be read, or the server cannot be reached.
-    """
-    ends = is_parquet(location.key) and not split_version(location)
-    if ends and (seen := _by_range(connection, location, f"bytes=-{TAIL}")):
-        pinned, start, tail = seen
-        if start + len(tail) == pinned.size:
-            return pinned, tail
-    return by_head(connection, location), b""
-
-
-def first_bytes(
-    connection: Connection, location: Location, start: int | None, end: int | None
-) -> tuple[PinnedObject, int, bytes]:
-    """An object as it is now, and where the bytes begin that came with the look at it: those between bounds, or some.
-
-    Raises:
-        ObjectNotFoundError: there is none.
-        S3ConnError: it may not be read, or the server cannot be reached.
-    """
-    low, high = start or 0, sys.maxsize if end is None else end
-    known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
-    if low < 0 or high <= low or known or split_version(location):
-        return by_head(connection, location), 0, b""
-    seen = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}")
-    return seen or (by_head(connection, location), 0, b"")
-
-
-def by_head(connection: Connection, location: Location) -> PinnedObject:
-    """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
-    wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
-    pinned = _pinned(connection, location, answer, int(answer["ContentLength"]))
-    return replace(pinned, version_id=wanted.version or None)
-
-
-def _by_range(connection: Connection, location: Location, which: str) -> tuple[PinnedObject, int, bytes] | None:
-    """By one GetObject of some bytes; None where the server does not give these."""
-    try:
-        answer = ask(connection, location, "get_object", Bucket=location.bucket, Key=location.key, Range=which)
-    except EndpointError:  # an empty object has none of them
-        return None
-    stream = answer["Body"]
-    try:
-        matched = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
-        if matched is None:
-            return None
-        start, last, size = map(int, matched.groups())
-        body, failure = received(stream, last + 1 - start)
-    finally:
-        stream.close()
-    if failure or len(body) != last + 1 - start:
-        return None
-    return _pinned(connection, location, answer, size), start, body
-
-
-def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
-    return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))
 
 
 PIECE = 512 * 1024

@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,21 @@ from s3conn_magic.errors import (
 from s3conn_magic.lakes import Reach, around, at, refusal, within
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.files import ReadableFile, by_head, cat_ranges, first_bytes, first_look
+from s3conn_magic.objects.files import FileOfFilesystem, ReadableFile, bounds, cat_ranges
 from s3conn_magic.objects.formats import may_be_of_table
-from s3conn_magic.objects.listed import Ahead, ListedEntry, Path, beginnings, below, directory, matched
-from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
+from s3conn_magic.objects.listed import (
+    Ahead,
+    ListedEntry,
+    Path,
+    beginnings,
+    below,
+    by_head,
+    directory,
+    first_bytes,
+    first_look,
+    matched,
+)
+from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, ask_for, whole
 from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
 from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
 from s3conn_magic.runtime.temporary import memory_free, new_folder, remove
@@ -125,7 +137,9 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         scope = self._scope or QueryScope()
         with scope.noting():
             ranged = self._object(path, scope)
-        return ReadableFile(ranged, path.text, closed=(lambda: None) if self._scope else scope.close)
+        made = FileOfFilesystem(ranged, path.text, closed=(lambda: None) if self._scope else scope.close)
+        made.fs = self
+        return made
 
     def _matched(self, text: str) -> RangedObject | None:
         """The object of a name that a pattern has matched in this query."""
@@ -196,21 +210,27 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """The bytes of an object, between bounds as of a slice."""
         del options
         with self._scoped() as scope:
-            return self._bytes(path, start, end, scope)
+            return self._asked(path, start, end, scope)()
 
-    def _bytes(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> bytes:
+    def _asked(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> Callable[[], bytes]:
+        """Ask for bytes of an object; what is returned waits for them."""
         where = self._path(path)
         connection = self.through(where, scope)
-        ranged = scope.objects.get((connection.name, where.location))
-        if ranged is None:
-            scope.check()
-            pinned, begin, body = first_bytes(connection, where.location, start, end)
-            scope.count(1, len(body))
-            ranged = self._pin(pinned, scope)
-            ranged.keep(begin, body)
-        low, high, _ = slice(start, end).indices(ranged.size)
-        content: bytes = ranged.read(low, max(low, high))
-        return content
+        seen: RangedObject | None = scope.objects.get((connection.name, where.location))
+        if seen is not None:
+            return lambda: seen.read(*bounds(seen.size, start, end))
+        scope.check()
+        return partial(self._bytes, first_bytes(connection, where.location, start, end, scope), start, end, scope)
+
+    def _bytes(self, came: Callable[[], Any], start: int | None, end: int | None, scope: QueryScope) -> bytes:
+        pinned, begin, body = came()
+        scope.count(1, len(body))
+        low, high = bounds(pinned.size, start, end)
+        if begin == low and len(body) == PART and high - low >= 2 * PART:
+            return whole(pinned, body, low, high, scope)
+        ranged = self._pin(pinned, scope)
+        ranged.keep(begin, body)
+        return ranged.read(low, high)
 
     def cat_ranges(
         self,
@@ -324,11 +344,15 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def modified(self, path: str) -> datetime:
         """When an object was written, UTC; 1970 where the server does not say, since DuckDB counts on a time."""
-        return self.info(path)["last_modified"] or datetime.fromtimestamp(0, UTC)
+        about = self.info(path)
+        if about["type"] == "directory":
+            raise IsADirectoryError(f"s3://{visible(about['name'])} is a folder, which has no time of its own")
+        return about["last_modified"] or datetime.fromtimestamp(0, UTC)
 
     def ukey(self, path: str) -> str:
-        """The etag of an object."""
-        return str(self.info(path)["etag"])
+        """The etag of an object; of a folder what it is called."""
+        about = self.info(path)
+        return str(about.get("etag", about["name"]))
 
     # Listing
 
@@ -344,7 +368,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             connection = self.through(where, scope)
             infos = [self._info_of(where, entry) for entry in below(connection, _inside(where), scope, recursive=False)]
         if not infos and where.location.key and not where.location.key.endswith("/"):
-            infos = [self.info(path)]
+            infos = [info for info in (self.info(path),) if info["type"] == "file"]  # or it is an empty folder
         return infos if detail else [info["name"] for info in infos]
 
     def find(
@@ -483,7 +507,8 @@ def _folders(names: Any, base: int) -> dict[str, Any]:
     for name in names:
         at = name.find("/", base)
         while at >= 0:
-            folders[name[:at]] = directory(name[:at])
+            folder = name[: at + 1] if name[at - 1] == "/" else name[:at]
+            folders[folder] = directory(folder)
             at = name.find("/", at + 1)
     return folders
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote
 
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.lakes import among, with_marks, within
 from s3conn_magic.locations import Location, split_version, visible
+from s3conn_magic.objects.formats import is_parquet
+from s3conn_magic.objects.ranged import PART, PinnedObject, received
+from s3conn_magic.objects.requests import asked, begin, etag_of, head_answer, with_version
+from s3conn_magic.objects.scope import BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -398,3 +404,86 @@ class Ahead:
         following = range(self._asked + 1, until)
         self._asked = max(self._asked, until - 1)
         return following
+
+
+TAIL = 256 * 1024
+"""Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
+_TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+def first_look(connection: Connection, location: Location) -> tuple[PinnedObject, bytes]:
+    """An object as it is now, and its last bytes where it looks like a Parquet file.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        S3ConnError: it may not be read, or the server cannot be reached.
+    """
+    ends = is_parquet(location.key) and not split_version(location)
+    if ends and (seen := _by_range(connection, location, f"bytes=-{TAIL}")()):
+        pinned, start, tail = seen
+        if start + len(tail) == pinned.size:
+            return pinned, tail
+    return by_head(connection, location), b""
+
+
+def first_bytes(
+    connection: Connection, location: Location, start: int | None, end: int | None, scope: QueryScope
+) -> Callable[[], tuple[PinnedObject, int, bytes]]:
+    """Ask for an object as it is now, and for what lies between bounds, or begins there; what is returned waits for it.
+
+    It gives the object, and where the bytes begin that came with it, if any.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        S3ConnError: it may not be read, or the server cannot be reached.
+    """
+    low, high = start or 0, sys.maxsize if end is None else end
+    known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
+    if low < 0 or high <= low or known or split_version(location):
+        return lambda: (by_head(connection, location), 0, b"")
+    seen = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}", scope)
+    return lambda: seen() or (by_head(connection, location), 0, b"")
+
+
+def by_head(connection: Connection, location: Location) -> PinnedObject:
+    """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
+    wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
+    pinned = _pinned(connection, location, answer, int(answer["ContentLength"]))
+    return replace(pinned, version_id=wanted.version or None)
+
+
+def _by_range(
+    connection: Connection, location: Location, which: str, scope: QueryScope | None = None
+) -> Callable[[], tuple[PinnedObject, int, bytes] | None]:
+    """Ask by one GetObject for some bytes; what is returned gives None where the server does not give these."""
+    given: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
+    sent = begin(connection, location, "get_object", **given)
+    if scope is not None and sent is not None:
+        under_way = [sent]
+        scope.sent(lambda: under_way)
+    return partial(_seen, connection, location, partial(asked, connection, location, "get_object", sent, **given))
+
+
+def _seen(
+    connection: Connection, location: Location, wait: Callable[[], Mapping[str, Any]]
+) -> tuple[PinnedObject, int, bytes] | None:
+    try:
+        answer = wait()
+    except EndpointError:  # an empty object has none of them
+        return None
+    stream = answer["Body"]
+    try:
+        matched = _TOTAL.fullmatch(str(answer.get("ContentRange", "")))
+        if matched is None:
+            return None
+        start, last, size = map(int, matched.groups())
+        body, failure = received(stream, last + 1 - start)
+    finally:
+        stream.close()
+    if failure or len(body) != last + 1 - start:
+        return None
+    return _pinned(connection, location, answer, size), start, body
+
+
+def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
+    return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))

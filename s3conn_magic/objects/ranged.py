@@ -6,6 +6,7 @@ RangedObject    the same within a query, each byte received once
 
 from __future__ import annotations
 
+import io
 import threading
 from bisect import bisect_right, insort
 from concurrent.futures import Future
@@ -32,11 +33,10 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.objects.listed import Ahead
     from s3conn_magic.transport import Response
     from s3conn_magic.transport.exchange import Exchange
 
-__all__ = ["PART", "PinnedObject", "RangedObject", "ask_for"]
+__all__ = ["PART", "PinnedObject", "RangedObject", "ask_for", "save", "whole"]
 
 _PARTIAL, _REFUSED = 206, 300
 _GET = "GetObject"
@@ -144,17 +144,17 @@ class PinnedObject:
             raise self._cut(len(response.body), stop - start)
         return response.body
 
-    def stream(self, start: int) -> Iterator[bytes]:
-        """The bytes from `start` on, as they come by one request; where it breaks, the rest in parts."""
+    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes of a range, as they come by one request; where it breaks, the rest in parts."""
         with self._noting_keys():
-            answer = by_client(self.connection, self.location, "get_object", **self._which(start, self.size))
+            answer = by_client(self.connection, self.location, "get_object", **self._which(start, stop))
         with closing(answer["Body"]) as body:
-            self._check(answer, start, self.size)
-            while start < self.size and (piece := received(body, min(_WHOLE, self.size - start))[0]):
+            self._check(answer, start, stop)
+            while start < stop and (piece := received(body, min(_WHOLE, stop - start))[0]):
                 start += len(piece)
                 yield piece
-        while start < self.size:
-            yield self.get(start, min(start + PART, self.size), tries=_TRIES)
+        while start < stop:
+            yield self.get(start, min(start + PART, stop), tries=_TRIES)
             start += PART
 
     def _once(self, start: int, stop: int) -> tuple[bytes, S3ConnError | None]:
@@ -247,7 +247,7 @@ class RangedObject:
 
     def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES, outlives: bool = True) -> None:
         self.pinned = pinned
-        self.listed: tuple[Ahead, int] | None = None
+        self.listed: tuple[Any, int] | None = None
         self._version = pinned.version() if outlives else None
         self._recalled = self._version is None
         self._scope = scope
@@ -501,17 +501,91 @@ def _missing(segments: Sequence[_Segment], start: int, stop: int) -> list[tuple[
     """Requests for what no segment covers."""
     ranges, at = [], start
     for segment in segments:
-        ranges += _parts(at, segment.start)
+        ranges += parts(at, segment.start)
         at = max(at, segment.stop)
-    return ranges + _parts(at, stop)
+    return ranges + parts(at, stop)
 
 
-def _parts(start: int, stop: int) -> list[tuple[int, int]]:
-    """A range, cut into even parts when it is large."""
+def parts(start: int, stop: int, size: float = PART) -> list[tuple[int, int]]:
+    """A range, cut into even parts of about a size."""
     if stop <= start:
         return []
-    count = max(1, round((stop - start) / PART))
+    count = max(1, round((stop - start) / size))
     return list(pairwise(start + (stop - start) * at // count for at in range(count + 1)))
+
+
+# Bytes that are worth a request beside another one; and such requests, of one object and of all of the process.
+_STREAM = 16 * 1024 * 1024
+_MORE_STREAMS = 3
+_STREAMS = threading.BoundedSemaphore(12)
+
+
+def _pour(
+    pinned: PinnedObject, start: int, into: Callable[[int, bytes], None], scope: QueryScope, *, stop: int, more: int
+) -> None:
+    """Have a range handed on in pieces, each with where it begins, by one request and at most so many more."""
+    held = [None for _ in range(min(more, (stop - start) // _STREAM)) if _STREAMS.acquire(blocking=False)]
+    failed = threading.Event()
+
+    def hand_on(low: int, high: int) -> bytes:
+        for piece in pinned.stream(low, high):
+            if failed.is_set():
+                break
+            into(low, piece)
+            low += len(piece)
+        return b""
+
+    try:
+        ranges = parts(start, stop, (stop - start) / (len(held) + 1))
+        for sent in [scope.submit(partial(hand_on, *each)) for each in ranges]:
+            scope.wait(sent)
+    except BaseException:
+        failed.set()
+        raise
+    finally:
+        for _ in held:
+            _STREAMS.release()
+
+
+def whole(pinned: PinnedObject, first: bytes, start: int, stop: int, scope: QueryScope) -> bytes:
+    """A large range, of which the first bytes are here, by a few requests at once.
+
+    Raises:
+        S3ConnError: the object was changed, or cannot be read.
+    """
+    made = io.BytesIO(bytes(stop - start))
+    view = made.getbuffer()
+    view[: len(first)] = first
+
+    def put(at: int, piece: bytes) -> None:
+        view[at - start : at - start + len(piece)] = piece
+
+    _pour(pinned, start + len(first), put, scope, stop=stop, more=_MORE_STREAMS)
+    view.release()
+    return made.getvalue()
+
+
+def save(
+    pinned: PinnedObject, first: bytes, file: Any, scope: QueryScope, *, report: Callable[[int], Any], apart: bool
+) -> None:
+    """Write an object, of which the first bytes are here, into a file, and report the bytes of each piece.
+
+    Where its pieces may come `apart` from each other, for the file can seek, a few requests at once bring a large one.
+
+    Raises:
+        S3ConnError: the object was changed, or cannot be read.
+    """
+    lock = threading.Lock()
+
+    def write(at: int, piece: bytes) -> None:
+        with lock:
+            if apart:
+                file.seek(at)
+            file.write(piece)
+            report(len(piece))
+
+    write(0, first)
+    _pour(pinned, len(first), write, scope, stop=pinned.size, more=_MORE_STREAMS if apart else 0)
 
 
 def coalesced(ranges: Sequence[tuple[int, int]], gap: int) -> list[tuple[int, int]]:

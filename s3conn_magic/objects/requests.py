@@ -66,10 +66,17 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
     Raises:
         S3ConnError: the answer is a refusal, or there is none.
     """
-    if (sent := begin(connection, location, operation, size=_LARGEST, **parameters)) is not None:
-        answer = awaited(connection, location, sent)
-        return answer_of(connection, location, operation, answer, version=parameters.get("VersionId"))
-    return by_client(connection, location, operation, **parameters)
+    return asked(connection, location, operation, begin(connection, location, operation, **parameters), **parameters)
+
+
+def asked(
+    connection: Connection, location: Location, operation: str, sent: Future[Response] | None, **parameters: Any
+) -> Mapping[str, Any]:
+    """What `ask` gives, of a request that was begun; where it was not, it is made by the client."""
+    if sent is None:
+        return by_client(connection, location, operation, **parameters)
+    answer = awaited(connection, location, sent)
+    return answer_of(connection, location, operation, answer, version=parameters.get("VersionId"))
 
 
 def by_client(
@@ -100,7 +107,13 @@ def by_client(
 
 
 def begin(
-    connection: Connection, location: Location, operation: str, *, size: int = 0, least: int = 0, **parameters: Any
+    connection: Connection,
+    location: Location,
+    operation: str,
+    *,
+    size: int = _LARGEST,
+    least: int = 0,
+    **parameters: Any,
 ) -> Future[Response] | None:
     """Send a GET or HEAD of an object, and do not wait; None where it is not sent by a socket of ours.
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.runtime.background import new_lock, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3conn_magic.listing.listing import Listing
     from s3conn_magic.locations import Location
     from s3conn_magic.transport import Response
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Most ranged GETs of one query under way, where a client sends them."""
 KEPT = 256 * 1024 * 1024
 """Bytes of objects that a query keeps, so that what is read twice is received once."""
@@ -281,6 +282,25 @@ class QueryScope:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(AT_ONCE, "s3conn-query")
             return self._pool.submit(call)
+
+    def each(self, step: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """What a step gives for each, many at a time, and nothing but these in the query; the first error ends it.
+
+        Raises:
+            Exception: of a step, when none is under way any more.
+        """
+        items = list(items)
+        if len(items) == 1:
+            return [step(items[0])]
+        under_way = [self.submit(partial(step, item)) for item in items]
+        try:
+            return [self.wait(each) for each in under_way]
+        except Exception:
+            self.close()
+            wait(under_way)
+            raise
+        finally:
+            self.close()
 
     def wait(self, future: Future[bytes]) -> bytes:
         """What a request gave.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import io
+import os
 import threading
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.guards import refusal
@@ -30,6 +32,7 @@ _MOST_PARTS = 10_000
 _PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
 _TOGETHER = 64 * 1024
+_BLOCK = 512 * 1024
 # Seconds that parts of an upload that is aborted are waited for.
 _PATIENCE = 0.8
 
@@ -46,7 +49,7 @@ class _UnderWay:
         """Leave what is under way to the parent."""
         self._free, self._bytes = threading.Condition(), 0
 
-    def send(self, send: Callable[[bytes], Any], body: bytes) -> Future[Any]:
+    def send(self, send: Callable[[Any], Any], body: bytes | FilePart) -> Future[Any]:
         """Send a part as soon as there is room."""
         with self._free:
             self._free.wait_for(lambda: not self._bytes or self._bytes + len(body) <= self._most)
@@ -59,6 +62,60 @@ class _UnderWay:
         with self._free:
             self._bytes -= size
             self._free.notify_all()
+
+
+class FilePart(io.RawIOBase):
+    """A part of a local file, read as it is hashed and sent, by which a large file needs little memory.
+
+    Args:
+        file: open; its file is read, wherever it stands, also after it is closed.
+        start: first byte.
+        size: bytes.
+    """
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._descriptor = os.dup(file.fileno())
+        self._start, self._size, self._at = start, size, 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes: a block, however few were asked for, since HTTP asks for few at a time.
+
+        Raises:
+            OSError: the file has become shorter.
+        """
+        left = self._size - self._at
+        piece = os.pread(self._descriptor, min(left, max(size, _BLOCK)) if size >= 0 else left, self._start + self._at)
+        if left and size and not piece:
+            raise OSError("the file was cut while it was sent")
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if not self.closed:
+            os.close(self._descriptor)
+            super().close()
 
 
 def _begun(step: Callable[[], Any]) -> Future[Any]:
@@ -103,6 +160,7 @@ class Upload:
         overwrite: whether any object that is there may be replaced.
         replaces: etag of the one object that may be replaced.
         metadata: kept with the object; ASCII.
+        about: further parameters of S3.
 
     Attributes:
         version: id of the version that was made, where the server told it.
@@ -124,6 +182,7 @@ class Upload:
         overwrite: bool = False,
         replaces: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         refuse_if_read_only(connection, "an upload")
         if size is not None and not 0 <= size <= _LARGEST:
@@ -135,6 +194,7 @@ class Upload:
         self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         if metadata:
             self._about["Metadata"] = dict(metadata)
+        self._about |= about or {}
         self._overwrites = overwrite
         self._place = WriteCondition(self._client, location.bucket, location.key, replaces)
         self._encrypts = connection.settings.encrypts
@@ -166,6 +226,23 @@ class Upload:
             self._waiting[-1] += rest
         elif rest:
             self._waiting.append(bytearray(rest) if small else data if len(rest) == len(data) else bytes(rest))
+
+    def send(self, file: IO[bytes], size: int, sent: Callable[[int], Any]) -> None:
+        """Take all of a local file, whose parts are read as they are sent.
+
+        Args:
+            file: open, before anything else was written.
+            size: its bytes.
+            sent: told the bytes of each part that begins to be sent.
+
+        Raises:
+            S3ConnError: as `write`.
+        """
+        while size - self._taken > 0:
+            part = FilePart(file, self._taken, min(self._part_size(), size - self._taken))
+            self._send(part)
+            self._taken += len(part)
+            sent(len(part))
 
     def _part_size(self) -> int:
         """Bytes of the next part, so that all of them are no more than S3 takes."""
@@ -238,17 +315,18 @@ class Upload:
         with suppress(self._client.exceptions.NoSuchUpload):
             self._client.abort_multipart_upload(UploadId=begun, **self._named)
 
-    def _send(self, body: bytes) -> None:
+    def _send(self, body: bytes | FilePart) -> None:
         if not self._id:
             self._id = self._call(self._client.create_multipart_upload, **self._named, **self._about)["UploadId"]
         self._call(self._check)
         self._parts.append(_UNDER_WAY.send(partial(self._part, self._id, len(self._parts) + 1), body))
 
-    def _part(self, begun: str, number: int, body: bytes) -> dict[str, Any]:
+    def _part(self, begun: str, number: int, body: bytes | FilePart) -> dict[str, Any]:
         if self._id != begun or self._failures:
             raise CancelledError
         try:
-            answer = self._client.upload_part(UploadId=begun, PartNumber=number, Body=body, **self._named)
+            with body if isinstance(body, FilePart) else nullcontext():
+                answer = self._client.upload_part(UploadId=begun, PartNumber=number, Body=body, **self._named)
         except Exception as error:
             self._failures.append(error)
             raise
