@@ -58,7 +58,7 @@ class _Reader:
     def __init__(self, page: str = "") -> None:
         self._names = ("lake", "sandbox") if "%upsql START SANDBOX" in page else ("lake",)
         self._catalog = having("lake", default="lake")
-        self._tables = ["clicks"]
+        self._tables, self._jobs = ["clicks"], list[str]()
 
     def run(self, block: str, line: int) -> None:
         """Parse and bind a block whose first line is this one of the page."""
@@ -69,12 +69,15 @@ class _Reader:
         for name in made:  # a page may make a connection of one name in several ways
             there.pop(name.folded, None)
         binder = _Binder(
-            Binding(source, _Answers()), Connections([*there.values()], self._catalog.default), lambda: self._tables
+            Binding(source, _Answers()),
+            Connections([*there.values()], self._catalog.default),
+            lambda: self._tables,
+            self._jobs,
         )
         binder.bind_all(statements)
         default = made[-1].text if made else binder._default
         self._catalog = Connections([*binder._known.values()], default or "lake")
-        self._tables = [*binder._tables._tables.values()]
+        self._tables, self._jobs = [*binder._tables.names.values()], [*binder._jobs.values()]
 
 
 class _Found(NamedTuple):
