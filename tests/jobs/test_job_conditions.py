@@ -61,7 +61,7 @@ NOTES = {
     "501": "The server refuses If-Match of a deletion (NotImplemented): each object was compared",
     "400": "The server refuses If-Match of a deletion (InvalidArgument): each object was compared",
     "405": "The server refuses If-Match of a deletion (MethodNotAllowed): each object was compared",
-    "bare etags": "The server refuses If-Match of a deletion though it holds: each object was compared",
+    "bare etags": "The server refuses If-Match of a deletion even though it matches: each object was compared",
 }
 
 
