@@ -1,3 +1,3 @@
 """What the package needs of its process: interrupts, logs, temporary files, patterns that end."""
 
-VERSION = "0.1.0"
+VERSION = "1.0.0rc1"
