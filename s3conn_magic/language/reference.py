@@ -65,7 +65,8 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         "CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [option = value ...] AS query",
         "Make a table of a query's rows that a job of its name keeps: RUN JOB puts what the query gives then in their"
         " place, all at once.",
-        "CREATE MATERIALIZED VIEW last_orders AS SELECT id, last(price) AS price FROM sales GROUP BY id;",
+        "CREATE MATERIALIZED VIEW last_orders AS SELECT id, last(price) AS price "
+        "FROM 's3://bucket/sales/1.csv' GROUP BY id;",
     ),
     Reference(
         "RUN JOB",

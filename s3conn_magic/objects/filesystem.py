@@ -346,7 +346,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """When an object was written, UTC; 1970 where the server does not say, since DuckDB counts on a time."""
         about = self.info(path)
         if about["type"] == "directory":
-            raise IsADirectoryError(f"s3://{visible(about['name'])} is a folder, which has no time of its own")
+            raise IsADirectoryError(f"s3://{visible(about['name'])} is a folder, and folders have no time")
         return about["last_modified"] or datetime.fromtimestamp(0, UTC)
 
     def ukey(self, path: str) -> str:

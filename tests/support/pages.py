@@ -44,7 +44,8 @@ def cells(page: str) -> list[Cell]:
 
 def shown(outcome: Outcome) -> str:
     """What a cell shows in a terminal: what it prints, displays, and gives; without what is other at each run."""
-    bundles = [*outcome.displays, *([outcome.result] if outcome.result else [])]
+    every = [*outcome.displays, *([outcome.result] if outcome.result else [])]
+    bundles = [bundle for bundle in every if "application/vnd.jupyter.widget-view+json" not in bundle]
     plain = [outcome.stdout, *(str(bundle.get("text/plain", "")) for bundle in bundles)]
     if outcome.error:
         plain.append(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(outcome.error["traceback"])))
