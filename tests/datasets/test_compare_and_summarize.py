@@ -181,5 +181,5 @@ def test_a_part_of_the_rows_is_told_as_one(lake: tuple[Statements, Recorder]):
     run, _ = lake
     frame = run("SUMMARIZE 's3://lake/numbers.parquet' SAMPLE 50 PERCENT").set_index("column")
     assert frame.loc["n", ["min", "max", "count"]].tolist() == ["1", "4", 5]
-    assert "50 rows in 100" in run.notes[-1]
+    assert "about 50 percent of the rows" in run.notes[-1]
     assert "0 to 100" in run.fails("SUMMARIZE kept SAMPLE 101 PERCENT", BindError).block()
