@@ -49,8 +49,11 @@ _CLAUSES = "WHERE GROUP HAVING ORDER LIMIT OFFSET UNION EXCEPT INTERSECT WINDOW 
 _BREAKS = "AND OR NOT ON WHEN THEN ELSE SELECT FROM JOIN AS , ; ="
 _BEFORE = "( [ DISTINCT BY CASE IN LIKE BETWEEN IS USING VALUES ALL ANY + - * / % < > <= >= <> != ||"
 _NAMED = (
-    "BOOLEAN BOOL TINYINT SMALLINT INT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT REAL DOUBLE"
-    " DECIMAL VARCHAR TEXT STRING CHAR DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL BLOB JSON UUID"
+    "ARRAY BIGINT BIGNUM BINARY BIT BITSTRING BLOB BOOL BOOLEAN BPCHAR BYTEA CHAR DATE DATETIME DEC DECIMAL DOUBLE FLOAT"
+    " FLOAT4 FLOAT8 GEOMETRY GUID HUGEINT INT INT1 INT128 INT16 INT2 INT32 INT4 INT64 INT8 INTEGER INTEGRAL INTERVAL JSON"
+    " LOGICAL LONG NUMERIC NVARCHAR OID PARQUET_VARIANT REAL SHORT SIGNED SMALLINT STRING TEXT TIME TIMESTAMP TIMESTAMPTZ TIMESTAMPTZ_NS TIMESTAMP_MS"
+    " TIMESTAMP_NS TIMESTAMP_S TIMESTAMP_US TIMETZ TIME_NS TINYINT UBIGINT UHUGEINT UINT128 UINT16 UINT32 UINT64 UINT8"
+    " UINTEGER USMALLINT UTINYINT UUID VARBINARY VARCHAR VARIANT VARINT ZONE"
 )
 _LEVEL = {*_CLAUSES.split()}
 _ENDS = _LEVEL | {*_BREAKS.split()}
@@ -343,7 +346,9 @@ class _Query:
         first, _ = self._chain(at)
         head = self._words[first].text
         is_name = head[0].isalpha() or head[0] in '_"'
-        return is_name and head not in _BEFORE_VALUE | _TYPES and (not first or self._before(first) in _BEFORE_VALUE)
+        # Behind AS stands a type, or a name that is given.
+        is_value = not first or (self._before(first) in _BEFORE_VALUE and self._before(first) != "AS")
+        return is_name and is_value and head not in _BEFORE_VALUE | _TYPES
 
     def _chain(self, at: int) -> tuple[int, int]:
         """Return from which word to which a path with `[]` goes, by the first of its opening brackets."""

@@ -402,8 +402,8 @@ PROCESSES = {
     "a date that is a number": (_gives(Expiration=5), "its time"),
     "a date that has passed": (_gives(Expiration="2020-01-01T00:00:00Z"), "expired"),
     "no secret": (_gives(SecretAccessKey=...), "has no SecretAccessKey"),
-    "a secret that is a number": (_gives(SecretAccessKey=5), "SecretAccessKey is no text"),
-    "a secret that is null": (_gives(SecretAccessKey=None), "SecretAccessKey is no text"),
+    "a secret that is a number": (_gives(SecretAccessKey=5), "SecretAccessKey is not text"),
+    "a secret that is null": (_gives(SecretAccessKey=None), "SecretAccessKey is not text"),
     "an empty secret": (_gives(SecretAccessKey=""), "SecretAccessKey is empty"),
     "a line end in the secret": (_gives(SecretAccessKey="hidden\r\n"), "SecretAccessKey has a line end"),
     "quotation marks": (_gives(AccessKeyId='"A"'), "AccessKeyId has quotation marks"),
@@ -553,7 +553,7 @@ def test_a_role_that_is_not_assumed(aws_files, monkeypatch, silent, broken, web)
 
 MACHINES = {
     "no role": (Reply(404), "status 404"),
-    "a page": (Reply(200, {}, b"<html>"), "no key pair"),
+    "a page": (Reply(200, {}, b"<html>"), "not a key pair"),
     "a role that cannot be assumed": (
         Reply(200, {}, b'{"Code": "AssumeRoleUnauthorizedAccess", "Message": "hidden"}'),
         "says AssumeRoleUnauthorizedAccess",

@@ -253,7 +253,7 @@ AWAY = {
 def test_what_would_leave_the_endpoint_is_refused(wire, name):
     """A request that would be signed or sent for a host outside the ENDPOINT is refused; the hint names the way."""
     _, connection = connect()
-    with pytest.raises(EndpointError, match=r"lake has an ENDPOINT of its own.*amazonaws\.com") as failed:
+    with pytest.raises(EndpointError, match=r"lake has its own ENDPOINT.*amazonaws\.com") as failed:
         AWAY[name](connection)
     assert "endpoint_url=" in failed.value.hint
     assert wire.requests == []

@@ -107,7 +107,7 @@ DAMAGED = {
     "cut.avro": (_binary()["avro"][:-9], "Avro cannot be read"),
     "cut.arrow": (_binary()["arrow"][:-9], "Arrow cannot be read"),
     "page.csv": (b"<!DOCTYPE html><html></html>", "format HTML"),
-    "prose.txt": (b"Dear reader,\n\nnothing here.\n", "neither name nor content"),
+    "prose.txt": (b"Dear reader,\n\nnothing here.\n", "neither the name nor the content"),
 }
 
 

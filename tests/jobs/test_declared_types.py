@@ -120,7 +120,7 @@ def test_the_type_of_a_widened_column(database, declared: str, incoming: str, va
 )
 def test_values_within_values_become_no_others(declared: str, incoming: str):
     """At any depth: neither decimals others, nor anything text."""
-    with duckdb.connect() as database, pytest.raises(QueryError, match="neither holds the other"):
+    with duckdb.connect() as database, pytest.raises(QueryError, match="neither fits the other"):
         TargetTable(database, "t").wider("v", declared, incoming)
 
 
