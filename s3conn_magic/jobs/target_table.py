@@ -262,7 +262,7 @@ class Landing:
         written = [(times.get(key) or _NEVER).replace(tzinfo=None) for key in mine]
         objects = pa.table({"object": names, "mark": marks, "written": pa.array(written, pa.timestamp("us"))})
         database.register(_OBJECTS, objects)
-        now = f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'"
+        now = moment_literal(datetime.now(UTC))
         values = {"$event_time": "written", "$event_date": "written::DATE", "$commit_time": now, "$source": "object"}
         taken = [name for name in SYSTEM if name in columns or name in wanted_by(transaction)]
         plain = [f"rows.{identifier(name)}" for name in columns if name not in {*SYSTEM, OBJECT_COLUMN}]

@@ -544,7 +544,7 @@ def test_an_object_written_meanwhile_is_not_replaced(connect, upstream):
     upload = uploads.Upload(connect(), Location(EMPTY, "race.txt"), 3)
     upload.write(b"two")
     upstream.put_object(Bucket=EMPTY, Key="race.txt", Body=b"one")
-    with pytest.raises(S3ConnError, match="written meanwhile"):
+    with pytest.raises(S3ConnError, match="written in the meantime"):
         upload.finish()
     assert upstream.get_object(Bucket=EMPTY, Key="race.txt")["Body"].read() == b"one"
 
@@ -858,7 +858,7 @@ def test_an_upload_replaces_only_what_the_question_named(explore, upstream, serv
     page.until(lambda one: any(t["id"] == "u" and t["credit"] for t in one.get("tasks", [])))
     upstream.put_object(Bucket=EMPTY, Key="a.txt", Body=b"another's")
     page.do("chunk", b"new", id="u", at=0)
-    assert "written meanwhile" in page.task("u", "failed")["text"]
+    assert "written in the meantime" in page.task("u", "failed")["text"]
     assert upstream.get_object(Bucket=EMPTY, Key="a.txt")["Body"].read() == b"another's"
     assert server.requests
 
@@ -875,14 +875,14 @@ def test_a_stale_row_is_not_downloaded_without_a_word(explore, upstream):
 
 @pytest.mark.parametrize("kind", ["download", "link", "version", "analyze", "descend"])
 def test_an_action_of_the_panel_means_what_the_page_showed(explore, kind):
-    """When the panel shows something else by now, as another tab may make it, nothing is done, and that is said."""
+    """When the panel shows something else now, as another tab may make it, nothing is done, and that is said."""
     page = explore(f"s3://{LAKE}/").show("README.txt")
     stale = page.last("panel")["serial"]
     page.do("show", place=page.place("events/"))
     before, tree = dict(page._object_actions.panel._parts), page._navigator.tree
     what = {"version": {"id": None}, "descend": {"name": "year=2026/"}, "analyze": {}}.get(kind, {"id": "x"})
     page.do(kind, serial=stale, **what, **({"seconds": 900} if kind == "link" else {}))
-    assert "something else by now" in page.last("state")["said"][1]
+    assert "something else now" in page.last("state")["said"][1]
     assert (page._object_actions.panel._parts, page._navigator.tree) == (before, tree)
     assert not [one for one in page.got if one["type"] in {"piece", "link"}]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,7 +48,10 @@ def run(moto_lake: Lake):
 @pytest.mark.parametrize("column", ["$event_time", "$commit_time"])
 def test_jobs_feed_jobs_and_each_row_goes_through_once(moto_lake: Lake, run, managed: bool, column: str):
     """Raw rows go through two tables into S3, run by run: none twice, none lost, also of objects that are old."""
+    began = datetime.now(UTC).replace(tzinfo=None)
     run(_stored(moto_lake, "raw", managed) + _stored(moto_lake, "clean", managed) + _load(moto_lake))
+    if column == "$commit_time":  # to the microsecond: what came before the end of a run is not of the next one's time
+        assert run('SELECT min("$commit_time") AS came FROM raw')["came"][0] >= began
     run(f"""CREATE SYNC JOB clean RUN_INTERVAL = 0 AS INSERT INTO clean MAP_COLUMNS_BY_NAME
         SELECT id, name, {column} AS at FROM raw LET name = who.first || ' ' || who.last WHERE {column} {WINDOW};
         CREATE SYNC JOB out AS INSERT INTO S3 lake LOCATION = 's3://{moto_lake.bucket}/out/' FILE_FORMAT = JSON
