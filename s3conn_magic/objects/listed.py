@@ -18,8 +18,6 @@ from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.lakes import among, with_marks, within
 from s3conn_magic.locations import Location, split_version, visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.ranged import PART, PinnedObject, received
-from s3conn_magic.objects.requests import asked, begin, etag_of, head_answer, with_version
 from s3conn_magic.objects.scope import BLOCKS
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.lakes import LakeRoot
+    from s3conn_magic.objects.ranged import PinnedObject
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.runtime.patterns import Glob
 
@@ -437,6 +436,8 @@ def first_bytes(
         ObjectNotFoundError: there is none.
         S3ConnError: it may not be read, or the server cannot be reached.
     """
+    from s3conn_magic.objects.ranged import PART
+
     low, high = start or 0, sys.maxsize if end is None else end
     known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
     if low < 0 or high <= low or known or split_version(location):
@@ -447,6 +448,8 @@ def first_bytes(
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
     """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
+    from s3conn_magic.objects.requests import head_answer, with_version
+
     wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
     pinned = _pinned(connection, location, answer, int(answer["ContentLength"]))
     return replace(pinned, version_id=wanted.version or None)
@@ -456,6 +459,8 @@ def _by_range(
     connection: Connection, location: Location, which: str, scope: QueryScope | None = None
 ) -> Callable[[], tuple[PinnedObject, int, bytes] | None]:
     """Ask by one GetObject for some bytes; what is returned gives None where the server does not give these."""
+    from s3conn_magic.objects.requests import asked, begin
+
     given: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
     sent = begin(connection, location, "get_object", **given)
     if scope is not None and sent is not None:
@@ -467,6 +472,8 @@ def _by_range(
 def _seen(
     connection: Connection, location: Location, wait: Callable[[], Mapping[str, Any]]
 ) -> tuple[PinnedObject, int, bytes] | None:
+    from s3conn_magic.objects.ranged import received
+
     try:
         answer = wait()
     except EndpointError:  # an empty object has none of them
@@ -486,4 +493,7 @@ def _seen(
 
 
 def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
+    from s3conn_magic.objects.ranged import PinnedObject
+    from s3conn_magic.objects.requests import etag_of
+
     return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))

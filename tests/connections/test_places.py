@@ -24,10 +24,20 @@ PROXY = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", 
 ELSEWHERE = "http://elsewhere.example"
 
 
+def _answer(request):
+    if request.method == "CONNECT":
+        return Reply(403, {}, b"")
+    body = _NO_BUCKETS if request.path == "/" and request.method == "GET" else b""
+    return Reply(200, {"ETag": '"e"', "Content-Type": "application/xml"}, body)
+
+
+_NO_BUCKETS = b"<ListAllMyBucketsResult><Buckets></Buckets></ListAllMyBucketsResult>"
+
+
 @pytest.fixture
 def wire(monkeypatch, tmp_path):
     """A proxy that every request passes, whatever host it is for; it leads to no other."""
-    with recording(lambda one: Reply(403 if one.method == "CONNECT" else 200, {"ETag": '"e"'}, b"")) as recorder:
+    with recording(_answer) as recorder:
         for name in PROXY:
             monkeypatch.setenv(name, recorder.endpoint)
         for name in ("NO_PROXY", "no_proxy"):

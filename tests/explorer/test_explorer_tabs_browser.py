@@ -80,7 +80,7 @@ def test_a_folder_that_one_tab_closes_takes_the_choice_of_the_other(tabs):
     one.toggle("a/")
     one.row("1").click()
     one.row("2").click(modifiers=["Control"])
-    one.says("2 chosen")
+    one.says("2 selected")
     other.row("2").wait_for()
     other.toggle("a/")
     one.row("1").wait_for(state="hidden")

@@ -108,5 +108,5 @@ def test_a_single_page_with_a_fault(name, serve):
 def test_pages_in_no_order_cannot_be_handed_out_twice(serve):
     """A stream of pages that turns out to have no order is an error: rows handed out cannot be taken back."""
     listing, _ = _listed(Fault("rows in no order", f">{PLACES['last']}<"), serve, 8)
-    with pytest.raises(IncompleteListingError, match="no order"):
+    with pytest.raises(IncompleteListingError, match="without an order"):
         list(listing.pages())

@@ -344,5 +344,5 @@ def test_names_of_columns_that_are_no_text_are_damage():
 def test_a_moment_that_arrow_cannot_hold_is_refused_and_not_called_damage():
     """ORC is read in nanoseconds."""
     data = _orc(pa.table({"t": pa.array([datetime(9999, 1, 1)], pa.timestamp("us"))}))  # noqa: DTZ001 - it is local
-    with pytest.raises(QueryError, match=r"has what is not read \(ORC timestamp .* is out of range"):
+    with pytest.raises(QueryError, match=r"has something that cannot be read \(ORC timestamp .* is out of range"):
         _read("ORC", data)

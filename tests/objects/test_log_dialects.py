@@ -104,5 +104,5 @@ def test_cloudtrail_is_told_from_json():
 @pytest.mark.parametrize("text", ["# Heading\n\ntext\n", "#!/bin/sh\necho\n", "2 x\n3 y\n", "version of it\na b c\n"])
 def test_other_text_is_no_log(text: str):
     """It is refused."""
-    with pytest.raises(Exception, match="neither name nor content"):
+    with pytest.raises(Exception, match="neither the name nor the content"):
         detect("x", text.encode(), whole=True)

@@ -44,8 +44,8 @@ def test_a_second_connection_breaks_nothing(run):
     for statement in ("SHOW BUCKETS", "LIST 's3://lake/'", "SELECT * FROM 's3://lake/x.csv'"):
         run.fails(statement, EndpointError)
     assert run.session.connections.chosen().name == "one"
-    (note,) = [note for note in run.notes if "made first" in note]
-    assert "the location is in no display filter, one is meant" in note
+    (note,) = [note for note in run.notes if "created first" in note]
+    assert "outside every display filter, one is used" in note
 
 
 @pytest.mark.parametrize("key", ["x.csv", "*.csv"])
@@ -59,7 +59,7 @@ def test_display_filters_say_which_connection_a_path_is_of(run, key):
     assert f"the display filters of third and fourth hold s3://lake/a/{key}" in error.message
     assert error.hint == f"Write 's3://third@lake/a/{key}', or 's3://fourth@lake/a/{key}'."
     run.fails(f"SELECT * FROM 's3://fourth@lake/a/{key}'", EndpointError)
-    assert not [note for note in run.notes if "made first" in note]
+    assert not [note for note in run.notes if "created first" in note]
 
 
 def test_use_sets_the_default_for_the_rest_of_the_cell_too(run):
