@@ -52,7 +52,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _spilling(system: Path) -> subprocess.Popen[str]:
     """A process that has spilled rows."""
-    root = Path(temporary.__file__).parents[1]
+    root = Path(temporary.__file__).parents[2]
     child = subprocess.Popen(
         [sys.executable, "-c", SPILLING],
         env={**os.environ, "PYTHONPATH": str(root)},

@@ -277,7 +277,7 @@ def test_options_that_name_a_connection_hold_nothing_of_it(handed):
     options = handed.connection.storage_options("dask")
     assert options.keys() == {"protocol", "connection"}
     assert pickle.loads(pickle.dumps(HandedFileSystem(options["connection"]))).info(f"{BUCKET}/table.csv")["size"]
-    with pytest.raises(ConnectionNotFoundError, match="gone, or of another process"):
+    with pytest.raises(ConnectionNotFoundError, match="no longer exists, or to another process"):
         HandedFileSystem("of another process").ls(BUCKET)
 
 

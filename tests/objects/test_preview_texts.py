@@ -53,7 +53,7 @@ def test_other_encodings_are_guessed(encoding, text):
 
 def test_a_character_cut_by_the_bound_is_left_out():
     """Neither end of what is read makes an encoding look wrong."""
-    found = previewed(("x" + "ö" * MIB).encode(), rows=10**6)
+    found = previewed(("x" + "ö" * MIB).encode(), rows=1000)
     assert (found.kind, found.encoding, found.truncated) == ("text", "utf-8", True)
     assert set(found.text) == {"x", "ö"}
 

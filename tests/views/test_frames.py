@@ -97,7 +97,7 @@ FRAMES = {
     "SHOW TABLES": {"name": STRING, "rows": INTEGER, "columns": OBJECT, "connections": OBJECT}
     | {"location": STRING, "created_at": TIME},
     "SHOW JOBS": dict.fromkeys(("job", "type", "connection", "location", "table", "state"), STRING)
-    | dict.fromkeys(("runs", "objects", "rows", "bytes", "failed"), "int64")
+    | dict.fromkeys(("runs", "objects", "rows", "bytes", "failed", "violations"), "int64")
     | {"last_run": TIME, "created_at": TIME, "comment": STRING},
     "SHOW JOB looked ERRORS": {"run": INTEGER, "failed_at": TIME, "location": STRING, "etag": STRING}
     | {"error": STRING, "resolved": BOOLEAN},
