@@ -201,13 +201,13 @@ class TableBinder:
 
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:
+        self._of_storage(statement).options_of(statement.settings)
         table = self.names.pop(statement.name.folded, None)
         if table is None and statement.if_exists:
             place = self._binding.beginning(statement)
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no table {statement.name.text}.")
         if table is None:
             raise self._missing(statement.name)
-        self._of_storage(statement).options_of(statement.settings)
         release(self._known, "table", table)
         return self._binding.with_name(statement, table)
 

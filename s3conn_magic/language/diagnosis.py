@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
@@ -22,7 +22,7 @@ from s3conn_magic.locations import WILD, normal_location
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from s3conn_magic.errors import StatementSyntaxError
     from s3conn_magic.language.session_settings import Setting
@@ -34,6 +34,7 @@ _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEME
 _SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
 _SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
+_OF_QUERIES = ("SELECT", "WITH", "FROM")
 _OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTION_NAMES)
 _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', without a comma"}
 _END = "the end of the statement"
@@ -307,7 +308,7 @@ def _meant(written: str, word: str) -> str:
 
 def _no_connection(stop: _Stop) -> str:
     """Return the missing word of `CREATE S3 x`, `USE x` and their like."""
-    near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB"])
+    near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB", "MATERIALIZED"])
     if stop.expected not in _CONNECTION or not stop.token or stop.word in KEYWORDS or near:
         return ""
     after = stop.source.token_at(stop.token.span.end)
@@ -361,6 +362,8 @@ def _assignment(stop: _Stop) -> str:
     if option := find_option(stop.before.text):
         return f"Write {option.name} = {option.example}."
     is_job = "JOB" in [token.text.upper() for token in stop.head[1:3]]
+    if stop.word in _OF_QUERIES and (said := _meant(stop.before.text, "AS")):
+        return said
     near = nearest(stop.before.text, _OF_JOBS if is_job else OPTION_NAMES)
     return f"Did you mean {near}?" if near else "An option is NAME = value; a name with spaces goes in double quotes."
 
@@ -425,6 +428,10 @@ def _name(stop: _Stop) -> str:
 def _misspelt(stop: _Stop) -> str:
     words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
     reference = _reference(stop)
+    if stop.before and stop.before.text.upper() == "MAP_COLUMNS_BY_NAME":
+        words.append("EXCEPT")
+    if stop.expected == "ON" and stop.token is None:  # a predicate goes on up to ON VIOLATION
+        return _of_violation([token.text for token in stop.head])
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]
         begun = [statement.syntax for statement in STATEMENTS if statement.name.split()[: len(head)] == head]
@@ -432,6 +439,16 @@ def _misspelt(stop: _Stop) -> str:
         words += list(OPTION_NAMES) * ("option" in reference.syntax)
     near = nearest(stop.word, words) if stop.word else None
     return f"Did you mean {near}?" if near and near != stop.word else ""
+
+
+def _of_violation(texts: Sequence[str]) -> str:
+    """Return which word of ON VIOLATION is misspelt among those of a predicate."""
+    for first, second in reversed([*pairwise(texts)]):
+        if second.upper() == "VIOLATION" and (said := _meant(first, "ON")):
+            return said
+        if first.upper() == "ON" and (said := _meant(second, "VIOLATION")):
+            return said
+    return ""
 
 
 def _mark(stop: _Stop) -> str:

@@ -188,7 +188,8 @@ class JobBinder:
             from s3conn_magic.language.phrases import book
 
             other_name = book()["jobs"].get(name.text.upper())
-            near = other_name if other_name and kind in _kinds(other_name) else related(name.text, _of(kind))
+            names = [*_of(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # which only DROP TABLE has
+            near = other_name if other_name and kind in _kinds(other_name) else related(name.text, names)
             options = TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
             known = [option.name for option in options if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
