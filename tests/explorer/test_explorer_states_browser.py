@@ -88,6 +88,7 @@ def test_a_checker_of_accessibility_finds_nothing_in_any_state(shown, upstream, 
     found = {"rows": serious(tree)}
 
     def look(state):
+        tree.page.wait_for_function("() => document.getAnimations().every((one) => one.animationName !== 's3x-slide')")
         found[state] = serious(tree)
 
     tree.row("README.txt").dblclick()

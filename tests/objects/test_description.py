@@ -219,7 +219,9 @@ def test_more_versions_than_are_shown_are_said_to_be():
     )
     versions = "".join(entry.format(number) for number in range(101))
     more = "<NextKeyMarker>data</NextKeyMarker><NextVersionIdMarker>v100</NextVersionIdMarker>"
-    page = f"<ListVersionsResult><Name>bucket</Name><IsTruncated>true</IsTruncated>{more}{versions}</ListVersionsResult>"
+    page = (
+        f"<ListVersionsResult><Name>bucket</Name><IsTruncated>true</IsTruncated>{more}{versions}</ListVersionsResult>"
+    )
     served = Served(b"hello")
 
     def answer(request):

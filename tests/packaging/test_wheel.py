@@ -51,7 +51,9 @@ def test_jupyter_lists_the_labextension(installed):
     pytest.importorskip("jupyterlab")
     done = installed.run("-m", "jupyterlab.labextensions", "list")
     (line,) = [line for line in done.stderr.splitlines() if "s3conn-magic" in line]
-    assert all(part in line for part in (f"v{__version__.replace('rc', '-rc.')}", "enabled", "OK", "(python, s3conn-magic)"))
+    assert all(
+        part in line for part in (f"v{__version__.replace('rc', '-rc.')}", "enabled", "OK", "(python, s3conn-magic)")
+    )
 
 
 def test_the_command_is_installed(installed, tmp_path):
