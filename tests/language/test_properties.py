@@ -391,7 +391,9 @@ def test_a_valid_cell_is_read_back_as_it_is_written(cell: str):
 
 def _holds_sql(statement: statements.Statement) -> bool:
     """Whether a part of it is DuckDB's to read, which keeps its blanks."""
-    return any(isinstance(getattr(statement, name, None), statements.SqlText) for name in ("query", "columns"))
+    predicates = any(getattr(statement, name, ()) for name in ("expectations", "added"))
+    texts = any(isinstance(getattr(statement, name, None), statements.SqlText) for name in ("query", "columns"))
+    return predicates or texts
 
 
 GAPS = st.sampled_from(["\n", "\t", "  ", "-- a comment; with 'a quote\n", '/* a\ncomment " */', "/**/ "])
