@@ -400,8 +400,7 @@ class _Rewriting:
     def _table_of(self) -> str:
         """What a table is made of: the files at a location, a query, or columns; of both, a job that writes them."""
         clauses, columns = self._slots.get("clauses", ""), self._slots.get("columns", "")
-        query = _MADE_BY.search(clauses)
-        # What a query reads, or a function of it takes, is no place of the table.
+        query = _MADE_BY.search(clauses)  # what it reads, or its functions take, is no place of the table
         place = _PLACED.search(clauses, 0, query.start() if query else len(clauses))
         made = f"TABLE{self._slot('if_not_exists')} {self._table}"
         misspelt = (query is None and _BEFORE_QUERY.search(clauses)) or (
