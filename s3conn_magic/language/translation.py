@@ -409,13 +409,8 @@ class _Rewriting:
         if misspelt or clauses.count("(") != clauses.count(")"):
             return ""
         if place is None:
-            what = (
-                f" AS {self._said(query[1])}"
-                if query
-                else f" ({_COMMENTED.sub('', columns).strip()})"
-                if columns
-                else ""
-            )
+            given = f" ({_COMMENTED.sub('', columns).strip()})" if columns else ""
+            what = f" AS {self._said(query[1])}" if query else given
             self._given.junk = self._given.junk or not what
             return f"CREATE{self._slot('or_replace')} {made}{what}"
         self._slots["place"] = place[1]
