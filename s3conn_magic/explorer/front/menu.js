@@ -5,19 +5,19 @@ import { CONNECTION, DELETED, PREFIX, idOf } from "./store.js";
 import { freshId } from "./transfers.js";
 
 export const KEYS = [
-  ["↑ ↓ Page Up Page Down Home End", "go to another row; with Shift choose up to it, with Ctrl leave the choice"],
+  ["↑ ↓ Page Up Page Down Home End", "move to another row; with Shift select up to it, with Ctrl keep the selection"],
   ["→ ←", "open a folder and step into it; close it and step out"],
-  ["Enter", "open or close a folder, show an object, do what a line at a folder's end offers"],
-  ["Space", "show what the row is; with Ctrl choose it as well"],
+  ["Enter", "open or close a folder, show an object, do what the line at a folder's end offers"],
+  ["Space", "show details of the row; with Ctrl add it to the selection"],
   ["Backspace", "one folder up"],
-  ["letters", "go to the next row that begins so"],
+  ["letters", "move to the next row that starts with them"],
   ["*", "open all folders beside this one"],
   ["/", "search"],
-  ["Ctrl+A", "choose all rows"],
-  ["Ctrl+C", "copy the URIs of what is chosen"],
-  ["Delete", "delete what is chosen, after a question"],
+  ["Ctrl+A", "select all rows"],
+  ["Ctrl+C", "copy the URIs of the selected rows"],
+  ["Delete", "delete the selected rows, after asking"],
   ["Menu, Shift+F10", "what can be done with the row"],
-  ["Escape", "close the menu, the panel, or a question with no"],
+  ["Escape", "close the menu or the panel, or answer no"],
   ["?", "this list"],
 ];
 
