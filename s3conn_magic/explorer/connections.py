@@ -403,9 +403,13 @@ class ConnectionChildren:
             delimiter=None if glob else "/",
             matching=glob,
         )
-        for page in listing.pages(keep=False, every=ending(cancelled)):
+        again: list[bool] = []
+        # Hits are shown as they come, and so cannot be taken back.
+        void = None if glob else partial(again.append, True)
+        for page in listing.pages(keep=False, every=ending(cancelled), void=void):
             columns = _columns(location, page)
-            yield Children([], seen=listing.progress.keys, columns=columns if columns.keys else None)
+            yield Children([], seen=listing.progress.keys, columns=columns if columns.keys else None, again=bool(again))
+            again.clear()
 
 
 def _with_deleted(

@@ -92,7 +92,8 @@ class Children:
     """One page of entries, and the token of the next page: None when there is no more.
 
     `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`; `seen` is how many
-    keys a search has looked at so far. `columns` holds entries, too, in place of `entries`.
+    keys a search has looked at so far. `columns` holds entries, too, in place of `entries`. With `again` the pages
+    before this one do not count: the listing of everything has begun again.
     """
 
     entries: Sequence[TreeEntry]
@@ -100,6 +101,7 @@ class Children:
     badge: str = ""
     seen: int = 0
     columns: EntryColumns | None = None
+    again: bool = False
 
 
 class ChildrenOf(Protocol):

@@ -166,7 +166,7 @@ def checked_utf8(texts: pa.StringArray) -> pa.StringArray:
 
 
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<&]+)</NextContinuationToken>")
-_BEGIN, _END = b"<Contents>", b"</Contents>"
+_BEGIN, _END, _GROUPS = b"<Contents>", b"</Contents>", b"<CommonPrefixes>"
 _KEY, _KEY_END = b"<Key>", b"</Key>"
 _CERTAIN = (b"<EncodingType>url</EncodingType>", b"<IsTruncated>true</IsTruncated>")
 
@@ -186,7 +186,8 @@ def look_ahead(body: bytes) -> LookAhead | None:
     begin, end = body.find(_BEGIN), body.rfind(_END)
     around = body[:begin] + body[end:]
     tokens = _TOKEN.findall(around)
-    if min(begin, end) < 0 or len(tokens) != 1 or any(sign not in around for sign in _CERTAIN):
+    grouped = _GROUPS in around
+    if min(begin, end) < 0 or grouped or len(tokens) != 1 or any(sign not in around for sign in _CERTAIN):
         return None
     key = body[body.rfind(_KEY, begin, end) + len(_KEY) : body.rfind(_KEY_END, begin, end)]
     # Whether `+` is a space takes more than one key to tell.

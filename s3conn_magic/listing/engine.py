@@ -15,6 +15,7 @@ from s3conn_magic.listing.decode import look_ahead
 from s3conn_magic.listing.fetch import Fetcher
 from s3conn_magic.listing.planner import RangePlanner, UntrustedOrderError
 from s3conn_magic.listing.request import Tally
+from s3conn_magic.listing.table import unrepeated
 from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class ListingEngine:
         """Run to the end."""
         request = self._request
         fetcher = Fetcher(self._target, request.connections)
-        if request.versions or request.delimiter or not self._target.ordered:
+        if request.versions or not self._target.ordered:
             await self._sequential(fetcher, background)
             return
         try:
@@ -240,6 +241,7 @@ class _Crew:
         self._ranges.serial = self._fetcher.in_process
         if page_request.before is not None:
             await page_request.before.over.wait()
+        page = unrepeated(page, page_request.low)
         await self._report(page_request, self._ranges.arrived(page_request, page), page)
 
     def _came(self, page_request: PageRequest, body: bytes) -> None:

@@ -316,7 +316,8 @@ def rung(item: ActiveRange) -> str | None:
     Where nothing tells how far keys go, a look behind each such place finds the order of magnitude.
     """
     low = item.low
-    base = max(len(common(item.low, item.high, item.prefix)), low.rfind(_SLASH) + 1)
+    # The name of a folder ends with its slash.
+    base = max(len(common(item.low, item.high, item.prefix)), low.rfind(_SLASH, 0, len(low) - 1) + 1)
     for at in range(base, min(base + _RUNGS, len(common(item.back, low, "")))):
         place = low[:at] + chr(ord(low[at]) + 1)
         if low[at] in _DIGITS[:-1] and (item.high is None or place < item.high):

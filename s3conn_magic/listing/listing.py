@@ -82,13 +82,21 @@ class Listing:
         """What `pages` left, once the listing is over; in key order."""
         return self._engine.rest
 
-    def pages(self, *, keep: bool = True, every: Callable[[], None] | None = None) -> Iterator[Page]:
+    def pages(
+        self,
+        *,
+        keep: bool = True,
+        every: Callable[[], None] | None = None,
+        void: Callable[[], None] | None = None,
+    ) -> Iterator[Page]:
         """Yield pages in the order they arrive; in key order where a limit is set.
 
         Args:
             keep: hold on to the pages, so that an error can carry the rows so far; False for streams of any length,
                 whose errors carry the rows that were not handed out.
             every: called in this thread, a few times a second while nothing arrives; what it raises ends the listing.
+            void: called where the server turns out to list without an order, and all pages come again; the ones before
+                do not count. Without it, that is an error.
 
         Raises:
             IncompleteListingError: the listing failed after its first page, or a page could not be trusted.
@@ -96,11 +104,14 @@ class Listing:
             S3ConnError: it failed before anything arrived.
         """
         for report in self._watched(keep=keep, every=every):
-            if isinstance(report, Restart):
+            if isinstance(report, Page):
+                yield report
+            elif void is None:
                 raise self._failure(
                     UnreadableError("the server lists keys without an order, and rows were already returned")
                 )
-            yield report
+            else:
+                void()
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
         """Return one table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.

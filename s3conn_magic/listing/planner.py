@@ -2,12 +2,14 @@
 
 A range is `(low, high]`. Its first page is asked for by `start-after`, the next ones by the server's tokens, so every
 request is a page of the listing and a wrong guess of where keys are costs one request. All ranges stay within the
-prefix that was asked for.
+prefix that was asked for. Where keys are grouped by a delimiter no range begins within a group, so that each common
+prefix is a row of one range.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.keyrange import (
@@ -65,6 +67,7 @@ class RangePlanner:
         self._few = limit is not None and limit <= _FEW_PAGES * firsts[0].max_keys
         self._released = 0
         self._page_keys = firsts[0].max_keys
+        self._delimiter = firsts[0].delimiter
         self._keyspace = Keyspace()
         self._folders = Folders(self._page_keys, ahead=limit is None)
         self._budget = RequestBudget()
@@ -193,7 +196,8 @@ class RangePlanner:
 
     def _advance(self, request: PageRequest, page: Page) -> Page:
         item, first, last = request.range, first_key(page), last_key(page)
-        if not page.ascending or (first is not None and request.low and first <= request.low):
+        ascending = page.ascending and all(left < right for left, right in pairwise(page.prefixes))
+        if not ascending or (first is not None and request.low and first <= request.low):
             raise UntrustedOrderError
         self._check_end(item, page, last)
         kept = up_to(page, item.high)
@@ -211,11 +215,17 @@ class RangePlanner:
             if self._budget.far:
                 # A range that turns out to be long is split while the others still have work.
                 self._estimate(item)
-            if request.query.token is None and request.query.start_after is None and not self.serial:
-                self._folders.begin(request.query, page)
-            if first is not None and last is not None and len(kept) == self._page_keys < item.keys:
-                self._folders.run(request.query, first, last)
+            if not self._delimiter:
+                self._plan_looks(request, page, full=len(kept) == self._page_keys < item.keys)
         return kept
+
+    def _plan_looks(self, request: PageRequest, page: Page, *, full: bool) -> None:
+        """Plan looks for folders, which grouped listings have as rows."""
+        first, last = first_key(page), last_key(page)
+        if request.query.token is None and request.query.start_after is None and not self.serial:
+            self._folders.begin(request.query, page)
+        if first is not None and last is not None and full:
+            self._folders.run(request.query, first, last)
 
     def _check_end(self, item: ActiveRange, page: Page, last: str | None) -> None:
         greatest = self._greatest.get(item.prefix, "")
@@ -325,17 +335,23 @@ class RangePlanner:
         return upper
 
     def _at_guess(self, item: ActiveRange) -> ActiveRange | None:
+        middle, part = self._guess(item)
+        if middle is not None and self._delimiter:
+            middle = _behind_group(middle, item, self._delimiter)
+        return None if middle is None else self._split(item, middle, part)
+
+    def _guess(self, item: ActiveRange) -> tuple[str | None, float]:
+        """Return where to split a range, and which part of what is left is below that."""
         part = _NEAR if item.high is None and self._budget.pages < _FEW_PAGES else item.part
         part = part * _LEAP if item.part < _HALF else part
         if self._budget.far and (place := self._beyond(item)) is not None:
-            return self._split(item, place, 1.0)
+            return place, 1.0
         lost = item.estimate.surprises > 0 or part < _NEAR or self._absurd(item)
         middle = way_out(item) if lost else None
         if middle is None and lost and (place := rung(item)) is not None:
             # The rungs are tried side by side: what is left is as unknown below one as above it.
-            return self._split(item, place, 1.0)
-        middle = middle or self._keyspace.between(item.low, *item.likely, part)
-        return None if middle is None else self._split(item, middle, part)
+            return place, 1.0
+        return middle or self._keyspace.between(item.low, *item.likely, part), part
 
     def _beyond(self, item: ActiveRange) -> str | None:
         """Return the next place to try far behind the keys of a range, each once."""
@@ -363,6 +379,13 @@ class RangePlanner:
         item.estimate.left = None if item.left is None else item.left * part
         self.ranges.insert(self.ranges.index(item) + 1, upper)
         return upper
+
+
+def _behind_group(place: str, item: ActiveRange, delimiter: str) -> str | None:
+    """Return a place, or the end of the group that it lies in; None where that is not within the range."""
+    end = place.find(delimiter, len(item.prefix))
+    behind = place if end < 0 else place[:end] + chr(ord(delimiter) + 1)
+    return behind if item.low < behind and (item.high is None or behind < item.high) else None
 
 
 def _left(item: ActiveRange) -> float:

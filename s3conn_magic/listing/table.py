@@ -78,10 +78,11 @@ def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bo
     schema = VERSIONS if versions else OBJECTS
     filled = sorted((page for page in pages if page.objects.num_rows), key=_first_key)
     table = pa.Table.from_batches([page.objects for page in filled], schema).unify_dictionaries(MEMORY)
+    prefixes = {prefix for page in pages for prefix in page.prefixes}
     if with_prefixes:
-        table = _with_prefixes(table, {prefix for page in pages for prefix in page.prefixes})
+        table = _with_prefixes(table, prefixes)
     # Versions of a key come newest first and may span pages, so a sort must be stable; batches in order need none.
-    return table if not with_prefixes and _in_order(filled, versions) else _stable_sort(table)
+    return table if not prefixes and _in_order(filled, versions) else _stable_sort(table)
 
 
 def _first_key(page: Page) -> str:
@@ -136,6 +137,11 @@ def last_key(page: Page) -> str | None:
 def _ends(page: Page, index: int) -> list[str]:
     keys = [page.objects.column(0)[index].as_py()] if page.objects.num_rows else []
     return [*keys, *([page.prefixes[index]] if page.prefixes else [])]
+
+
+def unrepeated(page: Page, low: str) -> Page:
+    """Return a page without the common prefix that the page before ended with: some servers have it on both."""
+    return replace(page, prefixes=page.prefixes[1:]) if page.prefixes[:1] == (low,) else page
 
 
 def up_to(page: Page, high: str | None) -> Page:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import md5
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from layouts import LAYOUTS, keys_of
 from synthetic import Bucket
 from virtual_time import Simulation
 
 _KEYS, _PAGE_KEYS = 12_000, 20
 _PAGES = _KEYS // _PAGE_KEYS
+
+
+_NUMBERS, _TWICE = range(_KEYS), ("", "2")
+# One level of a bucket: files, folders, and both beside each other.
+_LEVELS = {
+    "random files": [f"{md5(str(number).encode()).hexdigest()}.json" for number in _NUMBERS],
+    "random folders": [f"{md5(str(number).encode()).hexdigest()}/{more}" for number in _NUMBERS for more in _TWICE],
+    "counted folders": [f"tenant-{number}/{more}" for number in _NUMBERS for more in _TWICE],
+    "files and folders": [f"{number:05d}{'/x' if number % 3 else '.csv'}" for number in _NUMBERS],
+    "files beside their folders": [
+        f"{number:05d}{end}" for number in _NUMBERS[::2] for end in ("", "-", "/", "/a", "0")
+    ],
+}
 
 
 def _clusters() -> list[str]:
@@ -52,6 +68,30 @@ def test_connections_follow_the_distance(latency, connections, least, most):
     simulation = _listed("random", latency, connections)
     assert least <= simulation.most() <= most
     assert connections < 100 or simulation.requests <= _PAGES * (1.35 if latency < 0.1 else 1.6)
+
+
+@pytest.mark.parametrize("level", _LEVELS)
+@pytest.mark.parametrize("latency", [0.0, 0.03, 0.15])
+def test_one_level_is_listed_by_many_requests_at_once(level, latency):
+    """Folders and files of a level come once each, in few round trips and for few requests, as all keys do."""
+    keys = sorted(_LEVELS[level])
+    rows = sorted({key[: key.find("/") + 1] or key for key in keys})
+    simulation = Simulation(Bucket(keys), latency, _PAGE_KEYS, delimiter="/").run()
+    assert sorted(simulation.keys) == rows
+    pages = len(rows) / _PAGE_KEYS
+    assert simulation.requests <= 1.6 * pages + 48
+    assert simulation.seconds <= 0.06 * pages * latency + 1.6 * pages * simulation.work
+
+
+@given(keys=st.sets(st.text("/a0-.9b", min_size=1, max_size=8), min_size=1, max_size=300), size=st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("prefix", ["", "a", "a/", "0-"])
+def test_a_level_has_each_folder_and_file_once(prefix, keys, size):
+    """However folders, and names that begin as theirs do, lie, and however small pages are, each row comes once."""
+    below = {key for key in keys if key.startswith(prefix)}
+    rows = sorted({key[: key.find("/", len(prefix)) + 1] or key for key in below})
+    simulation = Simulation(Bucket(sorted(keys)), 0.15, size, delimiter="/", prefix=prefix).run()
+    assert sorted(simulation.keys) == rows
 
 
 def test_more_connections_are_not_slower():

@@ -110,3 +110,15 @@ def test_pages_in_no_order_cannot_be_handed_out_twice(serve):
     listing, _ = _listed(Fault("rows in no order", f">{PLACES['last']}<"), serve, 8)
     with pytest.raises(IncompleteListingError, match="without an order"):
         list(listing.pages())
+
+
+@pytest.mark.usefixtures("impatient")
+def test_pages_in_no_order_come_again_to_who_can_begin_again(serve):
+    """Who takes back what came is given all pages once more, one after the other, and each row of them once."""
+    target = SignedTarget(
+        serve(Bucket(KEYS), connection=connection_with(Fault("rows in no order", f">{PLACES['last']}<")))
+    )
+    rows = []
+    for page in Listing(target, "k/", page_keys=10).pages(void=rows.clear):
+        rows += page.objects.column(0).to_pylist()
+    assert sorted(rows) == KEYS

@@ -69,6 +69,8 @@ class Simulation:
     connections: int = 128
     work: float = 0.001
     spread: float = 0.05
+    delimiter: str | None = None
+    prefix: str = ""
     seconds: float = 0.0
     requests: int = 0
     keys: list[str] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Simulation:
         """List it."""
         self._chance, self._under_way, self._loop = random.Random(4), 0, _Loop()
 
-        request = ListRequest(connections=self.connections, page_keys=self.page_keys)
+        request = ListRequest(self.prefix, self.delimiter, connections=self.connections, page_keys=self.page_keys)
         try:
             self._loop.run_until_complete(ListingEngine(_Far(self.bucket, ways=self), request)(self))
             self.seconds = self._loop.time()
@@ -102,7 +104,7 @@ class Simulation:
 
     async def put(self, report: Any) -> None:
         """As of a background."""
-        self.keys += report.objects.column(0).to_pylist()
+        self.keys += [*report.objects.column(0).to_pylist(), *report.prefixes]
 
     def _note(self, more: int) -> float:
         self._under_way += more
