@@ -112,7 +112,8 @@ def shown(endpoint: str) -> dict[str, float]:
         tree.until(lambda: not explorer._navigator.busy)
         tree.page.evaluate(_LONG_TASKS)
         tree.body.focus()
-        tree.press("End", "Shift+Enter")
+        tree.press("End")
+        tree.press("Shift+Enter")
         root = explorer._navigator.tree.root
         tree.until(lambda: root.token is None and not root.busy, 300)
         tree.press("End", "Home")

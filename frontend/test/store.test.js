@@ -94,3 +94,23 @@ test("a key that comes before the answer to the last one waits for it, and all c
   assert.equal(store.focus.at, 0);
   assert.deepEqual(sent.filter(({ type }) => type === "at").map(({ place }) => place), [[7, 1], [7, 0]]);
 });
+
+test("a key for a row that is on its way waits for it", () => {
+  const { store, say } = connected();
+  const body = { addEventListener() {}, };
+  const list = { body, follow: false, total: 500, height: () => 100, reveal() { this.follow = false; } };
+  const shown = [];
+  const panel = { show: (row) => shown.push(row.text) };
+  const keys = new Keys({ store, rows: list, panel, copy() {} });
+  const press = (key) => keys.onKey({ key, target: body, timeStamp: 0, preventDefault() {}, stopPropagation() {} });
+  say(state({ total: 500, acts: true }));
+  say(rows(1, "a", "b", "c"));
+  press("ArrowDown");
+  store.focus = { ...store.focus, at: 300 };
+  press("Enter");
+  keys.update();
+  assert.deepEqual(shown, []);
+  store.rows.set(300, { kind: "row", folder: 7, row: 300, flags: 0, text: "d" });
+  keys.update();
+  assert.deepEqual(shown, ["d"]);
+});

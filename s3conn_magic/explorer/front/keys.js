@@ -13,6 +13,8 @@ export const MOVES = {
   End: (_at, _page, last) => last,
 };
 const TYPING = 700; // ms between two letters of one name
+// Keys that mean the row with the focus, which may be on its way.
+const OF_ROW = new Set(["ArrowLeft", "ArrowRight", "Enter", " ", "*"]);
 const SINGLE = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace", "Delete", "ContextMenu", "F10"]);
 
 /** The keyboard of one view. A key that comes before the last answer waits for it, as it means what is there then. */
@@ -29,7 +31,7 @@ export class Keys {
 
   /** Do what waited for an answer. */
   update() {
-    while (this.queue.length && !this.waits()) this.takeKey(this.queue.shift());
+    while (this.queue.length && !this.waits(this.queue[0])) this.takeKey(this.queue.shift());
   }
 
   toggle(row) {
@@ -42,12 +44,15 @@ export class Keys {
     const { key, shiftKey } = event;
     const keyed = { key, shiftKey, control: event.ctrlKey || event.metaKey, time: event.timeStamp };
     const ours = keyed.control ? "ac ".includes(key) || key in MOVES : key.length === 1 || key in MOVES || SINGLE.has(key);
-    if (!ours || !(this.waits() ? this.queue.push(keyed) : this.takeKey(keyed))) return;
+    if (!ours || !(this.queue.length || this.waits(keyed) ? this.queue.push(keyed) : this.takeKey(keyed))) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  waits() { return this.rows.follow || this.store.mode !== ""; }
+  waits({ key }) {
+    const { focus, mode, rows } = this.store;
+    return this.rows.follow || mode !== "" || (OF_ROW.has(key) && focus.at < this.rows.total && !rows.get(focus.at));
+  }
 
   /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
   takeKey(keyed) {
