@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ from s3conn_magic.datasets.portrait import (
     reason,
     rows_of,
     shown_format,
+    store_of,
     summed,
 )
 from s3conn_magic.datasets.sampling import Sampler, akin, differences, equal, lake_columns, spread
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 LOOKS = 4
 """Looks into the objects of a dataset, where SAMPLE does not say how many."""
 _FEW = 3
+_FEW_STORES, _NAMED = 8, re.compile(r"\.[a-z]+$")
 _MOST_TABLES = 200
 _Form = tuple[int, str, frozenset[str]]
 
@@ -74,6 +77,7 @@ class Finder:
         """The datasets, those with the most bytes first, and one for what is none of them."""
         leaves = [leaf for leaf in self._layout.leaves() if leaf.objects]
         tables, leaves = self._lakes(leaves)
+        stores, leaves = self._stores(leaves)
         private = [leaf for leaf in leaves if leaf.is_private]
         parts = [
             Part(leaf.folders, frozenset([leaf.stem]), frozenset([leaf.ending]), leaf)
@@ -84,7 +88,7 @@ class Finder:
         ours = [part for part in parts if self._is_dataset(part)]
         self._look_at_ends(ours)
         drifts = self._drifts(ours)
-        made = [*tables, *(self._dataset(part, drift, ours) for part, drift in zip(ours, drifts, strict=True))]
+        made = [*tables, *stores, *(self._dataset(part, drift, ours) for part, drift in zip(ours, drifts, strict=True))]
         made.sort(key=lambda each: -each.bytes)
         kept = {id(part) for part in ours}
         rest = [*private, *(part.leaf for part in parts if id(part) not in kept)]
@@ -129,6 +133,38 @@ class Finder:
         if sample is not None:
             dataset.columns, dataset.rows = sample.columns, sample.rows
             dataset.bound = "exact" if sample.rows is not None else "unknown"
+        return dataset
+
+    def _stores(self, leaves: list[Leaf]) -> tuple[list[Dataset], list[Leaf]]:
+        """Stores of arrays and the like, and the leaves that are in none; of stores within stores the outer one counts.
+
+        Those of one folder are one dataset where they are many.
+        """
+        roots: dict[tuple[str, ...], str] = {}
+        marked = [(root, format_) for leaf in leaves for format_, root in [store_of(leaf)] if format_]
+        for root, format_ in sorted(marked, key=lambda each: len(each[0])):
+            if not any(root[:depth] in roots for depth in range(len(root) + 1)):
+                roots[root] = format_
+        beside = Counter((root[:-1], format_) for root, format_ in roots.items() if root)
+        places: dict[tuple[str, ...], tuple[str, list[Leaf]]] = {}
+        rest: list[Leaf] = []
+        for leaf in leaves:
+            own = next((leaf.folders[:at] for at in range(len(leaf.folders) + 1) if leaf.folders[:at] in roots), None)
+            if own is None:
+                rest.append(leaf)
+                continue
+            many = beside[own[:-1], roots[own]] > _FEW_STORES
+            place = (*own[:-1], WILD + "".join(_NAMED.findall(own[-1]))) if many else own
+            places.setdefault(place, (roots[own], []))[1].append(leaf)
+        return [self._store(place, format_, own) for place, (format_, own) in places.items()], rest
+
+    def _store(self, folders: tuple[str, ...], format_: str, leaves: Sequence[Leaf]) -> Dataset:
+        part = Part(folders, frozenset(), frozenset(), summed(leaves))
+        place = self._written(part, frozenset())
+        stores = f"{format_} stores in folders beside each other" if WILD in "/".join(folders) else f"a {format_} store"
+        dataset = Dataset(f"s3://{self._layout_bucket}/{place}", "files", format_, f"{stores}, as its metadata says")
+        measure(dataset, part.leaf)
+        dataset.query = self._query(part, dataset, is_table=False)
         return dataset
 
     # Which belong together

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAMED = 20
 """Names of folders that a pattern writes out, at most."""
+_ZARR = frozenset({".zgroup", ".zarray", ".zmetadata", "zarr.json"})
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
 _READ = frozenset(
     {"Parquet", "CSV", "TSV", "JSON", "JSON lines", "ORC", "Avro", "Arrow", "Arrow stream", "CloudTrail log"}
@@ -176,6 +177,16 @@ def measure(dataset: Dataset, leaf: Leaf) -> None:
     dataset.objects, dataset.bytes, dataset.small = leaf.objects, leaf.bytes, leaf.small
     dataset.oldest = leaf.oldest.time if leaf.oldest else None
     dataset.newest = leaf.newest.time if leaf.newest else None
+
+
+def store_of(leaf: Leaf) -> tuple[str, tuple[str, ...]]:
+    """Return what store of many objects a leaf is the notes of, and its folders; an empty text for none."""
+    if f"{leaf.stem}{leaf.ending}" in _ZARR:
+        return "Zarr", leaf.folders
+    own = leaf.folders[-1] if leaf.folders else ""
+    if own == "_versions" and leaf.newest is not None and leaf.newest.key.endswith(".manifest"):
+        return "Lance", leaf.folders[:-1]
+    return ("TileDB", leaf.folders[:-1]) if own == "__schema" else ("", ())
 
 
 def is_opaque(part: Part) -> bool:

@@ -240,10 +240,23 @@ def streams() -> tuple[Objects, Expected]:
     return made, {"failed/*/*/*/*/errors-*": 24, "bills/*/costs.csv": 3, "cdn/E*KLOGS.*.gz": 24}
 
 
+def stores() -> tuple[Objects, Expected]:
+    """Arrays of Zarr in both of its versions, few and many beside each other, with a Lance dataset and CSVs."""
+    made: Objects = {f"stations/{year}.csv": csv(3, "id", "height") for year in (2024, 2025)}
+    for root in ("era5", *(f"runs/model{number:02}.zarr" for number in range(12))):
+        made |= {f"{root}/.zgroup": b'{"zarr_format": 2}', f"{root}/temp/.zarray": b"{}", f"{root}/lat/.zarray": b"{}"}
+        made |= {f"{root}/temp/{at}.0": bytes(90 + at) for at in range(6)} | {f"{root}/lat/0": bytes(80)}
+    made |= {f"new/{array}zarr.json": b"{}" for array in ("", "temp/", "lat/")}
+    made |= {f"new/temp/c/{at}/{beside}": bytes(100 + at) for at in range(3) for beside in range(3)}
+    made |= {f"vectors.lance/_versions/{at}.manifest": b"m" for at in range(1, 4)}
+    made |= {f"vectors.lance/data/{_uuid()}.lance": bytes(300) for _ in range(3)}
+    return made, {"stations/*.csv": 2, "era5/": 10, "runs/*.zarr/": 120, "new/": 12, "vectors.lance/": 6}
+
+
 BUCKETS: dict[str, Callable[[], tuple[Objects, Expected]]] = {
     made.__name__: made
     for made in (
         *(hive, logs, spark, tenants, flat, lakes, unequal, snapshots, images, single),
-        *(two_formats, packed, trails, odd_names, without_endings, events, grid, streams),
+        *(two_formats, packed, trails, odd_names, without_endings, events, grid, streams, stores),
     )
 }
