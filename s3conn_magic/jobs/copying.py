@@ -164,15 +164,8 @@ class _Copying:
         self._say_how_taken()
 
     def _system(self, table: TargetTable, *, declared: bool) -> tuple[str, ...]:
-        """The system columns that get values: all of a table that gets its columns now, else those that it has.
-
-        Raises:
-            JobFailedError: rows are to be told apart of a table in S3.
-        """
+        """The system columns that get values: all of a table that gets its columns now, else those that it has."""
         there, deduplicates = table.columns(), self._run.job.option("DEDUPLICATE_WITH") is not None
-        if deduplicates and self._landing is not None:
-            hint = "MERGE INTO a table in S3, from a table that is loaded so, keeps one row of each."
-            raise JobFailedError("DEDUPLICATE_WITH is not had for tables whose files are in S3", hint=hint)
         return tuple(
             name
             for name in SYSTEM
@@ -183,9 +176,10 @@ class _Copying:
         """Have what waits for a table in S3 be in it, all at once, and delete the objects only then."""
         if self._landing is None:
             return
-        times = {candidate.location.key: candidate.last_modified for candidate in todo}
+        times, job = {candidate.location.key: candidate.last_modified for candidate in todo}, self._run.job
         try:
-            self._landing.commit(times, apart=bool(self._run.job.option("DELETE_FILES_AFTER_LOAD")))
+            apart = bool(job.option("DELETE_FILES_AFTER_LOAD"))
+            self._outcome.rows -= self._landing.commit(times, apart=apart, once=job.option("DEDUPLICATE_WITH"))
         except BaseException:
             outcome = self._outcome
             outcome.objects = outcome.rows = outcome.bytes = outcome.replaced = 0

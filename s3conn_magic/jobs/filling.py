@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.target_table import SCHEMA
+from s3conn_magic.lakes.snapshots import Watermarks
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.query.managing import ManagedTables
 from s3conn_magic.query.merging import Merge
 from s3conn_magic.query.sql import identifier, placed, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from s3conn_magic.jobs.job import Job, Outcome, Run
     from s3conn_magic.objects.scope import QueryScope
@@ -65,28 +68,52 @@ def window_of(job: Job, done: datetime | None, now: datetime) -> Window:
     return Window(done or first, min(now, end) if isinstance(end, datetime) else now, first)
 
 
+def written(marks: Mapping[str, datetime]) -> str:
+    """Up to which commit tables were read, as it is noted."""
+    return json.dumps({address: at.isoformat() for address, at in marks.items()})
+
+
+def marks_of(text: str | None) -> dict[str, datetime]:
+    """What was noted so."""
+    return {address: datetime.fromisoformat(at) for address, at in json.loads(text or "{}").items()}
+
+
 @contextmanager
-def times(engine: QueryEngine, window: Window | None) -> Iterator[None]:
-    """Have the functions that say the time of a run, for the length of a block: timestamps in UTC."""
+def times(
+    engine: QueryEngine, window: Window | None, before: Mapping[str, datetime] | None = None
+) -> Iterator[Watermarks]:
+    """Have the functions that say the time of a run, for the length of a block: timestamps in UTC.
+
+    Args:
+        engine: within a turn.
+        window: the time.
+        before: up to which commit the last run has read its tables.
+
+    Yields:
+        Up to which this one does.
+    """
+    marks = Watermarks(before or {}, *(window or (EPOCH, EPOCH))[:2])
     if window is None:
-        yield
+        yield marks
         return
     made = {
         f"run_{name}_time()": f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
         for name, moment in zip(("start", "end", "first"), window, strict=True)
     }
     made["run_window(moment, low, high)"] = "moment >= low AND moment < high"
+    engine.filesystem.scope.watermarks = marks
     for name, value in made.items():
         engine.database.execute(f"CREATE OR REPLACE TEMP MACRO {name} AS {value}")
     try:
-        yield
+        yield marks
     finally:
+        engine.filesystem.scope.watermarks = None
         for name in made:
             engine.database.execute(f"DROP MACRO IF EXISTS {name.partition('(')[0]}")
 
 
 class Until:
-    """Until when a job has taken rows: kept with the table that they went into, both or neither.
+    """Until when a job has taken rows, and up to which commits: kept with the table of its rows, both or neither.
 
     Args:
         engine: has the table; within a turn.
@@ -95,31 +122,33 @@ class Until:
 
     def __init__(self, engine: QueryEngine, job: Job) -> None:
         self._engine, self._of = engine, [job.name.casefold(), job.plan.table.casefold()]
-        self._property = f"s3conn-magic.until.{job.name.casefold()}"
+        self._property, self._marks = (f"s3conn-magic.{each}.{job.name.casefold()}" for each in ("until", "read"))
         held = {table.name.casefold(): table for table in engine.tables}.get(self._of[1])
         self._managed = engine.tables.managed(held) if held is not None and held.catalog else None
         catalog, *_ = placed(job.plan.table)  # where the rows are: DuckDB's transactions write to one database
         schema = f"{identifier(catalog)}.{SCHEMA}" if catalog else SCHEMA
         self._name = f"{schema}.until"
         if self._managed is None:
-            columns = "(job VARCHAR, target VARCHAR, until TIMESTAMP)"
+            columns = "(job VARCHAR, target VARCHAR, until TIMESTAMP, read VARCHAR)"
             engine.database.execute(
-                f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS {self._name} {columns}"
+                f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS {self._name} {columns};"
+                f" ALTER TABLE {self._name} ADD COLUMN IF NOT EXISTS read VARCHAR"
             )
 
-    def get(self) -> datetime | None:
-        """The end of the last run; None before the first."""
+    def get(self) -> tuple[datetime | None, Mapping[str, datetime]]:
+        """The end of the last run, and up to which commit it has read its tables; None and nothing before the first."""
         if self._managed is not None:
-            said = self._managed.commit(lambda transaction, _: self._said(transaction))
-            return datetime.fromisoformat(said) if said else None
-        sql = f"SELECT max(until) FROM {self._name} WHERE job = ? AND target = ?"  # noqa: S608 - names of our own
-        ((until,),) = self._engine.database.execute(sql, self._of).fetchall()
-        return until.replace(tzinfo=UTC) if until else None
+            said, read = self._managed.commit(lambda transaction, _: self._said(transaction))
+            return (datetime.fromisoformat(said) if said else None), marks_of(read)
+        sql = f"SELECT until, read FROM {self._name} WHERE job = ? AND target = ? ORDER BY until DESC LIMIT 1"  # noqa: S608 - names of our own
+        rows = self._engine.database.execute(sql, self._of).fetchall()
+        return (rows[0][0].replace(tzinfo=UTC), marks_of(rows[0][1])) if rows else (None, {})
 
-    def _said(self, transaction: Any) -> str:
-        return str(transaction.table_metadata.properties.get(self._property, ""))
+    def _said(self, transaction: Any) -> tuple[str, str]:
+        properties = transaction.table_metadata.properties
+        return properties.get(self._property, ""), properties.get(self._marks, "")
 
-    def note(self, window: Window, transaction: Any) -> None:
+    def note(self, window: Window, marks: Watermarks, transaction: Any) -> None:
         """Note a run in the transaction of its rows.
 
         Raises:
@@ -127,13 +156,14 @@ class Until:
         """
         if transaction is None:
             self._forget()
-            values = [*self._of, window.end.astimezone(UTC).replace(tzinfo=None)]
-            self._engine.database.execute(f"INSERT INTO {self._name} VALUES (?, ?, ?)", values)  # noqa: S608
+            values = [*self._of, window.end.astimezone(UTC).replace(tzinfo=None), written(marks.after)]
+            self._engine.database.execute(f"INSERT INTO {self._name} VALUES (?, ?, ?, ?)", values)  # noqa: S608
             return
-        said = self._said(transaction)
+        said, _ = self._said(transaction)
         if said and datetime.fromisoformat(said) != window.start:
             raise QueryError("another process has run the job meanwhile", hint="Nothing was changed; run it again.")
-        transaction.set_properties({self._property: window.end.isoformat()})
+        noted = {self._property: window.end.isoformat(), self._marks: written(marks.after)}
+        transaction.set_properties(noted)
 
     def _forget(self) -> None:
         self._engine.database.execute(f"DELETE FROM {self._name} WHERE job = ? AND target = ?", self._of)  # noqa: S608
@@ -143,8 +173,8 @@ class Until:
         if self._managed is None:
             with transaction(self._engine.database):
                 self._forget()
-        elif self.get() is not None:
-            self._managed.commit(lambda transaction, _: transaction.remove_properties(self._property))
+        elif self.get()[0] is not None:
+            self._managed.commit(lambda transaction, _: transaction.remove_properties(self._property, self._marks))
 
 
 def run_filling(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
@@ -202,21 +232,19 @@ class _Filling:
 
     def _changed(self) -> None:
         plan, until, noted = self._plan, Until(self._engine, self._run.job), None
-        window = window_of(self._run.job, until.get(), datetime.now(UTC)) if has_window(plan.text) else None
+        done, before = until.get() if has_window(plan.text) else (None, {})
+        window = window_of(self._run.job, done, datetime.now(UTC)) if has_window(plan.text) else None
         if window is not None and window.empty:
             self._outcome.notes.append(NOTHING_LEFT)
             return
         if window is None and plan.kind == "INTO":
             self._outcome.notes.append(_EVERY_TIME)
-        if window is not None:
-            taken = window
-
-            def noted(transaction: Any) -> None:
-                until.note(taken, transaction)
-
-        with times(self._engine, window):
+        with times(self._engine, window, before) as marks:
+            if window is not None:
+                noted = partial(until.note, window, marks)
             if plan.kind == "MERGE":
                 rows = self._managing.merge(plan.table, plan.text, local=self._run.local, noted=noted)
             else:
-                rows = self._managing.insert(plan.table, plan.text, plan.how, local=self._run.local, noted=noted)
+                how = plan.how._replace(by_key=True)
+                rows = self._managing.insert(plan.table, plan.text, how, local=self._run.local, noted=noted)
         self._outcome.rows, self._outcome.window = rows, window[:2] if window else None

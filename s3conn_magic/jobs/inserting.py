@@ -23,7 +23,7 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.jobs import writing
-from s3conn_magic.jobs.filling import NOTHING_LEFT, Window, has_window, times, window_of
+from s3conn_magic.jobs.filling import NOTHING_LEFT, Window, has_window, marks_of, times, window_of, written
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.request import Progress
@@ -42,12 +42,15 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import Job, Outcome, Run
+    from s3conn_magic.lakes.snapshots import Watermarks
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.tables import QueryResult
 
 OWNER = "s3conn-job"
 """Metadata of every object that a job writes: the name of the job."""
+_READ = "s3conn-read"
+"""And up to which commit it has read tables in S3."""
 _TIME = "%Y%m%dT%H%M%S%fZ"
 _TIME_FORM = r"\d{8}T\d{12}Z"
 
@@ -133,16 +136,17 @@ class Names:
         span = rf"(?:-{_TIME_FORM}-(?P<end>{_TIME_FORM}))?"
         return re.compile(rf"^{re.escape(self.job.location.key)}/?{folder}{re.escape(self._stem)}{span}\.[a-z.]+$")
 
-    def done_until(self) -> datetime | None:
+    def last(self) -> tuple[datetime, Location] | None:
         """Where the last complete run of this job ended, by the objects that are there; None when there is none."""
-        where, ends = self.job.location, []
+        where, ends = self.job.location, list[tuple[datetime, str]]()
         with Listing(self.job.connection.target(where.bucket), where.key) as listing:
             for page in listing.pages(keep=False):
                 for key in page.objects.column("key").to_pylist():
                     match = self._pattern().search(key)
                     if match and match["end"]:
-                        ends.append(datetime.strptime(match["end"], _TIME).replace(tzinfo=UTC))
-        return max(ends, default=None)
+                        ends.append((datetime.strptime(match["end"], _TIME).replace(tzinfo=UTC), key))
+        end, key = max(ends, default=(None, ""))
+        return (end, Location(where.bucket, key)) if end else None
 
 
 def abort_leftovers(names: Names) -> int:
@@ -182,8 +186,13 @@ def own_etag(connection: Connection, location: Location, job: str) -> str | None
 
 
 def _owner(answer: Mapping[str, Any]) -> str:
+    return _kept(answer, OWNER)
+
+
+def _kept(answer: Mapping[str, Any], name: str) -> str:
+    """What an object has of some name among its metadata."""
     metadata: Mapping[str, str] = answer.get("Metadata", {})
-    return {name.lower(): value for name, value in metadata.items()}.get(OWNER, "")
+    return {name.lower(): value for name, value in metadata.items()}.get(name, "")
 
 
 _UNMARKED = (
@@ -341,6 +350,8 @@ class _Inserting:
         self._format = OutputFormat.of(run.job)
         self._names = Names(run.job, self._format.suffix)
         self._query = run.job.plan.text
+        self._metadata = {OWNER: quote(run.job.name)}
+        self._read: Mapping[str, datetime] = {}
         self._began = time.monotonic()
 
     def run(self) -> None:
@@ -365,7 +376,7 @@ class _Inserting:
                 sink.abort()
             raise
         self._outcome.replaced += there is not None
-        self._outcome.window = window[:2] if window else None
+        self._outcome.window, self._outcome.read = window[:2] if window else None, self._read
 
     def _clear_up(self) -> None:
         try:
@@ -382,20 +393,20 @@ class _Inserting:
         """What run_start_time() and run_end_time() are; None for a query that has neither."""
         if not has_window(self._query):
             return None
-        done = self._job.done_until
-        if self._job.state != "ok":  # a run of another kernel, or one that was stopped, may have written more
-            done = max((moment for moment in (done, self._names.done_until()) if moment), default=None)
+        done, self._read = self._job.done_until, self._job.read
+        last = self._names.last() if self._job.state != "ok" else None
+        if last and (done is None or last[0] > done):  # a run of another kernel, or one that was stopped
+            done, self._read = last[0], marks_of(_kept(head_answer(self._connection, last[1], None), _READ))
         return window_of(self._job, done, self._run.began)
 
     def _sink(self, where: Location, *, replaces: str | None) -> Sink:
-        metadata = {OWNER: quote(self._job.name)}
         upload = Upload(
             self._connection,
             where,
             None,
             content_type=self._format.media,
             replaces=replaces,
-            metadata=metadata,
+            metadata=self._metadata,
         )
         return Sink(upload, self._wrote)
 
@@ -419,8 +430,8 @@ class _Inserting:
 
         def work() -> tuple[int, QueryResult]:
             sink.failed = self._engine.filesystem.scope.failed
-            with _registered(self._engine, files), times(self._engine, window):
-                return self._copied(files)
+            with _registered(self._engine, files), times(self._engine, window, self._read) as marks:
+                return self._copied(files, marks)
 
         try:
             with self._engine.watched(self._report):
@@ -435,15 +446,17 @@ class _Inserting:
             return rows
         raise failure
 
-    def _copied(self, files: OutputFileSystem) -> tuple[int, QueryResult]:
+    def _copied(self, files: OutputFileSystem, marks: Watermarks) -> tuple[int, QueryResult]:
         """Execute DuckDB's COPY, with its columns in the forms that come back."""
         columns: list[tuple[list[str], list[Any]]] = []
         rows: list[int] = []
         engine, query, local = self._engine, self._query, self._run.local
         engine.run(query, "", lambda: columns.append(engine.columns(query, local=local)))
-        written = writing.select(*columns[0], self._format.content.type)
-        options = self._format.sql(as_lines=written.as_lines)
-        before, after = f"COPY ({written.opening}", f"{written.closing}\n) TO '{files.path}' {options}"
+        if marks.pinned:
+            self._read, self._metadata[_READ] = marks.after, written(marks.after)
+        select = writing.select(*columns[0], self._format.content.type)
+        options = self._format.sql(as_lines=select.as_lines)
+        before, after = f"COPY ({select.opening}", f"{select.closing}\n) TO '{files.path}' {options}"
         answer = engine.run(query, before, lambda: rows.append(engine.count(query, before, after, local=local)))
         return rows[0], answer
 

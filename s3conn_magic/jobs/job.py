@@ -21,7 +21,7 @@ from s3conn_magic.query.text_rows import text_rows_of
 from s3conn_magic.runtime.patterns import RegularExpression, strings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -114,6 +114,7 @@ class Outcome:
         connections: names of the connections that were read through.
         notes: what else to say.
         window: what run_start_time() and run_end_time() were, where the query has them.
+        read: up to which commit it has read tables in S3, by their addresses.
         violations: rows that violated an expectation, by its name.
     """
 
@@ -127,6 +128,7 @@ class Outcome:
     connections: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     window: tuple[datetime, datetime] | None = None
+    read: Mapping[str, datetime] = field(default_factory=dict)
     violations: Counter[str] = field(default_factory=Counter)
 
     def fail(self, failure: Failure) -> None:
@@ -147,6 +149,7 @@ class Job:
         runs: how many there were.
         last_run: when the last one began, UTC.
         done_until: run_end_time() of the last run that was complete.
+        read: as of its outcome.
         failures: what failed, the earliest first.
         violations: rows that violated an expectation, by its name.
         paused: whether it does not run until RESUME JOB.
@@ -160,6 +163,7 @@ class Job:
     runs: int = 0
     last_run: datetime | None = None
     done_until: datetime | None = None
+    read: Mapping[str, datetime] = field(default_factory=dict)
     objects: int = 0
     rows: int = 0
     bytes: int = 0

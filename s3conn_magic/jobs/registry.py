@@ -264,7 +264,7 @@ class Jobs:
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         if outcome.window:
-            job.done_until = outcome.window[1]
+            job.done_until, job.read = outcome.window[1], outcome.read
         if job.plan.kind != "COPY":
             job.resolve(job.place)
         for name in outcome.connections:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.jobs.job import OBJECT_COLUMN
+from s3conn_magic.lakes import CAME
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.query.sql import (
     PLACED,
@@ -24,7 +25,8 @@ from s3conn_magic.query.tables import MAKING
 from s3conn_magic.query.text_types import NULL, cast, is_nested, strict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import timedelta
 
     import duckdb
     from duckdb.sqltypes import DuckDBPyType
@@ -203,7 +205,9 @@ class Landing:
 
         self._managed.commit(change)
 
-    def commit(self, times: Mapping[str, datetime | None], *, apart: bool) -> None:
+    def commit(
+        self, times: Mapping[str, datetime | None], *, apart: bool, once: tuple[Sequence[str], timedelta] | None
+    ) -> int:
         """Put the rows into the table, in place of those of earlier versions of their objects, with the ledger.
 
         What another process has loaded by then is left out.
@@ -211,14 +215,18 @@ class Landing:
         Args:
             times: when each object was written, by key.
             apart: whether the rows of an object stay when it is replaced.
+            once: columns, and a time within which a row that equals one of the table in them is left out.
+
+        Returns:
+            How many were.
 
         Raises:
             S3ConnError: nothing of it is there.
         """
         new = Ledger(self._engine.database, self.job).loaded()
 
-        def change(transaction: Any, files: Any) -> None:
-            from s3conn_magic.lakes.managed import LedgerRow, delete_rows
+        def change(transaction: Any, files: Any) -> int:
+            from s3conn_magic.lakes.managed import LedgerRow, delete_rows, rows_since
             from s3conn_magic.lakes.shapes import append
 
             every = {(row.job, row.source, row.key): row for row in self._managed.ledger(transaction, files)}
@@ -229,20 +237,42 @@ class Landing:
                 if key not in before or (before[key].etag, before[key].size) != (loaded.etag, loaded.size)
             }
             if not mine:
-                return
+                return 0
             replaced = [key for key in mine if key in before and before[key].rows]
             if replaced and not apart:
                 delete_rows(transaction, OBJECT_COLUMN, map(self._uri, replaced))
+            left_out = 0
             if any(loaded.rows for loaded in mine.values()):
-                append(transaction, self._rows(transaction, mine, times, apart=apart))
+                rows = self._rows(transaction, mine, times, apart=apart)
+                if once is not None:
+                    there = rows_since(transaction, datetime.now(UTC) - once[1], once[0])
+                    every_row, rows = len(rows), self._without(rows, there)
+                    left_out = every_row - len(rows)
+                append(transaction, rows)
             every |= {
                 (*self._of, key): LedgerRow(*self._of, key, loaded.etag, loaded.size, loaded.rows)
                 for key, loaded in mine.items()
             }
             self._managed.note(transaction, files, list(every.values()))
+            return left_out
 
-        self._managed.commit(change)
+        left_out = self._managed.commit(change)
         self._engine.tables.see_managed(self._table, self._managed.committed)
+        return left_out
+
+    def _without(self, rows: Any, there: Any) -> Any:
+        """Rows that are in none of their columns of the same names as one of others."""
+        database, names = self._engine.database, {"rows": rows, "there": there}
+        for name, table in names.items():
+            database.register(f"{_OBJECTS}_{name}", table)
+        same = " AND ".join(
+            f"there.{each} IS NOT DISTINCT FROM rows.{each}" for each in map(identifier, there.column_names)
+        )
+        query = f"FROM {_OBJECTS}_rows AS rows WHERE NOT EXISTS (FROM {_OBJECTS}_there AS there WHERE {same})"
+        left = database.sql(query).to_arrow_table()
+        for name in names:
+            database.unregister(f"{_OBJECTS}_{name}")
+        return left.cast(rows.schema)
 
     def _uri(self, key: str) -> str:
         return f"s3://{self._of[1]}/{key}"
@@ -253,6 +283,7 @@ class Landing:
         """The rows of some objects, in the types of Iceberg, with the columns of Upsolver's that are wanted."""
         import pyarrow as pa
 
+        from s3conn_magic.lakes.iceberg import new_commit
         from s3conn_magic.lakes.shapes import wanted_by
 
         database = self._engine.database
@@ -262,9 +293,10 @@ class Landing:
         written = [(times.get(key) or _NEVER).replace(tzinfo=None) for key in mine]
         objects = pa.table({"object": names, "mark": marks, "written": pa.array(written, pa.timestamp("us"))})
         database.register(_OBJECTS, objects)
-        now = moment_literal(datetime.now(UTC))
-        values = {"$event_time": "written", "$event_date": "written::DATE", "$commit_time": now, "$source": "object"}
+        values = {"$event_time": "written", "$event_date": "written::DATE", "$source": "object"}
         taken = [name for name in SYSTEM if name in columns or name in wanted_by(transaction)]
+        if CAME in taken:
+            values[CAME] = moment_literal(new_commit(transaction))
         plain = [f"rows.{identifier(name)}" for name in columns if name not in {*SYSTEM, OBJECT_COLUMN}]
         more = [f"({values[name]})::{SYSTEM[name]} AS {identifier(name)}" for name in taken]
         every = ", ".join([*plain, *more, f"mark AS {identifier(OBJECT_COLUMN)}"])

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LOG, NOTES, TIMELINE = "_delta_log/", "metadata/", ".hoodie/"
 """Folders in which a Delta, an Iceberg and a Hudi table keep what they know of their files."""
+CAME = "$commit_time"
+"""The column of a table of ours that says when a row came into it."""
 OWN_FOLDER = {"Delta": LOG, "Iceberg": NOTES, "Hudi": TIMELINE}
 """The folder that a table's format writes, in the order in which one counts of several in a folder."""
 _FILES = {

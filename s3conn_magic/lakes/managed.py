@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import pyarrow as pa
 
 from s3conn_magic.errors import QueryError, S3ConnError, pip_install
-from s3conn_magic.lakes import NEWEST, NOTES
+from s3conn_magic.lakes import CAME, NEWEST, NOTES
 from s3conn_magic.lakes.opening import open_snapshot
-from s3conn_magic.lakes.shapes import append, columns_of, later, shape_of, shaped, whole
+from s3conn_magic.lakes.shapes import append, columns_of, keys_of, later, shape_of, shaped, whole
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class ManagedTable:
         catalog: as of `catalogs.opened`.
         beside: the path of a catalog that is a file.
         committed: the columns that it has by what was committed last by this object.
+        keys: its primary key, by what was read last of its columns.
     """
 
     reach: Reach
@@ -97,6 +98,7 @@ class ManagedTable:
     catalog: str
     beside: str = ""
     committed: pa.Schema | None = None
+    keys: Sequence[str] = ()
     _seen: tuple[tuple[AnyCatalog, ConnectionIO], Any] | None = None
 
     def _opened(self) -> tuple[AnyCatalog, ConnectionIO]:
@@ -155,7 +157,7 @@ class ManagedTable:
         with self._telling("read"):
             opened = self._opened()
             table = opened[0].load_table()
-            self._seen = (opened, table) if to_change else None
+            self._seen, self.keys = (opened, table) if to_change else None, keys_of(table)
             return columns_of(table)
 
     def shape(self) -> TableShape:
@@ -387,6 +389,23 @@ def _delete(transaction: Any, gone: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         transaction.delete(gone)
+
+
+def rows_since(transaction: Any, moment: datetime, columns: Iterable[str]) -> pa.Table:
+    """Some columns of the rows that came to a table since a moment; one that it does not have is NULL."""
+    from pyiceberg.expressions import GreaterThanOrEqual
+
+    own = {field.name.casefold(): field.name for field in transaction.table_metadata.schema().fields}
+    there = [own[name.casefold()] for name in columns if name.casefold() in own]
+    if CAME not in own:
+        rows = pa.table({name: pa.nulls(0) for name in columns})
+    else:
+        since = GreaterThanOrEqual(CAME, f"{moment:%Y-%m-%dT%H:%M:%S.%f}")  # type: ignore[call-arg, arg-type] # as above
+        rows = transaction._scan(since).select(*there, CAME).to_arrow().select(there)  # noqa: SLF001 - as below
+    for name in columns:
+        if name.casefold() not in own:
+            rows = rows.append_column(name, pa.nulls(len(rows)))
+    return rows
 
 
 def rows_of(transaction: Any, files: ConnectionIO, tasks: Sequence[Any]) -> pa.Table:

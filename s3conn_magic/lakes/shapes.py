@@ -124,13 +124,15 @@ def shape_of(table: Any) -> TableShape:
         for field in table.spec().fields
         if not isinstance(field.transform, VoidTransform)
     ]
-    keys = [name for each in schema.identifier_field_ids if (name := schema.find_column_name(each))]
     return TableShape(
-        columns_of(table),
-        partitions or json.loads(properties.get(PARTITIONED, "[]")),
-        keys or json.loads(properties.get(KEYS, "[]")),
-        properties,
+        columns_of(table), partitions or json.loads(properties.get(PARTITIONED, "[]")), keys_of(table), properties
     )
+
+
+def keys_of(table: Any) -> list[str]:
+    """The primary key of a table; of one without columns, the one that it is to have."""
+    names = map(table.schema().find_column_name, table.schema().identifier_field_ids)
+    return [name for name in names if name] or list(json.loads(table.properties.get(KEYS, "[]")))
 
 
 def _written(transform: str, column: str) -> str:

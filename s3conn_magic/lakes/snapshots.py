@@ -6,6 +6,8 @@ import importlib
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass
+from dataclasses import field as of
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -13,17 +15,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 
 from s3conn_magic.errors import QueryError, pip_install
-from s3conn_magic.lakes import (
-    NEWEST,
-    OF_S3,
-    SCHEME,
-    Moment,
-    iceberg_version,
-    metadata_of,
-    newest_metadata,
-    telling,
-)
-from s3conn_magic.language.words import listed
+from s3conn_magic.lakes import CAME, telling
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.background import in_order
 
@@ -32,13 +24,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from s3conn_magic.lakes import LakeRoot, Reach
-    from s3conn_magic.lakes.catalogs import ConnectionIO
 
 _AT_ONCE, _HELD = 4, 64 * 1024 * 1024
 """Files that are read side by side, and the bytes of one above which its batches are not held."""
-_ORDERED = (pa.types.is_integer, pa.types.is_date32)
-_EXACT = (*_ORDERED, pa.types.is_timestamp)
-"""Types whose bounds are never rounded; those of times are by some writers of Delta."""
+ORDERED = (pa.types.is_integer, pa.types.is_date32)
+"""Types whose bounds no format rounds."""
 
 
 class LakeFile(NamedTuple):
@@ -68,6 +58,7 @@ class Snapshot:
         files: those that have its rows.
         read: the rows of one of them, of these columns.
         notes: what to say of it.
+        committed: the latest time that its rows have as `$commit_time`, where those of later commits have later ones.
     """
 
     root: LakeRoot
@@ -76,6 +67,7 @@ class Snapshot:
     files: Sequence[LakeFile]
     read: Callable[[LakeFile, Sequence[str]], Iterator[pa.RecordBatch]]
     notes: tuple[str, ...] = ()
+    committed: datetime | None = None
 
     @property
     def badge(self) -> str:
@@ -134,6 +126,10 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
             self._batches(kept, needed, schema), schema=schema, columns=columns, filter=filter
         )
 
+    def may_have(self, filter: Any) -> bool:  # noqa: A002 - as above
+        """Whether a row may be one that a filter takes, by what is known of the files."""
+        return any(True for _ in self._index.get_fragments(filter))
+
     def _needs(self, name: str, columns: Sequence[str], filter: Any) -> bool:  # noqa: A002 - as above
         if name in columns:
             return True
@@ -159,6 +155,52 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
 
         for batches in in_order(held, files, _AT_ONCE, name="s3conn-lake"):
             yield from batches
+
+
+_NEXT = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class Watermarks:
+    """Up to which commit the last run of a job has read each of its tables in S3, and up to which this one does.
+
+    A commit that was under way while the last run read is not in the state that it read, and may be of before its end.
+
+    Attributes:
+        before: of the last run, by the address of the table.
+        start: of the time that this run is about.
+        end: of it.
+        pinned: the states that this run reads.
+    """
+
+    before: Mapping[str, datetime]
+    start: datetime
+    end: datetime
+    pinned: dict[str, Snapshot] = of(default_factory=dict)
+
+    def pin(self, root: LakeRoot, newest: Callable[[], Snapshot]) -> Snapshot:
+        """The state of a table that this run reads, however often."""
+        if (address := _address(root)) not in self.pinned:
+            self.pinned[address] = newest()
+        return self.pinned[address]
+
+    @property
+    def after(self) -> dict[str, datetime]:
+        """Of this run."""
+        states = {address: state.committed for address, state in self.pinned.items()}
+        return {address: min(at, self.end - _NEXT) for address, at in states.items() if at is not None}
+
+    def late(self, snapshot: Snapshot) -> tuple[pa.Scalar, pa.Scalar] | None:
+        """Between which times, without these, the rows came that the last run would have had to read."""
+        seen = self.before.get(_address(snapshot.root))
+        if seen is None or CAME not in snapshot.schema.names or seen + _NEXT >= self.start:
+            return None
+        kind = snapshot.schema.field(CAME).type
+        return tuple(pa.scalar(at, pa.timestamp("us", "UTC")).cast(kind) for at in (seen, self.start))
+
+
+def _address(root: LakeRoot) -> str:
+    return root.location.uri.rstrip("/")
 
 
 def parquet_rows(
@@ -244,140 +286,7 @@ def all_of(conditions: Sequence[Any]) -> Any:
 
 def bounds(field: pa.Field, least: Any, most: Any, nulls: int | None) -> list[Any]:
     """What the bounds of a column say of its rows; nothing of types whose bounds may be rounded, or beside NULL."""
-    if nulls != 0 or least is None or most is None or not any(is_such(field.type) for is_such in _ORDERED):
+    if nulls != 0 or least is None or most is None or not any(is_such(field.type) for is_such in ORDERED):
         return []
     column = ds.field(field.name)
     return [column >= pa.scalar(least, field.type), column <= pa.scalar(most, field.type)]
-
-
-# Iceberg
-
-
-def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
-    """A state of an Iceberg table, by its newest metadata file.
-
-    Args:
-        reach: leads to it.
-        moment: which state.
-        name: of a metadata file below the root, in place of the newest.
-    """
-    name = name or newest_metadata(reach)
-    library("pyiceberg", reach, lambda: iceberg_version(reach, name))
-    from pyiceberg.catalog.noop import NoopCatalog
-    from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
-    from pyiceberg.schema import index_by_id
-    from pyiceberg.table import StaticTable
-    from pyiceberg.table.metadata import TableMetadataUtil
-
-    content = metadata_of(reach.content([name])[0], name)
-    metadata = TableMetadataUtil.parse_obj(content)
-    io = _file_io(reach, metadata)
-    table = StaticTable(("table",), metadata, name, io, NoopCatalog("none"))
-    snapshot = _iceberg_snapshot(table, moment)
-    # The current state has the columns of the table, which may be newer than its snapshot.
-    scan = table.scan() if snapshot is None or moment == NEWEST else table.scan(snapshot_id=snapshot.snapshot_id)
-    columns = scan.projection()
-    inner = [field for field in index_by_id(columns).values() if field not in columns.fields]
-    if any(field.initial_default is not None for field in inner):
-        raise QueryError("a field within a column has a default for the rows before it, which is not read")
-    schema = schema_to_pyarrow(columns, include_field_ids=False)
-    if snapshot:
-        io.fetch(manifest.manifest_path for manifest in snapshot.manifests(io))
-    tasks = list(scan.plan_files()) if snapshot else []
-
-    def read(file: LakeFile, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        from pyiceberg.expressions import AlwaysTrue
-
-        wanted = columns.select(*names)
-        yield from ArrowScan(metadata, io, wanted, AlwaysTrue()).to_record_batches([file.detail])
-
-    holds = _iceberg_holds(metadata, columns, schema)
-    files = [LakeFile(task.file.file_path, task.file.file_size_in_bytes, holds(task.file), task) for task in tasks]
-    state = f"snapshot {snapshot.snapshot_id}" if snapshot else "no snapshot"
-    return Snapshot(reach.root, f"format {metadata.format_version}, {state}", schema, files, read)
-
-
-def _iceberg_snapshot(table: Any, moment: Moment) -> Any:
-    if moment.time is not None:
-        snapshot = table.snapshot_as_of_timestamp(int(moment.time.timestamp() * 1000))
-        if snapshot is None:
-            raise QueryError(f"it has no snapshot as old as {moment.time:%Y-%m-%d %H:%M:%S} UTC")
-        return snapshot
-    if moment.version is None:
-        return table.current_snapshot()
-    version = moment.version
-    snapshot = table.snapshot_by_name(version) if isinstance(version, str) and not version.isdigit() else None
-    snapshot = snapshot or (table.snapshot_by_id(int(version)) if str(version).isdigit() else None)
-    if snapshot is None:
-        known = [str(each.snapshot_id) for each in table.metadata.snapshots[-5:]]
-        hint = f"The latest are {listed(known, 'and')}." if known else "It has none."
-        raise QueryError(f"it has no snapshot {visible(str(version))}", hint=hint)
-    return snapshot
-
-
-def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[Any], Any]:
-    """What tells what holds of all rows of a file: by the bounds in its manifest, and by texts that it is parted by."""
-    from pyiceberg.conversions import from_bytes
-    from pyiceberg.transforms import IdentityTransform
-    from pyiceberg.types import StringType
-
-    fields = dict(zip((column.field_id for column in columns.fields), schema, strict=True))
-    ordered = [
-        (column.field_id, column.field_type, fields[column.field_id])
-        for column in columns.fields
-        if any(is_such(fields[column.field_id].type) for is_such in _EXACT)
-    ]
-    texts = {column.field_id for column in columns.fields if isinstance(column.field_type, StringType)}
-    parted = {
-        number: [
-            (at, ds.field(fields[part.source_id].name))
-            for at, part in enumerate(spec.fields)
-            if part.source_id in texts and isinstance(part.transform, IdentityTransform)
-        ]
-        for number, spec in metadata.specs().items()
-    }
-
-    def holds(file: Any) -> Any:
-        conditions = []
-        for number, kind, field in ordered:
-            least, most = ((of or {}).get(number) for of in (file.lower_bounds, file.upper_bounds))
-            nulls = (file.null_value_counts or {}).get(number)
-            if nulls == 0 and least is not None and most is not None:
-                least, most = (pa.scalar(from_bytes(kind, value), field.type) for value in (least, most))
-                conditions += [ds.field(field.name) >= least, ds.field(field.name) <= most]
-        for at, column in parted[file.spec_id]:
-            value = file.partition[at]
-            conditions.append(column.is_null() if value is None else column == value)
-        return all_of(conditions)
-
-    return holds
-
-
-def _location(metadata: Any) -> str:
-    """The folder of a table as its files are named by: some say where it was made from, and name them without."""
-    return str(metadata.location).rstrip("/").removeprefix("./")
-
-
-def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
-    """PyIceberg's view of the filesystem; files below the table's own location are looked for below its folder."""
-    from s3conn_magic.lakes.catalogs import ConnectionIO
-
-    own, root = _location(metadata), reach.root.location
-
-    def below_root(location: str) -> str:
-        inside = location.startswith(f"{own}/")
-        return reach.path(f"{root.key}{location[len(own) + 1 :]}") if inside else reach.resolved(location)
-
-    return ConnectionIO(reach, below_root if _is_moved(reach, metadata) else None)
-
-
-def _is_moved(reach: Reach, metadata: Any) -> bool:
-    """Whether the table was copied to where it is: its files are below its folder, and not where they say."""
-    root, own = reach.root.location, _location(metadata)
-    match = SCHEME.fullmatch(own)
-    if match and match[1] in OF_S3 and (match[2], f"{match[3]}/".lstrip("/")) == (root.bucket, root.key):
-        return False
-    manifests = next((each.manifest_list for each in metadata.snapshots[-1:]), None)
-    if manifests is None or not manifests.startswith(f"{own}/"):
-        return False
-    return bool(reach.below(manifests[len(own) + 1 :]))

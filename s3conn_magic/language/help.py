@@ -258,8 +258,8 @@ MEANINGS = {
     " so without the word, too.",
     "PARTITIONED": "PARTITIONED BY columns, or year(c), month(c), day(c), hour(c), bucket(n, c), truncate(n, c): "
     " each file of a table in S3 holds rows with one value of them.",
-    "PRIMARY": "PRIMARY KEY names columns without NULL that identify a row; uniqueness is not checked.",
-    "KEY": "PRIMARY KEY names columns without NULL that identify a row; uniqueness is not checked.",
+    "PRIMARY": "PRIMARY KEY names columns without NULL that identify a row; an INSERT INTO job replaces rows by them.",
+    "KEY": "PRIMARY KEY names columns without NULL that identify a row; an INSERT INTO job replaces rows by them.",
     "DELETE_DATA": "DELETE_DATA = TRUE deletes the files of a table in S3 with it.",
     "MAP_COLUMNS_BY_NAME": "MAP_COLUMNS_BY_NAME matches columns by name, and adds new ones.",
     "EXCEPT": "MAP_COLUMNS_BY_NAME EXCEPT names columns that go nowhere.",

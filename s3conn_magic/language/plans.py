@@ -301,12 +301,14 @@ class Insertion(NamedTuple):
         columns: those that they go into, where these are named.
         without: columns that go nowhere.
         dates: whether times go into columns of dates as their dates.
+        by_key: whether rows take the place of those of the same primary key.
     """
 
     by_name: bool = False
     columns: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     dates: bool = False
+    by_key: bool = False
 
     @property
     def named(self) -> bool:

@@ -159,6 +159,7 @@ class QueryScope:
         missing: the error for an object that is not there, where the engine looked for files and found none.
         notes: what to say of the query beside its result, such as what it has left out.
         text: of the query, where it says all that is asked of its objects.
+        watermarks: of the job whose run it is, where that reads tables in S3 from where its last one ended.
         copies: `Copies` of objects that a pattern has matched, by the pattern's path; None where there can be none.
     """
 
@@ -176,6 +177,7 @@ class QueryScope:
         self.notes: list[str] = []
         self.text = ""
         self.copies: dict[str, Any] = {}
+        self.watermarks: Any = None
         self._kept: OrderedDict[tuple[int, int], tuple[int, Callable[[], None]]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()

@@ -159,7 +159,7 @@ class Upload:
         content_type: kept with the object; empty for the server's default.
         overwrite: whether any object that is there may be replaced.
         replaces: etag of the one object that may be replaced.
-        metadata: kept with the object; ASCII.
+        metadata: kept with the object, as it is when its first bytes are sent; ASCII.
         about: further parameters of S3.
 
     Attributes:
@@ -193,7 +193,7 @@ class Upload:
         self._arn = location.arn
         self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         if metadata:
-            self._about["Metadata"] = dict(metadata)
+            self._about["Metadata"] = metadata
         self._about |= about or {}
         self._overwrites = overwrite
         self._place = WriteCondition(self._client, location.bucket, location.key, replaces)

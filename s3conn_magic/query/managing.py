@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes import CAME
+from s3conn_magic.lakes.iceberg import new_commit
 from s3conn_magic.lakes.managed import RETENTION, check_installed, replace_files, rows_of, tasks_of
 from s3conn_magic.lakes.shapes import TableShape, append, fit
 from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.plans import Insertion
-from s3conn_magic.language.words import counted, literal
+from s3conn_magic.language.words import counted, listed, literal
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.objects.uploads import refuse_if_read_only
-from s3conn_magic.query.merging import CAME, STAGED, TARGET, Merge
+from s3conn_magic.query.merging import STAGED, TARGET, Merge
 from s3conn_magic.query.sql import PLACED, identifier, is_wider, kept_as, kept_rows, placed, qualified, transaction
 from s3conn_magic.query.tables import EXPRESSIONS, NAMES, Table
 from s3conn_magic.query.text_types import NULL, cast, strict
@@ -41,6 +43,7 @@ _TYPES = {"$event_time": "TIMESTAMP", "$event_date": "DATE", "$commit_time": "TI
 _OBJECT = "$object"
 _SYSTEM = (*_TYPES, _OBJECT)
 _BEFORE, _AFTER = "s3conn_magic_before", "s3conn_magic_after"
+_UPSERT = "WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
 _ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
 
 
@@ -92,6 +95,7 @@ class ManagedTables:
 
     def __init__(self, engine: QueryEngine) -> None:
         self._engine, self._tables = engine, engine.tables
+        self._given = set[str]()
 
     @property
     def _database(self) -> duckdb.DuckDBPyConnection:
@@ -275,10 +279,17 @@ class ManagedTables:
         lacking = [
             f"NULL::{kind} AS {identifier(each)}" for each, kind in every.items() if each.casefold() not in staged
         ]
-        rows = kept_rows(database, f"temp.{STAGED}", casts, lacking)
+        keys = managed.keys if how.by_key else ()
+        rows = kept_rows(database, f"temp.{STAGED}", casts, [] if keys else lacking)
+        if keys:
+            self._keep_last(rows, keys)
 
-        def change(transaction: Any, _: Any) -> None:
-            if count or noted is None:
+        def change(transaction: Any, files: Any) -> None:
+            if CAME in self._given:
+                self._stamp(transaction)
+            if keys and count:
+                self._upserted(transaction, files, keys)
+            elif count or noted is None:
                 append(transaction, database.sql(rows).to_arrow_reader())
             if noted is not None:
                 noted(transaction)
@@ -286,6 +297,28 @@ class ManagedTables:
         managed.commit(change)
         self._tables.see_managed(table, managed.committed)
         return int(count)
+
+    def _stamp(self, transaction: Any) -> None:
+        """Have the staged rows come at the time of the commit that they are of."""
+        moment = f"TIMESTAMP '{new_commit(transaction):%Y-%m-%d %H:%M:%S.%f}'"
+        self._database.execute(f"UPDATE temp.{STAGED} SET {identifier(CAME)} = {moment}")  # noqa: S608 - a time
+
+    def _keep_last(self, rows: str, keys: Sequence[str]) -> None:
+        """Have staged of several rows of one key the last alone, in the types of the table."""
+        columns = {name.casefold() for name in self._database.sql(f"FROM temp.{STAGED}").columns}
+        if lacking := [key for key in keys if key.casefold() not in columns]:
+            raise QueryError(f"the rows lack {listed(map(visible, lacking), 'and')} of the primary key")
+        last = f"QUALIFY row_number() OVER (PARTITION BY {', '.join(map(identifier, keys))} ORDER BY rowid DESC) = 1"
+        self._staged_anew(f"{rows} {last}")
+
+    def _upserted(self, transaction: Any, files: Any, keys: Sequence[str]) -> None:
+        """Put the staged rows in the place of those of the same primary key."""
+        staged = self._database.sql(f"FROM temp.{STAGED}")
+        fit(transaction, staged.limit(0).to_arrow_table().schema)
+        names = [field.name for field in transaction.table_metadata.schema().fields]
+        on = " AND ".join(f"there.{each} = rows.{each}" for each in map(identifier, keys))
+        merge = Merge.of("t", f"AS there USING t AS rows ON {on} {_UPSERT}")
+        self._rewritten(transaction, files, merge.sql(names, staged.columns), names)
 
     def _completed(self, there: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
         """Have the staged rows without what is left out, and with the times of their coming where the table has them.
@@ -312,6 +345,7 @@ class ManagedTables:
         if how.named or len(kept) == len(plain) < len(there):
             values = {"$event_time": now, "$event_date": f"{now}::DATE", CAME: now}
             added = [name for name in values if name in own and name not in kept]
+        self._given = set(added)
         if added or len(kept) < len(staged):
             items = [*map(identifier, kept), *(f"{values[name]} AS {identifier(name)}" for name in added)]
             self._staged_anew(f"SELECT {', '.join(items)} FROM temp.{STAGED}")  # noqa: S608 - quoted names
@@ -354,6 +388,8 @@ class ManagedTables:
                 if new:
                     rows = kept_rows(database, f"(SELECT {', '.join(map(identifier, new))} FROM temp.{STAGED})")  # noqa: S608
                     fit(transaction, database.sql(rows).limit(0).to_arrow_table().schema)
+                if CAME in self._given:
+                    self._stamp(transaction)
                 count = self._rewritten(transaction, files, sql, names)
                 if noted is not None:
                     noted(transaction)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import QueryError
+from s3conn_magic.lakes import CAME
 from s3conn_magic.language.words import counted, table_parts
 from s3conn_magic.locations import visible
 from s3conn_magic.query.names import is_one_group, words
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 STAGED = "s3conn_magic_new"
 """A temporary table of the rows that are on their way into a table."""
-CAME = "$commit_time"
-"""The column that says when a row came into its table."""
 TARGET = "s3conn_magic_target"
 """The name that stands for the table."""
 _OPEN, _CLOSE = {"(", "[", "{", "CASE"}, {")", "]", "}", "END"}

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.lakes import NEWEST
+from s3conn_magic.lakes import CAME, NEWEST
 from s3conn_magic.language.words import identifier, table_text
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from s3conn_magic.lakes import Moment
+    from s3conn_magic.lakes import LakeRoot, Moment
     from s3conn_magic.lakes.managed import ManagedTable
+    from s3conn_magic.lakes.snapshots import Snapshot
     from s3conn_magic.objects.filesystem import ConnectionFileSystem
+    from s3conn_magic.objects.scope import QueryScope
 
 _HALF = re.compile("[\ud800-\udfff]")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|[^\s,:\[\]{}"]+')
@@ -389,14 +391,13 @@ def lake_query(
         S3ConnError: it cannot be read, the path is in one, or of none at a moment that is no object's version.
     """
     from s3conn_magic.lakes.opening import open_snapshot
-    from s3conn_magic.lakes.snapshots import LakeRows
 
-    path, moment = mention.path, mention.moment
+    path, moment, scope = mention.path, mention.moment, filesystem.scope
     if mention.managed is not None:
-        with filesystem.scope.noting():
-            snapshot = mention.managed().snapshot(moment or NEWEST)
-        database.register(f"{name} (state)", LakeRows(snapshot, filesystem.scope.noting))
-        return f"FROM {identifier(f'{name} (state)')}"
+        with scope.noting():
+            managed = mention.managed()
+            snapshot = _pinned(scope, managed.reach.root, moment, managed.snapshot)
+        return _registered(database, scope, name, snapshot)
     own, where = _METADATA.fullmatch(path), Path.parse(path)
     may_be = own or moment or not where.location.key or path.endswith("/") or not filesystem.glob(path[len("s3://") :])
     reach = filesystem.lake(own[1] if own else path) if may_be and not where.has_wildcard else None
@@ -405,10 +406,38 @@ def lake_query(
             reason = f"{visible(path)} is not a lake table, and has no earlier versions"
             raise QueryError(reason, hint="Of an object, AT (VERSION => 'id') takes an id of LIST with VERSIONS.")
         return None
-    with (scope := filesystem.scope).noting():
-        snapshot = open_snapshot(reach, moment or NEWEST, own[2] if own else "")
+    with scope.noting():
+        snapshot = _pinned(
+            scope,
+            reach.root,
+            moment or (NEWEST if own else None),
+            lambda at: open_snapshot(reach, at, own[2] if own else ""),
+        )
     for note in (f"{visible(reach.root.location.uri)} is read as {snapshot.badge}.", *snapshot.notes):
         scope.note(note)
     scope.missing = None
-    database.register(f"{name} (state)", LakeRows(snapshot, scope.noting))
-    return f"FROM {identifier(f'{name} (state)')}"
+    return _registered(database, scope, name, snapshot)
+
+
+def _pinned(scope: QueryScope, root: LakeRoot, moment: Moment | None, at: Callable[[Moment], Snapshot]) -> Snapshot:
+    """The state of a table at a moment; of the run of a job the newest as it was when that began to read."""
+    if moment is None and scope.watermarks is not None:
+        pinned: Snapshot = scope.watermarks.pin(root, lambda: at(NEWEST))
+        return pinned
+    return at(moment or NEWEST)
+
+
+def _registered(database: duckdb.DuckDBPyConnection, scope: QueryScope, name: str, snapshot: Snapshot) -> str:
+    """Have the rows of a state by a name, and say what reads them: rows that came late have the time of this run."""
+    import pyarrow.dataset as ds
+
+    from s3conn_magic.lakes.snapshots import LakeRows
+
+    rows, state = LakeRows(snapshot, scope.noting), identifier(f"{name} (state)")
+    database.register(f"{name} (state)", rows)
+    late = scope.watermarks.late(snapshot) if scope.watermarks is not None else None
+    if late is None or not rows.may_have((ds.field(CAME) > late[0]) & (ds.field(CAME) < late[1])):
+        return f"FROM {state}"
+    (low, high), came = (f"TIMESTAMP '{at.as_py():%Y-%m-%d %H:%M:%S.%f}'" for at in late), identifier(CAME)
+    own = f"CASE WHEN {came} > {low} AND {came} < {high} THEN {high} ELSE {came} END"
+    return f"SELECT * REPLACE ({own} AS {came}) FROM {state}"  # noqa: S608 - quoted names, and times

@@ -106,6 +106,29 @@ def test_a_merge_job_upserts_by_key(moto_lake: Lake, run, managed: bool):
     )
 
 
+@pytest.mark.parametrize("columns", ["(id BIGINT, part VARCHAR, n BIGINT)", "()"])
+def test_an_insert_job_replaces_rows_of_the_same_primary_key(moto_lake: Lake, run, columns: str):
+    """Of several rows of one key the last stays; columns that a run does not have stay as they are, new ones come."""
+    place = f"STORAGE_CONNECTION = lake STORAGE_LOCATION = 's3://{moto_lake.bucket}/last/'"
+    run(f"CREATE TABLE last {columns} PARTITIONED BY part PRIMARY KEY id, part {place}; CREATE TABLE raw () ")
+    run("CREATE OR REPLACE TABLE raw AS FROM (VALUES (1, 'a', 10), (2, 'a', 20), (1, 'a', 11)) AS v(id, part, n)")
+    run("CREATE JOB j AS INSERT INTO last MAP_COLUMNS_BY_NAME SELECT id::BIGINT AS id, part, n::BIGINT AS n FROM raw")
+    assert run("FROM last ORDER BY ALL").values.tolist() == [[1, "a", 11], [2, "a", 20]]
+    run("CREATE OR REPLACE TABLE raw AS FROM (VALUES (1, 'b', 12), (2, 'a', NULL), (3, 'a', 30)) AS v(id, part, n)")
+    run("RUN JOB j")
+    found = run("SET RESULT = 'arrow'; FROM last ORDER BY id, part").to_pylist()
+    assert [tuple(row.values()) for row in found] == [(1, "a", 11), (1, "b", 12), (2, "a", None), (3, "a", 30)]
+    run("CREATE JOB k AS INSERT INTO last MAP_COLUMNS_BY_NAME SELECT id, part, 'x' AS more FROM raw WHERE id > 2")
+    found = run("FROM last WHERE id > 2").to_pylist()
+    assert [tuple(row.values()) for row in found] == [(3, "a", 30, "x")]
+    with pytest.raises(QueryError, match="lack part of the primary key"):
+        run("CREATE JOB l AS INSERT INTO last MAP_COLUMNS_BY_NAME SELECT id FROM raw")
+    with pytest.raises(QueryError, match="PRIMARY KEY"):
+        run("CREATE JOB m AS INSERT INTO last MAP_COLUMNS_BY_NAME SELECT id, NULL AS part FROM raw")
+    run("INSERT INTO last (id, part) VALUES (3, 'a')")  # by hand it appends, as everywhere
+    assert run("FROM last WHERE id = 3").num_rows == 2
+
+
 def test_a_materialized_view_is_made_anew_by_its_job(moto_lake: Lake, run):
     """It is a table that queries read, RUN JOBS renews it behind what it reads, and DROP ends both."""
     run(_stored(moto_lake, "raw", False) + _load(moto_lake))
@@ -187,9 +210,11 @@ def test_expectations_drop_rows_or_count_them(moto_lake: Lake, run):
         run("ALTER JOB load ADD EXPECTATION SMALL EXPECT id < 6 ON VIOLATION WARN")
 
 
-def test_equal_rows_are_loaded_once_within_the_window(moto_lake: Lake, run):
+@pytest.mark.parametrize("managed", [False, True])
+def test_equal_rows_are_loaded_once_within_the_window(moto_lake: Lake, run, managed: bool):
     """DEDUPLICATE_WITH goes by its columns, within an object and against what was loaded before."""
     moto_lake.put(c__json=_orders(3, 4, 4))
+    run(_stored(moto_lake, "raw", managed))
     run(f"""CREATE JOB load DEDUPLICATE_WITH = (COLUMNS = (id, kind) WINDOW = 4 HOURS)
         AS COPY FROM S3 lake LOCATION = 's3://{moto_lake.bucket}/in/' INTO raw""")
     assert _ids(run, "raw") == [1, 2, 3, 4]
@@ -199,6 +224,7 @@ def test_equal_rows_are_loaded_once_within_the_window(moto_lake: Lake, run):
     moto_lake.put(d__json=_orders(1, 5, 6))
     run("RUN JOB load")
     assert _ids(run, "raw") == [1, 2, 3, 4, 5, 6]
+    assert run("SHOW JOBS")["rows"][0] == 7
 
 
 def test_lists_are_taken_apart_by_unnest(run):
