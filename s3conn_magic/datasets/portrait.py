@@ -296,6 +296,9 @@ def _aside(leaf: Leaf) -> str:
     return f"{leaf.stem.replace(WILD, '#')}{leaf.ending}" if leaf.is_private else leaf.ending or "without an ending"
 
 
+_ONE = {"folder markers": "folder marker", "checksums (.crc)": "checksum (.crc)"}
+
+
 def reason(part: Part, dataset: Dataset, samples: Sequence[Sample]) -> str:
     """Why these objects are one dataset."""
     if part.leaf.objects == 1:
@@ -345,7 +348,7 @@ def other(leaves: Sequence[Leaf]) -> Dataset:
     for leaf in leaves:
         kinds[_aside(leaf)] = kinds.get(_aside(leaf), 0) + leaf.objects
     few = sorted(kinds.items(), key=lambda each: -each[1])
-    said = [f"{count:,} {name}" for name, count in few[:6]]
+    said = [f"{count:,} {_ONE.get(name, name) if count == 1 else name}" for name, count in few[:6]]
     more = [f"{len(few) - 6:,} more kinds"] if len(few) > 6 else []  # noqa: PLR2004
     dataset = Dataset("other", "other", "", f"no dataset: {listed([*said, *more], 'and')}")
     measure(dataset, whole)

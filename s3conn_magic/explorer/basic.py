@@ -21,7 +21,7 @@ from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_tex
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import Location, pasted, size_text, visible
-from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, show_with_snapshot
+from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, show_with_snapshot, snapshot_table
 from s3conn_magic.results.scripts import joined_styles
 from s3conn_magic.runtime.background import Work
 from s3conn_magic.runtime.interrupts import interruptible
@@ -71,23 +71,14 @@ def text_tree(title: str, tree: FolderTree) -> str:
 
 
 def html_table(title: str, tree: FolderTree) -> str:
-    """Return the lines as a table in `<details>`: no script, no style, every text escaped."""
+    """Return the lines as a table in `<details>`: no script, every text escaped."""
     lines, rest = _lines(tree)
-    head = "".join(f"<th>{name}</th>" for name in _HEADINGS)
-    body = "".join(_html_row(line) for line in lines)
-    foot = f"<p>{rest}</p>" if rest else ""
-    return (
-        f'<details open class="{NOT_TYPESET}"><summary><b>{escape(heading(title, tree))}</b></summary>'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}</details>"
-    )
+    return snapshot_table(heading(title, tree), _HEADINGS, map(_html_row, lines), rest, numbers={1})
 
 
-def _html_row(line: TreeLine) -> str:
-    indent = "&emsp;" * line.folder.depth
-    name, *others = (escape(cell) for cell in _cells(line))
-    if line.row < 0:
-        return f'<tr><td colspan="4">{indent}<i>{name}</i></td></tr>'
-    return f"<tr><td>{indent}{name}</td>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>"
+def _html_row(line: TreeLine) -> tuple[str, ...]:
+    name, *others = _cells(line)
+    return ("\u2003" * line.folder.depth + name, *others)
 
 
 def frame(tree: FolderTree) -> pd.DataFrame:

@@ -139,12 +139,18 @@ class ConnectionObjects:
         """Return them by list prices."""
         return thaws(description)
 
-    def restore(self, location: Location, version_id: str | None) -> None:
-        """CopyObject, or DeleteObject of the markers."""
+    def restore(
+        self,
+        location: Location,
+        version_id: str | None,
+        copied: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """CopyObject, or a copy in parts; DeleteObject of the markers."""
         if version_id is None:
             undelete(self._of(location), location)
         else:
-            copy_version(self._of(location), location, version_id)
+            copy_version(self._of(location), location, version_id, copied=copied, cancelled=cancelled)
 
     def thaw(self, location: Location, description: Description, tier: str) -> None:
         """RestoreObject."""

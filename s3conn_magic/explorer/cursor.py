@@ -78,6 +78,18 @@ class PageCursor:
         """Give the focus to a line."""
         self.folder, self.row = folder, row
 
+    def stand(self, folder: Folder, row: int, mode: Mode) -> str:
+        """Give the focus to a line and choose as `choose` does; where it is gone meanwhile, the focus alone goes near.
+
+        Returns:
+            What has to be said, if anything.
+        """
+        self.move(folder, row)
+        if self._is_shown(folder, row):
+            return self.choose(mode)
+        self.settle()
+        return ""
+
     def choose(self, mode: Mode) -> str:
         """Choose the focused row alone, leave the choice (`move`), add or take away (`toggle`), or all rows up to it.
 
@@ -117,9 +129,12 @@ class PageCursor:
     def _anchor_position(self) -> int:
         """Return where a range begins: at the row that was chosen last, as long as it is shown."""
         folder, row = self._anchor
-        is_end = row < 0 and self.tree.folder(folder.number) is folder and bool(self.tree.tail(folder))
-        shown = is_end or self.tree.row_at((folder.number, row)) is not None
-        return self.tree.position(folder, row) if shown else self.position
+        return self.tree.position(folder, row) if self._is_shown(folder, row) else self.position
+
+    def _is_shown(self, folder: Folder, row: int) -> bool:
+        if row < 0:
+            return self.tree.folder(folder.number) is folder and bool(self.tree.tail(folder))
+        return self.tree.row_at((folder.number, row)) is not None
 
     def _choose_range(self, first: int, other: int) -> str:
         start, stop = min(first, other), max(first, other) + 1

@@ -326,7 +326,8 @@ def _summary(preview: Preview) -> list[str]:
     groups = [counted(preview.row_groups, "row group")] if preview.row_groups else []
     pixels = [f"{preview.width:,} × {preview.height:,} pixels"] if preview.width and preview.height else []  # noqa: RUF001 - as it is written
     requests = counted(preview.requests, "request")
-    return [*filter(None, form), *rows, *groups, *pixels, f"read {size_text(preview.bytes_read)} in {requests}"]
+    read = [f"read {size_text(preview.bytes_read)} in {requests}"] if preview.requests else []
+    return [*filter(None, form), *rows, *groups, *pixels, *read]
 
 
 def _image(preview: Preview) -> dict[str, Any] | None:

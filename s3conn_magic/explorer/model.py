@@ -358,7 +358,13 @@ class ObjectAccess(Protocol):
     def below(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
         """Return every object that these stand for, up to `most` and one page."""
 
-    def restore(self, location: Location, version_id: str | None) -> None:
+    def restore(
+        self,
+        location: Location,
+        version_id: str | None,
+        copied: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
         """Make a version the current one; None takes the object's deletion back."""
 
     def thaw(self, location: Location, description: Description, tier: str) -> None:

@@ -488,8 +488,7 @@ class Navigator:
         with self.lock:
             folder = self.tree.folder(place[0])
             if folder and -1 <= place[1] < len(folder.rows):
-                self.cursor.move(folder, place[1])
-                self.cursor.say(self.cursor.choose(mode))
+                self.cursor.say(self.cursor.stand(folder, place[1], mode))
         self._changed()
 
     def select(self, uris: Collection[str]) -> None:

@@ -50,10 +50,10 @@ class Restores:
             f"Restore the version of {moment_text(version.last_modified)}{size}, of {visible(subject.location.uri)}? A"
             " copy of it becomes the current version; what is current now stays as an older one."
         )
-        self._begin(page, id, subject, (question, "Restore"), lambda: self._copy(subject, version))
+        self._begin(page, id, subject, (question, "Restore"), lambda task: self._copy(task, subject, version))
 
-    def _copy(self, subject: Subject, version: Version) -> str:
-        self._objects.restore(subject.location, version.version_id)
+    def _copy(self, task: Task, subject: Subject, version: Version) -> str:
+        self._restore(task, subject, version.version_id)
         return f"Restored the version of {moment_text(version.last_modified)}"
 
     def undelete(self, page: str, id: str, subject: Subject) -> None:  # noqa: A002 - as above
@@ -62,11 +62,17 @@ class Restores:
             f"Bring {visible(subject.location.uri)} back? The marker of its deletion is deleted, and its newest version"
             " is the current one again."
         )
-        self._begin(page, id, subject, (question, "Bring back"), lambda: self._undelete(subject))
+        self._begin(page, id, subject, (question, "Bring back"), lambda task: self._undelete(task, subject))
 
-    def _undelete(self, subject: Subject) -> str:
-        self._objects.restore(subject.location, None)
+    def _undelete(self, task: Task, subject: Subject) -> str:
+        self._restore(task, subject, None)
         return "Brought back"
+
+    def _restore(self, task: Task, subject: Subject, version_id: str | None) -> None:
+        def copied(done: int, total: int) -> None:
+            self._tasks.change(task, done=done, total=total)
+
+        self._objects.restore(subject.location, version_id, copied, task.stop.is_set)
 
     def thaw(self, page: str, id: str, subject: Subject, description: Description, tier: str) -> None:  # noqa: A002 - as above
         """Ask for a copy out of the archive, after a question with its price."""
@@ -95,16 +101,16 @@ class Restores:
         id: str,  # noqa: A002 - as above
         subject: Subject,
         asked: tuple[str, str],
-        do: Callable[[], str],
+        do: Callable[[Task], str],
     ) -> None:
         task = self._tasks.begin(page, id, "restore", visible(subject.location.name), text="Looking")
         if task:
             work = Work[None](lambda _: self._run(task, subject, asked, do))
             work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
 
-    def _run(self, task: Task, subject: Subject, asked: tuple[str, str], do: Callable[[], str]) -> None:
+    def _run(self, task: Task, subject: Subject, asked: tuple[str, str], do: Callable[[Task], str]) -> None:
         if self._may(task, subject) and self._tasks.ask(task, *asked):
-            text = do()
+            text = do(task)
             # What is said was seen.
             there = self._objects.describe(subject.location, None)
             self._tasks.change(task, state="done", text=f"{text}, {size_text(there.size)}")

@@ -300,7 +300,7 @@ def _holds(location: Location, objects: SeenObjects) -> bool:
     return any(key.startswith(location.key) for key in objects.keys.get(location.bucket, ()))
 
 
-STYLES = ("explorer.css", "details.css", "treemap.css")
+STYLES = ("colours.css", "explorer.css", "details.css", "treemap.css")
 _ROWS_AT_MOST = 1_000
 _FIRST_ROWS = (0, 100)
 _LOG = logging.getLogger(__name__)

@@ -407,11 +407,46 @@ def _anchor(word: str) -> str:
 
 
 def _preformatted(text: str, linked: Iterable[str]) -> str:
-    """Return lines as they are, with each statement that can be run as one to copy, and links."""
+    """Return lines as they are, broken between words below where a text begins, and links."""
     known = {*linked}
 
     def link(match: re.Match[str]) -> str:
         word = match.group()
-        return f'<a href="#{_anchor(word)}">{word}</a>' if word in known else word
+        return f'<a href="#{_anchor(word)}" style="color:inherit">{word}</a>' if word in known else word
 
-    return f'<pre style="white-space:pre-wrap">{_LINKED.sub(link, html.escape(text))}</pre>'
+    lines = (
+        f'<span style="display:block;padding-left:{hang}ch;text-indent:-{hang}ch">'
+        f"{_LINKED.sub(link, html.escape(line)) or ' '}</span>"
+        for hang, line in flowed(text)
+    )
+    return f'<pre style="white-space:pre-wrap;word-break:normal;overflow-wrap:break-word">{"".join(lines)}</pre>'
+
+
+_NAMED = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
+
+
+def flowed(text: str) -> Iterator[tuple[int, str]]:
+    """Yield lines of help, those of one text put together, each with the column that its text begins at."""
+    hang, so_far, named = 0, "", False
+    for at, line in enumerate(text.split("\n")):
+        indent = len(line) - len(line.lstrip(" "))
+        if named and indent == hang:
+            so_far += f" {line.strip()}"
+            continue
+        if at:
+            yield hang, so_far
+        name = _NAMED.match(line)
+        hang, so_far, named = name.end() if name else indent, line, bool(name)
+    yield hang, so_far
+
+
+def broken(text: str, width: int) -> str:
+    """Return help whose lines end between words within a width, below where their texts begin."""
+
+    def lines(hang: int, line: str) -> list[str]:
+        indent = " " * min(hang, width // 2)
+        return textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+        ) or [""]
+
+    return "\n".join(part for hang, line in flowed(text) for part in lines(hang, line))

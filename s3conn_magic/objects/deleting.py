@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlencode
 
 from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
-from s3conn_magic.errors import ObjectNotFoundError, S3ConnError
+from s3conn_magic.errors import ObjectNotFoundError, S3ConnError, StatementInterrupted
 from s3conn_magic.listing.analysis import GB, STORAGE_USD
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.description import head, versions_of
-from s3conn_magic.objects.requests import ask
+from s3conn_magic.objects.description import tags_of, versions_of
+from s3conn_magic.objects.requests import ask, head_answer, named
 from s3conn_magic.objects.uploads import refuse_if_read_only
+from s3conn_magic.runtime.background import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -349,46 +352,88 @@ class ExactDeletion:
 # Ways back
 
 _COPIED_AT_ONCE = 5 * 1024**3
+_COPIED_PART, _PARTS_AT_MOST, _PARTS_AT_ONCE = 256 * 1024**2, 10_000, 8
 _DAYS_IN_MONTH = 30
 THAWED_DAYS = 7
 """How long a copy out of the archive lasts."""
 
 
-def copy_version(connection: Connection, location: Location, version_id: str) -> None:
-    """Make a version the current one, by a copy of it; the versions that there are stay.
+def copy_version(
+    connection: Connection,
+    location: Location,
+    version_id: str,
+    *,
+    copied: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Make a version the current one, by a copy of it with its metadata and tags; the versions that there are stay.
+
+    Args:
+        connection: leads to it.
+        location: bucket and key.
+        version_id: is copied.
+        copied: told of the bytes that are copied, and of all, where it takes more than one request.
+        cancelled: looked at between requests.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        S3ConnError: there is no such version, or the copy was refused.
+        S3ConnError: there is no such version, it was cancelled, or the copy was refused; what is current stays so.
     """
     refuse_if_read_only(connection, "a restore")
-    there = head(connection, location, version_id=version_id)
+    answer = head_answer(connection, location, version_id)
+    storage, size = answer.get("StorageClass"), int(answer["ContentLength"])
+    about = {name: answer[name] for name in _NEVER_COPIED if answer.get(name)}
+    about |= {"StorageClass": storage} if storage in _KEPT_CLASSES else {}
     origin = {"Bucket": location.bucket, "Key": location.key, "VersionId": version_id}
-    to = {"Bucket": location.bucket, "Key": location.key}
-    storage = {"StorageClass": there.storage_class} if there.storage_class in _KEPT_CLASSES else {}
-    if there.size <= _COPIED_AT_ONCE:
-        ask(connection, location, "copy_object", CopySource=origin, **storage, **to)
+    if size <= _COPIED_AT_ONCE:
+        ask(connection, location, "copy_object", CopySource=origin, **about, **named(location, None))
         return
-    # A copy in parts takes nothing along but the bytes.
-    client = connection.internal_client(location.bucket)
-    more = {**_along(there), **storage}
-    translated(lambda: client.copy(origin, *to.values(), ExtraArgs=more), resource=location.arn)
-    if there.tags:
-        tags = {"TagSet": [{"Key": name, "Value": value} for name, value in there.tags.items()]}
-        ask(connection, location, "put_object_tagging", Tagging=tags, **to)
+    about |= {name: answer[name] for name in _COPIED_WHOLE if answer.get(name)}
+    # Read first: a copy without them would be current before anybody knows.
+    if tags := tags_of(connection, location, version_id):
+        about["Tagging"] = urlencode(tags)
+
+    def step(done: int) -> None:
+        copied(done, size)
+        if cancelled():
+            raise StatementInterrupted("the copy was stopped")
+
+    copy = partial(_copy_in_parts, connection.internal_client(location.bucket), origin, size, about, step)
+    translated(copy, resource=location.arn)
 
 
 _KEPT_CLASSES = STORAGE_USD.keys() - {"STANDARD", "GLACIER", "DEEP_ARCHIVE"}
 """Of what lay in the archive, the copy can be read at once."""
+_NEVER_COPIED = ("WebsiteRedirectLocation",)
+_COPIED_WHOLE = (
+    *("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"),
+    *("ContentType", "Expires", "Metadata"),
+)
+"""What CopyObject takes along by itself, and a copy in parts does not."""
 
 
-def _along(there: Description) -> dict[str, Any]:
-    given = {
-        "Metadata": dict(there.metadata),
-        "ContentType": there.content_type,
-        "ContentEncoding": there.content_encoding,
-    }
-    return {name: value for name, value in given.items() if value}
+def _copy_in_parts(
+    client: Any, origin: Mapping[str, str], size: int, about: Mapping[str, Any], step: Callable[[int], None]
+) -> None:
+    to = {name: origin[name] for name in ("Bucket", "Key")}
+    each = max(_COPIED_PART, -(-size // _PARTS_AT_MOST))
+    begun = {**to, "UploadId": client.create_multipart_upload(**to, **about)["UploadId"]}
+
+    def copy(start: int) -> dict[str, Any]:
+        step(start)
+        which = {"PartNumber": start // each + 1, "CopySourceRange": f"bytes={start}-{min(start + each, size) - 1}"}
+        part = client.upload_part_copy(**begun, **which, CopySource=origin)["CopyPartResult"]
+        said = {name: text for name, text in part.items() if name == "ETag" or name.startswith("Checksum")}
+        return {"PartNumber": which["PartNumber"], **said}
+
+    try:
+        parts = [*in_order(copy, range(0, size, each), _PARTS_AT_ONCE, name="s3conn-copy")]
+        step(size)
+        client.complete_multipart_upload(**begun, MultipartUpload={"Parts": parts})
+    except BaseException:
+        with suppress(client.exceptions.NoSuchUpload):
+            client.abort_multipart_upload(**begun)
+        raise
 
 
 def undelete(connection: Connection, location: Location) -> None:

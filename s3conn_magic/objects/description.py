@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,6 +26,7 @@ from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
 
@@ -132,7 +134,7 @@ def with_tags_and_versions(
         S3ConnError: the connection was dropped, or the server cannot be reached.
     """
     version = description.version_id if of_version else None
-    tags, no_tags = _unless_refused("tags", lambda: _tags(connection, location, version))
+    tags, no_tags = _unless_refused("tags", lambda: tags_of(connection, location, version))
     versions, no_versions = _unless_refused("versions", lambda: versions_of(connection, location))
     cut = (f"only the newest {_VERSIONS} versions are shown",) if versions and len(versions) > _VERSIONS else ()
     notes = (*description.notes, *no_tags, *no_versions, *cut)
@@ -193,7 +195,12 @@ def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | Non
         return None, (f"{what}: {error.message}",)
 
 
-def _tags(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, str]:
+def tags_of(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, str]:
+    """The tags of an object, or of a version of it.
+
+    Raises:
+        S3ConnError: they may not be read, or the server has none.
+    """
     answer = ask(connection, location, "get_object_tagging", **named(location, version_id))
     return {str(tag["Key"]): str(tag["Value"]) for tag in answer.get("TagSet", ())}
 
@@ -252,7 +259,21 @@ def bucket_properties(connection: Connection, bucket: str) -> dict[str, str]:
         S3ConnError: the connection was dropped.
     """
     looks = [run_in_background(partial(_property, connection, bucket, each), name="s3conn-bucket") for each in _BUCKET]
-    return {each.name: wait_for(look) for each, look in zip(_BUCKET, looks, strict=True)}
+    end = time.monotonic() + _PATIENCE
+    return {each.name: _seen(look, end) for each, look in zip(_BUCKET, looks, strict=True)}
+
+
+_TRIES = 1
+"""An answer that does not come is not waited for again by a thread that nobody waits for."""
+_PATIENCE = 20.0
+"""Seconds after which what was not answered is not waited for."""
+
+
+def _seen(look: Future[str], end: float) -> str:
+    try:
+        return wait_for(look, within=max(0.0, end - time.monotonic()))
+    except TimeoutError:
+        return f"no answer within {_PATIENCE:.0f} seconds"
 
 
 class _Property(NamedTuple):
@@ -267,7 +288,8 @@ class _Property(NamedTuple):
 
 def _property(connection: Connection, bucket: str, which: _Property) -> str:
     try:
-        answer = by_client(connection, Location(bucket), which.operation, absent=which.absent, Bucket=bucket)
+        place = Location(bucket)
+        answer = by_client(connection, place, which.operation, absent=which.absent, tries=_TRIES, Bucket=bucket)
     except AccessDeniedError as error:
         return f"{error.action} is not allowed"
     except EndpointError as error:

@@ -175,7 +175,7 @@ class PinnedObject:
         message = f"an answer was cut short: {came:,} of {wanted:,} bytes came"
         return EndpointError(message, hint="Run the statement again.")
 
-    def _which(self, start: int, stop: int) -> dict[str, str]:
+    def _which(self, start: int, stop: int) -> dict[str, Any]:
         condition = {"IfMatch": f'"{self.etag}"'} if self.etag else {}
         return {"Range": f"bytes={start}-{stop - 1}", **condition, **named(self.source, self.version_id)}
 

@@ -80,7 +80,13 @@ def asked(
 
 
 def by_client(
-    connection: Connection, location: Location, operation: str, *, absent: Collection[str] = (), **parameters: Any
+    connection: Connection,
+    location: Location,
+    operation: str,
+    *,
+    absent: Collection[str] = (),
+    tries: int | None = None,
+    **parameters: Any,
 ) -> Mapping[str, Any]:
     """What the shared client answers; the body of an object is a stream.
 
@@ -89,6 +95,7 @@ def by_client(
         location: bucket and key.
         operation: of the client.
         absent: codes that say that there is none; the answer is empty then.
+        tries: most requests for one answer, where that is not the connection's to say.
         parameters: of the operation.
 
     Raises:
@@ -96,7 +103,7 @@ def by_client(
     """
 
     def call() -> Mapping[str, Any]:
-        client = connection.internal_client(location.bucket)
+        client = connection.internal_client(location.bucket, tries=tries)
         answer: Mapping[str, Any] = getattr(client, operation)(**parameters)
         return answer
 

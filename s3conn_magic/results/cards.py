@@ -13,7 +13,7 @@ from s3conn_magic.locations import size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection, Findings
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
 """The older and the newer class by which MathJax leaves an element alone: a key may read `$x$`."""
+QUIET = "opacity:0.72"
+"""Of what matters less: in the page's own colour, whichever that is."""
+_LINE = "rgba(128,128,128,0.4)"
+"""Seen on a light and on a dark page."""
 _BOX = (
-    "display:inline-block;border:1px solid var(--jp-border-color2,#ccc);border-radius:4px;padding:8px 14px;"
+    f"display:inline-block;border:1px solid {_LINE};border-radius:4px;padding:8px 14px;"
     "font-size:13px;line-height:1.5;max-width:100%;box-sizing:border-box"
 )
 _CELL = "text-align:left;vertical-align:baseline;border:0;font-size:13px;line-height:1.6;"
-_LABEL = f"{_CELL}color:var(--jp-ui-font-color2,#666);padding:0 1.4em 0 0;white-space:nowrap"
+_LABEL = f"{_CELL}{QUIET};padding:0 1.4em 0 0;white-space:nowrap"
 _VALUE = f"{_CELL}padding:0;overflow-wrap:anywhere"
 
 
@@ -84,6 +88,32 @@ SNAPSHOT_STYLE = Path(__file__).parent / "snapshot.css"
 """What hides a snapshot where its widget is shown."""
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _AS_IT_WAS = "<p><em>As it was when the cell ran: run the cell again to browse.</em></p>"
+
+
+def snapshot_table(
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], rest: str, *, numbers: Collection[int]
+) -> str:
+    """Return rows as a table to open: no script, every text escaped.
+
+    Args:
+        title: above it.
+        heads: names of the columns.
+        rows: texts in their visible form.
+        rest: what is said of what is left out.
+        numbers: places of the columns that end at the right; pages have rules of their own for the others.
+    """
+    sides = ["right" if at in numbers else "left" for at in range(len(heads))]
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        written = zip(sides, cells, strict=True)
+        return "".join(f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>' for side, cell in written)
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    foot = f"<p>{html.escape(rest)}</p>" if rest else ""
+    return (
+        f'<details open class="{NOT_TYPESET}"><summary><b>{html.escape(title)}</b></summary>'
+        f"<table><thead><tr>{line('th', heads)}</tr></thead><tbody>{body}</tbody></table>{foot}</details>"
+    )
 
 
 def show_with_snapshot(bundle_of: Callable[[], Any], title: str) -> None:
@@ -231,7 +261,7 @@ def _reach(findings: Findings | None) -> str:
 
 _BAR_CELLS = 20
 _TRACK = "display:inline-block;vertical-align:middle;width:140px;height:6px;border-radius:3px;margin-right:8px;"
-_GREY, _BLUE = "background:var(--jp-layout-color3,#ddd)", "background:var(--jp-brand-color1,#1976d2)"
+_GREY, _BLUE = f"background:{_LINE}", "background:var(--jp-brand-color1,#1976d2)"
 
 
 def progress_text(progress: Progress, *, done: bool = False) -> str:
@@ -264,8 +294,7 @@ def progress_html(progress: Progress, *, done: bool = False) -> str:
     bar = "" if done or progress.fraction is None else _html_bar(progress.fraction)
     text = html.escape(progress_text(progress, done=done))
     return (
-        '<div style="font-size:12px;font-variant-numeric:tabular-nums;color:var(--jp-ui-font-color2,#666)">'
-        f"{bar}{text}</div>"
+        f'<div style="font-size:12px;font-variant-numeric:tabular-nums">{bar}<span style="{QUIET}">{text}</span></div>'
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import anywidget
 
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
-from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, show_with_snapshot
+from s3conn_magic.results.cards import SNAPSHOT_STYLE, show_with_snapshot, snapshot_table
 from s3conn_magic.results.scripts import joined_scripts, joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from s3conn_magic.results.frames import S3Frame
 
 _HERE = Path(__file__).parent
+_FRONT = _HERE.parent / "explorer" / "front"
 DRAWN = 200
 """Most groups that are drawn apart from the others; as many by bytes as by objects are sent."""
 _LONGEST = 300
@@ -87,7 +87,7 @@ class AnalysisChart(anywidget.AnyWidget):
     """
 
     _esm = joined_scripts(_HERE / "chart.js")
-    _css = joined_styles([_HERE.parent / "explorer" / "front" / "treemap.css", SNAPSHOT_STYLE])
+    _css = joined_styles([_FRONT / "colours.css", _FRONT / "treemap.css", SNAPSHOT_STYLE])
 
     def __init__(self, frame: pd.DataFrame, *, by: AnalyzeBy, location: Location) -> None:
         super().__init__()
@@ -136,14 +136,9 @@ class AnalysisChart(anywidget.AnyWidget):
         return "\n".join(filter(None, [self._head(), *drawn, self._rest()]))
 
     def _html(self) -> str:
-        """Return a table in `<details>`: no script, no style, every text escaped."""
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in self._lines())
-        heads = "".join(f"<th>{name}</th>" for name in (_NAMES[self._by][0], "bytes", "size", "objects"))
-        rest = f"<p>{self._rest()}</p>" if self._rest() else ""
-        return (
-            f'<details open class="{NOT_TYPESET}"><summary><b>{escape(self._head())}</b></summary>'
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}</details>"
-        )
+        """Return a table in `<details>`: no script, every text escaped."""
+        heads = (_NAMES[self._by][0], "bytes", "size", "objects")
+        return snapshot_table(self._head(), heads, self._lines(), self._rest(), numbers={2, 3})
 
 
 def _bar(part: float) -> str:

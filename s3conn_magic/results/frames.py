@@ -33,6 +33,8 @@ _DTYPES: dict[str, Any] = {
     "list": object,
 }
 _SHOWN_ROWS = 20
+_BESIDE = 4
+"""Of a cell's width, what pandas takes for itself."""
 _USUAL_WIDTH = 50
 _SORTED_ROWS = 100_000
 _BYTES = frozenset({"size", "bytes"})
@@ -41,6 +43,9 @@ _LATE = ("etag", "version_id")
 _TITLE = "\x1f"
 """Between what a cell shows and what it says when it is pointed at; `visible` leaves none of these in a text."""
 _LEFT, _RIGHT = "text-align: left; white-space: nowrap", "text-align: right; white-space: nowrap"
+_LONG = "text-align: left; min-width: 40em; overflow-wrap: anywhere"
+"""Of a text that would push the other columns out of sight."""
+_LONG_FROM = 100
 _READABLE = "text-align: left; vertical-align: top"
 
 
@@ -94,9 +99,9 @@ class S3Frame(pd.DataFrame):
             return None
         ordered = self._ordered()
         shown, layout = self._shown(ordered, page=True), self._layout()
-        with pd.option_context(
-            "display.html.use_mathjax", False, "display.max_colwidth", _widest() if self._cut else None
-        ):
+        most = _widest()
+        widest = most + _BESIDE if self._cut and most else None
+        with pd.option_context("display.html.use_mathjax", False, "display.max_colwidth", widest):
             table = str(shown.to_html(notebook=True, index=self._numbered, **layout))
         table = _lines(_titled(_aligned(table, self._begin_left(ordered))))
         rows, columns = self.shape
@@ -110,9 +115,16 @@ class S3Frame(pd.DataFrame):
         ordered, layout = self._ordered(), self._layout()
         shown = _padded(self._shown(ordered, page=False), self._begin_left(ordered))
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
-        layout |= {"max_cols": layout["max_cols"] or None, "max_colwidth": _widest() if self._cut else None}
-        table = _lines(str(shown.to_string(line_width=width if self._cut else None, **layout)))
+        # Texts are cut already; pandas would cut what is as wide as the column, with the blanks behind short ones.
+        most = _widest()
+        layout |= {
+            "max_cols": layout["max_cols"] or None,
+            "max_colwidth": most + _BESIDE if self._cut and most else None,
+        }
         rows, columns = self.shape
+        # Of a frame without rows, pandas has a word, and no line of names.
+        names = "  ".join(str(name).rstrip() for name in shown.columns)
+        table = _lines(shown.to_string(line_width=width if self._cut else None, **layout) if rows else names)
         label = self._label()
         return "\n".join([*([label] if label else []), table, "", f"[{rows:,} rows x {columns} columns]"])
 
@@ -192,8 +204,8 @@ class StatementFrame(S3Frame):
             return _size if page and name in _BYTES else _count
         if page and name in _PATHS and _is_text(kind):
             return _key
-        if page and name in {"share", "usd_month"}:
-            return _share if name == "share" else _dollars
+        if write := {"share": _share, "usd_month": _dollars}.get(name):
+            return write if page else lambda value: write(value).partition(_TITLE)[0]
         if not _is_text(kind) and not pd.api.types.is_bool_dtype(kind):
             return None
         most = _widest()
@@ -207,6 +219,14 @@ class ReferenceFrame(S3Frame):
     """
 
     _numbered = False
+
+    def _writer(self, name: str, kind: Any, *, page: bool) -> Callable[[Any], str] | None:
+        return _cell if _is_text(kind) else super()._writer(name, kind, page=page)
+
+    @interruptible
+    def __repr__(self) -> str:
+        with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
+            return super().__repr__()
 
     @interruptible
     def _repr_html_(self) -> str | None:
@@ -311,7 +331,10 @@ def _aligned_row(row: str, tag: str, styles: Sequence[str]) -> str:
         before, cells = f"{before}{tag}{cells[0]}", cells[1:]
     if len(cells) != len(styles):
         return row
-    return before + "".join(f'{tag[:-1]} style="{style}">{cell}' for style, cell in zip(styles, cells, strict=True))
+    return before + "".join(
+        f'{tag[:-1]} style="{_LONG if style == _LEFT and cell.find("<") > _LONG_FROM else style}">{cell}'
+        for style, cell in zip(styles, cells, strict=True)
+    )
 
 
 def _titled(table: str) -> str:

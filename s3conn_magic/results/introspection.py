@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import BindError, S3ConnError
-from s3conn_magic.language.help import help_page, overview, topic_text
+from s3conn_magic.language.help import broken, help_page, overview, topic_text
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, columns_of
 from s3conn_magic.language.result_columns import DESCRIPTION_COLUMNS, TABLE_COLUMNS
@@ -375,6 +376,9 @@ class HelpPage(Message):
 
     page: str = field(default="", compare=False)
 
+    def __repr__(self) -> str:
+        return broken(Message.__repr__(self), _terminal_width())
+
     @interruptible
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self.page}
@@ -384,7 +388,14 @@ class HelpFrame(ReferenceFrame):
     """The frame of HELP, which a terminal has no room for: it shows the overview."""
 
     def __repr__(self) -> str:
-        return overview()
+        return broken(overview(), _terminal_width())
+
+
+def _terminal_width() -> int:
+    return min(shutil.get_terminal_size((_HELP_WIDTH, 0)).columns, _HELP_WIDTH)
+
+
+_HELP_WIDTH = 120
 
 
 def help_on(topic: str) -> Any:

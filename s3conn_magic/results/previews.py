@@ -24,7 +24,7 @@ from s3conn_magic.objects.requests import with_version
 from s3conn_magic.preview import Preview, rounded
 from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
 from s3conn_magic.preview.preview import ROWS_AT_MOST, preview
-from s3conn_magic.results.cards import NOT_TYPESET
+from s3conn_magic.results.cards import NOT_TYPESET, QUIET
 from s3conn_magic.results.frames import NUMBERS, S3Frame, escaped
 from s3conn_magic.runtime.interrupts import interruptible
 
@@ -42,7 +42,7 @@ _SHOWN_CHARACTERS = 64 * 1024
 _SHOWN_COLUMNS = 50
 _CELL = 200
 _PRE = "max-height:40em;overflow:auto;margin:4px 0;white-space:pre"
-_NOTE = "color:var(--jp-ui-font-color2,#666);font-size:13px;margin:4px 0"
+_NOTE = f"{QUIET};font-size:13px;margin:4px 0"
 
 
 _OF_TABLES = frozenset({"Parquet", "ORC", "Avro"})
@@ -178,6 +178,7 @@ class ObjectPreview:
     def _facts(self) -> list[str]:
         """The line above everything: name, size, format and so on."""
         preview, known = self.preview, self.preview.description
+        read = f"read {size_text(preview.bytes_read)} in {counted(preview.requests, 'request')}"
         facts = [
             visible(self._location.name),
             size_text(known.size),
@@ -186,7 +187,7 @@ class ObjectPreview:
             *([preview.compression] if preview.compression else []),
             *_counts(preview),
             known.storage_class,
-            f"read {size_text(preview.bytes_read)} in {counted(preview.requests, 'request')}",
+            *([read] if preview.requests else []),
         ]
         return [fact for fact in facts if fact]
 

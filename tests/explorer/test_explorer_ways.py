@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 import zipfile
 
 import pytest
@@ -14,6 +15,7 @@ from s3conn_magic.explorer import transfers
 from s3conn_magic.explorer.details import thaw_text
 from s3conn_magic.explorer.transfers import free_name, member_names
 from s3conn_magic.locations import Location
+from s3conn_magic.objects import deleting, description
 from s3conn_magic.objects.deleting import SeenObjects, thaws
 from s3conn_magic.objects.description import Description
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
@@ -66,6 +68,71 @@ def test_a_version_is_restored_after_a_question(explore, versioned, upstream):
     assert upstream.head_object(Bucket=ARCHIVE, Key="ways/a.txt")["Metadata"] == {"by": "us"}
     page.until(lambda one: one["type"] == "preview" and one.get("text") == "first")
     assert len(page.last("details")["versions"]) == 3
+
+
+ABOUT = {
+    "CacheControl": "no-store",
+    "ContentDisposition": "attachment",
+    "ContentEncoding": "identity",
+    "ContentLanguage": "de",
+    "ContentType": "text/x-test",
+    "Metadata": {"by": "us", "odd": "a b+c"},
+    "StorageClass": "STANDARD_IA",
+}
+MIB = 1024**2
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Has versions of any size copied in parts, of the least size that there may be."""
+    monkeypatch.setattr(deleting, "_COPIED_AT_ONCE", 1)
+    monkeypatch.setattr(deleting, "_COPIED_PART", 5 * MIB)
+
+
+@pytest.mark.parametrize("how", ["by one request", "in parts"])
+def test_a_restored_version_is_what_it_was(how, explore, versioned, upstream, request):
+    """By one request or in parts, it has its bytes, type, metadata, class and tags."""
+    body, tags = bytes(range(256)) * 4096 * 11, [{"Key": "team", "Value": "a=b +c@d"}, {"Key": "empty", "Value": ""}]
+    if how == "in parts":
+        request.getfixturevalue("in_parts")
+    key = "ways/a.bin"
+    versioned(key)
+    old = upstream.put_object(Bucket=ARCHIVE, Key=key, Body=body, **ABOUT)["VersionId"]
+    upstream.put_object_tagging(Bucket=ARCHIVE, Key=key, VersionId=old, Tagging={"TagSet": tags})
+    upstream.put_object(Bucket=ARCHIVE, Key=key, Body=b"newer")
+    page = explore(f"s3://{ARCHIVE}/ways/").show("a.bin")
+    page.do("restore", id="r", version=old)
+    page.do("confirm", id="r", question=page.task("r", "asking")["question"])
+    page.task("r", "done")
+    now = upstream.get_object(Bucket=ARCHIVE, Key=key)
+    assert now["Body"].read() == body
+    assert {name: now[name] for name in ABOUT} == ABOUT
+    assert upstream.get_object_tagging(Bucket=ARCHIVE, Key=key)["TagSet"] == tags
+
+
+@pytest.mark.parametrize("why", ["stopped", "refused"])
+@pytest.mark.usefixtures("in_parts")
+def test_a_copy_in_parts_that_ends_early_leaves_nothing(why, explore, versioned, upstream, recorder):
+    """Stopped or refused in its midst, its parts are dropped, and what is current stays so."""
+    versioned("ways/a.bin", bytes(11 * MIB), b"newer")
+    page = explore(f"s3://{ARCHIVE}/ways/").show("a.bin")
+    old = next(one for one in page.last("details")["versions"] if not one["latest"])
+    pass_on = recorder.answer
+
+    def answer(one):
+        if "partNumber" in one.query and why == "stopped":
+            page.do("halt", id="r")
+        return error(403, "AccessDenied") if one.query.get("partNumber") == "2" and why == "refused" else pass_on(one)
+
+    recorder.answer = answer
+    page.do("restore", id="r", version=old["id"])
+    page.do("confirm", id="r", question=page.task("r", "asking")["question"])
+    if why == "stopped":
+        page.gone("r")
+    else:
+        page.task("r", "failed")
+    assert body_of(upstream, "ways/a.bin") == b"newer"
+    assert upstream.list_multipart_uploads(Bucket=ARCHIVE).get("Uploads", []) == []
 
 
 @pytest.mark.parametrize("how", ["no", "read-only"])
@@ -216,6 +283,25 @@ def test_what_may_not_be_seen_of_a_bucket_is_said(explore, recorder, sandbox):
     assert facts["Lifecycle"] == "s3:GetLifecycleConfiguration is not allowed"
     assert facts["Encryption"] == "s3:GetEncryptionConfiguration is not allowed"
     assert facts["Policy"] == "s3:GetBucketPolicyStatus is not allowed"
+    assert facts["Versioning"] == "never kept versions"
+
+
+def test_a_property_that_does_not_come_is_said_and_the_others_are_told(explore, recorder, sandbox, monkeypatch):
+    """After a while it is not waited for any more; Stop ends the wait at once."""
+    released, ask = threading.Event(), passing_to(sandbox.endpoint)
+    recorder.answer = lambda one: (released.wait(60) if "lifecycle" in one.query else None, ask(one))[1]
+    page = explore("")
+    page.do("show", place=page.place(EMPTY))
+    page.do("properties")
+    page.until(lambda one: one["type"] == "properties" and one.get("busy"))
+    page.do("halt", id="")
+    assert page.part("properties")["error"]["message"] == "Stopped"
+    monkeypatch.setattr(description, "_PATIENCE", 1.0)
+    page.got.clear()
+    page.do("properties")
+    facts = dict(page.part("properties")["facts"])
+    released.set()
+    assert facts["Lifecycle"] == "no answer within 1 seconds"
     assert facts["Versioning"] == "never kept versions"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.help import MEANINGS, help_at, overview, topic_text
+from s3conn_magic.language.help import MEANINGS, broken, help_at, overview, topic_text
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
 from s3conn_magic.language.session_settings import SETTINGS
@@ -79,3 +79,14 @@ def test_every_keyword_says_what_it_does():
     named = {word for statement in STATEMENTS for word in statement.name.split()}
     assert KEYWORDS - named - set(MEANINGS) == set()
     assert [word for word, text in MEANINGS.items() if word not in named and text not in str(topic_text(word))] == []
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_help_fits_a_terminal_and_breaks_between_words(width):
+    """Lines are no longer than the terminal is wide, texts begin below each other, and no word is lost."""
+    text = broken(overview(), width)
+    lines = text.splitlines()
+    assert [line for line in lines if len(line) > width and len(line.split()) > 2] == []
+    assert text.split() == overview().split()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  AWS_ROLE  "))
+    assert len(lines[at + 1]) - len(lines[at + 1].lstrip()) in {2, min(lines[at].index("Role"), width // 2)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,7 +18,18 @@ from statements import Statements, create
 
 from s3conn_magic.language.reference import STATEMENTS, columns_of, find_statement
 from s3conn_magic.language.result_columns import ANALYSIS_COLUMNS
-from s3conn_magic.results.frames import S3Frame, S3Series, frame_of, listing_columns, listing_frame
+from s3conn_magic.listing.request import Progress
+from s3conn_magic.results.cards import Card, DatasetsCard, progress_html, snapshot_table
+from s3conn_magic.results.frames import (
+    ReferenceFrame,
+    S3Frame,
+    S3Series,
+    StatementFrame,
+    frame_of,
+    listing_columns,
+    listing_frame,
+)
+from s3conn_magic.results.introspection import help_on
 from s3conn_magic.sandbox.data import ODD_KEYS
 from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
 
@@ -279,6 +291,11 @@ DEEP = "events/year=2026/month=01/day=01/hour=00/part-00000.parquet"
 OBJECT = ("b", DEEP, 1_234_567, datetime(2026, 1, 2, tzinfo=UTC), "0123", "STANDARD", False)
 
 
+def listed_page(*keys):
+    """The HTML of a listing of objects."""
+    return frame_of(listing_columns(versions=False), [("b", key, *OBJECT[2:]) for key in keys])._repr_html_()
+
+
 def test_a_listing_reads_well_in_a_notebook():
     """Folders first, sizes with a unit, keys cut in their middle, etags last; whole when pointed at."""
     frame = frame_of(listing_columns(versions=False), [OBJECT, FOLDER])
@@ -350,6 +367,49 @@ def test_few_of_many_rows_are_written():
         *(f"key-{n}" for n in range(80, 90)),
     ]
     assert "90 rows \u00d7 7 columns" in page
+
+
+@pytest.mark.parametrize("length", [20, 46, 48, 49, 50, 51, 80, 300])
+@pytest.mark.parametrize("kind", [S3Frame, StatementFrame, ReferenceFrame])
+def test_short_texts_beside_long_ones_are_whole(kind, length):
+    """Whatever its neighbours are as long as, a short text has no dots, in text and in HTML; one in 50 is whole."""
+    frame = kind({"a": pd.Series(["short", "x" * length], dtype="string[pyarrow]"), "b": [1, 2]})
+    short, long = repr(frame).splitlines()[1:3]
+    assert short.split()[:2] == ["0", "short"]
+    assert ("…" in long) == (kind is S3Frame and length > 50)
+    cells = [cell.text for cell in BeautifulSoup(frame._repr_html_(), "html.parser").find_all("td")]
+    assert cells[0] == "short"
+    assert all("..." not in cell for cell in cells)
+
+
+def test_a_frame_without_rows_names_its_columns():
+    """In text it has their names in a line, and the number of rows, whatever kind of frame."""
+    for kind in (S3Frame, StatementFrame, ReferenceFrame):
+        frame = kind({"job": pd.Series([], dtype="string[pyarrow]"), "runs": pd.Series([], dtype="Int64")})
+        assert repr(frame).splitlines() == ["job  runs", "", "[0 rows x 2 columns]"]
+
+
+def test_a_text_without_end_leaves_the_other_columns_in_sight():
+    """Where a key is very long, its cell has several lines; others have one each."""
+    page = BeautifulSoup(listed_page("a/b.csv", "x" * 900), "html.parser")
+    styles = {cell.text: cell["style"] for cell in page.find_all("td")}
+    assert "overflow-wrap: anywhere" in styles["x" * 900]
+    assert "nowrap" in styles["a/b.csv"]
+
+
+def test_nothing_of_html_has_a_colour_that_only_some_pages_can_show():
+    """Frames, cards, previews, progress and help take ink and ground of the page: a dark one without variables, too."""
+    progress = Progress(keys=5, bytes=5, requests=1, elapsed=1.0, fraction=0.5)
+    pages = [
+        listed_page("a/b.csv"),
+        Card("t", (("a", "b"),))._repr_html_(),
+        DatasetsCard(())._repr_html_(),
+        progress_html(progress),
+        help_on("LIST")._repr_mimebundle_()["text/html"],
+        snapshot_table("t", ["a"], [["b"]], "", numbers=()),
+    ]
+    said = [each for page in pages for each in re.findall(r"(?<![-\w])(?:color|background) *: *([^;\"]+)", page)]
+    assert set(said) <= {"inherit", "none", "rgba(128,128,128,0.4)", "var(--jp-brand-color1,#1976d2)"}
 
 
 def test_numbers_of_queries_are_pandas_to_write(run):
