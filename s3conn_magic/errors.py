@@ -66,7 +66,7 @@ class S3ConnError(Exception):
 
     Attributes:
         message: what went wrong, one sentence, free of secrets.
-        hint: what to do about it, or an empty string.
+        hint: what to do about it; empty where the message says it, or where the user stopped a statement.
         place: where in the cell, or None when it did not come from a cell.
         notes: further lines, such as one per location that could not be read.
         subject: what the error is about where that was put before the message: a bucket, a role, a connection.
@@ -78,9 +78,7 @@ class S3ConnError(Exception):
     cause = ""
     filters: tuple[str, ...] = ()
 
-    def __init__(
-        self, message: str, *, hint: str = "", place: Place | None = None, notes: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, hint: str, place: Place | None = None, notes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -253,6 +251,9 @@ class QueryError(S3ConnError):
 
 class StatementInterrupted(S3ConnError):  # noqa: N818 - named by what happened, as KeyboardInterrupt is
     """The user stopped a statement."""
+
+    def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message, hint=hint, **details)
 
 
 class ListingInterrupted(StatementInterrupted):

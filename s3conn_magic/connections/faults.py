@@ -467,7 +467,7 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.ProfileNotFound,
         lambda error: f"the profile {said_by('profile', 'that is named')(error)} is not in {_aws_files(error)}",
-        "aws configure list-profiles lists them. AWS_PROFILE names the one to use.",
+        "`aws configure list-profiles` lists them. AWS_PROFILE names the one to use.",
     ),
     (
         (boto.ConfigParseError, boto.ConfigNotFound),
@@ -484,12 +484,12 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         (boto.SSOError, boto.TokenRetrievalError),
         lambda _: "the SSO session has ended or was never started",
-        "Run aws sso login for the profile.",
+        "Run `aws sso login` in a terminal, with the --profile that it is of.",
     ),
     (
         boto.MissingDependencyException,
         lambda _: "the request needs the package awscrt, as for a multi-region access point, which is not installed",
-        "Install it: pip install awscrt, and restart the kernel.",
+        "Install it: `pip install awscrt`, and restart the kernel.",
     ),
     (
         boto.NoCredentialsError,

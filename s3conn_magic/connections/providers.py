@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import threading
+from contextlib import suppress
 from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,8 +77,8 @@ _VALUES = {
 }
 _IN_FILES = {"shared-credentials-file", "config-file", "boto-config"}
 _MFA_HINT = (
-    "Nobody can be asked for the code here: get a session by aws sts get-session-token, and give its key pair with"
-    " AWS_SESSION_TOKEN, or a profile that needs no mfa_serial."
+    "Nobody can be asked for the code here: run `aws sts get-session-token {} --token-code 123456` with the code, and"
+    " give its key pair with AWS_SESSION_TOKEN, or a profile that needs no mfa_serial."
 )
 
 
@@ -117,6 +118,11 @@ class Lookup(NamedTuple):
             seen.append(str(name))
         return seen
 
+    @property
+    def serial(self) -> str:
+        """The MFA device that one of them names, or nothing."""
+        return next(filter(None, (str(self.profiles.get(name, {}).get("mfa_serial", "")) for name in self.chain)), "")
+
     def looked_at(self, method: str) -> str:
         """Return what tells a provider what to do, and where that stands."""
         _, told_by, of_profile = _NAMES.get(method, ("", "the AWS configuration", False))
@@ -151,17 +157,15 @@ def _loader_of(provider: Any, place: Lookup) -> Callable[[], Any]:
     load = by_provider(provider.load, method, place)
 
     def loaded() -> Any:
-        credentials = load()
-        if credentials is None:
+        if (credentials := load()) is None:
             return None
         _check_values(credentials, method, place)
-        refresh = getattr(credentials, "_refresh_using", None)
-        if refresh is not None:
+        if (refresh := getattr(credentials, "_refresh_using", None)) is not None:
             # What botocore puts around a role with MFA lets nobody be asked for a second code.
             refresh = getattr(refresh, "_refresh", refresh)
             credentials._refresh_using = by_provider(refresh, method, place)  # noqa: SLF001 - no public way
             credentials.get_frozen_credentials = by_provider(credentials.get_frozen_credentials, method, place)
-            credentials.asks = any("mfa_serial" in place.profiles.get(name, {}) for name in place.chain)
+            credentials.asks = bool(place.serial)
             if credentials.asks:  # nobody is asked for a code while there is time left
                 credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = _LAST  # noqa: SLF001
         return credentials
@@ -202,21 +206,18 @@ def _ask(text: str, place: Lookup) -> str:
     if asking is not None and asking[0] != threading.get_ident():
         raise boto.RefreshWithMFAUnsupportedError
     serial = visible(text.removeprefix("Enter MFA code for ").rstrip(": "))
-    try:
+    with suppress(LookupError):
         if asking is not None:
             return asking[1](f"MFA code of {serial} (profile {visible(place.profile)})").strip()
-    except LookupError:
-        pass
     raise EOFError
 
 
 def _said_by_machine(provider: Any) -> str:
     """Return why the metadata service gave no key pair, where it is one or was named; botocore passes it by."""
     answer = provider.answers[-1] if provider.answers else None
-    try:
+    given: Any = None
+    with suppress(ValueError):
         given = json.loads(answer.text) if answer is not None else None
-    except ValueError:
-        given = None
     if isinstance(given, dict):
         code = str(given.get("Code", ""))
         missing = next((name for name in ("AccessKeyId", "SecretAccessKey", "Token") if name not in given), "key pair")
@@ -397,11 +398,10 @@ def refused_by_sts(error: boto.ClientError, what: str, place: Lookup, *, web: bo
 
 
 def _line_end(path: str) -> str:
-    try:
-        token = Path(path).read_bytes()
-    except (OSError, ValueError):
-        return ""
-    return ", which has a line end that is sent with it," if token != token.strip() else ""
+    with suppress(OSError, ValueError):
+        if (token := Path(path).read_bytes()) != token.strip():
+            return ", which has a line end that is sent with it,"
+    return ""
 
 
 def empty_profile(place: Lookup) -> errors.CredentialsError:
@@ -438,12 +438,13 @@ def _why_not(error: BaseException, method: str, place: Lookup) -> tuple[str, str
     look = f"Look at {place.looked_at(method)}."
     login = method if method in _LOGINS else "sso" if isinstance(error, _OF_A_LOGIN) else ""
     if login and not isinstance(error, _NOT_OF_THE_LOGIN):
-        command = f"{_LOGINS[login]} --profile {shlex.quote(place.chain[-1])}"
-        hint = f"Run {command} in a terminal, and then this statement again."
-        return "its login has ended, was never started, or its cache is damaged", hint
+        command = f"`{_LOGINS[login]} --profile {shlex.quote(place.chain[-1])}`"
+        said = "its login has ended, was never started, or its cache is damaged"
+        return said, f"Run {command} in a terminal, and then this statement again."
     for of, kinds, reason, hint in _REASONS:
         if of in {"", method} and isinstance(error, kinds):
-            return reason(error), hint or look
+            device = shlex.join(["--profile", place.chain[-1], "--serial-number", place.serial])
+            return reason(error), hint.replace("{}", visible(device)) or look
     return f"it returned something that cannot be read ({type(error).__name__})", look
 
 
@@ -473,8 +474,7 @@ def _of_metadata(error: Any) -> str:
     text = str(getattr(error, "kwargs", {}).get("error_msg") or "")
     if "imeout" in text or "timed out" in text:
         return "it does not answer in time"
-    status = text.partition("non 200 response (")[2][:3]
-    if status.isdigit():
+    if (status := text.partition("non 200 response (")[2][:3]).isdigit():
         return f"it answered with status {status}"
     return "it does not answer" if "onnect" in text else "it failed, or returned an answer without a key pair"
 
@@ -509,7 +509,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         "",
         boto.ProfileNotFound,
         lambda error: f"the profile {said_by('profile', 'it names')(error)} is not in the AWS configuration files",
-        "Run aws configure list-profiles to see them, and correct source_profile or AWS_PROFILE.",
+        "Run `aws configure list-profiles` to see them, and correct source_profile or AWS_PROFILE.",
     ),
     (
         "",
@@ -523,7 +523,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         "",
         boto.MissingDependencyException,
         lambda _: "it needs the package awscrt, which is not installed",
-        "Install it: pip install awscrt, and restart the kernel.",
+        "Install it: `pip install awscrt`, and restart the kernel.",
     ),
     ("", boto.ConfigNotFound, lambda error: f"there is no file {said_by('path', 'of that name')(error)}", ""),
     (

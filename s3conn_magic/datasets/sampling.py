@@ -111,7 +111,7 @@ class Sampler:
         """
         ((_, data),) = self._parts({key: (_example(key, size), 0, min(size, self._most))})
         if isinstance(data, Sample):
-            raise S3ConnError(data.note)
+            raise S3ConnError(data.note, hint="PREVIEW of the object says more.")
         return data
 
     def _range(self, example: Example) -> tuple[int, int]:

@@ -253,7 +253,8 @@ def saved(file: _File, folder: Path, report: Callable[[int], None], stopped: Cal
     except OSError as error:
         if isinstance(error, S3ConnError):
             raise
-        raise S3ConnError(f"it cannot be saved in {visible(str(folder))}: {error.strerror or error}") from None
+        said = f"it cannot be saved in {visible(str(folder))}: {error.strerror or error}"
+        raise S3ConnError(said, hint="Save it in another folder, or make room in this one.") from None
     finally:
         with suppress(OSError):
             Path(temporary).unlink()

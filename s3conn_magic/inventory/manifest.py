@@ -102,6 +102,7 @@ def _parquet_name(declared: str) -> str:
     return words[-1] if len(words) > 2 else ""  # noqa: PLR2004 - repetition, type, name
 
 
+_ANOTHER = "Choose that field in the bucket's inventory configuration: later reports have it. LIST needs no report."
 _FORMATS = {"csv": "CSV", "orc": "ORC", "parquet": "Parquet"}
 _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])")
 _LARGEST = 64 * 1024 * 1024
@@ -167,6 +168,7 @@ class Manifest:
             if name not in there:
                 raise InventoryError(
                     f"the inventory {visible(self.location.uri)} has no field for {name}, which is needed here",
+                    hint=_ANOTHER,
                     notes=(f"It has {visible(', '.join(self.names))[:300]}.",),
                 )
 
@@ -242,6 +244,7 @@ def _manifest(location: Location, manifest: Mapping[str, Any], *, checked: bool)
         if "key" not in listing_names(names):
             raise InventoryError(
                 f"the inventory {visible(location.uri)} has no field Key, so it cannot be listed",
+                hint=_ANOTHER,
                 notes=(f"It has {visible(', '.join(names))[:300]}.",),
             )
         return Manifest(location, bucket, _time(manifest), file_format, names, files, checked)

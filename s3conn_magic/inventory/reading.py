@@ -330,7 +330,10 @@ class Inventory:
                         every()
                 except UnreadableFileError as error:
                     name = visible(file.location.uri)
-                    raise InventoryError(f"the data file {name} is not as its manifest says: {error}") from None
+                    said = f"the data file {name} is not as its manifest says: {error}"
+                    raise InventoryError(
+                        said, hint="Take the report of another day, or list the bucket itself."
+                    ) from None
                 path.unlink()
         finally:
             self._downloads.stop()

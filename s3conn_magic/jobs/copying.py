@@ -244,7 +244,8 @@ class _Copying:
         self._outcome.bytes += candidate.size
         self._outcome.violations.update(violated or {})
         if without:
-            self._failed(candidate, QueryError(f"its rows were loaded, but not all of its lines: {without}"))
+            said = f"its rows were loaded, but not all of its lines: {without}"
+            self._failed(candidate, QueryError(said, hint="PREVIEW of the object shows the others."))
         else:
             self._run.job.resolve(candidate.location.uri)
             self._deleted_later.append(candidate) if self._landing else self._delete(candidate)
@@ -269,7 +270,8 @@ class _Copying:
     def _why_left(self, candidate: Candidate, deletion: ExactDeletion) -> S3ConnError | None:
         """Delete it, or say why it stays."""
         if not candidate.etag:
-            return S3ConnError("it was loaded, and not deleted: the server gives no ETag to tell it by")
+            said = "it was loaded, and not deleted: the server gives no ETag to tell it by"
+            return S3ConnError(said, hint="Leave DELETE_FILES_AFTER_LOAD out with this server.")
         if deletion.delete(candidate.location.key, candidate.etag) == "changed":
             return S3ConnError(_REPLACED, hint=f"RUN JOB {name_text(self._run.job.name)}; loads it.")
         return None

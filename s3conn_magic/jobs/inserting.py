@@ -287,8 +287,13 @@ class Sink(io.RawIOBase):
         if same:
             return "" if owner else _UNMARKED
         if owner != quote(job):
-            raise EndpointError(f"{visible(location.uri)} was replaced by someone else since it was written")
-        raise EndpointError(f"{visible(location.uri)} is not what was written, by size or content")
+            said, hint = (
+                "was replaced by someone else since it was written",
+                "What they wrote stays; run the job again.",
+            )
+        else:
+            said, hint = "is not what was written, by size or content", "Run the job again."
+        raise EndpointError(f"{visible(location.uri)} {said}", hint=hint)
 
     def _has_content(self, connection: Connection, location: Location, etag: str) -> bool:
         pinned, digest = PinnedObject(connection, location, self.size, etag), hashlib.sha256()

@@ -422,6 +422,7 @@ def _check_header(detected: Detected) -> None:
     """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
     most, names = detected.settings.get("MAX_COLUMNS"), [name.casefold() for name in detected.names]
     if most is not None and len(names) > most:
-        raise QueryError(f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}")
+        said = f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}"
+        raise QueryError(said, hint=f"Set MAX_COLUMNS = {len(names)}, or leave it out.")
     if detected.settings.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
         raise QueryError("a name of a column appears twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")

@@ -11,6 +11,7 @@ from s3conn_magic.errors import JobFailedError, S3ConnError, StatementInterrupte
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.plans import Usage, job_exists, job_not_found
+from s3conn_magic.language.words import listed
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.interrupts import whole
 
@@ -313,11 +314,13 @@ def _expected(job: Job, plan: AlterJob) -> tuple[Predicate, ...]:
     """What a job expects when it was altered."""
     names, held = {each.name.casefold() for each in job.plan.expectations}, job.plan.expectations
     if plan.added and job.plan.kind != "COPY":
-        raise JobFailedError(f"the job {job.name} is not a COPY FROM S3, and has no expectations")
+        said = f"the job {job.name} is not a COPY FROM S3, and has no expectations"
+        raise JobFailedError(said, hint="A WHERE in its query leaves rows out.")
     if twice := [each.name for each in plan.added if each.name.casefold() in names]:
         raise JobFailedError(f"the job {job.name} has an expectation {twice[0]}", hint="DROP EXPECTATION ends it.")
     if plan.dropped and plan.dropped.casefold() not in names:
-        raise JobFailedError(f"the job {job.name} has no expectation {plan.dropped}")
+        there = f"It has {listed([each.name for each in held], 'and')}." if held else "It has none."
+        raise JobFailedError(f"the job {job.name} has no expectation {plan.dropped}", hint=there)
     return (*(each for each in held if each.name.casefold() != plan.dropped.casefold()), *plan.added)
 
 

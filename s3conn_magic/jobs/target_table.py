@@ -429,7 +429,7 @@ class TargetTable:
         if self._database.execute(query).fetchall():
             raise QueryError(
                 f"the column {name} is {there} in the table, and has text in the object that is not",
-                hint="A table whose column is VARCHAR takes every value as it is written.",
+                hint=_AS_TEXT,
             )
 
     def _has_values(self, rows: str, name: str) -> bool:
@@ -459,7 +459,7 @@ class TargetTable:
         if self._database.execute(f"SELECT 1 FROM {rows} WHERE {changed} LIMIT 1").fetchall():  # noqa: S608
             raise QueryError(
                 f"the column {name} has values of {kind}, and others of {wider}, which would change them",
-                hint="A table whose column is VARCHAR takes every value as it is written.",
+                hint=_AS_TEXT,
             )
 
     def _make(self, wanted: Mapping[str, str]) -> None:
@@ -480,11 +480,11 @@ class TargetTable:
         if "JSON" in {there, kind}:
             return there
         if _family(there) is None or _family(there) != _family(kind):
-            raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table")
+            raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table", hint=_AS_TEXT)
         if _clash(*self._database.sql(f"SELECT NULL::{there}, NULL::{kind}").types):
             raise QueryError(
                 f"the column {name} is {kind} in the object, and {there} in the table, and neither fits the other",
-                hint="A table whose column is VARCHAR takes every value as it is written.",
+                hint=_AS_TEXT,
             )
         if _EXACT.fullmatch(there) and _EXACT.fullmatch(kind):
             return _wider_exact(there, kind)
@@ -494,6 +494,7 @@ class TargetTable:
         return "DOUBLE" if wider == "FLOAT" and {there, kind} != {"FLOAT"} else str(wider)
 
 
+_AS_TEXT = "A table whose column is VARCHAR takes every value as it is written."
 _KEPT = "in the table"
 _COMMENT = f"SELECT comment FROM duckdb_columns() WHERE {PLACED} AND column_name = ?"  # noqa: S608
 _MOST_DIGITS = 38

@@ -42,6 +42,8 @@ _FILES = {
 }
 _MARKS = {name: re.compile(f"(?s)((?:.*/)?){re.escape(folder)}{_FILES[name]}") for name, folder in OWN_FOLDER.items()}
 _ANY_MARK = "|".join(f"(?:.*/)?{re.escape(folder)}{_FILES[name]}" for name, folder in OWN_FOLDER.items())
+OWN_ENGINE = "Its own query engine reads it."
+DAMAGED = f"{OWN_ENGINE[:-1]}, where that can repair it; LIST shows the objects that there are."
 _SHOWN = 3
 _PAGE = 1_000
 _AT_ONCE = 32
@@ -306,7 +308,9 @@ class Reach(NamedTuple):
         """
         match = SCHEME.fullmatch(uri)
         if match is None or match[1] not in OF_S3:
-            raise QueryError(f"it names a file that is not in S3: {visible(uri)}")
+            raise QueryError(
+                f"it names a file that is not in S3: {visible(uri)}", hint="Its own query engine reads it there."
+            )
         return self.path(match[3], match[2])
 
 
@@ -319,7 +323,7 @@ def telling(root: LakeRoot) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - each library has errors of its own
         said = visible(" ".join(str(error).split()))[:300] or type(error).__name__
-        raise QueryError(f"{root.text} cannot be read: {said}") from None
+        raise QueryError(f"{root.text} cannot be read: {said}", hint=DAMAGED) from None
 
 
 _NUMBER = re.compile(r"v?([0-9]+)\D.*", re.DOTALL)
@@ -372,7 +376,7 @@ def metadata_of(data: bytes, name: str) -> dict[str, Any]:
     except (ValueError, OSError):
         content = {}
     if not isinstance(content, dict) or "format-version" not in content:
-        raise QueryError(f"its metadata file {visible(name)} is damaged")
+        raise QueryError(f"its metadata file {visible(name)} is damaged", hint=DAMAGED)
     return content
 
 

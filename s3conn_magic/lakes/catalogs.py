@@ -34,7 +34,14 @@ from pyiceberg.table.update import AddSnapshotUpdate, update_table_metadata
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.guards import refusal
 from s3conn_magic.connections.writes import LACKING, MISSING, UNMET, code_of
-from s3conn_magic.errors import EndpointError, ObjectNotFoundError, QueryError, S3ConnError, ThrottledError
+from s3conn_magic.errors import (
+    EndpointError,
+    ObjectNotFoundError,
+    QueryError,
+    S3ConnError,
+    ThrottledError,
+    pip_install,
+)
 from s3conn_magic.lakes import NOTES, OF_S3, SCHEME
 from s3conn_magic.language.words import table_parts
 from s3conn_magic.locations import Location, visible
@@ -476,7 +483,8 @@ class NamedCatalog:
                 else load_catalog(called, type=kind, uri=address, **ours)
             )
         except ImportError as error:
-            raise QueryError(f"the catalog {kind} needs a package that is not installed: {error.name}") from None
+            said = f"the catalog {kind} needs a package that is not installed: {error.name}"
+            raise QueryError(said, hint=f"{pip_install(error.name or 'pyiceberg')}, and run it again.") from None
         catalog._load_file_io = lambda *_, **__: files  # noqa: SLF001 - each of its tables has one of its own
         self._catalog = catalog
         self._identifier = (within[-1] if within else "default", name)

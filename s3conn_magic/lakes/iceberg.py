@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.lakes import NEWEST, OF_S3, SCHEME, Moment, iceberg_version, metadata_of, newest_metadata
+from s3conn_magic.lakes import NEWEST, OF_S3, OWN_ENGINE, SCHEME, Moment, iceberg_version, metadata_of, newest_metadata
 from s3conn_magic.lakes.snapshots import ORDERED, LakeFile, Snapshot, all_of, library
 from s3conn_magic.language.words import listed
 from s3conn_magic.locations import visible
@@ -69,7 +69,8 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
     columns = scan.projection()
     inner = [field for field in index_by_id(columns).values() if field not in columns.fields]
     if any(field.initial_default is not None for field in inner):
-        raise QueryError("a field within a column has a default for the rows before it, which is not read")
+        said = "a field within a column has a default for the rows before it, which is not read"
+        raise QueryError(said, hint=OWN_ENGINE)
     schema = schema_to_pyarrow(columns, include_field_ids=False)
     clear_manifest_cache()  # it goes by their addresses, which tables on several servers may share
     # Those of a rewriting have only files that are gone.
@@ -106,7 +107,9 @@ def _iceberg_snapshot(table: Any, moment: Moment) -> Any:
     if moment.time is not None:
         snapshot = table.snapshot_as_of_timestamp(int(moment.time.timestamp() * 1000))
         if snapshot is None:
-            raise QueryError(f"it has no snapshot as old as {moment.time:%Y-%m-%d %H:%M:%S} UTC")
+            times = [datetime.fromtimestamp(each.timestamp_ms / 1000, UTC) for each in table.metadata.snapshots]
+            oldest = f"The oldest is of {min(times):%Y-%m-%d %H:%M:%S} UTC." if times else "It has none."
+            raise QueryError(f"it has no snapshot as old as {moment.time:%Y-%m-%d %H:%M:%S} UTC", hint=oldest)
         return snapshot
     if moment.version is None:
         return table.current_snapshot()

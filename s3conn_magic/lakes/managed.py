@@ -120,11 +120,15 @@ class ManagedTable:
         except (S3ConnError, CommitFailedException, NoConditionsError):
             raise
         except NoSuchTableError:
-            gone = f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
-            raise QueryError(gone, hint=f"DROP TABLE {self.name}; forgets it.") from None
+            raise self._gone() from None
         except Exception as error:  # noqa: BLE001 - the library has errors of its own, and of others
             said = visible(" ".join(str(error).split()))[:400] or type(error).__name__
-            raise QueryError(f"the table {visible(self.name)} cannot be {done}: {said}") from None
+            hint = "Nothing of it was changed: run it again, or look at its states by SHOW SNAPSHOTS."
+            raise QueryError(f"the table {visible(self.name)} cannot be {done}: {said}", hint=hint) from None
+
+    def _gone(self) -> QueryError:
+        said = f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
+        return QueryError(said, hint=f"DROP TABLE {self.name}; forgets it.")
 
     # Reading
 
@@ -147,9 +151,7 @@ class ManagedTable:
         """
         check_installed()
         if not (name := self.newest()):
-            raise QueryError(
-                f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
-            )
+            raise self._gone()
         return open_snapshot(self.reach, moment, name)
 
     def schema(self, *, to_change: bool = False) -> pa.Schema:
@@ -210,7 +212,8 @@ class ManagedTable:
                 self.committed = columns_of(table)
         except CommitFailedException:
             self._take_back(files)
-            raise QueryError(f"there is already a table at {visible(self.reach.root.location.uri)}") from None
+            said = f"there is already a table at {visible(self.reach.root.location.uri)}"
+            raise QueryError(said, hint="Give another STORAGE_LOCATION, or read what is there by SELECT.") from None
         except BaseException:
             self._take_back(files)
             raise

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.lakes import LOG, NEWEST, TIMELINE, iceberg_version, telling
+from s3conn_magic.lakes import DAMAGED, LOG, NEWEST, OWN_ENGINE, TIMELINE, iceberg_version, telling
 from s3conn_magic.lakes.iceberg import iceberg
 from s3conn_magic.lakes.snapshots import (
     LakeFile,
@@ -91,13 +91,15 @@ def _mirror(reach: Reach, names: Sequence[str], sizes: Mapping[str, int], empty:
     """
     total = sum(sizes[name] for name in names)
     if total > _MOST:
-        raise QueryError(f"its log has {size_text(total)}, and at most {size_text(_MOST)} of one are read")
+        said = f"its log has {size_text(total)}, and at most {size_text(_MOST)} of one are read"
+        raise QueryError(said, hint="A checkpoint that its own engine writes makes what is to be read short.")
     folder = new_folder("lake")
     try:
         for name, data in chain(zip(names, reach.content(names), strict=True), ((name, b"") for name in empty)):
             file = folder.joinpath("table", *name.split("/"))
             if not file.resolve().is_relative_to(folder.resolve()):
-                raise QueryError(f"its log has a name that cannot be one of a file: {visible(name)}")
+                said = f"its log has a name that cannot be one of a file: {visible(name)}"
+                raise QueryError(said, hint=OWN_ENGINE)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
         yield folder / "table"
@@ -140,7 +142,7 @@ class _Log:
                 checkpoints.setdefault((int(match[1]), int(match[2] or 1)), []).append(name)
         self.checkpoints = {version: names for (version, parts), names in checkpoints.items() if len(names) >= parts}
         if not self.commits and not self.checkpoints:
-            raise QueryError("its log has neither a commit nor a whole checkpoint")
+            raise QueryError("its log has neither a commit nor a whole checkpoint", hint=DAMAGED)
 
     @property
     def newest(self) -> int:
@@ -166,7 +168,7 @@ class _Log:
                     f"its log tells no version as old as {moment.time:%Y-%m-%d %H:%M:%S} UTC",
                     hint=f"The oldest is version {self.oldest}, of {self._written(versions[0]):%Y-%m-%d %H:%M:%S} UTC."
                     if versions
-                    else "",
+                    else "Name one by AT (VERSION => …).",
                 )
             return versions[at - 1]
         if moment.version is None:
@@ -196,7 +198,7 @@ class _Log:
         base = max((each for each in self.checkpoints if each <= version), default=-1)
         missing = [each for each in range(base + 1, version + 1) if each not in self.commits]
         if missing:
-            raise QueryError(f"its log is damaged: the commit of version {missing[0]} is missing")
+            raise QueryError(f"its log is damaged: the commit of version {missing[0]} is missing", hint=DAMAGED)
         names = list(self.checkpoints.get(base, []))
         if any(not re.fullmatch(r"[0-9]{20}\.checkpoint(\.[0-9]{10}\.[0-9]{10})?\.parquet", name) for name in names):
             names += [name for name in self.rows if name.startswith(_IN_FOLDER)]
@@ -256,9 +258,10 @@ def _check_protocol(table: Any) -> set[str]:
     features = set(protocol.reader_features or ())
     unknown = sorted(features - _READ - {f"{name}-preview" for name in _READ})
     if unknown:
-        raise QueryError(f"its feature {listed(unknown, 'and')} is not read", hint="Its own query engine reads it.")
+        raise QueryError(f"its feature {listed(unknown, 'and')} is not read", hint=OWN_ENGINE)
     if configuration.get("delta.columnMapping.mode") == "id":
-        raise QueryError("its columns are mapped by ids (delta.columnMapping.mode = id), which is not read")
+        said = "its columns are mapped by ids (delta.columnMapping.mode = id), which is not read"
+        raise QueryError(said, hint=OWN_ENGINE)
     return features
 
 
@@ -366,7 +369,8 @@ def _wanted(moment: Moment, instants: Sequence[str]) -> str:
     if moment.time is not None:
         moment_text = f"{moment.time:%Y%m%d%H%M%S}{moment.time.microsecond // 1000:03}"
         if not instants or moment_text < instants[0]:
-            raise QueryError(f"it has no commit as old as {moment.time:%Y-%m-%d %H:%M:%S} UTC")
+            oldest = f"The oldest is {instants[0]}." if instants else "It has none."
+            raise QueryError(f"it has no commit as old as {moment.time:%Y-%m-%d %H:%M:%S} UTC", hint=oldest)
         return [instant for instant in instants if instant <= moment_text][-1]
     if moment.version is None:
         return ""
@@ -385,6 +389,7 @@ def _check_slices(slices: Sequence[Any], properties: Mapping[str, str]) -> None:
         )
     other = next((each for each in slices if not each.base_file_name.endswith(".parquet")), None)
     if other is not None:
-        raise QueryError(f"its base files are not Parquet: {visible(other.base_file_name)}")
+        raise QueryError(f"its base files are not Parquet: {visible(other.base_file_name)}", hint=OWN_ENGINE)
     if properties.get("hoodie.datasource.write.drop.partition.columns", "false") == "true":
-        raise QueryError("its files lack the columns of its partitions (drop.partition.columns), which is not read")
+        said = "its files lack the columns of its partitions (drop.partition.columns), which is not read"
+        raise QueryError(said, hint=OWN_ENGINE)

@@ -66,7 +66,8 @@ def shaped(wanted: TableShape) -> tuple[Any, Any]:
 
 def _known(ids: Mapping[str, int], name: str) -> int:
     if name.casefold() not in ids:
-        raise QueryError(f"there is no column {visible(name)} to be partitioned or keyed by")
+        said = f"there is no column {visible(name)} to be partitioned or keyed by"
+        raise QueryError(said, hint=f"It has {visible(', '.join(ids))[:300]}." if ids else "It has none.")
     return ids[name.casefold()]
 
 
@@ -99,7 +100,9 @@ def partition(written: str) -> tuple[str, Any, str]:
     name, width, column = match[1].lower(), match[2], _unquoted(match[3])
     if (width is not None) != (name in {"bucket", "truncate"}):
         form = f"{name}(n, column)" if width is None else f"{name}(column)"
-        raise QueryError(f"a partition {name} is written {form}")
+        raise QueryError(
+            f"a partition {name} takes {'a number' if width is None else 'no number'}", hint=f"Write {form}."
+        )
     kind = getattr(transforms, f"{name.title()}Transform")
     return column, kind() if width is None else kind(int(width)), f"{column}_{name}"
 
@@ -157,7 +160,10 @@ def whole(transaction: Any, rows: Rows) -> Rows:
     table = rows if isinstance(rows, pa.Table) else rows.read_all()
     for name in required:
         if name not in table.column_names or table.column(name).null_count:
-            raise QueryError(f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY")
+            said = f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY"
+            raise QueryError(
+                said, hint="Leave those rows out by WHERE … IS NOT NULL, or give it a value by coalesce()."
+            )
     fields = [field.with_nullable(field.name not in required) for field in table.schema]
     return table.cast(pa.schema(fields))
 

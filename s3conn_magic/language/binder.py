@@ -213,12 +213,12 @@ class TableBinder:
 
     def _missing(self, name: statements.Name) -> BindError:
         names = list(self.names.values())
-        near = nearest(name.text, names)
-        there = f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
-        hint = f"Did you mean {near}?" if near else there
-        return self._binding.error("there is no table of that name", name.span, hint=hint)
+        there = f"There {'are' if len(names) > 1 else 'is'} {listed(names, 'and')}." if names else _NO_TABLES
+        there = f"Did you mean {near}?" if (near := nearest(name.text, names)) else there
+        return self._binding.error("there is no table of that name", name.span, hint=there)
 
 
+_NO_TABLES = "There is none yet: CREATE TABLE name (id BIGINT); creates one."
 _PREVIEW_ROWS = 100
 
 
@@ -467,7 +467,8 @@ class _Binder:
         place, by, depth = self._binding.beginning(statement), statement.by, depth_of(self._binding, statement)
         name = self._reader(statement.using, statement, inventory or location)
         if inventory is not None and by in BY_QUERY:
-            raise self._binding.error(f"BY {by} cannot be combined with FROM INVENTORY", statement.span)
+            said, hint = f"BY {by} cannot be combined with FROM INVENTORY", "Use only one of them."
+            raise self._binding.error(said, statement.span, hint=hint)
         if inventory is not None:
             return plans.AnalyzeInventory(
                 place=place, name=name, inventory=inventory, location=location, by=by, depth=depth
@@ -585,8 +586,7 @@ class _Binder:
 
     def _own(self, statement: statements.Statement, message: str) -> None:
         """Refuse to touch a connection that somebody else made."""
-        known = self._known.get(SANDBOX)
-        if known and not is_sandbox(known):
+        if (known := self._known.get(SANDBOX)) and not is_sandbox(known):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; renames yours."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
 

@@ -147,7 +147,8 @@ def _diagnosed(source: Source, at: int, message: str, parses: Parses) -> Stateme
     token = source.token_at(at)
     expected = message.removeprefix("Expected ")
     if not message.startswith("Expected "):
-        hint = "Delete it." if token and token.kind == "comment" else ""
+        twice = "Keep one of them." if message.endswith(" twice") else ""
+        hint = "Delete it." if token and token.kind == "comment" else twice
         return source.syntax_error(message, token.span if token else _end(source), hint=hint)
     if token and token.kind == "word" and token.span.start < at:
         begun = Token("word", Span(token.span.start, at), token.text[: at - token.span.start])

@@ -54,7 +54,7 @@ _PRIVATELY = (
 # `'$name'` and `'{name}'`, of which the variable is meant.
 _QUOTED = re.compile(r"\$\{?[A-Za-z_]\w{0,30}\}?|\{\{? ?[A-Za-z_]\w{0,30} ?\}?\}")
 _TEMPLATE = re.compile(r"[({\[$.]\s*\w*env\w*\W|\benv\w*\s*[(\[.]", re.IGNORECASE)
-_NAMELESS = "this environment variable"
+_NAMELESS, _ONE_VALUE = "this environment variable", "Keep one value, without parentheses."
 _KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
 _NO_NUMBER = re.compile(
     r"(?:us|eu|ap|sa|ca|af|me|il|mx|cn)-(?:gov-|isob?-)?(?:north|south)?(?:north|south|east|west|central)",
@@ -125,8 +125,7 @@ class Binding:
         return self.as_written(replace(statement, name=replace(statement.name, text=name)))
 
     def _first_word(self, span: Span) -> Place:
-        token = self._source.token_at(span.start)
-        return self._source.place(token.span if token else span)
+        return self._source.place(token.span if (token := self._source.token_at(span.start)) else span)
 
     def error(self, message: str, span: Span, *, hint: str = "") -> BindError:
         """Return a bind error at a place of the cell."""
@@ -217,8 +216,7 @@ class Binding:
         nobodys = option is None and len(unknown) == 1 and synonym(first.name.text) is None
         if nobodys and related(first.name.text, OPTION_NAMES):
             return self._no_option(first.name, "")
-        lacks = (synonym(setting.name.text) for setting in unknown if _lacks(setting))
-        if (entry := next(lacks, None)) is not None:
+        if (entry := next((synonym(setting.name.text) for setting in unknown if _lacks(setting)), None)) is not None:
             return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")
         return self._no_option(first.name, self.said_here(first.name.span))
 
@@ -245,7 +243,7 @@ class Binding:
             hint = self.said_here(name.span, whole=True) or hint
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
         if isinstance(value, statements.ListLiteral) and not setting.takes_list:
-            raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span)
+            raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span, hint=_ONE_VALUE)
         raw = value.value if isinstance(value, statements.WordLiteral) else self.value(value)
         try:
             read = setting.read(raw)
@@ -257,8 +255,7 @@ class Binding:
                     "a file of statements cannot give itself access to files on this machine", value.span, hint=REACH
                 )
             return setting.name, read
-        hint = self._cure(setting, raw)
-        raise self.error(f"{setting.name} takes {setting.takes}: {reason}", value.span, hint=hint)
+        raise self.error(f"{setting.name} takes {setting.takes}: {reason}", value.span, hint=self._cure(setting, raw))
 
     def _shown(self, name: statements.Name) -> str:
         token = self._source.token_at(name.span.start)
@@ -284,7 +281,7 @@ class Binding:
 
     def _read_list(self, option: Option, value: statements.ListLiteral, *, used: bool) -> BoundValue:
         if not option.takes_list:
-            raise self.error(f"{option.name} takes {option.takes}, not a list", value.span)
+            raise self.error(f"{option.name} takes {option.takes}, not a list", value.span, hint=_ONE_VALUE)
         items = [self._read(option, item, used=used) for item in value.items]
         if any(isinstance(item.value, _Pending) for item in items):
             return BoundValue(_Pending())
@@ -358,7 +355,8 @@ class Binding:
         """Return a literal, or the text of a Python variable."""
         raw, _ = self._raw(value)
         if not isinstance(raw, str):
-            raise self.error(f"the variable holds {type(raw).__name__}, but text was expected", value.span)
+            message = f"the variable holds {type(raw).__name__}, but text was expected"
+            raise self.error(message, value.span, hint="Make it text in a Python cell, by str(…).")
         return raw
 
     def location(self, value: statements.LocationValue | None) -> Location | None:
@@ -393,8 +391,7 @@ class Binding:
 
         meant = "" if hint else location_meant(text)
         hint = f"Write {literal(meant)} instead." if meant else hint
-        hint = hint if harmless(hint) else ""
-        raise self.error(f"this is not a location: {reason}", span, hint=hint)
+        raise self.error(f"this is not a location: {reason}", span, hint=hint if harmless(hint) else "")
 
     def check_servers(self, name: str) -> None:
         """Refuse URLs of the statement that are of another server than a connection's.
@@ -464,7 +461,7 @@ class Binding:
             return None, None
         if glob := self.text(value):
             return glob, self.where(value.span)
-        raise self.error("MATCHING takes a glob that is not empty", value.span)
+        raise self.error("MATCHING takes a glob that is not empty", value.span, hint="Leave it out for every key.")
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Refuse options that lack a partner or do not go together.
@@ -500,20 +497,22 @@ class Binding:
 
     def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
         """Refuse what is nearly a region of AWS: without its number, or a zone; others name theirs as they like."""
-        region, span = options.get("REGION"), where.get("REGION")
-        if region and span and "ENDPOINT" not in options and _ZONE.fullmatch(str(region.value)):
-            hint = f"Write REGION = '{str(region.value)[:-1]}' instead."
+        region, span = str(options["REGION"].value) if "REGION" in options else "", where.get("REGION")
+        if span is None or "ENDPOINT" in options:
+            return
+        if _ZONE.fullmatch(region):
+            hint = f"Write REGION = '{region[:-1]}' instead."
             raise self.error("this is an availability zone, not a region", span, hint=hint)
-        if region and span and "ENDPOINT" not in options and _NO_NUMBER.fullmatch(str(region.value)):
-            hint = f"Write REGION = '{region.value}-1' instead."
-            raise self.error("an AWS region ends in a number", span, hint=hint)
+        if _NO_NUMBER.fullmatch(region):
+            raise self.error("an AWS region ends in a number", span, hint=f"Write REGION = '{region}-1' instead.")
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
         asked = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         examples = {other: option.example for other in missing if (option := find_option(other))}
         examples |= {other: f"PROMPT '{other}'" for other in missing if other in asked}
         example = " ".join(f"{other} = {text}" for other, text in examples.items())
-        return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=f"Add {example}." if add else "")
+        hint = f"Add {example}." if add else f"UNSET {name}, too."
+        return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=hint)
 
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
         """Return the error of two options, at the later of those that the statement gives."""
@@ -547,8 +546,10 @@ def _elsewhere(value: statements.Origin) -> str:
     if isinstance(value, statements.VariableSource):
         there = is_environment_name(value.name) and value.name in os.environ
         return f"Write ENV '{value.name}' instead." if there else f"{value.name} = … in a Python cell sets it."
-    if not isinstance(value, statements.EnvSource) or not is_environment_name(value.name):
-        return ""
+    if not isinstance(value, statements.EnvSource):
+        return "ENV 'NAME' reads it from the environment of the kernel."
+    if not is_environment_name(value.name):
+        return "The name of a variable has capital letters, digits and underscores, such as ENV 'MY_SECRET'."
     near = nearest(value.name, [name for name in os.environ if is_environment_name(name)])
     return f"Write ENV '{near}' instead." if near else f"%env {value.name}=… in its own cell sets it."
 
@@ -578,7 +579,7 @@ def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool, 
             hint=f"Here: {anew};" if anew else "CREATE OR REPLACE S3 CONNECTION creates a new one.",
         )
     if not option.stored and not may_be_transient:
-        raise binding.error(f"{option.name} is not stored, so it cannot be unset", name.span)
+        raise binding.error(f"{option.name} is not stored, so it cannot be unset", name.span, hint="Leave it out.")
     return option
 
 
@@ -590,11 +591,10 @@ def path_of(binding: Binding, value: statements.LocationValue) -> str:
     """
     path = binding.text(value)
     if not path.strip() or not path.isprintable():
-        raise binding.error("this is not the path of a file", value.span)
+        raise binding.error("this is not the path of a file", value.span, hint="Write one, such as 'rows.csv'.")
     return path
 
 
 def split(options: dict[str, BoundValue]) -> tuple[BoundOptions, bool]:
     """Return the options to keep, and whether to probe."""
-    validate = options.pop("VALIDATE", None)
-    return options, validate is None or bool(validate.value)
+    return options, (validate := options.pop("VALIDATE", None)) is None or bool(validate.value)

@@ -93,7 +93,8 @@ class JobBinder:
         names = set[str]()
         for each in written:
             if each.name.folded in names:
-                raise self._binding.error(f"there are two expectations {each.name.text}", each.name.span)
+                said = f"there are two expectations {each.name.text}"
+                raise self._binding.error(said, each.name.span, hint="Give one of them another name.")
             names.add(each.name.folded)
         return tuple(
             plans.Predicate(each.name.text, each.predicate.value.reveal(), drops=each.violated == "DROP")
@@ -233,7 +234,8 @@ class JobBinder:
         options: dict[str, Any] = {}
         for setting in group.items:
             if not isinstance(setting, statements.JobSetting):
-                raise self._binding.error("a value without a name is among settings NAME = value", setting.span)
+                said = "a value without a name is among settings NAME = value"
+                raise self._binding.error(said, setting.span, hint="Write NAME = in front of it, or delete it.")
             name = setting.name.text if isinstance(setting.value, statements.Expression) else setting.name.text.upper()
             if name in options:
                 raise self._binding.error("this is given twice", setting.name.span, hint="Keep one.")
@@ -262,7 +264,8 @@ class JobBinder:
             option = find_job_option(name, kind)
             missing = [required for required in option.requires if required not in where] if option else []
             if missing:
-                raise self._binding.error(f"{name} needs {listed(missing, 'and')} too", where[name])
+                hint = f"Add {' and '.join(f'{each} = …' for each in missing)}."
+                raise self._binding.error(f"{name} needs {listed(missing, 'and')} too", where[name], hint=hint)
         content = options.get("FILE_FORMAT" if kind == "INSERT" else "CONTENT_TYPE")
         named = content.type if isinstance(content, Content) else "PARQUET"
         compression = options.get("COMPRESSION")
@@ -271,7 +274,8 @@ class JobBinder:
             raise self._binding.error(f"SNAPPY cannot be combined with {named}", where["COMPRESSION"], hint=hint)
         start, end = options.get("START_FROM"), options.get("END_AT")
         if not isinstance(start, str | None) and not isinstance(end, str | None) and start >= end:
-            raise self._binding.error("END_AT is not later than START_FROM", where["END_AT"])
+            hint = "Give a later one, or leave it out."
+            raise self._binding.error("END_AT is not later than START_FROM", where["END_AT"], hint=hint)
 
     def _check_writing(self, connection: Known, options: Mapping[str, Any], kind: Kind, span: Span) -> None:
         what = "INSERT INTO S3" if kind == "INSERT" else "DELETE_FILES_AFTER_LOAD"

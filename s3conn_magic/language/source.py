@@ -231,7 +231,7 @@ _UNCLOSED = {
     "'": "this text in single quotes does not end; a quote inside it is written ''",
     '"': 'this name in double quotes does not end; a quote inside it is written ""',
     "/*": "this comment does not end; close it with */",
-    "$": "this text between $…$ does not end",
+    "$": "this text between $…$ does not end; close it with the mark that begins it",
 }
 # Flags of commands about S3, alone in a comment, without the blank that a comment has.
 _FLAGS = re.compile(

@@ -49,6 +49,7 @@ _NAMES = {"ORC": "ORC", "AVRO": "Avro", "ARROW": "Arrow"}
 KINDS = set(_NAMES)
 """The types of CONTENT_TYPE whose rows are read here."""
 
+_NOT_READ = "PREVIEW shows what it is, and its bytes."
 _PATIENCE = 30.0
 _SECRET = ("AWS_", "S3CONN")
 _FILES = 100
@@ -159,13 +160,13 @@ def _telling(kind: str) -> Iterator[None]:
         raise
     except ContainerError as error:
         if error.extra or error.is_unread:
-            raise QueryError(visible(str(error))) from None
+            raise QueryError(visible(str(error)), hint=_NOT_READ) from None
         said = str(error).removeprefix("it is damaged: ")
         raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
     except _WRONG as error:
         said = visible(" ".join(str(error).split())[:200])
         if isinstance(error, NotImplementedError):
-            raise QueryError(f"the object has something that cannot be read ({said})") from None
+            raise QueryError(f"the object has something that cannot be read ({said})", hint=_NOT_READ) from None
         raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
 
 

@@ -477,13 +477,18 @@ class WritableFile(io.RawIOBase):
             self.close()
         else:
             self.discard()
-            raise EndpointError(f"nothing was written to s3://{visible(self.path)}, and it was not closed")
+            said = f"nothing was written to s3://{visible(self.path)}, and it was not closed"
+            raise EndpointError(said, hint=_CLOSE)
+
+
+_CLOSE = "Close it, or open it by `with`, so that what is written counts."
 
 
 def _leave_open(left: weakref.ref[WritableFile]) -> None:
     if (file := left()) is not None:
         file.discard()
-        raise EndpointError(f"s3://{visible(file.path)} was not closed before the process ended: nothing was written")
+        said = f"s3://{visible(file.path)} was not closed before the process ended: nothing was written"
+        raise EndpointError(said, hint=_CLOSE)
 
 
 _GAP = 8 * 1024

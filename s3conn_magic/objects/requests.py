@@ -162,7 +162,7 @@ def awaited(connection: Connection, location: Location, sent: Future[Response]) 
 def unanswered(connection: Connection, location: Location, error: UnansweredError) -> S3ConnError:
     """The error for no answer in all of the tries."""
     failure = connection.target(location.bucket).unreachable(error.error)
-    return failure if isinstance(failure, S3ConnError) else EndpointError(str(failure))
+    return failure if isinstance(failure, S3ConnError) else EndpointError(str(failure), hint="Run the statement again.")
 
 
 def answer_of(

@@ -257,7 +257,7 @@ class QueryEngine:
             return self._open(path)
         except duckdb.Error as error:
             said = failures.visible_lines(str(failures.details_of(error)["exception_message"]))
-        return QueryError(f"the file cannot be used as a database: {said}")
+        return QueryError(f"the file cannot be used as a database: {said}", hint="SET DATABASE takes another one.")
 
     def _open(self, path: str) -> _Database:
         import duckdb
@@ -420,7 +420,7 @@ class QueryEngine:
 
     def _checked_expression(self, sql: str, _: duckdb.DuckDBPyConnection, *, local: bool) -> None:
         if not is_one_expression(self._judged(sql)[0]):
-            raise QueryError("this is not one expression")
+            raise QueryError("this is not one expression", hint="Write one condition, such as total > 0.")
         self._checked(sql, local=local)
 
     def _table(self, sql: str, *, local: bool) -> pa.Table:
@@ -442,7 +442,7 @@ class QueryEngine:
 
     def _defined(self, columns: str, before: str) -> None:
         if not is_one_group(columns):
-            raise QueryError("the columns are not one list in parentheses")
+            raise QueryError("the columns are not one list in parentheses", hint="Write (id BIGINT, name VARCHAR).")
         self.database.execute(before + columns)
 
     def columns(self, sql: str, *, local: bool = False) -> tuple[list[str], list[Any]]:

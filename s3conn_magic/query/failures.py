@@ -21,6 +21,18 @@ MARK = "s3conn_magic: "
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'
+_AS_SQL = "It is read as DuckDB's SQL: look at what stands there and just before."
+_WAYS_ON = {
+    "BinderException": "DESCRIBE SELECT * FROM …; shows the columns of what is read, with their types.",
+    "CatalogException": "SHOW TABLES; lists the tables, FROM duckdb_functions() the functions.",
+    "ConversionException": "TRY_CAST(… AS …) gives NULL for a value that does not fit.",
+    "OutOfRangeException": "Cast to a wider type, such as HUGEINT, DECIMAL(38, 6) or DOUBLE.",
+    "OutOfMemoryException": "Read less at once: fewer columns, fewer files, or a WHERE on folders.",
+    "NotImplementedException": "DuckDB does not have this: write it another way.",
+    "ConstraintException": "Leave those rows out, or change them.",
+    "IOException": "Run it again; LIST shows which objects there are.",
+}
+_CORRECT = "Correct that in the query, and run it again."
 _ORIGINAL = re.compile(r'Original error: "([^\n"]*)')
 _SHOWN = 200
 _LAX = json.JSONDecoder(strict=False)
@@ -36,23 +48,23 @@ _CANDIDATE = re.compile(r'; Did you mean "(?:pg|sqlite|duckdb)_\w+"\?')
 _TEXT_FORM = re.compile(r"\A[A-Z][A-Za-z ]*Error: ")
 
 
-def refused(sql: str, message: str, position: Any) -> QueryError:
+def refused(sql: str, message: str, position: Any, hint: str = _AS_SQL) -> QueryError:
     """The error for what DuckDB says of a query.
 
     Args:
         sql: the query.
         message: DuckDB's words.
         position: byte of the query that it points at, or None.
+        hint: what to do about it.
     """
-    error = pointed(sql, _CANDIDATE.sub("", masked(message, sql)), position)
     if message.startswith(_PARAMETER):
-        error.hint = "$name is a value: as a path it goes into a function, such as FROM read_parquet($name)."
-    return error
+        hint = "$name is a value: as a path it goes into a function, such as FROM read_parquet($name)."
+    return pointed(sql, _CANDIDATE.sub("", masked(message, sql)), position, hint)
 
 
-def pointed(sql: str, message: str, position: Any) -> QueryError:
+def pointed(sql: str, message: str, position: Any, hint: str) -> QueryError:
     """An error that points at a byte of a query; its message holds none of the query's literals."""
-    error = QueryError(message)
+    error = QueryError(message, hint=hint)
     error.offset = _offset(sql, position)
     return error
 
@@ -124,17 +136,17 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
         return _defect(str(details_of(error)["exception_message"]))
     if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
         return InternalError.from_exception(error)
-    return _of_duckdb(details_of(error), sql, scope)
+    return _of_duckdb(details_of(error), type(error).__name__, sql, scope)
 
 
-def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError:
+def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> S3ConnError:
     message = str(said["exception_message"]).removeprefix(MARK)
     for copies in scope.copies.values():
         message = copies.named(message) if copies is not None else message
     if failure := _of_file(message):
         return failure
     if _UPPER_CASE.search(message):
-        return QueryError("the path of an object begins with s3:// in lower case")
+        return QueryError("the path of an object begins with s3:// in lower case", hint="Write s3:// for S3://.")
     if _NO_FILES in message and scope.missing is not None:
         return scope.missing
     if extension := _EXTENSION.match(message):
@@ -145,7 +157,8 @@ def _of_duckdb(said: dict[str, Any], sql: str, scope: QueryScope) -> S3ConnError
         )
         failure.offset = _offset(sql, said.get("position"))
         return failure
-    return refused(sql, message, said.get("position"))
+    hint = _AS_SQL if kind == "ParserException" else _WAYS_ON.get(kind, _CORRECT)
+    return refused(sql, message, said.get("position"), hint)
 
 
 def _defect(message: str) -> QueryError:

@@ -34,6 +34,7 @@ _WRITES = {
     "TRUNCATE": "DROP TABLE name; removes a table. " + _ANOTHER_WAY,
     "MERGE": _ANOTHER_WAY,
 }
+_NOTHING_RUN = "Nothing was run. Leave it out."
 _NODE = "_QUERY_NODE"
 
 
@@ -140,9 +141,8 @@ def _check_kind(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None
 
 
 def _unknown(tree: QueryTree, node: Any, what: str) -> QueryError:
-    error = pointed(tree.sql, f"{visible(what)} in a query may do more than read", tree.position(node))
-    error.hint = "A query may only read, so it is refused."
-    return error
+    hint = "A query may only read, so it is refused."
+    return pointed(tree.sql, f"{visible(what)} in a query may do more than read", tree.position(node), hint)
 
 
 def _written(tree: QueryTree, kind: str) -> QueryError:
@@ -153,9 +153,8 @@ def _written(tree: QueryTree, kind: str) -> QueryError:
     places = [after for before, after in pairwise(sequence) if before.text == "(" and after.text in wanted]
     word = places[0] if places else None
     shown = word.text if word else what
-    error = pointed(tree.sql, f"{shown} is inside the query, and a query may only read", word.start if word else None)
-    error.hint = _WRITES.get(shown, "Nothing was run.")
-    return error
+    said = f"{shown} is inside the query, and a query may only read"
+    return pointed(tree.sql, said, word.start if word else None, _WRITES.get(shown, _NOTHING_RUN))
 
 
 def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[str, Any], known: Functions) -> None:
@@ -164,13 +163,11 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
         return
     where = tree.position(around)
     if name in known.refused:
-        error = pointed(tree.sql, f"{visible(name)}() does more than read, and a query may only read", where)
-        error.hint = known.instead.get(name, "Nothing was run.")
-        raise error
+        said = f"{visible(name)}() does more than read, and a query may only read"
+        raise pointed(tree.sql, said, where, known.instead.get(name, _NOTHING_RUN))
     near = nearest(name, sorted(function for function in known.reads if function.isidentifier()))
-    error = pointed(tree.sql, f"{visible(name)}() is not among the functions that only read", where)
-    error.hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() lists the functions."
-    raise error
+    hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() lists the functions."
+    raise pointed(tree.sql, f"{visible(name)}() is not among the functions that only read", where, hint)
 
 
 def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None:
@@ -182,9 +179,8 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
             what = f"{visible(name)} of {visible(function['function_name'])}()"
             refusal = "does more than read, and a query may only read"
             words_ = refusal if name in known.arguments.refused else "is not among the arguments that only read"
-            error = pointed(tree.sql, f"{what} {words_}", tree.position(written))
-            error.hint = known.arguments.instead.get(name, "")
-            raise error
+            hint = known.arguments.instead.get(name, "Leave it out: the rest is read the same.")
+            raise pointed(tree.sql, f"{what} {words_}", tree.position(written), hint)
 
 
 def arguments(function: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -271,7 +267,8 @@ def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTre
         return parsed(database, text)
     except QueryError:
         pass
-    raise QueryError(f"{visible(name)} of the database cannot be looked into, and may do more than read")
+    said = f"{visible(name)} of the database cannot be looked into, and may do more than read"
+    raise QueryError(said, hint="Create it anew by CREATE OR REPLACE, or leave it out of the query.")
 
 
 def _query_of(sql: str) -> str:
@@ -331,9 +328,7 @@ def _check_call(
 
 
 def _refused(tree: QueryTree, node: Any, what: str) -> QueryError:
-    error = pointed(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node))
-    error.hint = REACH
-    return error
+    return pointed(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node), REACH)
 
 
 def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], ctes: Collection[str] = ()) -> bool:

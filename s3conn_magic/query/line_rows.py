@@ -135,7 +135,7 @@ def _pieces(content: Content, file: Any) -> Iterator[str]:
 
 def _bounded(text: bytes, what: str) -> bytes:
     if len(text) > _LONGEST:
-        raise QueryError(f"{what} is longer than {size_text(_LONGEST)}")
+        raise QueryError(f"{what} is longer than {size_text(_LONGEST)}", hint="CONTENT_TYPE says how its records end.")
     return text
 
 
@@ -349,7 +349,7 @@ def _calls_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[tuple[
             value = paths[0] if paths else {}
             path = parameters.get(str(value.get("identifier")), constant(value)) if value else None
             if len(paths) != 1 or len(paths) + len(flags) != len(written) or None in flags or not isinstance(path, str):
-                raise pointed(tree.sql, _TAKES[function], tree.position(node))
+                raise pointed(tree.sql, _TAKES[function], tree.position(node), f"Write FROM {function}('s3://…').")
             of = "inventory" if function == "inventory" else "versions" if any(flags) else "objects"
             yield function, of, path
 

@@ -332,7 +332,8 @@ class ManagedTables:
         staged = list(self._database.sql(f"FROM temp.{STAGED}").columns)
         if how.columns:
             if len(staged) != len(how.columns):
-                raise QueryError(f"{counted(len(how.columns), 'column')} are named, and the rows have {len(staged)}")
+                said = f"{counted(len(how.columns), 'column')} are named, and the rows have {len(staged)}"
+                raise QueryError(said, hint=f"The rows have {visible(', '.join(staged))[:300]}.")
             self._rename(staged, how.columns)
             staged = list(how.columns)
         own, now = {name.casefold() for name in there}, f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"

@@ -144,7 +144,8 @@ class Merge(NamedTuple):
         left = [name for name in source if name.casefold() not in without]
         if when.action in _BY_POSITION:
             if len(left) != len(target):
-                raise QueryError(f"the source has {counted(len(left), 'column')}, and the table {len(target)}")
+                said = f"the source has {counted(len(left), 'column')}, and the table {len(target)}"
+                raise QueryError(said, hint="Name them: INSERT (column, …) VALUES (…), or UPDATE SET column = ….")
             return list(zip(target, left, strict=True))
         own = {name.casefold(): name for name in target}
         if unknown := [name for name in left if name.casefold() not in own]:

@@ -114,7 +114,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
     """
     if (half := _HALF.search(sql)) is not None:
         before = sql[: half.start()].encode()
-        raise refused(sql, "half a character (a lone surrogate) is in the query", len(before))
+        raise refused(sql, "half a character (a lone surrogate) is in the query", len(before), "Delete it.")
     moved: tuple[tuple[int, int], ...] = ()
     answer = _serialized(connection, sql)
     if answer.get("error") and answer.get("error_type") != "parser":
@@ -123,7 +123,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
     if answer.get("error"):
         raise refused(sql, str(answer.get("error_message")), answer.get("position"))
     if len(answer["statements"]) != 1:
-        raise refused(sql, "more than one query", None)
+        raise refused(sql, "more than one query", None, "End each by `;` in a cell of its own.")
     return QueryTree(sql, answer["statements"][0], moved)
 
 
@@ -173,13 +173,13 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
 
 
 def _no_query(sql: str) -> QueryError:
-    return refused(sql, "only a query can be here: SELECT, WITH or FROM", None)
+    hint = "A statement of its own is not part of another: end that one before it by `;`."
+    return refused(sql, "only a query can be here: SELECT, WITH or FROM", None, hint)
 
 
 def _unlisted(sql: str) -> QueryError:
-    error = refused(sql, "before it runs, it is unclear whether a PIVOT like this one only reads", None)
-    error.hint = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
-    return error
+    hint = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
+    return refused(sql, "before it runs, it is unclear whether a PIVOT like this one only reads", None, hint)
 
 
 def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, bytes]]:

@@ -81,7 +81,10 @@ def paths_of(
         path = path_of(travel.written.path, read)
         mention = Mention(path) if path else over.get(table.casefold())
         if mention is None:
-            raise QueryError(f"{visible(table)} has no earlier versions: AT is for the folder of a lake table")
+            said = f"{visible(table)} has no earlier versions: AT is for the folder of a lake table"
+            raise QueryError(
+                said, hint="Leave AT out, or name the folder: FROM 's3://bucket/table/' AT (VERSION => 3)."
+            )
         paths[travel.stands] = mention._replace(moment=travel.moment)
     return paths
 
@@ -124,9 +127,8 @@ def check_forms(tree: QueryTree, read: Callable[[str], Pasted] = pasted) -> None
             text = str(part["literal"].get("text", "")) if part.get("class") == "CONSTANT" else ""
             with suppress(ValueError):
                 if looks_pasted(text) and (path := read(text).uri):
-                    error = pointed(tree.sql, f"{name}() takes paths that begin with s3://", tree.position(node))
-                    error.hint = f"Write {literal(visible(path))} instead."
-                    raise error
+                    hint = f"Write {literal(visible(path))} instead."
+                    raise pointed(tree.sql, f"{name}() takes paths that begin with s3://", tree.position(node), hint)
 
 
 @contextmanager
@@ -156,7 +158,8 @@ def views(
                 _make_view(database, name, query)
                 made.append(name)
             elif name != path:
-                raise filesystem.scope.missing or QueryError(f"there are no files at {visible(path)} any more")
+                said = f"there are no files at {visible(path)} any more"
+                raise filesystem.scope.missing or QueryError(said, hint="DROP TABLE forgets a table that reads them.")
         yield
     finally:
         for name in made:
@@ -299,6 +302,7 @@ def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> T
 
 
 _FEW = 100
+_ALIKE = "Name those that are alike by their pattern: 's3://bucket/folder/*.csv'."
 _LOOKED_AT_TWICE, _TOGETHER, _EACH = 8 * 1024 * 1024, 64 * 1024 * 1024, 256 * 1024
 """Bytes of objects of text that are read into memory together, by DuckDB and by us, and of each of them on average."""
 
@@ -316,9 +320,8 @@ def _registered(
                 schema = pa.unify_schemas([schema, reader.schema]) if schema.names else reader.schema
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 said = visible(" ".join(str(error).split()))
-                raise QueryError(
-                    f"its columns are of other types than those of the objects before it: {said}"
-                ) from None
+                said = f"its columns are of other types than those of the objects before it: {said}"
+                raise QueryError(said, hint=_ALIKE) from None
     names = schema.names
     schema = schema.append(pa.field(FILE, pa.string()))
 
@@ -342,7 +345,7 @@ def _registered(
 
 def _in_batches(detected: Detected) -> Detected:
     if detected.format.type not in IN_BATCHES:
-        raise QueryError(f"it is {detected.format.name}, but other objects of the path are not")
+        raise QueryError(f"it is {detected.format.name}, but other objects of the path are not", hint=_ALIKE)
     return detected
 
 

@@ -143,7 +143,8 @@ def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters:
         value = f"epoch_us(({part.expression}\n)::TIMESTAMPTZ)" if part.is_time else f"({part.expression}\n)"
         ((answer,),) = database.execute(f"SELECT {value}", given or None).fetchall()
         if not isinstance(answer, int | str):
-            raise QueryError("AT takes a VERSION, which is a number or a text, or a TIMESTAMP")
+            hint = "Write AT (VERSION => 3), or AT (TIMESTAMP => TIMESTAMP '2026-11-30 12:00:00')."
+            raise QueryError("AT takes a VERSION, which is a number or a text, or a TIMESTAMP", hint=hint)
         moment = Moment(time=_EPOCH + timedelta(microseconds=int(answer))) if part.is_time else Moment(answer)
         travels.append(Travel(part, f"at {at}", moment))
     return travels
@@ -227,7 +228,7 @@ def answered(query: str, **tables: pa.Table) -> pa.Table:
             database.register(name, table)
         return database.sql(query).to_arrow_table()
     except duckdb.Error as error:
-        raise QueryError(str(error)) from None
+        raise QueryError(str(error), hint="Leave that column out.") from None
 
 
 # JSON
@@ -447,5 +448,6 @@ def kept_rows(
         kept, column = kept_as(kind, name), identifier(name)
         parts.append((casts or {}).get(name, f"{column}::{kept} AS {column}"))
         if kind.id in _TIMES and database.execute(f"SELECT 1 FROM {source} WHERE isinf({column}) LIMIT 1").fetchall():  # noqa: S608
-            raise QueryError(f"the column {visible(name)} has an infinite date, which Iceberg does not have")
+            said = f"the column {visible(name)} has an infinite date, which Iceberg does not have"
+            raise QueryError(said, hint="Leave those rows out by WHERE isfinite(…), or make them NULL.")
     return f"SELECT {', '.join([*parts, *more])} FROM {source}"  # noqa: S608 - quoted names

@@ -126,7 +126,8 @@ def attach_noted(database: duckdb.DuckDBPyConnection, path: str) -> None:
     for (catalog,) in database.execute(f"FROM {_NOTED}").fetchall() if database.execute(there).fetchall() else ():
         file = f"{path}.{quote(catalog, safe='')}"
         if not LocalPath(file).exists():
-            raise QueryError(f"the catalog {visible(catalog)} is in {file}, which does not exist")
+            said = f"the catalog {visible(catalog)} is in {file}, which does not exist"
+            raise QueryError(said, hint="Put the file back beside its database, or SET DATABASE = 'other.duckdb';.")
         attach(database, catalog, path)
 
 
@@ -353,7 +354,8 @@ class Tables:
             for done in delete(connection, bucket, keys, cancelled=lambda: scope.stopped):
                 scope.asked(1)
                 for key, code in done.failures.items():
-                    raise S3ConnError(f"{visible(Location(bucket, key).uri)} was not deleted ({code})")
+                    said = f"{visible(Location(bucket, key).uri)} was not deleted ({code})"
+                    raise S3ConnError(said, hint="The identity needs s3:DeleteObject there: run it again then.")
 
         reach = Reach(connection, filesystem, LakeRoot("Iceberg", table.location), scope.asked, remove)
         return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
@@ -388,7 +390,8 @@ class Tables:
             hint = f"Write {schema}.{last} for a table of the session's own catalog."
             raise QueryError(f"the catalog {visible(catalog)} is DuckDB's own", hint=hint)
         if catalog is not None and catalog.casefold() in schemas:
-            raise QueryError(f"{visible(catalog)} is the name of a schema, so it cannot be a catalog")
+            said = f"{visible(catalog)} is the name of a schema, so it cannot be a catalog"
+            raise QueryError(said, hint=f"Write {schema}.{last}, or another name in front of it.")
         if catalog is not None and catalog.casefold() not in attached:
             attach(database, catalog, self._engine.path)
         within = f"{identifier(catalog)}.{identifier(str(schema))}" if catalog else identifier(str(schema))
@@ -468,9 +471,8 @@ class Tables:
         if table.location is not None:
             return f"{head} LOCATION {literal(table.location.uri)} USING {name_text(table.connections[0])};"
         if table.is_view:
-            raise QueryError(
-                f"{visible(table.name)} is a view of the database's file, and no statement here creates one"
-            )
+            said = f"{visible(table.name)} is a view of the database's file, and no statement here creates one"
+            raise QueryError(said, hint="CREATE TABLE … AS SELECT * FROM it copies what it shows.")
         if table.declared:
             return f"{head} ();"
         made = self._engine.look(lambda database: database.execute(_MADE, placed(table.name)).fetchall())[0][0]

@@ -26,6 +26,7 @@ __all__ = ["EXTERNAL_ID", "RESTRICTED", "ROLE_ARN", "Keys", "Sandbox"]
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
+_AGAIN = "Run it again; `python -m s3conn_magic.sandbox` in a terminal shows why where it fails once more."
 _NEEDS = ("moto", "flask", "werkzeug")
 _FOREIGN = ("AWS_", "BOTO_", "MOTO_", "INITIAL_NO_AUTH_ACTION_COUNT", "S3_IGNORE_")
 
@@ -126,7 +127,7 @@ def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
             _end(child, patience=0)
         raise
     if isinstance(child, OSError):
-        raise EndpointError(f"the sandbox's server did not start ({type(child).__name__})")
+        raise EndpointError(f"the sandbox's server did not start ({type(child).__name__})", hint=_AGAIN)
     return child
 
 
@@ -170,7 +171,7 @@ def _await_endpoint(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
     with contextlib.suppress(Empty):
         if endpoint := said.get(timeout=_START_SECONDS).decode().strip():
             return endpoint
-    raise EndpointError("the sandbox's server did not start", notes=_last_words(log))
+    raise EndpointError("the sandbox's server did not start", hint=_AGAIN, notes=_last_words(log))
 
 
 def _last_words(log: IO[bytes]) -> tuple[str, ...]:

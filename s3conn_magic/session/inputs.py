@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import stat
 import tempfile
 from contextlib import suppress
@@ -128,7 +129,7 @@ _MOST_BYTES = 10_000_000
 _ROOT = 0
 _LOADED = (statements.CreateConnection, statements.UseConnection)
 # A file that tells where requests go must be nobody else's.
-_DISTRUSTED = "It is only loaded if you own it and nobody else may write it: chmod go-w."
+_DISTRUSTED = "It is only loaded if you own it and nobody else may write it:"
 
 
 def user_file() -> Path:
@@ -168,7 +169,8 @@ def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans
     """
     source, status = _read(path)
     if distrust := _distrust(status):
-        raise S3ConnError(f"the file {source.file} is not loaded: {distrust}", hint=_DISTRUSTED)
+        hint = f"{_DISTRUSTED} `chmod go-w {shlex.quote(source.file)}`"
+        raise S3ConnError(f"the file {source.file} is not loaded: {distrust}", hint=hint)
     statements = [_kept(statement, source) for statement in parse(source)]
     bound = bind(statements, source, catalog, inputs)
     return [replace(plan, validate=False) if isinstance(plan, plans.Create) else plan for plan in bound]
@@ -199,7 +201,7 @@ def _read(path: Path) -> tuple[Source, os.stat_result]:
         reason = f"the file {shown} cannot be read ({type(error).__name__})"
     else:
         if content is None:
-            raise S3ConnError(f"{shown} is not a file")
+            raise S3ConnError(f"{shown} is not a file", hint="Name a file of statements, such as connections.sql.")
         return Source(_text(content, f"the file {shown}"), shown, _exposed(status)), status
     raise S3ConnError(reason, hint="A path is relative to the working directory; ~ is the home folder.")
 

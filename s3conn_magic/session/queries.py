@@ -454,8 +454,7 @@ def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
 def _(plan: statements.RunJob, jobs: Jobs, report: _Report) -> Message:
     from s3conn_magic.results.introspection import outcome_message
 
-    outcome = jobs.run(plan.name.text, report)
-    return outcome_message(jobs.get(plan.name.text), outcome, created=False)
+    return outcome_message(jobs.get(plan.name.text), jobs.run(plan.name.text, report), created=False)
 
 
 @_result.register(statements.RunJobs)
@@ -466,8 +465,9 @@ def _(plan: statements.RunJobs, jobs: Jobs, report: _Report) -> Message:
     done, failed = jobs.run_due(report)
     message = outcomes_message(done, len(list(jobs)))
     if failed:
-        said = tuple(f"{job.name}: {error.message}" for job, error in failed)
-        raise JobFailedError(f"{counted(len(failed), 'job')} failed: {'; '.join(said)}", notes=(message.text,))
+        said = "; ".join(f"{job.name}: {error.message}" for job, error in failed)
+        again = f"RUN JOB {name_text(failed[0][0].name)}; runs one again."
+        raise JobFailedError(f"{counted(len(failed), 'job')} failed: {said}", hint=again, notes=(message.text,))
     return message
 
 

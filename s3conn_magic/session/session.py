@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.cluster import Workers
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, CredentialsError, QueryError, S3ConnError, rest_of_cell
+from s3conn_magic.errors import BindError, CredentialsError, QueryError, S3ConnError, pip_install, rest_of_cell
 from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
@@ -84,7 +84,7 @@ def _keep(size: int | str) -> None:
 
 def _check_installed(package: str, wanted: bool) -> None:
     if wanted and importlib.util.find_spec(package) is None:
-        raise BindError(f"this setting needs the package {package}", hint=f"pip install {package}")
+        raise BindError(f"this setting needs the package {package}", hint=pip_install(package))
 
 
 class Session:

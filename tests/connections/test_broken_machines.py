@@ -636,7 +636,8 @@ def test_where_nobody_can_be_asked_for_a_code_it_is_said(aws_files, monkeypatch)
         with pytest.raises(CredentialsError, match="MFA code"):
             run.connection("lake").check_credentials()
     assert "its role needs an MFA code" in failed.message
-    assert "aws sts get-session-token" in failed.hint
+    device = "--profile q --serial-number arn:aws:iam::123456789012:mfa/me"
+    assert f"aws sts get-session-token {device} --token-code 123456" in failed.hint
 
 
 @pytest.mark.parametrize("service", ["s3", "sts"])

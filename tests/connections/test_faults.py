@@ -104,7 +104,7 @@ def test_what_nobody_foresaw():
 
 def test_ours_stay_what_they_are():
     """An error of this package passes unchanged."""
-    error = errors.RegionError("as it is")
+    error = errors.RegionError("as it is", hint="Do that.")
     assert faults.translate(error) is error
 
 

@@ -1,25 +1,30 @@
-"""What errors of access say to do: there is something in each, and what is to be typed works as it is printed."""
+"""What errors say to do: there is something in each, and what is to be typed works as it is printed."""
 
 from __future__ import annotations
 
 import ast
 import importlib.metadata
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import aws_cli
 import pytest
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
-from botocore.session import Session
+from corpora import read
+from following import has_way_on
+from hint_texts import hints_of, sampled
 from statements import Statements, create
 
 import s3conn_magic
 from s3conn_magic import errors
-from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language.grammar import parse
+from s3conn_magic.errors import EXTRAS, CredentialsError, S3ConnError, pip_install
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.session_settings import SETTINGS
-from s3conn_magic.language.source import Source
-from s3conn_magic.sandbox.identities import ARCHIVE, LAKE
+from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
 
 ROOT = Path(s3conn_magic.__file__).parent
 MODULES = [
@@ -29,19 +34,7 @@ MODULES = [
     ROOT / "listing" / "fetch.py",
     ROOT / "locations.py",
 ]
-HINTED = [
-    *MODULES,
-    *(path for folder in ("handoff", "objects", "listing") for path in sorted((ROOT / folder).glob("*.py"))),
-]
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, S3ConnError)}
-# Where the error of another is passed on, or made with its message.
-PASSED_ON = {
-    ("requests.py", "EndpointError(str(failure))"),
-    ("apart.py", "QueryError(visible(str(error)))"),
-    ("apart.py", "QueryError(f'the object has something that cannot be read ({said})')"),
-}
-# Said when Python itself ends, where the way on is in the message.
-AT_THE_END = "was not closed"
 # What the user, or the end of a query, has stopped needs no way on.
 STOPPED = {"StatementInterrupted", "ListingInterrupted"}
 # What stands in the place of a value.
@@ -53,10 +46,8 @@ _SAMPLES = {
     "library": "polars",
 }
 _VERBS = "SHOW|LIST|PREVIEW|DESCRIBE|TEST|ALTER|CREATE|USE|SET|START|EXPLAIN"
-_STATEMENT = re.compile(rf"(?<![A-Za-z'_(])(?:{_VERBS}) [^;.…]*;")
 _OPTION = re.compile(r"\b([A-Z][A-Z_]{3,}) = ('[^']*'|\([^)]*\)|TRUE|FALSE|\d+)")
 _SHORT = re.compile(r"\b(SHOW BUCKETS|SHOW CONNECTIONS|DESCRIBE CONNECTION|SET \w+ = \d+)\b(?!;)")
-_COMMAND = re.compile(r"\b(aws (?:configure|sso|sts) [a-z-]+|pip install [\w'\[\],-]+)")
 _VARIABLE = re.compile(r"\b((?:AWS|HTTPS?|NO|REQUESTS|SSL)_[A-Z_]*[A-Z])\b")
 _METHOD = re.compile(r"\b(fsspec|pyarrow_filesystem|obstore|storage_options|portable|client|session)\(")
 
@@ -93,28 +84,94 @@ def _found(pattern: re.Pattern[str]) -> list[str]:
     return sorted({match[0] for text in TEXTS for match in pattern.finditer(text)})
 
 
-def test_no_error_of_access_is_without_a_way_on():
-    """Each place where an error of access is made says what to do."""
+def test_no_error_is_made_without_a_way_on():
+    """Each place of the package where an error is made has a hint, which is not empty."""
+    lacking = [
+        f"{module.name}:{node.lineno}"
+        for module in sorted(ROOT.rglob("*.py"))
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and _called(node) in KINDS - STOPPED and not _has_hint(node)
+    ]
+    assert lacking == []
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+
+
+def _has_hint(node: ast.Call) -> bool:
+    given = {keyword.arg: keyword.value for keyword in node.keywords}
+    hint = given.get("hint")
+    return "hint" in given and not (isinstance(hint, ast.Constant) and not hint.value)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS - STOPPED))
+def test_an_error_cannot_be_made_without_one(kind):
+    """A new place where an error is made has to say what to do: without it there is none."""
+    with pytest.raises(TypeError, match="hint"):
+        getattr(errors, kind)("it went wrong", **dict.fromkeys(NEEDED.get(kind, ()), "x"))
+
+
+NEEDED = {
+    "AccessDeniedError": ("action", "resource"),
+    "ConnectionInUseError": ("usages",),
+    "IncompleteListingError": ("rows_so_far", "reason"),
+    "ThrottledError": ("attempts",),
+}
+
+
+@pytest.mark.parametrize("folder", ["malformed", "first_tries"])
+def test_no_message_of_the_corpus_ends_without_a_way_on(folder):
+    """Each cell that is refused is told what to do, in its hint or where the message itself says it."""
     lacking = []
-    for module in HINTED:
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            name = node.func if isinstance(node, ast.Call) else None
-            called = getattr(name, "attr", None) or getattr(name, "id", "")
-            if called in KINDS - STOPPED and not any(keyword.arg == "hint" for keyword in node.keywords):
-                written = ast.unparse(node)
-                lacking += [(module.name, written)] * (AT_THE_END not in written)
-    assert set(lacking) <= PASSED_ON
+    for case in read(folder):
+        head, *rest = case.expected.split("\n")
+        message = re.match(r"\w+Error: (.*)", head)
+        hint = rest[-1].strip() if rest and not re.fullmatch(r"\s*(?:line \d+, column \d+|\^+)", rest[-1]) else ""
+        if message and not has_way_on(message[1], hint):
+            lacking.append(f"{case.file.name}: {case.title}: {head}")
+    assert lacking == []
 
 
 def test_there_is_something_to_look_at():
     """The patterns below find what they are to find."""
-    assert min(map(len, map(_found, (_STATEMENT, _OPTION, _SHORT, _COMMAND, _VARIABLE, _METHOD)))) >= 2
+    assert min(map(len, map(_found, (_OPTION, _SHORT, _VARIABLE, _METHOD)))) >= 2
 
 
-@pytest.mark.parametrize("statement", _found(_STATEMENT))
-def test_a_statement_of_a_hint_is_one(statement):
-    """Whatever ends in a semicolon parses as it is printed."""
-    assert parse(Source(statement))
+HINTS = sorted({hint for module in ROOT.rglob("*.py") for hint in hints_of(module)})
+# What stands in the place of a value of a hint, by its expression.
+SAMPLES = {
+    r"catalog": "'glue'",
+    r"job": "load_orders",
+    r"near": "LIST",
+    r"\burl\b|right|endpoint": "'{endpoint}'",
+    r"literal\(|location|LOCATION": f"'s3://{EMPTY}/'",
+    r"table|\bself\.name": "orders",
+    r"name|connection|altered|of\b": "lake",
+}
+_PROSE = re.compile(r" (?:replaces|keeps|uses|shows|says|runs) ")
+_WHOLE = re.compile(rf"(?<![A-Za-z'_(])(?:{_VERBS}|HELP|DROP|RUN|RESUME|DISCOVER) (?:[^;.…']|'[^']*')*;")
+
+
+def _of_hints() -> list[str]:
+    found = {match[0] for hint in HINTS for match in _WHOLE.finditer(sampled(hint, SAMPLES))}
+    return sorted(text.replace("JOB lake", "JOB load_orders") for text in found if not _PROSE.search(text))
+
+
+@pytest.mark.parametrize("statement", _of_hints())
+def test_a_statement_of_a_hint_runs(sandbox, monkeypatch, tmp_path, statement):
+    """Whatever ends in a semicolon runs as it is printed, where there is what it names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", sandbox.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", sandbox.admin.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", sandbox.admin.secret_access_key.reveal())
+    run = Statements()
+    run(create("lake", keys=sandbox.admin, ENDPOINT=sandbox.endpoint, VALIDATE=False))
+    if re.search("orders|CASCADE", statement):
+        run("CREATE TABLE orders (id BIGINT)")
+        run(f"CREATE JOB load_orders AS COPY FROM S3 lake LOCATION = 's3://{LAKE}/sales/customers.csv' INTO others")
+    text = statement.replace("{endpoint}", sandbox.endpoint).replace("s3://bucket/", f"s3://{LAKE}/")
+    run(text.replace("RESUME JOB", "PAUSE JOB load_orders; RESUME JOB"))
 
 
 # What fails on the sandbox, as statements that follow one another.
@@ -179,21 +236,91 @@ def _beside(name: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize("command", _found(_COMMAND))
-def test_a_command_of_a_hint_is_one(command):
-    """A package is one that we or botocore name; a command of the AWS CLI is an operation, or one of its own."""
-    program, verb, *rest = command.split()
-    if program == "pip":
-        wanted = re.match(r"[\w-]+", rest[0].strip("'"))[0] if rest else ""
-        known = " ".join(importlib.metadata.requires("botocore") or ())
-        known += " ".join(importlib.metadata.requires("s3conn_magic") or ())
-        assert verb == "install"
-        assert wanted == "x" or wanted in known
-        return
-    own = {"configure": {"list-profiles", "list"}, "sso": {"login", "logout"}}
-    operations = Session().get_service_model("sts").operation_names
-    names = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", operation).lower() for operation in operations}
-    assert rest[0] in own.get(verb, names)
+def in_a_terminal(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a command, with an `aws` on its path that takes what the CLI takes."""
+    aws_cli.put_on_path(folder)
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PIP_DRY_RUN": "1", "PIP_NO_INDEX": "1"}
+    return subprocess.run(
+        ["sh", "-c", command], env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_each_command_in_a_hint_is_in_backticks_and_has_a_test():
+    """So it is seen where it ends: those of the AWS CLI, pip and chmod are run by a test, dask's are its own."""
+    commands = {command for hint in HINTS for command in re.findall(r"`([^`]* [^`]*)`", hint)}
+    aws = {command for command in commands if command.startswith(("aws ", "{_LOGINS[login]} "))}
+    dask = {entry.name for entry in importlib.metadata.entry_points(group="dask_cli")}
+    assert len(aws) >= 4
+    assert commands - aws - {f"dask {name}" for name in dask} - {"dask worker tcp://…", "-- text"} == {
+        "chmod go-w {shlex.quote(source.file)}",
+        "pip install awscrt",
+        "python -m s3conn_magic.sandbox",
+    }
+    assert {"scheduler", "worker"} <= dask
+    bare = re.compile(r"(?<!`)\b(?:aws (?:sso|sts|configure|login)|chmod|python -m) .* ")
+    assert not [hint for hint in HINTS if bare.search(hint)]
+
+
+def test_the_sandbox_s_own_command_runs():
+    """What says why the sandbox does not start says where it is where it does."""
+    command = [sys.executable, "-m", "s3conn_magic.sandbox"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline().startswith("http://127.0.0.1:")
+        child.stdin.close()
+
+
+def test_the_programs_of_tests_refuse_what_the_cli_does(aws_files, tmp_path):
+    """An unknown command, option or profile, or a parameter that is missing, ends with a status that is not 0."""
+    aws_files[0].write_text("[profile p]\nregion = eu-west-1\n", encoding="utf-8")
+    wrong = ["sso logon", "login --profil p", "sts get-caller-identity --profile q", "sts assume-role", "s4 ls"]
+    assert not [command for command in wrong if in_a_terminal(f"aws {command}", tmp_path).returncode == 0]
+
+
+# What needs a command in a terminal: the profile, by its name.
+IN_A_TERMINAL = {
+    "SSO without a login": "sso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n",
+    "SSO without a login, the old way": "sso_start_url = https://x\nsso_region = us-east-1\nsso_account_id = 1\n"
+    "sso_role_name = r\n",
+    "MFA where nobody can be asked": "role_arn = arn:aws:iam::123456789012:role/r\nsource_profile = {name}\n"
+    "mfa_serial = arn:aws:iam::123456789012:mfa/me\naws_access_key_id = A\naws_secret_access_key = b\n",
+    "no such profile": None,
+}
+PROFILES = ["p", "it's mine", "ünï", "a$HOME;b&c"]
+
+
+@pytest.mark.parametrize("wrong", IN_A_TERMINAL)
+def test_a_command_of_a_hint_runs_as_it_is_printed(aws_files, tmp_path, monkeypatch, wrong):
+    """A shell runs it, and the AWS CLI takes its arguments, whatever the profile is called."""
+
+    def nobody(_):
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", nobody)
+    session = "[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://x\n"
+    commands = []
+    for name in PROFILES:
+        profile = f"[profile {shlex.quote(name)}]\n{IN_A_TERMINAL[wrong]}".format(name=name)
+        aws_files[0].write_text(session + profile * (IN_A_TERMINAL[wrong] is not None), encoding="utf-8")
+        failed = Statements().fails(create("lake", AWS_PROFILE=name), CredentialsError)
+        (command,) = re.findall(r"`([^`]+)`", failed.hint)
+        commands.append(command)
+        done = in_a_terminal(command, tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+    assert len(set(commands)) == (1 if wrong == "no such profile" else len(PROFILES))
+
+
+def test_what_a_hint_has_pip_install_can_be_installed(tmp_path):
+    """Pip itself takes each list of packages as it is printed, quoted for a shell, and finds each extra in them."""
+    for extra in EXTRAS:
+        command = pip_install(extra, here=False)
+        assert shlex.split(command)[:2] == ["pip", "install"]
+        assert pip_install(extra) in {command, f"%{command}"}
+    every = " ".join(pip_install(extra, here=False).removeprefix("pip install") for extra in EXTRAS)
+    done = in_a_terminal(f"python -m pip install{every}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "does not provide the extra" not in done.stderr + done.stdout
+    assert "awscrt" in " ".join(importlib.metadata.requires("botocore") or ())
 
 
 KNOWN_VARIABLES = {each[1] for each in BOTOCORE_DEFAUT_SESSION_VARIABLES.values() if isinstance(each[1], str)}

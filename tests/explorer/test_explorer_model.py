@@ -233,7 +233,7 @@ def test_a_failed_refresh_keeps_the_rows_and_their_token(lake):
 
     def failing(*_args, **_options):
         stop.wait(20)
-        raise AccessDeniedError("no", action="a", resource="r")
+        raise AccessDeniedError("no", action="a", resource="r", hint="Ask.")
 
     lake.navigator._children = failing
     lake.navigator.refresh()

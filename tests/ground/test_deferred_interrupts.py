@@ -241,7 +241,7 @@ def _gives():
 
 
 def _fails():
-    raise EndpointError("no answer")
+    raise EndpointError("no answer", hint="Wait.")
 
 
 def _divides():

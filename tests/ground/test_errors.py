@@ -78,24 +78,24 @@ def test_an_error_is_one_short_block_in_a_notebook(kind: type[S3ConnError]):
 
 def test_an_error_without_details_is_one_line():
     """No place, no notes, no hint: nothing but the message."""
-    assert S3ConnError("it went wrong").block() == "S3ConnError: it went wrong"
-    assert str(S3ConnError("it went wrong")) == "it went wrong"
+    assert S3ConnError("it went wrong", hint="").block() == "S3ConnError: it went wrong"
+    assert str(S3ConnError("it went wrong", hint="")) == "it went wrong"
 
 
 def test_a_place_without_an_excerpt_is_line_and_column():
     """Where the text cannot be read safely, none of it is shown."""
-    assert S3ConnError("x", place=Place(3, 4)).block() == "S3ConnError: x\n  line 3, column 4"
+    assert S3ConnError("x", hint="", place=Place(3, 4)).block() == "S3ConnError: x\n  line 3, column 4"
 
 
 def test_a_colon_in_the_message_stays_in_it():
     """The text form is the block without the name of the class."""
-    assert str(S3ConnError("a: b: c")) == "a: b: c"
+    assert str(S3ConnError("a: b: c", hint="")) == "a: b: c"
 
 
 def test_a_closer_place_is_kept():
     """`at` names the statement only where nothing more exact is known."""
-    assert S3ConnError("x").at(PLACE).place is PLACE
-    assert S3ConnError("x", place=PLACE).at(Place(1, 1)).place is PLACE
+    assert S3ConnError("x", hint="").at(PLACE).place is PLACE
+    assert S3ConnError("x", hint="", place=PLACE).at(Place(1, 1)).place is PLACE
 
 
 def test_an_unforeseen_exception_is_shown_by_its_kind_and_place_only():

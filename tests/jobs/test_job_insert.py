@@ -239,7 +239,7 @@ def test_a_write_that_the_server_refuses_leaves_nothing(moto_lake: Lake, monkeyp
 
     def sent(self: Upload, size: int) -> None:
         if next(calls) == 1:
-            self._abort_quietly(failure := EndpointError("no room"))
+            self._abort_quietly(failure := EndpointError("no room", hint="Make some."))
             raise failure
         send(self, size)
 

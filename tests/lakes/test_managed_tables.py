@@ -349,7 +349,7 @@ def test_objects_are_deleted_only_when_their_rows_are_in_the_table(place: Place,
 
 
 def _refused(*_: Any) -> None:
-    raise QueryError("not now")
+    raise QueryError("not now", hint="Later.")
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
@@ -361,7 +361,7 @@ def test_a_swap_without_an_answer_is_looked_at(place: Place, monkeypatch: pytest
     def without_answer(self: BucketPointer, name: str, tag: str) -> bool:
         if done:
             swap(self, name, tag)
-        raise EndpointError("no answer")
+        raise EndpointError("no answer", hint="Wait.")
 
     with monkeypatch.context() as patch:
         patch.setattr(BucketPointer, "swap", without_answer)

@@ -144,7 +144,7 @@ def test_the_test_would_see_what_frames_hold():
     """Where a frame holds the text, this file's look at it finds the secret."""
 
     def fail(text: str) -> None:
-        raise S3ConnError(f"{len(text)}")
+        raise S3ConnError(f"{len(text)}", hint="")
 
     assert leaked(seen(run(fail, "a bind error")))
     assert sys.exc_info()[1] is None

@@ -58,11 +58,11 @@ class SignedTarget:
             self.retried += 1
             return None if self.retried < 2 else _KINDS.get(code, CredentialsError)(code)
         if code == "AccessDenied":
-            return AccessDeniedError(code, action="s3:ListBucket", resource=self.bucket)
+            return AccessDeniedError(code, action="s3:ListBucket", resource=self.bucket, hint="Ask.")
         return _KINDS.get(code, EndpointError)(code)
 
     def unreachable(self, error: Exception) -> Exception:
-        return EndpointError(f"no answer: {type(error).__name__}")
+        return EndpointError(f"no answer: {type(error).__name__}", hint="Wait.")
 
 
 _KINDS: dict[str, type[S3ConnError]] = {
@@ -97,7 +97,7 @@ class FakeTarget:
 
     def fault(self, response: Response, query: Query) -> Exception:
         del query
-        return EndpointError(str(response.status))
+        return EndpointError(str(response.status), hint="Wait.")
 
     def unreachable(self, error: Exception) -> Exception:
-        return EndpointError(type(error).__name__)
+        return EndpointError(type(error).__name__, hint="Wait.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,9 +171,12 @@ def test_a_file_of_connections_holds_nothing_else(project: Path, other: str):
 def test_a_file_of_connections_that_anyone_may_write_is_not_loaded(project: Path, monkeypatch: pytest.MonkeyPatch):
     """Nor one of another user: it tells where requests go."""
     path = _file(project, "CREATE S3 CONNECTION lake AWS_PROFILE = 'p'", 0o666, "connections.usql")
-    with pytest.raises(S3ConnError, match="anyone may write it"):
+    with pytest.raises(S3ConnError, match="anyone may write it") as failed:
         _load(offline_session())
-    Path(path).chmod(0o600)
+    (command,) = re.findall("`([^`]+)`", failed.value.hint)
+    subprocess.run(["sh", "-c", command], cwd=project, check=True)
+    assert Path(path).stat().st_mode & 0o777 == 0o644
+    _load(offline_session())
     user = os.geteuid()
     if user:
         monkeypatch.setattr(os, "geteuid", lambda: user + 1)

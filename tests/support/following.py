@@ -21,8 +21,21 @@ _QUOTE = re.compile(
     r"|Delete the quote in line (?P<line>\d+), column (?P<column>\d+)"
 )
 
+# Where the message says what is right, and a hint would say it again.
+_SAID_IN_MESSAGES = (
+    r" takes ",  # an option, a setting or a clause, and which value it takes
+    r"this is not a location: ",  # and what makes it one
+    r"does not end; close it with",
+    r"a quote inside it is written",
+    r"DROP JOB removes it, then CREATE JOB",
+)
 _TYPE = re.compile(r"Type a (plain space|straight quote|plain [;=,])")
 _DELETE = re.compile(r"^Delete (?:it|this line)|Delete this line\.$")
+
+
+def has_way_on(message: str, hint: str) -> bool:
+    """Whether an error says what to do."""
+    return bool(hint) or any(re.search(said, message) for said in _SAID_IN_MESSAGES)
 
 
 def followed(cell: str, error: S3ConnError, blanks: Mapping[str, str] | None = None) -> str | None:

@@ -100,7 +100,7 @@ def _copied(bucket: Bucket, location: str) -> pa.Table:
         bucket.run(f"CREATE SYNC JOB {name} AS COPY FROM S3 lake LOCATION = '{location}' INTO {name}")
         failures = bucket.run(f"SHOW JOB {name} ERRORS")
         if len(failures):
-            raise QueryError(str(failures.iloc[0]["error"]))
+            raise QueryError(str(failures.iloc[0]["error"]), hint="Look at it.")
         return _table(bucket.run(f'SELECT * EXCLUDE ("$object") FROM {name}'))
     finally:
         for statement in (f"DROP JOB IF EXISTS {name}", f"DROP TABLE IF EXISTS {name}"):

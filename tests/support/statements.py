@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from following import has_way_on
 
-from s3conn_magic.errors import S3ConnError
+from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.sandbox import Sandbox
 from s3conn_magic.session.inputs import KernelInputs
 from s3conn_magic.session.session import Session
@@ -33,11 +34,13 @@ class Statements:
         return self.all(text)[-1]
 
     def fails(self, text: str, kind: type[S3ConnError] = S3ConnError) -> Any:
-        """The error of a text that must fail; nothing of botocore's or Python's is chained to it."""
+        """The error of a text that must fail: it says what to do, and nothing of a library's is chained to it."""
         with pytest.raises(kind) as failed:
             self.all(text)
         assert failed.value.__cause__ is None
         assert failed.value.__context__ is None
+        stopped = isinstance(failed.value, StatementInterrupted)
+        assert stopped or has_way_on(failed.value.message, failed.value.hint), failed.value.block()
         return failed.value
 
     def connection(self, name: str) -> Connection:
