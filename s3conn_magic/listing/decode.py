@@ -24,6 +24,7 @@ _HEX[np.frombuffer(b"0123456789", np.uint8)] = np.arange(10)
 _HEX[np.frombuffer(b"abcdef", np.uint8)] = np.arange(10, 16)
 _HEX[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
 _PERCENT, _PLUS, _SPACE = b"%+ "
+_PLAIN = re.compile(rb" |%(?![0-9A-Fa-f]{2})")
 _ENTITY = re.compile(r"&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));|&")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
@@ -32,8 +33,20 @@ class UndecodableError(ValueError):
     """A text's escapes are broken, or its bytes are not UTF-8."""
 
 
-class AmbiguousPlusError(ValueError):
-    """The page does not tell whether `+` is a space or a plus."""
+class AmbiguousError(ValueError):
+    """The page does not tell whether its texts are escaped, or whether `+` is a space or a plus."""
+
+
+class Escapes(NamedTuple):
+    """What is known of how a server escapes: whether `+` is a space, and whether it escapes without saying so."""
+
+    plus: bool | None = None
+    unsaid: bool | None = None
+
+
+def may_be_escaped(text: bytes) -> bool:
+    """Whether texts, one in each line, may be percent-encoded: nothing in them says that they are not."""
+    return (b"%" in text or b"+" in text) and not _PLAIN.search(text)
 
 
 def plus_convention(text: bytes) -> bool | None:

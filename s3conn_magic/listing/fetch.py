@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from s3conn_magic.errors import EndpointError, S3ConnError, ThrottledError
 from s3conn_magic.listing import xml
-from s3conn_magic.listing.decode import AmbiguousPlusError, UndecodableError, settle_plus
+from s3conn_magic.listing.decode import AmbiguousError, Escapes, UndecodableError, percent_text, settle_plus
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.request import marker_token
 from s3conn_magic.listing.table import Page
@@ -63,7 +64,7 @@ class Fetcher:
         self._connections = connections
         self.pace = Pace(min(connections, LEAST), _WORK)
         self._reader = Reader(target.bucket)
-        self._plus: bool | None = None
+        self._escapes = Escapes()
         self._older = False
         self.in_process = False
 
@@ -142,23 +143,45 @@ class Fetcher:
             raise _RefusedError(_Retry(self._target.fault(response, query.parameters())), busy=False)
         requests = 1
         try:
-            page = await self._reader.page(response.body, query, plus=self._plus)
-        except AmbiguousPlusError:
-            await self._settle_plus(key_texts(parse(response.body)), query)
-            requests += 1
-            page = await self._reader.page(response.body, query, plus=self._plus)
+            page = await self._reader.page(response.body, query, self._escapes)
+        except AmbiguousError:
+            requests += await self._settle(parse(response.body), query)
+            page = await self._reader.page(response.body, query, self._escapes)
         self._older = self._older or (page.next_token or "").startswith(marker_token(""))
         return replace(page, received=len(response.body), requests=requests)
 
+    async def _settle(self, answer: xml.ListDocument, query: PageQuery) -> int:
+        """Learn how the server escapes, once in a listing; gives the requests that it took."""
+        texts = key_texts(answer)
+        if answer.fields.get("EncodingType"):
+            await self._settle_plus(texts, query)
+            return 1
+        # A text with `+` tells what that stands for as well.
+        sample, requests = max((text for text in texts if "+" in text or "%" in text), key=lambda text: "+" in text), 0
+        one = replace(query, delimiter="", token=None, start_after=None, max_keys=1)
+        for wanted, plus in _readings(sample).items():
+            if wanted.startswith(query.prefix):
+                requests += 1
+                if any(text.startswith(sample) for text in await self._texts(replace(one, prefix=wanted))):
+                    self._escapes = Escapes(plus if "+" in sample else None, unsaid=True)
+                    return requests
+        self._escapes = Escapes(unsaid=False)
+        return requests
+
     async def _settle_plus(self, encoded: set[str], query: PageQuery) -> None:
-        """Ask for the same page without encoding, once in a listing, to learn what `+` stands for."""
-        response = await self._answer(replace(query, encoded=False))
-        if response.status != _OK or xml.error_code(response.body) is not None:
-            raise self._refusal(response, query, xml.error_code(response.body) or "")
+        """Ask for the same page without encoding to learn what `+` stands for."""
         try:
-            self._plus = settle_plus(encoded, key_texts(parse(response.body)))
+            plus = settle_plus(encoded, await self._texts(replace(query, encoded=False)))
         except UndecodableError as error:
             raise UnreadableError(str(error)) from None
+        self._escapes = self._escapes._replace(plus=plus)
+
+    async def _texts(self, query: PageQuery) -> set[str]:
+        """Return keys and common prefixes of a page as they stand in its answer."""
+        response = await self._answer(query)
+        if response.status != _OK or xml.error_code(response.body) is not None:
+            raise self._refusal(response, query, xml.error_code(response.body) or "")
+        return key_texts(parse(response.body))
 
     def _refusal(self, response: Response, query: PageQuery, code: str) -> Exception:
         """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
@@ -174,6 +197,15 @@ class Fetcher:
         if response.status in PASSING or code in PASSING_CODES:
             return _RefusedError(_Retry(fault), busy=busy)
         return fault or _RefusedError(_Retry(None, wait=False), busy=False)
+
+
+def _readings(text: str) -> dict[str, bool]:
+    """Return what an escaped text may stand for, with whether `+` is a space in it."""
+    read: dict[str, bool] = {}
+    with suppress(UndecodableError):
+        for plus in (True, False):
+            read.setdefault(percent_text(text, plus=plus), plus)
+    return read
 
 
 def _answered_or_signed(target: Target, query: Query) -> Response | SignedRequest:

@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 
 from s3conn_magic.listing import xml
 from s3conn_magic.listing.decode import (
-    AmbiguousPlusError,
+    AmbiguousError,
+    Escapes,
     UndecodableError,
     checked_utf8,
+    may_be_escaped,
     percent_column,
     percent_text,
     plus_convention,
@@ -38,45 +40,52 @@ _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """What a page's answer says but its rows, how many those are, and what was asked."""
+    """What a page's answer says but its rows, how many those are, what was asked, and how the server escapes."""
 
     answer: ListDocument
     rows: int
     query: PageQuery
+    escapes: Escapes
 
     @property
     def encoded(self) -> bool:
         """Whether keys and prefixes are percent-encoded."""
-        return self.answer.fields.get("EncodingType", "").lower() == "url"
+        said = self.answer.fields.get("EncodingType", "").lower()
+        return said == "url" or bool(not said and self.query.encoded and self.escapes.unsaid)
 
 
-def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, plus: bool | None = None) -> Page:
+_UNKNOWN = Escapes()
+
+
+def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, escapes: Escapes = _UNKNOWN) -> Page:
     """Return the page that an answer to `query` is.
 
     Args:
         answer: what was read.
         query: what was asked.
         bucket: whose keys the answer must be.
-        plus: whether the server writes a space as `+`, where that is known.
+        escapes: what is known of the server's.
 
     Raises:
         UnreadableError: the answer breaks a rule; the message says which.
-        AmbiguousPlusError: the answer holds a `+` and nothing tells what it stands for.
+        AmbiguousError: nothing tells whether the answer is escaped, or what a `+` in it stands for.
     """
-    return pages_of(answer.columns, [PageAnswer(answer, answer.columns.rows, query)], bucket=bucket, plus=plus)[0]
+    return pages_of(answer.columns, [PageAnswer(answer, answer.columns.rows, query, escapes)], bucket=bucket)[0]
 
 
-def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str, plus: bool | None = None) -> list[Page]:
+def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str) -> list[Page]:
     """Return the pages whose rows are these, one page's after the other's; all encoded alike and of one kind of rows.
 
     Raises:
         UnreadableError: as `page_of`, for the first page that breaks a rule.
-        AmbiguousPlusError: as `page_of`.
+        AmbiguousError: as `page_of`.
     """
     for part in parts:
         _check_name(part.answer, bucket)
+    plus = parts[0].escapes.plus
     try:
-        decoded, prefixes = _decoded(columns, parts, plus) if parts[0].encoded else (columns, _prefixes(parts))
+        decoded, prefixes = _decoded(columns, parts, plus) if parts[0].encoded else _plain(columns, parts)
+        prefixes = [_folders(shared, part.query) for shared, part in zip(prefixes, parts, strict=True)]
         keys = _required(decoded, "Key")
     except UndecodableError as error:
         raise UnreadableError(str(error)) from None
@@ -88,7 +97,7 @@ def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str, plus
         checked.append((_checked(part, keys.slice(begin, part.rows), shared, plus, in_order=in_order), in_order))
     batch = _batch(decoded, parts[0].query)
     return [
-        Page(batch.slice(end - part.rows, part.rows), shared, token, ascending=in_order)
+        _grouped(Page(batch.slice(end - part.rows, part.rows), shared, token, ascending=in_order), part.query)
         for part, end, shared, (token, in_order) in zip(parts, ends, prefixes, checked, strict=True)
     ]
 
@@ -144,18 +153,49 @@ def _prefixes(parts: Sequence[PageAnswer]) -> list[tuple[str, ...]]:
     return [part.answer.prefixes for part in parts]
 
 
+def _plain(columns: Columns, parts: Sequence[PageAnswer]) -> tuple[Columns, list[tuple[str, ...]]]:
+    """Return what is not said to be escaped, which some servers do unasked, or without a word."""
+    prefixes = _prefixes(parts)
+    first = parts[0]
+    open_ = first.escapes.unsaid is None and first.query.encoded and not first.answer.fields.get("EncodingType")
+    if open_ and may_be_escaped(_all_texts(columns.texts.get("Key"), prefixes)):
+        raise AmbiguousError
+    return columns, prefixes
+
+
+def _folders(prefixes: tuple[str, ...], query: PageQuery) -> tuple[str, ...]:
+    """Return common prefixes with the delimiter at their ends, which some servers leave out; none is the one asked."""
+    ended = (each if each.endswith(query.delimiter) else each + query.delimiter for each in prefixes)
+    return tuple(dict.fromkeys(each for each in ended if each != query.prefix or not query.delimiter))
+
+
+def _grouped(page: Page, query: PageQuery) -> Page:
+    """Return a page with the keys behind a delimiter grouped, which some servers do not."""
+    keys, inside = page.objects.column(0), query.prefix.count(query.delimiter) if query.delimiter else 0
+    deeper = pc.greater(pc.count_substring(keys, query.delimiter), inside) if query.delimiter and len(keys) else None
+    if deeper is None or not pc.any(deeper).as_py():
+        return page
+    size = len(query.prefix)
+    below = (key[: key.index(query.delimiter, size) + len(query.delimiter)] for key in keys.filter(deeper).to_pylist())
+    folders = tuple(dict.fromkeys([*page.prefixes, *below]))
+    return replace(page, objects=page.objects.filter(pc.invert(deeper)), prefixes=folders)
+
+
 def _decoded(columns: Columns, parts: Sequence[PageAnswer], plus: bool | None) -> tuple[Columns, list[tuple[str, ...]]]:
     texts = dict(columns.texts)
     keys = texts.get("Key")
     if plus is None:
-        named = (prefix.encode() for shared in _prefixes(parts) for prefix in shared)
-        plus = plus_convention(b"\n".join([_bytes_of(keys), *named]))
+        plus = plus_convention(_all_texts(keys, _prefixes(parts)))
     if plus is None:
-        raise AmbiguousPlusError
+        raise AmbiguousError
     if keys is not None and keys.null_count == 0:
         texts["Key"] = checked_utf8(percent_column(keys, plus=plus))
     prefixes = [tuple(percent_text(prefix, plus=plus) for prefix in shared) for shared in _prefixes(parts)]
     return replace(columns, texts=texts), prefixes
+
+
+def _all_texts(keys: pa.StringArray | None, prefixes: Iterable[tuple[str, ...]]) -> bytes:
+    return b"\n".join([_bytes_of(keys), *(prefix.encode() for shared in prefixes for prefix in shared)])
 
 
 def _bytes_of(texts: pa.StringArray | None) -> bytes:
@@ -181,7 +221,7 @@ def _check_count(part: PageAnswer) -> None:
 
 def _check_prefix(part: PageAnswer) -> None:
     said, asked = part.answer.fields.get("Prefix"), part.query.prefix
-    if said and said not in _readings(asked) and asked not in (_decodings(said) if part.encoded else ()):
+    if said and said not in _readings(asked) and asked not in (_decodings(said) if part.query.encoded else ()):
         raise UnreadableError("the answer is for another prefix")
 
 
@@ -356,7 +396,7 @@ _SAMPLE = (
 class _Body(NamedTuple):
     body: bytes
     query: PageQuery
-    plus: bool | None
+    escapes: Escapes
     page: asyncio.Future[Page]
 
 
@@ -371,15 +411,15 @@ class Reader:
         self._bucket = bucket
         self._waiting: list[_Body] = []
 
-    async def page(self, body: bytes, query: PageQuery, *, plus: bool | None) -> Page:
+    async def page(self, body: bytes, query: PageQuery, escapes: Escapes) -> Page:
         """Return the page that a body is.
 
         Raises:
             UnreadableError: it is no page; the message says why.
-            AmbiguousPlusError: it holds a `+` and nothing tells what it stands for.
+            AmbiguousError: nothing tells whether it is escaped, or what a `+` in it stands for.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Body(body, query, plus, loop.create_future())
+        waiting = _Body(body, query, escapes, loop.create_future())
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
             loop.call_soon(self._gather, _ROUNDS)
@@ -409,12 +449,12 @@ class Reader:
         """Return all the pages, or None where they are not alike or one of them may be no page."""
         try:
             return _pages(bodies, self._bucket)
-        except (UnreadableError, UndecodableError, AmbiguousPlusError, UnicodeDecodeError):
+        except (UnreadableError, UndecodableError, AmbiguousError, UnicodeDecodeError):
             return None
 
     def _alone(self, each: _Body) -> None:
         try:
-            each.page.set_result(page_of(parse(each.body), each.query, bucket=self._bucket, plus=each.plus))
+            each.page.set_result(page_of(parse(each.body), each.query, bucket=self._bucket, escapes=each.escapes))
         except Exception as error:  # noqa: BLE001 - raised to whoever waits for the page
             each.page.set_exception(error)
 
@@ -427,7 +467,7 @@ def warm_up() -> None:
 
 def _pages(bodies: list[_Body], bucket: str) -> list[Page] | None:
     spans = [span for each in bodies if (span := span_of(each.body))]
-    if len(spans) < len(bodies) or len({(each.query.versions, each.plus) for each in bodies}) > 1:
+    if len(spans) < len(bodies) or len({(each.query.versions, each.escapes) for each in bodies}) > 1:
         return None
     around = [envelope(each.body, span) for each, span in zip(bodies, spans, strict=True)]
     columns = xml.read_rows(text := b"".join(_rows_of(bodies, spans)), 0, len(text))
@@ -438,10 +478,13 @@ def _pages(bodies: list[_Body], bucket: str) -> list[Page] | None:
     if not np.array_equal(columns.begins[places[:-1]], bounds[:-1]):
         return None
     counts = [int(end - begin) for begin, end in pairwise(places)]
-    parts = [PageAnswer(*each) for each in zip(around, counts, (each.query for each in bodies), strict=True)]
+    parts = [
+        PageAnswer(answer, rows, each.query, each.escapes)
+        for answer, rows, each in zip(around, counts, bodies, strict=True)
+    ]
     if len({part.encoded for part in parts}) > 1:
         return None
-    return pages_of(columns, parts, bucket=bucket, plus=bodies[0].plus)
+    return pages_of(columns, parts, bucket=bucket)
 
 
 def _rows_of(bodies: list[_Body], spans: list[RowsSpan]) -> list[memoryview]:

@@ -484,6 +484,74 @@ def test_a_page_in_another_form(form):
     assert sorted(_keys(Listing(target, delimiter="/").collect())) == names
 
 
+class _SaysNothing(Bucket):
+    """Escapes keys in a way of its own, or not at all, and says nothing of it; groups them as it likes."""
+
+    def __init__(self, keys, write, groups=lambda name: name):
+        super().__init__(keys)
+        self._write, self._groups = write, groups
+
+    def page(self, query):
+        prefix, after = query["prefix"], bytes.fromhex(query.get("continuation-token", "")).decode()
+        names = dict.fromkeys(self._named(key, prefix, query.get("delimiter")) for key in self.keys)
+        left = sorted(name for name in names if name.startswith(prefix) and name > after)
+        shown, most = left[: int(query["max-keys"])], int(query["max-keys"])
+        kept = [xml_text(self._write(name)) for name in shown if name in self.keys]
+        grouped = [xml_text(self._write(self._groups(name))) for name in shown if name not in self.keys]
+        rows = "".join(_ROW.format(key) for key in kept)
+        rows += "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in grouped)
+        token = f"<NextContinuationToken>{shown[-1].encode().hex()}</NextContinuationToken>" if left[most:] else ""
+        more = f"<IsTruncated>{str(bool(token)).lower()}</IsTruncated>{token}"
+        echo = f"<Prefix>{xml_text(self._write(prefix))}</Prefix>"
+        return f"<ListBucketResult>{echo}{more}{rows}</ListBucketResult>".encode()
+
+    def _named(self, key, prefix, delimiter):
+        head, cut, _ = key[len(prefix) :].partition(delimiter) if delimiter and self._groups else (key, "", "")
+        return f"{prefix}{head}{cut}" if cut and key.startswith(prefix) else key
+
+
+UNSAID = {
+    "Æther Realm/[2011] Odin/cover.jpg": "Æther Realm/",
+    "a%20b/100%25": "a%20b/",
+    "a b/100%": "a b/",
+    "c++/main+.cpp": "c++/",
+    "c  /main .cpp": "c  /",
+    "plain/a": "plain/",
+    "q=1&r=2/x": "q=1&r=2/",
+}
+WRITINGS = {**ENCODINGS, "raw": lambda key: key}
+
+
+@pytest.mark.parametrize("page_keys", [1, 1000])
+@pytest.mark.parametrize("name", WRITINGS)
+@pytest.mark.parametrize("keys", [[*UNSAID], *([key] for key in UNSAID)], ids=["all", *UNSAID])
+def test_a_server_that_does_not_say_whether_it_escapes(name, keys, page_keys):
+    """Keys and folders are exact though no EncodingType tells how they are written; to learn it takes two requests."""
+    for prefix in ["", *(UNSAID[key] for key in keys)]:
+        wanted = sorted(key for key in keys if key.startswith(prefix))
+        target = FakeTarget(_SaysNothing(keys, WRITINGS[name]))
+        assert _keys(Listing(target, prefix, page_keys=page_keys).collect()) == wanted
+        pages = -(-len(wanted) // page_keys) + 1
+        assert len(target.asked) <= pages + 2 * (page_keys == 1) * pages + 2
+    target = FakeTarget(_SaysNothing(keys, WRITINGS[name]))
+    folders = _keys(Listing(target, delimiter="/", page_keys=page_keys).collect())
+    assert folders == sorted({key[: key.index("/") + 1] for key in keys})
+
+
+@pytest.mark.parametrize("page_keys", [1, 2, 1000])
+@pytest.mark.parametrize(
+    "groups", [str, lambda name: name[:-1], None], ids=["as S3", "without the slash", "not at all"]
+)
+def test_folders_however_a_server_groups(groups, page_keys):
+    """Common prefixes without their delimiter are folders, and so is what a server that ignores it lists below them."""
+    keys = ["a", "b/", "b/1", "b/2/3", "b/2/4", "c/d/e"]
+    found = {}
+    for prefix in ("", "b/", "b/2/"):
+        target = FakeTarget(_SaysNothing(keys, str, groups))
+        found[prefix] = _keys(Listing(target, prefix, delimiter="/", page_keys=page_keys).collect())
+    assert found == {"": ["a", "b/", "c/"], "b/": ["b/", "b/1", "b/2/"], "b/2/": ["b/2/3", "b/2/4"]}
+
+
 class _NamesNoWay:
     """A server that knows `start-after`, and does not say how to go on."""
 

@@ -11,7 +11,7 @@ from layouts import keys_of
 from synthetic import Bucket
 
 from s3conn_magic.listing import pages
-from s3conn_magic.listing.decode import AmbiguousPlusError
+from s3conn_magic.listing.decode import AmbiguousError, Escapes
 from s3conn_magic.listing.pages import page_of
 from s3conn_magic.listing.request import PageQuery
 from s3conn_magic.listing.xml import UnreadableError, parse
@@ -26,9 +26,9 @@ def _asked(bucket: Bucket, queries: list[PageQuery]) -> list[bytes]:
     return [bucket.page(dict(query.parameters())) for query in queries]
 
 
-async def _read(bodies: list[bytes], queries: list[PageQuery], plus: bool | None) -> list[object]:
+async def _read(bodies: list[bytes], queries: list[PageQuery], escapes: Escapes) -> list[object]:
     reader = pages.Reader("bucket")
-    waiting = [reader.page(body, query, plus=plus) for body, query in zip(bodies, queries, strict=True)]
+    waiting = [reader.page(body, query, escapes) for body, query in zip(bodies, queries, strict=True)]
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
@@ -44,10 +44,10 @@ def test_together_and_alone(page_keys, plus):
     starts = KEYS[:: max(1, len(KEYS) // 40)]
     queries = [PageQuery("", "/" * (at % 5 == 4), None, start, page_keys) for at, start in enumerate(starts)]
     bodies = _asked(bucket, queries)
-    found = asyncio.run(_read(bodies, queries, plus))
+    found = asyncio.run(_read(bodies, queries, Escapes(plus)))
     # A page alone may not tell what its `+` stands for; those beside it may.
-    told = [(page, at) for at, page in enumerate(found) if not isinstance(page, AmbiguousPlusError)]
-    alone = [page_of(parse(bodies[at]), queries[at], bucket="bucket", plus=True) for _, at in told]
+    told = [(page, at) for at, page in enumerate(found) if not isinstance(page, AmbiguousError)]
+    alone = [page_of(parse(bodies[at]), queries[at], bucket="bucket", escapes=Escapes(plus=True)) for _, at in told]
     assert [_values(page) for page, _ in told] == [_values(page) for page in alone]
     assert len(told) > len(bodies) // 2 if plus is None else len(told) == len(bodies)
 
@@ -59,7 +59,7 @@ def test_a_broken_page_among_others(broken):
     queries = [PageQuery(start_after=KEYS[at * 50], max_keys=20) for at in range(4)]
     bodies = _asked(bucket, queries)
     bodies[broken] = bodies[broken].replace(b"<Size>", b"<Size>-", 1)
-    found = asyncio.run(_read(bodies, queries, True))
+    found = asyncio.run(_read(bodies, queries, Escapes(plus=True)))
     assert [isinstance(each, UnreadableError) for each in found] == [at == broken for at in range(4)]
 
 
@@ -69,7 +69,7 @@ def test_pages_that_arrive_together_are_one_batch(monkeypatch):
     read = pages.xml.read_rows
     monkeypatch.setattr(pages.xml, "read_rows", lambda *region: looks.append(1) or read(*region))
     queries = [PageQuery(start_after=bucket.keys[at * 90], max_keys=50) for at in range(8)]
-    found = asyncio.run(_read(_asked(bucket, queries), queries, None))
+    found = asyncio.run(_read(_asked(bucket, queries), queries, Escapes()))
     assert [len(page) for page in found] == [50] * 8
     assert len(looks) == 1
 
@@ -77,7 +77,7 @@ def test_pages_that_arrive_together_are_one_batch(monkeypatch):
 async def _trickle(bodies: list[bytes], queries: list[PageQuery]) -> list[object]:
     reader, waiting = pages.Reader("bucket"), []
     for body, query in zip(bodies, queries, strict=True):
-        waiting.append(asyncio.ensure_future(reader.page(body, query, plus=None)))
+        waiting.append(asyncio.ensure_future(reader.page(body, query, Escapes())))
         await asyncio.sleep(0)
     return await asyncio.gather(*waiting)
 
