@@ -231,9 +231,10 @@ def _stored(stream: Stream) -> Iterator[bytes]:
 
 
 _DAMAGED = "the object is damaged: "
+_AGAIN = "Upload it again, or read an earlier version of it."
 
 
-def damaged(what: str, hint: str = "") -> QueryError:
+def damaged(what: str, hint: str = _AGAIN) -> QueryError:
     """The error for an object whose bytes are not what they should be."""
     return QueryError(_DAMAGED + what, hint=hint)
 

@@ -184,6 +184,13 @@ MACHINES = {
     ),
     "an endpoint below a path": Machine({"AWS_ENDPOINT_URL_S3": f"{OTHER}/storage/v1/s3", "AWS_REGION": "auto"}),
     "an endpoint in capitals": Machine(config="[default]\nendpoint_url = HTTP://Store.Example:9000/\n"),
+    "a named profile, whose default has another endpoint": Machine(
+        {"AWS_PROFILE": "p"},
+        f"[default]\nendpoint_url = {OTHER}\n[profile p]\nregion = eu-south-1\n",
+        lives="eu-south-1",
+    ),
+    "an empty variable before the profile": Machine({"AWS_ENDPOINT_URL_S3": ""}, f"[default]\nendpoint_url = {OWN}\n"),
+    "virtual hosts at an address": Machine(options={"ENDPOINT": "http://127.0.0.1:9", "ADDRESSING_STYLE": "virtual"}),
     "an endpoint of IPv6": Machine(options={"ENDPOINT": "http://[::1]:9000"}),
     "the usual style beside an endpoint": Machine(
         {"AWS_ENDPOINT_URL": OWN}, "[default]\ns3 =\n  addressing_style = auto\n"

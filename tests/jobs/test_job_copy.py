@@ -416,7 +416,7 @@ def test_credentials_that_are_gone_stop_the_run(moto_lake: Lake, monkeypatch: py
     from s3conn_magic.objects.ranged import PinnedObject
 
     def denied(*_: Any, **__: Any) -> bytes:
-        raise AccessDeniedError("s3:GetObject is denied", action="s3:GetObject", resource="x", hint="Ask.")
+        raise AccessDeniedError("s3:GetObject is denied", action="s3:GetObject", resource="x", hint="")
 
     with monkeypatch.context() as patched:
         patched.setattr(PinnedObject, "request", denied)
