@@ -45,6 +45,7 @@ _SYSTEM = (*_TYPES, _OBJECT)
 _BEFORE, _AFTER = "s3conn_magic_before", "s3conn_magic_after"
 _UPSERT = "WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
 _ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
+_GIVE = "Give each row a value for it in the query."
 
 
 class Storage(NamedTuple):
@@ -130,8 +131,7 @@ class ManagedTables:
                 field.with_nullable(field.name not in nullable and field.name.casefold() not in keys)
                 for field in schema
             ]
-            properties = properties_of(storage.options)
-            wanted = TableShape(pa.schema(fields), storage.partitions, storage.keys, properties)
+            wanted = TableShape(pa.schema(fields), storage.partitions, storage.keys, properties_of(storage.options))
             made, table, note = self._made_managed(table, wanted, rows if sql else "", there=there)
             return self._tables.see_managed(replace(table, note=note), made.committed)
         return self._tables.see_managed(replace(table, note=note))
@@ -307,7 +307,7 @@ class ManagedTables:
         """Have staged of several rows of one key the last alone, in the types of the table."""
         columns = {name.casefold() for name in self._database.sql(f"FROM temp.{STAGED}").columns}
         if lacking := [key for key in keys if key.casefold() not in columns]:
-            raise QueryError(f"the rows lack {listed(map(visible, lacking), 'and')} of the primary key")
+            raise QueryError(f"the rows lack {listed(map(visible, lacking), 'and')} of the primary key", hint=_GIVE)
         last = f"QUALIFY row_number() OVER (PARTITION BY {', '.join(map(identifier, keys))} ORDER BY rowid DESC) = 1"
         self._staged_anew(f"{rows} {last}")
 
@@ -501,8 +501,7 @@ class ManagedTables:
         Raises:
             QueryError: a column or a value does not fit.
         """
-        staged = self._database.sql(f"FROM temp.{STAGED}")
-        columns = list(staged.columns)
+        columns = list((staged := self._database.sql(f"FROM temp.{STAGED}")).columns)
         if there and not how.named:
             if len(columns) != len(there):
                 hint = "MAP_COLUMNS_BY_NAME behind the table's name takes columns by their names."
