@@ -158,11 +158,11 @@ class Fetcher:
             return 1
         # A text with `+` tells what that stands for as well.
         sample, requests = max((text for text in texts if "+" in text or "%" in text), key=lambda text: "+" in text), 0
-        one = replace(query, delimiter="", token=None, start_after=None, max_keys=1)
+        first = replace(query, delimiter="", token=None, start_after=None, max_keys=1)
         for wanted, plus in _readings(sample).items():
             if wanted.startswith(query.prefix):
                 requests += 1
-                if any(text.startswith(sample) for text in await self._texts(replace(one, prefix=wanted))):
+                if any(text.startswith(sample) for text in await self._texts(replace(first, prefix=wanted))):
                     self._escapes = Escapes(plus if "+" in sample else None, unsaid=True)
                     return requests
         self._escapes = Escapes(unsaid=False)

@@ -157,8 +157,8 @@ def _plain(columns: Columns, parts: Sequence[PageAnswer]) -> tuple[Columns, list
     """Return what is not said to be escaped, which some servers do unasked, or without a word."""
     prefixes = _prefixes(parts)
     first = parts[0]
-    open_ = first.escapes.unsaid is None and first.query.encoded and not first.answer.fields.get("EncodingType")
-    if open_ and may_be_escaped(_all_texts(columns.texts.get("Key"), prefixes)):
+    unclear = first.escapes.unsaid is None and first.query.encoded and not first.answer.fields.get("EncodingType")
+    if unclear and may_be_escaped(_all_texts(columns.texts.get("Key"), prefixes)):
         raise AmbiguousError
     return columns, prefixes
 
