@@ -329,6 +329,25 @@ class FilePointer:
         self._execute("DELETE FROM pointers WHERE location = ?", self._location)
 
 
+class _States(list[Any]):
+    """States that a table has had, which no change alters: a copy of the table's metadata has the same ones.
+
+    The library copies the metadata some thirty times for one commit, deeply.
+    """
+
+    def __add__(self, more: list[Any]) -> _States:
+        return _States([*self, *more])
+
+    def __deepcopy__(self, _: Any) -> _States:
+        return _States(self)
+
+
+def _with_states(metadata: Any) -> Any:
+    """Metadata that is copied without its history."""
+    history = ("snapshots", "snapshot_log", "metadata_log")
+    return metadata.model_copy(update={name: _States(getattr(metadata, name)) for name in history})
+
+
 class UnknownOutcomeError(S3ConnError):
     """Nobody can say whether a commit is there: its swap had no answer, and the pointer cannot be read."""
 
@@ -360,7 +379,7 @@ class PointerCatalog(NoopCatalog):
             raise NoSuchTableError
         where = self._address(self._seen.name)
         metadata = FromInputFile.table_metadata(self._io.new_input(where))
-        return Table(identifier, metadata, where, self._io, self)
+        return Table(identifier, _with_states(metadata), where, self._io, self)
 
     def newest(self) -> str:
         """The name of the newest metadata file, below the table's folder; empty where there is none."""
@@ -496,6 +515,7 @@ class NamedCatalog:
 
     def _ours(self, table: Table) -> Table:
         table.io, table.catalog = self._io, self  # type: ignore[assignment] # all that a table asks of one
+        table.metadata = _with_states(table.metadata)
         return table
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:

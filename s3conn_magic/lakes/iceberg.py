@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -130,11 +131,11 @@ def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[
     from pyiceberg.types import StringType
 
     fields = dict(zip((column.field_id for column in columns.fields), schema, strict=True))
-    ordered = [
-        (column.field_id, column.field_type, fields[column.field_id])
+    ordered = {
+        column.field_id: (column.field_type, fields[column.field_id])
         for column in columns.fields
         if any(is_such(fields[column.field_id].type) for is_such in _EXACT)
-    ]
+    }
     texts = {column.field_id for column in columns.fields if isinstance(column.field_type, StringType)}
     parted = {
         number: [
@@ -145,14 +146,19 @@ def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[
         for number, spec in metadata.specs().items()
     }
 
+    @cache  # many files have the same
+    def between(number: int, *bounds: bytes) -> Any:
+        kind, field = ordered[number]
+        least, most = (pa.scalar(from_bytes(kind, value), field.type) for value in bounds)
+        return (ds.field(field.name) >= least) & (ds.field(field.name) <= most)
+
     def holds(file: Any) -> Any:
         conditions = []
-        for number, kind, field in ordered:
+        for number in ordered:
             least, most = ((of or {}).get(number) for of in (file.lower_bounds, file.upper_bounds))
             nulls = (file.null_value_counts or {}).get(number)
             if nulls == 0 and least is not None and most is not None:
-                least, most = (pa.scalar(from_bytes(kind, value), field.type) for value in (least, most))
-                conditions += [ds.field(field.name) >= least, ds.field(field.name) <= most]
+                conditions.append(between(number, least, most))
         for at, column in parted[file.spec_id]:
             value = file.partition[at]
             conditions.append(column.is_null() if value is None else column == value)
