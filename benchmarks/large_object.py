@@ -163,7 +163,7 @@ def show(name: str, seconds: dict[str, list[float]]) -> None:
         f"{who} {wall:.3f} s ({ours[0] / wall:.2f}), CPU {cpu:.3f} ({ours[1] / cpu:.2f})"
         for who, (wall, cpu) in seconds.items()
     ]
-    print(f"{name:4}", "   ".join(texts))
+    print(f"{name:10}", "   ".join(texts))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Many objects at once, by the files of a connection and by s3fs: ratios of one run.
+"""Many objects at once, by the files of a connection and by s3fs: medians of one run, turn about.
 
-    python benchmarks/many_files.py [--objects 100] [--latency 0.05]
+    python benchmarks/many_files.py [--objects 100] [--latency 0.05] [--repeat 5]
 
 The server is in a process of its own and waits before each answer. s3fs takes part where it is installed, in an
-environment of its own. One large object: `large_object.py`.
+environment of its own. CPU seconds are the client's. One large object: `large_object.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import median
+
+from large_object import measured, show
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "support")]
 
@@ -62,17 +66,11 @@ def steps(objects: int) -> dict:
     }
 
 
-def measured(step, *given) -> float:
-    """Seconds."""
-    begun = time.perf_counter()
-    step(*given)
-    return time.perf_counter() - begun
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=100)
     parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--repeat", type=int, default=5)
     wanted = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(wanted.latency, theirs), daemon=True)
@@ -93,15 +91,12 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as local:
         for name, step in steps(wanted.objects).items():
-            seconds = {who: measured(step, files, who, local) for who, files in peers.items()}
-            show(name, seconds)
+            runs = [
+                {who: measured(partial(step, files, who, local)) for who, files in peers.items()}
+                for _ in range(wanted.repeat)
+            ]
+            show(name, {who: [median(run[who][at] for run in runs) for at in (0, 1)] for who in peers})
     server.terminate()
-
-
-def show(name: str, seconds: dict[str, float]) -> None:
-    """One line of figures."""
-    ratios = [f"{who} {took:6.2f} s ({seconds['ours'] / took:4.2f})" for who, took in seconds.items()]
-    print(f"{name:16}", "   ".join(ratios))
 
 
 if __name__ == "__main__":

@@ -204,14 +204,21 @@ def no_link(name: str) -> CredentialsError:
     )
 
 
-def refuse_another_place(name: str, made_for: Settings, now: Settings) -> None:
+def refuse_another_place(name: str, made_for: Settings, now: Settings, *holds: str) -> None:
     """Keep what was made before an ALTER from sending the credentials of now to the place of then.
+
+    Args:
+        name: of the connection.
+        made_for: its settings of then.
+        now: its settings of now.
+        holds: the names of further options of which it would go on as they were.
 
     Raises:
         EndpointError: it would.
     """
-    if now.place != made_for.place:
-        other = [option for option, value in now.place.items() if value != made_for.place[option] and option.isupper()]
+    before, after = made_for.place(*holds), now.place(*holds)
+    if before != after:
+        other = [option for option, value in after.items() if value != before[option] and option.isupper()]
         raise EndpointError(
             f"the connection {name} was altered: this was made for another {' and '.join(other) or 'kind of keys'}, and"
             " nothing was sent",

@@ -29,7 +29,8 @@ from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.listed import Path, directory, first_bytes
 from s3conn_magic.objects.ranged import save
 from s3conn_magic.objects.requests import ask, presign
-from s3conn_magic.objects.scope import AT_ONCE, QueryScope
+from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.transport.exchange import GREATEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -79,6 +80,7 @@ class HandedFileSystem(ConnectionFileSystem):
     """
 
     protocol: tuple[str, ...] = (PROTOCOL, "s3", "s3a")
+    _scheme = PROTOCOL
 
     def __init__(self, connection: str | None = None, **options: Any) -> None:
         super().__init__(lambda path: self._named(path.connection), **options)
@@ -109,8 +111,8 @@ class HandedFileSystem(ConnectionFileSystem):
         return known if known.endswith("//") else known.removesuffix("/")
 
     def unstrip_protocol(self, name: str) -> str:
-        """With the scheme by which fsspec finds it everywhere."""
-        return f"{PROTOCOL}://{self._strip_protocol(name)}"
+        """With the scheme by which fsspec found it; that of a connection's own files finds it everywhere."""
+        return f"{self._scheme}://{self._strip_protocol(name)}"
 
     # Looking
 
@@ -206,7 +208,7 @@ class HandedFileSystem(ConnectionFileSystem):
             for bounds in wanted:
                 asked = _tried(partial(self._asked, *bounds, scope), on_error)
                 waiting.append(partial(_tried, asked, on_error))
-                if len(waiting) > AT_ONCE:
+                if len(waiting) > GREATEST:
                     bodies.append(waiting.popleft()())
             return [*bodies, *(came() for came in waiting)]
 
@@ -575,10 +577,13 @@ def _of_s3(options: Mapping[str, Any]) -> dict[str, Any]:
 class S3FileSystem(HandedFileSystem):
     """What fsspec makes of `s3://`: the files of a handed connection with `connection=`, else those of s3fs."""
 
+    protocol = ("s3", "s3a", PROTOCOL)
+    _scheme = "s3"
+
     def __new__(cls, connection: str | None = None, **options: Any) -> Any:
         """Return the files of a connection, or those of s3fs."""
         if connection is not None:
-            return HandedFileSystem(connection=connection, **options)
+            return super().__new__(cls)
         try:
             theirs = import_module("s3fs").S3FileSystem
         except ImportError:

@@ -96,6 +96,9 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
 _Connection = TypeVar("_Connection", bound="Connection")
 Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask", "pyiceberg"]
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
+_ENCRYPTION = ("AWS_SERVER_SIDE_ENCRYPTION",)
+_OF_KMS = ("AWS_SSE_BUCKET_KEY_ENABLED",)
+_WAY = ("AWS_PROXY_URL", "AWS_ALLOW_INVALID_CERTIFICATES")
 _DIRECTORY_BUCKET = "--x-s3"
 _THROUGH_FSSPEC = {
     "pandas": {"protocol": "s3conn"},
@@ -119,8 +122,8 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
     options = store_config(connection, bucket)
     _refuse_untrusted(library, connection)
     credentials = triple(connection)
+    _refuse_a_mix(library, connection.settings, tokens=credentials is not None and credentials.token is None)
     if credentials is not None:
-        _refuse_a_mix(library, credentials)
         options |= _signing(credentials)
     if library == "deltalake":
         return StorageOptions(
@@ -130,17 +133,24 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
     return StorageOptions(options, credential_provider=provider, expires_at=credentials and credentials.expires_at)
 
 
-def _refuse_a_mix(library: Library, credentials: Triple) -> None:
-    """Keep the environment's token from being sent with a pair that has none: these libraries would add it.
+def _refuse_a_mix(library: str, settings: Settings, *, tokens: bool) -> None:
+    """Keep what the environment says from being added where a library cannot be told that there is none.
+
+    Args:
+        library: which one.
+        settings: of the connection.
+        tokens: whether a session token would be added.
 
     Raises:
-        CredentialsError: they would.
+        CredentialsError: something would be.
     """
-    name = next((token for token in _TOKENS if os.environ.get(token)), None)
-    if name is not None and credentials.token is None:
+    added = [*(_TOKENS if tokens else ()), *(_WAY if library == "deltalake" else ())]
+    added += _OF_KMS if settings.kms_key else () if settings.customer_key else _ENCRYPTION
+    name = next((name for name in added if os.environ.get(name)), None)
+    if name is not None:
         raise CredentialsError(
-            f"{library} would send the {name} of the environment with this connection's key pair",
-            hint=f"Remove it, os.environ.pop('{name}'), or use fsspec(), pyarrow_filesystem() or obstore().",
+            f"{library} would use the {name} of the environment for this connection's requests",
+            hint=f"Remove it, os.environ.pop('{name}'), or use fsspec() or pyarrow_filesystem().",
         )
 
 
@@ -189,6 +199,8 @@ def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
         "aws_skip_signature": "true" if settings.anonymous else "false",
         "aws_request_payer": "true" if settings.requester_pays else "false",
         "aws_s3_express": "true" if directory_bucket else "false",
+        "aws_unsigned_payload": "false",
+        "aws_conditional_put": "etag",
         "aws_server_side_encryption": _encryption(connection),
         "aws_sse_kms_key_id": settings.kms_key,
         "aws_sse_customer_key_base64": SecretText(settings.customer_key.reveal()) if settings.customer_key else None,
@@ -261,15 +273,19 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     return provide
 
 
+_HELD = ("ENCRYPTION_KMS_KEY", "ENCRYPTION_CUSTOMER_MANAGED_KEY", "REQUESTER_PAYS")
+"""Options that these libraries were told once, and would not follow."""
+
+
 def _signed(connection: Connection, made_for: Settings) -> Triple:
     """Return the credentials of this moment, for what was made to sign.
 
     Raises:
-        EndpointError: the connection was altered, and what was made would send them to its former place.
+        EndpointError: the connection was altered, and what was made would go on at its former place, or as it was told.
         ReadOnlyConnectionError: the connection has become READ_ONLY.
         S3ConnError: it has become anonymous, was dropped, or has no credentials.
     """
-    refuse_another_place(connection.name, made_for, connection.live_settings())
+    refuse_another_place(connection.name, made_for, connection.live_settings(), *_HELD)
     refuse_if_read_only(connection, "a signature for another library")
     credentials = triple(connection)
     if credentials is None:
@@ -281,6 +297,7 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
     """Return the store; see `Connection.obstore`."""
     refuse_if_read_only(connection, "an obstore store")
     kind = _store_class()
+    _refuse_a_mix("obstore", connection.settings, tokens=False)
     if bucket.startswith("arn:"):
         raise S3ConnError("obstore takes the name of a bucket, not an access point's ARN", hint="Use its alias.")
     config: dict[str, Any] = {

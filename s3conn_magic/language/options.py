@@ -491,10 +491,9 @@ class Settings:
         endpoint = self.endpoint
         return None if endpoint and service != "s3" and is_of_aws(endpoint) else endpoint
 
-    @property
-    def place(self) -> dict[str, Any]:
-        """Where requests go, by the names of the options that say it."""
-        given = {name: self.options.get(name) for name in _PLACE}
+    def place(self, *more: str) -> dict[str, Any]:
+        """Return where requests go, and what more options say, by their names."""
+        given = {name: self.options.get(name) for name in (*_PLACE, *more)}
         return {name: bound.value if bound else None for name, bound in given.items()} | {"explicit": self.explicit}
 
     @property

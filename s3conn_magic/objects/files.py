@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import dis
 import io
 import sys
 import threading
 import weakref
 from functools import partial
-from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile
@@ -19,6 +17,7 @@ from s3conn_magic.locations import visible
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, coalesced
 from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.objects.uploads import leaves_by, made_by_a_close
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,11 +70,13 @@ class ReadableFile(io.RawIOBase):
 
     def tell(self) -> int:
         """Where this thread's next read begins."""
+        self._checkClosed()
         with self._lock:
             return self._sought.get(threading.get_ident(), self._at)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move; nothing is requested."""
+        self._checkClosed()
         with self._lock:
             here = self._sought.get(threading.get_ident(), self._at)
             at = {io.SEEK_SET: 0, io.SEEK_CUR: here, io.SEEK_END: self.size}[whence] + offset
@@ -111,11 +112,13 @@ class ReadableFile(io.RawIOBase):
 
     def cat_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Several ranges, asked for at once."""
+        self._checkClosed()
         self._source.prefetch(ranges)
         return [self._source.read(start, stop) for start, stop in ranges]
 
     def _step(self, size: int) -> tuple[int, int, int]:
         """The range of the next read, and up to where to ask for what comes after it."""
+        self._checkClosed()
         with self._lock:
             start = self._sought.pop(threading.get_ident(), None)
             if start is None:
@@ -140,6 +143,10 @@ class ReadableFile(io.RawIOBase):
             self._window = min(max(2 * self._window, stop - start, _FIRST_WINDOW), _LARGEST_WINDOW)
             self._asked = max(self._asked, stop) + self._window
         return self._asked
+
+    def write(self, *_: Any) -> int:
+        """Refuse."""
+        raise io.UnsupportedOperation("the file is open for reading")
 
     def close(self) -> None:
         """Let go of it."""
@@ -314,34 +321,6 @@ class RangeReader(io.RawIOBase):
         return coalesced([*blocks], 0)
 
 
-def leaves_by(error: BaseException | None) -> bool:
-    """Whether an error that is being handled goes on: out of a `with` block, by `finally`, or raised once more.
-
-    Writers that wrap a file close it in either case, and tell it nothing of the error.
-    """
-    trace = error.__traceback__ if error is not None else None
-    if trace is None:
-        return error is not None
-    # It was unwound to the first frame of its trace, which handles it: what comes next there, on the shortest way?
-    frame, passed = trace.tb_frame, set[int]()
-    steps = {step.offset: step for step in dis.get_instructions(frame.f_code)}
-    following = dict(pairwise(steps))
-    at = next((offset for offset in steps if offset > frame.f_lasti), -1)
-    while at in steps and at not in passed:
-        passed.add(at)
-        if steps[at].opname in _ENDS_OF_HANDLERS:
-            return steps[at].opname != _HANDLED
-        jumps = steps[at].opname in _JUMPS and steps[at].argval not in passed
-        at = steps[at].argval if jumps else following.get(at, -1)
-    return True
-
-
-_HANDLED = "POP_EXCEPT"
-_ENDS_OF_HANDLERS = {_HANDLED, "RERAISE", "RAISE_VARARGS"}
-# The last ends a loop: what is in it comes before.
-_JUMPS = {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "FOR_ITER"}
-
-
 class WritableFile(io.RawIOBase):
     """A file over an upload.
 
@@ -367,7 +346,7 @@ class WritableFile(io.RawIOBase):
         self._failed = self._done = self._ends_by_error = False
         self._at = 0
         # What is handled already when it is opened has nothing to do with it.
-        self._handled = sys.exception()
+        self._handled = None if made_by_a_close() else sys.exception()
         self.path = path
         self._at_exit = partial(_leave_open, weakref.ref(self))
         atexit.register(self._at_exit)
@@ -375,6 +354,13 @@ class WritableFile(io.RawIOBase):
     def writable(self) -> bool:
         """True."""
         return True
+
+    def readinto(self, *_: Any) -> int:
+        """Refuse."""
+        raise io.UnsupportedOperation("the file is open for writing")
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a file that is being written cannot be pickled")
 
     def tell(self) -> int:
         """Bytes that were written."""

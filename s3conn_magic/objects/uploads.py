@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import dis
 import io
 import os
+import sys
 import threading
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import nullcontext, suppress
 from functools import partial
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.connections.faults import translated
@@ -409,3 +412,43 @@ def _entries(connection: Connection, place: Location, operation: str, name: str,
         if not answer.get("IsTruncated"):
             return
         more = {ours: answer[theirs] for theirs, ours in _MARKERS.items() if answer.get(theirs)}
+
+
+_HANDLED = "POP_EXCEPT"
+_ENDS_OF_HANDLERS = {_HANDLED, "RERAISE", "RAISE_VARARGS"}
+# The last ends a loop: what is in it comes before.
+_JUMPS = {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "FOR_ITER"}
+
+
+def leaves_by(error: BaseException | None) -> bool:
+    """Whether an error that is being handled goes on: out of a `with` block, by `finally`, or raised once more.
+
+    Writers that wrap a file close it in either case, and tell it nothing of the error.
+    """
+    trace = error.__traceback__ if error is not None else None
+    if trace is None:
+        return error is not None
+    # It was unwound to the first frame of its trace, which handles it: what comes next there, on the shortest way?
+    frame, passed = trace.tb_frame, set[int]()
+    steps = {step.offset: step for step in dis.get_instructions(frame.f_code)}
+    following = dict(pairwise(steps))
+    at = next((offset for offset in steps if offset > frame.f_lasti), -1)
+    while at in steps and at not in passed:
+        passed.add(at)
+        if steps[at].opname in _ENDS_OF_HANDLERS:
+            return steps[at].opname != _HANDLED
+        jumps = steps[at].opname in _JUMPS and steps[at].argval not in passed
+        at = steps[at].argval if jumps else following.get(at, -1)
+    return True
+
+
+def made_by_a_close() -> bool:
+    """Whether an error closes another file, which writes only now, as those of fsspec's caches."""
+    error = sys.exception()
+    handled_in = error.__traceback__.tb_frame if error is not None and error.__traceback__ is not None else None
+    frame = sys._getframe() if leaves_by(error) else None  # noqa: SLF001 - there is no other way
+    while frame is not None and frame is not handled_in:
+        if frame.f_code.co_name in {"close", "__exit__"} and hasattr(frame.f_locals.get("self"), "write"):
+            return True
+        frame = frame.f_back
+    return False

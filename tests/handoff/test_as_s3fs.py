@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 
 import fsspec
 import pytest
+from fsspec.generic import rsync
 from shelf import shelved
 from statements import Statements, create
 
@@ -162,11 +164,72 @@ def test_an_open_file_goes_to_where_it_is_pickled_to(files):
     assert pickle.loads(pickle.dumps(file)).read() == b"llo"
 
 
-def test_a_closed_file_takes_nothing(files, objects):
-    """What is written to it afterwards is an error, and not lost."""
-    file = files.open("bucket/k", "wb")
-    file.write(b"1")
+@pytest.mark.parametrize(
+    ("mode", "use"),
+    [
+        ("wb", lambda file: file.write(b"2")),
+        ("rb", lambda file: file.read()),
+        ("rb", lambda file: file.read(1)),
+        ("rb", lambda file: file.readinto(bytearray(1))),
+        ("rb", lambda file: file.readline()),
+        ("rb", list),
+        ("rb", lambda file: file.seek(0)),
+        ("rb", lambda file: file.tell()),
+        ("rb", lambda file: file.peek()),
+        ("rb", lambda file: file.readuntil(b"l")),
+        ("rb", lambda file: file.cat_ranges([(0, 1)])),
+        ("r", lambda file: file.read()),
+        ("w", lambda file: file.write("2")),
+    ],
+)
+def test_a_closed_file_says_so(files, objects, mode, use):
+    """What is asked of it afterwards is Python's own error; what was written before is there, and no more."""
+    file = files.open("bucket/k" if "w" in mode else "bucket/a.txt", mode)
+    if "w" in mode:
+        file.write("1" if mode == "w" else b"1")
     file.close()
     with pytest.raises(ValueError, match="closed file"):
-        file.write(b"2")
-    assert objects["k"] == b"1"
+        use(file)
+    assert objects.get("k") == (b"1" if "w" in mode else None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "use"),
+    [
+        ("wb", lambda file: file.read()),
+        ("wb", lambda file: file.readline()),
+        ("wb", lambda file: file.seek(0)),
+        ("rb", lambda file: file.write(b"1")),
+        ("rb", lambda file: file.writelines([b"1"])),
+        ("rb", lambda file: file.truncate()),
+        ("w", lambda file: file.read()),
+        ("r", lambda file: file.write("1")),
+    ],
+)
+def test_a_file_does_what_its_mode_says(files, mode, use):
+    """Anything else is the error that files of Python give."""
+    with files.open("bucket/a.txt", mode) as file, pytest.raises(io.UnsupportedOperation):
+        use(file)
+
+
+def test_a_file_that_is_being_written_goes_nowhere(files):
+    """Pickled it would be half an object, and is refused."""
+    with files.open("bucket/k", "wb") as file, pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(file)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3conn"])
+@pytest.mark.usefixtures("objects")
+def test_names_keep_the_scheme_that_was_asked_for(served, tmp_path, scheme):
+    """Libraries that look the filesystem of each name up again, as fsspec's rsync, find the connection's."""
+    options = served[2].storage_options("fsspec")
+    (tmp_path / "one").write_bytes(b"1")
+    files = fsspec.filesystem(scheme, **options)
+    assert files.unstrip_protocol("bucket/a.txt") == f"{scheme}://bucket/a.txt"
+    assert pickle.loads(pickle.dumps(files)).unstrip_protocol("bucket/a") == f"{scheme}://bucket/a"
+    rsync(
+        f"file://{tmp_path}",
+        f"{scheme}://bucket/synced",
+        inst_kwargs={"default_method": "options", "storage_options": {scheme: options}},
+    )
+    assert files.cat("bucket/synced/one") == b"1"

@@ -11,6 +11,8 @@ import pprint
 import time
 import weakref
 from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import obstore
@@ -151,7 +153,7 @@ def test_a_token_of_the_environment_is_never_sent_with_a_pair(handed, monkeypatc
     """Libraries that would add it are given nothing, and the error says which variable; the others do not send it."""
     in_environment(monkeypatch)
     for library in ("polars", "deltalake"):
-        with pytest.raises(CredentialsError, match=f"{library} would send the AWS_SESSION_TOKEN of the environment"):
+        with pytest.raises(CredentialsError, match=f"{library} would use the AWS_SESSION_TOKEN of the environment"):
             handed.connection.storage_options(library)
     obstore.head(handed.connection.obstore(BUCKET), "table.csv")
     handed.connection.fsspec().info(f"{BUCKET}/table.csv")
@@ -332,6 +334,77 @@ def test_stores_of_a_former_endpoint_get_no_key(handed):
     with pytest.raises(BaseError, match="was altered"):
         obstore.head(store, "table.csv")
     assert handed.wire.requests == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "SET ENCRYPTION_KMS_KEY = 'alias/k'",
+        f"SET ENCRYPTION_CUSTOMER_MANAGED_KEY = '{KEY}'",
+        "SET REQUESTER_PAYS = TRUE",
+    ],
+)
+def test_stores_write_nothing_as_the_connection_was_told_before(handed, change):
+    """What a store was told once it cannot follow: after an ALTER of it, it is given no credentials any more."""
+    store, provide = handed.connection.obstore(BUCKET), handed.connection.storage_options("polars").credential_provider
+    handed.alter(change)
+    with pytest.raises(EndpointError, match=f"another {change.split()[1]}"):
+        provide()
+    _past_the_shortest_wait()
+    with pytest.raises(BaseError, match="was altered"):
+        obstore.put(store, "refused.txt", b"x")
+    assert handed.wire.requests == []
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ({}, "AWS_SERVER_SIDE_ENCRYPTION"),
+        ({"REQUESTER_PAYS": True}, "AWS_SERVER_SIDE_ENCRYPTION"),
+        ({"ENCRYPTION_KMS_KEY": "alias/k"}, "AWS_SSE_BUCKET_KEY_ENABLED"),
+    ],
+)
+def test_the_environment_encrypts_nothing(monkeypatch, told, name):
+    """Where a library would take an encryption from there it is given nothing, and the hint of the error works."""
+    run = Statements()
+    run(create("lake", keys=Keys("AKIAONE", Secret("one")), ENDPOINT="http://127.0.0.1:9", VALIDATE=False, **told))
+    lake = run.connection("lake")
+    given = [partial(lake.storage_options, library) for library in ("polars", "deltalake")] + [
+        partial(lake.obstore, "b")
+    ]
+    monkeypatch.setenv(name, "true")
+    for give in given:
+        with pytest.raises(CredentialsError, match=f"would use the {name} of the environment") as failed:
+            give()
+        assert f"os.environ.pop('{name}')" in failed.value.hint
+    monkeypatch.delenv(name)
+    assert all(give() for give in given)
+
+
+@pytest.mark.parametrize("name", ["AWS_PROXY_URL", "AWS_ALLOW_INVALID_CERTIFICATES"])
+def test_the_environment_leads_no_request_through_another_s_hands(handed, monkeypatch, name):
+    """Deltalake would go by that proxy, and trust any certificate, so it is given nothing; the others do not."""
+    monkeypatch.setenv(name, {"AWS_PROXY_URL": "http://127.0.0.1:9"}.get(name, "true"))
+    with pytest.raises(CredentialsError, match=f"deltalake would use the {name}"):
+        handed.connection.storage_options("deltalake")
+    pl.scan_parquet(
+        f"s3://{BUCKET}/table.parquet", storage_options=handed.connection.storage_options("polars")
+    ).collect()
+    obstore.head(handed.connection.obstore(BUCKET), "table.csv")
+    assert {one.signed_by for one in handed.wire.requests} == {"RCLONEEXAMPLEKEY"}
+
+
+def test_the_environment_takes_no_check_away(monkeypatch):
+    """Bodies stay signed, and what is to replace nothing replaces nothing, whatever the environment says."""
+    monkeypatch.setenv("AWS_UNSIGNED_PAYLOAD", "true")
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
+    with recording(lambda _: Reply(200, {"ETag": '"e"'})) as wire:
+        run = Statements()
+        run(create("lake", keys=Keys("AKIAONE", Secret("one")), ENDPOINT=wire.endpoint, VALIDATE=False))
+        obstore.put(run.connection("lake").obstore(BUCKET), "new", b"x", mode="create")
+        (request,) = wire.requests
+    assert request.headers["if-none-match"] == "*"
+    assert request.headers["x-amz-content-sha256"] == sha256(b"x").hexdigest()
 
 
 LED_ASTRAY = {

@@ -413,6 +413,17 @@ def _finally(connection: Any, fail: bool) -> None:
         file.close()
 
 
+def _cache_in_finally(connection: Any, fail: bool) -> None:
+    cache = fsspec.filesystem("simplecache", fs=connection.fsspec())
+    file = cache.open(f"{BUCKET}/k", "wb")
+    try:
+        file.write(b"text")
+        if fail:
+            raise BoomError
+    finally:
+        file.close()
+
+
 class _Bad:
     def __str__(self) -> str:
         raise BoomError
@@ -539,6 +550,14 @@ DOORS = {
         lambda connection, path: fsspec.open(path, "wb", compression="gzip", **connection.storage_options("fsspec")),
         b"text",
     ),
+    "simplecache": _in_block(
+        lambda connection, path: fsspec.open(f"simplecache::{path}", "w", s3=connection.storage_options("fsspec")),
+        "text",
+    ),
+    "filecache": _in_block(
+        lambda connection, path: fsspec.open(f"filecache::{path}", "wb", s3=connection.storage_options("fsspec")),
+        b"text",
+    ),
     "gzip": _in_block(
         lambda connection, path: gzip.open(connection.fsspec().open(path, "wb"), "wt"),  # noqa: SIM115
         "text",
@@ -552,6 +571,7 @@ DOORS = {
         b"text",
     ),
     "finally": _finally,
+    "a cache in finally": _cache_in_finally,
     "to_csv": _to_csv,
     "ParquetWriter": _parquet_writer,
     "write_dataset": _dataset,
@@ -641,7 +661,17 @@ def test_a_file_that_is_closed_where_an_error_is_dealt_with_is_written(place):
         log.close()
         with files.open(f"{BUCKET}/again", "wb") as file:
             file.write(b"again")
+        cached = fsspec.filesystem("simplecache", fs=files).open(f"{BUCKET}/cached", "wb")
+        cached.write(b"cached")
+        cached.close()
+    with suppress(BoomError):
+        try:
+            _fail()
+        except BoomError:
+            files.pipe(f"{BUCKET}/before-it-goes-on", b"report")
+            raise
     assert (place.objects["log"], place.objects["again"]) == (b"what went wrong", b"again")
+    assert (place.objects["cached"], place.objects["before-it-goes-on"]) == (b"cached", b"report")
 
 
 # fsspec's contract, where its own tests say nothing: as s3fs answers

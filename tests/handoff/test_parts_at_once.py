@@ -16,6 +16,7 @@ from s3conn_magic.errors import AccessDeniedError
 from s3conn_magic.objects import uploads
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
+from s3conn_magic.transport.exchange import LEAST
 
 MIB = 1024 * 1024
 
@@ -81,6 +82,37 @@ def test_parts_travel_at_once(shelf, files):
     files.wire.answer = answer
     files.pipe("bucket/k", b"x" * (24 * MIB))
     assert len(shelf.buckets["bucket"]["k"]) == 24 * MIB
+
+
+NAMES = [f"bucket/many/{number}" for number in range(LEAST)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda files, _: files.cat(NAMES),
+        lambda files, _: files.cat_ranges(NAMES, [0] * LEAST, [1] * LEAST),
+        lambda files, _: files.sizes(NAMES),
+        lambda files, local: files.get(NAMES, [str(local / name[-1]) for name in NAMES]),
+        lambda files, local: files.put([str(local / "x")] * LEAST, NAMES),
+        lambda files, _: files.pipe(dict.fromkeys(NAMES, b"y")),
+        lambda files, _: files.copy(NAMES, [f"{name}-copy" for name in NAMES]),
+        lambda files, _: files.get_mapper("bucket/many").getitems([name[-1] for name in NAMES]),
+    ],
+    ids=["cat", "cat_ranges", "sizes", "get", "put", "pipe", "copy", "mapper"],
+)
+def test_many_files_travel_at_once(shelf, files, tmp_path, call):
+    """As many requests are under way together as wherever the server is: none is answered before all are there."""
+    shelf.buckets["bucket"] = {f"many/{number}": b"x" for number in range(LEAST)}
+    (tmp_path / "x").write_bytes(b"x")
+    together = threading.Barrier(LEAST, timeout=30)
+
+    def answer(request):
+        together.wait()
+        return shelf.answer(request)
+
+    files.wire.answer = answer
+    call(files, tmp_path)
 
 
 def test_no_more_is_under_way_than_there_is_room_for():

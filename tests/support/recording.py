@@ -90,6 +90,12 @@ def listing(bucket: str, *keys: str) -> Reply:
     return Reply(200, {"Content-Type": "application/xml"}, body.encode())
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+    """Of those that connect at once: by the default of 5 the others try again after a second."""
+
+
 class Recorder:
     """A running server; `requests` is what came so far, in order."""
 
@@ -97,8 +103,7 @@ class Recorder:
         self.requests: list[Request] = []
         self.answer = answer
         self.connections: set[int] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"recorder": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"recorder": self}))
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
